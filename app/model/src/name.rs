@@ -1,0 +1,128 @@
+//! Names that have a pattern, checked where they come in.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A name that does not fit its pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {value:?}: {rule}")]
+pub struct NameError {
+    /// What was being named.
+    pub what: &'static str,
+    /// What was given, shortened.
+    pub value: String,
+    /// What is allowed.
+    pub rule: &'static str,
+}
+
+macro_rules! checked_name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(s: &str) -> Result<Self, NameError> {
+                let check: fn(&str) -> bool = $check;
+                if check(s) {
+                    Ok(Self(s.to_owned()))
+                } else {
+                    Err(NameError { what: $what, value: s.chars().take(80).collect(), rule: $rule })
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+            fn try_from(s: String) -> Result<Self, NameError> {
+                s.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(n: $name) -> String {
+                n.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+fn is_slug(s: &str, max: usize, also: &[u8]) -> bool {
+    (1..=max).contains(&s.len())
+        && s.bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || also.contains(&b))
+}
+
+checked_name!(
+    /// A decky's name.
+    DeckyName,
+    "decky name",
+    "1 to 64 of a-z, 0-9 and -",
+    |s| is_slug(s, 64, b"-")
+);
+checked_name!(
+    /// A service of the catalogue, such as `ssh` or `smtp_relay`.
+    ServiceSlug,
+    "service",
+    "1 to 32 of a-z, 0-9, _ and -",
+    |s| is_slug(s, 32, b"_-")
+);
+checked_name!(
+    /// A user's name; compared without regard to case, so it is kept in lower case.
+    UserName,
+    "user name",
+    "2 to 64 of a-z, 0-9, '.', '_', '@' and -",
+    |s| s.len() >= 2 && is_slug(s, 64, b"._@-")
+);
+checked_name!(
+    /// A worker, such as `ingester`: the closed list stands in [`crate::state::WORKERS`].
+    WorkerName,
+    "worker",
+    "1 to 32 of a-z and -",
+    |s| is_slug(s, 32, b"-") && s.bytes().all(|b| !b.is_ascii_digit())
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_outside_their_pattern_are_refused_with_the_rule() {
+        for bad in ["", "UPPER", "a b", "a/b", "ä", &"x".repeat(65), "../etc"] {
+            let err = bad.parse::<DeckyName>().unwrap_err();
+            assert!(err.to_string().contains("a-z, 0-9 and -"), "{err}");
+        }
+        assert_eq!("web-01".parse::<DeckyName>().unwrap().as_str(), "web-01");
+        assert!(serde_json::from_str::<DeckyName>("\"no/slash\"").is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! The states that things go through, and the closed list of workers.
+
+/// Every daemon of a host, as `decnet-<name>`. The server counts as one: it has a heartbeat like the others.
+pub const WORKERS: &[&str] = &["bus", "server", "collector", "ingester", "profiler", "mutator"];
+
+macro_rules! text_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ::serde::Serialize, ::serde::Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $text)] $variant,)*
+        }
+
+        impl $name {
+            /// Every value, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The word under which it is stored and shown.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::name::NameError;
+            fn from_str(s: &str) -> Result<Self, Self::Err> {
+                match s {
+                    $($text => Ok(Self::$variant),)*
+                    _ => Err($crate::name::NameError {
+                        what: stringify!($name),
+                        value: s.chars().take(80).collect(),
+                        rule: concat!("one of:", $(" ", $text),*),
+                    }),
+                }
+            }
+        }
+    };
+}
+pub(crate) use text_enum;
+
+text_enum! {
+    /// The lifecycle of a decky, as observed.
+    DeckyState {
+        /// Wanted, and nothing done yet.
+        Pending = "pending",
+        /// Steps are being run to bring it up.
+        Deploying = "deploying",
+        /// Every service answers for it.
+        Running = "running",
+        /// Up, but something it should have is missing.
+        Degraded = "degraded",
+        /// Its services are being changed.
+        Mutating = "mutating",
+        /// Being taken down.
+        Stopping = "stopping",
+        /// Down, as wanted.
+        Stopped = "stopped",
+        /// Could not be brought up, or is in quarantine: `last_error` says why.
+        Failed = "failed",
+    }
+}
+
+text_enum! {
+    /// How a worker is doing, by its heartbeat.
+    WorkerState {
+        /// Heard within the last 90 seconds.
+        Ok = "ok",
+        /// Heard once, and not for 90 seconds.
+        Stale = "stale",
+        /// It said that it stops.
+        Stopped = "stopped",
+        /// Never heard.
+        Unknown = "unknown",
+    }
+}
+
+text_enum! {
+    /// What a user may do.
+    Role {
+        /// May look at everything but captured files and the administration.
+        Viewer = "viewer",
+        /// May do everything.
+        Admin = "admin",
+    }
+}
+
+text_enum! {
+    /// What kind of loot a bounty is.
+    BountyKind {
+        /// A user name with a password or a hash.
+        Credential = "credential",
+        /// A file that an intruder left.
+        Artifact = "artifact",
+        /// Code or a command line that was sent to be run.
+        Payload = "payload",
+        /// A fingerprint of the intruder's own software.
+        Fingerprint = "fingerprint",
+    }
+}

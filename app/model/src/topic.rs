@@ -1,0 +1,248 @@
+//! Bus topics: built here and nowhere else, and the patterns that subscribers use.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::TaskId,
+    name::{DeckyName, NameError, WorkerName},
+};
+
+/// Where an event is published: dot-separated tokens, no wildcard.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Topic(String);
+
+/// What a subscriber listens to: `*` stands for one token, a last `>` for one or more.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Pattern(String);
+
+/// The most bytes of a topic or a pattern.
+pub const MAX_TOPIC: usize = 256;
+
+fn is_token(token: &str) -> bool {
+    !token.is_empty()
+        && token
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+impl Topic {
+    /// New evidence is in the database: a hint to look.
+    #[must_use]
+    pub fn system_log() -> Self {
+        Self("system.log".into())
+    }
+
+    /// The broker's own figures.
+    #[must_use]
+    pub fn bus_health() -> Self {
+        Self("system.bus.health".into())
+    }
+
+    /// Told to one subscriber: how many events it lost.
+    #[must_use]
+    pub fn bus_dropped() -> Self {
+        Self("system.bus.dropped".into())
+    }
+
+    /// A worker's heartbeat.
+    #[must_use]
+    pub fn worker_health(worker: &WorkerName) -> Self {
+        Self(format!("system.{worker}.health"))
+    }
+
+    /// Orders to a worker.
+    #[must_use]
+    pub fn worker_control(worker: &WorkerName) -> Self {
+        Self(format!("system.{worker}.control"))
+    }
+
+    /// Desired state changed: the reconciler should look.
+    #[must_use]
+    pub fn fleet_changed() -> Self {
+        Self("fleet.changed".into())
+    }
+
+    /// A step of a fleet task.
+    #[must_use]
+    pub fn fleet_task(task: TaskId) -> Self {
+        Self(format!("fleet.task.{task}"))
+    }
+
+    /// A decky's state changed.
+    #[must_use]
+    pub fn decky_state(decky: &DeckyName) -> Self {
+        Self(format!("decky.{decky}.state"))
+    }
+
+    /// A decky's services changed.
+    #[must_use]
+    pub fn decky_mutation(decky: &DeckyName) -> Self {
+        Self(format!("decky.{decky}.mutation"))
+    }
+
+    /// An attacker was seen for the first time.
+    #[must_use]
+    pub fn attacker_observed() -> Self {
+        Self("attacker.observed".into())
+    }
+
+    /// An attacker's session began.
+    #[must_use]
+    pub fn attacker_session_started() -> Self {
+        Self("attacker.session.started".into())
+    }
+
+    /// An attacker's session ended.
+    #[must_use]
+    pub fn attacker_session_ended() -> Self {
+        Self("attacker.session.ended".into())
+    }
+
+    /// A user was changed: sessions and streams of it have to be looked at again.
+    #[must_use]
+    pub fn user_changed() -> Self {
+        Self("system.users.changed".into())
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Pattern {
+    /// Everything.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(">".into())
+    }
+
+    /// Exactly one topic.
+    #[must_use]
+    pub fn exactly(topic: &Topic) -> Self {
+        Self(topic.0.clone())
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether an event of `topic` is for this pattern's subscriber.
+    #[must_use]
+    pub fn matches(&self, topic: &Topic) -> bool {
+        let mut want = self.0.split('.');
+        let mut have = topic.0.split('.');
+        loop {
+            match (want.next(), have.next()) {
+                (Some(">"), Some(_)) => return true,
+                (Some("*"), Some(_)) => {}
+                (Some(w), Some(h)) if w == h => {}
+                (None, None) => return true,
+                _ => return false,
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for Topic {
+    type Error = NameError;
+    fn try_from(s: String) -> Result<Self, NameError> {
+        if s.len() <= MAX_TOPIC && s.split('.').all(is_token) {
+            Ok(Self(s))
+        } else {
+            Err(NameError {
+                what: "topic",
+                value: s.chars().take(80).collect(),
+                rule: "tokens of letters, digits, _ and - with a dot between them, 256 bytes at most",
+            })
+        }
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = NameError;
+    fn try_from(s: String) -> Result<Self, NameError> {
+        let mut tokens = s.split('.').peekable();
+        let mut good = s.len() <= MAX_TOPIC;
+        while let Some(token) = tokens.next() {
+            good &= token == "*" || (token == ">" && tokens.peek().is_none()) || is_token(token);
+        }
+        if good {
+            Ok(Self(s))
+        } else {
+            Err(NameError {
+                what: "pattern",
+                value: s.chars().take(80).collect(),
+                rule: "a topic in which * may stand for a token and > for the rest",
+            })
+        }
+    }
+}
+
+macro_rules! as_text {
+    ($($name:ident),*) => {$(
+        impl From<$name> for String {
+            fn from(t: $name) -> String {
+                t.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl std::str::FromStr for $name {
+            type Err = NameError;
+            fn from_str(s: &str) -> Result<Self, NameError> {
+                s.to_owned().try_into()
+            }
+        }
+    )*};
+}
+as_text!(Topic, Pattern);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The definition of matching, written as a recursion over token lists.
+    fn by_definition(want: &[&str], have: &[&str]) -> bool {
+        match (want, have) {
+            ([], []) => true,
+            ([">"], have) => !have.is_empty(),
+            (["*", want @ ..], [_, have @ ..]) => by_definition(want, have),
+            ([w, want @ ..], [h, have @ ..]) => w == h && by_definition(want, have),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn matching_is_as_defined(want in r"([ab*](\.[ab*]){0,4}(\.>)?)|>", have in r"[ab](\.[ab]){0,5}") {
+            let pattern: Pattern = want.parse().unwrap();
+            let topic: Topic = have.parse().unwrap();
+            let want: Vec<_> = want.split('.').collect();
+            let have: Vec<_> = have.split('.').collect();
+            prop_assert_eq!(pattern.matches(&topic), by_definition(&want, &have));
+        }
+    }
+
+    #[test]
+    fn wildcards_are_refused_in_topics_and_misplaced_ones_in_patterns() {
+        for bad in ["a.*", ">", "a..b", "", "a b", "a\nb"] {
+            assert!(bad.parse::<Topic>().is_err(), "{bad:?}");
+        }
+        for bad in ["a.>.b", "a*", "", "a..b"] {
+            assert!(bad.parse::<Pattern>().is_err(), "{bad:?}");
+        }
+    }
+}

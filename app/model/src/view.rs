@@ -1,0 +1,396 @@
+//! What a reader gets: the shapes of the API's answers and of the dashboard's server functions.
+//!
+//! A view has only fields that its reader may see, so that a secret cannot leak through it. Times are UTC, RFC 3339.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::{
+    id::{AttackerId, LogId, TaskId, UserId},
+    name::{DeckyName, ServiceSlug, UserName, WorkerName},
+    state::{BountyKind, DeckyState, Role, WorkerState},
+};
+
+/// The most rows that one page may have.
+pub const MAX_LIMIT: u32 = 500;
+/// The rows of a page where nothing is said.
+pub const DEFAULT_LIMIT: u32 = 50;
+/// The most characters of a search.
+pub const MAX_SEARCH: usize = 512;
+
+macro_rules! views {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        pub struct $name { $($(#[$fdoc])* pub $field: $ty),* }
+    )*};
+}
+
+/// A page of a list. `next` is the cursor of the following page; absent on the last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Page<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// Cursor of the following page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Rows in all, where a counter knows it; absent for a filtered list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+}
+
+impl<T> Page<T> {
+    /// The same page with each row changed.
+    pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            data: self.data.into_iter().map(f).collect(),
+            next: self.next,
+            total: self.total,
+        }
+    }
+}
+
+views! {
+    /// Who is signed in.
+    Me {
+        id: UserId,
+        username: UserName,
+        role: Role,
+        /// Only changing the password is allowed until it is done.
+        must_change_password: bool,
+    }
+
+    /// An account, as an administrator sees it.
+    UserView {
+        id: UserId,
+        username: UserName,
+        role: Role,
+        disabled: bool,
+        must_change_password: bool,
+        #[serde(with = "time::serde::rfc3339")]
+        created_at: OffsetDateTime,
+        #[serde(with = "time::serde::rfc3339::option")]
+        last_login_at: Option<OffsetDateTime>,
+    }
+
+    /// The dashboard's counters.
+    Stats {
+        /// Log rows ever stored.
+        total_logs: u64,
+        /// Source addresses ever seen.
+        unique_attackers: u64,
+        /// Attempts to sign in.
+        auth_attempts: u64,
+        /// Different credentials captured.
+        credentials: u64,
+        /// Bounties in all.
+        bounties: u64,
+        /// Lines that could not be parsed, kept in quarantine.
+        quarantined: u64,
+        /// Deckies that are wanted.
+        deployed_deckies: u64,
+        /// Deckies that are running.
+        active_deckies: u64,
+        /// Log rows of the last 60 minutes.
+        last_hour: u64,
+    }
+
+    /// One stored line of evidence.
+    LogView {
+        id: LogId,
+        /// When it happened, as the decoy says.
+        #[serde(with = "time::serde::rfc3339")]
+        at: OffsetDateTime,
+        /// When the ingester stored it.
+        #[serde(with = "time::serde::rfc3339")]
+        received_at: OffsetDateTime,
+        decky: String,
+        service: String,
+        /// An event kind, or what a foreign program wrote as MSGID.
+        event_type: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attacker_ip: Option<IpAddr>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attacker_id: Option<AttackerId>,
+        /// The structured data of the line.
+        fields: BTreeMap<String, String>,
+        /// Free text of the line.
+        message: String,
+        /// The line as it stands in the spool.
+        raw: String,
+    }
+
+    /// Log rows in a span of time.
+    HistogramBucket {
+        #[serde(with = "time::serde::rfc3339")]
+        start: OffsetDateTime,
+        count: u64,
+    }
+
+    /// How often something was seen: a top list's row.
+    Count {
+        name: String,
+        count: u64,
+    }
+
+    /// What stands in the overview beside the counters.
+    Tops {
+        attackers: Vec<AttackerView>,
+        deckies: Vec<Count>,
+        services: Vec<Count>,
+        credentials: Vec<Count>,
+    }
+
+    /// A source address and what it did in sum.
+    AttackerView {
+        id: AttackerId,
+        ip: IpAddr,
+        #[serde(with = "time::serde::rfc3339")]
+        first_seen: OffsetDateTime,
+        #[serde(with = "time::serde::rfc3339")]
+        last_seen: OffsetDateTime,
+        event_count: u64,
+        auth_count: u64,
+        command_count: u64,
+        credential_count: u64,
+        bounty_count: u64,
+        session_count: u64,
+        deckies: Vec<String>,
+        services: Vec<String>,
+        /// What seeds its glyph: fingerprints where there are any, else the address.
+        glyph: String,
+    }
+
+    /// A command line that an attacker sent.
+    CommandView {
+        log_id: LogId,
+        #[serde(with = "time::serde::rfc3339")]
+        at: OffsetDateTime,
+        decky: String,
+        service: String,
+        command: String,
+    }
+
+    /// Loot: see [`BountyKind`].
+    BountyView {
+        id: i64,
+        kind: BountyKind,
+        #[serde(with = "time::serde::rfc3339")]
+        first_seen: OffsetDateTime,
+        #[serde(with = "time::serde::rfc3339")]
+        last_seen: OffsetDateTime,
+        /// How often it was seen.
+        count: u64,
+        attacker_ip: IpAddr,
+        attacker_id: AttackerId,
+        decky: String,
+        service: String,
+        /// The account, for a credential.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        principal: Option<String>,
+        /// `plaintext` or a kind of hash, for a credential.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret_kind: Option<String>,
+        /// The secret, the hash, the file name, the fingerprint.
+        value: String,
+        /// The line that it was first seen in.
+        log_id: LogId,
+    }
+
+    /// A service of a decky.
+    DeckyService {
+        slug: ServiceSlug,
+        /// `address:port` that it listens on, where it runs.
+        listen: Vec<String>,
+    }
+
+    /// A decky: what is wanted of it and how it does.
+    DeckyView {
+        name: DeckyName,
+        state: DeckyState,
+        /// Whether it is wanted at all: a decky that is being taken down is not.
+        desired: bool,
+        archetype: String,
+        distro: String,
+        os: String,
+        hostname: String,
+        ip: IpAddr,
+        mac: String,
+        services: Vec<DeckyService>,
+        engine: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_error: Option<String>,
+        #[serde(with = "time::serde::rfc3339")]
+        since: OffsetDateTime,
+        /// Minutes between two mutations; absent where it never mutates.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mutate_interval_minutes: Option<u32>,
+        #[serde(with = "time::serde::rfc3339::option")]
+        last_mutation: Option<OffsetDateTime>,
+        /// Log rows of this decky ever stored.
+        event_count: u64,
+    }
+
+    /// A kind of decky that can be deployed.
+    ArchetypeView {
+        slug: String,
+        label: String,
+        summary: String,
+        os: String,
+        distros: Vec<String>,
+        services: Vec<ServiceSlug>,
+    }
+
+    /// A service that a decky can have.
+    ServiceView {
+        slug: ServiceSlug,
+        label: String,
+        category: String,
+        ports: Vec<String>,
+    }
+
+    /// An accepted piece of long work: its progress comes over the stream and from the tasks resource.
+    TaskAccepted {
+        task: TaskId,
+        /// Deckies that it is about.
+        deckies: Vec<DeckyName>,
+    }
+
+    /// How a piece of long work stands.
+    TaskView {
+        id: TaskId,
+        /// `deploy`, `teardown`, `redeploy` or `mutate`.
+        operation: String,
+        /// `running`, `succeeded` or `failed`.
+        status: String,
+        /// Steps that are done.
+        done: u32,
+        /// Steps in all, as far as known.
+        total: u32,
+        /// The last step, in words.
+        step: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        #[serde(with = "time::serde::rfc3339")]
+        started_at: OffsetDateTime,
+        #[serde(with = "time::serde::rfc3339::option")]
+        ended_at: Option<OffsetDateTime>,
+    }
+
+    /// A worker as its heartbeats show it.
+    WorkerView {
+        name: WorkerName,
+        state: WorkerState,
+        #[serde(with = "time::serde::rfc3339::option")]
+        last_heard: Option<OffsetDateTime>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pid: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uptime_s: Option<u64>,
+        /// What it is doing, by task.
+        tasks: BTreeMap<String, String>,
+    }
+
+    /// One entry of the audit log.
+    AuditView {
+        id: i64,
+        #[serde(with = "time::serde::rfc3339")]
+        at: OffsetDateTime,
+        actor: String,
+        action: String,
+        target: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<IpAddr>,
+        /// `ok`, or why not.
+        result: String,
+    }
+
+    /// One part of the host and how it does.
+    HealthComponent {
+        name: String,
+        /// `ok`, `degraded` or `failing`.
+        status: String,
+        detail: String,
+        /// Whether the whole is unhealthy without it.
+        critical: bool,
+    }
+
+    /// How the host does.
+    Health {
+        /// `healthy`, `degraded` or `unhealthy`.
+        status: String,
+        components: Vec<HealthComponent>,
+    }
+
+    /// An error, as `application/problem+json` (RFC 9457).
+    Problem {
+        /// A stable word for the kind of error, as a relative URI.
+        #[serde(rename = "type")]
+        kind: String,
+        title: String,
+        status: u16,
+        detail: String,
+        /// What the log has the full story under.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error_id: Option<String>,
+        /// Faults by field, for a 422.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        errors: Vec<FieldError>,
+    }
+
+    /// What is wrong with one field of a request.
+    FieldError {
+        field: String,
+        message: String,
+    }
+
+    /// The first event of a stream.
+    StreamSnapshot {
+        stats: Stats,
+        /// The newest log rows, newest first.
+        logs: Vec<LogView>,
+        deckies: Vec<DeckyView>,
+        workers: Vec<WorkerView>,
+    }
+}
+
+/// One event of the live stream. The envelope is `{v, type, ts, payload}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamEvent {
+    /// Version of the envelope: 1.
+    pub v: u8,
+    /// When it was sent.
+    #[serde(with = "time::serde::rfc3339")]
+    pub ts: OffsetDateTime,
+    /// What it says.
+    #[serde(flatten)]
+    pub body: StreamBody,
+}
+
+/// What a stream event says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "payload", rename_all = "snake_case")]
+pub enum StreamBody {
+    /// Everything that a page needs to begin with.
+    Snapshot(Box<StreamSnapshot>),
+    /// New log rows, oldest first.
+    Logs(Vec<LogView>),
+    /// New counters.
+    Stats(Stats),
+    /// Attackers that are new or changed.
+    Attackers(Vec<AttackerView>),
+    /// A decky that is new, changed or gone.
+    Decky(Box<DeckyView>),
+    /// A decky that is no more.
+    DeckyRemoved(DeckyName),
+    /// Progress of a task.
+    Task(TaskView),
+    /// A worker's state.
+    Worker(WorkerView),
+}
