@@ -1,1 +1,71 @@
-//! Being built.
+//! The catalogue of decoy services, and (feature `serve`) their protocol handlers.
+//!
+//! A service is one file (or one folder) here plus one line in [`catalogue`]. The file holds its metadata, its knobs
+//! and its session handler. Start at [`Service`] for the part that the dashboard and the planner need, at
+//! `serve::Decoy` for what answers a visitor, and at `redis.rs` for the one to copy.
+//!
+//! Deliberately absent: how a decoy's process is started (`decnet-fleet`), where evidence goes after the tap
+//! (standard output), and any file system access but the artifact folder.
+
+use decnet_model::name::ServiceSlug;
+use serde::{Serialize, de::DeserializeOwned};
+
+pub mod catalogue;
+#[cfg(feature = "serve")]
+pub mod serve;
+
+/// A port that a service listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// A TCP port.
+    Tcp(u16),
+    /// A UDP port.
+    Udp(u16),
+}
+
+/// What kind of service it is: how the dashboard groups them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Category {
+    /// ssh, telnet, rdp, vnc.
+    RemoteAccess,
+    /// http, https.
+    Web,
+    /// ftp, tftp, smb.
+    Files,
+    /// smtp, imap, pop3.
+    Mail,
+    /// mysql, postgres, redis …
+    Database,
+}
+
+/// What is known of a service without running it.
+#[derive(Debug, Clone, Copy)]
+pub struct Meta {
+    /// Its name in configuration, evidence and on the command line; also its file's name.
+    pub slug: &'static str,
+    /// Its name for people.
+    pub label: &'static str,
+    /// How the dashboard groups it.
+    pub category: Category,
+    /// The standard ports.
+    pub listen: &'static [Port],
+    /// What a visitor gets, in a sentence.
+    pub summary: &'static str,
+}
+
+impl Meta {
+    /// The slug as a checked name.
+    #[must_use]
+    pub fn slug(&self) -> ServiceSlug {
+        // A test holds that every slug of the catalogue is a valid name, so the fallback is never taken.
+        self.slug.parse().unwrap_or_else(|_| unreachable!("{} is not a slug", self.slug))
+    }
+}
+
+/// A decoy service: the part that needs no network.
+pub trait Service: 'static {
+    /// What is known of it without running it.
+    const META: Meta;
+    /// Its knobs. `deny_unknown_fields` is part of the contract: a misspelt knob is a fault, never ignored.
+    type Config: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static;
+}

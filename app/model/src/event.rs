@@ -689,6 +689,6 @@ mod tests {
             headers: &[(b"X\"]=Y", b"v")],
             body: b"",
         };
-        assert!(event.fields().iter().any(|(k, _)| k == "header_x____y"));
+        assert!(event.fields().iter().any(|(k, _)| k == "header_x___y"));
     }
 }

@@ -113,6 +113,7 @@ views! {
         /// An event kind, or what a foreign program wrote as MSGID.
         event_type: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         attacker_ip: Option<IpAddr>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attacker_id: Option<AttackerId>,
@@ -148,6 +149,7 @@ views! {
     /// A source address and what it did in sum.
     AttackerView {
         id: AttackerId,
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         ip: IpAddr,
         #[serde(with = "time::serde::rfc3339")]
         first_seen: OffsetDateTime,
@@ -185,6 +187,7 @@ views! {
         last_seen: OffsetDateTime,
         /// How often it was seen.
         count: u64,
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         attacker_ip: IpAddr,
         attacker_id: AttackerId,
         decky: String,
@@ -218,6 +221,7 @@ views! {
         distro: String,
         os: String,
         hostname: String,
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         ip: IpAddr,
         mac: String,
         services: Vec<DeckyService>,
@@ -306,6 +310,7 @@ views! {
         action: String,
         target: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         from: Option<IpAddr>,
         /// `ok`, or why not.
         result: String,
