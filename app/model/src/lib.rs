@@ -6,10 +6,12 @@
 
 pub mod clock;
 pub mod event;
+pub mod fleet;
 pub mod id;
 pub mod name;
 pub mod permission;
 pub mod printable;
+pub mod query;
 pub mod state;
 pub mod topic;
 pub mod view;

@@ -1,0 +1,64 @@
+//! What an operator asks for when deploying: one shape, whether it comes from the command line, an INI file, the
+//! wizard or the API. Checking it is `decnet-fleet`'s business.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{DeckyName, ServiceSlug};
+
+/// A fleet, or an addition to one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FleetSpec {
+    /// The deckies, or groups of like ones.
+    pub deckies: Vec<DeckySpec>,
+    /// Take down every decky that is not in this list.
+    pub replace: bool,
+}
+
+/// One decky, or `amount` of the same kind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeckySpec {
+    /// Its name; a prefix where `amount` is over one; made from the archetype where absent.
+    pub name: Option<DeckyName>,
+    /// How many; one where absent.
+    pub amount: Option<u32>,
+    /// Slug of the archetype; needed where there are no services.
+    pub archetype: Option<String>,
+    /// Services with their knobs; the archetype's where empty.
+    pub services: Vec<ServiceSpec>,
+    /// Choose other services that fit the archetype, by the seed.
+    pub randomize_services: bool,
+    /// Slug of the distribution; one that fits the archetype where absent.
+    pub distro: Option<String>,
+    /// Operating-system family, where the archetype's does not do.
+    pub os: Option<String>,
+    /// Address; the next free one where absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub ip: Option<IpAddr>,
+    /// Hardware address; one of a fitting vendor where absent.
+    pub mac: Option<String>,
+    /// Host name; made from the seed where absent.
+    pub hostname: Option<String>,
+    /// What the persona is made from, 1 to 128 characters; drawn where absent.
+    pub seed: Option<String>,
+    /// Minutes between mutations; never where absent.
+    pub mutate_interval_minutes: Option<u32>,
+}
+
+/// A service and its knobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ServiceSpec {
+    /// Which.
+    pub slug: ServiceSlug,
+    /// Its knobs, by name.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub knobs: BTreeMap<String, serde_json::Value>,
+}

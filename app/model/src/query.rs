@@ -1,0 +1,100 @@
+//! What a reader asks for: filters and pages of lists, as they stand in a URL.
+//!
+//! Lists are keyset-paged: `before` is the opaque cursor that the previous page gave as `next`.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::state::{BountyKind, text_enum};
+
+/// Which log rows. Every condition that is present has to hold.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogQuery {
+    /// Rows a page, 1 to 500; 50 where absent.
+    pub limit: Option<u32>,
+    /// Cursor: rows older than it.
+    pub before: Option<String>,
+    /// Text in the line, the decky, the service or the address; `key:value` tokens match a field. 512 characters.
+    pub search: Option<String>,
+    /// Only this decky.
+    pub decky: Option<String>,
+    /// Only this service.
+    pub service: Option<String>,
+    /// Only this type of event.
+    pub event_type: Option<String>,
+    /// Only this source address.
+    pub attacker_ip: Option<IpAddr>,
+    /// Not before.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub start_time: Option<OffsetDateTime>,
+    /// Before.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub end_time: Option<OffsetDateTime>,
+}
+
+/// Which rows to count, in buckets of how many minutes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HistogramQuery {
+    /// Only this decky.
+    pub decky: Option<String>,
+    /// Only this service.
+    pub service: Option<String>,
+    /// Not before; 24 hours ago where absent.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub start_time: Option<OffsetDateTime>,
+    /// Before; now where absent.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub end_time: Option<OffsetDateTime>,
+    /// Width of a bucket, 1 to 1440; 15 where absent.
+    pub interval_minutes: Option<u32>,
+}
+
+text_enum! {
+    /// Order of the attackers list.
+    AttackerSort {
+        /// Last seen first.
+        Recent = "recent",
+        /// Most events first.
+        Active = "active",
+    }
+}
+
+/// Which attackers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AttackerQuery {
+    /// Rows a page, 1 to 500; 50 where absent.
+    pub limit: Option<u32>,
+    /// Cursor.
+    pub before: Option<String>,
+    /// Start of the address, or text in its deckies or services.
+    pub search: Option<String>,
+    /// Only those who touched this service.
+    pub service: Option<String>,
+    /// Only those who touched this decky.
+    pub decky: Option<String>,
+    /// Order; `recent` where absent.
+    pub sort_by: Option<AttackerSort>,
+}
+
+/// Which bounties.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BountyQuery {
+    /// Rows a page, 1 to 500; 50 where absent.
+    pub limit: Option<u32>,
+    /// Cursor.
+    pub before: Option<String>,
+    /// Only this kind.
+    pub bounty_type: Option<BountyKind>,
+    /// Text in account, value, decky, service or address.
+    pub search: Option<String>,
+    /// Only of this service.
+    pub service: Option<String>,
+    /// Only of this source address.
+    pub attacker_ip: Option<IpAddr>,
+}
