@@ -1,1 +1,75 @@
-fn main() {}
+//! `cargo xtask`: sets up, runs, tests, measures and packages the project.
+//!
+//! Two commands do everything on a fresh machine: `up` and `test`. The others are their parts. Tools that are
+//! fetched and everything that is built go to a cache folder outside the clone (`CARGO_TARGET_DIR`, by default below
+//! `~/.cache/decnet`), so that a second clone starts warm. Start reading at [`Command`].
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
+
+mod bench;
+mod checks;
+mod e2e;
+mod fuzz;
+mod package;
+mod place;
+mod programs;
+mod setup;
+mod shell;
+mod site;
+mod test;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::place::Place;
+
+/// Sets up, runs, tests, measures and packages DECNET.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what building and developing need: compilers, the WebAssembly target, cargo-leptos, npm packages
+    Setup(setup::Options),
+    /// Build everything and run a whole host here, with a demo fleet: no root, no Docker
+    Up(up::Options),
+    /// Run every test: lints, unit, property, conformance and fault tests, the browser's
+    Test(test::Options),
+    /// Check formatting, clippy (native and WebAssembly) and the dependencies' licences
+    Lint(checks::Options),
+    /// Run the benchmarks: each prints ratios against a baseline of the same run
+    Bench(bench::Options),
+    /// Run the fuzz targets for a while each
+    Fuzz(fuzz::Options),
+    /// Run the browser tests alone
+    E2e(e2e::Options),
+    /// Make an archive with the release programs and the dashboard's files
+    Package(package::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = Place::find().and_then(|place| match cli.command {
+        Command::Setup(options) => setup::run(&place, &options),
+        Command::Up(options) => up::run(&place, &options),
+        Command::Test(options) => test::run(&place, &options),
+        Command::Lint(options) => checks::run(&place, &options),
+        Command::Bench(options) => bench::run(&place, &options),
+        Command::Fuzz(options) => fuzz::run(&place, &options),
+        Command::E2e(options) => e2e::run(&place, &options),
+        Command::Package(options) => package::run(&place, &options),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

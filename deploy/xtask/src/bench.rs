@@ -1,0 +1,68 @@
+//! `cargo xtask bench`: what the project promises in figures, each as a ratio to a baseline of the same run.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::{
+    place::{Place, Profile},
+    programs, setup,
+    shell::{cargo, sh, step},
+    site,
+};
+
+/// What `cargo xtask bench` takes.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only these: ingest, bus, host; all where none is named
+    names: Vec<String>,
+}
+
+/// A benchmark: its name, what it measures, and how it is run.
+type Bench = (&'static str, &'static str, fn(&Place) -> Result<()>);
+
+const BENCHES: &[Bench] = &[
+    (
+        "ingest",
+        "lines a second through the ingester, to a bare prepared-insert loop (bar 0.7)",
+        |place| sh(cargo(place).args(["bench", "-p", "decnet-worker-ingester"])),
+    ),
+    (
+        "bus",
+        "events a second and p99 latency, to nats-server (bars 1.0 and 0.5)",
+        |place| sh(cargo(place).args(["bench", "-p", "decnet-bus"])),
+    ),
+    (
+        "host",
+        "memory of a host with ten deckies (150 MB) and of one decky (8 MB), CPU of a login",
+        |place| {
+            programs::build(place, Profile::Release)?;
+            site::build(place, Profile::Release)?;
+            sh(Command::new(place.programs(Profile::Release).join("decnet"))
+                .args(["bench", "host"])
+                .current_dir(&place.root))
+        },
+    ),
+];
+
+/// `cargo xtask bench`.
+pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
+    if let Some(unknown) = options
+        .names
+        .iter()
+        .find(|n| BENCHES.iter().all(|(name, ..)| name != n))
+    {
+        let known: Vec<_> = BENCHES.iter().map(|(name, ..)| *name).collect();
+        bail!(
+            "there is no benchmark {unknown:?}; there are {}",
+            known.join(", ")
+        );
+    }
+    setup::for_build(place)?;
+    for (name, what, bench) in BENCHES {
+        if options.names.is_empty() || options.names.iter().any(|n| n == name) {
+            step(&format!("{name}: {what}"), || bench(place))?;
+        }
+    }
+    Ok(())
+}

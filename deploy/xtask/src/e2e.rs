@@ -1,0 +1,68 @@
+//! The browser tests: Playwright against a whole host that they start themselves.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::{
+    place::{Place, Profile},
+    programs, setup,
+    shell::{run_watching, step},
+    site,
+    test::Count,
+};
+
+/// What `cargo xtask e2e` takes.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Against the release build
+    #[arg(long)]
+    release: bool,
+    /// Options of Playwright, such as a file's name or -g TITLE
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+/// `cargo xtask e2e`.
+pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
+    let profile = if options.release {
+        Profile::Release
+    } else {
+        Profile::Dev
+    };
+    setup::for_build(place)?;
+    setup::for_tests(place)?;
+    step("Building the programs", || programs::build(place, profile))?;
+    step("Building the dashboard", || site::build(place, profile))?;
+    let count = tests(place, profile, &options.rest)?;
+    println!("{} passed, {} failed", count.passed, count.failed);
+    if count.failed > 0 || count.passed == 0 {
+        bail!("not every browser test passed");
+    }
+    Ok(())
+}
+
+/// Run the browser tests on programs that are built.
+pub(crate) fn tests(place: &Place, profile: Profile, rest: &[String]) -> Result<Count> {
+    let mut count = Count::default();
+    let good = run_watching(
+        Command::new("node_modules/.bin/playwright")
+            .arg("test")
+            .args(rest)
+            .current_dir(place.root.join("end2end"))
+            .env("DECNET_PROGRAMS", place.programs(profile)),
+        |line| {
+            let mut words = line.split_whitespace();
+            let (number, word) = (words.next().and_then(|w| w.parse::<u32>().ok()), words.next());
+            match (number, word) {
+                (Some(n), Some("passed")) => count.passed += n,
+                (Some(n), Some("failed" | "flaky" | "interrupted")) => count.failed += n,
+                _ => {}
+            }
+        },
+    )?;
+    if !good && count.failed == 0 {
+        count.failed += 1;
+    }
+    Ok(count)
+}

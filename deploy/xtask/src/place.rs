@@ -1,0 +1,67 @@
+//! Where things are: the clone, the cache, the target directory.
+
+use std::{env, path::PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The folders that every task works in.
+pub(crate) struct Place {
+    /// The clone.
+    pub(crate) root: PathBuf,
+    /// Tools and build output, outside the clone.
+    pub(crate) cache: PathBuf,
+    /// Cargo's target directory.
+    pub(crate) target: PathBuf,
+}
+
+/// Which way the programs are built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Quick to build, for tests.
+    Dev,
+    /// What users run.
+    Release,
+}
+
+impl Profile {
+    /// The folder below the target directory.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
+impl Place {
+    /// The folders of this clone and this user.
+    pub(crate) fn find() -> Result<Self> {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .nth(2)
+            .context("the xtask crate is not two folders below the workspace")?
+            .to_owned();
+        let cache = env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")))
+            .context("neither XDG_CACHE_HOME nor HOME is set: there is no folder for tools")?
+            .join("decnet");
+        let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| cache.join("target"), PathBuf::from);
+        Ok(Self { root, cache, target })
+    }
+
+    /// Where the programs of `profile` end up.
+    pub(crate) fn programs(&self, profile: Profile) -> PathBuf {
+        self.target.join(profile.folder())
+    }
+
+    /// Where the dashboard's files of `profile` end up: beside the programs, where the server looks for them.
+    pub(crate) fn site(&self, profile: Profile) -> PathBuf {
+        self.programs(profile).join("site")
+    }
+
+    /// The folder of a tool that is kept by its version.
+    pub(crate) fn tool(&self, name: &str, version: &str) -> PathBuf {
+        self.cache.join("tools").join(format!("{name}-{version}"))
+    }
+}

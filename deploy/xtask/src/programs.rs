@@ -1,0 +1,33 @@
+//! The programs of a host.
+
+use anyhow::Result;
+
+use crate::{
+    place::{Place, Profile},
+    shell::{cargo, sh},
+};
+
+/// Packages and their programs.
+pub(crate) const PROGRAMS: &[(&str, &str)] = &[
+    ("decnet-worker-cli", "decnet"),
+    ("decnet-server", "decnet-server"),
+    ("decnet-worker-bus", "decnet-bus"),
+    ("decnet-worker-collector", "decnet-collector"),
+    ("decnet-worker-ingester", "decnet-ingester"),
+    ("decnet-worker-profiler", "decnet-profiler"),
+    ("decnet-worker-mutator", "decnet-mutator"),
+    ("decnet-worker-decoy", "decnet-decoy"),
+];
+
+/// Build them all in one go, so that what they share is built once.
+pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
+    let mut command = cargo(place);
+    command.args(["build", "--bins"]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    for (package, _) in PROGRAMS {
+        command.args(["-p", package]);
+    }
+    sh(&mut command)
+}

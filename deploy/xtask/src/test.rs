@@ -1,0 +1,147 @@
+//! `cargo xtask test`: every test there is, and the count at the end.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::{
+    checks, e2e,
+    place::{Place, Profile},
+    programs, setup,
+    shell::{cargo, run_watching, step},
+    site,
+};
+
+/// What `cargo xtask test` takes.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Leave out formatting, clippy and licences
+    #[arg(long)]
+    no_lint: bool,
+    /// Leave out the browser tests
+    #[arg(long)]
+    no_e2e: bool,
+}
+
+/// Passed and failed tests.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// Tests that held.
+    pub(crate) passed: u32,
+    /// Tests that did not.
+    pub(crate) failed: u32,
+}
+
+impl std::ops::AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// `cargo xtask test`.
+pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
+    let start = Instant::now();
+    setup::for_build(place)?;
+    setup::for_tests(place)?;
+    let mut count = Count::default();
+    let mut broken = Vec::new();
+
+    // The programs first: tests that run them find them beside the test binaries.
+    step("Building the programs", || programs::build(place, Profile::Dev))?;
+    count += step("Running the tests of the crates", || native(place, &mut broken))?;
+    if !options.no_e2e {
+        step("Building the dashboard", || site::build(place, Profile::Dev))?;
+        count += step("Running the browser tests", || {
+            e2e::tests(place, Profile::Dev, &[])
+        })?;
+    }
+    if !options.no_lint {
+        for (name, result) in checks::all(place) {
+            match result {
+                Ok(()) => count.passed += 1,
+                Err(error) => {
+                    println!("{name}: {error:#}");
+                    broken.push(name.to_owned());
+                    count.failed += 1;
+                }
+            }
+        }
+    }
+    for name in &broken {
+        println!("FAILED: {name}");
+    }
+    println!("All tests took {:.0} s", start.elapsed().as_secs_f64());
+    println!("{} passed, {} failed", count.passed, count.failed);
+    if count.failed > 0 || count.passed == 0 || !broken.is_empty() {
+        bail!("not every test passed");
+    }
+    Ok(())
+}
+
+/// Everything but the browser's half, which has no tests of its own and must not share features with the server's.
+fn native(place: &Place, broken: &mut Vec<String>) -> Result<Count> {
+    let mut count = Count::default();
+    let good = run_watching(
+        cargo(place)
+            .args([
+                "test",
+                "--workspace",
+                "--exclude",
+                "decnet-frontend",
+                "--no-fail-fast",
+                "--features",
+            ])
+            .arg("decnet-app/ssr,decnet-decoys/serve,decnet-model/openapi"),
+        |line| {
+            if let Some(name) = line
+                .strip_suffix(" ... FAILED")
+                .and_then(|l| l.strip_prefix("test "))
+            {
+                broken.push(name.to_owned());
+            }
+            if let Some(result) = of_cargo(line) {
+                count += result;
+            }
+        },
+    )?;
+    if !good && count.failed == 0 {
+        count.failed += 1;
+        broken.push(
+            "cargo test did not get through (a crate does not build, or a test process was killed)"
+                .to_owned(),
+        );
+    }
+    Ok(count)
+}
+
+/// `test result: ok. 12 passed; 0 failed; …`
+fn of_cargo(line: &str) -> Option<Count> {
+    let rest = line.strip_prefix("test result: ")?;
+    let number = |word: &str| {
+        rest.split([';', '.'])
+            .find_map(|part| part.trim().strip_suffix(word)?.trim().parse().ok())
+    };
+    Some(Count {
+        passed: number("passed")?,
+        failed: number("failed")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_result_lines_are_counted() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s";
+        assert_eq!(
+            of_cargo(line),
+            Some(Count {
+                passed: 12,
+                failed: 3
+            })
+        );
+        assert_eq!(of_cargo("test x ... ok"), None);
+    }
+}

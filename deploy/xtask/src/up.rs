@@ -1,0 +1,58 @@
+//! `cargo xtask up`: from a fresh clone to a running host.
+
+use std::{os::unix::process::CommandExt, process::Command};
+
+use anyhow::{Result, anyhow};
+
+use crate::{
+    place::{Place, Profile},
+    programs, setup,
+    shell::step,
+    site,
+};
+
+/// What `cargo xtask up` takes; everything else goes to `decnet up`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Build the quicker way: slower programs
+    #[arg(long)]
+    dev: bool,
+    /// Only build, do not run
+    #[arg(long)]
+    build_only: bool,
+    /// Run without the demo fleet
+    #[arg(long)]
+    no_demo: bool,
+    /// Options of `decnet up`, such as --listen 127.0.0.1:9000 or --data-dir
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+/// `cargo xtask up`.
+pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
+    let profile = if options.dev {
+        Profile::Dev
+    } else {
+        Profile::Release
+    };
+    setup::for_build(place)?;
+    step(
+        "Building the programs (the first time takes a while: about 500 crates)",
+        || programs::build(place, profile),
+    )?;
+    step("Building the dashboard", || site::build(place, profile))?;
+    if options.build_only {
+        println!("The programs are in {}", place.programs(profile).display());
+        return Ok(());
+    }
+    let mut command = Command::new(place.programs(profile).join("decnet"));
+    command.arg("up");
+    if !options.no_demo {
+        command.arg("--demo");
+    }
+    // The host takes this process's place: Ctrl-C and the exit code are its own.
+    Err(anyhow!(
+        "could not start decnet: {}",
+        command.args(&options.rest).exec()
+    ))
+}
