@@ -1,1 +1,130 @@
-//! Being built.
+//! The use-cases of DECNET: what the API, the dashboard and the command line call, and where every rule lives.
+//!
+//! A caller proves who it is once ([`Domain::authenticate`] gives an [`Actor`]), asks for the permission that it needs
+//! ([`Domain::permit`] gives a [`Permit`]) and hands the permit to the use-case. A permit cannot be made in another
+//! way, so a use-case cannot be reached without its role check. Whatever changes something is written to the audit
+//! log, refused attempts too.
+//!
+//! Deliberately absent: HTTP, cookies, HTML, and SQL. Start at [`Domain`]; the use-cases stand in one file a resource.
+
+mod attempts;
+mod audit;
+mod auth;
+mod cached;
+mod error;
+mod evidence;
+mod fleet;
+mod health;
+mod password;
+mod permit;
+mod session;
+mod stream;
+mod token;
+mod users;
+mod workers;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use decnet_bus::Bus;
+use decnet_db::Store;
+use decnet_model::{clock::SharedClock, name::UserName};
+use secrecy::SecretString;
+
+pub use auth::{FirstAdmin, SignedIn};
+pub use error::DomainError;
+pub use password::{MAX_PASSWORD, MIN_PASSWORD, PasswordFault};
+pub use permit::{Actor, Permit};
+pub use stream::EventStream;
+
+/// What the use-cases need to be told. Every process that holds a [`Domain`] makes its own.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What session tokens are signed with, at least 32 bytes. Only the server has it; without it nobody signs in.
+    pub jwt_secret: Option<SecretString>,
+    /// How long a session lasts; 240 minutes.
+    pub token_lifetime: Duration,
+    /// Streams that one user may have open; 5.
+    pub sse_max_per_user: usize,
+    /// Name of the first admin; `admin`.
+    pub admin_user: Option<UserName>,
+    /// Password of the first admin as the environment has it; drawn where absent.
+    pub admin_password: Option<SecretString>,
+    /// Password hashes computed at the same time; the machine's cores.
+    pub hash_parallelism: usize,
+    /// Where new deckies get their addresses and how many there may be.
+    pub fleet: decnet_fleet::Limits,
+    /// How many ingester seconds without a heartbeat make the host unhealthy is in the model; this is how often the
+    /// parts of the host are probed in the background.
+    pub health_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            jwt_secret: None,
+            token_lifetime: Duration::from_secs(240 * 60),
+            sse_max_per_user: 5,
+            admin_user: None,
+            admin_password: None,
+            hash_parallelism: std::thread::available_parallelism().map_or(2, usize::from),
+            fleet: decnet_fleet::Limits::default(),
+            health_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The use-cases. A clone is another handle on the same caches and limits.
+#[derive(Clone)]
+pub struct Domain {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) bus: Bus,
+    pub(crate) clock: SharedClock,
+    pub(crate) options: Options,
+    pub(crate) hasher: password::Hasher,
+    pub(crate) attempts: attempts::Attempts,
+    pub(crate) tokens: Option<token::Tokens>,
+    pub(crate) sessions: session::Sessions,
+    pub(crate) summaries: evidence::Summaries,
+    pub(crate) health: health::Board,
+    pub(crate) hub: stream::Hub,
+}
+
+impl Domain {
+    /// The use-cases over a store and a bus.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the password hash or the token key cannot be set up.
+    pub fn new(store: Store, bus: Bus, clock: SharedClock, options: Options) -> Result<Self, DomainError> {
+        let hasher = password::Hasher::new(options.hash_parallelism)?;
+        let tokens = options.jwt_secret.as_ref().map(|secret| token::Tokens::new(secret, options.token_lifetime));
+        let hub = stream::Hub::new(options.sse_max_per_user);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store,
+                bus,
+                clock,
+                hasher,
+                attempts: attempts::Attempts::default(),
+                tokens,
+                sessions: session::Sessions::default(),
+                summaries: evidence::Summaries::default(),
+                health: health::Board::default(),
+                hub,
+                options,
+            }),
+        })
+    }
+
+    /// What a long-lived process runs beside its requests: the reader behind the event streams, the health probes,
+    /// and the watch for users that another process changed. Never returns; stop it by dropping it.
+    pub async fn background(&self) {
+        tokio::join!(self.stream_reader(), self.health_refresher(), self.user_watch());
+    }
+}
+
+/// Where a request came from, for limits and for the audit log.
+pub type Source = Option<IpAddr>;

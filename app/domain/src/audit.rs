@@ -1,0 +1,68 @@
+//! The audit log: who did what, on what, from where, and with which result. Append-only.
+
+use decnet_model::{
+    permission::ViewAudit,
+    view::{AuditView, Page},
+};
+
+use crate::{Actor, Domain, DomainError, Permit, evidence};
+
+impl Domain {
+    /// The newest entries first; `before` is the cursor of the previous page.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] for a limit or a cursor that is none.
+    pub async fn audit_page(
+        &self,
+        _permit: &Permit<ViewAudit>,
+        limit: Option<u32>,
+        before: Option<String>,
+    ) -> Result<Page<AuditView>, DomainError> {
+        evidence::check_limit(limit)?;
+        Ok(self.inner.store.audit_page(limit, before.as_deref()).await?)
+    }
+
+    /// Write an entry. A failure is logged and not passed on: what was done is done, and the log has it.
+    pub(crate) async fn audit(&self, actor: &Actor, action: &str, target: &str, result: &str) {
+        self.audit_as(&actor.name, actor.from, action, target, result).await;
+    }
+
+    /// Like [`Domain::audit`], for somebody who is not signed in.
+    pub(crate) async fn audit_as(
+        &self,
+        actor: &str,
+        from: crate::Source,
+        action: &str,
+        target: &str,
+        result: &str,
+    ) {
+        let now = self.inner.clock.now();
+        if let Err(error) = self.inner.store.audit_append(now, actor, action, target, from, result).await {
+            tracing::error!(%error, actor, action, target, result, "the audit log could not be written");
+        }
+    }
+
+    /// Write an entry from where nothing can be waited for.
+    pub(crate) fn audit_later(&self, actor: &Actor, action: &'static str, target: &'static str, result: &'static str) {
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                let (domain, actor) = (self.clone(), actor.clone());
+                runtime.spawn(async move { domain.audit(&actor, action, target, result).await });
+            }
+            Err(_) => tracing::warn!(actor = actor.name(), action, target, result, "outside the audit log"),
+        }
+    }
+
+    /// Write down how a change went, whichever way it did.
+    pub(crate) async fn audited<T>(
+        &self,
+        actor: &Actor,
+        action: &str,
+        target: &str,
+        outcome: Result<T, DomainError>,
+    ) -> Result<T, DomainError> {
+        let result = outcome.as_ref().err().map_or("ok", DomainError::result);
+        self.audit(actor, action, target, result).await;
+        outcome
+    }
+}

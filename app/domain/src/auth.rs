@@ -1,0 +1,361 @@
+//! Signing in and out, sessions, one's own password, and the first admin.
+
+use std::time::Instant;
+
+use decnet_db::{NewUser, UserRow};
+use decnet_model::{
+    clock::micros,
+    id::{TokenId, UserId},
+    name::UserName,
+    permission::OwnAccount,
+    state::Role,
+    topic::{Pattern, Topic},
+    view::Me,
+};
+use secrecy::{ExposeSecret, SecretString};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    Actor, Domain, DomainError, Permit, Source,
+    password,
+    session::Change,
+    token::Tokens,
+};
+
+/// A session that just began.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// The token: for the session cookie, or for `Authorization: Bearer`.
+    pub token: SecretString,
+    /// When it ends by itself.
+    pub expires_at: OffsetDateTime,
+    /// Who it is.
+    pub me: Me,
+}
+
+/// The account that a fresh installation begins with.
+#[derive(Debug, Clone)]
+pub struct FirstAdmin {
+    /// Its name.
+    pub username: UserName,
+    /// The password that was drawn just now: shown once and stored nowhere. Absent where the environment has it.
+    pub generated_password: Option<SecretString>,
+}
+
+impl Domain {
+    /// Sign in with a name and a password.
+    ///
+    /// A wrong name and a wrong password are alike in answer and in time.
+    ///
+    /// # Errors
+    /// [`DomainError::BadCredentials`], [`DomainError::TooMany`] after ten failures in five minutes of the address or
+    /// of the name, [`DomainError::Busy`] in a login storm.
+    pub async fn login(
+        &self,
+        username: &str,
+        password: &SecretString,
+        from: Source,
+    ) -> Result<SignedIn, DomainError> {
+        let outcome = self.login_unaudited(username, password, from).await;
+        let result = outcome.as_ref().err().map_or("ok", DomainError::result);
+        // What was typed as a name may be a password typed into the wrong field: only a name that exists is written.
+        let known = match &outcome {
+            Ok(signed_in) => signed_in.me.username.to_string(),
+            Err(_) => self.known_name(username).await,
+        };
+        self.audit_as(&known, from, "auth.login", &known, result).await;
+        outcome
+    }
+
+    async fn known_name(&self, typed: &str) -> String {
+        const UNKNOWN: &str = "(unknown)";
+        let Ok(name) = typed.to_lowercase().parse::<UserName>() else {
+            return UNKNOWN.into();
+        };
+        match self.inner.store.user_by_name(&name).await {
+            Ok(Some(user)) => user.username.to_string(),
+            _ => UNKNOWN.into(),
+        }
+    }
+
+    async fn login_unaudited(
+        &self,
+        username: &str,
+        password: &SecretString,
+        from: Source,
+    ) -> Result<SignedIn, DomainError> {
+        let tokens = self.tokens()?;
+        let too_many = |retry_after| DomainError::TooMany { what: "attempts to sign in", retry_after };
+        let attempt = self.inner.attempts.begin(from, username, Instant::now()).map_err(too_many)?;
+        let user = match username.to_lowercase().parse::<UserName>() {
+            Ok(name) => self.inner.store.user_by_name(&name).await?,
+            Err(_) => None,
+        };
+        let too_long = password.expose_secret().chars().count() > password::MAX_PASSWORD;
+        let stored = user.as_ref().filter(|u| !u.disabled && !too_long).map(|u| u.password_hash.as_str());
+        // What is too long cannot be right; hashing something short instead keeps the time alike.
+        let tried = if too_long { &SecretString::from(String::new()) } else { password };
+        let right = match self.inner.hasher.verify(tried, stored).await {
+            Ok(right) => right,
+            Err(busy @ DomainError::Busy { .. }) => {
+                // Nothing was learnt about the password, so it was no attempt.
+                self.inner.attempts.succeeded(&attempt);
+                return Err(busy);
+            }
+            Err(other) => return Err(other),
+        };
+        let Some(user) = user.filter(|_| right) else {
+            return Err(attempt.user_limited.map_or(DomainError::BadCredentials, too_many));
+        };
+        self.inner.attempts.succeeded(&attempt);
+        let now = self.inner.clock.now();
+        if self.inner.hasher.is_outdated(&user.password_hash) {
+            let hash = self.inner.hasher.hash(password).await?;
+            self.inner.store.user_rehash(user.id, &user.password_hash, &hash).await?;
+        }
+        self.inner.store.user_logged_in(user.id, now).await?;
+        let (token, claims) = tokens.issue(user.id, micros(user.tokens_valid_from), now)?;
+        Ok(SignedIn {
+            token: token.into(),
+            expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
+            me: me(&user),
+        })
+    }
+
+    /// Who is behind a session token.
+    ///
+    /// # Errors
+    /// [`DomainError::Unauthenticated`] where the token is not ours, expired, signed out, or older than the last change
+    /// of its user.
+    pub async fn authenticate(&self, token: &str, from: Source) -> Result<Actor, DomainError> {
+        let claims =
+            self.tokens()?.check(token, self.inner.clock.now()).ok_or(DomainError::Unauthenticated)?;
+        let user = self.session_user(claims.sub, claims.jti, claims.r#gen).await?.ok_or(DomainError::Unauthenticated)?;
+        Ok(Actor {
+            id: Some(user.id),
+            name: user.username.to_string(),
+            role: user.role,
+            from,
+            must_change_password: user.must_change_password,
+            token: Some(jti),
+            expires_at: Some(claims.exp),
+            generation: Some(claims.r#gen),
+        })
+    }
+
+    /// The user of a session that still holds.
+    async fn session_user(
+        &self,
+        sub: UserId,
+        jti: TokenId,
+        generation: i64,
+    ) -> Result<Option<UserRow>, DomainError> {
+        let user = match self.inner.sessions.get(jti) {
+            Some(user) => user,
+            None => {
+                let epoch = self.inner.sessions.epoch();
+                if self.inner.store.token_is_revoked(jti).await? {
+                    return Ok(None);
+                }
+                let Some(user) = self.inner.store.user_get(sub).await? else {
+                    return Ok(None);
+                };
+                self.inner.sessions.put(jti, user.clone(), epoch);
+                user
+            }
+        };
+        let holds = user.id == sub && !user.disabled && micros(user.tokens_valid_from) == generation;
+        Ok(holds.then_some(user))
+    }
+
+    /// Whether the session that `actor` came with still holds, as far as the database says.
+    pub(crate) async fn session_holds(&self, actor: &Actor) -> bool {
+        let (Some(sub), Some(jti), Some(exp), Some(generation)) =
+            (actor.id, actor.token, actor.expires_at, actor.generation)
+        else {
+            return false;
+        };
+        if exp <= self.inner.clock.now().unix_timestamp() {
+            return false;
+        }
+        match self.session_user(sub, jti, generation).await {
+            Ok(user) => user.is_some_and(|u| u.role == actor.role && !u.must_change_password),
+            Err(error) => {
+                tracing::warn!(%error, "a stream's session could not be looked up");
+                false
+            }
+        }
+    }
+
+    /// End the session that `actor` came with.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn logout(&self, actor: &Actor) -> Result<(), DomainError> {
+        let (Some(token), Some(user)) = (actor.token, actor.id) else {
+            return Err(DomainError::Unauthenticated);
+        };
+        let expires = actor.expires_at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+        let expires = expires.unwrap_or_else(|| self.inner.clock.now());
+        let outcome = self.inner.store.token_revoke(token, user, expires).await.map_err(DomainError::from);
+        self.inner.sessions.changed(Change::Token(token));
+        self.inner.bus.publish(Topic::user_changed(), serde_json::json!({ "user": user }));
+        self.audited(actor, "auth.logout", &actor.name, outcome).await
+    }
+
+    /// Who is signed in.
+    ///
+    /// # Errors
+    /// [`DomainError::Unauthenticated`] for the command line, which has no account.
+    pub fn me(&self, permit: &Permit<OwnAccount>) -> Result<Me, DomainError> {
+        let actor = permit.actor();
+        let (Some(id), Ok(username)) = (actor.id, actor.name.parse()) else {
+            return Err(DomainError::Unauthenticated);
+        };
+        Ok(Me { id, username, role: actor.role, must_change_password: actor.must_change_password })
+    }
+
+    /// Change one's own password. Every session of the user ends, this one too; the answer is a new one.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] naming `new_password` or `old_password`, [`DomainError::TooMany`] after ten wrong old
+    /// passwords.
+    pub async fn password_change(
+        &self,
+        permit: &Permit<OwnAccount>,
+        old: &SecretString,
+        new: &SecretString,
+    ) -> Result<SignedIn, DomainError> {
+        let actor = permit.actor();
+        let outcome = self.password_change_unaudited(actor, old, new).await;
+        self.audited(actor, "auth.password_change", &actor.name, outcome).await
+    }
+
+    async fn password_change_unaudited(
+        &self,
+        actor: &Actor,
+        old: &SecretString,
+        new: &SecretString,
+    ) -> Result<SignedIn, DomainError> {
+        let tokens = self.tokens()?;
+        let id = actor.id.ok_or(DomainError::Unauthenticated)?;
+        let user = self.inner.store.user_get(id).await?.ok_or(DomainError::Unauthenticated)?;
+        password::check(new, user.username.as_str())
+            .map_err(|fault| DomainError::field("new_password", fault.to_string()))?;
+        let attempt = self
+            .inner
+            .attempts
+            .begin(actor.from, &actor.name, Instant::now())
+            .map_err(|retry_after| DomainError::TooMany { what: "attempts", retry_after })?;
+        if !self.inner.hasher.verify(old, Some(&user.password_hash)).await? {
+            return Err(DomainError::field("old_password", "this is not the present password"));
+        }
+        self.inner.attempts.succeeded(&attempt);
+        if old.expose_secret() == new.expose_secret() {
+            return Err(DomainError::field("new_password", "this is the present password"));
+        }
+        let hash = self.inner.hasher.hash(new).await?;
+        let now = self.inner.clock.now();
+        let valid_from = later(now, user.tokens_valid_from);
+        self.inner.store.user_set_password(id, &hash, false, valid_from).await?;
+        self.user_changed(id);
+        let (token, claims) = tokens.issue(id, micros(valid_from), now)?;
+        Ok(SignedIn {
+            token: token.into(),
+            expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
+            me: Me { must_change_password: false, ..me(&user) },
+        })
+    }
+
+    /// Make sure that there is somebody who can sign in: called by the server at each start.
+    ///
+    /// Without any admin, one is made. While the first admin has not changed its password yet, it follows the
+    /// environment; afterwards it is never touched again.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] where the configured password is not allowed.
+    pub async fn ensure_admin(&self) -> Result<FirstAdmin, DomainError> {
+        let options = &self.inner.options;
+        let username = match &options.admin_user {
+            Some(name) => name.clone(),
+            None => "admin".parse().map_err(|e| DomainError::internal("naming the first admin", e))?,
+        };
+        let existing = self.inner.store.user_by_name(&username).await?;
+        let configured = options.admin_password.as_ref();
+        if let Some(password) = configured
+            && existing.as_ref().is_none_or(|user| user.must_change_password)
+        {
+            password::check(password, username.as_str())
+                .map_err(|fault| DomainError::field("DECNET_ADMIN_PASSWORD", fault.to_string()))?;
+        }
+        let mut generated_password = None;
+        match existing {
+            Some(user) => {
+                if user.must_change_password
+                    && let Some(password) = configured
+                    && !self.inner.hasher.verify(password, Some(&user.password_hash)).await?
+                {
+                    let hash = self.inner.hasher.hash(password).await?;
+                    let valid_from = later(self.inner.clock.now(), user.tokens_valid_from);
+                    self.inner.store.user_set_password(user.id, &hash, true, valid_from).await?;
+                    self.user_changed(user.id);
+                    self.audit_as("system", None, "auth.admin_synchronised", username.as_str(), "ok").await;
+                }
+            }
+            None if self.inner.store.user_admin_count().await? > 0 => {}
+            None => {
+                let password = configured.cloned().unwrap_or_else(password::generate);
+                let new = NewUser {
+                    id: UserId(Uuid::new_v4()),
+                    username: username.clone(),
+                    role: Role::Admin,
+                    password_hash: self.inner.hasher.hash(&password).await?,
+                    must_change_password: true,
+                    created_at: self.inner.clock.now(),
+                };
+                self.inner.store.user_create(&new).await?;
+                self.audit_as("system", None, "auth.admin_created", username.as_str(), "ok").await;
+                generated_password = configured.is_none().then_some(password);
+            }
+        }
+        Ok(FirstAdmin { username, generated_password })
+    }
+
+    /// A user changed: end its sessions and streams, here and in other processes.
+    pub(crate) fn user_changed(&self, id: UserId) {
+        self.inner.sessions.changed(Change::User(id));
+        self.inner.bus.publish(Topic::user_changed(), serde_json::json!({ "user": id }));
+    }
+
+    /// Hear of users that another process changed.
+    pub(crate) async fn user_watch(&self) {
+        let mut changes = self.inner.bus.subscribe(Pattern::exactly(&Topic::user_changed()));
+        while changes.recv().await.is_some() {
+            self.inner.sessions.changed(Change::Anybody);
+        }
+        // Without a bus, a session is looked up again after ten seconds.
+        std::future::pending::<()>().await;
+    }
+
+    fn tokens(&self) -> Result<&Tokens, DomainError> {
+        self.inner
+            .tokens
+            .as_ref()
+            .ok_or_else(|| DomainError::internal("signing in", "this process has no token secret"))
+    }
+}
+
+/// A generation of tokens that differs from the one before, whatever the clock does.
+pub(crate) fn later(now: OffsetDateTime, before: OffsetDateTime) -> OffsetDateTime {
+    if micros(now) > micros(before) { now } else { before + time::Duration::microseconds(1) }
+}
+
+fn me(user: &UserRow) -> Me {
+    Me {
+        id: user.id,
+        username: user.username.clone(),
+        role: user.role,
+        must_change_password: user.must_change_password,
+    }
+}

@@ -1,0 +1,242 @@
+//! What was recorded: logs, attackers, bounties, counters. Everything here only reads.
+
+use std::time::Duration;
+
+use decnet_model::{
+    id::{AttackerId, LogId},
+    permission::ViewEvidence,
+    query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery},
+    view::{
+        AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView, MAX_LIMIT, MAX_SEARCH, Page,
+        Stats, Tops,
+    },
+};
+
+use crate::{Domain, DomainError, Permit, cached::Cached};
+
+/// How long counters are taken for current.
+const GOOD_FOR: Duration = Duration::from_secs(2);
+/// The most buckets of a histogram: a month in steps of a quarter of an hour.
+const MAX_BUCKETS: i64 = 3_000;
+/// The most characters of a filter that names one thing.
+const MAX_FILTER: usize = 128;
+
+/// Answers that many ask for at the same time.
+pub(crate) struct Summaries {
+    stats: Cached<Stats>,
+    tops: Cached<Tops>,
+}
+
+impl Default for Summaries {
+    fn default() -> Self {
+        Self { stats: Cached::new(GOOD_FOR), tops: Cached::new(GOOD_FOR) }
+    }
+}
+
+impl Domain {
+    /// The dashboard's counters, at most two seconds old.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn stats(&self, _permit: &Permit<ViewEvidence>) -> Result<Stats, DomainError> {
+        self.stats_cached().await
+    }
+
+    pub(crate) async fn stats_cached(&self) -> Result<Stats, DomainError> {
+        self.inner
+            .summaries
+            .stats
+            .get(|| async { Ok(self.inner.store.stats(self.inner.clock.now()).await?) })
+            .await
+    }
+
+    /// The most active attackers, deckies, services and credentials, at most two seconds old.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn tops(&self, _permit: &Permit<ViewEvidence>) -> Result<Tops, DomainError> {
+        self.inner.summaries.tops.get(|| async { Ok(self.inner.store.tops(TOP).await?) }).await
+    }
+
+    /// A page of log rows, newest first.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] naming the field that is over its limit.
+    pub async fn log_page(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        query: LogQuery,
+    ) -> Result<Page<LogView>, DomainError> {
+        let mut faults = Faults::default();
+        faults.limit(query.limit);
+        faults.text("search", query.search.as_deref(), MAX_SEARCH);
+        faults.text("decky", query.decky.as_deref(), MAX_FILTER);
+        faults.text("service", query.service.as_deref(), MAX_FILTER);
+        faults.text("event_type", query.event_type.as_deref(), MAX_FILTER);
+        faults.text("before", query.before.as_deref(), MAX_FILTER);
+        if let (Some(start), Some(end)) = (query.start_time, query.end_time)
+            && start >= end
+        {
+            faults.add("end_time", "has to be after start_time");
+        }
+        faults.none()?;
+        Ok(self.inner.store.log_page(&query).await?)
+    }
+
+    /// One log row.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`].
+    pub async fn log_get(&self, _permit: &Permit<ViewEvidence>, id: LogId) -> Result<LogView, DomainError> {
+        self.inner.store.log_get(id).await?.ok_or_else(|| DomainError::not_found("log row", id.0))
+    }
+
+    /// Log rows counted in buckets of time, oldest first.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] naming the field, for a span of more than 3,000 buckets too.
+    pub async fn log_histogram(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        mut query: HistogramQuery,
+    ) -> Result<Vec<HistogramBucket>, DomainError> {
+        let mut faults = Faults::default();
+        faults.text("decky", query.decky.as_deref(), MAX_FILTER);
+        faults.text("service", query.service.as_deref(), MAX_FILTER);
+        let minutes = query.interval_minutes.unwrap_or(15);
+        if !(1..=1440).contains(&minutes) {
+            faults.add("interval_minutes", "1 to 1440");
+        }
+        let end = query.end_time.unwrap_or_else(|| self.inner.clock.now());
+        let start = query
+            .start_time
+            .or_else(|| end.checked_sub(time::Duration::hours(24)))
+            .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+        if start >= end {
+            faults.add("end_time", "has to be after start_time");
+        } else if (end - start).whole_minutes() / i64::from(minutes.max(1)) > MAX_BUCKETS {
+            faults.add("interval_minutes", "too narrow for so long a time: at most 3000 buckets");
+        }
+        faults.none()?;
+        query.start_time = Some(start);
+        query.end_time = Some(end);
+        query.interval_minutes = Some(minutes);
+        Ok(self.inner.store.log_histogram(&query).await?)
+    }
+
+    /// A page of attackers.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] naming the field that is over its limit.
+    pub async fn attacker_page(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        query: AttackerQuery,
+    ) -> Result<Page<AttackerView>, DomainError> {
+        let mut faults = Faults::default();
+        faults.limit(query.limit);
+        faults.text("search", query.search.as_deref(), MAX_SEARCH);
+        faults.text("service", query.service.as_deref(), MAX_FILTER);
+        faults.text("decky", query.decky.as_deref(), MAX_FILTER);
+        faults.text("before", query.before.as_deref(), MAX_FILTER);
+        faults.none()?;
+        Ok(self.inner.store.attacker_page(&query).await?)
+    }
+
+    /// One attacker.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`].
+    pub async fn attacker_get(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        id: AttackerId,
+    ) -> Result<AttackerView, DomainError> {
+        self.inner.store.attacker_get(id).await?.ok_or_else(|| DomainError::not_found("attacker", id))
+    }
+
+    /// The command lines of an attacker, newest first.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`], [`DomainError::Invalid`] naming the field.
+    pub async fn attacker_commands(
+        &self,
+        permit: &Permit<ViewEvidence>,
+        id: AttackerId,
+        limit: Option<u32>,
+        before: Option<String>,
+    ) -> Result<Page<CommandView>, DomainError> {
+        check_limit(limit)?;
+        self.attacker_get(permit, id).await?;
+        Ok(self.inner.store.attacker_command_page(id, limit, before.as_deref()).await?)
+    }
+
+    /// The log rows of an attacker, newest first.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`], [`DomainError::Invalid`] naming the field.
+    pub async fn attacker_logs(
+        &self,
+        permit: &Permit<ViewEvidence>,
+        id: AttackerId,
+        limit: Option<u32>,
+        before: Option<String>,
+    ) -> Result<Page<LogView>, DomainError> {
+        let attacker = self.attacker_get(permit, id).await?;
+        self.log_page(permit, LogQuery { limit, before, attacker_ip: Some(attacker.ip), ..LogQuery::default() }).await
+    }
+
+    /// A page of bounties, newest first.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] naming the field that is over its limit.
+    pub async fn bounty_page(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        query: BountyQuery,
+    ) -> Result<Page<BountyView>, DomainError> {
+        let mut faults = Faults::default();
+        faults.limit(query.limit);
+        faults.text("search", query.search.as_deref(), MAX_SEARCH);
+        faults.text("service", query.service.as_deref(), MAX_FILTER);
+        faults.text("before", query.before.as_deref(), MAX_FILTER);
+        faults.none()?;
+        Ok(self.inner.store.bounty_page(&query).await?)
+    }
+}
+
+/// Rows of each top list.
+const TOP: u32 = 8;
+
+/// Check the length of a page.
+pub(crate) fn check_limit(limit: Option<u32>) -> Result<(), DomainError> {
+    let mut faults = Faults::default();
+    faults.limit(limit);
+    faults.none()
+}
+
+/// What is wrong with a query, all of it.
+#[derive(Default)]
+pub(crate) struct Faults(Vec<FieldError>);
+
+impl Faults {
+    pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
+        self.0.push(FieldError { field: field.into(), message: message.into() });
+    }
+
+    fn limit(&mut self, limit: Option<u32>) {
+        if limit.is_some_and(|n| !(1..=MAX_LIMIT).contains(&n)) {
+            self.add("limit", format!("1 to {MAX_LIMIT}"));
+        }
+    }
+
+    fn text(&mut self, field: &str, text: Option<&str>, max: usize) {
+        if text.is_some_and(|t| t.chars().count() > max) {
+            self.add(field, format!("at most {max} characters"));
+        }
+    }
+
+    pub(crate) fn none(self) -> Result<(), DomainError> {
+        if self.0.is_empty() { Ok(()) } else { Err(DomainError::Invalid(self.0)) }
+    }
+}

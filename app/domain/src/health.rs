@@ -1,0 +1,99 @@
+//! How the host does: looked at in the background, told from memory.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use decnet_model::{
+    permission::ViewFleet,
+    state::WorkerState,
+    view::{Health, HealthComponent, WorkerView},
+};
+use tokio::time::timeout;
+
+use crate::{Domain, DomainError, Permit};
+
+/// How long a part may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The last that was seen.
+#[derive(Default)]
+pub(crate) struct Board(Mutex<Option<Health>>);
+
+impl Domain {
+    /// How the host did when it was last looked at. Asks nobody.
+    ///
+    /// # Errors
+    /// [`DomainError::Unavailable`] before the first look, which [`Domain::background`] takes at once.
+    pub fn health(&self, _permit: &Permit<ViewFleet>) -> Result<Health, DomainError> {
+        self.inner.health.0.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| {
+            DomainError::Unavailable { operation: "reading the host's health", source: "not looked at yet".into() }
+        })
+    }
+
+    /// Look at every part now: for processes that run no [`Domain::background`].
+    pub async fn health_probe(&self, _permit: &Permit<ViewFleet>) -> Health {
+        self.probe().await
+    }
+
+    pub(crate) async fn health_refresher(&self) {
+        let mut tick = tokio::time::interval(self.inner.options.health_interval);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let health = self.probe().await;
+            *self.inner.health.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(health);
+        }
+    }
+
+    async fn probe(&self) -> Health {
+        let mut components = Vec::new();
+        let workers = match timeout(PATIENCE, self.workers()).await {
+            Ok(Ok(workers)) => {
+                components.push(component("database", "ok", "answers", true));
+                workers
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, source = std::error::Error::source(&error), "health: the database fails");
+                components.push(component("database", "failing", "does not answer", true));
+                Vec::new()
+            }
+            Err(_) => {
+                components.push(component("database", "failing", "no answer within 3 s", true));
+                Vec::new()
+            }
+        };
+        // What cannot be read is not known; the database's own line says why.
+        components.extend(workers.iter().filter(|w| w.name.as_str() != "server").map(of_worker));
+        let failing = |c: &HealthComponent| c.status == "failing";
+        let status = if components.iter().any(|c| c.critical && failing(c)) {
+            "unhealthy"
+        } else if components.iter().any(|c| c.status != "ok") {
+            "degraded"
+        } else {
+            "healthy"
+        };
+        Health { status: status.into(), components }
+    }
+}
+
+fn of_worker(worker: &WorkerView) -> HealthComponent {
+    let critical = worker.name.as_str() == "ingester";
+    let (status, detail) = match worker.state {
+        WorkerState::Ok => ("ok", "running"),
+        WorkerState::Stale => ("failing", "not heard for 90 s"),
+        WorkerState::Stopped => ("failing", "stopped"),
+        WorkerState::Unknown => ("failing", "never heard"),
+    };
+    // A worker that lives and cannot work, such as a collector with a full disk, says so in its tasks.
+    let alarm = worker.tasks.iter().find(|(task, _)| task.as_str() == "alarm");
+    match (status, alarm) {
+        ("ok", Some((_, text))) => component(worker.name.as_str(), "degraded", text, critical),
+        _ => component(worker.name.as_str(), status, detail, critical),
+    }
+}
+
+fn component(name: &str, status: &str, detail: &str, critical: bool) -> HealthComponent {
+    HealthComponent { name: name.into(), status: status.into(), detail: detail.into(), critical }
+}

@@ -1,0 +1,108 @@
+//! Who asks, and the proof that they may.
+
+use std::{marker::PhantomData, net::IpAddr};
+
+use decnet_model::{
+    id::{TokenId, UserId},
+    name::UserName,
+    permission::{OwnAccount, Permission},
+    state::Role,
+};
+
+use crate::{Domain, DomainError};
+
+/// Somebody who proved who they are. Made by [`Domain::authenticate`], or by [`Actor::operator`] for the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    pub(crate) id: Option<UserId>,
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) from: Option<IpAddr>,
+    pub(crate) must_change_password: bool,
+    pub(crate) token: Option<TokenId>,
+    /// When the session ends by itself, in seconds since the epoch.
+    pub(crate) expires_at: Option<i64>,
+    /// See [`crate::token::Claims`].
+    pub(crate) generation: Option<i64>,
+}
+
+impl Actor {
+    /// The machine's own operator at its command line: whoever can read the database's password is an administrator
+    /// already. `login` is the name under which the audit log mentions them.
+    #[must_use]
+    pub fn operator(login: &str) -> Self {
+        Self {
+            id: None,
+            name: format!("cli:{}", login.chars().take(64).collect::<String>()),
+            role: Role::Admin,
+            from: None,
+            must_change_password: false,
+            token: None,
+            expires_at: None,
+            generation: None,
+        }
+    }
+
+    /// The user; absent for the command line.
+    #[must_use]
+    pub fn id(&self) -> Option<UserId> {
+        self.id
+    }
+
+    /// The user's name, `cli:<login>` for the command line.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What they may do.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The address that they ask from.
+    #[must_use]
+    pub fn from(&self) -> Option<IpAddr> {
+        self.from
+    }
+
+    /// Whether only changing their password is open to them.
+    #[must_use]
+    pub fn must_change_password(&self) -> bool {
+        self.must_change_password
+    }
+}
+
+/// The proof that an actor holds `P`. Only [`Domain::permit`] makes one.
+#[derive(Debug)]
+pub struct Permit<P> {
+    actor: Actor,
+    permission: PhantomData<P>,
+}
+
+impl<P: Permission> Permit<P> {
+    /// Who it was given to.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+}
+
+impl Domain {
+    /// Check that `actor` holds `P`.
+    ///
+    /// # Errors
+    /// [`DomainError::PasswordChangeRequired`] while the password must be changed, for all but [`OwnAccount`];
+    /// [`DomainError::Forbidden`] where the role does not hold `P`, which the audit log notes.
+    pub fn permit<P: Permission>(&self, actor: &Actor) -> Result<Permit<P>, DomainError> {
+        if actor.must_change_password && P::NAME != OwnAccount::NAME {
+            return Err(DomainError::PasswordChangeRequired);
+        }
+        if !actor.role.covers(P::ROLE) {
+            self.audit_later(actor, "permission.check", P::NAME, "denied");
+            return Err(DomainError::Forbidden { permission: P::NAME });
+        }
+        Ok(Permit { actor: actor.clone(), permission: PhantomData })
+    }
+}

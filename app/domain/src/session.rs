@@ -1,0 +1,94 @@
+//! Who is behind a token, remembered for ten seconds and forgotten at once when the user changes.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use decnet_db::UserRow;
+use decnet_model::id::{TokenId, UserId};
+use tokio::sync::broadcast;
+
+/// How long a user is taken for unchanged without asking the database.
+const GOOD_FOR: Duration = Duration::from_secs(10);
+/// Sessions over which expired ones are cleared away.
+const SWEEP_OVER: usize = 1024;
+
+/// What ends sessions and streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The user's password, role or state changed, or the user is gone.
+    User(UserId),
+    /// Somebody signed out.
+    Token(TokenId),
+    /// Another process changed some user.
+    Anybody,
+}
+
+/// The sessions that were looked up lately.
+pub(crate) struct Sessions {
+    known: Mutex<Known>,
+    changes: broadcast::Sender<Change>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_token: HashMap<TokenId, (Instant, UserRow)>,
+    /// Counts changes, so that what was read before one is not remembered after it.
+    epoch: u64,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { known: Mutex::default(), changes: broadcast::channel(64).0 }
+    }
+}
+
+impl Sessions {
+    /// The user of `token`, where it was looked up lately.
+    pub(crate) fn get(&self, token: TokenId) -> Option<UserRow> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, user) = known.by_token.get(&token)?;
+        (at.elapsed() < GOOD_FOR).then(|| user.clone())
+    }
+
+    /// What [`Sessions::put`] wants back: taken before the database is asked.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).epoch
+    }
+
+    /// Remember `user`, unless something changed since `epoch`.
+    pub(crate) fn put(&self, token: TokenId, user: UserRow, epoch: u64) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.epoch != epoch {
+            return;
+        }
+        if known.by_token.len() >= SWEEP_OVER {
+            known.by_token.retain(|_, (at, _)| at.elapsed() < GOOD_FOR);
+        }
+        known.by_token.insert(token, (Instant::now(), user));
+    }
+
+    /// Forget whom `change` is about, and tell the streams.
+    pub(crate) fn changed(&self, change: Change) {
+        {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.epoch += 1;
+            match change {
+                Change::User(id) => known.by_token.retain(|_, (_, user)| user.id != id),
+                Change::Token(token) => {
+                    known.by_token.remove(&token);
+                }
+                Change::Anybody => known.by_token.clear(),
+            }
+        }
+        // Nobody may be listening; that is not a fault.
+        self.changes.send(change).ok();
+    }
+
+    /// Every change from now on.
+    pub(crate) fn watch(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+}
