@@ -1,0 +1,640 @@
+//! The broker: one process a host to which every other one publishes and subscribes.
+//!
+//! A client is two tasks. Its reader cuts frames out of its buffer, checks that a published body is the JSON of an event
+//! without building it, copies the frame once, turned from `PUB` into `EVT`, and puts that copy, shared, into the queue of
+//! every client with a matching pattern. Its writer empties the queue into one write. So a slow client holds up nobody:
+//! its own queue drops the oldest, and the writer tells it how many in their place.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::{Buf, BytesMut};
+use decnet_model::{
+    clock::{SharedClock, SystemClock},
+    topic::{Pattern, Topic},
+};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use serde::Serialize;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::Mutex as AsyncMutex,
+    time::{Instant, interval, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    event::{self, Dropped, Stamp},
+    queue::{Limits, Queue},
+    wire::{self, Frame, FrameError, Hello},
+};
+
+/// How much is read, or written, at once.
+const CHUNK: usize = 64 << 10;
+/// For how long clients get what waits for them when the broker stops.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The most patterns of one client.
+const MAX_PATTERNS: usize = 256;
+/// The most topics whose subscribers are remembered.
+const MAX_ROUTES: usize = 4096;
+
+/// What a broker is told.
+#[derive(Clone)]
+pub struct BrokerConfig {
+    /// Where its socket is. The folder is made (mode 0700) where it is missing.
+    pub path: PathBuf,
+    /// The group that may use the socket, besides its owner, if the system has it.
+    pub group: Option<String>,
+    /// The most clients at once.
+    pub max_clients: usize,
+    /// The most events that wait for one client; the oldest give way.
+    pub queue_events: usize,
+    /// The same bound in bytes.
+    pub queue_bytes: usize,
+    /// How often `system.bus.health` is published.
+    pub health_every: Duration,
+    /// Gives the broker's own events their time.
+    pub clock: SharedClock,
+}
+
+impl BrokerConfig {
+    /// A broker at `path` with the usual bounds: group `decnet`, 1,024 clients, 16,384 events or 8 MiB each, health
+    /// every 10 s.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            group: Some("decnet".into()),
+            max_clients: 1024,
+            queue_events: 16_384,
+            queue_bytes: 8 << 20,
+            health_every: Duration::from_secs(10),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Why a broker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// There is one already.
+    #[error("another bus runs at {path}, process {pid}: stop it, or use another socket", path = path.display())]
+    Running {
+        /// The socket.
+        path: PathBuf,
+        /// The process that answers there; 0 if the system does not tell.
+        pid: i32,
+    },
+    /// Something else lies where the socket belongs.
+    #[error("{path} is not a socket: move it away, or use another path", path = path.display())]
+    NotASocket {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("bus socket {path}: {what}: {source}", path = path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// The socket, or what belongs to it.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// The broker's figures since its start; the payload of `system.bus.health` has them too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Clients connected now.
+    pub clients: usize,
+    /// Events taken from publishers.
+    pub published: u64,
+    /// Events written to subscribers, each once a subscriber.
+    pub delivered: u64,
+    /// Events that subscribers were too slow for.
+    pub dropped: u64,
+}
+
+/// A broker that listens, and does not serve yet.
+pub struct Broker {
+    listener: UnixListener,
+    hub: Arc<Hub>,
+    /// Locked for as long as the broker lives, so that two cannot take the same path at once.
+    _lock: File,
+}
+
+impl Broker {
+    /// Takes the socket: refuses where another broker answers, removes one that a dead broker left behind.
+    ///
+    /// The socket appears whole: with its mode (0660) and group, and already listening.
+    ///
+    /// # Errors
+    /// Another broker, a file that is no socket, or what the system refuses. Also outside of a Tokio runtime.
+    pub fn bind(config: BrokerConfig) -> Result<Self, BrokerError> {
+        let path = config.path.clone();
+        let failed = |what| {
+            let path = path.clone();
+            move |source| BrokerError::Io { what, path, source }
+        };
+        if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+            let mut builder = fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder
+                .recursive(true)
+                .create(folder)
+                .map_err(failed("making its folder"))?;
+        }
+        let lock = lock(&path)?;
+        match fs::symlink_metadata(&path) {
+            Ok(found) if !found.file_type().is_socket() => return Err(BrokerError::NotASocket { path }),
+            Ok(_) => {
+                if let Ok(other) = std::os::unix::net::UnixStream::connect(&path) {
+                    let pid = getsockopt(&other, PeerCredentials).map_or(0, |peer| peer.pid());
+                    return Err(BrokerError::Running { path, pid });
+                }
+                tracing::info!(path = %path.display(), "removing the socket of a bus that is gone");
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("looking at what is there")(error)),
+        }
+        let listener = listen(&path, config.group.as_deref())?;
+        Ok(Self {
+            listener,
+            hub: Arc::new(Hub::new(config)),
+            _lock: lock,
+        })
+    }
+
+    /// The figures so far, also while [`Broker::serve`] runs.
+    pub fn counters(&self) -> impl Fn() -> Counters + Send + Sync + 'static + use<> {
+        let hub = Arc::clone(&self.hub);
+        move || hub.counters()
+    }
+
+    /// Serves until `shutdown`, then gives clients what waits for them, within a second, and removes the socket.
+    ///
+    /// One thread is enough for it, and fastest: run it on a current-thread runtime.
+    pub async fn serve(self, shutdown: CancellationToken) {
+        let hub = &self.hub;
+        let clients = TaskTracker::new();
+        let mut health = interval(hub.config.health_every.max(Duration::from_millis(10)));
+        let started = Instant::now();
+        tracing::info!(path = %hub.config.path.display(), "the bus listens");
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = health.tick() => hub.publish_health(started),
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        clients.spawn(Arc::clone(hub).client(stream, shutdown.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a bus client could not be accepted");
+                        sleep(Duration::from_millis(100)).await;
+                    }
+                },
+            }
+        }
+        clients.close();
+        clients.wait().await;
+        if let Err(error) = fs::remove_file(&hub.config.path) {
+            tracing::warn!(path = %hub.config.path.display(), %error, "the bus socket stays behind");
+        }
+        tracing::info!(counters = ?hub.counters(), "the bus ended");
+    }
+}
+
+/// Locks `<path>.lock`, in which the process id of whoever holds it stands.
+fn lock(path: &Path) -> Result<File, BrokerError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let failed = |source| BrokerError::Io {
+        what: "locking",
+        path: name.clone(),
+        source,
+    };
+    let mut file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&name)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            (&file).take(16).read_to_string(&mut pid).map_err(failed)?;
+            return Err(BrokerError::Running {
+                path: path.to_owned(),
+                pid: pid.trim().parse().unwrap_or_default(),
+            });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(failed)?;
+    Ok(file)
+}
+
+/// Listens under another name first, so that the socket has its mode and group before anybody can find it.
+fn listen(path: &Path, group: Option<&str>) -> Result<UnixListener, BrokerError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    let failed = |what| {
+        move |source| BrokerError::Io {
+            what,
+            path: path.to_owned(),
+            source,
+        }
+    };
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed("clearing its place")(error));
+        }
+        _ => {}
+    }
+    let listener = UnixListener::bind(&new).map_err(failed("listening"))?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o660)).map_err(failed("setting its mode"))?;
+    if let Some(group) = group
+        && let Ok(Some(group)) = nix::unistd::Group::from_name(group)
+        && let Err(error) = nix::unistd::chown(&new, None, Some(group.gid))
+    {
+        tracing::warn!(group = group.name, %error, "the bus socket keeps its owner's group");
+    }
+    fs::rename(&new, path).map_err(failed("putting it in its place"))?;
+    Ok(listener)
+}
+
+/// Who is connected and who wants what.
+struct Hub {
+    config: BrokerConfig,
+    stamp: Stamp,
+    routing: Mutex<Routing>,
+    published: AtomicU64,
+    delivered: AtomicU64,
+    dropped: AtomicU64,
+}
+
+#[derive(Default)]
+struct Routing {
+    next_id: u64,
+    clients: HashMap<u64, (Vec<Pattern>, Arc<Client>)>,
+    /// Who gets a topic; forgotten whenever a pattern comes or goes.
+    routes: HashMap<Box<str>, Arc<[Arc<Client>]>>,
+}
+
+/// What others have to do with a client.
+struct Client {
+    queue: Queue<Arc<[u8]>>,
+}
+
+impl Hub {
+    fn new(config: BrokerConfig) -> Self {
+        Self {
+            stamp: Stamp::new(Arc::clone(&config.clock)),
+            config,
+            routing: Mutex::default(),
+            published: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    fn routing(&self) -> MutexGuard<'_, Routing> {
+        self.routing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn counters(&self) -> Counters {
+        Counters {
+            clients: self.routing().clients.len(),
+            published: self.published.load(Ordering::Relaxed),
+            delivered: self.delivered.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Who wants `topic`.
+    fn recipients(&self, topic: &str) -> Result<Arc<[Arc<Client>]>, FrameError> {
+        let routing = &mut *self.routing();
+        if let Some(known) = routing.routes.get(topic) {
+            return Ok(Arc::clone(known));
+        }
+        let wanted = wire::publishable(topic)?;
+        let recipients: Arc<[_]> = routing
+            .clients
+            .values()
+            .filter(|(patterns, _)| patterns.iter().any(|pattern| pattern.matches(&wanted)))
+            .map(|(_, client)| Arc::clone(client))
+            .collect();
+        if routing.routes.len() >= MAX_ROUTES {
+            routing.routes.clear();
+        }
+        routing.routes.insert(topic.into(), Arc::clone(&recipients));
+        Ok(recipients)
+    }
+
+    /// Shares `frame`, a whole `PUB` frame of `topic`, among those who want it.
+    fn route(&self, topic: &str, frame: &[u8]) -> Result<(), FrameError> {
+        let recipients = self.recipients(topic)?;
+        self.published.fetch_add(1, Ordering::Relaxed);
+        if recipients.is_empty() {
+            return Ok(());
+        }
+        // A copy of its own, so that a slow client holds on to its events and not to whole read buffers.
+        let mut event: Arc<[u8]> = frame.into();
+        if let Some(verb) = Arc::get_mut(&mut event).and_then(|event| event.first_chunk_mut()) {
+            *verb = *b"EVT";
+        }
+        for client in recipients.iter() {
+            let lost = client.queue.push(Arc::clone(&event));
+            if lost > 0 {
+                self.dropped.fetch_add(lost, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    fn publish_health(&self, started: Instant) {
+        #[derive(Serialize)]
+        struct Health {
+            pid: u32,
+            version: &'static str,
+            uptime_s: u64,
+            #[serde(flatten)]
+            counters: Counters,
+        }
+        let health = Health {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: started.elapsed().as_secs(),
+            counters: self.counters(),
+        };
+        let topic = Topic::bus_health();
+        let mut frame = Vec::new();
+        let written = wire::encode("PUB", topic.as_str(), &mut frame, |frame| {
+            self.stamp
+                .encode(&health, frame)
+                .map_err(|error| FrameError::Body(error.to_string()))
+        });
+        if let Err(error) = written.and_then(|()| self.route(topic.as_str(), &frame)) {
+            tracing::error!(%error, "the bus's own health could not be published");
+        }
+    }
+
+    /// Serves one client from its first byte to its last.
+    async fn client(self: Arc<Self>, stream: UnixStream, shutdown: CancellationToken) {
+        let (uid, pid) = match stream.peer_cred() {
+            Ok(peer) => (peer.uid(), peer.pid().unwrap_or_default()),
+            Err(error) => return tracing::warn!(%error, "a bus client without credentials was turned away"),
+        };
+        let limits = Limits {
+            items: self.config.queue_events.max(1),
+            bytes: self.config.queue_bytes,
+        };
+        let client = Arc::new(Client {
+            queue: Queue::new(limits),
+        });
+        let id = {
+            let routing = &mut *self.routing();
+            if routing.clients.len() >= self.config.max_clients {
+                return tracing::warn!(
+                    uid,
+                    pid,
+                    max = self.config.max_clients,
+                    "too many bus clients: one was turned away"
+                );
+            }
+            routing.next_id += 1;
+            routing
+                .clients
+                .insert(routing.next_id, (Vec::new(), Arc::clone(&client)));
+            routing.next_id
+        };
+        let (read, write) = stream.into_split();
+        let write = AsyncMutex::new(write);
+        let mut session = Session {
+            hub: &self,
+            id,
+            uid,
+            pid,
+            name: None,
+            write: &write,
+        };
+        let writing = self.write(&client, &write, &shutdown);
+        tokio::pin!(writing);
+        let ended = tokio::select! {
+            ended = session.read(read) => ended.err(),
+            ended = &mut writing => ended.err().map(ClientError::Io),
+            () = shutdown.cancelled() => {
+                // Nothing new, but what waits.
+                self.forget(id);
+                match timeout(LAST_WORDS, writing).await {
+                    Ok(ended) => ended.err().map(ClientError::Io),
+                    Err(_) => Some(ClientError::Io(io::ErrorKind::TimedOut.into())),
+                }
+            }
+        };
+        self.forget(id);
+        let name = session.name.as_deref().unwrap_or("-");
+        match ended {
+            None => tracing::debug!(uid, pid, name, "bus client gone"),
+            Some(ClientError::Io(error)) => tracing::debug!(uid, pid, name, %error, "bus client gone"),
+            Some(ClientError::Frame(error)) => {
+                tracing::warn!(uid, pid, name, %error, "bus client closed: malformed frame")
+            }
+        }
+    }
+
+    fn forget(&self, id: u64) {
+        let routing = &mut *self.routing();
+        if routing
+            .clients
+            .remove(&id)
+            .is_some_and(|(patterns, _)| !patterns.is_empty())
+        {
+            routing.routes.clear();
+        }
+    }
+
+    /// Writes what waits for a client, until its connection breaks or, after `shutdown`, nothing waits any more.
+    async fn write(
+        &self,
+        client: &Client,
+        write: &AsyncMutex<OwnedWriteHalf>,
+        shutdown: &CancellationToken,
+    ) -> io::Result<()> {
+        let (mut taken, mut bytes) = (Vec::new(), Vec::new());
+        loop {
+            let over = tokio::select! {
+                biased;
+                () = client.queue.ready() => false,
+                () = shutdown.cancelled() => true,
+            };
+            let mut write = write.lock().await;
+            if over {
+                wire::encode_bare("BYE", "", &mut bytes);
+                return write.write_all(&bytes).await;
+            }
+            let lost = client.queue.take(CHUNK, &mut taken);
+            if lost > 0 {
+                self.encode_dropped(lost, &mut bytes);
+            }
+            let events = taken.len() as u64;
+            for event in taken.drain(..) {
+                bytes.extend_from_slice(&event);
+            }
+            write.write_all(&bytes).await?;
+            self.delivered.fetch_add(events, Ordering::Relaxed);
+            bytes.clear();
+            bytes.shrink_to(2 * CHUNK);
+        }
+    }
+
+    fn encode_dropped(&self, lost: u64, out: &mut Vec<u8>) {
+        let dropped = Dropped { lost, gap: false };
+        let written = wire::encode("EVT", Topic::bus_dropped().as_str(), out, |out| {
+            self.stamp
+                .encode(&dropped, out)
+                .map_err(|error| FrameError::Body(error.to_string()))
+        });
+        if let Err(error) = written {
+            tracing::error!(%error, lost, "a loss could not be told");
+        }
+    }
+}
+
+enum ClientError {
+    Io(io::Error),
+    Frame(FrameError),
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<FrameError> for ClientError {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
+    }
+}
+
+/// What a client says.
+struct Session<'a> {
+    hub: &'a Hub,
+    id: u64,
+    uid: u32,
+    pid: i32,
+    /// Known once it said `HELLO`.
+    name: Option<String>,
+    write: &'a AsyncMutex<OwnedWriteHalf>,
+}
+
+impl Session<'_> {
+    /// Reads until the client says `BYE` or is gone.
+    async fn read(&mut self, mut read: OwnedReadHalf) -> Result<(), ClientError> {
+        let mut buffer = BytesMut::with_capacity(4096);
+        loop {
+            let mut done = 0;
+            while let Some((frame, used)) = wire::decode(buffer.get(done..).unwrap_or_default())? {
+                match frame {
+                    Frame::Hello { body } => self.hello(body).await?,
+                    _ if self.name.is_none() => {
+                        return Err(FrameError::OutOfPlace("a frame before HELLO").into());
+                    }
+                    Frame::Publish { topic, body } => {
+                        event::check(body).map_err(|error| FrameError::Body(error.to_string()))?;
+                        self.hub
+                            .route(topic, buffer.get(done..done + used).unwrap_or_default())?;
+                    }
+                    Frame::Subscribe { pattern } => self.subscribe(pattern).await?,
+                    Frame::Unsubscribe { pattern } => self.unsubscribe(pattern)?,
+                    Frame::Event { .. } => return Err(FrameError::OutOfPlace("EVT").into()),
+                    Frame::Bye => return Ok(()),
+                }
+                done += used;
+            }
+            if done > 0 {
+                buffer.advance(done);
+                // Let those write for whom there is something now, before there is more.
+                tokio::task::yield_now().await;
+            }
+            buffer.reserve(if buffer.is_empty() {
+                CHUNK
+            } else {
+                buffer.len().clamp(CHUNK, wire::MAX_FRAME)
+            });
+            if read.read_buf(&mut buffer).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn hello(&mut self, body: &[u8]) -> Result<(), ClientError> {
+        if self.name.is_some() {
+            return Err(FrameError::OutOfPlace("a second HELLO").into());
+        }
+        let hello = Hello::parse(body)?;
+        tracing::info!(
+            uid = self.uid,
+            pid = self.pid,
+            name = hello.name,
+            "bus client connected"
+        );
+        self.name = Some(hello.name);
+        let mut answer = Vec::new();
+        wire::encode_hello("decnet-bus", &mut answer)?;
+        Ok(self.write.lock().await.write_all(&answer).await?)
+    }
+
+    async fn subscribe(&mut self, pattern: &str) -> Result<(), ClientError> {
+        let pattern = wire::pattern(pattern)?;
+        let mut answer = Vec::new();
+        wire::encode_bare("SUB", pattern.as_str(), &mut answer);
+        // Held from before the pattern counts until the client is told, so that it is told before the first event.
+        let mut write = self.write.lock().await;
+        {
+            let routing = &mut *self.hub.routing();
+            if let Some((patterns, _)) = routing.clients.get_mut(&self.id)
+                && !patterns.contains(&pattern)
+            {
+                if patterns.len() >= MAX_PATTERNS {
+                    return Err(FrameError::OutOfPlace("one more SUB than a client may have").into());
+                }
+                patterns.push(pattern);
+                routing.routes.clear();
+            }
+        }
+        Ok(write.write_all(&answer).await?)
+    }
+
+    fn unsubscribe(&mut self, pattern: &str) -> Result<(), ClientError> {
+        let pattern = wire::pattern(pattern)?;
+        let routing = &mut *self.hub.routing();
+        if let Some((patterns, _)) = routing.clients.get_mut(&self.id) {
+            patterns.retain(|have| *have != pattern);
+            routing.routes.clear();
+        }
+        Ok(())
+    }
+}

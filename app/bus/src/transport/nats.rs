@@ -1,0 +1,159 @@
+//! NATS, where the bus spans hosts: topic `a.b` is subject `decnet.a.b`, the body is the same as on the socket.
+//!
+//! Publishing and all subscriptions of a process share one connection, which the NATS client keeps up by itself. Each
+//! subscription has a task that empties the NATS client's channel into a queue that drops the oldest and counts; the NATS
+//! client's own channel drops the newest and does not, which shows as a gap.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{Client, ConnectOptions, Subscriber};
+use bytes::Bytes;
+use decnet_model::topic::{Pattern, Topic};
+use futures::StreamExt;
+use tokio::{
+    runtime::Handle,
+    sync::{OnceCell, watch},
+    time::sleep,
+};
+
+use crate::{
+    bus::{Feed, Inbox, Shared},
+    config::NatsUrl,
+    event::Event,
+    queue::Queue,
+};
+
+const SUBJECTS: &str = "decnet.";
+const RETRY: Duration = Duration::from_secs(2);
+
+/// The connection that the publisher and every subscription share.
+pub(crate) struct Link {
+    url: NatsUrl,
+    client: OnceCell<Client>,
+    shared: Arc<Shared>,
+    runtime: Handle,
+    /// Rises whenever events may have been missed uncounted.
+    gaps: watch::Sender<u64>,
+}
+
+impl Link {
+    pub(crate) fn new(url: NatsUrl, shared: Arc<Shared>, runtime: Handle) -> Self {
+        Self {
+            url,
+            client: OnceCell::new(),
+            shared,
+            runtime,
+            gaps: watch::Sender::new(0),
+        }
+    }
+
+    /// The client; it reconnects by itself, so there is only ever one.
+    async fn client(&self) -> &Client {
+        self.client
+            .get_or_init(|| async {
+                loop {
+                    match self.options().connect(self.url.servers()).await {
+                        Ok(client) => return client,
+                        Err(error) => self.shared.outage.failed(&error),
+                    }
+                    sleep(RETRY).await;
+                }
+            })
+            .await
+    }
+
+    fn options(&self) -> ConnectOptions {
+        let (shared, gaps) = (Arc::clone(&self.shared), self.gaps.clone());
+        let was_connected = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        ConnectOptions::new()
+            .name(&self.shared.name)
+            .retry_on_initial_connect()
+            .event_callback(move |event| {
+                use async_nats::Event as Nats;
+                use std::sync::atomic::Ordering;
+                match event {
+                    Nats::Connected => {
+                        shared.outage.over();
+                        if was_connected.swap(true, Ordering::Relaxed) {
+                            gaps.send_modify(|n| *n += 1);
+                        }
+                    }
+                    Nats::SlowConsumer(_) => gaps.send_modify(|n| *n += 1),
+                    Nats::Disconnected | Nats::ClientError(_) => shared.outage.failed(&event),
+                    Nats::ServerError(_) => tracing::warn!(%event, "NATS server"),
+                    Nats::LameDuckMode | Nats::Draining | Nats::Closed => tracing::debug!(%event, "NATS"),
+                }
+                std::future::ready(())
+            })
+    }
+
+    pub(crate) fn subscribe(self: &Arc<Self>, pattern: Pattern) -> Feed {
+        let inbox = Arc::new(Queue::new(self.shared.limits));
+        let stands = watch::Sender::new(false);
+        let feed = Feed::new(Arc::clone(&inbox), stands.subscribe(), self.gaps.subscribe());
+        let task = self.runtime.spawn(fill(Arc::clone(self), pattern, inbox, stands));
+        feed.filled_by(task.abort_handle())
+    }
+}
+
+/// Empties the NATS client's channel into `inbox`.
+async fn fill(link: Arc<Link>, pattern: Pattern, inbox: Arc<Inbox>, stands: watch::Sender<bool>) {
+    let client = link.client().await;
+    let mut messages = match subscribe(client, &pattern).await {
+        Ok(messages) => messages,
+        Err(error) => {
+            tracing::error!(%pattern, %error, "the bus subscription was refused");
+            return;
+        }
+    };
+    stands.send_replace(true);
+    while let Some(message) = messages.next().await {
+        let topic = message
+            .subject
+            .strip_prefix(SUBJECTS)
+            .and_then(|topic| topic.parse::<Topic>().ok());
+        let event = topic.and_then(|topic| Event::decode(topic, &message.payload).ok());
+        inbox.push(event);
+    }
+}
+
+/// Subscribes, and makes sure that the server knows: what is sent to ourselves afterwards comes back only then.
+async fn subscribe(client: &Client, pattern: &Pattern) -> Result<Subscriber, async_nats::Error> {
+    let messages = client.subscribe(format!("{SUBJECTS}{pattern}")).await?;
+    let inbox = client.new_inbox();
+    let mut echo = client.subscribe(inbox.clone()).await?;
+    client.publish(inbox, Bytes::new()).await?;
+    echo.next().await;
+    Ok(messages)
+}
+
+/// Sends what is published, until the bus is closed and the queue empty.
+pub(crate) async fn publisher(link: Arc<Link>) {
+    let shared = &link.shared;
+    let client = tokio::select! {
+        client = link.client() => client,
+        () = shared.ended.cancelled() => return,
+    };
+    let mut taken = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.outbox.ready() => {}
+            () = shared.ended.cancelled() => {
+                if let Err(error) = client.flush().await {
+                    tracing::debug!(%error, "NATS flush");
+                }
+                return;
+            }
+        }
+        // What was lost in front was counted when it was dropped.
+        shared.outbox.take(1, &mut taken);
+        for outgoing in taken.drain(..) {
+            let subject = format!("{SUBJECTS}{}", outgoing.topic());
+            match client.publish(subject, outgoing.into_body()).await {
+                Ok(()) => shared.sent(1),
+                Err(error) => shared.refused(1, &error),
+            }
+        }
+    }
+}
