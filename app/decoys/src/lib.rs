@@ -1,16 +1,19 @@
 //! The catalogue of decoy services, and (feature `serve`) their protocol handlers.
 //!
-//! A service is one file (or one folder) here plus one line in [`catalogue`]. The file holds its metadata, its knobs
+//! A service is one file (or one folder) here plus its line in [`catalogue`]. The file holds its metadata, its knobs
 //! and its session handler. Start at [`Service`] for the part that the dashboard and the planner need, at
-//! `serve::Decoy` for what answers a visitor, and at `redis.rs` for the one to copy.
+//! `serve::Decoy` for what answers a visitor, and at `redis/` for the one to copy. [`config::DeckyConfig`] is what a
+//! decoy's process is given.
 //!
 //! Deliberately absent: how a decoy's process is started (`decnet-fleet`), where evidence goes after the tap
-//! (standard output), and any file system access but the artifact folder.
+//! (standard output), and any file system access but the artifact and transcript folders.
 
 use decnet_model::name::ServiceSlug;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub mod catalogue;
+pub mod config;
+pub mod knob;
 #[cfg(feature = "serve")]
 pub mod serve;
 
@@ -58,7 +61,9 @@ impl Meta {
     #[must_use]
     pub fn slug(&self) -> ServiceSlug {
         // A test holds that every slug of the catalogue is a valid name, so the fallback is never taken.
-        self.slug.parse().unwrap_or_else(|_| unreachable!("{} is not a slug", self.slug))
+        self.slug
+            .parse()
+            .unwrap_or_else(|_| unreachable!("{} is not a slug", self.slug))
     }
 }
 

@@ -1,27 +1,76 @@
 //! What answers visitors: the [`Decoy`] trait, the [`Tap`] that is the only way to report, and the [`Peer`] that
 //! holds every connection to its limits.
+//!
+//! [`runner::Decky`] runs the services of one decky; start there for how a connection becomes a session, and at
+//! [`Decoy`] for what a service has to provide.
 
+pub mod artifact;
+pub mod client_hello;
+pub mod login;
 pub mod peer;
+pub mod runner;
+pub mod sink;
 pub mod tap;
+pub mod tls;
 
-use std::sync::Arc;
+use std::{
+    borrow::Cow,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
 
+use decnet_model::clock::SharedClock;
 use decnet_persona::Persona;
-
 pub use peer::Peer;
 pub use tap::Tap;
 
-use crate::Service;
+use crate::{Meta, Service, knob::KnobFault};
 
 /// What every service of one decky shares.
-#[derive(Debug)]
 pub struct Host {
     /// Who the decky pretends to be.
     pub persona: Persona,
+    /// The only clock that a service may ask.
+    pub clock: SharedClock,
     /// Where captured files go; `None` where nothing may be written (they are then only reported).
     pub artifacts: Option<std::path::PathBuf>,
     /// Where session recordings go; `None` where nothing may be written.
     pub transcripts: Option<std::path::PathBuf>,
+    /// The machine's own certificate, made when the first service wants it.
+    snakeoil: Mutex<Option<Arc<tls::Identity>>>,
+}
+
+impl Host {
+    /// The machine that `persona` describes, without folders to write to.
+    #[must_use]
+    pub fn new(persona: Persona, clock: SharedClock) -> Self {
+        Self {
+            persona,
+            clock,
+            artifacts: None,
+            transcripts: None,
+            snakeoil: Mutex::default(),
+        }
+    }
+
+    /// Seconds since the persona's boot; at least one.
+    #[must_use]
+    pub fn uptime_s(&self) -> u64 {
+        let up = self
+            .clock
+            .now()
+            .unix_timestamp()
+            .saturating_sub(self.persona.boot_time);
+        u64::try_from(up).unwrap_or_default().max(1)
+    }
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host")
+            .field("persona", &self.persona.hostname)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A service that cannot be started as configured.
@@ -29,17 +78,38 @@ pub struct Host {
 #[error("{service}: {knob}: {problem}")]
 pub struct BuildError {
     /// Slug of the service.
-    pub service: &'static str,
+    pub service: String,
     /// The knob at fault, or `-`.
     pub knob: String,
     /// What is wrong with it and what is allowed.
     pub problem: String,
 }
 
+impl BuildError {
+    /// Service `S` cannot be started because of `knob` (`-` where it is none).
+    pub fn of<S: Service>(knob: &str, problem: impl std::fmt::Display) -> Self {
+        Self {
+            service: S::META.slug.to_owned(),
+            knob: knob.to_owned(),
+            problem: problem.to_string(),
+        }
+    }
+}
+
+impl From<KnobFault> for BuildError {
+    fn from(fault: KnobFault) -> Self {
+        Self {
+            service: fault.service,
+            knob: "-".to_owned(),
+            problem: fault.problem,
+        }
+    }
+}
+
 /// Why a session ended before its time. Never shown to a visitor; reported as a `disconnect` reason.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The network failed, the peer vanished, or a limit closed the connection (see [`peer::Peer::closed_by`]).
+    /// The network failed, the peer vanished, or a limit closed the connection (see [`peer::Meter::closed_by`]).
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The peer broke the protocol beyond what the real product answers; already reported as a violation.
@@ -64,4 +134,51 @@ pub trait Decoy: Service + Sized + Send + Sync {
     /// # Errors
     /// Where the connection ended otherwise than by the protocol.
     fn session(&self, peer: Peer, tap: Tap) -> impl Future<Output = Result<(), SessionError>> + Send;
+
+    /// What the real product sends before it closes a connection that it has no room for; nothing by default.
+    fn busy(&self) -> Cow<'static, [u8]> {
+        Cow::Borrowed(b"")
+    }
+}
+
+/// A [`Decoy`] of any service, as the runner holds it.
+pub trait AnyDecoy: Send + Sync {
+    /// What is known of the service without running it.
+    fn meta(&self) -> &'static Meta;
+
+    /// See [`Decoy::session`].
+    fn session<'a>(
+        &'a self,
+        peer: Peer,
+        tap: Tap,
+    ) -> Pin<Box<dyn Future<Output = Result<(), SessionError>> + Send + 'a>>;
+
+    /// See [`Decoy::busy`].
+    fn busy(&self) -> Cow<'static, [u8]>;
+}
+
+impl<D: Decoy> AnyDecoy for D {
+    fn meta(&self) -> &'static Meta {
+        &D::META
+    }
+
+    fn session<'a>(
+        &'a self,
+        peer: Peer,
+        tap: Tap,
+    ) -> Pin<Box<dyn Future<Output = Result<(), SessionError>> + Send + 'a>> {
+        Box::pin(Decoy::session(self, peer, tap))
+    }
+
+    fn busy(&self) -> Cow<'static, [u8]> {
+        Decoy::busy(self)
+    }
+}
+
+/// Tell the operator of the decky about trouble, on standard error: one line, never to a visitor.
+///
+/// Where standard error is gone, too, there is nobody left to tell.
+pub(crate) fn trouble(what: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    let _nobody_left = writeln!(std::io::stderr(), "{what}");
 }

@@ -1,0 +1,82 @@
+//! What a decoy's process is told: one JSON document, read from a file or standard input.
+//!
+//! The fleet writes it, `decnet-decoy` reads it; both through this type, so an unknown key is a fault on either side.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use decnet_model::name::{DeckyName, ServiceSlug};
+use decnet_persona::PersonaSpec;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One decky: who it is and what it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeckyConfig {
+    /// Its name: the host name of its evidence lines.
+    pub name: DeckyName,
+    /// Who it pretends to be.
+    pub persona: PersonaSpec,
+    /// What it runs; a slug stands once.
+    pub services: Vec<ServiceEntry>,
+    /// Folder for captured files. Without it they are hashed and reported, and not kept.
+    #[serde(default)]
+    pub artifacts: Option<PathBuf>,
+    /// Folder for session recordings. Without it none are made.
+    #[serde(default)]
+    pub transcripts: Option<PathBuf>,
+    /// What one decky may use.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// A service, its knobs and where it listens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceEntry {
+    /// Which service of the catalogue.
+    pub slug: ServiceSlug,
+    /// Its knobs, by name.
+    #[serde(default)]
+    pub knobs: BTreeMap<String, Value>,
+    /// Addresses and ports; at least one.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// Bounds on what visitors can make a decky use. Past one of them a service behaves as the real product does when
+/// it is busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections to all services together.
+    pub connections: u32,
+    /// Connections from one address, to all services together.
+    pub connections_per_address: u32,
+    /// Seconds without a byte in either direction. A service may be less patient, as its product is; never more.
+    pub idle_s: u32,
+    /// Seconds that one connection may last.
+    pub total_s: u32,
+    /// Bytes that one connection may send.
+    pub bytes_in: u64,
+    /// Bytes of one captured file; what is over is cut, and told.
+    pub artifact_file_bytes: u64,
+    /// Bytes of captured files of one session.
+    pub artifact_session_bytes: u64,
+    /// Bytes of the artifact folder.
+    pub artifact_total_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            connections_per_address: 1024,
+            idle_s: 600,
+            total_s: 6 * 3600,
+            bytes_in: 512 << 20,
+            artifact_file_bytes: 100 << 20,
+            artifact_session_bytes: 256 << 20,
+            artifact_total_bytes: 2 << 30,
+        }
+    }
+}

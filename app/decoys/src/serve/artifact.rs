@@ -1,0 +1,376 @@
+//! Files that visitors leave: kept under their hash, with what is known of them beside.
+//!
+//! A file is stored as `<first 16 of its SHA-256>_<sanitised name>` with a `.meta.json`. The name that the visitor
+//! gave is data: it is shortened to harmless characters for the reader's sake and never opens, creates or reaches
+//! anything else. The same content is kept once; every arrival is reported.
+//!
+//! A capture that is dropped before its end was interrupted: it is kept and reported all the same, as truncated.
+//! Files are handed to the operating system and not forced to the disk.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use decnet_model::{
+    event::{Captured, Event},
+    printable::printable_head,
+};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use time::format_description::well_known::Rfc3339;
+
+use super::{tap::Tap, trouble};
+use crate::config::Limits;
+
+/// The most characters of a visitor's file name that stand in a stored name.
+const NAME_MAX: usize = 64;
+/// The most bytes of a visitor's path that are kept.
+const PATH_MAX: usize = 4096;
+/// Beginning of the names of files that are not whole yet; leftovers of a killed process are removed at the next start.
+const INCOMING: &str = ".incoming-";
+
+/// The artifact folder of one decky and what it may hold.
+#[derive(Debug)]
+pub struct Artifacts {
+    folder: Option<PathBuf>,
+    file_max: u64,
+    session_max: u64,
+    total_max: u64,
+    total: AtomicU64,
+    serial: AtomicU64,
+}
+
+impl Artifacts {
+    /// Keep files in `folder`, which is created where it is missing; without one they are only hashed and reported.
+    ///
+    /// # Errors
+    /// Where the folder cannot be created or read.
+    pub fn open(folder: Option<&Path>, limits: &Limits) -> io::Result<Self> {
+        let mut total = 0;
+        if let Some(folder) = folder {
+            fs::create_dir_all(folder)?;
+            for entry in fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry
+                    .file_name()
+                    .as_encoded_bytes()
+                    .starts_with(INCOMING.as_bytes())
+                {
+                    fs::remove_file(entry.path())?;
+                } else {
+                    total += entry.metadata()?.len();
+                }
+            }
+        }
+        Ok(Self {
+            folder: folder.map(Path::to_owned),
+            file_max: limits.artifact_file_bytes,
+            session_max: limits.artifact_session_bytes,
+            total_max: limits.artifact_total_bytes,
+            total: AtomicU64::new(total),
+            serial: AtomicU64::new(0),
+        })
+    }
+
+    fn incoming(&self, session: &str) -> Option<io::Result<(File, PathBuf)>> {
+        let folder = self.folder.as_ref()?;
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!("{INCOMING}{session}-{serial}"));
+        let open = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
+        Some(open.map(|file| (file, path)))
+    }
+
+    /// The file of the folder that holds the content with this hash.
+    fn stored(&self, folder: &Path, sha256: &str) -> Option<String> {
+        let prefix = format!("{}_", sha256.get(..16)?);
+        let names = fs::read_dir(folder).ok()?;
+        names.flatten().find_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            (name.starts_with(&prefix) && !name.ends_with(".meta.json")).then_some(name)
+        })
+    }
+}
+
+/// A file on its way in.
+pub struct Capture {
+    tap: Tap,
+    path: Vec<u8>,
+    via: &'static str,
+    user: Vec<u8>,
+    hash: Sha256,
+    size: u64,
+    truncated: bool,
+    file: Option<(File, PathBuf)>,
+    done: bool,
+}
+
+/// A file that came in whole or as far as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Name in the artifact folder; empty where it was not kept.
+    pub stored_as: String,
+    /// SHA-256 of what was kept, hex.
+    pub sha256: String,
+    /// Bytes that were kept.
+    pub size: u64,
+    /// Where the visitor put it.
+    pub path: Vec<u8>,
+    /// How it came.
+    pub via: &'static str,
+    /// The account that it was left under.
+    pub user: Vec<u8>,
+    /// Whether it was cut, at a limit or by the visitor.
+    pub truncated: bool,
+}
+
+impl Stored {
+    /// As an event carries it.
+    #[must_use]
+    pub fn as_captured(&self) -> Captured<'_> {
+        Captured {
+            stored_as: &self.stored_as,
+            sha256: &self.sha256,
+            size: self.size,
+            path: &self.path,
+            via: self.via,
+            user: &self.user,
+            truncated: self.truncated,
+        }
+    }
+}
+
+/// What stands beside an artifact, as JSON.
+#[derive(Serialize)]
+struct Description<'a> {
+    sha256: &'a str,
+    size: u64,
+    truncated: bool,
+    original_path: String,
+    via: &'a str,
+    captured_at: String,
+    service: &'a str,
+    session: &'a str,
+    source: &'a str,
+    user: String,
+}
+
+impl Capture {
+    pub(super) fn begin(tap: Tap, path: &[u8], via: &'static str, user: &[u8]) -> Self {
+        let file = match tap.artifacts().incoming(tap.session_id()) {
+            Some(Ok(file)) => Some(file),
+            Some(Err(error)) => {
+                trouble(format_args!("a captured file is reported and not kept: {error}"));
+                None
+            }
+            None => None,
+        };
+        Self {
+            path: path.get(..PATH_MAX).unwrap_or(path).to_vec(),
+            via,
+            user: user.get(..PATH_MAX).unwrap_or(user).to_vec(),
+            hash: Sha256::new(),
+            size: 0,
+            truncated: false,
+            file,
+            done: false,
+            tap,
+        }
+    }
+
+    /// Bytes so far.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Take the next bytes. What is over a limit is not kept, reported once, and marks the file as truncated.
+    pub fn write(&mut self, bytes: &[u8]) {
+        if self.truncated || bytes.is_empty() {
+            return;
+        }
+        let artifacts = self.tap.artifacts();
+        let session = self.tap.captured_bytes().load(Ordering::Relaxed);
+        let total = artifacts.total.load(Ordering::Relaxed);
+        let (what, limit, room) = [
+            (
+                "artifact_file_bytes",
+                artifacts.file_max,
+                artifacts.file_max.saturating_sub(self.size),
+            ),
+            (
+                "artifact_session_bytes",
+                artifacts.session_max,
+                artifacts.session_max.saturating_sub(session),
+            ),
+            (
+                "artifact_total_bytes",
+                artifacts.total_max,
+                artifacts.total_max.saturating_sub(total),
+            ),
+        ]
+        .into_iter()
+        .min_by_key(|(_, _, room)| *room)
+        .unwrap_or(("artifact_file_bytes", 0, 0));
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let kept = bytes.get(..room).unwrap_or(bytes);
+        let n = u64::try_from(kept.len()).unwrap_or(u64::MAX);
+        self.hash.update(kept);
+        self.size += n;
+        self.tap.captured_bytes().fetch_add(n, Ordering::Relaxed);
+        if let Some((file, path)) = &mut self.file {
+            match file.write_all(kept) {
+                Ok(()) => {
+                    self.tap.artifacts().total.fetch_add(n, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    trouble(format_args!("a captured file is reported and not kept: {error}"));
+                    remove(path);
+                    self.file = None;
+                }
+            }
+        }
+        if kept.len() < bytes.len() {
+            self.truncated = true;
+            self.tap.emit(Event::Limited { what, limit });
+        }
+    }
+
+    /// The file is whole: keep it and report it.
+    pub fn finish(mut self) -> Stored {
+        let stored = self.settle();
+        self.tap.emit(Event::FileCaptured(stored.as_captured()));
+        stored
+    }
+
+    /// The file is whole: keep it. The caller reports it in an event of its own, such as `mail_accepted`.
+    pub fn keep(mut self) -> Stored {
+        self.settle()
+    }
+
+    fn settle(&mut self) -> Stored {
+        self.done = true;
+        let sha256 = hex::encode(std::mem::take(&mut self.hash).finalize());
+        let mut stored = Stored {
+            stored_as: String::new(),
+            sha256,
+            size: self.size,
+            path: std::mem::take(&mut self.path),
+            via: self.via,
+            user: std::mem::take(&mut self.user),
+            truncated: self.truncated,
+        };
+        if let Some((file, incoming)) = self.file.take() {
+            drop(file);
+            match self.place(&stored, &incoming) {
+                Ok(name) => stored.stored_as = name,
+                Err(error) => {
+                    trouble(format_args!("a captured file is reported and not kept: {error}"));
+                    remove(&incoming);
+                }
+            }
+        }
+        stored
+    }
+
+    /// Give a whole file its name and its description; the name.
+    fn place(&self, stored: &Stored, incoming: &Path) -> io::Result<String> {
+        let artifacts = self.tap.artifacts();
+        let folder = incoming.parent().unwrap_or(incoming);
+        if let Some(name) = artifacts.stored(folder, &stored.sha256) {
+            artifacts.total.fetch_sub(stored.size, Ordering::Relaxed);
+            fs::remove_file(incoming)?;
+            return Ok(name);
+        }
+        let head = stored.sha256.get(..16).unwrap_or_default();
+        let name = format!("{head}_{}", sanitised(&stored.path));
+        let description = Description {
+            sha256: &stored.sha256,
+            size: stored.size,
+            truncated: stored.truncated,
+            original_path: printable_head(&stored.path, PATH_MAX).0,
+            via: stored.via,
+            captured_at: self
+                .tap
+                .clock()
+                .now()
+                .format(&Rfc3339)
+                .map_err(io::Error::other)?,
+            service: self.tap.service(),
+            session: self.tap.session_id(),
+            source: self.tap.source(),
+            user: printable_head(&stored.user, PATH_MAX).0,
+        };
+        let description = serde_json::to_vec_pretty(&description)?;
+        // The description first: a file that is there is always described.
+        fs::write(folder.join(format!("{name}.meta.json")), description)?;
+        fs::rename(incoming, folder.join(&name))?;
+        Ok(name)
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        if !self.done {
+            self.truncated = true;
+            let stored = self.settle();
+            self.tap.emit(Event::FileCaptured(stored.as_captured()));
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        trouble(format_args!("an incomplete file stays behind: {error}"));
+    }
+}
+
+/// The last component of a visitor's path in harmless characters.
+fn sanitised(path: &[u8]) -> String {
+    let last = path
+        .rsplit(|b| matches!(b, b'/' | b'\\'))
+        .next()
+        .unwrap_or_default();
+    let name: String = last
+        .iter()
+        .take(NAME_MAX)
+        .map(|b| match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => char::from(*b),
+            _ => '_',
+        })
+        .collect();
+    if name.is_empty() {
+        "unnamed".to_owned()
+    } else {
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_of_a_visitor_survives_as_a_path() {
+        for (path, name) in [
+            (&b"../../etc/passwd"[..], "passwd"),
+            (b"..", ".."),
+            (b"a/b/", "unnamed"),
+            (b"C:\\temp\\x.exe", "x.exe"),
+            (b"\xff\0\n\"", "____"),
+            (b"", "unnamed"),
+        ] {
+            // A stored name begins with a hash, so that even `..` is only the end of a name.
+            assert_eq!(sanitised(path), name);
+            assert!(!sanitised(path).contains('/'));
+        }
+        assert_eq!(sanitised(&[b'a'; 500]).len(), NAME_MAX);
+    }
+}

@@ -1,0 +1,604 @@
+//! A visitor's connection, held to its limits.
+//!
+//! [`Peer`] is a byte stream over TCP or TLS that counts what passes, ends a connection that is idle, too long or too
+//! talkative, and remembers why. Its reading helpers never allocate by a length that the visitor gave: memory grows
+//! only with bytes that have arrived, up to the caller's bound.
+//!
+//! A limit fails the next *read*; writing stays possible as long as it does not have to wait, so that a service can
+//! say its product's words of farewell.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use decnet_model::event::{CloseReason, Event};
+use tokio::{
+    io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    time::{Instant, Sleep},
+};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
+
+use super::{client_hello, tap::Tap};
+use crate::config::Limits;
+
+/// How much is read from the network at once.
+const CHUNK: usize = 4096;
+/// The most of a TLS ClientHello that is kept for its fingerprint. Post-quantum hellos take about 2 KiB.
+const HELLO_MAX: usize = 16 * 1024;
+/// How long [`Peer::close`] waits for the visitor to close, too.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A byte stream that a [`Peer`] can be made over.
+pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
+
+/// What one connection may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Time without a byte in either direction.
+    pub idle: Duration,
+    /// Time in all.
+    pub total: Duration,
+    /// Bytes from the peer.
+    pub bytes_in: u64,
+}
+
+impl From<&Limits> for Bounds {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            idle: Duration::from_secs(limits.idle_s.into()),
+            total: Duration::from_secs(limits.total_s.into()),
+            bytes_in: limits.bytes_in,
+        }
+    }
+}
+
+/// What is known of a connection while it lasts and after it ended; shared with the runner.
+#[derive(Debug, Default)]
+pub struct Meter {
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    closed_by: AtomicU8,
+}
+
+impl Meter {
+    /// Bytes from the peer, as they passed on the network.
+    pub fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// Bytes to the peer, as they passed on the network.
+    pub fn bytes_out(&self) -> u64 {
+        self.bytes_out.load(Ordering::Relaxed)
+    }
+
+    /// What ended the connection, if something has.
+    pub fn closed_by(&self) -> Option<CloseReason> {
+        let index = usize::from(self.closed_by.load(Ordering::Relaxed));
+        CloseReason::ALL.get(index.checked_sub(1)?).copied()
+    }
+
+    /// Remember why the connection ended; the first reason stands.
+    fn close(&self, reason: CloseReason) {
+        let index = CloseReason::ALL
+            .iter()
+            .position(|r| *r == reason)
+            .unwrap_or_default();
+        let code = u8::try_from(index + 1).unwrap_or(u8::MAX);
+        // A later reason is only a consequence of the first one, so losing the race is right.
+        let _first_stands = self
+            .closed_by
+            .compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// A visitor's connection.
+pub struct Peer {
+    stream: Stream,
+    /// Bytes that were read from the stream and not yet taken; `taken` of them are gone.
+    buffer: Vec<u8>,
+    taken: usize,
+    addr: SocketAddr,
+    local: SocketAddr,
+    meter: Arc<Meter>,
+    tap: Tap,
+}
+
+enum Stream {
+    Plain(Metered),
+    Tls(Box<TlsStream<Metered>>),
+    /// While TLS begins: a failed handshake leaves nothing to talk over.
+    Gone,
+}
+
+impl Peer {
+    /// A peer over `io`, which has come from `addr` to `local`.
+    pub fn new(
+        io: impl Transport + 'static,
+        addr: SocketAddr,
+        local: SocketAddr,
+        bounds: Bounds,
+        tap: Tap,
+    ) -> Self {
+        let meter = Arc::new(Meter::default());
+        Self {
+            stream: Stream::Plain(Metered::new(Box::new(io), bounds, Arc::clone(&meter))),
+            buffer: Vec::new(),
+            taken: 0,
+            addr,
+            local,
+            meter,
+            tap,
+        }
+    }
+
+    /// Where the visitor comes from.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The address and port that was reached.
+    #[must_use]
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Counters and the reason of the end, also after the peer is gone.
+    #[must_use]
+    pub fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.meter)
+    }
+
+    /// Whether the connection is encrypted.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+
+    /// Be less patient with silence from now on, as the product is. Never makes it more patient than the limits.
+    pub fn set_idle(&mut self, idle: Duration) {
+        if let Some(metered) = self.metered_mut() {
+            metered.idle = idle.min(metered.bounds.idle);
+            metered.touch();
+        }
+    }
+
+    /// Bytes that have arrived and were not taken yet: over zero while a visitor pipelines.
+    #[must_use]
+    pub fn buffered(&self) -> &[u8] {
+        self.buffer.get(self.taken..).unwrap_or_default()
+    }
+
+    /// Read more of what arrives into [`Peer::buffered`]; `false` at the end of the stream. The caller bounds how
+    /// often it does so without taking anything.
+    ///
+    /// # Errors
+    /// Where the network fails or a limit is reached.
+    pub async fn fill(&mut self) -> io::Result<bool> {
+        std::future::poll_fn(|cx| self.poll_more(cx)).await.map(|n| n > 0)
+    }
+
+    /// Take `n` of the buffered bytes away.
+    pub fn advance(&mut self, n: usize) {
+        self.taken = self.buffer.len().min(self.taken.saturating_add(n));
+        if self.taken == self.buffer.len() {
+            self.taken = 0;
+            // An idle connection costs no buffer.
+            self.buffer = Vec::new();
+        }
+    }
+
+    /// The next line without its ending (`LF` or `CR LF`); `None` at the end of the stream. What comes before the end of the
+    /// stream without a line ending is a last line; ask [`Peer::read_until_lf`] where the difference matters.
+    ///
+    /// # Errors
+    /// `InvalidData` where the line is longer than `max` bytes (its first part is then taken);
+    /// otherwise where the network fails or a limit is reached.
+    pub async fn read_line(&mut self, max: usize) -> io::Result<Option<Vec<u8>>> {
+        let Some(mut line) = self.read_until_lf(max.saturating_add(2)).await? else {
+            return Ok(None);
+        };
+        if line.last() == Some(&b'\n') {
+            line.pop();
+            if line.last() == Some(&b'\r') {
+                line.pop();
+            }
+        }
+        if line.len() > max {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the line is too long"));
+        }
+        Ok(Some(line))
+    }
+
+    /// The next line with its `LF`. Without one at its end it was cut at `max` bytes (the rest is still to be read)
+    /// or the stream has ended. `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// Where the network fails or a limit is reached.
+    pub async fn read_until_lf(&mut self, max: usize) -> io::Result<Option<Vec<u8>>> {
+        let mut searched = 0;
+        loop {
+            let bytes = self.buffered();
+            let end = bytes
+                .iter()
+                .skip(searched)
+                .take(max.saturating_sub(searched))
+                .position(|b| *b == b'\n');
+            let len = match end {
+                Some(at) => searched + at + 1,
+                None if bytes.len() >= max => max,
+                None => {
+                    searched = bytes.len();
+                    if self.fill().await? {
+                        continue;
+                    }
+                    if searched == 0 {
+                        return Ok(None);
+                    }
+                    searched
+                }
+            };
+            let line = self.buffered().get(..len).unwrap_or_default().to_vec();
+            self.advance(len);
+            return Ok(Some(line));
+        }
+    }
+
+    /// Exactly `len` bytes. Memory grows with what arrives, not with `len`; the caller bounds `len`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` where the stream ends before; otherwise where the network fails or a limit is reached.
+    pub async fn read_block(&mut self, len: usize) -> io::Result<Vec<u8>> {
+        let mut block = Vec::new();
+        while block.len() < len {
+            let part = self.buffered();
+            let part = part.get(..len - block.len()).unwrap_or(part);
+            let n = part.len();
+            block.extend_from_slice(part);
+            self.advance(n);
+            if block.len() < len && !self.fill().await? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(block)
+    }
+
+    /// Take `len` bytes and forget them.
+    ///
+    /// # Errors
+    /// As [`Peer::read_block`].
+    pub async fn skip(&mut self, mut len: u64) -> io::Result<()> {
+        while len > 0 {
+            let n = self
+                .buffered()
+                .len()
+                .min(usize::try_from(len).unwrap_or(usize::MAX));
+            self.advance(n);
+            len -= u64::try_from(n).unwrap_or(len);
+            if len > 0 && !self.fill().await? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Send all of `bytes`, now.
+    ///
+    /// # Errors
+    /// Where the network fails or a limit is reached.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes).await?;
+        self.flush().await
+    }
+
+    /// Close in order: say that nothing more will come (and TLS's `close_notify`), then wait a moment for the visitor to close as
+    /// well, so that the last words are not lost to a reset.
+    pub async fn close(mut self) {
+        // The visitor may be gone already; closing is all that is left to do either way.
+        let _gone = tokio::time::timeout(LINGER, async {
+            self.shutdown().await?;
+            self.advance(usize::MAX);
+            while self.fill().await? {
+                self.advance(usize::MAX);
+            }
+            io::Result::Ok(())
+        })
+        .await;
+    }
+
+    /// Speak TLS from here on, as the server. Reports JA3 and JA4 of the ClientHello, also of a handshake that fails.
+    /// Bytes that came ahead of the handshake are a protocol violation (CVE-2011-0411), reported and dropped.
+    ///
+    /// # Errors
+    /// Where the handshake fails, the network fails or a limit is reached.
+    pub async fn start_tls(mut self, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let early = self.buffered();
+        if !early.is_empty() {
+            self.tap.emit(Event::Violation {
+                what: "plaintext ahead of the TLS handshake",
+                bytes: early,
+            });
+            self.advance(usize::MAX);
+        }
+        let Stream::Plain(mut io) = std::mem::replace(&mut self.stream, Stream::Gone) else {
+            return Err(io::Error::other("TLS within TLS"));
+        };
+        io.heard = Some(Vec::new());
+        let (heard, outcome) = match TlsAcceptor::from(config).accept(io).into_fallible().await {
+            Ok(mut tls) => (tls.get_mut().0.heard.take(), Ok(tls)),
+            Err((error, mut io)) => (io.heard.take(), Err(error)),
+        };
+        if let Some(hello) = heard.as_deref().and_then(client_hello::ClientHello::parse) {
+            hello.report(&self.tap);
+        }
+        match outcome {
+            Ok(tls) => {
+                self.stream = Stream::Tls(Box::new(tls));
+                Ok(self)
+            }
+            Err(error) => {
+                if self.meter.closed_by().is_none() {
+                    let words = error.to_string();
+                    self.tap.emit(Event::Violation {
+                        what: "the TLS handshake failed",
+                        bytes: words.as_bytes(),
+                    });
+                    self.meter.close(CloseReason::Violation);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn metered_mut(&mut self) -> Option<&mut Metered> {
+        match &mut self.stream {
+            Stream::Plain(io) => Some(io),
+            Stream::Tls(tls) => Some(tls.get_mut().0),
+            Stream::Gone => None,
+        }
+    }
+
+    /// Read once from the stream to the end of the buffer; the number of bytes, 0 at the end of the stream.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut chunk = [0; CHUNK];
+        let mut chunk = ReadBuf::new(&mut chunk);
+        ready!(self.stream.poll_read(cx, &mut chunk))?;
+        if self.taken > 0 && self.taken * 2 >= self.buffer.len() {
+            self.buffer.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.buffer.extend_from_slice(chunk.filled());
+        Poll::Ready(Ok(chunk.filled().len()))
+    }
+}
+
+impl AsyncRead for Peer {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let waiting = this.buffered();
+        if waiting.is_empty() {
+            return this.stream.poll_read(cx, out);
+        }
+        let part = waiting.get(..out.remaining()).unwrap_or(waiting);
+        let n = part.len();
+        out.put_slice(part);
+        this.advance(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncBufRead for Peer {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if this.buffered().is_empty() {
+            ready!(this.poll_more(cx))?;
+        }
+        Poll::Ready(Ok(this.buffered()))
+    }
+
+    fn consume(self: Pin<&mut Self>, n: usize) {
+        self.get_mut().advance(n);
+    }
+}
+
+impl AsyncWrite for Peer {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(io) => Pin::new(io).poll_write(cx, bytes),
+            Stream::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Stream::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(io) => Pin::new(io).poll_flush(cx),
+            Stream::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Stream::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Stream::Gone => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl Stream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(io) => Pin::new(io).poll_read(cx, out),
+            Self::Tls(tls) => match Pin::new(tls).poll_read(cx, out) {
+                // Many clients close without close_notify; to a service that is an end of stream like any other.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(()))
+                }
+                other => other,
+            },
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+}
+
+/// The layer next to the network: counts, keeps time, and listens in on a ClientHello.
+///
+/// One timer serves both time limits and is not touched per read: when it fires, it is set again to what the last
+/// activity allows. Its waker is that of the task which polled last, so both halves of a split peer belong into one task.
+struct Metered {
+    io: Box<dyn Transport>,
+    bounds: Bounds,
+    idle: Duration,
+    ends: Instant,
+    active: Instant,
+    timer: Pin<Box<Sleep>>,
+    meter: Arc<Meter>,
+    heard: Option<Vec<u8>>,
+}
+
+impl Metered {
+    fn new(io: Box<dyn Transport>, bounds: Bounds, meter: Arc<Meter>) -> Self {
+        let now = Instant::now();
+        Self {
+            io,
+            idle: bounds.idle,
+            ends: now + bounds.total,
+            active: now,
+            timer: Box::pin(tokio::time::sleep(bounds.idle.min(bounds.total))),
+            bounds,
+            meter,
+            heard: None,
+        }
+    }
+
+    /// Something passed, or the patience changed.
+    fn touch(&mut self) {
+        self.active = Instant::now();
+        let due = self.due();
+        if due < self.timer.deadline() {
+            self.timer.as_mut().reset(due);
+        }
+    }
+
+    fn due(&self) -> Instant {
+        self.ends.min(self.active + self.idle)
+    }
+
+    /// Pending while there is time; the error of the limit that was reached otherwise.
+    fn poll_limits<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        loop {
+            if let Some(reason) = self.meter.closed_by()
+                && matches!(
+                    reason,
+                    CloseReason::Idle | CloseReason::TooLong | CloseReason::TooMuch
+                )
+            {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason.as_str())));
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            let due = self.due();
+            if Instant::now() >= due {
+                let reason = if due == self.ends {
+                    CloseReason::TooLong
+                } else {
+                    CloseReason::Idle
+                };
+                self.meter.close(reason);
+                // Should the connection have ended for another reason before, the time is up all the same.
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason.as_str())));
+            }
+            self.timer.as_mut().reset(due);
+        }
+    }
+
+    fn failed(&self, error: io::Error) -> io::Error {
+        let gone = matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+        );
+        self.meter.close(if gone {
+            CloseReason::Peer
+        } else {
+            CloseReason::Network
+        });
+        error
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if Instant::now() >= this.ends || this.meter.closed_by() == Some(CloseReason::TooMuch) {
+            this.meter.close(CloseReason::TooLong);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = out.filled().len();
+        match Pin::new(&mut this.io).poll_read(cx, out) {
+            Poll::Pending => this.poll_limits(cx),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(this.failed(error))),
+            Poll::Ready(Ok(())) => {
+                let new = out.filled().get(before..).unwrap_or_default();
+                if new.is_empty() {
+                    this.meter.close(CloseReason::Peer);
+                    return Poll::Ready(Ok(()));
+                }
+                if let Some(heard) = &mut this.heard {
+                    let room = HELLO_MAX.saturating_sub(heard.len());
+                    heard.extend_from_slice(new.get(..room).unwrap_or(new));
+                }
+                let n = u64::try_from(new.len()).unwrap_or(u64::MAX);
+                let sum = this
+                    .meter
+                    .bytes_in
+                    .fetch_add(n, Ordering::Relaxed)
+                    .saturating_add(n);
+                if sum > this.bounds.bytes_in {
+                    this.meter.close(CloseReason::TooMuch);
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "too many bytes")));
+                }
+                this.touch();
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.io).poll_write(cx, bytes) {
+            Poll::Pending => this.poll_limits(cx),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(this.failed(error))),
+            Poll::Ready(Ok(n)) => {
+                this.meter
+                    .bytes_out
+                    .fetch_add(u64::try_from(n).unwrap_or(u64::MAX), Ordering::Relaxed);
+                this.touch();
+                Poll::Ready(Ok(n))
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.io).poll_flush(cx) {
+            Poll::Pending => this.poll_limits(cx),
+            ready => ready,
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}

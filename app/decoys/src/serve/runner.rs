@@ -1,0 +1,557 @@
+//! Runs the services of one decky: binds, lets visitors in as far as the limits allow, and reports their coming and
+//! going.
+//!
+//! Starting is two phases: every service is built and every listener bound before the first visitor is answered, so a
+//! decky is up as a whole or not at all. [`Decky::apply`] changes a running decky in the same way: what stays the same is
+//! not touched, and a service with new knobs keeps the sessions that it has.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    io::{self, Write as _},
+    net::{IpAddr, SocketAddr, TcpListener},
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
+
+use decnet_model::{
+    clock::SharedClock,
+    event::{CloseReason, Event},
+};
+use decnet_persona::{Persona, PersonaError};
+use tokio::{net::TcpStream, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    AnyDecoy, BuildError, Host, SessionError,
+    artifact::Artifacts,
+    peer::{Bounds, Meter, Peer},
+    sink::Sink,
+    tap::{Evidence, Tap},
+    trouble,
+};
+use crate::{
+    catalogue,
+    config::{DeckyConfig, Limits, ServiceEntry},
+};
+
+/// Connections that the kernel holds ready for us.
+const BACKLOG: i32 = 128;
+/// The longest pause after a failed accept.
+const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often refused connections are reported at most, for each service.
+const REFUSALS_EVERY: Duration = Duration::from_secs(1);
+
+/// A decky that cannot be started or changed as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The persona cannot be made.
+    #[error("persona: {0}")]
+    Persona(#[from] PersonaError),
+    /// A service cannot be built.
+    #[error("service {0}")]
+    Build(#[from] BuildError),
+    /// A service stands twice, or has no address.
+    #[error("service {slug}: {problem}")]
+    Service {
+        /// Which.
+        slug: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// An address cannot be listened on.
+    #[error("service {slug}: listen on {address}: {source}")]
+    Bind {
+        /// Which service.
+        slug: String,
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The artifact folder cannot be used.
+    #[error("artifact folder: {0}")]
+    Artifacts(io::Error),
+    /// Something of a running decky cannot be changed.
+    #[error("{0} cannot be changed while the decky runs")]
+    Fixed(&'static str),
+}
+
+/// A running decky.
+pub struct Decky {
+    config: DeckyConfig,
+    host: Arc<Host>,
+    evidence: Arc<Evidence>,
+    gate: Arc<Gate>,
+    services: BTreeMap<String, Running>,
+    sessions: TaskTracker,
+}
+
+/// A running service.
+struct Running {
+    entry: ServiceEntry,
+    decoy: Arc<RwLock<Arc<dyn AnyDecoy>>>,
+    listeners: BTreeMap<SocketAddr, Listening>,
+    /// Ends the service's sessions.
+    stop: CancellationToken,
+}
+
+/// A listener that accepts visitors until it is dropped.
+struct Listening {
+    bound: SocketAddr,
+    tap: Tap,
+    stop: CancellationToken,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.tap.emit(Event::ServiceStopped {
+            listen: &self.bound.to_string(),
+        });
+    }
+}
+
+/// What is made in the first phase: everything that can fail.
+struct Prepared {
+    entry: ServiceEntry,
+    decoy: Arc<dyn AnyDecoy>,
+    bound: BTreeMap<SocketAddr, tokio::net::TcpListener>,
+}
+
+impl Decky {
+    /// Build and bind everything that `config` names, then begin to answer. Must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// Where something cannot be built or bound; nothing is left running then.
+    pub fn start(config: DeckyConfig, sink: Arc<Sink>, clock: SharedClock) -> Result<Self, StartError> {
+        let persona = Persona::derive(&config.persona)?;
+        let mut host = Host::new(persona, Arc::clone(&clock));
+        host.artifacts.clone_from(&config.artifacts);
+        host.transcripts.clone_from(&config.transcripts);
+        let host = Arc::new(host);
+        let artifacts =
+            Artifacts::open(config.artifacts.as_deref(), &config.limits).map_err(StartError::Artifacts)?;
+        let evidence = Arc::new(Evidence {
+            sink,
+            artifacts: Arc::new(artifacts),
+            clock,
+            decky: config.name.to_string(),
+        });
+        let mut decky = Self {
+            host,
+            evidence,
+            gate: Arc::new(Gate::new(config.limits)),
+            services: BTreeMap::new(),
+            sessions: TaskTracker::new(),
+            config: DeckyConfig {
+                services: Vec::new(),
+                ..config.clone()
+            },
+        };
+        decky.apply(config)?;
+        Ok(decky)
+    }
+
+    /// Become what `config` says: services are added, changed and removed; the sessions of those that stay go on.
+    ///
+    /// # Errors
+    /// Where something cannot be built or bound, or cannot change while running; the decky is left as it was.
+    pub fn apply(&mut self, config: DeckyConfig) -> Result<(), StartError> {
+        if config.name != self.config.name {
+            return Err(StartError::Fixed("the name"));
+        }
+        if config.persona != self.config.persona {
+            return Err(StartError::Fixed("the persona"));
+        }
+        if (&config.artifacts, &config.transcripts) != (&self.config.artifacts, &self.config.transcripts) {
+            return Err(StartError::Fixed("a folder"));
+        }
+        let prepared = self.prepare(&config.services)?;
+
+        self.gate.set(config.limits);
+        self.services.retain(|slug, running| {
+            let stays = prepared.contains_key(slug);
+            if !stays {
+                running.stop.cancel();
+            }
+            stays
+        });
+        for (slug, prepared) in prepared {
+            self.serve(slug, prepared);
+        }
+        self.config = config;
+        Ok(())
+    }
+
+    /// The first phase: everything that can fail.
+    fn prepare(&self, entries: &[ServiceEntry]) -> Result<BTreeMap<String, Prepared>, StartError> {
+        let mut all = BTreeMap::new();
+        for entry in entries {
+            let slug = entry.slug.to_string();
+            let fault = |problem| StartError::Service {
+                slug: slug.clone(),
+                problem,
+            };
+            if all.contains_key(&slug) {
+                return Err(fault("stands twice"));
+            }
+            if entry.listen.is_empty() {
+                return Err(fault("has no address to listen on"));
+            }
+            let running = self.services.get(&slug);
+            let decoy = match running {
+                Some(running) if running.entry.knobs == entry.knobs => Arc::clone(&read(&running.decoy)),
+                _ => catalogue::build(&slug, &entry.knobs, &self.host)?,
+            };
+            let mut bound = BTreeMap::new();
+            for address in &entry.listen {
+                let held = running.is_some_and(|running| running.listeners.contains_key(address));
+                if !held && !bound.contains_key(address) {
+                    let listener = bind(*address).map_err(|source| StartError::Bind {
+                        slug: slug.clone(),
+                        address: *address,
+                        source,
+                    })?;
+                    bound.insert(*address, listener);
+                }
+            }
+            all.insert(
+                slug,
+                Prepared {
+                    entry: entry.clone(),
+                    decoy,
+                    bound,
+                },
+            );
+        }
+        Ok(all)
+    }
+
+    /// The second phase: begin to answer. Nothing here can fail.
+    fn serve(&mut self, slug: String, prepared: Prepared) {
+        let meta = prepared.decoy.meta();
+        let running = self.services.entry(slug).or_insert_with(|| Running {
+            entry: prepared.entry.clone(),
+            decoy: Arc::new(RwLock::new(Arc::clone(&prepared.decoy))),
+            listeners: BTreeMap::new(),
+            stop: CancellationToken::new(),
+        });
+        *running.decoy.write().unwrap_or_else(PoisonError::into_inner) = prepared.decoy;
+        running
+            .listeners
+            .retain(|address, _| prepared.entry.listen.contains(address));
+        running.entry = prepared.entry;
+        for (wanted, listener) in prepared.bound {
+            let tap = Tap::of_service(&self.evidence, meta.slug);
+            let bound = listener.local_addr().unwrap_or(wanted);
+            tap.emit(Event::ServiceStarted {
+                listen: &bound.to_string(),
+            });
+            let stop = CancellationToken::new();
+            let door = Door {
+                slug: meta.slug,
+                decoy: Arc::clone(&running.decoy),
+                evidence: Arc::clone(&self.evidence),
+                gate: Arc::clone(&self.gate),
+                sessions: self.sessions.clone(),
+                stop_sessions: running.stop.clone(),
+                service: tap.clone(),
+            };
+            let until = stop.clone();
+            // Cancelled by dropping the `Listening`; ends at once because it waits for nothing else.
+            let _detached = tokio::spawn(async move {
+                tokio::select! {
+                    () = until.cancelled() => {}
+                    () = door.open(listener) => {}
+                }
+            });
+            running.listeners.insert(wanted, Listening { bound, tap, stop });
+        }
+    }
+
+    /// Where each service listens: slug and bound address (the port that was given for port 0).
+    #[must_use]
+    pub fn listening(&self) -> Vec<(String, SocketAddr)> {
+        self.services
+            .iter()
+            .flat_map(|(slug, running)| running.listeners.values().map(|l| (slug.clone(), l.bound)))
+            .collect()
+    }
+
+    /// Stop in order: no new visitors, sessions ended and reported, within `grace`.
+    pub async fn stop(mut self, grace: Duration) {
+        for running in self.services.values() {
+            running.stop.cancel();
+        }
+        self.services.clear();
+        self.sessions.close();
+        if tokio::time::timeout(grace, self.sessions.wait()).await.is_err() {
+            trouble(format_args!(
+                "{} sessions did not end in time",
+                self.sessions.len()
+            ));
+        }
+        self.evidence.sink.flush();
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<tokio::net::TcpListener> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        Some(socket2::Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    tokio::net::TcpListener::from_std(TcpListener::from(socket))
+}
+
+fn read<T: ?Sized>(lock: &RwLock<Arc<T>>) -> Arc<T> {
+    Arc::clone(&lock.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Lets visitors in at one listener.
+struct Door {
+    slug: &'static str,
+    decoy: Arc<RwLock<Arc<dyn AnyDecoy>>>,
+    evidence: Arc<Evidence>,
+    gate: Arc<Gate>,
+    sessions: TaskTracker,
+    stop_sessions: CancellationToken,
+    service: Tap,
+}
+
+impl Door {
+    async fn open(self, listener: tokio::net::TcpListener) {
+        let mut pause = Duration::from_millis(10);
+        let mut refused_at: Option<Instant> = None;
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    pause = Duration::from_millis(10);
+                    match self.gate.enter(address.ip().to_canonical()) {
+                        Ok(pass) => self.admit(stream, address, pass),
+                        Err(refusal) => {
+                            if refused_at.is_none_or(|at| at.elapsed() >= REFUSALS_EVERY) {
+                                refused_at = Some(Instant::now());
+                                let local = stream.local_addr().unwrap_or(address);
+                                Tap::of_session(&self.evidence, self.slug, address, local).emit(
+                                    Event::Limited {
+                                        what: refusal.what,
+                                        limit: refusal.limit,
+                                    },
+                                );
+                            }
+                            turn_away(stream, &read(&self.decoy).busy());
+                        }
+                    }
+                }
+                // The visitor was gone before we came to it: nothing to do.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    // Out of file descriptors or memory: what helps is to wait for sessions to end.
+                    trouble(format_args!("{}: accept: {error}; trying again", self.slug));
+                    self.service.emit(Event::Limited {
+                        what: "accept",
+                        limit: 0,
+                    });
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(ACCEPT_PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, address: SocketAddr, pass: Pass) {
+        // Answers are small and written whole; without this they would wait for acknowledgements. A socket that
+        // refuses it works all the same.
+        let _only_slower = stream.set_nodelay(true);
+        let local = stream.local_addr().unwrap_or(address);
+        let tap = Tap::of_session(&self.evidence, self.slug, address, local);
+        let bounds = Bounds::from(&self.gate.limits());
+        let visit = Visit::begin(stream, address, local, bounds, tap);
+        let decoy = read(&self.decoy);
+        let stop = self.stop_sessions.clone();
+        let _tracked = self.sessions.spawn(async move {
+            visit.answered_by(decoy, stop).await;
+            drop(pass);
+        });
+    }
+}
+
+/// Say what the product says when it is busy, as far as that is possible at once, and close.
+fn turn_away(stream: TcpStream, words: &Cow<'static, [u8]>) {
+    // Whatever fails here, the visitor is turned away.
+    let _said = stream.into_std().and_then(|mut stream| stream.write_all(words));
+}
+
+/// One visitor's connection: reports its beginning, and on every way out its end.
+pub struct Visit {
+    peer: Option<Peer>,
+    end: Farewell,
+}
+
+/// Reports the end of a connection when it is dropped, so that there is no way out without it.
+struct Farewell {
+    tap: Tap,
+    meter: Arc<Meter>,
+    began: Instant,
+    reason: CloseReason,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let duration = self.began.elapsed().as_millis();
+        self.tap.emit(Event::Disconnect {
+            bytes_in: self.meter.bytes_in(),
+            bytes_out: self.meter.bytes_out(),
+            duration_ms: u64::try_from(duration).unwrap_or(u64::MAX),
+            reason: self.reason,
+        });
+    }
+}
+
+impl Visit {
+    /// A visitor has come over `io`.
+    pub fn begin(
+        io: impl super::peer::Transport + 'static,
+        address: SocketAddr,
+        local: SocketAddr,
+        bounds: Bounds,
+        tap: Tap,
+    ) -> Self {
+        tap.emit(Event::Connect);
+        let peer = Peer::new(io, address, local, bounds, tap.clone());
+        let end = Farewell {
+            tap,
+            meter: peer.meter(),
+            began: Instant::now(),
+            reason: CloseReason::Shutdown,
+        };
+        Self {
+            peer: Some(peer),
+            end,
+        }
+    }
+
+    /// Let `decoy` answer until the session ends or `stop` is cancelled. A panic ends this session only.
+    pub async fn answered_by(mut self, decoy: Arc<dyn AnyDecoy>, stop: CancellationToken) {
+        let Some(peer) = self.peer.take() else { return };
+        let mut session = decoy.session(peer, self.end.tap.clone());
+        let guarded = std::future::poll_fn(|cx| {
+            std::panic::catch_unwind(AssertUnwindSafe(|| session.as_mut().poll(cx)))
+                .unwrap_or_else(|_| std::task::Poll::Ready(Err(io::Error::other("panic").into())))
+        });
+        let outcome = tokio::select! {
+            outcome = guarded => Some(outcome),
+            () = stop.cancelled() => None,
+        };
+        self.end.reason = match outcome {
+            None => CloseReason::Shutdown,
+            Some(Err(SessionError::Violation(_))) => CloseReason::Violation,
+            Some(Ok(())) => self.end.meter.closed_by().unwrap_or(CloseReason::Server),
+            Some(Err(SessionError::Io(error))) => match self.end.meter.closed_by() {
+                Some(reason) => reason,
+                None if error.kind() == io::ErrorKind::InvalidData => CloseReason::Violation,
+                None => CloseReason::Server,
+            },
+        };
+    }
+}
+
+/// Counts connections, in all and for each address.
+struct Gate {
+    state: Mutex<GateState>,
+}
+
+struct GateState {
+    limits: Limits,
+    inside: u32,
+    by_address: HashMap<IpAddr, u32>,
+}
+
+/// A limit that keeps a visitor out.
+struct Refusal {
+    what: &'static str,
+    limit: u64,
+}
+
+/// The right to be connected; given back when dropped.
+struct Pass {
+    gate: Arc<Gate>,
+    address: IpAddr,
+}
+
+impl Gate {
+    fn new(limits: Limits) -> Self {
+        Self {
+            state: Mutex::new(GateState {
+                limits,
+                inside: 0,
+                by_address: HashMap::new(),
+            }),
+        }
+    }
+
+    fn set(&self, limits: Limits) {
+        self.state().limits = limits;
+    }
+
+    fn limits(&self) -> Limits {
+        self.state().limits
+    }
+
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Pass, Refusal> {
+        let mut state = self.state();
+        let Limits {
+            connections,
+            connections_per_address,
+            ..
+        } = state.limits;
+        if state.inside >= connections {
+            return Err(Refusal {
+                what: "connections",
+                limit: connections.into(),
+            });
+        }
+        let of_address = state.by_address.entry(address).or_default();
+        if *of_address >= connections_per_address {
+            return Err(Refusal {
+                what: "connections_per_address",
+                limit: connections_per_address.into(),
+            });
+        }
+        *of_address += 1;
+        state.inside += 1;
+        drop(state);
+        Ok(Pass {
+            gate: Arc::clone(self),
+            address,
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, GateState> {
+        // The counts are changed in single steps: a panic elsewhere leaves them right.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut state = self.gate.state();
+        state.inside = state.inside.saturating_sub(1);
+        if let Some(of_address) = state.by_address.get_mut(&self.address) {
+            *of_address = of_address.saturating_sub(1);
+            if *of_address == 0 {
+                state.by_address.remove(&self.address);
+            }
+        }
+    }
+}
