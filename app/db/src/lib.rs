@@ -1,1 +1,104 @@
-//! Being built.
+//! The store: everything that DECNET keeps in a database, on SQLite or on MySQL and MariaDB.
+//!
+//! This is the only crate with SQL. Start at [`Store`]; its operations stand in one module a resource, and are named
+//! resource first. Reads give the views of `decnet_model::view`; writes take what they need and the time, so that
+//! nothing here asks a clock but the migrations. Lists are keyset-paged with an opaque cursor, and totals come from
+//! counters that are kept in the transaction of the rows, so that no page and no total scans a table.
+//!
+//! Deliberately absent: permissions and limits of input (`decnet-domain`), and any knowledge of where the spool lies.
+//!
+
+mod audit;
+mod backend;
+mod cursor;
+mod error;
+mod fleet;
+mod migrate;
+mod options;
+mod settings;
+mod tasks;
+mod users;
+mod workers;
+
+use std::time::Duration;
+
+pub use error::DbError;
+pub use fleet::{DeckyRecord, NewDecky, Observation};
+pub use options::Options;
+pub use users::{NewUser, UserRow};
+
+use backend::{Backend, Sql};
+
+/// Attempts to connect at start, and the pause after the first; it doubles.
+const CONNECT_ATTEMPTS: u32 = 5;
+const CONNECT_PAUSE: Duration = Duration::from_millis(250);
+
+/// The open database. Cheap to clone; every operation may be cancelled by dropping it, and then has either happened
+/// whole or not at all.
+#[derive(Debug, Clone)]
+pub struct Store {
+    backend: Backend,
+}
+
+impl Store {
+    /// Connects, in five attempts. It makes the file of an SQLite database and no schema: see [`Store::migrate`].
+    ///
+    /// # Errors
+    /// [`DbError::Options`], [`DbError::Unreachable`].
+    pub async fn connect(options: &Options) -> Result<Self, DbError> {
+        options.validate()?;
+        let mut pause = CONNECT_PAUSE;
+        let mut attempt = 1;
+        loop {
+            match Backend::open(options).await {
+                Ok(backend) => return Ok(Self { backend }),
+                Err(error) => {
+                    let url = options.public_url();
+                    tracing::warn!(url, attempt, of = CONNECT_ATTEMPTS, %error, "database cannot be reached");
+                    if attempt == CONNECT_ATTEMPTS {
+                        return Err(DbError::Unreachable {
+                            url,
+                            attempts: attempt,
+                            source: error,
+                        });
+                    }
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            attempt += 1;
+        }
+    }
+
+    /// Brings the schema up to date and gives the names of the migrations that ran. Several may do so at once.
+    ///
+    /// # Errors
+    /// [`DbError::SchemaNewer`] and [`DbError::SchemaUnknown`] where the database is not this program's.
+    pub async fn migrate(&self) -> Result<Vec<&'static str>, DbError> {
+        migrate::migrate(&self.backend).await
+    }
+
+    /// Succeeds only where the schema is exactly the one that this program knows.
+    ///
+    /// # Errors
+    /// One of the errors for which [`DbError::is_schema`] holds, saying what to do.
+    pub async fn check_schema(&self) -> Result<(), DbError> {
+        migrate::check(&self.backend).await
+    }
+
+    /// Whether the database answers: for health.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        self.backend
+            .fetch(Sql::new("ask the database whether it answers", "SELECT 1"))
+            .await
+            .map(drop)
+    }
+
+    /// Closes every connection, waiting for those that are in use.
+    pub async fn close(&self) {
+        self.backend.close().await;
+    }
+}

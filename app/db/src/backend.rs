@@ -1,0 +1,622 @@
+//! One way to run a statement on either engine.
+//!
+//! Both engines take `?` for an argument, so a statement stands once, as a [`Sql`]. Where the dialects differ, and only
+//! there, [`Dialect`] has the words. Everything here is private to the crate.
+//!
+//! SQLite has one writer connection and some readers, because it has one writer anyway: waiting for it in our queue is
+//! fair and cheap, and waiting for it in SQLite's busy handler is neither.
+
+use std::{borrow::Cow, path::Path, str::FromStr, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Executor, MySql, MySqlPool, Row as _, Sqlite, SqlitePool, Transaction,
+    mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlRow},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+use uuid::Uuid;
+
+use crate::{DbError, Options};
+
+/// How long SQLite waits for another process's write.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Statements kept prepared on a connection: every statement of this crate, and multi-row inserts in eight sizes.
+const STATEMENT_CACHE: usize = 256;
+
+/// Which SQL is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    MySql,
+}
+
+/// How a column of an upsert goes on from what is stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Merge {
+    /// The new value replaces it.
+    Put,
+    /// The new value is added to it.
+    Add,
+    /// The lower one stays.
+    Min,
+    /// The higher one stays.
+    Max,
+}
+
+impl Dialect {
+    /// What follows the VALUES of an insert, so that a row that is there (by its unique `key`) is merged instead.
+    pub(crate) fn upsert(self, key: &str, columns: &[(&str, Merge)]) -> String {
+        let mut out = match self {
+            Self::Sqlite => format!(" ON CONFLICT ({key}) DO UPDATE SET "),
+            Self::MySql => " ON DUPLICATE KEY UPDATE ".to_owned(),
+        };
+        for (i, (column, merge)) in columns.iter().enumerate() {
+            if i > 0 {
+                out.push_str(", ");
+            }
+            let new = match self {
+                Self::Sqlite => format!("excluded.{column}"),
+                Self::MySql => format!("VALUES({column})"),
+            };
+            let (min, max) = match self {
+                Self::Sqlite => ("MIN", "MAX"),
+                Self::MySql => ("LEAST", "GREATEST"),
+            };
+            out.push_str(&match merge {
+                Merge::Put => format!("{column} = {new}"),
+                Merge::Add => format!("{column} = {column} + {new}"),
+                Merge::Min => format!("{column} = {min}({column}, {new})"),
+                Merge::Max => format!("{column} = {max}({column}, {new})"),
+            });
+        }
+        out
+    }
+
+    /// An insert that leaves a row with the same key alone.
+    pub(crate) fn insert_ignore(self) -> &'static str {
+        match self {
+            Self::Sqlite => "INSERT OR IGNORE INTO ",
+            Self::MySql => "INSERT IGNORE INTO ",
+        }
+    }
+
+    /// `column LIKE ?` without regard to case, for a pattern of [`contains`] or [`starts_with`].
+    pub(crate) fn like(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("{column} LIKE ? ESCAPE '!'"),
+            Self::MySql => {
+                format!("CONVERT({column} USING utf8mb4) COLLATE utf8mb4_general_ci LIKE ? ESCAPE '!'")
+            }
+        }
+    }
+
+    /// The text at a path (an argument) of a JSON column; NULL where there is none.
+    pub(crate) fn json_text(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("json_extract({column}, ?)"),
+            Self::MySql => format!("JSON_UNQUOTE(JSON_EXTRACT({column}, ?))"),
+        }
+    }
+
+    /// Reads a row so that nobody changes it before this transaction ends. SQLite's write transactions are alone.
+    pub(crate) fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::MySql => " FOR UPDATE",
+        }
+    }
+}
+
+/// A LIKE pattern for texts that contain `text`, with ! as the escape.
+pub(crate) fn contains(text: &str) -> String {
+    format!("%{}", starts_with(text))
+}
+
+/// A LIKE pattern for texts that start with `text`.
+pub(crate) fn starts_with(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '!') {
+            out.push('!');
+        }
+        out.push(c);
+    }
+    out.push('%');
+    out
+}
+
+/// An argument of a statement.
+#[derive(Debug, Clone)]
+pub(crate) enum Arg {
+    Null,
+    Int(i64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+macro_rules! arg_from {
+    ($($from:ty => |$v:ident| $make:expr),* $(,)?) => {$(
+        impl From<$from> for Arg {
+            fn from($v: $from) -> Self {
+                $make
+            }
+        }
+    )*};
+}
+arg_from! {
+    i64 => |v| Self::Int(v),
+    u32 => |v| Self::Int(i64::from(v)),
+    u64 => |v| Self::Int(i64::try_from(v).unwrap_or(i64::MAX)),
+    usize => |v| Self::Int(i64::try_from(v).unwrap_or(i64::MAX)),
+    bool => |v| Self::Int(i64::from(v)),
+    String => |v| Self::Text(v),
+    &str => |v| Self::Text(v.to_owned()),
+    &String => |v| Self::Text(v.clone()),
+    Vec<u8> => |v| Self::Blob(v),
+    &[u8] => |v| Self::Blob(v.to_vec()),
+    Uuid => |v| Self::Blob(v.as_bytes().to_vec()),
+    time::OffsetDateTime => |v| Self::Int(decnet_model::clock::micros(v)),
+}
+
+impl<T: Into<Arg>> From<Option<T>> for Arg {
+    fn from(v: Option<T>) -> Self {
+        v.map_or(Self::Null, Into::into)
+    }
+}
+
+/// A statement with its arguments, and what it does in words, for errors.
+#[derive(Debug)]
+pub(crate) struct Sql {
+    operation: &'static str,
+    text: Cow<'static, str>,
+    args: Vec<Arg>,
+}
+
+impl Sql {
+    pub(crate) fn new(operation: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            operation,
+            text: text.into(),
+            args: Vec::new(),
+        }
+    }
+
+    /// The next argument.
+    pub(crate) fn bind(mut self, arg: impl Into<Arg>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// More text, never from outside: arguments go through [`Sql::arg`].
+    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
+        self.text.to_mut().push_str(text);
+        self
+    }
+
+    /// The next argument, while a statement is put together.
+    pub(crate) fn arg(&mut self, arg: impl Into<Arg>) -> &mut Self {
+        self.args.push(arg.into());
+        self
+    }
+}
+
+/// A row of a result, read by column number.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    MySql(MySqlRow),
+}
+
+macro_rules! on_row {
+    ($self:ident, $row:ident => $body:expr) => {
+        match $self {
+            Row::Sqlite($row) => $body,
+            Row::MySql($row) => $body,
+        }
+    };
+}
+
+/// Reads the columns of a row and remembers what for.
+pub(crate) struct Columns<'r> {
+    pub(crate) operation: &'static str,
+    pub(crate) row: &'r Row,
+}
+
+impl Row {
+    pub(crate) fn columns(&self, operation: &'static str) -> Columns<'_> {
+        Columns { operation, row: self }
+    }
+}
+
+impl Columns<'_> {
+    pub(crate) fn corrupt(&self, what: impl Into<String>) -> DbError {
+        DbError::Corrupt {
+            operation: self.operation,
+            what: what.into(),
+        }
+    }
+
+    fn failed(&self, source: sqlx::Error) -> DbError {
+        DbError::Query {
+            operation: self.operation,
+            source,
+        }
+    }
+
+    pub(crate) fn opt_int(&self, i: usize) -> Result<Option<i64>, DbError> {
+        let row = self.row;
+        on_row!(row, r => r.try_get_unchecked::<Option<i64>, _>(i)).map_err(|e| self.failed(e))
+    }
+
+    pub(crate) fn int(&self, i: usize) -> Result<i64, DbError> {
+        self.opt_int(i)?
+            .ok_or_else(|| self.corrupt(format!("NULL in column {i}")))
+    }
+
+    pub(crate) fn count(&self, i: usize) -> Result<u64, DbError> {
+        let n = self.int(i)?;
+        u64::try_from(n).map_err(|_| self.corrupt(format!("count {n}")))
+    }
+
+    pub(crate) fn flag(&self, i: usize) -> Result<bool, DbError> {
+        Ok(self.int(i)? != 0)
+    }
+
+    pub(crate) fn opt_text(&self, i: usize) -> Result<Option<String>, DbError> {
+        let row = self.row;
+        on_row!(row, r => r.try_get_unchecked::<Option<String>, _>(i)).map_err(|e| self.failed(e))
+    }
+
+    pub(crate) fn text(&self, i: usize) -> Result<String, DbError> {
+        self.opt_text(i)?
+            .ok_or_else(|| self.corrupt(format!("NULL in column {i}")))
+    }
+
+    pub(crate) fn opt_blob(&self, i: usize) -> Result<Option<Vec<u8>>, DbError> {
+        let row = self.row;
+        on_row!(row, r => r.try_get_unchecked::<Option<Vec<u8>>, _>(i)).map_err(|e| self.failed(e))
+    }
+
+    pub(crate) fn blob(&self, i: usize) -> Result<Vec<u8>, DbError> {
+        self.opt_blob(i)?
+            .ok_or_else(|| self.corrupt(format!("NULL in column {i}")))
+    }
+
+    pub(crate) fn opt_uuid(&self, i: usize) -> Result<Option<Uuid>, DbError> {
+        self.opt_blob(i)?
+            .map(|b| Uuid::from_slice(&b).map_err(|e| self.corrupt(format!("id: {e}"))))
+            .transpose()
+    }
+
+    pub(crate) fn uuid(&self, i: usize) -> Result<Uuid, DbError> {
+        self.opt_uuid(i)?
+            .ok_or_else(|| self.corrupt(format!("NULL in column {i}")))
+    }
+
+    pub(crate) fn opt_time(&self, i: usize) -> Result<Option<time::OffsetDateTime>, DbError> {
+        Ok(self.opt_int(i)?.map(decnet_model::clock::from_micros))
+    }
+
+    pub(crate) fn time(&self, i: usize) -> Result<time::OffsetDateTime, DbError> {
+        Ok(decnet_model::clock::from_micros(self.int(i)?))
+    }
+
+    /// A column whose text is a name, an address, a word of a closed list …
+    pub(crate) fn parsed<T: FromStr>(&self, i: usize) -> Result<T, DbError>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let text = self.text(i)?;
+        text.parse().map_err(|e| self.corrupt(format!("{text:?}: {e}")))
+    }
+
+    /// A column that holds JSON.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, i: usize) -> Result<T, DbError> {
+        serde_json::from_str(&self.text(i)?).map_err(|e| self.corrupt(format!("JSON: {e}")))
+    }
+}
+
+fn with_args<'q, DB>(sql: Sql) -> sqlx::query::Query<'q, DB, DB::Arguments>
+where
+    DB: sqlx::Database,
+    i64: sqlx::Type<DB> + for<'e> sqlx::Encode<'e, DB>,
+    Option<i64>: sqlx::Type<DB> + for<'e> sqlx::Encode<'e, DB>,
+    String: sqlx::Type<DB> + for<'e> sqlx::Encode<'e, DB>,
+    Vec<u8>: sqlx::Type<DB> + for<'e> sqlx::Encode<'e, DB>,
+{
+    // Every text is put together in this crate from constants; what comes from outside is an argument.
+    let mut query = sqlx::query::<DB>(AssertSqlSafe(sql.text));
+    for arg in sql.args {
+        query = match arg {
+            Arg::Null => query.bind(None::<i64>),
+            Arg::Int(v) => query.bind(v),
+            Arg::Text(v) => query.bind(v),
+            Arg::Blob(v) => query.bind(v),
+        };
+    }
+    query
+}
+
+/// The open database.
+#[derive(Debug, Clone)]
+pub(crate) enum Backend {
+    Sqlite { reader: SqlitePool, writer: SqlitePool },
+    MySql(MySqlPool),
+}
+
+/// A write transaction. Dropped without [`Tx::commit`], it is rolled back before its connection is used again.
+pub(crate) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    MySql(Transaction<'static, MySql>),
+}
+
+impl Backend {
+    /// Opens the pools and makes one connection.
+    pub(crate) async fn open(options: &Options) -> Result<Self, sqlx::Error> {
+        if options.url.starts_with("sqlite:") {
+            Self::open_sqlite(options).await
+        } else {
+            Self::open_mysql(options).await
+        }
+    }
+
+    async fn open_sqlite(options: &Options) -> Result<Self, sqlx::Error> {
+        let connect = SqliteConnectOptions::from_str(&options.url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A power cut may undo the last transactions and never damages the file. That is enough: the spool is the
+            // durable log, and the position in it goes back together with the rows.
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .statement_cache_capacity(STATEMENT_CACHE)
+            .disable_statement_logging();
+        create_private(connect.get_filename()).map_err(sqlx::Error::Io)?;
+        let pool = || {
+            SqlitePoolOptions::new()
+                .acquire_timeout(options.acquire_timeout)
+                .max_lifetime(options.max_lifetime)
+                .test_before_acquire(false)
+        };
+        let writer = pool().max_connections(1).connect_with(connect.clone()).await?;
+        let reader = pool()
+            .max_connections(options.max_connections)
+            .idle_timeout(Duration::from_secs(60))
+            .connect_with(connect.pragma("query_only", "on"))
+            .await?;
+        Ok(Self::Sqlite { reader, writer })
+    }
+
+    async fn open_mysql(options: &Options) -> Result<Self, sqlx::Error> {
+        let connect = MySqlConnectOptions::from_str(&options.url)?
+            .charset("utf8mb4")
+            .collation("utf8mb4_bin")
+            .statement_cache_capacity(STATEMENT_CACHE)
+            .disable_statement_logging();
+        let pool = MySqlPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.acquire_timeout)
+            .max_lifetime(options.max_lifetime)
+            .test_before_acquire(options.pre_ping)
+            .connect_with(connect)
+            .await?;
+        Ok(Self::MySql(pool))
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite { .. } => Dialect::Sqlite,
+            Self::MySql(_) => Dialect::MySql,
+        }
+    }
+
+    /// Rows of a SELECT.
+    pub(crate) async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, DbError> {
+        let operation = sql.operation;
+        match self {
+            Self::Sqlite { reader, .. } => with_args::<Sqlite>(sql)
+                .fetch_all(reader)
+                .await
+                .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
+            Self::MySql(pool) => with_args::<MySql>(sql)
+                .fetch_all(pool)
+                .await
+                .map(|rows| rows.into_iter().map(Row::MySql).collect()),
+        }
+        .map_err(|source| DbError::Query { operation, source })
+    }
+
+    /// The first row of a SELECT.
+    pub(crate) async fn fetch_optional(&self, sql: Sql) -> Result<Option<Row>, DbError> {
+        let operation = sql.operation;
+        match self {
+            Self::Sqlite { reader, .. } => with_args::<Sqlite>(sql)
+                .fetch_optional(reader)
+                .await
+                .map(|row| row.map(Row::Sqlite)),
+            Self::MySql(pool) => with_args::<MySql>(sql)
+                .fetch_optional(pool)
+                .await
+                .map(|row| row.map(Row::MySql)),
+        }
+        .map_err(|source| DbError::Query { operation, source })
+    }
+
+    /// One statement that changes something, in a transaction of its own. Gives the rows that it matched.
+    pub(crate) async fn execute(&self, sql: Sql) -> Result<u64, DbError> {
+        let operation = sql.operation;
+        match self {
+            Self::Sqlite { writer, .. } => with_args::<Sqlite>(sql)
+                .execute(writer)
+                .await
+                .map(|done| done.rows_affected()),
+            Self::MySql(pool) => with_args::<MySql>(sql)
+                .execute(pool)
+                .await
+                .map(|done| done.rows_affected()),
+        }
+        .map_err(|source| DbError::Query { operation, source })
+    }
+
+    /// Begins a write transaction.
+    pub(crate) async fn begin(&self) -> Result<Tx, DbError> {
+        match self {
+            // Taking the write lock at once: a transaction that first reads cannot wait for it later.
+            Self::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
+            Self::MySql(pool) => pool.begin().await.map(Tx::MySql),
+        }
+        .map_err(|source| DbError::Query {
+            operation: "begin a transaction",
+            source,
+        })
+    }
+
+    /// Closes every connection, after those that are in use.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite { reader, writer } => {
+                reader.close().await;
+                writer.close().await;
+            }
+            Self::MySql(pool) => pool.close().await,
+        }
+    }
+}
+
+/// The file holds password hashes, so nobody else may read it. SQLite gives its side files the same mode.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut open = std::fs::OpenOptions::new();
+    open.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+    open.open(path).map(drop)
+}
+
+impl Tx {
+    pub(crate) async fn fetch(&mut self, sql: Sql) -> Result<Vec<Row>, DbError> {
+        let operation = sql.operation;
+        match self {
+            Self::Sqlite(tx) => with_args::<Sqlite>(sql)
+                .fetch_all(&mut **tx)
+                .await
+                .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
+            Self::MySql(tx) => with_args::<MySql>(sql)
+                .fetch_all(&mut **tx)
+                .await
+                .map(|rows| rows.into_iter().map(Row::MySql).collect()),
+        }
+        .map_err(|source| DbError::Query { operation, source })
+    }
+
+    pub(crate) async fn fetch_optional(&mut self, sql: Sql) -> Result<Option<Row>, DbError> {
+        Ok(self.fetch(sql).await?.into_iter().next())
+    }
+
+    pub(crate) async fn execute(&mut self, sql: Sql) -> Result<u64, DbError> {
+        let operation = sql.operation;
+        match self {
+            Self::Sqlite(tx) => with_args::<Sqlite>(sql)
+                .execute(&mut **tx)
+                .await
+                .map(|done| done.rows_affected()),
+            Self::MySql(tx) => with_args::<MySql>(sql)
+                .execute(&mut **tx)
+                .await
+                .map(|done| done.rows_affected()),
+        }
+        .map_err(|source| DbError::Query { operation, source })
+    }
+
+    /// Runs a script of our own: several statements, no arguments.
+    pub(crate) async fn script(
+        &mut self,
+        operation: &'static str,
+        script: &'static str,
+    ) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(tx) => (**tx).execute(sqlx::raw_sql(script)).await.map(drop),
+            Self::MySql(tx) => (**tx).execute(sqlx::raw_sql(script)).await.map(drop),
+        }
+        .map_err(|source| DbError::Query { operation, source })
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::MySql(tx) => tx.commit().await,
+        }
+        .map_err(|source| DbError::Query {
+            operation: "commit",
+            source,
+        })
+    }
+
+    /// Inserts many rows: `head` is `INSERT INTO t (a, b) VALUES `, `tail` what follows the rows.
+    ///
+    /// Rows go in groups of a power of two, so that few statements stay prepared whatever the number of rows is.
+    pub(crate) async fn insert_rows<const N: usize>(
+        &mut self,
+        operation: &'static str,
+        head: &str,
+        tail: &str,
+        rows: Vec<[Arg; N]>,
+    ) -> Result<(), DbError> {
+        let mut left = rows.len();
+        let mut rows = rows.into_iter();
+        while left > 0 {
+            let group = group_size(left);
+            left -= group;
+            let mut text = String::with_capacity(head.len() + tail.len() + group * (2 * N + 3));
+            text.push_str(head);
+            for i in 0..group {
+                text.push_str(if i == 0 { "(?" } else { ", (?" });
+                text.push_str(&", ?".repeat(N - 1));
+                text.push(')');
+            }
+            text.push_str(tail);
+            let args = rows.by_ref().take(group).flatten().collect();
+            self.execute(Sql {
+                operation,
+                text: text.into(),
+                args,
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Which of `keys` stand in `column` of `table`.
+    pub(crate) async fn existing(
+        &mut self,
+        operation: &'static str,
+        table: &str,
+        column: &str,
+        keys: &[Vec<u8>],
+    ) -> Result<Vec<Vec<u8>>, DbError> {
+        let mut found = Vec::new();
+        let mut rest = keys;
+        while !rest.is_empty() {
+            let (group, after) = rest.split_at(group_size(rest.len()));
+            rest = after;
+            let text = format!(
+                "SELECT {column} FROM {table} WHERE {column} IN (?{})",
+                ", ?".repeat(group.len() - 1)
+            );
+            let args = group.iter().map(|k| Arg::Blob(k.clone())).collect();
+            for row in self
+                .fetch(Sql {
+                    operation,
+                    text: text.into(),
+                    args,
+                })
+                .await?
+            {
+                found.push(row.columns(operation).blob(0)?);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The greatest power of two that is at most `left`, up to 128.
+fn group_size(left: usize) -> usize {
+    1 << left.min(128).ilog2()
+}

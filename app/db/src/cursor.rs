@@ -1,0 +1,94 @@
+//! Cursors of keyset-paged lists: opaque to callers, a few numbers to us.
+
+use decnet_model::view::{DEFAULT_LIMIT, MAX_LIMIT, Page};
+use uuid::Uuid;
+
+use crate::DbError;
+
+/// Rows of a page: what was asked for within the limits.
+pub(crate) fn page_size(limit: Option<u32>) -> Result<usize, DbError> {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    if (1..=MAX_LIMIT).contains(&limit) {
+        Ok(usize::try_from(limit).unwrap_or(1))
+    } else {
+        Err(DbError::BadQuery {
+            field: "limit",
+            rule: format!("1 to {MAX_LIMIT}"),
+        })
+    }
+}
+
+fn bad() -> DbError {
+    DbError::BadQuery {
+        field: "before",
+        rule: "a cursor that a page gave as next".into(),
+    }
+}
+
+/// A cursor over ids.
+pub(crate) fn id_of(before: Option<&str>) -> Result<Option<i64>, DbError> {
+    before
+        .map(|c| c.strip_prefix('i').and_then(|n| n.parse().ok()).ok_or_else(bad))
+        .transpose()
+}
+
+pub(crate) fn of_id(id: i64) -> String {
+    format!("i{id}")
+}
+
+/// A cursor over a number and a UUID that breaks ties.
+pub(crate) fn ranked_of(before: Option<&str>) -> Result<Option<(i64, Uuid)>, DbError> {
+    before
+        .map(|c| {
+            let (rank, id) = c.strip_prefix('r')?.split_once('.')?;
+            Some((rank.parse().ok()?, Uuid::parse_str(id).ok()?))
+        })
+        .map(|parsed| parsed.ok_or_else(bad))
+        .transpose()
+}
+
+pub(crate) fn of_ranked(rank: i64, id: Uuid) -> String {
+    format!("r{rank}.{}", id.simple())
+}
+
+/// A page of `rows`, of which one more than `size` was asked for, to know whether another follows.
+pub(crate) fn page<T>(mut rows: Vec<T>, size: usize, cursor: impl Fn(&T) -> String) -> Page<T> {
+    let more = rows.len() > size;
+    rows.truncate(size);
+    let next = rows.last().filter(|_| more).map(cursor);
+    Page {
+        data: rows,
+        next,
+        total: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_come_back_and_anything_else_is_refused() {
+        assert_eq!(id_of(Some(&of_id(-7))).unwrap(), Some(-7));
+        let id = Uuid::from_u128(42);
+        assert_eq!(
+            ranked_of(Some(&of_ranked(i64::MIN, id))).unwrap(),
+            Some((i64::MIN, id))
+        );
+        for bad in [
+            "",
+            "7",
+            "i",
+            "i1x",
+            "r1",
+            "r1.zz",
+            "i99999999999999999999",
+            "i1; DROP TABLE logs",
+        ] {
+            assert!(
+                id_of(Some(bad)).is_err() && ranked_of(Some(bad)).is_err(),
+                "{bad:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Accounts and the tokens that were ended before their time.
+
+use std::fmt;
+
+use decnet_model::{
+    id::{TokenId, UserId},
+    name::UserName,
+    state::Role,
+};
+use time::OffsetDateTime;
+
+use crate::{
+    DbError, Store,
+    backend::{Row, Sql, Tx},
+};
+
+/// An account as it is stored. Not a view: it holds the password's hash, and its Debug leaves that out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserRow {
+    /// Its id.
+    pub id: UserId,
+    /// Its name.
+    pub username: UserName,
+    /// The password's hash, in PHC form.
+    pub password_hash: String,
+    /// What it may do.
+    pub role: Role,
+    /// It may not sign in.
+    pub disabled: bool,
+    /// Nothing but changing the password is allowed.
+    pub must_change_password: bool,
+    /// Tokens that were issued for another value of this are void.
+    pub tokens_valid_from: OffsetDateTime,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When somebody last signed in.
+    pub last_login_at: Option<OffsetDateTime>,
+}
+
+impl fmt::Debug for UserRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserRow")
+            .field("id", &self.id)
+            .field("username", &self.username)
+            .field("role", &self.role)
+            .field("disabled", &self.disabled)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An account to be made. Its Debug leaves the hash out.
+#[derive(Clone)]
+pub struct NewUser {
+    /// Its id.
+    pub id: UserId,
+    /// Its name.
+    pub username: UserName,
+    /// What it may do.
+    pub role: Role,
+    /// The password's hash, in PHC form.
+    pub password_hash: String,
+    /// Whether the password has to be changed at the first login.
+    pub must_change_password: bool,
+    /// Now.
+    pub created_at: OffsetDateTime,
+}
+
+impl fmt::Debug for NewUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewUser")
+            .field("username", &self.username)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}
+
+const SELECT: &str = "SELECT id, username, password_hash, role, disabled, must_change_password, tokens_valid_from, \
+                      created_at, last_login_at FROM users";
+
+fn user(row: &Row) -> Result<UserRow, DbError> {
+    let c = row.columns("read a user");
+    Ok(UserRow {
+        id: UserId(c.uuid(0)?),
+        username: c.parsed(1)?,
+        password_hash: c.text(2)?,
+        role: c.parsed(3)?,
+        disabled: c.flag(4)?,
+        must_change_password: c.flag(5)?,
+        tokens_valid_from: c.time(6)?,
+        created_at: c.time(7)?,
+        last_login_at: c.opt_time(8)?,
+    })
+}
+
+impl Store {
+    /// Makes an account.
+    ///
+    /// # Errors
+    /// [`DbError::Taken`] where the name is in use.
+    pub async fn user_create(&self, new: &NewUser) -> Result<(), DbError> {
+        let text = "INSERT INTO users (id, username, password_hash, role, disabled, must_change_password, \
+                    tokens_valid_from, created_at) VALUES (?, ?, ?, ?, 0, ?, ?, ?)";
+        let sql = Sql::new("make a user", text)
+            .bind(new.id.0)
+            .bind(new.username.as_str())
+            .bind(&new.password_hash)
+            .bind(new.role.as_str())
+            .bind(new.must_change_password)
+            .bind(new.created_at)
+            .bind(new.created_at);
+        match self.backend.execute(sql).await {
+            Err(DbError::Query {
+                source: sqlx::Error::Database(e),
+                ..
+            }) if e.is_unique_violation() => Err(DbError::Taken {
+                what: format!("user name {}", new.username),
+            }),
+            other => other.map(drop),
+        }
+    }
+
+    /// The account of that name.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn user_by_name(&self, name: &UserName) -> Result<Option<UserRow>, DbError> {
+        let sql = Sql::new("read a user", format!("{SELECT} WHERE username = ?")).bind(name.as_str());
+        self.backend
+            .fetch_optional(sql)
+            .await?
+            .as_ref()
+            .map(user)
+            .transpose()
+    }
+
+    /// The account of that id.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn user_get(&self, id: UserId) -> Result<Option<UserRow>, DbError> {
+        let sql = Sql::new("read a user", format!("{SELECT} WHERE id = ?")).bind(id.0);
+        self.backend
+            .fetch_optional(sql)
+            .await?
+            .as_ref()
+            .map(user)
+            .transpose()
+    }
+
+    /// Every account, by name. Not paged: operators are few.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn user_list(&self) -> Result<Vec<UserRow>, DbError> {
+        let sql = Sql::new("read users", format!("{SELECT} ORDER BY username"));
+        self.backend.fetch(sql).await?.iter().map(user).collect()
+    }
+
+    /// How many administrators can sign in.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn user_admin_count(&self) -> Result<u64, DbError> {
+        let row = self.backend.fetch_optional(admins("")).await?;
+        row.map_or(Ok(0), |row| row.columns("count administrators").count(0))
+    }
+
+    /// Gives a new password, and ends every token that was issued before `tokens_valid_from`.
+    ///
+    /// # Errors
+    /// [`DbError::Missing`].
+    pub async fn user_set_password(
+        &self,
+        id: UserId,
+        hash: &str,
+        must_change: bool,
+        tokens_valid_from: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let text = "UPDATE users SET password_hash = ?, must_change_password = ?, tokens_valid_from = ? WHERE id = ?";
+        let sql = Sql::new("change a password", text)
+            .bind(hash)
+            .bind(must_change)
+            .bind(tokens_valid_from)
+            .bind(id.0);
+        found(self.backend.execute(sql).await?)
+    }
+
+    /// Replaces the hash of an unchanged password, unless the password was changed meanwhile.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn user_rehash(&self, id: UserId, old: &str, new: &str) -> Result<(), DbError> {
+        let text = "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?";
+        self.backend
+            .execute(Sql::new("renew a hash", text).bind(new).bind(id.0).bind(old))
+            .await
+            .map(drop)
+    }
+
+    /// Gives another role and ends the tokens.
+    ///
+    /// # Errors
+    /// [`DbError::Missing`]; [`DbError::LastAdmin`] where nobody else could administer, also under a race.
+    pub async fn user_set_role(
+        &self,
+        id: UserId,
+        role: Role,
+        tokens_valid_from: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let sql = Sql::new(
+            "change a role",
+            "UPDATE users SET role = ?, tokens_valid_from = ? WHERE id = ?",
+        )
+        .bind(role.as_str())
+        .bind(tokens_valid_from)
+        .bind(id.0);
+        self.keeping_an_admin(sql).await
+    }
+
+    /// Forbids or allows to sign in and ends the tokens.
+    ///
+    /// # Errors
+    /// [`DbError::Missing`]; [`DbError::LastAdmin`] where nobody else could administer, also under a race.
+    pub async fn user_set_disabled(
+        &self,
+        id: UserId,
+        disabled: bool,
+        tokens_valid_from: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let sql = Sql::new(
+            "disable a user",
+            "UPDATE users SET disabled = ?, tokens_valid_from = ? WHERE id = ?",
+        )
+        .bind(disabled)
+        .bind(tokens_valid_from)
+        .bind(id.0);
+        self.keeping_an_admin(sql).await
+    }
+
+    /// Removes an account.
+    ///
+    /// # Errors
+    /// [`DbError::Missing`]; [`DbError::LastAdmin`] where nobody else could administer, also under a race.
+    pub async fn user_delete(&self, id: UserId) -> Result<(), DbError> {
+        self.keeping_an_admin(Sql::new("delete a user", "DELETE FROM users WHERE id = ?").bind(id.0))
+            .await
+    }
+
+    /// Notes a login.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn user_logged_in(&self, id: UserId, now: OffsetDateTime) -> Result<(), DbError> {
+        let sql = Sql::new("note a login", "UPDATE users SET last_login_at = ? WHERE id = ?")
+            .bind(now)
+            .bind(id.0);
+        self.backend.execute(sql).await.map(drop)
+    }
+
+    /// Ends a token before it expires by itself.
+    ///
+    /// # Errors
+    /// Where the database fails, or there is no such user.
+    pub async fn token_revoke(
+        &self,
+        token: TokenId,
+        user: UserId,
+        expires_at: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let text = format!(
+            "{}revoked_tokens (id, user_id, expires_at) VALUES (?, ?, ?)",
+            self.backend.dialect().insert_ignore()
+        );
+        let sql = Sql::new("end a token", text)
+            .bind(token.0)
+            .bind(user.0)
+            .bind(expires_at);
+        self.backend.execute(sql).await.map(drop)
+    }
+
+    /// Whether a token was ended.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn token_is_revoked(&self, token: TokenId) -> Result<bool, DbError> {
+        let sql = Sql::new("look up a token", "SELECT 1 FROM revoked_tokens WHERE id = ?").bind(token.0);
+        Ok(self.backend.fetch_optional(sql).await?.is_some())
+    }
+
+    /// Forgets ended tokens that have expired; gives how many.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn token_prune(&self, now: OffsetDateTime) -> Result<u64, DbError> {
+        self.backend
+            .execute(
+                Sql::new(
+                    "forget expired tokens",
+                    "DELETE FROM revoked_tokens WHERE expires_at < ?",
+                )
+                .bind(now),
+            )
+            .await
+    }
+
+    /// Runs a change of one user, unless it takes away the last administrator.
+    async fn keeping_an_admin(&self, change: Sql) -> Result<(), DbError> {
+        let mut tx = self.backend.begin().await?;
+        let before = admin_count(&mut tx, self.backend.dialect().for_update()).await?;
+        found(tx.execute(change).await?)?;
+        if before > 0 && admin_count(&mut tx, "").await? == 0 {
+            return Err(DbError::LastAdmin);
+        }
+        tx.commit().await
+    }
+}
+
+fn admins(lock: &str) -> Sql {
+    Sql::new(
+        "count administrators",
+        format!("SELECT COUNT(*) FROM users WHERE role = 'admin' AND disabled = 0{lock}"),
+    )
+}
+
+async fn admin_count(tx: &mut Tx, lock: &str) -> Result<u64, DbError> {
+    let row = tx.fetch_optional(admins(lock)).await?;
+    row.map_or(Ok(0), |row| row.columns("count administrators").count(0))
+}
+
+fn found(rows: u64) -> Result<(), DbError> {
+    if rows == 0 {
+        Err(DbError::Missing { what: "user".into() })
+    } else {
+        Ok(())
+    }
+}
