@@ -1,0 +1,627 @@
+//! What lies around on a machine: files, redis keys, database rows, as data.
+//!
+//! Bait is TOML with `{{placeholders}}` that the persona fills (see [`template`]). The built-in one stands in the
+//! crate's `bait/` folder; an operator's own is a folder of the same files, read by [`Bait::load`].
+//!
+//! - `files.toml`: home directories, configuration with passwords in it, the FTP tree (below [`FTP_ROOT`])
+//! - `redis.toml`: keys
+//! - `database.toml`: databases, tables, rows
+//! - `site.toml`: texts of web sites
+
+pub mod template;
+
+use std::{path::Path, sync::LazyLock};
+
+use serde::Deserialize;
+
+use crate::{Persona, Rng};
+use template::{Context, Template};
+
+/// The folder whose content an FTP server shows.
+pub const FTP_ROOT: &str = "/srv/ftp";
+
+/// The most bytes of one bait file: bait is held in memory, for each decky.
+pub const MAX_FILE: u64 = 256 * 1024;
+/// The most rows of one table.
+pub const MAX_ROWS: u32 = 2000;
+
+/// A file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaitFile {
+    /// Absolute path, divided by `/`.
+    pub path: String,
+    /// Permission bits, such as `0o644`.
+    pub mode: u32,
+    /// Account that owns it.
+    pub owner: String,
+    /// Unix time in seconds of its last change; before the machine's deployment.
+    pub mtime: i64,
+    /// What is in it.
+    pub content: Vec<u8>,
+}
+
+/// A key of redis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RedisEntry {
+    /// The key.
+    pub key: String,
+    /// What it holds.
+    pub value: RedisValue,
+    /// Seconds until it expires, counted from the start of the service.
+    pub ttl: Option<u64>,
+}
+
+/// A value of redis.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RedisValue {
+    /// A string.
+    String(String),
+    /// A list, head first.
+    List(Vec<String>),
+    /// A set.
+    Set(Vec<String>),
+    /// A hash: fields and values.
+    Hash(Vec<(String, String)>),
+    /// A sorted set: members and scores.
+    SortedSet(Vec<(String, f64)>),
+}
+
+/// A database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    /// Its tables.
+    pub tables: Vec<Table>,
+}
+
+/// A table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// Its columns; the first is the primary key.
+    pub columns: Vec<Column>,
+    /// Its rows, each as long as `columns`.
+    pub rows: Vec<Vec<Value>>,
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type as MySQL writes it: `int(11)`, `varchar(64)`, `datetime`.
+    pub sql_type: String,
+}
+
+/// A field of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// A whole number.
+    Int(i64),
+    /// Anything else, as its text.
+    Text(String),
+}
+
+/// Texts of a web site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// Title of the pages.
+    pub title: String,
+    /// A line below it.
+    pub slogan: String,
+    /// Headed paragraphs: heading and text.
+    pub sections: Vec<(String, String)>,
+}
+
+/// The built-in files of a persona.
+#[must_use]
+pub fn files(persona: &Persona) -> Vec<BaitFile> {
+    BUILT_IN.files(persona)
+}
+
+/// The built-in redis keys of a persona.
+#[must_use]
+pub fn redis(persona: &Persona) -> Vec<RedisEntry> {
+    BUILT_IN.redis(persona)
+}
+
+/// The built-in databases of a persona.
+#[must_use]
+pub fn database(persona: &Persona) -> Vec<Database> {
+    BUILT_IN.database(persona)
+}
+
+/// The built-in web site of a persona.
+#[must_use]
+pub fn site(persona: &Persona) -> Site {
+    BUILT_IN.site(persona)
+}
+
+/// Bait that cannot be used: where, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("bait {file}: {place}: {problem}")]
+pub struct BaitFault {
+    /// Name of the file.
+    pub file: String,
+    /// Entry, or line of the file.
+    pub place: String,
+    /// What is wrong and what is allowed.
+    pub problem: String,
+}
+
+/// A checked set of bait.
+#[derive(Debug, Clone, Default)]
+pub struct Bait {
+    files: Vec<FileSource>,
+    redis: Vec<RedisSource>,
+    databases: Vec<DatabaseSource>,
+    sites: Vec<SiteSource>,
+}
+
+static BUILT_IN: LazyLock<Bait> = LazyLock::new(|| {
+    let mut faults = Vec::new();
+    let bait = Bait::parse(
+        &[
+            ("files.toml", include_str!("../bait/files.toml")),
+            ("redis.toml", include_str!("../bait/redis.toml")),
+            ("database.toml", include_str!("../bait/database.toml")),
+            ("site.toml", include_str!("../bait/site.toml")),
+        ],
+        &mut faults,
+    );
+    // A test holds that there is none.
+    debug_assert!(faults.is_empty(), "{faults:?}");
+    bait
+});
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Document {
+    file: Vec<FileSource>,
+    key: Vec<RedisSource>,
+    database: Vec<DatabaseSource>,
+    site: Vec<SiteSource>,
+}
+
+/// Which machines an entry is for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct When {
+    /// Operating-system families; all where empty.
+    os: Vec<String>,
+    /// Archetypes; all where empty.
+    archetypes: Vec<String>,
+    /// Per cent of the machines that have it; all where absent.
+    chance: Option<u8>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileSource {
+    path: Template,
+    #[serde(default)]
+    when: When,
+    #[serde(default = "root")]
+    owner: Template,
+    #[serde(default = "mode")]
+    mode: String,
+    /// Days before the last boot within which it was last changed.
+    #[serde(default = "days")]
+    days: [u32; 2],
+    #[serde(default)]
+    content: Template,
+    /// Instead of content: noise behind a file type's first bytes, as archives look.
+    noise: Option<Noise>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Noise {
+    /// First bytes, hex.
+    magic: String,
+    /// Bytes in all, at least and at most.
+    size: [u64; 2],
+}
+
+fn root() -> Template {
+    Template::literal("root")
+}
+fn mode() -> String {
+    "0644".to_owned()
+}
+fn days() -> [u32; 2] {
+    [1, 400]
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RedisSource {
+    key: Template,
+    #[serde(default)]
+    when: When,
+    #[serde(default = "one")]
+    count: [u32; 2],
+    ttl: Option<[u64; 2]>,
+    string: Option<Template>,
+    list: Option<Vec<Template>>,
+    set: Option<Vec<Template>>,
+    hash: Option<Vec<[Template; 2]>>,
+    sorted_set: Option<Vec<[Template; 2]>>,
+}
+
+fn one() -> [u32; 2] {
+    [1, 1]
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatabaseSource {
+    name: Template,
+    #[serde(default)]
+    when: When,
+    table: Vec<TableSource>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TableSource {
+    name: String,
+    rows: [u32; 2],
+    /// Name, type and template of the value.
+    columns: Vec<[String; 3]>,
+    #[serde(skip)]
+    templates: Vec<Template>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SiteSource {
+    #[serde(default)]
+    when: When,
+    title: Template,
+    slogan: Template,
+    sections: Vec<[Template; 2]>,
+}
+
+impl Bait {
+    /// An operator's own bait: every `*.toml` of `dir`. What a kind has no entry for is left empty.
+    ///
+    /// # Errors
+    /// Every fault at once.
+    pub fn load(dir: &Path) -> Result<Self, Vec<BaitFault>> {
+        let fault = |file: &Path, problem: String| BaitFault {
+            file: file.display().to_string(),
+            place: "-".to_owned(),
+            problem,
+        };
+        let entries = std::fs::read_dir(dir).map_err(|e| vec![fault(dir, format!("cannot be read: {e}"))])?;
+        let mut paths: Vec<_> = entries
+            .filter_map(Result::ok)
+            .map(|e| e.path())
+            .filter(|p| p.extension().is_some_and(|e| e == "toml"))
+            .collect();
+        paths.sort();
+        let mut faults = Vec::new();
+        if paths.is_empty() {
+            faults.push(fault(dir, "holds no .toml file".to_owned()));
+        }
+        let mut texts = Vec::new();
+        for path in &paths {
+            match std::fs::read_to_string(path) {
+                Ok(text) => texts.push((path.display().to_string(), text)),
+                Err(e) => faults.push(fault(path, format!("cannot be read: {e}"))),
+            }
+        }
+        let sources: Vec<(&str, &str)> = texts.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
+        let bait = Self::parse(&sources, &mut faults);
+        if faults.is_empty() { Ok(bait) } else { Err(faults) }
+    }
+
+    fn parse(sources: &[(&str, &str)], faults: &mut Vec<BaitFault>) -> Self {
+        let mut bait = Self::default();
+        for (file, text) in sources {
+            match toml::from_str::<Document>(text) {
+                Ok(document) => {
+                    bait.files.extend(document.file);
+                    bait.redis.extend(document.key);
+                    bait.databases.extend(document.database);
+                    bait.sites.extend(document.site);
+                }
+                Err(e) => faults.push(BaitFault {
+                    file: (*file).to_owned(),
+                    place: e.span().map_or_else(
+                        || "-".to_owned(),
+                        |span| {
+                            format!(
+                                "line {}",
+                                text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1
+                            )
+                        },
+                    ),
+                    problem: e.message().to_owned(),
+                }),
+            }
+        }
+        bait.check(faults);
+        bait
+    }
+
+    fn check(&mut self, faults: &mut Vec<BaitFault>) {
+        let mut fault = |place: String, problem: String| {
+            faults.push(BaitFault {
+                file: "entries".to_owned(),
+                place,
+                problem,
+            });
+        };
+        for file in &self.files {
+            let place = format!("file {}", file.path);
+            if !file.path.to_string().starts_with(['/', '{']) {
+                fault(place.clone(), "the path is not absolute".to_owned());
+            }
+            if u32::from_str_radix(&file.mode, 8).map_or(true, |m| m > 0o7777) {
+                fault(place.clone(), format!("mode {:?} is not octal", file.mode));
+            }
+            if let Some(noise) = &file.noise {
+                let [_, most] = noise.size;
+                if most > MAX_FILE {
+                    fault(place.clone(), format!("size {most} is over {MAX_FILE}"));
+                }
+                if unhex(&noise.magic).is_none() {
+                    fault(place, format!("magic {:?} is not hex", noise.magic));
+                }
+            }
+        }
+        for entry in &self.redis {
+            if entry.values() != 1 {
+                fault(
+                    format!("key {}", entry.key),
+                    "needs exactly one of string, list, set, hash, sorted_set".to_owned(),
+                );
+            }
+            let [_, most] = entry.count;
+            if most > MAX_ROWS {
+                fault(
+                    format!("key {}", entry.key),
+                    format!("count {most} is over {MAX_ROWS}"),
+                );
+            }
+        }
+        for database in &mut self.databases {
+            for table in &mut database.table {
+                let place = format!("table {}", table.name);
+                let [_, most] = table.rows;
+                if most > MAX_ROWS {
+                    fault(place.clone(), format!("{most} rows are over {MAX_ROWS}"));
+                }
+                for [name, _, text] in &table.columns {
+                    match text.parse::<Template>() {
+                        Ok(template) => table.templates.push(template),
+                        Err(problem) => fault(format!("{place}, column {name}"), problem.to_string()),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The files of a persona.
+    #[must_use]
+    pub fn files(&self, persona: &Persona) -> Vec<BaitFile> {
+        let mut out: Vec<BaitFile> = Vec::new();
+        for (source, mut rng) in chosen(&self.files, |f| &f.when, "files", persona) {
+            let mut context = Context::new(persona, &mut rng);
+            let path = context.fill(&source.path);
+            let owner = context.fill(&source.owner);
+            let mut content = context.fill(&source.content).into_bytes();
+            if let Some(noise) = &source.noise {
+                content = noise.bytes(&mut rng);
+            }
+            let [newest, oldest] = source.days;
+            out.push(BaitFile {
+                path,
+                mode: u32::from_str_radix(&source.mode, 8).unwrap_or(0o644),
+                owner,
+                mtime: past(persona, &mut rng, newest.into(), oldest.into()),
+                content,
+            });
+        }
+        out
+    }
+
+    /// The redis keys of a persona.
+    #[must_use]
+    pub fn redis(&self, persona: &Persona) -> Vec<RedisEntry> {
+        let mut out: Vec<RedisEntry> = Vec::new();
+        for (source, mut rng) in chosen(&self.redis, |k| &k.when, "redis", persona) {
+            let [least, most] = source.count;
+            let count = rng.range(least.into(), most.into());
+            for i in 1..=count {
+                let mut context = Context::new(persona, &mut rng).row(i);
+                let key = context.fill(&source.key);
+                let value = source.value(&mut context);
+                let ttl = source.ttl.map(|[least, most]| rng.range(least, most));
+                if !out.iter().any(|e| e.key == key) {
+                    out.push(RedisEntry { key, value, ttl });
+                }
+            }
+        }
+        out
+    }
+
+    /// The databases of a persona.
+    #[must_use]
+    pub fn database(&self, persona: &Persona) -> Vec<Database> {
+        chosen(&self.databases, |d| &d.when, "database", persona)
+            .map(|(source, mut rng)| Database {
+                name: Context::new(persona, &mut rng).fill(&source.name),
+                tables: source.table.iter().map(|t| t.fill(persona, &mut rng)).collect(),
+            })
+            .collect()
+    }
+
+    /// The web site of a persona: one of those that fit it.
+    #[must_use]
+    pub fn site(&self, persona: &Persona) -> Site {
+        let mut fitting: Vec<_> = chosen(&self.sites, |s| &s.when, "site", persona).collect();
+        let index = persona.rng("bait/site").index(fitting.len());
+        if index >= fitting.len() {
+            return Site {
+                title: persona.company.clone(),
+                slogan: String::new(),
+                sections: Vec::new(),
+            };
+        }
+        let (source, mut rng) = fitting.swap_remove(index);
+        let mut context = Context::new(persona, &mut rng);
+        Site {
+            title: context.fill(&source.title),
+            slogan: context.fill(&source.slogan),
+            sections: source
+                .sections
+                .iter()
+                .map(|[heading, text]| (context.fill(heading), context.fill(text)))
+                .collect(),
+        }
+    }
+}
+
+/// The entries that are for this persona, each with its own stream, so that a new entry does not change the others.
+fn chosen<'a, T>(
+    all: &'a [T],
+    when: impl Fn(&T) -> &When + 'a,
+    kind: &'a str,
+    persona: &'a Persona,
+) -> impl Iterator<Item = (&'a T, Rng)> + 'a {
+    all.iter().enumerate().filter_map(move |(i, entry)| {
+        let mut rng = persona.rng(&format!("bait/{kind}/{i}"));
+        when(entry).holds(persona, &mut rng).then_some((entry, rng))
+    })
+}
+
+impl When {
+    fn holds(&self, persona: &Persona, rng: &mut Rng) -> bool {
+        let drawn = rng.below(100);
+        (self.os.is_empty() || self.os.iter().any(|o| o == persona.os.as_str()))
+            && (self.archetypes.is_empty() || self.archetypes.contains(&persona.archetype))
+            && self.chance.is_none_or(|chance| drawn < u64::from(chance))
+    }
+}
+
+impl Noise {
+    fn bytes(&self, rng: &mut Rng) -> Vec<u8> {
+        let [least, most] = self.size;
+        let size = usize::try_from(rng.range(least, most)).unwrap_or_default();
+        let mut out = vec![0; size];
+        rng.fill(&mut out);
+        for (slot, byte) in out.iter_mut().zip(unhex(&self.magic).unwrap_or_default()) {
+            *slot = byte;
+        }
+        out
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()))
+        .collect();
+    let digits = digits?;
+    digits.len().is_multiple_of(2).then(|| {
+        digits
+            .chunks_exact(2)
+            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+            .collect()
+    })
+}
+
+/// A time between `newest` and `oldest` days before the last boot.
+fn past(persona: &Persona, rng: &mut Rng, newest: u64, oldest: u64) -> i64 {
+    let seconds = rng.range(newest * 86_400, oldest * 86_400);
+    persona
+        .boot_time
+        .saturating_sub(i64::try_from(seconds).unwrap_or_default())
+}
+
+impl RedisSource {
+    fn values(&self) -> usize {
+        usize::from(self.string.is_some())
+            + usize::from(self.list.is_some())
+            + usize::from(self.set.is_some())
+            + usize::from(self.hash.is_some())
+            + usize::from(self.sorted_set.is_some())
+    }
+
+    fn value(&self, context: &mut Context<'_>) -> RedisValue {
+        if let Some(items) = &self.list {
+            RedisValue::List(items.iter().map(|t| context.fill(t)).collect())
+        } else if let Some(items) = &self.set {
+            RedisValue::Set(items.iter().map(|t| context.fill(t)).collect())
+        } else if let Some(items) = &self.hash {
+            RedisValue::Hash(
+                items
+                    .iter()
+                    .map(|[k, v]| (context.fill(k), context.fill(v)))
+                    .collect(),
+            )
+        } else if let Some(items) = &self.sorted_set {
+            RedisValue::SortedSet(
+                items
+                    .iter()
+                    .map(|[member, score]| {
+                        (
+                            context.fill(member),
+                            context.fill(score).parse().unwrap_or_default(),
+                        )
+                    })
+                    .collect(),
+            )
+        } else {
+            RedisValue::String(self.string.as_ref().map(|t| context.fill(t)).unwrap_or_default())
+        }
+    }
+}
+
+impl TableSource {
+    fn fill(&self, persona: &Persona, rng: &mut Rng) -> Table {
+        let [least, most] = self.rows;
+        let count = rng.range(least.into(), most.into());
+        let columns: Vec<Column> = self
+            .columns
+            .iter()
+            .map(|[name, sql_type, _]| Column {
+                name: name.clone(),
+                sql_type: sql_type.clone(),
+            })
+            .collect();
+        let rows = (1..=count)
+            .map(|i| {
+                let mut context = Context::new(persona, rng).row(i);
+                columns
+                    .iter()
+                    .zip(&self.templates)
+                    .map(|(column, template)| column.value(context.fill(template)))
+                    .collect()
+            })
+            .collect();
+        Table {
+            name: self.name.clone(),
+            columns,
+            rows,
+        }
+    }
+}
+
+impl Column {
+    fn value(&self, text: String) -> Value {
+        let whole = self.sql_type.contains("int");
+        match text.parse() {
+            Ok(number) if whole => Value::Int(number),
+            _ if text == "NULL" => Value::Null,
+            _ => Value::Text(text),
+        }
+    }
+}
