@@ -12,20 +12,28 @@ use crate::state::{BountyKind, text_enum};
 /// Which log rows. Every condition that is present has to hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub struct LogQuery {
     /// Rows a page, 1 to 500; 50 where absent.
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
     pub limit: Option<u32>,
     /// Cursor: rows older than it.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub before: Option<String>,
     /// Text in the line, the decky, the service or the address; `key:value` tokens match a field. 512 characters.
+    #[cfg_attr(feature = "openapi", param(max_length = 512))]
     pub search: Option<String>,
     /// Only this decky.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub decky: Option<String>,
     /// Only this service.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub service: Option<String>,
     /// Only this type of event.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub event_type: Option<String>,
     /// Only this source address.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>))]
     pub attacker_ip: Option<IpAddr>,
     /// Not before.
     #[serde(with = "time::serde::rfc3339::option")]
@@ -38,10 +46,13 @@ pub struct LogQuery {
 /// Which rows to count, in buckets of how many minutes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub struct HistogramQuery {
     /// Only this decky.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub decky: Option<String>,
     /// Only this service.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub service: Option<String>,
     /// Not before; 24 hours ago where absent.
     #[serde(with = "time::serde::rfc3339::option")]
@@ -50,6 +61,7 @@ pub struct HistogramQuery {
     #[serde(with = "time::serde::rfc3339::option")]
     pub end_time: Option<OffsetDateTime>,
     /// Width of a bucket, 1 to 1440; 15 where absent.
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 1440))]
     pub interval_minutes: Option<u32>,
 }
 
@@ -66,16 +78,22 @@ text_enum! {
 /// Which attackers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub struct AttackerQuery {
     /// Rows a page, 1 to 500; 50 where absent.
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
     pub limit: Option<u32>,
     /// Cursor.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub before: Option<String>,
     /// Start of the address, or text in its deckies or services.
+    #[cfg_attr(feature = "openapi", param(max_length = 512))]
     pub search: Option<String>,
     /// Only those who touched this service.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub service: Option<String>,
     /// Only those who touched this decky.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub decky: Option<String>,
     /// Order; `recent` where absent.
     pub sort_by: Option<AttackerSort>,
@@ -84,17 +102,23 @@ pub struct AttackerQuery {
 /// Which bounties.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub struct BountyQuery {
     /// Rows a page, 1 to 500; 50 where absent.
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
     pub limit: Option<u32>,
     /// Cursor.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub before: Option<String>,
     /// Only this kind.
     pub bounty_type: Option<BountyKind>,
     /// Text in account, value, decky, service or address.
+    #[cfg_attr(feature = "openapi", param(max_length = 512))]
     pub search: Option<String>,
     /// Only of this service.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub service: Option<String>,
     /// Only of this source address.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>))]
     pub attacker_ip: Option<IpAddr>,
 }
