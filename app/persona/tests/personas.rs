@@ -1,0 +1,356 @@
+//! What a persona promises: the same for a seed, nothing in common between two, and nothing that gives it away.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+
+use decnet_persona::{
+    Distro, GIVEAWAYS, Mac, Overrides, Persona, PersonaSpec, ProductKind, Seed,
+    archetype::{self, ALL},
+    bait::{self, Bait, RedisValue, Value},
+};
+use proptest::prelude::*;
+
+fn spec(seed: &str, archetype: &str) -> PersonaSpec {
+    PersonaSpec::new(seed.parse::<Seed>().unwrap(), archetype)
+}
+
+fn persona(seed: &str, archetype: &str) -> Persona {
+    Persona::derive(&spec(seed, archetype)).unwrap()
+}
+
+fn any_archetype() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(ALL.iter().map(|a| a.slug).collect::<Vec<_>>())
+}
+
+/// Every password, key and token of a machine.
+fn secrets(p: &Persona) -> BTreeSet<String> {
+    let mut out: BTreeSet<String> = p.users.iter().map(|u| u.password.clone()).collect();
+    out.extend(["mysql/root", "redis", "backup", "vpn"].map(|label| p.password(label)));
+    out.extend(["ssh", "tls", "mysql/salt"].map(|label| format!("{:x?}", p.secret(label))));
+    out.insert(p.machine_id());
+    out.insert(p.mac.to_string());
+    for entry in bait::redis(p) {
+        if let RedisValue::String(text) = entry.value
+            && entry.key.starts_with("session:")
+        {
+            out.insert(text);
+        }
+    }
+    for database in bait::database(p) {
+        for table in database.tables {
+            let secret =
+                |name: &str| matches!(name, "password_hash" | "secret" | "user_pass" | "smtp_password");
+            for (i, column) in table.columns.iter().enumerate().filter(|(_, c)| secret(&c.name)) {
+                for row in &table.rows {
+                    let Value::Text(text) = &row[i] else {
+                        panic!("{} is no text", column.name)
+                    };
+                    out.insert(text.clone());
+                }
+            }
+        }
+    }
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_same_spec_gives_the_same_machine(seed in "[a-z0-9]{1,20}", archetype in any_archetype()) {
+        let (a, b) = (persona(&seed, archetype), persona(&seed, archetype));
+        prop_assert_eq!(bait::files(&a), bait::files(&b));
+        prop_assert_eq!(a, b);
+    }
+
+    #[test]
+    fn two_seeds_share_no_secret(a in "[a-z0-9]{1,20}", b in "[a-z0-9]{1,20}", archetype in any_archetype()) {
+        prop_assume!(a != b);
+        let (a, b) = (secrets(&persona(&a, archetype)), secrets(&persona(&b, archetype)));
+        let shared: Vec<_> = a.intersection(&b).collect();
+        prop_assert!(shared.is_empty(), "{shared:?}");
+    }
+
+    #[test]
+    fn nothing_that_a_visitor_sees_gives_it_away(seed in "[a-z0-9]{1,20}", archetype in any_archetype()) {
+        let p = persona(&seed, archetype);
+        let mut seen = vec![p.hostname.clone(), p.domain.clone(), p.company.clone(), p.uname(), p.os_release()];
+        for file in bait::files(&p) {
+            prop_assert!(file.path.starts_with('/') || file.path.starts_with("C:\\"), "{}", file.path);
+            prop_assert!(file.mtime <= p.boot_time);
+            prop_assert!(!file.path.contains("{{") && file.content.len() <= 256 * 1024);
+            seen.push(file.path);
+            seen.push(String::from_utf8_lossy(&file.content).into_owned());
+        }
+        seen.push(format!("{:?} {:?} {:?}", bait::redis(&p), bait::database(&p), bait::site(&p)));
+        for text in seen {
+            // Drawn tokens are long and may hold any letters; words are not.
+            for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() < 12) {
+                for giveaway in GIVEAWAYS {
+                    prop_assert!(!word.contains(giveaway), "{word}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_valid_ones_under_endings_that_nobody_can_register(seed in "[a-z0-9]{1,20}", archetype in any_archetype()) {
+        let p = persona(&seed, archetype);
+        let label = |s: &str| (1..=63).contains(&s.len())
+            && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !s.starts_with('-') && !s.ends_with('-');
+        prop_assert!(label(&p.hostname), "{}", p.hostname);
+        prop_assert!(p.domain.split('.').all(label), "{}", p.domain);
+        let ending = p.domain.rsplit('.').next().unwrap();
+        prop_assert!(["internal", "lan", "corp", "intranet", "private", "local", "home"].contains(&ending));
+        if p.os.is_windows() {
+            prop_assert!(p.hostname.len() <= 15 && p.hostname == p.hostname.to_uppercase());
+        }
+        prop_assert!(archetype::find(archetype).unwrap().vendors.contains(&p.mac.vendor().unwrap()));
+        let logins: BTreeSet<_> = p.users.iter().map(|u| &u.name).collect();
+        prop_assert_eq!(logins.len(), p.users.len());
+    }
+
+    #[test]
+    fn a_machine_stays_who_it_is_when_its_services_or_its_name_change(seed in "[a-z0-9]{1,20}", archetype in any_archetype()) {
+        let before = persona(&seed, archetype);
+        let after = Persona::derive(&PersonaSpec {
+            services: vec!["ssh".parse().unwrap()],
+            hostname: Some("box".into()),
+            ..spec(&seed, archetype)
+        }).unwrap();
+        prop_assert_eq!(&before.users, &after.users);
+        prop_assert_eq!((before.mac, &before.domain, before.boot_time), (after.mac, &after.domain, after.boot_time));
+    }
+}
+
+#[test]
+fn a_persona_stays_the_same_across_releases() {
+    let lines: Vec<String> = ["web-server", "database-server", "windows-server", "ip-camera"]
+        .into_iter()
+        .map(|archetype| {
+            let p = persona("golden", archetype);
+            let users: Vec<_> = p
+                .users
+                .iter()
+                .map(|u| format!("{}:{}:{}", u.name, u.uid, u.password))
+                .collect();
+            let product = |kind| p.product(kind).banner;
+            format!(
+                "{} | {} | {} | {} | {} | {} | {} | {} | {}",
+                p.fqdn(),
+                p.company,
+                p.mac,
+                p.boot_time,
+                p.machine_id(),
+                users.join(" "),
+                product(ProductKind::Ssh),
+                product(ProductKind::Web),
+                product(ProductKind::Ftp),
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn host_names_follow_many_schemes_and_seldom_repeat() {
+    let names: Vec<String> = (0..500)
+        .map(|i| persona(&format!("seed-{i}"), "linux-server").hostname)
+        .collect();
+    let different: BTreeSet<_> = names.iter().collect();
+    assert!(different.len() > 350, "{}", different.len());
+    let shape = |name: &String| -> String {
+        name.chars()
+            .map(|c| {
+                if c.is_ascii_digit() {
+                    '9'
+                } else if c.is_alphabetic() {
+                    'a'
+                } else {
+                    c
+                }
+            })
+            .collect()
+    };
+    let shapes: BTreeSet<String> = names.iter().map(shape).collect();
+    assert!(shapes.len() > 20, "{shapes:?}");
+    let companies: BTreeSet<String> = (0..500)
+        .map(|i| persona(&format!("seed-{i}"), "linux-server").company)
+        .collect();
+    assert!(companies.len() > 490, "{}", companies.len());
+}
+
+#[test]
+fn versions_of_one_machine_agree_with_its_distribution() {
+    for distro in Distro::ALL {
+        for seed in ["a", "b", "c", "d"] {
+            let p = Persona::derive(&PersonaSpec {
+                distro: Some(*distro),
+                ..spec(seed, "linux-server")
+            })
+            .unwrap();
+            let ssh = p.product(ProductKind::Ssh);
+            let (uname, release) = (p.uname(), p.os_release());
+            match distro {
+                Distro::Debian12 => {
+                    assert!(
+                        ssh.banner.starts_with("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u"),
+                        "{ssh:?}"
+                    );
+                    assert_eq!(ssh.version, "9.2p1");
+                    assert!(
+                        uname.contains(" 6.1.0-") && uname.ends_with("x86_64 GNU/Linux"),
+                        "{uname}"
+                    );
+                    assert!(release.contains("VERSION_CODENAME=bookworm"), "{release}");
+                    assert!(p.sql_product().banner.contains("+deb12u"));
+                    assert!(
+                        ["nginx/1.22.1"].contains(&p.product(ProductKind::Web).banner.as_str())
+                            || p.product(ProductKind::Web).banner.ends_with("(Debian)")
+                    );
+                }
+                Distro::Ubuntu22 => {
+                    assert!(
+                        ssh.banner.starts_with("SSH-2.0-OpenSSH_8.9p1 Ubuntu-3ubuntu0."),
+                        "{ssh:?}"
+                    );
+                    assert!(
+                        uname.contains("-generic #") && uname.contains("-Ubuntu SMP"),
+                        "{uname}"
+                    );
+                    assert!(p.product(ProductKind::Web).banner.ends_with("(Ubuntu)"));
+                }
+                Distro::Rocky9 => assert!(
+                    uname.contains(".el9_") && ssh.banner == "SSH-2.0-OpenSSH_8.7",
+                    "{uname}"
+                ),
+                Distro::WindowsServer => {
+                    assert_eq!(p.product(ProductKind::Web).name, "Microsoft-IIS");
+                    assert_eq!(p.product(ProductKind::Ftp).name, "Microsoft FTP Service");
+                }
+                _ => {}
+            }
+            for kind in [
+                ProductKind::Web,
+                ProductKind::Redis,
+                ProductKind::Mysql,
+                ProductKind::Mariadb,
+                ProductKind::Ftp,
+                ProductKind::Mail,
+            ] {
+                let product = p.product(kind);
+                assert!(!product.banner.is_empty(), "{distro}: {kind:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_built_in_bait_is_without_fault_and_of_believable_size() {
+    let bait = Bait::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("bait"));
+    assert!(bait.is_ok(), "{bait:?}");
+    let p = persona("size", "web-server");
+    assert!(bait::files(&p).len() >= 12);
+    assert!(bait::redis(&p).len() >= 60);
+    let rows: usize = bait::database(&p)
+        .iter()
+        .flat_map(|d| &d.tables)
+        .map(|t| t.rows.len())
+        .sum();
+    assert!(rows > 200, "{rows}");
+    assert!(bait::files(&p).iter().any(|f| f.path.starts_with(bait::FTP_ROOT)));
+}
+
+#[test]
+fn a_password_in_a_file_is_the_one_in_the_database_and_the_cache() {
+    let p = persona("joined", "web-server");
+    let password = p.password("mysql/app");
+    let env = bait::files(&p)
+        .into_iter()
+        .find(|f| f.path == "/opt/app/.env")
+        .unwrap();
+    assert!(String::from_utf8(env.content).unwrap().contains(&password));
+    let redis = bait::redis(&p)
+        .into_iter()
+        .find(|e| e.key == "config:app")
+        .unwrap();
+    let RedisValue::Hash(fields) = redis.value else {
+        panic!("{redis:?}")
+    };
+    assert!(fields.contains(&("db_password".into(), password)));
+}
+
+#[test]
+fn faults_of_an_operators_bait_are_told_all_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("a.toml"),
+        "[[file]]\npath = \"/a\"\ncontent = \"{{nobody}}\"\n",
+    )
+    .unwrap();
+    std::fs::write(
+        dir.path().join("b.toml"),
+        "[[file]]\npath = \"relative\"\nmode = \"999\"\n\n[[key]]\nkey = \"k\"\n",
+    )
+    .unwrap();
+    let faults = Bait::load(dir.path()).unwrap_err();
+    let text: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let text = text.join("\n");
+    for part in [
+        "a.toml",
+        "line 3",
+        "nobody",
+        "not absolute",
+        "not octal",
+        "exactly one of",
+    ] {
+        assert!(text.contains(part), "{part} not in:\n{text}");
+    }
+    assert!(Bait::load(&dir.path().join("none")).is_err());
+}
+
+#[test]
+fn overrides_are_taken_or_refused_with_the_rule() {
+    let given = PersonaSpec {
+        hostname: Some("PAYROLL01".into()),
+        mac: Some("b8:27:eb:00:00:01".parse::<Mac>().unwrap()),
+        overrides: Overrides {
+            company: Some("Acme".into()),
+            domain: Some("acme.lan".into()),
+            deployed_at: Some(1_800_000_000),
+        },
+        ..spec("x", "windows-server")
+    };
+    let p = Persona::derive(&given).unwrap();
+    assert_eq!(
+        (p.fqdn().as_str(), p.company.as_str()),
+        ("PAYROLL01.acme.lan", "Acme")
+    );
+    assert!(p.boot_time < 1_800_000_000 - 3 * 3600 + 1 && p.uptime_s(1_800_000_000) >= 3 * 3600);
+    let json = serde_json::to_string(&given).unwrap();
+    assert_eq!(serde_json::from_str::<PersonaSpec>(&json).unwrap(), given);
+
+    let long = PersonaSpec {
+        hostname: Some("a-name-that-is-too-long".into()),
+        ..spec("x", "windows-server")
+    };
+    assert!(Persona::derive(&long).unwrap_err().to_string().contains("15"));
+    let dotted = PersonaSpec {
+        hostname: Some("a.b".into()),
+        ..spec("x", "linux-server")
+    };
+    assert!(Persona::derive(&dotted).is_err());
+    let unknown = Persona::derive(&spec("x", "mainframe")).unwrap_err().to_string();
+    assert!(unknown.contains("web-server"), "{unknown}");
+}
+
+#[test]
+fn only_its_own_password_opens_an_account_that_has_a_shell() {
+    let p = persona("login", "web-server");
+    let root = &p.users[0];
+    assert!(p.accepts("root", &root.password).is_some());
+    assert!(p.accepts("root", "toor").is_none());
+    let daemon = p.user("www-data").unwrap();
+    assert!(p.accepts("www-data", &daemon.password).is_none());
+}
