@@ -1,1 +1,32 @@
-//! Being built.
+//! The worker shell: what every DECNET process does in the same way, in one fixed order.
+//!
+//! Arguments, configuration (every fault at once, before anything is bound), logging, database, bus, `build`,
+//! readiness to systemd, heartbeats, `run` until a signal or an order to stop, drain, exit. A worker is a type that
+//! implements [`Worker`]; its `main` is one line:
+//!
+//! ```ignore
+//! fn main() -> std::process::ExitCode {
+//!     decnet_runtime::main::<Profiler>()
+//! }
+//! ```
+//!
+//! Start reading at [`Worker`], then [`settings`]. Deliberately absent: what any worker does, and HTTP.
+
+pub mod exit;
+pub mod heartbeat;
+pub mod logging;
+pub mod secret;
+pub mod settings;
+pub mod shutdown;
+pub mod wake;
+pub mod worker;
+
+pub use exit::{Exit, RunError, StartError};
+pub use heartbeat::Status;
+pub use settings::Settings;
+pub use shutdown::Shutdown;
+pub use wake::{Wake, Woken};
+pub use worker::{Context, Worker, main};
+
+/// The version that every process reports.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,406 @@
+//! Every key that there is. Adding one: a line here, and a line where [`super::Settings`] reads it; a test holds that
+//! neither is forgotten.
+
+use decnet_model::state::WORKERS;
+
+/// Which INI section a key stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// `[decnet]`: read in every mode.
+    Common,
+    /// `[master]`: read where `mode` is `master`.
+    Master,
+    /// `[agent]`: read where `mode` is `agent`.
+    Agent,
+}
+
+impl Section {
+    /// Its name in the INI file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Common => "decnet",
+            Self::Master => "master",
+            Self::Agent => "agent",
+        }
+    }
+
+    /// The section of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        [Self::Common, Self::Master, Self::Agent]
+            .into_iter()
+            .find(|s| s.as_str() == name)
+    }
+}
+
+/// One key of the configuration: `name` in the INI file and on the command line, `DECNET_NAME` in the environment.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name, with hyphens.
+    pub name: &'static str,
+    /// Where it may stand in the INI file.
+    pub section: Section,
+    /// What it is where nobody says anything, in words.
+    pub default: &'static str,
+    /// What it may be.
+    pub allowed: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+    /// Redacted wherever it is shown, and no command-line flag (those can be read by every process).
+    pub secret: bool,
+    /// The workers that read it; all where empty.
+    pub used_by: &'static [&'static str],
+}
+
+impl Key {
+    /// Its environment variable.
+    #[must_use]
+    pub fn env(&self) -> String {
+        format!("DECNET_{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    /// Whether `worker` reads it.
+    #[must_use]
+    pub fn is_for(&self, worker: &str) -> bool {
+        self.used_by.is_empty() || self.used_by.contains(&worker) || !WORKERS.contains(&worker)
+    }
+}
+
+const fn key(
+    section: Section,
+    name: &'static str,
+    default: &'static str,
+    allowed: &'static str,
+    doc: &'static str,
+    used_by: &'static [&'static str],
+) -> Key {
+    Key {
+        name,
+        section,
+        default,
+        allowed,
+        doc,
+        secret: false,
+        used_by,
+    }
+}
+
+const fn secret(
+    name: &'static str,
+    allowed: &'static str,
+    doc: &'static str,
+    used_by: &'static [&'static str],
+) -> Key {
+    Key {
+        name,
+        section: Section::Master,
+        default: "-",
+        allowed,
+        doc,
+        secret: true,
+        used_by,
+    }
+}
+
+const STORES: &[&str] = &["server", "ingester", "profiler", "mutator"];
+
+/// Every key.
+pub const KEYS: &[Key] = &[
+    key(
+        Section::Common,
+        "mode",
+        "master",
+        "master or agent",
+        "What this host is in the deception network",
+        &[],
+    ),
+    key(
+        Section::Common,
+        "disallow-master",
+        "false",
+        "true or false",
+        "Refuse the master's commands on an agent, whatever the flags say",
+        &[],
+    ),
+    key(
+        Section::Common,
+        "data-dir",
+        "/var/lib/decnet for root, else ~/.local/share/decnet",
+        "an absolute path",
+        "Where everything is kept",
+        &[],
+    ),
+    key(
+        Section::Common,
+        "environment",
+        "production",
+        "production or development",
+        "In development, errors show what led to them",
+        &[],
+    ),
+    key(
+        Section::Common,
+        "log-level",
+        "info",
+        "a filter such as info or decnet_spool=debug,warn",
+        "What is logged",
+        &[],
+    ),
+    key(
+        Section::Common,
+        "log-format",
+        "text",
+        "text or json",
+        "How it is logged",
+        &[],
+    ),
+    key(
+        Section::Common,
+        "log-file-path",
+        "standard error",
+        "an absolute path",
+        "Log to this file instead",
+        &[],
+    ),
+    key(
+        Section::Common,
+        "bus-enabled",
+        "true",
+        "true or false",
+        "Without the bus every worker polls",
+        &[],
+    ),
+    key(
+        Section::Common,
+        "bus-url",
+        "unix:// and the first of /run/decnet, $XDG_RUNTIME_DIR/decnet and ~/.decnet, with bus.sock",
+        "unix:///path or nats://host:port",
+        "Where the bus is",
+        &[],
+    ),
+    key(
+        Section::Common,
+        "spool-segment-bytes",
+        "67108864",
+        "1048576 to 4294967296",
+        "A spool segment is closed and sealed at this size",
+        &["collector"],
+    ),
+    key(
+        Section::Common,
+        "spool-segment-age-s",
+        "86400",
+        "60 to 2592000",
+        "A spool segment is closed and sealed at this age",
+        &["collector"],
+    ),
+    key(
+        Section::Common,
+        "spool-cap-bytes",
+        "10737418240",
+        "67108864 or more",
+        "Segments that every reader is past are dropped beyond this",
+        &["collector"],
+    ),
+    key(
+        Section::Common,
+        "spool-hard-cap-bytes",
+        "53687091200",
+        "at least spool-cap-bytes",
+        "Segments are dropped, read or not, beyond this",
+        &["collector"],
+    ),
+    key(
+        Section::Common,
+        "spool-min-free-bytes",
+        "268435456",
+        "0 or more",
+        "Take no lines while the disk has less room than this",
+        &["collector"],
+    ),
+    key(
+        Section::Common,
+        "commit-interval-ms",
+        "100",
+        "10 to 250",
+        "Longest time between a line and its fsync",
+        &["collector"],
+    ),
+    secret(
+        "database-url",
+        "sqlite:///path or mysql://user:password@host/name",
+        "The database; SQLite in the data directory where absent",
+        STORES,
+    ),
+    key(
+        Section::Master,
+        "db-pool-size",
+        "4",
+        "1 to 100",
+        "Connections that are kept open for reading",
+        STORES,
+    ),
+    key(
+        Section::Master,
+        "db-max-wait-ms",
+        "10000",
+        "100 to 600000",
+        "Longest wait for a free connection",
+        STORES,
+    ),
+    key(
+        Section::Master,
+        "db-pool-recycle-s",
+        "3600",
+        "0 to 86400; 0 is never",
+        "Age at which a connection is replaced",
+        STORES,
+    ),
+    key(
+        Section::Master,
+        "db-pool-pre-ping",
+        "true, false on SQLite",
+        "true or false",
+        "Test a connection before it is used",
+        STORES,
+    ),
+    key(
+        Section::Master,
+        "batch-size",
+        "100",
+        "1 to 10000",
+        "Lines that the ingester stores at once",
+        &["ingester"],
+    ),
+    key(
+        Section::Master,
+        "batch-max-wait-ms",
+        "250",
+        "1 to 10000",
+        "Longest time that a line waits for its batch",
+        &["ingester"],
+    ),
+    key(
+        Section::Master,
+        "listen",
+        "127.0.0.1:8080",
+        "address:port",
+        "Where the dashboard and the API listen",
+        &["server"],
+    ),
+    key(
+        Section::Master,
+        "public-url",
+        "http:// and listen",
+        "http(s)://host[:port]",
+        "How browsers reach the dashboard: decides Secure cookies and the origin that may post",
+        &["server"],
+    ),
+    key(
+        Section::Master,
+        "site-root",
+        "site beside the program",
+        "an absolute path",
+        "Folder of the dashboard's files",
+        &["server"],
+    ),
+    secret(
+        "jwt-secret",
+        "at least 32 bytes; in secrets/jwt.key where absent",
+        "Signs sessions",
+        &["server"],
+    ),
+    key(
+        Section::Master,
+        "jwt-exp-minutes",
+        "240",
+        "5 to 10080",
+        "How long a login lasts",
+        &["server"],
+    ),
+    key(
+        Section::Master,
+        "admin-user",
+        "admin",
+        "a user name",
+        "The first administrator",
+        &["server"],
+    ),
+    secret(
+        "admin-password",
+        "12 to 128 characters; drawn and printed once where absent",
+        "The first administrator's password until it is changed",
+        &["server"],
+    ),
+    key(
+        Section::Master,
+        "trusted-proxies",
+        "none",
+        "networks by comma, such as 127.0.0.1/32",
+        "Believe X-Forwarded-For from these only",
+        &["server"],
+    ),
+    key(
+        Section::Master,
+        "sse-max-per-user",
+        "5",
+        "1 to 100",
+        "Event streams that a user may have open",
+        &["server"],
+    ),
+    key(
+        Section::Master,
+        "engine",
+        "local",
+        "local",
+        "What runs the deckies",
+        &["mutator", "server"],
+    ),
+    key(
+        Section::Master,
+        "fleet-network",
+        "127.66.0.0/16",
+        "a network inside 127.0.0.0/8",
+        "Addresses of local deckies",
+        &["mutator", "server"],
+    ),
+    key(
+        Section::Master,
+        "port-offset",
+        "10000",
+        "1024 to 50000",
+        "Added to ports that this user may not bind",
+        &["mutator", "server"],
+    ),
+    key(
+        Section::Master,
+        "deployment-limit",
+        "200",
+        "1 to 10000",
+        "Most deckies",
+        &["mutator", "server"],
+    ),
+    key(
+        Section::Master,
+        "mutate-interval-minutes",
+        "0",
+        "0 to 525600; 0 is never",
+        "How often deckies mutate that have no interval of their own",
+        &["mutator"],
+    ),
+    key(
+        Section::Master,
+        "decoy-program",
+        "decnet-decoy beside the program",
+        "an absolute path",
+        "The program that local deckies run",
+        &["mutator"],
+    ),
+];
+
+/// The key of that name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|k| k.name == name)
+}

@@ -1,0 +1,817 @@
+//! The configuration: read from every source, checked whole, every fault at once.
+//!
+//! [`Settings::read`] binds nothing and writes nothing. [`Settings::explain`] tells each value with where it came from.
+
+pub mod keys;
+pub mod sources;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use decnet_bus::{BusConfig, Endpoint};
+use decnet_model::name::UserName;
+use ipnet::IpNet;
+use secrecy::SecretString;
+
+pub use self::sources::{Fault, Origin, Sources};
+use self::{
+    keys::{KEYS, by_name},
+    sources::{Raw, gather},
+};
+use crate::{exit::StartError, secret};
+
+/// What this host is in the deception network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Has the database and the dashboard.
+    Master,
+    /// Runs deckies for a master elsewhere.
+    Agent,
+}
+
+/// How much errors tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// Public text and an error id.
+    Production,
+    /// Everything that led to it.
+    Development,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// The checked configuration of a process.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// See [`Mode`].
+    pub mode: Mode,
+    /// The master's commands are refused on an agent.
+    pub disallow_master: bool,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// See [`Environment`].
+    pub environment: Environment,
+    /// Filter of log lines.
+    pub log_level: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Where log lines go; standard error where absent.
+    pub log_file_path: Option<PathBuf>,
+    /// The bus.
+    pub bus: BusConfig,
+    /// The spool.
+    pub spool: SpoolSettings,
+    /// The database.
+    pub database: DatabaseSettings,
+    /// The ingester.
+    pub ingest: IngestSettings,
+    /// The server.
+    pub server: ServerSettings,
+    /// The fleet.
+    pub fleet: FleetSettings,
+    explained: Vec<Explained>,
+}
+
+/// The spool's limits.
+#[derive(Debug, Clone)]
+pub struct SpoolSettings {
+    /// A segment is closed at this size.
+    pub segment_bytes: u64,
+    /// A segment is closed at this age.
+    pub segment_age: Duration,
+    /// Read segments are dropped beyond this.
+    pub cap_bytes: u64,
+    /// Unread segments too are dropped beyond this.
+    pub hard_cap_bytes: u64,
+    /// No lines are taken while the disk has less room than this.
+    pub min_free_bytes: u64,
+    /// Longest time between a line and its fsync.
+    pub commit_interval: Duration,
+}
+
+/// The database and its pool.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// `sqlite:///path` or `mysql://…`.
+    pub url: SecretString,
+    /// Connections kept open.
+    pub pool_size: u32,
+    /// Longest wait for one.
+    pub max_wait: Duration,
+    /// Age at which one is replaced; never where absent.
+    pub recycle: Option<Duration>,
+    /// Whether one is tested before use.
+    pub pre_ping: bool,
+}
+
+/// The ingester's batches.
+#[derive(Debug, Clone)]
+pub struct IngestSettings {
+    /// Lines stored at once.
+    pub batch_size: usize,
+    /// Longest time that a line waits.
+    pub batch_max_wait: Duration,
+}
+
+/// What only the server uses.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How browsers reach it, without a slash at the end.
+    pub public_url: String,
+    /// Folder of the dashboard's files.
+    pub site_root: PathBuf,
+    /// Signs sessions; in a key file where absent. See [`Settings::jwt_secret`].
+    jwt_secret: Option<SecretString>,
+    /// How long a login lasts.
+    pub jwt_expiry: Duration,
+    /// The first administrator.
+    pub admin_user: UserName,
+    /// Its password until it is changed.
+    pub admin_password: Option<SecretString>,
+    /// Networks whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Event streams that a user may have open.
+    pub sse_max_per_user: usize,
+}
+
+/// What the planner and the engines use.
+#[derive(Debug, Clone)]
+pub struct FleetSettings {
+    /// Name of the engine.
+    pub engine: String,
+    /// Addresses of local deckies.
+    pub network: IpNet,
+    /// Added to ports that this user may not bind.
+    pub port_offset: u16,
+    /// Most deckies.
+    pub deployment_limit: u32,
+    /// How often deckies mutate that have no interval of their own.
+    pub mutate_interval: Option<Duration>,
+    /// The program that local deckies run.
+    pub decoy_program: PathBuf,
+}
+
+/// One key with its value and where it came from; a secret's value is redacted.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Explained {
+    /// The key.
+    pub key: &'static str,
+    /// Its value in effect.
+    pub value: String,
+    /// Where it came from.
+    pub origin: String,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(pub Vec<Fault>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults = if self.0.len() == 1 { "fault" } else { "faults" };
+        write!(f, "{} {faults} in the configuration:", self.0.len())?;
+        for fault in &self.0 {
+            write!(f, "\n  {fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+impl From<Faults> for StartError {
+    fn from(faults: Faults) -> Self {
+        Self::config(faults.to_string())
+    }
+}
+
+impl Settings {
+    /// Read and check everything that `sources` say.
+    ///
+    /// # Errors
+    /// Every fault there is, each with its key, its source and what is allowed.
+    pub fn read(sources: &Sources) -> Result<Self, Faults> {
+        let (values, faults) = gather(sources);
+        let mut reader = Reader {
+            values,
+            faults,
+            explained: Vec::new(),
+        };
+        let settings = reader.settings(sources);
+        if reader.faults.is_empty() {
+            Ok(Self {
+                explained: reader.explained,
+                ..settings
+            })
+        } else {
+            Err(Faults(reader.faults))
+        }
+    }
+
+    /// Each key with its value in effect and where that came from, secrets redacted.
+    #[must_use]
+    pub fn explain(&self) -> &[Explained] {
+        &self.explained
+    }
+
+    /// The secret that signs sessions: asked for by the server alone.
+    ///
+    /// # Errors
+    /// Where there is none, or it is weak, or others can read it.
+    pub fn jwt_secret(&self) -> Result<SecretString, StartError> {
+        secret::load(
+            "jwt-secret",
+            self.server.jwt_secret.as_ref(),
+            &self.jwt_key_file(),
+        )
+    }
+
+    /// Where the secret that signs sessions is kept unless it is configured.
+    #[must_use]
+    pub fn jwt_key_file(&self) -> PathBuf {
+        self.data_dir.join("secrets/jwt.key")
+    }
+
+    /// Whether a secret that signs sessions is configured, so that no key file is needed.
+    #[must_use]
+    pub fn has_jwt_secret(&self) -> bool {
+        self.server.jwt_secret.is_some()
+    }
+
+    /// The spool's folder.
+    #[must_use]
+    pub fn spool_dir(&self) -> PathBuf {
+        self.data_dir.join("spool")
+    }
+
+    /// The folder of evidence files that the collector takes in.
+    #[must_use]
+    pub fn outlets_dir(&self) -> PathBuf {
+        self.data_dir.join("outlets")
+    }
+
+    /// How to connect to the database.
+    #[must_use]
+    pub fn store_options(&self) -> decnet_db::Options {
+        decnet_db::Options {
+            url: secrecy::ExposeSecret::expose_secret(&self.database.url).to_owned(),
+            max_connections: self.database.pool_size,
+            acquire_timeout: self.database.max_wait,
+            max_lifetime: self.database.recycle,
+            pre_ping: self.database.pre_ping,
+        }
+    }
+
+    /// The folder of local deckies.
+    #[must_use]
+    pub fn deckies_dir(&self) -> PathBuf {
+        self.data_dir.join("deckies")
+    }
+}
+
+struct Reader {
+    values: BTreeMap<&'static str, Raw>,
+    faults: Vec<Fault>,
+    explained: Vec<Explained>,
+}
+
+impl Reader {
+    /// The value of `name` as `parse` understands it; `default` where nobody says anything, and, so that reading
+    /// goes on to the next fault, where it is not understood.
+    fn read<T>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        show: impl Fn(&T) -> String,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        let Some(key) = by_name(name) else {
+            unreachable!("{name} is not in the list of keys")
+        };
+        let (value, origin) = match self.values.get(name) {
+            None => (default, Origin::Default),
+            Some(raw) => match parse(&raw.text) {
+                Ok(value) => (value, raw.origin.clone()),
+                Err(problem) => {
+                    let shown = if key.secret {
+                        "the value".to_owned()
+                    } else {
+                        format!("{:?}", raw.text)
+                    };
+                    self.faults.push(Fault {
+                        key: name.to_owned(),
+                        origin: raw.origin.clone(),
+                        problem: format!("{shown} {problem}; allowed: {}", key.allowed),
+                    });
+                    (default, raw.origin.clone())
+                }
+            },
+        };
+        let shown = if key.secret && origin != Origin::Default {
+            "[redacted]".to_owned()
+        } else {
+            show(&value)
+        };
+        self.explained.push(Explained {
+            key: name,
+            value: shown,
+            origin: origin.to_string(),
+        });
+        value
+    }
+
+    fn number<T>(&mut self, name: &'static str, default: T, range: std::ops::RangeInclusive<T>) -> T
+    where
+        T: FromStr + PartialOrd + fmt::Display + Copy,
+    {
+        self.read(name, default, T::to_string, |text| match text.parse() {
+            Ok(n) if range.contains(&n) => Ok(n),
+            Ok(_) => Err(format!("is not from {} to {}", range.start(), range.end())),
+            Err(_) => Err("is not a whole number in range".to_owned()),
+        })
+    }
+
+    fn flag(&mut self, name: &'static str, default: bool) -> bool {
+        self.read(name, default, bool::to_string, |text| {
+            match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "1" => Ok(true),
+                "false" | "no" | "off" | "0" => Ok(false),
+                _ => Err("is neither true nor false".to_owned()),
+            }
+        })
+    }
+
+    fn one_of<T: Copy + PartialEq>(&mut self, name: &'static str, default: T, words: &[(&str, T)]) -> T {
+        let show = |value: &T| {
+            words
+                .iter()
+                .find(|(_, v)| v == value)
+                .map(|(w, _)| (*w).to_owned())
+                .unwrap_or_default()
+        };
+        self.read(name, default, show, |text| {
+            words
+                .iter()
+                .find(|(w, _)| *w == text)
+                .map(|(_, v)| *v)
+                .ok_or_else(|| "is not known".to_owned())
+        })
+    }
+
+    fn path(&mut self, name: &'static str, default: PathBuf) -> PathBuf {
+        self.read(name, default, |p| p.display().to_string(), absolute)
+    }
+
+    fn secret(
+        &mut self,
+        name: &'static str,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> Option<SecretString> {
+        self.read(
+            name,
+            None,
+            |_| "-".to_owned(),
+            |text| check(text).map(|()| Some(SecretString::from(text.to_owned()))),
+        )
+    }
+
+    fn settings(&mut self, sources: &Sources) -> Settings {
+        let mode = self.one_of(
+            "mode",
+            Mode::Master,
+            &[("master", Mode::Master), ("agent", Mode::Agent)],
+        );
+        let disallow_master = self.flag("disallow-master", false);
+        let data_dir = self.path("data-dir", default_data_dir(sources));
+        let environment = self.one_of(
+            "environment",
+            Environment::Production,
+            &[
+                ("production", Environment::Production),
+                ("development", Environment::Development),
+            ],
+        );
+        let log_level = self.read("log-level", "info".to_owned(), String::clone, |text| {
+            tracing_subscriber::EnvFilter::try_new(text)
+                .map(|_| text.to_owned())
+                .map_err(|e| format!("is no filter: {e}"))
+        });
+        let log_format = self.one_of(
+            "log-format",
+            LogFormat::Text,
+            &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+        );
+        let log_file_path = self.read(
+            "log-file-path",
+            None,
+            |p: &Option<PathBuf>| {
+                p.as_ref()
+                    .map_or_else(|| "standard error".to_owned(), |p| p.display().to_string())
+            },
+            |text| absolute(text).map(Some),
+        );
+        Settings {
+            mode,
+            disallow_master,
+            environment,
+            log_level,
+            log_format,
+            log_file_path,
+            bus: self.bus(sources, &data_dir),
+            spool: self.spool(),
+            database: self.database(&data_dir),
+            ingest: IngestSettings {
+                batch_size: self.number("batch-size", 100, 1..=10_000),
+                batch_max_wait: Duration::from_millis(self.number("batch-max-wait-ms", 250, 1..=10_000)),
+            },
+            server: self.server(sources),
+            fleet: self.fleet(),
+            data_dir,
+            explained: Vec::new(),
+        }
+    }
+
+    fn bus(&mut self, sources: &Sources, data_dir: &Path) -> BusConfig {
+        let enabled = self.flag("bus-enabled", true);
+        let socket = decnet_bus::default_socket_path(|name| sources.env.get(name).cloned())
+            .unwrap_or_else(|| data_dir.join("run/bus.sock"));
+        let endpoint = self.read("bus-url", Endpoint::Unix(socket), Endpoint::to_string, |text| {
+            text.parse::<Endpoint>().map_err(|error| error.to_string())
+        });
+        if enabled {
+            BusConfig::new(endpoint)
+        } else {
+            BusConfig::none()
+        }
+    }
+
+    fn spool(&mut self) -> SpoolSettings {
+        let cap_bytes = self.number("spool-cap-bytes", 10 << 30, 64 << 20..=u64::MAX);
+        let settings = SpoolSettings {
+            segment_bytes: self.number("spool-segment-bytes", 64 << 20, 1 << 20..=4 << 30),
+            segment_age: Duration::from_secs(self.number("spool-segment-age-s", 86_400, 60..=2_592_000)),
+            cap_bytes,
+            hard_cap_bytes: self.number(
+                "spool-hard-cap-bytes",
+                (50 << 30).max(cap_bytes),
+                64 << 20..=u64::MAX,
+            ),
+            min_free_bytes: self.number("spool-min-free-bytes", 256 << 20, 0..=u64::MAX),
+            commit_interval: Duration::from_millis(self.number("commit-interval-ms", 100, 10..=250)),
+        };
+        if settings.hard_cap_bytes < settings.cap_bytes {
+            self.contradiction("spool-hard-cap-bytes", "is below spool-cap-bytes");
+        }
+        settings
+    }
+
+    fn database(&mut self, data_dir: &Path) -> DatabaseSettings {
+        let url = self.secret("database-url", |text| {
+            let known = ["sqlite://", "mysql://", "mariadb://"]
+                .iter()
+                .any(|scheme| text.starts_with(scheme));
+            if known {
+                Ok(())
+            } else {
+                Err("names no database that is known".to_owned())
+            }
+        });
+        let url = url.unwrap_or_else(|| {
+            SecretString::from(format!("sqlite://{}", data_dir.join("decnet.db").display()))
+        });
+        let sqlite = secrecy::ExposeSecret::expose_secret(&url).starts_with("sqlite:");
+        DatabaseSettings {
+            url,
+            pool_size: self.number("db-pool-size", 4, 1..=100),
+            max_wait: Duration::from_millis(self.number("db-max-wait-ms", 10_000, 100..=600_000)),
+            recycle: Some(Duration::from_secs(self.number(
+                "db-pool-recycle-s",
+                3_600,
+                0..=86_400,
+            )))
+            .filter(|d| !d.is_zero()),
+            pre_ping: self.flag("db-pool-pre-ping", !sqlite),
+        }
+    }
+
+    fn server(&mut self, sources: &Sources) -> ServerSettings {
+        let listen = self.read(
+            "listen",
+            SocketAddr::from(([127, 0, 0, 1], 8080)),
+            SocketAddr::to_string,
+            |text| match text.parse::<SocketAddr>() {
+                Ok(addr) if addr.port() > 0 => Ok(addr),
+                Ok(_) => Err("has port 0; ports go from 1 to 65535".to_owned()),
+                Err(_) => Err("is not address:port".to_owned()),
+            },
+        );
+        ServerSettings {
+            listen,
+            public_url: self.read("public-url", format!("http://{listen}"), String::clone, |text| {
+                let url = text.trim_end_matches('/');
+                let host = url
+                    .strip_prefix("https://")
+                    .or_else(|| url.strip_prefix("http://"));
+                match host {
+                    Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => {
+                        Ok(url.to_owned())
+                    }
+                    _ => Err("is no address of a web site without a path".to_owned()),
+                }
+            }),
+            site_root: self.path("site-root", default_site_root(sources)),
+            jwt_secret: self.secret("jwt-secret", |text| secret::weakness(text).map_or(Ok(()), Err)),
+            jwt_expiry: Duration::from_secs(60 * self.number::<u64>("jwt-exp-minutes", 240, 5..=10_080)),
+            admin_user: self.read("admin-user", default_admin(), UserName::to_string, |text| {
+                text.parse()
+                    .map_err(|e: decnet_model::name::NameError| e.rule.to_owned())
+            }),
+            admin_password: self.secret("admin-password", |text| match text.chars().count() {
+                12..=128 => Ok(()),
+                n => Err(format!("has {n} characters")),
+            }),
+            trusted_proxies: self.read(
+                "trusted-proxies",
+                Vec::new(),
+                |nets| nets.iter().map(IpNet::to_string).collect::<Vec<_>>().join(","),
+                |text| {
+                    text.split(',')
+                        .map(str::trim)
+                        .filter(|t| !t.is_empty())
+                        .map(|t| {
+                            t.parse::<IpNet>()
+                                .or_else(|_| t.parse::<std::net::IpAddr>().map(IpNet::from))
+                                .map_err(|_| format!("has {t:?}, which is no network"))
+                        })
+                        .collect()
+                },
+            ),
+            sse_max_per_user: self.number("sse-max-per-user", 5, 1..=100),
+        }
+    }
+
+    fn fleet(&mut self) -> FleetSettings {
+        FleetSettings {
+            engine: self.one_of("engine", "local", &[("local", "local")]).to_owned(),
+            network: self.read(
+                "fleet-network",
+                IpNet::V4(default_network()),
+                IpNet::to_string,
+                |text| match text.parse() {
+                    Ok(IpNet::V4(net)) if net.network().is_loopback() && net.prefix_len() >= 8 => {
+                        Ok(IpNet::V4(net))
+                    }
+                    Ok(_) => Err("is not inside 127.0.0.0/8".to_owned()),
+                    Err(_) => Err("is no network".to_owned()),
+                },
+            ),
+            port_offset: self.number("port-offset", 10_000, 1_024..=50_000),
+            deployment_limit: self.number("deployment-limit", 200, 1..=10_000),
+            mutate_interval: Some(Duration::from_secs(
+                60 * self.number::<u64>("mutate-interval-minutes", 0, 0..=525_600),
+            ))
+            .filter(|d| !d.is_zero()),
+            decoy_program: self.path("decoy-program", beside_program("decnet-decoy")),
+        }
+    }
+
+    fn contradiction(&mut self, name: &'static str, problem: &str) {
+        let origin = self
+            .values
+            .get(name)
+            .map_or(Origin::Default, |raw| raw.origin.clone());
+        self.faults.push(Fault {
+            key: name.to_owned(),
+            origin,
+            problem: problem.to_owned(),
+        });
+    }
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err("is not an absolute path".to_owned())
+    }
+}
+
+fn default_data_dir(sources: &Sources) -> PathBuf {
+    let of_user = || {
+        let home = || Some(PathBuf::from(sources.env.get("HOME")?).join(".local/share"));
+        sources
+            .env
+            .get("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .or_else(home)
+            .map(|p| p.join("decnet"))
+    };
+    if sources.root { None } else { of_user() }.unwrap_or_else(|| PathBuf::from("/var/lib/decnet"))
+}
+
+fn beside_program(name: &str) -> PathBuf {
+    std::env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.join(name)))
+        .unwrap_or_else(|| PathBuf::from("/usr/lib/decnet").join(name))
+}
+
+/// `cargo leptos` says in the environment where it puts the site, relative to the working directory.
+fn default_site_root(sources: &Sources) -> PathBuf {
+    let by_leptos = || {
+        Some(
+            sources
+                .working_dir
+                .as_ref()?
+                .join(sources.env.get("LEPTOS_SITE_ROOT")?),
+        )
+    };
+    by_leptos().unwrap_or_else(|| beside_program("site"))
+}
+
+fn default_admin() -> UserName {
+    // "admin" fits the pattern of user names, as a test of that pattern shows.
+    "admin"
+        .parse()
+        .unwrap_or_else(|_| unreachable!("admin is a user name"))
+}
+
+fn default_network() -> ipnet::Ipv4Net {
+    ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::new(127, 66, 0, 0), 16)
+}
+
+/// Every key, for documentation and for `decnet config keys`.
+#[must_use]
+pub fn all_keys() -> &'static [keys::Key] {
+    KEYS
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::*;
+
+    fn with_ini(text: &str) -> (tempfile::TempDir, Sources) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("decnet.ini");
+        fs::write(&path, text).unwrap();
+        let sources = Sources {
+            config: Some(path),
+            working_dir: Some(dir.path().to_owned()),
+            ..Sources::default()
+        };
+        (dir, sources)
+    }
+
+    #[test]
+    fn nothing_said_gives_the_defaults_and_every_key_is_read() {
+        let settings = Settings::read(&Sources::default()).unwrap();
+        let read: Vec<_> = settings.explain().iter().map(|e| e.key).collect();
+        for key in KEYS {
+            assert!(
+                read.contains(&key.name),
+                "{} is in the list of keys and nobody reads it",
+                key.name
+            );
+        }
+        assert_eq!(read.len(), KEYS.len());
+        assert_eq!(settings.server.listen.to_string(), "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn the_stronger_source_wins() {
+        let (dir, mut sources) =
+            with_ini("[master]\nbatch-size = 10\nlisten = 127.0.0.1:1111\nadmin-user = ini\n");
+        fs::write(
+            dir.path().join(".env.local"),
+            "DECNET_BATCH_SIZE=20\nDECNET_LISTEN='127.0.0.1:2222'\nOTHER=1\n",
+        )
+        .unwrap();
+        sources.env.insert("DECNET_BATCH_SIZE".into(), "30".into());
+        assert_eq!(Settings::read(&sources).unwrap().ingest.batch_size, 30);
+        sources.flags.insert("batch-size", "40".into());
+        let settings = Settings::read(&sources).unwrap();
+        assert_eq!(settings.ingest.batch_size, 40);
+        assert_eq!(settings.server.listen.port(), 2222);
+        assert_eq!(settings.server.admin_user.as_str(), "ini");
+        let origin = |key: &str| {
+            settings
+                .explain()
+                .iter()
+                .find(|e| e.key == key)
+                .unwrap()
+                .origin
+                .clone()
+        };
+        assert_eq!(origin("batch-size"), "--batch-size");
+        assert!(origin("listen").ends_with(".env.local:2"));
+        assert!(origin("admin-user").ends_with("decnet.ini:4"));
+        assert_eq!(origin("port-offset"), "default");
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once_with_its_line_and_what_is_allowed() {
+        let (_dir, sources) = with_ini(
+            "[decnet]\nmode = king\n[master]\nlisten = 127.0.0.1:0\nbatch-size = many\nlisen = 1\n[what]\nx = 1\ny = 2\n[master]\ndata-dir = relative\n",
+        );
+        let faults = Settings::read(&sources).unwrap_err().0;
+        let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        for (key, line, word) in [
+            ("mode", 2, "master or agent"),
+            ("listen", 4, "1 to 65535"),
+            ("batch-size", 5, "1 to 10000"),
+            ("lisen", 6, "did you mean listen?"),
+            ("[what]", 7, "unknown section"),
+            ("data-dir", 11, "[decnet]"),
+        ] {
+            let good = told.iter().any(|t| {
+                t.starts_with(&format!("{key} (")) && t.contains(&format!(":{line})")) && t.contains(word)
+            });
+            assert!(good, "{key} line {line} {word}: {told:#?}");
+        }
+        assert_eq!(faults.len(), 6, "{told:#?}");
+    }
+
+    #[test]
+    fn a_worker_never_sees_the_other_roles_section() {
+        let text = "[decnet]\nmode = agent\n[master]\nlisten = not even an address\n";
+        let (_dir, sources) = with_ini(text);
+        assert_eq!(Settings::read(&sources).unwrap().mode, Mode::Agent);
+        let (_dir, sources) = with_ini(&text.replace("mode = agent", "mode = master"));
+        assert_eq!(Settings::read(&sources).unwrap_err().0.len(), 1);
+    }
+
+    #[test]
+    fn secrets_are_redacted_and_weak_ones_refused_without_being_shown() {
+        let mut sources = Sources::default();
+        sources.env.insert("DECNET_JWT_SECRET".into(), "hunter2".into());
+        let told = Settings::read(&sources).unwrap_err().to_string();
+        assert!(
+            told.contains("jwt-secret (environment DECNET_JWT_SECRET)") && !told.contains("hunter2"),
+            "{told}"
+        );
+        let strong = "0f8fad5b-d9cb-469f-a165-70867728950e-x";
+        sources.env.insert("DECNET_JWT_SECRET".into(), strong.into());
+        sources
+            .env
+            .insert("DECNET_DATABASE_URL".into(), "mysql://u:topsecret@h/d".into());
+        let settings = Settings::read(&sources).unwrap();
+        let shown = format!("{:?}{:?}", settings.explain(), settings);
+        assert!(!shown.contains(strong) && !shown.contains("topsecret"), "{shown}");
+        assert!(settings.database.pre_ping);
+    }
+
+    #[test]
+    fn a_named_file_that_is_not_there_is_a_fault_and_the_usual_one_is_not() {
+        let gone = PathBuf::from("/nonexistent/decnet.ini");
+        assert!(
+            Settings::read(&Sources {
+                config: Some(gone.clone()),
+                ..Sources::default()
+            })
+            .is_err()
+        );
+        assert!(
+            Settings::read(&Sources {
+                default_config: Some(gone),
+                ..Sources::default()
+            })
+            .is_ok()
+        );
+    }
+
+    #[test]
+    fn root_keeps_its_data_below_var_and_others_at_home() {
+        let mut sources = Sources {
+            root: true,
+            ..Sources::default()
+        };
+        sources.env.insert("HOME".into(), "/home/me".into());
+        assert_eq!(
+            Settings::read(&sources).unwrap().data_dir,
+            PathBuf::from("/var/lib/decnet")
+        );
+        sources.root = false;
+        assert_eq!(
+            Settings::read(&sources).unwrap().data_dir,
+            PathBuf::from("/home/me/.local/share/decnet")
+        );
+    }
+}

@@ -1,0 +1,328 @@
+//! Where values come from, strongest first: flags, environment, `.env.local`, the INI file, defaults.
+//!
+//! Everything is read through [`Sources`], so that a test can hand in any of them without touching the process.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use super::keys::{KEYS, Section, by_name};
+
+/// Where a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// `--name` on the command line.
+    Flag(&'static str),
+    /// An environment variable.
+    Env(String),
+    /// A line of a file.
+    File(PathBuf, usize),
+    /// Nowhere.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "--{name}"),
+            Self::Env(name) => write!(f, "environment {name}"),
+            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// One thing that is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The key, or what stands in its place.
+    pub key: String,
+    /// Where it stands.
+    pub origin: Origin,
+    /// What is wrong, and what is allowed.
+    pub problem: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.key, self.origin, self.problem)
+    }
+}
+
+/// What the operator said, before it is understood.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// Values of flags, by key.
+    pub flags: BTreeMap<&'static str, String>,
+    /// The environment.
+    pub env: BTreeMap<String, String>,
+    /// Working directory, for `.env.local`.
+    pub working_dir: Option<PathBuf>,
+    /// The INI file, where one was named; it has to exist then.
+    pub config: Option<PathBuf>,
+    /// The INI file that is read where it exists and none was named.
+    pub default_config: Option<PathBuf>,
+    /// Whether the process is root: decides the default data directory.
+    pub root: bool,
+}
+
+impl Sources {
+    /// Those of this process, without flags.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let env: BTreeMap<_, _> = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect();
+        Self {
+            flags: BTreeMap::new(),
+            config: env.get("DECNET_CONFIG").map(PathBuf::from),
+            env,
+            working_dir: std::env::current_dir().ok(),
+            default_config: Some(PathBuf::from("/etc/decnet/decnet.ini")),
+            root: nix::unistd::geteuid().is_root(),
+        }
+    }
+}
+
+/// Text of a key, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Raw {
+    pub(super) text: String,
+    pub(super) origin: Origin,
+}
+
+/// Every key's strongest value, and what is wrong with the files.
+pub(super) fn gather(sources: &Sources) -> (BTreeMap<&'static str, Raw>, Vec<Fault>) {
+    let mut values = BTreeMap::new();
+    let mut faults = Vec::new();
+    let ini = ini_values(sources, &mut faults);
+    let dotenv = dotenv_values(sources, &mut faults);
+    // The mode decides which sections count, so it is settled first, in the same order of strength.
+    let mode_of = |raw: Option<&Raw>| raw.map(|r| r.text.clone());
+    let mode = sources
+        .flags
+        .get("mode")
+        .or_else(|| sources.env.get("DECNET_MODE"))
+        .cloned()
+        .or_else(|| mode_of(dotenv.get("mode")))
+        .or_else(|| mode_of(ini.get("mode").map(|(_, raw)| raw)))
+        // A mode that is none is a fault of its own; the master's faults are told beside it.
+        .filter(|mode| mode == Section::Agent.as_str())
+        .unwrap_or_else(|| Section::Master.as_str().to_owned());
+    for key in KEYS {
+        let from_ini = ini.get(key.name).and_then(|(section, raw)| {
+            let read = *section == Section::Common || section.as_str() == mode;
+            read.then(|| raw.clone())
+        });
+        let env = key.env();
+        let strongest = (sources.flags.get(key.name))
+            .map(|text| Raw {
+                text: text.clone(),
+                origin: Origin::Flag(key.name),
+            })
+            .or_else(|| {
+                sources.env.get(&env).map(|t| Raw {
+                    text: t.clone(),
+                    origin: Origin::Env(env.clone()),
+                })
+            })
+            .or_else(|| dotenv.get(key.name).cloned())
+            .or(from_ini);
+        if let Some(raw) = strongest {
+            values.insert(key.name, raw);
+        }
+    }
+    (values, faults)
+}
+
+fn read_text(path: &Path, faults: &mut Vec<Fault>) -> Option<String> {
+    match fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            faults.push(Fault {
+                key: "config".to_owned(),
+                origin: Origin::File(path.to_owned(), 0),
+                problem: error.to_string(),
+            });
+            None
+        }
+    }
+}
+
+fn ini_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'static str, (Section, Raw)> {
+    let path = match (&sources.config, &sources.default_config) {
+        (Some(named), _) => named,
+        (None, Some(usual)) if usual.try_exists().unwrap_or(true) => usual,
+        _ => return BTreeMap::new(),
+    };
+    let Some(text) = read_text(path, faults) else {
+        return BTreeMap::new();
+    };
+    let mut out = BTreeMap::<&'static str, (Section, Raw)>::new();
+    let mut section = None;
+    // An unknown section is one fault, not one a line.
+    let mut skipping = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        let origin = Origin::File(path.clone(), number);
+        let mut fault = |key: &str, problem: String| {
+            faults.push(Fault {
+                key: key.to_owned(),
+                origin: origin.clone(),
+                problem,
+            });
+        };
+        let line = line.trim();
+        if line.is_empty() || line.starts_with(['#', ';']) {
+            continue;
+        }
+        if let Some(name) = line.strip_prefix('[') {
+            let name = name.strip_suffix(']').unwrap_or(name).trim();
+            section = Section::by_name(name);
+            skipping = section.is_none();
+            if skipping {
+                fault(
+                    &format!("[{name}]"),
+                    "unknown section; there are [decnet], [master] and [agent]".to_owned(),
+                );
+            }
+            continue;
+        }
+        if skipping {
+            continue;
+        }
+        let Some((name, value)) = line.split_once('=') else {
+            fault(line, "neither a section nor `key = value`".to_owned());
+            continue;
+        };
+        let (name, value) = (name.trim().to_ascii_lowercase().replace('_', "-"), value.trim());
+        let value = value
+            .strip_prefix('"')
+            .and_then(|v| v.strip_suffix('"'))
+            .unwrap_or(value);
+        let Some(in_section) = section else {
+            fault(
+                &name,
+                "stands before any section; put it below [decnet], [master] or [agent]".to_owned(),
+            );
+            continue;
+        };
+        match by_name(&name) {
+            None => fault(&name, format!("unknown key{}", nearest(&name))),
+            Some(key) if key.section != in_section && in_section != Section::Agent => {
+                fault(&name, format!("belongs below [{}]", key.section.as_str()));
+            }
+            Some(key) if key.section == Section::Master && in_section == Section::Agent => {
+                fault(&name, "is the master's; an agent has no use for it".to_owned());
+            }
+            Some(key) => {
+                let raw = Raw {
+                    text: value.to_owned(),
+                    origin: origin.clone(),
+                };
+                if let Some((_, earlier)) = out.insert(key.name, (in_section, raw)) {
+                    fault(
+                        &name,
+                        format!("stands a second time; first at {}", earlier.origin),
+                    );
+                }
+            }
+        }
+    }
+    out
+}
+
+fn dotenv_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'static str, Raw> {
+    let Some(path) = sources.working_dir.as_ref().map(|d| d.join(".env.local")) else {
+        return BTreeMap::new();
+    };
+    if !path.try_exists().unwrap_or(false) {
+        return BTreeMap::new();
+    }
+    let Some(text) = read_text(&path, faults) else {
+        return BTreeMap::new();
+    };
+    let mut out = BTreeMap::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let origin = Origin::File(path.clone(), number);
+        let line = line.trim();
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let Some((name, value)) = line.split_once('=') else {
+            continue;
+        };
+        // Other programs keep their variables in the same file.
+        let Some(rest) = name.trim().strip_prefix("DECNET_") else {
+            continue;
+        };
+        let value = value.trim();
+        let value = value
+            .strip_prefix(['"', '\''])
+            .and_then(|v| v.strip_suffix(['"', '\'']))
+            .unwrap_or(value);
+        let name = rest.to_ascii_lowercase().replace('_', "-");
+        match by_name(&name) {
+            Some(key) => {
+                out.insert(
+                    key.name,
+                    Raw {
+                        text: value.to_owned(),
+                        origin,
+                    },
+                );
+            }
+            None => faults.push(Fault {
+                key: format!("DECNET_{rest}"),
+                origin,
+                problem: format!("unknown key{}", nearest(&name)),
+            }),
+        }
+    }
+    out
+}
+
+/// "; did you mean …?" where a known key is close.
+fn nearest(name: &str) -> String {
+    KEYS.iter()
+        .map(|key| (distance(key.name, name), key.name))
+        .min()
+        .filter(|(distance, _)| *distance <= 3)
+        .map(|(_, name)| format!("; did you mean {name}?"))
+        .unwrap_or_else(|| "; `decnet config keys` lists what there is".to_owned())
+}
+
+/// Levenshtein distance in bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (slot, y) in row.iter_mut().skip(1).zip(b.bytes()) {
+            let best = (diagonal + usize::from(x != y)).min(*slot + 1).min(left + 1);
+            diagonal = *slot;
+            *slot = best;
+            left = best;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_is_the_number_of_edits() {
+        for (a, b, n) in [
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+            ("listen", "listen", 0),
+            ("lisen", "listen", 1),
+        ] {
+            assert_eq!(distance(a, b), n, "{a} {b}");
+        }
+    }
+}

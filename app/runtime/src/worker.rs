@@ -1,0 +1,360 @@
+//! The [`Worker`] trait and the one `main` that all workers share.
+
+use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
+
+use clap::{Arg, ArgMatches, Command};
+use decnet_bus::Bus;
+use decnet_db::Store;
+use decnet_model::{
+    clock::{SharedClock, SystemClock},
+    name::WorkerName,
+    state::WorkerState,
+    topic::{Pattern, Topic},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
+
+use crate::{
+    Shutdown, Status, VERSION, Wake,
+    exit::{Exit, RunError, StartError, chain},
+    heartbeat::Heart,
+    logging,
+    settings::{Settings, Sources, keys::KEYS},
+};
+
+/// Holds the process id of `decnet up` in its children: they end when it does, however it does.
+pub const SUPERVISOR_ENV: &str = "DECNET_SUPERVISOR";
+
+/// How long a worker may drain after it was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A daemon.
+pub trait Worker: Sized + Send + 'static {
+    /// Its name in the closed list of workers; the program is `decnet-<name>`.
+    const NAME: &'static str;
+    /// What it does, in a sentence: the head of its `--help`.
+    const ABOUT: &'static str;
+    /// Whether it needs the database.
+    const DATABASE: bool;
+    /// Threads that run its tasks. One is enough for most, and small.
+    const THREADS: usize = 1;
+
+    /// Get everything ready: bind, open, load. Nothing is announced before it returns.
+    ///
+    /// # Errors
+    /// What is missing and what to do about it.
+    fn build(ctx: Context) -> impl Future<Output = Result<Self, StartError>> + Send;
+
+    /// Work until `shutdown`, then finish what is in hand and return.
+    ///
+    /// # Errors
+    /// What makes going on impossible; the process then exits 1 and its supervisor starts it again.
+    fn run(self, shutdown: Shutdown) -> impl Future<Output = Result<(), RunError>> + Send;
+}
+
+/// What the shell gives a worker.
+#[derive(Clone)]
+pub struct Context {
+    /// The checked configuration.
+    pub settings: Arc<Settings>,
+    /// The bus; silent where it is off.
+    pub bus: Bus,
+    /// The present time.
+    pub clock: SharedClock,
+    /// What the heartbeat tells.
+    pub status: Status,
+    store: Option<Store>,
+}
+
+impl Context {
+    /// A context with these parts, for tests that run a worker without its shell.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, bus: Bus, store: Option<Store>, clock: SharedClock) -> Self {
+        Self {
+            settings,
+            bus,
+            clock,
+            status: Status::default(),
+            store,
+        }
+    }
+
+    /// The database.
+    ///
+    /// # Errors
+    /// Where the worker did not say that it needs one.
+    pub fn store(&self) -> Result<Store, StartError> {
+        self.store
+            .clone()
+            .ok_or_else(|| StartError::config("this worker was started without a database"))
+    }
+
+    /// Wake on any of `patterns`, and at the latest after `interval`.
+    #[must_use]
+    pub fn wake(&self, patterns: Vec<Pattern>, interval: Duration) -> Wake {
+        Wake::new(
+            patterns.into_iter().map(|p| self.bus.subscribe(p)).collect(),
+            interval,
+        )
+    }
+}
+
+/// Run `W` as a process: the whole of a daemon's `main`.
+#[must_use]
+pub fn main<W: Worker>() -> ExitCode {
+    let matches = match command::<W>().try_get_matches_from(std::env::args_os()) {
+        Ok(matches) => matches,
+        Err(error) => return print_clap(&error),
+    };
+    match start::<W>(&matches) {
+        Ok(()) => Exit::Ok.into(),
+        Err(error) => {
+            complain(W::NAME, &error.message);
+            error.exit.into()
+        }
+    }
+}
+
+/// The command line of `W`: every key that it reads is a flag, but for secrets.
+#[must_use]
+pub fn command<W: Worker>() -> Command {
+    settings_args(
+        Command::new(format!("decnet-{}", W::NAME))
+            .about(W::ABOUT)
+            .version(VERSION),
+        W::NAME,
+    )
+}
+
+/// Add the flags of every key that `worker` reads.
+#[must_use]
+pub fn settings_args(mut command: Command, worker: &str) -> Command {
+    command = command.arg(
+        Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .help("The INI file [default: /etc/decnet/decnet.ini]"),
+    );
+    for key in KEYS.iter().filter(|key| !key.secret && key.is_for(worker)) {
+        command = command.arg(
+            Arg::new(key.name)
+                .long(key.name)
+                .value_name("VALUE")
+                .hide_short_help(!["data-dir", "log-level", "listen"].contains(&key.name))
+                .help(format!(
+                    "{} [default: {}] [env: {}]",
+                    key.doc,
+                    key.default,
+                    key.env()
+                )),
+        );
+    }
+    command
+}
+
+/// The process's sources, with the flags of `matches`.
+#[must_use]
+pub fn sources(matches: &ArgMatches) -> Sources {
+    let mut sources = Sources::of_process();
+    let said = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
+    if let Some(path) = said("config") {
+        sources.config = Some(path.into());
+    }
+    sources.flags = KEYS
+        .iter()
+        .filter_map(|key| Some((key.name, said(key.name)?)))
+        .collect();
+    sources
+}
+
+fn start<W: Worker>(matches: &ArgMatches) -> Result<(), StartError> {
+    let settings = Arc::new(Settings::read(&sources(matches))?);
+    logging::start(&settings)?;
+    end_with_supervisor()?;
+    // Installing fails only where one is installed already, which is as good.
+    let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut builder = if W::THREADS > 1 {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(W::THREADS);
+        builder
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let runtime = builder
+        .enable_all()
+        .build()
+        .map_err(|error| StartError::io("the asynchronous runtime", &error))?;
+    let result = runtime.block_on(life::<W>(settings));
+    // A task that hangs in a system call does not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}
+
+/// Where a supervisor started this process, the kernel sends SIGTERM when it is gone.
+fn end_with_supervisor() -> Result<(), StartError> {
+    let Ok(supervisor) = std::env::var(SUPERVISOR_ENV) else {
+        return Ok(());
+    };
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)
+        .map_err(|error| StartError::io("PR_SET_PDEATHSIG", &error.into()))?;
+    // It may have died before the call.
+    if supervisor == nix::unistd::getppid().to_string() {
+        Ok(())
+    } else {
+        Err(StartError::unavailable(format!(
+            "the supervisor, process {supervisor}, is gone"
+        )))
+    }
+}
+
+async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
+    let name: WorkerName = W::NAME
+        .parse()
+        .map_err(|error| StartError::config(format!("{error}")))?;
+    let shutdown = Shutdown::new();
+    on_signals(&shutdown)?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let store = if W::DATABASE {
+        Some(connect(&settings).await?)
+    } else {
+        None
+    };
+    let bus = Bus::connect(&settings.bus, W::NAME);
+    let context = Context {
+        settings,
+        bus,
+        clock,
+        status: Status::default(),
+        store,
+    };
+    let heart = Heart {
+        name: name.clone(),
+        bus: context.bus.clone(),
+        store: context.store.clone(),
+        clock: context.clock.clone(),
+        status: context.status.clone(),
+        started: Instant::now(),
+    };
+    let mut control = context
+        .bus
+        .subscribe(Pattern::exactly(&Topic::worker_control(&name)));
+
+    let worker = tokio::select! {
+        built = W::build(context) => built?,
+        () = shutdown.requested() => return Ok(()),
+    };
+    tracing::info!(
+        worker = W::NAME,
+        version = VERSION,
+        pid = std::process::id(),
+        "ready"
+    );
+    notify(&[sd_notify::NotifyState::Ready]);
+
+    let orders = {
+        let shutdown = shutdown.clone();
+        async move {
+            while let Some(event) = control.recv().await {
+                if event.payload.get("action").and_then(|a| a.as_str()) == Some("stop") {
+                    tracing::info!("told to stop over the bus");
+                    shutdown.request();
+                }
+            }
+            std::future::pending::<()>().await;
+        }
+    };
+    let mut work = std::pin::pin!(worker.run(shutdown.clone()));
+    let ended = tokio::select! {
+        ended = &mut work => ended,
+        () = orders => Ok(()),
+        () = heart.beat() => Ok(()),
+        () = shutdown.requested() => {
+            notify(&[sd_notify::NotifyState::Stopping]);
+            tracing::info!(worker = W::NAME, "stopping");
+            tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
+                Err(RunError { what: format!("not drained after {} s", GRACE.as_secs()), source: None })
+            })
+        }
+    };
+    let farewell = heart.say(WorkerState::Stopped);
+    if tokio::time::timeout(Duration::from_secs(1), farewell)
+        .await
+        .is_err()
+    {
+        tracing::debug!("the last heartbeat took too long");
+    }
+    heart.bus.close().await;
+    match ended {
+        Ok(()) => {
+            tracing::info!(worker = W::NAME, "stopped");
+            Ok(())
+        }
+        Err(error) => Err(StartError {
+            exit: Exit::Failed,
+            message: chain(&error),
+        }),
+    }
+}
+
+/// Connect to the database that `settings` name, and see that its schema is ours.
+///
+/// # Errors
+/// Where it cannot be reached, or its schema is another version's.
+pub async fn connect(settings: &Settings) -> Result<Store, StartError> {
+    let store = Store::connect(&settings.store_options()).await?;
+    store.check_schema().await?;
+    Ok(store)
+}
+
+/// SIGTERM and SIGINT give the order to stop; a second one ends the process at once.
+fn on_signals(shutdown: &Shutdown) -> Result<(), StartError> {
+    let listen = |kind| signal(kind).map_err(|error| StartError::io("signal handler", &error));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if shutdown.is_requested() {
+                tracing::warn!("told twice: stopping at once");
+                std::process::exit(1);
+            }
+            shutdown.request();
+        }
+    });
+    Ok(())
+}
+
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    // Without a service manager there is nobody to tell.
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "service manager not told");
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a process goes to whoever started it"
+)]
+fn complain(worker: &str, message: &str) {
+    tracing::error!(worker, "{message}");
+    if !tracing::enabled!(tracing::Level::ERROR) {
+        eprintln!("decnet-{worker}: {message}");
+    }
+}
+
+/// Print what clap has to say: help and version go to standard output with 0, faults to standard error with 64.
+#[must_use]
+pub fn print_clap(error: &clap::Error) -> ExitCode {
+    // Where standard output is closed there is nobody to tell.
+    let _unheard = error.print();
+    if error.use_stderr() {
+        Exit::Usage.into()
+    } else {
+        Exit::Ok.into()
+    }
+}
