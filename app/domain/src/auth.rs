@@ -1,6 +1,6 @@
 //! Signing in and out, sessions, one's own password, and the first admin.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use decnet_db::{NewUser, UserRow};
 use decnet_model::{
@@ -30,6 +30,8 @@ pub struct SignedIn {
     pub token: SecretString,
     /// When it ends by itself.
     pub expires_at: OffsetDateTime,
+    /// How long that is from now.
+    pub lifetime: Duration,
     /// Who it is.
     pub me: Me,
 }
@@ -119,6 +121,7 @@ impl Domain {
         Ok(SignedIn {
             token: token.into(),
             expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
+            lifetime: self.inner.options.token_lifetime,
             me: me(&user),
         })
     }
@@ -138,7 +141,7 @@ impl Domain {
             role: user.role,
             from,
             must_change_password: user.must_change_password,
-            token: Some(jti),
+            token: Some(claims.jti),
             expires_at: Some(claims.exp),
             generation: Some(claims.r#gen),
         })
@@ -167,6 +170,13 @@ impl Domain {
         };
         let holds = user.id == sub && !user.disabled && micros(user.tokens_valid_from) == generation;
         Ok(holds.then_some(user))
+    }
+
+    /// The id of a token that we signed and that has not expired. Says nothing of whether its session still holds: it is
+    /// what a rate limit is counted by before anything is looked up.
+    #[must_use]
+    pub fn token_id(&self, token: &str) -> Option<TokenId> {
+        Some(self.inner.tokens.as_ref()?.check(token, self.inner.clock.now())?.jti)
     }
 
     /// Whether the session that `actor` came with still holds, as far as the database says.
@@ -264,6 +274,7 @@ impl Domain {
         Ok(SignedIn {
             token: token.into(),
             expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
+            lifetime: self.inner.options.token_lifetime,
             me: Me { must_change_password: false, ..me(&user) },
         })
     }

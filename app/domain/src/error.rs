@@ -25,12 +25,10 @@ pub enum DomainError {
         permission: &'static str,
     },
     /// There is no such thing.
-    #[error("there is no {what} {id}")]
+    #[error("there is no {what}")]
     NotFound {
-        /// What kind of thing.
-        what: &'static str,
-        /// What it was called, shortened.
-        id: String,
+        /// What kind of thing, and what it was called, shortened.
+        what: String,
     },
     /// The present state does not allow it.
     #[error("{0}")]
@@ -90,7 +88,7 @@ impl DomainError {
     }
 
     pub(crate) fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
-        Self::NotFound { what, id: id.to_string().chars().take(80).collect() }
+        Self::NotFound { what: format!("{what} {}", id.to_string().chars().take(80).collect::<String>()) }
     }
 
     pub(crate) fn internal(
@@ -122,6 +120,14 @@ impl DomainError {
 
 impl From<DbError> for DomainError {
     fn from(error: DbError) -> Self {
-        Self::internal("asking the database", error)
+        match error {
+            DbError::BadQuery { field, rule } => Self::field(field, rule),
+            DbError::Taken { .. } | DbError::LastAdmin => Self::Conflict(error.to_string()),
+            DbError::Missing { what } => Self::NotFound { what },
+            DbError::Unreachable { .. } => {
+                Self::Unavailable { operation: "asking the database", source: Box::new(error) }
+            }
+            other => Self::internal("asking the database", other),
+        }
     }
 }

@@ -12,6 +12,7 @@ use decnet_model::{
     },
 };
 
+use crate::missing::Missing as _;
 use crate::{Domain, DomainError, Permit, cached::Cached};
 
 /// How long counters are taken for current.

@@ -15,6 +15,7 @@ mod error;
 mod evidence;
 mod fleet;
 mod health;
+mod missing;
 mod password;
 mod permit;
 mod session;
@@ -51,10 +52,7 @@ pub struct Options {
     pub admin_password: Option<SecretString>,
     /// Password hashes computed at the same time; the machine's cores.
     pub hash_parallelism: usize,
-    /// Where new deckies get their addresses and how many there may be.
-    pub fleet: decnet_fleet::Limits,
-    /// How many ingester seconds without a heartbeat make the host unhealthy is in the model; this is how often the
-    /// parts of the host are probed in the background.
+    /// How often the parts of the host are looked at in the background; 5 s.
     pub health_interval: Duration,
 }
 
@@ -67,7 +65,6 @@ impl Default for Options {
             admin_user: None,
             admin_password: None,
             hash_parallelism: std::thread::available_parallelism().map_or(2, usize::from),
-            fleet: decnet_fleet::Limits::default(),
             health_interval: Duration::from_secs(5),
         }
     }

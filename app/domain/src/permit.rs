@@ -4,7 +4,6 @@ use std::{marker::PhantomData, net::IpAddr};
 
 use decnet_model::{
     id::{TokenId, UserId},
-    name::UserName,
     permission::{OwnAccount, Permission},
     state::Role,
 };

@@ -26,6 +26,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
+use crate::missing::Missing as _;
 use crate::{Domain, DomainError, Permit, permit::Actor, session::Change};
 
 /// How often the reader looks without being woken.
@@ -42,6 +43,8 @@ const REPLAY: usize = 2_000;
 const SNAPSHOT_LOGS: u32 = 50;
 /// Attackers that one look tells about.
 const ATTACKERS: usize = 50;
+/// Tasks that the reader watches: the latest.
+const TASKS: u32 = 20;
 /// How often a stream asks again whether its session still holds, for changes that nobody told.
 const RECHECK: Duration = Duration::from_secs(10);
 
@@ -224,7 +227,7 @@ impl Domain {
         for decky in deckies {
             changed(&mut seen.deckies, decky.name.clone(), decky, |d| self.send(StreamBody::Decky(Box::new(d))));
         }
-        for task in self.inner.store.task_list(20).await? {
+        for task in self.inner.store.task_page(Some(TASKS), None).await?.data {
             changed(&mut seen.tasks, task.id, task, |t| self.send(StreamBody::Task(t)));
         }
         for worker in self.workers().await? {

@@ -3,16 +3,11 @@
 use decnet_model::{
     name::WorkerName,
     permission::{ManageWorkers, ViewFleet},
-    state::{WORKERS, WorkerState},
+    state::WORKERS,
     topic::Topic,
     view::WorkerView,
 };
-use time::Duration;
-
 use crate::{Domain, DomainError, Permit};
-
-/// A worker that was not heard for so long is stale: three heartbeats.
-pub(crate) const STALE_AFTER: Duration = Duration::seconds(90);
 
 impl Domain {
     /// Every worker of the closed list, heard or not.
@@ -24,22 +19,7 @@ impl Domain {
     }
 
     pub(crate) async fn workers(&self) -> Result<Vec<WorkerView>, DomainError> {
-        let now = self.inner.clock.now();
-        let mut heard = self.inner.store.worker_heartbeat_list().await?;
-        let mut list = Vec::with_capacity(WORKERS.len());
-        for name in WORKERS {
-            let name: WorkerName = name.parse().map_err(|e| DomainError::internal("naming a worker", e))?;
-            let mut worker = match heard.iter().position(|w| w.name == name) {
-                Some(at) => heard.swap_remove(at),
-                None => never_heard(name),
-            };
-            let silent = worker.last_heard.is_none_or(|at| now - at > STALE_AFTER);
-            if worker.state == WorkerState::Ok && silent {
-                worker.state = WorkerState::Stale;
-            }
-            list.push(worker);
-        }
-        Ok(list)
+        Ok(self.inner.store.worker_list(self.inner.clock.now()).await?)
     }
 
     /// Tell a worker to stop. It drains and ends by itself; its heartbeat tells when.
@@ -58,17 +38,5 @@ impl Domain {
             Ok(())
         };
         self.audited(permit.actor(), "worker.stop", name.as_str(), outcome).await
-    }
-}
-
-fn never_heard(name: WorkerName) -> WorkerView {
-    WorkerView {
-        name,
-        state: WorkerState::Unknown,
-        last_heard: None,
-        pid: None,
-        version: None,
-        uptime_s: None,
-        tasks: std::collections::BTreeMap::new(),
     }
 }
