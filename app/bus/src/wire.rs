@@ -22,6 +22,8 @@ use decnet_model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::event::{self, Event};
+
 /// The most bytes of a verb line, its newline included.
 pub const MAX_LINE: usize = 4096;
 
@@ -229,6 +231,38 @@ impl Hello {
     }
 }
 
+/// Decodes `bytes` as the broker and a client do, every frame down to its body; says how many frames there were. For the
+/// fuzzer, and for the test of its corpus.
+#[doc(hidden)]
+pub fn walk(mut bytes: &[u8]) -> Result<usize, FrameError> {
+    let mut frames = 0;
+    while let Some((frame, used)) = decode(bytes)? {
+        match frame {
+            Frame::Hello { body } => {
+                Hello::parse(body)?;
+            }
+            Frame::Publish { topic, body } | Frame::Event { topic, body } => {
+                let topic: Topic = topic.parse()?;
+                let checked = event::check(body);
+                // What the broker lets pass is shown, but for numbers and nesting that a tree cannot hold.
+                let shown = Event::decode(topic, body);
+                assert!(
+                    checked.is_ok() || shown.is_err(),
+                    "a subscriber shows what the broker refuses"
+                );
+                checked.map_err(|error| FrameError::Body(error.to_string()))?;
+            }
+            Frame::Subscribe { pattern: text } | Frame::Unsubscribe { pattern: text } => {
+                pattern(text)?;
+            }
+            Frame::Bye => {}
+        }
+        frames += 1;
+        bytes = bytes.get(used..).unwrap_or_default();
+    }
+    Ok(frames)
+}
+
 pub(crate) fn is_client_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
@@ -247,4 +281,112 @@ pub(crate) fn publishable(topic: &str) -> Result<Topic, FrameError> {
 
 pub(crate) fn pattern(text: &str) -> Result<Pattern, FrameError> {
     Ok(text.parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(verb: &str, argument: &str, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode::<FrameError>(verb, argument, &mut out, |out| {
+            out.extend_from_slice(body);
+            Ok(())
+        })
+        .unwrap();
+        out
+    }
+
+    fn any_frame() -> impl Strategy<Value = (&'static str, String, Vec<u8>)> {
+        let body = prop::collection::vec(any::<u8>(), 0..300);
+        prop_oneof![
+            body.clone().prop_map(|body| ("HELLO", String::new(), body)),
+            ("[!-~]{1,40}", body.clone()).prop_map(|(topic, body)| ("PUB", topic, body)),
+            ("[!-~]{1,40}", body).prop_map(|(topic, body)| ("EVT", topic, body)),
+            "[!-~]{1,40}".prop_map(|pattern| ("SUB", pattern, vec![])),
+            "[!-~]{1,40}".prop_map(|pattern| ("UNSUB", pattern, b"{}".to_vec())),
+            Just(("BYE", String::new(), vec![])),
+        ]
+    }
+
+    /// What a decoder that gets `pieces` one after the other makes of them, each frame as its own bytes.
+    fn decoded(pieces: &[&[u8]]) -> Result<Vec<Vec<u8>>, FrameError> {
+        let (mut buffer, mut frames) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            buffer.extend_from_slice(piece);
+            while let Some((_, used)) = decode(&buffer)? {
+                frames.push(buffer.drain(..used).collect());
+            }
+        }
+        Ok(frames)
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_of_a_stream_gives_the_same_frames(
+            frames in prop::collection::vec(any_frame(), 1..6),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        ) {
+            let frames: Vec<_> = frames.iter().map(|(verb, argument, body)| written(verb, argument, body)).collect();
+            let stream = frames.concat();
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+            cuts.extend([0, stream.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<_> = cuts.windows(2).map(|cut| &stream[cut[0]..cut[1]]).collect();
+            prop_assert_eq!(decoded(&pieces).unwrap(), frames);
+        }
+
+        #[test]
+        fn garbage_is_an_error_or_wants_more_and_more_bytes_never_save_it(
+            garbage in prop::collection::vec(any::<u8>(), 0..5000),
+            more in prop::collection::vec(any::<u8>(), 0..100),
+        ) {
+            match decode(&garbage) {
+                Err(error) => {
+                    let longer = [garbage.as_slice(), &more].concat();
+                    prop_assert_eq!(decode(&longer), Err(error));
+                }
+                Ok(Some((_, used))) => prop_assert!(used <= garbage.len()),
+                Ok(None) => prop_assert!(garbage.len() < MAX_FRAME),
+            }
+        }
+    }
+
+    #[test]
+    fn the_limits_are_exact() {
+        let room = MAX_FRAME - "PUB a\n".len() - LENGTH;
+        let largest = written("PUB", "a", &vec![b' '; room]);
+        assert_eq!(largest.len(), MAX_FRAME);
+        assert!(matches!(decode(&largest), Ok(Some((_, MAX_FRAME)))));
+        let mut out = b"before".to_vec();
+        let refused = encode::<FrameError>("PUB", "a", &mut out, |out| {
+            out.resize(out.len() + room + 1, b' ');
+            Ok(())
+        });
+        assert_eq!(refused, Err(FrameError::TooLarge(MAX_FRAME as u64 + 1)));
+        assert_eq!(out, b"before");
+
+        let longest = written("PUB", &"a".repeat(MAX_LINE - "PUB \n".len()), b"");
+        assert!(matches!(decode(&longest), Ok(Some(_))));
+        assert_eq!(decode(&vec![b'a'; MAX_LINE - 1]), Ok(None));
+        assert_eq!(decode(&vec![b'a'; MAX_LINE]), Err(FrameError::LineTooLong));
+    }
+
+    /// The fuzzer's corpus, so that what it once found stays found.
+    #[test]
+    fn the_corpus_is_decoded_without_a_fault() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/bus_frames");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(corpus).expect("the corpus is part of the repository") {
+            let entry = entry.unwrap();
+            let bytes = std::fs::read(entry.path()).unwrap();
+            // The seeds that begin with "bad" are refused, the others are whole.
+            let bad = entry.file_name().to_string_lossy().starts_with("bad");
+            assert_eq!(walk(&bytes).is_err(), bad, "{:?}", entry.file_name());
+            seen += 1;
+        }
+        assert!(seen >= 10, "{seen} files");
+    }
 }

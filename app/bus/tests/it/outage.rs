@@ -1,0 +1,170 @@
+//! A bus that is away, dies, and comes back.
+
+use std::time::Duration;
+
+use decnet_bus::{Bus, BusConfig};
+use futures::FutureExt;
+use serde_json::json;
+
+use crate::setup::{NatsServer, TestBroker, small_queue, socket, soon, subscribed, tally, topic};
+
+#[tokio::test]
+async fn publishing_to_a_dead_bus_neither_waits_nor_grows_and_is_counted() {
+    let (_folder, path) = socket();
+    let config = BusConfig {
+        queue_events: 100,
+        ..BusConfig::unix(&path)
+    };
+    let bus = Bus::connect(&config, "worker");
+    let mut subscription = bus.subscribe("system.log".parse().unwrap());
+    for n in 0..10_000 {
+        bus.publish(topic("system.log"), n);
+    }
+    assert!(subscription.recv().now_or_never().is_none());
+    let stats = bus.stats();
+    assert_eq!((stats.published, stats.sent, stats.dropped), (10_000, 0, 9_900));
+    assert!(bus.flush().now_or_never().is_none(), "nothing was sent yet");
+
+    // The bus appears: the subscription comes to stand, and the newest hundred arrive, if not before it stood.
+    let _broker = TestBroker::start(small_queue(&path, 1000));
+    soon("the subscription stands", subscription.established()).await;
+    soon("the queue is sent", bus.flush()).await;
+    assert_eq!(bus.stats().sent, 100);
+    bus.publish(topic("system.log"), "now");
+    while soon("the event", subscription.recv()).await.unwrap().payload != json!("now") {}
+}
+
+#[tokio::test]
+async fn a_killed_broker_costs_what_was_under_way_and_every_hole_is_told() {
+    let (_folder, path) = socket();
+    let mut broker = TestBroker::start(small_queue(&path, 100_000));
+    let config = BusConfig::unix(&path);
+    let (publisher, subscriber) = (
+        Bus::connect(&config, "publisher"),
+        Bus::connect(&config, "subscriber"),
+    );
+    let mut subscription = subscribed(&subscriber, "system.log").await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let publishing = tokio::spawn({
+        let (publisher, stop) = (publisher.clone(), stop.clone());
+        async move {
+            for n in 0u64.. {
+                if stop.is_cancelled() {
+                    return n;
+                }
+                publisher.publish_wait(topic("system.log"), n).await;
+                if n % 50 == 0 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+            unreachable!("fewer than 2^64 events")
+        }
+    });
+    let (mut expected, mut told, mut gaps) = (0, false, 0);
+    for _ in 0..4 {
+        // Mid-stream: some events after the last outage, the broker dies under load.
+        let target = gaps + 1;
+        let mut since = 0;
+        while since < 500 {
+            let event = soon("an event", subscription.recv()).await.unwrap();
+            match event.dropped() {
+                Some(dropped) => {
+                    told = true;
+                    gaps += u64::from(dropped.gap);
+                }
+                None => {
+                    let n = event.payload.as_u64().unwrap();
+                    assert!(
+                        n >= expected,
+                        "{n} after {expected}: delivered twice or out of order"
+                    );
+                    assert!(
+                        n == expected || told,
+                        "{expected} to {n} are missing and nobody said so"
+                    );
+                    (expected, told) = (n + 1, false);
+                    since += 1;
+                }
+            }
+        }
+        broker.kill();
+        broker = TestBroker::start(small_queue(&path, 100_000));
+        while gaps < target {
+            let event = soon("the reconnection", subscription.recv()).await.unwrap();
+            match event.dropped() {
+                Some(dropped) => {
+                    told = true;
+                    gaps += u64::from(dropped.gap);
+                }
+                None => {
+                    let n = event.payload.as_u64().unwrap();
+                    assert!(
+                        n == expected || (told && n > expected),
+                        "{n} instead of {expected}"
+                    );
+                    (expected, told) = (n + 1, false);
+                }
+            }
+        }
+    }
+    stop.cancel();
+    let published = publishing.await.unwrap();
+    soon("the queue is sent", publisher.flush()).await;
+    let stats = publisher.stats();
+    assert_eq!(
+        (stats.published, stats.sent, stats.dropped),
+        (published, published, 0),
+        "each sent exactly once"
+    );
+}
+
+#[tokio::test]
+async fn a_broker_that_stops_in_order_first_gives_what_waits() {
+    let (_folder, path) = socket();
+    let broker = TestBroker::start(small_queue(&path, 10_000));
+    let bus = Bus::connect(&BusConfig::unix(&path), "worker");
+    let mut subscription = subscribed(&bus, "system.log").await;
+    let mut witness = subscribed(&bus, "system.log").await;
+    for n in 0..5000 {
+        bus.publish_wait(topic("system.log"), n).await;
+    }
+    // Once one subscriber has them all the broker took them all; the other one has yet to read.
+    tally(&mut witness, 5000).await;
+    let reading = tokio::spawn(async move { tally(&mut subscription, 5000).await });
+    tokio::task::spawn_blocking(move || broker.stop()).await.unwrap();
+    let tally = reading.await.unwrap();
+    assert_eq!((tally.received, tally.lost, tally.gaps), (5000, 0, 0));
+    assert!(!path.exists(), "the socket is gone");
+}
+
+#[tokio::test]
+async fn nats_that_dies_is_told_as_a_gap_after_it_is_back() {
+    let Some(first) = NatsServer::start().await else {
+        return;
+    };
+    let port = first.url.rsplit_once(':').unwrap().1.to_owned();
+    let bus = Bus::connect(&first.config(1000), "worker");
+    let mut subscription = subscribed(&bus, "system.log").await;
+    drop(first);
+    bus.publish(topic("system.log"), "into the void, or later");
+    let mut again = std::process::Command::new("nats-server")
+        .args(["-a", "127.0.0.1", "-p", &port])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let told = tokio::time::timeout(crate::setup::BOUND, async {
+        loop {
+            let event = subscription.recv().await.unwrap();
+            if event.dropped().is_some_and(|dropped| dropped.gap) {
+                break;
+            }
+        }
+        bus.publish(topic("system.log"), "again");
+        while subscription.recv().await.unwrap().payload != json!("again") {}
+    })
+    .await;
+    again.kill().unwrap();
+    again.wait().unwrap();
+    told.unwrap();
+}
