@@ -5,16 +5,21 @@
 //! nothing here asks a clock but the migrations. Lists are keyset-paged with an opaque cursor, and totals come from
 //! counters that are kept in the transaction of the rows, so that no page and no total scans a table.
 //!
-//! Deliberately absent: permissions and limits of input (`decnet-domain`), and any knowledge of where the spool lies.
-//!
+//! [`ingest`] is how evidence comes in and [`meaning`] what a line of it means. Deliberately absent: permissions and
+//! limits of input (`decnet-domain`), and any knowledge of where the spool lies.
 
 mod audit;
 mod backend;
 mod cursor;
 mod error;
+mod evidence;
 mod fleet;
+pub mod ingest;
+pub mod meaning;
 mod migrate;
 mod options;
+pub mod profile;
+pub mod search;
 mod settings;
 mod tasks;
 mod users;

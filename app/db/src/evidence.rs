@@ -1,0 +1,478 @@
+//! Reading evidence: log rows, attackers, bounties, counters.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use decnet_model::{
+    clock::{from_micros, micros},
+    id::{AttackerId, LogId},
+    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery},
+    state::BountyKind,
+    view::{AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView, Page, Stats, Tops},
+};
+use time::OffsetDateTime;
+
+use crate::{
+    DbError, Store,
+    backend::{Row, Sql, contains, starts_with},
+    cursor,
+    meaning::{attacker_id, command_of},
+};
+
+/// The most buckets of a histogram.
+const MAX_BUCKETS: i64 = 10_000;
+
+const LOGS: &str = "read log rows";
+const ATTACKERS: &str = "read attackers";
+const BOUNTIES: &str = "read bounties";
+
+/// Selects what [`log`] reads.
+pub(crate) const SELECT_LOGS: &str = "SELECT l.id, l.at, l.received_at, l.decky, l.service, l.event_type, a.ip, \
+     l.attacker_id, l.fields, l.message, l.raw FROM logs l LEFT JOIN attackers a ON a.id = l.attacker_id";
+
+pub(crate) fn log(row: &Row) -> Result<LogView, DbError> {
+    let c = row.columns(LOGS);
+    Ok(LogView {
+        id: LogId(c.int(0)?),
+        at: c.time(1)?,
+        received_at: c.time(2)?,
+        decky: c.text(3)?,
+        service: c.text(4)?,
+        event_type: c.text(5)?,
+        attacker_ip: c.opt_text(6)?.map(|_| c.parsed(6)).transpose()?,
+        attacker_id: c.opt_uuid(7)?.map(AttackerId),
+        fields: c.json(8)?,
+        message: c.text(9)?,
+        raw: c.text(10)?,
+    })
+}
+
+const SELECT_ATTACKERS: &str = "SELECT a.id, a.ip, a.first_seen, a.last_seen, a.event_count, a.auth_count, \
+     a.command_count, a.credential_count, a.bounty_count, COALESCE(p.session_count, 0), p.glyph \
+     FROM attackers a LEFT JOIN attacker_profiles p ON p.attacker_id = a.id";
+
+fn attacker(row: &Row) -> Result<AttackerView, DbError> {
+    let c = row.columns(ATTACKERS);
+    let ip: IpAddr = c.parsed(1)?;
+    Ok(AttackerView {
+        id: AttackerId(c.uuid(0)?),
+        ip,
+        first_seen: c.time(2)?,
+        last_seen: c.time(3)?,
+        event_count: c.count(4)?,
+        auth_count: c.count(5)?,
+        command_count: c.count(6)?,
+        credential_count: c.count(7)?,
+        bounty_count: c.count(8)?,
+        session_count: c.count(9)?,
+        deckies: Vec::new(),
+        services: Vec::new(),
+        glyph: c.opt_text(10)?.unwrap_or_else(|| ip.to_string()),
+    })
+}
+
+impl Store {
+    /// One log row.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn log_get(&self, id: LogId) -> Result<Option<LogView>, DbError> {
+        let sql = Sql::new(LOGS, format!("{SELECT_LOGS} WHERE l.id = ?")).bind(id.0);
+        self.backend
+            .fetch_optional(sql)
+            .await?
+            .as_ref()
+            .map(log)
+            .transpose()
+    }
+
+    /// The rows after `id`, oldest first, at most `limit`: for a stream that goes on where it was.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn log_after(&self, id: LogId, limit: u32) -> Result<Vec<LogView>, DbError> {
+        let text = format!("{SELECT_LOGS} WHERE l.id > ? ORDER BY l.id LIMIT ?");
+        let sql = Sql::new(LOGS, text).bind(id.0).bind(limit);
+        self.backend.fetch(sql).await?.iter().map(log).collect()
+    }
+
+    /// The id of the newest row.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn log_last_id(&self) -> Result<Option<LogId>, DbError> {
+        let row = self
+            .backend
+            .fetch_optional(Sql::new(LOGS, "SELECT MAX(id) FROM logs"))
+            .await?;
+        Ok(match row {
+            Some(row) => row.columns(LOGS).opt_int(0)?.map(LogId),
+            None => None,
+        })
+    }
+
+    /// Rows counted by time of happening, in whole buckets that hold the span from `start_time` to `end_time` (both
+    /// needed here), empty ones too, oldest first. Buckets begin at multiples of their width since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`DbError::BadQuery`] naming the field.
+    pub async fn log_histogram(&self, query: &HistogramQuery) -> Result<Vec<HistogramBucket>, DbError> {
+        const OPERATION: &str = "count log rows by time";
+        let bad = |field, rule: &str| DbError::BadQuery {
+            field,
+            rule: rule.into(),
+        };
+        let width = i64::from(query.interval_minutes.unwrap_or(15));
+        if !(1..=1440).contains(&width) {
+            return Err(bad("interval_minutes", "1 to 1440"));
+        }
+        let start = query.start_time.ok_or_else(|| bad("start_time", "needed"))?;
+        let end = query.end_time.ok_or_else(|| bad("end_time", "needed"))?;
+        let first = micros(start).div_euclid(60_000_000 * width);
+        let last = (micros(end) - 1).div_euclid(60_000_000 * width);
+        if end <= start || last - first >= MAX_BUCKETS {
+            return Err(bad(
+                "end_time",
+                &format!("after the start, and at most {MAX_BUCKETS} buckets later"),
+            ));
+        }
+        let mut sql = if query.decky.is_none() && query.service.is_none() {
+            Sql::new(
+                OPERATION,
+                "SELECT minute_no, seen_count FROM log_minutes WHERE minute_no >= ? AND minute_no < ?",
+            )
+        } else {
+            let grain: i64 = if width % 60 == 0 { 60 } else { 1 };
+            Sql::new(
+                OPERATION,
+                "SELECT minute_no, seen_count FROM log_buckets WHERE width = ? AND minute_no >= ? AND minute_no < ?",
+            )
+            .bind(grain)
+        };
+        sql.arg(first * width).arg((last + 1) * width);
+        for (column, value) in [("decky", &query.decky), ("service", &query.service)] {
+            if let Some(value) = value {
+                sql.push(&format!(" AND {column} = ?")).arg(value.as_str());
+            }
+        }
+        let mut counts: BTreeMap<i64, u64> = (first..=last).map(|bucket| (bucket, 0)).collect();
+        for row in self.backend.fetch(sql).await? {
+            let c = row.columns(OPERATION);
+            *counts.entry(c.int(0)?.div_euclid(width)).or_default() += c.count(1)?;
+        }
+        let bucket = |(no, count)| HistogramBucket {
+            start: from_micros(no * width * 60_000_000),
+            count,
+        };
+        Ok(counts.into_iter().map(bucket).collect())
+    }
+
+    /// The dashboard's counters.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn stats(&self, now: OffsetDateTime) -> Result<Stats, DbError> {
+        const OPERATION: &str = "read the counters";
+        let mut counters = BTreeMap::new();
+        for row in self
+            .backend
+            .fetch(Sql::new(OPERATION, "SELECT name, value FROM counters"))
+            .await?
+        {
+            let c = row.columns(OPERATION);
+            counters.insert(c.text(0)?, c.count(1)?);
+        }
+        let get = |name: &str| counters.get(name).copied().unwrap_or_default();
+        let minute = micros(now).div_euclid(60_000_000);
+        let text = "SELECT (SELECT COUNT(*) FROM deckies WHERE desired = 1), \
+                    (SELECT COUNT(*) FROM deckies WHERE desired = 1 AND state = 'running'), \
+                    (SELECT CAST(COALESCE(SUM(seen_count), 0) AS SIGNED) FROM log_minutes \
+                     WHERE minute_no > ? AND minute_no <= ?)";
+        let sql = Sql::new(OPERATION, text).bind(minute - 60).bind(minute);
+        let (deployed, active, last_hour) = match self.backend.fetch_optional(sql).await? {
+            Some(row) => {
+                let c = row.columns(OPERATION);
+                (c.count(0)?, c.count(1)?, c.count(2)?)
+            }
+            None => (0, 0, 0),
+        };
+        Ok(Stats {
+            total_logs: get("logs"),
+            unique_attackers: get("attackers"),
+            auth_attempts: get("auth_attempts"),
+            credentials: get("bounties.credential"),
+            bounties: get("bounties"),
+            quarantined: get("quarantined"),
+            deployed_deckies: deployed,
+            active_deckies: active,
+            last_hour,
+        })
+    }
+
+    async fn counter(&self, name: &str) -> Result<u64, DbError> {
+        let sql = Sql::new("read a counter", "SELECT value FROM counters WHERE name = ?").bind(name);
+        let row = self.backend.fetch_optional(sql).await?;
+        row.map_or(Ok(0), |row| row.columns("read a counter").count(0))
+    }
+
+    /// The first `limit` of each top list.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn tops(&self, limit: u32) -> Result<Tops, DbError> {
+        let text = format!("{SELECT_ATTACKERS} ORDER BY a.event_count DESC, a.id DESC LIMIT ?");
+        let rows = self.backend.fetch(Sql::new(ATTACKERS, text).bind(limit)).await?;
+        let mut attackers = rows.iter().map(attacker).collect::<Result<Vec<_>, _>>()?;
+        self.fill_touched(&mut attackers).await?;
+        Ok(Tops {
+            attackers,
+            deckies: self.top("decky", limit).await?,
+            services: self.top("service", limit).await?,
+            credentials: self.top("credential", limit).await?,
+        })
+    }
+
+    async fn top(&self, scope: &str, limit: u32) -> Result<Vec<Count>, DbError> {
+        const OPERATION: &str = "read a top list";
+        let text =
+            "SELECT name, seen_count FROM tallies WHERE scope = ? ORDER BY seen_count DESC, name LIMIT ?";
+        let rows = self
+            .backend
+            .fetch(Sql::new(OPERATION, text).bind(scope).bind(limit))
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let c = row.columns(OPERATION);
+                let name = String::from_utf8(c.blob(0)?).map_err(|e| c.corrupt(format!("name: {e}")))?;
+                Ok(Count {
+                    name,
+                    count: c.count(1)?,
+                })
+            })
+            .collect()
+    }
+
+    /// One attacker.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn attacker_get(&self, id: AttackerId) -> Result<Option<AttackerView>, DbError> {
+        Ok(self.attacker_list(&[id]).await?.pop())
+    }
+
+    /// These attackers, as far as there are such; at most 500.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn attacker_list(&self, ids: &[AttackerId]) -> Result<Vec<AttackerView>, DbError> {
+        let ids = ids.get(..500).unwrap_or(ids);
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sql = Sql::new(ATTACKERS, SELECT_ATTACKERS);
+        sql.push(" WHERE a.id IN (?")
+            .push(&", ?".repeat(ids.len() - 1))
+            .push(")");
+        for id in ids {
+            sql.arg(id.0);
+        }
+        let rows = self.backend.fetch(sql).await?;
+        let mut attackers = rows.iter().map(attacker).collect::<Result<Vec<_>, _>>()?;
+        self.fill_touched(&mut attackers).await?;
+        Ok(attackers)
+    }
+
+    /// Attackers. While one is being active it may move between the pages of a reader, and is then missed or comes in
+    /// its new place; those that are quiet come exactly once.
+    ///
+    /// # Errors
+    /// [`DbError::BadQuery`] naming the field.
+    pub async fn attacker_page(&self, query: &AttackerQuery) -> Result<Page<AttackerView>, DbError> {
+        let size = cursor::page_size(query.limit)?;
+        let sort = query.sort_by.unwrap_or(AttackerSort::Recent);
+        let rank = match sort {
+            AttackerSort::Recent => "a.last_seen",
+            AttackerSort::Active => "a.event_count",
+        };
+        let mut sql = Sql::new(ATTACKERS, format!("{SELECT_ATTACKERS} WHERE 1 = 1"));
+        if let Some((at, id)) = cursor::ranked_of(query.before.as_deref())? {
+            sql.push(&format!(" AND {rank} <= ? AND ({rank} < ? OR a.id < ?)"))
+                .arg(at)
+                .arg(at)
+                .arg(id);
+        }
+        for (table, column, value) in [
+            ("attacker_services", "service", &query.service),
+            ("attacker_deckies", "decky", &query.decky),
+        ] {
+            if let Some(value) = value {
+                sql.push(&format!(
+                    " AND EXISTS (SELECT 1 FROM {table} t WHERE t.attacker_id = a.id AND t.{column} = ?)"
+                ));
+                sql.arg(value.as_str());
+            }
+        }
+        let search = query.search.as_deref().unwrap_or_default();
+        if !search.is_empty() {
+            let like = |column| self.backend.dialect().like(column);
+            sql.push(&format!(
+                " AND ({} OR EXISTS (SELECT 1 FROM attacker_deckies t WHERE t.attacker_id = a.id AND {}) \
+                 OR EXISTS (SELECT 1 FROM attacker_services t WHERE t.attacker_id = a.id AND {}))",
+                like("a.ip"),
+                like("t.decky"),
+                like("t.service")
+            ));
+            sql.arg(starts_with(search))
+                .arg(contains(search))
+                .arg(contains(search));
+        }
+        sql.push(&format!(" ORDER BY {rank} DESC, a.id DESC LIMIT ?"))
+            .arg(size + 1);
+        let rows = self.backend.fetch(sql).await?;
+        let attackers = rows.iter().map(attacker).collect::<Result<Vec<_>, _>>()?;
+        let mut page = cursor::page(attackers, size, |a| {
+            let rank = match sort {
+                AttackerSort::Recent => micros(a.last_seen),
+                AttackerSort::Active => i64::try_from(a.event_count).unwrap_or(i64::MAX),
+            };
+            cursor::of_ranked(rank, a.id.0)
+        });
+        self.fill_touched(&mut page.data).await?;
+        if query.service.is_none() && query.decky.is_none() && search.is_empty() {
+            page.total = Some(self.counter("attackers").await?);
+        }
+        Ok(page)
+    }
+
+    /// Fills in which deckies and services each attacker touched.
+    async fn fill_touched(&self, attackers: &mut [AttackerView]) -> Result<(), DbError> {
+        if attackers.is_empty() {
+            return Ok(());
+        }
+        for (table, column) in [("attacker_deckies", "decky"), ("attacker_services", "service")] {
+            let mut sql = Sql::new(ATTACKERS, format!("SELECT attacker_id, {column} FROM {table}"));
+            sql.push(" WHERE attacker_id IN (?")
+                .push(&", ?".repeat(attackers.len() - 1))
+                .push(")");
+            sql.push(&format!(" ORDER BY attacker_id, {column}"));
+            for attacker in attackers.iter() {
+                sql.arg(attacker.id.0);
+            }
+            let mut touched: BTreeMap<AttackerId, Vec<String>> = BTreeMap::new();
+            for row in self.backend.fetch(sql).await? {
+                let c = row.columns(ATTACKERS);
+                touched
+                    .entry(AttackerId(c.uuid(0)?))
+                    .or_default()
+                    .push(c.text(1)?);
+            }
+            for attacker in attackers.iter_mut() {
+                let names = touched.remove(&attacker.id).unwrap_or_default();
+                if column == "decky" {
+                    attacker.deckies = names;
+                } else {
+                    attacker.services = names;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The command lines of an attacker, newest first.
+    ///
+    /// # Errors
+    /// [`DbError::BadQuery`] naming the field.
+    pub async fn attacker_command_page(
+        &self,
+        id: AttackerId,
+        limit: Option<u32>,
+        before: Option<&str>,
+    ) -> Result<Page<CommandView>, DbError> {
+        const OPERATION: &str = "read commands";
+        let size = cursor::page_size(limit)?;
+        let text = "SELECT l.id, l.at, l.decky, l.service, l.fields FROM commands c JOIN logs l ON l.id = c.log_id \
+                    WHERE c.attacker_id = ? AND c.log_id < ? ORDER BY c.log_id DESC LIMIT ?";
+        let sql = Sql::new(OPERATION, text)
+            .bind(id.0)
+            .bind(cursor::id_of(before)?.unwrap_or(i64::MAX))
+            .bind(size + 1);
+        let rows = self.backend.fetch(sql).await?;
+        let commands = rows.iter().map(|row| {
+            let c = row.columns(OPERATION);
+            let fields: BTreeMap<String, String> = c.json(4)?;
+            Ok(CommandView {
+                log_id: LogId(c.int(0)?),
+                at: c.time(1)?,
+                decky: c.text(2)?,
+                service: c.text(3)?,
+                command: command_of(&fields).to_owned(),
+            })
+        });
+        let commands = commands.collect::<Result<Vec<_>, DbError>>()?;
+        Ok(cursor::page(commands, size, |c| cursor::of_id(c.log_id.0)))
+    }
+
+    /// Bounties, those found last first. A search reads rows until a page is full; there is no index of texts.
+    ///
+    /// # Errors
+    /// [`DbError::BadQuery`] naming the field.
+    pub async fn bounty_page(&self, query: &BountyQuery) -> Result<Page<BountyView>, DbError> {
+        let size = cursor::page_size(query.limit)?;
+        let mut sql = Sql::new(
+            BOUNTIES,
+            "SELECT b.id, b.kind, b.first_seen, b.last_seen, b.seen_count, a.ip, b.attacker_id, b.decky, b.service, \
+             b.principal, b.secret_kind, b.value, b.log_id FROM bounties b JOIN attackers a ON a.id = b.attacker_id \
+             WHERE b.id < ?",
+        )
+        .bind(cursor::id_of(query.before.as_deref())?.unwrap_or(i64::MAX));
+        if let Some(kind) = query.bounty_type {
+            sql.push(" AND b.kind = ?").arg(kind.as_str());
+        }
+        if let Some(service) = &query.service {
+            sql.push(" AND b.service = ?").arg(service.as_str());
+        }
+        if let Some(ip) = query.attacker_ip {
+            sql.push(" AND b.attacker_id = ?").arg(attacker_id(ip).0);
+        }
+        let search = query.search.as_deref().unwrap_or_default();
+        if !search.is_empty() {
+            let columns = ["b.principal", "b.value", "b.decky", "b.service", "a.ip"];
+            let any = columns
+                .map(|column| self.backend.dialect().like(column))
+                .join(" OR ");
+            sql.push(&format!(" AND ({any})"));
+            for _ in columns {
+                sql.arg(contains(search));
+            }
+        }
+        sql.push(" ORDER BY b.id DESC LIMIT ?").arg(size + 1);
+        let rows = self.backend.fetch(sql).await?;
+        let bounties = rows.iter().map(bounty).collect::<Result<Vec<_>, _>>()?;
+        let mut page = cursor::page(bounties, size, |b| cursor::of_id(b.id));
+        if query.service.is_none() && query.attacker_ip.is_none() && search.is_empty() {
+            let counter = query
+                .bounty_type
+                .map(|kind: BountyKind| format!("bounties.{kind}"));
+            page.total = Some(self.counter(counter.as_deref().unwrap_or("bounties")).await?);
+        }
+        Ok(page)
+    }
+}
+
+fn bounty(row: &Row) -> Result<BountyView, DbError> {
+    let c = row.columns(BOUNTIES);
+    Ok(BountyView {
+        id: c.int(0)?,
+        kind: c.parsed(1)?,
+        first_seen: c.time(2)?,
+        last_seen: c.time(3)?,
+        count: c.count(4)?,
+        attacker_ip: c.parsed(5)?,
+        attacker_id: AttackerId(c.uuid(6)?),
+        decky: c.text(7)?,
+        service: c.text(8)?,
+        principal: c.opt_text(9)?,
+        secret_kind: c.opt_text(10)?,
+        value: c.text(11)?,
+        log_id: LogId(c.int(12)?),
+    })
+}
