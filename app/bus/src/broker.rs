@@ -6,7 +6,7 @@
 //! its own queue drops the oldest, and the writer tells it how many in their place.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, File, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
@@ -21,7 +21,9 @@ use std::{
 use bytes::{Buf, BytesMut};
 use decnet_model::{
     clock::{SharedClock, SystemClock},
+    state::WorkerState,
     topic::{Pattern, Topic},
+    view::WorkerView,
 };
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde::Serialize;
@@ -374,18 +376,26 @@ impl Hub {
     }
 
     fn publish_health(&self, started: Instant) {
+        /// A worker's heartbeat, with the broker's figures besides.
         #[derive(Serialize)]
         struct Health {
-            pid: u32,
-            version: &'static str,
-            uptime_s: u64,
+            #[serde(flatten)]
+            worker: WorkerView,
             #[serde(flatten)]
             counters: Counters,
         }
+        let Ok(name) = "bus".parse() else { return };
+        let worker = WorkerView {
+            name,
+            state: WorkerState::Ok,
+            last_heard: Some(self.config.clock.now()),
+            pid: Some(std::process::id()),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            uptime_s: Some(started.elapsed().as_secs()),
+            tasks: BTreeMap::new(),
+        };
         let health = Health {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION"),
-            uptime_s: started.elapsed().as_secs(),
+            worker,
             counters: self.counters(),
         };
         let topic = Topic::bus_health();

@@ -279,7 +279,11 @@ async fn the_brokers_health_tells_what_it_took_gave_and_dropped() {
     .await;
     assert!(figures["dropped"].as_u64().unwrap() > 0, "{figures}");
     assert_eq!(figures["clients"], 3);
-    assert_eq!(figures["pid"], std::process::id());
+    let worker: decnet_model::view::WorkerView = serde_json::from_value(figures).unwrap();
+    assert_eq!(
+        (worker.name.as_str(), worker.pid),
+        ("bus", Some(std::process::id()))
+    );
     let tally = tally(&mut lazy, 20_000).await;
     assert!(tally.lost > 0);
 }
