@@ -1,0 +1,91 @@
+//! The program itself: started, used, refused and stopped as a service manager would.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use decnet_bus::{Bus, BusConfig};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+const BOUND: Duration = Duration::from_secs(30);
+
+fn decnet_bus(folder: &Path, url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_decnet-bus"));
+    command
+        .env_clear()
+        .env("DECNET_DATA_DIR", folder.join("data"))
+        .env("DECNET_BUS_URL", url)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// What a process that ends by itself says; it is ended where it does not.
+fn output(mut child: Child) -> Output {
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > BOUND {
+            child.kill().unwrap();
+            panic!(
+                "still running after {BOUND:?}: {:?}",
+                child.wait_with_output().unwrap()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
+#[tokio::test]
+async fn it_carries_events_refuses_a_second_one_and_ends_with_0_on_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("bus.sock");
+    let url = format!("unix:{}", socket.display());
+    let first = decnet_bus(folder.path(), &url).spawn().unwrap();
+    let pid = first.id();
+
+    let carried = tokio::time::timeout(BOUND, async {
+        let bus = Bus::connect(&BusConfig::unix(&socket), "test");
+        let mut subscription = bus.subscribe("system.log".parse().unwrap());
+        subscription.established().await;
+        bus.publish(decnet_model::topic::Topic::system_log(), 7);
+        subscription.recv().await.unwrap().payload
+    })
+    .await;
+
+    let second = output(decnet_bus(folder.path(), &url).spawn().unwrap());
+    kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGTERM).unwrap();
+    let first = output(first);
+    assert_eq!(carried.unwrap(), serde_json::json!(7), "{}", text(&first));
+    assert_eq!(second.status.code(), Some(69), "{}", text(&second));
+    let told = text(&second);
+    assert!(
+        told.contains(&pid.to_string()) && told.contains(socket.to_str().unwrap()),
+        "{told}"
+    );
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first));
+    assert!(!socket.exists());
+}
+
+#[test]
+fn where_the_bus_needs_no_broker_it_says_so_and_ends_with_78() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = output(
+        decnet_bus(folder.path(), "nats://127.0.0.1:4222")
+            .spawn()
+            .unwrap(),
+    );
+    assert_eq!(ended.status.code(), Some(78), "{}", text(&ended));
+    assert!(text(&ended).contains("nats://127.0.0.1:4222"), "{}", text(&ended));
+}
