@@ -1,0 +1,177 @@
+use std::fs;
+
+use decnet_spool::{FaultKind, SpoolError, Writer, export, verify};
+use proptest::prelude::*;
+use time::Duration;
+
+use super::*;
+
+/// A spool of three closed segments of ten lines each and an open one; gives the number of the first.
+fn sealed_spool(dir: &Path) -> u64 {
+    let mut writer = Writer::open(dir, options()).unwrap();
+    let first = writer.position().segment;
+    for segment in 0..3 {
+        write(
+            &mut writer,
+            (0..10).map(|n| format!("segment {segment} line {n}")),
+        );
+        writer.rotate().unwrap();
+    }
+    write(&mut writer, ["open line"]);
+    first
+}
+
+fn log(dir: &Path, segment: u64) -> std::path::PathBuf {
+    dir.join(format!("{segment:010}.log"))
+}
+
+fn fault(dir: &Path) -> (u64, FaultKind) {
+    let fault = verify(dir).unwrap().fault.expect("a fault is found");
+    (fault.segment, fault.kind)
+}
+
+#[test]
+fn an_untouched_spool_verifies_and_tells_its_root() {
+    let dir = tempfile::tempdir().unwrap();
+    sealed_spool(dir.path());
+    let report = verify(dir.path()).unwrap();
+    assert_eq!(report.fault, None);
+    assert_eq!((report.segments, report.lines), (4, 31));
+    assert!(report.root.is_some());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn verifying_names_the_line_that_was_changed_cut_or_inserted(
+        segment in 0_u64..3,
+        line in 0_usize..10,
+        act in 0..3,
+        byte in 0_usize..10,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let first = sealed_spool(dir.path());
+        let path = log(dir.path(), first + segment);
+        let mut lines: Vec<Vec<u8>> = fs::read(&path).unwrap().split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+        let at = line as u64 + 1;
+        let want = match act {
+            0 => {
+                lines[line][byte] ^= 1;
+                FaultKind::LineChanged(at)
+            }
+            1 => {
+                lines.remove(line);
+                FaultKind::LineCut(at)
+            }
+            _ => {
+                lines.insert(line, b"forged\n".to_vec());
+                FaultKind::LineInserted(at)
+            }
+        };
+        fs::write(&path, lines.concat()).unwrap();
+        prop_assert_eq!(fault(dir.path()), (first + segment, want));
+    }
+}
+
+#[test]
+fn a_forged_line_with_a_forged_seal_breaks_the_chain() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = sealed_spool(dir.path());
+
+    // The digests of the seal are made to fit the changed line: the root does not.
+    let other = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(other.path(), options()).unwrap();
+    assert_eq!(writer.position().segment, first);
+    write(
+        &mut writer,
+        (0..10).map(|n| format!("segment 0 line {}", if n == 4 { 44 } else { n })),
+    );
+    writer.rotate().unwrap();
+    let seal = format!("{first:010}.seal");
+    let forged = fs::read_to_string(other.path().join(&seal)).unwrap();
+    let genuine = fs::read_to_string(dir.path().join(&seal)).unwrap();
+    fs::copy(log(other.path(), first), log(dir.path(), first)).unwrap();
+
+    let (head, _) = genuine.split_once("\n\n").unwrap();
+    let (_, digests) = forged.split_once("\n\n").unwrap();
+    fs::write(dir.path().join(&seal), format!("{head}\n\n{digests}")).unwrap();
+    assert_eq!(fault(dir.path()), (first, FaultKind::SealChanged));
+
+    // A whole new seal: the next segment does not follow it.
+    fs::write(dir.path().join(&seal), forged).unwrap();
+    assert_eq!(fault(dir.path()), (first + 1, FaultKind::ChainBroken));
+}
+
+#[test]
+fn a_missing_segment_or_seal_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = sealed_spool(dir.path());
+    let seal = dir.path().join(format!("{:010}.seal", first + 1));
+    let kept = fs::read(&seal).unwrap();
+    fs::remove_file(&seal).unwrap();
+    assert_eq!(fault(dir.path()), (first + 1, FaultKind::SealMissing));
+    fs::write(&seal, kept).unwrap();
+    fs::remove_file(log(dir.path(), first + 1)).unwrap();
+    assert_eq!(fault(dir.path()), (first + 1, FaultKind::SegmentMissing));
+    fs::remove_file(&seal).unwrap();
+    assert_eq!(fault(dir.path()), (first + 1, FaultKind::SegmentMissing));
+}
+
+#[test]
+fn a_bundle_holds_the_range_and_verifies_on_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = datetime!(2026-03-01 12:00 UTC);
+    let clock = Arc::new(ManualClock::new(start));
+    let options = Options {
+        clock: clock.clone(),
+        ..options()
+    };
+    let mut writer = Writer::open(dir.path(), options).unwrap();
+    let first = writer.position().segment;
+    for hour in 0..5 {
+        write(&mut writer, (0..3).map(|n| format!("hour {hour} line {n}")));
+        clock.advance(Duration::hours(1));
+        if hour < 4 {
+            writer.rotate().unwrap();
+        }
+    }
+
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().join("bundle");
+    let bundle = export(
+        dir.path(),
+        start + Duration::hours(2),
+        start + Duration::hours(9),
+        &out,
+    )
+    .unwrap();
+    let numbers: Vec<_> = bundle
+        .segments
+        .iter()
+        .map(|s| (s.segment - first, s.closed))
+        .collect();
+    assert_eq!(numbers, [(2, true), (3, true), (4, false)]);
+    let report = verify(&out).unwrap();
+    assert_eq!((report.fault, report.lines), (None, 9));
+    assert_eq!(
+        fs::read_to_string(log(&out, first + 3)).unwrap(),
+        "hour 3 line 0\nhour 3 line 1\nhour 3 line 2\n"
+    );
+    assert!(matches!(
+        export(dir.path(), start, start, &out),
+        Err(SpoolError::Exists(_))
+    ));
+
+    // The last segment taken out whole: the manifest misses it.
+    for extension in ["log", "seal"] {
+        fs::remove_file(out.join(format!("{:010}.{extension}", first + 4))).unwrap();
+    }
+    assert_eq!(fault(&out), (first + 4, FaultKind::SegmentMissing));
+    fs::write(
+        log(&out, first + 2),
+        "hour 2 line 0\nhour 2 line 1\nhour 2 line X\n",
+    )
+    .unwrap();
+    assert_eq!(fault(&out), (first + 2, FaultKind::LineChanged(3)));
+}

@@ -1,0 +1,143 @@
+//! A full disk: a small tmpfs in a mount namespace of its own.
+
+use std::{
+    env, fs,
+    process::{Command, Stdio},
+};
+
+use decnet_spool::{
+    Options, Position, Writer,
+    outlet::{Inlet, Outlet},
+    verify,
+};
+
+use super::*;
+
+/// Set for the second run of a test, inside the namespace: the folder of the tmpfs.
+const INSIDE: &str = "DECNET_TEST_TMPFS";
+
+/// Run `test` again with a tmpfs of one MiB. `None` where this is that run; else whether it could be done.
+fn in_small_tmpfs(test: &str) -> Option<()> {
+    if env::var_os(INSIDE).is_some() {
+        return None;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let unshared = Command::new("unshare")
+        .args([
+            "-m",
+            "sh",
+            "-c",
+            "mount -t tmpfs -o size=1m tmpfs \"$0\"",
+            &dir.path().to_string_lossy(),
+        ])
+        .stderr(Stdio::null())
+        .status();
+    if !unshared.is_ok_and(|status| status.success()) {
+        eprintln!("skipped {test}: a tmpfs in a private mount namespace needs root");
+        return Some(());
+    }
+    let status = Command::new("unshare")
+        .args([
+            "-m",
+            "sh",
+            "-c",
+            "mount -t tmpfs -o size=1m tmpfs \"$1\" && exec \"$0\" --exact \"$2\" --nocapture",
+        ])
+        .arg(env::current_exe().unwrap())
+        .arg(dir.path())
+        .arg(test)
+        .env(INSIDE, dir.path())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{test} on a small tmpfs: {status}");
+    Some(())
+}
+
+fn tmpfs() -> std::path::PathBuf {
+    env::var_os(INSIDE).unwrap().into()
+}
+
+#[test]
+fn a_full_disk_loses_and_doubles_nothing_and_passes_by_itself() {
+    if in_small_tmpfs("full_disk::a_full_disk_loses_and_doubles_nothing_and_passes_by_itself").is_some() {
+        return;
+    }
+    let disk = tmpfs();
+    let spool = disk.join("spool");
+    let outlets = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(&spool, small_segments(100_000)).unwrap();
+    let mut inlet = Inlet::new(outlets.path());
+    let mut outlet = Outlet::create(outlets.path(), "web-01").unwrap();
+    let ballast = disk.join("ballast");
+    let mut want = Vec::new();
+    let mut full = 0;
+    for round in 0..12 {
+        // Fill what is left of the disk, but for a few pages that differ from round to round: the commit fails in the
+        // lines, in the journal, while rotating, or while sealing.
+        fs::write(&ballast, b"").unwrap();
+        let free = nix::sys::statvfs::statvfs(&disk).unwrap();
+        let free = free.blocks_available() * free.fragment_size();
+        let leave = 4096 * (round % 6);
+        fs::write(&ballast, vec![0; free.saturating_sub(leave) as usize]).unwrap();
+        for n in 0..60 {
+            let line = format!("round {round} line {n} {}", "x".repeat(700));
+            outlet.append(line.as_bytes()).unwrap();
+            want.push(line);
+            match inlet.pump(&mut writer) {
+                Ok(_) => {}
+                Err(e) => {
+                    assert!(e.is_full(), "{e}");
+                    full += 1;
+                }
+            }
+        }
+        let readable = read_all(&spool, Position::START);
+        assert_eq!(
+            readable,
+            want[..readable.len()],
+            "what was committed stays readable while the disk is full"
+        );
+        if round % 3 == 2 {
+            // Killed while the disk is full: a new collector takes up what the old one had in hand.
+            drop(writer);
+            writer = loop {
+                match Writer::open(&spool, small_segments(100_000)) {
+                    Ok(writer) => break writer,
+                    Err(e) => {
+                        assert!(e.is_full(), "{e}");
+                        fs::remove_file(&ballast).unwrap();
+                    }
+                }
+            };
+            inlet = Inlet::new(outlets.path());
+        }
+        let _there_or_not = fs::remove_file(&ballast);
+        while inlet.pump(&mut writer).unwrap() {}
+        writer.maintain().unwrap();
+        assert_eq!(read_all(&spool, Position::START), want);
+    }
+    assert!(full > 20, "the disk was full {full} times");
+    assert_eq!(verify(&spool).unwrap().fault, None);
+}
+
+#[test]
+fn under_the_floor_of_free_space_lines_stay_in_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let floor = |free_floor_bytes| Options {
+        free_floor_bytes,
+        ..options()
+    };
+    let mut writer = Writer::open(dir.path(), floor(u64::MAX)).unwrap();
+    writer.append(b"one").unwrap();
+    let e = writer.commit().unwrap_err();
+    assert!(e.is_full(), "{e}");
+    assert!(e.to_string().contains(&*dir.path().to_string_lossy()), "{e}");
+    assert_eq!((writer.pending_lines(), writer.pending_bytes()), (1, 4));
+    assert_eq!(read_all(dir.path(), Position::START), Vec::<String>::new());
+
+    // What is held in hand is bounded.
+    let line = vec![b'x'; 1 << 20];
+    let refused = (0..20).find_map(|_| writer.append(&line).err());
+    assert!(refused.is_some_and(|e| e.is_full()));
+    assert!(writer.pending_bytes() <= 8 << 20);
+}

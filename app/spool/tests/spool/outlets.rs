@@ -1,0 +1,241 @@
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use decnet_spool::{
+    Position, SpoolError, Writer,
+    outlet::{Inlet, MAX_LINE, Outlet},
+};
+
+use super::*;
+
+struct Host {
+    _root: tempfile::TempDir,
+    spool: PathBuf,
+    outlets: PathBuf,
+}
+
+impl Host {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        Self {
+            spool: root.path().join("spool"),
+            outlets: root.path().join("outlets"),
+            _root: root,
+        }
+    }
+
+    fn writer(&self) -> Writer {
+        Writer::open(&self.spool, options()).unwrap()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        read_all(&self.spool, Position::START)
+    }
+}
+
+/// Pump until there is nothing to do.
+fn settle(inlet: &mut Inlet, writer: &mut Writer) {
+    while inlet.pump(writer).unwrap() {}
+}
+
+#[test]
+fn lines_of_all_outlets_arrive_once() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    settle(&mut inlet, &mut writer);
+    let mut web = Outlet::create(&host.outlets, "web-01").unwrap();
+    let mut db = Outlet::create(&host.outlets, "db-01").unwrap();
+    web.append(b"a").unwrap();
+    db.append(b"b\n").unwrap();
+    settle(&mut inlet, &mut writer);
+    web.append(b"c").unwrap();
+    settle(&mut inlet, &mut writer);
+    assert_eq!(host.lines(), ["b", "a", "c"]);
+    assert_eq!(inlet.totals().lines, 3);
+
+    // A new collector goes on where the old one was.
+    drop(writer);
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    settle(&mut inlet, &mut writer);
+    assert_eq!(host.lines().len(), 3);
+}
+
+#[test]
+fn a_torn_line_waits_while_its_writer_lives_and_is_taken_as_it_is_after() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    let outlet = Outlet::create(&host.outlets, "web-01").unwrap();
+    let mut file = outlet.into_file();
+    file.write_all(b"whole\nto").unwrap();
+    settle(&mut inlet, &mut writer);
+    assert_eq!(host.lines(), ["whole"]);
+    file.write_all(b"rn\nhal").unwrap();
+    settle(&mut inlet, &mut writer);
+    assert_eq!(host.lines(), ["whole", "torn"]);
+    assert_eq!(inlet.totals().torn_lines, 0);
+    drop(file);
+    settle(&mut inlet, &mut writer);
+    assert_eq!(host.lines(), ["whole", "torn", "hal"]);
+    assert_eq!((inlet.totals().torn_lines, inlet.totals().removed_files), (1, 1));
+}
+
+#[test]
+fn an_outlet_lives_as_long_as_the_child_that_writes_to_it_and_no_longer() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    let outlet = Outlet::create(&host.outlets, "web-01").unwrap();
+    let path = outlet.path().to_owned();
+    let mut child = Command::new("sh")
+        .args(["-c", "echo one; read go; echo two"])
+        .stdin(Stdio::piped())
+        .stdout(outlet.into_file())
+        .spawn()
+        .unwrap();
+    // A successor beside it does not end it.
+    let mut successor = Outlet::create(&host.outlets, "web-01").unwrap();
+    successor.append(b"from the successor").unwrap();
+    while host.lines().len() < 2 {
+        settle(&mut inlet, &mut writer);
+    }
+    assert!(path.exists(), "its writer is not gone");
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    settle(&mut inlet, &mut writer);
+    let mut lines = host.lines();
+    lines.sort();
+    assert_eq!(lines, ["from the successor", "one", "two"]);
+    assert!(!path.exists());
+    assert!(successor.path().exists());
+
+    // Nothing of it stays in the marks.
+    successor.append(b"more").unwrap();
+    settle(&mut inlet, &mut writer);
+    assert_eq!(writer.marked_sources().count(), 1);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_cut_within_no_character_and_counted() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    let mut outlet = Outlet::create(&host.outlets, "web-01").unwrap();
+    let exact = "x".repeat(MAX_LINE);
+    let over = format!("{}éé", "y".repeat(MAX_LINE - 1));
+    let far_over = "z".repeat(900_000);
+    for line in [exact.as_str(), &over, "short", &far_over, "last"] {
+        outlet.append(line.as_bytes()).unwrap();
+    }
+    settle(&mut inlet, &mut writer);
+    let lines = host.lines();
+    assert_eq!(lines[0], exact);
+    assert_eq!(lines[1], "y".repeat(MAX_LINE - 1));
+    assert_eq!(lines[2], "short");
+    assert_eq!(lines[3], "z".repeat(MAX_LINE));
+    assert_eq!(lines[4], "last");
+    assert_eq!(inlet.totals().cut_lines, 2);
+
+    // One without an end yet is neither taken in pieces nor lost.
+    let mut file = outlet.into_file();
+    file.write_all(&vec![b'w'; 300_000]).unwrap();
+    settle(&mut inlet, &mut writer);
+    assert_eq!(host.lines().len(), 5);
+    file.write_all(&vec![b'w'; 300_000]).unwrap();
+    settle(&mut inlet, &mut writer);
+    assert_eq!(host.lines().len(), 5);
+    drop(file);
+    settle(&mut inlet, &mut writer);
+    assert_eq!(host.lines()[5], "w".repeat(MAX_LINE));
+    assert_eq!((inlet.totals().cut_lines, inlet.totals().torn_lines), (3, 1));
+}
+
+#[test]
+fn disk_blocks_of_what_was_taken_are_given_back() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    let mut outlet = Outlet::create(&host.outlets, "web-01").unwrap();
+    let line = "x".repeat(9_999);
+    for _ in 0..300 {
+        outlet.append(line.as_bytes()).unwrap();
+    }
+    settle(&mut inlet, &mut writer);
+    let meta = fs::metadata(outlet.path()).unwrap();
+    assert_eq!(meta.len(), 3_000_000, "its size stays");
+    if inlet.totals().freed_bytes == 0 {
+        eprintln!("not proved: this file system cannot punch holes");
+        return;
+    }
+    assert!(meta.blocks() * 512 < 400_000, "{} blocks", meta.blocks());
+    outlet.append(b"after the hole").unwrap();
+    settle(&mut inlet, &mut writer);
+    assert_eq!(host.lines().len(), 301);
+    assert_eq!(host.lines()[300], "after the hole");
+}
+
+#[test]
+fn an_outlet_that_was_cut_is_not_taken_twice() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    let mut outlet = Outlet::create(&host.outlets, "web-01").unwrap();
+    outlet.append(b"one").unwrap();
+    outlet.append(b"two").unwrap();
+    settle(&mut inlet, &mut writer);
+    fs::OpenOptions::new()
+        .write(true)
+        .open(outlet.path())
+        .unwrap()
+        .set_len(4)
+        .unwrap();
+    settle(&mut inlet, &mut writer);
+    outlet.append(b"three").unwrap();
+    settle(&mut inlet, &mut writer);
+    assert_eq!(host.lines(), ["one", "two", "three"]);
+    assert_eq!(inlet.totals().shrunk_files, 1);
+}
+
+#[test]
+fn what_is_no_outlet_is_left_alone_and_abandoned_beginnings_are_removed() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    let dir = host.outlets.join("web-01");
+    fs::create_dir_all(&dir).unwrap();
+    fs::create_dir_all(host.outlets.join("Not A Source")).unwrap();
+    for name in ["notes.txt", "17.log.bak", "x.log"] {
+        fs::write(dir.join(name), "not evidence\n").unwrap();
+    }
+    let secret = host.outlets.join("elsewhere");
+    fs::write(&secret, "not evidence either\n").unwrap();
+    std::os::unix::fs::symlink(&secret, dir.join("18.log")).unwrap();
+    fs::write(dir.join("19.new"), "").unwrap();
+    settle(&mut inlet, &mut writer);
+    assert_eq!(host.lines(), Vec::<String>::new());
+    assert!(dir.join("notes.txt").exists());
+    assert!(!dir.join("19.new").exists());
+}
+
+#[test]
+fn outlets_of_one_source_have_ascending_names_and_hostile_names_are_refused() {
+    let host = Host::new();
+    let outlets: Vec<_> = (0..20)
+        .map(|_| Outlet::create(&host.outlets, "web-01").unwrap())
+        .collect();
+    let paths: Vec<_> = outlets.iter().map(|o| o.path().to_owned()).collect();
+    assert!(paths.is_sorted());
+    for bad in ["", "..", ".hidden", "a/b", "A", "a\nb"] {
+        assert!(
+            matches!(Outlet::create(&host.outlets, bad), Err(SpoolError::Name(_))),
+            "{bad:?}"
+        );
+    }
+}
