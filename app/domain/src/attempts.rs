@@ -44,7 +44,12 @@ pub(crate) struct Attempt {
 
 impl Attempts {
     /// Count an attempt. `Err` is how long to wait.
-    pub(crate) fn begin(&self, address: Option<IpAddr>, user: &str, now: Instant) -> Result<Attempt, Duration> {
+    pub(crate) fn begin(
+        &self,
+        address: Option<IpAddr>,
+        user: &str,
+        now: Instant,
+    ) -> Result<Attempt, Duration> {
         let address = address.map(network);
         let user: String = user.chars().flat_map(char::to_lowercase).take(64).collect();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +66,12 @@ impl Attempts {
             seen.addresses.add(address, now);
         }
         seen.users.add(user.clone(), now);
-        Ok(Attempt { address, user, at: now, user_limited })
+        Ok(Attempt {
+            address,
+            user,
+            at: now,
+            user_limited,
+        })
     }
 
     /// The password was right: this attempt does not count.
@@ -91,14 +101,21 @@ struct Window<K> {
 
 impl<K> Default for Window<K> {
     fn default() -> Self {
-        Self { times: HashMap::new() }
+        Self {
+            times: HashMap::new(),
+        }
     }
 }
 
 impl<K: Hash + Eq + Clone> Window<K> {
     fn count(&mut self, key: &K, now: Instant) -> usize {
-        let Some(times) = self.times.get_mut(key) else { return 0 };
-        while times.front().is_some_and(|at| now.saturating_duration_since(*at) >= WINDOW) {
+        let Some(times) = self.times.get_mut(key) else {
+            return 0;
+        };
+        while times
+            .front()
+            .is_some_and(|at| now.saturating_duration_since(*at) >= WINDOW)
+        {
             times.pop_front();
         }
         if times.is_empty() {
@@ -119,10 +136,16 @@ impl<K: Hash + Eq + Clone> Window<K> {
     fn add(&mut self, key: K, now: Instant) {
         if self.times.len() >= REMEMBERED && !self.times.contains_key(&key) {
             self.times.retain(|_, times| {
-                times.back().is_some_and(|at| now.saturating_duration_since(*at) < WINDOW)
+                times
+                    .back()
+                    .is_some_and(|at| now.saturating_duration_since(*at) < WINDOW)
             });
             if self.times.len() >= REMEMBERED {
-                let oldest = self.times.iter().min_by_key(|(_, t)| t.back().copied()).map(|(k, _)| k.clone());
+                let oldest = self
+                    .times
+                    .iter()
+                    .min_by_key(|(_, t)| t.back().copied())
+                    .map(|(k, _)| k.clone());
                 if let Some(oldest) = oldest {
                     self.times.remove(&oldest);
                 }
@@ -171,7 +194,9 @@ mod tests {
     fn a_locked_name_lets_a_fresh_address_in_and_gives_it_one_guess() {
         let (attempts, now) = (Attempts::default(), Instant::now());
         for n in 0..LIMIT {
-            attempts.begin(ip(&format!("192.0.2.{n}")), "Victim", now).unwrap();
+            attempts
+                .begin(ip(&format!("192.0.2.{n}")), "Victim", now)
+                .unwrap();
         }
         assert!(attempts.begin(ip("192.0.2.1"), "victim", now).is_err());
         let home = attempts.begin(ip("198.51.100.7"), "victim", now).unwrap();
@@ -179,20 +204,34 @@ mod tests {
         attempts.succeeded(&home);
         let guess = attempts.begin(ip("198.51.100.7"), "victim", now);
         assert!(guess.is_ok(), "a right password leaves no mark");
-        assert!(attempts.begin(ip("198.51.100.7"), "victim", now).is_err(), "a wrong one does");
+        assert!(
+            attempts.begin(ip("198.51.100.7"), "victim", now).is_err(),
+            "a wrong one does"
+        );
     }
 
     #[test]
     fn attempts_at_the_same_time_count_before_they_are_decided() {
         let (attempts, now) = (Attempts::default(), Instant::now());
-        let open = (0..50).filter(|_| attempts.begin(ip("192.0.2.1"), "a", now).is_ok()).count();
+        let open = (0..50)
+            .filter(|_| attempts.begin(ip("192.0.2.1"), "a", now).is_ok())
+            .count();
         assert_eq!(open, LIMIT);
     }
 
     #[test]
     fn hosts_of_one_ipv6_network_and_mapped_ipv4_addresses_share_a_limit() {
-        assert_eq!(network("2001:db8::1".parse().unwrap()), network("2001:db8::ffff:2".parse().unwrap()));
-        assert_ne!(network("2001:db8::1".parse().unwrap()), network("2001:db8:0:1::1".parse().unwrap()));
-        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), ip("192.0.2.1").unwrap());
+        assert_eq!(
+            network("2001:db8::1".parse().unwrap()),
+            network("2001:db8::ffff:2".parse().unwrap())
+        );
+        assert_ne!(
+            network("2001:db8::1".parse().unwrap()),
+            network("2001:db8:0:1::1".parse().unwrap())
+        );
+        assert_eq!(
+            network("::ffff:192.0.2.1".parse().unwrap()),
+            ip("192.0.2.1").unwrap()
+        );
     }
 }

@@ -24,7 +24,8 @@ impl Domain {
 
     /// Write an entry. A failure is logged and not passed on: what was done is done, and the log has it.
     pub(crate) async fn audit(&self, actor: &Actor, action: &str, target: &str, result: &str) {
-        self.audit_as(&actor.name, actor.from, action, target, result).await;
+        self.audit_as(&actor.name, actor.from, action, target, result)
+            .await;
     }
 
     /// Like [`Domain::audit`], for somebody who is not signed in.
@@ -37,19 +38,36 @@ impl Domain {
         result: &str,
     ) {
         let now = self.inner.clock.now();
-        if let Err(error) = self.inner.store.audit_append(now, actor, action, target, from, result).await {
+        if let Err(error) = self
+            .inner
+            .store
+            .audit_append(now, actor, action, target, from, result)
+            .await
+        {
             tracing::error!(%error, actor, action, target, result, "the audit log could not be written");
         }
     }
 
     /// Write an entry from where nothing can be waited for.
-    pub(crate) fn audit_later(&self, actor: &Actor, action: &'static str, target: &'static str, result: &'static str) {
+    pub(crate) fn audit_later(
+        &self,
+        actor: &Actor,
+        action: &'static str,
+        target: &'static str,
+        result: &'static str,
+    ) {
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
                 let (domain, actor) = (self.clone(), actor.clone());
                 runtime.spawn(async move { domain.audit(&actor, action, target, result).await });
             }
-            Err(_) => tracing::warn!(actor = actor.name(), action, target, result, "outside the audit log"),
+            Err(_) => tracing::warn!(
+                actor = actor.name(),
+                action,
+                target,
+                result,
+                "outside the audit log"
+            ),
         }
     }
 

@@ -16,12 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{
-    Actor, Domain, DomainError, Permit, Source,
-    password,
-    session::Change,
-    token::Tokens,
-};
+use crate::{Actor, Domain, DomainError, Permit, Source, password, session::Change, token::Tokens};
 
 /// A session that just began.
 #[derive(Debug, Clone)]
@@ -88,16 +83,30 @@ impl Domain {
         from: Source,
     ) -> Result<SignedIn, DomainError> {
         let tokens = self.tokens()?;
-        let too_many = |retry_after| DomainError::TooMany { what: "attempts to sign in", retry_after };
-        let attempt = self.inner.attempts.begin(from, username, Instant::now()).map_err(too_many)?;
+        let too_many = |retry_after| DomainError::TooMany {
+            what: "attempts to sign in",
+            retry_after,
+        };
+        let attempt = self
+            .inner
+            .attempts
+            .begin(from, username, Instant::now())
+            .map_err(too_many)?;
         let user = match username.to_lowercase().parse::<UserName>() {
             Ok(name) => self.inner.store.user_by_name(&name).await?,
             Err(_) => None,
         };
         let too_long = password.expose_secret().chars().count() > password::MAX_PASSWORD;
-        let stored = user.as_ref().filter(|u| !u.disabled && !too_long).map(|u| u.password_hash.as_str());
+        let stored = user
+            .as_ref()
+            .filter(|u| !u.disabled && !too_long)
+            .map(|u| u.password_hash.as_str());
         // What is too long cannot be right; hashing something short instead keeps the time alike.
-        let tried = if too_long { &SecretString::from(String::new()) } else { password };
+        let tried = if too_long {
+            &SecretString::from(String::new())
+        } else {
+            password
+        };
         let right = match self.inner.hasher.verify(tried, stored).await {
             Ok(right) => right,
             Err(busy @ DomainError::Busy { .. }) => {
@@ -114,7 +123,10 @@ impl Domain {
         let now = self.inner.clock.now();
         if self.inner.hasher.is_outdated(&user.password_hash) {
             let hash = self.inner.hasher.hash(password).await?;
-            self.inner.store.user_rehash(user.id, &user.password_hash, &hash).await?;
+            self.inner
+                .store
+                .user_rehash(user.id, &user.password_hash, &hash)
+                .await?;
         }
         self.inner.store.user_logged_in(user.id, now).await?;
         let (token, claims) = tokens.issue(user.id, micros(user.tokens_valid_from), now)?;
@@ -132,9 +144,14 @@ impl Domain {
     /// [`DomainError::Unauthenticated`] where the token is not ours, expired, signed out, or older than the last change
     /// of its user.
     pub async fn authenticate(&self, token: &str, from: Source) -> Result<Actor, DomainError> {
-        let claims =
-            self.tokens()?.check(token, self.inner.clock.now()).ok_or(DomainError::Unauthenticated)?;
-        let user = self.session_user(claims.sub, claims.jti, claims.r#gen).await?.ok_or(DomainError::Unauthenticated)?;
+        let claims = self
+            .tokens()?
+            .check(token, self.inner.clock.now())
+            .ok_or(DomainError::Unauthenticated)?;
+        let user = self
+            .session_user(claims.sub, claims.jti, claims.r#gen)
+            .await?
+            .ok_or(DomainError::Unauthenticated)?;
         Ok(Actor {
             id: Some(user.id),
             name: user.username.to_string(),
@@ -176,7 +193,13 @@ impl Domain {
     /// what a rate limit is counted by before anything is looked up.
     #[must_use]
     pub fn token_id(&self, token: &str) -> Option<TokenId> {
-        Some(self.inner.tokens.as_ref()?.check(token, self.inner.clock.now())?.jti)
+        Some(
+            self.inner
+                .tokens
+                .as_ref()?
+                .check(token, self.inner.clock.now())?
+                .jti,
+        )
     }
 
     /// Whether the session that `actor` came with still holds, as far as the database says.
@@ -206,11 +229,20 @@ impl Domain {
         let (Some(token), Some(user)) = (actor.token, actor.id) else {
             return Err(DomainError::Unauthenticated);
         };
-        let expires = actor.expires_at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+        let expires = actor
+            .expires_at
+            .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
         let expires = expires.unwrap_or_else(|| self.inner.clock.now());
-        let outcome = self.inner.store.token_revoke(token, user, expires).await.map_err(DomainError::from);
+        let outcome = self
+            .inner
+            .store
+            .token_revoke(token, user, expires)
+            .await
+            .map_err(DomainError::from);
         self.inner.sessions.changed(Change::Token(token));
-        self.inner.bus.publish(Topic::user_changed(), serde_json::json!({ "user": user }));
+        self.inner
+            .bus
+            .publish(Topic::user_changed(), serde_json::json!({ "user": user }));
         self.audited(actor, "auth.logout", &actor.name, outcome).await
     }
 
@@ -223,7 +255,12 @@ impl Domain {
         let (Some(id), Ok(username)) = (actor.id, actor.name.parse()) else {
             return Err(DomainError::Unauthenticated);
         };
-        Ok(Me { id, username, role: actor.role, must_change_password: actor.must_change_password })
+        Ok(Me {
+            id,
+            username,
+            role: actor.role,
+            must_change_password: actor.must_change_password,
+        })
     }
 
     /// Change one's own password. Every session of the user ends, this one too; the answer is a new one.
@@ -239,7 +276,8 @@ impl Domain {
     ) -> Result<SignedIn, DomainError> {
         let actor = permit.actor();
         let outcome = self.password_change_unaudited(actor, old, new).await;
-        self.audited(actor, "auth.password_change", &actor.name, outcome).await
+        self.audited(actor, "auth.password_change", &actor.name, outcome)
+            .await
     }
 
     async fn password_change_unaudited(
@@ -250,16 +288,27 @@ impl Domain {
     ) -> Result<SignedIn, DomainError> {
         let tokens = self.tokens()?;
         let id = actor.id.ok_or(DomainError::Unauthenticated)?;
-        let user = self.inner.store.user_get(id).await?.ok_or(DomainError::Unauthenticated)?;
+        let user = self
+            .inner
+            .store
+            .user_get(id)
+            .await?
+            .ok_or(DomainError::Unauthenticated)?;
         password::check(new, user.username.as_str())
             .map_err(|fault| DomainError::field("new_password", fault.to_string()))?;
         let attempt = self
             .inner
             .attempts
             .begin(actor.from, &actor.name, Instant::now())
-            .map_err(|retry_after| DomainError::TooMany { what: "attempts", retry_after })?;
+            .map_err(|retry_after| DomainError::TooMany {
+                what: "attempts",
+                retry_after,
+            })?;
         if !self.inner.hasher.verify(old, Some(&user.password_hash)).await? {
-            return Err(DomainError::field("old_password", "this is not the present password"));
+            return Err(DomainError::field(
+                "old_password",
+                "this is not the present password",
+            ));
         }
         self.inner.attempts.succeeded(&attempt);
         if old.expose_secret() == new.expose_secret() {
@@ -268,14 +317,20 @@ impl Domain {
         let hash = self.inner.hasher.hash(new).await?;
         let now = self.inner.clock.now();
         let valid_from = later(now, user.tokens_valid_from);
-        self.inner.store.user_set_password(id, &hash, false, valid_from).await?;
+        self.inner
+            .store
+            .user_set_password(id, &hash, false, valid_from)
+            .await?;
         self.user_changed(id);
         let (token, claims) = tokens.issue(id, micros(valid_from), now)?;
         Ok(SignedIn {
             token: token.into(),
             expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
             lifetime: self.inner.options.token_lifetime,
-            me: Me { must_change_password: false, ..me(&user) },
+            me: Me {
+                must_change_password: false,
+                ..me(&user)
+            },
         })
     }
 
@@ -290,7 +345,9 @@ impl Domain {
         let options = &self.inner.options;
         let username = match &options.admin_user {
             Some(name) => name.clone(),
-            None => "admin".parse().map_err(|e| DomainError::internal("naming the first admin", e))?,
+            None => "admin"
+                .parse()
+                .map_err(|e| DomainError::internal("naming the first admin", e))?,
         };
         let existing = self.inner.store.user_by_name(&username).await?;
         let configured = options.admin_password.as_ref();
@@ -305,13 +362,21 @@ impl Domain {
             Some(user) => {
                 if user.must_change_password
                     && let Some(password) = configured
-                    && !self.inner.hasher.verify(password, Some(&user.password_hash)).await?
+                    && !self
+                        .inner
+                        .hasher
+                        .verify(password, Some(&user.password_hash))
+                        .await?
                 {
                     let hash = self.inner.hasher.hash(password).await?;
                     let valid_from = later(self.inner.clock.now(), user.tokens_valid_from);
-                    self.inner.store.user_set_password(user.id, &hash, true, valid_from).await?;
+                    self.inner
+                        .store
+                        .user_set_password(user.id, &hash, true, valid_from)
+                        .await?;
                     self.user_changed(user.id);
-                    self.audit_as("system", None, "auth.admin_synchronised", username.as_str(), "ok").await;
+                    self.audit_as("system", None, "auth.admin_synchronised", username.as_str(), "ok")
+                        .await;
                 }
             }
             None if self.inner.store.user_admin_count().await? > 0 => {}
@@ -326,17 +391,23 @@ impl Domain {
                     created_at: self.inner.clock.now(),
                 };
                 self.inner.store.user_create(&new).await?;
-                self.audit_as("system", None, "auth.admin_created", username.as_str(), "ok").await;
+                self.audit_as("system", None, "auth.admin_created", username.as_str(), "ok")
+                    .await;
                 generated_password = configured.is_none().then_some(password);
             }
         }
-        Ok(FirstAdmin { username, generated_password })
+        Ok(FirstAdmin {
+            username,
+            generated_password,
+        })
     }
 
     /// A user changed: end its sessions and streams, here and in other processes.
     pub(crate) fn user_changed(&self, id: UserId) {
         self.inner.sessions.changed(Change::User(id));
-        self.inner.bus.publish(Topic::user_changed(), serde_json::json!({ "user": id }));
+        self.inner
+            .bus
+            .publish(Topic::user_changed(), serde_json::json!({ "user": id }));
     }
 
     /// Hear of users that another process changed.
@@ -359,7 +430,11 @@ impl Domain {
 
 /// A generation of tokens that differs from the one before, whatever the clock does.
 pub(crate) fn later(now: OffsetDateTime, before: OffsetDateTime) -> OffsetDateTime {
-    if micros(now) > micros(before) { now } else { before + time::Duration::microseconds(1) }
+    if micros(now) > micros(before) {
+        now
+    } else {
+        before + time::Duration::microseconds(1)
+    }
 }
 
 fn me(user: &UserRow) -> Me {

@@ -13,7 +13,10 @@ pub(crate) struct Cached<T> {
 
 impl<T: Clone> Cached<T> {
     pub(crate) fn new(good_for: Duration) -> Self {
-        Self { good_for, value: Mutex::new(None) }
+        Self {
+            good_for,
+            value: Mutex::new(None),
+        }
     }
 
     /// The value, made by `make` where there is none that is still good. A failure is not kept; a caller that goes

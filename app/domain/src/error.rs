@@ -84,18 +84,23 @@ fn list(faults: &[FieldError]) -> String {
 impl DomainError {
     /// One field is not as it has to be.
     pub(crate) fn field(field: &str, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
+        Self::Invalid(vec![FieldError {
+            field: field.into(),
+            message: message.into(),
+        }])
     }
 
     pub(crate) fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
-        Self::NotFound { what: format!("{what} {}", id.to_string().chars().take(80).collect::<String>()) }
+        Self::NotFound {
+            what: format!("{what} {}", id.to_string().chars().take(80).collect::<String>()),
+        }
     }
 
-    pub(crate) fn internal(
-        operation: &'static str,
-        source: impl Into<Box<dyn Error + Send + Sync>>,
-    ) -> Self {
-        Self::Internal { operation, source: source.into() }
+    pub(crate) fn internal(operation: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal {
+            operation,
+            source: source.into(),
+        }
     }
 
     /// Whether a client may see the text as it stands.
@@ -124,9 +129,10 @@ impl From<DbError> for DomainError {
             DbError::BadQuery { field, rule } => Self::field(field, rule),
             DbError::Taken { .. } | DbError::LastAdmin => Self::Conflict(error.to_string()),
             DbError::Missing { what } => Self::NotFound { what },
-            DbError::Unreachable { .. } => {
-                Self::Unavailable { operation: "asking the database", source: Box::new(error) }
-            }
+            DbError::Unreachable { .. } => Self::Unavailable {
+                operation: "asking the database",
+                source: Box::new(error),
+            },
             other => Self::internal("asking the database", other),
         }
     }

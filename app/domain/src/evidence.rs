@@ -7,12 +7,11 @@ use decnet_model::{
     permission::ViewEvidence,
     query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery},
     view::{
-        AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView, MAX_LIMIT, MAX_SEARCH, Page,
-        Stats, Tops,
+        AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView, MAX_LIMIT, MAX_SEARCH,
+        Page, Stats, Tops,
     },
 };
 
-use crate::missing::Missing as _;
 use crate::{Domain, DomainError, Permit, cached::Cached};
 
 /// How long counters are taken for current.
@@ -30,7 +29,10 @@ pub(crate) struct Summaries {
 
 impl Default for Summaries {
     fn default() -> Self {
-        Self { stats: Cached::new(GOOD_FOR), tops: Cached::new(GOOD_FOR) }
+        Self {
+            stats: Cached::new(GOOD_FOR),
+            tops: Cached::new(GOOD_FOR),
+        }
     }
 }
 
@@ -56,7 +58,11 @@ impl Domain {
     /// # Errors
     /// [`DomainError::Internal`] where the database fails.
     pub async fn tops(&self, _permit: &Permit<ViewEvidence>) -> Result<Tops, DomainError> {
-        self.inner.summaries.tops.get(|| async { Ok(self.inner.store.tops(TOP).await?) }).await
+        self.inner
+            .summaries
+            .tops
+            .get(|| async { Ok(self.inner.store.tops(TOP).await?) })
+            .await
     }
 
     /// A page of log rows, newest first.
@@ -89,7 +95,11 @@ impl Domain {
     /// # Errors
     /// [`DomainError::NotFound`].
     pub async fn log_get(&self, _permit: &Permit<ViewEvidence>, id: LogId) -> Result<LogView, DomainError> {
-        self.inner.store.log_get(id).await?.ok_or_else(|| DomainError::not_found("log row", id.0))
+        self.inner
+            .store
+            .log_get(id)
+            .await?
+            .ok_or_else(|| DomainError::not_found("log row", id.0))
     }
 
     /// Log rows counted in buckets of time, oldest first.
@@ -116,7 +126,10 @@ impl Domain {
         if start >= end {
             faults.add("end_time", "has to be after start_time");
         } else if (end - start).whole_minutes() / i64::from(minutes.max(1)) > MAX_BUCKETS {
-            faults.add("interval_minutes", "too narrow for so long a time: at most 3000 buckets");
+            faults.add(
+                "interval_minutes",
+                "too narrow for so long a time: at most 3000 buckets",
+            );
         }
         faults.none()?;
         query.start_time = Some(start);
@@ -153,7 +166,11 @@ impl Domain {
         _permit: &Permit<ViewEvidence>,
         id: AttackerId,
     ) -> Result<AttackerView, DomainError> {
-        self.inner.store.attacker_get(id).await?.ok_or_else(|| DomainError::not_found("attacker", id))
+        self.inner
+            .store
+            .attacker_get(id)
+            .await?
+            .ok_or_else(|| DomainError::not_found("attacker", id))
     }
 
     /// The command lines of an attacker, newest first.
@@ -169,7 +186,11 @@ impl Domain {
     ) -> Result<Page<CommandView>, DomainError> {
         check_limit(limit)?;
         self.attacker_get(permit, id).await?;
-        Ok(self.inner.store.attacker_command_page(id, limit, before.as_deref()).await?)
+        Ok(self
+            .inner
+            .store
+            .attacker_command_page(id, limit, before.as_deref())
+            .await?)
     }
 
     /// The log rows of an attacker, newest first.
@@ -184,7 +205,16 @@ impl Domain {
         before: Option<String>,
     ) -> Result<Page<LogView>, DomainError> {
         let attacker = self.attacker_get(permit, id).await?;
-        self.log_page(permit, LogQuery { limit, before, attacker_ip: Some(attacker.ip), ..LogQuery::default() }).await
+        self.log_page(
+            permit,
+            LogQuery {
+                limit,
+                before,
+                attacker_ip: Some(attacker.ip),
+                ..LogQuery::default()
+            },
+        )
+        .await
     }
 
     /// A page of bounties, newest first.
@@ -222,7 +252,10 @@ pub(crate) struct Faults(Vec<FieldError>);
 
 impl Faults {
     pub(crate) fn add(&mut self, field: &str, message: impl Into<String>) {
-        self.0.push(FieldError { field: field.into(), message: message.into() });
+        self.0.push(FieldError {
+            field: field.into(),
+            message: message.into(),
+        });
     }
 
     fn limit(&mut self, limit: Option<u32>) {
@@ -238,6 +271,10 @@ impl Faults {
     }
 
     pub(crate) fn none(self) -> Result<(), DomainError> {
-        if self.0.is_empty() { Ok(()) } else { Err(DomainError::Invalid(self.0)) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(DomainError::Invalid(self.0))
+        }
     }
 }

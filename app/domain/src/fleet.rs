@@ -3,16 +3,21 @@
 
 use std::collections::BTreeSet;
 
+use decnet_db::{DeckyRecord, NewDecky};
 use decnet_decoys::{Category, Meta, Port, catalogue};
+use decnet_fleet::{BuiltIn, DesiredDecky, SpecFault, resolve};
 use decnet_model::{
     fleet::FleetSpec,
     id::TaskId,
     name::DeckyName,
     permission::{ManageFleet, ViewFleet},
     topic::Topic,
-    view::{ArchetypeView, DeckyView, ServiceView, TaskAccepted, TaskView},
+    view::{ArchetypeView, DeckyView, FieldError, ServiceView, TaskAccepted, TaskView},
 };
-use decnet_persona::archetype::{self, Archetype};
+use decnet_persona::{
+    Persona,
+    archetype::{self, Archetype},
+};
 use uuid::Uuid;
 
 use crate::{Domain, DomainError, Permit};
@@ -45,7 +50,8 @@ impl Domain {
             Ok(accepted) => names(&accepted.deckies),
             Err(_) => "fleet".into(),
         };
-        self.audited(permit.actor(), "fleet.deploy", &target, outcome).await
+        self.audited(permit.actor(), "fleet.deploy", &target, outcome)
+            .await
     }
 
     /// Want these deckies no more; all of them where `names` is empty.
@@ -58,18 +64,34 @@ impl Domain {
         wanted: &[DeckyName],
     ) -> Result<TaskAccepted, DomainError> {
         let outcome = async {
-            let there: BTreeSet<DeckyName> =
-                self.inner.store.decky_list().await?.into_iter().filter(|d| d.desired).map(|d| d.name).collect();
+            let there: BTreeSet<DeckyName> = self
+                .inner
+                .store
+                .decky_list()
+                .await?
+                .into_iter()
+                .filter(|d| d.desired)
+                .map(|d| d.name)
+                .collect();
             if let Some(missing) = wanted.iter().find(|name| !there.contains(*name)) {
                 return Err(DomainError::not_found("decky", missing));
             }
-            let wanted = if wanted.is_empty() { there.into_iter().collect() } else { wanted.to_vec() };
+            let wanted = if wanted.is_empty() {
+                there.into_iter().collect()
+            } else {
+                wanted.to_vec()
+            };
             let dismissed = self.inner.store.decky_dismiss(&wanted).await?;
             self.begin("teardown", dismissed).await
         }
         .await;
-        let target = if wanted.is_empty() { "fleet".into() } else { names(wanted) };
-        self.audited(permit.actor(), "fleet.teardown", &target, outcome).await
+        let target = if wanted.is_empty() {
+            "fleet".into()
+        } else {
+            names(wanted)
+        };
+        self.audited(permit.actor(), "fleet.teardown", &target, outcome)
+            .await
     }
 
     /// Take a decky down and bring it up again as it is wanted.
@@ -81,8 +103,19 @@ impl Domain {
         permit: &Permit<ManageFleet>,
         name: &DeckyName,
     ) -> Result<TaskAccepted, DomainError> {
-        let outcome = self.begin_on("redeploy", name).await;
-        self.audited(permit.actor(), "fleet.redeploy", name.as_str(), outcome).await
+        let outcome = async {
+            let decky = self.wanted(name).await?;
+            let record = self.inner.store.decky_record(name).await?;
+            let record = record.ok_or_else(|| DomainError::not_found("decky", name))?;
+            let mut desired = desired(&record)?;
+            desired.generation += 1;
+            let again = [self.new_decky(&desired, decky.engine)?];
+            self.inner.store.decky_put(&again, self.inner.clock.now()).await?;
+            self.begin("redeploy", vec![name.clone()]).await
+        }
+        .await;
+        self.audited(permit.actor(), "fleet.redeploy", name.as_str(), outcome)
+            .await
     }
 
     /// Let a decky change its services now.
@@ -94,8 +127,13 @@ impl Domain {
         permit: &Permit<ManageFleet>,
         name: &DeckyName,
     ) -> Result<TaskAccepted, DomainError> {
-        let outcome = self.begin_on("mutate", name).await;
-        self.audited(permit.actor(), "fleet.mutate", name.as_str(), outcome).await
+        let outcome = async {
+            self.wanted(name).await?;
+            self.begin("mutate", vec![name.clone()]).await
+        }
+        .await;
+        self.audited(permit.actor(), "fleet.mutate", name.as_str(), outcome)
+            .await
     }
 
     /// Set the minutes between two mutations of a decky; `None` for never.
@@ -114,11 +152,14 @@ impl Domain {
             }
             self.wanted(name).await?;
             self.inner.store.decky_set_interval(name, minutes).await?;
-            self.inner.bus.publish(Topic::fleet_changed(), serde_json::json!({ "decky": name }));
+            self.inner
+                .bus
+                .publish(Topic::fleet_changed(), serde_json::json!({ "decky": name }));
             Ok(())
         }
         .await;
-        self.audited(permit.actor(), "fleet.mutate_interval", name.as_str(), outcome).await
+        self.audited(permit.actor(), "fleet.mutate_interval", name.as_str(), outcome)
+            .await
     }
 
     /// Try a decky again that was given up after failing too often.
@@ -133,11 +174,14 @@ impl Domain {
         let outcome = async {
             self.wanted(name).await?;
             self.inner.store.decky_set_failures(name, &[], false).await?;
-            self.inner.bus.publish(Topic::fleet_changed(), serde_json::json!({ "decky": name }));
+            self.inner
+                .bus
+                .publish(Topic::fleet_changed(), serde_json::json!({ "decky": name }));
             Ok(())
         }
         .await;
-        self.audited(permit.actor(), "fleet.clear_quarantine", name.as_str(), outcome).await
+        self.audited(permit.actor(), "fleet.clear_quarantine", name.as_str(), outcome)
+            .await
     }
 
     /// The kinds of deckies that can be deployed.
@@ -165,26 +209,107 @@ impl Domain {
     /// # Errors
     /// [`DomainError::NotFound`].
     pub async fn task_get(&self, _permit: &Permit<ViewFleet>, id: TaskId) -> Result<TaskView, DomainError> {
-        self.inner.store.task_get(id).await?.ok_or_else(|| DomainError::not_found("task", id))
+        self.inner
+            .store
+            .task_get(id)
+            .await?
+            .ok_or_else(|| DomainError::not_found("task", id))
     }
 
     async fn wanted(&self, name: &DeckyName) -> Result<DeckyView, DomainError> {
-        let decky = self.inner.store.decky_get(name).await?.filter(|decky| decky.desired);
+        let decky = self
+            .inner
+            .store
+            .decky_get(name)
+            .await?
+            .filter(|decky| decky.desired);
         decky.ok_or_else(|| DomainError::not_found("decky", name))
     }
 
-    async fn begin_on(&self, operation: &'static str, name: &DeckyName) -> Result<TaskAccepted, DomainError> {
-        self.wanted(name).await?;
-        self.begin(operation, vec![name.clone()]).await
+    async fn deploy_unaudited(&self, spec: FleetSpec) -> Result<TaskAccepted, DomainError> {
+        let inner = &self.inner;
+        // One deploy at a time, so that two do not settle on the same names and addresses.
+        let _turn = inner.deploying.lock().await;
+        let now = inner.clock.now();
+        let records = inner.store.decky_records().await?;
+        let existing = records.iter().map(desired).collect::<Result<Vec<_>, _>>()?;
+        let settled = resolve(&spec, &existing, &inner.options.fleet, &BuiltIn, now).map_err(invalid)?;
+        let new = settled
+            .iter()
+            .map(|decky| self.new_decky(decky, inner.options.engine.clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        inner.store.decky_put(&new, now).await?;
+        let mut about: Vec<DeckyName> = settled.into_iter().map(|decky| decky.name).collect();
+        if spec.replace {
+            let stays: BTreeSet<&DeckyName> = about.iter().collect();
+            let others: Vec<DeckyName> = records
+                .iter()
+                .map(|r| &r.view.name)
+                .filter(|n| !stays.contains(n))
+                .cloned()
+                .collect();
+            about.extend(inner.store.decky_dismiss(&others).await?);
+        }
+        self.begin("deploy", about).await
+    }
+
+    /// A settled decky as the database keeps it.
+    fn new_decky(&self, decky: &DesiredDecky, engine: String) -> Result<NewDecky, DomainError> {
+        const DOING: &str = "settling a decky";
+        let persona = Persona::derive(&decky.persona).map_err(|e| DomainError::internal(DOING, e))?;
+        Ok(NewDecky {
+            name: decky.name.clone(),
+            archetype: persona.archetype.clone(),
+            distro: persona.distro.to_string(),
+            os: persona.os.to_string(),
+            hostname: persona.hostname.clone(),
+            ip: decky.ip,
+            mac: persona.mac.to_string(),
+            services: decky.slugs().cloned().collect(),
+            engine,
+            mutate_interval_minutes: decky.mutate_interval_minutes,
+            spec: serde_json::to_value(decky).map_err(|e| DomainError::internal(DOING, e))?,
+        })
     }
 
     /// Hand the reconciler a task, and wake it.
-    async fn begin(&self, operation: &'static str, deckies: Vec<DeckyName>) -> Result<TaskAccepted, DomainError> {
+    async fn begin(
+        &self,
+        operation: &'static str,
+        deckies: Vec<DeckyName>,
+    ) -> Result<TaskAccepted, DomainError> {
         let task = TaskId(Uuid::new_v4());
-        self.inner.store.task_create(task, operation, &deckies, self.inner.clock.now()).await?;
-        self.inner.bus.publish(Topic::fleet_changed(), serde_json::json!({ "task": task }));
+        self.inner
+            .store
+            .task_create(task, operation, &deckies, self.inner.clock.now())
+            .await?;
+        self.inner
+            .bus
+            .publish(Topic::fleet_changed(), serde_json::json!({ "task": task }));
         Ok(TaskAccepted { task, deckies })
     }
+}
+
+/// A decky as it is wanted. Its interval has a column of its own, which may have been set since.
+fn desired(record: &DeckyRecord) -> Result<DesiredDecky, DomainError> {
+    let decky: DesiredDecky = serde_json::from_value(record.spec.clone())
+        .map_err(|e| DomainError::internal("reading a wanted decky", e))?;
+    Ok(DesiredDecky {
+        mutate_interval_minutes: record.view.mutate_interval_minutes,
+        ..decky
+    })
+}
+
+fn invalid(faults: Vec<SpecFault>) -> DomainError {
+    DomainError::Invalid(
+        faults
+            .into_iter()
+            .map(|fault| FieldError {
+                field: fault.field,
+                message: fault.problem,
+            })
+            .collect(),
+    )
 }
 
 /// Names for the audit log, which has room for some.

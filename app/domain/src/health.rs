@@ -27,9 +27,16 @@ impl Domain {
     /// # Errors
     /// [`DomainError::Unavailable`] before the first look, which [`Domain::background`] takes at once.
     pub fn health(&self, _permit: &Permit<ViewFleet>) -> Result<Health, DomainError> {
-        self.inner.health.0.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| {
-            DomainError::Unavailable { operation: "reading the host's health", source: "not looked at yet".into() }
-        })
+        self.inner
+            .health
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+            .ok_or_else(|| DomainError::Unavailable {
+                operation: "reading the host's health",
+                source: "not looked at yet".into(),
+            })
     }
 
     /// Look at every part now: for processes that run no [`Domain::background`].
@@ -65,7 +72,12 @@ impl Domain {
             }
         };
         // What cannot be read is not known; the database's own line says why.
-        components.extend(workers.iter().filter(|w| w.name.as_str() != "server").map(of_worker));
+        components.extend(
+            workers
+                .iter()
+                .filter(|w| w.name.as_str() != "server")
+                .map(of_worker),
+        );
         let failing = |c: &HealthComponent| c.status == "failing";
         let status = if components.iter().any(|c| c.critical && failing(c)) {
             "unhealthy"
@@ -74,7 +86,10 @@ impl Domain {
         } else {
             "healthy"
         };
-        Health { status: status.into(), components }
+        Health {
+            status: status.into(),
+            components,
+        }
     }
 }
 
@@ -95,5 +110,10 @@ fn of_worker(worker: &WorkerView) -> HealthComponent {
 }
 
 fn component(name: &str, status: &str, detail: &str, critical: bool) -> HealthComponent {
-    HealthComponent { name: name.into(), status: status.into(), detail: detail.into(), critical }
+    HealthComponent {
+        name: name.into(),
+        status: status.into(),
+        detail: detail.into(),
+        critical,
+    }
 }

@@ -15,7 +15,6 @@ mod error;
 mod evidence;
 mod fleet;
 mod health;
-mod missing;
 mod password;
 mod permit;
 mod session;
@@ -52,6 +51,10 @@ pub struct Options {
     pub admin_password: Option<SecretString>,
     /// Password hashes computed at the same time; the machine's cores.
     pub hash_parallelism: usize,
+    /// How many deckies there may be, and where their addresses are taken from.
+    pub fleet: decnet_fleet::Limits,
+    /// The engine that runs new deckies; `local`.
+    pub engine: String,
     /// How often the parts of the host are looked at in the background; 5 s.
     pub health_interval: Duration,
 }
@@ -65,6 +68,8 @@ impl Default for Options {
             admin_user: None,
             admin_password: None,
             hash_parallelism: std::thread::available_parallelism().map_or(2, usize::from),
+            fleet: decnet_fleet::Limits::default(),
+            engine: "local".into(),
             health_interval: Duration::from_secs(5),
         }
     }
@@ -88,6 +93,7 @@ pub(crate) struct Inner {
     pub(crate) summaries: evidence::Summaries,
     pub(crate) health: health::Board,
     pub(crate) hub: stream::Hub,
+    pub(crate) deploying: tokio::sync::Mutex<()>,
 }
 
 impl Domain {
@@ -97,7 +103,10 @@ impl Domain {
     /// [`DomainError::Internal`] where the password hash or the token key cannot be set up.
     pub fn new(store: Store, bus: Bus, clock: SharedClock, options: Options) -> Result<Self, DomainError> {
         let hasher = password::Hasher::new(options.hash_parallelism)?;
-        let tokens = options.jwt_secret.as_ref().map(|secret| token::Tokens::new(secret, options.token_lifetime));
+        let tokens = options
+            .jwt_secret
+            .as_ref()
+            .map(|secret| token::Tokens::new(secret, options.token_lifetime));
         let hub = stream::Hub::new(options.sse_max_per_user);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -111,6 +120,7 @@ impl Domain {
                 summaries: evidence::Summaries::default(),
                 health: health::Board::default(),
                 hub,
+                deploying: tokio::sync::Mutex::new(()),
                 options,
             }),
         })

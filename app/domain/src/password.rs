@@ -71,9 +71,15 @@ fn is_common(password: &str, user: &str) -> bool {
     let core = lower.trim_matches(|c: char| !c.is_alphabetic() && c != '@' && c != '$');
     let core_without_at = core.trim_matches(|c: char| !c.is_alphabetic());
     let spelt: String = core.chars().map(unleet).filter(|c| c.is_alphabetic()).collect();
-    let spelt_inner: String = core_without_at.chars().map(unleet).filter(|c| c.is_alphabetic()).collect();
+    let spelt_inner: String = core_without_at
+        .chars()
+        .map(unleet)
+        .filter(|c| c.is_alphabetic())
+        .collect();
     let letters: String = lower.chars().filter(|c| c.is_alphabetic()).collect();
-    [spelt, spelt_inner, letters].iter().any(|text| is_made_of_common_words(text, &user))
+    [spelt, spelt_inner, letters]
+        .iter()
+        .any(|text| is_made_of_common_words(text, &user))
 }
 
 /// The letter that a digit or a sign stands for in a password.
@@ -92,8 +98,14 @@ fn unleet(c: char) -> char {
 
 /// Whether every character follows its neighbour on a keyboard row or in the alphabet, one way or the other.
 fn is_run(text: &str) -> bool {
-    const ROWS: [&str; 6] =
-        ["abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop[]", "asdfghjkl;'", "zxcvbnm,./", "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.0p;/"];
+    const ROWS: [&str; 6] = [
+        "abcdefghijklmnopqrstuvwxyz",
+        "01234567890",
+        "qwertyuiop[]",
+        "asdfghjkl;'",
+        "zxcvbnm,./",
+        "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.0p;/",
+    ];
     let neighbours = |a: char, b: char| {
         ROWS.iter().any(|row| {
             let place = |c| row.chars().position(|r| r == c);
@@ -101,7 +113,10 @@ fn is_run(text: &str) -> bool {
         })
     };
     let chars: Vec<char> = text.chars().collect();
-    let broken = chars.windows(2).filter(|w| matches!(w, [a, b] if !neighbours(*a, *b))).count();
+    let broken = chars
+        .windows(2)
+        .filter(|w| matches!(w, [a, b] if !neighbours(*a, *b)))
+        .count();
     // A run may begin anew a few times: `qwertyuiopasdfgh`, `123456qwerty`.
     broken * 5 < chars.len()
 }
@@ -111,7 +126,12 @@ fn is_made_of_common_words(text: &str, user: &str) -> bool {
     if text.is_empty() {
         return true;
     }
-    let words = || COMMON.lines().filter(|w| !w.is_empty()).chain((user.len() >= 3).then_some(user));
+    let words = || {
+        COMMON
+            .lines()
+            .filter(|w| !w.is_empty())
+            .chain((user.len() >= 3).then_some(user))
+    };
     let mut reachable = vec![false; text.len() + 1];
     if let Some(start) = reachable.first_mut() {
         *start = true;
@@ -162,21 +182,30 @@ impl Hasher {
     pub(crate) async fn hash(&self, password: &SecretString) -> Result<String, DomainError> {
         let (argon2, password) = (self.argon2.clone(), password.clone());
         self.run("hashing a password", move || {
-            argon2.hash_password(password.expose_secret().as_bytes()).map(|hash| hash.to_string())
+            argon2
+                .hash_password(password.expose_secret().as_bytes())
+                .map(|hash| hash.to_string())
         })
         .await?
         .map_err(|e| DomainError::internal("hashing a password", e))
     }
 
     /// Whether `password` is the one that `stored` was made from. Takes as long where there is no `stored`.
-    pub(crate) async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<bool, DomainError> {
+    pub(crate) async fn verify(
+        &self,
+        password: &SecretString,
+        stored: Option<&str>,
+    ) -> Result<bool, DomainError> {
         let known = stored.is_some();
         let (argon2, password) = (self.argon2.clone(), password.clone());
         let stored = stored.unwrap_or(&self.dummy).to_owned();
         let same = self
             .run("checking a password", move || {
-                PasswordHash::new(&stored)
-                    .and_then(|hash| Ok(argon2.verify_password(password.expose_secret().as_bytes(), &hash).is_ok()))
+                PasswordHash::new(&stored).and_then(|hash| {
+                    Ok(argon2
+                        .verify_password(password.expose_secret().as_bytes(), &hash)
+                        .is_ok())
+                })
             })
             .await?
             .map_err(|e| DomainError::internal("reading a stored password hash", e.to_string()))?;
@@ -199,10 +228,16 @@ impl Hasher {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, DomainError> {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
-            return Err(DomainError::Busy { retry_after: Duration::from_secs(2) });
+            return Err(DomainError::Busy {
+                retry_after: Duration::from_secs(2),
+            });
         };
-        let turn =
-            self.running.clone().acquire_owned().await.map_err(|e| DomainError::internal(operation, e))?;
+        let turn = self
+            .running
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|e| DomainError::internal(operation, e))?;
         // Both stay taken until the hash is computed, even when the request is given up meanwhile.
         tokio::task::spawn_blocking(move || {
             let done = work();
@@ -220,7 +255,12 @@ pub(crate) fn generate() -> SecretString {
     let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     let mut text = String::with_capacity(29);
     // Bytes 6 and 8 of a random UUID carry its version: they are left out.
-    let random = a.as_bytes().iter().chain(b.as_bytes()).enumerate().filter(|(n, _)| !matches!(n % 16, 6 | 8));
+    let random = a
+        .as_bytes()
+        .iter()
+        .chain(b.as_bytes())
+        .enumerate()
+        .filter(|(n, _)| !matches!(n % 16, 6 | 8));
     for (n, (_, byte)) in random.take(24).enumerate() {
         if n > 0 && n % 6 == 0 {
             text.push('-');
@@ -241,9 +281,25 @@ mod tests {
     #[test]
     fn common_passwords_are_refused_however_they_are_dressed_up() {
         for bad in [
-            "password1234", "Password12345!", "P@ssw0rd2024!!", "passwordpassword", "qwertyuiop123", "1q2w3e4r5t6y",
-            "123456789012", "adminadmin123", "Welcome2024!!", "letmeinletmein", "iloveyou12345", "aaaaaaaaaaaa",
-            "abcdefghijkl", "changeme1234", "alice1234567", "alicepassword", "Sommer2024!!!", "qwerty123456", "q1w2e3r4t5y6",
+            "password1234",
+            "Password12345!",
+            "P@ssw0rd2024!!",
+            "passwordpassword",
+            "qwertyuiop123",
+            "1q2w3e4r5t6y",
+            "123456789012",
+            "adminadmin123",
+            "Welcome2024!!",
+            "letmeinletmein",
+            "iloveyou12345",
+            "aaaaaaaaaaaa",
+            "abcdefghijkl",
+            "changeme1234",
+            "alice1234567",
+            "alicepassword",
+            "Sommer2024!!!",
+            "qwerty123456",
+            "q1w2e3r4t5y6",
         ] {
             assert_eq!(check_text(bad), Err(PasswordFault::Common), "{bad}");
         }
@@ -251,7 +307,13 @@ mod tests {
 
     #[test]
     fn ordinary_good_passwords_pass() {
-        for good in ["correct horse battery staple", "vT9#kqLm2!xz", "Mein Hund frisst Tulpen", "пароль-из-трёх-слов", "blue-otter-41-canoe"] {
+        for good in [
+            "correct horse battery staple",
+            "vT9#kqLm2!xz",
+            "Mein Hund frisst Tulpen",
+            "пароль-из-трёх-слов",
+            "blue-otter-41-canoe",
+        ] {
             assert_eq!(check_text(good), Ok(()), "{good}");
         }
         assert_eq!(check(&generate(), "admin"), Ok(()));
@@ -271,8 +333,18 @@ mod tests {
         let long = "é".repeat(MAX_PASSWORD - 1);
         let hash = hasher.hash(&format!("{long}a").into()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(hasher.verify(&format!("{long}a").into(), Some(&hash)).await.unwrap());
-        assert!(!hasher.verify(&format!("{long}b").into(), Some(&hash)).await.unwrap());
+        assert!(
+            hasher
+                .verify(&format!("{long}a").into(), Some(&hash))
+                .await
+                .unwrap()
+        );
+        assert!(
+            !hasher
+                .verify(&format!("{long}b").into(), Some(&hash))
+                .await
+                .unwrap()
+        );
         assert!(!hasher.verify(&"anything".to_owned().into(), None).await.unwrap());
         assert!(!hasher.is_outdated(&hash));
         assert!(hasher.is_outdated(&hash.replace("m=19456", "m=8192")));

@@ -102,6 +102,9 @@ impl Domain {
             self.audit_later(actor, "permission.check", P::NAME, "denied");
             return Err(DomainError::Forbidden { permission: P::NAME });
         }
-        Ok(Permit { actor: actor.clone(), permission: PhantomData })
+        Ok(Permit {
+            actor: actor.clone(),
+            permission: PhantomData,
+        })
     }
 }

@@ -41,7 +41,10 @@ struct Known {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { known: Mutex::default(), changes: broadcast::channel(64).0 }
+        Self {
+            known: Mutex::default(),
+            changes: broadcast::channel(64).0,
+        }
     }
 }
 

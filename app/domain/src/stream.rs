@@ -26,7 +26,6 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use crate::missing::Missing as _;
 use crate::{Domain, DomainError, Permit, permit::Actor, session::Change};
 
 /// How often the reader looks without being woken.
@@ -99,7 +98,13 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut open = self.domain.inner.hub.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self
+            .domain
+            .inner
+            .hub
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = open.get_mut(&self.user) {
             *count -= 1;
             if *count == 0 {
@@ -126,7 +131,13 @@ impl Domain {
         let live = self.listen().await?;
         let beginning = self.beginning(resume).await?;
         let (send, events) = mpsc::channel(8);
-        let feed = Feed { domain: self.clone(), actor, send, changes, live };
+        let feed = Feed {
+            domain: self.clone(),
+            actor,
+            send,
+            changes,
+            live,
+        };
         let task = tokio::spawn(async move {
             feed.run(beginning).await;
             drop(place);
@@ -139,11 +150,17 @@ impl Domain {
         let mut open = hub.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(user).or_default();
         if *count >= hub.max_per_user {
-            return Err(DomainError::TooMany { what: "open event streams", retry_after: Duration::from_secs(5) });
+            return Err(DomainError::TooMany {
+                what: "open event streams",
+                retry_after: Duration::from_secs(5),
+            });
         }
         *count += 1;
         drop(open);
-        Ok(Place { domain: self.clone(), user })
+        Ok(Place {
+            domain: self.clone(),
+            user,
+        })
     }
 
     /// Listen to the reader, which sends every log row that is not in the database yet at this moment.
@@ -152,7 +169,7 @@ impl Domain {
         let mut cursor = hub.cursor.lock().await;
         let live = hub.events.subscribe();
         if cursor.is_none() {
-            *cursor = Some(self.inner.store.log_last_id().await?);
+            *cursor = Some(self.inner.store.log_last_id().await?.unwrap_or(LogId(0)));
             hub.first.notify_one();
         }
         Ok(live)
@@ -163,13 +180,18 @@ impl Domain {
         if let Some(after) = resume {
             let missed = self.inner.store.log_after(after, REPLAY as u32 + 1).await?;
             if missed.len() <= REPLAY {
-                let mut bodies: Vec<_> =
-                    missed.chunks(BATCH as usize).map(|rows| StreamBody::Logs(rows.to_vec())).collect();
+                let mut bodies: Vec<_> = missed
+                    .chunks(BATCH as usize)
+                    .map(|rows| StreamBody::Logs(rows.to_vec()))
+                    .collect();
                 bodies.push(StreamBody::Stats(self.stats_cached().await?));
                 return Ok(bodies);
             }
         }
-        let newest = decnet_model::query::LogQuery { limit: Some(SNAPSHOT_LOGS), ..Default::default() };
+        let newest = decnet_model::query::LogQuery {
+            limit: Some(SNAPSHOT_LOGS),
+            ..Default::default()
+        };
         Ok(vec![StreamBody::Snapshot(Box::new(StreamSnapshot {
             logs: self.inner.store.log_page(&newest).await?.data,
             stats: self.stats_cached().await?,
@@ -179,7 +201,11 @@ impl Domain {
     }
 
     fn event(&self, body: StreamBody) -> StreamEvent {
-        StreamEvent { v: 1, ts: self.inner.clock.now(), body }
+        StreamEvent {
+            v: 1,
+            ts: self.inner.clock.now(),
+            body,
+        }
     }
 
     /// The one reader of a process.
@@ -219,19 +245,28 @@ impl Domain {
         }
         let deckies = self.inner.store.decky_list().await?;
         let present: BTreeSet<_> = deckies.iter().map(|d| d.name.clone()).collect();
-        let gone: Vec<_> = seen.deckies.keys().filter(|name| !present.contains(*name)).cloned().collect();
+        let gone: Vec<_> = seen
+            .deckies
+            .keys()
+            .filter(|name| !present.contains(*name))
+            .cloned()
+            .collect();
         for name in gone {
             seen.deckies.remove(&name);
             self.send(StreamBody::DeckyRemoved(name));
         }
         for decky in deckies {
-            changed(&mut seen.deckies, decky.name.clone(), decky, |d| self.send(StreamBody::Decky(Box::new(d))));
+            changed(&mut seen.deckies, decky.name.clone(), decky, |d| {
+                self.send(StreamBody::Decky(Box::new(d)))
+            });
         }
         for task in self.inner.store.task_page(Some(TASKS), None).await?.data {
             changed(&mut seen.tasks, task.id, task, |t| self.send(StreamBody::Task(t)));
         }
         for worker in self.workers().await? {
-            changed(&mut seen.workers, worker.name.clone(), worker, |w| self.send(StreamBody::Worker(w)));
+            changed(&mut seen.workers, worker.name.clone(), worker, |w| {
+                self.send(StreamBody::Worker(w))
+            });
         }
         Ok(())
     }
@@ -362,7 +397,10 @@ fn unseen(event: &StreamEvent, newest: LogId) -> Option<StreamEvent> {
     match &event.body {
         StreamBody::Logs(rows) if rows.first().is_some_and(|row| row.id <= newest) => {
             let rows: Vec<LogView> = rows.iter().filter(|row| row.id > newest).cloned().collect();
-            (!rows.is_empty()).then(|| StreamEvent { body: StreamBody::Logs(rows), ..event.clone() })
+            (!rows.is_empty()).then(|| StreamEvent {
+                body: StreamBody::Logs(rows),
+                ..event.clone()
+            })
         }
         _ => Some(event.clone()),
     }

@@ -82,7 +82,9 @@ impl Tokens {
 
     /// What `token` says, where it is ours, for us, and not expired.
     pub(crate) fn check(&self, token: &str, now: OffsetDateTime) -> Option<Claims> {
-        let claims = decode::<Claims>(token, &self.decoding, &self.validation).ok()?.claims;
+        let claims = decode::<Claims>(token, &self.decoding, &self.validation)
+            .ok()?
+            .claims;
         (claims.typ == ACCESS && now.unix_timestamp() < claims.exp).then_some(claims)
     }
 }
@@ -116,15 +118,48 @@ mod tests {
         assert!(ours.check(&sign(Algorithm::HS256, &good), now).is_some());
         for (what, bad) in [
             ("algorithm", sign(Algorithm::HS512, &good)),
-            ("type", sign(Algorithm::HS256, &Claims { typ: "refresh".into(), ..good.clone() })),
-            ("issuer", sign(Algorithm::HS256, &Claims { iss: "x".into(), ..good.clone() })),
-            ("audience", sign(Algorithm::HS256, &Claims { aud: "x".into(), ..good.clone() })),
+            (
+                "type",
+                sign(
+                    Algorithm::HS256,
+                    &Claims {
+                        typ: "refresh".into(),
+                        ..good.clone()
+                    },
+                ),
+            ),
+            (
+                "issuer",
+                sign(
+                    Algorithm::HS256,
+                    &Claims {
+                        iss: "x".into(),
+                        ..good.clone()
+                    },
+                ),
+            ),
+            (
+                "audience",
+                sign(
+                    Algorithm::HS256,
+                    &Claims {
+                        aud: "x".into(),
+                        ..good.clone()
+                    },
+                ),
+            ),
         ] {
             assert_eq!(ours.check(&bad, now), None, "{what}");
         }
         // The header says that it is not signed: {"typ":"JWT","alg":"none"}.
-        let (_, rest) = sign(Algorithm::HS256, &good).split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let (_, rest) = sign(Algorithm::HS256, &good)
+            .split_once('.')
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .unwrap();
         let body = rest.split('.').next().unwrap();
-        assert_eq!(ours.check(&format!("eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.{body}."), now), None);
+        assert_eq!(
+            ours.check(&format!("eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.{body}."), now),
+            None
+        );
     }
 }

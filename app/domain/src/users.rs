@@ -1,9 +1,7 @@
 //! Accounts, as administrators keep them.
 
 use decnet_db::{NewUser, UserRow};
-use decnet_model::{
-    id::UserId, name::UserName, permission::ManageUsers, state::Role, view::UserView,
-};
+use decnet_model::{id::UserId, name::UserName, permission::ManageUsers, state::Role, view::UserView};
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -44,7 +42,8 @@ impl Domain {
             Ok(view(&self.user_row(new.id).await?))
         }
         .await;
-        self.audited(permit.actor(), "user.create", username.as_str(), outcome).await
+        self.audited(permit.actor(), "user.create", username.as_str(), outcome)
+            .await
     }
 
     /// Give a user another role. Its sessions end.
@@ -65,7 +64,8 @@ impl Domain {
             Ok(view(&self.user_row(id).await?))
         }
         .await;
-        self.audited(permit.actor(), "user.role", &id.to_string(), outcome).await
+        self.audited(permit.actor(), "user.role", &id.to_string(), outcome)
+            .await
     }
 
     /// Give a user a new password, which it has to change at its next login. Its sessions end.
@@ -84,12 +84,16 @@ impl Domain {
                 .map_err(|fault| DomainError::field("new_password", fault.to_string()))?;
             let hash = self.inner.hasher.hash(password).await?;
             let valid_from = later(self.inner.clock.now(), user.tokens_valid_from);
-            self.inner.store.user_set_password(id, &hash, true, valid_from).await?;
+            self.inner
+                .store
+                .user_set_password(id, &hash, true, valid_from)
+                .await?;
             self.user_changed(id);
             Ok(())
         }
         .await;
-        self.audited(permit.actor(), "user.reset_password", &id.to_string(), outcome).await
+        self.audited(permit.actor(), "user.reset_password", &id.to_string(), outcome)
+            .await
     }
 
     /// Let a user sign in no more, or again. Its sessions end.
@@ -105,13 +109,17 @@ impl Domain {
         let outcome = async {
             let user = self.user_row(id).await?;
             let valid_from = later(self.inner.clock.now(), user.tokens_valid_from);
-            self.inner.store.user_set_disabled(id, disabled, valid_from).await?;
+            self.inner
+                .store
+                .user_set_disabled(id, disabled, valid_from)
+                .await?;
             self.user_changed(id);
             Ok(view(&self.user_row(id).await?))
         }
         .await;
         let action = if disabled { "user.disable" } else { "user.enable" };
-        self.audited(permit.actor(), action, &id.to_string(), outcome).await
+        self.audited(permit.actor(), action, &id.to_string(), outcome)
+            .await
     }
 
     /// Remove an account. Its sessions end.
@@ -125,11 +133,16 @@ impl Domain {
             Ok(())
         }
         .await;
-        self.audited(permit.actor(), "user.delete", &id.to_string(), outcome).await
+        self.audited(permit.actor(), "user.delete", &id.to_string(), outcome)
+            .await
     }
 
     async fn user_row(&self, id: UserId) -> Result<UserRow, DomainError> {
-        self.inner.store.user_get(id).await?.ok_or_else(|| DomainError::not_found("user", id))
+        self.inner
+            .store
+            .user_get(id)
+            .await?
+            .ok_or_else(|| DomainError::not_found("user", id))
     }
 }
 

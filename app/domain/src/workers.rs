@@ -1,5 +1,6 @@
 //! The host's daemons: how they do by their heartbeats, and telling one to stop.
 
+use crate::{Domain, DomainError, Permit};
 use decnet_model::{
     name::WorkerName,
     permission::{ManageWorkers, ViewFleet},
@@ -7,7 +8,6 @@ use decnet_model::{
     topic::Topic,
     view::WorkerView,
 };
-use crate::{Domain, DomainError, Permit};
 
 impl Domain {
     /// Every worker of the closed list, heard or not.
@@ -27,16 +27,23 @@ impl Domain {
     /// # Errors
     /// [`DomainError::NotFound`] for a name that is no worker's, [`DomainError::Conflict`] for the server, which would
     /// cut off whoever asks, and where there is no bus to tell it over.
-    pub async fn worker_stop(&self, permit: &Permit<ManageWorkers>, name: &WorkerName) -> Result<(), DomainError> {
+    pub async fn worker_stop(
+        &self,
+        permit: &Permit<ManageWorkers>,
+        name: &WorkerName,
+    ) -> Result<(), DomainError> {
         let outcome = if !WORKERS.contains(&name.as_str()) {
             Err(DomainError::not_found("worker", name))
         } else if name.as_str() == "server" {
-            Err(DomainError::Conflict("the server cannot be stopped through itself".into()))
+            Err(DomainError::Conflict(
+                "the server cannot be stopped through itself".into(),
+            ))
         } else {
             let order = serde_json::json!({ "action": "stop", "requested_by": permit.actor().name() });
             self.inner.bus.publish(Topic::worker_control(name), order);
             Ok(())
         };
-        self.audited(permit.actor(), "worker.stop", name.as_str(), outcome).await
+        self.audited(permit.actor(), "worker.stop", name.as_str(), outcome)
+            .await
     }
 }
