@@ -4,6 +4,9 @@
 //! without building it, copies the frame once, turned from `PUB` into `EVT`, and puts that copy, shared, into the queue of
 //! every client with a matching pattern. Its writer empties the queue into one write. So a slow client holds up nobody:
 //! its own queue drops the oldest, and the writer tells it how many in their place.
+//!
+//! A publisher that is faster than its subscribers is read from a little later: its reader waits, for milliseconds at most, for a
+//! crowded queue to drain. A subscriber that does not drain in that time is not waited for again until it moves.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -48,6 +51,8 @@ use crate::{
 const CHUNK: usize = 64 << 10;
 /// For how long clients get what waits for them when the broker stops.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// For how long a publisher may be held up by a subscriber that is behind.
+const HOLD: Duration = Duration::from_millis(5);
 /// The most patterns of one client.
 const MAX_PATTERNS: usize = 256;
 /// The most topics whose subscribers are remembered.
@@ -307,6 +312,18 @@ struct Routing {
 /// What others have to do with a client.
 struct Client {
     queue: Queue<Arc<[u8]>>,
+    /// It was waited for in vain and has taken nothing since.
+    stuck: AtomicBool,
+}
+
+impl Client {
+    /// Gives a client that is behind a moment to catch up.
+    async fn wait_for(&self) {
+        let behind = self.queue.is_crowded() && !self.stuck.load(Ordering::Relaxed);
+        if behind && timeout(HOLD, self.queue.relieved()).await.is_err() {
+            self.stuck.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Hub {
@@ -354,12 +371,12 @@ impl Hub {
         Ok(recipients)
     }
 
-    /// Shares `frame`, a whole `PUB` frame of `topic`, among those who want it.
-    fn route(&self, topic: &str, frame: &[u8]) -> Result<(), FrameError> {
+    /// Shares `frame`, a whole `PUB` frame of `topic`, among those who want it, and gives who they are.
+    fn route(&self, topic: &str, frame: &[u8]) -> Result<Arc<[Arc<Client>]>, FrameError> {
         let recipients = self.recipients(topic)?;
         self.published.fetch_add(1, Ordering::Relaxed);
         if recipients.is_empty() {
-            return Ok(());
+            return Ok(recipients);
         }
         // A copy of its own, so that a slow client holds on to its events and not to whole read buffers.
         let mut event: Arc<[u8]> = frame.into();
@@ -372,7 +389,7 @@ impl Hub {
                 self.dropped.fetch_add(lost, Ordering::Relaxed);
             }
         }
-        Ok(())
+        Ok(recipients)
     }
 
     fn publish_health(&self, started: Instant) {
@@ -405,7 +422,7 @@ impl Hub {
                 .encode(&health, frame)
                 .map_err(|error| FrameError::Body(error.to_string()))
         });
-        if let Err(error) = written.and_then(|()| self.route(topic.as_str(), &frame)) {
+        if let Err(error) = written.and_then(|()| self.route(topic.as_str(), &frame).map(drop)) {
             tracing::error!(%error, "the bus's own health could not be published");
         }
     }
@@ -422,6 +439,7 @@ impl Hub {
         };
         let client = Arc::new(Client {
             queue: Queue::new(limits),
+            stuck: AtomicBool::new(false),
         });
         let id = {
             let routing = &mut *self.routing();
@@ -513,6 +531,7 @@ impl Hub {
                 bytes.extend_from_slice(&event);
             }
             write.write_all(&bytes).await?;
+            client.stuck.store(false, Ordering::Relaxed);
             self.delivered.fetch_add(events, Ordering::Relaxed);
             bytes.clear();
             bytes.shrink_to(2 * CHUNK);
@@ -566,6 +585,7 @@ impl Session<'_> {
         let mut buffer = BytesMut::with_capacity(4096);
         loop {
             let mut done = 0;
+            let mut recipients: Option<Arc<[Arc<Client>]>> = None;
             while let Some((frame, used)) = wire::decode(buffer.get(done..).unwrap_or_default())? {
                 match frame {
                     Frame::Hello { body } => self.hello(body).await?,
@@ -574,8 +594,8 @@ impl Session<'_> {
                     }
                     Frame::Publish { topic, body } => {
                         event::check(body).map_err(|error| FrameError::Body(error.to_string()))?;
-                        self.hub
-                            .route(topic, buffer.get(done..done + used).unwrap_or_default())?;
+                        let frame = buffer.get(done..done + used).unwrap_or_default();
+                        recipients = Some(self.hub.route(topic, frame)?);
                     }
                     Frame::Subscribe { pattern } => self.subscribe(pattern).await?,
                     Frame::Unsubscribe { pattern } => self.unsubscribe(pattern)?,
@@ -588,6 +608,9 @@ impl Session<'_> {
                 buffer.advance(done);
                 // Let those write for whom there is something now, before there is more.
                 tokio::task::yield_now().await;
+            }
+            for client in recipients.iter().flat_map(|recipients| recipients.iter()) {
+                client.wait_for().await;
             }
             buffer.reserve(if buffer.is_empty() {
                 CHUNK

@@ -385,8 +385,7 @@ impl Throttle {
 /// An event on its way out: as a `PUB` frame, of which NATS takes the parts.
 pub(crate) struct Outgoing {
     pub(crate) frame: Vec<u8>,
-    topic: Topic,
-    body_at: usize,
+    topic_length: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -401,30 +400,36 @@ impl Outgoing {
     fn new(topic: &Topic, payload: &impl Serialize, stamp: &Stamp) -> Result<Self, OutgoingError> {
         wire::publishable(topic.as_str())?;
         let mut frame = Vec::with_capacity(256);
-        let mut body_at = 0;
         wire::encode("PUB", topic.as_str(), &mut frame, |frame| {
-            body_at = frame.len();
             stamp.encode(payload, frame).map_err(OutgoingError::from)
         })?;
         Ok(Self {
             frame,
-            topic: topic.clone(),
-            body_at,
+            topic_length: topic.as_str().len(),
         })
     }
 
-    pub(crate) fn topic(&self) -> &Topic {
-        &self.topic
+    pub(crate) fn topic(&self) -> &str {
+        let topic = self
+            .frame
+            .get("PUB ".len()..)
+            .and_then(|rest| rest.get(..self.topic_length));
+        topic
+            .and_then(|topic| str::from_utf8(topic).ok())
+            .unwrap_or_default()
+    }
+
+    fn body_at(&self) -> usize {
+        ("PUB \n".len() + self.topic_length + size_of::<u32>()).min(self.frame.len())
     }
 
     fn body(&self) -> &[u8] {
-        self.frame.get(self.body_at..).unwrap_or_default()
+        self.frame.get(self.body_at()..).unwrap_or_default()
     }
 
     pub(crate) fn into_body(self) -> Bytes {
-        let body_at = self.body_at;
-        let mut frame = Bytes::from(self.frame);
-        frame.split_off(body_at.min(frame.len()))
+        let body_at = self.body_at();
+        Bytes::from(self.frame).split_off(body_at)
     }
 }
 

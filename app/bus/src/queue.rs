@@ -143,6 +143,25 @@ impl<T: Weight> Queue<T> {
         lost
     }
 
+    /// Whether half of what may wait waits.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let state = self.lock();
+        state.items.len() > self.limits.items / 2 || state.bytes > self.limits.bytes / 2
+    }
+
+    /// Returns once it is no longer crowded.
+    pub(crate) async fn relieved(&self) {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if !self.is_crowded() {
+                return;
+            }
+            room.await;
+        }
+    }
+
     /// Returns once there is something to take.
     pub(crate) async fn ready(&self) {
         while self.lock().items.is_empty() {

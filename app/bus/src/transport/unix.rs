@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use decnet_model::topic::Pattern;
+use decnet_model::topic::{Pattern, Topic};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
@@ -173,6 +173,7 @@ pub(crate) struct Reader {
     runtime: Handle,
     state: State,
     acknowledged: bool,
+    last_topic: Option<Topic>,
     /// The connection was lost and what was missed meanwhile is still to be told.
     gap: bool,
 }
@@ -201,6 +202,7 @@ impl Reader {
             runtime,
             state,
             acknowledged: false,
+            last_topic: None,
             gap: false,
         }
     }
@@ -239,10 +241,12 @@ impl Reader {
             State::Connected(link) => {
                 let broken = match wire::decode(&link.buffer) {
                     Ok(Some((Frame::Event { topic, body }, used))) => {
-                        let event = topic
-                            .parse()
-                            .ok()
-                            .and_then(|topic| Event::decode(topic, body).ok());
+                        // Most come from where the one before came from.
+                        if self.last_topic.as_ref().is_none_or(|last| last.as_str() != topic) {
+                            self.last_topic = topic.parse().ok();
+                        }
+                        let topic = self.last_topic.clone();
+                        let event = topic.and_then(|topic| Event::decode(topic, body).ok());
                         link.buffer.advance(used);
                         // What cannot be shown is counted all the same.
                         return Some(event.unwrap_or_else(|| self.shared.stamp.dropped(1, false)));
