@@ -1,0 +1,88 @@
+//! Live events as server-sent events (WHATWG HTML, section 9.2).
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    extract::State,
+    http::HeaderMap,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use decnet_model::{
+    id::LogId,
+    permission::ViewEvidence,
+    view::{Problem, StreamBody, StreamEvent},
+};
+use futures::{Stream, StreamExt};
+
+use crate::{AppState, problem::ApiError, session::May};
+
+/// How often a silent stream says that it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Live events: a snapshot first, or, with `Last-Event-ID`, the log rows that were missed; then what changes. The
+/// envelope is `{v, type, ts, payload}`; an event's id is the newest log row that the stream has told of.
+#[utoipa::path(
+    get, path = "/stream", tag = "stream",
+    params(("Last-Event-ID" = Option<String>, Header, description = "Go on after this event")),
+    responses(
+        (status = 200, body = String, content_type = "text/event-stream", description = "The events, until the session ends"),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub async fn open(
+    State(state): State<AppState>,
+    May(permit): May<ViewEvidence>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    // What is no id of ours cannot be resumed from: such a stream begins anew.
+    let resume = headers
+        .get("last-event-id")
+        .and_then(|v| v.to_str().ok()?.parse().ok())
+        .map(LogId);
+    let events = state.domain.stream(&permit, resume).await?;
+    let shutdown = state.shutdown.clone();
+    let until_stopped = async move { shutdown.requested().await };
+    let events = encode(events.take_until(Box::pin(until_stopped)), resume);
+    let mut response = Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text(""))
+        .into_response();
+    // Proxies that collect an answer before they hand it on would hold events back.
+    response
+        .headers_mut()
+        .insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// Events as they go over the wire.
+fn encode(
+    events: impl Stream<Item = StreamEvent>,
+    resume: Option<LogId>,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    let mut newest = resume;
+    events.filter_map(move |event| {
+        newest = newest.max(newest_log(&event.body));
+        let written = Event::default().json_data(&event);
+        let written = match written {
+            Ok(event) => Some(Ok(match newest {
+                Some(id) => event.id(id.0.to_string()),
+                None => event,
+            })),
+            Err(error) => {
+                tracing::error!(%error, "an event of the stream has no JSON form");
+                None
+            }
+        };
+        std::future::ready(written)
+    })
+}
+
+fn newest_log(body: &StreamBody) -> Option<LogId> {
+    match body {
+        StreamBody::Snapshot(snapshot) => snapshot.logs.iter().map(|row| row.id).max(),
+        StreamBody::Logs(rows) => rows.iter().map(|row| row.id).max(),
+        _ => None,
+    }
+}

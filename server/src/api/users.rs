@@ -1,0 +1,170 @@
+//! Accounts.
+
+use axum::{Json, extract::State, http::StatusCode};
+use decnet_model::{
+    id::UserId,
+    name::UserName,
+    permission::ManageUsers,
+    state::Role,
+    view::{Problem, UserView},
+};
+use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::extract::{Body, Param};
+use crate::{AppState, problem::ApiError, session::May};
+
+/// A new account.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateUserRequest {
+    #[schema(value_type = String, min_length = 2, max_length = 64, pattern = "^[a-z0-9._@-]+$")]
+    username: UserName,
+    /// To be changed at the first login.
+    #[schema(value_type = String, min_length = 12, max_length = 128, format = Password)]
+    password: SecretString,
+    #[serde(default = "viewer")]
+    role: Role,
+}
+
+fn viewer() -> Role {
+    Role::Viewer
+}
+
+/// Another role.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateUserRoleRequest {
+    role: Role,
+}
+
+/// Another password.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResetUserPasswordRequest {
+    /// To be changed at the next login.
+    #[schema(value_type = String, min_length = 12, max_length = 128, format = Password)]
+    new_password: SecretString,
+}
+
+/// Whether the account may sign in.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DisableUserRequest {
+    disabled: bool,
+}
+
+/// Every account, by name.
+#[utoipa::path(
+    get, path = "/users", tag = "users",
+    responses(
+        (status = 200, body = Vec<UserView>, description = "The accounts"),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub async fn list(
+    State(state): State<AppState>,
+    May(permit): May<ManageUsers>,
+) -> Result<Json<Vec<UserView>>, ApiError> {
+    Ok(Json(state.domain.user_list(&permit).await?))
+}
+
+/// Make an account.
+#[utoipa::path(
+    post, path = "/users", tag = "users", request_body = CreateUserRequest,
+    responses(
+        (status = 201, body = UserView, description = "Made"),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub async fn create(
+    State(state): State<AppState>,
+    May(permit): May<ManageUsers>,
+    Body(request): Body<CreateUserRequest>,
+) -> Result<(StatusCode, Json<UserView>), ApiError> {
+    let user = state
+        .domain
+        .user_create(&permit, request.username, &request.password, request.role)
+        .await?;
+    Ok((StatusCode::CREATED, Json(user)))
+}
+
+/// Give an account another role. Its sessions end.
+#[utoipa::path(
+    put, path = "/users/{id}/role", tag = "users", request_body = UpdateUserRoleRequest, params(("id" = UserId, Path)),
+    responses(
+        (status = 200, body = UserView, description = "Changed"),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub async fn set_role(
+    State(state): State<AppState>,
+    May(permit): May<ManageUsers>,
+    Param(id): Param<UserId>,
+    Body(request): Body<UpdateUserRoleRequest>,
+) -> Result<Json<UserView>, ApiError> {
+    Ok(Json(state.domain.user_set_role(&permit, id, request.role).await?))
+}
+
+/// Give an account another password, to be changed at its next login. Its sessions end.
+#[utoipa::path(
+    put, path = "/users/{id}/reset-password", tag = "users", request_body = ResetUserPasswordRequest,
+    params(("id" = UserId, Path)),
+    responses(
+        (status = 204, description = "Changed"),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub async fn reset_password(
+    State(state): State<AppState>,
+    May(permit): May<ManageUsers>,
+    Param(id): Param<UserId>,
+    Body(request): Body<ResetUserPasswordRequest>,
+) -> Result<StatusCode, ApiError> {
+    state
+        .domain
+        .user_reset_password(&permit, id, &request.new_password)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Let an account sign in no more, or again. Its sessions end.
+#[utoipa::path(
+    put, path = "/users/{id}/disabled", tag = "users", request_body = DisableUserRequest,
+    params(("id" = UserId, Path)),
+    responses(
+        (status = 200, body = UserView, description = "Changed"),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub async fn set_disabled(
+    State(state): State<AppState>,
+    May(permit): May<ManageUsers>,
+    Param(id): Param<UserId>,
+    Body(request): Body<DisableUserRequest>,
+) -> Result<Json<UserView>, ApiError> {
+    Ok(Json(
+        state
+            .domain
+            .user_set_disabled(&permit, id, request.disabled)
+            .await?,
+    ))
+}
+
+/// Remove an account. Its sessions end.
+#[utoipa::path(
+    delete, path = "/users/{id}", tag = "users", params(("id" = UserId, Path)),
+    responses(
+        (status = 204, description = "Gone"),
+        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+    )
+)]
+pub async fn delete(
+    State(state): State<AppState>,
+    May(permit): May<ManageUsers>,
+    Param(id): Param<UserId>,
+) -> Result<StatusCode, ApiError> {
+    state.domain.user_delete(&permit, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

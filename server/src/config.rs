@@ -1,0 +1,38 @@
+//! How this server is reached: the part of the settings that HTTP needs.
+
+use std::path::PathBuf;
+
+use decnet_runtime::{Settings, settings::Environment};
+use ipnet::IpNet;
+
+/// How this server is reached.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The origin that browsers see, `http(s)://host[:port]`, without a slash at the end.
+    pub public_url: String,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether a 500 tells the client what led to it.
+    pub show_causes: bool,
+    /// Folder of the dashboard's files.
+    pub site_root: PathBuf,
+}
+
+impl Config {
+    /// The part of `settings` that is about HTTP.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            public_url: settings.server.public_url.clone(),
+            trusted_proxies: settings.server.trusted_proxies.clone(),
+            show_causes: settings.environment == Environment::Development,
+            site_root: settings.server.site_root.clone(),
+        }
+    }
+
+    /// Whether browsers come by TLS: decides on Secure cookies and HSTS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+}

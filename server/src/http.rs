@@ -1,0 +1,170 @@
+//! What every request passes through, outermost first: a request id and a log line, security headers, the limit on
+//! time, where the request comes from, the general rate limit, the refusal of requests from other sites, and the
+//! limit on the body's size.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    csrf::{CsrfLayer, ProtectionError},
+    limit::RequestBodyLimitLayer,
+};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::{
+    AppState, client,
+    problem::{ApiError, Causes},
+    throttle::{self, Throttle},
+};
+
+/// The most bytes of a body.
+pub const MAX_BODY: usize = 1024 * 1024;
+/// How long a request may take to be answered. A stream is answered at once and then goes on.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A policy that lets a document do nothing: for everything that is no page.
+const CSP_NOTHING: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// Put everything around `router` that every request passes through.
+///
+/// # Errors
+/// Where the public URL is no origin.
+pub fn wrap(
+    router: Router,
+    state: &AppState,
+    throttle: &Throttle,
+) -> Result<Router, tower_http::csrf::ConfigError> {
+    let csrf = CsrfLayer::new()
+        .add_trusted_origin(&state.config.public_url)?
+        .with_rejection_response(|_: ProtectionError| ApiError::cross_site().into_response());
+    Ok(router
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(middleware::from_fn(declared_size))
+        .layer(csrf)
+        .layer(middleware::from_fn_with_state(
+            (state.clone(), throttle.clone()),
+            throttle::limit,
+        ))
+        .layer(middleware::from_fn_with_state(state.clone(), client::resolve))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn_with_state(state.clone(), secure))
+        .layer(middleware::from_fn(identify)))
+}
+
+/// Give the request an id that stands in the answer and in every log line about it. An id that the client sends is
+/// not taken: it would be a client's text in our log.
+async fn identify(request: Request, next: Next) -> Response {
+    let id = Uuid::new_v4().to_string();
+    let span = tracing::info_span!("request", id, method = %request.method(), path = %request.uri().path().escape_debug());
+    async move {
+        let mut response = next.run(request).await;
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Security headers. A page brings its own content security policy, because it knows its nonce.
+async fn secure(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let is_api = request.uri().path().starts_with("/api/");
+    let mut response = next.run(request).await;
+    if state.config.show_causes {
+        response = with_causes(response);
+    }
+    let headers = response.headers_mut();
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        ),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(CSP_NOTHING));
+    if is_api {
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+    }
+    if state.config.is_https() {
+        headers.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
+    }
+    response
+}
+
+/// In development mode, say in a header what led to an error of ours.
+fn with_causes(mut response: Response) -> Response {
+    if let Some(Causes(text)) = response.extensions_mut().remove::<Causes>()
+        && let Ok(value) = HeaderValue::try_from(text.escape_default().to_string())
+    {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-decnet-causes"), value);
+    }
+    response
+}
+
+/// Answer in time, one way or the other.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::timeout().into_response(),
+    }
+}
+
+/// A body that says itself that it is too large is refused unread, in our own words.
+async fn declared_size(request: Request, next: Next) -> Response {
+    let declared = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|n| n > MAX_BODY as u64) {
+        return ApiError::too_large().into_response();
+    }
+    next.run(request).await
+}
+
+/// A panic is a fault of ours like any other: the client gets an id, the log has the text.
+fn panicked(cause: Box<dyn std::any::Any + Send>) -> axum::http::Response<Body> {
+    let text = cause
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+        .unwrap_or_else(|| "of an unknown kind".into());
+    let response = ApiError::internal(format!("a handler panicked: {text}")).into_response();
+    debug_assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    response
+}

@@ -1,0 +1,98 @@
+//! Who sends a request: a session cookie or `Authorization: Bearer`. A token in a URL is never looked at.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, header, request::Parts},
+};
+use decnet_domain::{Actor, DomainError, Permit, SignedIn};
+use decnet_model::permission::Permission;
+use secrecy::ExposeSecret;
+
+use crate::{AppState, Config, client::ClientAddr, problem::ApiError};
+
+/// The token that a request carries, from the header or else the cookie.
+#[must_use]
+pub fn token<'a>(headers: &'a HeaderMap, config: &Config) -> Option<&'a str> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        // Whoever sends the header means it: the cookie is not a second try.
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
+    }
+    let name = cookie_name(config);
+    headers
+        .get_all(header::COOKIE)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+}
+
+/// With TLS the name's prefix makes browsers refuse a cookie that another host or path has set
+/// (RFC 6265bis section 4.1.3.2).
+fn cookie_name(config: &Config) -> &'static str {
+    if config.is_https() {
+        "__Host-decnet_session"
+    } else {
+        "decnet_session"
+    }
+}
+
+/// The cookie of a session that just began.
+pub fn cookie(signed_in: &SignedIn, config: &Config) -> Result<HeaderValue, ApiError> {
+    set_cookie(
+        signed_in.token.expose_secret(),
+        signed_in.lifetime.as_secs(),
+        config,
+    )
+}
+
+/// The cookie that makes a browser forget its session.
+pub fn no_cookie(config: &Config) -> Result<HeaderValue, ApiError> {
+    set_cookie("", 0, config)
+}
+
+fn set_cookie(value: &str, max_age_s: u64, config: &Config) -> Result<HeaderValue, ApiError> {
+    let secure = if config.is_https() { "; Secure" } else { "" };
+    let name = cookie_name(config);
+    let text = format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Strict{secure}");
+    let mut header = HeaderValue::try_from(text).map_err(ApiError::internal)?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// Who sends the request.
+///
+/// # Errors
+/// 401 where nobody is signed in.
+pub async fn actor(parts: &Parts, state: &AppState) -> Result<Actor, DomainError> {
+    let token = token(&parts.headers, &state.config).ok_or(DomainError::Unauthenticated)?;
+    let from = parts.extensions.get::<ClientAddr>().map(|ClientAddr(ip)| *ip);
+    state.domain.authenticate(token, from).await
+}
+
+/// Extractor: whoever is signed in, whatever they may do.
+#[derive(Debug)]
+pub struct Signed(pub Actor);
+
+impl FromRequestParts<AppState> for Signed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        Ok(Self(actor(parts, state).await?))
+    }
+}
+
+/// Extractor: the permit for `P`. A handler that takes it cannot be reached without the role.
+#[derive(Debug)]
+pub struct May<P>(pub Permit<P>);
+
+impl<P: Permission> FromRequestParts<AppState> for May<P> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        let actor = actor(parts, state).await?;
+        Ok(Self(state.domain.permit::<P>(&actor)?))
+    }
+}

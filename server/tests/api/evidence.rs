@@ -1,0 +1,205 @@
+//! Reading what was recorded: pages, limits, hostile text.
+
+use axum::http::StatusCode;
+use decnet_model::state::Role;
+use serde_json::Value;
+
+use crate::app::App;
+
+/// What an intruder may leave in a field, hoping that somebody looks at it.
+const HOSTILE: &[&str] = &[
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "'; DROP TABLE logs; --",
+    "\u{202e}gnp.exe\u{200b}",
+    "%s%n{{7*7}}${jndi:ldap://x}",
+    "a]b\"c\\d",
+];
+
+async fn viewer(app: &App) -> String {
+    app.user("vera", Role::Viewer).await.1
+}
+
+async fn get(app: &App, token: &str, path: &str) -> Value {
+    let answer = app.get(path).token(token).send().await;
+    assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
+    answer.json()
+}
+
+#[tokio::test]
+async fn an_empty_database_answers_everywhere() {
+    let app = App::new().await;
+    let token = viewer(&app).await;
+    for path in ["/logs", "/attackers", "/bounty"] {
+        assert_eq!(
+            get(&app, &token, path).await["data"],
+            Value::Array(Vec::new()),
+            "{path}"
+        );
+    }
+    assert_eq!(get(&app, &token, "/stats").await["total_logs"], 0);
+    get(&app, &token, "/tops").await;
+    get(&app, &token, "/logs/histogram").await;
+    assert_eq!(get(&app, &token, "/deckies").await, Value::Array(Vec::new()));
+    let workers = get(&app, &token, "/workers").await;
+    assert!(
+        workers
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|w| w["state"] == "unknown"),
+        "{workers}"
+    );
+}
+
+#[tokio::test]
+async fn hostile_text_comes_back_as_it_was_and_never_as_html() {
+    let app = App::new().await;
+    let token = viewer(&app).await;
+    for text in HOSTILE {
+        app.ingest("web-01", &[("src_ip", "192.0.2.7"), ("command", text)], "command")
+            .await;
+    }
+    let answer = app.get("/logs").token(&token).send().await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+    let rows = answer.json()["data"].as_array().unwrap().clone();
+    let mut seen: Vec<_> = rows
+        .iter()
+        .map(|row| row["fields"]["command"].as_str().unwrap().to_owned())
+        .collect();
+    seen.reverse();
+    assert_eq!(seen, HOSTILE);
+    let attackers = get(&app, &token, "/attackers").await;
+    let id = attackers["data"][0]["id"].as_str().unwrap().to_owned();
+    let commands = get(&app, &token, &format!("/attackers/{id}/commands")).await;
+    assert_eq!(commands["data"].as_array().unwrap().len(), HOSTILE.len());
+    assert_eq!(
+        get(&app, &token, &format!("/attackers/{id}/logs")).await["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        HOSTILE.len()
+    );
+    // Searching for it is no different from searching for anything else.
+    for text in HOSTILE {
+        let query: String = text.bytes().map(|b| format!("%{b:02X}")).collect();
+        let answer = app
+            .get(&format!("/logs?search={query}"))
+            .token(&token)
+            .send()
+            .await;
+        assert_eq!(answer.status, StatusCode::OK, "{text:?}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_without_gap_or_double() {
+    let app = App::new().await;
+    let token = viewer(&app).await;
+    for n in 0..7 {
+        app.ingest(
+            "web-01",
+            &[("src_ip", "192.0.2.7"), ("command", &format!("c{n}"))],
+            "command",
+        )
+        .await;
+    }
+    let mut seen = Vec::new();
+    let mut path = "/logs?limit=3".to_owned();
+    loop {
+        let page = get(&app, &token, &path).await;
+        seen.extend(
+            page["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| row["fields"]["command"].as_str().unwrap().to_owned()),
+        );
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/logs?limit=3&before={next}");
+    }
+    assert_eq!(seen, ["c6", "c5", "c4", "c3", "c2", "c1", "c0"]);
+    let id = get(&app, &token, "/logs?limit=1").await["data"][0]["id"]
+        .as_i64()
+        .unwrap();
+    assert_eq!(
+        get(&app, &token, &format!("/logs/{id}")).await["fields"]["command"],
+        "c6"
+    );
+    assert_eq!(
+        app.get("/logs/999999").token(&token).send().await.problem(),
+        "not-found"
+    );
+}
+
+#[tokio::test]
+async fn what_is_over_a_limit_is_refused_naming_the_field() {
+    let app = App::new().await;
+    let token = viewer(&app).await;
+    let long = "x".repeat(513);
+    for (path, field) in [
+        ("/logs?limit=501", "limit"),
+        ("/logs?limit=0", "limit"),
+        ("/logs?limit=-1", "limit"),
+        ("/logs?limit=many", "limit"),
+        (&format!("/logs?search={long}"), "search"),
+        ("/logs?start_time=yesterday", "start_time"),
+        ("/logs?attacker_ip=300.1.1.1", "attacker_ip"),
+        ("/logs?before=%00%FF", "before"),
+        ("/logs?before=nonsense", "before"),
+        (
+            "/logs?start_time=2026-01-02T00:00:00Z&end_time=2026-01-01T00:00:00Z",
+            "end_time",
+        ),
+        ("/logs?nonsense=1", "nonsense"),
+        ("/logs/histogram?interval_minutes=0", "interval_minutes"),
+        (
+            "/logs/histogram?interval_minutes=1&start_time=2000-01-01T00:00:00Z",
+            "interval_minutes",
+        ),
+        ("/attackers?limit=1000", "limit"),
+        ("/attackers?sort_by=name", "sort_by"),
+        ("/bounty?bounty_type=gold", "bounty_type"),
+        ("/attackers/not-a-uuid", "path"),
+        ("/logs/not-a-number", "path"),
+    ] {
+        let answer = app.get(path).token(&token).send().await;
+        assert_eq!(answer.fields(), [field], "{path}");
+    }
+    assert_eq!(
+        app.get(&format!("/logs?search={}", "x".repeat(512)))
+            .token(&token)
+            .send()
+            .await
+            .status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn credentials_are_counted_and_listed_as_bounty() {
+    let app = App::new().await;
+    let token = viewer(&app).await;
+    let fields = [
+        ("src_ip", "192.0.2.7"),
+        ("principal", "root"),
+        ("secret_kind", "plaintext"),
+        ("secret_printable", "toor"),
+        ("secret_b64", "dG9vcg=="),
+        ("outcome", "refused"),
+    ];
+    app.ingest("web-01", &fields, "auth_attempt").await;
+    let bounty = get(&app, &token, "/bounty?bounty_type=credential").await;
+    assert_eq!(bounty["data"][0]["principal"], "root");
+    assert_eq!(bounty["data"][0]["value"], "toor");
+    let stats = get(&app, &token, "/stats").await;
+    assert_eq!(
+        (
+            stats["total_logs"].as_u64(),
+            stats["auth_attempts"].as_u64(),
+            stats["unique_attackers"].as_u64()
+        ),
+        (Some(1), Some(1), Some(1))
+    );
+}

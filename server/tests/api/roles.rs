@@ -1,0 +1,129 @@
+//! Every route, walked without a session and as a viewer.
+
+use std::collections::BTreeMap;
+
+use axum::http::{Method, StatusCode};
+use decnet_model::state::Role;
+use serde_json::{Value, json};
+
+use crate::app::App;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nobody,
+    Somebody,
+    Viewer,
+    Admin,
+}
+use Needs::{Admin, Nobody, Somebody, Viewer};
+
+/// What every route needs. A route that is not in this table fails the walk: that is what it is for.
+const TABLE: &[(&str, &str, Needs)] = &[
+    ("post", "/auth/login", Nobody),
+    ("post", "/auth/logout", Somebody),
+    ("post", "/auth/change-password", Somebody),
+    ("get", "/auth/me", Somebody),
+    ("get", "/users", Admin),
+    ("post", "/users", Admin),
+    ("put", "/users/{id}/role", Admin),
+    ("put", "/users/{id}/reset-password", Admin),
+    ("put", "/users/{id}/disabled", Admin),
+    ("delete", "/users/{id}", Admin),
+    ("get", "/stats", Viewer),
+    ("get", "/tops", Viewer),
+    ("get", "/logs", Viewer),
+    ("get", "/logs/histogram", Viewer),
+    ("get", "/logs/{id}", Viewer),
+    ("get", "/attackers", Viewer),
+    ("get", "/attackers/{id}", Viewer),
+    ("get", "/attackers/{id}/commands", Viewer),
+    ("get", "/attackers/{id}/logs", Viewer),
+    ("get", "/bounty", Viewer),
+    ("get", "/deckies", Viewer),
+    ("post", "/deckies/deploy", Admin),
+    ("delete", "/deckies/{name}", Admin),
+    ("post", "/deckies/{name}/redeploy", Admin),
+    ("post", "/deckies/{name}/mutate", Admin),
+    ("put", "/deckies/{name}/mutate-interval", Admin),
+    ("delete", "/deckies/{name}/quarantine", Admin),
+    ("get", "/archetypes", Viewer),
+    ("get", "/services", Viewer),
+    ("get", "/tasks", Viewer),
+    ("get", "/tasks/{id}", Viewer),
+    ("get", "/workers", Viewer),
+    ("post", "/workers/{name}/stop", Admin),
+    ("get", "/health", Viewer),
+    ("get", "/audit", Admin),
+    ("get", "/stream", Viewer),
+];
+
+fn routes() -> BTreeMap<(String, String), String> {
+    let document = serde_json::to_value(decnet_server::api::document()).unwrap();
+    let mut routes = BTreeMap::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let short = path.strip_prefix("/api/v1").unwrap();
+            let id = if short.starts_with("/logs") {
+                "1"
+            } else {
+                "01890a5d-ac96-774b-bcce-b302099a8057"
+            };
+            let filled = path.replace("{id}", id).replace("{name}", "web-01");
+            routes.insert((method.clone(), short.to_owned()), filled);
+        }
+    }
+    routes
+}
+
+fn needs(method: &str, path: &str) -> Needs {
+    let row = TABLE.iter().find(|(m, p, _)| *m == method && *p == path);
+    row.unwrap_or_else(|| panic!("{method} {path} is not in the table of roles"))
+        .2
+}
+
+#[tokio::test]
+async fn without_a_session_every_route_is_closed_but_the_login() {
+    let app = App::new().await;
+    for ((method, path), uri) in routes() {
+        let method_ = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+        let answer = app.ask(method_, &uri).json(&Value::Null).send().await;
+        match needs(&method, &path) {
+            Nobody => assert_ne!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}"),
+            _ => assert_eq!(answer.problem(), "unauthenticated", "{method} {path}"),
+        }
+    }
+    assert_eq!(
+        routes().len(),
+        TABLE.len(),
+        "the table has a route that is no more"
+    );
+}
+
+#[tokio::test]
+async fn a_viewer_is_refused_what_only_an_admin_may_and_nothing_else() {
+    let app = App::new().await;
+    let (_, viewer) = app.user("vera", Role::Viewer).await;
+    for ((method, path), uri) in routes() {
+        if path == "/auth/logout" {
+            continue;
+        }
+        let method_ = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+        // The stream's answer has no end: its head is enough.
+        let (parts, body) = app
+            .ask(method_, &uri)
+            .token(&viewer)
+            .json(&json!({}))
+            .open()
+            .await
+            .into_parts();
+        drop(body);
+        let refused = parts.status == StatusCode::FORBIDDEN || parts.status == StatusCode::UNAUTHORIZED;
+        assert_eq!(
+            refused,
+            needs(&method, &path) == Admin,
+            "{method} {path}: {}",
+            parts.status
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! Live events: what they begin with, what follows, and when they end.
+
+use std::time::Duration;
+
+use axum::http::{HeaderName, StatusCode, header};
+use decnet_domain::Options;
+use decnet_model::{clock::SystemClock, state::Role, topic::Topic};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::app::{App, PASSWORD};
+
+/// How long an event may take before the test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A stream that is being read.
+struct Stream {
+    body: axum::body::Body,
+    text: String,
+}
+
+/// An event: its id and its envelope.
+#[derive(Debug)]
+struct Said {
+    id: Option<String>,
+    envelope: Value,
+}
+
+impl Stream {
+    async fn open(app: &App, token: &str, last: Option<&str>) -> Self {
+        let mut ask = app.get("/stream").token(token);
+        if let Some(last) = last {
+            ask = ask.header(HeaderName::from_static("last-event-id"), last);
+        }
+        let response = ask.open().await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        Self {
+            body: response.into_body(),
+            text: String::new(),
+        }
+    }
+
+    /// The next event; nothing when the stream has ended.
+    async fn next(&mut self) -> Option<Said> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let line = |name: &str| {
+                    event
+                        .lines()
+                        .find_map(|l| l.strip_prefix(name))
+                        .map(str::to_owned)
+                };
+                let said = line("data: ").map(|data| Said {
+                    id: line("id: "),
+                    envelope: serde_json::from_str(&data).unwrap(),
+                });
+                self.text = rest.to_owned();
+                match said {
+                    Some(said) => return Some(said),
+                    None => continue,
+                }
+            }
+            let frame = timeout(PATIENCE, self.body.frame())
+                .await
+                .expect("no event in time")?;
+            self.text
+                .push_str(std::str::from_utf8(frame.unwrap().data_ref().unwrap()).unwrap());
+        }
+    }
+
+    /// The next event of that type.
+    async fn wait_for(&mut self, kind: &str) -> Said {
+        loop {
+            let said = self.next().await.expect("the stream ended");
+            assert_eq!(said.envelope["v"], 1);
+            assert!(said.envelope["ts"].is_string());
+            if said.envelope["type"] == kind {
+                return said;
+            }
+        }
+    }
+
+    /// Read to the end; what was still to come does not matter.
+    async fn ends(&mut self) {
+        while self.next().await.is_some() {}
+    }
+}
+
+fn commands(said: &Said) -> Vec<String> {
+    let rows = said.envelope["payload"].as_array().unwrap();
+    rows.iter()
+        .map(|row| row["fields"]["command"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn command(app: &App, text: &str) {
+    app.ingest("web-01", &[("src_ip", "192.0.2.7"), ("command", text)], "command")
+        .await;
+    app.bus.publish(Topic::system_log(), json!({}));
+}
+
+#[tokio::test]
+async fn a_snapshot_comes_first_and_then_each_row_once() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    command(&app, "before").await;
+    let mut stream = Stream::open(&app, &token, None).await;
+    let first = stream.next().await.unwrap();
+    assert_eq!(first.envelope["type"], "snapshot");
+    assert_eq!(
+        first.envelope["payload"]["logs"][0]["fields"]["command"],
+        "before"
+    );
+    assert_eq!(
+        first.id.as_deref(),
+        first.envelope["payload"]["logs"][0]["id"]
+            .as_i64()
+            .map(|n| n.to_string())
+            .as_deref()
+    );
+    command(&app, "one").await;
+    assert_eq!(commands(&stream.wait_for("logs").await), ["one"]);
+    let attackers = stream.wait_for("attackers").await;
+    assert_eq!(attackers.envelope["payload"][0]["ip"], "192.0.2.7");
+    command(&app, "two").await;
+    assert_eq!(commands(&stream.wait_for("logs").await), ["two"]);
+}
+
+#[tokio::test]
+async fn with_the_bus_dead_the_rows_still_come() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    let mut stream = Stream::open(&app, &token, None).await;
+    stream.wait_for("snapshot").await;
+    app.ingest(
+        "web-01",
+        &[("src_ip", "192.0.2.7"), ("command", "unheard")],
+        "command",
+    )
+    .await;
+    assert_eq!(commands(&stream.wait_for("logs").await), ["unheard"]);
+}
+
+#[tokio::test]
+async fn a_stream_that_comes_back_gets_what_it_missed_and_nothing_twice() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    command(&app, "seen").await;
+    let id = {
+        let mut stream = Stream::open(&app, &token, None).await;
+        stream.wait_for("snapshot").await.id.unwrap()
+    };
+    command(&app, "missed").await;
+    let mut stream = Stream::open(&app, &token, Some(&id)).await;
+    assert_eq!(commands(&stream.wait_for("logs").await), ["missed"]);
+    command(&app, "live").await;
+    let live = stream.wait_for("logs").await;
+    assert_eq!(commands(&live), ["live"]);
+    assert!(live.id.unwrap().parse::<i64>().unwrap() > id.parse::<i64>().unwrap());
+    let mut anew = Stream::open(&app, &token, Some("not an id")).await;
+    anew.wait_for("snapshot").await;
+}
+
+#[tokio::test]
+async fn the_sixth_stream_of_a_user_is_refused_and_a_place_comes_free() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        open.push(Stream::open(&app, &token, None).await);
+    }
+    let sixth = app.get("/stream").token(&token).send().await;
+    assert_eq!(
+        (sixth.status, sixth.problem().as_str()),
+        (StatusCode::TOO_MANY_REQUESTS, "too-many-requests")
+    );
+    assert!(sixth.headers.contains_key(header::RETRY_AFTER));
+    let (_, other) = app.user("viktor", Role::Viewer).await;
+    Stream::open(&app, &other, None).await.wait_for("snapshot").await;
+    drop(open.pop());
+    // The place is given back when the stream's task is gone, shortly after the stream.
+    let again = async {
+        while app.get("/stream").token(&token).open().await.status() != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, again).await.expect("the place stays taken");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_user_is_disabled() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let (user, token) = app.user("vera", Role::Viewer).await;
+    let mut stream = Stream::open(&app, &token, None).await;
+    stream.wait_for("snapshot").await;
+    app.put(
+        &format!("/users/{}/disabled", user.id),
+        &json!({ "disabled": true }),
+    )
+    .token(&admin)
+    .send()
+    .await;
+    stream.ends().await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_session_is_signed_out_and_another_goes_on() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    let other = crate::app::token(&app.login("vera", PASSWORD).send().await);
+    let mut stream = Stream::open(&app, &token, None).await;
+    let mut stays = Stream::open(&app, &other, None).await;
+    app.post("/auth/logout", &json!({})).token(&token).send().await;
+    stream.ends().await;
+    stays.wait_for("snapshot").await;
+    command(&app, "still here").await;
+    assert_eq!(commands(&stays.wait_for("logs").await), ["still here"]);
+}
+
+#[tokio::test]
+async fn a_change_by_another_process_ends_the_stream_over_the_bus() {
+    let app = App::new().await;
+    let (user, token) = app.user("vera", Role::Viewer).await;
+    let mut stream = Stream::open(&app, &token, None).await;
+    stream.wait_for("snapshot").await;
+    // Another process: its own domain on the same database and bus.
+    let cli = decnet_domain::Domain::new(
+        app.store.clone(),
+        app.bus.clone(),
+        std::sync::Arc::new(SystemClock),
+        Options::default(),
+    )
+    .unwrap();
+    let operator = decnet_domain::Actor::operator("test");
+    let permit = cli
+        .permit::<decnet_model::permission::ManageUsers>(&operator)
+        .unwrap();
+    cli.user_set_disabled(&permit, user.id, true).await.unwrap();
+    stream.ends().await;
+    assert_eq!(
+        app.get("/auth/me").token(&token).send().await.status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
+async fn streams_end_when_the_server_stops() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    let mut stream = Stream::open(&app, &token, None).await;
+    stream.wait_for("snapshot").await;
+    app.shutdown.request();
+    stream.ends().await;
+}
+
+#[tokio::test]
+async fn a_token_in_the_address_opens_nothing() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    for path in ["/stream", "/logs", "/auth/me"] {
+        for name in ["token", "access_token", "ticket"] {
+            let answer = app.get(&format!("{path}?{name}={token}")).send().await;
+            assert_eq!(answer.problem(), "unauthenticated", "{path} {name}");
+        }
+    }
+}
