@@ -1,1 +1,136 @@
-//! Being built.
+//! The dashboard: pages, the components that they are made of, and the server functions that feed them.
+//!
+//! One crate, two halves. With feature `ssr` it renders whole pages in the server and answers server functions; with
+//! `hydrate` it takes over the rendered pages in the browser. Never both in one build. Every page works as plain HTML
+//! first: the WASM adds the live stream, the keyboard and pages that change without a reload.
+//!
+//! Deliberately absent: rules (they are `decnet-domain`'s), cookies and status codes (the server's), inline scripts and
+//! inline styles (the content security policy forbids them; Leptos' own scripts carry a nonce).
+//!
+//! Start at [`App`] for the routes, at [`shell`] for the document around them, and at `visit::Visit` for what whoever
+//! mounts the app has to provide.
+
+#![recursion_limit = "256"]
+
+pub mod api;
+#[expect(
+    unreachable_pub,
+    reason = "the component macro makes the properties of every component public"
+)]
+mod components;
+mod live;
+#[expect(
+    unreachable_pub,
+    reason = "the component macro makes the properties of every component public"
+)]
+mod pages;
+pub mod text;
+mod url;
+#[cfg(feature = "ssr")]
+pub mod visit;
+
+use leptos::prelude::*;
+use leptos_meta::{MetaTags, provide_meta_context};
+use leptos_router::{
+    SsrMode,
+    components::{ParentRoute, Route, Router, Routes},
+    path,
+};
+
+use components::{
+    frame::{Frame, PageHead},
+    notice::Empty,
+    when::Present,
+};
+use pages::{
+    attacker::AttackerPage, attackers::AttackersPage, fleet::FleetPage, live::LivePage, login::LoginPage,
+    overview::OverviewPage, password::PasswordPage,
+};
+
+/// The document around the pages.
+///
+/// `theme.js` sets the theme before the first paint and `boot.js` fetches the WASM: files, because inline scripts are
+/// forbidden.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                <meta name="color-scheme" content="dark light" />
+                <meta name="robots" content="noindex, nofollow" />
+                <script src="/theme.js"></script>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                <link rel="stylesheet" href="/pkg/decnet.css" />
+                <link
+                    rel="preload"
+                    href="/fonts/inter.woff2"
+                    r#as="font"
+                    r#type="font/woff2"
+                    crossorigin="anonymous"
+                />
+                <link rel="modulepreload" href="/pkg/decnet.js" />
+                <link
+                    rel="preload"
+                    href="/pkg/decnet.wasm"
+                    r#as="fetch"
+                    r#type="application/wasm"
+                    crossorigin="anonymous"
+                />
+                <script type="module" src="/boot.js"></script>
+                <AutoReload options />
+                <MetaTags />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+/// The routes.
+///
+/// Pages are rendered whole before they are sent: what streams in later needs scripts to find its place, and a reader
+/// without them would look at placeholders.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    let present = Present::new();
+    provide_context(present);
+    Effect::new(move |_| present.start());
+    view! {
+        <Router>
+            <Routes fallback=|| view! { <main class="lone"><Lost /></main> }>
+                <Route path=path!("/login") view=LoginPage ssr=SsrMode::Async />
+                <Route path=path!("/password") view=PasswordPage ssr=SsrMode::Async />
+                <ParentRoute path=path!("") view=Frame ssr=SsrMode::Async>
+                    <Route path=path!("/") view=OverviewPage ssr=SsrMode::Async />
+                    <Route path=path!("/live") view=LivePage ssr=SsrMode::Async />
+                    <Route path=path!("/attackers") view=AttackersPage ssr=SsrMode::Async />
+                    <Route path=path!("/attackers/:id") view=AttackerPage ssr=SsrMode::Async />
+                    <Route path=path!("/fleet") view=FleetPage ssr=SsrMode::Async />
+                    <Route path=path!("/*any") view=LostInside ssr=SsrMode::Async />
+                </ParentRoute>
+            </Routes>
+        </Router>
+    }
+}
+
+#[component]
+fn LostInside() -> impl IntoView {
+    view! {
+        <PageHead title="Not here" />
+        <Lost />
+    }
+}
+
+/// There is no such page.
+#[component]
+fn Lost() -> impl IntoView {
+    view! {
+        <Empty title="There is no such page" hint="The address may have a typing error, or the page has moved.">
+            <a class="button" href="/">"Go to the overview"</a>
+        </Empty>
+    }
+}

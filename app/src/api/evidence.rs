@@ -1,0 +1,143 @@
+//! Counters, log rows, attackers and what they left.
+
+use decnet_model::{
+    id::{AttackerId, LogId},
+    query::{AttackerQuery, HistogramQuery, LogQuery},
+    view::{
+        AttackerView, BountyView, CommandView, HistogramBucket, LogView, Page, Stats, StreamSnapshot, Tops,
+        WorkerView,
+    },
+};
+use leptos::{prelude::*, server_fn::codec::Json};
+use serde::{Deserialize, Serialize};
+
+use super::Answer;
+#[cfg(feature = "ssr")]
+use super::ssr::permitted;
+
+/// What the overview begins with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Overview {
+    /// Counters.
+    pub stats: Stats,
+    /// Top lists.
+    pub tops: Tops,
+    /// Log rows a minute, for the last hour, oldest first.
+    pub hour: Vec<HistogramBucket>,
+    /// The newest log rows, newest first.
+    pub logs: Vec<LogView>,
+    /// The host's workers.
+    pub workers: Vec<WorkerView>,
+}
+
+/// Everything that the page of one attacker shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dossier {
+    /// Their sums.
+    pub attacker: AttackerView,
+    /// Their newest command lines.
+    pub commands: Page<CommandView>,
+    /// What they left or gave away.
+    pub bounties: Page<BountyView>,
+    /// Their newest log rows.
+    pub logs: Page<LogView>,
+}
+
+/// The overview.
+#[server(prefix = "/ui", endpoint = "overview_get")]
+pub async fn overview_get() -> Answer<Overview> {
+    use decnet_model::permission::{ViewEvidence, ViewFleet};
+    let (domain, see) = permitted::<ViewEvidence>()?;
+    let (_, fleet) = permitted::<ViewFleet>()?;
+    let hour = HistogramQuery {
+        start_time: Some(crate::text::now() - time::Duration::hours(1)),
+        interval_minutes: Some(1),
+        ..HistogramQuery::default()
+    };
+    Ok(Overview {
+        stats: domain.stats(&see).await?,
+        tops: domain.tops(&see).await?,
+        hour: domain.log_histogram(&see, hour).await?,
+        logs: domain
+            .log_page(
+                &see,
+                LogQuery {
+                    limit: Some(20),
+                    ..LogQuery::default()
+                },
+            )
+            .await?
+            .data,
+        workers: domain.worker_list(&fleet).await?,
+    })
+}
+
+/// What the stream would begin with: for browsers that cannot have the stream, asked every few seconds.
+#[server(prefix = "/ui", endpoint = "snapshot")]
+pub async fn snapshot() -> Answer<StreamSnapshot> {
+    use decnet_model::permission::{ViewEvidence, ViewFleet};
+    let (domain, see) = permitted::<ViewEvidence>()?;
+    let (_, fleet) = permitted::<ViewFleet>()?;
+    Ok(StreamSnapshot {
+        stats: domain.stats(&see).await?,
+        logs: domain
+            .log_page(
+                &see,
+                LogQuery {
+                    limit: Some(100),
+                    ..LogQuery::default()
+                },
+            )
+            .await?
+            .data,
+        deckies: domain.decky_list(&fleet).await?,
+        workers: domain.worker_list(&fleet).await?,
+    })
+}
+
+/// A page of log rows.
+#[server(prefix = "/ui", endpoint = "log_page", input = Json)]
+pub async fn log_page(query: LogQuery) -> Answer<Page<LogView>> {
+    let (domain, see) = permitted()?;
+    Ok(domain.log_page(&see, query).await?)
+}
+
+/// One log row.
+#[server(prefix = "/ui", endpoint = "log_get", input = Json)]
+pub async fn log_get(id: LogId) -> Answer<LogView> {
+    let (domain, see) = permitted()?;
+    Ok(domain.log_get(&see, id).await?)
+}
+
+/// Log rows counted by time.
+#[server(prefix = "/ui", endpoint = "log_histogram", input = Json)]
+pub async fn log_histogram(query: HistogramQuery) -> Answer<Vec<HistogramBucket>> {
+    let (domain, see) = permitted()?;
+    Ok(domain.log_histogram(&see, query).await?)
+}
+
+/// A page of attackers.
+#[server(prefix = "/ui", endpoint = "attacker_page", input = Json)]
+pub async fn attacker_page(query: AttackerQuery) -> Answer<Page<AttackerView>> {
+    let (domain, see) = permitted()?;
+    Ok(domain.attacker_page(&see, query).await?)
+}
+
+/// One attacker with all that the page shows.
+#[server(prefix = "/ui", endpoint = "dossier_get", input = Json)]
+pub async fn dossier_get(id: AttackerId) -> Answer<Dossier> {
+    use decnet_model::query::BountyQuery;
+    let (domain, see) = permitted()?;
+    let attacker = domain.attacker_get(&see, id).await?;
+    let bounties = BountyQuery {
+        limit: Some(200),
+        attacker_ip: Some(attacker.ip),
+        ..BountyQuery::default()
+    };
+    Ok(Dossier {
+        commands: domain.attacker_commands(&see, id, Some(200), None).await?,
+        bounties: domain.bounty_page(&see, bounties).await?,
+        logs: domain.attacker_logs(&see, id, Some(300), None).await?,
+        attacker,
+    })
+}

@@ -1,0 +1,293 @@
+//! Counts over time: the histogram and the heat strip, as SVG of our own.
+
+use std::collections::BTreeMap;
+
+use decnet_model::view::HistogramBucket;
+use leptos::prelude::*;
+use time::OffsetDateTime;
+
+use super::when::use_present;
+use crate::text;
+
+/// Counts in buckets of equal width without gaps, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Series {
+    /// Start of the first bucket, in minutes since 1970.
+    pub(crate) start: i64,
+    /// Width of a bucket in minutes.
+    pub(crate) step: i64,
+    /// What was counted.
+    pub(crate) counts: Vec<u64>,
+}
+
+impl Series {
+    /// The `length` buckets of `step` minutes up to and with the one that holds `end`: what the server counted, and
+    /// what came since (`live`, by minute).
+    pub(crate) fn new(
+        stored: &[HistogramBucket],
+        live: &BTreeMap<i64, u64>,
+        end: OffsetDateTime,
+        step: i64,
+        length: i64,
+    ) -> Self {
+        let step = step.max(1);
+        let length = length.clamp(1, 2_000);
+        let last = end.unix_timestamp().div_euclid(60).div_euclid(step) * step;
+        let start = last - (length - 1) * step;
+        let mut counts = vec![0_u64; usize::try_from(length).unwrap_or(1)];
+        let stored = stored
+            .iter()
+            .map(|b| (b.start.unix_timestamp().div_euclid(60), b.count));
+        for (minute, count) in stored.chain(live.iter().map(|(minute, count)| (*minute, *count))) {
+            let slot = usize::try_from((minute - start).div_euclid(step))
+                .ok()
+                .and_then(|i| counts.get_mut(i));
+            if let Some(slot) = slot {
+                *slot += count;
+            }
+        }
+        Self { start, step, counts }
+    }
+
+    /// The most in one bucket.
+    pub(crate) fn most(&self) -> u64 {
+        self.counts.iter().copied().max().unwrap_or(0)
+    }
+
+    /// All together.
+    pub(crate) fn sum(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Start and end of each bucket with its count.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (OffsetDateTime, OffsetDateTime, u64)> + '_ {
+        (0_i64..).zip(&self.counts).map(|(i, count)| {
+            let from = self.start + i * self.step;
+            (at_minute(from), at_minute(from + self.step), *count)
+        })
+    }
+}
+
+fn at_minute(minute: i64) -> OffsetDateTime {
+    decnet_model::clock::from_micros(minute.saturating_mul(60_000_000))
+}
+
+/// The step in minutes that gives about a hundred buckets for a span, of those that a reader can count with.
+pub(crate) fn step_for(minutes: i64) -> i64 {
+    const STEPS: &[i64] = &[1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440];
+    STEPS
+        .iter()
+        .copied()
+        .find(|step| minutes <= step * 110)
+        .unwrap_or(1_440)
+}
+
+/// Columns over time. With `href`, each column leads to the evidence of its time.
+#[component]
+pub(crate) fn Histogram(
+    #[prop(into)] series: Signal<Series>,
+    /// What is counted: `events`.
+    what: &'static str,
+    /// The URL of a span of time.
+    #[prop(optional, into)]
+    href: Option<Callback<(OffsetDateTime, OffsetDateTime), String>>,
+    /// Height in pixels.
+    #[prop(default = 96)]
+    height: u32,
+) -> impl IntoView {
+    let present = use_present();
+    let width = move || series.with(|s| s.counts.len() * 10);
+    let label = move || {
+        series.with(|s| {
+            format!(
+                "{} {what}, at most {} in {}",
+                text::count(s.sum()),
+                text::count(s.most()),
+                step_words(s.step)
+            )
+        })
+    };
+    let columns = move || {
+        series.with(|s| {
+            let most = s.most().max(1);
+            s.buckets()
+                .enumerate()
+                .map(|(i, (from, to, count))| {
+                    let tall = if count == 0 { 0.0 } else { (ratio(count, most) * 96.0).max(3.0) };
+                    let title = format!(
+                        "{} to {}: {} {what}",
+                        text::short_date(present.local(from)),
+                        text::clock_minutes(present.local(to)),
+                        text::count(count),
+                    );
+                    let column = view! {
+                        <g class="column">
+                            <title>{title}</title>
+                            <rect class="reach" x=i * 10 y="0" width="10" height="100" />
+                            <rect class="bar" x=i * 10 + 1 y=format!("{:.1}", 100.0 - tall) width="8" height=format!("{tall:.1}") />
+                        </g>
+                    };
+                    match href {
+                        Some(href) => {
+                            view! { <a href=href.run((from, to)) tabindex="-1">{column}</a> }.into_any()
+                        }
+                        None => column.into_any(),
+                    }
+                })
+                .collect_view()
+        })
+    };
+    let edge = move |last: bool| {
+        series.with(|s| {
+            let at = if last {
+                s.start + s.step * i64::try_from(s.counts.len()).unwrap_or(0)
+            } else {
+                s.start
+            };
+            let local = present.local(at_minute(at));
+            let span = s.step * i64::try_from(s.counts.len()).unwrap_or(0);
+            if span > 1_500 {
+                text::short_date(local)
+            } else {
+                text::clock_minutes(local)
+            }
+        })
+    };
+    view! {
+        <figure class="histogram">
+            <div class="histogram-top" aria-hidden="true">{move || text::count(series.with(Series::most))}</div>
+            <svg
+                viewBox=move || format!("0 0 {} 100", width())
+                height=height
+                preserveAspectRatio="none"
+                role="img"
+                aria-label=label
+            >
+                <path class="grid" d=move || format!("M0 4H{w}M0 52H{w}", w = width()) />
+                {columns}
+                <path class="base" d=move || format!("M0 99.5H{}", width()) />
+            </svg>
+            <figcaption>
+                <span>{move || edge(false)}</span>
+                <span class="step">{move || series.with(|s| format!("per {}", step_words(s.step)))}</span>
+                <span>{move || edge(true)}</span>
+            </figcaption>
+        </figure>
+    }
+    .into_any()
+}
+
+fn step_words(step: i64) -> String {
+    match step {
+        1 => "minute".to_owned(),
+        60 => "hour".to_owned(),
+        1_440 => "day".to_owned(),
+        _ => text::span(u64::try_from(step * 60).unwrap_or(0)),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share for a drawing")]
+fn ratio(count: u64, most: u64) -> f64 {
+    count as f64 / most as f64
+}
+
+/// The last 24 hours as one strip: the darker, the quieter. A mark leads to its time.
+#[component]
+pub(crate) fn HeatStrip(#[prop(into)] series: Signal<Series>) -> impl IntoView {
+    let present = use_present();
+    let marks = move || {
+        series.with(|s| {
+            let most = s.most().max(1);
+            s.buckets()
+                .enumerate()
+                .map(|(i, (from, to, count))| {
+                    let href = format!(
+                        "/live?start_time={}&end_time={}",
+                        text::rfc3339(from),
+                        text::rfc3339(to)
+                    );
+                    let title = format!(
+                        "{} to {}: {}",
+                        text::clock_minutes(present.local(from)),
+                        text::clock_minutes(present.local(to)),
+                        text::plural(count, "event", "events"),
+                    );
+                    view! {
+                        <a href=href tabindex="-1">
+                            <rect class=format!("heat-{}", heat(count, most)) x=i * 4 y="0" width="3.4" height="10">
+                                <title>{title}</title>
+                            </rect>
+                        </a>
+                    }
+                })
+                .collect_view()
+        })
+    };
+    let label =
+        move || series.with(|s| format!("The last 24 hours: {}", text::plural(s.sum(), "event", "events")));
+    view! {
+        <svg
+            class="heat"
+            viewBox=move || format!("0 0 {} 10", series.with(|s| s.counts.len() * 4))
+            preserveAspectRatio="none"
+            role="img"
+            aria-label=label
+        >
+            {marks}
+        </svg>
+    }
+    .into_any()
+}
+
+/// How hot a count is, 0 to 5: by magnitudes, because one loud hour must not make the others look quiet.
+fn heat(count: u64, most: u64) -> u32 {
+    if count == 0 {
+        return 0;
+    }
+    let top = most.max(10).ilog2().max(1);
+    (1 + count.ilog2() * 4 / top).min(5)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_series_has_no_gaps_and_counts_what_came_since() {
+        let stored = [
+            HistogramBucket {
+                start: datetime!(2026-11-20 11:58:00 UTC),
+                count: 3,
+            },
+            HistogramBucket {
+                start: datetime!(2026-11-19 00:00:00 UTC),
+                count: 99,
+            },
+        ];
+        let end = datetime!(2026-11-20 12:00:30 UTC);
+        let live = BTreeMap::from([(end.unix_timestamp() / 60, 2)]);
+        let series = Series::new(&stored, &live, end, 1, 4);
+        assert_eq!(series.counts, [0, 3, 0, 2]);
+        let starts: Vec<_> = series.buckets().map(|(from, ..)| from).collect();
+        assert_eq!(starts.first(), Some(&datetime!(2026-11-20 11:57:00 UTC)));
+    }
+
+    #[test]
+    fn a_span_is_cut_into_about_a_hundred_buckets() {
+        for (minutes, step) in [(15, 1), (60, 1), (1_440, 15), (10_080, 120), (1_000_000, 1_440)] {
+            assert_eq!(step_for(minutes), step, "{minutes}");
+        }
+    }
+
+    #[test]
+    fn heat_grows_with_the_count_and_stays_in_its_scale() {
+        let heats: Vec<_> = [0, 1, 10, 100, 1_000, 10_000]
+            .iter()
+            .map(|c| heat(*c, 10_000))
+            .collect();
+        assert!(heats.is_sorted(), "{heats:?}");
+        assert_eq!((heats.first(), heats.last()), (Some(&0), Some(&5)));
+    }
+}

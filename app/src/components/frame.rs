@@ -1,0 +1,389 @@
+//! What stands around every page: the rail, the top bar with the last 24 hours and the live dot, and on a phone the bar
+//! at the bottom.
+
+use decnet_model::{query::HistogramQuery, state::Role, view::Me};
+use leptos::prelude::*;
+use leptos_router::{
+    components::{A, Outlet, Redirect},
+    hooks::{use_location, use_query_map},
+};
+
+use super::{
+    chart::{HeatStrip, Series},
+    dialog::Dialog,
+    icon::{Icon, Mark},
+    keys,
+    notice::Problem,
+    task::TaskCorner,
+    when::use_present,
+};
+use crate::{
+    api::{account, evidence},
+    live::{Link, Live, use_live},
+    text, url,
+};
+
+/// Minutes of a mark of the heat strip.
+const HEAT_STEP: i64 = 10;
+
+/// Where one can go.
+const PLACES: &[(&str, &str, Icon)] = &[
+    ("/", "Overview", Icon::Overview),
+    ("/live", "Live", Icon::Live),
+    ("/attackers", "Attackers", Icon::Attackers),
+    ("/fleet", "Fleet", Icon::Fleet),
+];
+
+/// Who reads the page, for whatever depends on what they may do.
+#[derive(Clone)]
+pub(crate) struct Reader(pub(crate) Me);
+
+impl Reader {
+    /// Whether they may change the fleet. The server checks it again, whatever a page shows.
+    pub(crate) fn manages_fleet(&self) -> bool {
+        self.0.role.covers(Role::Admin)
+    }
+}
+
+/// Whoever reads this page, below the frame.
+pub(crate) fn use_reader() -> Option<Reader> {
+    use_context::<Reader>()
+}
+
+/// The frame. Nobody gets past it without a session and a password of their own.
+#[component]
+pub(crate) fn Frame() -> impl IntoView {
+    let me = Resource::new_blocking(|| (), |()| account::who());
+    let location = use_location();
+    let login = move || {
+        let query = location.search.get_untracked();
+        let path = location.pathname.get_untracked();
+        let whole = if query.is_empty() {
+            path
+        } else {
+            format!("{path}?{query}")
+        };
+        if whole == "/" {
+            "/login".to_owned()
+        } else {
+            format!("/login?next={}", leptos_router::location::Url::escape(&whole))
+        }
+    };
+    view! {
+        <Suspense fallback=|| {
+            view! { <div class="splash" role="status" aria-label="Loading"></div> }
+        }>
+            {move || Suspend::new(async move {
+                match me.await {
+                    Ok(None) => view! { <Redirect path=login() /> }.into_any(),
+                    Ok(Some(me)) if me.must_change_password => view! { <Redirect path="/password" /> }.into_any(),
+                    Ok(Some(me)) => view! { <Room me=me /> }.into_any(),
+                    Err(fault) => {
+                        let again = Callback::new(move |()| me.refetch());
+                        view! { <main class="lone"><Problem fault again=again /></main> }.into_any()
+                    }
+                }
+            })}
+        </Suspense>
+    }
+    .into_any()
+}
+
+#[component]
+fn Room(me: Me) -> impl IntoView {
+    let live = Live::new();
+    provide_context(live);
+    provide_context(Reader(me.clone()));
+    let help = RwSignal::new(false);
+    let query = use_query_map();
+    let path = use_location().pathname;
+    Effect::new(move |_| {
+        live.start();
+        keys::listen(help);
+    });
+    on_cleanup(move || live.stop());
+    let help_shown = move || help.get() || query.with(|q| q.get_str("help").is_some());
+    let no_help = Signal::derive(move || url::with(&path.get(), &query.get(), &[("help", None)]));
+    Effect::new(move |_| {
+        // Leaving by the link of the dialog takes it out of the URL; this takes it out of the signal.
+        no_help.track();
+        help.set(false);
+    });
+    view! {
+        <a class="skip" href="#main" rel="external">"Skip to the content"</a>
+        <div class="frame">
+            <nav class="rail" aria-label="Pages">
+                <a class="brand" href="/" aria-label="DECNET, overview"><Brand /><span>"DECNET"</span></a>
+                <ul>{places()}</ul>
+                <div class="rail-foot">
+                    <a class="rail-link" href=move || url::with(&path.get(), &query.get(), &[("help", Some("keys"))]) data-noscroll="">
+                        <Mark icon=Icon::Help />
+                        <span>"Shortcuts"</span>
+                    </a>
+                </div>
+            </nav>
+            <header class="top">
+                <Heat />
+                <LiveDot />
+                <UserMenu me=me />
+            </header>
+            <main id="main" tabindex="-1">
+                <Outlet />
+            </main>
+            <nav class="bottom" aria-label="Pages">
+                <ul>{places()}</ul>
+            </nav>
+        </div>
+        <TaskCorner />
+        {move || {
+            help_shown()
+                .then(|| {
+                    view! {
+                        <Dialog title="Shortcuts" close=no_help>
+                            <dl class="shortcuts">
+                                {keys::SHORTCUTS
+                                    .iter()
+                                    .map(|(keys, what)| {
+                                        let keys = keys.split_whitespace().map(|k| view! { <kbd>{k}</kbd> }).collect_view();
+                                        view! { <dt>{keys}</dt><dd>{*what}</dd> }
+                                    })
+                                    .collect_view()}
+                            </dl>
+                        </Dialog>
+                    }
+                })
+        }}
+    }
+    .into_any()
+}
+
+fn places() -> impl IntoView {
+    PLACES
+        .iter()
+        .map(|(href, words, icon)| {
+            view! {
+                <li>
+                    <A href=*href exact=*href == "/">
+                        <Mark icon=*icon />
+                        <span>{*words}</span>
+                    </A>
+                </li>
+            }
+        })
+        .collect_view()
+}
+
+/// The sign of the product: a net with one knot that was touched.
+#[component]
+pub(crate) fn Brand() -> impl IntoView {
+    view! {
+        <svg class="brand-mark" viewBox="0 0 24 24" width="24" height="24" aria-hidden="true">
+            <path d="M12 2L21 7V17L12 22L3 17V7ZM12 2V22M3 7L21 17M21 7L3 17" />
+            <circle cx="12" cy="12" r="3" />
+        </svg>
+    }
+    .into_any()
+}
+
+/// The last 24 hours, on every page.
+#[component]
+fn Heat() -> impl IntoView {
+    let live = use_live();
+    let present = use_present();
+    let day = Resource::new(
+        move || live.epoch.get(),
+        |_| {
+            evidence::log_histogram(HistogramQuery {
+                interval_minutes: u32::try_from(HEAT_STEP).ok(),
+                ..HistogramQuery::default()
+            })
+        },
+    );
+    view! {
+        <div class="heat-frame">
+            <Transition fallback=|| {
+                view! { <div class="heat"></div> }
+            }>
+                {move || Suspend::new(async move {
+                    match day.await {
+                        Ok(day) => {
+                            let series = Signal::derive(move || {
+                                let came = live.arrived(None, None);
+                                Series::new(&day, &came, present.now.get(), HEAT_STEP, 24 * 60 / HEAT_STEP)
+                            });
+                            view! { <HeatStrip series=series /> }.into_any()
+                        }
+                        Err(_) => view! { <span class="heat-none">"no histogram"</span> }.into_any(),
+                    }
+                })}
+            </Transition>
+            <span class="heat-edge" aria-hidden="true">"24 h"</span>
+        </div>
+    }
+    .into_any()
+}
+
+/// How what happens reaches this page, and how late.
+#[component]
+fn LiveDot() -> impl IntoView {
+    let live = use_live();
+    let words = move || match live.link.get() {
+        Link::Opening => "connecting".to_owned(),
+        Link::Open => match live.lag_ms.get() {
+            Some(lag) if lag >= 1_000 => format!("live, {} s behind", lag / 1_000),
+            _ => "live".to_owned(),
+        },
+        Link::Broken => "reconnecting".to_owned(),
+        Link::Polling => "every 4 s".to_owned(),
+        Link::Lost => "server lost".to_owned(),
+    };
+    let title = move || match live.link.get() {
+        Link::Opening => {
+            "The event stream is being opened; the page shows what was there when it was loaded.".to_owned()
+        }
+        Link::Open => match live.lag_ms.get() {
+            Some(lag) => {
+                format!("The event stream is open; the last event took {lag} ms more than the fastest.")
+            }
+            None => "The event stream is open.".to_owned(),
+        },
+        Link::Broken => {
+            "The event stream broke and is being opened again; what came in between will be fetched."
+                .to_owned()
+        }
+        Link::Polling => {
+            "The event stream does not open from here, so the server is asked every 4 seconds.".to_owned()
+        }
+        Link::Lost => {
+            "The server does not answer, or your session has ended. It is being tried again.".to_owned()
+        }
+    };
+    let class = move || {
+        format!(
+            "live-dot {}",
+            match live.link.get() {
+                Link::Opening => "opening",
+                Link::Open => "open",
+                Link::Broken => "broken",
+                Link::Polling => "polling",
+                Link::Lost => "lost",
+            }
+        )
+    };
+    view! {
+        <span class=class title=title role="status">
+            <i aria-hidden="true"></i>
+            <span>{words}</span>
+        </span>
+    }
+    .into_any()
+}
+
+/// Theme, password, signing out.
+#[component]
+fn UserMenu(me: Me) -> impl IntoView {
+    let logout = ServerAction::<account::Logout>::new();
+    view! {
+        <details class="menu">
+            <summary aria-label=format!("Account of {}", me.username)>
+                <Mark icon=Icon::User />
+                <span class="menu-name">{me.username.to_string()}</span>
+                <Mark icon=Icon::Down />
+            </summary>
+            <div class="menu-body">
+                <p class="menu-who">
+                    <b>{me.username.to_string()}</b>
+                    <span class="badge idle">{me.role.as_str()}</span>
+                </p>
+                <ThemeChoice />
+                <a href="/password"><Mark icon=Icon::Key />"Change password"</a>
+                <ActionForm action=logout>
+                    <button type="submit"><Mark icon=Icon::Leave />"Sign out"</button>
+                </ActionForm>
+            </div>
+        </details>
+    }
+    .into_any()
+}
+
+/// Dark, light, or as the machine has it. Kept in the browser; `theme.js` sets it before the first paint.
+#[component]
+pub(crate) fn ThemeChoice() -> impl IntoView {
+    let theme = RwSignal::new(String::new());
+    Effect::new(move |_| theme.set(stored_theme()));
+    let choose = move |chosen: &'static str| {
+        store_theme(chosen);
+        theme.set(chosen.to_owned());
+    };
+    view! {
+        <div class="theme" role="group" aria-label="Theme">
+            <Mark icon=Icon::Theme />
+            {[("", "auto"), ("dark", "dark"), ("light", "light")]
+                .into_iter()
+                .map(|(value, words)| {
+                    view! {
+                        <button
+                            type="button"
+                            aria-pressed=move || if theme.get() == value { "true" } else { "false" }
+                            on:click=move |_| choose(value)
+                        >
+                            {words}
+                        </button>
+                    }
+                })
+                .collect_view()}
+        </div>
+    }
+    .into_any()
+}
+
+/// The key of the browser's storage that `theme.js` reads too.
+const THEME_KEY: &str = "decnet-theme";
+
+fn storage() -> Option<web_sys::Storage> {
+    web_sys::window()?.local_storage().ok()?
+}
+
+fn stored_theme() -> String {
+    storage()
+        .and_then(|s| s.get_item(THEME_KEY).ok()?)
+        .unwrap_or_default()
+}
+
+/// Show `theme` and keep it where the browser lets us.
+fn store_theme(theme: &str) {
+    if let Some(root) = web_sys::window()
+        .and_then(|w| w.document())
+        .and_then(|d| d.document_element())
+    {
+        let shown = if theme.is_empty() {
+            root.remove_attribute("data-theme")
+        } else {
+            root.set_attribute("data-theme", theme)
+        };
+        if shown.is_err() {
+            leptos::logging::warn!("the theme cannot be set");
+        }
+    }
+    if let Some(storage) = storage()
+        && storage.set_item(THEME_KEY, theme).is_err()
+    {
+        leptos::logging::warn!("the browser does not keep the theme");
+    }
+}
+
+/// The head of a page: its title, what it says of itself, and what can be done there.
+#[component]
+pub(crate) fn PageHead(
+    #[prop(into)] title: Signal<String>,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
+    view! {
+        <leptos_meta::Title text=move || format!("{} · DECNET", title.get()) />
+        <header class="page-head">
+            <h1>{move || text::visible(&title.get())}</h1>
+            <div class="page-tools">{children.map(|children| children())}</div>
+        </header>
+    }
+    .into_any()
+}

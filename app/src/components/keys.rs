@@ -1,0 +1,142 @@
+//! The keyboard: j and k walk the rows of a page, Esc closes what is open, ? shows the list.
+//!
+//! Rows are links (or buttons) marked `data-row`, so that Enter is the browser's own and a screen reader knows them.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_navigate;
+use wasm_bindgen::JsCast as _;
+use web_sys::{HtmlElement, KeyboardEvent};
+
+/// What the list of shortcuts says.
+pub(crate) const SHORTCUTS: &[(&str, &str)] = &[
+    ("j  k", "next and previous row"),
+    ("Enter", "open the row"),
+    ("Esc", "close what is open"),
+    ("/", "go to the search field"),
+    ("g o", "overview"),
+    ("g l", "live"),
+    ("g a", "attackers"),
+    ("g f", "fleet"),
+    ("?", "this list"),
+];
+
+/// Listen for the shortcuts, in a browser. `help` opens the list; Esc follows the first link marked `data-close`.
+pub(crate) fn listen(help: RwSignal<bool>) {
+    let navigate = use_navigate();
+    let after_g = RwSignal::new(false);
+    let handle = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
+        if event.ctrl_key() || event.meta_key() || event.alt_key() || event.default_prevented() {
+            return;
+        }
+        let typing = event
+            .target()
+            .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
+            .is_some_and(|el| {
+                el.matches("input, textarea, select, [contenteditable]")
+                    .unwrap_or(false)
+            });
+        let key = event.key();
+        if key == "Escape" {
+            if typing {
+                blur();
+            } else if help.get_untracked() {
+                help.set(false);
+            } else {
+                click("[data-close]");
+            }
+            return;
+        }
+        if typing {
+            return;
+        }
+        if after_g.get_untracked() {
+            after_g.set(false);
+            let to = match key.as_str() {
+                "o" => "/",
+                "l" => "/live",
+                "a" => "/attackers",
+                "f" => "/fleet",
+                _ => return,
+            };
+            event.prevent_default();
+            navigate(to, leptos_router::NavigateOptions::default());
+            return;
+        }
+        match key.as_str() {
+            "j" => walk(1),
+            "k" => walk(-1),
+            "g" => {
+                after_g.set(true);
+                set_timeout(move || after_g.set(false), std::time::Duration::from_millis(900));
+            }
+            "/" => {
+                if focus("[data-search]") {
+                    event.prevent_default();
+                }
+            }
+            "?" => help.update(|open| *open = !*open),
+            _ => {}
+        }
+    });
+    on_cleanup(move || handle.remove());
+}
+
+/// Focus the row `by` further on from the focused one.
+fn walk(by: i32) {
+    let Some(document) = web_sys::window().and_then(|w| w.document()) else {
+        return;
+    };
+    let Ok(rows) = document.query_selector_all("[data-row]") else {
+        return;
+    };
+    let Ok(length) = i32::try_from(rows.length()) else {
+        return;
+    };
+    if length == 0 {
+        return;
+    }
+    let focused = document.active_element();
+    let at = (0..length).find(|&i| {
+        let row = u32::try_from(i).ok().and_then(|i| rows.get(i));
+        row.zip(focused.as_ref())
+            .is_some_and(|(row, focused)| row.is_same_node(Some(focused)))
+    });
+    let next = match at {
+        Some(at) => (at + by).clamp(0, length - 1),
+        None if by > 0 => 0,
+        None => length - 1,
+    };
+    if let Some(row) = u32::try_from(next).ok().and_then(|i| rows.get(i))
+        && let Ok(row) = row.dyn_into::<HtmlElement>()
+    {
+        drop(row.focus());
+    }
+}
+
+fn find(selector: &str) -> Option<HtmlElement> {
+    let document = web_sys::window()?.document()?;
+    document.query_selector(selector).ok()??.dyn_into().ok()
+}
+
+/// Focus the first element that fits, if there is one.
+pub(crate) fn focus(selector: &str) -> bool {
+    find(selector).is_some_and(|el| el.focus().is_ok())
+}
+
+fn click(selector: &str) {
+    if let Some(el) = find(selector) {
+        el.click();
+    }
+}
+
+fn blur() {
+    let Some(document) = web_sys::window().and_then(|w| w.document()) else {
+        return;
+    };
+    if let Some(el) = document
+        .active_element()
+        .and_then(|el| el.dyn_into::<HtmlElement>().ok())
+    {
+        drop(el.blur());
+    }
+}

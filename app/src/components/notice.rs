@@ -1,0 +1,103 @@
+//! What stands where data would: loading, nothing yet, and what went wrong.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_location;
+
+use super::{
+    icon::{Icon, Mark},
+    said::Command,
+};
+use crate::api::{Fault, FaultKind};
+
+/// Grey lines where rows will be.
+#[component]
+pub(crate) fn Loading(#[prop(default = 6)] rows: usize) -> impl IntoView {
+    view! {
+        <div class="loading" role="status" aria-label="Loading">
+            {(0..rows).map(|_| view! { <div class="loading-row" aria-hidden="true"></div> }).collect_view()}
+        </div>
+    }
+    .into_any()
+}
+
+/// Nothing here yet: why, and the next step, with a command to copy where there is one.
+#[component]
+pub(crate) fn Empty(
+    #[prop(into)] title: String,
+    #[prop(into)] hint: String,
+    #[prop(optional, into)] command: Option<String>,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
+    view! {
+        <div class="empty">
+            <svg class="empty-mark" viewBox="0 0 96 48" width="96" height="48" aria-hidden="true">
+                <path d="M4 44C30 44 26 24 48 24S70 4 92 4" />
+                <path class="faint" d="M4 24C30 24 26 24 48 24S70 24 92 24" />
+                <path class="faint" d="M4 4C30 4 26 24 48 24S70 44 92 44" />
+                <circle cx="48" cy="24" r="4" />
+            </svg>
+            <h3>{title}</h3>
+            <p>{hint}</p>
+            {command.map(|text| view! { <Command text=text /> })}
+            {children.map(|children| children())}
+        </div>
+    }
+    .into_any()
+}
+
+/// What went wrong, why, what to do now, and the error id.
+#[component]
+pub(crate) fn Problem(fault: Fault, #[prop(optional, into)] again: Option<Callback<()>>) -> impl IntoView {
+    let location = use_location();
+    let here = move || {
+        let query = location.search.get();
+        let path = location.pathname.get();
+        let whole = if query.is_empty() {
+            path
+        } else {
+            format!("{path}?{query}")
+        };
+        format!("/login?next={}", leptos_router::location::Url::escape(&whole))
+    };
+    let fields = fault.fields.clone();
+    view! {
+        <div class="problem" role="alert">
+            <Mark icon=Icon::Alert />
+            <div>
+                <h3>{fault.title()}</h3>
+                <p>{fault.detail.clone()}</p>
+                {(!fields.is_empty())
+                    .then(|| {
+                        view! {
+                            <ul>
+                                {fields
+                                    .into_iter()
+                                    .map(|f| view! { <li><b>{f.field}</b>": "{f.message}</li> })
+                                    .collect_view()}
+                            </ul>
+                        }
+                    })}
+                <p class="advice">{fault.advice()}</p>
+                {fault.error_id.clone().map(|id| view! { <p class="error-id">"Error id " <code>{id}</code></p> })}
+                {match (fault.kind, again) {
+                    (FaultKind::SignedOut, _) => {
+                        view! { <a class="button" href=here rel="external">"Sign in"</a> }.into_any()
+                    }
+                    (FaultKind::PasswordChange, _) => {
+                        view! { <a class="button" href="/password">"Choose a password"</a> }.into_any()
+                    }
+                    (_, Some(again)) => {
+                        view! {
+                            <button type="button" class="button" on:click=move |_| again.run(())>
+                                "Try again"
+                            </button>
+                        }
+                            .into_any()
+                    }
+                    _ => ().into_any(),
+                }}
+            </div>
+        </div>
+    }
+    .into_any()
+}

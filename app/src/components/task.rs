@@ -1,0 +1,113 @@
+//! Long work in the corner: it stays while one goes from page to page, until it is done and read.
+
+use decnet_model::{id::TaskId, view::TaskView};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use super::icon::{Icon, Mark};
+use crate::{
+    api::fleet,
+    live::{Link, use_live},
+};
+
+/// The tasks that moved since this page was loaded, and the one that the URL names.
+#[component]
+pub(crate) fn TaskCorner() -> impl IntoView {
+    let live = use_live();
+    let query = use_query_map();
+    let closed = RwSignal::new(Vec::<TaskId>::new());
+    let named =
+        Memo::new(move |_| query.with(|q| q.get_str("task").and_then(|id| id.parse::<TaskId>().ok())));
+    // The task of the URL is asked for once, because the stream tells only what changes; and again and again where
+    // there is no stream.
+    Effect::new(move |_| {
+        if let Some(id) = named.get() {
+            ask(id);
+        }
+    });
+    let shown = Memo::new(move |_| {
+        let closed = closed.get();
+        live.tasks.with(|tasks| {
+            let mut shown: Vec<_> = tasks
+                .values()
+                .filter(|task| !closed.contains(&task.id))
+                .cloned()
+                .collect();
+            shown.sort_by_key(|task| std::cmp::Reverse(task.started_at));
+            shown.truncate(3);
+            shown
+        })
+    });
+    view! {
+        <div class="tasks" role="status" aria-label="Running work">
+            <For
+                each=move || shown.get()
+                key=|task| (task.id, task.done, task.total, task.status.clone(), task.step.clone())
+                children=move |task| {
+                    let id = task.id;
+                    view! { <TaskCard task close=Callback::new(move |()| closed.update(|closed| closed.push(id))) /> }
+                }
+            />
+        </div>
+    }
+    .into_any()
+}
+
+/// Fetch a task until it has ended or the stream tells of it.
+fn ask(id: TaskId) {
+    let live = use_live();
+    leptos::task::spawn_local(async move {
+        let Ok(task) = fleet::task_get(id).await else {
+            return;
+        };
+        let ended = task.ended_at.is_some();
+        live.tasks.update(|tasks| {
+            let newer = tasks
+                .get(&id)
+                .is_none_or(|known| known.ended_at.is_none() && known.done <= task.done);
+            if newer {
+                tasks.insert(id, task);
+            }
+        });
+        if !ended && live.link.get_untracked() != Link::Open {
+            set_timeout(move || ask_in(live, id), std::time::Duration::from_secs(2));
+        }
+    });
+}
+
+fn ask_in(live: crate::live::Live, id: TaskId) {
+    provide_context(live);
+    ask(id);
+}
+
+#[component]
+fn TaskCard(task: TaskView, close: Callback<()>) -> impl IntoView {
+    let total = task.total.max(1);
+    let done = task.done.min(total);
+    let words = match task.status.as_str() {
+        "running" => format!("step {} of {}", task.done, task.total.max(task.done)),
+        other => other.to_owned(),
+    };
+    let class = match task.status.as_str() {
+        "failed" => "task bad",
+        "succeeded" => "task good",
+        _ => "task busy",
+    };
+    view! {
+        <section class=class>
+            <header>
+                <b>{task.operation.clone()}</b>
+                <span>{words}</span>
+                <button type="button" class="icon-button" aria-label="Dismiss" on:click=move |_| close.run(())>
+                    <Mark icon=Icon::Close />
+                </button>
+            </header>
+            <svg class="progress" viewBox=format!("0 0 {total} 1") preserveAspectRatio="none" aria-hidden="true">
+                <rect class="track" width=total height="1" />
+                <rect width=done height="1" />
+            </svg>
+            <p>{task.error.clone().unwrap_or_else(|| task.step.clone())}</p>
+        </section>
+    }
+    .into_any()
+}

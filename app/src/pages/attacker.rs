@@ -1,0 +1,313 @@
+//! One attacker: what they did in sum, and every step of it along one line.
+
+use std::sync::Arc;
+
+use decnet_model::{
+    state::BountyKind,
+    view::{AttackerView, BountyView, CommandView, LogView},
+};
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+
+use crate::{
+    api::{
+        Answer, Fault, FaultKind,
+        evidence::{self, Dossier},
+    },
+    components::{
+        frame::PageHead,
+        glyph::Glyph,
+        icon::{Icon, Mark},
+        line::Line,
+        log::{LogDrawer, LogTable, Row},
+        notice::{Loading, Problem},
+        said::{CopyButton, Said},
+        stat::ShareBar,
+        when::{Ago, Clock},
+    },
+    live::use_live,
+    text,
+};
+
+/// The page.
+#[component]
+pub(crate) fn AttackerPage() -> impl IntoView {
+    let live = use_live();
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
+    let dossier = Resource::new(
+        move || (id.get(), live.epoch.get()),
+        |(id, _)| async move {
+            let found: Answer<Dossier> = match id.parse() {
+                Ok(id) => evidence::dossier_get(id).await,
+                Err(_) => Err(Fault::new(
+                    FaultKind::NotFound,
+                    "that is not the id of an attacker",
+                )),
+            };
+            found
+        },
+    );
+    view! {
+        <Transition fallback=|| view! { <PageHead title="Attacker" /><Loading rows=12 /> }>
+            {move || Suspend::new(async move {
+                match dossier.await {
+                    Ok(dossier) => view! { <Full dossier=dossier /> }.into_any(),
+                    Err(fault) => {
+                        let again = Callback::new(move |()| dossier.refetch());
+                        view! {
+                            <PageHead title="Attacker" />
+                            <Problem fault again=again />
+                            <a class="button" href="/attackers">"All attackers"</a>
+                        }
+                            .into_any()
+                    }
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn Full(dossier: Dossier) -> impl IntoView {
+    let live = use_live();
+    let Dossier {
+        attacker: first,
+        commands,
+        bounties,
+        logs,
+    } = dossier;
+    let (id, ip) = (first.id, first.ip.to_string());
+    let glyph = first.glyph.clone();
+    let first_seen = first.first_seen;
+    let attacker = Memo::new(move |_| {
+        live.attackers
+            .with(|changed| changed.get(&id).cloned())
+            .unwrap_or_else(|| first.clone())
+    });
+    let newest = logs.data.first().map(|row| row.id);
+    let stored: Vec<_> = logs.data.into_iter().map(Arc::new).collect();
+    let address = ip.clone();
+    let rows = Memo::new(move |_| {
+        let mut rows: Vec<Row> = live.rows.with(|rows| {
+            rows.iter()
+                .filter(|row| newest.is_none_or(|newest| row.id > newest))
+                .filter(|row| row.attacker_ip.is_some_and(|from| from.to_string() == address))
+                .map(|row| (row.clone(), true))
+                .collect()
+        });
+        rows.extend(stored.iter().map(|row| (row.clone(), false)));
+        rows
+    });
+    let all_logs = format!("/live?attacker_ip={ip}");
+    let more_logs = logs.next.is_some();
+    let line = Signal::derive(move || rows.get().into_iter().map(|(row, _)| row).collect::<Vec<_>>());
+    let export = format!("/api/v1/logs/export?attacker_ip={ip}&format=json");
+    let file = format!("decnet-{ip}.json");
+    let rest = more_logs.then(|| view! { <a href=all_logs.clone()>"all of it"</a> });
+    view! {
+        <PageHead title=Signal::stored(ip.clone())>
+            <a class="button" href=all_logs><Mark icon=Icon::Live />"In the log"</a>
+            <a class="button" href=export download=file rel="external">
+                <Mark icon=Icon::Download />
+                "JSON"
+            </a>
+        </PageHead>
+        <section class="identity">
+            <Glyph seed=glyph size=72 />
+            <div>
+                <p class="identity-ip"><code>{ip.clone()}</code><CopyButton text=ip.clone() what="address" /></p>
+                <p class="identity-when">
+                    "first seen " <Ago at=first_seen /> ", last seen "
+                    {move || view! { <Ago at=attacker.with(|a| a.last_seen) /> }}
+                </p>
+            </div>
+            <Sums attacker=attacker />
+        </section>
+        <section class="panel">
+            <header>
+                <h2>"The line"</h2>
+                <span class="panel-note legend">
+                    <i class="w-touch"></i>"touched"<i class="w-probe"></i>"tried"<i class="w-hands"></i>"hands on"
+                </span>
+            </header>
+            <Line rows=line />
+        </section>
+        <div class="two">
+            <Where rows=line />
+            <Credentials bounties=bounties.data />
+        </div>
+        <Commands commands=commands.data more=commands.next.is_some() />
+        <section class="panel">
+            <header>
+                <h2>"Log"</h2>
+                {rest}
+            </header>
+            <LogTable rows=rows one_source=true />
+        </section>
+        <LogDrawer rows=rows />
+    }
+    .into_any()
+}
+
+#[component]
+fn Sums(attacker: Memo<AttackerView>) -> impl IntoView {
+    let sum = |label: &'static str, of: fn(&AttackerView) -> u64| {
+        view! {
+            <div>
+                <dt>{label}</dt>
+                <dd>{move || text::count(attacker.with(of))}</dd>
+            </div>
+        }
+    };
+    view! {
+        <dl class="sums">
+            {sum("events", |a| a.event_count)}
+            {sum("sessions", |a| a.session_count)}
+            {sum("sign-ins", |a| a.auth_count)}
+            {sum("credentials", |a| a.credential_count)}
+            {sum("commands", |a| a.command_count)}
+            {sum("loot", |a| a.bounty_count)}
+        </dl>
+    }
+    .into_any()
+}
+
+/// How often each decky and service was touched, of the rows at hand.
+#[component]
+fn Where(rows: Signal<Vec<Arc<LogView>>>) -> impl IntoView {
+    let places = Memo::new(move |_| {
+        let mut places: Vec<(String, String, u64)> = Vec::new();
+        for row in rows.get() {
+            match places
+                .iter_mut()
+                .find(|(decky, service, _)| *decky == row.decky && *service == row.service)
+            {
+                Some((.., count)) => *count += 1,
+                None => places.push((row.decky.clone(), row.service.clone(), 1)),
+            }
+        }
+        places.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| (&a.0, &a.1).cmp(&(&b.0, &b.1))));
+        places
+    });
+    view! {
+        <section class="panel">
+            <header><h2>"Where"</h2></header>
+            <ol class="top-list">
+                {move || {
+                    let places = places.get();
+                    let most = places.first().map_or(1, |(.., count)| *count);
+                    places
+                        .into_iter()
+                        .take(12)
+                        .map(|(decky, service, count)| {
+                            let to = format!(
+                                "/live?decky={}&service={}",
+                                leptos_router::location::Url::escape(&decky),
+                                leptos_router::location::Url::escape(&service),
+                            );
+                            view! {
+                                <li>
+                                    <a href=to>
+                                        <code class="top-name"><Said text=decky max=28 /></code>
+                                        <span class="top-side"><Said text=service max=16 /></span>
+                                        <span class="top-count">{text::count(count)}</span>
+                                        <ShareBar value=count most=most />
+                                    </a>
+                                </li>
+                            }
+                        })
+                        .collect_view()
+                }}
+            </ol>
+        </section>
+    }
+    .into_any()
+}
+
+/// What they gave away or left.
+#[component]
+fn Credentials(bounties: Vec<BountyView>) -> impl IntoView {
+    let empty = bounties.is_empty();
+    view! {
+        <section class="panel">
+            <header><h2>"Credentials and loot"</h2></header>
+            {empty.then(|| view! { <p class="none">"They gave nothing away yet."</p> })}
+            <ul class="loot">
+                {bounties
+                    .into_iter()
+                    .map(|b| {
+                        let copy = match (&b.principal, b.kind) {
+                            (Some(principal), BountyKind::Credential) => format!("{principal}:{}", b.value),
+                            _ => b.value.clone(),
+                        };
+                        let kind = b.secret_kind.clone().filter(|k| k != "plaintext");
+                        view! {
+                            <li>
+                                <span class=format!("tag kind-{}", b.kind)>{b.kind.as_str()}</span>
+                                <code class="loot-value">
+                                    {b.principal
+                                        .map(|p| view! { <span class="principal"><Said text=p max=32 /></span>" : " })}
+                                    <Said text=b.value max=48 />
+                                </code>
+                                {kind.map(|k| view! { <span class="tag">{k}</span> })}
+                                <span class="loot-side">
+                                    <Said text=b.service max=16 />
+                                    {(b.count > 1).then(|| format!(" ×{}", text::count(b.count)))}
+                                </span>
+                                <CopyButton text=copy what="value" />
+                            </li>
+                        }
+                    })
+                    .collect_view()}
+            </ul>
+        </section>
+    }
+    .into_any()
+}
+
+/// Every command line, newest first.
+#[component]
+fn Commands(commands: Vec<CommandView>, more: bool) -> impl IntoView {
+    let all = commands
+        .iter()
+        .rev()
+        .map(|c| c.command.clone())
+        .collect::<Vec<_>>()
+        .join("\n");
+    if commands.is_empty() {
+        return view! {
+            <section class="panel">
+                <header><h2>"Commands"</h2></header>
+                <p class="none">"They ran nothing yet."</p>
+            </section>
+        }
+        .into_any();
+    }
+    view! {
+        <section class="panel">
+            <header>
+                <h2>"Commands"</h2>
+                {more.then(|| view! { <span class="panel-note">"the newest 200"</span> })}
+                <CopyButton text=all what="all commands" />
+            </header>
+            <ol class="commands">
+                {commands
+                    .into_iter()
+                    .map(|c| {
+                        view! {
+                            <li>
+                                <Clock at=c.at />
+                                <span class="commands-where"><Said text=c.decky max=24 />" "<Said text=c.service max=16 /></span>
+                                <code><Said text=c.command.clone() max=400 /></code>
+                                <CopyButton text=c.command what="command" />
+                            </li>
+                        }
+                    })
+                    .collect_view()}
+            </ol>
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,402 @@
+//! Live logs: every line of evidence as it comes, filtered by what the URL says.
+
+use std::sync::Arc;
+
+use decnet_model::{
+    event::EventKind,
+    id::LogId,
+    query::{HistogramQuery, LogQuery},
+    view::{LogView, Page},
+};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_location, use_query_map};
+use time::Duration;
+
+use crate::{
+    api::{Answer, evidence, fleet},
+    components::{
+        chart::{Histogram, Series, step_for},
+        filter::{Chips, Choice, FilterForm, SearchField},
+        frame::PageHead,
+        icon::{Icon, Mark},
+        log::{LogDrawer, LogTable, Row},
+        notice::{Empty, Loading, Problem},
+        when::use_present,
+    },
+    live::use_live,
+    text, url,
+};
+
+/// The most rows that stand in the table at once.
+const SHOWN: usize = 500;
+const FIELDS: &[&str] = &["search", "decky", "service", "event_type", "attacker_ip", "last"];
+
+/// The page.
+#[component]
+pub(crate) fn LivePage() -> impl IntoView {
+    let live = use_live();
+    let present = use_present();
+    let params = use_query_map();
+    // The drawer's parameter is no filter: opening a row must not fetch the table again.
+    let filters = Memo::new(move |_| {
+        let mut filters = params.get();
+        for other in ["log", "help", "task"] {
+            filters.remove(other);
+        }
+        filters
+    });
+    let asked = Memo::new(move |_| filters.with(|f| url::log_query(f, present.now.get_untracked())));
+    let query = Signal::derive(move || asked.with(|(query, _)| query.clone()));
+    let page = Resource::new(
+        move || (query.get(), live.epoch.get()),
+        |(query, _)| evidence::log_page(query),
+    );
+    // The newest row that is shown while the table is held still.
+    let paused = RwSignal::new(None::<LogId>);
+    let waiting = move || {
+        let until = paused.get()?;
+        let query = query.get();
+        Some(live.rows.with(|rows| {
+            rows.iter()
+                .filter(|row| row.id > until && url::matches(&query, row))
+                .count()
+        }))
+    };
+    let toggle = move |_| {
+        paused.update(|paused| {
+            *paused = match paused {
+                Some(_) => None,
+                None => Some(live.newest.get_untracked().unwrap_or(LogId(0))),
+            };
+        });
+    };
+    let download = move |format: &'static str| {
+        let query = query.get();
+        let start = query.start_time.map(text::rfc3339);
+        let changes = [
+            ("format", Some(format)),
+            ("last", None),
+            ("start_time", start.as_deref()),
+        ];
+        url::with("/api/v1/logs/export", &filters.get(), &changes)
+    };
+    view! {
+        <PageHead title="Live">
+            <button
+                type="button"
+                class="button"
+                class:on=move || paused.get().is_some()
+                aria-pressed=move || if paused.get().is_some() { "true" } else { "false" }
+                on:click=toggle
+            >
+                {move || {
+                    if paused.get().is_some() {
+                        view! { <Mark icon=Icon::Play />"Resume" }.into_any()
+                    } else {
+                        view! { <Mark icon=Icon::Pause />"Pause" }.into_any()
+                    }
+                }}
+                {move || waiting().filter(|n| *n > 0).map(|n| view! { <span class="count">{n}</span> })}
+            </button>
+            <a class="button" href=move || download("csv") download="decnet-logs.csv" rel="external">
+                <Mark icon=Icon::Download />
+                "CSV"
+            </a>
+            <a class="button" href=move || download("json") download="decnet-logs.json" rel="external">
+                <Mark icon=Icon::Download />
+                "JSON"
+            </a>
+        </PageHead>
+        <Filters />
+        <Chips filters=url::LOG_FILTERS />
+        {move || {
+            let faults = asked.with(|(_, faults)| faults.join("; "));
+            (!faults.is_empty()).then(|| view! { <p class="form-fault" role="alert">{format!("Left out: {faults}.")}</p> })
+        }}
+        <TimeColumns query=query />
+        <Transition fallback=|| view! { <Loading rows=12 /> }>
+            {move || Suspend::new(async move {
+                match page.await {
+                    Ok(first) => view! { <Rows first=first query=query.get_untracked() paused=paused /> }.into_any(),
+                    Err(fault) => {
+                        let again = Callback::new(move |()| page.refetch());
+                        view! { <Problem fault again=again /> }.into_any()
+                    }
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+/// What was there when the page was fetched, what came since, and what is older, as far as it was asked for.
+#[component]
+fn Rows(first: Page<LogView>, query: LogQuery, paused: RwSignal<Option<LogId>>) -> impl IntoView {
+    let live = use_live();
+    let path = use_location().pathname;
+    let filtered = query
+        != LogQuery {
+            limit: query.limit,
+            ..LogQuery::default()
+        };
+    let next = RwSignal::new(first.next);
+    let stored = RwSignal::new(first.data.into_iter().map(Arc::new).collect::<Vec<_>>());
+    let newest = stored.with_untracked(|rows| rows.first().map(|row| row.id));
+    let more = Action::new({
+        let query = query.clone();
+        move |before: &String| {
+            let query = LogQuery {
+                before: Some(before.clone()),
+                ..query.clone()
+            };
+            async move {
+                let page: Answer<_> = evidence::log_page(query).await;
+                page.map(|page| {
+                    stored.update(|stored| stored.extend(page.data.into_iter().map(Arc::new)));
+                    next.set(page.next);
+                })
+            }
+        }
+    });
+    let rows = Memo::new(move |_| {
+        let until = paused.get();
+        let mut rows: Vec<Row> = live.rows.with(|rows| {
+            rows.iter()
+                .filter(|row| newest.is_none_or(|newest| row.id > newest))
+                .filter(|row| until.is_none_or(|until| row.id <= until))
+                .filter(|row| url::matches(&query, row))
+                .take(SHOWN)
+                .map(|row| (row.clone(), true))
+                .collect()
+        });
+        stored.with(|stored| rows.extend(stored.iter().map(|row| (row.clone(), false))));
+        rows
+    });
+    let older = move || {
+        next.get().map(|before| {
+            view! {
+                <button
+                    type="button"
+                    class="button more"
+                    disabled=move || more.pending().get()
+                    on:click=move |_| {
+                        more.dispatch(before.clone());
+                    }
+                >
+                    "Older"
+                </button>
+            }
+        })
+    };
+    view! {
+        <Show
+            when=move || rows.with(|rows| !rows.is_empty())
+            fallback=move || view! { <Nothing filtered path=path.get() /> }
+        >
+            <LogTable rows=rows />
+            {older}
+        </Show>
+        {move || more.value().get().and_then(Result::err).map(|fault| view! { <Problem fault /> })}
+        <LogDrawer rows=rows />
+    }
+    .into_any()
+}
+
+#[component]
+fn Filters() -> impl IntoView {
+    let live = use_live();
+    let deckies = Resource::new(|| (), |()| fleet::decky_list());
+    let services = Resource::new(|| (), |()| fleet::service_list());
+    let decky_options = Signal::derive(move || {
+        let from_stream = live.deckies.with(|d| {
+            d.as_ref()
+                .map(|d| d.keys().map(ToString::to_string).collect::<Vec<_>>())
+        });
+        let names = from_stream.or_else(|| match deckies.get() {
+            Some(Ok(deckies)) => Some(deckies.into_iter().map(|d| d.name.to_string()).collect()),
+            _ => None,
+        });
+        names
+            .unwrap_or_default()
+            .into_iter()
+            .map(|name| (name.clone(), name))
+            .collect::<Vec<_>>()
+    });
+    let service_options = Signal::derive(move || match services.get() {
+        Some(Ok(services)) => services
+            .into_iter()
+            .map(|s| (s.slug.to_string(), s.label))
+            .collect::<Vec<_>>(),
+        _ => Vec::new(),
+    });
+    let types: Vec<(String, String)> = EventKind::ALL
+        .iter()
+        .map(|kind| (kind.as_str().to_owned(), text::event_words(kind.as_str())))
+        .collect();
+    let spans: Vec<(String, String)> = url::SPANS
+        .iter()
+        .map(|(value, words)| ((*value).to_owned(), format!("last {words}")))
+        .collect();
+    view! {
+        <FilterForm fields=FIELDS label="Filter log rows">
+            <SearchField name="search" placeholder="Text, or field:value" />
+            <Transition>
+                <Choice name="decky" label="Decky" any="any decky" options=decky_options />
+                <Choice name="service" label="Service" any="any service" options=service_options />
+            </Transition>
+            <Choice name="event_type" label="Type of event" any="any event" options=Signal::stored(types) />
+            <SourceField />
+            <Choice name="last" label="Time" any="any time" options=Signal::stored(spans) />
+        </FilterForm>
+    }
+    .into_any()
+}
+
+#[component]
+fn SourceField() -> impl IntoView {
+    let params = use_query_map();
+    let value = move || params.with(|q| q.get("attacker_ip").unwrap_or_default());
+    view! {
+        <label class="source">
+            <span class="sr">"Source address"</span>
+            <input name="attacker_ip" placeholder="source address" maxlength="45" autocomplete="off" spellcheck="false" value=value prop:value=value />
+        </label>
+    }
+    .into_any()
+}
+
+/// How many rows when, of the decky and service that are filtered for. A column leads to its time.
+#[component]
+fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
+    let live = use_live();
+    let present = use_present();
+    let params = use_query_map();
+    let span = Memo::new(move |_| {
+        let query = query.get();
+        let end = query.end_time;
+        let start = query
+            .start_time
+            .unwrap_or_else(|| end.unwrap_or_else(|| present.now.get_untracked()) - Duration::hours(24));
+        let minutes = (end.unwrap_or_else(|| present.now.get_untracked()) - start)
+            .whole_minutes()
+            .max(1);
+        let step = step_for(minutes);
+        (
+            start,
+            end,
+            step,
+            (minutes + step - 1) / step,
+            query.decky,
+            query.service,
+        )
+    });
+    let counted = Resource::new(
+        move || (span.get(), live.epoch.get()),
+        |((start_time, end_time, step, _, decky, service), _)| {
+            evidence::log_histogram(HistogramQuery {
+                decky,
+                service,
+                start_time: Some(start_time),
+                end_time,
+                interval_minutes: u32::try_from(step).ok(),
+            })
+        },
+    );
+    let href = Callback::new(move |(from, to)| {
+        url::with(
+            "/live",
+            &params.get_untracked(),
+            &[
+                ("start_time", Some(&text::rfc3339(from))),
+                ("end_time", Some(&text::rfc3339(to))),
+                ("last", None),
+                ("log", None),
+            ],
+        )
+    });
+    view! {
+        <section class="panel columns" aria-label="Events over time">
+            <Transition fallback=|| view! { <div class="histogram-blank"></div> }>
+                {move || Suspend::new(async move {
+                    let (_, end, step, length, decky, service) = span.get();
+                    match counted.await {
+                        Ok(buckets) => {
+                            let series = Signal::derive(move || {
+                                let end = end.map_or_else(|| present.now.get(), |end| end - Duration::minutes(1));
+                                let came = live.arrived(decky.as_deref(), service.as_deref());
+                                Series::new(&buckets, &came, end, step, length)
+                            });
+                            view! { <Histogram series=series what="events" href=href height=72 /> }.into_any()
+                        }
+                        Err(fault) => view! { <Problem fault /> }.into_any(),
+                    }
+                })}
+            </Transition>
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn Nothing(filtered: bool, path: String) -> impl IntoView {
+    if filtered {
+        view! {
+            <Empty title="Nothing fits these filters" hint="Take one away, or widen the time.">
+                <a class="button" href=path>"Clear all filters"</a>
+            </Empty>
+        }
+        .into_any()
+    } else {
+        view! { <FirstTouch /> }.into_any()
+    }
+}
+
+/// Nothing has touched a decoy yet: how to be the first.
+#[component]
+pub(crate) fn FirstTouch() -> impl IntoView {
+    let live = use_live();
+    let deckies = Resource::new(|| (), |()| fleet::decky_list());
+    view! {
+        <Transition fallback=|| view! { <Loading rows=3 /> }>
+            {move || {
+                let known = live.deckies.with(|d| d.as_ref().map(|d| d.values().cloned().collect::<Vec<_>>()));
+                let deckies = known.or_else(|| deckies.get().and_then(Result::ok)).unwrap_or_default();
+                let best = ["ssh", "http", "redis", "ftp"];
+                let command = best
+                    .iter()
+                    .find_map(|want| {
+                        deckies
+                            .iter()
+                            .flat_map(|d| &d.services)
+                            .find(|s| s.slug.as_str() == *want)
+                            .and_then(|s| s.listen.first().map(|at| text::touch_command(want, at)))
+                    });
+                match command {
+                    Some(command) => {
+                        view! {
+                            <Empty
+                                title="Nothing has touched your decoys yet"
+                                hint="Be the first: touch one from another terminal and watch it arrive here."
+                                command=command
+                            />
+                        }
+                            .into_any()
+                    }
+                    None => {
+                        view! {
+                            <Empty
+                                title="Nothing has touched your decoys yet"
+                                hint="No decoy is listening. Deploy a few; they look like real, boring hosts."
+                                command="decnet deploy --archetype linux-server --amount 4"
+                            >
+                                <a class="button primary" href="/fleet?dialog=deploy">"Deploy deckies"</a>
+                            </Empty>
+                        }
+                            .into_any()
+                    }
+                }
+            }}
+        </Transition>
+    }
+    .into_any()
+}

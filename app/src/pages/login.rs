@@ -1,0 +1,93 @@
+//! Signing in.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use crate::{
+    api::{Fault, account::Login},
+    components::frame::Brand,
+};
+
+/// The form. It is a plain one until the WASM has arrived, and works as such.
+#[component]
+pub(crate) fn LoginPage() -> impl IntoView {
+    let login = ServerAction::<Login>::new();
+    let query = use_query_map();
+    let next = move || query.with(|q| q.get("next").unwrap_or_default());
+    let pending = login.pending();
+    let fault = move || login.value().get().and_then(Result::err);
+    view! {
+        <leptos_meta::Title text="Sign in · DECNET" />
+        <main class="lone">
+            <section class="door">
+                <h1><Brand />"DECNET"</h1>
+                <ActionForm action=login>
+                    <input type="hidden" name="next" value=next />
+                    <label>
+                        <span>"User name"</span>
+                        <input
+                            name="username"
+                            autocomplete="username"
+                            autocapitalize="none"
+                            spellcheck="false"
+                            required
+                            autofocus
+                        />
+                    </label>
+                    <label>
+                        <span>"Password"</span>
+                        <input name="password" type="password" autocomplete="current-password" required />
+                    </label>
+                    <FormFault fault=fault />
+                    <button type="submit" class="button primary" disabled=move || pending.get()>
+                        {move || if pending.get() { "Signing in…" } else { "Sign in" }}
+                    </button>
+                </ActionForm>
+                <p class="door-note">
+                    "The first password was printed when the server first started. Lost it? "
+                    <code>"decnet user reset-password"</code>
+                </p>
+            </section>
+        </main>
+    }
+    .into_any()
+}
+
+/// What was wrong with a form, where it was sent.
+#[component]
+pub(crate) fn FormFault<F>(fault: F) -> impl IntoView
+where
+    F: Fn() -> Option<Fault> + Send + Sync + 'static,
+{
+    move || {
+        {
+            fault().map(|fault| {
+                let fields = fault.fields.clone();
+                let detail = if fields.is_empty() {
+                    capital(&fault.detail)
+                } else {
+                    fault.title().to_owned()
+                };
+                view! {
+                    <div class="form-fault" role="alert">
+                        <p>{detail}</p>
+                        {fields
+                            .into_iter()
+                            .map(|f| view! { <p><b>{f.field}</b>": "{f.message}</p> })
+                            .collect_view()}
+                        {fault.error_id.map(|id| view! { <p>"Error id " <code>{id}</code></p> })}
+                    </div>
+                }
+            })
+        }
+        .into_any()
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map(|c| c.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
+}

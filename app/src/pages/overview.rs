@@ -1,0 +1,297 @@
+//! The overview: is anything happening, who is it, and does the host do well.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use decnet_model::{
+    state::{DeckyState, WORKERS, WorkerState},
+    view::{AttackerView, Count},
+};
+use leptos::prelude::*;
+
+use super::live::FirstTouch;
+use crate::{
+    api::evidence::{self, Overview},
+    components::{
+        chart::{Histogram, Series},
+        frame::{PageHead, use_reader},
+        glyph::Glyph,
+        icon::{Icon, Mark},
+        log::{LogDrawer, LogTable, Row},
+        loom::Loom,
+        notice::{Loading, Problem},
+        said::Said,
+        stat::{ShareBar, StatCard, WorkerBadge},
+        when::{Ago, use_present},
+    },
+    live::use_live,
+    text,
+};
+
+/// Rows of the feed.
+const FEED: usize = 14;
+/// Rows of a top list.
+const TOP: usize = 6;
+
+/// The page.
+#[component]
+pub(crate) fn OverviewPage() -> impl IntoView {
+    let live = use_live();
+    let overview = Resource::new(move || live.epoch.get(), |_| evidence::overview_get());
+    view! {
+        <PageHead title="Overview">
+            {use_reader()
+                .filter(crate::components::frame::Reader::manages_fleet)
+                .map(|_| {
+                    view! {
+                        <a class="button" href="/fleet?dialog=deploy">
+                            <Mark icon=Icon::Plus />
+                            "Deploy"
+                        </a>
+                    }
+                })}
+        </PageHead>
+        <Transition fallback=|| view! { <Loading rows=10 /> }>
+            {move || Suspend::new(async move {
+                match overview.await {
+                    Ok(overview) => view! { <Full overview /> }.into_any(),
+                    Err(fault) => {
+                        let again = Callback::new(move |()| overview.refetch());
+                        view! { <Problem fault again=again /> }.into_any()
+                    }
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn Full(overview: Overview) -> impl IntoView {
+    let live = use_live();
+    let present = use_present();
+    let Overview {
+        stats: first,
+        tops,
+        hour,
+        logs,
+        workers,
+    } = overview;
+    let stats = Signal::derive(move || live.stats.get().unwrap_or_else(|| first.clone()));
+    let series = Signal::derive(move || {
+        let came = live.arrived(None, None);
+        Series::new(&hour, &came, present.now.get(), 1, 60)
+    });
+    let stored: Vec<_> = logs.into_iter().map(Arc::new).collect();
+    let newest = stored.first().map(|row| row.id);
+    let feed = Memo::new(move |_| {
+        let mut rows: Vec<Row> = live.rows.with(|rows| {
+            let new = rows
+                .iter()
+                .filter(|row| newest.is_none_or(|newest| row.id > newest));
+            new.take(FEED).map(|row| (row.clone(), true)).collect()
+        });
+        rows.extend(stored.iter().map(|row| (row.clone(), false)));
+        rows.truncate(FEED);
+        rows
+    });
+    let attackers = {
+        let first = tops.attackers.clone();
+        Memo::new(move |_| {
+            let mut known: BTreeMap<_, _> = first.iter().map(|a| (a.id, a.clone())).collect();
+            live.attackers
+                .with(|changed| known.extend(changed.iter().map(|(id, a)| (*id, a.clone()))));
+            let mut known: Vec<AttackerView> = known.into_values().collect();
+            known.sort_by_key(|a| std::cmp::Reverse((a.event_count, a.last_seen)));
+            known.truncate(TOP + 2);
+            known
+        })
+    };
+    let fleet_note = move || {
+        let stats = stats.get();
+        let failing = live.deckies.with(|deckies| {
+            deckies.as_ref().map_or(0, |d| {
+                d.values()
+                    .filter(|d| matches!(d.state, DeckyState::Failed | DeckyState::Degraded))
+                    .count()
+            })
+        });
+        if failing > 0 {
+            format!("{failing} in trouble")
+        } else {
+            format!("of {} wanted", text::count(stats.deployed_deckies))
+        }
+    };
+    let (deckies, services, credentials) = (
+        StoredValue::new(tops.deckies),
+        StoredValue::new(tops.services),
+        StoredValue::new(tops.credentials),
+    );
+    let quiet = move || stats.with(|s| s.total_logs == 0) && feed.with(Vec::is_empty);
+    let rows = Signal::derive(move || feed.get());
+    view! {
+        <section class="stats" aria-label="Counters">
+            <StatCard
+                label="Events"
+                value=Signal::derive(move || stats.with(|s| s.total_logs))
+                note=Signal::derive(move || format!("{} in the last hour", text::count(stats.with(|s| s.last_hour))))
+                href="/live"
+            />
+            <StatCard
+                label="Attackers"
+                value=Signal::derive(move || stats.with(|s| s.unique_attackers))
+                note=Signal::stored("different addresses".to_owned())
+                href="/attackers"
+                hot=true
+            />
+            <StatCard
+                label="Sign-in attempts"
+                value=Signal::derive(move || stats.with(|s| s.auth_attempts))
+                note=Signal::derive(move || {
+                    format!("{} captured", text::plural(stats.with(|s| s.credentials), "credential", "credentials"))
+                })
+                href="/live?event_type=auth_attempt"
+                hot=true
+            />
+            <StatCard
+                label="Loot"
+                value=Signal::derive(move || stats.with(|s| s.bounties))
+                note=Signal::stored("files, payloads, credentials".to_owned())
+                href="/live?event_type=file_captured"
+                hot=true
+            />
+            <StatCard
+                label="Deckies up"
+                value=Signal::derive(move || stats.with(|s| s.active_deckies))
+                note=Signal::derive(fleet_note)
+                href="/fleet"
+            />
+        </section>
+        <Show when=move || !quiet() fallback=|| view! { <section class="panel"><FirstTouch /></section> }>
+            <div class="overview">
+                <section class="panel wide">
+                    <header>
+                        <h2>"Last hour"</h2>
+                        <span class="panel-note">
+                            {move || text::plural(series.with(Series::sum), "event", "events")}
+                        </span>
+                    </header>
+                    <Histogram series=series what="events" height=88 />
+                </section>
+                <section class="panel who-what">
+                    <header>
+                        <h2>"Who touches what"</h2>
+                        <a href="/attackers">"all attackers"</a>
+                    </header>
+                    <Loom attackers=attackers />
+                </section>
+                <section class="panel feed">
+                    <header>
+                        <h2>"Now"</h2>
+                        <a href="/live">"all events"</a>
+                    </header>
+                    <LogTable rows=rows />
+                </section>
+                <section class="panel">
+                    <header>
+                        <h2>"Top attackers"</h2>
+                        <a href="/attackers?sort_by=active">"by events"</a>
+                    </header>
+                    <ol class="top-list">
+                        {move || {
+                            attackers
+                                .get()
+                                .into_iter()
+                                .take(TOP)
+                                .map(|a| {
+                                    view! {
+                                        <li>
+                                            <a href=format!("/attackers/{}", a.id)>
+                                                <Glyph seed=a.glyph size=20 />
+                                                <code class="top-name">{a.ip.to_string()}</code>
+                                                <span class="top-side"><Ago at=a.last_seen /></span>
+                                                <span class="top-count">{text::count(a.event_count)}</span>
+                                            </a>
+                                        </li>
+                                    }
+                                })
+                                .collect_view()
+                        }}
+                    </ol>
+                </section>
+                <TopList title="Deckies" counts=deckies.get_value() param="decky" />
+                <TopList title="Services" counts=services.get_value() param="service" />
+                <TopList title="Credentials" counts=credentials.get_value() param="" />
+            </div>
+        </Show>
+        <Workers first=workers />
+        <LogDrawer rows=rows />
+    }
+    .into_any()
+}
+
+/// A top list; a row leads to the log rows of it. Without `param` rows lead nowhere.
+#[component]
+fn TopList(title: &'static str, counts: Vec<Count>, param: &'static str) -> impl IntoView {
+    let most = counts.iter().map(|c| c.count).max().unwrap_or(1);
+    let empty = counts.is_empty();
+    view! {
+        <section class="panel">
+            <header><h2>{title}</h2></header>
+            {empty.then(|| view! { <p class="none">"Nothing yet."</p> })}
+            <ol class="top-list">
+                {counts
+                    .into_iter()
+                    .take(TOP)
+                    .map(|c| {
+                        let row = view! {
+                            <code class="top-name"><Said text=c.name.clone() max=34 /></code>
+                            <span class="top-count">{text::count(c.count)}</span>
+                            <ShareBar value=c.count most=most />
+                        };
+                        let row = if param.is_empty() {
+                            view! { <span class="top-row">{row}</span> }.into_any()
+                        } else {
+                            let to = format!("/live?{param}={}", leptos_router::location::Url::escape(&c.name));
+                            view! { <a href=to>{row}</a> }.into_any()
+                        };
+                        view! { <li>{row}</li> }
+                    })
+                    .collect_view()}
+            </ol>
+        </section>
+    }
+    .into_any()
+}
+
+/// The host's workers, in the order in which evidence passes them.
+#[component]
+fn Workers(first: Vec<decnet_model::view::WorkerView>) -> impl IntoView {
+    let live = use_live();
+    let states = Memo::new(move |_| {
+        WORKERS
+            .iter()
+            .map(|name| {
+                let heard = live
+                    .workers
+                    .with(|w| w.values().find(|w| w.name.as_str() == *name).map(|w| w.state));
+                let state = heard
+                    .or_else(|| first.iter().find(|w| w.name.as_str() == *name).map(|w| w.state))
+                    .unwrap_or(WorkerState::Unknown);
+                (*name, state)
+            })
+            .collect::<Vec<_>>()
+    });
+    view! {
+        <section class="workers" aria-label="Workers">
+            <span>"Workers"</span>
+            {move || {
+                states
+                    .get()
+                    .into_iter()
+                    .map(|(name, state)| view! { <WorkerBadge name=name.to_owned() state=state /> })
+                    .collect_view()
+            }}
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,375 @@
+//! How values become words: times, numbers, addresses, and whatever an intruder sent.
+//!
+//! Everything here is a pure function of its arguments but [`now`]; the components that put the words on the page
+//! stand in `components`.
+
+use decnet_model::view::LogView;
+use time::{Date, Month, OffsetDateTime, UtcOffset};
+
+/// The present time: the machine's on the server, the browser's in a browser.
+#[must_use]
+pub fn now() -> OffsetDateTime {
+    #[cfg(target_arch = "wasm32")]
+    {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "milliseconds since 1970 fit i64 for ages"
+        )]
+        decnet_model::clock::from_micros((js_sys::Date::now() * 1_000.0) as i64)
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        use decnet_model::clock::Clock as _;
+        decnet_model::clock::SystemClock.now()
+    }
+}
+
+/// How long ago, in the largest unit that says something: `now`, `12 s ago`, `4 min ago`, `3 h ago`, `2 d ago`; a
+/// time to come is `in 4 min`.
+#[must_use]
+pub fn ago(at: OffsetDateTime, now: OffsetDateTime) -> String {
+    let seconds = (now - at).whole_seconds();
+    let length = span(seconds.unsigned_abs());
+    match seconds {
+        -1..=1 => "now".to_owned(),
+        2.. => format!("{length} ago"),
+        _ => format!("in {length}"),
+    }
+}
+
+/// A number of seconds in its largest unit: `12 s`, `4 min`, `3 h`, `2 d`.
+#[must_use]
+pub fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// `2026-11-20 21:53:39.042` in the zone of `at`.
+#[must_use]
+pub fn stamp(at: OffsetDateTime) -> String {
+    format!("{} {}.{:03}", day(at.date()), clock(at), at.millisecond())
+}
+
+/// `21:53:39` in the zone of `at`.
+#[must_use]
+pub fn clock(at: OffsetDateTime) -> String {
+    format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())
+}
+
+/// `21:53` in the zone of `at`.
+#[must_use]
+pub fn clock_minutes(at: OffsetDateTime) -> String {
+    format!("{:02}:{:02}", at.hour(), at.minute())
+}
+
+/// `20 Nov 21:53` in the zone of `at`.
+#[must_use]
+pub fn short_date(at: OffsetDateTime) -> String {
+    let month = match at.month() {
+        Month::January => "Jan",
+        Month::February => "Feb",
+        Month::March => "Mar",
+        Month::April => "Apr",
+        Month::May => "May",
+        Month::June => "Jun",
+        Month::July => "Jul",
+        Month::August => "Aug",
+        Month::September => "Sep",
+        Month::October => "Oct",
+        Month::November => "Nov",
+        Month::December => "Dec",
+    };
+    format!("{} {month} {}", at.day(), clock_minutes(at))
+}
+
+fn day(date: Date) -> String {
+    format!(
+        "{:04}-{:02}-{:02}",
+        date.year(),
+        u8::from(date.month()),
+        date.day()
+    )
+}
+
+/// The exact time for a tooltip: in the reader's zone where it is known, and in UTC.
+#[must_use]
+pub fn exact(at: OffsetDateTime, zone: Option<UtcOffset>) -> String {
+    let utc = stamp(at.to_offset(UtcOffset::UTC));
+    match zone {
+        Some(zone) if !zone.is_utc() => {
+            let (hours, minutes, _) = zone.as_hms();
+            let local = stamp(at.to_offset(zone));
+            format!(
+                "{local} (UTC{hours:+03}:{:02})\n{utc} UTC",
+                minutes.unsigned_abs()
+            )
+        }
+        _ => format!("{utc} UTC"),
+    }
+}
+
+/// RFC 3339 in UTC, as URLs and `datetime` attributes carry it.
+#[must_use]
+pub fn rfc3339(at: OffsetDateTime) -> String {
+    let at = at.to_offset(UtcOffset::UTC);
+    format!("{}T{}Z", day(at.date()), clock(at))
+}
+
+/// The time that an RFC 3339 text names.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()
+}
+
+/// A count with thin separators between thousands: `12 345`.
+#[must_use]
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push('\u{202f}');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// `1 decky`, `4 deckies`.
+#[must_use]
+pub fn plural(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
+/// `text` with its middle left out where it is longer than `max` characters.
+#[must_use]
+pub fn ellipsis(text: &str, max: usize) -> String {
+    let length = text.chars().count();
+    if length <= max {
+        return text.to_owned();
+    }
+    let head = max.saturating_sub(1).div_ceil(2);
+    let tail = max.saturating_sub(1) / 2;
+    let start: String = text.chars().take(head).collect();
+    let end: String = text.chars().skip(length - tail).collect();
+    format!("{start}…{end}")
+}
+
+/// Attacker text with every character that draws nothing, or that turns the direction of what follows, made visible
+/// as `⟨U+202E⟩`. Control characters are already escaped in the evidence; these are the ones that are not control
+/// characters by Unicode's reckoning and deceive a reader all the same.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if deceives(c) || (c.is_control() && c != '\n') {
+            out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Whether a character is one of Unicode's invisible, joining, tagging or direction-turning ones.
+fn deceives(c: char) -> bool {
+    matches!(
+        c,
+        '\u{00ad}'
+            | '\u{034f}'
+            | '\u{061c}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// What kind of thing an event is, for colour and shape: how near it is to an intruder's hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// The fleet's own doing.
+    Ours,
+    /// A connection came or went.
+    Touch,
+    /// Somebody tried to get in, or told about themselves.
+    Probe,
+    /// Somebody is in and does things.
+    Hands,
+}
+
+impl Weight {
+    /// Its class in the style sheet.
+    #[must_use]
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Ours => "w-ours",
+            Self::Touch => "w-touch",
+            Self::Probe => "w-probe",
+            Self::Hands => "w-hands",
+        }
+    }
+}
+
+/// How much an event of this type weighs.
+#[must_use]
+pub fn weight(event_type: &str) -> Weight {
+    match event_type {
+        "service_started" | "service_stopped" | "mutation" => Weight::Ours,
+        "connect" | "disconnect" | "limit_reached" | "client_info" | "client_fingerprint" => Weight::Touch,
+        "command" | "query" | "download" | "file_captured" | "mail_accepted" | "fetch_attempt"
+        | "exploit_attempt" | "session_started" | "session_ended" | "session_recorded" => Weight::Hands,
+        _ => Weight::Probe,
+    }
+}
+
+/// An event type in words: `auth_attempt` is `auth attempt`.
+#[must_use]
+pub fn event_words(event_type: &str) -> String {
+    event_type.replace('_', " ")
+}
+
+/// What happened, in one line: the part of a row that a reader looks for first.
+#[must_use]
+pub fn summary(row: &LogView) -> String {
+    let field = |name: &str| row.fields.get(name).map(String::as_str).filter(|v| !v.is_empty());
+    let first = |names: &[&str]| names.iter().find_map(|name| field(name));
+    let text = match row.event_type.as_str() {
+        "auth_attempt" => {
+            let who = field("principal").unwrap_or("(no account)");
+            match field("secret_printable") {
+                Some(secret) => format!("{who} : {secret}"),
+                None => who.to_owned(),
+            }
+        }
+        "request" => {
+            let parts = [
+                field("method"),
+                field("path"),
+                field("status").or(field("outcome")),
+            ];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        }
+        "disconnect" => {
+            let lasted = field("duration_ms").and_then(|ms| ms.parse::<u64>().ok());
+            match (lasted, field("reason")) {
+                (Some(ms), Some(reason)) => format!("after {}, {}", lasted_words(ms), event_words(reason)),
+                _ => String::new(),
+            }
+        }
+        "client_fingerprint" | "client_info" => {
+            let parts = [
+                first(&["fingerprint_kind", "info_kind"]),
+                first(&["fingerprint", "info"]),
+            ];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        }
+        _ => first(&[
+            "command", "query", "url", "path", "target", "subject", "exploit", "what", "user", "listen", "to",
+        ])
+        .unwrap_or_default()
+        .to_owned(),
+    };
+    if text.is_empty() {
+        row.message.clone()
+    } else {
+        text
+    }
+}
+
+fn lasted_words(ms: u64) -> String {
+    if ms < 1_000 {
+        format!("{ms} ms")
+    } else {
+        span(ms / 1_000)
+    }
+}
+
+/// A command with which a reader can touch a service of a decky, from where it listens (`address:port`).
+#[must_use]
+pub fn touch_command(service: &str, listen: &str) -> String {
+    let (host, port) = listen.rsplit_once(':').unwrap_or((listen, ""));
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match service {
+        "ssh" if port == "22" => format!("ssh root@{host}"),
+        "ssh" => format!("ssh -p {port} root@{host}"),
+        "http" | "http_proxy" => format!("curl -i http://{listen}/"),
+        "https" => format!("curl -ik https://{listen}/"),
+        "redis" => format!("redis-cli -h {host} -p {port} info"),
+        "ftp" => format!("ftp {host} {port}"),
+        "mysql" => format!("mysql -h {host} -P {port} -u root -p"),
+        "smtp" | "smtp_relay" => format!("swaks --server {host} --port {port} --to root@localhost"),
+        _ => format!("nc {host} {port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_the_largest_unit_that_says_something() {
+        let now = datetime!(2026-11-20 12:00:00 UTC);
+        let cases = [
+            (datetime!(2026-11-20 12:00:00 UTC), "now"),
+            (datetime!(2026-11-20 11:59:48 UTC), "12 s ago"),
+            (datetime!(2026-11-20 11:56:00 UTC), "4 min ago"),
+            (datetime!(2026-11-20 09:00:00 UTC), "3 h ago"),
+            (datetime!(2026-11-17 12:00:00 UTC), "3 d ago"),
+            (datetime!(2026-11-20 12:04:00 UTC), "in 4 min"),
+        ];
+        for (at, words) in cases {
+            assert_eq!(ago(at, now), words);
+        }
+    }
+
+    #[test]
+    fn exact_times_show_the_readers_zone_beside_utc() {
+        let at = datetime!(2026-11-20 23:30:01.042 UTC);
+        let zone = UtcOffset::from_hms(5, 30, 0).unwrap();
+        assert_eq!(
+            exact(at, Some(zone)),
+            "2026-11-21 05:00:01.042 (UTC+05:30)\n2026-11-20 23:30:01.042 UTC"
+        );
+        assert_eq!(exact(at, None), "2026-11-20 23:30:01.042 UTC");
+    }
+
+    #[test]
+    fn direction_overrides_and_invisible_characters_are_shown() {
+        assert_eq!(visible("exe\u{202e}gpj\u{200b}.sh"), "exe⟨U+202E⟩gpj⟨U+200B⟩.sh");
+        assert_eq!(visible("שלום <b>é"), "שלום <b>é");
+    }
+
+    #[test]
+    fn long_values_keep_both_ends() {
+        assert_eq!(ellipsis("0123456789", 5), "01…89");
+        assert_eq!(ellipsis("äöü", 3), "äöü");
+        assert_eq!(ellipsis("äöüß", 3), "ä…ß");
+    }
+
+    #[test]
+    fn commands_to_touch_a_service_name_its_port_where_it_is_not_the_usual_one() {
+        assert_eq!(touch_command("ssh", "127.66.0.2:22"), "ssh root@127.66.0.2");
+        assert_eq!(
+            touch_command("ssh", "127.66.0.2:2222"),
+            "ssh -p 2222 root@127.66.0.2"
+        );
+        assert_eq!(touch_command("unheard-of", "[::1]:99"), "nc ::1 99");
+    }
+}
