@@ -1,1 +1,22 @@
-//! Being built.
+//! From what an operator asks for to running deckies.
+//!
+//! [`spec`] reads a [`FleetSpec`](decnet_model::fleet::FleetSpec), [`resolve()`] makes [`DesiredDecky`]s of it, [`plan()`]
+//! says which [`Step`]s lead from what is observed to what is desired, [`execute()`] runs them through an
+//! [`Engine`]. [`mutation`] chooses other services for a decky.
+//!
+//! Values in, steps out: this crate knows no database and keeps no state of its own. It is the only one that starts
+//! decoys.
+
+mod desired;
+pub mod engine;
+mod execute;
+pub mod mutation;
+mod plan;
+mod resolve;
+pub mod spec;
+
+pub use desired::{DesiredDecky, Digest};
+pub use engine::{Engine, EngineError, ObservedDecky, StepError};
+pub use execute::{Options, Outcome, Progress, execute};
+pub use plan::{Step, StepKind, plan};
+pub use resolve::{BuiltIn, Catalogue, Limits, SpecFault, check, resolve};

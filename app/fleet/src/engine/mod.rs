@@ -1,0 +1,108 @@
+//! What runs deckies: the [`Engine`] trait, and one engine a module.
+
+pub mod local;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use decnet_model::name::{DeckyName, ServiceSlug};
+
+use crate::{Digest, Step};
+
+/// A decky as an engine sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Where its services listen, as far as it runs.
+    pub listen: BTreeMap<ServiceSlug, Vec<SocketAddr>>,
+    /// How it ended, where it ran and does not.
+    pub died: Option<String>,
+}
+
+/// A decky as it is, whether or not anybody wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedDecky {
+    /// Its name.
+    pub name: DeckyName,
+    /// [`DesiredDecky::identity`](crate::DesiredDecky::identity) of what it was made from; absent where that cannot be
+    /// read.
+    pub identity: Option<Digest>,
+    /// [`DesiredDecky::loadout`](crate::DesiredDecky::loadout) of what it runs, or would run.
+    pub loadout: Option<Digest>,
+    /// Whether it runs.
+    pub running: bool,
+    /// The rest.
+    pub seen: Seen,
+}
+
+/// An engine that cannot be used or looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Another process holds its folder.
+    #[error("{0} is in use by another engine: only one may run deckies there")]
+    Busy(PathBuf),
+    /// The program that deckies run is not there.
+    #[error("the decoy program {path}: {source}")]
+    Program {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// A folder could not be used.
+    #[error("{operation} {path}: {source}")]
+    Io {
+        /// What was being done.
+        operation: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+}
+
+/// A step that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct StepError {
+    /// What went wrong, for the operator.
+    pub message: String,
+    /// Whether trying again may help.
+    pub transient: bool,
+}
+
+impl StepError {
+    /// One that trying again may help.
+    #[must_use]
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            transient: true,
+        }
+    }
+
+    /// One that stays until somebody changes something.
+    #[must_use]
+    pub fn lasting(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            transient: false,
+        }
+    }
+}
+
+/// What runs deckies somewhere.
+///
+/// MUST: make every step repeatable; see in `observe` what an earlier process of this engine left behind; touch
+/// nothing that is not its own. MUST NOT: keep a decky running when the engine is gone and nobody could see it.
+pub trait Engine: Send + Sync + 'static {
+    /// Its name in configuration and in views.
+    fn name(&self) -> &'static str;
+
+    /// Every decky that there is, wanted or not.
+    fn observe(&self) -> impl Future<Output = Result<Vec<ObservedDecky>, EngineError>> + Send;
+
+    /// Run one step to its end.
+    fn run(&self, step: &Step) -> impl Future<Output = Result<(), StepError>> + Send;
+
+    /// End every decky: the engine is going away.
+    fn shutdown(&self) -> impl Future<Output = ()> + Send;
+}

@@ -1,0 +1,132 @@
+//! Running steps through an engine: several deckies at once, each decky's steps in order, every one reported.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use decnet_model::name::DeckyName;
+use futures::{StreamExt as _, stream};
+use tokio::sync::mpsc;
+
+use crate::{Engine, Step, StepError, StepKind};
+
+/// How steps are run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Deckies that are worked on at the same time.
+    pub parallel: usize,
+    /// How often a step is tried that fails for a reason that may pass.
+    pub attempts: u32,
+    /// How long to wait before the second attempt; doubled for each further one.
+    pub backoff: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            parallel: 16,
+            attempts: 4,
+            backoff: Duration::from_millis(100),
+        }
+    }
+}
+
+/// What happened to a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is being run.
+    Begun,
+    /// It failed, and is tried again.
+    Retrying(StepError),
+    /// It is done.
+    Done,
+    /// It failed; the decky's further steps are left out.
+    Failed(StepError),
+}
+
+/// A report of one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The decky.
+    pub decky: DeckyName,
+    /// The kind of the step.
+    pub kind: StepKind,
+    /// The step, in words.
+    pub step: String,
+    /// What happened.
+    pub outcome: Outcome,
+}
+
+/// Run `steps`, reporting each to `progress`; gives the deckies that failed, with the reason.
+///
+/// Steps that end or remove deckies are all done before any that makes one, because they free addresses. A receiver
+/// of `progress` that is gone does not stop the work.
+pub async fn execute(
+    engine: &impl Engine,
+    steps: &[Step],
+    options: &Options,
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> BTreeMap<DeckyName, StepError> {
+    let frees = |step: &&Step| matches!(step.kind(), StepKind::Stop | StepKind::Remove);
+    let mut failed = BTreeMap::new();
+    for half in [
+        steps.iter().filter(frees).collect::<Vec<_>>(),
+        steps.iter().filter(|s| !frees(s)).collect(),
+    ] {
+        let mut by_decky: BTreeMap<&DeckyName, Vec<&Step>> = BTreeMap::new();
+        for step in half {
+            if !failed.contains_key(step.decky()) {
+                by_decky.entry(step.decky()).or_default().push(step);
+            }
+        }
+        let runs = stream::iter(by_decky.into_iter().map(|(name, steps)| async move {
+            for step in steps {
+                if let Err(error) = run_one(engine, step, options, progress).await {
+                    return Some((name.clone(), error));
+                }
+            }
+            None
+        }));
+        let ended: Vec<_> = runs.buffer_unordered(options.parallel.max(1)).collect().await;
+        failed.extend(ended.into_iter().flatten());
+    }
+    failed
+}
+
+async fn run_one(
+    engine: &impl Engine,
+    step: &Step,
+    options: &Options,
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> Result<(), StepError> {
+    let report = |outcome| {
+        let told = progress.send(Progress {
+            decky: step.decky().clone(),
+            kind: step.kind(),
+            step: step.to_string(),
+            outcome,
+        });
+        if told.is_err() {
+            tracing::debug!("nobody listens to the progress");
+        }
+    };
+    report(Outcome::Begun);
+    let mut wait = options.backoff;
+    let mut attempt = 1;
+    loop {
+        match engine.run(step).await {
+            Ok(()) => {
+                report(Outcome::Done);
+                return Ok(());
+            }
+            Err(error) if error.transient && attempt < options.attempts => {
+                report(Outcome::Retrying(error));
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+                attempt += 1;
+            }
+            Err(error) => {
+                report(Outcome::Failed(error.clone()));
+                return Err(error);
+            }
+        }
+    }
+}

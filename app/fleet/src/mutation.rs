@@ -1,0 +1,68 @@
+//! Moving targets: another set of services that fits the archetype.
+
+use std::collections::BTreeSet;
+
+use decnet_model::name::ServiceSlug;
+use decnet_persona::{
+    Rng,
+    archetype::{self, Archetype, MAX_SERVICES},
+};
+
+use crate::{Catalogue, DesiredDecky, resolve::available};
+
+/// How often a set is drawn that is not the current one before the sets are tried in order.
+const DRAWS: u32 = 32;
+
+/// A set of services that fits `archetype` and is not `current`, in the archetype's order; `None` where there is no
+/// other.
+#[must_use]
+pub fn choose(
+    archetype: &Archetype,
+    catalogue: &dyn Catalogue,
+    current: &[ServiceSlug],
+    rng: &mut Rng,
+) -> Option<Vec<ServiceSlug>> {
+    let fitting = available(archetype, catalogue);
+    let now: BTreeSet<&ServiceSlug> = current.iter().collect();
+    let other = |set: &[ServiceSlug]| !set.is_empty() && set.iter().collect::<BTreeSet<_>>() != now;
+    for _ in 0..DRAWS {
+        let most = fitting.len().min(MAX_SERVICES).min(archetype.usual + 2);
+        let least = archetype.usual.saturating_sub(1).clamp(1, most.max(1));
+        let size = rng.range(u64::try_from(least).ok()?, u64::try_from(most).ok()?);
+        let mut drawn = fitting.clone();
+        rng.shuffle(&mut drawn);
+        drawn.truncate(usize::try_from(size).ok()?);
+        let chosen: Vec<ServiceSlug> = fitting.iter().filter(|s| drawn.contains(s)).cloned().collect();
+        let chosen = without_shared_ports(chosen, catalogue);
+        if other(&chosen) {
+            return Some(chosen);
+        }
+    }
+    // Few services: one alone is the smallest change that there is.
+    fitting.into_iter().map(|one| vec![one]).find(|set| other(set))
+}
+
+fn without_shared_ports(services: Vec<ServiceSlug>, catalogue: &dyn Catalogue) -> Vec<ServiceSlug> {
+    let mut ports = Vec::new();
+    services
+        .into_iter()
+        .filter(|slug| {
+            let mine = catalogue.ports(slug).unwrap_or_default();
+            let free = mine.iter().all(|p| !ports.contains(p));
+            if free {
+                ports.extend(mine);
+            }
+            free
+        })
+        .collect()
+}
+
+/// `decky` with other services; the same `round` gives the same ones. `None` where its archetype leaves no choice.
+#[must_use]
+pub fn mutate(decky: &DesiredDecky, catalogue: &dyn Catalogue, round: u64) -> Option<DesiredDecky> {
+    let archetype = archetype::find(&decky.persona.archetype).ok()?;
+    let current: Vec<ServiceSlug> = decky.slugs().cloned().collect();
+    let mut rng = decky.persona.seed.rng(&format!("mutation/{round}"));
+    let chosen = choose(archetype, catalogue, &current, &mut rng)?;
+    Some(decky.clone().with_services(&chosen))
+}

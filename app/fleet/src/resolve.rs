@@ -1,0 +1,606 @@
+//! From what was asked for to deckies with names, addresses and personas; or every fault at once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+};
+
+use decnet_decoys::Port;
+use decnet_model::{
+    fleet::{DeckySpec, FleetSpec, ServiceSpec},
+    name::{DeckyName, ServiceSlug},
+};
+use decnet_persona::{
+    Distro, Mac, OsFamily, Overrides, Persona, PersonaSpec, Seed,
+    archetype::{self, Archetype, MAX_SERVICES},
+};
+use ipnet::IpNet;
+use time::OffsetDateTime;
+
+use crate::{DesiredDecky, mutation};
+
+/// What is wrong with a specification, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecFault {
+    /// The field, such as `deckies[1].services[0].knobs`.
+    pub field: String,
+    /// The line of an INI text, from 1.
+    pub line: Option<usize>,
+    /// What is wrong, with what is allowed.
+    pub problem: String,
+}
+
+impl SpecFault {
+    pub(crate) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            line: None,
+            problem: problem.into(),
+        }
+    }
+}
+
+impl fmt::Display for SpecFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.problem),
+            None => write!(f, "{}: {}", self.field, self.problem),
+        }
+    }
+}
+
+impl std::error::Error for SpecFault {}
+
+/// The bounds of a fleet.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Most deckies, those that are there included.
+    pub deckies: u32,
+    /// Where addresses are taken from.
+    pub network: IpNet,
+}
+
+impl Default for Limits {
+    /// 200 deckies in 127.66.0.0/16: a network of the loopback interface that nobody else is likely to use.
+    fn default() -> Self {
+        Self {
+            deckies: 200,
+            network: IpNet::V4(ipnet::Ipv4Net::new_assert([127, 66, 0, 0].into(), 16)),
+        }
+    }
+}
+
+/// The services that there are, as far as planning needs to know them.
+pub trait Catalogue: Sync {
+    /// Every service.
+    fn slugs(&self) -> Vec<ServiceSlug>;
+    /// The ports of a service; `None` where there is no such service.
+    fn ports(&self, slug: &ServiceSlug) -> Option<Vec<Port>>;
+    /// The knobs of a service with their defaults, where it has any.
+    fn default_knobs(&self, slug: &ServiceSlug) -> BTreeMap<String, serde_json::Value>;
+    /// Whether a service takes `knobs`; what is wrong where it does not.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn check_knobs(
+        &self,
+        slug: &ServiceSlug,
+        knobs: &BTreeMap<String, serde_json::Value>,
+    ) -> Result<(), String>;
+}
+
+/// The catalogue of `decnet-decoys`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BuiltIn;
+
+impl Catalogue for BuiltIn {
+    fn slugs(&self) -> Vec<ServiceSlug> {
+        decnet_decoys::catalogue::ALL
+            .iter()
+            .map(decnet_decoys::Meta::slug)
+            .collect()
+    }
+
+    fn ports(&self, slug: &ServiceSlug) -> Option<Vec<Port>> {
+        decnet_decoys::catalogue::find(slug.as_str()).map(|meta| meta.listen.to_vec())
+    }
+
+    fn default_knobs(&self, slug: &ServiceSlug) -> BTreeMap<String, serde_json::Value> {
+        match decnet_decoys::catalogue::default_knobs(slug.as_str()) {
+            Some(serde_json::Value::Object(knobs)) => knobs.into_iter().collect(),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    fn check_knobs(
+        &self,
+        slug: &ServiceSlug,
+        knobs: &BTreeMap<String, serde_json::Value>,
+    ) -> Result<(), String> {
+        decnet_decoys::catalogue::check_knobs(slug.as_str(), knobs).map_err(|fault| fault.problem)
+    }
+}
+
+/// The services of `archetype` that there are, in its order of preference.
+pub(crate) fn available(archetype: &Archetype, catalogue: &dyn Catalogue) -> Vec<ServiceSlug> {
+    let there: BTreeSet<ServiceSlug> = catalogue.slugs().into_iter().collect();
+    archetype
+        .services
+        .iter()
+        .filter_map(|s| s.parse().ok())
+        .filter(|s| there.contains(s))
+        .collect()
+}
+
+/// What a decky's specification says, read.
+struct Read<'a> {
+    archetype: &'static Archetype,
+    services: Vec<ServiceSlug>,
+    distro: Option<Distro>,
+    os: Option<OsFamily>,
+    mac: Option<Mac>,
+    seed: Option<Seed>,
+    amount: u32,
+    spec: &'a DeckySpec,
+}
+
+/// What is wrong with `spec` in itself, whatever else is deployed.
+#[must_use]
+pub fn check(spec: &FleetSpec, catalogue: &dyn Catalogue) -> Vec<SpecFault> {
+    let mut faults = Vec::new();
+    read_all(spec, catalogue, &mut faults);
+    faults
+}
+
+/// Each decky's specification with its field name; those without fault.
+fn read_all<'a>(
+    spec: &'a FleetSpec,
+    catalogue: &dyn Catalogue,
+    faults: &mut Vec<SpecFault>,
+) -> Vec<(String, Read<'a>)> {
+    if spec.deckies.is_empty() && !spec.replace {
+        faults.push(SpecFault::new("deckies", "there is none; name at least one"));
+    }
+    let mut reads = Vec::new();
+    for (i, decky) in spec.deckies.iter().enumerate() {
+        let at = format!("deckies[{i}]");
+        if let Some(read) = read(decky, &at, catalogue, faults) {
+            reads.push((at, read));
+        }
+    }
+    reads
+}
+
+fn read<'a>(
+    spec: &'a DeckySpec,
+    at: &str,
+    catalogue: &dyn Catalogue,
+    faults: &mut Vec<SpecFault>,
+) -> Option<Read<'a>> {
+    let before = faults.len();
+    let amount = spec.amount.unwrap_or(1);
+    if !(1..=1000).contains(&amount) {
+        faults.push(SpecFault::new(
+            format!("{at}.amount"),
+            format!("{amount}: allowed are 1 to 1000"),
+        ));
+    }
+    if amount > 1 {
+        for (field, given) in [
+            ("ip", spec.ip.is_some()),
+            ("mac", spec.mac.is_some()),
+            ("hostname", spec.hostname.is_some()),
+        ] {
+            if given {
+                let problem = format!("{amount} deckies cannot share one; leave it out or ask for one decky");
+                faults.push(SpecFault::new(format!("{at}.{field}"), problem));
+            }
+        }
+    }
+    if let Some(minutes) = spec.mutate_interval_minutes
+        && !(1..=525_600).contains(&minutes)
+    {
+        let problem = format!("{minutes}: allowed are 1 to 525600 minutes");
+        faults.push(SpecFault::new(format!("{at}.mutate_interval_minutes"), problem));
+    }
+    let mut parsed = |field: &str, problem: Option<String>| {
+        if let Some(problem) = problem {
+            faults.push(SpecFault::new(format!("{at}.{field}"), problem));
+        }
+    };
+    macro_rules! parse {
+        ($field:ident: $type:ty) => {{
+            let result = spec.$field.as_deref().map(str::parse::<$type>).transpose();
+            parsed(stringify!($field), result.as_ref().err().map(ToString::to_string));
+            result.ok().flatten()
+        }};
+    }
+    let distro = parse!(distro: Distro);
+    let os = parse!(os: OsFamily);
+    let mac = parse!(mac: Mac);
+    let seed = parse!(seed: Seed);
+    let slugs: Vec<ServiceSlug> = spec.services.iter().map(|s| s.slug.clone()).collect();
+    let archetype = match &spec.archetype {
+        Some(slug) => match archetype::find(slug) {
+            Ok(archetype) => Some(archetype),
+            Err(error) => {
+                faults.push(SpecFault::new(format!("{at}.archetype"), error.to_string()));
+                None
+            }
+        },
+        None if slugs.is_empty() => {
+            let problem = "neither an archetype nor services: name one of them";
+            faults.push(SpecFault::new(format!("{at}.archetype"), problem));
+            None
+        }
+        None => Some(archetype::fitting(&slugs)),
+    };
+    if let (Some(archetype), Some(distro)) = (archetype, distro)
+        && !archetype.distros.contains(&distro)
+        && distro.family() != archetype.os
+    {
+        let fitting: Vec<&str> = archetype.distros.iter().map(|d| d.as_str()).collect();
+        let problem = format!(
+            "{distro} does not fit a {}; these do: {}",
+            archetype.slug,
+            fitting.join(", ")
+        );
+        faults.push(SpecFault::new(format!("{at}.distro"), problem));
+    }
+    check_services(spec, archetype, at, catalogue, faults);
+    let archetype = archetype?;
+    if slugs.is_empty() && available(archetype, catalogue).is_empty() {
+        let problem = format!("none of the services of a {} can be run yet", archetype.slug);
+        faults.push(SpecFault::new(format!("{at}.archetype"), problem));
+    }
+    (faults.len() == before).then_some(Read {
+        archetype,
+        services: slugs,
+        distro,
+        os,
+        mac,
+        seed,
+        amount,
+        spec,
+    })
+}
+
+fn check_services(
+    spec: &DeckySpec,
+    archetype: Option<&Archetype>,
+    at: &str,
+    catalogue: &dyn Catalogue,
+    faults: &mut Vec<SpecFault>,
+) {
+    if spec.services.len() > MAX_SERVICES {
+        let problem = format!(
+            "{} services; a machine with more than {MAX_SERVICES} is not believed",
+            spec.services.len()
+        );
+        faults.push(SpecFault::new(format!("{at}.services"), problem));
+    }
+    let mut ports: BTreeMap<String, &ServiceSlug> = BTreeMap::new();
+    for (i, ServiceSpec { slug, knobs }) in spec.services.iter().enumerate() {
+        let field = format!("{at}.services[{i}]");
+        let Some(listen) = catalogue.ports(slug) else {
+            let known: Vec<String> = catalogue.slugs().into_iter().map(String::from).collect();
+            faults.push(SpecFault::new(
+                field,
+                format!("no service {slug}; there are: {}", known.join(", ")),
+            ));
+            continue;
+        };
+        if let Some(archetype) = archetype
+            && spec.archetype.is_some()
+            && !archetype.fits(slug)
+        {
+            let problem = format!(
+                "{slug} does not belong on a {}; these do: {}",
+                archetype.slug,
+                archetype.services.join(", ")
+            );
+            faults.push(SpecFault::new(field.clone(), problem));
+        }
+        for port in listen {
+            if let Some(other) = ports.insert(format!("{port:?}"), slug) {
+                let problem = if other == slug {
+                    format!("{slug} stands twice")
+                } else {
+                    format!("{slug} and {other} both need {port:?}")
+                };
+                faults.push(SpecFault::new(field.clone(), problem));
+            }
+        }
+        if let Err(problem) = catalogue.check_knobs(slug, knobs) {
+            faults.push(SpecFault::new(
+                format!("{field}.knobs"),
+                format!("{slug}: {problem}"),
+            ));
+        }
+    }
+}
+
+/// What is taken already.
+struct Taken {
+    names: BTreeSet<DeckyName>,
+    ips: BTreeSet<IpAddr>,
+    macs: BTreeSet<Mac>,
+    hostnames: BTreeSet<String>,
+    seeds: BTreeSet<Seed>,
+}
+
+/// Make deckies of `spec`: names, addresses and personas are settled, services chosen.
+///
+/// `existing` is the fleet as it is wanted so far. A decky of `spec` that has the name of one of them is that one
+/// changed: what the spec leaves open stays as it is. Seeds that are not given are drawn from the system's randomness.
+///
+/// # Errors
+/// Every fault of the specification, by field.
+pub fn resolve(
+    spec: &FleetSpec,
+    existing: &[DesiredDecky],
+    limits: &Limits,
+    catalogue: &dyn Catalogue,
+    now: OffsetDateTime,
+) -> Result<Vec<DesiredDecky>, Vec<SpecFault>> {
+    let mut faults = Vec::new();
+    let reads = read_all(spec, catalogue, &mut faults);
+    let asked: u64 = spec
+        .deckies
+        .iter()
+        .map(|d| u64::from(d.amount.unwrap_or(1)))
+        .sum();
+    let stays = |d: &&DesiredDecky| !spec.replace && !spec.deckies.iter().any(|s| named(s, &d.name));
+    let staying: Vec<&DesiredDecky> = existing.iter().filter(stays).collect();
+    let total = asked + u64::try_from(staying.len()).unwrap_or(u64::MAX);
+    if total > u64::from(limits.deckies) {
+        let problem = format!(
+            "{asked} asked for and {} there make {total}; the limit is {} (deployment-limit)",
+            staying.len(),
+            limits.deckies
+        );
+        faults.push(SpecFault::new("deckies", problem));
+    }
+    // Addresses of deckies that are being replaced are not reused: they may still be on their way out.
+    let mut taken = Taken {
+        names: staying.iter().map(|d| d.name.clone()).collect(),
+        ips: existing.iter().map(|d| d.ip).collect(),
+        macs: staying.iter().filter_map(|d| d.persona.mac).collect(),
+        hostnames: staying
+            .iter()
+            .filter_map(|d| d.persona.hostname.clone())
+            .collect(),
+        seeds: staying.iter().map(|d| d.persona.seed.clone()).collect(),
+    };
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    // Names and addresses that are given come first, so that none that is drawn takes them.
+    for (at, read) in &reads {
+        claim(at, read, existing, &mut taken, limits, &mut faults);
+    }
+    let mut out = Vec::new();
+    for (at, read) in &reads {
+        for nth in 1..=read.amount {
+            match settle(at, read, nth, existing, &mut taken, limits, catalogue, now) {
+                Ok(decky) => out.push(decky),
+                Err(fault) => {
+                    faults.push(fault);
+                    break;
+                }
+            }
+        }
+    }
+    if faults.is_empty() { Ok(out) } else { Err(faults) }
+}
+
+/// The name of number `nth` of a group, or the one of a single decky.
+fn name_of(spec: &DeckySpec, amount: u32, nth: u32) -> Option<String> {
+    let name = spec.name.as_ref()?;
+    Some(if amount > 1 {
+        format!("{name}-{nth:02}")
+    } else {
+        name.to_string()
+    })
+}
+
+/// Whether `name` is one of those that `spec` gives.
+fn named(spec: &DeckySpec, name: &DeckyName) -> bool {
+    let amount = spec.amount.unwrap_or(1).min(1000);
+    (1..=amount).any(|nth| name_of(spec, amount, nth).is_some_and(|n| n == name.as_str()))
+}
+
+/// Take what is given; a fault where it is taken already, or cannot be had.
+fn claim(
+    at: &str,
+    read: &Read<'_>,
+    existing: &[DesiredDecky],
+    taken: &mut Taken,
+    limits: &Limits,
+    faults: &mut Vec<SpecFault>,
+) {
+    for nth in 1..=read.amount {
+        let Some(name) = name_of(read.spec, read.amount, nth) else {
+            break;
+        };
+        match name.parse::<DeckyName>() {
+            Ok(name) if !taken.names.insert(name.clone()) => {
+                faults.push(SpecFault::new(
+                    format!("{at}.name"),
+                    format!("{name} stands twice"),
+                ));
+            }
+            Ok(_) => {}
+            Err(error) => faults.push(SpecFault::new(format!("{at}.name"), error.to_string())),
+        }
+    }
+    let own = |d: &&DesiredDecky| named(read.spec, &d.name);
+    if let Some(ip) = read.spec.ip {
+        let mine = existing.iter().find(own).is_some_and(|d| d.ip == ip);
+        if !limits.network.contains(&ip) {
+            let problem = format!("{ip} is outside {} (fleet-network)", limits.network);
+            faults.push(SpecFault::new(format!("{at}.ip"), problem));
+        } else if !hosts(limits).any(|host| host == ip) {
+            faults.push(SpecFault::new(
+                format!("{at}.ip"),
+                format!("{ip} is not an address for a decky"),
+            ));
+        } else if !taken.ips.insert(ip) && !mine {
+            faults.push(SpecFault::new(format!("{at}.ip"), format!("{ip} is taken")));
+        }
+    }
+    if let Some(mac) = read.mac
+        && !taken.macs.insert(mac)
+    {
+        faults.push(SpecFault::new(format!("{at}.mac"), format!("{mac} is taken")));
+    }
+    if let Some(seed) = &read.seed
+        && !taken.seeds.insert(seed.clone())
+    {
+        let problem = "another decky has this seed: they would share their keys";
+        faults.push(SpecFault::new(format!("{at}.seed"), problem));
+    }
+}
+
+/// Addresses for deckies: those of the network but its first host, which is left to a gateway.
+fn hosts(limits: &Limits) -> impl Iterator<Item = IpAddr> {
+    limits.network.hosts().skip(1)
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one decky out of everything that it depends on"
+)]
+fn settle(
+    at: &str,
+    read: &Read<'_>,
+    nth: u32,
+    existing: &[DesiredDecky],
+    taken: &mut Taken,
+    limits: &Limits,
+    catalogue: &dyn Catalogue,
+    now: OffsetDateTime,
+) -> Result<DesiredDecky, SpecFault> {
+    let fault = |field: &str, problem: String| SpecFault::new(format!("{at}.{field}"), problem);
+    let name: DeckyName = match name_of(read.spec, read.amount, nth) {
+        Some(name) => name.parse().map_err(|e| fault("name", format!("{e}")))?,
+        None => {
+            free_name(read.archetype, taken).ok_or_else(|| fault("name", "no name is free".to_owned()))?
+        }
+    };
+    let before = existing
+        .iter()
+        .find(|d| d.name == name && d.persona.archetype == read.archetype.slug);
+    let ip = match (read.spec.ip, before) {
+        (Some(ip), _) => ip,
+        (None, Some(before)) => before.ip,
+        (None, None) => hosts(limits)
+            .find(|ip| !taken.ips.contains(ip))
+            .ok_or_else(|| fault("ip", format!("no address of {} is free", limits.network)))?,
+    };
+    taken.ips.insert(ip);
+    let (persona, drawn) = settle_persona(read, nth, before, taken, now).map_err(|e| match e {
+        decnet_persona::PersonaError::Hostname { .. } => fault("hostname", e.to_string()),
+        _ => fault("seed", e.to_string()),
+    })?;
+    let slugs = choose(read, &drawn, before, catalogue);
+    let decky = DesiredDecky {
+        name,
+        persona,
+        services: read.spec.services.clone(),
+        ip,
+        mutate_interval_minutes: read
+            .spec
+            .mutate_interval_minutes
+            .or_else(|| before.and_then(|b| b.mutate_interval_minutes)),
+        generation: before.map_or(0, |b| b.generation),
+    };
+    Ok(decky.with_services(&slugs))
+}
+
+fn free_name(archetype: &Archetype, taken: &mut Taken) -> Option<DeckyName> {
+    let name = (1..10_000)
+        .filter_map(|n| format!("{}-{n:02}", archetype.slug).parse::<DeckyName>().ok())
+        .find(|name| !taken.names.contains(name))?;
+    taken.names.insert(name.clone());
+    Some(name)
+}
+
+/// How often another seed is drawn where a host name or an address comes up that is taken.
+const REDRAWS: u32 = 64;
+
+fn settle_persona(
+    read: &Read<'_>,
+    nth: u32,
+    before: Option<&DesiredDecky>,
+    taken: &mut Taken,
+    now: OffsetDateTime,
+) -> Result<(PersonaSpec, Persona), decnet_persona::PersonaError> {
+    let mut tries = 0;
+    loop {
+        let given = match (&read.seed, before) {
+            (Some(seed), _) if read.amount > 1 => Some(format!("{seed}/{nth}").parse()?),
+            (Some(seed), _) => Some(seed.clone()),
+            (None, Some(before)) => Some(before.persona.seed.clone()),
+            (None, None) => None,
+        };
+        let fixed = given.is_some();
+        let seed = given.unwrap_or_else(|| Seed::from_bytes(rand::random()));
+        let kept = before.filter(|b| b.persona.seed == seed).map(|b| &b.persona);
+        let mut spec = PersonaSpec {
+            distro: read.distro.or_else(|| kept.and_then(|k| k.distro)),
+            os: read.os.or_else(|| kept.and_then(|k| k.os)),
+            hostname: read
+                .spec
+                .hostname
+                .clone()
+                .or_else(|| kept.and_then(|k| k.hostname.clone())),
+            mac: read.mac.or_else(|| kept.and_then(|k| k.mac)),
+            overrides: Overrides {
+                deployed_at: kept.map_or(Some(now.unix_timestamp()), |k| k.overrides.deployed_at),
+                ..Overrides::default()
+            },
+            ..PersonaSpec::new(seed.clone(), read.archetype.slug)
+        };
+        let persona = Persona::derive(&spec)?;
+        let clash = (read.mac.is_none() && taken.macs.contains(&persona.mac))
+            || (read.spec.hostname.is_none() && taken.hostnames.contains(&persona.hostname));
+        tries += 1;
+        if clash && !fixed && tries < REDRAWS {
+            continue;
+        }
+        spec.distro = Some(persona.distro);
+        spec.os = Some(persona.os);
+        spec.hostname = Some(persona.hostname.clone());
+        spec.mac = Some(persona.mac);
+        taken.macs.insert(persona.mac);
+        taken.hostnames.insert(persona.hostname.clone());
+        taken.seeds.insert(seed);
+        return Ok((spec, persona));
+    }
+}
+
+fn choose(
+    read: &Read<'_>,
+    persona: &Persona,
+    before: Option<&DesiredDecky>,
+    catalogue: &dyn Catalogue,
+) -> Vec<ServiceSlug> {
+    if !read.services.is_empty() {
+        return read.services.clone();
+    }
+    if read.spec.randomize_services {
+        let mut rng = persona.rng("services");
+        if let Some(chosen) = mutation::choose(read.archetype, catalogue, &[], &mut rng) {
+            return chosen;
+        }
+    }
+    if let Some(before) = before {
+        return before.slugs().cloned().collect();
+    }
+    available(read.archetype, catalogue)
+        .into_iter()
+        .take(read.archetype.usual)
+        .collect()
+}

@@ -1,0 +1,339 @@
+//! Fleets described by an INI text.
+//!
+//! ```ini
+//! [general]
+//! replace = yes            ; take down every decky that is not in this file
+//!
+//! [web]                    ; a decky, or with amount= a group web-01, web-02 …
+//! archetype = web-server
+//! amount = 3
+//!
+//! [web.http]               ; knobs of a service of it; the service is added where services= does not name it
+//! tarpit_ms = 200
+//! ```
+//!
+//! Keys of a decky are the fields of [`DeckySpec`]; `services` is a list divided by commas. `;` and `#` begin a comment
+//! at the start of a line, and `;` also after white space.
+
+use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+
+use decnet_model::{
+    fleet::{DeckySpec, FleetSpec, ServiceSpec},
+    name::{DeckyName, ServiceSlug},
+};
+use decnet_persona::archetype;
+use serde_json::Value;
+
+use crate::{BuiltIn, Catalogue, SpecFault, resolve};
+
+/// The most bytes of a text.
+pub const MAX_TEXT: usize = 512 * 1024;
+
+/// The fleet that `text` describes, checked against the built-in catalogue.
+///
+/// # Errors
+/// Every fault, with its line.
+pub fn from_ini(text: &str) -> Result<FleetSpec, Vec<SpecFault>> {
+    from_ini_with(text, &BuiltIn)
+}
+
+/// [`from_ini`] with another catalogue.
+///
+/// # Errors
+/// Every fault, with its line.
+pub fn from_ini_with(text: &str, catalogue: &dyn Catalogue) -> Result<FleetSpec, Vec<SpecFault>> {
+    if text.len() > MAX_TEXT {
+        let problem = format!("{} bytes; allowed are {MAX_TEXT}", text.len());
+        return Err(vec![SpecFault::new("text", problem)]);
+    }
+    let mut reader = Reader {
+        catalogue,
+        spec: FleetSpec::default(),
+        lines: BTreeMap::new(),
+        sections: BTreeMap::new(),
+        faults: Vec::new(),
+    };
+    let sections = reader.sections(text);
+    // Knobs belong to deckies, which may stand below them.
+    for section in sections.iter().filter(|s| !s.name.contains('.')) {
+        reader.plain(section);
+    }
+    for section in sections.iter().filter(|s| s.name.contains('.')) {
+        reader.knobs(section);
+    }
+    let Reader {
+        spec,
+        lines,
+        mut faults,
+        ..
+    } = reader;
+    // What could not be read was told already; the checks below would tell it again in other words.
+    let told: Vec<usize> = faults.iter().filter_map(|f| f.line).collect();
+    for mut fault in resolve::check(&spec, catalogue) {
+        fault.line = line_of(&fault.field, &lines);
+        if !fault.line.is_some_and(|line| told.contains(&line)) {
+            faults.push(fault);
+        }
+    }
+    faults.sort_by_key(|f| f.line);
+    if faults.is_empty() { Ok(spec) } else { Err(faults) }
+}
+
+/// The line of a field, or of the nearest field that it belongs to.
+fn line_of(field: &str, lines: &BTreeMap<String, usize>) -> Option<usize> {
+    let mut field = field;
+    loop {
+        if let Some(line) = lines.get(field) {
+            return Some(*line);
+        }
+        let (shorter, _) = field.rsplit_once(['.', '['])?;
+        field = shorter;
+    }
+}
+
+struct Section<'a> {
+    name: &'a str,
+    line: usize,
+    pairs: Vec<(&'a str, &'a str, usize)>,
+}
+
+struct Reader<'a> {
+    catalogue: &'a dyn Catalogue,
+    spec: FleetSpec,
+    /// Where each field stands.
+    lines: BTreeMap<String, usize>,
+    /// Index of the decky of a section.
+    sections: BTreeMap<String, usize>,
+    faults: Vec<SpecFault>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, line: usize, problem: impl Display) {
+        self.faults.push(SpecFault {
+            field: format!("line {line}"),
+            line: Some(line),
+            problem: problem.to_string(),
+        });
+    }
+
+    fn sections<'t>(&mut self, text: &'t str) -> Vec<Section<'t>> {
+        let mut out: Vec<Section<'t>> = Vec::new();
+        for (i, raw) in text.lines().enumerate() {
+            let line = i + 1;
+            let content = without_comment(raw).trim();
+            if content.is_empty() {
+                continue;
+            }
+            if let Some(name) = content.strip_prefix('[') {
+                let Some(name) = name.strip_suffix(']').map(str::trim) else {
+                    self.fault(line, "the section's name is not closed by ]");
+                    continue;
+                };
+                if out.iter().any(|s| s.name == name) {
+                    self.fault(line, format!("section [{name}] stands twice"));
+                }
+                out.push(Section {
+                    name,
+                    line,
+                    pairs: Vec::new(),
+                });
+            } else if let Some((key, value)) = content.split_once('=') {
+                let (key, value) = (key.trim(), value.trim());
+                match out.last_mut() {
+                    Some(section) if section.pairs.iter().any(|(k, ..)| *k == key) => {
+                        let name = section.name;
+                        self.fault(line, format!("{key} stands twice in [{name}]"));
+                    }
+                    Some(section) => section.pairs.push((key, value, line)),
+                    None => self.fault(line, format!("{key} stands before any section")),
+                }
+            } else {
+                self.fault(line, "neither [section] nor key = value");
+            }
+        }
+        out
+    }
+
+    fn plain(&mut self, section: &Section<'_>) {
+        if section.name == "general" {
+            for &(key, value, line) in &section.pairs {
+                match (key, value) {
+                    ("replace", "yes" | "true" | "1") => self.spec.replace = true,
+                    ("replace", "no" | "false" | "0") => self.spec.replace = false,
+                    ("replace", _) => self.fault(line, format!("replace = {value:?}: yes or no")),
+                    _ => self.fault(line, format!("[general] has no key {key}; there is: replace")),
+                }
+            }
+            return;
+        }
+        let index = self.spec.deckies.len();
+        let at = format!("deckies[{index}]");
+        self.lines.insert(at.clone(), section.line);
+        self.sections.insert(section.name.to_owned(), index);
+        let mut decky = DeckySpec::default();
+        match section.name.parse::<DeckyName>() {
+            Ok(name) => decky.name = Some(name),
+            Err(error) => self.fault(section.line, error),
+        }
+        for &(key, value, line) in &section.pairs {
+            // The original's spelling and that of the API are one key.
+            let field = match key.replace('-', "_").as_str() {
+                "nmap_os" => "os".to_owned(),
+                "mutate_interval" => "mutate_interval_minutes".to_owned(),
+                other => other.to_owned(),
+            };
+            self.lines.insert(format!("{at}.{field}"), line);
+            if let Err(problem) = set(&mut decky, &field, value) {
+                self.fault(line, problem);
+            }
+        }
+        for i in 0..decky.services.len() {
+            let line = self
+                .lines
+                .get(&format!("{at}.services"))
+                .copied()
+                .unwrap_or(section.line);
+            self.lines.insert(format!("{at}.services[{i}]"), line);
+        }
+        self.spec.deckies.push(decky);
+    }
+
+    fn knobs(&mut self, section: &Section<'_>) {
+        let Some((owner, slug)) = section.name.rsplit_once('.') else {
+            return;
+        };
+        let Some(index) = self.sections.get(owner).copied() else {
+            self.fault(
+                section.line,
+                format!("there is no section [{owner}] that {slug} could belong to"),
+            );
+            return;
+        };
+        let slug: ServiceSlug = match slug.parse() {
+            Ok(slug) => slug,
+            Err(error) => {
+                self.fault(section.line, error);
+                return;
+            }
+        };
+        let defaults = self.catalogue.default_knobs(&slug);
+        let knobs = section
+            .pairs
+            .iter()
+            .map(|&(key, value, _)| (key.to_owned(), typed(value, defaults.get(key))))
+            .collect();
+        let Some(decky) = self.spec.deckies.get_mut(index) else {
+            return;
+        };
+        if decky.services.is_empty() {
+            // Knobs for one service must not turn off the others that the archetype brings.
+            decky.services = self::usual(decky, self.catalogue);
+        }
+        let place = match decky.services.iter().position(|s| s.slug == slug) {
+            Some(place) => place,
+            None => {
+                decky.services.push(ServiceSpec {
+                    slug,
+                    knobs: BTreeMap::new(),
+                });
+                decky.services.len() - 1
+            }
+        };
+        if let Some(service) = decky.services.get_mut(place) {
+            service.knobs = knobs;
+        }
+        let at = format!("deckies[{index}].services[{place}]");
+        let first = section.pairs.first().map_or(section.line, |(_, _, line)| *line);
+        self.lines.entry(at.clone()).or_insert(section.line);
+        self.lines.insert(format!("{at}.knobs"), first);
+    }
+}
+
+fn usual(decky: &DeckySpec, catalogue: &dyn Catalogue) -> Vec<ServiceSpec> {
+    let archetype = decky
+        .archetype
+        .as_deref()
+        .and_then(|slug| archetype::find(slug).ok());
+    archetype
+        .map(|a| resolve::available(a, catalogue).into_iter().take(a.usual))
+        .into_iter()
+        .flatten()
+        .map(|slug| ServiceSpec {
+            slug,
+            knobs: BTreeMap::new(),
+        })
+        .collect()
+}
+
+fn without_comment(line: &str) -> &str {
+    if line.trim_start().starts_with([';', '#']) {
+        return "";
+    }
+    let cut = [" ;", "\t;"].iter().filter_map(|mark| line.find(mark)).min();
+    cut.and_then(|at| line.get(..at)).unwrap_or(line)
+}
+
+fn set(decky: &mut DeckySpec, field: &str, value: &str) -> Result<(), String> {
+    fn parsed<T: FromStr>(field: &str, value: &str, what: &str) -> Result<Option<T>, String> {
+        value
+            .parse()
+            .map(Some)
+            .map_err(|_| format!("{field} = {value:?} is not {what}"))
+    }
+    match field {
+        "amount" => decky.amount = parsed(field, value, "a number")?,
+        "archetype" => decky.archetype = Some(value.to_owned()),
+        "services" => {
+            for slug in value.split(',').map(str::trim).filter(|s| !s.is_empty()) {
+                let slug: ServiceSlug = slug.parse().map_err(|e| format!("{e}"))?;
+                decky.services.push(ServiceSpec {
+                    slug,
+                    knobs: BTreeMap::new(),
+                });
+            }
+        }
+        "randomize_services" => {
+            decky.randomize_services = match value {
+                "yes" | "true" | "1" => true,
+                "no" | "false" | "0" => false,
+                _ => return Err(format!("{field} = {value:?}: yes or no")),
+            }
+        }
+        "distro" => decky.distro = Some(value.to_owned()),
+        "os" => decky.os = Some(value.to_owned()),
+        "ip" => decky.ip = parsed(field, value, "an address")?,
+        "mac" => decky.mac = Some(value.to_owned()),
+        "hostname" => decky.hostname = Some(value.to_owned()),
+        "seed" => decky.seed = Some(value.to_owned()),
+        "mutate_interval_minutes" => {
+            decky.mutate_interval_minutes = parsed(field, value, "a number of minutes")?
+        }
+        _ => {
+            return Err(format!(
+                "a decky has no key {field}; there are: amount, archetype, services, randomize_services, distro, os, \
+                 ip, mac, hostname, seed, mutate_interval_minutes"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The value of a knob, of the kind that its default has; a guess where the default does not tell.
+fn typed(text: &str, default: Option<&Value>) -> Value {
+    let plain = || Value::String(text.to_owned());
+    match default {
+        Some(Value::String(_)) => plain(),
+        Some(Value::Bool(_)) => match text {
+            "yes" | "on" => Value::Bool(true),
+            "no" | "off" => Value::Bool(false),
+            _ => serde_json::from_str(text).unwrap_or_else(|_| plain()),
+        },
+        Some(Value::Array(_)) if !text.starts_with('[') => text
+            .split(',')
+            .map(str::trim)
+            .filter(|s| !s.is_empty())
+            .map(|s| Value::String(s.to_owned()))
+            .collect(),
+        _ => serde_json::from_str(text).unwrap_or_else(|_| plain()),
+    }
+}

@@ -1,0 +1,111 @@
+use decnet_fleet::spec::from_ini_with;
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::Six;
+
+const GOOD: &str = "\
+# a small fleet
+[general]
+replace = yes
+
+[web]
+archetype = web-server ; the usual
+amount = 3
+mutate-interval = 30
+
+[web.http]
+tarpit_ms = 200
+banner = 8
+
+[lone-db]
+services = mysql, redis
+ip = 127.66.1.9
+";
+
+#[test]
+fn deckies_groups_and_knobs_are_read() {
+    let spec = from_ini_with(GOOD, &Six).unwrap();
+    assert!(spec.replace);
+    let [web, db] = spec.deckies.as_slice() else {
+        panic!("{spec:?}")
+    };
+    assert_eq!(
+        (web.name.as_ref().unwrap().as_str(), web.amount),
+        ("web", Some(3))
+    );
+    assert_eq!(web.mutate_interval_minutes, Some(30));
+    let slugs: Vec<_> = web.services.iter().map(|s| s.slug.as_str()).collect();
+    assert_eq!(
+        slugs,
+        ["http", "ftp"],
+        "knobs of one service do not turn off the other"
+    );
+    assert_eq!(web.services[0].knobs["tarpit_ms"], json!(200));
+    assert_eq!(
+        web.services[0].knobs["banner"],
+        json!("8"),
+        "a text knob stays a text"
+    );
+    assert_eq!(db.ip, Some("127.66.1.9".parse().unwrap()));
+}
+
+#[test]
+fn five_faults_are_told_at_once_each_with_its_line() {
+    let text = "\
+[web]
+archetype = wep-server
+amount = many
+[db]
+services = mysql
+colour = blue
+[db.mysql]
+tarpit_ms = slow
+[db.gopher]
+x = 1
+[ghost.http]
+tarpit_ms = 1
+";
+    let faults = from_ini_with(text, &Six).unwrap_err();
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    for (line, word) in [
+        (2, "web-server"),
+        (3, "number"),
+        (6, "colour"),
+        (8, "wrong kind"),
+        (9, "gopher"),
+        (11, "ghost"),
+    ] {
+        let found = told
+            .iter()
+            .any(|t| t.starts_with(&format!("line {line}: ")) && t.contains(word));
+        assert!(found, "line {line} {word}:\n{}", told.join("\n"));
+    }
+    assert_eq!(told.len(), 6, "{}", told.join("\n"));
+}
+
+#[test]
+fn text_without_sections_doubled_keys_and_torn_lines_are_faults() {
+    let faults = from_ini_with(
+        "a = 1\n[x\nnonsense\n[web]\narchetype=web-server\narchetype=printer\n[web]\n",
+        &Six,
+    )
+    .unwrap_err();
+    let lines: Vec<_> = faults.iter().filter_map(|f| f.line).collect();
+    for line in [1, 2, 3, 6, 7] {
+        assert!(lines.contains(&line), "{faults:?}");
+    }
+    assert!(from_ini_with("", &Six).is_err());
+    assert!(from_ini_with(&"#".repeat(600_000), &Six).is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_spec_or_faults(text in "(\\[[a-z.]{0,9}\\]?\n|[a-z_]{0,9} ?=? ?[a-z0-9;#]{0,9}\n|.{0,20}\n){0,12}") {
+        if let Err(faults) = from_ini_with(&text, &Six) {
+            prop_assert!(!faults.is_empty());
+            let lines = text.lines().count();
+            prop_assert!(faults.iter().filter_map(|f| f.line).all(|l| l >= 1 && l <= lines));
+        }
+    }
+}

@@ -1,0 +1,271 @@
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use decnet_fleet::{
+    DesiredDecky, Engine, EngineError, ObservedDecky, Options, Outcome, Step, StepError, StepKind, execute,
+    plan,
+};
+use decnet_model::{fleet::DeckySpec, name::DeckyName};
+use proptest::prelude::*;
+use tokio::sync::mpsc;
+
+use crate::{of, resolved};
+
+/// An engine in memory whose steps fail at given calls, before or after they took effect.
+#[derive(Default)]
+struct Simulated {
+    deckies: Mutex<BTreeMap<DeckyName, (DesiredDecky, Option<DesiredDecky>)>>,
+    calls: AtomicUsize,
+    faults: BTreeMap<usize, Fault>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    Before { transient: bool },
+    After { transient: bool },
+    Dies,
+}
+
+impl Simulated {
+    fn apply(&self, step: &Step) -> Result<(), StepError> {
+        let mut deckies = self.deckies.lock().unwrap();
+        let address_taken = |deckies: &BTreeMap<DeckyName, (DesiredDecky, Option<DesiredDecky>)>,
+                             d: &DesiredDecky| {
+            deckies
+                .values()
+                .any(|(_, running)| running.as_ref().is_some_and(|r| r.ip == d.ip && r.name != d.name))
+        };
+        match step {
+            Step::Create(d) => {
+                deckies.insert(d.name.clone(), (*d.clone(), None));
+            }
+            Step::Start(name) => {
+                let made = deckies.get(name).map(|(made, _)| made.clone());
+                let made = made.ok_or_else(|| StepError::lasting("not created"))?;
+                if address_taken(&deckies, &made) {
+                    // As the kernel has it, where the step that was to free it failed.
+                    return Err(StepError::transient("address in use"));
+                }
+                deckies.insert(name.clone(), (made.clone(), Some(made)));
+            }
+            Step::Reconfigure(d) => {
+                let running = deckies.get(&d.name).is_some_and(|(_, r)| r.is_some());
+                if !running {
+                    return Err(StepError::transient("does not run"));
+                }
+                deckies.insert(d.name.clone(), (*d.clone(), Some(*d.clone())));
+            }
+            Step::Stop(name) => {
+                if let Some((_, running)) = deckies.get_mut(name) {
+                    *running = None;
+                }
+            }
+            Step::Remove(name) => {
+                deckies.remove(name);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Engine for Simulated {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+    async fn observe(&self) -> Result<Vec<ObservedDecky>, EngineError> {
+        let deckies = self.deckies.lock().unwrap();
+        Ok(deckies
+            .iter()
+            .map(|(name, (made, running))| ObservedDecky {
+                name: name.clone(),
+                identity: Some(made.identity()),
+                loadout: Some(running.as_ref().unwrap_or(made).loadout()),
+                running: running.is_some(),
+                seen: Default::default(),
+            })
+            .collect())
+    }
+    async fn run(&self, step: &Step) -> Result<(), StepError> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let failed = |transient| {
+            Err(if transient {
+                StepError::transient("injected")
+            } else {
+                StepError::lasting("injected")
+            })
+        };
+        match self.faults.get(&call) {
+            Some(Fault::Before { transient }) => failed(*transient),
+            Some(Fault::After { transient }) => {
+                self.apply(step)?;
+                failed(*transient)
+            }
+            Some(Fault::Dies) => {
+                self.apply(step)?;
+                if let Some((_, running)) = self.deckies.lock().unwrap().get_mut(step.decky()) {
+                    *running = None;
+                }
+                Ok(())
+            }
+            None => self.apply(step),
+        }
+    }
+    async fn shutdown(&self) {}
+}
+
+fn any_fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        any::<bool>().prop_map(|transient| Fault::Before { transient }),
+        any::<bool>().prop_map(|transient| Fault::After { transient }),
+        Just(Fault::Dies),
+    ]
+}
+
+/// One wanted fleet: for each of six names whether it is there, which of two machines it is, and what it runs.
+fn any_state() -> impl Strategy<Value = Vec<DesiredDecky>> {
+    prop::collection::vec((any::<bool>(), 0..2_u8, 0..3_u8, 0..2_u64, 0..2_usize), 6).prop_map(|wanted| {
+        let mut out = Vec::new();
+        for (i, (there, machine, loadout, generation, swap)) in wanted.into_iter().enumerate() {
+            if !there {
+                continue;
+            }
+            let services = ["ssh", "http", "redis"];
+            let mut decky = resolved(vec![DeckySpec {
+                name: Some(format!("d{i}").parse().unwrap()),
+                seed: Some(format!("seed {i} {machine}")),
+                ..of("linux-server", 1)
+            }])
+            .remove(0)
+            .with_services(&[services[usize::from(loadout)].parse().unwrap()]);
+            decky.generation = generation;
+            // Neighbours can swap addresses between two states.
+            decky.ip = format!("127.66.0.{}", 10 + (i ^ swap)).parse().unwrap();
+            out.push(decky);
+        }
+        // Two wanted deckies never have one address: the database holds that.
+        let mut seen = std::collections::BTreeSet::new();
+        out.retain(|d| seen.insert(d.ip));
+        out
+    })
+}
+
+fn quick() -> Options {
+    Options {
+        parallel: 3,
+        attempts: 2,
+        backoff: Duration::ZERO,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn any_sequence_of_wanted_fleets_converges_whatever_fails_in_between(
+        states in prop::collection::vec(any_state(), 1..5),
+        faults in prop::collection::btree_map(0..60_usize, any_fault(), 0..25),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let engine = Simulated { faults, ..Simulated::default() };
+            let (send, _progress) = mpsc::unbounded_channel();
+            for desired in &states {
+                // Each fault is spent by one call, so this many rounds are enough for any of them.
+                for _ in 0..=engine.faults.len() {
+                    let steps = plan(desired, &engine.observe().await.unwrap());
+                    if steps.is_empty() {
+                        break;
+                    }
+                    execute(&engine, &steps, &quick(), &send).await;
+                }
+                let observed = engine.observe().await.unwrap();
+                assert_eq!(plan(desired, &observed), [], "planning what was just built gives no steps");
+                assert_eq!(observed.len(), desired.len());
+                assert!(observed.iter().all(|o| o.running));
+            }
+        });
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_steps(a in any_state(), b in any_state()) {
+        let observed: Vec<ObservedDecky> = a.iter().map(|d| ObservedDecky {
+            name: d.name.clone(), identity: Some(d.identity()), loadout: Some(d.loadout()), running: true, seen: Default::default(),
+        }).collect();
+        prop_assert_eq!(plan(&b, &observed), plan(&b, &observed));
+        prop_assert_eq!(plan(&a, &observed), vec![]);
+    }
+}
+
+#[test]
+fn other_services_are_a_reconfiguration_and_another_machine_is_made_anew() {
+    let before = resolved(vec![of("linux-server", 1)]).remove(0);
+    let seen = [ObservedDecky {
+        name: before.name.clone(),
+        identity: Some(before.identity()),
+        loadout: Some(before.loadout()),
+        running: true,
+        seen: Default::default(),
+    }];
+    let kinds = |d: &DesiredDecky| {
+        plan(std::slice::from_ref(d), &seen)
+            .iter()
+            .map(Step::kind)
+            .collect::<Vec<_>>()
+    };
+    let other_services = before.clone().with_services(&["redis".parse().unwrap()]);
+    assert_eq!(kinds(&other_services), [StepKind::Reconfigure]);
+    let again = DesiredDecky {
+        generation: 1,
+        ..before.clone()
+    };
+    assert_eq!(kinds(&again), [StepKind::Stop, StepKind::Create, StepKind::Start]);
+    assert_eq!(
+        plan(&[], &seen).iter().map(Step::kind).collect::<Vec<_>>(),
+        [StepKind::Stop, StepKind::Remove]
+    );
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_what_stays_is_not_and_both_are_reported() {
+    let desired = resolved(vec![of("linux-server", 1)]);
+    let engine = Simulated {
+        faults: BTreeMap::from([
+            (0, Fault::Before { transient: true }),
+            (2, Fault::Before { transient: false }),
+        ]),
+        ..Simulated::default()
+    };
+    let (send, mut progress) = mpsc::unbounded_channel();
+    let failed = execute(&engine, &plan(&desired, &[]), &quick(), &send).await;
+    assert!(failed.contains_key(&desired[0].name));
+    drop(send);
+    let mut told = Vec::new();
+    while let Some(report) = progress.recv().await {
+        told.push((
+            report.kind,
+            match report.outcome {
+                Outcome::Begun => "begun",
+                Outcome::Retrying(_) => "retrying",
+                Outcome::Done => "done",
+                Outcome::Failed(_) => "failed",
+            },
+        ));
+    }
+    use StepKind::{Create, Start};
+    assert_eq!(
+        told,
+        [
+            (Create, "begun"),
+            (Create, "retrying"),
+            (Create, "done"),
+            (Start, "begun"),
+            (Start, "failed")
+        ]
+    );
+}

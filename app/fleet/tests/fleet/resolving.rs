@@ -1,0 +1,199 @@
+use std::collections::BTreeSet;
+
+use decnet_fleet::{DesiredDecky, Limits, mutation, resolve};
+use decnet_model::{
+    fleet::{DeckySpec, FleetSpec, ServiceSpec},
+    name::ServiceSlug,
+};
+use decnet_persona::archetype::{self, MAX_SERVICES};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::{Six, fleet, now, of, resolved};
+
+fn service(slug: &str) -> ServiceSpec {
+    ServiceSpec {
+        slug: slug.parse().unwrap(),
+        knobs: Default::default(),
+    }
+}
+
+#[test]
+fn names_addresses_macs_seeds_and_host_names_are_settled_and_differ() {
+    let deckies = resolved(vec![of("linux-server", 60), of("web-server", 60)]);
+    assert_eq!(deckies.len(), 120);
+    assert_eq!(deckies[0].ip.to_string(), "127.66.0.2");
+    assert_eq!(deckies[0].name.as_str(), "linux-server-01");
+    let different = |of: fn(&DesiredDecky) -> String| deckies.iter().map(of).collect::<BTreeSet<_>>().len();
+    assert_eq!(different(|d| d.name.to_string()), 120);
+    assert_eq!(different(|d| d.ip.to_string()), 120);
+    assert_eq!(different(|d| d.persona.mac.unwrap().to_string()), 120);
+    assert_eq!(different(|d| d.persona.hostname.clone().unwrap()), 120);
+    assert_eq!(different(|d| d.persona.seed.to_string()), 120);
+    assert!(
+        deckies
+            .iter()
+            .all(|d| d.persona.distro.is_some() && !d.services.is_empty())
+    );
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_field() {
+    let existing = resolved(vec![DeckySpec {
+        seed: Some("s".into()),
+        ..of("web-server", 1)
+    }]);
+    let spec = fleet(vec![
+        DeckySpec {
+            services: vec![
+                service("gopher"),
+                service("http"),
+                service("http"),
+                ServiceSpec {
+                    knobs: [("nope".to_owned(), json!(1))].into(),
+                    ..service("ssh")
+                },
+            ],
+            os: Some("beos".into()),
+            mac: Some("zz".into()),
+            ..of("linux-server", 1)
+        },
+        DeckySpec {
+            distro: Some("windows".into()),
+            ip: Some("10.0.0.1".parse().unwrap()),
+            ..of("web-server", 3)
+        },
+        DeckySpec {
+            mutate_interval_minutes: Some(0),
+            amount: Some(0),
+            ..DeckySpec::default()
+        },
+        DeckySpec {
+            services: vec![service("redis")],
+            ..of("printer", 1)
+        },
+    ]);
+    let limits = Limits {
+        deckies: 4,
+        ..Limits::default()
+    };
+    let faults = resolve(&spec, &existing, &limits, &Six, now()).unwrap_err();
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    for (field, word) in [
+        ("deckies[0].services[0]", "gopher"),
+        ("deckies[0].services[2]", "twice"),
+        ("deckies[0].services[3].knobs", "nope"),
+        ("deckies[0].os", "windows_server"),
+        ("deckies[0].mac", "hex"),
+        ("deckies[1].distro", "debian12"),
+        ("deckies[1].ip", "share"),
+        ("deckies[2].amount", "1 to 1000"),
+        ("deckies[2].archetype", "name one"),
+        ("deckies[2].mutate_interval_minutes", "525600"),
+        ("deckies[3].services[0]", "does not belong"),
+        ("deckies", "the limit is 4"),
+    ] {
+        assert!(
+            told.iter()
+                .any(|t| t.starts_with(&format!("{field}: ")) && t.contains(word)),
+            "{field} {word}:\n{}",
+            told.join("\n")
+        );
+    }
+    let taken = DeckySpec {
+        seed: Some("s".into()),
+        ip: Some(existing[0].ip),
+        ..of("web-server", 1)
+    };
+    let faults = resolve(&fleet(vec![taken]), &existing, &Limits::default(), &Six, now()).unwrap_err();
+    assert_eq!(
+        faults.iter().map(|f| f.field.as_str()).collect::<Vec<_>>(),
+        ["deckies[0].ip", "deckies[0].seed"]
+    );
+}
+
+#[test]
+fn a_decky_that_is_named_again_is_changed_and_stays_who_it_is() {
+    let name = Some("front".parse().unwrap());
+    let before = resolved(vec![DeckySpec {
+        name: name.clone(),
+        ..of("linux-server", 1)
+    }]);
+    let spec = DeckySpec {
+        name,
+        services: vec![service("redis")],
+        ..of("linux-server", 1)
+    };
+    let after = resolve(
+        &fleet(vec![spec]),
+        &before,
+        &Limits::default(),
+        &Six,
+        now() + time::Duration::DAY,
+    )
+    .unwrap();
+    assert_eq!(after[0].identity(), before[0].identity());
+    assert_ne!(after[0].loadout(), before[0].loadout());
+}
+
+#[test]
+fn a_small_network_that_is_full_is_a_fault() {
+    let limits = Limits {
+        network: "127.9.0.0/29".parse().unwrap(),
+        ..Limits::default()
+    };
+    assert_eq!(
+        resolve(&fleet(vec![of("web-server", 5)]), &[], &limits, &Six, now())
+            .unwrap()
+            .len(),
+        5
+    );
+    let faults = resolve(&fleet(vec![of("web-server", 6)]), &[], &limits, &Six, now()).unwrap_err();
+    assert!(faults[0].problem.contains("127.9.0.0/29"), "{faults:?}");
+}
+
+#[test]
+fn an_empty_list_that_replaces_takes_everything_down() {
+    let spec = FleetSpec {
+        deckies: Vec::new(),
+        replace: true,
+    };
+    assert_eq!(
+        resolve(
+            &spec,
+            &resolved(vec![of("web-server", 2)]),
+            &Limits::default(),
+            &Six,
+            now()
+        )
+        .unwrap(),
+        []
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_mutation_is_another_set_that_fits_and_is_the_same_for_the_same_round(
+        seed in "[a-z]{1,8}", round: u64, archetype in prop::sample::select(archetype::ALL.iter().map(|a| a.slug).collect::<Vec<_>>()),
+    ) {
+        let spec = DeckySpec { seed: Some(seed), randomize_services: true, ..of(archetype, 1) };
+        let decky = resolved(vec![spec]).remove(0);
+        let set = |d: &DesiredDecky| d.slugs().cloned().collect::<BTreeSet<ServiceSlug>>();
+        match mutation::mutate(&decky, &Six, round) {
+            Some(after) => {
+                prop_assert_ne!(set(&after), set(&decky));
+                prop_assert!((1..=MAX_SERVICES).contains(&after.services.len()));
+                prop_assert!(after.slugs().all(|s| archetype::find(archetype).unwrap().fits(s)));
+                prop_assert_eq!(after.identity(), decky.identity());
+                prop_assert_eq!(mutation::mutate(&decky, &Six, round), Some(after));
+            }
+            None => {
+                let fitting = archetype::find(archetype).unwrap().services.iter()
+                    .filter(|s| ["ssh", "http", "redis", "ftp", "mysql", "smtp"].contains(s)).count();
+                prop_assert_eq!(fitting, 1);
+            }
+        }
+    }
+}
