@@ -38,9 +38,10 @@ impl Host {
     }
 }
 
-/// Pump until there is nothing to do.
+/// Pump until there is nothing to do: once more after all is taken, when finished outlets are seen to be.
 fn settle(inlet: &mut Inlet, writer: &mut Writer) {
     while inlet.pump(writer).unwrap() {}
+    inlet.pump(writer).unwrap();
 }
 
 #[test]
