@@ -11,8 +11,9 @@ use decnet_model::{
     id::TaskId,
     name::DeckyName,
     permission::{ManageFleet, ViewFleet},
+    state::DeckyState,
     topic::Topic,
-    view::{ArchetypeView, DeckyView, FieldError, ServiceView, TaskAccepted, TaskView},
+    view::{ArchetypeView, DeckyService, DeckyView, FieldError, ServiceView, TaskAccepted, TaskView},
 };
 use decnet_persona::{
     Persona,
@@ -52,6 +53,60 @@ impl Domain {
         };
         self.audited(permit.actor(), "fleet.deploy", &target, outcome)
             .await
+    }
+
+    /// What [`Domain::decky_deploy`] would want: the deckies of `spec` as they would be settled. Changes nothing.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] with every fault of the specification.
+    pub async fn decky_preview(
+        &self,
+        _permit: &Permit<ViewFleet>,
+        spec: FleetSpec,
+    ) -> Result<Vec<DeckyView>, DomainError> {
+        let settled = self.settle(&spec, &self.inner.store.decky_records().await?)?;
+        let now = self.inner.clock.now();
+        let view = |decky: &DesiredDecky| {
+            let new = self.new_decky(decky, self.inner.options.engine.clone())?;
+            let services = new.services.into_iter().map(|slug| DeckyService {
+                slug,
+                listen: Vec::new(),
+            });
+            Ok(DeckyView {
+                name: new.name,
+                state: DeckyState::Pending,
+                desired: true,
+                archetype: new.archetype,
+                distro: new.distro,
+                os: new.os,
+                hostname: new.hostname,
+                ip: new.ip,
+                mac: new.mac,
+                services: services.collect(),
+                engine: new.engine,
+                last_error: None,
+                since: now,
+                mutate_interval_minutes: new.mutate_interval_minutes,
+                last_mutation: None,
+                event_count: 0,
+            })
+        };
+        settled.iter().map(view).collect()
+    }
+
+    /// Who a decky pretends to be.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`].
+    pub async fn decky_persona(
+        &self,
+        _permit: &Permit<ManageFleet>,
+        name: &DeckyName,
+    ) -> Result<Persona, DomainError> {
+        let record = self.inner.store.decky_record(name).await?;
+        let record = record.ok_or_else(|| DomainError::not_found("decky", name))?;
+        let spec = desired(&record)?.persona;
+        Persona::derive(&spec).map_err(|e| DomainError::internal("deriving a persona", e))
     }
 
     /// Want these deckies no more; all of them where `names` is empty.
@@ -187,13 +242,13 @@ impl Domain {
     /// The kinds of deckies that can be deployed.
     #[must_use]
     pub fn archetype_list(&self, _permit: &Permit<ViewFleet>) -> Vec<ArchetypeView> {
-        archetype::ALL.iter().map(archetype_view).collect()
+        archetypes()
     }
 
     /// The services that a decky can have.
     #[must_use]
     pub fn service_list(&self, _permit: &Permit<ViewFleet>) -> Vec<ServiceView> {
-        catalogue::ALL.iter().map(service_view).collect()
+        services()
     }
 
     /// The latest tasks, newest first.
@@ -232,8 +287,7 @@ impl Domain {
         let _turn = inner.deploying.lock().await;
         let now = inner.clock.now();
         let records = inner.store.decky_records().await?;
-        let existing = records.iter().map(desired).collect::<Result<Vec<_>, _>>()?;
-        let settled = resolve(&spec, &existing, &inner.options.fleet, &BuiltIn, now).map_err(invalid)?;
+        let settled = self.settle(&spec, &records)?;
         let new = settled
             .iter()
             .map(|decky| self.new_decky(decky, inner.options.engine.clone()))
@@ -251,6 +305,13 @@ impl Domain {
             about.extend(inner.store.decky_dismiss(&others).await?);
         }
         self.begin("deploy", about).await
+    }
+
+    /// The deckies of `spec` beside those that there are.
+    fn settle(&self, spec: &FleetSpec, there: &[DeckyRecord]) -> Result<Vec<DesiredDecky>, DomainError> {
+        let existing = there.iter().map(desired).collect::<Result<Vec<_>, _>>()?;
+        let now = self.inner.clock.now();
+        resolve(spec, &existing, &self.inner.options.fleet, &BuiltIn, now).map_err(invalid)
     }
 
     /// A settled decky as the database keeps it.
@@ -288,6 +349,18 @@ impl Domain {
             .publish(Topic::fleet_changed(), serde_json::json!({ "task": task }));
         Ok(TaskAccepted { task, deckies })
     }
+}
+
+/// The kinds of deckies that this build knows.
+#[must_use]
+pub fn archetypes() -> Vec<ArchetypeView> {
+    archetype::ALL.iter().map(archetype_view).collect()
+}
+
+/// The services that this build knows.
+#[must_use]
+pub fn services() -> Vec<ServiceView> {
+    catalogue::ALL.iter().map(service_view).collect()
 }
 
 /// A decky as it is wanted. Its interval has a column of its own, which may have been set since.

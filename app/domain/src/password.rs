@@ -201,10 +201,10 @@ impl Hasher {
         let stored = stored.unwrap_or(&self.dummy).to_owned();
         let same = self
             .run("checking a password", move || {
-                PasswordHash::new(&stored).and_then(|hash| {
-                    Ok(argon2
+                PasswordHash::new(&stored).map(|hash| {
+                    argon2
                         .verify_password(password.expose_secret().as_bytes(), &hash)
-                        .is_ok())
+                        .is_ok()
                 })
             })
             .await?
@@ -250,7 +250,8 @@ impl Hasher {
 }
 
 /// A password that cannot be guessed: 120 bits in letters and digits that cannot be taken for each other.
-pub(crate) fn generate() -> SecretString {
+#[must_use]
+pub fn generate() -> SecretString {
     const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789X";
     let (a, b) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     let mut text = String::with_capacity(29);
