@@ -29,7 +29,6 @@ use decnet_bus::Bus;
 use decnet_db::Store;
 use decnet_model::{clock::SharedClock, name::UserName};
 use decnet_runtime::Settings;
-use decnet_runtime::Settings;
 use secrecy::SecretString;
 
 pub use auth::{FirstAdmin, SignedIn};
@@ -80,25 +79,6 @@ impl Default for Options {
 
 impl Options {
     /// Those of a configuration, without the secret that signs sessions: only the server asks for that.
-    #[must_use]
-    pub fn of(settings: &Settings) -> Self {
-        Self {
-            token_lifetime: settings.server.jwt_expiry,
-            sse_max_per_user: settings.server.sse_max_per_user,
-            admin_user: Some(settings.server.admin_user.clone()),
-            admin_password: settings.server.admin_password.clone(),
-            fleet: decnet_fleet::Limits {
-                deckies: settings.fleet.deployment_limit,
-                network: settings.fleet.network,
-            },
-            engine: settings.fleet.engine.clone(),
-            ..Self::default()
-        }
-    }
-}
-
-impl Options {
-    /// What `settings` say. The secret that signs sessions is left out: only the server asks for it.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         Self {
