@@ -38,6 +38,8 @@ pub trait Worker: Sized + Send + 'static {
     const ABOUT: &'static str;
     /// Whether it needs the database.
     const DATABASE: bool;
+    /// Whether it brings the database's schema up to date before it looks at it; several may do so at once.
+    const MIGRATES: bool = false;
     /// Threads that run its tasks. One is enough for most, and small.
     const THREADS: usize = 1;
 
@@ -217,6 +219,9 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
     on_signals(&shutdown)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let store = if W::DATABASE {
+        if W::MIGRATES {
+            migrate(&settings).await?;
+        }
         Some(connect(&settings).await?)
     } else {
         None
@@ -306,6 +311,15 @@ pub async fn connect(settings: &Settings) -> Result<Store, StartError> {
     let store = Store::connect(&settings.store_options()).await?;
     store.check_schema().await?;
     Ok(store)
+}
+
+async fn migrate(settings: &Settings) -> Result<(), StartError> {
+    let store = Store::connect(&settings.store_options()).await?;
+    for name in store.migrate().await? {
+        tracing::info!(name, "migrated the database");
+    }
+    store.close().await;
+    Ok(())
 }
 
 /// SIGTERM and SIGINT give the order to stop; a second one ends the process at once.
