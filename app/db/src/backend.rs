@@ -345,7 +345,20 @@ pub(crate) enum Backend {
 /// A write transaction. Dropped without [`Tx::commit`], it is rolled back before its connection is used again.
 pub(crate) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
-    MySql(Transaction<'static, MySql>),
+    /// Absent only while a statement runs.
+    MySql(Option<Transaction<'static, MySql>>),
+}
+
+/// Runs `work` to its end even where the caller goes away midway. sqlx loses a MySQL connection whose query is dropped
+/// while the answer is under way: it stays checked out for good. SQLite's queries run on threads of their own and come
+/// through it unharmed; the conformance suite drops calls on both.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, sqlx::Error> {
+    // The task is never aborted, so it fails only by a panic or with the runtime.
+    tokio::spawn(work)
+        .await
+        .map_err(|e| sqlx::Error::Io(std::io::Error::other(e)))
 }
 
 impl Backend {
@@ -416,28 +429,20 @@ impl Backend {
                 .fetch_all(reader)
                 .await
                 .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
-            Self::MySql(pool) => with_args::<MySql>(sql)
-                .fetch_all(pool)
-                .await
-                .map(|rows| rows.into_iter().map(Row::MySql).collect()),
+            Self::MySql(pool) => {
+                let pool = pool.clone();
+                to_the_end(async move { with_args::<MySql>(sql).fetch_all(&pool).await })
+                    .await
+                    .flatten()
+                    .map(|rows| rows.into_iter().map(Row::MySql).collect())
+            }
         }
         .map_err(|source| DbError::Query { operation, source })
     }
 
-    /// The first row of a SELECT.
+    /// The first row of a SELECT that gives few.
     pub(crate) async fn fetch_optional(&self, sql: Sql) -> Result<Option<Row>, DbError> {
-        let operation = sql.operation;
-        match self {
-            Self::Sqlite { reader, .. } => with_args::<Sqlite>(sql)
-                .fetch_optional(reader)
-                .await
-                .map(|row| row.map(Row::Sqlite)),
-            Self::MySql(pool) => with_args::<MySql>(sql)
-                .fetch_optional(pool)
-                .await
-                .map(|row| row.map(Row::MySql)),
-        }
-        .map_err(|source| DbError::Query { operation, source })
+        Ok(self.fetch(sql).await?.into_iter().next())
     }
 
     /// One statement that changes something, in a transaction of its own. Gives the rows that it matched.
@@ -448,10 +453,13 @@ impl Backend {
                 .execute(writer)
                 .await
                 .map(|done| done.rows_affected()),
-            Self::MySql(pool) => with_args::<MySql>(sql)
-                .execute(pool)
-                .await
-                .map(|done| done.rows_affected()),
+            Self::MySql(pool) => {
+                let pool = pool.clone();
+                to_the_end(async move { with_args::<MySql>(sql).execute(&pool).await })
+                    .await
+                    .flatten()
+                    .map(|done| done.rows_affected())
+            }
         }
         .map_err(|source| DbError::Query { operation, source })
     }
@@ -461,7 +469,13 @@ impl Backend {
         match self {
             // Taking the write lock at once: a transaction that first reads cannot wait for it later.
             Self::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
-            Self::MySql(pool) => pool.begin().await.map(Tx::MySql),
+            Self::MySql(pool) => {
+                let pool = pool.clone();
+                to_the_end(async move { pool.begin().await })
+                    .await
+                    .flatten()
+                    .map(|tx| Tx::MySql(Some(tx)))
+            }
         }
         .map_err(|source| DbError::Query {
             operation: "begin a transaction",
@@ -490,6 +504,21 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     open.open(path).map(drop)
 }
 
+/// Runs a statement of a transaction to its end: see [`to_the_end`]. Where the caller goes away meanwhile, the
+/// transaction is dropped, and so rolled back, when the statement has ended.
+async fn on_mysql<T: Send + 'static, F>(
+    held: &mut Option<Transaction<'static, MySql>>,
+    work: impl FnOnce(Transaction<'static, MySql>) -> F,
+) -> Result<T, sqlx::Error>
+where
+    F: Future<Output = (Transaction<'static, MySql>, Result<T, sqlx::Error>)> + Send + 'static,
+{
+    let tx = held.take().ok_or(sqlx::Error::WorkerCrashed)?;
+    let (tx, result) = to_the_end(work(tx)).await?;
+    *held = Some(tx);
+    result
+}
+
 impl Tx {
     pub(crate) async fn fetch(&mut self, sql: Sql) -> Result<Vec<Row>, DbError> {
         let operation = sql.operation;
@@ -498,10 +527,12 @@ impl Tx {
                 .fetch_all(&mut **tx)
                 .await
                 .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
-            Self::MySql(tx) => with_args::<MySql>(sql)
-                .fetch_all(&mut **tx)
-                .await
-                .map(|rows| rows.into_iter().map(Row::MySql).collect()),
+            Self::MySql(tx) => on_mysql(tx, |mut tx| async move {
+                let rows = with_args::<MySql>(sql).fetch_all(&mut *tx).await;
+                (tx, rows)
+            })
+            .await
+            .map(|rows| rows.into_iter().map(Row::MySql).collect()),
         }
         .map_err(|source| DbError::Query { operation, source })
     }
@@ -517,10 +548,12 @@ impl Tx {
                 .execute(&mut **tx)
                 .await
                 .map(|done| done.rows_affected()),
-            Self::MySql(tx) => with_args::<MySql>(sql)
-                .execute(&mut **tx)
-                .await
-                .map(|done| done.rows_affected()),
+            Self::MySql(tx) => on_mysql(tx, |mut tx| async move {
+                let done = with_args::<MySql>(sql).execute(&mut *tx).await;
+                (tx, done)
+            })
+            .await
+            .map(|done| done.rows_affected()),
         }
         .map_err(|source| DbError::Query { operation, source })
     }
@@ -533,7 +566,12 @@ impl Tx {
     ) -> Result<(), DbError> {
         match self {
             Self::Sqlite(tx) => (**tx).execute(sqlx::raw_sql(script)).await.map(drop),
-            Self::MySql(tx) => (**tx).execute(sqlx::raw_sql(script)).await.map(drop),
+            Self::MySql(tx) => on_mysql(tx, |mut tx| async move {
+                let done = (*tx).execute(sqlx::raw_sql(script)).await;
+                (tx, done)
+            })
+            .await
+            .map(drop),
         }
         .map_err(|source| DbError::Query { operation, source })
     }
@@ -541,7 +579,8 @@ impl Tx {
     pub(crate) async fn commit(self) -> Result<(), DbError> {
         match self {
             Self::Sqlite(tx) => tx.commit().await,
-            Self::MySql(tx) => tx.commit().await,
+            Self::MySql(None) => Err(sqlx::Error::WorkerCrashed),
+            Self::MySql(Some(tx)) => to_the_end(tx.commit()).await.flatten(),
         }
         .map_err(|source| DbError::Query {
             operation: "commit",

@@ -107,17 +107,16 @@ impl Store {
         let mut sessions = Vec::new();
         let mut profiles: Vec<[Arg; 2]> = Vec::new();
         for (attacker, rows) in seen {
-            let mut stays = vec![];
-            if let Some(open) = last_session(&mut tx, attacker).await? {
-                stays.push(open);
-            }
-            let known = stays.len();
+            let mut stays: Vec<_> = last_session(&mut tx, attacker).await?.into_iter().collect();
+            let (known, before) = (stays.len(), stays.first().map(|stay| stay.last_log_id));
             group(&mut stays, &rows);
             for stay in stays.iter().skip(known) {
                 step.started.push(change(attacker, stay));
             }
             profiles.push([attacker.0.into(), stays.last().map_or(0, |s| s.ordinal).into()]);
-            sessions.extend(stays.iter().map(|stay| session_row(attacker, stay)));
+            // A session that nothing was added to stays as it is: closed, perhaps.
+            let changed = stays.iter().filter(|stay| Some(stay.last_log_id) != before);
+            sessions.extend(changed.map(|stay| session_row(attacker, stay)));
         }
         let dialect = self.backend.dialect();
         let upsert = dialect.upsert(

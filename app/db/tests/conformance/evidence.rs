@@ -1,0 +1,733 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use decnet_db::{DbError, Options, Store, meaning::attacker_id};
+use decnet_model::{
+    id::LogId,
+    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery},
+    state::BountyKind,
+    view::{AttackerView, LogView},
+};
+use futures::future::{Either, select};
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
+
+use crate::{
+    Database,
+    lines::{READER, at, batch, command, line, login, store},
+};
+
+/// Every row, newest first, read in pages of `limit`.
+async fn all_logs(db: &Store, query: &LogQuery, limit: u32) -> Vec<LogView> {
+    let mut query = LogQuery {
+        limit: Some(limit),
+        ..query.clone()
+    };
+    let mut rows = Vec::new();
+    loop {
+        let page = db.log_page(&query).await.unwrap();
+        rows.extend(page.data);
+        query.before = page.next;
+        if query.before.is_none() {
+            return rows;
+        }
+    }
+}
+
+async fn all_attackers(db: &Store, query: &AttackerQuery) -> Vec<AttackerView> {
+    let mut query = AttackerQuery {
+        limit: Some(2),
+        ..query.clone()
+    };
+    let mut rows = Vec::new();
+    loop {
+        let page = db.attacker_page(&query).await.unwrap();
+        rows.extend(page.data);
+        query.before = page.next;
+        if query.before.is_none() {
+            return rows;
+        }
+    }
+}
+
+pub(crate) async fn what_an_attacker_sends_comes_back_byte_by_byte(database: &Database) {
+    let db = &database.store;
+    let hostile = [
+        "\u{1F480}\u{10FFFF} four bytes",
+        "'; DROP TABLE logs; --",
+        "quo\"te \\ back] slash",
+        "trailing space ",
+        "<script>alert(1)</script>",
+        "%_!%",
+        "\u{202E}rtl\u{200B}",
+        "NUL:\\x00",
+        "",
+    ];
+    let lines: Vec<_> = (0..)
+        .zip(hostile)
+        .map(|(n, text)| login(n, "web-01", "192.0.2.1", text, text))
+        .collect();
+    store(db, &lines).await;
+    // Lines that no tap of ours writes: raw NUL and bytes that are not UTF-8.
+    let foreign: [&[u8]; 3] = [
+        b"<13>1 - h app - - - a\0b",
+        b"<13>1 - h app - - - caf\xe9",
+        b"\xff\x00 not syslog '\"",
+    ];
+    store(db, &foreign.map(<[u8]>::to_vec)).await;
+
+    let rows = all_logs(db, &LogQuery::default(), 3).await;
+    assert_eq!(rows.len(), hostile.len() + 2);
+    for (row, (text, line)) in rows.iter().rev().zip(hostile.iter().zip(&lines)) {
+        assert_eq!(row.raw.as_bytes(), line);
+        assert_eq!(
+            (
+                row.fields["principal"].as_str(),
+                row.fields["secret_printable"].as_str()
+            ),
+            (*text, *text)
+        );
+        assert_eq!(db.log_get(row.id).await.unwrap().as_ref(), Some(row));
+    }
+    assert_eq!(rows[1].raw, "<13>1 - h app - - - a\0b");
+    assert_eq!(rows[0].raw, r"<13>1 - h app - - - caf\xe9");
+    let bounties = db.bounty_page(&BountyQuery::default()).await.unwrap();
+    let values: BTreeSet<_> = bounties.data.iter().map(|b| b.value.as_str()).collect();
+    assert_eq!(
+        values,
+        BTreeSet::from(hostile),
+        "two secrets that differ in a trailing space or case are two"
+    );
+    assert_eq!(db.stats(at(0)).await.unwrap().quarantined, 1);
+    let quarantined = "SELECT COUNT(*) FROM quarantine WHERE HEX(raw) = 'FF00206E6F74207379736C6F67202722'";
+    assert_eq!(database.number(quarantined).await, 1);
+}
+
+fn some_line() -> impl Strategy<Value = Vec<u8>> {
+    let decky = prop::sample::select(vec!["web-01", "db-01", "mail-01"]);
+    let ip = prop::sample::select(vec![
+        "192.0.2.1",
+        "192.0.2.2",
+        "2001:db8::1",
+        "198.51.100.9",
+        "::ffff:192.0.2.1",
+    ]);
+    let word = prop::sample::select(vec!["root", "admin", "ROOT", "root ", "\u{1F980}", "p'w"]);
+    (0..400_i64, decky, ip, word.clone(), word, 0..9_u8).prop_map(
+        |(second, decky, ip, a, b, kind)| match kind {
+            0 | 1 => login(second * 20, decky, ip, a, b),
+            2 => command(second * 20, decky, ip, a),
+            3 => line(
+                second,
+                decky,
+                "sftp",
+                "file_captured",
+                &[("src_ip", ip), ("stored_as", a)],
+                "",
+            ),
+            4 => {
+                let fields = [("src_ip", ip), ("fingerprint_kind", "ja4"), ("fingerprint", b)];
+                line(second, decky, "http", "client_fingerprint", &fields, "")
+            }
+            5 => line(
+                second,
+                decky,
+                "redis",
+                "exploit_attempt",
+                &[("src_ip", ip), ("exploit", a), ("bytes", b)],
+                "",
+            ),
+            6 => line(
+                second,
+                decky,
+                "sshd",
+                "-",
+                &[],
+                &format!("Failed password for x src={ip}"),
+            ),
+            7 => line(second, decky, "http", "service_started", &[("listen", "x")], ""),
+            _ => b"garbage".to_vec(),
+        },
+    )
+}
+
+/// Batches of random lines, stored.
+async fn random_batches(db: &Store) -> usize {
+    let mut runner = TestRunner::deterministic();
+    let batches = prop::collection::vec(prop::collection::vec(some_line(), 0..150), 8);
+    let batches = batches.new_tree(&mut runner).unwrap().current();
+    for lines in &batches {
+        store(db, lines).await;
+    }
+    batches.iter().map(Vec::len).sum()
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sum {
+    events: u64,
+    auths: u64,
+    commands: u64,
+    credentials: u64,
+    bounties: u64,
+    first: i64,
+    last: i64,
+    deckies: BTreeSet<String>,
+    services: BTreeSet<String>,
+}
+
+pub(crate) async fn counters_equal_a_recount_of_the_stored_rows(database: &Database) {
+    let db = &database.store;
+    let lines = u64::try_from(random_batches(db).await).unwrap();
+    let rows = all_logs(db, &LogQuery::default(), 500).await;
+
+    // The recount: the definition of each figure, over the rows as a reader gets them.
+    let mut people: BTreeMap<String, Sum> = BTreeMap::new();
+    let mut loot: BTreeMap<Vec<String>, u64> = BTreeMap::new();
+    let mut by_name: BTreeMap<(&str, String), u64> = BTreeMap::new();
+    let mut auths = 0;
+    for row in &rows {
+        *by_name.entry(("decky", row.decky.clone())).or_default() += 1;
+        *by_name.entry(("service", row.service.clone())).or_default() += 1;
+        let Some(ip) = row.attacker_ip else {
+            continue;
+        };
+        assert_eq!(row.attacker_id, Some(attacker_id(ip)));
+        let kind = row.event_type.as_str();
+        let micros = decnet_model::clock::micros(row.at);
+        let sum = people.entry(ip.to_string()).or_insert(Sum {
+            first: micros,
+            last: micros,
+            ..Sum::default()
+        });
+        sum.events += 1;
+        sum.auths += u64::from(kind == "auth_attempt");
+        sum.commands += u64::from(kind == "command");
+        auths += u64::from(kind == "auth_attempt");
+        sum.first = sum.first.min(micros);
+        sum.last = sum.last.max(micros);
+        sum.deckies.insert(row.decky.clone());
+        sum.services.insert(row.service.clone());
+        let field = |name: &str| row.fields[name].clone();
+        let found = match kind {
+            "auth_attempt" => vec!["credential".into(), field("principal"), field("secret_printable")],
+            "file_captured" => vec!["artifact".into(), field("stored_as")],
+            "client_fingerprint" => vec!["fingerprint".into(), field("fingerprint")],
+            "exploit_attempt" => vec!["payload".into(), field("exploit"), field("bytes")],
+            _ => continue,
+        };
+        let mut key = vec![ip.to_string(), row.decky.clone()];
+        key.extend(found);
+        let count = loot.entry(key.clone()).or_default();
+        *count += 1;
+        if *count == 1 {
+            sum.bounties += 1;
+            sum.credentials += u64::from(kind == "auth_attempt");
+        }
+        if kind == "auth_attempt" {
+            *by_name
+                .entry(("credential", format!("{}:{}", key[3], key[4])))
+                .or_default() += 1;
+        }
+    }
+
+    let stats = db.stats(at(8000)).await.unwrap();
+    let count = |kind: &str| u64::try_from(loot.keys().filter(|k| k[2] == kind).count()).unwrap();
+    assert_eq!(stats.total_logs, u64::try_from(rows.len()).unwrap());
+    assert_eq!(stats.total_logs + stats.quarantined, lines);
+    assert_eq!(stats.unique_attackers, u64::try_from(people.len()).unwrap());
+    assert_eq!(
+        (stats.auth_attempts, stats.credentials),
+        (auths, count("credential"))
+    );
+    assert_eq!(stats.bounties, u64::try_from(loot.len()).unwrap());
+    let minute = |t: time::OffsetDateTime| decnet_model::clock::micros(t).div_euclid(60_000_000);
+    let now = minute(at(8000));
+    let hour = rows
+        .iter()
+        .filter(|r| (now - 59..=now).contains(&minute(r.at)))
+        .count();
+    assert_eq!(stats.last_hour, u64::try_from(hour).unwrap());
+
+    let stored: BTreeMap<_, _> = all_attackers(db, &AttackerQuery::default())
+        .await
+        .into_iter()
+        .map(|a| {
+            let sum = Sum {
+                events: a.event_count,
+                auths: a.auth_count,
+                commands: a.command_count,
+                credentials: a.credential_count,
+                bounties: a.bounty_count,
+                first: decnet_model::clock::micros(a.first_seen),
+                last: decnet_model::clock::micros(a.last_seen),
+                deckies: a.deckies.into_iter().collect(),
+                services: a.services.into_iter().collect(),
+            };
+            (a.ip.to_string(), sum)
+        })
+        .collect();
+    assert_eq!(stored, people);
+
+    let mut seen = 0;
+    for kind in BountyKind::ALL {
+        let query = BountyQuery {
+            limit: Some(500),
+            bounty_type: Some(*kind),
+            ..BountyQuery::default()
+        };
+        let page = db.bounty_page(&query).await.unwrap();
+        assert_eq!(page.total, Some(count(kind.as_str())));
+        seen += page.data.iter().map(|b| b.count).sum::<u64>();
+    }
+    assert_eq!(seen, loot.values().sum::<u64>());
+
+    let tops = db.tops(500).await.unwrap();
+    for (scope, list) in [
+        ("decky", tops.deckies),
+        ("service", tops.services),
+        ("credential", tops.credentials),
+    ] {
+        let stored: BTreeMap<_, _> = list.into_iter().map(|c| ((scope, c.name), c.count)).collect();
+        let counted: BTreeMap<_, _> = by_name
+            .iter()
+            .filter(|((s, _), _)| *s == scope)
+            .map(|(k, v)| (k.clone(), *v))
+            .collect();
+        assert_eq!(stored, counted);
+    }
+
+    for (decky, service, minutes) in [
+        (None, None, 7),
+        (Some("web-01"), None, 7),
+        (Some("db-01"), Some("ssh"), 60),
+    ] {
+        let query = HistogramQuery {
+            decky: decky.map(Into::into),
+            service: service.map(Into::into),
+            start_time: Some(at(0)),
+            end_time: Some(at(9000)),
+            interval_minutes: Some(minutes),
+        };
+        let buckets = db.log_histogram(&query).await.unwrap();
+        for bucket in &buckets {
+            let end = bucket.start + time::Duration::minutes(minutes.into());
+            let inside = rows.iter().filter(|r| {
+                decky.is_none_or(|d| d == r.decky)
+                    && service.is_none_or(|s| s == r.service)
+                    && r.at >= bucket.start
+                    && r.at < end
+            });
+            assert_eq!(
+                bucket.count,
+                u64::try_from(inside.count()).unwrap(),
+                "{decky:?} {service:?} {bucket:?}"
+            );
+        }
+        assert!(
+            buckets
+                .windows(2)
+                .all(|w| w[1].start - w[0].start == time::Duration::minutes(minutes.into()))
+        );
+        assert!(buckets.iter().any(|b| b.count > 0));
+    }
+}
+
+pub(crate) async fn a_batch_from_elsewhere_changes_nothing(database: &Database) {
+    let db = &database.store;
+    let lines: Vec<_> = (0..5).map(|n| command(n, "web-01", "192.0.2.1", "id")).collect();
+    let first = db.ingest_batch(&batch(0, &lines)).await.unwrap();
+    assert_eq!(
+        (first.rows, first.last_id, first.new_attackers.len()),
+        (5, Some(LogId(5)), 1)
+    );
+    for stale in [0, 3, 6] {
+        let refused = db.ingest_batch(&batch(stale, &lines)).await;
+        assert!(
+            matches!(refused, Err(DbError::PositionMoved { .. })),
+            "{refused:?}"
+        );
+    }
+    let next = db.ingest_batch(&batch(5, &lines[..1])).await.unwrap();
+    assert_eq!((next.last_id, next.new_attackers.len()), (Some(LogId(6)), 0));
+    assert_eq!(db.stats(at(0)).await.unwrap().total_logs, 6);
+    assert_eq!(db.spool_position(READER).await.unwrap().offset, 6);
+    assert_eq!(
+        db.log_after(LogId(4), 10)
+            .await
+            .unwrap()
+            .iter()
+            .map(|l| l.id.0)
+            .collect::<Vec<_>>(),
+        [5, 6]
+    );
+}
+
+pub(crate) async fn two_ingesters_at_once_double_nothing(database: &Database) {
+    let lines: Vec<_> = (0..60)
+        .map(|n| login(n, "web-01", "192.0.2.1", "root", &format!("p{n}")))
+        .collect();
+    let ingest = |db: Store, lines: Vec<Vec<u8>>| async move {
+        loop {
+            let from = db.spool_position(READER).await.unwrap().offset;
+            let Some(rest) = lines
+                .get(usize::try_from(from).unwrap()..)
+                .filter(|r| !r.is_empty())
+            else {
+                return;
+            };
+            match db.ingest_batch(&batch(from, &rest[..rest.len().min(7)])).await {
+                // On MySQL the loser of a race may also be told of a deadlock.
+                Ok(_) | Err(DbError::PositionMoved { .. } | DbError::Query { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let other = Store::connect(&database.options).await.unwrap();
+    tokio::join!(
+        ingest(database.store.clone(), lines.clone()),
+        ingest(other, lines.clone())
+    );
+    let mut raws: Vec<_> = all_logs(&database.store, &LogQuery::default(), 500)
+        .await
+        .into_iter()
+        .map(|l| l.raw.into_bytes())
+        .collect();
+    raws.reverse();
+    assert_eq!(raws, lines);
+    let stats = database.store.stats(at(0)).await.unwrap();
+    assert_eq!((stats.total_logs, stats.credentials), (60, 60));
+}
+
+pub(crate) async fn pages_are_stable_while_rows_are_added(database: &Database) {
+    let db = &database.store;
+    let lines: Vec<_> = (0..100)
+        .map(|n| command(n, "web-01", "192.0.2.1", &format!("c{n}")))
+        .collect();
+    store(db, &lines).await;
+    let writer = async {
+        for n in 100..130 {
+            store(db, &[command(n, "web-01", "192.0.2.1", &format!("c{n}"))]).await;
+        }
+    };
+    let reader = async {
+        let mut rows = Vec::new();
+        let mut query = LogQuery {
+            limit: Some(7),
+            decky: Some("web-01".into()),
+            ..LogQuery::default()
+        };
+        loop {
+            let page = db.log_page(&query).await.unwrap();
+            rows.extend(page.data.into_iter().map(|l| l.id.0));
+            query.before = page.next;
+            if query.before.is_none() {
+                return rows;
+            }
+        }
+    };
+    let ((), rows) = tokio::join!(writer, reader);
+    let first = rows[0];
+    assert_eq!(
+        rows,
+        (1..=first).rev().collect::<Vec<_>>(),
+        "each row once, none left out"
+    );
+
+    let mut commands = Vec::new();
+    let mut before = None;
+    loop {
+        let page = db
+            .attacker_command_page(
+                attacker_id("192.0.2.1".parse().unwrap()),
+                Some(9),
+                before.as_deref(),
+            )
+            .await
+            .unwrap();
+        commands.extend(page.data.into_iter().map(|c| c.command));
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(
+        commands,
+        (0..130).rev().map(|n| format!("c{n}")).collect::<Vec<_>>()
+    );
+}
+
+pub(crate) async fn filters_agree_with_a_scan(database: &Database) {
+    let db = &database.store;
+    random_batches(db).await;
+    let everything = all_logs(db, &LogQuery::default(), 500).await;
+    let none = LogQuery::default;
+    let ip: std::net::IpAddr = "192.0.2.1".parse().unwrap();
+    type Agrees = Box<dyn Fn(&LogView) -> bool>;
+    let cases: Vec<(LogQuery, Agrees)> = vec![
+        (
+            LogQuery {
+                decky: Some("db-01".into()),
+                ..none()
+            },
+            Box::new(|l| l.decky == "db-01"),
+        ),
+        (
+            LogQuery {
+                service: Some("redis".into()),
+                ..none()
+            },
+            Box::new(|l| l.service == "redis"),
+        ),
+        (
+            LogQuery {
+                event_type: Some("command".into()),
+                ..none()
+            },
+            Box::new(|l| l.event_type == "command"),
+        ),
+        (
+            LogQuery {
+                attacker_ip: Some(ip),
+                ..none()
+            },
+            Box::new(move |l| l.attacker_ip == Some(ip)),
+        ),
+        (
+            LogQuery {
+                start_time: Some(at(100)),
+                end_time: Some(at(4000)),
+                ..none()
+            },
+            Box::new(|l| l.at >= at(100) && l.at < at(4000)),
+        ),
+        (
+            LogQuery {
+                start_time: Some(at(300)),
+                decky: Some("web-01".into()),
+                service: Some("ssh".into()),
+                ..none()
+            },
+            Box::new(|l| l.at >= at(300) && l.decky == "web-01" && l.service == "ssh"),
+        ),
+        (
+            LogQuery {
+                search: Some("decky:db-01 type:command".into()),
+                ..none()
+            },
+            Box::new(|l| l.decky == "db-01" && l.event_type == "command"),
+        ),
+        (
+            LogQuery {
+                end_time: Some(at(-10_000)),
+                ..none()
+            },
+            Box::new(|_| false),
+        ),
+    ];
+    for (query, agrees) in cases {
+        let expected: Vec<_> = everything.iter().filter(|l| agrees(l)).cloned().collect();
+        assert_eq!(all_logs(db, &query, 37).await, expected, "{query:?}");
+    }
+    for bad in [
+        LogQuery {
+            limit: Some(0),
+            ..none()
+        },
+        LogQuery {
+            limit: Some(501),
+            ..none()
+        },
+        LogQuery {
+            before: Some("x".into()),
+            ..none()
+        },
+    ] {
+        assert!(db.log_page(&bad).await.unwrap_err().is_bad_query());
+    }
+}
+
+pub(crate) async fn attackers_are_listed_by_recency_and_by_activity(database: &Database) {
+    let db = &database.store;
+    random_batches(db).await;
+    let recent = all_attackers(db, &AttackerQuery::default()).await;
+    assert_eq!(recent.len(), 4);
+    assert!(recent.windows(2).all(|w| w[0].last_seen >= w[1].last_seen));
+    let active = AttackerQuery {
+        sort_by: Some(AttackerSort::Active),
+        ..AttackerQuery::default()
+    };
+    let active = all_attackers(db, &active).await;
+    assert!(active.windows(2).all(|w| w[0].event_count >= w[1].event_count));
+    assert_eq!(active.len(), 4);
+    for (search, expected) in [("192.0.", 2), ("2001:DB8", 1), ("b-0", 4), ("100.9", 0), ("%", 0)] {
+        let query = AttackerQuery {
+            search: Some(search.into()),
+            ..AttackerQuery::default()
+        };
+        assert_eq!(all_attackers(db, &query).await.len(), expected, "{search}");
+    }
+    store(db, &[command(0, "only-here", "203.0.113.5", "id")]).await;
+    let query = AttackerQuery {
+        decky: Some("only-here".into()),
+        service: Some("ssh".into()),
+        ..AttackerQuery::default()
+    };
+    let found = all_attackers(db, &query).await;
+    assert_eq!(
+        found.iter().map(|a| a.ip.to_string()).collect::<Vec<_>>(),
+        ["203.0.113.5"]
+    );
+    assert_eq!(
+        (found[0].glyph.as_str(), found[0].deckies.as_slice()),
+        ("203.0.113.5", ["only-here".to_owned()].as_slice())
+    );
+}
+
+/// Run `call` until it has been polled `polls` times, then drop it. Gives whether it had ended by then.
+async fn cancel_after<T>(polls: usize, call: impl Future<Output = T>) -> bool {
+    let mut left = polls;
+    let give_up = std::future::poll_fn(|context| {
+        left = left.saturating_sub(1);
+        context.waker().wake_by_ref();
+        if left == 0 {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    });
+    matches!(select(std::pin::pin!(call), give_up).await, Either::Left(_))
+}
+
+pub(crate) async fn cancelled_calls_leave_nothing_behind(database: &Database) {
+    // Two connections: one that is not given back, or one transaction left open, and all that follows waits in vain.
+    let options = Options {
+        max_connections: 2,
+        acquire_timeout: Duration::from_secs(5),
+        ..database.options.clone()
+    };
+    let db = Store::connect(&options).await.unwrap();
+    let lines: Vec<_> = (0..20)
+        .map(|n| login(n, "web-01", "192.0.2.1", "root", &format!("p{n}")))
+        .collect();
+    let (mut ended, mut dropped) = (0, 0);
+    for round in 0..400_usize {
+        // Polls come far faster than answers: the waits differ in length, and yield to the pool's own tasks.
+        let polls = 1 + round * round / 40;
+        let from = db.spool_position(READER).await.unwrap().offset;
+        let done = match round % 4 {
+            0 | 1 => cancel_after(polls, db.ingest_batch(&batch(from, &lines))).await,
+            2 => cancel_after(polls, db.log_page(&LogQuery::default())).await,
+            _ => {
+                cancel_after(
+                    polls,
+                    db.lease_acquire("fleet", "me", at(0), time::Duration::seconds(1)),
+                )
+                .await
+            }
+        };
+        if done {
+            ended += 1;
+        } else {
+            dropped += 1;
+        }
+    }
+    assert!(dropped > 20, "{dropped} calls were dropped midway, {ended} ended");
+    let before = db.spool_position(READER).await.unwrap().offset;
+    db.ingest_batch(&batch(before, &lines)).await.unwrap();
+    let stats = db.stats(at(0)).await.unwrap();
+    assert_eq!(
+        stats.total_logs,
+        before + 20,
+        "each batch is there whole or not at all"
+    );
+    assert_eq!(stats.credentials, 20);
+    assert_eq!(
+        database
+            .number("SELECT seen_count FROM bounties WHERE id = (SELECT MIN(id) FROM bounties)")
+            .await,
+        i64::try_from(before / 20 + 1).unwrap()
+    );
+    // Somebody else can write: no transaction is open.
+    database.store.setting_set("a", "b").await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), db.close())
+        .await
+        .expect("every connection was given back");
+}
+
+async fn profile_all(db: &Store, step: u32) {
+    while db.profile_step(step).await.unwrap().rows > 0 {}
+    db.session_close(at(20_000), 1000).await.unwrap();
+}
+
+async fn profiles(db: &Store) -> String {
+    let mut all = Vec::new();
+    for attacker in all_attackers(db, &AttackerQuery::default()).await {
+        let sessions = db.attacker_sessions(attacker.id, 1000).await.unwrap();
+        assert_eq!(attacker.session_count, u64::try_from(sessions.len()).unwrap());
+        assert_eq!(
+            attacker.event_count,
+            sessions.iter().map(|s| s.event_count).sum::<u64>()
+        );
+        all.push((attacker, sessions));
+    }
+    format!("{all:#?}")
+}
+
+pub(crate) async fn profiling_anew_gives_the_same(database: &Database) {
+    let db = &database.store;
+    random_batches(db).await;
+    profile_all(db, 500).await;
+    let first = profiles(db).await;
+    let one = &all_attackers(db, &AttackerQuery::default()).await[0];
+    assert_eq!(one.glyph.len(), 32, "seeded by fingerprints: {}", one.glyph);
+    for step in [7, 10_000] {
+        db.profile_clear().await.unwrap();
+        assert_ne!(profiles_cleared(db).await, 0);
+        profile_all(db, step).await;
+        assert_eq!(profiles(db).await, first);
+    }
+    assert!(
+        db.session_close(at(20_000), 1000).await.unwrap().is_empty(),
+        "a session ends once"
+    );
+    let later = store(db, &[command(30_000, "web-01", "192.0.2.1", "id")]).await;
+    let step = db.profile_step(500).await.unwrap();
+    assert_eq!(
+        (step.rows, step.last_id, step.started.len()),
+        (1, later.last_id, 1)
+    );
+    let ended = db.session_close(at(31_000), 1000).await.unwrap();
+    assert_eq!((ended.len(), ended[0].ordinal), (1, step.started[0].ordinal));
+}
+
+async fn profiles_cleared(db: &Store) -> usize {
+    let attackers = all_attackers(db, &AttackerQuery::default()).await;
+    attackers
+        .iter()
+        .filter(|a| a.session_count == 0 && a.glyph == a.ip.to_string())
+        .count()
+}
+
+pub(crate) async fn clearing_evidence_leaves_none_and_starts_over(database: &Database) {
+    let db = &database.store;
+    random_batches(db).await;
+    profile_all(db, 500).await;
+    while db.search_index(500).await.unwrap() > 0 {}
+    let before = db.stats(at(0)).await.unwrap();
+    db.evidence_clear().await.unwrap();
+    let stats = db.stats(at(0)).await.unwrap();
+    assert_eq!(
+        (
+            stats.total_logs,
+            stats.bounties,
+            stats.unique_attackers,
+            stats.quarantined
+        ),
+        (0, 0, 0, 0)
+    );
+    assert_eq!(db.spool_position(READER).await.unwrap().offset, 0);
+    assert!(all_logs(db, &LogQuery::default(), 10).await.is_empty());
+    random_batches(db).await;
+    assert_eq!(db.stats(at(0)).await.unwrap(), before);
+}

@@ -1,0 +1,223 @@
+use std::collections::BTreeMap;
+
+use decnet_db::{DbError, NewDecky, Observation};
+use decnet_model::{
+    id::TaskId,
+    name::DeckyName,
+    state::{DeckyState, WORKERS, WorkerState},
+    view::{DeckyService, WorkerView},
+};
+use time::Duration;
+use uuid::Uuid;
+
+use crate::{
+    Database,
+    lines::{at, command, store},
+};
+
+fn decky(name: &str, ip: &str) -> NewDecky {
+    NewDecky {
+        name: name.parse().unwrap(),
+        archetype: "web-server".into(),
+        distro: "debian-12".into(),
+        os: "linux".into(),
+        hostname: "www".into(),
+        ip: ip.parse().unwrap(),
+        mac: "02:00:00:00:00:01".into(),
+        services: vec!["ssh".parse().unwrap()],
+        engine: "local".into(),
+        mutate_interval_minutes: Some(30),
+        spec: serde_json::json!({ "seed": "s" }),
+    }
+}
+
+fn name(text: &str) -> DeckyName {
+    text.parse().unwrap()
+}
+
+pub(crate) async fn a_decky_is_wanted_observed_dismissed_and_forgotten(database: &Database) {
+    let db = &database.store;
+    let web = name("web-01");
+    db.decky_put(
+        &[decky("web-01", "127.1.0.1"), decky("db-01", "127.1.0.2")],
+        at(0),
+    )
+    .await
+    .unwrap();
+    let first = db.decky_record(&web).await.unwrap().unwrap();
+    assert_eq!(
+        (first.view.state, first.view.desired, first.view.since),
+        (DeckyState::Pending, true, at(0))
+    );
+    assert_eq!(
+        (first.revision, &first.spec["seed"]),
+        (1, &serde_json::json!("s"))
+    );
+
+    let services = vec![DeckyService {
+        slug: "ssh".parse().unwrap(),
+        listen: vec!["127.1.0.1:22".into()],
+    }];
+    let mut seen = Observation {
+        state: DeckyState::Running,
+        last_error: None,
+        services: Some(services.clone()),
+    };
+    db.decky_observe(&web, &seen, at(10)).await.unwrap();
+    seen.services = None;
+    seen.last_error = Some("slow".into());
+    db.decky_observe(&web, &seen, at(20)).await.unwrap();
+    store(
+        db,
+        &[
+            command(1, "web-01", "192.0.2.1", "id"),
+            command(2, "other", "192.0.2.1", "id"),
+        ],
+    )
+    .await;
+    let view = db.decky_get(&web).await.unwrap().unwrap();
+    assert_eq!(
+        (view.state, view.since, view.services),
+        (DeckyState::Running, at(10), services)
+    );
+    assert_eq!((view.last_error.as_deref(), view.event_count), (Some("slow"), 1));
+
+    db.decky_mutated(&web, at(30)).await.unwrap();
+    db.decky_set_interval(&web, None).await.unwrap();
+    db.decky_set_failures(&web, &[at(1), at(2)], true).await.unwrap();
+    db.decky_put(&[decky("web-01", "127.1.0.9")], at(40))
+        .await
+        .unwrap();
+    let record = db.decky_record(&web).await.unwrap().unwrap();
+    assert_eq!((record.revision, record.view.state), (2, DeckyState::Running));
+    assert_eq!((record.failures, record.quarantined), (vec![at(1), at(2)], true));
+    assert_eq!(
+        (record.view.last_mutation, record.view.ip),
+        (Some(at(30)), "127.1.0.9".parse().unwrap())
+    );
+
+    assert!(
+        !db.decky_remove(&web).await.unwrap(),
+        "a wanted decky is not forgotten"
+    );
+    assert_eq!(
+        db.decky_dismiss(&[name("web-01"), name("none")]).await.unwrap(),
+        [name("web-01")]
+    );
+    assert!(
+        db.decky_dismiss(std::slice::from_ref(&web))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let stats = db.stats(at(0)).await.unwrap();
+    assert_eq!((stats.deployed_deckies, stats.active_deckies), (1, 0));
+    assert!(db.decky_remove(&web).await.unwrap());
+    assert_eq!(db.decky_list().await.unwrap().len(), 1);
+    assert!(matches!(
+        db.decky_observe(&web, &seen, at(0)).await,
+        Err(DbError::Missing { .. })
+    ));
+}
+
+pub(crate) async fn an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing(database: &Database) {
+    let db = &database.store;
+    db.decky_put(&[decky("a", "127.1.0.1")], at(0)).await.unwrap();
+    let refused = db
+        .decky_put(&[decky("b", "127.1.0.2"), decky("c", "127.1.0.1")], at(0))
+        .await;
+    assert!(matches!(refused, Err(DbError::Taken { .. })), "{refused:?}");
+    let names: Vec<_> = db
+        .decky_list()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|d| d.name.to_string())
+        .collect();
+    assert_eq!(names, ["a"]);
+}
+
+pub(crate) async fn a_lease_has_one_holder(database: &Database) {
+    let db = &database.store;
+    let take = |who: &'static str, second| db.lease_acquire("fleet", who, at(second), Duration::seconds(30));
+    let (a, b) = tokio::join!(take("a", 0), take("b", 0));
+    let taken = [a, b].into_iter().filter(|r| matches!(r, Ok(true))).count();
+    assert_eq!(taken, 1);
+    let (holder, other) = if take("a", 1).await.unwrap() {
+        ("a", "b")
+    } else {
+        ("b", "a")
+    };
+    assert!(!take(other, 20).await.unwrap());
+    assert!(take(holder, 25).await.unwrap(), "renewed");
+    assert!(!take(other, 40).await.unwrap());
+    assert!(take(other, 56).await.unwrap(), "it ran out");
+    assert!(!take(holder, 57).await.unwrap());
+    db.lease_release("fleet", holder).await.unwrap();
+    assert!(!take(holder, 58).await.unwrap(), "only its holder gives it back");
+    db.lease_release("fleet", other).await.unwrap();
+    assert!(take(holder, 59).await.unwrap());
+}
+
+pub(crate) async fn a_task_is_followed_from_its_start_to_its_end(database: &Database) {
+    let db = &database.store;
+    let ids: Vec<_> = (0..3).map(|_| TaskId(Uuid::new_v4())).collect();
+    for (n, id) in (0..).zip(&ids) {
+        db.task_create(*id, "deploy", &[name("web-01")], at(n))
+            .await
+            .unwrap();
+    }
+    db.task_progress(ids[0], 1, 4, "start web-01").await.unwrap();
+    db.task_end(ids[1], Some("no address left"), at(9)).await.unwrap();
+    db.task_end(ids[1], None, at(10)).await.unwrap();
+    db.task_progress(ids[1], 3, 4, "late").await.unwrap();
+    let task = db.task_get(ids[1]).await.unwrap().unwrap();
+    assert_eq!(
+        (task.status.as_str(), task.error.as_deref(), task.ended_at),
+        ("failed", Some("no address left"), Some(at(9)))
+    );
+    assert_eq!(task.done, 0, "an ended task goes no further");
+    let running = db.task_running().await.unwrap();
+    assert_eq!(
+        running.iter().map(|(t, _)| t.id).collect::<Vec<_>>(),
+        [ids[0], ids[2]]
+    );
+    assert_eq!(
+        (running[0].0.step.as_str(), &running[0].1),
+        ("start web-01", &vec![name("web-01")])
+    );
+    let page = db.task_page(Some(2), None).await.unwrap();
+    let rest = db.task_page(Some(2), page.next.as_deref()).await.unwrap();
+    let listed: Vec<_> = page.data.iter().chain(&rest.data).map(|t| t.id).collect();
+    assert_eq!(listed, [ids[2], ids[1], ids[0]]);
+}
+
+pub(crate) async fn heartbeats_show_who_is_heard_stale_and_unknown(database: &Database) {
+    let db = &database.store;
+    let mut beat = WorkerView {
+        name: "ingester".parse().unwrap(),
+        state: WorkerState::Ok,
+        last_heard: Some(at(0)),
+        pid: Some(7),
+        version: Some("1".into()),
+        uptime_s: Some(3),
+        tasks: BTreeMap::from([("spool".into(), "at the end".into())]),
+    };
+    db.worker_heartbeat_put(&beat).await.unwrap();
+    let find =
+        |list: Vec<WorkerView>, name: &str| list.into_iter().find(|w| w.name.as_str() == name).unwrap();
+    let list = db.worker_list(at(90)).await.unwrap();
+    assert_eq!(list.len(), WORKERS.len());
+    assert_eq!(find(list.clone(), "bus").state, WorkerState::Unknown);
+    assert_eq!(find(list, "ingester"), beat);
+    assert_eq!(
+        find(db.worker_list(at(91)).await.unwrap(), "ingester").state,
+        WorkerState::Stale
+    );
+    beat.state = WorkerState::Stopped;
+    db.worker_heartbeat_put(&beat).await.unwrap();
+    assert_eq!(
+        find(db.worker_list(at(500)).await.unwrap(), "ingester").state,
+        WorkerState::Stopped
+    );
+}

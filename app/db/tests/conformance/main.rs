@@ -1,0 +1,117 @@
+//! What the store promises, shown on both engines.
+//!
+//! Every case is a function of an empty, migrated [`Database`]. On SQLite each is a test of its own; on MariaDB all run
+//! one after the other against one server, which the test starts on a temporary folder and ends: one test, so that
+//! a runner with a process a test starts one server. Without `mariadbd` that test says so and shows nothing.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says on standard error what it leaves out"
+)]
+
+mod accounts;
+mod engine;
+mod evidence;
+mod fleet;
+mod lines;
+mod schema;
+mod search;
+
+use engine::{Database, Maria};
+
+macro_rules! cases {
+    ($($module:ident :: $case:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[test]
+            fn $case() {
+                crate::engine::run(async {
+                    let database = crate::Database::sqlite().await;
+                    crate::$module::$case(&database).await;
+                });
+            })*
+        }
+
+        async fn all_on(maria: &Maria) {
+            $({
+                eprintln!("mariadb: {}", stringify!($case));
+                let database = maria.database().await;
+                $module::$case(&database).await;
+                database.store.close().await;
+            })*
+        }
+    };
+}
+
+cases![
+    schema::four_servers_may_migrate_at_once,
+    schema::a_newer_a_foreign_and_an_empty_schema_are_refused_by_name,
+    schema::a_migrated_schema_is_accepted_and_migrating_again_does_nothing,
+    accounts::a_user_comes_back_as_it_was_made,
+    accounts::a_name_is_taken_once,
+    accounts::the_last_admin_stays_under_a_race,
+    accounts::ended_tokens_stay_ended_until_they_expire,
+    accounts::the_audit_log_takes_no_change_and_pages_newest_first,
+    accounts::settings_are_kept,
+    fleet::a_decky_is_wanted_observed_dismissed_and_forgotten,
+    fleet::an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing,
+    fleet::a_lease_has_one_holder,
+    fleet::a_task_is_followed_from_its_start_to_its_end,
+    fleet::heartbeats_show_who_is_heard_stale_and_unknown,
+    evidence::what_an_attacker_sends_comes_back_byte_by_byte,
+    evidence::counters_equal_a_recount_of_the_stored_rows,
+    evidence::a_batch_from_elsewhere_changes_nothing,
+    evidence::two_ingesters_at_once_double_nothing,
+    evidence::pages_are_stable_while_rows_are_added,
+    evidence::filters_agree_with_a_scan,
+    evidence::attackers_are_listed_by_recency_and_by_activity,
+    evidence::cancelled_calls_leave_nothing_behind,
+    evidence::profiling_anew_gives_the_same,
+    evidence::clearing_evidence_leaves_none_and_starts_over,
+    search::a_search_finds_the_same_with_and_without_the_index,
+    search::a_search_without_matches_ends,
+];
+
+#[test]
+fn every_case_holds_on_mariadb() {
+    engine::run(async {
+        let Some(maria) = Maria::start() else {
+            return;
+        };
+        all_on(&maria).await;
+    });
+}
+
+#[test]
+fn an_unreachable_database_is_told_after_five_attempts() {
+    engine::run(async {
+        // Nothing listens on port 1 of this loopback address.
+        let mut options = decnet_db::Options::new("mysql://nobody:secret@127.77.0.1:1/decnet");
+        options.acquire_timeout = std::time::Duration::from_millis(200);
+        let Err(error) = decnet_db::Store::connect(&options).await else {
+            panic!("there is no such server");
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains("5 attempts") && text.contains("127.77.0.1"),
+            "{text}"
+        );
+        assert!(!text.contains("secret"), "{text}");
+    });
+}
+
+#[test]
+fn the_file_of_a_database_is_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    engine::run(async {
+        let database = Database::sqlite().await;
+        for entry in std::fs::read_dir(database.folder()).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{:?} has mode {mode:o}", entry.path());
+        }
+    });
+}
