@@ -1,0 +1,371 @@
+//! What there is on the command line.
+
+use std::{ffi::OsString, net::IpAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use decnet_model::name::{DeckyName, ServiceSlug, UserName, WorkerName};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// A deception network: decoy machines that pass for real hosts, and the evidence of who touched them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "decnet",
+    version,
+    about,
+    propagate_version = true,
+    subcommand_required = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Which installation.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// The INI file [default: /etc/decnet/decnet.ini]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where everything is kept [env: DECNET_DATA_DIR] [default: /var/lib/decnet for root, else ~/.local/share/decnet]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Any other key of the configuration, such as --set batch-size=200; `decnet config keys` lists them
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+/// How a listing is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ListArgs {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole host in the foreground: bus, server and workers
+    Up(UpArgs),
+    /// Make what an installation needs: folders, secrets, database, the first administrator
+    Init,
+    /// Deploy deckies
+    Deploy(DeployArgs),
+    /// Take deckies down
+    Teardown(TargetArgs),
+    /// Take deckies down and bring them up again
+    Redeploy(TargetArgs),
+    /// Let deckies change their services now
+    Mutate(TargetArgs),
+    /// How the fleet does
+    Status(StatusArgs),
+    /// The services that a decky can have
+    Services(ListArgs),
+    /// The kinds of deckies that can be deployed
+    Archetypes(ListArgs),
+    /// The distributions that a decky can pass for
+    Distros(ListArgs),
+    /// The configuration: check it, show it, list its keys
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// The database: bring it to this version, see its version
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Accounts of the dashboard
+    #[command(subcommand)]
+    User(UserCommand),
+    /// The workers of this host
+    #[command(subcommand)]
+    Worker(WorkerCommand),
+    /// Evidence: the newest lines, or as they come
+    Logs(LogsArgs),
+    /// The spool: what was recorded, and proof that nobody changed it
+    #[command(subcommand)]
+    Spool(SpoolCommand),
+    /// Store what the spool has
+    Ingest(IngestArgs),
+    /// Demo evidence
+    #[command(subcommand)]
+    Demo(DemoCommand),
+    /// Measure this installation
+    #[command(subcommand, hide = true)]
+    Bench(BenchCommand),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages into a folder
+    Man {
+        /// The folder
+        out: PathBuf,
+    },
+    /// A worker in the foreground: decnet bus, server, collector, ingester, profiler, mutator
+    #[command(external_subcommand)]
+    Daemon(Vec<OsString>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Deploy a demo fleet of four deckies, unless there is a fleet already
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Where the dashboard listens [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeployArgs {
+    /// A fleet description (INI, or JSON by its ending)
+    #[arg(long, short = 'f', value_name = "FILE", conflicts_with_all = ["archetype", "services", "deckies", "name"])]
+    pub(crate) file: Option<PathBuf>,
+    /// How many
+    #[arg(long, short = 'n', default_value_t = 1)]
+    pub(crate) deckies: u32,
+    /// What kind; `decnet archetypes` lists them
+    #[arg(long, short = 'a', required_unless_present_any = ["services", "file"])]
+    pub(crate) archetype: Option<String>,
+    /// Services, by comma; the archetype's where absent
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) services: Vec<ServiceSlug>,
+    /// Choose other services that fit the archetype
+    #[arg(long)]
+    pub(crate) randomize_services: bool,
+    /// Distribution; `decnet distros` lists them
+    #[arg(long)]
+    pub(crate) distro: Option<String>,
+    /// Name, or the beginning of the names where there are several
+    #[arg(long)]
+    pub(crate) name: Option<DeckyName>,
+    /// Address, for a single decky
+    #[arg(long)]
+    pub(crate) ip: Option<IpAddr>,
+    /// What the personas are made from: the same seed gives the same machines
+    #[arg(long)]
+    pub(crate) seed: Option<String>,
+    /// Minutes between mutations
+    #[arg(long, value_name = "MINUTES")]
+    pub(crate) mutate_interval: Option<u32>,
+    /// Take down every decky that is not named here
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Only print what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+/// Long work.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct WaitArgs {
+    /// Do not wait for the work to be done
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
+    /// Names of deckies
+    #[arg(required_unless_present = "all")]
+    pub(crate) names: Vec<DeckyName>,
+    /// Every decky
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Who a decky pretends to be
+    #[arg(long, value_name = "NAME")]
+    pub(crate) persona: Option<DeckyName>,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check the configuration and tell every fault
+    Check,
+    /// Every value in effect and where it comes from; secrets are redacted
+    Show(ListArgs),
+    /// Every key that there is
+    Keys(ListArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Bring the database to this version
+    Migrate,
+    /// Whether the database is of this version
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Every account
+    List(ListArgs),
+    /// Make an account; its password is read from standard input, or drawn and printed
+    Create {
+        /// Its name
+        name: UserName,
+        /// What it may do
+        #[arg(long, default_value = "viewer")]
+        role: RoleArg,
+    },
+    /// Give an account another role
+    Role {
+        /// Its name
+        name: UserName,
+        /// What it may do
+        role: RoleArg,
+    },
+    /// Give an account a new password, read from standard input, or drawn and printed
+    Reset {
+        /// Its name
+        name: UserName,
+    },
+    /// Let an account sign in no more
+    Disable {
+        /// Its name
+        name: UserName,
+    },
+    /// Let an account sign in again
+    Enable {
+        /// Its name
+        name: UserName,
+    },
+    /// Remove an account
+    Delete {
+        /// Its name
+        name: UserName,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum RoleArg {
+    /// Looks
+    Viewer,
+    /// Does everything
+    Admin,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkerCommand {
+    /// Every worker and how it does
+    List(ListArgs),
+    /// Tell a worker to stop
+    Stop {
+        /// Its name
+        name: WorkerName,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Go on with what comes
+    #[arg(long, short = 'f')]
+    pub(crate) follow: bool,
+    /// How many of the newest lines
+    #[arg(long, short = 'n', default_value_t = 20)]
+    pub(crate) lines: u32,
+    /// Only this decky
+    #[arg(long)]
+    pub(crate) decky: Option<String>,
+    /// Only this service
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+    /// Only this type of event
+    #[arg(long = "type", value_name = "EVENT")]
+    pub(crate) event_type: Option<String>,
+    /// Only this source address
+    #[arg(long)]
+    pub(crate) source: Option<IpAddr>,
+    /// Text in the line
+    #[arg(long)]
+    pub(crate) search: Option<String>,
+    /// The lines as they stand in the spool
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) raw: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SpoolCommand {
+    /// Segments, readers and how far they are
+    Status(ListArgs),
+    /// Prove that nobody changed, cut or inserted a line; names the first one otherwise
+    Verify {
+        /// An evidence bundle [default: this installation's spool]
+        folder: Option<PathBuf>,
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Write an evidence bundle with its proof into a new folder
+    Export {
+        /// Lines that arrived not before this time (RFC 3339) [default: the beginning]
+        #[arg(long, value_parser = time_arg)]
+        since: Option<OffsetDateTime>,
+        /// Lines that arrived before this time (RFC 3339) [default: now]
+        #[arg(long, value_parser = time_arg)]
+        until: Option<OffsetDateTime>,
+        /// The folder to make
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IngestArgs {
+    /// Forget everything that was derived and store the whole spool again; stop the ingester first
+    #[arg(long, required = true)]
+    pub(crate) rebuild: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DemoCommand {
+    /// Put a reproducible day of evidence into the spool
+    Seed {
+        /// How many lines
+        #[arg(long, default_value_t = 50_000)]
+        events: u64,
+        /// How many attackers
+        #[arg(long, default_value_t = 40)]
+        attackers: u32,
+        /// How many deckies
+        #[arg(long, default_value_t = 20)]
+        deckies: u32,
+        /// The same seed gives the same day
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// When the day ends (RFC 3339) [default: now]
+        #[arg(long, value_parser = time_arg)]
+        end: Option<OffsetDateTime>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Memory of a whole host with ten deckies, and the cost of a login
+    Host {
+        /// Deckies to deploy
+        #[arg(long, default_value_t = 10)]
+        deckies: u32,
+        /// Logins to make
+        #[arg(long, default_value_t = 50)]
+        logins: u32,
+    },
+}
+
+fn time_arg(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|error| format!("{error}; give it like 2026-01-31T12:00:00Z"))
+}

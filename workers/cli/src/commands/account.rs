@@ -1,0 +1,129 @@
+//! `decnet user`: accounts of the dashboard.
+
+use std::io::{self, IsTerminal, Read};
+
+use anyhow::{Context, Result};
+use decnet_model::{id::UserId, name::UserName, permission::ManageUsers, state::Role};
+use decnet_runtime::secret::{ExposeSecret, SecretString};
+
+use crate::{
+    cli::{PlaceArgs, RoleArg, UserCommand},
+    host::{Host, usage},
+    output,
+};
+
+/// The most bytes of a password that are read from standard input.
+const MAX_INPUT: u64 = 4096;
+
+/// `decnet user …`
+pub(crate) async fn run(place: &PlaceArgs, command: &UserCommand) -> Result<()> {
+    let host = Host::open(place).await?;
+    let permit = host.permit::<ManageUsers>()?;
+    match command {
+        UserCommand::List(list) => {
+            let users = host.domain.user_list(&permit).await?;
+            if list.json {
+                return output::json(&users);
+            }
+            let rows: Vec<_> = users
+                .iter()
+                .map(|u| {
+                    let state = match (u.disabled, u.must_change_password) {
+                        (true, _) => "disabled",
+                        (_, true) => "must change the password",
+                        _ => "active",
+                    };
+                    let last = u.last_login_at.map_or_else(|| "never".to_owned(), output::time);
+                    vec![u.username.to_string(), u.role.to_string(), state.to_owned(), last]
+                })
+                .collect();
+            output::table(
+                &["NAME", "ROLE", "STATE", "LAST LOGIN"],
+                &rows,
+                "There is no account.",
+            );
+        }
+        UserCommand::Create { name, role } => {
+            let (password, drawn) = password()?;
+            host.domain
+                .user_create(&permit, name.clone(), &password, role.role())
+                .await?;
+            println!("{name} may sign in as {}.", role.role());
+            tell(drawn.then_some(&password));
+        }
+        UserCommand::Role { name, role } => {
+            host.domain
+                .user_set_role(&permit, id(&host, name).await?, role.role())
+                .await?;
+            println!("{name} is {} now; its sessions have ended.", role.role());
+        }
+        UserCommand::Reset { name } => {
+            let (password, drawn) = password()?;
+            host.domain
+                .user_reset_password(&permit, id(&host, name).await?, &password)
+                .await?;
+            println!("{name} has a new password and has to change it; its sessions have ended.");
+            tell(drawn.then_some(&password));
+        }
+        UserCommand::Disable { name } => {
+            host.domain
+                .user_set_disabled(&permit, id(&host, name).await?, true)
+                .await?;
+            println!("{name} cannot sign in any more; its sessions have ended.");
+        }
+        UserCommand::Enable { name } => {
+            host.domain
+                .user_set_disabled(&permit, id(&host, name).await?, false)
+                .await?;
+            println!("{name} may sign in again.");
+        }
+        UserCommand::Delete { name } => {
+            host.domain.user_delete(&permit, id(&host, name).await?).await?;
+            println!("{name} is gone; its sessions have ended.");
+        }
+    }
+    host.close().await;
+    Ok(())
+}
+
+impl RoleArg {
+    fn role(self) -> Role {
+        match self {
+            Self::Viewer => Role::Viewer,
+            Self::Admin => Role::Admin,
+        }
+    }
+}
+
+async fn id(host: &Host, name: &UserName) -> Result<UserId> {
+    let users = host.domain.user_list(&host.permit::<ManageUsers>()?).await?;
+    let user = users.into_iter().find(|u| u.username == *name);
+    user.map(|u| u.id)
+        .ok_or_else(|| usage(format!("there is no user {name}; `decnet user list` lists them")))
+}
+
+/// A password from standard input, or one that is drawn where that is a terminal.
+fn password() -> Result<(SecretString, bool)> {
+    if io::stdin().is_terminal() {
+        return Ok((decnet_domain::generate_password(), true));
+    }
+    let mut text = String::new();
+    io::stdin()
+        .take(MAX_INPUT)
+        .read_to_string(&mut text)
+        .context("the password on standard input")?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    if text.is_empty() {
+        return Ok((decnet_domain::generate_password(), true));
+    }
+    Ok((SecretString::from(text.to_owned()), false))
+}
+
+fn tell(drawn: Option<&SecretString>) {
+    if let Some(password) = drawn {
+        println!(
+            "Its password is {} (told once; it has to be changed).",
+            password.expose_secret()
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! A worker in the foreground: its own program, which stands beside this one, takes this process's place.
+
+use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command};
+
+use anyhow::{Context, Result, anyhow};
+use decnet_model::state::WORKERS;
+
+use crate::{cli::PlaceArgs, host::usage};
+
+/// `decnet <worker> …`
+pub(crate) fn run(place: &PlaceArgs, words: &[OsString]) -> Result<()> {
+    let (name, rest) = words.split_first().context("no command")?;
+    let name = name.to_string_lossy();
+    if !WORKERS.contains(&name.as_ref()) {
+        return Err(usage(format!(
+            "there is no command {name:?}; `decnet --help` lists them, and the workers are {}",
+            WORKERS.join(", ")
+        )));
+    }
+    let mut command = Command::new(program(&name)?);
+    if let Some(path) = &place.config {
+        command.arg("--config").arg(path);
+    }
+    if let Some(path) = &place.data_dir {
+        command.arg("--data-dir").arg(std::path::absolute(path)?);
+    }
+    let error = command.args(rest).exec();
+    Err(anyhow!("decnet-{name} could not be started: {error}"))
+}
+
+/// Where the program of a worker is: beside this one.
+pub(crate) fn program(worker: &str) -> Result<PathBuf> {
+    let me = std::env::current_exe().context("this program does not know where it is")?;
+    Ok(me.with_file_name(format!("decnet-{worker}")))
+}

@@ -1,0 +1,110 @@
+//! `decnet db` and `decnet init`.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+
+use anyhow::Result;
+use decnet_bus::Bus;
+use decnet_db::Store;
+use decnet_domain::{Domain, FirstAdmin};
+use decnet_model::clock::{SharedClock, SystemClock};
+use decnet_runtime::{
+    Settings, StartError,
+    secret::{ExposeSecret, ensure_key_file},
+};
+
+use crate::{
+    cli::{DbCommand, PlaceArgs},
+    host,
+};
+
+/// `decnet db …`
+pub(crate) async fn run(place: &PlaceArgs, command: &DbCommand) -> Result<()> {
+    let settings = host::master_settings(place)?;
+    let store = open(&settings).await?;
+    match command {
+        DbCommand::Migrate => {
+            store.migrate().await.map_err(StartError::from)?;
+            println!("The database is of this version.");
+        }
+        DbCommand::Status => {
+            store.check_schema().await.map_err(StartError::from)?;
+            println!("The database is of this version.");
+        }
+    }
+    Ok(())
+}
+
+async fn open(settings: &Settings) -> Result<Store> {
+    make_folders(settings)?;
+    Ok(Store::connect(&settings.store_options())
+        .await
+        .map_err(StartError::from)?)
+}
+
+/// `decnet init`
+pub(crate) async fn init(place: &PlaceArgs) -> Result<()> {
+    let settings = host::master_settings(place)?;
+    let admin = prepare(&settings).await?;
+    println!("Everything is in {}.", settings.data_dir.display());
+    tell_password(&admin);
+    Ok(())
+}
+
+/// Say how to log in where the password was drawn just now: it is told once.
+pub(crate) fn tell_password(admin: &FirstAdmin) {
+    if let Some(password) = &admin.generated_password {
+        println!(
+            "Log in as {} with {} (told once; it has to be changed).",
+            admin.username,
+            password.expose_secret()
+        );
+    }
+}
+
+/// Make what an installation needs and does not have yet: folders, the secret, the schema, somebody who can sign in.
+pub(crate) async fn prepare(settings: &Settings) -> Result<FirstAdmin> {
+    make_folders(settings)?;
+    if !settings.has_jwt_secret() {
+        ensure_key_file(&settings.jwt_key_file())?;
+    }
+    let clock: SharedClock = Arc::new(SystemClock);
+    let store = Store::connect(&settings.store_options())
+        .await
+        .map_err(StartError::from)?;
+    store.migrate().await.map_err(StartError::from)?;
+    let domain = Domain::new(store, Bus::none(), clock, decnet_domain::Options::of(settings))?;
+    Ok(domain.ensure_admin().await?)
+}
+
+/// The folders of the data directory, readable by their owner alone.
+fn make_folders(settings: &Settings) -> Result<(), StartError> {
+    let data = &settings.data_dir;
+    let make = |path: &Path, mode: u32| {
+        fs::create_dir_all(path)
+            .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+            .map_err(|error| {
+                let mut fault = StartError::io(&format!("data directory {}", path.display()), &error);
+                fault
+                    .message
+                    .push_str("; give another with --data-dir, or make it writable for this user");
+                fault
+            })
+    };
+    if !data.is_dir() {
+        make(data, 0o750)?;
+    }
+    for folder in ["secrets", "spool", "outlets", "deckies", "run"] {
+        make(&data.join(folder), 0o700)?;
+    }
+    // A folder that was there before may belong to somebody else.
+    let probe = data.join("run/.writable");
+    fs::write(&probe, "")
+        .and_then(|()| fs::remove_file(&probe))
+        .map_err(|error| {
+            let mut fault = StartError::io(&format!("data directory {}", data.display()), &error);
+            fault
+                .message
+                .push_str("; give another with --data-dir, or make it writable for this user");
+            fault
+        })
+}

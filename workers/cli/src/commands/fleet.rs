@@ -1,0 +1,326 @@
+//! `decnet deploy`, `teardown`, `redeploy`, `mutate` and `status`.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use decnet_domain::Permit;
+use decnet_model::{
+    clock::{Clock, SystemClock},
+    fleet::{DeckySpec, FleetSpec, ServiceSpec},
+    name::DeckyName,
+    permission::{ManageFleet, ViewFleet},
+    topic::{Pattern, Topic},
+    view::{DeckyView, TaskAccepted, TaskView},
+};
+use decnet_persona::Persona;
+
+use crate::{
+    cli::{DeployArgs, PlaceArgs, StatusArgs, TargetArgs, WaitArgs},
+    host::{Host, usage},
+    output,
+};
+
+/// The most bytes of a fleet description.
+const MAX_FILE: u64 = 512 * 1024;
+
+/// `decnet deploy`
+pub(crate) async fn deploy(place: &PlaceArgs, args: &DeployArgs) -> Result<()> {
+    let spec = match &args.file {
+        Some(path) => from_file(path)?,
+        None => FleetSpec {
+            deckies: vec![from_args(args)],
+            replace: args.replace,
+        },
+    };
+    let host = Host::open(place).await?;
+    if args.dry_run {
+        let plan = host
+            .domain
+            .decky_preview(&host.permit::<ViewFleet>()?, spec)
+            .await?;
+        if args.wait.json {
+            return output::json(&plan);
+        }
+        print_deckies(&plan, "Nothing would be deployed.");
+        println!("Nothing was changed (--dry-run).");
+        return Ok(());
+    }
+    let accepted = host
+        .domain
+        .decky_deploy(&host.permit::<ManageFleet>()?, spec)
+        .await?;
+    finish(host, accepted, args.wait, "deployed").await
+}
+
+/// `decnet teardown`
+pub(crate) async fn teardown(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
+    let host = Host::open(place).await?;
+    let accepted = host
+        .domain
+        .decky_teardown(&host.permit::<ManageFleet>()?, &args.names)
+        .await?;
+    finish(host, accepted, args.wait, "taken down").await
+}
+
+/// `decnet redeploy`
+pub(crate) async fn redeploy(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
+    let host = Host::open(place).await?;
+    let permit: Permit<ManageFleet> = host.permit()?;
+    for name in targets(&host, args).await? {
+        let accepted = host.domain.decky_redeploy(&permit, &name).await?;
+        wait(&host, &accepted, args.wait, "redeployed").await?;
+    }
+    host.close().await;
+    Ok(())
+}
+
+/// `decnet mutate`
+pub(crate) async fn mutate(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
+    let host = Host::open(place).await?;
+    let permit: Permit<ManageFleet> = host.permit()?;
+    for name in targets(&host, args).await? {
+        let accepted = host.domain.decky_mutate(&permit, &name).await?;
+        wait(&host, &accepted, args.wait, "mutated").await?;
+    }
+    host.close().await;
+    Ok(())
+}
+
+/// `decnet status`
+pub(crate) async fn status(place: &PlaceArgs, args: &StatusArgs) -> Result<()> {
+    let host = Host::open(place).await?;
+    let permit = host.permit::<ViewFleet>()?;
+    if let Some(name) = &args.persona {
+        let persona = host
+            .domain
+            .decky_persona(&host.permit::<ManageFleet>()?, name)
+            .await?;
+        return print_persona(&persona, args.list.json);
+    }
+    let deckies = host.domain.decky_list(&permit).await?;
+    if args.list.json {
+        return output::json(&deckies);
+    }
+    print_deckies(
+        &deckies,
+        "There is no decky yet: `decnet deploy --archetype linux-server` makes one.",
+    );
+    host.close().await;
+    Ok(())
+}
+
+async fn targets(host: &Host, args: &TargetArgs) -> Result<Vec<DeckyName>> {
+    if !args.all {
+        return Ok(args.names.clone());
+    }
+    let deckies = host.domain.decky_list(&host.permit::<ViewFleet>()?).await?;
+    Ok(deckies
+        .into_iter()
+        .filter(|d| d.desired)
+        .map(|d| d.name)
+        .collect())
+}
+
+fn from_args(args: &DeployArgs) -> DeckySpec {
+    DeckySpec {
+        name: args.name.clone(),
+        amount: (args.deckies > 1).then_some(args.deckies),
+        archetype: args.archetype.clone(),
+        services: args
+            .services
+            .iter()
+            .map(|slug| ServiceSpec {
+                slug: slug.clone(),
+                knobs: Default::default(),
+            })
+            .collect(),
+        randomize_services: args.randomize_services,
+        distro: args.distro.clone(),
+        ip: args.ip,
+        seed: args.seed.clone(),
+        mutate_interval_minutes: args.mutate_interval,
+        ..DeckySpec::default()
+    }
+}
+
+fn from_file(path: &Path) -> Result<FleetSpec> {
+    let size = fs::metadata(path)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .len();
+    if size > MAX_FILE {
+        return Err(usage(format!(
+            "{} has {size} bytes; a fleet description has {MAX_FILE} at most",
+            path.display()
+        )));
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if path.extension().is_some_and(|e| e == "json") {
+        return serde_json::from_str(&text).map_err(|error| usage(format!("{}: {error}", path.display())));
+    }
+    decnet_fleet::spec::from_ini(&text).map_err(|faults| {
+        let told: Vec<_> = faults.iter().map(|f| format!("\n  {f}")).collect();
+        usage(format!(
+            "{} has {} faults:{}",
+            path.display(),
+            told.len(),
+            told.concat()
+        ))
+    })
+}
+
+/// Who a decky pretends to be, its accounts with their passwords: only who may manage the fleet gets here.
+fn print_persona(persona: &Persona, as_json: bool) -> Result<()> {
+    let release = persona.release();
+    let rows: Vec<(&str, String)> = vec![
+        ("host name", persona.fqdn()),
+        ("company", persona.company.clone()),
+        ("archetype", persona.archetype.clone()),
+        ("passes for", release.pretty.to_owned()),
+        (
+            "kernel",
+            format!("{} {}", release.kernel_release, release.kernel_version),
+        ),
+        ("MAC", persona.mac.to_string()),
+        ("machine id", persona.machine_id()),
+        (
+            "up for",
+            format!(
+                "{} days",
+                persona.uptime_s(SystemClock.now().unix_timestamp()) / 86_400
+            ),
+        ),
+    ];
+    let users: Vec<_> = persona
+        .users
+        .iter()
+        .map(|u| {
+            vec![
+                u.name.clone(),
+                u.full_name.clone(),
+                u.uid.to_string(),
+                u.home.clone(),
+                u.password.clone(),
+            ]
+        })
+        .collect();
+    if as_json {
+        let about: serde_json::Map<String, serde_json::Value> = rows
+            .into_iter()
+            .map(|(k, v)| (k.replace(' ', "_").to_lowercase(), v.into()))
+            .collect();
+        let users: Vec<_> = persona
+            .users
+            .iter()
+            .map(|u| serde_json::json!({ "name": u.name, "full_name": u.full_name, "uid": u.uid, "home": u.home, "password": u.password }))
+            .collect();
+        return output::json(&serde_json::json!({ "persona": about, "users": users }));
+    }
+    for (what, value) in rows {
+        println!("{what:<12} {value}");
+    }
+    println!();
+    output::table(&["USER", "FULL NAME", "UID", "HOME", "PASSWORD"], &users, "");
+    Ok(())
+}
+
+fn print_deckies(deckies: &[DeckyView], empty: &str) {
+    let rows: Vec<_> = deckies
+        .iter()
+        .map(|d| {
+            let services: Vec<_> = d
+                .services
+                .iter()
+                .map(|s| match s.listen.first() {
+                    Some(listen) => format!("{}@{listen}", s.slug),
+                    None => s.slug.to_string(),
+                })
+                .collect();
+            vec![
+                d.name.to_string(),
+                d.state.to_string(),
+                d.ip.to_string(),
+                d.hostname.clone(),
+                d.distro.clone(),
+                services.join(" "),
+                d.last_error.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    output::table(
+        &[
+            "DECKY",
+            "STATE",
+            "ADDRESS",
+            "HOST NAME",
+            "PASSES FOR",
+            "SERVICES",
+            "LAST ERROR",
+        ],
+        &rows,
+        empty,
+    );
+}
+
+async fn finish(host: Host, accepted: TaskAccepted, args: WaitArgs, done: &str) -> Result<()> {
+    wait(&host, &accepted, args, done).await?;
+    host.close().await;
+    Ok(())
+}
+
+async fn wait(host: &Host, accepted: &TaskAccepted, args: WaitArgs, done: &str) -> Result<()> {
+    if args.no_wait {
+        if args.json {
+            return output::json(accepted);
+        }
+        println!("Accepted as task {}.", accepted.task);
+        return Ok(());
+    }
+    let task = watch(host, accepted, |task| {
+        if !args.json {
+            eprintln!("[{}/{}] {}", task.done, task.total, task.step);
+        }
+    })
+    .await?;
+    if args.json {
+        output::json(&task)?;
+    } else if task.status == "succeeded" {
+        let names: Vec<_> = accepted.deckies.iter().map(ToString::to_string).collect();
+        println!("{} {done}: {}", names.len(), names.join(", "));
+    }
+    match task.error {
+        Some(error) if task.status == "failed" => bail!("{error}"),
+        _ => Ok(()),
+    }
+}
+
+/// Follow a task to its end, telling each step that is new.
+pub(crate) async fn watch(
+    host: &Host,
+    accepted: &TaskAccepted,
+    mut each: impl FnMut(&TaskView),
+) -> Result<TaskView> {
+    let permit = host.permit::<ViewFleet>()?;
+    let mut events = host
+        .bus
+        .subscribe(Pattern::exactly(&Topic::fleet_task(accepted.task)));
+    let mut last = None;
+    let start = tokio::time::Instant::now();
+    loop {
+        let task = host.domain.task_get(&permit, accepted.task).await?;
+        if last.as_ref() != Some(&(task.done, task.step.clone())) {
+            each(&task);
+            last = Some((task.done, task.step.clone()));
+        }
+        if task.status != "running" {
+            return Ok(task);
+        }
+        if task.done == 0 && start.elapsed() > Duration::from_secs(40) {
+            bail!(
+                "nobody works on task {}: is the mutator running? (`decnet worker list`)",
+                accepted.task
+            );
+        }
+        // The bus says when to look; without it, look now and then.
+        let _woken = tokio::time::timeout(Duration::from_millis(500), events.recv()).await;
+    }
+}

@@ -1,0 +1,152 @@
+//! `decnet spool` and `decnet demo seed`: what stands before the database.
+
+use std::io::IsTerminal;
+
+use anyhow::{Context, Result, bail};
+use decnet_model::clock::{Clock, SystemClock};
+use decnet_spool::{Reader, SpoolError, Writer, acknowledged, outlet::Outlet};
+use decnet_testkit::demo::{Day, Options};
+use serde_json::json;
+use time::OffsetDateTime;
+
+use crate::{
+    cli::{DemoCommand, PlaceArgs, SpoolCommand},
+    host::master_settings,
+    output,
+};
+
+/// The reader whose progress is shown: the one that stores.
+const INGESTER: &str = "ingester";
+
+/// `decnet spool …`
+pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
+    let settings = master_settings(place)?;
+    let spool = settings.spool_dir();
+    match command {
+        SpoolCommand::Status(list) => {
+            let read = acknowledged(&spool, INGESTER)?;
+            let lag = match read {
+                Some(position) => Reader::open(&spool, position).lag_bytes()?,
+                None => 0,
+            };
+            if list.json {
+                let position = read.map(|p| p.to_string());
+                return output::json(
+                    &json!({ "folder": spool, "reader": INGESTER, "position": position, "lag_bytes": lag }),
+                );
+            }
+            println!("folder    {}", spool.display());
+            match read {
+                Some(position) => println!("ingester  at {position}, {lag} bytes behind"),
+                None => println!("ingester  has not read yet"),
+            }
+        }
+        SpoolCommand::Verify { folder, list } => {
+            let folder = folder.as_ref().unwrap_or(&spool);
+            let found = decnet_spool::verify(folder)?;
+            let root = found.root.map(|r| r.to_string());
+            let fault = found.fault.map(|f| f.to_string());
+            if list.json {
+                output::json(&json!({
+                    "folder": folder, "segments": found.segments, "lines": found.lines, "bytes": found.bytes,
+                    "first_segment": found.first_segment, "root": root, "fault": fault,
+                }))?;
+            } else {
+                println!(
+                    "{} lines in {} segments are as they were written.",
+                    found.lines, found.segments
+                );
+                if let Some(root) = root {
+                    println!(
+                        "Root of the sealed ones: {root} (note it elsewhere to prove everything up to here later)."
+                    );
+                }
+            }
+            if let Some(fault) = fault {
+                bail!("{}: {fault}", folder.display());
+            }
+        }
+        SpoolCommand::Export { since, until, out } => {
+            let since = since.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+            let until = until.unwrap_or_else(|| SystemClock.now());
+            let bundle = decnet_spool::export(&spool, since, until, out)?;
+            let lines: u64 = bundle.segments.iter().map(|s| s.lines).sum();
+            println!(
+                "{lines} lines in {} segments: {}",
+                bundle.segments.len(),
+                out.display()
+            );
+            println!("Check it anywhere with `decnet spool verify {}`.", out.display());
+        }
+    }
+    Ok(())
+}
+
+/// `decnet demo seed`
+pub(crate) fn demo(place: &PlaceArgs, command: &DemoCommand) -> Result<()> {
+    let DemoCommand::Seed {
+        events,
+        attackers,
+        deckies,
+        seed,
+        end,
+    } = command;
+    let settings = master_settings(place)?;
+    let end = end.unwrap_or_else(|| SystemClock.now());
+    let day = Day::new(Options {
+        events: *events,
+        attackers: *attackers,
+        deckies: *deckies,
+        seed: *seed,
+        end,
+    });
+    // A running collector has the spool; lines go through its door then.
+    let mut door = match Writer::open(&settings.spool_dir(), decnet_spool::Options::default()) {
+        Ok(writer) => Door::Spool(Box::new(writer)),
+        Err(SpoolError::Locked { .. }) => Door::Outlet(Outlet::create(&settings.outlets_dir(), "demo")?),
+        Err(error) => return Err(error).context("the spool"),
+    };
+    let progress = std::io::stderr().is_terminal();
+    let mut written = 0_u64;
+    for line in day {
+        door.append(&line)?;
+        written += 1;
+        if progress && written.is_multiple_of(10_000) {
+            eprint!("\r{written} of {events} lines");
+        }
+    }
+    door.close()?;
+    if progress {
+        eprintln!();
+    }
+    println!("{written} lines of {attackers} attackers on {deckies} deckies are in the spool.");
+    Ok(())
+}
+
+/// Where demo lines enter.
+enum Door {
+    Spool(Box<Writer>),
+    Outlet(Outlet),
+}
+
+impl Door {
+    fn append(&mut self, line: &[u8]) -> Result<(), SpoolError> {
+        match self {
+            Self::Spool(writer) => {
+                writer.append(line)?;
+                if writer.pending_bytes() > 1 << 20 {
+                    writer.commit()?;
+                }
+                Ok(())
+            }
+            Self::Outlet(outlet) => outlet.append(line),
+        }
+    }
+
+    fn close(self) -> Result<(), SpoolError> {
+        match self {
+            Self::Spool(mut writer) => writer.commit().map(drop),
+            Self::Outlet(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The installation that a command works on: its configuration, and what of it is opened when it is needed.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::{Result, bail};
+use decnet_bus::Bus;
+use decnet_domain::{Actor, Domain, Permit};
+use decnet_model::{
+    clock::{SharedClock, SystemClock},
+    permission::Permission,
+};
+use decnet_runtime::{
+    Settings, StartError,
+    settings::{Mode, Sources, keys},
+    worker::connect,
+};
+
+use crate::cli::PlaceArgs;
+
+/// What this process and the flags say.
+pub(crate) fn sources(args: &PlaceArgs) -> Result<Sources> {
+    let mut sources = Sources::of_process();
+    if let Some(path) = &args.config {
+        sources.config = Some(path.clone());
+    }
+    let mut flags = BTreeMap::new();
+    if let Some(path) = &args.data_dir {
+        flags.insert("data-dir", std::path::absolute(path)?.display().to_string());
+    }
+    for pair in &args.set {
+        let Some((name, value)) = pair.split_once('=') else {
+            return Err(usage(format!("--set {pair}: give it as KEY=VALUE")));
+        };
+        let Some(key) = keys::by_name(name) else {
+            return Err(usage(format!(
+                "--set {name}: there is no such key; `decnet config keys` lists them"
+            )));
+        };
+        if key.secret {
+            return Err(usage(format!(
+                "--set {name}: a secret on the command line can be read by every process; set {}",
+                key.env()
+            )));
+        }
+        flags.insert(key.name, value.to_owned());
+    }
+    sources.flags = flags;
+    Ok(sources)
+}
+
+/// A fault of the words on the command line.
+pub(crate) fn usage(message: String) -> anyhow::Error {
+    StartError {
+        exit: decnet_runtime::Exit::Usage,
+        message,
+    }
+    .into()
+}
+
+/// The checked configuration; refused on an agent, where commands that are the master's have no database.
+pub(crate) fn master_settings(args: &PlaceArgs) -> Result<Settings> {
+    let settings = Settings::read(&sources(args)?).map_err(StartError::from)?;
+    if settings.mode == Mode::Agent {
+        let why = if settings.disallow_master {
+            " (and disallow-master is set)"
+        } else {
+            ""
+        };
+        return Err(StartError::not_permitted(format!(
+            "this host is an agent{why}: run this command on its master"
+        ))
+        .into());
+    }
+    Ok(settings)
+}
+
+/// An opened installation.
+pub(crate) struct Host {
+    pub(crate) bus: Bus,
+    pub(crate) domain: Domain,
+    actor: Actor,
+}
+
+impl Host {
+    /// Open the installation that `args` name.
+    pub(crate) async fn open(args: &PlaceArgs) -> Result<Self> {
+        Self::with(master_settings(args)?).await
+    }
+
+    /// Open the installation with these settings.
+    pub(crate) async fn with(settings: Settings) -> Result<Self> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let store = connect(&settings).await?;
+        let bus = Bus::connect(&settings.bus, "cli");
+        let domain = Domain::new(
+            store,
+            bus.clone(),
+            clock,
+            decnet_domain::Options::of(&settings),
+        )?;
+        let login = nix::unistd::User::from_uid(nix::unistd::geteuid())?
+            .map_or_else(|| "unknown".to_owned(), |u| u.name);
+        Ok(Self {
+            bus,
+            domain,
+            actor: Actor::operator(&login),
+        })
+    }
+
+    /// Leave to do `P`, as this machine's operator.
+    pub(crate) fn permit<P: Permission>(&self) -> Result<Permit<P>> {
+        Ok(self.domain.permit(&self.actor)?)
+    }
+
+    /// Send what was published before the process ends.
+    pub(crate) async fn close(self) {
+        self.bus.close().await;
+    }
+}
+
+/// Run `work` on a runtime of one thread.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => bail!("the asynchronous runtime: {error}"),
+    }
+}
