@@ -62,7 +62,9 @@ macro_rules! catalogue {
     };
 }
 
-catalogue! {}
+catalogue! {
+    redis::Redis,
+}
 
 /// The metadata of service `slug`.
 #[must_use]

@@ -14,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub mod catalogue;
 pub mod config;
 pub mod knob;
+pub mod redis;
 #[cfg(feature = "serve")]
 pub mod serve;
 

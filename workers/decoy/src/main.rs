@@ -1,1 +1,152 @@
-fn main() {}
+//! The program inside a decky: runs all its services from one configuration, as an unprivileged user.
+//!
+//! `PROGRAM [FILE]`: the configuration (`decnet_decoys::config::DeckyConfig` as JSON) is read from FILE, or from
+//! standard input where there is none or it is `-`. Evidence goes to standard output, the program's own trouble to
+//! standard error, where the line `ready` says that every listener is bound.
+//!
+//! SIGHUP reads FILE again: services are added, changed and removed, and the sessions of the others go on; what cannot
+//! be applied is told and leaves everything as it was. SIGTERM and SIGINT end it in order. Exit status: 0 after an orderly end, 1
+//! where it could not start or nobody takes the evidence any more.
+//!
+//! A visitor must not learn from this program what it is, so it has no logging framework (targets name modules), no
+//! option parser (help texts explain) and a panic handler that names no file. `tests/strings.rs` holds the binary to
+//! that.
+
+use std::{
+    fs,
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use decnet_decoys::{
+    config::DeckyConfig,
+    serve::{
+        runner::{Decky, StartError},
+        sink::Sink,
+    },
+};
+use decnet_model::clock::SystemClock;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The largest configuration that is read.
+const CONFIG_MAX: u64 = 4 << 20;
+/// How long sessions may take to end.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often it is checked that somebody takes the evidence.
+const CHECK: Duration = Duration::from_secs(1);
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("configuration {0}: {1}")]
+    Read(String, io::Error),
+    #[error("configuration {0}: {1}")]
+    Parse(String, serde_json::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("signals: {0}")]
+    Signals(io::Error),
+    #[error("standard output: {0}")]
+    Output(io::Error),
+    #[error("nobody takes the evidence any more; {0} lines were lost")]
+    Broken(u64),
+}
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {
+        tell(format_args!("internal error; the session ends"))
+    }));
+    let source = std::env::args_os()
+        .nth(1)
+        .filter(|arg| arg != "-")
+        .map(PathBuf::from);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tell(format_args!("runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(source.as_deref())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(format_args!("{error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(source: Option<&Path>) -> Result<(), Error> {
+    raise_file_limit();
+    let config = read_config(source)?;
+    let sink = Arc::new(Sink::stdout().map_err(Error::Output)?);
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let mut reload = listen_for(SignalKind::hangup())?;
+    let mut decky = Decky::start(config, Arc::clone(&sink), Arc::new(SystemClock))?;
+    tell(format_args!("ready"));
+    let mut check = tokio::time::interval(CHECK);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = reload.recv() => match reread(source, &mut decky) {
+                Ok(()) => tell(format_args!("configuration applied")),
+                Err(error) => tell(format_args!("configuration not applied: {error}")),
+            },
+            _ = check.tick() => {
+                sink.flush();
+                if sink.broken() {
+                    break;
+                }
+            }
+        }
+    }
+    decky.stop(GRACE).await;
+    if sink.broken() {
+        Err(Error::Broken(sink.lost()))
+    } else {
+        Ok(())
+    }
+}
+
+fn reread(source: Option<&Path>, decky: &mut Decky) -> Result<(), Error> {
+    let Some(path) = source else {
+        let once = io::Error::new(io::ErrorKind::Unsupported, "can be read only once");
+        return Err(Error::Read("standard input".to_owned(), once));
+    };
+    let config = read_config(Some(path))?;
+    Ok(decky.apply(config)?)
+}
+
+fn read_config(source: Option<&Path>) -> Result<DeckyConfig, Error> {
+    let name = source.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
+    let mut text = String::new();
+    let read = match source {
+        Some(path) => fs::File::open(path).and_then(|file| file.take(CONFIG_MAX).read_to_string(&mut text)),
+        None => io::stdin().lock().take(CONFIG_MAX).read_to_string(&mut text),
+    };
+    read.map_err(|error| Error::Read(name.clone(), error))?;
+    serde_json::from_str(&text).map_err(|error| Error::Parse(name, error))
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, Error> {
+    signal(kind).map_err(Error::Signals)
+}
+
+/// As many connections as the operating system lets an unprivileged process have.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tell(format_args!("the limit on open files stays as it is: {error}"));
+    }
+}
+
+/// Tell the operator. Where standard error is gone there is nobody left to tell.
+fn tell(what: std::fmt::Arguments<'_>) {
+    let _nobody_left = writeln!(io::stderr(), "{what}");
+}

@@ -25,7 +25,8 @@ pub enum Offer<'a> {
 /// The login policy of one service.
 pub struct Logins {
     accept: Accept,
-    host: Arc<Host>,
+    /// Names and passwords.
+    accounts: Vec<(String, String)>,
     seen: Mutex<HashMap<IpAddr, Seen>>,
 }
 
@@ -38,12 +39,24 @@ struct Seen {
 }
 
 impl Logins {
-    /// The policy `accept` for the accounts of `host`.
+    /// The policy `accept` for the accounts of the machine, as far as somebody can sign in as them.
     #[must_use]
     pub fn new(accept: Accept, host: &Arc<Host>) -> Self {
+        let people = host
+            .persona
+            .users
+            .iter()
+            .filter(|user| !user.shell.ends_with("nologin"));
+        let accounts = people.map(|user| (user.name.clone(), user.password.clone()));
+        Self::with_accounts(accept, accounts.collect())
+    }
+
+    /// The policy `accept` for `accounts`, names and passwords: for a product that keeps its own.
+    #[must_use]
+    pub fn with_accounts(accept: Accept, accounts: Vec<(String, String)>) -> Self {
         Self {
             accept,
-            host: Arc::clone(host),
+            accounts,
             seen: Mutex::default(),
         }
     }
@@ -59,11 +72,11 @@ impl Logins {
     }
 
     fn listed(&self, user: &[u8], offer: &Offer<'_>) -> bool {
-        self.host.persona.users.iter().any(|account| {
-            account.name.as_bytes() == user
+        self.accounts.iter().any(|(name, password)| {
+            name.as_bytes() == user
                 && match offer {
-                    Offer::Password(given) => account.password.as_bytes() == *given,
-                    Offer::Proof(made_with) => made_with(account.password.as_bytes()),
+                    Offer::Password(given) => password.as_bytes() == *given,
+                    Offer::Proof(made_with) => made_with(password.as_bytes()),
                 }
         })
     }
@@ -87,5 +100,54 @@ impl Logins {
         }
         of_address.admitted = Some((user.to_vec(), digest));
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logins(accept: Accept) -> Logins {
+        Logins::with_accounts(accept, vec![("eva".to_owned(), "right".to_owned())])
+    }
+
+    fn tries(logins: &Logins, from: u8, password: &[u8]) -> bool {
+        logins.admits(
+            IpAddr::from([127, 0, 0, from]),
+            b"eva",
+            &Offer::Password(password),
+        )
+    }
+
+    #[test]
+    fn listed_accounts_get_in_with_their_password_or_a_proof_of_it() {
+        let logins = logins(Accept::Listed);
+        assert!(tries(&logins, 1, b"right") && !tries(&logins, 1, b"wrong"));
+        let address = IpAddr::from([127, 0, 0, 1]);
+        assert!(logins.admits(address, b"eva", &Offer::Proof(&|password| password == b"right")));
+        assert!(!logins.admits(address, b"eva", &Offer::Proof(&|_| false)));
+    }
+
+    #[test]
+    fn never_refuses_even_the_right_password_and_always_takes_any() {
+        assert!(!tries(&logins(Accept::Never), 1, b"right"));
+        assert!(tries(&logins(Accept::Always), 1, b"any"));
+    }
+
+    #[test]
+    fn the_pair_that_wore_the_server_down_works_again_and_no_other_does() {
+        let logins = logins(Accept::AfterN(3));
+        assert!(!tries(&logins, 1, b"a") && !tries(&logins, 1, b"b") && tries(&logins, 1, b"c"));
+        assert!(tries(&logins, 1, b"c") && !tries(&logins, 1, b"d"));
+        assert!(!tries(&logins, 2, b"c"), "another address starts anew");
+    }
+
+    #[test]
+    fn the_memory_of_attempts_is_bounded() {
+        let logins = logins(Accept::AfterN(100));
+        for n in 0..5000_u32 {
+            logins.admits(IpAddr::from(n.to_be_bytes()), b"eva", &Offer::Password(b"x"));
+        }
+        assert!(logins.seen.lock().unwrap().len() <= ADDRESSES_MAX);
     }
 }

@@ -9,7 +9,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
         Arc,
@@ -21,7 +21,8 @@ use std::{
 
 use decnet_model::event::{CloseReason, Event};
 use tokio::{
-    io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    net::TcpListener,
     time::{Instant, Sleep},
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
@@ -108,8 +109,56 @@ pub struct Peer {
     taken: usize,
     addr: SocketAddr,
     local: SocketAddr,
+    bounds: Bounds,
     meter: Arc<Meter>,
     tap: Tap,
+}
+
+/// A port that waits for a second connection of one visitor, as FTP's data connections are.
+pub struct DataListener {
+    listener: TcpListener,
+    local: SocketAddr,
+    visitor: IpAddr,
+    bounds: Bounds,
+    meter: Arc<Meter>,
+    tap: Tap,
+}
+
+impl DataListener {
+    /// Address and port.
+    #[must_use]
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The visitor's connection, if it comes within `patience`. Somebody else's is reported and closed. Its bytes
+    /// count with those of the first connection.
+    ///
+    /// # Errors
+    /// `TimedOut` where it does not come.
+    pub async fn accept(self, patience: Duration) -> io::Result<Peer> {
+        let visitor = async {
+            loop {
+                let (stream, addr) = self.listener.accept().await?;
+                if addr.ip().to_canonical() == self.visitor {
+                    return Ok((stream, addr));
+                }
+                let other = addr.to_string();
+                self.tap.emit(Event::Violation {
+                    what: "a data connection from another address",
+                    bytes: other.as_bytes(),
+                });
+            }
+        };
+        let (stream, addr) = tokio::time::timeout(patience, visitor)
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))
+            .flatten()?;
+        // The end of a data connection says nothing about the session's; only its bytes are shared.
+        let mut peer = Peer::new(stream, addr, self.local, self.bounds, self.tap);
+        peer.counts_for(self.meter);
+        Ok(peer)
+    }
 }
 
 enum Stream {
@@ -135,8 +184,16 @@ impl Peer {
             taken: 0,
             addr,
             local,
+            bounds,
             meter,
             tap,
+        }
+    }
+
+    /// Count bytes for `meter`, too.
+    fn counts_for(&mut self, meter: Arc<Meter>) {
+        if let Some(metered) = self.metered_mut() {
+            metered.counts_for = Some(meter);
         }
     }
 
@@ -162,6 +219,29 @@ impl Peer {
     #[must_use]
     pub fn is_tls(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
+    }
+
+    /// Begin the idle time anew: something has happened elsewhere, such as on a data connection.
+    pub fn touch(&mut self) {
+        if let Some(metered) = self.metered_mut() {
+            metered.touch();
+        }
+    }
+
+    /// Listen on another port of the address that was reached, for a connection from this visitor and nobody else.
+    ///
+    /// # Errors
+    /// Where no port is free.
+    pub async fn listen_beside(&self) -> io::Result<DataListener> {
+        let listener = TcpListener::bind((self.local.ip(), 0)).await?;
+        Ok(DataListener {
+            local: listener.local_addr()?,
+            listener,
+            visitor: self.addr.ip().to_canonical(),
+            bounds: self.bounds,
+            meter: Arc::clone(&self.meter),
+            tap: self.tap.clone(),
+        })
     }
 
     /// Be less patient with silence from now on, as the product is. Never makes it more patient than the limits.
@@ -464,6 +544,8 @@ struct Metered {
     active: Instant,
     timer: Pin<Box<Sleep>>,
     meter: Arc<Meter>,
+    /// The meter of the connection that this one belongs to.
+    counts_for: Option<Arc<Meter>>,
     heard: Option<Vec<u8>>,
 }
 
@@ -478,6 +560,7 @@ impl Metered {
             timer: Box::pin(tokio::time::sleep(bounds.idle.min(bounds.total))),
             bounds,
             meter,
+            counts_for: None,
             heard: None,
         }
     }
@@ -563,6 +646,9 @@ impl AsyncRead for Metered {
                     .bytes_in
                     .fetch_add(n, Ordering::Relaxed)
                     .saturating_add(n);
+                if let Some(other) = &this.counts_for {
+                    other.bytes_in.fetch_add(n, Ordering::Relaxed);
+                }
                 if sum > this.bounds.bytes_in {
                     this.meter.close(CloseReason::TooMuch);
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "too many bytes")));
@@ -581,9 +667,13 @@ impl AsyncWrite for Metered {
             Poll::Pending => this.poll_limits(cx),
             Poll::Ready(Err(error)) => Poll::Ready(Err(this.failed(error))),
             Poll::Ready(Ok(n)) => {
-                this.meter
-                    .bytes_out
-                    .fetch_add(u64::try_from(n).unwrap_or(u64::MAX), Ordering::Relaxed);
+                for meter in [Some(&this.meter), this.counts_for.as_ref()]
+                    .into_iter()
+                    .flatten()
+                {
+                    let n = u64::try_from(n).unwrap_or(u64::MAX);
+                    meter.bytes_out.fetch_add(n, Ordering::Relaxed);
+                }
                 this.touch();
                 Poll::Ready(Ok(n))
             }

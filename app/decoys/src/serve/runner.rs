@@ -6,7 +6,6 @@
 //! not touched, and a service with new knobs keeps the sessions that it has.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, HashMap},
     io::{self, Write as _},
     net::{IpAddr, SocketAddr, TcpListener},
@@ -387,7 +386,7 @@ impl Door {
 }
 
 /// Say what the product says when it is busy, as far as that is possible at once, and close.
-fn turn_away(stream: TcpStream, words: &Cow<'static, [u8]>) {
+fn turn_away(stream: TcpStream, words: &[u8]) {
     // Whatever fails here, the visitor is turned away.
     let _said = stream.into_std().and_then(|mut stream| stream.write_all(words));
 }

@@ -184,7 +184,9 @@ mod tests {
         }
     }
 
-    fn disk(error: io::ErrorKind, room: usize) -> (Sink, Arc<Mutex<usize>>, Arc<Mutex<Vec<u8>>>) {
+    type Shared<T> = Arc<Mutex<T>>;
+
+    fn disk(error: io::ErrorKind, room: usize) -> (Sink, Shared<usize>, Shared<Vec<u8>>) {
         let (room, kept) = (Arc::new(Mutex::new(room)), Arc::new(Mutex::new(Vec::new())));
         let sink = Sink::to(Disk {
             room: Arc::clone(&room),

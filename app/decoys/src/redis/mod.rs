@@ -1,0 +1,147 @@
+//! Redis: a server that was left open, with bait in it.
+//!
+//! Its words are those of the persona's version, errors and protocol faults included; `tests/redis.rs` sends the same
+//! transcript to a real server and compares. `wire.rs` reads requests and writes replies, `keyspace.rs` holds what a
+//! visitor sees and changes, `commands.rs` and `data.rs` answer, `table.rs` knows which commands and settings a version
+//! has.
+//!
+//! Deliberately absent: Lua (scripts get as far as a server that is short of memory lets them), replication (nothing
+//! is ever connected to), and modules.
+
+#[cfg(feature = "serve")]
+mod commands;
+#[cfg(feature = "serve")]
+mod data;
+#[cfg(feature = "serve")]
+mod glob;
+#[cfg(feature = "serve")]
+mod info;
+#[cfg(feature = "serve")]
+mod keyspace;
+#[cfg(feature = "serve")]
+mod table;
+#[cfg(feature = "serve")]
+mod takeover;
+#[cfg(feature = "serve")]
+mod wire;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Category, Meta, Port, Service, knob::Accept};
+
+/// The service.
+pub struct Redis {
+    #[cfg(feature = "serve")]
+    server: commands::Server,
+}
+
+/// Knobs of redis.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename = "knobs")]
+pub struct RedisConfig {
+    /// Password of the default user; none leaves the server open, as intruders look for it. With one, it is what
+    /// `accept = listed` lets in.
+    pub requirepass: Option<String>,
+    /// Who gets in where there is a password.
+    pub accept: Accept,
+    /// Version, where the persona's is not wanted: three numbers, at least 5.0.0.
+    pub version: Option<String>,
+    /// Refuse visitors from elsewhere while there is no password, as `protected-mode yes` does.
+    pub protected_mode: bool,
+    /// Whether version 7 guards `dir`, `dbfilename`, MODULE and DEBUG as it does out of the box. A careless operator
+    /// has switched that off, and takeover sequences go further.
+    pub guarded: bool,
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        Self {
+            requirepass: None,
+            accept: Accept::Listed,
+            version: None,
+            protected_mode: false,
+            guarded: false,
+        }
+    }
+}
+
+impl Service for Redis {
+    const META: Meta = Meta {
+        slug: "redis",
+        label: "Redis",
+        category: Category::Database,
+        listen: &[Port::Tcp(6379)],
+        summary: "An open key-value store with bait; takeover sequences are answered and reported",
+    };
+    type Config = RedisConfig;
+}
+
+#[cfg(feature = "serve")]
+mod session {
+    use std::{borrow::Cow, sync::Arc};
+
+    use decnet_model::event::Event;
+
+    use super::{
+        Redis, RedisConfig,
+        commands::{Server, Visitor},
+        wire::{Request, read_request},
+    };
+    use crate::serve::{BuildError, Decoy, Host, Peer, SessionError, Tap};
+
+    /// How much is answered before it is sent, while more requests wait.
+    const ANSWER_CHUNK: usize = 64 * 1024;
+
+    impl Decoy for Redis {
+        fn build(config: RedisConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
+            Ok(Self {
+                server: Server::new(config, host)?,
+            })
+        }
+
+        fn busy(&self) -> Cow<'static, [u8]> {
+            Cow::Borrowed(b"-ERR max number of clients reached\r\n")
+        }
+
+        async fn session(&self, mut peer: Peer, tap: Tap) -> Result<(), SessionError> {
+            if let Some(words) = self.server.turns_away(peer.addr().ip()) {
+                peer.send(words).await?;
+                peer.close().await;
+                return Ok(());
+            }
+            let mut visitor = Visitor::new(&self.server, &peer, tap.clone());
+            let mut out = Vec::new();
+            loop {
+                match read_request(&mut peer, visitor.authenticated()).await? {
+                    Request::End => break,
+                    Request::Nothing => {}
+                    Request::Command(args) => visitor.answer(&args, &mut out),
+                    Request::Fault(text) => {
+                        tap.emit(Event::Violation {
+                            what: "not the Redis protocol",
+                            bytes: text.as_bytes(),
+                        });
+                        out.extend_from_slice(b"-ERR Protocol error: ");
+                        out.extend_from_slice(text.as_bytes());
+                        out.extend_from_slice(b"\r\n");
+                        peer.send(&out).await?;
+                        peer.close().await;
+                        return Err(SessionError::Violation("not the Redis protocol"));
+                    }
+                }
+                if visitor.quits() || peer.buffered().is_empty() || out.len() > ANSWER_CHUNK {
+                    peer.send(&out).await?;
+                    out = Vec::new();
+                }
+                if visitor.quits() {
+                    break;
+                }
+            }
+            if !out.is_empty() {
+                peer.send(&out).await?;
+            }
+            peer.close().await;
+            Ok(())
+        }
+    }
+}
