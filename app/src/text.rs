@@ -299,6 +299,42 @@ fn lasted_words(ms: u64) -> String {
     }
 }
 
+/// Log rows as CSV (RFC 4180), with a head. A value that a spreadsheet would take for a formula gets an apostrophe in
+/// front: it is an intruder's text.
+#[must_use]
+pub fn csv<'a>(rows: impl IntoIterator<Item = &'a LogView>) -> String {
+    let mut out = String::from("id,at,received_at,decky,service,event_type,attacker_ip,what,raw\r\n");
+    for row in rows {
+        let cells = [
+            row.id.0.to_string(),
+            rfc3339(row.at),
+            rfc3339(row.received_at),
+            row.decky.clone(),
+            row.service.clone(),
+            row.event_type.clone(),
+            row.attacker_ip.map(|ip| ip.to_string()).unwrap_or_default(),
+            summary(row),
+            row.raw.clone(),
+        ];
+        let cells: Vec<_> = cells.iter().map(|cell| csv_cell(cell)).collect();
+        out.push_str(&cells.join(","));
+        out.push_str("\r\n");
+    }
+    out
+}
+
+fn csv_cell(text: &str) -> String {
+    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        "'"
+    } else {
+        ""
+    };
+    if guard.is_empty() && !text.contains([',', '"', '\n', '\r']) {
+        return text.to_owned();
+    }
+    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+}
+
 /// A command with which a reader can touch a service of a decky, from where it listens (`address:port`).
 #[must_use]
 pub fn touch_command(service: &str, listen: &str) -> String {
@@ -361,6 +397,14 @@ mod tests {
         assert_eq!(ellipsis("0123456789", 5), "01…89");
         assert_eq!(ellipsis("äöü", 3), "äöü");
         assert_eq!(ellipsis("äöüß", 3), "ä…ß");
+    }
+
+    #[test]
+    fn a_cell_of_an_intruder_is_quoted_and_never_a_formula() {
+        assert_eq!(csv_cell("plain"), "plain");
+        assert_eq!(csv_cell("a \"b\", c"), "\"a \"\"b\"\", c\"");
+        assert_eq!(csv_cell("=cmd|'/C calc'!A0"), "\"'=cmd|'/C calc'!A0\"");
+        assert_eq!(csv_cell("line\nbreak"), "\"line\nbreak\"");
     }
 
     #[test]

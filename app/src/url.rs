@@ -106,6 +106,27 @@ pub(crate) fn log_query(params: &ParamsMap, now: OffsetDateTime) -> (LogQuery, V
     (query, faults)
 }
 
+/// Where the REST API gives the rows that `query` asks for, as JSON.
+pub(crate) fn api_logs(query: &LogQuery) -> String {
+    let mut params = ParamsMap::new();
+    params.insert("limit", "500".to_owned());
+    let texts = [
+        ("search", query.search.clone()),
+        ("decky", query.decky.clone()),
+        ("service", query.service.clone()),
+        ("event_type", query.event_type.clone()),
+        ("attacker_ip", query.attacker_ip.map(|ip| ip.to_string())),
+        ("start_time", query.start_time.map(text::rfc3339)),
+        ("end_time", query.end_time.map(text::rfc3339)),
+    ];
+    for (key, value) in texts {
+        if let Some(value) = value {
+            params.insert(key, value);
+        }
+    }
+    format!("/api/v1/logs{}", params.to_query_string())
+}
+
 /// Whether a row that just came belongs to what `query` asks for. The server decides for what is stored; this is the
 /// same rule for what the stream brings.
 pub(crate) fn matches(query: &LogQuery, row: &LogView) -> bool {
@@ -171,6 +192,18 @@ mod tests {
         assert_eq!(query.start_time, Some(datetime!(2026-11-20 11:00:00 UTC)));
         assert_eq!((query.decky, query.service.as_deref()), (None, Some("ssh")));
         assert_eq!(faults, ["the source is not an IP address"]);
+    }
+
+    #[test]
+    fn the_apis_url_has_only_what_the_api_knows() {
+        let now = datetime!(2026-11-20 12:00:00 UTC);
+        let (query, _) = log_query(&params(&[("last", "1h"), ("service", "ssh"), ("log", "7")]), now);
+        let url = api_logs(&query);
+        assert!(url.starts_with("/api/v1/logs?"), "{url}");
+        for part in ["limit=500", "service=ssh", "start_time=2026-11-20T11"] {
+            assert!(url.contains(part), "{url}");
+        }
+        assert!(!url.contains("last") && !url.contains("log="), "{url}");
     }
 
     #[test]

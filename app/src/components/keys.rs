@@ -69,11 +69,7 @@ pub(crate) fn listen(help: RwSignal<bool>) {
                 after_g.set(true);
                 set_timeout(move || after_g.set(false), std::time::Duration::from_millis(900));
             }
-            "/" => {
-                if focus("[data-search]") {
-                    event.prevent_default();
-                }
-            }
+            "/" if focus("[data-search]") => event.prevent_default(),
             "?" => help.update(|open| *open = !*open),
             _ => {}
         }

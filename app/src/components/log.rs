@@ -61,19 +61,14 @@ fn LogRow(row: Arc<LogView>, new: bool, one_source: bool) -> impl IntoView {
     let weight = text::weight(&row.event_type);
     let source = row.attacker_ip.map(|ip| ip.to_string());
     let navigate = use_navigate();
-    let open = {
-        let href = href.clone();
-        move |event: web_sys::MouseEvent| {
-            // A click on a link in the row is the link's own.
-            if !event.default_prevented() && selection_is_empty() {
-                navigate(
-                    &href(),
-                    NavigateOptions {
-                        scroll: false,
-                        ..NavigateOptions::default()
-                    },
-                );
-            }
+    let open = move |event: web_sys::MouseEvent| {
+        // A click on a link in the row is the link's own, and one that ends the marking of text is none.
+        if !event.default_prevented() && selection_is_empty() {
+            let here = NavigateOptions {
+                scroll: false,
+                ..NavigateOptions::default()
+            };
+            navigate(&href(), here);
         }
     };
     view! {

@@ -5,6 +5,7 @@
 
 pub(crate) mod chart;
 pub(crate) mod dialog;
+pub(crate) mod download;
 pub(crate) mod filter;
 pub(crate) mod frame;
 pub(crate) mod glyph;

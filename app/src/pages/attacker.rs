@@ -103,7 +103,7 @@ fn Full(dossier: Dossier) -> impl IntoView {
     let all_logs = format!("/live?attacker_ip={ip}");
     let more_logs = logs.next.is_some();
     let line = Signal::derive(move || rows.get().into_iter().map(|(row, _)| row).collect::<Vec<_>>());
-    let export = format!("/api/v1/logs/export?attacker_ip={ip}&format=json");
+    let export = format!("/api/v1/attackers/{id}/logs?limit=500");
     let file = format!("decnet-{ip}.json");
     let rest = more_logs.then(|| view! { <a href=all_logs.clone()>"all of it"</a> });
     view! {

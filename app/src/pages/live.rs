@@ -16,6 +16,7 @@ use crate::{
     api::{Answer, evidence, fleet},
     components::{
         chart::{Histogram, Series, step_for},
+        download::save,
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
         icon::{Icon, Mark},
@@ -70,15 +71,17 @@ pub(crate) fn LivePage() -> impl IntoView {
             };
         });
     };
-    let download = move |format: &'static str| {
-        let query = query.get();
-        let start = query.start_time.map(text::rfc3339);
-        let changes = [
-            ("format", Some(format)),
-            ("last", None),
-            ("start_time", start.as_deref()),
-        ];
-        url::with("/api/v1/logs/export", &filters.get(), &changes)
+    // What the table shows at the moment, for the download.
+    let shown = StoredValue::new(None::<Memo<Vec<Row>>>);
+    let csv = move |_| {
+        let rows = shown
+            .get_value()
+            .and_then(|rows| rows.try_get_untracked())
+            .unwrap_or_default();
+        save(
+            "decnet-logs.csv",
+            &text::csv(rows.iter().map(|(row, _)| row.as_ref())),
+        );
     };
     view! {
         <PageHead title="Live">
@@ -98,11 +101,17 @@ pub(crate) fn LivePage() -> impl IntoView {
                 }}
                 {move || waiting().filter(|n| *n > 0).map(|n| view! { <span class="count">{n}</span> })}
             </button>
-            <a class="button" href=move || download("csv") download="decnet-logs.csv" rel="external">
+            <button type="button" class="button" on:click=csv title="The rows that are shown">
                 <Mark icon=Icon::Download />
                 "CSV"
-            </a>
-            <a class="button" href=move || download("json") download="decnet-logs.json" rel="external">
+            </button>
+            <a
+                class="button"
+                href=move || url::api_logs(&query.get())
+                download="decnet-logs.json"
+                rel="external"
+                title="The newest 500 rows that fit"
+            >
                 <Mark icon=Icon::Download />
                 "JSON"
             </a>
@@ -117,7 +126,7 @@ pub(crate) fn LivePage() -> impl IntoView {
         <Transition fallback=|| view! { <Loading rows=12 /> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(first) => view! { <Rows first=first query=query.get_untracked() paused=paused /> }.into_any(),
+                    Ok(first) => view! { <Rows first=first query=query.get_untracked() paused=paused shown=shown /> }.into_any(),
                     Err(fault) => {
                         let again = Callback::new(move |()| page.refetch());
                         view! { <Problem fault again=again /> }.into_any()
@@ -131,7 +140,12 @@ pub(crate) fn LivePage() -> impl IntoView {
 
 /// What was there when the page was fetched, what came since, and what is older, as far as it was asked for.
 #[component]
-fn Rows(first: Page<LogView>, query: LogQuery, paused: RwSignal<Option<LogId>>) -> impl IntoView {
+fn Rows(
+    first: Page<LogView>,
+    query: LogQuery,
+    paused: RwSignal<Option<LogId>>,
+    shown: StoredValue<Option<Memo<Vec<Row>>>>,
+) -> impl IntoView {
     let live = use_live();
     let path = use_location().pathname;
     let filtered = query
@@ -172,6 +186,7 @@ fn Rows(first: Page<LogView>, query: LogQuery, paused: RwSignal<Option<LogId>>) 
         stored.with(|stored| rows.extend(stored.iter().map(|row| (row.clone(), false))));
         rows
     });
+    shown.set_value(Some(rows));
     let older = move || {
         next.get().map(|before| {
             view! {
