@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read as _, Write as _},
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -88,7 +88,7 @@ pub struct Writer {
     dir: PathBuf,
     options: Options,
     /// Held for its lock, which ends with it.
-    _lock: File,
+    lock: File,
     committed_file: File,
     segment: Segment,
     marks: BTreeMap<String, u64>,
@@ -150,7 +150,7 @@ impl Writer {
         let mut writer = Self {
             dir: dir.to_owned(),
             options,
-            _lock: lock,
+            lock,
             committed_file,
             closed: BTreeMap::new(),
             unsealed: found.unsealed,
@@ -285,6 +285,7 @@ impl Writer {
         if self.batch.count == 0 && self.batch.marks.values().all(Option::is_none) {
             return Ok(self.position());
         }
+        self.check_place()?;
         self.check_room()?;
         let len = u64::try_from(self.batch.lines.len()).unwrap_or(u64::MAX);
         if self.segment.lines > 0
@@ -409,6 +410,21 @@ impl Writer {
         }
         self.uncertain = true;
         SpoolError::io(action, path)(e)
+    }
+
+    /// Writing goes on undisturbed in files that somebody moved or removed: into nowhere.
+    fn check_place(&mut self) -> Result<(), SpoolError> {
+        let path = self.dir.join(layout::LOCK);
+        let held = self.lock.metadata().map_err(SpoolError::io("look at", &path))?;
+        let there = fs::metadata(&path).ok();
+        if there.is_some_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
+            return Ok(());
+        }
+        self.uncertain = true;
+        Err(SpoolError::Damaged {
+            path: self.dir.clone(),
+            what: "the spool was moved or removed under its writer".into(),
+        })
     }
 
     fn check_room(&self) -> Result<(), SpoolError> {

@@ -11,6 +11,7 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::{FallocateFlags, fallocate},
+    unistd::{Whence, lseek},
 };
 
 use super::number_of;
@@ -137,7 +138,7 @@ impl Inlet {
     /// Find new outlets, and forget marks of those that are gone.
     fn scan(&mut self, writer: &mut Writer) {
         let mut seen = BTreeSet::new();
-        match self.list(&mut seen) {
+        match self.list(&mut seen, writer) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => return,
             Err(e) => {
@@ -156,7 +157,7 @@ impl Inlet {
         }
     }
 
-    fn list(&mut self, seen: &mut BTreeSet<String>) -> io::Result<()> {
+    fn list(&mut self, seen: &mut BTreeSet<String>, writer: &mut Writer) -> io::Result<()> {
         for source in fs::read_dir(&self.root)? {
             let source = source?;
             let name = source.file_name();
@@ -180,7 +181,7 @@ impl Inlet {
                 } else if number_of(file_name, "log").is_some() {
                     let key = format!("{name}/{file_name}");
                     if !self.files.contains_key(&key) {
-                        self.adopt(&key, entry.path());
+                        self.adopt(&key, entry.path(), writer);
                     }
                     seen.insert(key);
                 }
@@ -189,7 +190,7 @@ impl Inlet {
         Ok(())
     }
 
-    fn adopt(&mut self, key: &str, path: PathBuf) {
+    fn adopt(&mut self, key: &str, path: PathBuf, writer: &mut Writer) {
         // Writing is needed to free blocks, not to read.
         let opened = OpenOptions::new()
             .read(true)
@@ -198,6 +199,17 @@ impl Inlet {
             .or_else(|_| File::open(&path));
         match opened {
             Ok(file) => {
+                if writer.marked(key).is_none()
+                    && let Some(freed) = freed_before(&file)
+                {
+                    // The spool that has those lines is another one.
+                    tracing::warn!(
+                        outlet = key,
+                        freed,
+                        "the start of an outlet was taken by a spool that is gone"
+                    );
+                    writer.mark(key, freed);
+                }
                 let intake = Intake {
                     file,
                     path,
@@ -415,6 +427,17 @@ fn find_line_end(file: &File, mut from: u64, len: u64, buffer: &mut Vec<u8>) -> 
         from += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
     }
     Ok(None)
+}
+
+/// How much of the start of `file` was given back, which would read as zeros.
+fn freed_before(file: &File) -> Option<u64> {
+    let data = match lseek(file, 0, Whence::SeekData) {
+        Ok(data) => u64::try_from(data).ok(),
+        // Nothing but a hole, or nothing at all.
+        Err(Errno::ENXIO) => file.metadata().ok().map(|m| m.len()),
+        Err(_) => None,
+    };
+    data.filter(|data| *data > 0)
 }
 
 fn punch(file: &File, from: u64, to: u64) -> Result<(), Errno> {

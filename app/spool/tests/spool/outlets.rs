@@ -183,6 +183,33 @@ fn disk_blocks_of_what_was_taken_are_given_back() {
 }
 
 #[test]
+fn a_new_spool_takes_no_holes_for_lines() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    let mut outlet = Outlet::create(&host.outlets, "web-01").unwrap();
+    for _ in 0..128 {
+        outlet.append(&[b'x'; 8191]).unwrap();
+    }
+    settle(&mut inlet, &mut writer);
+    assert_eq!(inlet.totals().freed_bytes % 8192, 0);
+    fs::rename(&host.spool, host.spool.with_extension("aside")).unwrap();
+    outlet.append(b"after").unwrap();
+    assert!(
+        matches!(inlet.pump(&mut writer), Err(SpoolError::Damaged { .. })),
+        "not written into nowhere"
+    );
+
+    let mut writer = host.writer();
+    let mut inlet_anew = Inlet::new(&host.outlets);
+    settle(&mut inlet_anew, &mut writer);
+    let lines = host.lines();
+    assert!(lines.iter().all(|line| !line.contains('\0')));
+    assert_eq!(lines.len() as u64, 1 + 128 - inlet.totals().freed_bytes / 8192);
+    assert_eq!(lines.last().unwrap(), "after");
+}
+
+#[test]
 fn an_outlet_that_was_cut_is_not_taken_twice() {
     let host = Host::new();
     let mut writer = host.writer();

@@ -1,0 +1,123 @@
+//! The program as it is run, with the bus off.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what went wrong by panicking"
+)]
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use decnet_spool::{Position, Reader, outlet::Outlet};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+fn collector(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_decnet-collector"));
+    command
+        .args([
+            "--bus-enabled",
+            "false",
+            "--spool-min-free-bytes",
+            "0",
+            "--data-dir",
+        ])
+        .arg(data_dir)
+        .current_dir(data_dir)
+        .env_clear()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+struct Running(Child);
+
+impl Running {
+    fn stop(mut self) -> Option<i32> {
+        kill(Pid::from_raw(self.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Where a test failed before it stopped it.
+        let _ended_already = self.0.kill();
+        let _reaped_already = self.0.wait();
+    }
+}
+
+fn wait_for_lines(spool: &Path, count: usize) -> Vec<String> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut reader = Reader::open(spool, Position::START);
+    let mut lines = Vec::new();
+    while lines.len() < count && Instant::now() < deadline {
+        let batch = reader.next_batch(1000, usize::MAX).unwrap();
+        lines.extend(
+            batch
+                .into_iter()
+                .map(|line| String::from_utf8(line.bytes).unwrap()),
+        );
+        std::thread::yield_now();
+    }
+    lines
+}
+
+#[test]
+fn without_bus_and_database_lines_go_to_the_spool_and_sigterm_drains() {
+    let root = tempfile::tempdir().unwrap();
+    let (spool, outlets) = (root.path().join("spool"), root.path().join("outlets"));
+    let mut outlet = Outlet::create(&outlets, "web-01").unwrap();
+    outlet.append(b"before the start").unwrap();
+    let running = Running(collector(root.path()).spawn().unwrap());
+    assert_eq!(wait_for_lines(&spool, 1), ["before the start"]);
+    outlet.append(b"while it runs").unwrap();
+    assert_eq!(wait_for_lines(&spool, 2).len(), 2);
+
+    // Only one at a time, and the second one says why.
+    let second = collector(root.path()).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(second.status.code(), Some(69));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains(&format!("process {}", running.0.id())), "{said}");
+
+    outlet.append(b"at the end").unwrap();
+    assert_eq!(running.stop(), Some(0));
+    assert_eq!(
+        wait_for_lines(&spool, 3),
+        ["before the start", "while it runs", "at the end"]
+    );
+    assert_eq!(decnet_spool::verify(&spool).unwrap().fault, None);
+}
+
+#[test]
+fn killed_again_and_again_it_delivers_every_line_once() {
+    let root = tempfile::tempdir().unwrap();
+    let (spool, outlets) = (root.path().join("spool"), root.path().join("outlets"));
+    let mut outlet = Outlet::create(&outlets, "web-01").unwrap();
+    let mut want = Vec::new();
+    for round in 0..25_u64 {
+        let mut running = Running(collector(root.path()).spawn().unwrap());
+        // From before it has opened the spool to well after.
+        let until = Instant::now() + Duration::from_millis(round * 4);
+        let mut n = 0;
+        while n == 0 || Instant::now() < until {
+            let line = format!("round {round} line {n}");
+            outlet.append(line.as_bytes()).unwrap();
+            want.push(line);
+            n += 1;
+            std::thread::sleep(Duration::from_micros(300));
+        }
+        running.0.kill().unwrap();
+        running.0.wait().unwrap();
+    }
+    let running = Running(collector(root.path()).spawn().unwrap());
+    assert_eq!(wait_for_lines(&spool, want.len()), want);
+    assert_eq!(running.stop(), Some(0));
+    assert_eq!(wait_for_lines(&spool, want.len()), want);
+}
