@@ -82,7 +82,6 @@ async fn identify(request: Request, next: Next) -> Response {
 
 /// Security headers. A page brings its own content security policy, because it knows its nonce.
 async fn secure(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let is_api = request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;
     if state.config.show_causes {
         response = with_causes(response);
@@ -91,7 +90,9 @@ async fn secure(State(state): State<AppState>, request: Request, next: Next) -> 
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // Not `no-referrer`: with that, browsers send `Origin: null` with a plain form, which then looks like another
+        // site's, and the form's server function does not know where to lead back to.
+        (header::REFERRER_POLICY, "same-origin"),
         (
             HeaderName::from_static("cross-origin-opener-policy"),
             "same-origin",
@@ -111,11 +112,9 @@ async fn secure(State(state): State<AppState>, request: Request, next: Next) -> 
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static(CSP_NOTHING));
-    if is_api {
-        headers
-            .entry(header::CACHE_CONTROL)
-            .or_insert(HeaderValue::from_static("no-store"));
-    }
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     if state.config.is_https() {
         headers.insert(
             header::STRICT_TRANSPORT_SECURITY,

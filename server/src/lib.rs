@@ -10,6 +10,7 @@ pub mod http;
 pub mod problem;
 pub mod session;
 pub mod throttle;
+pub mod ui;
 
 use std::sync::Arc;
 

@@ -105,7 +105,6 @@ pub fn document() -> Document {
 }
 
 /// The API's routes, without what every request passes through.
-#[must_use]
 pub fn routes(state: &AppState) -> Router {
     let (router, document) = api().split_for_parts();
     // Written once: it is the same for everybody, and it is no secret.
@@ -128,6 +127,9 @@ pub fn routes(state: &AppState) -> Router {
 /// # Errors
 /// Where the public URL is no origin.
 pub fn router(state: &AppState) -> Result<Router, tower_http::csrf::ConfigError> {
-    let router = routes(state).fallback(|| async { ApiError::no_route() });
-    wrap(router, state, &Throttle::default())
+    wrap(
+        routes(state).fallback(|| async { ApiError::no_route() }),
+        state,
+        &Throttle::default(),
+    )
 }

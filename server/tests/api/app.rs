@@ -24,7 +24,7 @@ use decnet_model::{
     view::UserView,
 };
 use decnet_runtime::Shutdown;
-use decnet_server::{AppState, Config, api};
+use decnet_server::{AppState, Config, throttle::Throttle, ui};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -40,6 +40,7 @@ pub(crate) struct App {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) shutdown: Shutdown,
     background: tokio::task::JoinHandle<()>,
+    pub(crate) site_root: std::path::PathBuf,
     ingested: AtomicU64,
     _dir: tempfile::TempDir,
 }
@@ -185,7 +186,7 @@ impl App {
             config: Arc::new(config),
             shutdown: shutdown.clone(),
         };
-        let router = api::router(&state).unwrap();
+        let router = ui::router(&state, &Throttle::default()).unwrap();
         let background = tokio::spawn({
             let domain = domain.clone();
             async move { domain.background().await }
@@ -198,13 +199,14 @@ impl App {
             clock,
             shutdown,
             background,
+            site_root: dir.path().join("site"),
             ingested: AtomicU64::new(0),
             _dir: dir,
         }
     }
 
     pub(crate) fn ask(&self, method: Method, path: &str) -> Ask<'_> {
-        let uri = if path.starts_with("/api") {
+        let uri = if is_whole(path) {
             path.to_owned()
         } else {
             format!("/api/v1{path}")
@@ -287,6 +289,14 @@ impl App {
         };
         self.store.ingest_batch(&batch).await.unwrap();
     }
+}
+
+/// Whether a path stands for itself; the others are the API's.
+fn is_whole(path: &str) -> bool {
+    ["/api/", "/ui/", "/pkg/", "/login", "/../", "/%2e"]
+        .iter()
+        .any(|start| path.starts_with(start))
+        || path == "/"
 }
 
 /// The token of a session that just began.

@@ -31,7 +31,7 @@ async fn every_answer_carries_the_security_headers_and_an_id() {
                 .unwrap()
         };
         assert_eq!(has("x-content-type-options"), "nosniff");
-        assert_eq!(has("referrer-policy"), "no-referrer");
+        assert_eq!(has("referrer-policy"), "same-origin");
         assert!(has("content-security-policy").contains("default-src 'none'"));
         assert!(has("content-security-policy").contains("frame-ancestors 'none'"));
         assert!(!has("content-security-policy").contains("unsafe-inline"));
@@ -216,11 +216,7 @@ async fn a_flood_is_slowed_down_and_a_session_beside_it_is_not() {
     let mut limited = None;
     for n in 0..3_000 {
         // A made-up token buys no limit of its own.
-        let answer = app
-            .get("/nowhere")
-            .token(&format!("{token}{n}"))
-            .send()
-            .await;
+        let answer = app.get("/nowhere").token(&format!("{token}{n}")).send().await;
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             limited = Some(answer);
             break;

@@ -1,5 +1,13 @@
 //! The REST API in-process: a router over a temporary SQLite database and a bus in memory.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod accounts;
 mod app;
 mod evidence;
@@ -7,3 +15,4 @@ mod hardening;
 mod openapi;
 mod roles;
 mod stream;
+mod ui;

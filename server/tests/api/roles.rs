@@ -1,8 +1,8 @@
 //! Every route, walked without a session and as a viewer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use decnet_model::state::Role;
 use serde_json::{Value, json};
 
@@ -56,6 +56,39 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("get", "/health", Viewer),
     ("get", "/audit", Admin),
     ("get", "/stream", Viewer),
+];
+
+/// What every server function of the dashboard needs, with arguments that it can read. One that is not in this table
+/// fails the walk too.
+const FUNCTIONS: &[(&str, Needs, &str)] = &[
+    ("who", Nobody, ""),
+    ("login", Nobody, "username=a&password=b&next="),
+    ("logout", Nobody, ""),
+    ("password_change", Somebody, "old=a&new=b&again=b"),
+    ("overview_get", Viewer, ""),
+    ("snapshot", Viewer, ""),
+    ("log_page", Viewer, r#"{"query":{}}"#),
+    ("log_get", Viewer, r#"{"id":1}"#),
+    ("log_histogram", Viewer, r#"{"query":{}}"#),
+    ("attacker_page", Viewer, r#"{"query":{}}"#),
+    (
+        "dossier_get",
+        Viewer,
+        r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057"}"#,
+    ),
+    ("decky_list", Viewer, ""),
+    ("archetype_list", Viewer, ""),
+    ("service_list", Viewer, ""),
+    ("task_list", Viewer, ""),
+    (
+        "task_get",
+        Viewer,
+        r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057"}"#,
+    ),
+    ("deploy", Admin, "archetype=x&amount=1&name=&seed=&interval="),
+    ("teardown", Admin, "names=web-01"),
+    ("mutate", Admin, "names=web-01"),
+    ("redeploy", Admin, "names=web-01"),
 ];
 
 fn routes() -> BTreeMap<(String, String), String> {
@@ -124,6 +157,55 @@ async fn a_viewer_is_refused_what_only_an_admin_may_and_nothing_else() {
             needs(&method, &path) == Admin,
             "{method} {path}: {}",
             parts.status
+        );
+    }
+}
+
+/// Call every server function; the answer's text has the kind of fault.
+async fn call(app: &App, name: &str, body: &str, token: Option<&str>) -> String {
+    let kind = if body.starts_with('{') {
+        "application/json"
+    } else {
+        "application/x-www-form-urlencoded"
+    };
+    let ask = app
+        .ask(Method::POST, &format!("/ui/{name}"))
+        .header(header::CONTENT_TYPE, kind)
+        .body(body.to_owned());
+    let ask = match token {
+        Some(token) => ask.token(token),
+        None => ask,
+    };
+    ask.send().await.text
+}
+
+#[tokio::test]
+async fn every_server_function_is_closed_to_whom_it_is_not_for() {
+    let app = App::new().await;
+    let registered: BTreeSet<String> = leptos::server_fn::axum::server_fn_paths()
+        .map(|(path, _)| path.to_owned())
+        .collect();
+    let walked: BTreeSet<String> = FUNCTIONS.iter().map(|(name, ..)| format!("/ui/{name}")).collect();
+    assert_eq!(
+        registered, walked,
+        "the table of server functions is not the list of them"
+    );
+    let (_, viewer) = app.user("vera", Role::Viewer).await;
+    for (name, needs, body) in FUNCTIONS {
+        let anonymous = call(&app, name, body, None).await;
+        assert_eq!(
+            anonymous.contains("SignedOut"),
+            *needs != Nobody,
+            "{name}: {anonymous}"
+        );
+        if *name == "logout" {
+            continue;
+        }
+        let by_viewer = call(&app, name, body, Some(&viewer)).await;
+        assert_eq!(
+            by_viewer.contains("\"Forbidden\""),
+            *needs == Admin,
+            "{name}: {by_viewer}"
         );
     }
 }

@@ -1,0 +1,153 @@
+//! The dashboard: static files, pages that Leptos renders, and its server functions.
+//!
+//! A request is looked at in this order: the API, a file of the site's folder, a server function or a page.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    middleware::{self, Next},
+    response::Response,
+};
+use decnet_app::{App, shell, visit::Visit};
+use decnet_domain::Actor;
+use leptos::{
+    config::{Env, LeptosOptions},
+    nonce::use_nonce,
+    prelude::{provide_context, use_context},
+};
+use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
+use tower_http::services::ServeDir;
+
+use crate::{
+    AppState, Config, api, client::ClientAddr, http::wrap, problem::ApiError, session, throttle::Throttle,
+};
+
+/// Whoever sends the request, if anybody is signed in: an extension of every request for a page.
+#[derive(Debug, Clone)]
+struct Visitor(Option<Actor>);
+
+/// The whole server: the API and the dashboard.
+///
+/// # Errors
+/// Where the public URL is no origin.
+pub fn router(state: &AppState, throttle: &Throttle) -> Result<Router, tower_http::csrf::ConfigError> {
+    let files = ServeDir::new(&state.config.site_root)
+        .append_index_html_on_directories(false)
+        .precompressed_br()
+        .precompressed_gzip()
+        .call_fallback_on_method_not_allowed(true)
+        .fallback(pages(state));
+    let files = Router::new()
+        .fallback_service(files)
+        .layer(middleware::from_fn(cached));
+    wrap(api::routes(state).fallback_service(files), state, throttle)
+}
+
+/// The pages and their server functions.
+fn pages(state: &AppState) -> Router {
+    let options = LeptosOptions::builder()
+        .output_name("decnet")
+        .site_root(state.config.site_root.to_string_lossy().into_owned())
+        .env(if state.config.show_causes {
+            Env::DEV
+        } else {
+            Env::PROD
+        })
+        .build();
+    let routes = generate_route_list(App);
+    let context = {
+        let state = state.clone();
+        move || provide_visit(&state)
+    };
+    let document = {
+        let options = options.clone();
+        move || shell(options.clone())
+    };
+    Router::new()
+        .leptos_routes_with_context(&options, routes, context, document)
+        .with_state(options)
+        .fallback(|| async { ApiError::no_route() })
+        .layer(middleware::from_fn_with_state(state.clone(), visitor))
+}
+
+/// Middleware: find out who asks, once a request.
+async fn visitor(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let actor = match session::actor(&parts, &state).await {
+        Ok(actor) => Some(actor),
+        Err(error) if error.is_public() => None,
+        Err(error) => {
+            // The page itself says so when it asks the domain; here it is a visitor like any other.
+            tracing::error!(
+                error = crate::problem::chain(&error),
+                "a session could not be looked up"
+            );
+            None
+        }
+    };
+    parts.extensions.insert(Visitor(actor));
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// Give the page or server function that is being answered what it needs to know of the request, and the answer its
+/// content security policy.
+fn provide_visit(state: &AppState) {
+    let parts = use_context::<axum::http::request::Parts>();
+    let extensions = parts.as_ref().map(|parts| &parts.extensions);
+    let config = Arc::clone(&state.config);
+    provide_context(Visit {
+        domain: state.domain.clone(),
+        actor: extensions
+            .and_then(|e| e.get::<Visitor>())
+            .and_then(|Visitor(actor)| actor.clone()),
+        from: extensions
+            .and_then(|e| e.get::<ClientAddr>())
+            .map(|ClientAddr(ip)| *ip),
+        cookie: Arc::new(move |signed_in| {
+            let cookie = match signed_in {
+                Some(signed_in) => session::cookie(signed_in, &config),
+                None => session::no_cookie(&config),
+            };
+            cookie
+                .inspect_err(|error| tracing::error!(?error, "a session cookie has no form as a header"))
+                .ok()
+        }),
+    });
+    if let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>()) {
+        match HeaderValue::try_from(page_policy(&nonce, &state.config)) {
+            Ok(policy) => response.insert_header(header::CONTENT_SECURITY_POLICY, policy),
+            Err(error) => tracing::error!(%error, "a page's content security policy has no form as a header"),
+        }
+    }
+}
+
+/// What a page may do: everything from here, nothing from elsewhere, and no inline script but those that Leptos makes
+/// for hydration, which carry this answer's nonce.
+fn page_policy(nonce: &str, config: &Config) -> String {
+    // `cargo leptos watch` tells an open page over this socket that there is a newer one.
+    let reload = if config.show_causes {
+        " ws://127.0.0.1:8081 ws://localhost:8081"
+    } else {
+        ""
+    };
+    format!(
+        "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' 'nonce-{nonce}'; style-src 'self'; \
+         img-src 'self' data:; connect-src 'self'{reload}; object-src 'none'; base-uri 'none'; form-action 'self'; \
+         frame-ancestors 'none'"
+    )
+}
+
+/// Middleware: files are kept by browsers and asked for again, answers about evidence are not kept at all.
+async fn cached(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let is_file = response.headers().contains_key(header::LAST_MODIFIED);
+    if is_file {
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    response
+}
