@@ -77,18 +77,30 @@ pub async fn execute(
                 by_decky.entry(step.decky()).or_default().push(step);
             }
         }
-        let runs = stream::iter(by_decky.into_iter().map(|(name, steps)| async move {
-            for step in steps {
-                if let Err(error) = run_one(engine, step, options, progress).await {
-                    return Some((name.clone(), error));
-                }
-            }
-            None
-        }));
+        let runs: Vec<_> = by_decky
+            .values()
+            .map(|steps| run_in_order(engine, steps, options, progress))
+            .collect();
+        let runs = stream::iter(runs);
         let ended: Vec<_> = runs.buffer_unordered(options.parallel.max(1)).collect().await;
         failed.extend(ended.into_iter().flatten());
     }
     failed
+}
+
+/// Run the steps of one decky until one fails.
+async fn run_in_order(
+    engine: &impl Engine,
+    steps: &[&Step],
+    options: &Options,
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> Option<(DeckyName, StepError)> {
+    for step in steps {
+        if let Err(error) = run_one(engine, step, options, progress).await {
+            return Some((step.decky().clone(), error));
+        }
+    }
+    None
 }
 
 async fn run_one(

@@ -1,1 +1,120 @@
-fn main() {}
+//! `decnet-mutator`: makes the fleet what is wanted of it, and changes it on schedule.
+//!
+//! It looks whenever the bus says that something changed, when a decky died, and every 30 s. All rules stand in
+//! [`reconcile`]; this file is the worker around them.
+
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+
+use decnet_fleet::{
+    BuiltIn, Engine as _,
+    engine::local::{LocalEngine, LocalOptions},
+};
+use decnet_model::topic::{Pattern, Topic};
+use decnet_runtime::{Context, RunError, Shutdown, StartError, Status, Wake, Worker};
+
+mod reconcile;
+
+use reconcile::{Parts, Reconciler, Round};
+
+/// How often it looks where nobody says anything.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+struct Mutator {
+    reconciler: Reconciler<LocalEngine>,
+    wake: Wake,
+    status: Status,
+}
+
+impl Worker for Mutator {
+    const NAME: &'static str = "mutator";
+    const ABOUT: &'static str =
+        "Makes the fleet what is wanted of it: deploys, restarts, mutates, takes down";
+    const DATABASE: bool = true;
+
+    async fn build(ctx: Context) -> Result<Self, StartError> {
+        let settings = &ctx.settings;
+        if settings.fleet.engine != "local" {
+            let engine = &settings.fleet.engine;
+            return Err(StartError::config(format!(
+                "engine {engine:?}: this build has the engine local only"
+            )));
+        }
+        let options = LocalOptions {
+            deckies: settings.deckies_dir(),
+            outlets: settings.outlets_dir(),
+            program: settings.fleet.decoy_program.clone(),
+            port_offset: settings.fleet.port_offset,
+        };
+        let engine = LocalEngine::open(options, Arc::new(BuiltIn))
+            .map_err(|error| StartError::unavailable(error.to_string()))?;
+        let wake = ctx.wake(vec![Pattern::exactly(&Topic::fleet_changed())], INTERVAL);
+        // The engine holds its folder, so one host and folder are one reconciler.
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let reconciler = Reconciler::new(Parts {
+            holder: holder(&host, &settings.deckies_dir()),
+            store: ctx.store()?,
+            bus: ctx.bus.clone(),
+            clock: Arc::clone(&ctx.clock),
+            catalogue: Arc::new(BuiltIn),
+            outlets: settings.outlets_dir(),
+            mutate_interval: settings.fleet.mutate_interval,
+            engine,
+        });
+        Ok(Self {
+            reconciler,
+            wake,
+            status: ctx.status.clone(),
+        })
+    }
+
+    async fn run(mut self, shutdown: Shutdown) -> Result<(), RunError> {
+        loop {
+            self.wake.drain();
+            let round = tokio::select! {
+                round = self.reconciler.round() => round,
+                () = shutdown.requested() => break,
+            };
+            let again = match round {
+                Ok(Round::Done {
+                    wanted,
+                    running,
+                    again,
+                }) => {
+                    self.status
+                        .set("fleet", format!("{running} of {wanted} deckies run"));
+                    again
+                }
+                Ok(Round::Elsewhere) => {
+                    self.status.set("fleet", "another mutator holds the lease");
+                    None
+                }
+                // The database or the folder may come back; what runs goes on meanwhile.
+                Err(error) => {
+                    tracing::error!(%error, "the fleet could not be reconciled");
+                    self.status.set("fleet", format!("failing: {error}"));
+                    None
+                }
+            };
+            tokio::select! {
+                _ = self.wake.next() => {}
+                () = self.reconciler.engine().changed() => {}
+                () = tokio::time::sleep(again.unwrap_or(INTERVAL)) => {}
+                () = shutdown.requested() => break,
+            }
+        }
+        self.reconciler.shutdown().await;
+        Ok(())
+    }
+}
+
+/// Who holds the lease: the database keeps 128 characters, of which the ends tell most.
+fn holder(host: &str, folder: &Path) -> String {
+    let host: String = host.trim().chars().take(24).collect();
+    let folder: Vec<char> = folder.display().to_string().chars().collect();
+    let tail: String = folder.iter().skip(folder.len().saturating_sub(96)).collect();
+    format!("{host}:{tail}")
+}
+
+fn main() -> ExitCode {
+    decnet_runtime::main::<Mutator>()
+}

@@ -44,7 +44,7 @@ use nix::{
 use tokio::{
     io::AsyncReadExt as _,
     net::unix::pipe,
-    sync::{oneshot, watch},
+    sync::{Notify, oneshot, watch},
 };
 
 use super::{Engine, EngineError, ObservedDecky, Seen, StepError};
@@ -82,6 +82,8 @@ pub struct LocalEngine {
     offset: u16,
     children: Arc<Mutex<HashMap<DeckyName, Running>>>,
     spawner: mpsc::Sender<SpawnOrder>,
+    /// Told when a child has ended.
+    ended: Arc<Notify>,
     /// Held as long as the engine lives.
     _lock: Flock<File>,
 }
@@ -169,6 +171,7 @@ impl LocalEngine {
             catalogue,
             offset,
             children: Arc::default(),
+            ended: Arc::default(),
             spawner: spawner().map_err(io_error("start the thread that starts", &link))?,
             options,
             _lock: lock,
@@ -285,7 +288,11 @@ impl LocalEngine {
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
         let (tell, state) = watch::channel(ChildState::default());
         let log = Log::open(&self.dir(name).join("decoy.log"));
-        tokio::spawn(attend(child, stderr.into(), log, tell));
+        let ended = Arc::clone(&self.ended);
+        tokio::spawn(async move {
+            attend(child, stderr.into(), log, tell).await;
+            ended.notify_one();
+        });
         self.children().insert(
             name.clone(),
             Running {
@@ -477,6 +484,10 @@ impl Engine for LocalEngine {
             Step::Stop(name) => self.stop(name).await,
             Step::Remove(name) => self.remove(name).await,
         }
+    }
+
+    async fn changed(&self) {
+        self.ended.notified().await;
     }
 
     async fn shutdown(&self) {

@@ -103,6 +103,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Run one step to its end.
     fn run(&self, step: &Step) -> impl Future<Output = Result<(), StepError>> + Send;
 
+    /// Wait until something may have changed without a step, such as a decky that died. May return for nothing.
+    fn changed(&self) -> impl Future<Output = ()> + Send;
+
     /// End every decky: the engine is going away.
     fn shutdown(&self) -> impl Future<Output = ()> + Send;
 }

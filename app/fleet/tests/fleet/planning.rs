@@ -116,6 +116,9 @@ impl Engine for Simulated {
             None => self.apply(step),
         }
     }
+    async fn changed(&self) {
+        std::future::pending().await
+    }
     async fn shutdown(&self) {}
 }
 

@@ -1,0 +1,635 @@
+//! One look at the fleet: what is wanted, what there is, and the steps between.
+//!
+//! A [`Reconciler`] takes no input but the database and its engine, so a round can be cut short anywhere and the next
+//! one finishes or undoes it. Two reconcilers on one database never work at the same time: a round needs the lease.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use decnet_bus::Bus;
+use decnet_db::{DbError, DeckyRecord, NewDecky, Observation, Store};
+use decnet_fleet::{
+    Catalogue, DesiredDecky, Engine, EngineError, ObservedDecky, Options, Outcome, Progress, Step, StepError,
+    StepKind, execute, mutation, plan,
+};
+use decnet_model::{
+    clock::SharedClock,
+    event::Event,
+    id::TaskId,
+    name::DeckyName,
+    state::DeckyState,
+    topic::Topic,
+    view::{DeckyService, TaskView},
+};
+use decnet_spool::{SpoolError, outlet::Outlet};
+use decnet_syslog::{LineHead, Severity, format_line};
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+
+/// Name of the lease.
+const LEASE: &str = "fleet";
+/// How long a lease lasts that is not renewed: this long after a reconciler was killed another one may begin.
+const LEASE_TTL: time::Duration = time::Duration::seconds(60);
+/// How often it is renewed while steps are run.
+const RENEW: Duration = Duration::from_secs(15);
+/// A decky that died this often …
+const DEATHS: usize = 5;
+/// … within this time is left alone until an operator clears it.
+const DEATHS_WITHIN: time::Duration = time::Duration::minutes(10);
+/// Wait before the first restart; doubled for each further death.
+const RESTART: time::Duration = time::Duration::seconds(1);
+/// The longest wait before a restart.
+const RESTART_MOST: time::Duration = time::Duration::seconds(60);
+
+/// What a reconciler is made of.
+pub(crate) struct Parts<E> {
+    /// Who holds the lease: the same after a restart, so that it can go on at once, and another for every engine.
+    pub(crate) holder: String,
+    pub(crate) store: Store,
+    pub(crate) bus: Bus,
+    pub(crate) clock: SharedClock,
+    pub(crate) catalogue: Arc<dyn Catalogue + Send>,
+    /// Folder of the outlets: mutations are evidence.
+    pub(crate) outlets: PathBuf,
+    /// For deckies without an interval of their own.
+    pub(crate) mutate_interval: Option<Duration>,
+    pub(crate) engine: E,
+}
+
+/// See the module.
+pub(crate) struct Reconciler<E> {
+    parts: Parts<E>,
+    outlet: Option<Outlet>,
+    /// Deckies whose present end is already among their failures.
+    counted: BTreeSet<DeckyName>,
+}
+
+/// How a round went.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// The work was done.
+    Done {
+        /// Deckies that are wanted.
+        wanted: usize,
+        /// Deckies that run.
+        running: usize,
+        /// When to look again at the latest, where something waits.
+        again: Option<Duration>,
+    },
+    /// Another reconciler holds the lease.
+    Elsewhere,
+}
+
+/// A round that could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReconcileError {
+    #[error(transparent)]
+    Database(#[from] DbError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("the outlet of mutations: {0}")]
+    Outlet(#[from] SpoolError),
+    #[error("the lease of the fleet was lost in the middle of a round")]
+    LeaseLost,
+}
+
+/// A wanted or unwanted decky with what could be read of it.
+struct Known {
+    record: DeckyRecord,
+    desired: Result<DesiredDecky, String>,
+}
+
+/// A running task with what has been done for it.
+struct Job {
+    id: TaskId,
+    operation: String,
+    deckies: BTreeSet<DeckyName>,
+    done: u32,
+    total: u32,
+    errors: Vec<String>,
+}
+
+impl<E: Engine> Reconciler<E> {
+    pub(crate) fn new(parts: Parts<E>) -> Self {
+        Self {
+            parts,
+            outlet: None,
+            counted: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &E {
+        &self.parts.engine
+    }
+
+    /// End every decky and let another reconciler begin at once.
+    pub(crate) async fn shutdown(&self) {
+        self.parts.engine.shutdown().await;
+        if let Err(error) = self.parts.store.lease_release(LEASE, &self.parts.holder).await {
+            tracing::debug!(%error, "the lease runs out by itself");
+        }
+    }
+
+    /// Look once, and make the fleet what is wanted.
+    ///
+    /// # Errors
+    /// Where database, engine or outlet fail; the next round goes on from there.
+    pub(crate) async fn round(&mut self) -> Result<Round, ReconcileError> {
+        if !self.lease().await? {
+            return Ok(Round::Elsewhere);
+        }
+        let mut jobs = self.jobs().await?;
+        self.mutate(&mut jobs).await?;
+        let known = self.known().await?;
+        let observed = self.parts.engine.observe().await?;
+        let held = self.count_deaths(&known, &observed).await?;
+        let desired: Vec<DesiredDecky> = known
+            .iter()
+            .filter(|k| k.record.view.desired)
+            .filter_map(|k| k.desired.clone().ok())
+            .collect();
+        let unreadable: BTreeSet<&DeckyName> = known
+            .iter()
+            .filter(|k| k.desired.is_err())
+            .map(|k| &k.record.view.name)
+            .collect();
+        let steps: Vec<Step> = plan(&desired, &observed)
+            .into_iter()
+            // What is held back is not ended either; what cannot be read is left as it is.
+            .filter(|step| !held.contains_key(step.decky()) && !unreadable.contains(step.decky()))
+            .collect();
+        self.announce(&known, &steps, &observed).await?;
+        let failed = self.run(&steps, &mut jobs).await?;
+        let observed = self.parts.engine.observe().await?;
+        self.settle(&known, &observed, &held, &failed).await?;
+        self.finish(&jobs, &known, &observed, &failed).await?;
+        let now = self.parts.clock.now();
+        let again = held
+            .values()
+            .filter_map(|until| *until)
+            .map(|until| until - now)
+            .min();
+        let running = observed.iter().filter(|o| o.running).count();
+        // A step that failed is tried again soon, and what died right away is counted.
+        let soon = (!failed.is_empty()).then_some(RESTART);
+        let again = again.into_iter().chain(soon).min();
+        Ok(Round::Done {
+            wanted: desired.len(),
+            running,
+            again: again.map(|d| {
+                Duration::try_from(d)
+                    .unwrap_or_default()
+                    .max(Duration::from_millis(100))
+            }),
+        })
+    }
+
+    async fn lease(&self) -> Result<bool, DbError> {
+        let now = self.parts.clock.now();
+        self.parts
+            .store
+            .lease_acquire(LEASE, &self.parts.holder, now, LEASE_TTL)
+            .await
+    }
+
+    async fn jobs(&self) -> Result<Vec<Job>, DbError> {
+        let running = self.parts.store.task_running().await?;
+        Ok(running
+            .into_iter()
+            .map(|(task, deckies)| Job {
+                id: task.id,
+                operation: task.operation,
+                deckies: deckies.into_iter().collect(),
+                done: task.done,
+                total: task.total,
+                errors: Vec::new(),
+            })
+            .collect())
+    }
+
+    /// The deckies of this engine.
+    async fn known(&self) -> Result<Vec<Known>, DbError> {
+        let records = self.parts.store.decky_records().await?;
+        Ok(records
+            .into_iter()
+            .filter(|record| record.view.engine == self.parts.engine.name())
+            .map(|record| Known {
+                desired: serde_json::from_value(record.spec.clone()).map_err(|e| e.to_string()),
+                record,
+            })
+            .collect())
+    }
+
+    /// Change the services of those whose time has come, and of those that an operator wants changed.
+    async fn mutate(&mut self, jobs: &mut [Job]) -> Result<(), ReconcileError> {
+        let now = self.parts.clock.now();
+        let known = self.known().await?;
+        for Known { record, desired } in &known {
+            let name = &record.view.name;
+            // A task that has steps was mutated in an earlier round, and is only being finished.
+            let ordered = jobs
+                .iter()
+                .any(|j| j.operation == "mutate" && j.total == 0 && j.deckies.contains(name));
+            let (Ok(before), true) = (desired, record.view.desired) else {
+                continue;
+            };
+            if !ordered && !self.due(record, now) {
+                continue;
+            }
+            let trigger = if ordered { "operator" } else { "schedule" };
+            if let Some(after) = mutation::mutate(before, self.parts.catalogue.as_ref(), record.revision) {
+                let put = wanted_anew(record, &after);
+                self.parts.store.decky_put(&[put], now).await?;
+                self.tell_mutation(before, &after, trigger, now)?;
+            } else {
+                for job in jobs.iter_mut().filter(|j| ordered && j.deckies.contains(name)) {
+                    let archetype = &record.view.archetype;
+                    job.errors
+                        .push(format!("{name}: no other services fit a {archetype}"));
+                }
+            }
+            self.parts.store.decky_mutated(name, now).await?;
+        }
+        Ok(())
+    }
+
+    fn due(&self, record: &DeckyRecord, now: OffsetDateTime) -> bool {
+        let own = record
+            .view
+            .mutate_interval_minutes
+            .map(|m| Duration::from_secs(60 * u64::from(m)));
+        let Some(interval) = own.or(self.parts.mutate_interval) else {
+            return false;
+        };
+        let last = record.view.last_mutation.unwrap_or(record.view.since);
+        record.view.state == DeckyState::Running && now - last >= interval
+    }
+
+    /// A mutation is evidence: an attacker's timeline shows why a service was gone.
+    fn tell_mutation(
+        &mut self,
+        before: &DesiredDecky,
+        after: &DesiredDecky,
+        trigger: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), SpoolError> {
+        let slugs = |d: &DesiredDecky| d.slugs().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let (from, to) = (slugs(before), slugs(after));
+        let event = Event::Mutation {
+            from: &from,
+            to: &to,
+            trigger,
+        };
+        let head = LineHead {
+            severity: Severity::Notice,
+            timestamp: now,
+            hostname: after.name.as_str(),
+            app_name: "mutator",
+            msgid: event.kind().as_str(),
+        };
+        let mut line = Vec::new();
+        format_line(&head, event.fields(), "", &mut line);
+        let outlet = match &mut self.outlet {
+            Some(outlet) => outlet,
+            none => none.insert(Outlet::create(&self.parts.outlets, "mutator")?),
+        };
+        outlet.append(&line)?;
+        let payload = serde_json::json!({ "decky": after.name, "from": from, "to": to, "trigger": trigger });
+        self.parts
+            .bus
+            .publish(Topic::decky_mutation(&after.name), payload);
+        Ok(())
+    }
+
+    /// Note who died since the last look. Gives those that are held back, and until when; `None` is a quarantine.
+    async fn count_deaths(
+        &mut self,
+        known: &[Known],
+        observed: &[ObservedDecky],
+    ) -> Result<BTreeMap<DeckyName, Option<OffsetDateTime>>, DbError> {
+        let now = self.parts.clock.now();
+        let mut held = BTreeMap::new();
+        for record in known.iter().map(|k| &k.record).filter(|r| r.view.desired) {
+            let name = &record.view.name;
+            let seen = observed.iter().find(|o| o.name == *name);
+            if seen.is_some_and(|o| o.running) {
+                self.counted.remove(name);
+                continue;
+            }
+            let mut failures = lately(&record.failures, now);
+            let mut quarantined = record.quarantined;
+            if seen.is_some_and(|o| o.seen.died.is_some()) && self.counted.insert(name.clone()) {
+                failures.push(now);
+                quarantined |= failures.len() >= DEATHS;
+                self.parts
+                    .store
+                    .decky_set_failures(name, &failures, quarantined)
+                    .await?;
+            }
+            if quarantined {
+                held.insert(name.clone(), None);
+            } else if let Some(last) = failures.last() {
+                let until = *last + backoff(failures.len());
+                if until > now {
+                    held.insert(name.clone(), Some(until));
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    /// Show what is being done before it is done.
+    async fn announce(
+        &self,
+        known: &[Known],
+        steps: &[Step],
+        observed: &[ObservedDecky],
+    ) -> Result<(), DbError> {
+        for Known { record, .. } in known {
+            let name = &record.view.name;
+            let mut kinds = steps.iter().filter(|s| s.decky() == name).map(Step::kind);
+            let state = match kinds.next() {
+                _ if !record.view.desired && observed.iter().any(|o| o.name == *name) => DeckyState::Stopping,
+                Some(StepKind::Reconfigure) => DeckyState::Mutating,
+                Some(_) => DeckyState::Deploying,
+                None => continue,
+            };
+            let seen = Observation {
+                state,
+                last_error: record.view.last_error.clone(),
+                services: None,
+            };
+            self.observe(record, &seen).await?;
+        }
+        Ok(())
+    }
+
+    /// Store what was seen and tell it, where it is not what is stored already.
+    async fn observe(&self, record: &DeckyRecord, seen: &Observation) -> Result<(), DbError> {
+        let name = &record.view.name;
+        let stored = self.parts.store.decky_get(name).await?;
+        let same = stored.is_none_or(|view| {
+            view.state == seen.state
+                && view.last_error == seen.last_error
+                && seen.services.as_ref().is_none_or(|s| *s == view.services)
+        });
+        if same {
+            return Ok(());
+        }
+        match self
+            .parts
+            .store
+            .decky_observe(name, seen, self.parts.clock.now())
+            .await
+        {
+            // It was removed meanwhile: nobody looks for it.
+            Err(DbError::Missing { .. }) => return Ok(()),
+            other => other?,
+        }
+        if let Some(view) = self.parts.store.decky_get(name).await? {
+            self.parts.bus.publish(Topic::decky_state(name), view);
+        }
+        Ok(())
+    }
+
+    /// Run the steps, telling each; the lease is renewed meanwhile.
+    async fn run(
+        &mut self,
+        steps: &[Step],
+        jobs: &mut [Job],
+    ) -> Result<BTreeMap<DeckyName, StepError>, ReconcileError> {
+        for job in jobs.iter_mut() {
+            let mine = steps.iter().filter(|s| job.deckies.contains(s.decky())).count();
+            job.total = job.done.saturating_add(u32::try_from(mine).unwrap_or(u32::MAX));
+        }
+        if steps.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let (send, mut progress) = mpsc::unbounded_channel();
+        let options = Options::default();
+        let this = &*self;
+        let work = async {
+            let failed = execute(&this.parts.engine, steps, &options, &send).await;
+            drop(send);
+            failed
+        };
+        let watch = async {
+            while let Some(report) = progress.recv().await {
+                let mut reports = vec![report];
+                while let Ok(more) = progress.try_recv() {
+                    reports.push(more);
+                }
+                this.tell_progress(&reports, jobs).await?;
+            }
+            Ok::<(), ReconcileError>(())
+        };
+        let renew = async {
+            loop {
+                tokio::time::sleep(RENEW).await;
+                if !this.lease().await? {
+                    return Err::<(), _>(ReconcileError::LeaseLost);
+                }
+            }
+        };
+        let failed = tokio::select! {
+            ended = async { tokio::join!(work, watch) } => {
+                let (failed, told) = ended;
+                told?;
+                failed
+            }
+            lost = renew => {
+                lost?;
+                BTreeMap::new()
+            }
+        };
+        // Whatever ended before these steps is told; an end after them is a new one.
+        for step in steps {
+            self.counted.remove(step.decky());
+        }
+        Ok(failed)
+    }
+
+    async fn tell_progress(&self, reports: &[Progress], jobs: &mut [Job]) -> Result<(), DbError> {
+        for Progress {
+            decky, step, outcome, ..
+        } in reports
+        {
+            match outcome {
+                Outcome::Begun => tracing::debug!(%decky, step, "begun"),
+                Outcome::Done => tracing::info!(%decky, step, "done"),
+                Outcome::Retrying(error) => tracing::warn!(%decky, step, %error, "tried again"),
+                Outcome::Failed(error) => tracing::error!(%decky, step, %error, "failed"),
+            }
+        }
+        for job in jobs {
+            let mine: Vec<&Progress> = reports
+                .iter()
+                .filter(|r| job.deckies.contains(&r.decky))
+                .collect();
+            let Some(last) = mine.last() else { continue };
+            let done = mine.iter().filter(|r| r.outcome == Outcome::Done).count();
+            job.done = job.done.saturating_add(u32::try_from(done).unwrap_or(u32::MAX));
+            self.parts
+                .store
+                .task_progress(job.id, job.done, job.total, &last.step)
+                .await?;
+            self.publish_task(job.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish_task(&self, id: TaskId) -> Result<(), DbError> {
+        let task: Option<TaskView> = self.parts.store.task_get(id).await?;
+        if let Some(task) = task {
+            self.parts.bus.publish(Topic::fleet_task(id), task);
+        }
+        Ok(())
+    }
+
+    /// Store how every decky does now, and forget those that are gone as wanted.
+    async fn settle(
+        &mut self,
+        known: &[Known],
+        observed: &[ObservedDecky],
+        held: &BTreeMap<DeckyName, Option<OffsetDateTime>>,
+        failed: &BTreeMap<DeckyName, StepError>,
+    ) -> Result<(), DbError> {
+        for Known { record, desired } in known {
+            let name = &record.view.name;
+            let seen = observed.iter().find(|o| o.name == *name);
+            if !record.view.desired && seen.is_none() {
+                self.parts.store.decky_remove(name).await?;
+                self.counted.remove(name);
+                let mut gone = record.view.clone();
+                gone.state = DeckyState::Stopped;
+                self.parts.bus.publish(Topic::decky_state(name), gone);
+                continue;
+            }
+            let running = seen.is_some_and(|o| o.running);
+            let error = desired
+                .as_ref()
+                .err()
+                .map(|e| format!("what is wanted of it cannot be read: {e}"))
+                .or_else(|| failed.get(name).map(ToString::to_string));
+            let died = || seen.and_then(|o| o.seen.died.clone());
+            let (state, last_error) = match (running, error, held.get(name)) {
+                (true, None, _) => (DeckyState::Running, None),
+                (true, Some(error), _) => (DeckyState::Degraded, Some(error)),
+                (false, error, Some(None)) => {
+                    let why = error.or_else(died).unwrap_or_default();
+                    let told = format!("in quarantine after {DEATHS} deaths within 10 minutes: {why}");
+                    (DeckyState::Failed, Some(told))
+                }
+                (false, None, Some(Some(_))) => (DeckyState::Deploying, died()),
+                (false, Some(error), _) => (DeckyState::Failed, Some(error)),
+                (false, None, None) if record.view.desired => (DeckyState::Degraded, died()),
+                (false, None, None) => (DeckyState::Stopping, None),
+            };
+            let services = seen.filter(|o| o.running).map(|o| {
+                o.seen
+                    .listen
+                    .iter()
+                    .map(|(slug, listen)| DeckyService {
+                        slug: slug.clone(),
+                        listen: listen.iter().map(ToString::to_string).collect(),
+                    })
+                    .collect()
+            });
+            self.observe(
+                record,
+                &Observation {
+                    state,
+                    last_error,
+                    services,
+                },
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// End the tasks that have come to their end, one way or the other.
+    async fn finish(
+        &self,
+        jobs: &[Job],
+        known: &[Known],
+        observed: &[ObservedDecky],
+        failed: &BTreeMap<DeckyName, StepError>,
+    ) -> Result<(), DbError> {
+        let now = self.parts.clock.now();
+        for job in jobs {
+            let mut errors = job.errors.clone();
+            errors.extend(
+                failed
+                    .iter()
+                    .filter(|(name, _)| job.deckies.contains(*name))
+                    .map(|(name, e)| format!("{name}: {e}")),
+            );
+            let mut open = false;
+            for name in &job.deckies {
+                let wanted = known
+                    .iter()
+                    .find(|k| k.record.view.name == *name && k.record.view.desired);
+                let seen = observed.iter().find(|o| o.name == *name);
+                let reached = match wanted {
+                    None => seen.is_none(),
+                    Some(_) => seen.is_some_and(|o| o.running),
+                };
+                match wanted {
+                    Some(k) if k.record.quarantined => errors.push(format!("{name}: in quarantine")),
+                    Some(Known { desired: Err(e), .. }) => errors.push(format!("{name}: {e}")),
+                    _ => open |= !reached,
+                }
+            }
+            if errors.is_empty() && open {
+                continue;
+            }
+            let error = (!errors.is_empty()).then(|| errors.join("; "));
+            self.parts.store.task_end(job.id, error.as_deref(), now).await?;
+            self.publish_task(job.id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The failures that still count.
+fn lately(failures: &[OffsetDateTime], now: OffsetDateTime) -> Vec<OffsetDateTime> {
+    failures
+        .iter()
+        .copied()
+        .filter(|at| now - *at < DEATHS_WITHIN)
+        .collect()
+}
+
+fn backoff(deaths: usize) -> time::Duration {
+    let doublings = u32::try_from(deaths.saturating_sub(1))
+        .unwrap_or(u32::MAX)
+        .min(16);
+    (RESTART * 2_i32.saturating_pow(doublings)).min(RESTART_MOST)
+}
+
+/// The record's decky, wanted as `after`.
+fn wanted_anew(record: &DeckyRecord, after: &DesiredDecky) -> NewDecky {
+    let view = &record.view;
+    NewDecky {
+        name: view.name.clone(),
+        archetype: view.archetype.clone(),
+        distro: view.distro.clone(),
+        os: view.os.clone(),
+        hostname: view.hostname.clone(),
+        ip: view.ip,
+        mac: view.mac.clone(),
+        services: after.slugs().cloned().collect(),
+        engine: view.engine.clone(),
+        mutate_interval_minutes: view.mutate_interval_minutes,
+        // A decky's own JSON always has a form.
+        spec: serde_json::to_value(after).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,444 @@
+//! The reconciler against an engine in memory and a real store in a temporary folder.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use decnet_fleet::{Limits, engine::Seen, resolve};
+use decnet_model::{
+    clock::{Clock as _, ManualClock},
+    fleet::{DeckySpec, FleetSpec, ServiceSpec},
+    name::ServiceSlug,
+    topic::Pattern,
+};
+use uuid::Uuid;
+
+use super::*;
+
+/// What the engine has: what each was made from, whether it runs, how it died.
+type World = BTreeMap<DeckyName, (DesiredDecky, bool, Option<String>)>;
+
+/// Deckies in memory. They die and fail as a test wants it.
+#[derive(Default)]
+struct Memory {
+    world: Mutex<World>,
+    starts_fail: AtomicBool,
+}
+
+impl Memory {
+    fn kill(&self, name: &DeckyName) {
+        let mut world = self.world.lock().unwrap();
+        let decky = world.get_mut(name).unwrap();
+        decky.1 = false;
+        decky.2 = Some("signal 9".into());
+    }
+    fn names(&self) -> Vec<String> {
+        self.world
+            .lock()
+            .unwrap()
+            .keys()
+            .map(ToString::to_string)
+            .collect()
+    }
+    fn runs(&self, name: &DeckyName) -> bool {
+        self.world.lock().unwrap().get(name).is_some_and(|d| d.1)
+    }
+}
+
+impl Engine for Memory {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+    async fn observe(&self) -> Result<Vec<ObservedDecky>, EngineError> {
+        let world = self.world.lock().unwrap();
+        Ok(world
+            .iter()
+            .map(|(name, (made, running, died))| ObservedDecky {
+                name: name.clone(),
+                identity: Some(made.identity()),
+                loadout: Some(made.loadout()),
+                running: *running,
+                seen: Seen {
+                    listen: BTreeMap::new(),
+                    died: died.clone(),
+                },
+            })
+            .collect())
+    }
+    async fn run(&self, step: &Step) -> Result<(), StepError> {
+        let mut world = self.world.lock().unwrap();
+        match step {
+            Step::Create(d) | Step::Reconfigure(d) => {
+                let running = step.kind() == StepKind::Reconfigure;
+                world.insert(d.name.clone(), (*d.clone(), running, None));
+            }
+            Step::Start(name) => {
+                let fails = self.starts_fail.load(Ordering::SeqCst);
+                let decky = world.get_mut(name).unwrap();
+                decky.1 = !fails;
+                decky.2 = fails.then(|| "port in use".to_owned());
+                if fails {
+                    return Err(StepError::lasting("port in use"));
+                }
+            }
+            Step::Stop(name) => world.get_mut(name).unwrap().1 = false,
+            Step::Remove(name) => {
+                world.remove(name);
+            }
+        }
+        Ok(())
+    }
+    async fn changed(&self) {
+        std::future::pending().await
+    }
+    async fn shutdown(&self) {}
+}
+
+/// Three services without knobs, so that these tests do not depend on the catalogue.
+struct Three;
+
+impl Catalogue for Three {
+    fn slugs(&self) -> Vec<ServiceSlug> {
+        ["ssh", "http", "redis"]
+            .iter()
+            .map(|s| s.parse().unwrap())
+            .collect()
+    }
+    fn ports(&self, slug: &ServiceSlug) -> Option<Vec<decnet_decoys::Port>> {
+        let port = match slug.as_str() {
+            "ssh" => 22,
+            "http" => 80,
+            "redis" => 6379,
+            _ => return None,
+        };
+        Some(vec![decnet_decoys::Port::Tcp(port)])
+    }
+    fn default_knobs(&self, _: &ServiceSlug) -> BTreeMap<String, serde_json::Value> {
+        BTreeMap::new()
+    }
+    fn check_knobs(&self, _: &ServiceSlug, _: &BTreeMap<String, serde_json::Value>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+struct Bench {
+    dir: tempfile::TempDir,
+    store: Store,
+    clock: Arc<ManualClock>,
+    bus: Bus,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(
+            OffsetDateTime::from_unix_timestamp(1_780_000_000).unwrap(),
+        ));
+        let url = format!("sqlite://{}", dir.path().join("decnet.db").display());
+        let options = decnet_db::Options::new(url);
+        let store = Store::connect(&options).await.unwrap();
+        store.migrate().await.unwrap();
+        Self {
+            dir,
+            store,
+            clock,
+            bus: Bus::fake(),
+        }
+    }
+
+    fn reconciler(&self, holder: &str, engine: Memory) -> Reconciler<Memory> {
+        Reconciler::new(Parts {
+            holder: holder.into(),
+            store: self.store.clone(),
+            bus: self.bus.clone(),
+            clock: self.clock.clone(),
+            catalogue: Arc::new(Three),
+            outlets: self.dir.path().join("outlets"),
+            mutate_interval: None,
+            engine,
+        })
+    }
+
+    /// Want `amount` Linux servers, as the domain does.
+    async fn want(&self, amount: u32, minutes: Option<u32>) -> Vec<DeckyName> {
+        let spec = FleetSpec {
+            deckies: vec![DeckySpec {
+                amount: Some(amount),
+                archetype: Some("linux-server".into()),
+                services: vec![ServiceSpec {
+                    slug: "ssh".parse().unwrap(),
+                    knobs: BTreeMap::new(),
+                }],
+                mutate_interval_minutes: minutes,
+                ..DeckySpec::default()
+            }],
+            replace: false,
+        };
+        let desired = resolve(&spec, &[], &Limits::default(), &Three, self.clock.now()).unwrap();
+        self.put(&desired).await;
+        desired.into_iter().map(|d| d.name).collect()
+    }
+
+    async fn put(&self, desired: &[DesiredDecky]) {
+        let new: Vec<NewDecky> = desired
+            .iter()
+            .map(|d| NewDecky {
+                name: d.name.clone(),
+                archetype: d.persona.archetype.clone(),
+                distro: d.persona.distro.unwrap().to_string(),
+                os: d.persona.os.unwrap().to_string(),
+                hostname: d.persona.hostname.clone().unwrap(),
+                ip: d.ip,
+                mac: d.persona.mac.unwrap().to_string(),
+                services: d.slugs().cloned().collect(),
+                engine: "local".into(),
+                mutate_interval_minutes: d.mutate_interval_minutes,
+                spec: serde_json::to_value(d).unwrap(),
+            })
+            .collect();
+        self.store.decky_put(&new, self.clock.now()).await.unwrap();
+    }
+
+    async fn task(&self, operation: &str, deckies: &[DeckyName]) -> TaskId {
+        let id = TaskId(Uuid::from_u128(u128::from(operation.len() as u64) + 1));
+        self.store
+            .task_create(id, operation, deckies, self.clock.now())
+            .await
+            .unwrap();
+        id
+    }
+
+    async fn state(&self, name: &DeckyName) -> DeckyState {
+        self.store.decky_get(name).await.unwrap().unwrap().state
+    }
+}
+
+#[tokio::test]
+async fn what_is_wanted_comes_up_with_progress_and_what_is_dismissed_goes_and_orphans_with_it() {
+    let bench = Bench::new().await;
+    let names = bench.want(3, None).await;
+    let deploy = bench.task("deploy", &names).await;
+    let mut heard = bench.bus.subscribe(Pattern::exactly(&Topic::fleet_task(deploy)));
+    heard.established().await;
+    let mut it = bench.reconciler("a", Memory::default());
+    assert_eq!(
+        it.round().await.unwrap(),
+        Round::Done {
+            wanted: 3,
+            running: 3,
+            again: None
+        }
+    );
+    assert_eq!(bench.state(&names[0]).await, DeckyState::Running);
+    let task = bench.store.task_get(deploy).await.unwrap().unwrap();
+    assert_eq!((task.status.as_str(), task.done, task.total), ("succeeded", 6, 6));
+    let event = tokio::time::timeout(Duration::from_secs(10), heard.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(event.parse::<TaskView>().unwrap().id, deploy);
+    assert_eq!(
+        it.round().await.unwrap(),
+        Round::Done {
+            wanted: 3,
+            running: 3,
+            again: None
+        }
+    );
+
+    bench.store.decky_dismiss(&names[..2]).await.unwrap();
+    let teardown = bench.task("teardown", &names[..2]).await;
+    // One that no database knows: left by a crash between steps.
+    let orphan: DeckyName = "orphan".parse().unwrap();
+    let mut made = it.engine().world.lock().unwrap()[&names[2]].clone();
+    made.0.name = orphan.clone();
+    it.engine().world.lock().unwrap().insert(orphan, made);
+    it.round().await.unwrap();
+    assert_eq!(it.engine().names(), [names[2].to_string()]);
+    assert_eq!(bench.store.decky_list().await.unwrap().len(), 1);
+    assert_eq!(
+        bench.store.task_get(teardown).await.unwrap().unwrap().status,
+        "succeeded"
+    );
+}
+
+#[tokio::test]
+async fn two_reconcilers_never_work_at_the_same_time() {
+    let bench = Bench::new().await;
+    bench.want(1, None).await;
+    let mut a = bench.reconciler("a", Memory::default());
+    let mut b = bench.reconciler("b", Memory::default());
+    assert!(matches!(a.round().await.unwrap(), Round::Done { .. }));
+    assert_eq!(b.round().await.unwrap(), Round::Elsewhere);
+    assert_eq!(b.engine().names(), Vec::<String>::new());
+    // The first is killed: its lease runs out.
+    bench.clock.advance(LEASE_TTL);
+    assert!(matches!(b.round().await.unwrap(), Round::Done { running: 1, .. }));
+    assert_eq!(a.round().await.unwrap(), Round::Elsewhere);
+    b.shutdown().await;
+    assert!(
+        matches!(a.round().await.unwrap(), Round::Done { .. }),
+        "given back in order"
+    );
+}
+
+#[tokio::test]
+async fn what_dies_is_restarted_with_growing_waits_and_after_five_deaths_left_alone_until_cleared() {
+    let bench = Bench::new().await;
+    let names = bench.want(1, None).await;
+    let name = &names[0];
+    let mut it = bench.reconciler("a", Memory::default());
+    it.round().await.unwrap();
+    let mut waits = Vec::new();
+    for death in 1..=DEATHS {
+        it.engine().kill(name);
+        let Round::Done { again, .. } = it.round().await.unwrap() else {
+            panic!("no lease")
+        };
+        assert!(!it.engine().runs(name), "it is not restarted at once");
+        if death < DEATHS {
+            waits.push(again.unwrap().as_secs());
+            // Looking again before its time changes nothing, and counts nothing.
+            it.round().await.unwrap();
+            assert_eq!(
+                bench
+                    .store
+                    .decky_record(name)
+                    .await
+                    .unwrap()
+                    .unwrap()
+                    .failures
+                    .len(),
+                death
+            );
+            bench
+                .clock
+                .advance(time::Duration::try_from(again.unwrap()).unwrap());
+            it.round().await.unwrap();
+            assert!(it.engine().runs(name), "restarted after death {death}");
+        }
+    }
+    assert_eq!(waits, [1, 2, 4, 8]);
+    let view = bench.store.decky_get(name).await.unwrap().unwrap();
+    assert_eq!(view.state, DeckyState::Failed);
+    assert!(view.last_error.unwrap().contains("quarantine"));
+    bench.clock.advance(time::Duration::hours(2));
+    it.round().await.unwrap();
+    assert!(!it.engine().runs(name), "it stays so whatever time passes");
+    bench.store.decky_set_failures(name, &[], false).await.unwrap();
+    it.round().await.unwrap();
+    assert!(it.engine().runs(name));
+    assert_eq!(bench.state(name).await, DeckyState::Running);
+}
+
+#[tokio::test]
+async fn a_decky_that_cannot_start_fails_its_task_with_the_reason_and_is_tried_again() {
+    let bench = Bench::new().await;
+    let names = bench.want(1, None).await;
+    let deploy = bench.task("deploy", &names).await;
+    let mut it = bench.reconciler(
+        "a",
+        Memory {
+            starts_fail: true.into(),
+            ..Memory::default()
+        },
+    );
+    it.round().await.unwrap();
+    let task = bench.store.task_get(deploy).await.unwrap().unwrap();
+    assert_eq!(task.status, "failed");
+    assert!(task.error.unwrap().contains("port in use"));
+    assert_eq!(bench.state(&names[0]).await, DeckyState::Failed);
+    it.engine().starts_fail.store(false, Ordering::SeqCst);
+    for _ in 0..3 {
+        it.round().await.unwrap();
+        bench.clock.advance(time::Duration::seconds(2));
+    }
+    assert_eq!(bench.state(&names[0]).await, DeckyState::Running);
+}
+
+fn mutations(bench: &Bench) -> Vec<String> {
+    let Ok(dir) = std::fs::read_dir(bench.dir.path().join("outlets/mutator")) else {
+        return Vec::new();
+    };
+    dir.flat_map(|e| {
+        std::fs::read_to_string(e.unwrap().path())
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn an_ordered_mutation_changes_the_services_once_and_is_evidence() {
+    let bench = Bench::new().await;
+    let names = bench.want(1, None).await;
+    let mut it = bench.reconciler("a", Memory::default());
+    it.round().await.unwrap();
+    let before = it.engine().world.lock().unwrap()[&names[0]].0.clone();
+    let task = bench.task("mutate", &names).await;
+    it.round().await.unwrap();
+    it.round().await.unwrap();
+    let after = it.engine().world.lock().unwrap()[&names[0]].0.clone();
+    assert_ne!(after.loadout(), before.loadout());
+    assert_eq!(after.identity(), before.identity());
+    assert_eq!(
+        bench.store.task_get(task).await.unwrap().unwrap().status,
+        "succeeded"
+    );
+    let lines = mutations(&bench);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let message = decnet_syslog::Message::parse(lines[0].as_bytes()).unwrap();
+    assert_eq!(
+        (message.hostname.as_deref(), message.msgid.as_deref()),
+        (Some(names[0].as_str()), Some("mutation"))
+    );
+    assert!(
+        lines[0].contains("services_before=\"ssh\"") && lines[0].contains("trigger=\"operator\""),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_decky_with_an_interval_mutates_when_it_is_over_and_not_before() {
+    let bench = Bench::new().await;
+    bench.want(1, Some(30)).await;
+    let mut it = bench.reconciler("a", Memory::default());
+    it.round().await.unwrap();
+    bench.clock.advance(time::Duration::minutes(29));
+    it.round().await.unwrap();
+    assert_eq!(mutations(&bench).len(), 0);
+    bench.clock.advance(time::Duration::minutes(2));
+    it.round().await.unwrap();
+    it.round().await.unwrap();
+    let lines = mutations(&bench);
+    assert!(
+        lines.len() == 1 && lines[0].contains("trigger=\"schedule\""),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_redeploy_makes_it_anew_and_what_cannot_be_read_is_told_and_left_alone() {
+    let bench = Bench::new().await;
+    let names = bench.want(2, None).await;
+    let mut it = bench.reconciler("a", Memory::default());
+    it.round().await.unwrap();
+    let mut again = it.engine().world.lock().unwrap()[&names[0]].0.clone();
+    again.generation += 1;
+    bench.put(&[again.clone()]).await;
+    let mut record = wanted_anew(
+        &bench.store.decky_record(&names[1]).await.unwrap().unwrap(),
+        &it.engine().world.lock().unwrap()[&names[1]].0.clone(),
+    );
+    record.spec = serde_json::json!({ "from": "another version" });
+    bench.store.decky_put(&[record], bench.clock.now()).await.unwrap();
+    it.round().await.unwrap();
+    assert_eq!(it.engine().world.lock().unwrap()[&names[0]].0.generation, 1);
+    assert!(it.engine().runs(&names[1]), "it is left as it is");
+    let view = bench.store.decky_get(&names[1]).await.unwrap().unwrap();
+    assert_eq!(view.state, DeckyState::Degraded);
+    assert!(view.last_error.unwrap().contains("cannot be read"));
+}
