@@ -23,6 +23,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return decnet_runtime::worker::print_clap(&error),
     };
+    if !matches!(cli.command, cli::Command::Up(_)) {
+        end_on_closed_pipe();
+    }
     // Installing fails only where one is installed already, which is as good.
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match commands::run(cli) {
@@ -31,6 +34,16 @@ fn main() -> ExitCode {
             eprintln!("decnet: {error:#}");
             exit_code(&error).into()
         }
+    }
+}
+
+/// A listing into `head` ends like any other program's, without a word. A whole host goes on without its terminal.
+#[expect(unsafe_code, reason = "nix marks every signal disposition unsafe; the default one runs no handler of ours")]
+fn end_on_closed_pipe() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: SIG_DFL installs no handler, so nothing runs that would have to be async-signal-safe.
+    if let Err(error) = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) } {
+        eprintln!("decnet: SIGPIPE: {error}");
     }
 }
 
