@@ -1,0 +1,211 @@
+//! The ingester: from the spool into the database.
+//!
+//! It reads lines from where the database says it is, has [`decnet_db::meaning`] say what they mean, and stores them
+//! with everything that they count for and the new position in one transaction. Killed at any instruction it goes
+//! on where the database stands. Nothing here writes to the database but [`Store::ingest_batch`].
+//!
+//! Start at [`Ingester::turn`]. Deliberately absent: what a line means, and anything that can be derived later from what
+//! is stored (the profiler's).
+
+mod worker;
+
+use std::path::PathBuf;
+
+use decnet_bus::Bus;
+use decnet_db::{
+    DbError, Store,
+    ingest::{Batch, Ingested, Unreadable},
+    meaning,
+};
+use decnet_model::{clock::SharedClock, topic::Topic};
+use decnet_spool::{Line, Position, Reader, SpoolError};
+use tokio::time::{Duration, Instant};
+
+pub use worker::IngesterWorker;
+
+/// The name under which the database keeps the position and the spool keeps segments.
+pub const READER: &str = "ingester";
+
+/// The most lines of a batch, however far behind: it bounds memory, and how long other writers wait for SQLite.
+const MAX_LINES: usize = 4096;
+/// The most bytes of a batch, but for a single longer line. With the parsed fields a statement stays well within the
+/// 16 MiB that MySQL takes.
+const MAX_BYTES: usize = 2 << 20;
+/// How often the spool is told what it may drop.
+const ACKNOWLEDGE_EVERY: Duration = Duration::from_secs(1);
+
+/// Why lines were not stored this time.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The spool could not be read.
+    #[error("cannot read the spool")]
+    Spool(#[from] SpoolError),
+    /// The database did not take the batch. It is read and tried again.
+    #[error("cannot store lines")]
+    Store(#[from] DbError),
+}
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The spool had nothing new.
+    Idle,
+    /// So many lines were stored.
+    Stored {
+        /// Lines, those in quarantine too.
+        lines: usize,
+        /// Whether the batch was full, so that more is waiting.
+        behind: bool,
+    },
+}
+
+/// Stores the lines of a spool.
+pub struct Ingester {
+    store: Store,
+    bus: Bus,
+    clock: SharedClock,
+    dir: PathBuf,
+    reader: Reader,
+    /// Where the database stands.
+    stored: Position,
+    batch_size: usize,
+    /// Lines of the next batch: it grows while batches come out full.
+    lines: usize,
+    acknowledged: Option<(Instant, Position)>,
+}
+
+impl Ingester {
+    /// An ingester of the spool in `dir`, in batches of `batch_size` lines while it keeps up.
+    ///
+    /// # Errors
+    /// Where the position cannot be read.
+    pub async fn open(
+        store: Store,
+        bus: Bus,
+        clock: SharedClock,
+        dir: PathBuf,
+        batch_size: usize,
+    ) -> Result<Self, IngestError> {
+        let stored = store.spool_position(READER).await?;
+        let reader = Reader::open(&dir, stored);
+        let batch_size = batch_size.clamp(1, MAX_LINES);
+        Ok(Self {
+            store,
+            bus,
+            clock,
+            dir,
+            reader,
+            stored,
+            batch_size,
+            lines: batch_size,
+            acknowledged: None,
+        })
+    }
+
+    /// Where the database stands.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.stored
+    }
+
+    /// Bytes in the spool that are not stored.
+    ///
+    /// # Errors
+    /// Where the spool cannot be read.
+    pub fn lag_bytes(&self) -> Result<u64, IngestError> {
+        Ok(self.reader.lag_bytes()?)
+    }
+
+    /// Stores the next batch, if there are lines.
+    ///
+    /// # Errors
+    /// Nothing was stored then, and the next turn begins at the same line; after [`SpoolError::Gap`] at the first
+    /// line that there is.
+    pub async fn turn(&mut self) -> Result<Turn, IngestError> {
+        let lines = self.reader.next_batch(self.lines, MAX_BYTES)?;
+        let Some(last) = lines.last() else {
+            self.lines = self.batch_size;
+            self.acknowledge(true)?;
+            return Ok(Turn::Idle);
+        };
+        let to = last.end;
+        let (count, full) = (lines.len(), self.is_full(&lines));
+        let batch = self.read(lines, to);
+        match self.store.ingest_batch(&batch).await {
+            Ok(done) => {
+                self.stored = to;
+                self.lines = if full {
+                    (self.lines * 2).min(MAX_LINES)
+                } else {
+                    self.batch_size
+                };
+                self.tell(&done);
+                self.acknowledge(false)?;
+                Ok(Turn::Stored {
+                    lines: count,
+                    behind: full,
+                })
+            }
+            Err(error) => {
+                if matches!(error, DbError::PositionMoved { .. }) {
+                    self.stored = self.store.spool_position(READER).await?;
+                }
+                self.reader.seek(self.stored);
+                Err(error.into())
+            }
+        }
+    }
+
+    fn is_full(&self, lines: &[Line]) -> bool {
+        lines.len() >= self.lines || lines.iter().map(|l| l.bytes.len()).sum::<usize>() > MAX_BYTES / 2
+    }
+
+    fn read(&self, lines: Vec<Line>, to: Position) -> Batch {
+        let received_at = self.clock.now();
+        let mut batch = Batch {
+            reader: READER.to_owned(),
+            from: self.stored,
+            to,
+            lines: Vec::with_capacity(lines.len()),
+            quarantine: Vec::new(),
+        };
+        for line in lines {
+            match meaning::read(&line.bytes, received_at) {
+                Ok(evidence) => batch.lines.push(evidence),
+                Err(why) => batch.quarantine.push(Unreadable {
+                    raw: line.bytes,
+                    why: why.to_string(),
+                    end: line.end,
+                    received_at,
+                }),
+            }
+        }
+        batch
+    }
+
+    /// Hints for those who look at the database.
+    fn tell(&self, done: &Ingested) {
+        if let Some(last_id) = done.last_id {
+            let payload = serde_json::json!({ "last_id": last_id, "count": done.rows });
+            self.bus.publish(Topic::system_log(), payload);
+        }
+        for (id, ip) in &done.new_attackers {
+            let payload = serde_json::json!({ "id": id, "ip": ip });
+            self.bus.publish(Topic::attacker_observed(), payload);
+        }
+    }
+
+    /// Tells the spool how far it may drop segments: now and then, and when there is nothing else to do.
+    fn acknowledge(&mut self, idle: bool) -> Result<(), IngestError> {
+        let due = match self.acknowledged {
+            None => true,
+            Some((_, at)) if at == self.stored => false,
+            Some((when, _)) => idle || when.elapsed() >= ACKNOWLEDGE_EVERY,
+        };
+        if due && self.dir.exists() {
+            decnet_spool::acknowledge(&self.dir, READER, self.stored)?;
+            self.acknowledged = Some((Instant::now(), self.stored));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,422 @@
+//! What the ingester promises: no line lost or doubled whenever it dies, all its work without the bus, and at once with
+//! it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use decnet_bus::Bus;
+use decnet_db::{Options, Store, meaning};
+use decnet_ingester::{Ingester, IngesterWorker, READER, Turn};
+use decnet_model::{
+    clock::SystemClock,
+    event::field,
+    query::{AttackerQuery, LogQuery},
+    topic::{Pattern, Topic},
+};
+use decnet_runtime::{Context, Settings, Shutdown, Worker as _, settings::Sources};
+use decnet_spool::Writer;
+use decnet_testkit::demo;
+use time::OffsetDateTime;
+
+/// The longest that anything here is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+async fn database(data_dir: &Path) -> Store {
+    let url = format!("sqlite://{}", data_dir.join("decnet.db").display());
+    let store = Store::connect(&Options::new(url)).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+/// Lines of a day, with repeated ones and some that no parser takes.
+fn lines(count: u64) -> Vec<Vec<u8>> {
+    let end = OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap();
+    let day = demo::Day::new(demo::Options {
+        events: count,
+        ..demo::Options::until(end)
+    });
+    let mut lines = Vec::new();
+    for (no, mut line) in day.enumerate() {
+        assert_eq!(line.pop(), Some(b'\n'));
+        if no % 17 == 0 {
+            // Torn, as by a writer that died midway.
+            lines.push(line[..line.len() / 3].to_vec());
+        }
+        if no % 23 == 0 {
+            lines.push(format!("garbage {no} \u{fffd}").into_bytes());
+        }
+        if no % 11 == 0 {
+            lines.push(line.clone());
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+fn spool(data_dir: &Path) -> Writer {
+    let options = decnet_spool::Options {
+        segment_bytes: 256 << 10,
+        free_floor_bytes: 0,
+        ..decnet_spool::Options::default()
+    };
+    Writer::open(&data_dir.join("spool"), options).unwrap()
+}
+
+fn ingester_process(data_dir: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_decnet-ingester"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("DECNET_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .current_dir(data_dir)
+        .env("DECNET_DATA_DIR", data_dir)
+        .env("DECNET_BUS_ENABLED", "false")
+        // Many small transactions, so that a kill often comes between or within two.
+        .env("DECNET_BATCH_SIZE", "2")
+        .env("HOME", data_dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// What is stored equals what was written: every line once, in quarantine or not, and every sum.
+async fn assert_equals(store: &Store, data_dir: &Path, written: &[Vec<u8>]) {
+    let mut expected: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    let (mut auths, mut commands, mut unreadable) = (0, 0, 0_u64);
+    let mut credentials = BTreeSet::new();
+    let mut events: BTreeMap<String, u64> = BTreeMap::new();
+    for line in written {
+        let Ok(evidence) = meaning::read(line, OffsetDateTime::UNIX_EPOCH) else {
+            unreadable += 1;
+            continue;
+        };
+        *expected.entry(evidence.raw.clone().into_bytes()).or_default() += 1;
+        let Some(ip) = evidence.attacker else {
+            continue;
+        };
+        *events.entry(ip.to_string()).or_default() += 1;
+        let get = |name: &str| evidence.fields.get(name).cloned();
+        match evidence.event_type.as_str() {
+            "auth_attempt" => {
+                auths += 1;
+                if get(field::SECRET_KIND).as_deref() != Some("none") {
+                    let what = (get(field::PRINCIPAL), get(field::SECRET_KIND), get(field::SECRET));
+                    credentials.insert((ip, evidence.decky, evidence.service, what));
+                }
+            }
+            "command" | "query" => commands += 1,
+            _ => {}
+        }
+    }
+    let mut stored: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    let mut query = LogQuery {
+        limit: Some(500),
+        ..LogQuery::default()
+    };
+    loop {
+        let page = store.log_page(&query).await.unwrap();
+        for row in page.data {
+            *stored.entry(row.raw.into_bytes()).or_default() += 1;
+        }
+        query.before = page.next;
+        if query.before.is_none() {
+            break;
+        }
+    }
+    assert!(
+        stored == expected,
+        "the rows are not the lines: {} and {}",
+        stored.len(),
+        expected.len()
+    );
+
+    let stats = store.stats(OffsetDateTime::UNIX_EPOCH).await.unwrap();
+    assert_eq!(stats.total_logs, expected.values().sum::<u64>());
+    assert_eq!(stats.quarantined, unreadable);
+    assert_eq!(stats.auth_attempts, auths);
+    assert_eq!(stats.credentials, u64::try_from(credentials.len()).unwrap());
+    let page = AttackerQuery {
+        limit: Some(500),
+        ..AttackerQuery::default()
+    };
+    let attackers = store.attacker_page(&page).await.unwrap().data;
+    assert_eq!(attackers.iter().map(|a| a.command_count).sum::<u64>(), commands);
+    let counted: BTreeMap<_, _> = attackers
+        .into_iter()
+        .map(|a| (a.ip.to_string(), a.event_count))
+        .collect();
+    assert_eq!(counted, events);
+
+    let mut connection = quarantine(data_dir).await;
+    let kept: Vec<Vec<u8>> = sqlx::query_scalar("SELECT raw FROM quarantine ORDER BY id")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    let bad: Vec<_> = written
+        .iter()
+        .filter(|l| meaning::read(l, OffsetDateTime::UNIX_EPOCH).is_err())
+        .cloned()
+        .collect();
+    assert!(
+        kept == bad,
+        "quarantine holds {} of {} lines",
+        kept.len(),
+        bad.len()
+    );
+}
+
+async fn quarantine(data_dir: &Path) -> sqlx::SqliteConnection {
+    let url = format!("sqlite://{}", data_dir.join("decnet.db").display());
+    <sqlx::SqliteConnection as sqlx::Connection>::connect(&url)
+        .await
+        .unwrap()
+}
+
+#[test]
+fn killed_two_hundred_times_it_stores_each_line_once() {
+    const KILLS: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path();
+    runtime().block_on(async {
+        let store = database(data_dir).await;
+        let all = lines(16_000);
+        let mut writer = spool(data_dir);
+        let mut written = 0;
+        let mut append = |writer: &mut Writer, count: usize| {
+            for line in all.iter().skip(written).take(count) {
+                writer.append(line).unwrap();
+                written += 1;
+            }
+            writer.commit().unwrap();
+        };
+        append(&mut writer, 500);
+        // How long a process needs before it stores something: kills come around then.
+        let begin = Instant::now();
+        let first = ingester_process(data_dir);
+        let position = || store.spool_position(READER);
+        until("the first lines are stored", async || {
+            (position().await.unwrap() != decnet_spool::Position::START).then_some(())
+        })
+        .await;
+        let warm_up = begin.elapsed();
+        kill(first);
+        let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut midway = 0;
+        for _ in 0..KILLS {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            append(&mut writer, 20 + usize::try_from(random >> 33).unwrap() % 120);
+            let before = position().await.unwrap();
+            let child = ingester_process(data_dir);
+            // The moment of a fault is the one thing that is left to chance.
+            let percent = u32::try_from(random >> 40 & 0xffff).unwrap() % 160;
+            tokio::time::sleep(warm_up * percent / 100).await;
+            kill(child);
+            let after = position().await.unwrap();
+            midway += usize::from(after > before && after < writer.position());
+        }
+        let last = ingester_process(data_dir);
+        let end = writer.position();
+        until("every line is stored", async || {
+            (position().await.unwrap() >= end).then_some(())
+        })
+        .await;
+        kill(last);
+        eprintln!("{KILLS} kills, {midway} of them with lines stored and lines left");
+        assert!(
+            midway >= 5,
+            "hardly any kill ({midway}) came in the middle of the work"
+        );
+        assert_equals(&store, data_dir, &all[..written]).await;
+    });
+}
+
+/// A running worker without a process around it.
+struct Running {
+    shutdown: Shutdown,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn start(data_dir: &Path, store: &Store, bus: Bus, poll: Duration) -> Running {
+    let mut sources = Sources {
+        working_dir: Some(data_dir.to_owned()),
+        ..Sources::default()
+    };
+    sources
+        .env
+        .insert("DECNET_DATA_DIR".into(), data_dir.display().to_string());
+    let settings = Arc::new(Settings::read(&sources).unwrap());
+    let context = Context::new(settings, bus, Some(store.clone()), Arc::new(SystemClock));
+    let worker = IngesterWorker::polling(context, poll).await.unwrap();
+    let shutdown = Shutdown::new();
+    let order = shutdown.clone();
+    let task = tokio::spawn(async move { worker.run(order).await.unwrap() });
+    Running { shutdown, task }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.shutdown.request();
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("it stops when told to")
+            .unwrap();
+    }
+}
+
+async fn total(store: &Store) -> u64 {
+    store.stats(OffsetDateTime::UNIX_EPOCH).await.unwrap().total_logs
+}
+
+fn append(writer: &mut Writer, lines: &[Vec<u8>]) {
+    for line in lines {
+        writer.append(line).unwrap();
+    }
+    writer.commit().unwrap();
+}
+
+fn good_lines(count: u64) -> Vec<Vec<u8>> {
+    lines(count)
+        .into_iter()
+        .filter(|l| meaning::read(l, OffsetDateTime::UNIX_EPOCH).is_ok())
+        .collect()
+}
+
+#[test]
+fn without_the_bus_it_stores_everything_by_polling() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = database(folder.path()).await;
+        let lines = good_lines(300);
+        let mut writer = spool(folder.path());
+        let running = start(folder.path(), &store, Bus::none(), Duration::from_millis(50)).await;
+        for part in lines.chunks(40) {
+            let before = total(&store).await;
+            append(&mut writer, part);
+            let more = before + u64::try_from(part.len()).unwrap();
+            until("the lines are stored", async || {
+                (total(&store).await == more).then_some(())
+            })
+            .await;
+        }
+        running.stop().await;
+        assert_equals(&store, folder.path(), &lines).await;
+    });
+}
+
+#[test]
+fn a_word_on_the_bus_wakes_it_long_before_its_poll() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = database(folder.path()).await;
+        let lines = good_lines(60);
+        let mut writer = spool(folder.path());
+        let bus = Bus::fake();
+        let mut told = bus.subscribe(Pattern::exactly(&Topic::system_log()));
+        let mut observed = bus.subscribe(Pattern::exactly(&Topic::attacker_observed()));
+        // It polls once an hour: whatever is stored within this test was stored because of the bus.
+        let running = start(folder.path(), &store, bus.clone(), Duration::from_secs(3600)).await;
+        append(&mut writer, &lines);
+        let last = until("the lines are stored", async || {
+            // Said again and again: the worker may not have been listening yet.
+            bus.publish(Topic::system_log(), serde_json::json!({ "lines": lines.len() }));
+            (total(&store).await == u64::try_from(lines.len()).unwrap()).then_some(())?;
+            store.log_last_id().await.unwrap()
+        })
+        .await;
+        let told = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let event = told.recv().await.unwrap();
+                if event.payload.get("last_id") == Some(&serde_json::json!(last)) {
+                    return;
+                }
+            }
+        });
+        told.await.expect("it says what it stored");
+        let first = tokio::time::timeout(PATIENCE, observed.recv())
+            .await
+            .unwrap()
+            .unwrap();
+        let id = first.payload["id"].as_str().unwrap().parse().unwrap();
+        assert!(store.attacker_get(id).await.unwrap().is_some());
+        running.stop().await;
+    });
+}
+
+#[test]
+fn batches_grow_while_it_is_behind_and_a_stale_ingester_gives_way() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = database(folder.path()).await;
+        let lines = good_lines(3000);
+        let mut writer = spool(folder.path());
+        append(&mut writer, &lines);
+        let open = || {
+            Ingester::open(
+                store.clone(),
+                Bus::none(),
+                Arc::new(SystemClock),
+                folder.path().join("spool"),
+                100,
+            )
+        };
+        let (mut first, mut stale) = (open().await.unwrap(), open().await.unwrap());
+        let mut sizes = Vec::new();
+        while let Turn::Stored { lines, .. } = first.turn().await.unwrap() {
+            sizes.push(lines);
+        }
+        assert_eq!(sizes.get(..4), Some([100, 200, 400, 800].as_slice()), "{sizes:?}");
+        stale
+            .turn()
+            .await
+            .expect_err("another ingester has stored its lines");
+        assert_eq!(stale.position(), first.position());
+        assert_eq!(stale.turn().await.unwrap(), Turn::Idle);
+        assert_eq!(
+            decnet_spool::acknowledged(&folder.path().join("spool"), READER).unwrap(),
+            Some(first.position())
+        );
+        assert_equals(&store, folder.path(), &lines).await;
+    });
+}
