@@ -18,6 +18,9 @@ use uuid::Uuid;
 
 use crate::{Actor, Domain, DomainError, Permit, Source, password, session::Change, token::Tokens};
 
+/// How often ended sessions are cleared away.
+const SWEEP: Duration = Duration::from_secs(3600);
+
 /// A session that just began.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
@@ -418,6 +421,17 @@ impl Domain {
         }
         // Without a bus, a session is looked up again after ten seconds.
         std::future::pending::<()>().await;
+    }
+
+    /// Forget ended sessions that have expired by themselves since.
+    pub(crate) async fn token_sweeper(&self) {
+        let mut tick = tokio::time::interval(SWEEP);
+        loop {
+            tick.tick().await;
+            if let Err(error) = self.inner.store.token_prune(self.inner.clock.now()).await {
+                tracing::warn!(%error, "ended sessions could not be cleared away");
+            }
+        }
     }
 
     fn tokens(&self) -> Result<&Tokens, DomainError> {

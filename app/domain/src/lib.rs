@@ -150,7 +150,12 @@ impl Domain {
     /// What a long-lived process runs beside its requests: the reader behind the event streams, the health probes,
     /// and the watch for users that another process changed. Never returns; stop it by dropping it.
     pub async fn background(&self) {
-        tokio::join!(self.stream_reader(), self.health_refresher(), self.user_watch());
+        tokio::join!(
+            self.stream_reader(),
+            self.health_refresher(),
+            self.user_watch(),
+            self.token_sweeper()
+        );
     }
 }
 

@@ -44,6 +44,8 @@ const SNAPSHOT_LOGS: u32 = 50;
 const ATTACKERS: usize = 50;
 /// Tasks that the reader watches: the latest.
 const TASKS: u32 = 20;
+/// How long a stream's reader may leave an event lying before the stream is ended.
+const SLOW: Duration = Duration::from_secs(5);
 /// How often a stream asks again whether its session still holds, for changes that nobody told.
 const RECHECK: Duration = Duration::from_secs(10);
 
@@ -366,11 +368,10 @@ impl Feed {
         }
     }
 
-    /// Hand an event on; false when the stream is over. While the reader does not take it, a change of its user
-    /// still ends the stream, and falling too far behind does when it goes on.
+    /// Hand an event on; false when the stream is over: its user changed, or its reader is gone or too slow.
     async fn tell(&mut self, event: StreamEvent) -> bool {
         let send = self.send.clone();
-        let mut sending = std::pin::pin!(send.send(event));
+        let mut sending = std::pin::pin!(send.send_timeout(event, SLOW));
         loop {
             tokio::select! {
                 biased;

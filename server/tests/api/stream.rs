@@ -247,6 +247,32 @@ async fn a_change_by_another_process_ends_the_stream_over_the_bus() {
 }
 
 #[tokio::test]
+async fn a_reader_that_does_not_read_is_dropped_and_not_waited_for() {
+    let options = Options {
+        sse_max_per_user: 1,
+        ..Options::default()
+    };
+    let app = App::with(options, |_| {}).await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    let unread = app.get("/stream").token(&token).open().await;
+    assert_eq!(unread.status(), StatusCode::OK);
+    // Evidence goes on; the one place of the user comes free although its stream was never closed.
+    let freed = async {
+        loop {
+            command(&app, "more").await;
+            if app.get("/stream").token(&token).open().await.status() == StatusCode::OK {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, freed)
+        .await
+        .expect("the slow reader is still waited for");
+    drop(unread);
+}
+
+#[tokio::test]
 async fn streams_end_when_the_server_stops() {
     let app = App::new().await;
     let (_, token) = app.user("vera", Role::Viewer).await;
