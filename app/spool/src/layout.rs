@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io::{self, Write as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -36,6 +37,16 @@ pub(crate) fn segments(dir: &Path, extension: &str) -> Result<BTreeSet<u64>, Spo
         found.extend(number);
     }
     Ok(found)
+}
+
+/// Make a folder of evidence and what is above it; for its owner, and for reading by its group. One that is there stays
+/// as it is.
+pub(crate) fn make_dir(dir: &Path) -> Result<(), SpoolError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(dir)
+        .map_err(SpoolError::io("make folder", dir))
 }
 
 /// Make renames, creations and removals in `dir` durable.

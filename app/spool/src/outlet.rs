@@ -41,7 +41,7 @@ impl Outlet {
     /// [`SpoolError::Name`] for a source that is not 1 to 64 of a-z, 0-9, `_`, `.` and `-`; [`SpoolError::Io`].
     pub fn create(outlets: &Path, source: &str) -> Result<Self, SpoolError> {
         let dir = outlets.join(layout::checked_name(source)?);
-        fs::create_dir_all(&dir).map_err(SpoolError::io("make folder", &dir))?;
+        layout::make_dir(&dir)?;
         let mut number = u64::try_from(micros(SystemClock.now()) / 1000).unwrap_or(0);
         if let Some(newest) = newest(&dir)? {
             number = number.max(newest + 1);

@@ -134,8 +134,7 @@ impl Writer {
     /// [`SpoolError::Locked`] while another writer has it; [`SpoolError::Damaged`] where lines stand in a segment that
     /// nothing accounts for; [`SpoolError::Full`] and [`SpoolError::Io`].
     pub fn open(dir: &Path, options: Options) -> Result<Self, SpoolError> {
-        let readers = dir.join(layout::READERS);
-        fs::create_dir_all(&readers).map_err(SpoolError::io("make folder", &readers))?;
+        layout::make_dir(&dir.join(layout::READERS))?;
         let lock = lock(dir)?;
         let committed = dir.join(layout::COMMITTED);
         let committed_file = OpenOptions::new()

@@ -121,6 +121,45 @@ fn a_full_disk_loses_and_doubles_nothing_and_passes_by_itself() {
 }
 
 #[test]
+fn what_is_in_hand_when_the_disk_is_full_is_committed_once_when_there_is_room() {
+    if in_small_tmpfs("full_disk::what_is_in_hand_when_the_disk_is_full_is_committed_once_when_there_is_room")
+        .is_some()
+    {
+        return;
+    }
+    let disk = tmpfs();
+    let spool = disk.join("spool");
+    let mut writer = Writer::open(&spool, options()).unwrap();
+    write(&mut writer, ["before"]);
+    let before = writer.position();
+    let ballast = disk.join("ballast");
+    let free = nix::sys::statvfs::statvfs(&disk).unwrap();
+    fs::write(
+        &ballast,
+        vec![0; (free.blocks_available() * free.fragment_size()) as usize],
+    )
+    .unwrap();
+
+    let long = "x".repeat(50_000);
+    writer.append(long.as_bytes()).unwrap();
+    writer.mark("source", 50_001);
+    for _ in 0..3 {
+        assert!(writer.commit().unwrap_err().is_full());
+        assert_eq!(writer.position(), before);
+        assert_eq!(
+            (writer.marked("source"), writer.committed_mark("source")),
+            (Some(50_001), None)
+        );
+        assert_eq!(read_all(&spool, Position::START), ["before"]);
+    }
+    fs::remove_file(&ballast).unwrap();
+    writer.append(b"after").unwrap();
+    writer.commit().unwrap();
+    assert_eq!(writer.committed_mark("source"), Some(50_001));
+    assert_eq!(read_all(&spool, Position::START), ["before", &long, "after"]);
+}
+
+#[test]
 fn under_the_floor_of_free_space_lines_stay_in_hand() {
     let dir = tempfile::tempdir().unwrap();
     let floor = |free_floor_bytes| Options {
