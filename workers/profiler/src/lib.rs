@@ -1,0 +1,148 @@
+//! The profiler: derives from stored evidence what the ingester does not keep, and what would slow it down.
+//!
+//! It follows the log rows with cursors of its own: sessions and glyphs ([`decnet_db::profile`]) and, on SQLite, the index
+//! behind the search ([`decnet_db::search`]). Each step moves its cursor in the transaction of its effect, so a kill at
+//! any instruction costs a step; the result is the same however often it was killed, and after
+//! `Store::profile_clear`. Counters and top lists are the ingester's.
+//!
+//! Session events on the bus are for what happens now. Evidence that is older than [`NEWS`], from a rebuild or from a
+//! backlog, is profiled in silence.
+
+use std::time::Duration;
+
+use decnet_bus::Bus;
+use decnet_db::{
+    DbError, Store,
+    profile::{SESSION_GAP, SessionChange},
+};
+use decnet_model::{
+    clock::SharedClock,
+    topic::{Pattern, Topic},
+};
+use decnet_runtime::{Context, RunError, Shutdown, StartError, Status, Wake, Worker, exit::chain};
+
+/// How often the rows are looked at with nobody saying so: also how late the end of a session may be told.
+const POLL: Duration = Duration::from_secs(5);
+/// How long after a failure it is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Rows of a profiling step.
+const STEP: u32 = 2000;
+/// Rows of an indexing step: the ingester waits for it on SQLite.
+const INDEX_STEP: u32 = 250;
+/// Sessions that are ended at once.
+const ENDINGS: u32 = 500;
+/// How old the last event of a session may be for its change to be news.
+pub const NEWS: time::Duration = time::Duration::minutes(30);
+
+/// Derives what it can from rows that are new.
+pub struct Profiler {
+    store: Store,
+    bus: Bus,
+    clock: SharedClock,
+}
+
+impl Profiler {
+    /// A profiler of what is in `store`.
+    #[must_use]
+    pub fn new(store: Store, bus: Bus, clock: SharedClock) -> Self {
+        Self { store, bus, clock }
+    }
+
+    /// One step of everything; gives whether there may be more to do at once.
+    ///
+    /// # Errors
+    /// Where the database fails; the next turn goes on where this one was.
+    pub async fn turn(&self) -> Result<bool, DbError> {
+        let step = self.store.profile_step(STEP).await?;
+        for session in &step.started {
+            self.tell(&Topic::attacker_session_started(), session);
+        }
+        let indexed = self.store.search_index(INDEX_STEP).await?;
+        let mut more = step.rows > 0 || indexed > 0;
+        if step.rows == 0 {
+            // Only now is every row of a session known that could have kept it open.
+            let ended = self.store.session_close(self.clock.now(), ENDINGS).await?;
+            for session in &ended {
+                self.tell(&Topic::attacker_session_ended(), session);
+            }
+            more |= !ended.is_empty();
+        }
+        Ok(more)
+    }
+
+    fn tell(&self, topic: &Topic, session: &SessionChange) {
+        if self.clock.now() - session.last_at > NEWS {
+            return;
+        }
+        let payload = serde_json::json!({
+            "attacker": session.attacker,
+            "ordinal": session.ordinal,
+            "event_count": session.event_count,
+            "quiet_minutes": SESSION_GAP.whole_minutes(),
+        });
+        self.bus.publish(topic, payload);
+    }
+}
+
+/// The `decnet-profiler` daemon.
+pub struct ProfilerWorker {
+    profiler: Profiler,
+    wake: Wake,
+    status: Status,
+}
+
+impl ProfilerWorker {
+    /// Like [`Worker::build`], with another polling interval.
+    ///
+    /// # Errors
+    /// Where there is no database.
+    pub fn polling(ctx: &Context, poll: Duration) -> Result<Self, StartError> {
+        Ok(Self {
+            profiler: Profiler::new(ctx.store()?, ctx.bus.clone(), ctx.clock.clone()),
+            wake: ctx.wake(vec![Pattern::exactly(&Topic::system_log())], poll),
+            status: ctx.status.clone(),
+        })
+    }
+}
+
+impl Worker for ProfilerWorker {
+    const NAME: &'static str = "profiler";
+    const ABOUT: &'static str =
+        "Derives sessions and glyphs from stored evidence, and keeps the search index";
+    const DATABASE: bool = true;
+
+    async fn build(ctx: Context) -> Result<Self, StartError> {
+        Self::polling(&ctx, POLL)
+    }
+
+    async fn run(mut self, shutdown: Shutdown) -> Result<(), RunError> {
+        while !shutdown.is_requested() {
+            let pause = match self.profiler.turn().await {
+                Ok(true) => {
+                    self.status.set("rows", "catching up");
+                    continue;
+                }
+                Ok(false) => {
+                    self.status.set("rows", "at the end");
+                    None
+                }
+                Err(error) => {
+                    tracing::error!(error = chain(&error), "profiling failed; trying again");
+                    self.status.set("rows", chain(&error));
+                    Some(PAUSE)
+                }
+            };
+            let wait = async {
+                match pause {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => drop(self.wake.next().await),
+                }
+            };
+            tokio::select! {
+                () = shutdown.requested() => {}
+                () = wait => {}
+            }
+        }
+        Ok(())
+    }
+}
