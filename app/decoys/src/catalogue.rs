@@ -64,6 +64,8 @@ macro_rules! catalogue {
 
 catalogue! {
     redis::Redis,
+    http::Http,
+    ftp::Ftp,
 }
 
 /// The metadata of service `slug`.

@@ -199,7 +199,7 @@ fn memory(visitor: &Visitor<'_>) -> Vec<Line> {
         let hundredths = a * 100 / b.max(1);
         format!("{}.{:02}", hundredths / 100, hundredths % 100)
     };
-    vec![
+    let mut out = vec![
         ("used_memory", "5", used.to_string()),
         ("used_memory_human", "5", human(used)),
         ("used_memory_rss", "5", rss.to_string()),
@@ -231,46 +231,33 @@ fn memory(visitor: &Visitor<'_>) -> Vec<Line> {
         ("allocator_resident", "5", resident.to_string()),
         ("total_system_memory", "5", total.to_string()),
         ("total_system_memory_human", "5", human(total)),
-        (
-            "used_memory_lua",
-            "5",
-            if server.version.at_least(7, 0) {
-                "31744"
-            } else {
-                "37888"
-            }
-            .to_owned(),
-        ),
-        ("used_memory_vm_eval", "7.0", "31744".to_owned()),
-        (
-            "used_memory_lua_human",
-            "5",
-            if server.version.at_least(7, 0) {
-                "31.00K"
-            } else {
-                "37.00K"
-            }
-            .to_owned(),
-        ),
-        ("used_memory_scripts_eval", "7.0", "0".to_owned()),
-        (
-            "used_memory_scripts",
-            "5",
-            if server.version.at_least(7, 0) { "184" } else { "0" }.to_owned(),
-        ),
-        (
-            "used_memory_scripts_human",
-            "5",
-            if server.version.at_least(7, 0) {
-                "184B"
-            } else {
-                "0B"
-            }
-            .to_owned(),
-        ),
-        ("number_of_cached_scripts", "5", "0".to_owned()),
-        ("number_of_functions", "7.0", "0".to_owned()),
-        ("number_of_libraries", "7.0", "0".to_owned()),
+    ];
+    out.extend(if server.version.at_least(7, 0) {
+        fixed(
+            "used_memory_lua 7.0 31744
+             used_memory_vm_eval 7.0 31744
+             used_memory_lua_human 7.0 31.00K
+             used_memory_scripts_eval 7.0 0
+             number_of_cached_scripts 7.0 0
+             number_of_functions 7.0 0
+             number_of_libraries 7.0 0
+             used_memory_vm_functions 7.0 32768
+             used_memory_vm_total 7.0 64512
+             used_memory_vm_total_human 7.0 63.00K
+             used_memory_functions 7.0 184
+             used_memory_scripts 7.0 184
+             used_memory_scripts_human 7.0 184B",
+        )
+    } else {
+        fixed(
+            "used_memory_lua 5 37888
+             used_memory_lua_human 5 37.00K
+             used_memory_scripts 5 0
+             used_memory_scripts_human 5 0B
+             number_of_cached_scripts 5 0",
+        )
+    });
+    out.extend([
         ("maxmemory", "5", own.clone()),
         ("maxmemory_human", "5", human(own.parse().unwrap_or_default())),
         (
@@ -325,7 +312,8 @@ fn memory(visitor: &Visitor<'_>) -> Vec<Line> {
         ("active_defrag_running", "5", "0".to_owned()),
         ("lazyfree_pending_objects", "5", "0".to_owned()),
         ("lazyfreed_objects", "6.2", "0".to_owned()),
-    ]
+    ]);
+    out
 }
 
 /// Bytes as the server abbreviates them (`bytesToHuman`).

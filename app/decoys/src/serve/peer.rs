@@ -38,8 +38,8 @@ const HELLO_MAX: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// A byte stream that a [`Peer`] can be made over.
-pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
+pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Transport for T {}
 
 /// What one connection may use.
 #[derive(Debug, Clone, Copy)]
@@ -401,6 +401,15 @@ impl Peer {
     /// # Errors
     /// Where the handshake fails, the network fails or a limit is reached.
     pub async fn start_tls(mut self, config: Arc<ServerConfig>) -> io::Result<Self> {
+        self.upgrade(config).await?;
+        Ok(self)
+    }
+
+    /// As [`Peer::start_tls`], in place.
+    ///
+    /// # Errors
+    /// As [`Peer::start_tls`]; nothing more can be said to the visitor then.
+    pub async fn upgrade(&mut self, config: Arc<ServerConfig>) -> io::Result<()> {
         let early = self.buffered();
         if !early.is_empty() {
             self.tap.emit(Event::Violation {
@@ -423,7 +432,7 @@ impl Peer {
         match outcome {
             Ok(tls) => {
                 self.stream = Stream::Tls(Box::new(tls));
-                Ok(self)
+                Ok(())
             }
             Err(error) => {
                 if self.meter.closed_by().is_none() {

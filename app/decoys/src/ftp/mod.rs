@@ -1,0 +1,65 @@
+//! FTP: vsFTPd or ProFTPD, as the persona has it, with a believable tree and room for what intruders leave.
+//!
+//! RFC 959, 2228 and 4217 (TLS), 2389 (FEAT), 2428 (EPSV), 3659 (MDTM, SIZE, MLST). `wording.rs` holds what the products
+//! say, `tree.rs` what a visitor sees and changes, `conversation.rs` the commands, `transfer.rs` the data connections.
+//!
+//! Deliberately absent: active mode. A server that connected to an address that a visitor names could be aimed at
+//! others (RFC 2577); PORT to oneself fails as behind a firewall, PORT to others is refused and reported.
+
+#[cfg(feature = "serve")]
+mod conversation;
+#[cfg(feature = "serve")]
+mod transfer;
+#[cfg(feature = "serve")]
+mod tree;
+#[cfg(feature = "serve")]
+mod wording;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Category, Meta, Port, Service, knob::Accept};
+
+/// The service.
+pub struct Ftp {
+    #[cfg(feature = "serve")]
+    server: conversation::Server,
+}
+
+/// Knobs of ftp.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename = "knobs")]
+pub struct FtpConfig {
+    /// Which accounts get in.
+    pub accept: Accept,
+    /// Whether `anonymous` and `ftp` get in, with any password.
+    pub anonymous: bool,
+    /// Whether visitors may change anything; what they leave is captured.
+    pub writable: bool,
+    /// Whether AUTH TLS is offered.
+    pub tls: bool,
+    /// Greeting, where the product's own is not wanted: the text after `220 `.
+    pub banner: Option<String>,
+}
+
+impl Default for FtpConfig {
+    fn default() -> Self {
+        Self {
+            accept: Accept::Listed,
+            anonymous: true,
+            writable: true,
+            tls: true,
+            banner: None,
+        }
+    }
+}
+
+impl Service for Ftp {
+    const META: Meta = Meta {
+        slug: "ftp",
+        label: "FTP",
+        category: Category::Files,
+        listen: &[Port::Tcp(21)],
+        summary: "A file server with bait; uploads are captured, AUTH TLS and passive mode work",
+    };
+    type Config = FtpConfig;
+}

@@ -1,0 +1,302 @@
+//! What every decoy is held to, by being in the catalogue: hostile bytes, silence, endless input, and two deckies
+//! side by side. A new service is tested here without a line of its own.
+
+#![cfg(feature = "serve")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "in a test a panic is the report; clippy's own exception stops at helper functions"
+)]
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use decnet_decoys::{
+    catalogue,
+    config::Limits,
+    serve::{
+        AnyDecoy, Host,
+        artifact::Artifacts,
+        peer::Bounds,
+        runner::Visit,
+        sink::Sink,
+        tap::{Evidence, Tap},
+    },
+};
+use decnet_model::clock::SystemClock;
+use decnet_persona::{Persona, PersonaSpec, Seed};
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio_util::sync::CancellationToken;
+
+const VISITOR: ([u8; 4], u16) = ([192, 0, 2, 7], 40_000);
+const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 9);
+
+/// Evidence, as a test reads it.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// A machine made from `seed`, and all services on it.
+struct Machine {
+    evidence: Arc<Evidence>,
+    lines: Lines,
+    decoys: Vec<Arc<dyn AnyDecoy>>,
+}
+
+fn machine(seed: u8) -> Machine {
+    let archetype = decnet_persona::archetype::ALL[0].slug;
+    let spec = PersonaSpec::new(Seed::from_bytes([seed; 16]), archetype);
+    let persona = Persona::derive(&spec).unwrap();
+    let clock = Arc::new(SystemClock);
+    let host = Arc::new(Host::new(persona, clock.clone()));
+    let lines = Lines::default();
+    let evidence = Arc::new(Evidence {
+        sink: Arc::new(Sink::to(lines.clone())),
+        artifacts: Arc::new(Artifacts::open(None, &Limits::default()).unwrap()),
+        clock,
+        decky: "test".to_owned(),
+    });
+    let decoys = catalogue::ALL
+        .iter()
+        .map(|meta| catalogue::build(meta.slug, &BTreeMap::new(), &host).unwrap())
+        .collect();
+    Machine {
+        evidence,
+        lines,
+        decoys,
+    }
+}
+
+/// One machine for the tests that only need any: keys are expensive.
+fn shared() -> &'static Machine {
+    static SHARED: std::sync::OnceLock<Machine> = std::sync::OnceLock::new();
+    SHARED.get_or_init(|| machine(1))
+}
+
+const BOUNDS: Bounds = Bounds {
+    idle: Duration::from_secs(20),
+    total: Duration::from_secs(60),
+    bytes_in: 1 << 20,
+};
+
+impl Machine {
+    /// Begin a session; the visitor's end, and the session.
+    fn visit(
+        &self,
+        decoy: &Arc<dyn AnyDecoy>,
+        bounds: Bounds,
+    ) -> (DuplexStream, impl Future<Output = ()> + Send + use<>) {
+        let (ours, theirs) = tokio::io::duplex(16 * 1024);
+        let (from, to) = (SocketAddr::from(VISITOR), SocketAddr::from(LOCAL));
+        let tap = Tap::of_session(&self.evidence, decoy.meta().slug, from, to);
+        let visit = Visit::begin(theirs, from, to, bounds, tap);
+        let decoy = Arc::clone(decoy);
+        (ours, visit.answered_by(decoy, CancellationToken::new()))
+    }
+}
+
+/// Time stands still but for timers, so that a test waits for no clock.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
+/// Send `bytes`, close, and read whatever comes until the end.
+async fn say(mut io: DuplexStream, bytes: Vec<u8>) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let (mut reader, mut writer) = tokio::io::split(&mut io);
+    let send = async {
+        let _the_decoy_may_have_hung_up = writer.write_all(&bytes).await;
+        let _likewise = writer.shutdown().await;
+    };
+    let mut chunk = [0; 4096];
+    let receive = async {
+        while let Ok(n @ 1..) = reader.read(&mut chunk).await {
+            answer.extend_from_slice(&chunk[..n]);
+        }
+    };
+    tokio::join!(send, receive);
+    answer
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_bytes_never_panic_a_decoy_and_every_end_is_reported(
+        bytes in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..2000),
+            r"([A-Z]{3,5} ?[ -~]{0,30}\r\n){0,20}".prop_map(String::into_bytes),
+            r"(\*[0-9]{1,3}\r\n|\$[0-9-]{1,3}\r\n|[a-z]{1,6}(\r\n| )){0,30}".prop_map(String::into_bytes),
+        ],
+    ) {
+        let machine = machine_without_panics();
+        for decoy in &machine.decoys {
+            let before = machine.lines.text().len();
+            runtime().block_on(async {
+                let (io, session) = machine.visit(decoy, BOUNDS);
+                tokio::join!(say(io, bytes.clone()), session);
+            });
+            let lines = machine.lines.text().split_off(before);
+            let slug = decoy.meta().slug;
+            prop_assert_eq!(PANICS.load(std::sync::atomic::Ordering::SeqCst), 0, "{}", slug);
+            prop_assert_eq!(lines.lines().filter(|l| l.contains(" connect [")).count(), 1);
+            let end: Vec<&str> = lines.lines().filter(|l| l.contains(" disconnect [")).collect();
+            prop_assert_eq!(end.len(), 1, "{}: {}", slug, lines);
+            prop_assert!(end[0].contains("bytes_in=") && end[0].contains("bytes_out="), "{}", end[0]);
+        }
+    }
+}
+
+static PANICS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// The runner catches a decoy's panic; here it is counted before.
+fn machine_without_panics() -> &'static Machine {
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        let default = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let in_runner = std::thread::current()
+                .name()
+                .is_some_and(|name| name.contains("random_bytes"));
+            let of_decoy = info.location().is_some_and(|l| l.file().contains("decoys/src"));
+            if in_runner && of_decoy {
+                PANICS.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+            default(info);
+        }));
+    });
+    shared()
+}
+
+#[test]
+fn a_silent_visitor_is_timed_out() {
+    let machine = machine(2);
+    for decoy in &machine.decoys {
+        runtime().block_on(async {
+            let (mut io, session) = machine.visit(decoy, BOUNDS);
+            let listen = async {
+                let mut chunk = [0; 1024];
+                while let Ok(1..) = io.read(&mut chunk).await {}
+            };
+            let done =
+                tokio::time::timeout(Duration::from_secs(600), async { tokio::join!(listen, session) });
+            assert!(done.await.is_ok(), "{}", decoy.meta().slug);
+        });
+        let lines = machine.lines.text();
+        let end = lines.lines().rfind(|l| l.contains(" disconnect [")).unwrap();
+        assert!(end.contains("_timeout\""), "{end}");
+    }
+}
+
+#[test]
+fn endless_input_ends_and_is_not_hoarded() {
+    /// What one connection may take beside what all share, with room for the allocator's habits.
+    const ROOM_KIB: u64 = 24 * 1024;
+    let machine = machine(3);
+    for decoy in &machine.decoys {
+        for pattern in [&b"a"[..], b"a\r\n", b"*1000000\r\n$8\r\naaaaaaaa\r\n", b"\0"] {
+            // Evidence is kept by this test only.
+            machine.lines.0.lock().unwrap().clear();
+            let before = resident_kib();
+            runtime().block_on(async {
+                let (mut io, session) = machine.visit(decoy, BOUNDS);
+                let endless = async {
+                    let (mut reader, mut writer) = tokio::io::split(&mut io);
+                    let send = async {
+                        let part = pattern.repeat(8192 / pattern.len());
+                        while writer.write_all(&part).await.is_ok() {}
+                    };
+                    let mut chunk = [0; 4096];
+                    let drain = async { while let Ok(1..) = reader.read(&mut chunk).await {} };
+                    tokio::join!(send, drain);
+                };
+                let session = async {
+                    session.await;
+                    resident_kib()
+                };
+                let ((), after) = tokio::join!(endless, session);
+                let lines = machine.lines.0.lock().unwrap().len() as u64 / 1024 * 2;
+                let grown = after.saturating_sub(before + lines);
+                assert!(grown < ROOM_KIB, "{} grew by {grown} KiB", decoy.meta().slug);
+            });
+            let lines = machine.lines.text();
+            assert!(lines.lines().any(|l| l.contains(" disconnect [")), "{lines}");
+        }
+    }
+}
+
+/// What this process has in memory.
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_visitor_who_does_not_read_is_not_waited_for() {
+    let machine = machine(4);
+    for decoy in &machine.decoys {
+        runtime().block_on(async {
+            let (mut io, session) = machine.visit(decoy, BOUNDS);
+            let shout = async {
+                // Ask for much and take nothing.
+                let ask = b"INFO\r\nHELP\r\nEHLO x\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2000);
+                let _the_decoy_may_have_hung_up = io.write_all(&ask).await;
+            };
+            let done = tokio::time::timeout(Duration::from_secs(600), async { tokio::join!(shout, session) });
+            assert!(done.await.is_ok(), "{}", decoy.meta().slug);
+        });
+    }
+}
+
+#[test]
+fn two_deckies_with_one_banner_still_share_no_secret() {
+    let (one, other) = (machine(5), machine(6));
+    // What a client sees before it has said anything, and what it gets for asking for itself.
+    let ask = b"INFO server\r\n".to_vec();
+    for (a, b) in one.decoys.iter().zip(&other.decoys) {
+        let answer = |machine: &Machine, decoy: &Arc<dyn AnyDecoy>| {
+            runtime().block_on(async {
+                let (io, session) = machine.visit(decoy, BOUNDS);
+                tokio::join!(say(io, ask.clone()), session).0
+            })
+        };
+        let (a, b) = (answer(&one, a), answer(&other, b));
+        let words = |bytes: &[u8]| -> std::collections::BTreeSet<String> {
+            // A word of 32 and more hex digits is a secret or an id.
+            String::from_utf8_lossy(bytes)
+                .split(|c: char| !c.is_ascii_hexdigit())
+                .filter(|w| w.len() >= 32 && !w.chars().all(|c| c == '0'))
+                .map(str::to_owned)
+                .collect()
+        };
+        assert!(words(&a).is_disjoint(&words(&b)));
+    }
+}
