@@ -102,8 +102,8 @@ impl Worker for Mutator {
                 () = shutdown.requested() => break,
             }
         }
-        self.reconciler.shutdown().await;
-        Ok(())
+        let ended = self.reconciler.shutdown().await;
+        ended.map_err(|error| RunError::new("the deckies are ended, and the database does not know", error))
     }
 }
 

@@ -126,12 +126,27 @@ impl<E: Engine> Reconciler<E> {
         &self.parts.engine
     }
 
-    /// End every decky and let another reconciler begin at once.
-    pub(crate) async fn shutdown(&self) {
+    /// End every decky, say so, and let another reconciler begin at once.
+    ///
+    /// # Errors
+    /// Where the database fails; the deckies are ended all the same.
+    pub(crate) async fn shutdown(&self) -> Result<(), DbError> {
         self.parts.engine.shutdown().await;
-        if let Err(error) = self.parts.store.lease_release(LEASE, &self.parts.holder).await {
-            tracing::debug!(%error, "the lease runs out by itself");
+        // Another one may have the lease, and its fleet runs.
+        if !self.lease().await? {
+            return Ok(());
         }
+        for Known { record, .. } in self.known().await? {
+            let waits = Observation {
+                state: DeckyState::Pending,
+                last_error: None,
+                services: None,
+            };
+            if record.view.desired && !record.quarantined {
+                self.observe(&record, &waits).await?;
+            }
+        }
+        self.parts.store.lease_release(LEASE, &self.parts.holder).await
     }
 
     /// Look once, and make the fleet what is wanted.
@@ -243,8 +258,10 @@ impl<E: Engine> Reconciler<E> {
             let trigger = if ordered { "operator" } else { "schedule" };
             if let Some(after) = mutation::mutate(before, self.parts.catalogue.as_ref(), record.revision) {
                 let put = wanted_anew(record, &after);
-                self.parts.store.decky_put(&[put], now).await?;
+                // Told first: killed in between, the next round makes the same change and tells it again, where the
+                // other order would lose the evidence.
                 self.tell_mutation(before, &after, trigger, now)?;
+                self.parts.store.decky_put(&[put], now).await?;
             } else {
                 for job in jobs.iter_mut().filter(|j| ordered && j.deckies.contains(name)) {
                     let archetype = &record.view.archetype;

@@ -308,7 +308,8 @@ impl LocalEngine {
                 ended: None,
                 ..
             }) => Ok(()),
-            Some(ended) => Err(StepError::transient(format!(
+            // It said why and ended; starting it again at once would end the same way.
+            Some(ended) => Err(StepError::lasting(format!(
                 "{name} did not start: {}",
                 ended.why()
             ))),

@@ -276,7 +276,15 @@ async fn two_reconcilers_never_work_at_the_same_time() {
     bench.clock.advance(LEASE_TTL);
     assert!(matches!(b.round().await.unwrap(), Round::Done { running: 1, .. }));
     assert_eq!(a.round().await.unwrap(), Round::Elsewhere);
-    b.shutdown().await;
+    a.shutdown().await.unwrap();
+    let name: DeckyName = "linux-server-01".parse().unwrap();
+    assert_eq!(
+        bench.state(&name).await,
+        DeckyState::Running,
+        "who has no lease says nothing"
+    );
+    b.shutdown().await.unwrap();
+    assert_eq!(bench.state(&name).await, DeckyState::Pending);
     assert!(
         matches!(a.round().await.unwrap(), Round::Done { .. }),
         "given back in order"
