@@ -4,8 +4,8 @@ use decnet_model::{
     id::{AttackerId, LogId},
     query::{AttackerQuery, HistogramQuery, LogQuery},
     view::{
-        AttackerView, BountyView, CommandView, HistogramBucket, LogView, Page, Stats, StreamSnapshot, Tops,
-        WorkerView,
+        AttackerView, BountyView, CommandView, DeckyView, HistogramBucket, LogView, Page, Stats,
+        StreamSnapshot, Tops, WorkerView,
     },
 };
 use leptos::{prelude::*, server_fn::codec::Json};
@@ -28,6 +28,8 @@ pub struct Overview {
     pub logs: Vec<LogView>,
     /// The host's workers.
     pub workers: Vec<WorkerView>,
+    /// The fleet, where nothing has touched it yet: to say how to.
+    pub untouched: Vec<DeckyView>,
 }
 
 /// Everything that the page of one attacker shows.
@@ -54,8 +56,15 @@ pub async fn overview_get() -> Answer<Overview> {
         interval_minutes: Some(1),
         ..HistogramQuery::default()
     };
+    let stats = domain.stats(&see).await?;
+    let untouched = if stats.total_logs == 0 {
+        domain.decky_list(&fleet).await?
+    } else {
+        Vec::new()
+    };
     Ok(Overview {
-        stats: domain.stats(&see).await?,
+        stats,
+        untouched,
         tops: domain.tops(&see).await?,
         hour: domain.log_histogram(&see, hour).await?,
         logs: domain

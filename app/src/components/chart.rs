@@ -155,7 +155,6 @@ pub(crate) fn Histogram(
     };
     view! {
         <figure class="histogram">
-            <div class="histogram-top" aria-hidden="true">{move || text::count(series.with(Series::most))}</div>
             <svg
                 viewBox=move || format!("0 0 {} 100", width())
                 height=height
@@ -169,7 +168,7 @@ pub(crate) fn Histogram(
             </svg>
             <figcaption>
                 <span>{move || edge(false)}</span>
-                <span class="step">{move || series.with(|s| format!("per {}", step_words(s.step)))}</span>
+                <span class="step">{move || series.with(|s| format!("per {}, at most {}", step_words(s.step), text::count(s.most())))}</span>
                 <span>{move || edge(true)}</span>
             </figcaption>
         </figure>
@@ -239,13 +238,13 @@ pub(crate) fn HeatStrip(#[prop(into)] series: Signal<Series>) -> impl IntoView {
     .into_any()
 }
 
-/// How hot a count is, 0 to 5: by magnitudes, because one loud hour must not make the others look quiet.
-fn heat(count: u64, most: u64) -> u32 {
+/// How hot a count is, 0 to 5: by its share of the hottest, with anything at all told from nothing.
+fn heat(count: u64, most: u64) -> u64 {
     if count == 0 {
-        return 0;
+        0
+    } else {
+        (count.saturating_mul(5).div_ceil(most.max(1))).clamp(1, 5)
     }
-    let top = most.max(10).ilog2().max(1);
-    (1 + count.ilog2() * 4 / top).min(5)
 }
 
 #[cfg(test)]

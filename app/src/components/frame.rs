@@ -13,12 +13,11 @@ use super::{
     dialog::Dialog,
     icon::{Icon, Mark},
     keys,
-    notice::Problem,
     task::TaskCorner,
     when::use_present,
 };
 use crate::{
-    api::{account, evidence},
+    api::{Answer, account, evidence},
     live::{Link, Live, use_live},
     text, url,
 };
@@ -34,20 +33,21 @@ const PLACES: &[(&str, &str, Icon)] = &[
     ("/fleet", "Fleet", Icon::Fleet),
 ];
 
-/// Who reads the page, for whatever depends on what they may do.
-#[derive(Clone)]
-pub(crate) struct Reader(pub(crate) Me);
+/// Who reads the page, for whatever depends on what they may do. It is read below a `Suspense`.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader(Resource<Answer<Option<Me>>>);
 
 impl Reader {
     /// Whether they may change the fleet. The server checks it again, whatever a page shows.
-    pub(crate) fn manages_fleet(&self) -> bool {
-        self.0.role.covers(Role::Admin)
+    pub(crate) fn manages_fleet(self) -> bool {
+        matches!(self.0.get(), Some(Ok(Some(me))) if me.role.covers(Role::Admin))
     }
 }
 
-/// Whoever reads this page, below the frame.
-pub(crate) fn use_reader() -> Option<Reader> {
-    use_context::<Reader>()
+/// Whether whoever reads this page may change the fleet.
+pub(crate) fn manages_fleet() -> Signal<bool> {
+    let reader = use_context::<Reader>();
+    Signal::derive(move || reader.is_some_and(Reader::manages_fleet))
 }
 
 /// The frame. Nobody gets past it without a session and a password of their own.
@@ -69,19 +69,15 @@ pub(crate) fn Frame() -> impl IntoView {
             format!("/login?next={}", leptos_router::location::Url::escape(&whole))
         }
     };
+    provide_context(Reader(me));
     view! {
-        <Suspense fallback=|| {
-            view! { <div class="splash" role="status" aria-label="Loading"></div> }
-        }>
+        <Room me=me />
+        <Suspense>
             {move || Suspend::new(async move {
                 match me.await {
                     Ok(None) => view! { <Redirect path=login() /> }.into_any(),
                     Ok(Some(me)) if me.must_change_password => view! { <Redirect path="/password" /> }.into_any(),
-                    Ok(Some(me)) => view! { <Room me=me /> }.into_any(),
-                    Err(fault) => {
-                        let again = Callback::new(move |()| me.refetch());
-                        view! { <main class="lone"><Problem fault again=again /></main> }.into_any()
-                    }
+                    _ => ().into_any(),
                 }
             })}
         </Suspense>
@@ -89,11 +85,12 @@ pub(crate) fn Frame() -> impl IntoView {
     .into_any()
 }
 
+/// Rail, bars and page. No resource is made below a `Suspense` here or in the pages: the server renders what is in one
+/// more than once, and the browser would count other resources than the server did.
 #[component]
-fn Room(me: Me) -> impl IntoView {
+fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
     let live = Live::new();
     provide_context(live);
-    provide_context(Reader(me.clone()));
     let help = RwSignal::new(false);
     let query = use_query_map();
     let path = use_location().pathname;
@@ -125,7 +122,9 @@ fn Room(me: Me) -> impl IntoView {
             <header class="top">
                 <Heat />
                 <LiveDot />
-                <UserMenu me=me />
+                <Suspense>
+                    {move || me.get().and_then(Result::ok).flatten().map(|me| view! { <UserMenu me=me /> })}
+                </Suspense>
             </header>
             <main id="main" tabindex="-1">
                 <Outlet />

@@ -56,7 +56,7 @@ fn strokes(h: u64) -> (String, String, u64) {
     let mut figure = String::new();
     let mut drawn = 0;
     for (i, stroke) in FIGURE.iter().enumerate() {
-        if (h >> (12 + i)) & 1 == 1 && drawn < 5 {
+        if (h >> (12 + i)) & 1 == 1 && drawn < 4 {
             figure.push_str(stroke);
             drawn += 1;
         }

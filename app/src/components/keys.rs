@@ -79,9 +79,7 @@ pub(crate) fn listen(help: RwSignal<bool>) {
 
 /// Focus the row `by` further on from the focused one.
 fn walk(by: i32) {
-    let Some(document) = web_sys::window().and_then(|w| w.document()) else {
-        return;
-    };
+    let Some(document) = document() else { return };
     let Ok(rows) = document.query_selector_all("[data-row]") else {
         return;
     };
@@ -109,9 +107,17 @@ fn walk(by: i32) {
     }
 }
 
+/// The page's document; there is none on the server, where clean-up code runs too.
+fn document() -> Option<web_sys::Document> {
+    if cfg!(target_arch = "wasm32") {
+        web_sys::window()?.document()
+    } else {
+        None
+    }
+}
+
 fn find(selector: &str) -> Option<HtmlElement> {
-    let document = web_sys::window()?.document()?;
-    document.query_selector(selector).ok()??.dyn_into().ok()
+    document()?.query_selector(selector).ok()??.dyn_into().ok()
 }
 
 /// Focus the first element that fits, if there is one.
@@ -126,9 +132,7 @@ fn click(selector: &str) {
 }
 
 fn blur() {
-    let Some(document) = web_sys::window().and_then(|w| w.document()) else {
-        return;
-    };
+    let Some(document) = document() else { return };
     if let Some(el) = document
         .active_element()
         .and_then(|el| el.dyn_into::<HtmlElement>().ok())

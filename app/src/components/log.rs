@@ -21,6 +21,9 @@ use crate::{api::evidence, text, url};
 /// A row and whether it just came.
 pub(crate) type Row = (Arc<LogView>, bool);
 
+/// The rows that a page shows at the moment, once it shows any.
+pub(crate) type Shown = StoredValue<Option<Memo<Vec<Row>>>>;
+
 /// A table of log rows, newest first. A row leads to its drawer: `?log=<id>` on the same page.
 #[component]
 pub(crate) fn LogTable(
@@ -112,9 +115,9 @@ fn selection_is_empty() -> bool {
         .is_none_or(|selection| selection.is_collapsed())
 }
 
-/// The drawer of the row that `?log=` names, taken from `rows` or fetched.
+/// The drawer of the row that `?log=` names, taken from what is shown or fetched.
 #[component]
-pub(crate) fn LogDrawer(#[prop(into)] rows: Signal<Vec<Row>>) -> impl IntoView {
+pub(crate) fn LogDrawer(shown: Shown) -> impl IntoView {
     let query = use_query_map();
     let path = use_location().pathname;
     let id = Memo::new(move |_| query.with(|q| q.get_str("log").and_then(|log| log.parse().ok()).map(LogId)));
@@ -123,11 +126,11 @@ pub(crate) fn LogDrawer(#[prop(into)] rows: Signal<Vec<Row>>) -> impl IntoView {
         move || id.get(),
         move |id| async move {
             let id = id?;
-            let held = rows.with_untracked(|rows| {
-                rows.iter()
-                    .find(|(row, _)| row.id == id)
-                    .map(|(row, _)| row.clone())
-            });
+            let rows = shown
+                .get_value()
+                .and_then(|rows| rows.try_get_untracked())
+                .unwrap_or_default();
+            let held = rows.into_iter().find(|(row, _)| row.id == id).map(|(row, _)| row);
             Some(match held {
                 Some(row) => Ok(Arc::unwrap_or_clone(row)),
                 None => evidence::log_get(id).await,

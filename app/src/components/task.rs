@@ -85,9 +85,16 @@ fn TaskCard(task: TaskView, close: Callback<()>) -> impl IntoView {
     let total = task.total.max(1);
     let done = task.done.min(total);
     let words = match task.status.as_str() {
+        "running" if task.total == 0 => "queued".to_owned(),
         "running" => format!("step {} of {}", task.done, task.total.max(task.done)),
         other => other.to_owned(),
     };
+    let step = Some(task.step.clone()).filter(|step| !step.is_empty());
+    let said = task
+        .error
+        .clone()
+        .or(step)
+        .unwrap_or_else(|| "The mutator takes it up in a moment.".to_owned());
     let class = match task.status.as_str() {
         "failed" => "task bad",
         "succeeded" => "task good",
@@ -106,7 +113,7 @@ fn TaskCard(task: TaskView, close: Callback<()>) -> impl IntoView {
                 <rect class="track" width=total height="1" />
                 <rect width=done height="1" />
             </svg>
-            <p>{task.error.clone().unwrap_or_else(|| task.step.clone())}</p>
+            <p>{said}</p>
         </section>
     }
     .into_any()

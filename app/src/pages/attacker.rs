@@ -19,7 +19,7 @@ use crate::{
         glyph::Glyph,
         icon::{Icon, Mark},
         line::Line,
-        log::{LogDrawer, LogTable, Row},
+        log::{LogDrawer, LogTable, Row, Shown},
         notice::{Loading, Problem},
         said::{CopyButton, Said},
         stat::ShareBar,
@@ -35,6 +35,7 @@ pub(crate) fn AttackerPage() -> impl IntoView {
     let live = use_live();
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
+    let shown = Shown::new(None);
     let dossier = Resource::new(
         move || (id.get(), live.epoch.get()),
         |(id, _)| async move {
@@ -52,7 +53,7 @@ pub(crate) fn AttackerPage() -> impl IntoView {
         <Transition fallback=|| view! { <PageHead title="Attacker" /><Loading rows=12 /> }>
             {move || Suspend::new(async move {
                 match dossier.await {
-                    Ok(dossier) => view! { <Full dossier=dossier /> }.into_any(),
+                    Ok(dossier) => view! { <Full dossier=dossier shown=shown /> }.into_any(),
                     Err(fault) => {
                         let again = Callback::new(move |()| dossier.refetch());
                         view! {
@@ -65,12 +66,13 @@ pub(crate) fn AttackerPage() -> impl IntoView {
                 }
             })}
         </Transition>
+        <LogDrawer shown=shown />
     }
     .into_any()
 }
 
 #[component]
-fn Full(dossier: Dossier) -> impl IntoView {
+fn Full(dossier: Dossier, shown: Shown) -> impl IntoView {
     let live = use_live();
     let Dossier {
         attacker: first,
@@ -100,6 +102,7 @@ fn Full(dossier: Dossier) -> impl IntoView {
         rows.extend(stored.iter().map(|row| (row.clone(), false)));
         rows
     });
+    shown.set_value(Some(rows));
     let all_logs = format!("/live?attacker_ip={ip}");
     let more_logs = logs.next.is_some();
     let line = Signal::derive(move || rows.get().into_iter().map(|(row, _)| row).collect::<Vec<_>>());
@@ -146,7 +149,6 @@ fn Full(dossier: Dossier) -> impl IntoView {
             </header>
             <LogTable rows=rows one_source=true />
         </section>
-        <LogDrawer rows=rows />
     }
     .into_any()
 }

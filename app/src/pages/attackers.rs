@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use decnet_model::{
     query::{AttackerQuery, AttackerSort},
-    view::{AttackerView, Page},
+    view::{AttackerView, DeckyView, Page},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
 
-use super::live::FirstTouch;
+use super::live::{FirstTouch, fleet_now};
 use crate::{
     api::{Answer, evidence, fleet},
     components::{
@@ -40,6 +40,7 @@ pub(crate) fn AttackersPage() -> impl IntoView {
         |(query, _)| evidence::attacker_page(query),
     );
     let services = Resource::new(|| (), |()| fleet::service_list());
+    let deckies = fleet_now();
     let options = Signal::derive(move || match services.get() {
         Some(Ok(services)) => services
             .into_iter()
@@ -61,7 +62,7 @@ pub(crate) fn AttackersPage() -> impl IntoView {
         <Transition fallback=|| view! { <Loading rows=12 /> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(first) => view! { <List first=first query=query.get_untracked() /> }.into_any(),
+                    Ok(first) => view! { <List first=first query=query.get_untracked() deckies=deckies /> }.into_any(),
                     Err(fault) => {
                         let again = Callback::new(move |()| page.refetch());
                         view! { <Problem fault again=again /> }.into_any()
@@ -89,7 +90,7 @@ fn matches(query: &AttackerQuery, attacker: &AttackerView) -> bool {
 }
 
 #[component]
-fn List(first: Page<AttackerView>, query: AttackerQuery) -> impl IntoView {
+fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
     let live = use_live();
     let path = use_location().pathname;
     let filtered = query.search.is_some() || query.service.is_some() || query.decky.is_some();
@@ -154,7 +155,7 @@ fn List(first: Page<AttackerView>, query: AttackerQuery) -> impl IntoView {
             }
             .into_any()
         } else {
-            view! { <FirstTouch /> }.into_any()
+            view! { <FirstTouch deckies=deckies /> }.into_any()
         }
     };
     view! {

@@ -8,10 +8,13 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
 
 use crate::{
-    api::fleet::{self, Deploy, MAX_AMOUNT, Mutate, Redeploy, Teardown},
+    api::{
+        Answer,
+        fleet::{self, Deploy, MAX_AMOUNT, Mutate, Redeploy, Teardown},
+    },
     components::{
         dialog::Dialog,
-        frame::{PageHead, Reader, use_reader},
+        frame::{PageHead, manages_fleet},
         icon::{Icon, Mark},
         notice::{Empty, Loading, Problem},
         said::{Command, CopyButton},
@@ -24,29 +27,50 @@ use crate::{
 
 use super::login::FormFault;
 
+/// The kinds of decky, fetched while the deploy dialog is open.
+type Archetypes = Resource<Answer<Vec<ArchetypeView>>>;
+
 /// The page.
 #[component]
 pub(crate) fn FleetPage() -> impl IntoView {
     let live = use_live();
-    let manages = use_reader().is_some_and(|reader| Reader::manages_fleet(&reader));
+    let manages = manages_fleet();
+    let query = use_query_map();
+    // Only the dialog needs them; a resource below a `Suspense` would be one too many, so it is made here.
+    let dialog = Memo::new(move |_| query.with(|q| q.get_str("dialog") == Some("deploy")));
+    let archetypes = Resource::new(
+        move || dialog.get(),
+        |wanted| async move {
+            if wanted {
+                fleet::archetype_list().await
+            } else {
+                Ok(Vec::new())
+            }
+        },
+    );
     let first = Resource::new(move || live.epoch.get(), |_| fleet::decky_list());
     view! {
         <PageHead title="Fleet">
             <Views />
-            {manages
-                .then(|| {
-                    view! {
-                        <a class="button primary" href="/fleet?dialog=deploy" data-noscroll="">
-                            <Mark icon=Icon::Plus />
-                            "Deploy"
-                        </a>
-                    }
-                })}
+            <Suspense>
+                {move || {
+                    manages
+                        .get()
+                        .then(|| {
+                            view! {
+                                <a class="button primary" href="/fleet?dialog=deploy" data-noscroll="">
+                                    <Mark icon=Icon::Plus />
+                                    "Deploy"
+                                </a>
+                            }
+                        })
+                }}
+            </Suspense>
         </PageHead>
         <Transition fallback=|| view! { <Loading rows=8 /> }>
             {move || Suspend::new(async move {
                 match first.await {
-                    Ok(deckies) => view! { <Deckies first=deckies manages=manages /> }.into_any(),
+                    Ok(deckies) => view! { <Deckies first=deckies manages=manages archetypes=archetypes /> }.into_any(),
                     Err(fault) => {
                         let again = Callback::new(move |()| first.refetch());
                         view! { <Problem fault again=again /> }.into_any()
@@ -79,7 +103,7 @@ fn Views() -> impl IntoView {
 }
 
 #[component]
-fn Deckies(first: Vec<DeckyView>, manages: bool) -> impl IntoView {
+fn Deckies(first: Vec<DeckyView>, manages: Signal<bool>, archetypes: Archetypes) -> impl IntoView {
     let live = use_live();
     let query = use_query_map();
     let deckies = Memo::new(move |_| {
@@ -112,7 +136,7 @@ fn Deckies(first: Vec<DeckyView>, manages: bool) -> impl IntoView {
         })
     };
     let nothing = move || {
-        if manages {
+        if manages.get() {
             view! {
                 <Empty
                     title="No deckies yet"
@@ -139,13 +163,13 @@ fn Deckies(first: Vec<DeckyView>, manages: bool) -> impl IntoView {
                 }
             }}
         </Show>
-        {manages.then(|| view! { <Orders deckies=deckies /> })}
+        {move || manages.get().then(|| view! { <Orders deckies=deckies archetypes=archetypes /> })}
     }
     .into_any()
 }
 
 #[component]
-fn Cards(deckies: Memo<Vec<DeckyView>>, manages: bool) -> impl IntoView {
+fn Cards(deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>) -> impl IntoView {
     view! {
         <ul class="cards">
             <For each=move || deckies.get() key=DeckyView::clone_key children=move |decky| view! { <Card decky manages /> } />
@@ -174,7 +198,7 @@ impl CloneKey for DeckyView {
 }
 
 #[component]
-fn Card(decky: DeckyView, manages: bool) -> impl IntoView {
+fn Card(decky: DeckyView, manages: Signal<bool>) -> impl IntoView {
     let name = decky.name.to_string();
     let logs = format!("/live?decky={name}");
     let ip = decky.ip.to_string();
@@ -234,7 +258,7 @@ fn Card(decky: DeckyView, manages: bool) -> impl IntoView {
                     {if decky.event_count == 1 { " event" } else { " events" }}
                 </a>
                 <span class="muted">{decky.state.as_str()}" since "<Ago at=decky.since /></span>
-                {manages.then(|| view! { <DeckyOrders name=name desired=decky.desired /> })}
+                {move || manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired /> })}
             </footer>
         </li>
     }
@@ -275,7 +299,7 @@ fn DeckyOrders(name: String, desired: bool) -> impl IntoView {
 }
 
 #[component]
-fn Table(deckies: Memo<Vec<DeckyView>>, manages: bool) -> impl IntoView {
+fn Table(deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>) -> impl IntoView {
     view! {
         <div class="table-frame">
             <table class="table fleet">
@@ -323,7 +347,7 @@ fn Table(deckies: Memo<Vec<DeckyView>>, manages: bool) -> impl IntoView {
                                     </td>
                                     <td class="c-names"><span class="names">{listen}</span></td>
                                     <td class="number">{text::count(decky.event_count)}</td>
-                                    <td>{manages.then(|| view! { <DeckyOrders name=name desired=decky.desired /> })}</td>
+                                    <td>{move || manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired /> })}</td>
                                 </tr>
                             }
                         }
@@ -349,7 +373,7 @@ fn ArchetypeMark(slug: String) -> impl IntoView {
 
 /// The dialog that the URL names.
 #[component]
-fn Orders(deckies: Memo<Vec<DeckyView>>) -> impl IntoView {
+fn Orders(deckies: Memo<Vec<DeckyView>>, archetypes: Archetypes) -> impl IntoView {
     let query = use_query_map();
     let closed = Signal::derive(move || {
         let out = ["dialog", "deploy", "teardown", "mutate", "redeploy"].map(|key| (key, None));
@@ -368,7 +392,9 @@ fn Orders(deckies: Memo<Vec<DeckyView>>) -> impl IntoView {
     move || {
         {
             which.get().map(|(order, names)| match order {
-                "deploy" => view! { <DeployDialog deckies=deckies close=closed /> }.into_any(),
+                "deploy" => {
+                    view! { <DeployDialog archetypes=archetypes deckies=deckies close=closed /> }.into_any()
+                }
                 order => {
                     view! { <OrderDialog order=order names=names deckies=deckies close=closed /> }.into_any()
                 }
@@ -474,8 +500,11 @@ fn OrderDialog(
 }
 
 #[component]
-fn DeployDialog(deckies: Memo<Vec<DeckyView>>, close: Signal<String>) -> impl IntoView {
-    let archetypes = Resource::new(|| (), |()| fleet::archetype_list());
+fn DeployDialog(
+    archetypes: Archetypes,
+    deckies: Memo<Vec<DeckyView>>,
+    close: Signal<String>,
+) -> impl IntoView {
     view! {
         <Dialog title="Deploy deckies" close=close>
             <Suspense fallback=|| view! { <Loading rows=5 /> }>

@@ -6,7 +6,7 @@ use decnet_model::{
     event::EventKind,
     id::LogId,
     query::{HistogramQuery, LogQuery},
-    view::{LogView, Page},
+    view::{DeckyView, LogView, Page},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
@@ -20,7 +20,7 @@ use crate::{
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
         icon::{Icon, Mark},
-        log::{LogDrawer, LogTable, Row},
+        log::{LogDrawer, LogTable, Row, Shown},
         notice::{Empty, Loading, Problem},
         when::use_present,
     },
@@ -38,6 +38,7 @@ pub(crate) fn LivePage() -> impl IntoView {
     let live = use_live();
     let present = use_present();
     let params = use_query_map();
+    let deckies = fleet_now();
     // The drawer's parameter is no filter: opening a row must not fetch the table again.
     let filters = Memo::new(move |_| {
         let mut filters = params.get();
@@ -72,7 +73,7 @@ pub(crate) fn LivePage() -> impl IntoView {
         });
     };
     // What the table shows at the moment, for the download.
-    let shown = StoredValue::new(None::<Memo<Vec<Row>>>);
+    let shown = Shown::new(None);
     let csv = move |_| {
         let rows = shown
             .get_value()
@@ -116,7 +117,7 @@ pub(crate) fn LivePage() -> impl IntoView {
                 "JSON"
             </a>
         </PageHead>
-        <Filters />
+        <Filters deckies=deckies />
         <Chips filters=url::LOG_FILTERS />
         {move || {
             let faults = asked.with(|(_, faults)| faults.join("; "));
@@ -126,7 +127,7 @@ pub(crate) fn LivePage() -> impl IntoView {
         <Transition fallback=|| view! { <Loading rows=12 /> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(first) => view! { <Rows first=first query=query.get_untracked() paused=paused shown=shown /> }.into_any(),
+                    Ok(first) => view! { <Rows first=first query=query.get_untracked() paused=paused shown=shown deckies=deckies /> }.into_any(),
                     Err(fault) => {
                         let again = Callback::new(move |()| page.refetch());
                         view! { <Problem fault again=again /> }.into_any()
@@ -134,6 +135,7 @@ pub(crate) fn LivePage() -> impl IntoView {
                 }
             })}
         </Transition>
+        <LogDrawer shown=shown />
     }
     .into_any()
 }
@@ -144,7 +146,8 @@ fn Rows(
     first: Page<LogView>,
     query: LogQuery,
     paused: RwSignal<Option<LogId>>,
-    shown: StoredValue<Option<Memo<Vec<Row>>>>,
+    shown: Shown,
+    deckies: Signal<Vec<DeckyView>>,
 ) -> impl IntoView {
     let live = use_live();
     let path = use_location().pathname;
@@ -206,36 +209,22 @@ fn Rows(
     view! {
         <Show
             when=move || rows.with(|rows| !rows.is_empty())
-            fallback=move || view! { <Nothing filtered path=path.get() /> }
+            fallback=move || view! { <Nothing filtered path=path.get() deckies=deckies /> }
         >
             <LogTable rows=rows />
             {older}
         </Show>
         {move || more.value().get().and_then(Result::err).map(|fault| view! { <Problem fault /> })}
-        <LogDrawer rows=rows />
     }
     .into_any()
 }
 
 #[component]
-fn Filters() -> impl IntoView {
-    let live = use_live();
-    let deckies = Resource::new(|| (), |()| fleet::decky_list());
+fn Filters(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
     let services = Resource::new(|| (), |()| fleet::service_list());
     let decky_options = Signal::derive(move || {
-        let from_stream = live.deckies.with(|d| {
-            d.as_ref()
-                .map(|d| d.keys().map(ToString::to_string).collect::<Vec<_>>())
-        });
-        let names = from_stream.or_else(|| match deckies.get() {
-            Some(Ok(deckies)) => Some(deckies.into_iter().map(|d| d.name.to_string()).collect()),
-            _ => None,
-        });
-        names
-            .unwrap_or_default()
-            .into_iter()
-            .map(|name| (name.clone(), name))
-            .collect::<Vec<_>>()
+        let names = deckies.get().into_iter().map(|decky| decky.name.to_string());
+        names.map(|name| (name.clone(), name)).collect::<Vec<_>>()
     });
     let service_options = Signal::derive(move || match services.get() {
         Some(Ok(services)) => services
@@ -353,7 +342,7 @@ fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
 }
 
 #[component]
-fn Nothing(filtered: bool, path: String) -> impl IntoView {
+fn Nothing(filtered: bool, path: String, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
     if filtered {
         view! {
             <Empty title="Nothing fits these filters" hint="Take one away, or widen the time.">
@@ -362,20 +351,31 @@ fn Nothing(filtered: bool, path: String) -> impl IntoView {
         }
         .into_any()
     } else {
-        view! { <FirstTouch /> }.into_any()
+        view! { <FirstTouch deckies=deckies /> }.into_any()
     }
+}
+
+/// The fleet as it was when the page was loaded, and as the stream tells since. It is read below a `Suspense`.
+pub(crate) fn fleet_now() -> Signal<Vec<DeckyView>> {
+    let live = use_live();
+    let first = Resource::new(|| (), |()| fleet::decky_list());
+    Signal::derive(move || {
+        let known = live
+            .deckies
+            .with(|d| d.as_ref().map(|d| d.values().cloned().collect::<Vec<_>>()));
+        known
+            .or_else(|| first.get().and_then(Result::ok))
+            .unwrap_or_default()
+    })
 }
 
 /// Nothing has touched a decoy yet: how to be the first.
 #[component]
-pub(crate) fn FirstTouch() -> impl IntoView {
-    let live = use_live();
-    let deckies = Resource::new(|| (), |()| fleet::decky_list());
+pub(crate) fn FirstTouch(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
     view! {
         <Transition fallback=|| view! { <Loading rows=3 /> }>
             {move || {
-                let known = live.deckies.with(|d| d.as_ref().map(|d| d.values().cloned().collect::<Vec<_>>()));
-                let deckies = known.or_else(|| deckies.get().and_then(Result::ok)).unwrap_or_default();
+                let deckies = deckies.get();
                 let best = ["ssh", "http", "redis", "ftp"];
                 let command = best
                     .iter()

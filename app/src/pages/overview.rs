@@ -13,10 +13,10 @@ use crate::{
     api::evidence::{self, Overview},
     components::{
         chart::{Histogram, Series},
-        frame::{PageHead, use_reader},
+        frame::{PageHead, manages_fleet},
         glyph::Glyph,
         icon::{Icon, Mark},
-        log::{LogDrawer, LogTable, Row},
+        log::{LogDrawer, LogTable, Row, Shown},
         loom::Loom,
         notice::{Loading, Problem},
         said::Said,
@@ -36,24 +36,30 @@ const TOP: usize = 6;
 #[component]
 pub(crate) fn OverviewPage() -> impl IntoView {
     let live = use_live();
+    let manages = manages_fleet();
+    let shown = Shown::new(None);
     let overview = Resource::new(move || live.epoch.get(), |_| evidence::overview_get());
     view! {
         <PageHead title="Overview">
-            {use_reader()
-                .filter(crate::components::frame::Reader::manages_fleet)
-                .map(|_| {
-                    view! {
-                        <a class="button" href="/fleet?dialog=deploy">
-                            <Mark icon=Icon::Plus />
-                            "Deploy"
-                        </a>
-                    }
-                })}
+            <Suspense>
+                {move || {
+                    manages
+                        .get()
+                        .then(|| {
+                            view! {
+                                <a class="button" href="/fleet?dialog=deploy">
+                                    <Mark icon=Icon::Plus />
+                                    "Deploy"
+                                </a>
+                            }
+                        })
+                }}
+            </Suspense>
         </PageHead>
         <Transition fallback=|| view! { <Loading rows=10 /> }>
             {move || Suspend::new(async move {
                 match overview.await {
-                    Ok(overview) => view! { <Full overview /> }.into_any(),
+                    Ok(overview) => view! { <Full overview shown /> }.into_any(),
                     Err(fault) => {
                         let again = Callback::new(move |()| overview.refetch());
                         view! { <Problem fault again=again /> }.into_any()
@@ -61,12 +67,13 @@ pub(crate) fn OverviewPage() -> impl IntoView {
                 }
             })}
         </Transition>
+        <LogDrawer shown=shown />
     }
     .into_any()
 }
 
 #[component]
-fn Full(overview: Overview) -> impl IntoView {
+fn Full(overview: Overview, shown: Shown) -> impl IntoView {
     let live = use_live();
     let present = use_present();
     let Overview {
@@ -75,6 +82,7 @@ fn Full(overview: Overview) -> impl IntoView {
         hour,
         logs,
         workers,
+        untouched,
     } = overview;
     let stats = Signal::derive(move || live.stats.get().unwrap_or_else(|| first.clone()));
     let series = Signal::derive(move || {
@@ -126,8 +134,9 @@ fn Full(overview: Overview) -> impl IntoView {
         StoredValue::new(tops.services),
         StoredValue::new(tops.credentials),
     );
+    let untouched = Signal::stored(untouched);
     let quiet = move || stats.with(|s| s.total_logs == 0) && feed.with(Vec::is_empty);
-    let rows = Signal::derive(move || feed.get());
+    shown.set_value(Some(feed));
     view! {
         <section class="stats" aria-label="Counters">
             <StatCard
@@ -166,7 +175,7 @@ fn Full(overview: Overview) -> impl IntoView {
                 href="/fleet"
             />
         </section>
-        <Show when=move || !quiet() fallback=|| view! { <section class="panel"><FirstTouch /></section> }>
+        <Show when=move || !quiet() fallback=move || view! { <section class="panel"><FirstTouch deckies=untouched /></section> }>
             <div class="overview">
                 <section class="panel wide">
                     <header>
@@ -189,7 +198,7 @@ fn Full(overview: Overview) -> impl IntoView {
                         <h2>"Now"</h2>
                         <a href="/live">"all events"</a>
                     </header>
-                    <LogTable rows=rows />
+                    <LogTable rows=feed />
                 </section>
                 <section class="panel">
                     <header>
@@ -224,7 +233,6 @@ fn Full(overview: Overview) -> impl IntoView {
             </div>
         </Show>
         <Workers first=workers />
-        <LogDrawer rows=rows />
     }
     .into_any()
 }
