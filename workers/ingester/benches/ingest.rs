@@ -81,10 +81,12 @@ async fn through_the_ingester(lines: &[Vec<u8>]) -> (Figure, Figure) {
     let dir = tempfile::tempdir().unwrap();
     let spool = dir.path().join("spool");
     let mut writer = Writer::open(&spool, decnet_spool::Options::default()).unwrap();
-    for line in lines {
-        writer.append(line).unwrap();
+    for part in lines.chunks(1000) {
+        for line in part {
+            writer.append(line).unwrap();
+        }
+        writer.commit().unwrap();
     }
-    writer.commit().unwrap();
     let store = database(dir.path()).await;
     let clock = Arc::new(SystemClock);
     let mut ingester = Ingester::open(store.clone(), Bus::none(), clock, spool, 100)
