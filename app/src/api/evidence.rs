@@ -71,7 +71,7 @@ pub async fn overview_get() -> Answer<Overview> {
             .log_page(
                 &see,
                 LogQuery {
-                    limit: Some(20),
+                    limit: Some(26),
                     ..LogQuery::default()
                 },
             )

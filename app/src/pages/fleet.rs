@@ -583,6 +583,7 @@ fn DeployForm(
                                     name="archetype"
                                     value=archetype.slug.clone()
                                     checked=i == 0
+                                    autofocus=i == 0
                                     on:change=move |_| chosen.set(slug.clone())
                                 />
                                 <span class="archetype-body">
@@ -598,7 +599,7 @@ fn DeployForm(
                     })
                     .collect_view()}
             </fieldset>
-            <div class="fields">
+            <div class="deploy-fields">
                 <label>
                     <span>"How many"</span>
                     <input
@@ -612,7 +613,7 @@ fn DeployForm(
                     />
                 </label>
                 <label>
-                    <span>"Name"<small>" a prefix for several"</small></span>
+                    <span>"Name"<small>" or prefix"</small></span>
                     <input
                         name="name"
                         placeholder="from the archetype"
@@ -624,7 +625,7 @@ fn DeployForm(
                     />
                 </label>
                 <label>
-                    <span>"Change services every"<small>" minutes"</small></span>
+                    <span>"New services every"<small>" min"</small></span>
                     <input
                         name="interval"
                         type="number"
@@ -635,7 +636,7 @@ fn DeployForm(
                     />
                 </label>
                 <label>
-                    <span>"Seed"<small>" same seed, same machines"</small></span>
+                    <span>"Seed"<small>" for the same again"</small></span>
                     <input name="seed" placeholder="drawn" maxlength="128" autocomplete="off" />
                 </label>
             </div>
