@@ -11,6 +11,7 @@
 mod accounts;
 mod app;
 mod evidence;
+mod fleet;
 mod hardening;
 mod openapi;
 mod roles;

@@ -1,0 +1,163 @@
+//! What is wanted of the fleet and of the workers: desired state and orders, nothing more.
+
+use axum::http::{Method, StatusCode};
+use decnet_model::topic::{Pattern, Topic};
+use serde_json::json;
+
+use crate::app::App;
+
+#[tokio::test]
+async fn a_deploy_settles_the_deckies_wakes_the_reconciler_and_is_told_as_a_task() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let mut woken = app.bus.subscribe(Pattern::exactly(&Topic::fleet_changed()));
+    let spec = json!({ "deckies": [{ "archetype": "linux-server", "amount": 2 }] });
+    let accepted = app.post("/deckies/deploy", &spec).token(&admin).send().await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{accepted:?}");
+    let event = woken.recv().await.unwrap();
+    assert_eq!(event.payload["task"], accepted.json()["task"]);
+    let deckies = app.get("/deckies").token(&admin).send().await.json();
+    let names: Vec<_> = deckies
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| d["name"].clone())
+        .collect();
+    assert_eq!(json!(names), accepted.json()["deckies"]);
+    assert_ne!(deckies[0]["ip"], deckies[1]["ip"]);
+    assert_eq!(
+        (deckies[0]["state"].as_str(), deckies[0]["desired"].as_bool()),
+        (Some("pending"), Some(true))
+    );
+    let task = format!("/tasks/{}", accepted.json()["task"].as_str().unwrap());
+    let task = app.get(&task).token(&admin).send().await.json();
+    assert_eq!(
+        (task["operation"].as_str(), task["status"].as_str()),
+        (Some("deploy"), Some("running"))
+    );
+
+    let path = format!("/deckies/{}", names[0].as_str().unwrap());
+    let gone = app.ask(Method::DELETE, &path).token(&admin).send().await;
+    assert_eq!(gone.status, StatusCode::ACCEPTED);
+    let after = app.get("/deckies").token(&admin).send().await.json();
+    assert_eq!(
+        after[0]["desired"], false,
+        "it stays in the list until the reconciler has taken it down"
+    );
+    let again = app.ask(Method::DELETE, &path).token(&admin).send().await;
+    assert_eq!(again.problem(), "not-found");
+    let replace =
+        json!({ "deckies": [{ "archetype": "linux-server", "name": "only-one" }], "replace": true });
+    let replaced = app.post("/deckies/deploy", &replace).token(&admin).send().await;
+    assert_eq!(replaced.status, StatusCode::ACCEPTED, "{replaced:?}");
+    let after = app.get("/deckies").token(&admin).send().await.json();
+    let wanted: Vec<_> = after
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|d| d["desired"] == true)
+        .map(|d| d["name"].clone())
+        .collect();
+    assert_eq!(wanted, ["only-one"]);
+}
+
+#[tokio::test]
+async fn every_fault_of_a_specification_is_named_and_nothing_is_wanted() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let spec =
+        json!({ "deckies": [{ "archetype": "nonsense" }, { "archetype": "linux-server", "ip": "8.8.8.8" }] });
+    let fields = app
+        .post("/deckies/deploy", &spec)
+        .token(&admin)
+        .send()
+        .await
+        .fields();
+    assert!(fields.iter().any(|f| f.starts_with("deckies[0]")), "{fields:?}");
+    assert_eq!(app.get("/deckies").token(&admin).send().await.json(), json!([]));
+    let misspelt = json!({ "deckys": [] });
+    assert_eq!(
+        app.post("/deckies/deploy", &misspelt)
+            .token(&admin)
+            .send()
+            .await
+            .fields(),
+        ["deckys"]
+    );
+}
+
+#[tokio::test]
+async fn an_interval_outlives_a_redeploy_and_is_bounded() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let spec = json!({ "deckies": [{ "archetype": "linux-server", "name": "web-01" }] });
+    app.post("/deckies/deploy", &spec).token(&admin).send().await;
+    let set = |minutes: serde_json::Value| {
+        app.put("/deckies/web-01/mutate-interval", &json!({ "minutes": minutes }))
+            .token(&admin)
+    };
+    assert_eq!(set(json!(0)).send().await.fields(), ["minutes"]);
+    assert_eq!(set(json!(90)).send().await.status, StatusCode::NO_CONTENT);
+    let again = app
+        .post("/deckies/web-01/redeploy", &json!({}))
+        .token(&admin)
+        .send()
+        .await;
+    assert_eq!(again.status, StatusCode::ACCEPTED);
+    let deckies = app.get("/deckies").token(&admin).send().await.json();
+    assert_eq!(deckies[0]["mutate_interval_minutes"], 90);
+    assert_eq!(
+        app.post("/deckies/none/redeploy", &json!({}))
+            .token(&admin)
+            .send()
+            .await
+            .problem(),
+        "not-found"
+    );
+    assert_eq!(
+        app.post("/deckies/No%20Name/mutate", &json!({}))
+            .token(&admin)
+            .send()
+            .await
+            .fields(),
+        ["path"]
+    );
+}
+
+#[tokio::test]
+async fn a_worker_is_told_to_stop_over_the_bus() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let topic = Topic::worker_control(&"profiler".parse().unwrap());
+    let mut orders = app.bus.subscribe(Pattern::exactly(&topic));
+    let told = app
+        .post("/workers/profiler/stop", &json!({}))
+        .token(&admin)
+        .send()
+        .await;
+    assert_eq!(told.status, StatusCode::ACCEPTED);
+    let order = orders.recv().await.unwrap();
+    assert_eq!(
+        (
+            order.payload["action"].as_str(),
+            order.payload["requested_by"].as_str()
+        ),
+        (Some("stop"), Some("root"))
+    );
+    assert_eq!(
+        app.post("/workers/barista/stop", &json!({}))
+            .token(&admin)
+            .send()
+            .await
+            .problem(),
+        "not-found"
+    );
+    assert_eq!(
+        app.post("/workers/server/stop", &json!({}))
+            .token(&admin)
+            .send()
+            .await
+            .problem(),
+        "conflict"
+    );
+}
