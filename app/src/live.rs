@@ -181,12 +181,6 @@ impl Live {
         });
     }
 
-    /// Close the stream: the page is left, or nobody is signed in any more.
-    pub(crate) fn stop(self) {
-        self.stopped.set(true);
-        close();
-    }
-
     /// How many rows of this decky and service came since the page was loaded, by the minute (since 1970) in which they
     /// happened.
     pub(crate) fn arrived(self, decky: Option<&str>, service: Option<&str>) -> BTreeMap<i64, u64> {
@@ -208,8 +202,13 @@ impl Live {
         minutes
     }
 
+    /// Whether nobody looks any more: the frame is gone, or nobody is signed in.
+    fn is_stopped(self) -> bool {
+        self.stopped.try_get_untracked().unwrap_or(true)
+    }
+
     fn broke(self) {
-        if self.stopped.get_untracked() {
+        if self.is_stopped() {
             return;
         }
         let failures = self.failures.get_untracked() + 1;
@@ -230,7 +229,7 @@ impl Live {
         let pause = 500_u64 << failures.min(5);
         set_timeout(
             move || {
-                if !self.stopped.get_untracked() && self.link.get_untracked() == Link::Broken {
+                if !self.is_stopped() && self.link.get_untracked() == Link::Broken {
                     self.start();
                 }
             },
@@ -241,7 +240,11 @@ impl Live {
     /// Ask the server, and again after a while; every tenth time try the stream instead.
     fn poll(self) {
         leptos::task::spawn_local(async move {
-            match evidence::snapshot().await {
+            let answer = evidence::snapshot().await;
+            if self.is_stopped() {
+                return;
+            }
+            match answer {
                 Ok(snapshot) => {
                     self.snapshot(snapshot);
                     self.link.set(Link::Polling);
@@ -256,7 +259,7 @@ impl Live {
             self.failures.set(again);
             set_timeout(
                 move || {
-                    if self.stopped.get_untracked() {
+                    if self.is_stopped() {
                     } else if again.is_multiple_of(10) {
                         self.start();
                     } else {
@@ -366,7 +369,8 @@ fn minute(row: &LogView) -> i64 {
     row.at.unix_timestamp().div_euclid(60)
 }
 
-fn close() {
+/// Close the stream, if one is open. The signals of a store may be gone by then.
+pub(crate) fn close() {
     CONNECTION.with_borrow_mut(|held| {
         if let Some(old) = held.take() {
             old.source.close();

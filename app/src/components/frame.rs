@@ -98,7 +98,7 @@ fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
         live.start();
         keys::listen(help);
     });
-    on_cleanup(move || live.stop());
+    on_cleanup(crate::live::close);
     let help_shown = move || help.get() || query.with(|q| q.get_str("help").is_some());
     let no_help = Signal::derive(move || url::with(&path.get(), &query.get(), &[("help", None)]));
     Effect::new(move |_| {

@@ -139,18 +139,18 @@ pub(crate) fn LogDrawer(shown: Shown) -> impl IntoView {
     );
     move || {
         {
-        id.get().map(|_| {
+        id.get().map(|opened| {
             view! {
-                <Transition fallback=move || view! { <Drawer close title="Log row"><Loading /></Drawer> }>
+                <Transition fallback=move || view! { <Drawer opened close title="Log row"><Loading /></Drawer> }>
                     {move || Suspend::new(async move {
                         match row.await {
                             None => ().into_any(),
                             Some(Ok(row)) => {
                                 let title = text::event_words(&row.event_type);
-                                view! { <Drawer close title=text::visible(&title)><Detail row /></Drawer> }.into_any()
+                                view! { <Drawer opened close title=text::visible(&title)><Detail row /></Drawer> }.into_any()
                             }
                             Some(Err(fault)) => {
-                                view! { <Drawer close title="Log row"><Problem fault /></Drawer> }.into_any()
+                                view! { <Drawer opened close title="Log row"><Problem fault /></Drawer> }.into_any()
                             }
                         }
                     })}
@@ -164,16 +164,21 @@ pub(crate) fn LogDrawer(shown: Shown) -> impl IntoView {
 
 /// A panel at the side that takes the focus and gives it back.
 #[component]
-fn Drawer(#[prop(into)] title: String, close: Signal<String>, children: Children) -> impl IntoView {
+fn Drawer(
+    #[prop(into)] title: String,
+    opened: LogId,
+    close: Signal<String>,
+    children: Children,
+) -> impl IntoView {
     let node = NodeRef::<html::A>::new();
     Effect::new(move |_| {
         if let Some(link) = node.get() {
             drop(link.focus());
         }
     });
-    on_cleanup(|| {
+    on_cleanup(move || {
         // Back to the row that was opened.
-        super::keys::focus("tr.chosen [data-row]");
+        super::keys::focus(&format!("a[data-row][href$='log={}']", opened.0));
     });
     let label = title.clone();
     view! {

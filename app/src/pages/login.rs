@@ -45,7 +45,7 @@ pub(crate) fn LoginPage() -> impl IntoView {
                 </ActionForm>
                 <p class="door-note">
                     "The first password was printed when the server first started. Lost it? "
-                    <code>"decnet user reset-password"</code>
+                    <code>"decnet user reset admin"</code>
                 </p>
             </section>
         </main>
