@@ -222,6 +222,10 @@ impl<'a> Visitor<'a> {
             self.report(words);
         }
         let reply = self.reply(&name, words);
+        if self.quits && reply == Reply::Silent {
+            // Hung up on: what waits to be sent is dropped with the connection.
+            out.clear();
+        }
         reply.write(self.resp, out);
     }
 
@@ -670,10 +674,15 @@ impl<'a> Visitor<'a> {
                 Reply::Array(table::commands(version).map(|c| c.describe(version)).collect())
             }
             "info" => {
+                let missing = if version.at_least(7, 0) {
+                    Reply::Nil
+                } else {
+                    Reply::NilArray
+                };
                 let entries = named(rest).into_iter();
                 Reply::Array(
                     entries
-                        .map(|c| c.map_or(Reply::NilArray, |c| c.describe(version)))
+                        .map(|c| c.map_or(missing.clone(), |c| c.describe(version)))
                         .collect(),
                 )
             }

@@ -245,7 +245,8 @@ fn replicate(visitor: &Visitor<'_>, name: &str, args: &[Vec<u8>]) -> Reply {
 fn module(visitor: &Visitor<'_>, args: &[Vec<u8>]) -> Reply {
     let server = visitor.server;
     let guarded = server.config.guarded && server.version.at_least(7, 0);
-    if guarded {
+    let lists = matches!(lower(args.first()).as_str(), "list" | "help");
+    if guarded && !lists {
         report_module(visitor, args);
         return Reply::error(
             "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.",

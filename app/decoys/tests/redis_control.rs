@@ -1,0 +1,207 @@
+//! The same words to our redis and to a real one (Debian's `redis-server`), and the same answers back.
+//!
+//! Where no redis-server is installed, the test says so and proves nothing.
+
+#![cfg(feature = "serve")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "in a test a panic is the report; clippy's own exception stops at helper functions"
+)]
+
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use decnet_decoys::{
+    config::{DeckyConfig, Limits, ServiceEntry},
+    serve::{runner::Decky, sink::Sink},
+};
+use decnet_model::clock::SystemClock;
+use decnet_persona::{PersonaSpec, Seed};
+
+/// A real server, ended with the test.
+struct Control {
+    child: Child,
+    addr: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone afterwards.
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// The installed server's version, if there is one.
+fn installed() -> Option<String> {
+    let out = Command::new("redis-server").arg("--version").output().ok()?;
+    let text = String::from_utf8(out.stdout).ok()?;
+    Some(text.split("v=").nth(1)?.split(' ').next()?.to_owned())
+}
+
+fn control() -> Control {
+    let folder = tempfile::tempdir().unwrap();
+    // The port is free again between the two; should somebody take it, connecting to a stranger fails the test.
+    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let child = Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--port", &addr.port().to_string()])
+        .args(["--save", "", "--dir", folder.path().to_str().unwrap()])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let control = Control {
+        child,
+        addr,
+        _folder: folder,
+    };
+    for _ in 0..500 {
+        if TcpStream::connect(addr).is_ok() {
+            return control;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("redis-server does not listen on {addr}");
+}
+
+/// Our server in the given version, in a thread that lives as long as the test.
+fn ours(version: &str) -> SocketAddr {
+    let (tell, told) = std::sync::mpsc::channel();
+    let knobs = BTreeMap::from([
+        ("version".to_owned(), version.into()),
+        ("guarded".to_owned(), true.into()),
+    ]);
+    let archetype = decnet_persona::archetype::ALL.first().unwrap().slug;
+    let config = DeckyConfig {
+        name: "control".parse().unwrap(),
+        persona: PersonaSpec::new(Seed::from_bytes([9; 16]), archetype),
+        services: vec![ServiceEntry {
+            slug: "redis".parse().unwrap(),
+            knobs,
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+        }],
+        artifacts: None,
+        transcripts: None,
+        limits: Limits::default(),
+    };
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let sink = Arc::new(Sink::to(std::io::sink()));
+            let decky = Decky::start(config, sink, Arc::new(SystemClock)).unwrap();
+            tell.send(decky.listening().first().unwrap().1).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    told.recv().unwrap()
+}
+
+/// Send `words` at once and read until the server, which sees our end of stream, closes.
+fn ask(server: SocketAddr, words: &[u8]) -> String {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(words).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(n) => answer.extend_from_slice(chunk.get(..n).unwrap()),
+            // A server that hung up with our words unread resets the connection.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Conversations: each is sent whole on a connection of its own, after FLUSHALL.
+const CONVERSATIONS: &[&str] = &[
+    "PING\r\nping hello\r\nPING a b\r\nECHO hi\r\n",
+    "FOO bar baz\r\nget\r\nset a\r\nconfig\r\nconfig foo\r\nconfig get\r\nclient foo\r\n",
+    "*1\r\n$4\r\nPING\r\n*0\r\n*-1\r\n\r\nPING\r\n",
+    "*abc\r\n",
+    "*2\r\n$-1\r\n",
+    "*1\r\nPING\r\n",
+    "*1\r\n$x\r\n",
+    "SET a \"unbalanced\r\n",
+    "GET / HTTP/1.1\r\n",
+    "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nPING\r\n",
+    "POST / HTTP/1.1\r\n\r\nPING\r\n",
+    "SSH-1337-OpenSSH\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nPING\r\n",
+    "QUIT\r\nPING\r\n",
+    "HELLO 4\r\nHELLO x\r\nHELLO 2 foo\r\nHELLO 3 AUTH default\r\n",
+    "AUTH x\r\nAUTH a b\r\nAUTH default b\r\nAUTH a b c\r\nACL WHOAMI\r\nACL LIST\r\nACL USERS\r\n",
+    "SET a 1\r\nINCR a\r\nINCRBY a x\r\nGET a\r\nAPPEND a x\r\nINCR a\r\nSTRLEN a\r\nGETRANGE a 0 -1\r\nTYPE a\r\n",
+    "SET a 1 EX 100\r\nTTL a\r\nPERSIST a\r\nTTL a\r\nTTL none\r\nSET a 1 EX 0\r\nSET a 1 FOO\r\nEXPIRE a x\r\nSET a 2 NX\r\nSET b 2 XX\r\n",
+    "MSET a 1 b 2\r\nMGET a b c\r\nDEL a b c\r\nEXISTS a\r\nMSET a\r\nMSET a 1 b\r\n",
+    "RPUSH l 1 2 3\r\nLRANGE l 0 -1\r\nLPOP l\r\nLLEN l\r\nLINDEX l -1\r\nLSET l 9 x\r\nGET l\r\nLTRIM l 1 0\r\nEXISTS l\r\nLREM l 0 a\r\n",
+    "HSET h f v\r\nHGET h f\r\nHGETALL h\r\nHLEN h\r\nHINCRBY h f 1\r\nHDEL h f\r\nHSET h f\r\nHEXISTS h f\r\n",
+    "SADD s a\r\nSISMEMBER s a\r\nSCARD s\r\nSMEMBERS s\r\nSREM s a\r\nSADD s 1\r\nOBJECT ENCODING s\r\n",
+    "ZADD z 1 a 2 b\r\nZRANGE z 0 -1 WITHSCORES\r\nZSCORE z a\r\nZRANK z b\r\nZADD z x y\r\nZCOUNT z (1 +inf\r\nZREVRANGE z 0 0\r\n",
+    "SELECT 1\r\nSELECT 99\r\nSELECT x\r\nDBSIZE\r\nSELECT 0\r\n",
+    "SET k v\r\nKEYS *\r\nSCAN 0\r\nSCAN x\r\nSCAN 0 COUNT 0\r\nSCAN 0 MATCH\r\nRANDOMKEY\r\nRENAME none a\r\nRENAME k m\r\nOBJECT ENCODING m\r\nOBJECT ENCODING none\r\n",
+    "MULTI\r\nSET a 1\r\nINCR a\r\nEXEC\r\nEXEC\r\nDISCARD\r\nMULTI\r\nFOO\r\nEXEC\r\nMULTI\r\nMULTI\r\nDISCARD\r\n",
+    "SUBSCRIBE c\r\nGET a\r\nPING\r\nUNSUBSCRIBE c\r\nPING\r\nUNSUBSCRIBE\r\n",
+    "CONFIG SET dir /nonexistent\r\nCONFIG SET dbfilename a/b\r\nCONFIG SET nonsense 1\r\nCONFIG SET maxmemory\r\nCONFIG GET maxmemory\r\nCONFIG GET nothing*\r\n",
+    "MODULE LOAD /tmp/x.so\r\nMODULE LIST\r\nDEBUG SLEEP 0\r\nSLAVEOF x\r\nSLAVEOF 127.0.0.1 x\r\nSLAVEOF NO ONE\r\nROLE\r\n",
+    "EVAL \"return 1\" 0\r\nEVAL \"return 'x'\" 0\r\nEVAL \"return x\" x\r\nEVAL \"return 1\" 3\r\nEVALSHA abc 0\r\nSCRIPT EXISTS a\r\nSCRIPT KILL\r\n",
+    "EVAL \"local io_l = package.loadlib('/usr/lib/x86_64-linux-gnu/liblua5.1.so.0', 'luaopen_io'); return 1\" 0\r\n",
+    "SLOWLOG LEN\r\nCOMMAND COUNT\r\nCLIENT GETNAME\r\nCLIENT SETNAME x\r\nCLIENT GETNAME\r\nCLIENT SETNAME \"a b\"\r\nCLUSTER INFO\r\nWAIT 0 0\r\nLATENCY RESET\r\n",
+    "COMMAND INFO foo\r\nTIME x\r\nLASTSAVE x\r\nRESET\r\n",
+    "INFO nothing\r\nINFO cluster\r\nINFO modules\r\n",
+];
+
+#[test]
+fn the_same_words_get_the_same_answers_as_from_a_real_server() {
+    let Some(version) = installed() else {
+        eprintln!("skipped: redis-server is not installed, there is nothing to compare with");
+        return;
+    };
+    if !version.starts_with("7.0.") {
+        eprintln!("skipped: the transcripts are those of version 7.0, and {version} is installed");
+        return;
+    }
+    let (real, decoy) = (control(), ours(&version));
+    let mut differences = Vec::new();
+    for words in CONVERSATIONS {
+        for server in [real.addr, decoy] {
+            assert_eq!(ask(server, b"FLUSHALL\r\n"), "+OK\r\n");
+        }
+        let (theirs, ours) = (ask(real.addr, words.as_bytes()), ask(decoy, words.as_bytes()));
+        if theirs != ours {
+            differences.push(format!("--- {words:?}\nreal: {theirs:?}\nours: {ours:?}"));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn info_has_the_fields_of_a_real_server_in_its_order() {
+    let Some(version) = installed().filter(|version| version.starts_with("7.0.")) else {
+        eprintln!("skipped: no redis-server 7.0 is installed, there is nothing to compare with");
+        return;
+    };
+    let (real, decoy) = (control(), ours(&version));
+    let fields = |server| -> Vec<String> {
+        let text = ask(server, b"INFO\r\n");
+        text.lines()
+            .skip(1)
+            .filter(|line| !line.starts_with("db"))
+            .map(|line| line.split(':').next().unwrap_or_default().to_owned())
+            .collect()
+    };
+    assert_eq!(fields(real.addr), fields(decoy));
+}

@@ -1,0 +1,188 @@
+//! The program as the fleet runs it: ready, changed by SIGHUP, ended by SIGTERM, and what it says when it cannot start.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "in a test a panic is the report; clippy's own exception stops at helper functions"
+)]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, ChildStderr, Command, Stdio},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// A running program, ended with the test.
+struct Running {
+    child: Child,
+    trouble: BufReader<ChildStderr>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone afterwards.
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+impl Running {
+    fn start(config: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_decnet-decoy"))
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let trouble = BufReader::new(child.stderr.take().unwrap());
+        Self { child, trouble }
+    }
+
+    /// The next line that it says to the operator.
+    fn says(&mut self) -> String {
+        let mut line = String::new();
+        self.trouble.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Its exit status and all evidence.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut evidence = String::new();
+        self.child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut evidence)
+            .unwrap();
+        (self.child.wait().unwrap().code(), evidence)
+    }
+}
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn config(services: &[(&str, SocketAddr)]) -> String {
+    let services: Vec<String> = services
+        .iter()
+        .map(|(slug, addr)| format!(r#"{{"slug":"{slug}","listen":["{addr}"]}}"#))
+        .collect();
+    let archetype = decnet_persona::archetype::ALL.first().unwrap().slug;
+    let persona = decnet_persona::PersonaSpec::new(decnet_persona::Seed::from_bytes([3; 16]), archetype);
+    let persona = serde_json::to_string(&persona).unwrap();
+    format!(
+        r#"{{"name":"web-01","persona":{persona},"services":[{}]}}"#,
+        services.join(",")
+    )
+}
+
+fn ask(stream: &mut TcpStream, words: &[u8], answer: &[u8]) {
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(words).unwrap();
+    let mut got = vec![0; answer.len()];
+    stream.read_exact(&mut got).unwrap();
+    assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(answer));
+}
+
+#[test]
+fn services_come_and_go_by_sighup_without_dropping_other_sessions_and_sigterm_ends_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    let (redis, ftp) = (free_port(), free_port());
+    fs::write(&file, config(&[("redis", redis)])).unwrap();
+    let mut program = Running::start(&file);
+    assert_eq!(program.says(), "ready");
+
+    let mut session = TcpStream::connect(redis).unwrap();
+    ask(&mut session, b"PING\r\n", b"+PONG\r\n");
+    assert!(TcpStream::connect(ftp).is_err());
+
+    fs::write(&file, config(&[("redis", redis), ("ftp", ftp)])).unwrap();
+    program.signal(Signal::SIGHUP);
+    assert_eq!(program.says(), "configuration applied");
+    ask(&mut TcpStream::connect(ftp).unwrap(), b"", b"220 ");
+    ask(&mut session, b"PING\r\n", b"+PONG\r\n");
+
+    fs::write(&file, "{").unwrap();
+    program.signal(Signal::SIGHUP);
+    let refusal = program.says();
+    assert!(
+        refusal.starts_with("configuration not applied: ") && refusal.contains("config.json"),
+        "{refusal}"
+    );
+    ask(&mut session, b"PING\r\n", b"+PONG\r\n");
+
+    fs::write(&file, config(&[("redis", redis)])).unwrap();
+    program.signal(Signal::SIGHUP);
+    assert_eq!(program.says(), "configuration applied");
+    ask(&mut session, b"PING\r\n", b"+PONG\r\n");
+
+    program.signal(Signal::SIGTERM);
+    let (status, evidence) = program.end();
+    assert_eq!(status, Some(0));
+    let count = |what: &str| evidence.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(
+        (count(" service_started "), count(" service_stopped ")),
+        (2, 2),
+        "{evidence}"
+    );
+    assert_eq!(count(" connect "), count(" disconnect "), "{evidence}");
+    assert_eq!(count("reason=\"shutdown\""), 1, "{evidence}");
+}
+
+#[test]
+fn a_port_in_use_is_named_and_nothing_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap();
+    fs::write(&file, config(&[("ftp", free_port()), ("redis", addr)])).unwrap();
+    let mut program = Running::start(&file);
+    let words = program.says();
+    assert!(
+        words.contains("redis") && words.contains(&addr.to_string()),
+        "{words}"
+    );
+    let (status, evidence) = program.end();
+    assert_eq!((status, evidence.as_str()), (Some(1), ""));
+}
+
+#[test]
+fn an_unknown_key_in_the_configuration_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    fs::write(&file, config(&[]).replacen('{', r#"{"colour":"red","#, 1)).unwrap();
+    let mut program = Running::start(&file);
+    let words = program.says();
+    assert!(words.contains("colour"), "{words}");
+    assert_eq!(program.end().0, Some(1));
+}
+
+#[test]
+fn without_a_reader_of_its_evidence_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    let redis = free_port();
+    fs::write(&file, config(&[("redis", redis)])).unwrap();
+    let mut program = Running::start(&file);
+    assert_eq!(program.says(), "ready");
+    drop(program.child.stdout.take());
+    // The session itself may be cut short: what is proved is how the program ends.
+    let _cut_short = TcpStream::connect(redis).unwrap().write_all(b"PING\r\n");
+    assert!(program.says().contains("nobody"));
+    assert_eq!(program.child.wait().unwrap().code(), Some(1));
+}
