@@ -64,7 +64,6 @@ macro_rules! catalogue {
 
 catalogue! {
     redis::Redis,
-    http::Http,
     ftp::Ftp,
 }
 

@@ -14,13 +14,10 @@ use serde::{Serialize, de::DeserializeOwned};
 pub mod catalogue;
 pub mod config;
 pub mod ftp;
-pub mod http;
 pub mod knob;
 pub mod redis;
 #[cfg(feature = "serve")]
 pub mod serve;
-#[cfg(feature = "serve")]
-mod shell;
 
 /// A port that a service listens on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
