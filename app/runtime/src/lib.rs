@@ -4,7 +4,7 @@
 //! readiness to systemd, heartbeats, `run` until a signal or an order to stop, drain, exit. A worker is a type that
 //! implements [`Worker`]; its `main` is one line:
 //!
-//! ```ignore
+//! ```text
 //! fn main() -> std::process::ExitCode {
 //!     decnet_runtime::main::<Profiler>()
 //! }

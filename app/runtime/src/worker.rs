@@ -27,6 +27,8 @@ use crate::{
 /// Holds the process id of `decnet up` in its children: they end when it does, however it does.
 pub const SUPERVISOR_ENV: &str = "DECNET_SUPERVISOR";
 
+/// Signals that come closer together are one: `timeout` and some service managers signal a process and its group.
+const ONE_SIGNAL: Duration = Duration::from_millis(300);
 /// How long a worker may drain after it was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -328,15 +330,17 @@ fn on_signals(shutdown: &Shutdown) -> Result<(), StartError> {
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     let shutdown = shutdown.clone();
     tokio::spawn(async move {
+        let mut first = None;
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if shutdown.is_requested() {
+            if first.is_some_and(|at: Instant| at.elapsed() > ONE_SIGNAL) {
                 tracing::warn!("told twice: stopping at once");
                 std::process::exit(1);
             }
+            first.get_or_insert_with(Instant::now);
             shutdown.request();
         }
     });

@@ -92,12 +92,7 @@ impl Host {
         let clock: SharedClock = Arc::new(SystemClock);
         let store = connect(&settings).await?;
         let bus = Bus::connect(&settings.bus, "cli");
-        let domain = Domain::new(
-            store,
-            bus.clone(),
-            clock,
-            decnet_domain::Options::of(&settings),
-        )?;
+        let domain = Domain::new(store, bus.clone(), clock, decnet_domain::Options::of(&settings))?;
         let login = nix::unistd::User::from_uid(nix::unistd::geteuid())?
             .map_or_else(|| "unknown".to_owned(), |u| u.name);
         Ok(Self {

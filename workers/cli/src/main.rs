@@ -38,7 +38,10 @@ fn main() -> ExitCode {
 }
 
 /// A listing into `head` ends like any other program's, without a word. A whole host goes on without its terminal.
-#[expect(unsafe_code, reason = "nix marks every signal disposition unsafe; the default one runs no handler of ours")]
+#[expect(
+    unsafe_code,
+    reason = "nix marks every signal disposition unsafe; the default one runs no handler of ours"
+)]
 fn end_on_closed_pipe() {
     use nix::sys::signal::{SigHandler, Signal, signal};
     // SAFETY: SIG_DFL installs no handler, so nothing runs that would have to be async-signal-safe.

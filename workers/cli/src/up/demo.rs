@@ -6,6 +6,7 @@ use decnet_model::{
     permission::{ManageFleet, ViewFleet},
     view::DeckyView,
 };
+use decnet_persona::Persona;
 use decnet_runtime::Settings;
 
 use crate::{commands::fleet::watch, host::Host};
@@ -18,11 +19,12 @@ const FLEET: &[(&str, &str)] = &[
     ("srv-01", "linux-server"),
 ];
 
-/// Deploy the demo fleet, unless there is a fleet already, and say how to touch it.
-pub(super) async fn deploy(settings: Settings) -> Result<()> {
+/// Deploy the demo fleet, unless there is a fleet already; gives commands that touch its services.
+pub(super) async fn deploy(settings: Settings) -> Result<Vec<String>> {
     let host = Host::with(settings).await?;
-    let permit = host.permit::<ViewFleet>()?;
-    let before = host.domain.decky_list(&permit).await?;
+    let permit = host.permit::<ManageFleet>()?;
+    let view = host.permit::<ViewFleet>()?;
+    let before = host.domain.decky_list(&view).await?;
     if before.iter().all(|d| !d.desired) {
         let deckies = FLEET
             .iter()
@@ -34,34 +36,37 @@ pub(super) async fn deploy(settings: Settings) -> Result<()> {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        let spec = FleetSpec {
-            deckies,
-            replace: false,
-        };
         let accepted = host
             .domain
-            .decky_deploy(&host.permit::<ManageFleet>()?, spec)
+            .decky_deploy(
+                &permit,
+                FleetSpec {
+                    deckies,
+                    replace: false,
+                },
+            )
             .await?;
         watch(&host, &accepted, |task| {
             println!("  [{}/{}] {}", task.done, task.total, task.step)
         })
         .await?;
     }
-    let deckies = host.domain.decky_list(&permit).await?;
-    println!();
-    println!("  Touch a decky from another terminal, and watch it in the dashboard:");
-    for decky in deckies.iter().filter(|d| d.desired) {
-        for command in touches(decky) {
-            println!("    {command}");
-        }
+    let mut touches = Vec::new();
+    for decky in host.domain.decky_list(&view).await?.iter().filter(|d| d.desired) {
+        let persona = host.domain.decky_persona(&permit, &decky.name).await?;
+        touches.extend(commands(decky, &persona));
     }
-    println!();
     host.close().await;
-    Ok(())
+    Ok(touches)
 }
 
-/// Commands that touch each service of a decky with its ordinary client.
-fn touches(decky: &DeckyView) -> Vec<String> {
+/// Commands that touch each service of a decky with its ordinary client, signing in where that is more to look at.
+fn commands(decky: &DeckyView, persona: &Persona) -> Vec<String> {
+    let account = persona
+        .users
+        .iter()
+        .find(|u| !u.full_name.is_empty() && !u.shell.ends_with("nologin"));
+    let (user, password) = account.map_or(("admin", "admin"), |u| (u.name.as_str(), u.password.as_str()));
     let listening = decky
         .services
         .iter()
@@ -70,12 +75,12 @@ fn touches(decky: &DeckyView) -> Vec<String> {
         .filter_map(|(slug, listen)| {
             let (ip, port) = listen.rsplit_once(':')?;
             Some(match slug {
-                "ssh" => format!("ssh -p {port} root@{ip}"),
+                "ssh" => format!("ssh -p {port} {user}@{ip}    # password: {password}"),
                 "http" => format!("curl -i http://{listen}/"),
                 "redis" => format!("redis-cli -h {ip} -p {port} info server"),
-                "ftp" => format!("curl ftp://{listen}/ --user admin:admin"),
-                "mysql" => format!("mysql --host {ip} --port {port} --user root --password=root"),
-                "smtp" => format!("swaks --server {ip} --port {port} --to admin@example.com"),
+                "ftp" => format!("curl ftp://{listen}/ --user '{user}:{password}'"),
+                "mysql" => format!("mysql --host {ip} --port {port} --user {user} --password='{password}'"),
+                "smtp" => format!("swaks --server {ip} --port {port} --to {user}@{}", persona.domain),
                 _ => return None,
             })
         })

@@ -6,6 +6,7 @@ mod supervise;
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result};
+use decnet_domain::FirstAdmin;
 use decnet_model::state::WORKERS;
 use decnet_runtime::{Exit, Settings, StartError, secret::ExposeSecret, settings::keys::KEYS};
 use tokio::{
@@ -45,31 +46,12 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
 
     let life = async {
         start_all(&mut supervisor, &settings, &env).await?;
-        println!();
-        println!(
-            "  DECNET is up after {:.1} s.  Dashboard: {}",
-            started.elapsed().as_secs_f64(),
-            settings.server.public_url
-        );
-        match &admin.generated_password {
-            Some(password) => println!(
-                "  Log in as {} with the password {} (told once; it has to be changed)",
-                admin.username,
-                password.expose_secret()
-            ),
-            None => println!(
-                "  Log in as {}. Forgotten? `decnet user reset {}`",
-                admin.username, admin.username
-            ),
-        }
-        println!(
-            "  Everything is kept in {}.  Ctrl-C stops it in order.",
-            settings.data_dir.display()
-        );
-        println!();
-        if args.demo {
-            demo::deploy(settings.clone()).await.context("the demo fleet")?;
-        }
+        let touches = if args.demo {
+            demo::deploy(settings.clone()).await.context("the demo fleet")?
+        } else {
+            Vec::new()
+        };
+        banner(&settings, &admin, started.elapsed(), &touches);
         // From here on, a worker that ends is started again; only one that never became ready ends the host.
         match supervisor.failures.recv().await {
             Some(failure) => Err(failed(&failure)),
@@ -93,6 +75,41 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
         _ = terminate.recv() => screen.line("up", "stopped at once"),
     }
     ended
+}
+
+/// What a person needs to know, after everything that scrolled by.
+fn banner(settings: &Settings, admin: &FirstAdmin, took: Duration, touches: &[String]) {
+    println!();
+    println!(
+        "  DECNET is up after {:.1} s.  Dashboard: {}",
+        took.as_secs_f64(),
+        settings.server.public_url
+    );
+    match &admin.generated_password {
+        Some(password) => {
+            let password = password.expose_secret();
+            println!(
+                "  Log in as {} with the password {password} (told once; it has to be changed)",
+                admin.username
+            );
+        }
+        None => println!(
+            "  Log in as {0}. Forgotten? `decnet user reset {0}`",
+            admin.username
+        ),
+    }
+    println!(
+        "  Everything is kept in {}.  Ctrl-C stops it in order.",
+        settings.data_dir.display()
+    );
+    if !touches.is_empty() {
+        println!();
+        println!("  Touch a decky from another terminal, and watch it in the dashboard:");
+        for touch in touches {
+            println!("    {touch}");
+        }
+    }
+    println!();
 }
 
 async fn start_all(supervisor: &mut Supervisor, settings: &Settings, env: &[(String, String)]) -> Result<()> {
