@@ -325,9 +325,12 @@ pub(crate) enum SpoolCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct IngestArgs {
-    /// Forget everything that was derived and store the whole spool again; stop the ingester first
+    /// Forget everything that was derived from the spool and let the ingester store it again
     #[arg(long, required = true)]
     pub(crate) rebuild: bool,
+    /// Even where the spool has fewer lines than the database
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,3 +1,5 @@
+//! `decnet-ingester`: see the library.
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

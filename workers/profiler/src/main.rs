@@ -1,3 +1,5 @@
+//! `decnet-profiler`: see the library.
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -4,16 +4,18 @@ use std::{io::Write, time::Duration};
 
 use anyhow::{Result, bail};
 use decnet_model::{
+    clock::{Clock, SystemClock},
     id::LogId,
     permission::ViewEvidence,
     query::LogQuery,
     topic::{Pattern, Topic},
     view::{LogView, MAX_LIMIT},
 };
+use decnet_runtime::worker::connect;
 
 use crate::{
     cli::{IngestArgs, LogsArgs, PlaceArgs},
-    host::Host,
+    host::{Host, master_settings},
     output,
 };
 
@@ -85,18 +87,27 @@ fn print(row: &LogView, args: &LogsArgs) -> Result<()> {
 
 /// `decnet ingest --rebuild`
 pub(crate) async fn ingest(place: &PlaceArgs, args: &IngestArgs) -> Result<()> {
-    if !args.rebuild {
-        bail!("say --rebuild: everything that was derived is made again from the spool");
+    let settings = master_settings(place)?;
+    let spool = settings.spool_dir();
+    let found = tokio::task::spawn_blocking(move || decnet_spool::verify(&spool)).await??;
+    if let Some(fault) = found.fault {
+        bail!("the spool is not as it was written ({fault}): nothing was forgotten");
     }
-    let settings = crate::host::master_settings(place)?;
-    let program = super::daemon::program("ingester")?;
-    let status = std::process::Command::new(program)
-        .arg("--rebuild")
-        .arg("--data-dir")
-        .arg(&settings.data_dir)
-        .status()?;
-    if !status.success() {
-        bail!("the ingester ended with {status}");
+    let store = connect(&settings).await?;
+    let stats = store.stats(SystemClock.now()).await?;
+    let stored = stats.total_logs + stats.quarantined;
+    if found.lines < stored && !args.force {
+        bail!(
+            "the spool holds {} lines and the database {stored}: old segments were dropped, and storing again would lose \
+             their rows; --force does it all the same",
+            found.lines
+        );
     }
+    store.evidence_clear().await?;
+    store.close().await;
+    println!(
+        "{stored} rows were forgotten; the ingester stores the {} lines of the spool again.",
+        found.lines
+    );
     Ok(())
 }
