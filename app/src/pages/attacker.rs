@@ -43,7 +43,7 @@ pub(crate) fn AttackerPage() -> impl IntoView {
                 Ok(id) => evidence::dossier_get(id).await,
                 Err(_) => Err(Fault::new(
                     FaultKind::NotFound,
-                    "that is not the id of an attacker",
+                    "That is not the id of an attacker.",
                 )),
             };
             found
@@ -59,7 +59,7 @@ pub(crate) fn AttackerPage() -> impl IntoView {
                         view! {
                             <PageHead title="Attacker" />
                             <Problem fault again=again />
-                            <a class="button" href="/attackers">"All attackers"</a>
+                            <a class="button more" href="/attackers">"All attackers"</a>
                         }
                             .into_any()
                     }

@@ -18,7 +18,7 @@ use crate::{
         chart::{Histogram, Series, step_for},
         download::save,
         filter::{Chips, Choice, FilterForm, SearchField},
-        frame::PageHead,
+        frame::{PageHead, manages_fleet},
         icon::{Icon, Mark},
         log::{LogDrawer, LogTable, Row, Shown},
         notice::{Empty, Loading, Problem},
@@ -372,6 +372,7 @@ pub(crate) fn fleet_now() -> Signal<Vec<DeckyView>> {
 /// Nothing has touched a decoy yet: how to be the first.
 #[component]
 pub(crate) fn FirstTouch(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
+    let manages = manages_fleet();
     view! {
         <Transition fallback=|| view! { <Loading rows=3 /> }>
             {move || {
@@ -404,7 +405,13 @@ pub(crate) fn FirstTouch(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
                                 hint="No decoy is listening. Deploy a few; they look like real, boring hosts."
                                 command="decnet deploy --archetype linux-server --amount 4"
                             >
-                                <a class="button primary" href="/fleet?dialog=deploy">"Deploy deckies"</a>
+                                {manages
+                                    .get()
+                                    .then(|| {
+                                        view! {
+                                            <a class="button primary" href="/fleet?dialog=deploy">"Deploy deckies"</a>
+                                        }
+                                    })}
                             </Empty>
                         }
                             .into_any()

@@ -53,7 +53,7 @@ fn Form(must: bool, name: String) -> impl IntoView {
             <ActionForm action=change>
                 <input type="hidden" name="username" autocomplete="username" value=name />
                 <label>
-                    <span>"Present password"</span>
+                    <span>"Current password"</span>
                     <input name="old" type="password" autocomplete="current-password" required autofocus />
                 </label>
                 <label>
