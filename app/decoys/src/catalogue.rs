@@ -65,6 +65,7 @@ macro_rules! catalogue {
 catalogue! {
     redis::Redis,
     ftp::Ftp,
+    ssh::Ssh,
 }
 
 /// The metadata of service `slug`.

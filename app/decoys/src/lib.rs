@@ -15,9 +15,15 @@ pub mod catalogue;
 pub mod config;
 pub mod ftp;
 pub mod knob;
+#[cfg(feature = "serve")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod redis;
 #[cfg(feature = "serve")]
 pub mod serve;
+#[cfg(feature = "serve")]
+mod shell;
+pub mod ssh;
 
 /// A port that a service listens on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ pub mod artifact;
 pub mod client_hello;
 pub mod login;
 pub mod peer;
+pub mod recorder;
 pub mod runner;
 pub mod sink;
 pub mod tap;

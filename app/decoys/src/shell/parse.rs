@@ -48,21 +48,41 @@ pub(crate) struct Command {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Kind {
     /// `NAME=value … word …`
-    Simple { assigns: Vec<(String, Word)>, words: Vec<Word> },
+    Simple {
+        assigns: Vec<(String, Word)>,
+        words: Vec<Word>,
+    },
     /// `( list )`
     Subshell(List),
     /// `{ list; }`
     Group(List),
     /// `if … then … elif … else … fi`: conditions with their bodies, and the else part.
-    If { arms: Vec<(List, List)>, otherwise: Option<List> },
+    If {
+        arms: Vec<(List, List)>,
+        otherwise: Option<List>,
+    },
     /// `while … do … done`; `until` is its opposite.
-    While { until: bool, condition: List, body: List },
+    While {
+        until: bool,
+        condition: List,
+        body: List,
+    },
     /// `for name in words; do … done`; without `in` the words are the positional parameters.
-    For { name: String, words: Option<Vec<Word>>, body: List },
+    For {
+        name: String,
+        words: Option<Vec<Word>>,
+        body: List,
+    },
     /// `case word in pattern) … ;; esac`
-    Case { subject: Word, arms: Vec<(Vec<Word>, List)> },
+    Case {
+        subject: Word,
+        arms: Vec<(Vec<Word>, List)>,
+    },
     /// `name() command`
-    Function { name: String, body: std::sync::Arc<Command> },
+    Function {
+        name: String,
+        body: std::sync::Arc<Command>,
+    },
     /// `(( expression ))`
     Arithmetic(Word),
 }
@@ -129,7 +149,11 @@ pub(crate) enum VarOp {
     /// `:-`, `-`, `:=`, `=`, `:+`, `+`, `:?`, `?`: the sign, whether an empty value counts as unset, and the word.
     Default(u8, bool, Word),
     /// `#`, `##`, `%`, `%%`: from the end or not, longest or not, and the pattern.
-    Trim { suffix: bool, longest: bool, pattern: Word },
+    Trim {
+        suffix: bool,
+        longest: bool,
+        pattern: Word,
+    },
     /// `/pattern/text`, all of them with `//`.
     Replace { all: bool, pattern: Word, text: Word },
     /// `:offset` and `:offset:length`, both arithmetic.
@@ -161,7 +185,14 @@ pub(crate) fn parse(script: &[u8]) -> Parse<List> {
 }
 
 fn parse_at(script: &[u8], depth: usize) -> Parse<List> {
-    let mut parser = Parser { text: script, at: 0, depth, heredocs: Vec::new(), bodies: Vec::new(), here_scanned: 0 };
+    let mut parser = Parser {
+        text: script,
+        at: 0,
+        depth,
+        heredocs: Vec::new(),
+        bodies: Vec::new(),
+        here_scanned: 0,
+    };
     let mut list = parser.list(&[])?;
     parser.blank_lines();
     if parser.at < parser.text.len() {
@@ -179,7 +210,14 @@ fn parse_at(script: &[u8], depth: usize) -> Parse<List> {
 
 /// The parts of text in which only `$`, backticks and backslashes are live: a here-document, or a prompt.
 pub(crate) fn parse_double(text: &[u8], depth: usize) -> Parse<Word> {
-    let mut parser = Parser { text, at: 0, depth, heredocs: Vec::new(), bodies: Vec::new(), here_scanned: 0 };
+    let mut parser = Parser {
+        text,
+        at: 0,
+        depth,
+        heredocs: Vec::new(),
+        bodies: Vec::new(),
+        here_scanned: 0,
+    };
     Ok(Word(parser.double_parts(None)?))
 }
 
@@ -212,7 +250,9 @@ impl Parser<'_> {
     }
 
     fn looking_at(&self, what: &[u8]) -> bool {
-        self.text.get(self.at..).is_some_and(|rest| rest.starts_with(what))
+        self.text
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(what))
     }
 
     fn eat(&mut self, what: &[u8]) -> bool {
@@ -298,9 +338,18 @@ impl Parser<'_> {
             None | Some(b'\n') => b"newline".to_vec(),
             Some(b) if is_operator(*b) => {
                 let two = rest.get(..2).unwrap_or(rest);
-                if [&b"&&"[..], b"||", b";;", b"<<", b">>"].contains(&two) { two.to_vec() } else { vec![*b] }
+                if [&b"&&"[..], b"||", b";;", b"<<", b">>"].contains(&two) {
+                    two.to_vec()
+                } else {
+                    vec![*b]
+                }
             }
-            Some(_) => rest.iter().copied().take_while(|b| !b.is_ascii_whitespace() && !is_operator(*b)).take(64).collect(),
+            Some(_) => rest
+                .iter()
+                .copied()
+                .take_while(|b| !b.is_ascii_whitespace() && !is_operator(*b))
+                .take(64)
+                .collect(),
         };
         Fault::Unexpected(String::from_utf8_lossy(&token).into_owned())
     }
@@ -309,11 +358,17 @@ impl Parser<'_> {
     fn reserved(&mut self) -> Option<&'static str> {
         self.blanks();
         let rest = self.text.get(self.at..)?;
-        let end = rest.iter().position(|b| b.is_ascii_whitespace() || is_operator(*b)).unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .position(|b| b.is_ascii_whitespace() || is_operator(*b))
+            .unwrap_or(rest.len());
         let word = rest.get(..end)?;
-        ["if", "then", "elif", "else", "fi", "while", "until", "for", "do", "done", "case", "esac", "in", "{", "}", "!", "function", "time"]
-            .into_iter()
-            .find(|r| r.as_bytes() == word)
+        [
+            "if", "then", "elif", "else", "fi", "while", "until", "for", "do", "done", "case", "esac", "in",
+            "{", "}", "!", "function", "time",
+        ]
+        .into_iter()
+        .find(|r| r.as_bytes() == word)
     }
 
     fn eat_reserved(&mut self, word: &'static str) -> bool {
@@ -329,7 +384,11 @@ impl Parser<'_> {
         if self.eat_reserved(word) {
             return Ok(());
         }
-        if self.at >= self.text.len() { Err(Fault::Incomplete(word)) } else { Err(self.unexpected()) }
+        if self.at >= self.text.len() {
+            Err(Fault::Incomplete(word))
+        } else {
+            Err(self.unexpected())
+        }
     }
 
     /// Commands up to the end of the text, a closing parenthesis or one of `stops`.
@@ -376,7 +435,11 @@ impl Parser<'_> {
             } else if self.eat(b"||") {
                 AndOr::Or
             } else {
-                return Ok(Item { first, rest, background: false });
+                return Ok(Item {
+                    first,
+                    rest,
+                    background: false,
+                });
             };
             self.blank_lines();
             if self.at >= self.text.len() {
@@ -401,7 +464,10 @@ impl Parser<'_> {
             if self.peek() == Some(b'&') {
                 self.at += 1;
                 if let Some(last) = commands.last_mut() {
-                    last.redirects.push(Redirect { fd: 2, to: Target::Copy(Word(vec![Part::Text(b"1".to_vec())])) });
+                    last.redirects.push(Redirect {
+                        fd: 2,
+                        to: Target::Copy(Word(vec![Part::Text(b"1".to_vec())])),
+                    });
                 }
             }
             self.blank_lines();
@@ -509,7 +575,11 @@ impl Parser<'_> {
         self.at += word.len();
         let condition = self.list(&["do"])?;
         let body = self.do_group()?;
-        Ok(Kind::While { until: word == "until", condition, body })
+        Ok(Kind::While {
+            until: word == "until",
+            condition,
+            body,
+        })
     }
 
     fn do_group(&mut self) -> Parse<List> {
@@ -563,7 +633,9 @@ impl Parser<'_> {
     fn case_command(&mut self) -> Parse<Kind> {
         self.at += 4;
         self.blanks();
-        let Some(subject) = self.word()? else { return Err(self.unexpected()) };
+        let Some(subject) = self.word()? else {
+            return Err(self.unexpected());
+        };
         self.want_reserved("in")?;
         let mut arms = Vec::new();
         loop {
@@ -578,7 +650,9 @@ impl Parser<'_> {
             let mut patterns = Vec::new();
             loop {
                 self.blanks();
-                let Some(pattern) = self.word()? else { return Err(self.unexpected()) };
+                let Some(pattern) = self.word()? else {
+                    return Err(self.unexpected());
+                };
                 patterns.push(pattern);
                 self.blanks();
                 if !self.eat(b"|") {
@@ -586,13 +660,21 @@ impl Parser<'_> {
                 }
             }
             if !self.eat(b")") {
-                return Err(if self.at >= self.text.len() { Fault::Incomplete(")") } else { self.unexpected() });
+                return Err(if self.at >= self.text.len() {
+                    Fault::Incomplete(")")
+                } else {
+                    self.unexpected()
+                });
             }
             let body = self.list(&["esac"])?;
             arms.push((patterns, body));
             self.blank_lines();
             if !self.eat(b";;") && self.reserved() != Some("esac") {
-                return Err(if self.at >= self.text.len() { Fault::Incomplete("esac") } else { self.unexpected() });
+                return Err(if self.at >= self.text.len() {
+                    Fault::Incomplete("esac")
+                } else {
+                    self.unexpected()
+                });
             }
         }
     }
@@ -603,7 +685,13 @@ impl Parser<'_> {
             return Err(Fault::Incomplete("{"));
         }
         let body = self.command()?;
-        Ok(Command { kind: Kind::Function { name, body: std::sync::Arc::new(body) }, redirects: Vec::new() })
+        Ok(Command {
+            kind: Kind::Function {
+                name,
+                body: std::sync::Arc::new(body),
+            },
+            redirects: Vec::new(),
+        })
     }
 
     fn simple(&mut self) -> Parse<Command> {
@@ -628,7 +716,10 @@ impl Parser<'_> {
             if words.len() == 1 && assigns.is_empty() && self.peek() == Some(b'(') {
                 // Only a plain name before `(` starts a function definition.
                 let name = self.text.get(start..self.at).unwrap_or_default();
-                if name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':')) {
+                if name
+                    .iter()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':'))
+                {
                     let name = String::from_utf8_lossy(name).into_owned();
                     self.at += 1;
                     self.blanks();
@@ -643,12 +734,18 @@ impl Parser<'_> {
         if assigns.is_empty() && words.is_empty() && redirects.is_empty() {
             return Err(self.unexpected());
         }
-        Ok(Command { kind: Kind::Simple { assigns, words }, redirects })
+        Ok(Command {
+            kind: Kind::Simple { assigns, words },
+            redirects,
+        })
     }
 
     fn assignment(&mut self) -> Parse<Option<(String, Word)>> {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let len = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+        let len = rest
+            .iter()
+            .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_')
+            .count();
         if len == 0 || rest.first().is_some_and(u8::is_ascii_digit) || rest.get(len) != Some(&b'=') {
             return Ok(None);
         }
@@ -666,7 +763,12 @@ impl Parser<'_> {
             digits += 1;
         }
         let explicit = (digits > 0)
-            .then(|| std::str::from_utf8(self.text.get(start..start + digits)?).ok()?.parse::<u32>().ok())
+            .then(|| {
+                std::str::from_utf8(self.text.get(start..start + digits)?)
+                    .ok()?
+                    .parse::<u32>()
+                    .ok()
+            })
             .flatten();
         if !matches!(self.peek_at(digits), Some(b'<' | b'>')) {
             if digits == 0 && (self.eat(b"&>>") || self.looking_at(b"&>")) {
@@ -674,7 +776,10 @@ impl Parser<'_> {
                 if !append {
                     self.at += 2;
                 }
-                return Ok(Some(Redirect { fd: 1, to: Target::Both(self.target()?, append) }));
+                return Ok(Some(Redirect {
+                    fd: 1,
+                    to: Target::Both(self.target()?, append),
+                }));
             }
             return Ok(None);
         }
@@ -686,7 +791,10 @@ impl Parser<'_> {
         let redirect = if self.eat(b"<<<") {
             let mut word = self.target()?;
             word.0.push(Part::Quoted(b"\n".to_vec()));
-            Redirect { fd: explicit.unwrap_or(0), to: Target::Here(word) }
+            Redirect {
+                fd: explicit.unwrap_or(0),
+                to: Target::Here(word),
+            }
         } else if self.eat(b"<<") {
             let strip_tabs = self.eat(b"-");
             self.blanks();
@@ -696,31 +804,66 @@ impl Parser<'_> {
             }
             let raw = self.text.get(from..self.at).unwrap_or_default();
             let quoted = raw.iter().any(|b| matches!(b, b'\'' | b'"' | b'\\'));
-            let delimiter = raw.iter().copied().filter(|b| !matches!(b, b'\'' | b'"' | b'\\')).collect();
-            self.heredocs.push(Pending { delimiter, quoted, strip_tabs });
-            let placeholder = Word(vec![Part::Text(format!("\u{0}{}", self.here_scanned).into_bytes())]);
+            let delimiter = raw
+                .iter()
+                .copied()
+                .filter(|b| !matches!(b, b'\'' | b'"' | b'\\'))
+                .collect();
+            self.heredocs.push(Pending {
+                delimiter,
+                quoted,
+                strip_tabs,
+            });
+            let placeholder = Word(vec![Part::Text(
+                format!("\u{0}{}", self.here_scanned).into_bytes(),
+            )]);
             self.here_scanned += 1;
-            Redirect { fd: explicit.unwrap_or(0), to: Target::Here(placeholder) }
+            Redirect {
+                fd: explicit.unwrap_or(0),
+                to: Target::Here(placeholder),
+            }
         } else if self.eat(b"<&") {
-            Redirect { fd: explicit.unwrap_or(0), to: Target::Copy(self.target()?) }
+            Redirect {
+                fd: explicit.unwrap_or(0),
+                to: Target::Copy(self.target()?),
+            }
         } else if self.eat(b"<>") {
-            Redirect { fd: explicit.unwrap_or(0), to: Target::ReadWrite(self.target()?) }
+            Redirect {
+                fd: explicit.unwrap_or(0),
+                to: Target::ReadWrite(self.target()?),
+            }
         } else if self.eat(b"<") {
-            Redirect { fd: explicit.unwrap_or(0), to: Target::Read(self.target()?) }
+            Redirect {
+                fd: explicit.unwrap_or(0),
+                to: Target::Read(self.target()?),
+            }
         } else if self.eat(b">>") {
-            Redirect { fd: explicit.unwrap_or(1), to: Target::Append(self.target()?) }
+            Redirect {
+                fd: explicit.unwrap_or(1),
+                to: Target::Append(self.target()?),
+            }
         } else if self.eat(b">&") {
             let word = self.target()?;
-            let plain = matches!(word.0.as_slice(), [Part::Text(t)] if t.iter().all(u8::is_ascii_digit) || t == b"-");
+            let plain =
+                matches!(word.0.as_slice(), [Part::Text(t)] if t.iter().all(u8::is_ascii_digit) || t == b"-");
             if plain || explicit.is_some() || !matches!(word.0.as_slice(), [Part::Text(_)]) {
-                Redirect { fd: explicit.unwrap_or(1), to: Target::Copy(word) }
+                Redirect {
+                    fd: explicit.unwrap_or(1),
+                    to: Target::Copy(word),
+                }
             } else {
-                Redirect { fd: 1, to: Target::Both(word, false) }
+                Redirect {
+                    fd: 1,
+                    to: Target::Both(word, false),
+                }
             }
         } else {
             self.eat(b">");
             self.eat(b"|");
-            Redirect { fd: explicit.unwrap_or(1), to: Target::Write(self.target()?) }
+            Redirect {
+                fd: explicit.unwrap_or(1),
+                to: Target::Write(self.target()?),
+            }
         };
         Ok(Some(redirect))
     }
@@ -796,7 +939,9 @@ impl Parser<'_> {
 
     fn single_quoted(&mut self) -> Parse<Vec<u8>> {
         let rest = self.text.get(self.at + 1..).unwrap_or_default();
-        let Some(end) = rest.iter().position(|&b| b == b'\'') else { return Err(Fault::Incomplete("'")) };
+        let Some(end) = rest.iter().position(|&b| b == b'\'') else {
+            return Err(Fault::Incomplete("'"));
+        };
         self.at += end + 2;
         Ok(rest.get(..end).unwrap_or_default().to_vec())
     }
@@ -895,14 +1040,20 @@ impl Parser<'_> {
             Some(b) if b.is_ascii_alphabetic() || b == b'_' => {
                 self.at += 1;
                 let rest = self.text.get(self.at..).unwrap_or_default();
-                let len = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+                let len = rest
+                    .iter()
+                    .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_')
+                    .count();
                 let name = String::from_utf8_lossy(rest.get(..len).unwrap_or_default()).into_owned();
                 self.at += len;
                 Ok(Some(Part::Variable(Box::new(Variable { name, op: None }))))
             }
             Some(b @ (b'?' | b'$' | b'#' | b'@' | b'*' | b'!' | b'-' | b'0'..=b'9')) => {
                 self.at += 2;
-                Ok(Some(Part::Variable(Box::new(Variable { name: char::from(b).to_string(), op: None }))))
+                Ok(Some(Part::Variable(Box::new(Variable {
+                    name: char::from(b).to_string(),
+                    op: None,
+                }))))
             }
             _ => Ok(None),
         }
@@ -978,9 +1129,10 @@ impl Parser<'_> {
         }
         let rest = self.text.get(self.at..).unwrap_or_default();
         let len = match rest.first() {
-            Some(b) if b.is_ascii_alphabetic() || *b == b'_' => {
-                rest.iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count()
-            }
+            Some(b) if b.is_ascii_alphabetic() || *b == b'_' => rest
+                .iter()
+                .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_')
+                .count(),
             Some(b) if b.is_ascii_digit() => rest.iter().take_while(|b| b.is_ascii_digit()).count(),
             Some(b'?' | b'$' | b'#' | b'@' | b'*' | b'!' | b'-') => 1,
             None => return Err(Fault::Incomplete("}")),
@@ -1001,7 +1153,11 @@ impl Parser<'_> {
                 Some(b':') => {
                     self.at += 1;
                     let offset = self.brace_word(b":}")?;
-                    let length = if self.eat(b":") { Some(self.brace_word(b"}")?) } else { None };
+                    let length = if self.eat(b":") {
+                        Some(self.brace_word(b"}")?)
+                    } else {
+                        None
+                    };
                     Some(VarOp::Slice(offset, length))
                 }
                 Some(sign @ (b'-' | b'=' | b'+' | b'?')) => {
@@ -1011,13 +1167,21 @@ impl Parser<'_> {
                 Some(sign @ (b'#' | b'%')) => {
                     self.at += 1;
                     let longest = self.eat(&[sign]);
-                    Some(VarOp::Trim { suffix: sign == b'%', longest, pattern: self.brace_word(b"}")? })
+                    Some(VarOp::Trim {
+                        suffix: sign == b'%',
+                        longest,
+                        pattern: self.brace_word(b"}")?,
+                    })
                 }
                 Some(b'/') => {
                     self.at += 1;
                     let all = self.eat(b"/");
                     let pattern = self.brace_word(b"/}")?;
-                    let text = if self.eat(b"/") { self.brace_word(b"}")? } else { Word::default() };
+                    let text = if self.eat(b"/") {
+                        self.brace_word(b"}")?
+                    } else {
+                        Word::default()
+                    };
                     Some(VarOp::Replace { all, pattern, text })
                 }
                 Some(sign @ (b'^' | b',')) => {
@@ -1044,7 +1208,9 @@ impl Parser<'_> {
         let mut parts = Vec::new();
         let mut text = Vec::new();
         loop {
-            let Some(b) = self.peek() else { return Err(Fault::Incomplete("}")) };
+            let Some(b) = self.peek() else {
+                return Err(Fault::Incomplete("}"));
+            };
             if ends.contains(&b) {
                 break;
             }
@@ -1150,7 +1316,13 @@ pub(crate) fn unescape(text: &[u8], kind: Escapes) -> (Vec<u8>, bool) {
             b'c' if kind == Escapes::Echo => return (out, true),
             b'\'' | b'"' if kind != Escapes::Echo => out.push(e),
             b'x' => {
-                let digits = text.get(i..).unwrap_or_default().iter().take(2).take_while(|b| b.is_ascii_hexdigit()).count();
+                let digits = text
+                    .get(i..)
+                    .unwrap_or_default()
+                    .iter()
+                    .take(2)
+                    .take_while(|b| b.is_ascii_hexdigit())
+                    .count();
                 if digits == 0 {
                     out.extend_from_slice(b"\\x");
                 } else {
@@ -1181,7 +1353,9 @@ pub(crate) fn unescape(text: &[u8], kind: Escapes) -> (Vec<u8>, bool) {
 }
 
 fn radix(digits: &[u8], base: u32) -> u8 {
-    let value = digits.iter().fold(0_u32, |v, d| v * base + char::from(*d).to_digit(base).unwrap_or(0));
+    let value = digits.iter().fold(0_u32, |v, d| {
+        v * base + char::from(*d).to_digit(base).unwrap_or(0)
+    });
     u8::try_from(value & 0xff).unwrap_or(0)
 }
 
@@ -1202,7 +1376,9 @@ fn fill_command(command: &mut Command, bodies: &[Word]) {
             && let [Part::Text(text)] = word.0.as_slice()
             && let Some((0, digits)) = text.split_first()
         {
-            let index = std::str::from_utf8(digits).ok().and_then(|d| d.parse::<usize>().ok());
+            let index = std::str::from_utf8(digits)
+                .ok()
+                .and_then(|d| d.parse::<usize>().ok());
             *word = index.and_then(|i| bodies.get(i)).cloned().unwrap_or_default();
         }
     }
@@ -1245,4 +1421,14 @@ fn fill_word(parts: &mut [Part], bodies: &[Word]) {
             _ => {}
         }
     }
+}
+
+/// A line as `read` without `-r` takes it: a backslash protects the byte after it.
+pub(crate) fn unescape_line(line: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(line.len());
+    let mut it = line.iter();
+    while let Some(b) = it.next() {
+        out.extend(if *b == b'\\' { it.next() } else { Some(b) });
+    }
+    out
 }

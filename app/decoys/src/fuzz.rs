@@ -1,0 +1,18 @@
+//! Doors for the fuzz targets (`fuzz/`) into parsers that nothing else outside this crate calls.
+
+/// Parse a shell script.
+pub fn shell_parse(bytes: &[u8]) {
+    // A tree and a refusal are equally fine; what is looked for is a panic or no end.
+    let _either = crate::shell::parse::parse(bytes);
+}
+
+/// Feed bytes to an SFTP server over a small file system.
+pub fn sftp_packet(bytes: &[u8]) {
+    crate::ssh::sftp::fuzz(bytes);
+}
+
+/// Read an SSH identification and a KEXINIT.
+pub fn ssh_hello(bytes: &[u8]) {
+    let _either = crate::ssh::wire::identification(bytes);
+    let _maybe = crate::ssh::wire::hassh(bytes);
+}

@@ -1,0 +1,314 @@
+//! Session recordings: asciicast v2 events in the shard of the decky, the service and the UTC day.
+//!
+//! A shard is `sessions-YYYY-MM-DD.jsonl`. Its lines are of many sessions, so each carries its session's id; the first
+//! of a session is its header: `{"sid":…,"hdr":{…}}`, then `{"sid":…,"t":12.000345,"ch":"o","d":"…"}` with `ch` one of
+//! `o` (output), `i` (input) and `r` (`COLSxROWS`). Sessions append without locks: each line is one write of less than
+//! [`LINE_MAX`] bytes to a descriptor opened for appending, and longer events are split. A session past its cap ends
+//! in one `{"sid":…,"trunc":true}`.
+//!
+//! Deliberately absent: reading recordings (`decnet-domain` does), and recording on a disk that is nearly full: the
+//! session then goes on unrecorded and `session_skipped` says so.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use decnet_model::event::Event;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::{Tap, trouble};
+
+/// The longest line: below PIPE_BUF, which is what keeps concurrent appends whole.
+const LINE_MAX: usize = 4_000;
+/// Raw bytes of one event; every byte may become `\u00XX`.
+const CHUNK: usize = 600;
+/// Bytes of one session's recording.
+const SESSION_MAX: u64 = 10 << 20;
+/// Free bytes on the disk below which nothing is recorded.
+const FREE_MIN: u64 = 200 << 20;
+/// Bytes of a shard after which it is rotated.
+const SHARD_MAX: u64 = 500 << 20;
+/// Rotated shards that are kept: `.1` to `.4`.
+const ROTATIONS: u32 = 4;
+
+/// One session's recording while it lasts. Dropping it ends and reports it.
+pub struct Recorder {
+    tap: Tap,
+    sid: String,
+    user: Vec<u8>,
+    shard: String,
+    file: Option<File>,
+    began: Instant,
+    written: u64,
+    out_bytes: u64,
+    keystrokes: u64,
+    truncated: bool,
+    /// The head of a UTF-8 character whose rest has not come yet, for output and input.
+    pending: [Vec<u8>; 2],
+}
+
+/// Whether bytes were printed or typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Printed.
+    Output,
+    /// Typed.
+    Input,
+}
+
+impl Recorder {
+    /// Begin to record a session of `user` into `folder`; without a folder it is reported and not recorded.
+    #[must_use]
+    pub fn begin(
+        folder: Option<&Path>,
+        tap: &Tap,
+        user: &[u8],
+        sid: String,
+        terminal: &str,
+        size: (u32, u32),
+    ) -> Self {
+        let now = tap.clock().now();
+        let mut recorder = Self {
+            tap: tap.clone(),
+            sid,
+            user: user.to_vec(),
+            shard: shard_name(now),
+            file: None,
+            began: Instant::now(),
+            written: 0,
+            out_bytes: 0,
+            keystrokes: 0,
+            truncated: false,
+            pending: [Vec::new(), Vec::new()],
+        };
+        tap.emit(Event::SessionStarted {
+            sid: &recorder.sid,
+            user,
+        });
+        match folder.map(|folder| open_shard(folder, &recorder.shard)) {
+            Some(Ok(file)) => recorder.file = Some(file),
+            Some(Err(why)) => recorder.skip(&why),
+            None => recorder.skip("no folder for transcripts"),
+        }
+        let header = json!({"sid": recorder.sid, "hdr": {
+            "version": 2, "width": size.0, "height": size.1, "timestamp": now.unix_timestamp(),
+            "env": {"SHELL": "/bin/bash", "TERM": terminal.chars().take(64).collect::<String>()},
+        }});
+        recorder.line(&header.to_string());
+        recorder
+    }
+
+    fn skip(&self, why: &str) {
+        self.tap.emit(Event::SessionSkipped { sid: &self.sid, why });
+    }
+
+    /// Record what was printed or typed.
+    pub fn record(&mut self, channel: Channel, bytes: &[u8]) {
+        let (index, letter) = match channel {
+            Channel::Output => {
+                self.out_bytes += u64::try_from(bytes.len()).unwrap_or(0);
+                (0, "o")
+            }
+            Channel::Input => {
+                self.keystrokes += u64::try_from(bytes.len()).unwrap_or(0);
+                (1, "i")
+            }
+        };
+        if self.file.is_none() || self.truncated {
+            return;
+        }
+        let mut all = self
+            .pending
+            .get_mut(index)
+            .map(std::mem::take)
+            .unwrap_or_default();
+        all.extend_from_slice(bytes);
+        let keep = incomplete_tail(&all);
+        let tail = all.split_off(all.len() - keep);
+        if let Some(pending) = self.pending.get_mut(index) {
+            *pending = tail;
+        }
+        let text = String::from_utf8_lossy(&all).into_owned();
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let cut = (0..=CHUNK.min(rest.len()))
+                .rev()
+                .find(|i| rest.is_char_boundary(*i))
+                .unwrap_or(rest.len());
+            let (head, after) = rest.split_at(cut.max(1));
+            self.event(letter, head);
+            rest = after;
+        }
+    }
+
+    /// Record a new window size.
+    pub fn resize(&mut self, columns: u32, rows: u32) {
+        self.event("r", &format!("{columns}x{rows}"));
+    }
+
+    fn event(&mut self, channel: &str, text: &str) {
+        if self.truncated || self.file.is_none() {
+            return;
+        }
+        let at = self.began.elapsed();
+        let (sid, text) = (json!(self.sid), json!(text));
+        let line = format!(
+            "{{\"sid\":{sid},\"t\":{}.{:06},\"ch\":\"{channel}\",\"d\":{text}}}",
+            at.as_secs(),
+            at.subsec_micros()
+        );
+        if self.written + u64::try_from(line.len()).unwrap_or(0) > SESSION_MAX {
+            self.truncated = true;
+            let sentinel = json!({"sid": self.sid, "trunc": true}).to_string();
+            self.line(&sentinel);
+            return;
+        }
+        self.line(&line);
+    }
+
+    fn line(&mut self, line: &str) {
+        debug_assert!(line.len() < LINE_MAX, "{} bytes", line.len());
+        let Some(file) = &mut self.file else { return };
+        if let Err(error) = file.write_all(format!("{line}\n").as_bytes()) {
+            self.file = None;
+            self.skip("the disk does not take it");
+            trouble(format_args!("a session goes on unrecorded: {error}"));
+            return;
+        }
+        self.written += u64::try_from(line.len() + 1).unwrap_or(0);
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if self.file.is_some() {
+            self.tap.emit(Event::SessionRecorded {
+                sid: &self.sid,
+                user: &self.user,
+                duration_ms,
+                bytes: self.out_bytes,
+                keystrokes: self.keystrokes,
+                truncated: self.truncated,
+                shard: &self.shard,
+            });
+        }
+        self.tap.emit(Event::SessionEnded {
+            sid: &self.sid,
+            duration_ms,
+        });
+    }
+}
+
+fn shard_name(now: OffsetDateTime) -> String {
+    let day = now.to_offset(time::UtcOffset::UTC).date();
+    format!(
+        "sessions-{:04}-{:02}-{:02}.jsonl",
+        day.year(),
+        u8::from(day.month()),
+        day.day()
+    )
+}
+
+/// The shard open for appending, rotated first where it is full; why not, otherwise.
+fn open_shard(folder: &Path, name: &str) -> Result<File, String> {
+    let told = |error: io::Error| format!("the shard cannot be opened: {}", error.kind());
+    std::fs::create_dir_all(folder).map_err(told)?;
+    let disk = nix::sys::statvfs::statvfs(folder).map_err(|error| told(error.into()))?;
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the width of these fields differs between platforms"
+    )]
+    let free = u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size()));
+    if free < FREE_MIN {
+        return Err(format!(
+            "disk_pressure: {} MiB free of the {} MiB that it takes",
+            free >> 20,
+            FREE_MIN >> 20
+        ));
+    }
+    let path = folder.join(name);
+    if std::fs::metadata(&path).is_ok_and(|meta| meta.len() >= SHARD_MAX) {
+        rotate(&path).map_err(told)?;
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(&path)
+        .map_err(told)
+}
+
+/// `shard` becomes `.1`, `.1` becomes `.2` and so on; the oldest is dropped. Open recordings go on in the renamed file.
+fn rotate(path: &Path) -> io::Result<()> {
+    let numbered = |n: u32| PathBuf::from(format!("{}.{n}", path.display()));
+    for n in (1..ROTATIONS).rev() {
+        match std::fs::rename(numbered(n), numbered(n + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    std::fs::rename(path, numbered(1))
+}
+
+/// Bytes at the end that begin a UTF-8 character without finishing it.
+fn incomplete_tail(bytes: &[u8]) -> usize {
+    for back in 1..=bytes.len().min(3) {
+        let Some(b) = bytes.get(bytes.len() - back) else {
+            return 0;
+        };
+        let len = match b {
+            0xc2..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf4 => 4,
+            0x80..=0xbf => continue,
+            _ => return 0,
+        };
+        return if len > back { back } else { 0 };
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_that_is_cut_waits_for_its_rest() {
+        for (bytes, tail) in [
+            (&b"abc"[..], 0),
+            ("é".as_bytes(), 0),
+            (b"a\xc3", 1),
+            (b"\xe2\x82", 2),
+            (b"\xff", 0),
+            (b"\x80\x80\x80\x80", 0),
+        ] {
+            assert_eq!(incomplete_tail(bytes), tail, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_fullest_event_fits_a_line() {
+        let worst = json!("\u{1}".repeat(CHUNK)).to_string();
+        assert!(worst.len() + 120 < LINE_MAX, "{}", worst.len());
+    }
+
+    #[test]
+    fn rotation_keeps_four_and_drops_the_oldest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions-2026-01-01.jsonl");
+        for n in 0..7 {
+            std::fs::write(&path, n.to_string()).unwrap();
+            rotate(&path).unwrap();
+        }
+        let kept: Vec<String> = (1..=5)
+            .map(|n| std::fs::read_to_string(format!("{}.{n}", path.display())).unwrap_or_default())
+            .collect();
+        assert_eq!(kept, ["6", "5", "4", "3", ""]);
+    }
+}

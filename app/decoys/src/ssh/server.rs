@@ -1,0 +1,585 @@
+//! Authentication and channels: what sshd decides, before a shell is reached.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use decnet_model::event::{ClientInfoKind, Event, Secret};
+use decnet_persona::ProductKind;
+use rand::Rng as _;
+use russh::{
+    Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Limits, MethodKind, MethodSet, Pty, SshId,
+    keys::HashAlg,
+    server::{
+        Auth, ChannelOpenHandle, Config, Handle, Handler, Msg, PublicKeyOffer, Session as Connection,
+        run_stream,
+    },
+};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    Ssh, SshConfig, keys,
+    session::{Inbox, Input, Job, Session, Terminal},
+    wire::{self, Wire},
+};
+use crate::{
+    serve::{
+        BuildError, Decoy, Host, Peer, SessionError, Tap,
+        login::{Logins, Offer},
+    },
+    shell::Template,
+};
+
+/// `MaxAuthTries` of sshd_config.
+const MAX_AUTH_TRIES: usize = 6;
+/// `LoginGraceTime` of sshd_config.
+const LOGIN_GRACE: Duration = Duration::from_secs(120);
+/// `MaxSessions` of sshd_config.
+const MAX_SESSIONS: usize = 10;
+/// Bytes of input that a channel may be behind with before the connection is closed.
+const BEHIND_MAX: usize = 4 << 20;
+/// Environment variables that one channel may set, and their longest value.
+const VARIABLES_MAX: usize = 64;
+/// See [`VARIABLES_MAX`].
+const VARIABLE_MAX: usize = 4_096;
+
+/// What all sessions share.
+pub(super) struct Shared {
+    pub(super) host: Arc<Host>,
+    pub(super) template: Template,
+    config: SshConfig,
+    version: String,
+    logins: Logins,
+    /// The server's configuration, once the host keys are made.
+    ready: watch::Receiver<Option<Arc<Config>>>,
+}
+
+impl Shared {
+    /// What a terminal shows after a login: the kernel's line, the message of the day, the last login.
+    pub(super) fn greeting(&self, source: &str, now: i64) -> String {
+        let machine = &self.template.machine;
+        let motd = self
+            .template
+            .vfs(now)
+            .read(crate::shell::vfs::Who { uid: 0, gid: 0 }, "/", "/etc/motd")
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .unwrap_or_default();
+        let before =
+            now - 86_400 - i64::try_from(self.host.persona.rng("ssh/last-login").below(400_000)).unwrap_or(0);
+        let at =
+            time::OffsetDateTime::from_unix_timestamp(before).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+        let (week, month) = (at.weekday().to_string(), at.month().to_string());
+        let head = |text: &str| text.chars().take(3).collect::<String>();
+        format!(
+            "{}\n{motd}Last login: {} {} {:>2} {:02}:{:02}:{:02} {} from {source}\n",
+            machine.uname,
+            head(&week),
+            head(&month),
+            at.day(),
+            at.hour(),
+            at.minute(),
+            at.second(),
+            at.year()
+        )
+    }
+}
+
+impl Decoy for Ssh {
+    fn build(config: SshConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
+        let product = host.persona.product(ProductKind::Ssh);
+        let version = config.version.clone().unwrap_or(product.banner);
+        if !version.starts_with("SSH-2.0-")
+            || version.len() > 200
+            || version.bytes().any(|b| !(32..127).contains(&b))
+        {
+            return Err(BuildError::of::<Self>(
+                "version",
+                format!(
+                    "{:?} does not begin with SSH-2.0-, or is longer than 200 printable characters",
+                    version.chars().take(60).collect::<String>()
+                ),
+            ));
+        }
+        let (made, ready) = watch::channel(None);
+        let persona = host.persona.clone();
+        let server_id = SshId::Standard(Cow::Owned(version.clone()));
+        let refusal = Duration::from_millis(config.refusal_ms.into());
+        // A second of arithmetic that nobody has to wait for: visitors are greeted meanwhile.
+        std::thread::Builder::new()
+            .name("hostkeys".to_owned())
+            .spawn(move || match keys::host_keys(&persona) {
+                Ok(keys) => {
+                    // Without a receiver the service is gone already.
+                    let _gone = made.send(Some(Arc::new(server_config(server_id, keys, refusal))));
+                }
+                Err(error) => {
+                    crate::serve::trouble(format_args!("ssh: the host keys cannot be made: {error}"))
+                }
+            })
+            .map_err(|error| BuildError::of::<Self>("-", format!("the host keys cannot be made: {error}")))?;
+        let logins = Logins::new(config.accept, host);
+        let template = Template::new(&host.persona);
+        let shared = Shared {
+            host: Arc::clone(host),
+            template,
+            config,
+            version,
+            logins,
+            ready,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    fn busy(&self) -> Cow<'static, [u8]> {
+        Cow::Borrowed(b"Exceeded MaxStartups\r\n")
+    }
+
+    async fn session(&self, mut peer: Peer, tap: Tap) -> Result<(), SessionError> {
+        let (address, local) = (peer.addr(), peer.local());
+        let greeted =
+            tokio::time::timeout(LOGIN_GRACE, wire::greet(&mut peer, &tap, &self.shared.version)).await;
+        match greeted {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
+                peer.close().await;
+                return Ok(());
+            }
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => return Ok(()),
+        }
+        let mut ready = self.shared.ready.clone();
+        let config = match ready.wait_for(Option::is_some).await {
+            Ok(config) => config.clone(),
+            Err(_) => None,
+        };
+        let Some(config) = config else { return Ok(()) };
+        let (authenticated, mut is_in) = watch::channel(false);
+        let visitor = Visitor {
+            shared: Arc::clone(&self.shared),
+            tap: tap.clone(),
+            address,
+            local,
+            user: String::new(),
+            authenticated,
+            channels: HashMap::new(),
+        };
+        let stream = Wire::new(peer, tap.clone(), &self.shared.version);
+        let connection = run_stream(config, stream, visitor)
+            .await
+            .map_err(|Fault(error)| told(error))?;
+        let _ends_it = Ends(connection.handle());
+        tokio::pin!(connection);
+        let grace = async {
+            let passed = tokio::time::timeout(LOGIN_GRACE, is_in.wait_for(|is_in| *is_in))
+                .await
+                .is_ok();
+            if passed {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = &mut connection => match ended {
+                Ok(()) => Ok(()),
+                Err(Fault(error)) => Err(told(error)),
+            },
+            () = grace => Ok(()),
+        }
+    }
+}
+
+/// russh drives a connection in a task of its own: it has to end with the session, also where that is dropped.
+struct Ends(Handle);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let handle = self.0.clone();
+        tokio::spawn(async move {
+            // It fails where the connection has ended, which is what is wanted.
+            let _ended = handle
+                .disconnect(russh::Disconnect::ByApplication, String::new(), String::new())
+                .await;
+        });
+    }
+}
+
+fn told(error: russh::Error) -> SessionError {
+    match error {
+        russh::Error::IO(error) => SessionError::Io(error),
+        russh::Error::Disconnect | russh::Error::HUP => {
+            SessionError::Io(std::io::ErrorKind::UnexpectedEof.into())
+        }
+        russh::Error::NoCommonAlgo { .. } => SessionError::Violation("no common algorithm"),
+        other => SessionError::Io(std::io::Error::other(other)),
+    }
+}
+
+fn server_config(server_id: SshId, keys: Vec<russh::keys::PrivateKey>, refusal: Duration) -> Config {
+    Config {
+        server_id,
+        keys,
+        methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
+        auth_rejection_time: refusal,
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        max_auth_attempts: MAX_AUTH_TRIES,
+        inactivity_timeout: None,
+        keepalive_interval: None,
+        window_size: 2 << 20,
+        maximum_packet_size: 32 << 10,
+        channel_buffer_size: 16,
+        event_buffer_size: 8,
+        limits: Limits::default(),
+        preferred: keys::preferred(),
+        nodelay: true,
+        ..Config::default()
+    }
+}
+
+/// Why a connection ends early.
+#[derive(Debug)]
+struct Fault(russh::Error);
+
+impl From<russh::Error> for Fault {
+    fn from(error: russh::Error) -> Self {
+        Self(error)
+    }
+}
+
+/// One channel before and while it does its job.
+struct Open {
+    output: Option<Arc<ChannelWriteHalf<Msg>>>,
+    terminal: Option<Terminal>,
+    variables: Vec<(String, String)>,
+    input: mpsc::UnboundedSender<Input>,
+    /// Bytes of input that the job has not taken yet.
+    behind: Arc<AtomicUsize>,
+    receiver: Option<mpsc::UnboundedReceiver<Input>>,
+}
+
+/// One visitor.
+struct Visitor {
+    shared: Arc<Shared>,
+    tap: Tap,
+    address: SocketAddr,
+    local: SocketAddr,
+    user: String,
+    authenticated: watch::Sender<bool>,
+    channels: HashMap<ChannelId, Open>,
+}
+
+impl Visitor {
+    fn attempt(&self, user: &str, secret: Secret<'_>, mechanism: &str, accepted: bool) {
+        self.tap.emit(Event::AuthAttempt {
+            principal: user.as_bytes(),
+            secret,
+            mechanism,
+            accepted,
+        });
+    }
+
+    fn refused(&self, via: &'static str, target: &str) {
+        self.tap.emit(Event::ForwardRefused {
+            via,
+            target: target.as_bytes(),
+        });
+    }
+
+    fn start(&mut self, id: ChannelId, job: Job, connection: &mut Connection) -> Result<(), Fault> {
+        let user = self.user.clone();
+        let Some(open) = self.channels.get_mut(&id) else {
+            return Ok(connection.channel_failure(id)?);
+        };
+        let (Some(input), Some(output)) = (open.receiver.take(), open.output.take()) else {
+            return Ok(connection.channel_failure(id)?);
+        };
+        connection.channel_success(id)?;
+        let session = Session {
+            shared: Arc::clone(&self.shared),
+            tap: self.tap.clone(),
+            user,
+            client: format!(
+                "{} {} {}",
+                self.address.ip().to_canonical(),
+                self.address.port(),
+                self.local.port()
+            ),
+            terminal: open.terminal.clone(),
+            variables: std::mem::take(&mut open.variables),
+            input: Inbox {
+                receiver: input,
+                behind: Arc::clone(&open.behind),
+            },
+            output,
+            seed: rand::rng().random(),
+        };
+        tokio::spawn(session.run(job));
+        Ok(())
+    }
+}
+
+impl Handler for Visitor {
+    type Error = Fault;
+
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Fault> {
+        Ok(self
+            .shared
+            .config
+            .banner
+            .as_ref()
+            .map(|text| format!("{text}\r\n")))
+    }
+
+    async fn auth_none(&mut self, _user: &str) -> Result<Auth, Fault> {
+        Ok(Auth::reject())
+    }
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Fault> {
+        let ip = self.address.ip().to_canonical();
+        let accepted = self
+            .shared
+            .logins
+            .admits(ip, user.as_bytes(), &Offer::Password(password.as_bytes()));
+        self.attempt(user, Secret::Plaintext(password.as_bytes()), "password", accepted);
+        if accepted {
+            self.user = user.to_owned();
+            return Ok(Auth::Accept);
+        }
+        Ok(Auth::reject())
+    }
+
+    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Fault> {
+        let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
+        let secret = Secret::PublicKey {
+            algorithm: offer.algorithm.as_str(),
+            fingerprint: &fingerprint,
+        };
+        self.attempt(user, secret, "publickey", false);
+        Ok(Auth::reject())
+    }
+
+    async fn auth_succeeded(&mut self, _connection: &mut Connection) -> Result<(), Fault> {
+        self.authenticated.send_replace(true);
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _connection: &mut Connection,
+    ) -> Result<(), Fault> {
+        if self.channels.len() >= MAX_SESSIONS {
+            reply.reject(ChannelOpenFailure::ConnectFailed).await;
+            return Ok(());
+        }
+        let id = channel.id();
+        // Input comes through the handler's own methods; the reading half would only hold a second copy.
+        let (_unused, output) = channel.split();
+        let (input, receiver) = mpsc::unbounded_channel();
+        self.channels.insert(
+            id,
+            Open {
+                output: Some(Arc::new(output)),
+                terminal: None,
+                variables: Vec::new(),
+                input,
+                behind: Arc::default(),
+                receiver: Some(receiver),
+            },
+        );
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        _channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _from: &str,
+        _from_port: u32,
+        reply: ChannelOpenHandle,
+        _connection: &mut Connection,
+    ) -> Result<(), Fault> {
+        self.refused("direct-tcpip", &format!("{host}:{port}"));
+        reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+        Ok(())
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        _connection: &mut Connection,
+    ) -> Result<(), Fault> {
+        self.refused("direct-streamlocal", path);
+        reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+        Ok(())
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        _connection: &mut Connection,
+    ) -> Result<bool, Fault> {
+        self.refused("tcpip-forward", &format!("{address}:{port}"));
+        Ok(false)
+    }
+
+    async fn streamlocal_forward(&mut self, path: &str, _connection: &mut Connection) -> Result<bool, Fault> {
+        self.refused("streamlocal-forward", path);
+        Ok(false)
+    }
+
+    async fn agent_request(&mut self, id: ChannelId, connection: &mut Connection) -> Result<bool, Fault> {
+        self.refused("agent", "");
+        connection.channel_failure(id)?;
+        Ok(false)
+    }
+
+    async fn x11_request(
+        &mut self,
+        id: ChannelId,
+        _single: bool,
+        protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        connection: &mut Connection,
+    ) -> Result<(), Fault> {
+        self.refused("x11", protocol);
+        Ok(connection.channel_failure(id)?)
+    }
+
+    async fn env_request(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        value: &str,
+        connection: &mut Connection,
+    ) -> Result<(), Fault> {
+        let text = format!("{name}={value}");
+        self.tap.emit(Event::ClientInfo {
+            kind: ClientInfoKind::Environment,
+            value: text.as_bytes(),
+        });
+        if let Some(open) = self.channels.get_mut(&id)
+            && open.variables.len() < VARIABLES_MAX
+            && text.len() <= VARIABLE_MAX
+        {
+            open.variables.push((name.to_owned(), value.to_owned()));
+        }
+        if name == "LANG" || name.starts_with("LC_") {
+            Ok(connection.channel_success(id)?)
+        } else {
+            Ok(connection.channel_failure(id)?)
+        }
+    }
+
+    async fn pty_request(
+        &mut self,
+        id: ChannelId,
+        term: &str,
+        columns: u32,
+        rows: u32,
+        _width: u32,
+        _height: u32,
+        _modes: &[(Pty, u32)],
+        connection: &mut Connection,
+    ) -> Result<(), Fault> {
+        self.tap.emit(Event::ClientInfo {
+            kind: ClientInfoKind::Terminal,
+            value: term.as_bytes(),
+        });
+        match self.channels.get_mut(&id) {
+            Some(open) => {
+                let name = term.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+                open.terminal = Some(Terminal { name, columns, rows });
+                Ok(connection.channel_success(id)?)
+            }
+            None => Ok(connection.channel_failure(id)?),
+        }
+    }
+
+    async fn shell_request(&mut self, id: ChannelId, connection: &mut Connection) -> Result<(), Fault> {
+        self.start(id, Job::Shell, connection)
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        command: &[u8],
+        connection: &mut Connection,
+    ) -> Result<(), Fault> {
+        self.start(id, Job::Exec(command.to_vec()), connection)
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        connection: &mut Connection,
+    ) -> Result<(), Fault> {
+        if name == "sftp" {
+            return self.start(id, Job::Sftp, connection);
+        }
+        self.tap.emit(Event::Violation {
+            what: "no such subsystem",
+            bytes: name.as_bytes(),
+        });
+        Ok(connection.channel_failure(id)?)
+    }
+
+    async fn window_change_request(
+        &mut self,
+        id: ChannelId,
+        columns: u32,
+        rows: u32,
+        _width: u32,
+        _height: u32,
+        _connection: &mut Connection,
+    ) -> Result<(), Fault> {
+        if let Some(open) = self.channels.get(&id) {
+            // A job that has ended hears nothing any more.
+            let _ended = open.input.send(Input::Resize(columns, rows));
+        }
+        Ok(())
+    }
+
+    async fn data(&mut self, id: ChannelId, data: &[u8], _connection: &mut Connection) -> Result<(), Fault> {
+        if let Some(open) = self.channels.get(&id) {
+            if open.behind.fetch_add(data.len(), Ordering::Relaxed) > BEHIND_MAX {
+                self.tap.emit(Event::Limited {
+                    what: "channel_input_bytes",
+                    limit: u64::try_from(BEHIND_MAX).unwrap_or(0),
+                });
+                return Err(Fault(russh::Error::Disconnect));
+            }
+            // A job that has ended hears nothing any more.
+            let _ended = open.input.send(Input::Data(data.to_vec()));
+        }
+        Ok(())
+    }
+
+    async fn channel_eof(&mut self, id: ChannelId, _connection: &mut Connection) -> Result<(), Fault> {
+        if let Some(open) = self.channels.get(&id) {
+            // A job that has ended hears nothing any more.
+            let _ended = open.input.send(Input::End);
+        }
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, id: ChannelId, _connection: &mut Connection) -> Result<(), Fault> {
+        self.channels.remove(&id);
+        Ok(())
+    }
+}

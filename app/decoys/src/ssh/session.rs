@@ -1,0 +1,622 @@
+//! One session channel: a login shell at a terminal, a command, or a file transfer.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use decnet_model::event::Event;
+use russh::{ChannelWriteHalf, server::Msg};
+use tokio::sync::mpsc;
+
+use super::{scp, server::Shared, sftp};
+use crate::{
+    serve::{
+        Tap,
+        recorder::{Channel, Recorder},
+    },
+    shell::{Outside, Report, Running, Shell, Stream, Typed, terminal},
+};
+
+/// How long a shell waits for a key; the connection's own limits usually end it earlier.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// What comes through a channel.
+#[derive(Debug)]
+pub(super) enum Input {
+    Data(Vec<u8>),
+    Resize(u32, u32),
+    End,
+}
+
+/// A channel's input in the order in which it came.
+pub(super) struct Inbox {
+    pub(super) receiver: mpsc::UnboundedReceiver<Input>,
+    /// Bytes that wait in it; the connection is closed where they become too many.
+    pub(super) behind: Arc<AtomicUsize>,
+}
+
+impl Inbox {
+    async fn recv(&mut self) -> Option<Input> {
+        let input = self.receiver.recv().await;
+        if let Some(Input::Data(bytes)) = &input {
+            self.behind.fetch_sub(bytes.len(), Ordering::Relaxed);
+        }
+        input
+    }
+}
+
+/// A pseudo-terminal, as the client asked for it.
+#[derive(Debug, Clone)]
+pub(super) struct Terminal {
+    pub(super) name: String,
+    pub(super) columns: u32,
+    pub(super) rows: u32,
+}
+
+/// What a channel was asked to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    Shell,
+    Exec(Vec<u8>),
+    Sftp,
+}
+
+/// All that a channel's task needs.
+pub(super) struct Session {
+    pub(super) shared: Arc<Shared>,
+    pub(super) tap: Tap,
+    pub(super) user: String,
+    /// `address port port`, as `SSH_CLIENT` has it.
+    pub(super) client: String,
+    pub(super) terminal: Option<Terminal>,
+    pub(super) variables: Vec<(String, String)>,
+    pub(super) input: Inbox,
+    pub(super) output: Arc<ChannelWriteHalf<Msg>>,
+    pub(super) seed: u64,
+}
+
+/// The shell's world: the channel, and the recording of it.
+struct Link {
+    input: Inbox,
+    output: Arc<ChannelWriteHalf<Msg>>,
+    waiting: Vec<(Stream, Vec<u8>)>,
+    ahead: VecDeque<u8>,
+    editor: terminal::Editor,
+    /// There is a terminal: lines are edited and newlines become CR LF.
+    tty: bool,
+    ended: bool,
+    recorder: Recorder,
+    tap: Tap,
+}
+
+impl Link {
+    fn put(&mut self, stream: Stream, bytes: &[u8]) {
+        self.recorder.record(Channel::Output, bytes);
+        match self.waiting.last_mut() {
+            Some((last, before)) if *last == stream => before.extend_from_slice(bytes),
+            _ => self.waiting.push((stream, bytes.to_vec())),
+        }
+    }
+
+    async fn send(&mut self) -> bool {
+        for (stream, bytes) in std::mem::take(&mut self.waiting) {
+            let sent = match stream {
+                Stream::Out => self.output.data_bytes(bytes).await,
+                Stream::Err => self.output.extended_data_bytes(1, bytes).await,
+            };
+            if sent.is_err() {
+                self.ended = true;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Wait for more input; false where there will be none.
+    async fn hear(&mut self) -> bool {
+        if self.ended {
+            return false;
+        }
+        match tokio::time::timeout(PATIENCE, self.input.recv()).await {
+            Ok(Some(Input::Data(bytes))) => {
+                self.recorder.record(Channel::Input, &bytes);
+                self.ahead.extend(bytes);
+            }
+            Ok(Some(Input::Resize(columns, rows))) => self.recorder.resize(columns, rows),
+            Ok(Some(Input::End) | None) | Err(_) => self.ended = true,
+        }
+        true
+    }
+
+    /// The next key that the editor makes something of.
+    async fn key(&mut self, echo: bool, history: &[String]) -> Typed {
+        loop {
+            while let Some(byte) = self.ahead.pop_front() {
+                let mut shown = Vec::new();
+                let key = self.editor.key(byte, echo, history, &mut shown);
+                if !shown.is_empty() {
+                    self.put(Stream::Out, &shown);
+                }
+                match key {
+                    Some(terminal::Key::Line(line)) => return Typed::Line(line),
+                    Some(terminal::Key::Interrupt) => return Typed::Interrupt,
+                    Some(terminal::Key::End) => return Typed::End,
+                    Some(terminal::Key::Complete) => return Typed::Complete(self.editor.before_cursor()),
+                    None => {}
+                }
+            }
+            if !self.send().await || !self.hear().await {
+                return Typed::End;
+            }
+        }
+    }
+}
+
+impl Outside for Link {
+    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        if !self.tty {
+            return self.put(stream, bytes);
+        }
+        // A terminal's output processing: one stream, and every newline returns the carriage.
+        let mut out = Vec::with_capacity(bytes.len() + 16);
+        for b in bytes {
+            if *b == b'\n' {
+                out.push(b'\r');
+            }
+            out.push(*b);
+        }
+        self.put(Stream::Out, &out);
+    }
+
+    fn flush(&mut self) -> Running<'_, bool> {
+        Box::pin(self.send())
+    }
+
+    fn read(&mut self, echo: bool) -> Running<'_, Option<Vec<u8>>> {
+        Box::pin(async move {
+            if self.tty {
+                loop {
+                    match self.key(echo, &[]).await {
+                        Typed::Line(mut line) => {
+                            line.push(b'\n');
+                            return Some(line);
+                        }
+                        Typed::Complete(_) => {}
+                        Typed::Interrupt | Typed::End => return None,
+                    }
+                }
+            }
+            while self.ahead.is_empty() {
+                if !self.hear().await {
+                    return None;
+                }
+            }
+            Some(self.ahead.drain(..).collect())
+        })
+    }
+
+    fn prompt<'a>(&'a mut self, prompt: &'a str, history: &'a [String]) -> Running<'a, Typed> {
+        Box::pin(async move {
+            self.put(Stream::Out, prompt.as_bytes());
+            if !self.send().await {
+                return Typed::End;
+            }
+            self.key(true, history).await
+        })
+    }
+
+    fn insert(&mut self, text: &str) {
+        let mut shown = Vec::new();
+        self.editor.insert(text, &mut shown);
+        self.put(Stream::Out, &shown);
+    }
+
+    fn typed(&self) -> String {
+        self.editor.text()
+    }
+
+    fn pause(&mut self, time: Duration) -> Running<'_, bool> {
+        Box::pin(async move {
+            let end = tokio::time::Instant::now() + time;
+            loop {
+                if self.tty && self.ahead.contains(&3) {
+                    self.ahead.clear();
+                    self.put(Stream::Out, b"^C\r\n");
+                    return false;
+                }
+                tokio::select! {
+                    () = tokio::time::sleep_until(end) => return true,
+                    input = self.input.recv() => match input {
+                        Some(Input::Data(bytes)) => {
+                            self.recorder.record(Channel::Input, &bytes);
+                            self.ahead.extend(bytes);
+                        }
+                        Some(Input::Resize(columns, rows)) => self.recorder.resize(columns, rows),
+                        // The end of the input is no reason to stop early; a closed channel is.
+                        Some(Input::End) => self.ended = true,
+                        None => return false,
+                    },
+                }
+            }
+        })
+    }
+
+    fn report(&mut self, report: Report<'_>) {
+        match report {
+            Report::Command { line, user, cwd } => self.tap.emit(Event::Command {
+                line,
+                detail: &[("user", user.as_bytes()), ("cwd", cwd.as_bytes())],
+            }),
+            Report::Fetch { url, via } => self.tap.emit(Event::FetchAttempt {
+                url: url.as_bytes(),
+                via,
+            }),
+            Report::File { path, bytes, user } => keep(&self.tap, path, "redirect", user, bytes),
+            Report::Secret {
+                user,
+                secret,
+                via,
+                accepted,
+            } => self.tap.emit(Event::AuthAttempt {
+                principal: user.as_bytes(),
+                secret: decnet_model::event::Secret::Plaintext(secret),
+                mechanism: via,
+                accepted,
+            }),
+        }
+    }
+
+    fn now(&self) -> i64 {
+        self.tap.clock().now().unix_timestamp()
+    }
+}
+
+/// Keep a file that the visitor left, and report it.
+fn keep(tap: &Tap, path: &str, via: &'static str, user: &str, bytes: &[u8]) {
+    let mut capture = tap.artifact(path.as_bytes(), via, user.as_bytes());
+    capture.write(bytes);
+    // `finish` reports it; nothing here needs to know where it is kept.
+    let _stored = capture.finish();
+}
+
+impl Session {
+    /// Do the job and close the channel.
+    pub(super) async fn run(mut self, job: Job) {
+        let output = Arc::clone(&self.output);
+        let status = match job {
+            Job::Sftp => self.sftp().await,
+            Job::Exec(line) => match scp::call(&line) {
+                Some(call) => {
+                    self.report_command(&line);
+                    self.scp(&call).await
+                }
+                None => self.shell(Some(line)).await,
+            },
+            Job::Shell => self.shell(None).await,
+        };
+        // The visitor may be gone already; then there is nobody to tell.
+        let _gone = output.exit_status(u32::from(status)).await;
+        let _gone = output.eof().await;
+        let _gone = output.close().await;
+    }
+
+    fn report_command(&self, line: &[u8]) {
+        let home = self.shared.template.machine.account_or_new(&self.user).home;
+        self.tap.emit(Event::Command {
+            line,
+            detail: &[("user", self.user.as_bytes()), ("cwd", home.as_bytes())],
+        });
+    }
+
+    async fn shell(self, command: Option<Vec<u8>>) -> u8 {
+        let size = self
+            .terminal
+            .as_ref()
+            .map_or((80, 24), |t| (t.columns.clamp(1, 1_000), t.rows.clamp(1, 1_000)));
+        let name = self.terminal.as_ref().map_or("dumb", |t| t.name.as_str());
+        let sid = format!("{}-{:08x}", self.tap.session_id(), self.seed & 0xffff_ffff);
+        let recorder = Recorder::begin(
+            self.shared.host.transcripts.as_deref(),
+            &self.tap,
+            self.user.as_bytes(),
+            sid,
+            name,
+            size,
+        );
+        let link = Link {
+            input: self.input,
+            output: self.output,
+            waiting: Vec::new(),
+            ahead: VecDeque::new(),
+            editor: terminal::Editor::default(),
+            tty: self.terminal.is_some(),
+            ended: false,
+            recorder,
+            tap: self.tap,
+        };
+        let mut shell = self
+            .shared
+            .template
+            .shell(&self.user, &self.client, Box::new(link), self.seed);
+        shell.terminal = self.terminal.is_some().then_some(size);
+        let connection = self.client.split(' ').next().unwrap_or_default().to_owned();
+        let mut parts = self.client.split(' ');
+        let (address, port, local) = (
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+        );
+        shell.env.export(
+            "SSH_CONNECTION",
+            &format!(
+                "{address} {port} {} {local}",
+                self.shared.template.machine.address
+            ),
+        );
+        if let Some(terminal) = &self.terminal {
+            shell.env.export("TERM", &terminal.name);
+            shell.env.export("SSH_TTY", "/dev/pts/0");
+        }
+        // AcceptEnv LANG LC_*, as distributions have it.
+        for (name, value) in self
+            .variables
+            .iter()
+            .filter(|(name, _)| name == "LANG" || name.starts_with("LC_"))
+        {
+            shell.env.export(name, value);
+        }
+        match command {
+            Some(line) => {
+                shell.outside.report(Report::Command {
+                    line: &line,
+                    user: &shell.env.user,
+                    cwd: &shell.env.cwd,
+                });
+                shell.env.arg0 = "bash".to_owned();
+                shell.run_line(&line).await;
+            }
+            None if self.terminal.is_some() => interact(&mut shell, &connection, &self.shared).await,
+            None => stream(&mut shell).await,
+        }
+        shell.surrender_all();
+        shell.status
+    }
+
+    async fn sftp(&mut self) -> u8 {
+        let template = &self.shared.template;
+        let account = template.machine.account_or_new(&self.user);
+        let machine = Arc::clone(&template.machine);
+        let clock = Arc::clone(self.tap.clock());
+        let now = || clock.now().unix_timestamp();
+        let mut vfs = template.vfs(now());
+        let who = crate::shell::vfs::Who {
+            uid: account.uid,
+            gid: account.gid,
+        };
+        let mut sftp = sftp::Sftp::new(who, &account.home, Box::new(move |uid| machine.user_name(uid)));
+        let mut status = 0;
+        while let Some(Input::Data(bytes)) = self.input.recv().await {
+            let answer = sftp.feed(&bytes, &mut vfs, now());
+            for done in sftp.take_done() {
+                self.transferred(done);
+            }
+            let Some(answer) = answer else {
+                self.tap.emit(Event::Violation {
+                    what: "an SFTP packet longer than any may be",
+                    bytes: bytes.get(..64).unwrap_or(&bytes),
+                });
+                status = 11;
+                break;
+            };
+            if !answer.is_empty() && self.output.data_bytes(answer).await.is_err() {
+                break;
+            }
+        }
+        for done in sftp.unfinished() {
+            self.transferred(done);
+        }
+        status
+    }
+
+    fn transferred(&self, done: sftp::Done) {
+        match done {
+            sftp::Done::Uploaded { path, bytes } => keep(&self.tap, &path, "sftp", &self.user, &bytes),
+            sftp::Done::Read { path, size } => self.tap.emit(Event::Download {
+                path: path.as_bytes(),
+                size,
+                found: true,
+            }),
+            sftp::Done::Did(what) => {
+                self.tap.emit(Event::Command {
+                    line: what.as_bytes(),
+                    detail: &[("user", self.user.as_bytes()), ("subsystem", b"sftp")],
+                });
+            }
+        }
+    }
+
+    async fn scp(&mut self, call: &scp::Call) -> u8 {
+        let template = &self.shared.template;
+        let account = template.machine.account_or_new(&self.user);
+        let clock = Arc::clone(self.tap.clock());
+        let now = || clock.now().unix_timestamp();
+        let mut vfs = template.vfs(now());
+        let who = crate::shell::vfs::Who {
+            uid: account.uid,
+            gid: account.gid,
+        };
+        if !call.sink {
+            let (pieces, sent, failed) = scp::source(call, who, &account.home, &vfs);
+            let mut acknowledged = VecDeque::new();
+            for piece in pieces {
+                while acknowledged.is_empty() {
+                    match self.input.recv().await {
+                        Some(Input::Data(bytes)) => acknowledged.extend(bytes),
+                        Some(Input::Resize(..)) => {}
+                        Some(Input::End) | None => return 1,
+                    }
+                }
+                acknowledged.pop_front();
+                if self.output.data_bytes(piece).await.is_err() {
+                    return 1;
+                }
+            }
+            for (path, size) in sent {
+                self.tap.emit(Event::Download {
+                    path: path.as_bytes(),
+                    size,
+                    found: true,
+                });
+            }
+            return u8::from(failed);
+        }
+        let target = call.paths.first().map_or(".", String::as_str);
+        if call.directory
+            && !vfs
+                .stat(who, &account.home, target)
+                .is_ok_and(|(_, n)| n.is_dir())
+        {
+            let _gone = self
+                .output
+                .data_bytes(format!("\x01scp: {target}: Not a directory\n").into_bytes())
+                .await;
+            return 1;
+        }
+        let mut sink = scp::Sink::new(call, who, &account.home);
+        if self.output.data_bytes(vec![0]).await.is_err() {
+            return 1;
+        }
+        let mut fine = true;
+        while fine && let Some(input) = self.input.recv().await {
+            let Input::Data(bytes) = input else {
+                if matches!(input, Input::End) {
+                    break;
+                }
+                continue;
+            };
+            let (answer, go_on) = sink.feed(&bytes, &mut vfs, now());
+            for (path, bytes) in std::mem::take(&mut sink.received) {
+                keep(&self.tap, &path, "scp", &self.user, &bytes);
+            }
+            fine = go_on && (answer.is_empty() || self.output.data_bytes(answer).await.is_ok());
+        }
+        u8::from(sink.failed || !fine)
+    }
+}
+
+/// A login shell without a terminal: bash reads commands from its input.
+async fn stream(shell: &mut Shell) {
+    shell.env.arg0 = "-bash".to_owned();
+    let mut pending = Vec::new();
+    while let Some(bytes) = shell.outside.read(true).await {
+        pending.extend_from_slice(&bytes);
+        while let Some(end) = pending.iter().position(|b| *b == b'\n') {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            let mut line = line.trim_ascii_end().to_vec();
+            while Shell::wants_more(&line)
+                && let Some(end) = pending.iter().position(|b| *b == b'\n')
+            {
+                line.push(b'\n');
+                line.extend(pending.drain(..=end));
+            }
+            if line.is_empty() {
+                continue;
+            }
+            shell.outside.report(Report::Command {
+                line: &line,
+                user: &shell.env.user,
+                cwd: &shell.env.cwd,
+            });
+            if shell.run_line(&line).await {
+                return;
+            }
+        }
+        if pending.len() > 1 << 20 {
+            return;
+        }
+    }
+    if !pending.is_empty() {
+        shell.outside.report(Report::Command {
+            line: &pending,
+            user: &shell.env.user,
+            cwd: &shell.env.cwd,
+        });
+        shell.run_line(&pending).await;
+    }
+}
+
+/// A login shell at a terminal, from the message of the day to `logout`.
+async fn interact(shell: &mut Shell, source: &str, shared: &Shared) {
+    shell.interactive = true;
+    shell
+        .env
+        .aliases
+        .insert("ls".to_owned(), "ls --color=auto".to_owned());
+    let greeting = shared.greeting(source, shell.now());
+    shell.outside.write(Stream::Out, greeting.as_bytes());
+    let mut pending = String::new();
+    loop {
+        let prompt = if pending.is_empty() {
+            shell.prompt_text()
+        } else {
+            "> ".to_owned()
+        };
+        let mut shown = format!("\x1b[?2004h{prompt}");
+        let typed = loop {
+            let typed = shell.outside.prompt(&shown, &shell.history).await;
+            shown.clear();
+            match typed {
+                Typed::Complete(before) => {
+                    let candidates = shell.completions(&before);
+                    shell.complete(&before, &candidates, &prompt);
+                }
+                other => break other,
+            }
+        };
+        shell.outside.write(Stream::Out, b"\x1b[?2004l\r");
+        match typed {
+            Typed::Line(line) => {
+                if !pending.is_empty() {
+                    pending.push('\n');
+                }
+                pending.push_str(&String::from_utf8_lossy(&line));
+                if pending.trim().is_empty() {
+                    pending.clear();
+                    continue;
+                }
+                if Shell::wants_more(pending.as_bytes()) && pending.len() < 64 << 10 {
+                    continue;
+                }
+                let line = std::mem::take(&mut pending);
+                shell.remember(&line);
+                shell.outside.report(Report::Command {
+                    line: line.as_bytes(),
+                    user: &shell.env.user,
+                    cwd: &shell.env.cwd,
+                });
+                if shell.run_line(line.as_bytes()).await {
+                    if matches!(line.trim(), "exit" | "logout") {
+                        shell.outside.write(Stream::Out, b"logout\n");
+                    }
+                    break;
+                }
+            }
+            Typed::Interrupt => {
+                pending.clear();
+                shell.status = 130;
+            }
+            Typed::Complete(_) => {}
+            Typed::End => {
+                shell.outside.write(Stream::Out, b"logout\n");
+                break;
+            }
+        }
+    }
+    // Whether somebody still reads it changes nothing any more.
+    let _sent = shell.outside.flush().await;
+}

@@ -1,0 +1,319 @@
+//! SSH against the clients that intruders use: OpenSSH's ssh, scp and sftp, driven with a guessed password. Where a
+//! client is missing on the machine the test says so and proves less.
+
+#![cfg(feature = "serve")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "in a test a panic is the report; clippy's own exception stops at helper functions"
+)]
+
+use std::{
+    io::{Read as _, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use decnet_decoys::{
+    config::DeckyConfig,
+    serve::{runner::Decky, sink::Sink},
+};
+use decnet_model::clock::SystemClock;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Lab {
+    _runtime: tokio::runtime::Runtime,
+    _decky: Decky,
+    address: SocketAddr,
+    lines: Lines,
+    folder: tempfile::TempDir,
+}
+
+fn lab() -> Lab {
+    let folder = tempfile::tempdir().unwrap();
+    let config: DeckyConfig = serde_json::from_value(serde_json::json!({
+        "name": "decky-ssh",
+        "persona": {"seed": "ssh-test-seed", "archetype": "linux-server", "distro": "debian12"},
+        "services": [{"slug": "ssh", "knobs": {"accept": "after_2", "refusal_ms": 1}, "listen": ["127.0.0.1:0"]}],
+        "artifacts": folder.path().join("artifacts"),
+        "transcripts": folder.path().join("transcripts"),
+    }))
+    .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let lines = Lines::default();
+    let decky = {
+        let _inside = runtime.enter();
+        Decky::start(config, Arc::new(Sink::to(lines.clone())), Arc::new(SystemClock)).unwrap()
+    };
+    let address = decky.listening()[0].1;
+    Lab {
+        _runtime: runtime,
+        _decky: decky,
+        address,
+        lines,
+        folder,
+    }
+}
+
+impl Lab {
+    fn text(&self) -> String {
+        String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Wait until a line holds all of `words`.
+    fn told(&self, words: &[&str]) -> bool {
+        let end = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < end {
+            if self
+                .text()
+                .lines()
+                .any(|line| words.iter().all(|w| line.contains(w)))
+            {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("no line has {words:?}:\n{}", self.text());
+    }
+
+    fn client(&self, program: &str, password: &str) -> Command {
+        let mut command = Command::new("sshpass");
+        command.args(["-p", password, program]).args([
+            "-F",
+            "/dev/null",
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "LogLevel=ERROR",
+            "-o",
+            "PubkeyAuthentication=no",
+            "-o",
+            "NumberOfPasswordPrompts=1",
+            "-o",
+            "ConnectTimeout=60",
+        ]);
+        command.args([
+            if program == "ssh" { "-p" } else { "-P" },
+            &self.address.port().to_string(),
+        ]);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn ssh(&self, args: &[&str], input: &[u8]) -> (String, String, i32) {
+        let mut child = self
+            .client("ssh", "letmein9")
+            .arg("root@127.0.0.1")
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let out = child.wait_with_output().unwrap();
+        (
+            String::from_utf8_lossy(&out.stdout).into_owned(),
+            String::from_utf8_lossy(&out.stderr).into_owned(),
+            out.status.code().unwrap_or(-1),
+        )
+    }
+}
+
+fn installed(programs: &[&str]) -> bool {
+    for program in programs {
+        if !["/usr/bin", "/bin", "/usr/local/bin"]
+            .iter()
+            .any(|d| Path::new(d).join(program).exists())
+        {
+            println!("skipped: {program} is not installed");
+            return false;
+        }
+    }
+    true
+}
+
+fn guess_until_in(lab: &Lab) {
+    let out = lab
+        .client("ssh", "wrong-one")
+        .args(["root@127.0.0.1", "true"])
+        .output()
+        .unwrap();
+    assert!(!out.status.success(), "the first guess gets in");
+    assert!(lab.told(&["auth_attempt", "wrong-one", "refused"]));
+}
+
+#[test]
+fn a_guessed_password_opens_a_machine_that_real_clients_can_use() {
+    if !installed(&["ssh", "sshpass", "scp", "sftp"]) {
+        return;
+    }
+    let lab = lab();
+    guess_until_in(&lab);
+
+    let (out, err, status) = lab.ssh(&["echo out; echo err >&2; exit 7"], b"");
+    assert_eq!((out.as_str(), err.as_str(), status), ("out\n", "err\n", 7));
+    assert!(lab.told(&["auth_attempt", "letmein9", "accepted"]));
+    assert!(lab.told(&["command", "echo out; echo err", "user=\"root\""]));
+    assert!(lab.told(&["client_fingerprint", "hassh"]));
+    assert!(lab.told(&["client_info", "SSH-2.0-OpenSSH"]));
+    assert!(lab.told(&["session_recorded", "sessions-"]));
+
+    let (out, _, status) = lab.ssh(&["cat > /tmp/up && cat /tmp/up && wc -c < /tmp/up"], b"payload\n");
+    assert_eq!((out.as_str(), status), ("payload\n8\n", 0));
+    assert!(lab.told(&["file_captured", "/tmp/up"]));
+
+    let (out, _, status) = lab.ssh(&["-T"], b"id -u\necho done\nexit 3\n");
+    assert_eq!((out.as_str(), status), ("0\ndone\n", 3));
+
+    let (out, _, status) = lab.ssh(&["-tt"], b"echo term $((40+2))\nexit\n");
+    assert!(
+        out.contains("term 42\r\n") && out.contains("Last login") && out.contains(":~# "),
+        "{out:?}"
+    );
+    assert_eq!(status, 0);
+
+    let local = lab.folder.path().join("local.bin");
+    std::fs::write(&local, b"\x7fELF scp payload").unwrap();
+    for old in [true, false] {
+        let mut scp = lab.client("scp", "letmein9");
+        if old {
+            scp.arg("-O");
+        }
+        let out = scp
+            .arg(&local)
+            .arg("root@127.0.0.1:/tmp/dropped")
+            .output()
+            .unwrap();
+        assert!(
+            out.status.success(),
+            "scp -O {old}: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+    }
+    assert!(lab.told(&["file_captured", "/tmp/dropped", "via=\"scp\""]));
+    assert!(lab.told(&["file_captured", "/tmp/dropped", "via=\"sftp\""]));
+
+    for old in [true, false] {
+        let mut scp = lab.client("scp", "letmein9");
+        if old {
+            scp.arg("-O");
+        }
+        let fetched = lab.folder.path().join("passwd");
+        let out = scp
+            .arg("root@127.0.0.1:/etc/passwd")
+            .arg(&fetched)
+            .output()
+            .unwrap();
+        assert!(
+            out.status.success(),
+            "scp -O {old}: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        assert!(
+            std::fs::read_to_string(&fetched)
+                .unwrap()
+                .starts_with("root:x:0:0:")
+        );
+        std::fs::remove_file(&fetched).unwrap();
+    }
+    assert!(lab.told(&["download", "/etc/passwd"]));
+
+    let batch = lab.folder.path().join("batch");
+    std::fs::write(&batch, format!("mkdir /tmp/d\ncd /tmp/d\nput {}\nrename local.bin renamed\nls -l\nrm renamed\ncd ..\nrmdir d\npwd\n", local.display())).unwrap();
+    let out = lab
+        .client("sftp", "letmein9")
+        .arg("root@127.0.0.1")
+        .stdin(std::fs::File::open(&batch).unwrap())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        text.contains("renamed") && text.contains("Remote working directory: /tmp"),
+        "{text}"
+    );
+    assert!(lab.told(&["file_captured", "/tmp/d/local.bin"]));
+
+    let artifacts: Vec<_> = std::fs::read_dir(lab.folder.path().join("artifacts"))
+        .unwrap()
+        .flatten()
+        .map(|e| e.file_name().into_string().unwrap())
+        .collect();
+    assert!(artifacts.iter().any(|n| n.ends_with("_dropped")), "{artifacts:?}");
+    let shard = std::fs::read_dir(lab.folder.path().join("transcripts"))
+        .unwrap()
+        .flatten()
+        .next()
+        .unwrap();
+    let recording = std::fs::read_to_string(shard.path()).unwrap();
+    for line in recording.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(event["sid"].is_string(), "{line}");
+    }
+    assert!(
+        recording.contains("\"ch\":\"i\"") && recording.contains("term 42"),
+        "{recording}"
+    );
+}
+
+#[test]
+fn forwarding_is_refused_and_reported() {
+    if !installed(&["ssh", "sshpass"]) {
+        return;
+    }
+    let lab = lab();
+    guess_until_in(&lab);
+    let out = lab
+        .client("ssh", "letmein9")
+        .args(["-W", "192.0.2.1:25", "root@127.0.0.1"])
+        .output()
+        .unwrap();
+    assert!(!out.status.success());
+    assert!(lab.told(&["forward_refused", "direct-tcpip", "192.0.2.1:25"]));
+}
+
+#[test]
+fn garbage_gets_what_openssh_answers() {
+    let lab = lab();
+    for (bytes, answer) in [
+        (
+            &b"SSH-1337-OpenSSH_9.0\r\n"[..],
+            "Invalid SSH identification string.\r\n",
+        ),
+        (
+            b"GET / HTTP/1.1\r\n\r\n",
+            "Invalid SSH identification string.\r\n",
+        ),
+        (b"\r\r\r\r\r\r\r\r\n", "Invalid SSH identification string.\r\n"),
+        (b"SSH-1.5-x\r\n", "Protocol major versions differ.\r\n"),
+    ] {
+        let mut stream = TcpStream::connect(lab.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut got = String::new();
+        stream.read_to_string(&mut got).unwrap();
+        let (banner, rest) = got.split_once("\r\n").unwrap();
+        assert!(banner.starts_with("SSH-2.0-OpenSSH_"), "{got:?}");
+        assert_eq!(rest, answer, "{bytes:?}");
+    }
+}
