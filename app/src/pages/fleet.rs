@@ -141,7 +141,7 @@ fn Deckies(first: Vec<DeckyView>, manages: Signal<bool>, archetypes: Archetypes)
                 <Empty
                     title="No deckies yet"
                     hint="A decky is a decoy machine with an address, a name and services of its own. Deploy a few here or from a terminal."
-                    command="decnet deploy --archetype linux-server --amount 4"
+                    command="decnet deploy --archetype linux-server --deckies 4"
                 >
                     <a class="button primary" href="/fleet?dialog=deploy">"Deploy deckies"</a>
                 </Empty>

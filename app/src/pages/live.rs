@@ -403,7 +403,7 @@ pub(crate) fn FirstTouch(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
                             <Empty
                                 title="Nothing has touched your decoys yet"
                                 hint="No decoy is listening. Deploy a few; they look like real, boring hosts."
-                                command="decnet deploy --archetype linux-server --amount 4"
+                                command="decnet deploy --archetype linux-server --deckies 4"
                             >
                                 {manages
                                     .get()
