@@ -18,31 +18,54 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("db", &["model", "syslog", "spool"]),
     ("fleet", &["model", "syslog", "spool", "persona", "decoys"]),
     ("runtime", &["model", "bus", "db", "spool"]),
-    ("domain", &["model", "syslog", "persona", "bus", "spool", "decoys", "db", "fleet", "runtime"]),
+    (
+        "domain",
+        &[
+            "model", "syslog", "persona", "bus", "spool", "decoys", "db", "fleet", "runtime",
+        ],
+    ),
     ("testkit", &["model", "syslog", "persona"]),
     ("app", &["model", "domain"]),
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_owned()
 }
 
 fn tracked() -> Vec<PathBuf> {
-    let out = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().unwrap();
+    let out = Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root())
+        .output()
+        .unwrap();
     assert!(out.status.success(), "git lists the files");
     let names = String::from_utf8(out.stdout).unwrap();
     // A file may be removed and that not committed yet.
-    names.split_terminator('\0').map(PathBuf::from).filter(|p| root().join(p).exists()).collect()
+    names
+        .split_terminator('\0')
+        .map(PathBuf::from)
+        .filter(|p| root().join(p).exists())
+        .collect()
 }
 
 fn sources() -> Vec<(PathBuf, String)> {
-    let rust = tracked().into_iter().filter(|p| p.extension().is_some_and(|e| e == "rs"));
-    rust.map(|p| (p.clone(), fs::read_to_string(root().join(p)).unwrap())).collect()
+    let rust = tracked()
+        .into_iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "rs"));
+    rust.map(|p| (p.clone(), fs::read_to_string(root().join(p)).unwrap()))
+        .collect()
 }
 
 /// Folder and manifest of every member of the workspace.
 fn members() -> BTreeMap<PathBuf, toml::Table> {
-    let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
     let members = manifest["workspace"]["members"].as_array().unwrap();
     members
         .iter()
@@ -56,12 +79,16 @@ fn members() -> BTreeMap<PathBuf, toml::Table> {
 
 fn dependencies<'a>(manifest: &'a toml::Table, kinds: &[&str]) -> BTreeMap<String, &'a toml::Value> {
     let tables = kinds.iter().filter_map(|kind| manifest.get(*kind)?.as_table());
-    tables.flatten().map(|(name, spec)| (name.clone(), spec)).collect()
+    tables
+        .flatten()
+        .map(|(name, spec)| (name.clone(), spec))
+        .collect()
 }
 
 /// `decnet-bus` of app/bus, but not a package of workers/.
 fn ours(name: &str) -> Option<&str> {
-    name.strip_prefix("decnet-").filter(|rest| !rest.starts_with("worker-"))
+    name.strip_prefix("decnet-")
+        .filter(|rest| !rest.starts_with("worker-"))
 }
 
 #[test]
@@ -72,16 +99,24 @@ fn arrows_point_into_app_and_downwards() {
         let in_app = folder.starts_with("app");
         for (dependency, _) in dependencies(&manifest, &["dependencies", "build-dependencies"]) {
             assert!(
-                !dependency.starts_with("decnet-worker-") && dependency != "decnet-server" && dependency != "decnet-frontend",
+                !dependency.starts_with("decnet-worker-")
+                    && dependency != "decnet-server"
+                    && dependency != "decnet-frontend",
                 "{} depends on {dependency}, which is a process",
                 folder.display()
             );
             let Some(target) = ours(&dependency) else { continue };
             if in_app {
-                let may = allowed.get(name).unwrap_or_else(|| panic!("{name} stands in no line of ARROWS"));
+                let may = allowed
+                    .get(name)
+                    .unwrap_or_else(|| panic!("{name} stands in no line of ARROWS"));
                 assert!(may.contains(&target), "app/{name} may not depend on {target}");
             } else {
-                assert!(allowed.contains_key(target), "{} depends on {dependency}, which is not in app/", folder.display());
+                assert!(
+                    allowed.contains_key(target),
+                    "{} depends on {dependency}, which is not in app/",
+                    folder.display()
+                );
             }
         }
     }
@@ -100,11 +135,27 @@ fn the_frontend_is_the_app_and_nothing_else() {
 #[test]
 fn every_crate_inherits_the_lints_and_names_no_version_of_its_own() {
     for (folder, manifest) in members() {
-        let inherits = manifest.get("lints").and_then(|l| l.get("workspace")).and_then(toml::Value::as_bool);
-        assert_eq!(inherits, Some(true), "{} does not inherit the workspace's lints", folder.display());
-        for (name, spec) in dependencies(&manifest, &["dependencies", "dev-dependencies", "build-dependencies"]) {
+        let inherits = manifest
+            .get("lints")
+            .and_then(|l| l.get("workspace"))
+            .and_then(toml::Value::as_bool);
+        assert_eq!(
+            inherits,
+            Some(true),
+            "{} does not inherit the workspace's lints",
+            folder.display()
+        );
+        for (name, spec) in dependencies(
+            &manifest,
+            &["dependencies", "dev-dependencies", "build-dependencies"],
+        ) {
             let inherited = spec.get("workspace").and_then(toml::Value::as_bool);
-            assert_eq!(inherited, Some(true), "{}: the version of {name} belongs into the root", folder.display());
+            assert_eq!(
+                inherited,
+                Some(true),
+                "{}: the version of {name} belongs into the root",
+                folder.display()
+            );
         }
     }
 }
@@ -127,7 +178,11 @@ fn only_their_owners_know_sql_docker_and_http_statuses() {
     }
     for (path, text) in sources() {
         if !path.starts_with("server") && path != Path::new("deploy/xtask/tests/tidy.rs") {
-            assert!(!text.contains("StatusCode::"), "{} knows HTTP status codes", path.display());
+            assert!(
+                !text.contains("StatusCode::"),
+                "{} knows HTTP status codes",
+                path.display()
+            );
         }
     }
 }
@@ -135,7 +190,15 @@ fn only_their_owners_know_sql_docker_and_http_statuses() {
 #[test]
 fn the_model_does_no_io() {
     for (path, text) in sources().iter().filter(|(p, _)| p.starts_with("app/model/src")) {
-        for io in ["std::fs", "std::process", "std::thread", "TcpStream", "UdpSocket", "tokio", "std::env"] {
+        for io in [
+            "std::fs",
+            "std::process",
+            "std::thread",
+            "TcpStream",
+            "UdpSocket",
+            "tokio",
+            "std::env",
+        ] {
             assert!(!text.contains(io), "{} uses {io}", path.display());
         }
     }
@@ -146,7 +209,11 @@ fn every_module_says_what_it_is_for() {
     // The parts of an integration test are told by its main.rs.
     let part_of_a_test = |p: &Path| p.iter().any(|c| c == "tests") && !p.ends_with("main.rs");
     for (path, text) in sources().into_iter().filter(|(path, _)| !part_of_a_test(path)) {
-        assert!(text.starts_with("//!") || text.starts_with("#![no_main]"), "{} does not open with what it is for", path.display());
+        assert!(
+            text.starts_with("//!") || text.starts_with("#![no_main]"),
+            "{} does not open with what it is for",
+            path.display()
+        );
     }
 }
 
@@ -168,20 +235,41 @@ fn nothing_is_left_for_later() {
 
 #[test]
 fn every_path_that_the_documents_name_exists() {
-    let tops = ["app/", "frontend/", "server/", "workers/", "style/", "end2end/", "deploy/", "fuzz/"];
-    for document in ["ARCHITECTURE.md", "README.md", "CONTRIBUTING.md", "ROADMAP.md", "STYLE.md"] {
+    let tops = [
+        "app/",
+        "frontend/",
+        "server/",
+        "workers/",
+        "style/",
+        "end2end/",
+        "deploy/",
+        "fuzz/",
+    ];
+    for document in [
+        "ARCHITECTURE.md",
+        "README.md",
+        "CONTRIBUTING.md",
+        "ROADMAP.md",
+        "STYLE.md",
+    ] {
         let text = fs::read_to_string(root().join(document)).unwrap_or_else(|e| panic!("{document}: {e}"));
         for word in text.split('`').skip(1).step_by(2) {
             // `workers/*` and `app/{a,b}` are patterns, not paths.
             if tops.iter().any(|top| word.starts_with(top)) && !word.contains(['*', '{', '<', ' ']) {
                 let path = word.split(':').next().unwrap_or(word);
-                assert!(root().join(path).exists(), "{document} names {path}, which is not there");
+                assert!(
+                    root().join(path).exists(),
+                    "{document} names {path}, which is not there"
+                );
             }
         }
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let target = link.split('#').next().unwrap_or(link);
             if !target.is_empty() && !target.contains("://") {
-                assert!(root().join(target).exists(), "{document} links to {target}, which is not there");
+                assert!(
+                    root().join(target).exists(),
+                    "{document} links to {target}, which is not there"
+                );
             }
         }
     }
@@ -190,13 +278,25 @@ fn every_path_that_the_documents_name_exists() {
 #[test]
 fn nothing_names_a_machine_or_a_package_host() {
     // Spelt in two halves, so that this file does not name them itself.
-    let hosts: Vec<String> = [("registry.npmjs", ".org"), ("static.crates", ".io"), ("index.crates", ".io"), ("deb.debian", ".org"), ("files.pythonhosted", ".org")]
-        .iter()
-        .map(|(a, b)| format!("{a}{b}"))
-        .chain([("/ro", "ot/.cargo"), ("/wor", "k/main"), ("/wor", "k/shared")].iter().map(|(a, b)| format!("{a}{b}")))
-        .collect();
+    let hosts: Vec<String> = [
+        ("registry.npmjs", ".org"),
+        ("static.crates", ".io"),
+        ("index.crates", ".io"),
+        ("deb.debian", ".org"),
+        ("files.pythonhosted", ".org"),
+    ]
+    .iter()
+    .map(|(a, b)| format!("{a}{b}"))
+    .chain(
+        [("/ro", "ot/.cargo"), ("/wor", "k/main"), ("/wor", "k/shared")]
+            .iter()
+            .map(|(a, b)| format!("{a}{b}")),
+    )
+    .collect();
     for path in tracked() {
-        let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
+        let Ok(text) = fs::read_to_string(root().join(&path)) else {
+            continue;
+        };
         for host in &hosts {
             assert!(!text.contains(host.as_str()), "{} names {host}", path.display());
         }
