@@ -66,6 +66,7 @@ catalogue! {
     redis::Redis,
     ftp::Ftp,
     ssh::Ssh,
+    http::Http,
 }
 
 /// The metadata of service `slug`.

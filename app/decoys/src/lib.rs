@@ -14,6 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub mod catalogue;
 pub mod config;
 pub mod ftp;
+pub mod http;
 pub mod knob;
 #[cfg(feature = "serve")]
 #[doc(hidden)]

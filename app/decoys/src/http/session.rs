@@ -1,0 +1,812 @@
+//! One visitor's requests, from the first byte to the last answer.
+
+use std::{borrow::Cow, io, net::IpAddr, sync::Arc, time::Duration};
+
+use decnet_model::{
+    clock::SharedClock,
+    event::{ClientInfoKind, Event, MAX_VALUE},
+};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use rand::Rng as _;
+use sha2::Sha256;
+
+use super::{
+    Http, HttpConfig, SiteKind,
+    credentials::{self, Credentials},
+    dialect::{After, Answer, Dialect, Product, http_date, parse_http_date},
+    exploit,
+    request::{Fault, Length, Progress, Request, Strictness, Version, head_end, leading_blank, parse},
+    site::Site,
+};
+use crate::serve::{
+    BuildError, Decoy, Host, Peer, SessionError, Tap,
+    artifact::Capture,
+    login::{Logins, Offer},
+};
+
+/// The longest line that begins a chunk.
+const CHUNK_LINE_MAX: usize = 256;
+/// How long the rest of a head may take: nginx's `client_header_timeout`, Apache's `RequestReadTimeout`.
+const HEAD_NGINX: Duration = Duration::from_secs(60);
+const HEAD_APACHE: Duration = Duration::from_secs(20);
+/// Pages of programs may not be stored; the date is what PHP says for "long ago".
+const PHP_EXPIRES: &str = "Thu, 19 Nov 1981 08:52:00 GMT";
+
+/// What all visitors share.
+pub(super) struct Server {
+    dialect: Dialect,
+    site: Site,
+    logins: Logins,
+    clock: SharedClock,
+    /// What login cookies are signed with; new in each process.
+    cookie_key: [u8; 32],
+    cookie_name: String,
+}
+
+/// A body, as far as it is kept in memory.
+#[derive(Default)]
+struct Body {
+    kept: Vec<u8>,
+    file: Option<Capture>,
+}
+
+impl Body {
+    fn take(&mut self, bytes: &[u8]) {
+        let room = MAX_VALUE.saturating_sub(self.kept.len());
+        self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        if let Some(file) = &mut self.file {
+            file.write(bytes);
+        }
+    }
+}
+
+/// Where a request comes from.
+struct Visitor<'a> {
+    address: IpAddr,
+    port: u16,
+    tap: &'a Tap,
+}
+
+impl Decoy for Http {
+    fn build(config: HttpConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
+        let dialect = Dialect::of(&host.persona);
+        Ok(Self {
+            server: Server {
+                site: Site::new(config.site, &host.persona, &dialect),
+                dialect,
+                logins: Logins::new(config.accept, host),
+                clock: Arc::clone(&host.clock),
+                cookie_key: rand::rng().random(),
+                cookie_name: format!("wordpress_logged_in_{}", host.persona.rng("http/cookie").hex(32)),
+            },
+        })
+    }
+
+    async fn session(&self, mut peer: Peer, tap: Tap) -> Result<(), SessionError> {
+        let ended = self.server.converse(&mut peer, &tap).await;
+        peer.close().await;
+        ended
+    }
+}
+
+impl Server {
+    async fn converse(&self, peer: &mut Peer, tap: &Tap) -> Result<(), SessionError> {
+        let (patience, requests_max) = self.dialect.keep_alive();
+        let (head_patience, strictness) = match self.dialect.strictness() {
+            strictness @ Strictness::Nginx { .. } => (HEAD_NGINX, strictness),
+            strictness => (HEAD_APACHE, strictness),
+        };
+        let mut agent: Vec<u8> = Vec::new();
+        let mut out = Vec::new();
+        peer.set_idle(head_patience);
+        for served in 1..=requests_max {
+            let left = requests_max - served;
+            let head = match read_head(peer, strictness, head_patience, &mut out).await {
+                Ok(Some(Ok(head))) => head,
+                Ok(None) => return Ok(()),
+                Ok(Some(Err(fault))) => return self.refuse(peer, tap, fault, None).await,
+                Err(error) => return self.gave_up(peer, error).await,
+            };
+            let request = match parse(&head, strictness) {
+                Ok(request) => request,
+                Err(fault) => return self.refuse(peer, tap, fault, Some(&head)).await,
+            };
+            if let Some(value) = request.header("user-agent")
+                && value != agent
+            {
+                agent = value.to_vec();
+                tap.emit(Event::ClientInfo {
+                    kind: ClientInfoKind::UserAgent,
+                    value,
+                });
+            }
+            let visitor = Visitor {
+                address: peer.addr().ip().to_canonical(),
+                port: peer.local().port(),
+                tap,
+            };
+            let too_long = matches!(request.length, Length::Known(n) if n > self.dialect.body_max());
+            let mut body = Body::default();
+            let answer = if too_long {
+                self.error(413, "", &request, &visitor)
+            } else {
+                match self.read_body(peer, &request, tap, &mut body).await? {
+                    Ok(()) => self.answer(&request, &body.kept, &visitor),
+                    Err(status) => self.error(status, "", &request, &visitor),
+                }
+            };
+            self.report(&request, &answer, body, tap);
+            let after = self.after(&request, &answer, left);
+            if request.version == Version::V09 {
+                out.extend_from_slice(&answer.body);
+            } else {
+                let date = http_date(self.clock.now());
+                self.dialect
+                    .write(&answer, after, request.method == b"HEAD", &date, &mut out);
+            }
+            // More requests of a pipeline are answered before anything is sent, up to a bound.
+            if after == After::Closes || peer.buffered().is_empty() || out.len() > 64 * 1024 {
+                peer.send(&out).await?;
+                out.clear();
+                out.shrink_to(4096);
+            }
+            if after == After::Closes {
+                return Ok(());
+            }
+            peer.set_idle(Duration::from_secs(patience));
+        }
+        Ok(())
+    }
+
+    /// What becomes of the connection after `answer`.
+    fn after(&self, request: &Request<'_>, answer: &Answer<'_>, left: u32) -> After {
+        let asked = request.connection("keep-alive");
+        let wanted = match request.version {
+            Version::V09 => false,
+            Version::V10 => asked,
+            Version::V11 => !request.connection("close"),
+        };
+        let drops = matches!(answer.status, 400 | 408 | 413 | 414 | 500 | 501 | 505);
+        let nginx_trace = request.method == b"TRACE" && self.dialect.product == Product::Nginx;
+        if !wanted || drops || nginx_trace || left == 0 {
+            After::Closes
+        } else if asked {
+            After::StaysAsAsked(left)
+        } else {
+            After::Stays
+        }
+    }
+
+    /// Answer what is no request, and end.
+    async fn refuse(
+        &self,
+        peer: &mut Peer,
+        tap: &Tap,
+        fault: Fault,
+        head: Option<&[u8]>,
+    ) -> Result<(), SessionError> {
+        let bytes = head.unwrap_or_else(|| peer.buffered()).to_vec();
+        tap.emit(Event::Violation {
+            what: "not an HTTP request",
+            bytes: &bytes,
+        });
+        if let Some(name) = exploit::of_refused(&bytes) {
+            tap.emit(Event::Exploit { name, bytes: &bytes });
+        }
+        let (status, note) = self.dialect.verdict(fault);
+        let answer = self.dialect.error(status, note, None, peer.local().port());
+        let mut out = Vec::new();
+        let date = http_date(self.clock.now());
+        self.dialect.write(&answer, After::Closes, false, &date, &mut out);
+        peer.send(&out).await?;
+        peer.advance(usize::MAX);
+        Ok(())
+    }
+
+    /// The visitor was too slow: nginx says nothing, Apache says so where a request had begun.
+    async fn gave_up(&self, peer: &mut Peer, error: io::Error) -> Result<(), SessionError> {
+        let begun = leading_blank(peer.buffered()) < peer.buffered().len();
+        if error.kind() == io::ErrorKind::TimedOut && begun && self.dialect.product == Product::Apache {
+            let answer = self.dialect.error(408, "", None, peer.local().port());
+            let mut out = Vec::new();
+            let date = http_date(self.clock.now());
+            self.dialect.write(&answer, After::Closes, false, &date, &mut out);
+            peer.send(&out).await?;
+        }
+        Err(error.into())
+    }
+
+    /// Read the body; the status to answer with where it is malformed.
+    async fn read_body(
+        &self,
+        peer: &mut Peer,
+        request: &Request<'_>,
+        tap: &Tap,
+        body: &mut Body,
+    ) -> io::Result<Result<(), u16>> {
+        let kind = request.header("content-type").unwrap_or_default();
+        let long = match request.length {
+            Length::Known(0) => return Ok(Ok(())),
+            Length::Known(n) => usize::try_from(n).is_ok_and(|n| n > MAX_VALUE),
+            Length::Chunked => false,
+        };
+        if let Some(expected) = request.header("expect") {
+            if expected.eq_ignore_ascii_case(b"100-continue") {
+                peer.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+            } else if self.dialect.product == Product::Apache {
+                return Ok(Err(417));
+            }
+        }
+        let upload = kind.to_ascii_lowercase().starts_with(b"multipart/form-data");
+        if long || upload || request.method == b"PUT" {
+            let via = if request.method == b"PUT" { "put" } else { "post" };
+            body.file = Some(tap.artifact(&request.path, via, b""));
+        }
+        match request.length {
+            Length::Known(n) => {
+                read_piece(peer, n, body).await?;
+                Ok(Ok(()))
+            }
+            Length::Chunked => self.read_chunks(peer, body).await,
+        }
+    }
+
+    async fn read_chunks(&self, peer: &mut Peer, body: &mut Body) -> io::Result<Result<(), u16>> {
+        let mut sum: u64 = 0;
+        loop {
+            let Some(size) = read_chunk_size(peer).await? else {
+                return Ok(Err(400));
+            };
+            sum = sum.saturating_add(size);
+            if sum > self.dialect.body_max() {
+                return Ok(Err(413));
+            }
+            if size == 0 {
+                break;
+            }
+            read_piece(peer, size, body).await?;
+            if !matches!(peer.read_line(0).await, Ok(Some(_))) {
+                return Ok(Err(400));
+            }
+        }
+        // Trailers are read and dropped, as both products do.
+        for _ in 0..64 {
+            match peer.read_line(super::request::LINE_MAX).await? {
+                Some(line) if !line.is_empty() => {}
+                _ => return Ok(Ok(())),
+            }
+        }
+        Ok(Err(400))
+    }
+
+    fn report(&self, request: &Request<'_>, answer: &Answer<'_>, body: Body, tap: &Tap) {
+        for name in exploit::named(request, &body.kept) {
+            let bytes = [request.target, b"\n", &body.kept].concat();
+            tap.emit(Event::Exploit { name, bytes: &bytes });
+        }
+        tap.emit(Event::Request {
+            method: request.method,
+            target: request.target,
+            status: answer.status,
+            headers: &request.headers,
+            body: &body.kept,
+        });
+        if let Some(file) = body.file {
+            file.finish();
+        }
+    }
+
+    fn error(
+        &self,
+        status: u16,
+        note: &str,
+        request: &Request<'_>,
+        visitor: &Visitor<'_>,
+    ) -> Answer<'static> {
+        self.dialect.error(status, note, Some(request), visitor.port)
+    }
+
+    fn answer<'a>(&'a self, request: &'a Request<'a>, body: &[u8], visitor: &Visitor<'_>) -> Answer<'a> {
+        let kind = request.header("content-type").unwrap_or_default();
+        let offered = request.header("authorization").and_then(credentials::of_header);
+        let offered = offered.or_else(|| credentials::of_form(kind, body));
+        let offered = offered.or_else(|| xmlrpc_credentials(&request.path, body));
+        let admitted = offered
+            .as_ref()
+            .is_some_and(|offer| self.try_login(offer, request, visitor));
+        let apache = self.dialect.product == Product::Apache;
+        let path = request.path.as_slice();
+        if path == b"*" {
+            return Answer::made(200, "", Vec::new());
+        }
+        if request.method == b"TRACE" {
+            return self.trace(request, visitor);
+        }
+        if apache && !is_known_method(request.method) {
+            return self
+                .error(501, "", request, visitor)
+                .with("Allow", self.dialect.allow());
+        }
+        if request.unnameable {
+            return self.error(404, "", request, visitor);
+        }
+        if let Some(answer) = self.program(request, offered.as_ref(), admitted, visitor) {
+            return answer;
+        }
+        self.stored(request, visitor)
+    }
+
+    fn trace(&self, request: &Request<'_>, visitor: &Visitor<'_>) -> Answer<'static> {
+        if !self.dialect.traces() {
+            let refused = self.error(405, "", request, visitor);
+            return if self.dialect.product == Product::Apache {
+                refused.with("Allow", "")
+            } else {
+                refused
+            };
+        }
+        let mut echo = [b"TRACE ", request.target, b" HTTP/1.1\r\n"].concat();
+        for (name, value) in &request.headers {
+            echo.extend_from_slice(&[*name, b": ", *value, b"\r\n"].concat());
+        }
+        echo.extend_from_slice(b"\r\n");
+        Answer::made(200, "message/http", echo)
+    }
+
+    /// What lies in the document root.
+    fn stored<'a>(&'a self, request: &'a Request<'a>, visitor: &Visitor<'_>) -> Answer<'a> {
+        let apache = self.dialect.product == Product::Apache;
+        let reads = matches!(request.method, b"GET" | b"HEAD") || (apache && request.method == b"POST");
+        if apache && request.method == b"OPTIONS" {
+            let kind = self.site.file(&request.path).map_or("", |file| file.content_type);
+            return Answer {
+                made: false,
+                ..Answer::made(200, kind, Vec::new()).with("Allow", self.dialect.allow())
+            };
+        }
+        if apache && !reads {
+            return self
+                .error(405, "", request, visitor)
+                .with("Allow", self.dialect.allow());
+        }
+        if self.site.folder(&request.path) {
+            return self.error(403, "", request, visitor);
+        }
+        let slashed = [request.path.as_slice(), b"/"].concat();
+        if self.site.folder(&slashed) {
+            return self.redirect(301, &String::from_utf8_lossy(&slashed), request, visitor);
+        }
+        let Some(file) = self.site.file(&request.path) else {
+            return self.error(404, "", request, visitor);
+        };
+        if !reads {
+            return self.error(405, "", request, visitor);
+        }
+        if self.unchanged(request, &file.etag, &file.last_modified, file.modified) {
+            return Answer {
+                status: 304,
+                body: Cow::Borrowed(b""),
+                ..Answer::file(file)
+            };
+        }
+        let whole = file.body.len();
+        match request.header("range").and_then(|range| part_of(range, whole)) {
+            None => Answer::file(file),
+            Some(None) => Answer {
+                part: Some((0, 0, whole)),
+                ..self.error(416, "", request, visitor)
+            },
+            Some(Some((first, last))) => Answer {
+                status: 206,
+                part: Some((first, last, whole)),
+                body: Cow::Borrowed(file.body.get(first..=last).unwrap_or_default()),
+                ..Answer::file(file)
+            },
+        }
+    }
+
+    fn unchanged(&self, request: &Request<'_>, etag: &str, last_modified: &str, modified: i64) -> bool {
+        if let Some(tags) = request.header("if-none-match") {
+            let same = |tag: &[u8]| {
+                let tag = tag.trim_ascii();
+                tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes()
+            };
+            return tags.split(|b| *b == b',').any(same);
+        }
+        let Some(since) = request.header("if-modified-since") else {
+            return false;
+        };
+        if self.dialect.product == Product::Nginx {
+            // `if_modified_since exact`, the default.
+            return since == last_modified.as_bytes();
+        }
+        parse_http_date(since).is_some_and(|since| modified <= since)
+    }
+
+    fn redirect(
+        &self,
+        status: u16,
+        to: &str,
+        request: &Request<'_>,
+        visitor: &Visitor<'_>,
+    ) -> Answer<'static> {
+        let host = request
+            .header("host")
+            .map(|host| String::from_utf8_lossy(host).into_owned());
+        let location = match host {
+            Some(host) => format!("http://{host}{to}"),
+            None => to.to_owned(),
+        };
+        self.error(status, &location, request, visitor)
+            .with("Location", location)
+    }
+
+    fn try_login(&self, offer: &Credentials, request: &Request<'_>, visitor: &Visitor<'_>) -> bool {
+        let here = self.takes_logins(&request.path);
+        let accepted = match offer {
+            Credentials::Password { user, password, .. } => {
+                here && self
+                    .logins
+                    .admits(visitor.address, user, &Offer::Password(password))
+            }
+            Credentials::Other { .. } => false,
+        };
+        visitor.tap.emit(Event::AuthAttempt {
+            principal: offer.user(),
+            secret: offer.secret(),
+            mechanism: offer.mechanism(),
+            accepted,
+        });
+        accepted
+    }
+
+    /// Whether somebody can sign in at `path`.
+    fn takes_logins(&self, path: &[u8]) -> bool {
+        match self.site.kind {
+            SiteKind::Company | SiteKind::Wordpress => matches!(path, b"/wp-login.php" | b"/xmlrpc.php"),
+            SiteKind::Login | SiteKind::Router => matches!(path, b"/" | b"/login" | b"/login.cgi"),
+            SiteKind::Tomcat => is_manager(path),
+            SiteKind::Default | SiteKind::Auto => false,
+        }
+    }
+
+    /// What a program behind the server answers; `None` where there is none at the path.
+    fn program<'a>(
+        &'a self,
+        request: &Request<'_>,
+        offered: Option<&Credentials>,
+        admitted: bool,
+        visitor: &Visitor<'_>,
+    ) -> Option<Answer<'a>> {
+        match self.site.kind {
+            SiteKind::Company | SiteKind::Wordpress => self.blog(request, offered, admitted),
+            SiteKind::Login | SiteKind::Router => self.portal(request, offered, admitted, visitor),
+            SiteKind::Tomcat if is_manager(&request.path) => Some(self.manager(offered.filter(|_| admitted))),
+            _ => None,
+        }
+    }
+
+    fn blog<'a>(
+        &'a self,
+        request: &Request<'_>,
+        offered: Option<&Credentials>,
+        admitted: bool,
+    ) -> Option<Answer<'a>> {
+        let html = "text/html; charset=UTF-8";
+        let uncached = |answer: Answer<'a>| {
+            answer
+                .with("Expires", "Wed, 11 Jan 1984 05:00:00 GMT")
+                .with("Cache-Control", "no-cache, must-revalidate, max-age=0")
+        };
+        let message = "<strong>Error:</strong> The user name or the password is not right.";
+        match request.path.as_slice() {
+            b"/wp-login.php" => {
+                let page = |message| self.site.login_page("/wp-login.php", "log", "pwd", message);
+                let answer = match offered {
+                    Some(offered) if admitted => {
+                        let cookie = format!(
+                            "{}={}; path=/; HttpOnly",
+                            self.cookie_name,
+                            self.cookie(offered.user())
+                        );
+                        uncached(Answer::made(302, html, Vec::new()))
+                            .with("Set-Cookie", cookie)
+                            .with("Location", "/wp-admin/")
+                    }
+                    Some(_) => uncached(Answer::made(200, html, page(message).into_bytes())),
+                    None => uncached(Answer::made(200, html, page("").into_bytes())),
+                };
+                let test = "wordpress_test_cookie=WP%20Cookie%20check; path=/";
+                Some(
+                    answer
+                        .with("Set-Cookie", test)
+                        .with("X-Frame-Options", "SAMEORIGIN"),
+                )
+            }
+            path if path == b"/wp-admin" || path.starts_with(b"/wp-admin/") => {
+                let user = self.cookie_user(request, &self.cookie_name);
+                Some(match user {
+                    Some(user) => {
+                        uncached(Answer::made(200, html, self.site.inside_page(&user).into_bytes()))
+                    }
+                    None => {
+                        let to = "/wp-login.php?redirect_to=%2Fwp-admin%2F&reauth=1";
+                        uncached(Answer::made(302, html, Vec::new())).with("Location", to)
+                    }
+                })
+            }
+            b"/xmlrpc.php" if request.method != b"POST" => Some(
+                Answer::made(
+                    405,
+                    "text/plain;charset=UTF-8",
+                    &b"XML-RPC server accepts POST requests only."[..],
+                )
+                .with("Allow", "POST"),
+            ),
+            b"/xmlrpc.php" => {
+                let fault = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<methodResponse>\n  <fault>\n    <value>\n      \
+                    <struct>\n        <member>\n          <name>faultCode</name>\n          \
+                    <value><int>403</int></value>\n        </member>\n        <member>\n          \
+                    <name>faultString</name>\n          <value><string>Incorrect username or \
+                    password.</string></value>\n        </member>\n      </struct>\n    </value>\n  \
+                    </fault>\n</methodResponse>\n";
+                Some(Answer::made(200, "text/xml; charset=UTF-8", &fault[..]))
+            }
+            _ => None,
+        }
+    }
+
+    fn portal<'a>(
+        &'a self,
+        request: &Request<'_>,
+        offered: Option<&Credentials>,
+        admitted: bool,
+        visitor: &Visitor<'_>,
+    ) -> Option<Answer<'a>> {
+        let html = "text/html; charset=UTF-8";
+        let action = if self.site.kind == SiteKind::Router {
+            "/login.cgi"
+        } else {
+            "/login"
+        };
+        let uncached = |answer: Answer<'a>| {
+            answer
+                .with("Expires", PHP_EXPIRES)
+                .with("Cache-Control", "no-store")
+        };
+        let at_login = matches!(request.path.as_slice(), b"/" | b"/login" | b"/login.cgi");
+        match offered {
+            Some(offered) if at_login && request.method == b"POST" && admitted => {
+                let cookie = format!("session={}; path=/; HttpOnly", self.cookie(offered.user()));
+                Some(
+                    uncached(Answer::made(302, html, Vec::new()))
+                        .with("Set-Cookie", cookie)
+                        .with("Location", "/admin/"),
+                )
+            }
+            Some(_) if at_login && request.method == b"POST" => {
+                let page =
+                    self.site
+                        .login_page(action, "username", "password", "Wrong user name or password.");
+                Some(uncached(Answer::made(200, html, page.into_bytes())))
+            }
+            _ if request.path == action.as_bytes() => {
+                let page = self.site.login_page(action, "username", "password", "");
+                Some(uncached(Answer::made(200, html, page.into_bytes())))
+            }
+            _ if request.path == b"/admin" || request.path.starts_with(b"/admin/") => {
+                Some(match self.cookie_user(request, "session") {
+                    Some(user) => {
+                        uncached(Answer::made(200, html, self.site.inside_page(&user).into_bytes()))
+                    }
+                    None => self.redirect(302, "/", request, visitor),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn manager<'a>(&'a self, admitted: Option<&Credentials>) -> Answer<'a> {
+        let html = "text/html;charset=ISO-8859-1";
+        match admitted {
+            Some(offered) => Answer::made(200, "text/html;charset=utf-8", {
+                self.site.inside_page(offered.user()).into_bytes()
+            }),
+            None => {
+                let page: &[u8] = b"<!DOCTYPE html>\n<html>\n<head><title>401 Unauthorized</title></head>\n<body>\n\
+                    <h1>401 Unauthorized</h1>\n<p>The manager is open to accounts of <tt>conf/tomcat-users.xml</tt> that \
+                    have the role <tt>manager-gui</tt>.</p>\n</body>\n</html>\n";
+                Answer::made(401, html, page)
+                    .with("Cache-Control", "private")
+                    .with("WWW-Authenticate", "Basic realm=\"Tomcat Manager Application\"")
+            }
+        }
+    }
+
+    /// A cookie that says who signed in: the name, a nonce, and a signature over both, all hex.
+    fn cookie(&self, user: &[u8]) -> String {
+        let nonce = hex::encode(rand::rng().random::<[u8; 8]>());
+        let user = hex::encode(user.get(..64).unwrap_or(user));
+        let signature = self.signature(&format!("{user}.{nonce}"));
+        format!("{user}.{nonce}.{signature}")
+    }
+
+    fn signature(&self, text: &str) -> String {
+        let mut mac = match Hmac::<Sha256>::new_from_slice(&self.cookie_key) {
+            Ok(mac) => mac,
+            // HMAC takes keys of any length.
+            Err(_) => return String::new(),
+        };
+        mac.update(text.as_bytes());
+        hex::encode(mac.finalize().into_bytes())
+    }
+
+    fn cookie_user(&self, request: &Request<'_>, name: &str) -> Option<Vec<u8>> {
+        let cookies = std::str::from_utf8(request.header("cookie")?).ok()?;
+        cookies.split(';').find_map(|cookie| {
+            let value = cookie.trim().strip_prefix(name)?.strip_prefix('=')?;
+            let (text, signature) = value.rsplit_once('.')?;
+            let (user, _nonce) = text.split_once('.')?;
+            (self.signature(text) == signature).then(|| hex::decode(user).ok())?
+        })
+    }
+}
+
+fn is_manager(path: &[u8]) -> bool {
+    path.starts_with(b"/manager/") || path.starts_with(b"/host-manager/")
+}
+
+fn is_known_method(method: &[u8]) -> bool {
+    // Those of RFC 9110, 5789 and WebDAV, which Apache registers by itself.
+    [
+        &b"GET"[..],
+        b"HEAD",
+        b"POST",
+        b"PUT",
+        b"DELETE",
+        b"CONNECT",
+        b"OPTIONS",
+        b"TRACE",
+        b"PATCH",
+        b"PROPFIND",
+        b"PROPPATCH",
+        b"MKCOL",
+        b"COPY",
+        b"MOVE",
+        b"LOCK",
+        b"UNLOCK",
+        b"REPORT",
+        b"SEARCH",
+    ]
+    .contains(&method)
+}
+
+/// The account and password of WordPress's XML-RPC calls: their first two string parameters.
+fn xmlrpc_credentials(path: &[u8], body: &[u8]) -> Option<Credentials> {
+    if path != b"/xmlrpc.php" {
+        return None;
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    let mut strings = text
+        .split("<string>")
+        .skip(1)
+        .filter_map(|rest| rest.split("</string>").next());
+    Some(Credentials::Password {
+        user: strings.next()?.as_bytes().to_vec(),
+        password: strings.next()?.as_bytes().to_vec(),
+        mechanism: "xmlrpc",
+    })
+}
+
+/// The part of `len` bytes that a Range header asks for (RFC 9110 section 14.1.2): first and last byte; `Some(None)` where
+/// it lies outside. `None` where the whole is served: another unit, nonsense, or several parts.
+fn part_of(range: &[u8], len: usize) -> Option<Option<(usize, usize)>> {
+    let range = std::str::from_utf8(range).ok()?.strip_prefix("bytes=")?;
+    let (first, last) = range.split_once('-')?;
+    let end = len.checked_sub(1)?;
+    Some(match (first.parse::<usize>(), last.parse::<usize>()) {
+        (Ok(first), Ok(last)) if first > last => return None,
+        (Ok(first), Ok(last)) => (first <= end).then_some((first, last.min(end))),
+        (Ok(first), Err(_)) if last.is_empty() => (first <= end).then_some((first, end)),
+        (Err(_), Ok(0)) if first.is_empty() => None,
+        (Err(_), Ok(tail)) if first.is_empty() => Some((len.saturating_sub(tail), end)),
+        _ => return None,
+    })
+}
+
+/// The next head; `None` at the end of the stream. While a pipeline's answers wait in `out`, they are sent before more is read.
+async fn read_head(
+    peer: &mut Peer,
+    strictness: Strictness,
+    patience: Duration,
+    out: &mut Vec<u8>,
+) -> io::Result<Option<Result<Vec<u8>, Fault>>> {
+    let mut begun = false;
+    loop {
+        let blank = leading_blank(peer.buffered());
+        peer.advance(blank);
+        if !peer.buffered().is_empty() {
+            match head_end(peer.buffered(), strictness) {
+                Progress::Whole(n) => {
+                    let head = peer.buffered().get(..n).unwrap_or_default().to_vec();
+                    peer.advance(n);
+                    return Ok(Some(Ok(head)));
+                }
+                Progress::Fault(fault) => return Ok(Some(Err(fault))),
+                Progress::Partial if !begun => {
+                    begun = true;
+                    peer.set_idle(patience);
+                }
+                Progress::Partial => {}
+            }
+        }
+        if !out.is_empty() {
+            peer.send(out).await?;
+            out.clear();
+        }
+        if !peer.fill().await? {
+            return Ok(None);
+        }
+    }
+}
+
+async fn read_piece(peer: &mut Peer, mut len: u64, body: &mut Body) -> io::Result<()> {
+    while len > 0 {
+        if peer.buffered().is_empty() && !peer.fill().await? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let part = peer.buffered();
+        let room = usize::try_from(len).unwrap_or(usize::MAX);
+        let part = part.get(..room).unwrap_or(part);
+        let n = part.len();
+        body.take(part);
+        peer.advance(n);
+        len = len.saturating_sub(u64::try_from(n).unwrap_or(u64::MAX));
+    }
+    Ok(())
+}
+
+/// The size of the next chunk; `None` where it is none.
+async fn read_chunk_size(peer: &mut Peer) -> io::Result<Option<u64>> {
+    let line = match peer.read_line(CHUNK_LINE_MAX).await {
+        Ok(line) => line.ok_or(io::ErrorKind::UnexpectedEof)?,
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let digits = line.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
+    Ok(std::str::from_utf8(digits)
+        .ok()
+        .filter(|digits| !digits.starts_with('+') && digits.len() <= 15)
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_the_part_the_rfc_says() {
+        assert_eq!(part_of(b"bytes=0-9", 100), Some(Some((0, 9))));
+        assert_eq!(part_of(b"bytes=90-", 100), Some(Some((90, 99))));
+        assert_eq!(part_of(b"bytes=-5", 100), Some(Some((95, 99))));
+        assert_eq!(part_of(b"bytes=-500", 100), Some(Some((0, 99))));
+        assert_eq!(part_of(b"bytes=100-", 100), Some(None));
+        for whole in [
+            &b"bytes=5-1"[..],
+            b"lines=0-1",
+            b"bytes=a-b",
+            b"bytes=0-1,3-4",
+            b"",
+        ] {
+            assert_eq!(part_of(whole, 100), None);
+        }
+    }
+
+    #[test]
+    fn xmlrpc_calls_give_account_and_password() {
+        let body = b"<params><param><value><string>eva</string></value></param><param><value><string>x</string></value>";
+        let found = xmlrpc_credentials(b"/xmlrpc.php", body).unwrap();
+        assert_eq!(found.user(), b"eva");
+        assert_eq!(xmlrpc_credentials(b"/", body), None);
+    }
+}

