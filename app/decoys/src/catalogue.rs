@@ -67,6 +67,7 @@ catalogue! {
     ftp::Ftp,
     ssh::Ssh,
     http::Http,
+    smtp::Smtp,
 }
 
 /// The metadata of service `slug`.

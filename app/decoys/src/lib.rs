@@ -22,6 +22,7 @@ pub mod fuzz;
 pub mod redis;
 #[cfg(feature = "serve")]
 pub mod serve;
+pub mod smtp;
 #[cfg(feature = "serve")]
 mod shell;
 pub mod ssh;

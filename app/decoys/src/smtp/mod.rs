@@ -1,0 +1,58 @@
+//! SMTP as the persona's mail server speaks it: mail for its own domain is taken and kept, other mail is refused.
+//!
+//! `words.rs` holds each product's wording, `line.rs` takes commands apart, `session.rs` is the conversation. The wording of
+//! Postfix is that of 3.7.11's `smtpd`, Exim's that of 4.96 (`src/smtp_in.c`).
+//!
+//! Deliberately absent: delivery. Nothing that is taken ever leaves the artifact folder.
+
+pub mod line;
+#[cfg(feature = "serve")]
+mod session;
+#[cfg(feature = "serve")]
+mod words;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Category, Meta, Port, Service, knob::Accept};
+
+/// The service.
+pub struct Smtp {
+    #[cfg(feature = "serve")]
+    server: session::Server,
+}
+
+/// Knobs of smtp.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename = "knobs")]
+pub struct SmtpConfig {
+    /// Whether visitors may sign in.
+    pub auth: bool,
+    /// Who gets in. Who did may send mail to anywhere: it is taken and kept.
+    pub accept: Accept,
+    /// Whether STARTTLS is offered.
+    pub starttls: bool,
+    /// The longest mail, in bytes: `message_size_limit`.
+    pub size: u32,
+}
+
+impl Default for SmtpConfig {
+    fn default() -> Self {
+        Self {
+            auth: true,
+            accept: Accept::Listed,
+            starttls: true,
+            size: 10_240_000,
+        }
+    }
+}
+
+impl Service for Smtp {
+    const META: Meta = Meta {
+        slug: "smtp",
+        label: "SMTP",
+        category: Category::Mail,
+        listen: &[Port::Tcp(25)],
+        summary: "A mail server that takes its own domain's mail; credentials and mail are captured",
+    };
+    type Config = SmtpConfig;
+}
