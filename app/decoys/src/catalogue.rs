@@ -68,6 +68,7 @@ catalogue! {
     ssh::Ssh,
     http::Http,
     smtp::Smtp,
+    mysql::Mysql,
 }
 
 /// The metadata of service `slug`.

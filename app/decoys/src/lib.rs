@@ -19,6 +19,7 @@ pub mod knob;
 #[cfg(feature = "serve")]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod mysql;
 pub mod redis;
 #[cfg(feature = "serve")]
 pub mod serve;

@@ -1,0 +1,44 @@
+//! MySQL and MariaDB: a server whose login can be guessed, with a schema of bait behind it.
+//!
+//! `packet.rs` reads and writes the client/server protocol, `sql.rs` answers statements, `session.rs` is the handshake and
+//! the commands. Errors and greeting are those of MariaDB 10.11, MySQL 8.0's where they differ; `tests/mysql.rs` compares
+//! with a real mariadbd.
+//!
+//! The account that gets in may read and nothing else: writes are refused as its privileges have it, and sequences that
+//! reach for files or code are reported. Deliberately absent: joins, subqueries, prepared statements and compression.
+
+#[cfg(feature = "serve")]
+pub mod packet;
+#[cfg(feature = "serve")]
+mod session;
+#[cfg(feature = "serve")]
+mod sql;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Category, Meta, Port, Service, knob::Accept};
+
+/// The service.
+pub struct Mysql {
+    #[cfg(feature = "serve")]
+    server: session::Server,
+}
+
+/// Knobs of mysql.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename = "knobs")]
+pub struct MysqlConfig {
+    /// Who gets in.
+    pub accept: Accept,
+}
+
+impl Service for Mysql {
+    const META: Meta = Meta {
+        slug: "mysql",
+        label: "MySQL",
+        category: Category::Database,
+        listen: &[Port::Tcp(3306)],
+        summary: "MySQL or MariaDB; credentials are captured, and a guessed login leads to bait tables",
+    };
+    type Config = MysqlConfig;
+}

@@ -1,0 +1,341 @@
+//! Packets of the MySQL client/server protocol, version 10 (dev.mysql.com/doc/dev/mysql-server, "Client/Server Protocol").
+
+/// Capability: a database stands in the handshake response.
+pub const CONNECT_WITH_DB: u32 = 1 << 3;
+/// Capability: the protocol of 4.1, without which nobody is served.
+pub const PROTOCOL_41: u32 = 1 << 9;
+/// Capability: TLS.
+pub const SSL: u32 = 1 << 11;
+/// Capability: authentication data with a length.
+pub const SECURE_CONNECTION: u32 = 1 << 15;
+/// Capability: authentication plugins.
+pub const PLUGIN_AUTH: u32 = 1 << 19;
+/// Capability: attributes of the client.
+pub const CONNECT_ATTRS: u32 = 1 << 20;
+/// Capability: authentication data with a length-encoded length.
+pub const PLUGIN_AUTH_LENENC: u32 = 1 << 21;
+/// Capability: results end in an OK packet.
+pub const DEPRECATE_EOF: u32 = 1 << 24;
+
+/// Capability of MariaDB: columns are described with more than their type.
+pub const EXTENDED_METADATA: u32 = 1 << 3;
+/// Capability of MariaDB: columns are described only where they changed.
+pub const CACHE_METADATA: u32 = 1 << 4;
+
+/// The most attributes of a client that are looked at.
+const ATTRIBUTES_MAX: usize = 64;
+
+/// What a client says of itself in its first packet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    /// Capability flags.
+    pub capabilities: u32,
+    /// MariaDB's further capability flags; zero from a client of MySQL.
+    pub extended: u32,
+    /// Account.
+    pub user: Vec<u8>,
+    /// Response to the challenge.
+    pub response: Vec<u8>,
+    /// Database to begin in; empty where there is none.
+    pub database: Vec<u8>,
+    /// Authentication plugin; empty where the client knows none.
+    pub plugin: Vec<u8>,
+    /// Names and values, such as `_client_name` and `libmysql`.
+    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A client's first packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum First {
+    /// It wants TLS before it says more.
+    Tls,
+    /// It signs in.
+    Login(Login),
+}
+
+impl First {
+    /// The client's first packet; `None` where it is a bad handshake.
+    #[must_use]
+    pub fn parse(payload: &[u8]) -> Option<Self> {
+        let mut r = Reader(payload);
+        let capabilities = u32::from_le_bytes(r.array()?);
+        if capabilities & PROTOCOL_41 == 0 {
+            return None;
+        }
+        // Longest packet, character set, filler.
+        r.take(4 + 1 + 19)?;
+        let filler = r.array()?;
+        if capabilities & SSL != 0 && r.0.is_empty() {
+            return Some(Self::Tls);
+        }
+        let mut login = Login {
+            capabilities,
+            // MySQL's clients set CLIENT_LONG_PASSWORD, which MariaDB gave this meaning.
+            extended: if capabilities & 1 == 0 {
+                u32::from_le_bytes(filler)
+            } else {
+                0
+            },
+            user: r.until_nul()?.to_vec(),
+            ..Login::default()
+        };
+        login.response = if capabilities & PLUGIN_AUTH_LENENC != 0 {
+            r.lenenc_bytes()?.to_vec()
+        } else if capabilities & SECURE_CONNECTION != 0 {
+            let len = r.u8()?;
+            r.take(len.into())?.to_vec()
+        } else {
+            r.until_nul()?.to_vec()
+        };
+        // What follows is left out by careless clients; the real server takes that.
+        if capabilities & CONNECT_WITH_DB != 0 {
+            login.database = r.until_nul_or_end().to_vec();
+        }
+        if capabilities & PLUGIN_AUTH != 0 {
+            login.plugin = r.until_nul_or_end().to_vec();
+        }
+        if capabilities & CONNECT_ATTRS != 0
+            && let Some(all) = r.lenenc_bytes()
+        {
+            let mut all = Reader(all);
+            while let (Some(key), Some(value)) = (all.lenenc_bytes(), all.lenenc_bytes()) {
+                if login.attributes.len() == ATTRIBUTES_MAX {
+                    break;
+                }
+                login.attributes.push((key.to_vec(), value.to_vec()));
+            }
+        }
+        Some(Self::Login(login))
+    }
+}
+
+/// Reads the fields of a packet; everything is `None` past its end.
+pub struct Reader<'a>(pub &'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// The next `n` bytes.
+    pub fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (head, tail) = self.0.split_at_checked(n)?;
+        self.0 = tail;
+        Some(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.array().map(|[b]: [u8; 1]| b)
+    }
+
+    /// A string that ends in NUL.
+    pub fn until_nul(&mut self) -> Option<&'a [u8]> {
+        let end = self.0.iter().position(|b| *b == 0)?;
+        let text = self.take(end)?;
+        self.take(1)?;
+        Some(text)
+    }
+
+    fn until_nul_or_end(&mut self) -> &'a [u8] {
+        self.until_nul().unwrap_or_else(|| std::mem::take(&mut self.0))
+    }
+
+    /// A length-encoded integer.
+    pub fn lenenc(&mut self) -> Option<u64> {
+        let width = match self.u8()? {
+            small @ 0..=250 => return Some(small.into()),
+            0xfc => 2,
+            0xfd => 3,
+            0xfe => 8,
+            _ => return None,
+        };
+        let bytes = self.take(width)?;
+        Some(bytes.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b)))
+    }
+
+    /// A string after its length-encoded length.
+    pub fn lenenc_bytes(&mut self) -> Option<&'a [u8]> {
+        let len = usize::try_from(self.lenenc()?).ok()?;
+        self.take(len)
+    }
+}
+
+/// Append a length-encoded integer.
+pub fn put_lenenc(n: usize, out: &mut Vec<u8>) {
+    let bytes = u64::try_from(n).unwrap_or(u64::MAX).to_le_bytes();
+    let (mark, width) = match n {
+        0..=250 => (None, 1),
+        251..=0xffff => (Some(0xfc), 2),
+        0x1_0000..=0xff_ffff => (Some(0xfd), 3),
+        _ => (Some(0xfe), 8),
+    };
+    out.extend(mark);
+    out.extend_from_slice(bytes.get(..width).unwrap_or(&bytes));
+}
+
+/// Append a string after its length.
+pub fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    put_lenenc(bytes.len(), out);
+    out.extend_from_slice(bytes);
+}
+
+/// Packets on their way out, numbered one after the other.
+#[derive(Debug, Default)]
+pub struct Out {
+    /// Whole packets, ready to be sent.
+    pub bytes: Vec<u8>,
+    /// The number of the next packet.
+    pub sequence: u8,
+}
+
+impl Out {
+    /// Append a packet with `payload`, in parts where it is too long for one.
+    pub fn packet(&mut self, payload: &[u8]) {
+        const MAX: usize = 0xff_ffff;
+        let mut rest = payload;
+        loop {
+            let part = rest.get(..MAX).unwrap_or(rest);
+            rest = rest.get(part.len()..).unwrap_or_default();
+            let [a, b, c, ..] = u32::try_from(part.len()).unwrap_or_default().to_le_bytes();
+            self.bytes.extend_from_slice(&[a, b, c, self.sequence]);
+            self.bytes.extend_from_slice(part);
+            self.sequence = self.sequence.wrapping_add(1);
+            if part.len() < MAX {
+                return;
+            }
+        }
+    }
+
+    /// Append an ERR packet. `state` is left out before the handshake is over on a server that does not know the client.
+    pub fn error(&mut self, code: u16, state: &str, text: &str) {
+        let mut payload = vec![0xff];
+        payload.extend_from_slice(&code.to_le_bytes());
+        payload.push(b'#');
+        payload.extend_from_slice(state.as_bytes());
+        payload.extend_from_slice(text.as_bytes());
+        self.packet(&payload);
+    }
+
+    /// Append an OK packet.
+    pub fn ok(&mut self) {
+        self.packet(&[0, 0, 0, 2, 0, 0, 0]);
+    }
+
+    /// Append a result set of text for a client with these capabilities.
+    pub fn result(
+        &mut self,
+        columns: &[Column<'_>],
+        rows: &[Vec<Option<String>>],
+        capabilities: u32,
+        extended: u32,
+    ) {
+        let deprecate_eof = capabilities & DEPRECATE_EOF != 0;
+        let mut payload = Vec::new();
+        put_lenenc(columns.len(), &mut payload);
+        if extended & CACHE_METADATA != 0 {
+            // The descriptions follow.
+            payload.push(1);
+        }
+        self.packet(&payload);
+        for column in columns {
+            self.packet(&column.definition(extended));
+        }
+        if !deprecate_eof {
+            self.packet(&[0xfe, 0, 0, 2, 0]);
+        }
+        for row in rows {
+            payload.clear();
+            for field in row {
+                match field {
+                    Some(text) => put_bytes(text.as_bytes(), &mut payload),
+                    None => payload.push(0xfb),
+                }
+            }
+            self.packet(&payload);
+        }
+        if deprecate_eof {
+            self.packet(&[0xfe, 0, 0, 2, 0, 0, 0]);
+        } else {
+            self.packet(&[0xfe, 0, 0, 2, 0]);
+        }
+    }
+}
+
+/// A column of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column<'a> {
+    /// Schema of the table; empty for an expression.
+    pub schema: &'a str,
+    /// Table; empty for an expression.
+    pub table: &'a str,
+    /// Its name in the result.
+    pub name: String,
+    /// Whether it holds whole numbers; text otherwise.
+    pub number: bool,
+}
+
+impl Column<'_> {
+    /// The column definition packet for a client with these further capabilities.
+    #[must_use]
+    pub fn definition(&self, extended: u32) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64);
+        for text in ["def", self.schema, self.table, self.table, &self.name, &self.name] {
+            put_bytes(text.as_bytes(), &mut out);
+        }
+        if extended & EXTENDED_METADATA != 0 {
+            put_bytes(b"", &mut out);
+        }
+        // Character set binary and LONGLONG for numbers, utf8mb4_general_ci and VAR_STRING for text.
+        let (charset, length, kind, flags): (u16, u32, u8, u16) = if self.number {
+            (63, 20, 8, 0x8080)
+        } else {
+            (45, 1020, 253, 0)
+        };
+        out.push(0x0c);
+        out.extend_from_slice(&charset.to_le_bytes());
+        out.extend_from_slice(&length.to_le_bytes());
+        out.push(kind);
+        out.extend_from_slice(&flags.to_le_bytes());
+        out.extend_from_slice(&[0, 0, 0]);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn length_encoded_strings_come_back(text in prop::collection::vec(any::<u8>(), 0..70_000)) {
+            let mut out = Vec::new();
+            put_bytes(&text, &mut out);
+            prop_assert_eq!(Reader(&out).lenenc_bytes(), Some(text.as_slice()));
+        }
+
+        #[test]
+        fn no_first_packet_makes_it_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _any = First::parse(&payload);
+        }
+    }
+
+    #[test]
+    fn a_login_is_taken_apart() {
+        let mut raw = (PROTOCOL_41 | SECURE_CONNECTION | CONNECT_WITH_DB | PLUGIN_AUTH | CONNECT_ATTRS)
+            .to_le_bytes()
+            .to_vec();
+        raw.extend_from_slice(&[0; 28]);
+        raw.extend_from_slice(b"root\0\x03abcshop\0mysql_native_password\0\x05\x02_a\x01b");
+        let Some(First::Login(login)) = First::parse(&raw) else {
+            panic!("no login");
+        };
+        assert_eq!(
+            (login.user.as_slice(), login.response.as_slice()),
+            (&b"root"[..], &b"abc"[..])
+        );
+        assert_eq!(login.database, b"shop");
+        assert_eq!(login.attributes, [(b"_a".to_vec(), b"b".to_vec())]);
+    }
+}
