@@ -6,6 +6,7 @@ use crate::{
     place::Place,
     setup::{self, wasm},
     shell::{cargo, has, sh, step},
+    test::NATIVE,
 };
 
 /// What `cargo xtask lint` takes.
@@ -42,19 +43,11 @@ pub(crate) fn all(place: &Place) -> Vec<(&'static str, Result<()>)> {
         (
             "clippy",
             step("Checking the native half with clippy", || {
-                sh(cargo(place).args([
-                    "clippy",
-                    "--workspace",
-                    "--exclude",
-                    "decnet-frontend",
-                    "--all-targets",
-                    "--quiet",
-                    "--features",
-                    "decnet-app/ssr,decnet-decoys/serve,decnet-model/openapi",
-                    "--",
-                    "-D",
-                    "warnings",
-                ]))
+                let mut command = cargo(place);
+                sh(command
+                    .args(["clippy", "--all-targets", "--quiet"])
+                    .args(NATIVE)
+                    .args(["--", "-D", "warnings"]))
             }),
         ),
         (

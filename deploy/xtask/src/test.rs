@@ -7,10 +7,19 @@ use anyhow::{Result, bail};
 use crate::{
     checks, e2e,
     place::{Place, Profile},
-    programs, setup,
-    shell::{cargo, run_watching, step},
+    setup,
+    shell::{cargo, run_watching, sh, step},
     site,
 };
+
+/// Everything but the browser's half, which has no tests of its own and must not share features with the server's.
+pub(crate) const NATIVE: &[&str] = &[
+    "--workspace",
+    "--exclude",
+    "decnet-frontend",
+    "--features",
+    "decnet-app/ssr,decnet-decoys/serve,decnet-model/openapi",
+];
 
 /// What `cargo xtask test` takes.
 #[derive(clap::Args)]
@@ -47,8 +56,11 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     let mut count = Count::default();
     let mut broken = Vec::new();
 
-    // The programs first: tests that run them find them beside the test binaries.
-    step("Building the programs", || programs::build(place, Profile::Dev))?;
+    // Programs and tests in one build: what they share is built once, with the features that both need. Tests that run
+    // a program find it beside their own.
+    step("Building programs and tests", || {
+        sh(cargo(place).args(["build", "--bins", "--tests"]).args(NATIVE))
+    })?;
     count += step("Running the tests of the crates", || native(place, &mut broken))?;
     if !options.no_e2e {
         step("Building the dashboard", || site::build(place, Profile::Dev))?;
@@ -79,20 +91,11 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Everything but the browser's half, which has no tests of its own and must not share features with the server's.
+/// Run the tests that are built.
 fn native(place: &Place, broken: &mut Vec<String>) -> Result<Count> {
     let mut count = Count::default();
     let good = run_watching(
-        cargo(place)
-            .args([
-                "test",
-                "--workspace",
-                "--exclude",
-                "decnet-frontend",
-                "--no-fail-fast",
-                "--features",
-            ])
-            .arg("decnet-app/ssr,decnet-decoys/serve,decnet-model/openapi"),
+        cargo(place).args(["test", "--no-fail-fast"]).args(NATIVE),
         |line| {
             if let Some(name) = line
                 .strip_suffix(" ... FAILED")
