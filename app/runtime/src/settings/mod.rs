@@ -126,11 +126,41 @@ pub struct IngestSettings {
     pub batch_max_wait: Duration,
 }
 
+/// How the server speaks TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Not at all.
+    Off,
+    /// With a certificate that the installation's own authority issues.
+    Auto,
+    /// With an operator's PEM files.
+    Files {
+        /// The chain, leaf first.
+        chain: PathBuf,
+        /// The leaf's key.
+        key: PathBuf,
+    },
+}
+
+impl fmt::Display for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Auto => f.write_str("auto"),
+            Self::Files { chain, key } => write!(f, "{},{}", chain.display(), key.display()),
+        }
+    }
+}
+
 /// What only the server uses.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// How it speaks TLS.
+    pub tls: Tls,
+    /// Connections that it has open at once.
+    pub max_connections: usize,
     /// How browsers reach it, without a slash at the end.
     pub public_url: String,
     /// Folder of the dashboard's files.
@@ -245,6 +275,12 @@ impl Settings {
     #[must_use]
     pub fn jwt_key_file(&self) -> PathBuf {
         self.data_dir.join("secrets/jwt.key")
+    }
+
+    /// The folder of the installation's certificate authority.
+    #[must_use]
+    pub fn pki_dir(&self) -> PathBuf {
+        self.data_dir.join("secrets/pki")
     }
 
     /// Whether a secret that signs sessions is configured, so that no key file is needed.
@@ -520,9 +556,25 @@ impl Reader {
                 Err(_) => Err("is not address:port".to_owned()),
             },
         );
-        ServerSettings {
-            listen,
-            public_url: self.read("public-url", format!("http://{listen}"), String::clone, |text| {
+        let tls = self.read("tls", Tls::Off, Tls::to_string, |text| match text {
+            "off" => Ok(Tls::Off),
+            "auto" => Ok(Tls::Auto),
+            files => {
+                let (chain, key) = files
+                    .split_once(',')
+                    .ok_or("is neither auto nor off nor CERT,KEY")?;
+                let path =
+                    |text: &str| absolute(text.trim()).map_err(|why| format!("has {text:?}, which {why}"));
+                let (chain, key) = (path(chain)?, path(key)?);
+                Ok(Tls::Files { chain, key })
+            }
+        });
+        let scheme = if tls == Tls::Off { "http" } else { "https" };
+        let public_url = self.read(
+            "public-url",
+            format!("{scheme}://{listen}"),
+            String::clone,
+            |text| {
                 let url = text.trim_end_matches('/');
                 let host = url
                     .strip_prefix("https://")
@@ -533,7 +585,17 @@ impl Reader {
                     }
                     _ => Err("is no address of a web site without a path".to_owned()),
                 }
-            }),
+            },
+        );
+        // The other way round is a proxy that ends TLS in front of this server.
+        if tls != Tls::Off && public_url.starts_with("http://") {
+            self.contradiction("public-url", "is http://, and tls is on");
+        }
+        ServerSettings {
+            listen,
+            tls,
+            max_connections: self.number("max-connections", 2_048, 16..=65_536),
+            public_url,
             site_root: self.path("site-root", default_site_root(sources)),
             jwt_secret: self.secret("jwt-secret", |text| secret::weakness(text).map_or(Ok(()), Err)),
             jwt_expiry: Duration::from_secs(60 * self.number::<u64>("jwt-exp-minutes", 240, 5..=10_080)),
@@ -747,6 +809,44 @@ mod tests {
             assert!(good, "{key} line {line} {word}: {told:#?}");
         }
         assert_eq!(faults.len(), 6, "{told:#?}");
+    }
+
+    #[test]
+    fn tls_makes_the_public_url_https_and_its_faults_are_told_with_all_others() {
+        let tls = |text: &str| {
+            let (_dir, sources) = with_ini(&format!("[master]\nlisten = 127.0.0.1:8443\n{text}\n"));
+            Settings::read(&sources).map(|settings| settings.server)
+        };
+        assert_eq!(tls("").unwrap().public_url, "http://127.0.0.1:8443");
+        let auto = tls("tls = auto").unwrap();
+        assert_eq!(
+            (auto.tls, auto.public_url.as_str()),
+            (Tls::Auto, "https://127.0.0.1:8443")
+        );
+        let files = tls("tls = /etc/a.pem, /etc/b.pem\npublic-url = https://decoys.test/").unwrap();
+        let (chain, key) = ("/etc/a.pem".into(), "/etc/b.pem".into());
+        assert_eq!(
+            (files.tls, files.public_url.as_str()),
+            (Tls::Files { chain, key }, "https://decoys.test")
+        );
+        // A proxy in front of the server ends TLS.
+        assert_eq!(tls("public-url = https://decoys.test").unwrap().tls, Tls::Off);
+        for (text, words) in [
+            ("tls = yes", "is neither auto nor off nor CERT,KEY"),
+            (
+                "tls = a.pem,/etc/b.pem",
+                "\"a.pem\", which is not an absolute path",
+            ),
+            (
+                "tls = auto\npublic-url = http://decoys.test",
+                "is http://, and tls is on",
+            ),
+        ] {
+            let faults = tls(&format!("{text}\nmax-connections = 3")).unwrap_err();
+            assert_eq!(faults.0.len(), 2, "{faults}");
+            let told = faults.to_string();
+            assert!(told.contains(words) && told.contains("16 to 65536"), "{told}");
+        }
     }
 
     #[test]

@@ -61,13 +61,16 @@ pub(crate) fn tell_password(admin: &FirstAdmin) {
     }
 }
 
-/// Make what an installation needs and does not have yet: folders, the secret, the schema, somebody who can sign in.
+/// Make what an installation needs and does not have yet: folders, the secret, the authority,
+/// the schema, somebody who can sign in.
 pub(crate) async fn prepare(settings: &Settings) -> Result<FirstAdmin> {
     make_folders(settings)?;
     if !settings.has_jwt_secret() {
         ensure_key_file(&settings.jwt_key_file())?;
     }
     let clock: SharedClock = Arc::new(SystemClock);
+    decnet_pki::Authority::ensure(&settings.pki_dir(), clock.now())
+        .map_err(|error| StartError::config(error.to_string()))?;
     let store = Store::connect(&settings.store_options())
         .await
         .map_err(StartError::from)?;
