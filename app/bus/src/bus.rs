@@ -165,6 +165,12 @@ impl Bus {
         }
     }
 
+    /// Whether there is a bus by the configuration: false for [`Bus::none`]. Whether it answers is another matter.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !matches!(self.inner.transport, Transport::None)
+    }
+
     /// Publishes `payload` to `topic`. Neither waits nor fails: where the bus cannot keep up or is away, events wait in a
     /// bounded queue whose oldest give way, counted in [`Bus::stats`] and logged now and then.
     pub fn publish(&self, topic: impl Borrow<Topic>, payload: impl Serialize) {

@@ -2,15 +2,25 @@
 //!
 //! The topic stands in the frame's verb line (with NATS: in the subject) and nowhere else, so the two can never
 //! disagree; the body is `{"v":1,"id":"<uuid>","ts":<microseconds since the epoch>,"payload":<any JSON>}`.
+//!
+//! Every publisher of this crate writes it in exactly that spelling, which is read without a JSON parser; any other
+//! spelling is read with one. The payload is checked once, by the broker, and taken apart only by who looks at it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    fmt,
+    ops::Deref,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use decnet_model::{
     clock::{SharedClock, from_micros, micros},
     topic::Topic,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, value::RawValue};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -30,7 +40,68 @@ pub struct Event {
     #[serde(with = "time::serde::rfc3339")]
     pub ts: OffsetDateTime,
     /// What it says. Anybody who may open the socket may publish anything: look with care, or [`Event::parse`].
-    pub payload: Value,
+    pub payload: Payload,
+}
+
+/// What an event says, as JSON, which becomes a tree when it is first looked into: whoever only wants to be woken never
+/// pays for that.
+///
+/// It dereferences to that tree, which is `null` for what no tree can hold (JSON nested more than 128 deep).
+#[derive(Clone)]
+pub struct Payload {
+    json: Box<[u8]>,
+    tree: OnceLock<Value>,
+}
+
+impl Payload {
+    fn new(json: &[u8]) -> Self {
+        Self {
+            json: json.into(),
+            tree: OnceLock::new(),
+        }
+    }
+
+    /// Its JSON.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.json
+    }
+}
+
+impl Deref for Payload {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        self.tree
+            .get_or_init(|| serde_json::from_slice(&self.json).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(serializer)
+    }
+}
+
+impl<T: ?Sized> PartialEq<T> for Payload
+where
+    Value: PartialEq<T>,
+{
+    fn eq(&self, other: &T) -> bool {
+        **self == *other
+    }
+}
+
+impl PartialEq<Payload> for Value {
+    fn eq(&self, other: &Payload) -> bool {
+        *self == **other
+    }
 }
 
 /// The payload of a `system.bus.dropped` event: what this one subscriber did not get, in the place where it is missing.
@@ -49,7 +120,7 @@ impl Event {
     /// # Errors
     /// The payload is not a `T`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        T::deserialize(&self.payload)
+        serde_json::from_slice(&self.payload.json)
     }
 
     /// What was lost here, if this is the bus telling so.
@@ -60,44 +131,97 @@ impl Event {
             .flatten()
     }
 
+    /// The event of a body from who knows where.
     pub(crate) fn decode(topic: Topic, body: &[u8]) -> Result<Self, serde_json::Error> {
-        let envelope: Envelope<Value> = Envelope::parse(body)?;
+        check(body)?;
+        Self::decode_checked(topic, body)
+    }
+
+    /// The event of a body that [`check`] let pass, as the broker has done with whatever it sends.
+    pub(crate) fn decode_checked(topic: Topic, body: &[u8]) -> Result<Self, serde_json::Error> {
+        let envelope = Envelope::read(body)?;
         Ok(Self {
             v: VERSION,
             id: envelope.id,
             topic,
             ts: from_micros(envelope.ts),
-            payload: envelope.payload,
+            payload: Payload::new(envelope.payload),
         })
     }
 }
 
-/// The body of a frame. With a payload of `&RawValue` that is checked to be JSON and not taken apart.
-#[derive(Deserialize)]
-pub(crate) struct Envelope<P> {
-    v: u8,
+/// The body of a frame.
+struct Envelope<'a> {
     id: Uuid,
     ts: i64,
-    payload: P,
+    payload: &'a [u8],
+    /// The payload is known to be JSON.
+    checked: bool,
 }
 
-impl<'a, P: Deserialize<'a>> Envelope<P> {
-    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, serde_json::Error> {
-        let envelope: Self = serde_json::from_slice(body)?;
-        if envelope.v == VERSION {
-            Ok(envelope)
-        } else {
-            Err(serde::de::Error::custom(format_args!(
-                "event version {}, not 1",
-                envelope.v
-            )))
+impl<'a> Envelope<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, serde_json::Error> {
+        Self::cut(body).map_or_else(|| Self::parse(body), Ok)
+    }
+
+    /// Cuts up the usual spelling, whose payload goes up to the last brace.
+    fn cut(body: &'a [u8]) -> Option<Self> {
+        let (id, rest) = body
+            .strip_prefix(b"{\"v\":1,\"id\":\"")?
+            .split_at_checked(uuid::fmt::Hyphenated::LENGTH)?;
+        let id = Uuid::try_parse_ascii(id).ok()?;
+        let mut rest = rest.strip_prefix(b"\",\"ts\":")?;
+        if !rest.first()?.is_ascii_digit() {
+            return None;
         }
+        let mut ts = 0i64;
+        while let Some((digit @ b'0'..=b'9', after)) = rest.split_first() {
+            ts = ts.checked_mul(10)?.checked_add(i64::from(digit - b'0'))?;
+            // JSON knows no number that begins with a zero but zero itself.
+            if ts == 0 && after.first().is_some_and(u8::is_ascii_digit) {
+                return None;
+            }
+            rest = after;
+        }
+        let payload = rest.strip_prefix(b",\"payload\":")?.strip_suffix(b"}")?;
+        Some(Self {
+            id,
+            ts,
+            payload,
+            checked: false,
+        })
+    }
+
+    /// Reads any spelling.
+    fn parse(body: &'a [u8]) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Spelt<'a> {
+            v: u8,
+            id: Uuid,
+            ts: i64,
+            #[serde(borrow)]
+            payload: &'a RawValue,
+        }
+        let Spelt { v, id, ts, payload } = serde_json::from_slice(body)?;
+        if v != VERSION {
+            return Err(serde::de::Error::custom(format_args!("event version {v}, not 1")));
+        }
+        Ok(Self {
+            id,
+            ts,
+            payload: payload.get().as_bytes(),
+            checked: true,
+        })
     }
 }
 
 /// Whether `body` is that of an event, without building it.
 pub(crate) fn check(body: &[u8]) -> Result<(), serde_json::Error> {
-    Envelope::<&RawValue>::parse(body).map(drop)
+    let envelope = Envelope::read(body)?;
+    if !envelope.checked {
+        serde_json::from_slice::<&RawValue>(envelope.payload)?;
+    }
+    Ok(())
 }
 
 /// Gives events their id and time.
@@ -156,7 +280,7 @@ impl Stamp {
             id,
             topic: Topic::bus_dropped(),
             ts: from_micros(ts),
-            payload: json!({ "lost": lost, "gap": gap }),
+            payload: Payload::new(format!("{{\"lost\":{lost},\"gap\":{gap}}}").as_bytes()),
         }
     }
 }
@@ -167,6 +291,7 @@ mod tests {
 
     use super::*;
     use decnet_model::clock::ManualClock;
+    use serde_json::json;
 
     #[test]
     fn an_event_comes_back_as_it_was_published() {
@@ -195,6 +320,11 @@ mod tests {
             r#"{"v":1,"id":"x","ts":1,"payload":1}"#,
             r#"{"v":1,"id":"018bcfe5-6800-7000-8000-000000000000","ts":1}"#,
             r#"{"v":1,"id":"018bcfe5-6800-7000-8000-000000000000","ts":1,"payload":{]}"#,
+            r#"{"v":1,"id":"018bcfe5-6800-7000-8000-000000000000","ts":,"payload":1}"#,
+            r#"{"v":1,"id":"018bcfe5-6800-7000-8000-000000000000","ts":01,"payload":1}"#,
+            r#"{"v":1,"id":"018bcfe5-6800-7000-8000-000000000000","ts":99999999999999999999,"payload":1}"#,
+            r#"{"v":1,"id":"018bcfe5-6800-7000-8000-000000000000","ts":1,"payload":}"#,
+            r#"{"v":1,"id":"018bcfe5-6800-7000-8000-000000000000","ts":1,"payload":1,"more":2}"#,
             "[]",
             "",
         ] {
@@ -203,5 +333,32 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn any_spelling_of_the_envelope_is_the_same_event() {
+        let usual = br#"{"v":1,"id":"018bcfe5-6800-7000-8000-000000000000","ts":0,"payload":{"a":"}"}}"#;
+        assert!(Envelope::cut(usual).is_some());
+        let usual = Event::decode(Topic::system_log(), usual).unwrap();
+        for other in [
+            &br#" {"v":1,"id":"018bcfe5-6800-7000-8000-000000000000","ts":0,"payload":{"a":"}"}}"#[..],
+            br#"{"payload":{"a":"}"},"ts": 0,"id":"018bcfe5680070008000000000000000","v":1,"more":2}"#,
+        ] {
+            assert!(Envelope::cut(other).is_none());
+            let event = Event::decode(Topic::system_log(), other).unwrap();
+            assert_eq!((event.id, event.ts), (usual.id, usual.ts));
+            assert_eq!(event.payload, usual.payload);
+        }
+    }
+
+    #[test]
+    fn a_payload_that_no_tree_can_hold_is_null_and_no_fault() {
+        let deep = "[".repeat(1000) + &"]".repeat(1000);
+        let body =
+            format!(r#"{{"v":1,"id":"018bcfe5-6800-7000-8000-000000000000","ts":1,"payload":{deep}}}"#);
+        let event = Event::decode(Topic::system_log(), body.as_bytes()).unwrap();
+        assert_eq!(event.payload, Value::Null);
+        assert_eq!(event.payload.as_bytes(), deep.as_bytes());
+        assert!(event.parse::<Value>().is_err());
     }
 }

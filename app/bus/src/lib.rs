@@ -33,7 +33,7 @@ pub mod wire;
 pub use broker::{Broker, BrokerConfig, BrokerError, Counters};
 pub use bus::{Bus, Stats, Subscription};
 pub use config::{BusConfig, Endpoint, NatsUrl, default_socket_path};
-pub use event::{Dropped, Event, VERSION};
+pub use event::{Dropped, Event, Payload, VERSION};
 
 /// A bus address that is none.
 #[derive(Debug, thiserror::Error)]

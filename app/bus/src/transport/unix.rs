@@ -246,7 +246,7 @@ impl Reader {
                             self.last_topic = topic.parse().ok();
                         }
                         let topic = self.last_topic.clone();
-                        let event = topic.and_then(|topic| Event::decode(topic, body).ok());
+                        let event = topic.and_then(|topic| Event::decode_checked(topic, body).ok());
                         link.buffer.advance(used);
                         // What cannot be shown is counted all the same.
                         return Some(event.unwrap_or_else(|| self.shared.stamp.dropped(1, false)));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use decnet_bus::{Bus, BusConfig};
 use futures::FutureExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::setup::{NatsServer, TestBroker, small_queue, socket, soon, subscribed, tally, topic};
 
@@ -41,7 +41,7 @@ async fn events_arrive_whole_in_order_and_only_where_wanted(
         let event = soon("an event", subscription.recv()).await.unwrap();
         assert_eq!(event.v, 1);
         assert!(event.dropped().is_none());
-        (event.topic.to_string(), event.payload, event.id)
+        (event.topic.to_string(), Value::clone(&event.payload), event.id)
     };
     let first = get(&mut one).await;
     assert_eq!(
