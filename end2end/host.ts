@@ -1,20 +1,30 @@
-// A whole host for a test file: `decnet up` on a data directory of its own, ended with everything it started.
+// A whole host for tests: `decnet up` on a data directory of its own, ended with everything that it started.
 
-import { spawn, execFile, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { test as base, expect, type Page } from "@playwright/test";
+import { request } from "@playwright/test";
 
-const run = promisify(execFile);
 const programs = process.env.DECNET_PROGRAMS;
 if (!programs) throw new Error("DECNET_PROGRAMS is not set: run these tests with `cargo xtask e2e`");
 
-/** What the administrator's password is before and after it was changed. */
+/** The administrator's password, before the first sign-in and after it. */
 export const FIRST_PASSWORD = "first-Light-2026-harbour";
 export const PASSWORD = "second-Light-2026-harbour";
+
+/** How long a host may take to be up, in milliseconds. */
+const UP_MS = 60_000;
+
+/** Cookies and storage of a browser, as Playwright keeps them. */
+export type Session = Awaited<ReturnType<Awaited<ReturnType<typeof request.newContext>>["storageState"]>>;
+
+/** Where a service listens. */
+export interface Address {
+  host: string;
+  port: string;
+}
 
 export interface Decky {
   name: string;
@@ -25,76 +35,167 @@ export interface Decky {
 
 /** A running installation. */
 export class Host {
+  private log = "";
+
   private constructor(
-    readonly url: string,
-    private readonly dataDir: string,
-    private readonly process: ChildProcess,
-    private readonly log: string[],
+    readonly dataDir: string,
+    private readonly port: number,
+    private process: ChildProcess,
   ) {}
 
-  static async start(options: { network: number; demo: boolean }): Promise<Host> {
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** A new installation with the demo fleet. */
+  static async start(): Promise<Host> {
     const dataDir = mkdtempSync(join(tmpdir(), "decnet-e2e-"));
     const port = await freePort();
-    const log: string[] = [];
-    const args = ["up", "--listen", `127.0.0.1:${port}`, "--set", `fleet-network=127.${options.network}.0.0/16`];
-    if (options.demo) args.push("--demo");
-    const child = spawn(join(programs!, "decnet"), args, {
-      env: { ...process.env, ...environment(dataDir) },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    const host = new Host(`http://127.0.0.1:${port}`, dataDir, child, log);
-    const ready = options.demo ? "Touch a decky" : "DECNET is up";
-    await new Promise<void>((resolve, reject) => {
-      const listen = (chunk: Buffer) => {
-        log.push(chunk.toString());
-        if (log.join("").includes(ready)) resolve();
-      };
-      child.stdout!.on("data", listen);
-      child.stderr!.on("data", listen);
-      child.once("exit", (code) => reject(new Error(`decnet up ended with ${code}:\n${log.join("")}`)));
-      setTimeout(() => reject(new Error(`decnet up is not ready:\n${log.join("")}`)), 60_000).unref();
-    });
+    const host = new Host(dataDir, port, up(dataDir, port));
+    await host.ready();
     return host;
   }
 
+  /** Stop it in order and start it again on what it kept. */
+  async restart(): Promise<void> {
+    await this.interrupt();
+    this.process = up(this.dataDir, this.port);
+    this.log = "";
+    await this.ready();
+  }
+
+  /** Tell it to stop, wait until it has, and give its exit code. */
+  async interrupt(): Promise<number | null> {
+    const { process } = this;
+    if (process.exitCode === null && process.signalCode === null) {
+      const ended = new Promise((resolve) => process.once("exit", resolve));
+      process.kill("SIGTERM");
+      await ended;
+    }
+    return process.exitCode;
+  }
+
+  /** Stop it for good. */
+  async stop(): Promise<void> {
+    await this.interrupt();
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+
+  /** What it printed since it was started. */
+  get printed(): string {
+    return this.log;
+  }
+
+  private ready(): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const fail = (why: string) => reject(new Error(`${why}:\n${this.log}`));
+      const late = setTimeout(() => fail("decnet up is not ready"), UP_MS);
+      const listen = (chunk: Buffer) => {
+        this.log += chunk.toString();
+        // The last thing it prints: a command for each service, and an empty line.
+        if (!/Touch a decky[^]*\n\n/.test(this.log)) return;
+        clearTimeout(late);
+        resolve();
+      };
+      this.process.stdout!.on("data", listen);
+      this.process.stderr!.on("data", listen);
+      this.process.once("exit", (code) => fail(`decnet up ended with ${code}`));
+    });
+  }
+
   /** Run `decnet` on this installation and give what it printed. */
-  async decnet(...args: string[]): Promise<string> {
-    const { stdout } = await run(join(programs!, "decnet"), args, { env: { ...process.env, ...environment(this.dataDir) } });
-    return stdout;
+  decnet(args: string[], input = ""): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const child = execFile(join(programs!, "decnet"), args, { env: environment(this.dataDir) }, (error, stdout, stderr) =>
+        error ? reject(new Error(`decnet ${args.join(" ")}: ${error.message}\n${stderr}`)) : resolve(stdout),
+      );
+      child.stdin!.end(input);
+    });
   }
 
   async deckies(): Promise<Decky[]> {
-    return JSON.parse(await this.decnet("status", "--json"));
+    return JSON.parse(await this.decnet(["status", "--json"]));
   }
 
-  /** Where a service of the demo fleet listens. */
-  async listen(slug: string): Promise<{ host: string; port: string }> {
+  /** Where the fleet listens: one address for each kind of service. */
+  async services(): Promise<Map<string, Address>> {
+    const found = new Map<string, Address>();
     for (const decky of await this.deckies()) {
-      const service = decky.services.find((s) => s.slug === slug && s.listen.length > 0);
-      if (service) {
-        const [host, port] = service.listen[0].split(":");
-        return { host, port };
+      for (const { slug, listen } of decky.services) {
+        if (listen.length > 0 && !found.has(slug)) found.set(slug, address(listen[0]));
       }
     }
-    throw new Error(`no decky listens for ${slug}`);
+    return found;
   }
 
-  async stop(): Promise<void> {
-    if (this.process.exitCode === null) {
-      const ended = new Promise((resolve) => this.process.once("exit", resolve));
-      this.process.kill("SIGTERM");
-      await ended;
+  /** Where a service of that kind listens. */
+  async service(slug: string): Promise<Address> {
+    const found = (await this.services()).get(slug);
+    if (!found) throw new Error(`no decky listens for ${slug}`);
+    return found;
+  }
+
+  /** An account that an ssh decoy lets in, as `decnet up` told it. */
+  account(): { at: Address; user: string; password: string } {
+    const [, port, user, host, password] = /ssh -p (\d+) (\S+)@(\S+) +# password: (\S+)/.exec(this.log) ?? [];
+    if (!password) throw new Error(`no ssh decoy was told of:\n${this.log}`);
+    return { at: { host, port }, user, password };
+  }
+
+  /** Sign in by the API; an account that has to change its password gets `PASSWORD`. */
+  async signIn(username = "admin", first = FIRST_PASSWORD): Promise<Session> {
+    const api = await request.newContext({ baseURL: this.url });
+    const post = async (path: string, data: object) => {
+      const answer = await api.post(path, { data });
+      if (!answer.ok()) throw new Error(`${path} answered ${answer.status()}: ${await answer.text()}`);
+      return answer.json();
+    };
+    const { must_change_password } = await post("/api/v1/auth/login", { username, password: first });
+    if (must_change_password) {
+      await post("/api/v1/auth/change-password", { old_password: first, new_password: PASSWORD });
     }
-    rmSync(this.dataDir, { recursive: true, force: true });
+    const session = await api.storageState();
+    await api.dispose();
+    return session;
+  }
+
+  /** Processes that this installation started and that still run, by their command lines. */
+  processes(): string[] {
+    return readdirSync("/proc")
+      .filter((pid) => /^\d+$/.test(pid))
+      .flatMap((pid) => {
+        try {
+          const text = (file: string) => readFileSync(`/proc/${pid}/${file}`, "utf8");
+          const command = text("cmdline").replaceAll("\0", " ");
+          const ours = [command, text("environ"), readlinkSync(`/proc/${pid}/cwd`)];
+          return ours.some((said) => said.includes(this.dataDir)) ? [command] : [];
+        } catch {
+          // It ended while we looked, or is another user's.
+          return [];
+        }
+      });
   }
 }
 
-function environment(dataDir: string): Record<string, string> {
+function up(dataDir: string, port: number): ChildProcess {
+  // Ports are unique on a machine, so a network made of the port is too.
+  const network = `127.${port >> 8}.${port & 255}.0/24`;
+  const args = ["up", "--demo", "--listen", `127.0.0.1:${port}`, "--set", `fleet-network=${network}`];
+  return spawn(join(programs!, "decnet"), args, { env: environment(dataDir), stdio: ["ignore", "pipe", "pipe"] });
+}
+
+function environment(dataDir: string): NodeJS.ProcessEnv {
   return {
+    ...process.env,
     DECNET_DATA_DIR: dataDir,
     DECNET_BUS_URL: `unix:${join(dataDir, "run/bus.sock")}`,
     DECNET_ADMIN_PASSWORD: FIRST_PASSWORD,
   };
+}
+
+export function address(listen: string): Address {
+  const [host, port] = listen.split(":");
+  return { host, port };
 }
 
 function freePort(): Promise<number> {
@@ -102,46 +203,10 @@ function freePort(): Promise<number> {
     const server = createServer();
     server.once("error", reject);
     server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      if (address === null || typeof address === "string") return reject(new Error("no port"));
-      server.close(() => resolve(address.port));
+      const at = server.address();
+      if (at === null || typeof at === "string") return reject(new Error("no port"));
+      server.close(() => resolve(at.port));
     });
   });
 }
 
-/** Sign in as the administrator, and change the first password where that is asked for. */
-export async function signIn(page: Page, host: Host): Promise<void> {
-  await page.goto(`${host.url}/login`);
-  for (const password of [PASSWORD, FIRST_PASSWORD]) {
-    await page.getByLabel("User name").fill("admin");
-    await page.getByLabel("Password", { exact: true }).fill(password);
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await page.waitForURL((url) => url.pathname !== "/login" || url.searchParams.has("error"), { timeout: 10_000 }).catch(() => {});
-    if (!new URL(page.url()).pathname.startsWith("/login")) break;
-  }
-  if (new URL(page.url()).pathname.startsWith("/password")) {
-    await changePassword(page);
-  }
-  await expect(page.getByRole("navigation").first()).toBeVisible();
-}
-
-export async function changePassword(page: Page): Promise<void> {
-  await page.getByLabel("Current password").fill(FIRST_PASSWORD);
-  await page.getByLabel("New password", { exact: true }).fill(PASSWORD);
-  await page.getByLabel("New password again").fill(PASSWORD);
-  await page.getByRole("button", { name: "Change password" }).click();
-  await page.waitForURL((url) => !url.pathname.startsWith("/password"));
-}
-
-/** Tests with a host: one for each worker process, with the demo fleet. */
-export const test = base.extend<object, { host: Host }>({
-  host: [
-    async ({}, use, info) => {
-      const host = await Host.start({ network: 70 + info.workerIndex, demo: true });
-      await use(host);
-      await host.stop();
-    },
-    { scope: "worker", timeout: 120_000 },
-  ],
-});
-export { expect };
