@@ -9,7 +9,8 @@
 use std::{borrow::Cow, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Executor, MySql, MySqlPool, Row as _, Sqlite, SqlitePool, Transaction,
+    AssertSqlSafe, ConnectOptions, Connection as _, Executor, MySql, MySqlPool, Row as _, Sqlite, SqlitePool,
+    Transaction,
     mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlRow},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
@@ -404,6 +405,12 @@ impl Backend {
             .collation("utf8mb4_bin")
             .statement_cache_capacity(STATEMENT_CACHE)
             .disable_statement_logging();
+        // A pool tries again until its time is over, and then tells nothing but that. One connection tells why there is
+        // none, and tells it at once.
+        let probe = tokio::time::timeout(options.acquire_timeout, connect.connect())
+            .await
+            .map_err(|late| sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, late)))??;
+        probe.close().await?;
         let pool = MySqlPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
