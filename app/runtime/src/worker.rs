@@ -28,7 +28,7 @@ use crate::{
 pub const SUPERVISOR_ENV: &str = "DECNET_SUPERVISOR";
 
 /// Signals that come closer together are one: `timeout` and some service managers signal a process and its group.
-const ONE_SIGNAL: Duration = Duration::from_millis(300);
+pub const ONE_SIGNAL: Duration = Duration::from_millis(300);
 /// How long a worker may drain after it was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -174,7 +174,11 @@ pub fn sources(matches: &ArgMatches) -> Sources {
 }
 
 fn start<W: Worker>(matches: &ArgMatches) -> Result<(), StartError> {
-    let settings = Arc::new(Settings::read(&sources(matches))?);
+    let sources = Sources {
+        worker: Some(W::NAME),
+        ..sources(matches)
+    };
+    let settings = Arc::new(Settings::read(&sources)?);
     logging::start(&settings)?;
     end_with_supervisor()?;
     // Installing fails only where one is installed already, which is as good.
@@ -220,13 +224,9 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
     let shutdown = Shutdown::new();
     on_signals(&shutdown)?;
     let clock: SharedClock = Arc::new(SystemClock);
-    let store = if W::DATABASE {
-        if W::MIGRATES {
-            migrate(&settings).await?;
-        }
-        Some(connect(&settings).await?)
-    } else {
-        None
+    let store = tokio::select! {
+        store = open::<W>(&settings) => store?,
+        () = shutdown.requested() => return Ok(()),
     };
     let bus = Bus::connect(&settings.bus, W::NAME);
     let context = Context {
@@ -303,6 +303,17 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
             message: chain(&error),
         }),
     }
+}
+
+/// The database, where `W` needs one.
+async fn open<W: Worker>(settings: &Settings) -> Result<Option<Store>, StartError> {
+    if !W::DATABASE {
+        return Ok(None);
+    }
+    if W::MIGRATES {
+        migrate(settings).await?;
+    }
+    connect(settings).await.map(Some)
 }
 
 /// Connect to the database that `settings` name, and see that its schema is ours.

@@ -10,6 +10,10 @@ use std::{
 
 use super::keys::{KEYS, Section, by_name};
 
+/// Variables `DECNET_…` that say something else than a key: the INI file, `decnet up`'s own process, and, for the tests of
+/// the whole, the folder of programs. So do those that begin with `DECNET_TEST_`.
+const NO_KEYS: &[&str] = &["CONFIG", "SUPERVISOR", "PROGRAMS"];
+
 /// Where a value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -17,7 +21,7 @@ pub enum Origin {
     Flag(&'static str),
     /// An environment variable.
     Env(String),
-    /// A line of a file.
+    /// A line of a file; the file as a whole at line 0.
     File(PathBuf, usize),
     /// Nowhere.
     Default,
@@ -28,6 +32,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Flag(name) => write!(f, "--{name}"),
             Self::Env(name) => write!(f, "environment {name}"),
+            Self::File(path, 0) => write!(f, "{}", path.display()),
             Self::File(path, line) => write!(f, "{}:{line}", path.display()),
             Self::Default => f.write_str("default"),
         }
@@ -66,6 +71,8 @@ pub struct Sources {
     pub default_config: Option<PathBuf>,
     /// Whether the process is root: decides the default data directory.
     pub root: bool,
+    /// The worker that reads: secrets of others are none of its business, good or bad. Everything is read where absent.
+    pub worker: Option<&'static str>,
 }
 
 impl Sources {
@@ -82,6 +89,7 @@ impl Sources {
             working_dir: std::env::current_dir().ok(),
             default_config: Some(PathBuf::from("/etc/decnet/decnet.ini")),
             root: nix::unistd::geteuid().is_root(),
+            worker: None,
         }
     }
 }
@@ -99,6 +107,7 @@ pub(super) fn gather(sources: &Sources) -> (BTreeMap<&'static str, Raw>, Vec<Fau
     let mut faults = Vec::new();
     let ini = ini_values(sources, &mut faults);
     let dotenv = dotenv_values(sources, &mut faults);
+    env_faults(sources, &mut faults);
     // The mode decides which sections count, so it is settled first, in the same order of strength.
     let mode_of = |raw: Option<&Raw>| raw.map(|r| r.text.clone());
     let mode = sources
@@ -112,6 +121,9 @@ pub(super) fn gather(sources: &Sources) -> (BTreeMap<&'static str, Raw>, Vec<Fau
         .filter(|mode| mode == Section::Agent.as_str())
         .unwrap_or_else(|| Section::Master.as_str().to_owned());
     for key in KEYS {
+        if key.secret && sources.worker.is_some_and(|worker| !key.is_for(worker)) {
+            continue;
+        }
         let from_ini = ini.get(key.name).and_then(|(section, raw)| {
             let read = *section == Section::Common || section.as_str() == mode;
             read.then(|| raw.clone())
@@ -281,6 +293,23 @@ fn dotenv_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'stati
     out
 }
 
+/// Variables of this name that are no key, which nobody would miss otherwise: a misspelt one has no effect.
+fn env_faults(sources: &Sources, faults: &mut Vec<Fault>) {
+    for name in sources.env.keys() {
+        let Some(rest) = name.strip_prefix("DECNET_") else {
+            continue;
+        };
+        let key = rest.to_ascii_lowercase().replace('_', "-");
+        if by_name(&key).is_none() && !NO_KEYS.contains(&rest) && !rest.starts_with("TEST_") {
+            faults.push(Fault {
+                key: name.clone(),
+                origin: Origin::Env(name.clone()),
+                problem: format!("unknown key{}", nearest(&key)),
+            });
+        }
+    }
+}
+
 /// "; did you mean …?" where a known key is close.
 fn nearest(name: &str) -> String {
     KEYS.iter()
@@ -313,6 +342,50 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_worker_reads_the_secrets_that_it_uses_and_no_others() {
+        let mut sources = Sources::default();
+        sources.env.insert("DECNET_JWT_SECRET".into(), "short".into());
+        sources
+            .env
+            .insert("DECNET_DATABASE_URL".into(), "mysql://u:p@h/d".into());
+        let read = |worker: Option<&'static str>| {
+            let sources = Sources {
+                worker,
+                ..sources.clone()
+            };
+            let (values, _) = gather(&sources);
+            (
+                values.contains_key("jwt-secret"),
+                values.contains_key("database-url"),
+            )
+        };
+        assert_eq!(read(Some("collector")), (false, false));
+        assert_eq!(read(Some("ingester")), (false, true));
+        assert_eq!(read(Some("server")), (true, true));
+        assert_eq!(read(None), (true, true), "`decnet config check` reads everything");
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_a_fault_wherever_it_stands() {
+        let mut sources = Sources::default();
+        for (name, value) in [
+            ("DECNET_BATCHSIZE", "7"),
+            ("DECNET_CONFIG", "/x.ini"),
+            ("DECNET_TEST_KILL", "1"),
+            ("DECNETWORK", "1"),
+            ("DECNET_BATCH_SIZE", "7"),
+        ] {
+            sources.env.insert(name.into(), value.into());
+        }
+        let (_, faults) = gather(&sources);
+        let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            ["DECNET_BATCHSIZE (environment DECNET_BATCHSIZE): unknown key; did you mean batch-size?"]
+        );
+    }
 
     #[test]
     fn distance_is_the_number_of_edits() {
