@@ -11,7 +11,8 @@ use serde_json::Value;
 
 /// One decky: who it is and what it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+// Without `expecting` messages name the type, and the type tells what the program is.
+#[serde(deny_unknown_fields, expecting = "a configuration")]
 pub struct DeckyConfig {
     /// Its name: the host name of its evidence lines.
     pub name: DeckyName,

@@ -84,9 +84,10 @@ fn is_slug(s: &str, max: usize, also: &[u8]) -> bool {
 }
 
 checked_name!(
-    /// A decky's name.
+    /// A decky's name. The words that refuse one do not say whose it is: they stand in the program that a visitor
+    /// might read.
     DeckyName,
-    "decky name",
+    "name",
     "1 to 64 of a-z, 0-9 and -",
     |s| is_slug(s, 64, b"-")
 );

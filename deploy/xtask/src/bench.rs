@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
+    decoy,
     place::{Place, Profile},
     programs, setup,
     shell::{cargo, sh, step},
@@ -14,7 +15,7 @@ use crate::{
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these: ingest, bus, host; all where none is named
+    /// Only these: ingest, bus, decoy, host; all where none is named
     names: Vec<String>,
 }
 
@@ -31,6 +32,16 @@ const BENCHES: &[Bench] = &[
         "bus",
         "events a second and p99 latency, to nats-server (bars 1.0 and 0.5)",
         |place| sh(cargo(place).args(["bench", "-p", "decnet-bus"])),
+    ),
+    (
+        "decoy",
+        "memory of a decky idle (8 MB) and with 2,000 connections (64 MB), of a hundred deckies (1 GB)",
+        |place| {
+            let program = decoy::build(place)?;
+            sh(cargo(place)
+                .args(["bench", "-p", "decnet-decoys", "--bench", "budget"])
+                .env("DECOY_BINARY", program))
+        },
     ),
     (
         "host",

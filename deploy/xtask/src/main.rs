@@ -8,6 +8,7 @@
 
 mod bench;
 mod checks;
+mod decoy;
 mod e2e;
 mod fuzz;
 mod package;

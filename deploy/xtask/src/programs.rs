@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::{
+    decoy,
     place::{Place, Profile},
     shell::{cargo, sh},
 };
@@ -19,7 +20,8 @@ pub(crate) const PROGRAMS: &[(&str, &str)] = &[
     ("decnet-worker-decoy", "decnet-decoy"),
 ];
 
-/// Build them all in one go, so that what they share is built once.
+/// Build them all in one go, so that what they share is built once; for release the program inside a decky on its own,
+/// because it is built in another way.
 pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
     let mut command = cargo(place);
     command.args(["build", "--bins"]);
@@ -27,7 +29,13 @@ pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
         command.arg("--release");
     }
     for (package, _) in PROGRAMS {
-        command.args(["-p", package]);
+        if profile == Profile::Dev || *package != decoy::PACKAGE {
+            command.args(["-p", package]);
+        }
     }
-    sh(&mut command)
+    sh(&mut command)?;
+    if profile == Profile::Release {
+        decoy::build(place)?;
+    }
+    Ok(())
 }

@@ -9,8 +9,8 @@
 //! where it could not start or nobody takes the evidence any more.
 //!
 //! A visitor must not learn from this program what it is, so it has no logging framework (targets name modules), no
-//! option parser (help texts explain) and a panic handler that names no file. `tests/strings.rs` holds the binary to
-//! that.
+//! option parser (help texts explain) and a panic handler that names no file. The build of what is shipped
+//! (deploy/xtask/src/decoy.rs) holds the binary to that.
 
 use std::{
     fs,

@@ -73,7 +73,7 @@ pub enum StartError {
     #[error("artifact folder: {0}")]
     Artifacts(io::Error),
     /// Something of a running decky cannot be changed.
-    #[error("{0} cannot be changed while the decky runs")]
+    #[error("{0} cannot be changed without a restart")]
     Fixed(&'static str),
 }
 
