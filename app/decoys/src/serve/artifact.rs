@@ -228,12 +228,13 @@ impl Capture {
         if let Some((file, path)) = &mut self.file {
             match file.write_all(kept) {
                 Ok(()) => {
-                    self.tap.artifacts().total.fetch_add(n, Ordering::Relaxed);
+                    artifacts.total.fetch_add(n, Ordering::Relaxed);
                 }
                 Err(error) => {
                     trouble(format_args!("a captured file is reported and not kept: {error}"));
                     remove(path);
                     self.file = None;
+                    artifacts.total.fetch_sub(self.size - n, Ordering::Relaxed);
                 }
             }
         }
@@ -274,6 +275,8 @@ impl Capture {
                 Err(error) => {
                     trouble(format_args!("a captured file is reported and not kept: {error}"));
                     remove(&incoming);
+                    let artifacts = self.tap.artifacts();
+                    artifacts.total.fetch_sub(stored.size, Ordering::Relaxed);
                 }
             }
         }
@@ -310,7 +313,9 @@ impl Capture {
         };
         let description = serde_json::to_vec_pretty(&description)?;
         // The description first: a file that is there is always described.
-        fs::write(folder.join(format!("{name}.meta.json")), description)?;
+        fs::write(folder.join(format!("{name}.meta.json")), &description)?;
+        let n = u64::try_from(description.len()).unwrap_or(u64::MAX);
+        artifacts.total.fetch_add(n, Ordering::Relaxed);
         fs::rename(incoming, folder.join(&name))?;
         Ok(name)
     }
