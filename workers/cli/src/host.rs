@@ -59,7 +59,12 @@ pub(crate) fn usage(message: String) -> anyhow::Error {
 
 /// The checked configuration; refused on an agent, where commands that are the master's have no database.
 pub(crate) fn master_settings(args: &PlaceArgs) -> Result<Settings> {
-    let settings = Settings::read(&sources(args)?).map_err(StartError::from)?;
+    master(&sources(args)?)
+}
+
+/// The same from sources that are at hand already.
+pub(crate) fn master(sources: &Sources) -> Result<Settings> {
+    let settings = Settings::read(sources).map_err(StartError::from)?;
     if settings.mode == Mode::Agent {
         let why = if settings.disallow_master {
             " (and disallow-master is set)"

@@ -11,10 +11,10 @@ mod host;
 mod output;
 mod up;
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
-use decnet_runtime::{Exit, StartError};
+use decnet_runtime::{Exit, StartError, exit::chain};
 
 use crate::cli::Cli;
 
@@ -31,7 +31,8 @@ fn main() -> ExitCode {
     match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("decnet: {error:#}");
+            // A host outlives its terminal, and its last words with it.
+            let _closed = writeln!(std::io::stderr(), "decnet: {}", chain(&*error));
             exit_code(&error).into()
         }
     }

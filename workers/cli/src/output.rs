@@ -76,6 +76,13 @@ impl Prefixed {
     }
 }
 
+/// Print `text` of a process that goes on without its terminal.
+pub(crate) fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    // A closed terminal is no reason to end the host.
+    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// A time to the second, in UTC.
 pub(crate) fn time(at: time::OffsetDateTime) -> String {
     let (date, time) = (at.date(), at.time());

@@ -2,8 +2,9 @@
 
 use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use decnet_model::state::WORKERS;
+use decnet_runtime::StartError;
 
 use crate::{cli::PlaceArgs, host::usage};
 
@@ -24,8 +25,15 @@ pub(crate) fn run(place: &PlaceArgs, words: &[OsString]) -> Result<()> {
     if let Some(path) = &place.data_dir {
         command.arg("--data-dir").arg(std::path::absolute(path)?);
     }
+    for pair in &place.set {
+        let Some((key, value)) = pair.split_once('=') else {
+            return Err(usage(format!("--set {pair}: give it as KEY=VALUE")));
+        };
+        command.arg(format!("--{key}={value}"));
+    }
     let error = command.args(rest).exec();
-    Err(anyhow!("decnet-{name} could not be started: {error}"))
+    let program = command.get_program().display();
+    Err(StartError::io(&format!("{program} could not be started"), &error).into())
 }
 
 /// Where the program of a worker is: beside this one.

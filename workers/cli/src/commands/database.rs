@@ -14,7 +14,7 @@ use decnet_runtime::{
 
 use crate::{
     cli::{DbCommand, PlaceArgs},
-    host,
+    host, output,
 };
 
 /// `decnet db …`
@@ -53,11 +53,11 @@ pub(crate) async fn init(place: &PlaceArgs) -> Result<()> {
 /// Say how to log in where the password was drawn just now: it is told once.
 pub(crate) fn tell_password(admin: &FirstAdmin) {
     if let Some(password) = &admin.generated_password {
-        println!(
-            "Log in as {} with {} (told once; it has to be changed).",
+        output::say(&format!(
+            "Log in as {} with the password {} (told once; it has to be changed).\n",
             admin.username,
             password.expose_secret()
-        );
+        ));
     }
 }
 

@@ -307,7 +307,8 @@ pub(crate) async fn watch(
     let start = tokio::time::Instant::now();
     loop {
         let task = host.domain.task_get(&permit, accepted.task).await?;
-        if last.as_ref() != Some(&(task.done, task.step.clone())) {
+        // A task that nobody has begun has no step yet.
+        if !task.step.is_empty() && last.as_ref() != Some(&(task.done, task.step.clone())) {
             each(&task);
             last = Some((task.done, task.step.clone()));
         }

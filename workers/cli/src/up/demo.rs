@@ -9,7 +9,7 @@ use decnet_model::{
 use decnet_persona::Persona;
 use decnet_runtime::Settings;
 
-use crate::{commands::fleet::watch, host::Host};
+use crate::{commands::fleet::watch, host::Host, output::Prefixed};
 
 /// Name and archetype of each.
 const FLEET: &[(&str, &str)] = &[
@@ -20,7 +20,7 @@ const FLEET: &[(&str, &str)] = &[
 ];
 
 /// Deploy the demo fleet, unless there is a fleet already; gives commands that touch its services.
-pub(super) async fn deploy(settings: Settings) -> Result<Vec<String>> {
+pub(super) async fn deploy(settings: Settings, screen: &Prefixed) -> Result<Vec<String>> {
     let host = Host::with(settings).await?;
     let permit = host.permit::<ManageFleet>()?;
     let view = host.permit::<ViewFleet>()?;
@@ -47,7 +47,7 @@ pub(super) async fn deploy(settings: Settings) -> Result<Vec<String>> {
             )
             .await?;
         watch(&host, &accepted, |task| {
-            println!("  [{}/{}] {}", task.done, task.total, task.step)
+            screen.line("up", &format!("[{}/{}] {}", task.done, task.total, task.step));
         })
         .await?;
     }

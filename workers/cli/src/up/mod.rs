@@ -3,14 +3,22 @@
 mod demo;
 mod supervise;
 
-use std::{path::Path, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read as _, Write as _},
+    path::Path,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use decnet_domain::FirstAdmin;
 use decnet_model::state::WORKERS;
-use decnet_runtime::{Exit, Settings, StartError, secret::ExposeSecret, settings::keys::KEYS};
+use decnet_runtime::{
+    Exit, Settings, StartError, exit::chain, secret::ExposeSecret, settings::keys::KEYS, worker::ONE_SIGNAL,
+};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::Instant,
 };
 
@@ -19,7 +27,7 @@ use crate::{
     cli::{PlaceArgs, UpArgs},
     commands::{daemon, database},
     host,
-    output::Prefixed,
+    output::{Prefixed, say},
 };
 
 /// The order in which workers are told to stop: those who make evidence, those who carry it, those who show it.
@@ -34,24 +42,34 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
     if let Some(listen) = &args.listen {
         sources.flags.insert("listen", listen.clone());
     }
-    let settings = Settings::read(&sources).map_err(StartError::from)?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let settings = host::master(&sources)?;
+    let mut stop = StopSignals {
+        interrupt: signal(SignalKind::interrupt())?,
+        terminate: signal(SignalKind::terminate())?,
+    };
 
-    let admin = database::prepare(&settings).await?;
+    let admin = tokio::select! {
+        prepared = database::prepare(&settings) => prepared?,
+        () = stop.next() => return Ok(()),
+    };
+    let _alone = alone(&settings.data_dir)?;
     let screen = Prefixed::new();
     let run_dir = settings.data_dir.join("run");
     let mut supervisor = Supervisor::new(&run_dir, screen.clone());
     let env = environment(&sources.flags, sources.config.as_deref());
 
+    let mut up = false;
     let life = async {
         start_all(&mut supervisor, &settings, &env).await?;
         let touches = if args.demo {
-            demo::deploy(settings.clone()).await.context("the demo fleet")?
+            demo::deploy(settings.clone(), &screen)
+                .await
+                .context("the demo fleet")?
         } else {
             Vec::new()
         };
-        banner(&settings, &admin, started.elapsed(), &touches);
+        up = true;
+        say(&banner(&settings, &admin, started.elapsed(), &touches));
         // From here on, a worker that ends is started again; only one that never became ready ends the host.
         match supervisor.failures.recv().await {
             Some(failure) => Err(failed(&failure)),
@@ -60,56 +78,111 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
     };
     let ended = tokio::select! {
         ended = life => ended,
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+        () = stop.next() => Ok(()),
     };
-    eprintln!();
+    let told = Instant::now();
     match &ended {
         Ok(()) => screen.line("up", "stopping in order; once more to stop at once"),
-        Err(error) => screen.line("up", &format!("{error:#}; stopping")),
+        Err(error) => screen.line("up", &format!("{}; stopping", chain(&**error))),
     }
     tokio::select! {
         () = supervisor.stop(STOP_ORDER) => screen.line("up", "stopped"),
         // Children are killed as they are dropped.
-        _ = interrupt.recv() => screen.line("up", "stopped at once"),
-        _ = terminate.recv() => screen.line("up", "stopped at once"),
+        () = stop.next_after(told) => screen.line("up", "stopped at once"),
+    }
+    if !up {
+        // The account is there, and nobody was told how to use it.
+        database::tell_password(&admin);
     }
     ended
 }
 
-/// What a person needs to know, after everything that scrolled by.
-fn banner(settings: &Settings, admin: &FirstAdmin, took: Duration, touches: &[String]) {
-    println!();
-    println!(
-        "  DECNET is up after {:.1} s.  Dashboard: {}",
-        took.as_secs_f64(),
-        settings.server.public_url
-    );
-    match &admin.generated_password {
-        Some(password) => {
-            let password = password.expose_secret();
-            println!(
-                "  Log in as {} with the password {password} (told once; it has to be changed)",
-                admin.username
-            );
+/// SIGINT and SIGTERM.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Either of them.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-        None => println!(
-            "  Log in as {0}. Forgotten? `decnet user reset {0}`",
+    }
+
+    /// Either of them, unless it came together with the one at `first`.
+    async fn next_after(&mut self, first: Instant) {
+        loop {
+            self.next().await;
+            if first.elapsed() > ONE_SIGNAL {
+                return;
+            }
+        }
+    }
+}
+
+/// Hold the data directory: two hosts on one would take each other's sockets away. The lock ends with the process,
+/// however that ends.
+fn alone(data_dir: &Path) -> Result<File, StartError> {
+    let path = data_dir.join("run/up.lock");
+    let fault = |error: &std::io::Error| StartError::io(&path.display().to_string(), error);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|e| fault(&e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Whose it is helps, and is not needed.
+            let _unknown = file.read_to_string(&mut holder);
+            return Err(StartError::unavailable(format!(
+                "another `decnet up` (process {}) runs on {}: stop it, or give another --data-dir",
+                holder.trim(),
+                data_dir.display()
+            )));
+        }
+        Err(TryLockError::Error(error)) => return Err(fault(&error)),
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(|e| fault(&e))?;
+    Ok(file)
+}
+
+/// What a person needs to know, after everything that scrolled by.
+fn banner(settings: &Settings, admin: &FirstAdmin, took: Duration, touches: &[String]) -> String {
+    let login = match &admin.generated_password {
+        Some(password) => format!(
+            "Log in as {} with the password {} (told once; it has to be changed)",
+            admin.username,
+            password.expose_secret()
+        ),
+        None => format!(
+            "Log in as {0}. Forgotten? `decnet user reset {0}`",
             admin.username
         ),
-    }
-    println!(
-        "  Everything is kept in {}.  Ctrl-C stops it in order.",
+    };
+    let mut text = format!(
+        "\n  DECNET is up after {:.1} s.  Dashboard: {}\n  {login}\n  Everything is kept in {}.  Ctrl-C stops it in order.\n\n",
+        took.as_secs_f64(),
+        settings.server.public_url,
         settings.data_dir.display()
     );
     if !touches.is_empty() {
-        println!();
-        println!("  Touch a decky from another terminal, and watch it in the dashboard:");
+        text.push_str("  Touch a decky from another terminal, and watch it in the dashboard:\n");
         for touch in touches {
-            println!("    {touch}");
+            // Writing to a string cannot fail.
+            let _written = writeln!(text, "    {touch}");
         }
+        text.push('\n');
     }
-    println!();
+    text
 }
 
 async fn start_all(supervisor: &mut Supervisor, settings: &Settings, env: &[(String, String)]) -> Result<()> {
