@@ -52,8 +52,9 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
                     "first_segment": found.first_segment, "root": root, "fault": fault,
                 }))?;
             } else {
+                let before = if fault.is_some() { "Before the fault, " } else { "" };
                 println!(
-                    "{} lines in {} segments are as they were written.",
+                    "{before}{} lines in {} segments are as they were written.",
                     found.lines, found.segments
                 );
                 if let Some(root) = root {
