@@ -1,15 +1,29 @@
 //! `decnet-server`: the API and the dashboard.
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use axum::Router;
 use decnet_domain::{Domain, Options};
+use decnet_model::clock::SharedClock;
+use decnet_pki::ServerCertificate;
 use decnet_runtime::{Context, RunError, Shutdown, StartError, Worker};
-use decnet_server::{AppState, Config, throttle::Throttle, ui};
+use decnet_server::{
+    AppState, Config,
+    serve::{Limits, serve},
+    throttle::Throttle,
+    tls, ui,
+};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
+
+/// File descriptors that the process needs beside its connections: the database, the bus, the site's files.
+const OTHER_FILES: u64 = 256;
 
 struct Server {
     listener: TcpListener,
+    certificate: Option<Arc<ServerCertificate>>,
+    clock: SharedClock,
+    limits: Limits,
     router: Router,
     domain: Domain,
     throttle: Throttle,
@@ -42,6 +56,14 @@ impl Worker for Server {
                 secrecy::ExposeSecret::expose_secret(&password),
             );
         }
+        let certificate = tls::certificate(settings, &ctx.clock)
+            .map_err(|error| StartError::config(format!("tls: {error}")))?;
+        let limits = Limits {
+            connections: settings.server.max_connections,
+            proxies: settings.server.trusted_proxies.clone(),
+            ..Limits::default()
+        };
+        raise_file_limit(limits.connections);
         let listen = settings.server.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             StartError::io(&format!("address {listen} (set `listen` to another)"), &error)
@@ -59,6 +81,9 @@ impl Worker for Server {
         tracing::info!(%listen, url = settings.server.public_url, "listening");
         Ok(Self {
             listener,
+            certificate,
+            clock: ctx.clock,
+            limits,
             router,
             domain,
             throttle,
@@ -69,22 +94,46 @@ impl Worker for Server {
     async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
         let Self {
             listener,
+            certificate,
+            clock,
+            limits,
             router,
             domain,
             throttle,
             streams,
         } = self;
-        let stop = async move {
+        let config = certificate.as_ref().map(ServerCertificate::config).transpose();
+        let config = config.map_err(|error| RunError::new("serving by TLS", error))?;
+        let end_streams = async {
             shutdown.requested().await;
             streams.request();
+            std::future::pending().await
         };
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let serve = axum::serve(listener, service).with_graceful_shutdown(stop);
         tokio::select! {
-            served = serve => served.map_err(|error| RunError::new("serving", error)),
+            () = serve(listener, router, config, limits, shutdown.clone()) => Ok(()),
+            () = end_streams => Ok(()),
+            () = tls::keep(certificate, clock) => Ok(()),
             () = domain.background() => Ok(()),
             () = throttle.sweep() => Ok(()),
         }
+    }
+}
+
+/// A connection is a file descriptor, of which a process may have 1024 unless it asks for more.
+fn raise_file_limit(connections: usize) {
+    let wanted = connections as u64 + OTHER_FILES;
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        if hard < wanted {
+            tracing::warn!(
+                limit = hard,
+                wanted,
+                "fewer open files are allowed (ulimit -n) than max-connections needs"
+            );
+        }
+        setrlimit(Resource::RLIMIT_NOFILE, soft.max(wanted.min(hard)), hard)
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

@@ -148,11 +148,12 @@ impl Domain {
     }
 
     /// What a long-lived process runs beside its requests: the reader behind the event streams, the health probes,
-    /// and the watch for users that another process changed. Never returns; stop it by dropping it.
+    /// the keeper of heartbeats that only the bus tells, and the watch for users that another process changed. Never returns; stop it by dropping it.
     pub async fn background(&self) {
         tokio::join!(
             self.stream_reader(),
             self.health_refresher(),
+            self.heartbeat_keeper(),
             self.user_watch(),
             self.token_sweeper()
         );

@@ -1,13 +1,30 @@
 //! The host's daemons: how they do by their heartbeats, and telling one to stop.
+//!
+//! A worker with a database writes its heartbeats there itself. The others can only be heard on the bus; the server
+//! writes down for them what it hears.
+
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{Domain, DomainError, Permit};
+use decnet_bus::Event;
 use decnet_model::{
     name::WorkerName,
     permission::{ManageWorkers, ViewFleet},
-    state::WORKERS,
-    topic::Topic,
+    state::{WORKERS, WorkerState},
+    topic::{Pattern, Topic},
     view::WorkerView,
 };
+use decnet_runtime::settings::keys;
+use time::OffsetDateTime;
+
+/// How often what was heard is written down: of a flood, only the last of each worker.
+const WRITE_EVERY: Duration = Duration::from_millis(500);
+/// Tasks of a heartbeat that are kept. Anybody who may open the bus may send one.
+const TASKS: usize = 32;
+/// Characters of a task's name and of the version that are kept.
+const NAME_CHARS: usize = 64;
+/// Characters of a task's text that are kept.
+const TEXT_CHARS: usize = 512;
 
 impl Domain {
     /// Every worker of the closed list, heard or not.
@@ -38,6 +55,11 @@ impl Domain {
             Err(DomainError::Conflict(
                 "the server cannot be stopped through itself".into(),
             ))
+        } else if !self.inner.bus.is_on() {
+            Err(DomainError::Conflict(format!(
+                "the bus is off, over which {name} would be told: stop decnet-{name} where it was started, or set \
+                 bus-enabled"
+            )))
         } else {
             let order = serde_json::json!({ "action": "stop", "requested_by": permit.actor().name() });
             self.inner.bus.publish(Topic::worker_control(name), order);
@@ -46,4 +68,68 @@ impl Domain {
         self.audited(permit.actor(), "worker.stop", name.as_str(), outcome)
             .await
     }
+
+    /// Write down the heartbeats of workers that have no database of their own. Never returns.
+    pub(crate) async fn heartbeat_keeper(&self) {
+        let mut beats = self.inner.bus.subscribe(heartbeats());
+        let mut heard: BTreeMap<WorkerName, WorkerView> = BTreeMap::new();
+        let mut write = tokio::time::interval(WRITE_EVERY);
+        write.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = beats.recv() => match event {
+                    Some(event) => {
+                        let beat = heartbeat(&event, self.inner.clock.now());
+                        heard.extend(beat.map(|beat| (beat.name.clone(), beat)));
+                    }
+                    // The bus was closed: nothing more is heard.
+                    None => return std::future::pending().await,
+                },
+                _ = write.tick(), if !heard.is_empty() => {
+                    for beat in std::mem::take(&mut heard).into_values() {
+                        if let Err(error) = self.inner.store.worker_heartbeat_put(&beat).await {
+                            tracing::warn!(worker = %beat.name, %error, "heartbeat not stored");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The heartbeats of all workers.
+fn heartbeats() -> Pattern {
+    "system.*.health"
+        .parse()
+        .unwrap_or_else(|_| unreachable!("a pattern with one token between two"))
+}
+
+/// What `event` says of a worker that has no database, heard at `now`; none where it is about another, or no heartbeat:
+/// what the publisher says of the time is not believed, and texts are cut to a length.
+fn heartbeat(event: &Event, now: OffsetDateTime) -> Option<WorkerView> {
+    let beat: WorkerView = event.parse().ok()?;
+    let said_itself = event.topic == Topic::worker_health(&beat.name);
+    let alive = matches!(beat.state, WorkerState::Ok | WorkerState::Stopped);
+    if !said_itself || !alive || !WORKERS.contains(&beat.name.as_str()) || has_database(&beat.name) {
+        return None;
+    }
+    let cut = |text: String, chars| text.chars().take(chars).collect::<String>();
+    Some(WorkerView {
+        last_heard: Some(now),
+        version: beat.version.map(|version| cut(version, NAME_CHARS)),
+        tasks: beat
+            .tasks
+            .into_iter()
+            .take(TASKS)
+            .map(|(task, text)| (cut(task, NAME_CHARS), cut(text, TEXT_CHARS)))
+            .collect(),
+        // What does not fit is no figure of a process.
+        uptime_s: beat.uptime_s.filter(|s| i64::try_from(*s).is_ok()),
+        ..beat
+    })
+}
+
+/// Whether the worker writes its heartbeats itself: it does where it reads the key that names the database.
+fn has_database(worker: &WorkerName) -> bool {
+    keys::by_name("database-url").is_some_and(|key| key.is_for(worker.as_str()))
 }

@@ -161,11 +161,14 @@ impl App {
     }
 
     pub(crate) async fn with(options: Options, change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_bus(Bus::fake(), options, change).await
+    }
+
+    pub(crate) async fn with_bus(bus: Bus, options: Options, change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("decnet.db").display());
         let store = Store::connect(&decnet_db::Options::new(url)).await.unwrap();
         store.migrate().await.unwrap();
-        let bus = Bus::fake();
         let start = time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         let clock = Arc::new(ManualClock::new(start));
         let options = Options {

@@ -1,0 +1,143 @@
+//! The workers: heartbeats that only the bus tells, and telling a worker to stop.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use decnet_bus::Bus;
+use decnet_domain::Options;
+use decnet_model::{
+    clock::Clock,
+    state::{Role, WorkerState},
+    topic::Topic,
+    view::WorkerView,
+};
+use serde_json::{Value, json};
+
+use crate::app::App;
+
+fn beat(name: &str) -> WorkerView {
+    WorkerView {
+        name: name.parse().unwrap(),
+        state: WorkerState::Ok,
+        last_heard: Some(time::OffsetDateTime::UNIX_EPOCH),
+        pid: Some(7),
+        version: Some("1.2.3".into()),
+        uptime_s: Some(5),
+        tasks: BTreeMap::from([("spool".to_owned(), "at 0:17".to_owned())]),
+    }
+}
+
+fn say(app: &App, beat: &WorkerView) {
+    app.bus.publish(Topic::worker_health(&beat.name), beat);
+}
+
+async fn listed(app: &App, token: &str, name: &str) -> Value {
+    let all = app.get("/workers").token(token).send().await.json();
+    let found = all.as_array().unwrap().iter().find(|w| w["name"] == name);
+    found.unwrap().clone()
+}
+
+/// The worker as it is listed once `fits` takes it.
+async fn until(app: &App, token: &str, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    let looking = async {
+        loop {
+            let worker = listed(app, token, name).await;
+            if fits(&worker) {
+                return worker;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), looking)
+        .await
+        .unwrap_or_else(|_| panic!("{name} is never listed so"))
+}
+
+#[tokio::test]
+async fn a_worker_without_a_database_is_listed_by_what_it_says_on_the_bus() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    assert_eq!(listed(&app, &token, "collector").await["state"], "unknown");
+    // The subscription stands once the background has begun: until then nobody hears.
+    let worker = until_heard(&app, &token, &beat("collector")).await;
+    assert_eq!(
+        (&worker["pid"], &worker["version"], &worker["tasks"]["spool"]),
+        (&json!(7), &json!("1.2.3"), &json!("at 0:17"))
+    );
+    let heard = app
+        .clock
+        .now()
+        .format(&time::format_description::well_known::Rfc3339);
+    assert_eq!(
+        worker["last_heard"],
+        json!(heard.unwrap()),
+        "the time of arrival, not what it says"
+    );
+    let stopped = WorkerView {
+        state: WorkerState::Stopped,
+        ..beat("collector")
+    };
+    say(&app, &stopped);
+    until(&app, &token, "collector", |w| w["state"] == "stopped").await;
+}
+
+/// Say `beat` until somebody hears it.
+async fn until_heard(app: &App, token: &str, beat: &WorkerView) -> Value {
+    let name = beat.name.as_str();
+    until(app, token, name, |w| {
+        say(app, beat);
+        w["state"] == "ok"
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_bus_cannot_speak_for_workers_that_write_themselves_nor_invent_any() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    until_heard(&app, &token, &beat("bus")).await;
+    let mut huge = beat("collector");
+    huge.version = Some("v".repeat(100_000));
+    huge.tasks = (0..1_000)
+        .map(|n| (format!("{n:04}-{}", "t".repeat(1_000)), "ä".repeat(10_000)))
+        .collect();
+    let said_by_another = Topic::worker_health(&"collector".parse().unwrap());
+    app.bus.publish(&said_by_another, beat("ingester"));
+    app.bus.publish(&said_by_another, "no heartbeat");
+    app.bus.publish(
+        &said_by_another,
+        json!({ "name": "collector", "state": "unknown", "last_heard": null, "tasks": {} }),
+    );
+    for name in ["ingester", "profiler", "mutator", "server", "barista"] {
+        say(&app, &beat(name));
+    }
+    // Events of one publisher come in their order: what is above was heard when this one is stored.
+    say(&app, &huge);
+    let worker = until(&app, &token, "collector", |w| w["state"] == "ok").await;
+    assert_eq!(worker["version"].as_str().unwrap().len(), 64);
+    let tasks = worker["tasks"].as_object().unwrap();
+    assert_eq!(tasks.len(), 32);
+    assert!(
+        tasks
+            .iter()
+            .all(|(name, text)| name.len() == 64 && text.as_str().unwrap().chars().count() == 512)
+    );
+    let all = app.get("/workers").token(&token).send().await.json();
+    for worker in all.as_array().unwrap() {
+        let heard = ["bus", "collector"].contains(&worker["name"].as_str().unwrap());
+        assert_eq!(worker["state"] == "ok", heard, "{worker}");
+        assert_ne!(worker["name"], "barista");
+    }
+}
+
+#[tokio::test]
+async fn without_the_bus_no_worker_can_be_told_to_stop_and_the_answer_says_so() {
+    let app = App::with_bus(Bus::none(), Options::default(), |_| {}).await;
+    let admin = app.admin().await;
+    let answer = app
+        .post("/workers/profiler/stop", &json!({}))
+        .token(&admin)
+        .send()
+        .await;
+    assert_eq!(answer.problem(), "conflict");
+    assert!(answer.text.contains("the bus is off"), "{}", answer.text);
+}
