@@ -2,7 +2,8 @@
 //!
 //! Both servers are processes of their own: this program again, with `broker` as its first argument, on one thread; and
 //! `nats-server` on a free port of 127.0.0.1. Both are driven by this process over two threads, through the API that the rest of
-//! DECNET uses for ours (`Bus::publish_wait`, `Subscription::recv`: with envelope, ids, times, and a JSON tree at the end) and through `async-nats` for
+//! DECNET uses for ours (`Bus::publish_wait`, `Subscription::recv`: with envelope, ids and times, and a
+//! JSON tree where the payload is looked into) and through `async-nats` for
 //! NATS (bytes in, bytes out). A message is a payload of 128 bytes for both. Everything alternates over several rounds, and the median of
 //! each side is printed with their ratio.
 //!
@@ -72,13 +73,18 @@ fn main() {
     if arguments.next().as_deref() == Some("broker") {
         return broker(Path::new(&arguments.next().unwrap()));
     }
+    // "latency" or "flat-out" measures only that; cargo itself adds "--bench".
+    let only = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
+    let wanted = |what| only.as_deref().is_none_or(|only| only == what);
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(compare(folder.path()));
+    runtime.block_on(compare(folder.path(), wanted("flat-out"), wanted("latency")));
 }
 
 fn broker(path: &Path) {
@@ -92,7 +98,7 @@ fn broker(path: &Path) {
     });
 }
 
-async fn compare(folder: &Path) {
+async fn compare(folder: &Path, throughput: bool, latency: bool) {
     let socket = folder.join("bus.sock");
     let _broker = Server(
         Command::new(std::env::current_exe().unwrap())
@@ -109,7 +115,8 @@ async fn compare(folder: &Path) {
     println!(
         "messages of {PAYLOAD} B; ours through Bus::publish_wait and Subscription::recv, NATS through async-nats"
     );
-    for subscribers in [1, 8] {
+    println!("load average before: {}", load());
+    for subscribers in [1, 8].into_iter().filter(|_| throughput) {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             ours.push(flat_out_ours(&socket, subscribers).await);
@@ -131,7 +138,7 @@ async fn compare(folder: &Path) {
             theirs.iter().map(|r| r.unaccounted).sum::<u64>(),
         );
     }
-    for subscribers in [1, 8] {
+    for subscribers in [1, 8].into_iter().filter(|_| latency) {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             ours.push(latency_ours(&socket, subscribers).await);
@@ -148,6 +155,13 @@ async fn compare(folder: &Path) {
             );
         }
     }
+    println!("load average after: {}", load());
+}
+
+/// What else this machine does: the load averages of 1, 5 and 15 minutes.
+fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 fn median<T>(rounds: &[T], pick: impl Fn(&T) -> f64) -> f64 {

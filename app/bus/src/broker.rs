@@ -1,9 +1,10 @@
 //! The broker: one process a host to which every other one publishes and subscribes.
 //!
-//! A client is two tasks. Its reader cuts frames out of its buffer, checks that a published body is the JSON of an event
-//! without building it, copies the frame once, turned from `PUB` into `EVT`, and puts that copy, shared, into the queue of
-//! every client with a matching pattern. Its writer empties the queue into one write. So a slow client holds up nobody:
-//! its own queue drops the oldest, and the writer tells it how many in their place.
+//! A client's reader cuts frames out of its buffer, checks that a published body is the JSON of an event without building
+//! it, turns the frame from `PUB` into `EVT` where it stands, and copies it, with those of the same topic around it, into
+//! the queue of every client with a matching pattern. When the buffer is through, it writes itself what those clients'
+//! sockets take: one write for each, however many events were read. What a socket does not take is left to its client's
+//! writer. So a slow client holds up nobody: its own queue drops the oldest, and it is told how many in their place.
 //!
 //! A publisher that is faster than its subscribers is read from a little later: its reader waits, for milliseconds at most, for a
 //! crowded queue to drain. A subscriber that does not drain in that time is not waited for again until it moves.
@@ -12,6 +13,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs::{self, File, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
+    ops::Range,
     os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::{
@@ -31,23 +33,23 @@ use decnet_model::{
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use serde::Serialize;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncReadExt,
     net::{
         UnixListener, UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::Mutex as AsyncMutex,
     time::{Instant, interval, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     event::{self, Dropped, Stamp},
-    queue::{Limits, Queue},
+    outlet::Outlet,
+    queue::Limits,
     wire::{self, Frame, FrameError, Hello},
 };
 
-/// How much is read, or written, at once.
+/// How much is read at once.
 const CHUNK: usize = 64 << 10;
 /// For how long clients get what waits for them when the broker stops.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -311,16 +313,34 @@ struct Routing {
 
 /// What others have to do with a client.
 struct Client {
-    queue: Queue<Arc<[u8]>>,
+    outlet: Outlet,
     /// It was waited for in vain and has taken nothing since.
     stuck: AtomicBool,
 }
 
 impl Client {
+    /// Writes what its socket takes; whether that is all.
+    fn flush(&self, hub: &Hub) -> io::Result<bool> {
+        let flushed = self.outlet.flush(|lost, out| hub.encode_dropped(lost, out))?;
+        if flushed.events > 0 {
+            self.stuck.store(false, Ordering::Relaxed);
+            hub.delivered.fetch_add(flushed.events, Ordering::Relaxed);
+        }
+        Ok(flushed.done)
+    }
+
+    /// Writes until nothing waits.
+    async fn drain(&self, hub: &Hub, write: &OwnedWriteHalf) -> io::Result<()> {
+        while !self.flush(hub)? {
+            write.writable().await?;
+        }
+        Ok(())
+    }
+
     /// Gives a client that is behind a moment to catch up.
     async fn wait_for(&self) {
-        let behind = self.queue.is_crowded() && !self.stuck.load(Ordering::Relaxed);
-        if behind && timeout(HOLD, self.queue.relieved()).await.is_err() {
+        let behind = self.outlet.queue.is_crowded() && !self.stuck.load(Ordering::Relaxed);
+        if behind && timeout(HOLD, self.outlet.queue.relieved()).await.is_err() {
             self.stuck.store(true, Ordering::Relaxed);
         }
     }
@@ -357,7 +377,8 @@ impl Hub {
         if let Some(known) = routing.routes.get(topic) {
             return Ok(Arc::clone(known));
         }
-        let wanted = wire::publishable(topic)?;
+        let wanted: Topic = topic.parse()?;
+        wire::publishable(&wanted)?;
         let recipients: Arc<[_]> = routing
             .clients
             .values()
@@ -371,25 +392,35 @@ impl Hub {
         Ok(recipients)
     }
 
-    /// Shares `frame`, a whole `PUB` frame of `topic`, among those who want it, and gives who they are.
-    fn route(&self, topic: &str, frame: &[u8]) -> Result<Arc<[Arc<Client>]>, FrameError> {
-        let recipients = self.recipients(topic)?;
-        self.published.fetch_add(1, Ordering::Relaxed);
-        if recipients.is_empty() {
-            return Ok(recipients);
-        }
-        // A copy of its own, so that a slow client holds on to its events and not to whole read buffers.
-        let mut event: Arc<[u8]> = frame.into();
-        if let Some(verb) = Arc::get_mut(&mut event).and_then(|event| event.first_chunk_mut()) {
-            *verb = *b"EVT";
-        }
-        for client in recipients.iter() {
-            let lost = client.queue.push(Arc::clone(&event));
-            if lost > 0 {
-                self.dropped.fetch_add(lost, Ordering::Relaxed);
+    /// Puts `frames`, `count` whole `EVT` frames, into the queues of `recipients`, and those of them for whom nothing waited
+    /// into `waiting`.
+    fn deliver(
+        &self,
+        recipients: &[Arc<Client>],
+        frames: &[u8],
+        count: usize,
+        waiting: &mut Vec<Arc<Client>>,
+    ) {
+        self.published.fetch_add(count as u64, Ordering::Relaxed);
+        for client in recipients {
+            let pushed = client.outlet.queue.push(frames, count);
+            if pushed.first {
+                waiting.push(Arc::clone(client));
+            }
+            if pushed.lost > 0 {
+                self.dropped.fetch_add(pushed.lost, Ordering::Relaxed);
             }
         }
-        Ok(recipients)
+    }
+
+    /// Writes what the sockets of `waiting` take.
+    fn flush(&self, waiting: &mut Vec<Arc<Client>>) {
+        for client in waiting.drain(..) {
+            // The client's own task waits for its socket, and finds out what is wrong with it.
+            if !client.flush(self).unwrap_or(false) {
+                client.outlet.queue.wake();
+            }
+        }
     }
 
     fn publish_health(&self, started: Instant) {
@@ -417,13 +448,18 @@ impl Hub {
         };
         let topic = Topic::bus_health();
         let mut frame = Vec::new();
-        let written = wire::encode("PUB", topic.as_str(), &mut frame, |frame| {
+        let written = wire::encode("EVT", topic.as_str(), &mut frame, |frame| {
             self.stamp
                 .encode(&health, frame)
                 .map_err(|error| FrameError::Body(error.to_string()))
         });
-        if let Err(error) = written.and_then(|()| self.route(topic.as_str(), &frame).map(drop)) {
-            tracing::error!(%error, "the bus's own health could not be published");
+        match written.and_then(|()| self.recipients(topic.as_str())) {
+            Ok(recipients) => {
+                let mut waiting = Vec::new();
+                self.deliver(&recipients, &frame, 1, &mut waiting);
+                self.flush(&mut waiting);
+            }
+            Err(error) => tracing::error!(%error, "the bus's own health could not be published"),
         }
     }
 
@@ -438,7 +474,7 @@ impl Hub {
             bytes: self.config.queue_bytes,
         };
         let client = Arc::new(Client {
-            queue: Queue::new(limits),
+            outlet: Outlet::new(limits),
             stuck: AtomicBool::new(false),
         });
         let id = {
@@ -458,13 +494,15 @@ impl Hub {
             routing.next_id
         };
         let (read, write) = stream.into_split();
-        let write = AsyncMutex::new(write);
+        let write = Arc::new(write);
+        client.outlet.attach(Arc::clone(&write));
         let mut session = Session {
             hub: &self,
             id,
             uid,
             pid,
             name: None,
+            client: &client,
             write: &write,
         };
         let writing = self.write(&client, &write, &shutdown);
@@ -482,6 +520,8 @@ impl Hub {
             }
         };
         self.forget(id);
+        // Whoever routes to it at this moment holds on to the client, but not to its connection.
+        client.outlet.detach();
         let name = session.name.as_deref().unwrap_or("-");
         match ended {
             None => tracing::debug!(uid, pid, name, "bus client gone"),
@@ -507,34 +547,22 @@ impl Hub {
     async fn write(
         &self,
         client: &Client,
-        write: &AsyncMutex<OwnedWriteHalf>,
+        write: &OwnedWriteHalf,
         shutdown: &CancellationToken,
     ) -> io::Result<()> {
-        let (mut taken, mut bytes) = (Vec::new(), Vec::new());
         loop {
-            let over = tokio::select! {
+            client.drain(self, write).await?;
+            tokio::select! {
                 biased;
-                () = client.queue.ready() => false,
-                () = shutdown.cancelled() => true,
-            };
-            let mut write = write.lock().await;
-            if over {
-                wire::encode_bare("BYE", "", &mut bytes);
-                return write.write_all(&bytes).await;
+                () = client.outlet.queue.woken() => {}
+                () = shutdown.cancelled() => {
+                    client.drain(self, write).await?;
+                    let mut bye = Vec::new();
+                    wire::encode_bare("BYE", "", &mut bye);
+                    client.outlet.answer(&bye);
+                    return client.drain(self, write).await;
+                }
             }
-            let lost = client.queue.take(CHUNK, &mut taken);
-            if lost > 0 {
-                self.encode_dropped(lost, &mut bytes);
-            }
-            let events = taken.len() as u64;
-            for event in taken.drain(..) {
-                bytes.extend_from_slice(&event);
-            }
-            write.write_all(&bytes).await?;
-            client.stuck.store(false, Ordering::Relaxed);
-            self.delivered.fetch_add(events, Ordering::Relaxed);
-            bytes.clear();
-            bytes.shrink_to(2 * CHUNK);
         }
     }
 
@@ -568,6 +596,29 @@ impl From<FrameError> for ClientError {
     }
 }
 
+/// Publications of one topic that stand one behind the other in a read buffer: they are delivered together.
+#[derive(Default)]
+struct Run {
+    /// Where they are in the buffer.
+    frames: Range<usize>,
+    count: usize,
+    /// Where their topic is in the buffer.
+    topic: Range<usize>,
+    recipients: Arc<[Arc<Client>]>,
+    /// To whom is to be written when the buffer is through.
+    waiting: Vec<Arc<Client>>,
+}
+
+impl Run {
+    fn deliver(&mut self, hub: &Hub, buffer: &[u8]) {
+        let frames = buffer.get(self.frames.clone()).unwrap_or_default();
+        if self.count > 0 {
+            hub.deliver(&self.recipients, frames, self.count, &mut self.waiting);
+        }
+        self.count = 0;
+    }
+}
+
 /// What a client says.
 struct Session<'a> {
     hub: &'a Hub,
@@ -576,40 +627,20 @@ struct Session<'a> {
     pid: i32,
     /// Known once it said `HELLO`.
     name: Option<String>,
-    write: &'a AsyncMutex<OwnedWriteHalf>,
+    client: &'a Client,
+    write: &'a OwnedWriteHalf,
 }
 
 impl Session<'_> {
     /// Reads until the client says `BYE` or is gone.
     async fn read(&mut self, mut read: OwnedReadHalf) -> Result<(), ClientError> {
         let mut buffer = BytesMut::with_capacity(4096);
+        let mut run = Run::default();
         loop {
-            let mut done = 0;
-            let mut recipients: Option<Arc<[Arc<Client>]>> = None;
-            while let Some((frame, used)) = wire::decode(buffer.get(done..).unwrap_or_default())? {
-                match frame {
-                    Frame::Hello { body } => self.hello(body).await?,
-                    _ if self.name.is_none() => {
-                        return Err(FrameError::OutOfPlace("a frame before HELLO").into());
-                    }
-                    Frame::Publish { topic, body } => {
-                        event::check(body).map_err(|error| FrameError::Body(error.to_string()))?;
-                        let frame = buffer.get(done..done + used).unwrap_or_default();
-                        recipients = Some(self.hub.route(topic, frame)?);
-                    }
-                    Frame::Subscribe { pattern } => self.subscribe(pattern).await?,
-                    Frame::Unsubscribe { pattern } => self.unsubscribe(pattern)?,
-                    Frame::Event { .. } => return Err(FrameError::OutOfPlace("EVT").into()),
-                    Frame::Bye => return Ok(()),
-                }
-                done += used;
+            if self.take(&mut buffer, &mut run).await? {
+                return Ok(());
             }
-            if done > 0 {
-                buffer.advance(done);
-                // Let those write for whom there is something now, before there is more.
-                tokio::task::yield_now().await;
-            }
-            for client in recipients.iter().flat_map(|recipients| recipients.iter()) {
+            for client in run.recipients.iter() {
                 client.wait_for().await;
             }
             buffer.reserve(if buffer.is_empty() {
@@ -620,6 +651,70 @@ impl Session<'_> {
             if read.read_buf(&mut buffer).await? == 0 {
                 return Ok(());
             }
+        }
+    }
+
+    /// Takes all whole frames from `buffer`; whether the last was a `BYE`. What was published before a fault is delivered.
+    async fn take(&mut self, buffer: &mut BytesMut, run: &mut Run) -> Result<bool, ClientError> {
+        let mut done = 0;
+        *run = Run::default();
+        let ended = loop {
+            let (frame, used) = match wire::decode(buffer.get(done..).unwrap_or_default()) {
+                Ok(Some(found)) => found,
+                Ok(None) => break Ok(false),
+                Err(error) => break Err(error.into()),
+            };
+            match frame {
+                Frame::Publish { topic, body } if self.name.is_some() => {
+                    if let Err(error) = event::check(body) {
+                        break Err(FrameError::Body(error.to_string()).into());
+                    }
+                    if buffer.get(run.topic.clone()) != Some(topic.as_bytes()) {
+                        let recipients = match self.hub.recipients(topic) {
+                            Ok(recipients) => recipients,
+                            Err(error) => break Err(error.into()),
+                        };
+                        let topic_at = done + "PUB ".len();
+                        let topic = topic_at..topic_at + topic.len();
+                        run.deliver(self.hub, buffer);
+                        run.recipients = recipients;
+                        run.frames = done..done;
+                        run.topic = topic;
+                    }
+                    if let Some(verb) = buffer.get_mut(done..).and_then(<[u8]>::first_chunk_mut) {
+                        *verb = *b"EVT";
+                    }
+                    run.frames.end = done + used;
+                    run.count += 1;
+                }
+                Frame::Bye if self.name.is_some() => break Ok(true),
+                other => {
+                    // Who gets what may be another after this one.
+                    run.deliver(self.hub, buffer);
+                    self.hub.flush(&mut run.waiting);
+                    if let Err(error) = self.control(other).await {
+                        break Err(error);
+                    }
+                    *run = Run::default();
+                }
+            }
+            done += used;
+        };
+        run.deliver(self.hub, buffer);
+        self.hub.flush(&mut run.waiting);
+        buffer.advance(done);
+        ended
+    }
+
+    /// Any frame but a publication.
+    async fn control(&mut self, frame: Frame<'_>) -> Result<(), ClientError> {
+        match frame {
+            Frame::Hello { body } => self.hello(body).await,
+            _ if self.name.is_none() => Err(FrameError::OutOfPlace("a frame before HELLO").into()),
+            Frame::Subscribe { pattern } => self.subscribe(pattern).await,
+            Frame::Unsubscribe { pattern } => self.unsubscribe(pattern),
+            Frame::Event { .. } => Err(FrameError::OutOfPlace("EVT").into()),
+            Frame::Publish { .. } | Frame::Bye => Ok(()),
         }
     }
 
@@ -637,15 +732,16 @@ impl Session<'_> {
         self.name = Some(hello.name);
         let mut answer = Vec::new();
         wire::encode_hello("decnet-bus", &mut answer)?;
-        Ok(self.write.lock().await.write_all(&answer).await?)
+        self.client.outlet.answer(&answer);
+        Ok(self.client.drain(self.hub, self.write).await?)
     }
 
     async fn subscribe(&mut self, pattern: &str) -> Result<(), ClientError> {
         let pattern = wire::pattern(pattern)?;
         let mut answer = Vec::new();
         wire::encode_bare("SUB", pattern.as_str(), &mut answer);
-        // Held from before the pattern counts until the client is told, so that it is told before the first event.
-        let mut write = self.write.lock().await;
+        // In front of what is queued, and before the pattern counts: the client is told before the first event.
+        self.client.outlet.answer(&answer);
         {
             let routing = &mut *self.hub.routing();
             if let Some((patterns, _)) = routing.clients.get_mut(&self.id)
@@ -658,7 +754,7 @@ impl Session<'_> {
                 routing.routes.clear();
             }
         }
-        Ok(write.write_all(&answer).await?)
+        Ok(self.client.drain(self.hub, self.write).await?)
     }
 
     fn unsubscribe(&mut self, pattern: &str) -> Result<(), ClientError> {

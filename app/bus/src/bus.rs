@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Borrow,
+    cell::Cell,
     fmt,
     path::PathBuf,
     sync::{
@@ -11,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use decnet_model::{
     clock::{SharedClock, SystemClock},
     topic::{Pattern, Topic},
@@ -28,15 +28,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     BusConfig, Endpoint,
     event::{Event, Stamp},
-    queue::{Limits, Next, Queue, Weight},
+    outlet::Outlet,
+    queue::{Limits, Next, Pushed, Queue},
     transport::{fake, nats, unix},
-    wire::{self, FrameError},
+    wire::{self, Frame, FrameError},
 };
 
 /// For how long a bus that is being closed still tries to send.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often lost publishes are logged at most.
 const LOG_EVERY: Duration = Duration::from_secs(10);
+/// The most memory that a thread keeps for its next frame.
+const SPARE_MAX: usize = 4096;
 
 /// A connection to the bus. Cheap to clone; the last clone's end (or [`Bus::close`]) ends the connection.
 #[derive(Clone)]
@@ -63,7 +66,7 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) limits: Limits,
     pub(crate) stamp: Stamp,
-    pub(crate) outbox: Queue<Outgoing>,
+    pub(crate) outbox: Outlet,
     pub(crate) ended: CancellationToken,
     pub(crate) outage: Outage,
     published: AtomicU64,
@@ -174,40 +177,39 @@ impl Bus {
     /// Publishes `payload` to `topic`. Neither waits nor fails: where the bus cannot keep up or is away, events wait in a
     /// bounded queue whose oldest give way, counted in [`Bus::stats`] and logged now and then.
     pub fn publish(&self, topic: impl Borrow<Topic>, payload: impl Serialize) {
-        if let Some(outgoing) = self.outgoing(topic.borrow(), &payload) {
-            let lost = self.inner.shared.outbox.push(outgoing);
-            if lost > 0 {
-                self.inner
-                    .shared
-                    .refused(lost, &"the bus does not keep up or is away");
-            }
+        if let Some(frame) = self.outgoing(topic.borrow(), &payload) {
+            let shared = &self.inner.shared;
+            shared.pushed(shared.outbox.queue.push(&frame, 1));
+            recycle(frame);
         }
     }
 
     /// The same for a publisher that would rather wait than lose: waits while the queue is full, for as long as the bus
     /// is away.
     pub async fn publish_wait(&self, topic: impl Borrow<Topic>, payload: impl Serialize) {
-        if let Some(outgoing) = self.outgoing(topic.borrow(), &payload) {
-            self.inner.shared.outbox.push_wait(outgoing).await;
+        if let Some(frame) = self.outgoing(topic.borrow(), &payload) {
+            let shared = &self.inner.shared;
+            shared.pushed(shared.outbox.queue.push_wait(&frame).await);
+            recycle(frame);
         }
     }
 
-    /// The event for the queue; `None` where there is none to go to.
-    fn outgoing(&self, topic: &Topic, payload: &impl Serialize) -> Option<Outgoing> {
+    /// The event's `PUB` frame for the queue; `None` where there is none to go to.
+    fn outgoing(&self, topic: &Topic, payload: &impl Serialize) -> Option<Vec<u8>> {
         let shared = &self.inner.shared;
         if matches!(self.inner.transport, Transport::None) {
             return None;
         }
         shared.published.fetch_add(1, Ordering::Relaxed);
-        match Outgoing::new(topic, payload, &shared.stamp) {
+        match encode(topic, payload, &shared.stamp) {
             Err(error) => shared.refused(1, &error),
             Ok(_) if shared.ended.is_cancelled() => shared.refused(1, &"the bus was closed"),
-            Ok(outgoing) => match &self.inner.transport {
+            Ok(frame) => match &self.inner.transport {
                 Transport::Fake(hub) => {
-                    hub.publish(topic, outgoing.body());
+                    hub.publish(topic, &frame);
                     shared.sent(1);
                 }
-                _ => return Some(outgoing),
+                _ => return Some(frame),
             },
         }
         None
@@ -318,7 +320,7 @@ impl Shared {
             name,
             limits,
             stamp: Stamp::new(clock),
-            outbox: Queue::new(limits),
+            outbox: Outlet::new(limits),
             ended: CancellationToken::new(),
             outage: Outage {
                 at,
@@ -329,6 +331,22 @@ impl Shared {
             dropped: AtomicU64::new(0),
             settled: Notify::new(),
             losses: Throttle::default(),
+        }
+    }
+
+    /// Sees to it that what was pushed is taken, and counts what it cost.
+    fn pushed(&self, pushed: Pushed) {
+        if pushed.first {
+            let flushed = self.outbox.flush_burst();
+            if let Some(flushed) = flushed {
+                self.sent(flushed.events);
+            }
+            if flushed.is_none_or(|flushed| !flushed.done) {
+                self.outbox.queue.wake();
+            }
+        }
+        if pushed.lost > 0 {
+            self.refused(pushed.lost, &"the bus does not keep up or is away");
         }
     }
 
@@ -388,10 +406,17 @@ impl Throttle {
     }
 }
 
-/// An event on its way out: as a `PUB` frame, of which NATS takes the parts.
-pub(crate) struct Outgoing {
-    pub(crate) frame: Vec<u8>,
-    topic_length: usize,
+thread_local! {
+    /// The memory of the last frame, for the next one.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Keeps the memory of `frame` where it is no more than the usual.
+fn recycle(mut frame: Vec<u8>) {
+    if frame.capacity() <= SPARE_MAX {
+        frame.clear();
+        SPARE.set(frame);
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -402,57 +427,15 @@ enum OutgoingError {
     Json(#[from] serde_json::Error),
 }
 
-impl Outgoing {
-    fn new(topic: &Topic, payload: &impl Serialize, stamp: &Stamp) -> Result<Self, OutgoingError> {
-        wire::publishable(topic.as_str())?;
-        let mut frame = Vec::with_capacity(256);
-        wire::encode("PUB", topic.as_str(), &mut frame, |frame| {
-            stamp.encode(payload, frame).map_err(OutgoingError::from)
-        })?;
-        Ok(Self {
-            frame,
-            topic_length: topic.as_str().len(),
-        })
-    }
-
-    pub(crate) fn topic(&self) -> &str {
-        let topic = self
-            .frame
-            .get("PUB ".len()..)
-            .and_then(|rest| rest.get(..self.topic_length));
-        topic
-            .and_then(|topic| str::from_utf8(topic).ok())
-            .unwrap_or_default()
-    }
-
-    fn body_at(&self) -> usize {
-        ("PUB \n".len() + self.topic_length + size_of::<u32>()).min(self.frame.len())
-    }
-
-    fn body(&self) -> &[u8] {
-        self.frame.get(self.body_at()..).unwrap_or_default()
-    }
-
-    pub(crate) fn into_body(self) -> Bytes {
-        let body_at = self.body_at();
-        Bytes::from(self.frame).split_off(body_at)
-    }
-}
-
-impl Weight for Outgoing {
-    fn weight(&self) -> usize {
-        self.frame.len()
-    }
-}
-
-/// What waits for a subscription that has a queue of its own; `None` is an event that cannot be shown, and counts.
-pub(crate) type Inbox = Queue<Option<Event>>;
-
-impl Weight for Option<Event> {
-    /// A rough measure: what is held is a tree.
-    fn weight(&self) -> usize {
-        256
-    }
+/// The `PUB` frame of a new event.
+fn encode(topic: &Topic, payload: &impl Serialize, stamp: &Stamp) -> Result<Vec<u8>, OutgoingError> {
+    wire::publishable(topic)?;
+    // Taken and not borrowed: writing the payload may itself publish.
+    let mut frame = SPARE.take();
+    wire::encode("PUB", topic.as_str(), &mut frame, |frame| {
+        stamp.encode(payload, frame).map_err(OutgoingError::from)
+    })?;
+    Ok(frame)
 }
 
 /// Where a subscription's events come from.
@@ -464,14 +447,14 @@ enum Source {
 
 /// A queue that a transport fills.
 pub(crate) struct Feed {
-    inbox: Arc<Inbox>,
+    inbox: Arc<Queue>,
     stands: watch::Receiver<bool>,
     gaps: Option<watch::Receiver<u64>>,
     task: Option<AbortHandle>,
 }
 
 impl Feed {
-    pub(crate) fn new(inbox: Arc<Inbox>, stands: watch::Receiver<bool>, gaps: watch::Receiver<u64>) -> Self {
+    pub(crate) fn new(inbox: Arc<Queue>, stands: watch::Receiver<bool>, gaps: watch::Receiver<u64>) -> Self {
         Self {
             inbox,
             stands,
@@ -481,7 +464,7 @@ impl Feed {
     }
 
     /// One that stands from the beginning and has no gaps.
-    pub(crate) fn established(inbox: Arc<Inbox>) -> Self {
+    pub(crate) fn established(inbox: Arc<Queue>) -> Self {
         Self {
             inbox,
             stands: watch::Sender::new(true).subscribe(),
@@ -499,8 +482,8 @@ impl Feed {
     async fn recv(&mut self, stamp: &Stamp) -> Event {
         loop {
             match self.inbox.pop() {
-                Some(Next::Item(Some(event))) => return event,
-                Some(Next::Item(None)) => return stamp.dropped(1, false),
+                // What cannot be shown is counted all the same.
+                Some(Next::Frame(frame)) => return decode(&frame).unwrap_or_else(|| stamp.dropped(1, false)),
                 Some(Next::Lost(lost)) => return stamp.dropped(lost, false),
                 None => {}
             }
@@ -528,6 +511,16 @@ impl Feed {
     }
 }
 
+/// The event of a frame from wherever the transport has it.
+fn decode(frame: &[u8]) -> Option<Event> {
+    match wire::decode(frame) {
+        Ok(Some((Frame::Publish { topic, body } | Frame::Event { topic, body }, _))) => {
+            Event::decode(topic.parse().ok()?, body).ok()
+        }
+        _ => None,
+    }
+}
+
 impl Drop for Feed {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
@@ -547,6 +540,11 @@ impl Subscription {
     /// The next event: what was published, or `system.bus.dropped` for what is missing here. Waits for ever where the bus
     /// is off or dead; `None` once the bus was closed. Cancel safe.
     pub async fn recv(&mut self) -> Option<Event> {
+        if let Source::Socket(reader) = &mut self.source
+            && let Some(event) = reader.buffered()
+        {
+            return Some(event);
+        }
         let shared = &self.bus.inner.shared;
         let next = async {
             match &mut self.source {

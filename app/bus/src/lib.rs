@@ -26,6 +26,7 @@ mod broker;
 mod bus;
 mod config;
 mod event;
+mod outlet;
 mod queue;
 mod transport;
 pub mod wire;

@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use decnet_model::topic::{Pattern, Topic};
 
 use crate::{
-    bus::{Feed, Inbox},
-    event::Event,
+    bus::Feed,
     queue::{Limits, Queue},
 };
 
 pub(crate) struct Hub {
     limits: Limits,
-    subscriptions: Mutex<Vec<(Pattern, Weak<Inbox>)>>,
+    subscriptions: Mutex<Vec<(Pattern, Weak<Queue>)>>,
 }
 
 impl Hub {
@@ -23,17 +22,19 @@ impl Hub {
         }
     }
 
-    fn subscriptions(&self) -> MutexGuard<'_, Vec<(Pattern, Weak<Inbox>)>> {
+    fn subscriptions(&self) -> MutexGuard<'_, Vec<(Pattern, Weak<Queue>)>> {
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn publish(&self, topic: &Topic, body: &[u8]) {
+    pub(crate) fn publish(&self, topic: &Topic, frame: &[u8]) {
         self.subscriptions().retain(|(pattern, inbox)| {
             let Some(inbox) = inbox.upgrade() else {
                 return false;
             };
             if pattern.matches(topic) {
-                inbox.push(Event::decode(topic.clone(), body).ok());
+                if inbox.push(frame, 1).first {
+                    inbox.wake();
+                }
             }
             true
         });

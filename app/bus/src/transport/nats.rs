@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Subscriber};
 use bytes::Bytes;
-use decnet_model::topic::{Pattern, Topic};
+use decnet_model::topic::Pattern;
 use futures::StreamExt;
 use tokio::{
     runtime::Handle,
@@ -17,10 +17,10 @@ use tokio::{
 };
 
 use crate::{
-    bus::{Feed, Inbox, Shared},
+    bus::{Feed, Shared},
     config::NatsUrl,
-    event::Event,
     queue::Queue,
+    wire::{self, Frame, FrameError},
 };
 
 const SUBJECTS: &str = "decnet.";
@@ -97,7 +97,7 @@ impl Link {
 }
 
 /// Empties the NATS client's channel into `inbox`.
-async fn fill(link: Arc<Link>, pattern: Pattern, inbox: Arc<Inbox>, stands: watch::Sender<bool>) {
+async fn fill(link: Arc<Link>, pattern: Pattern, inbox: Arc<Queue>, stands: watch::Sender<bool>) {
     let client = link.client().await;
     let mut messages = match subscribe(client, &pattern).await {
         Ok(messages) => messages,
@@ -107,13 +107,22 @@ async fn fill(link: Arc<Link>, pattern: Pattern, inbox: Arc<Inbox>, stands: watc
         }
     };
     stands.send_replace(true);
+    let mut frame = Vec::new();
     while let Some(message) = messages.next().await {
-        let topic = message
-            .subject
-            .strip_prefix(SUBJECTS)
-            .and_then(|topic| topic.parse::<Topic>().ok());
-        let event = topic.and_then(|topic| Event::decode(topic, &message.payload).ok());
-        inbox.push(event);
+        let topic = message.subject.strip_prefix(SUBJECTS).unwrap_or_default();
+        frame.clear();
+        let framed = wire::encode::<FrameError>("EVT", topic, &mut frame, |out| {
+            out.extend_from_slice(&message.payload);
+            Ok(())
+        });
+        if let Err(error) = framed {
+            // Counts as one that cannot be shown.
+            tracing::debug!(%error, "an event came over NATS that is none");
+            wire::encode_bare("EVT", "", &mut frame);
+        }
+        if inbox.push(&frame, 1).first {
+            inbox.wake();
+        }
     }
 }
 
@@ -134,11 +143,11 @@ pub(crate) async fn publisher(link: Arc<Link>) {
         client = link.client() => client,
         () = shared.ended.cancelled() => return,
     };
-    let mut taken = Vec::new();
+    let mut frame = Vec::new();
     loop {
         tokio::select! {
             biased;
-            () = shared.outbox.ready() => {}
+            () = shared.outbox.queue.ready() => {}
             () = shared.ended.cancelled() => {
                 if let Err(error) = client.flush().await {
                     tracing::debug!(%error, "NATS flush");
@@ -147,13 +156,15 @@ pub(crate) async fn publisher(link: Arc<Link>) {
             }
         }
         // What was lost in front was counted when it was dropped.
-        shared.outbox.take(1, &mut taken);
-        for outgoing in taken.drain(..) {
-            let subject = format!("{SUBJECTS}{}", outgoing.topic());
-            match client.publish(subject, outgoing.into_body()).await {
-                Ok(()) => shared.sent(1),
-                Err(error) => shared.refused(1, &error),
-            }
+        frame.clear();
+        shared.outbox.queue.take(1, &mut frame, |_, _| {});
+        let Ok(Some((Frame::Publish { topic, body }, _))) = wire::decode(&frame) else {
+            continue;
+        };
+        let subject = format!("{SUBJECTS}{topic}");
+        match client.publish(subject, Bytes::copy_from_slice(body)).await {
+            Ok(()) => shared.sent(1),
+            Err(error) => shared.refused(1, &error),
         }
     }
 }

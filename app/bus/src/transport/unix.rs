@@ -5,7 +5,6 @@
 //! place where events are dropped and counted.
 
 use std::{
-    collections::VecDeque,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    bus::{Outgoing, Shared},
+    bus::Shared,
     event::Event,
     wire::{self, Frame, Hello},
 };
@@ -32,7 +31,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 /// For how long a broker may take to say its name.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How much is read, or written, at once.
+/// How much is read at once.
 const CHUNK: usize = 64 << 10;
 
 /// A connection and what was read from it beyond the broker's `HELLO`.
@@ -66,6 +65,22 @@ impl Link {
         }
     }
 
+    /// The event at the front of the buffer, if there is a whole one.
+    fn next_event(&mut self, last_topic: &mut Option<Topic>, shared: &Shared) -> Option<Event> {
+        let Ok(Some((Frame::Event { topic, body }, used))) = wire::decode(&self.buffer) else {
+            return None;
+        };
+        // Most come from where the one before came from.
+        if last_topic.as_ref().is_none_or(|last| last.as_str() != topic) {
+            *last_topic = topic.parse().ok();
+        }
+        let topic = last_topic.clone();
+        let event = topic.and_then(|topic| Event::decode_checked(topic, body).ok());
+        self.buffer.advance(used);
+        // What cannot be shown is counted all the same.
+        Some(event.unwrap_or_else(|| shared.stamp.dropped(1, false)))
+    }
+
     /// Tries until it succeeds, ever more slowly.
     async fn open_eventually(path: &Path, pattern: Option<&Pattern>, shared: &Shared) -> Self {
         let mut retry = FIRST_RETRY;
@@ -89,79 +104,55 @@ impl Link {
 
 /// Sends what is published, until the bus is closed and the queue empty.
 pub(crate) async fn publisher(path: PathBuf, shared: Arc<Shared>) {
-    let mut outbox = Outbox::default();
     loop {
-        let mut link = tokio::select! {
+        let link = tokio::select! {
             link = Link::open_eventually(&path, None, &shared) => link,
             () = shared.ended.cancelled() => return,
         };
-        match outbox.pump(&mut link, &shared).await {
+        let ended = pump(link, &shared).await;
+        shared.sent(shared.outbox.detach());
+        match ended {
             Ok(()) => return,
             Err(error) => shared.outage.failed(&error),
         }
     }
 }
 
-/// What was taken from the queue and is not written yet; it survives a broken connection.
-#[derive(Default)]
-struct Outbox {
-    taken: Vec<Outgoing>,
-    unsent: VecDeque<usize>,
-    bytes: Vec<u8>,
-}
-
-impl Outbox {
-    /// Writes until the bus is closed (`Ok`) or the connection breaks.
-    async fn pump(&mut self, link: &mut Link, shared: &Shared) -> io::Result<()> {
-        loop {
-            self.write(&mut link.stream, shared).await?;
-            link.buffer.clear();
-            tokio::select! {
-                biased;
-                () = shared.outbox.ready() => self.take(shared),
-                read = link.stream.read_buf(&mut link.buffer) => if read? == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                },
-                () = shared.ended.cancelled() => {
+/// Writes what publishers leave in the queue, until the bus is closed (`Ok`) or the connection breaks.
+async fn pump(link: Link, shared: &Shared) -> io::Result<()> {
+    let (mut read, write) = link.stream.into_split();
+    let write = Arc::new(write);
+    shared.outbox.attach(Arc::clone(&write));
+    let mut ignored = link.buffer;
+    let mut ending = false;
+    loop {
+        let flushed = shared.outbox.flush(|_, _| {})?;
+        shared.sent(flushed.events);
+        if !flushed.done {
+            write.writable().await?;
+            continue;
+        }
+        if ending {
+            return Ok(());
+        }
+        ignored.clear();
+        tokio::select! {
+            biased;
+            () = shared.outbox.queue.woken() => {}
+            read = read.read_buf(&mut ignored) => if read? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            },
+            () = shared.ended.cancelled() => {
+                let flushed = shared.outbox.flush(|_, _| {})?;
+                shared.sent(flushed.events);
+                if flushed.done {
                     let mut bye = Vec::new();
                     wire::encode_bare("BYE", "", &mut bye);
-                    return link.stream.write_all(&bye).await;
+                    shared.outbox.answer(&bye);
+                    ending = true;
                 }
             }
         }
-    }
-
-    fn take(&mut self, shared: &Shared) {
-        // What was lost in front was counted when it was dropped.
-        shared.outbox.take(CHUNK, &mut self.taken);
-        for outgoing in self.taken.drain(..) {
-            self.unsent.push_back(outgoing.frame.len());
-            self.bytes.extend_from_slice(&outgoing.frame);
-        }
-    }
-
-    /// On an error what is left begins with the first event that did not get out whole: the broker forgets a torn one.
-    async fn write(&mut self, stream: &mut UnixStream, shared: &Shared) -> io::Result<()> {
-        let mut written = 0;
-        let result = loop {
-            match self.bytes.get(written..) {
-                None | Some([]) => break Ok(()),
-                Some(rest) => match stream.write(rest).await {
-                    Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
-                    Ok(n) => written += n,
-                    Err(error) => break Err(error),
-                },
-            }
-        };
-        let mut whole = 0;
-        let mut events = 0;
-        while let Some(length) = self.unsent.pop_front_if(|length| whole + *length <= written) {
-            whole += length;
-            events += 1;
-        }
-        self.bytes.drain(..whole);
-        shared.sent(events);
-        result
     }
 }
 
@@ -224,6 +215,14 @@ impl Reader {
         }
     }
 
+    /// The next event, if it was read already.
+    pub(crate) fn buffered(&mut self) -> Option<Event> {
+        match &mut self.state {
+            State::Connecting(_) => None,
+            State::Connected(link) => link.next_event(&mut self.last_topic, &self.shared),
+        }
+    }
+
     /// One thing at a time: a frame of the buffer, a read, or the connection.
     async fn step(&mut self) -> Option<Event> {
         match &mut self.state {
@@ -239,18 +238,10 @@ impl Reader {
                 }
             },
             State::Connected(link) => {
+                if let Some(event) = link.next_event(&mut self.last_topic, &self.shared) {
+                    return Some(event);
+                }
                 let broken = match wire::decode(&link.buffer) {
-                    Ok(Some((Frame::Event { topic, body }, used))) => {
-                        // Most come from where the one before came from.
-                        if self.last_topic.as_ref().is_none_or(|last| last.as_str() != topic) {
-                            self.last_topic = topic.parse().ok();
-                        }
-                        let topic = self.last_topic.clone();
-                        let event = topic.and_then(|topic| Event::decode_checked(topic, body).ok());
-                        link.buffer.advance(used);
-                        // What cannot be shown is counted all the same.
-                        return Some(event.unwrap_or_else(|| self.shared.stamp.dropped(1, false)));
-                    }
                     Ok(Some((Frame::Subscribe { .. }, used))) => {
                         link.buffer.advance(used);
                         self.acknowledged = true;
