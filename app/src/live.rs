@@ -46,6 +46,8 @@ const NAMES: &[&str] = &[
 const KEEP: usize = 1_000;
 /// Failures in a row after which the server is asked instead.
 const PATIENCE: u32 = 3;
+/// How long ago a task may have ended that is still told of.
+const NEWS: time::Duration = time::Duration::seconds(10);
 /// Milliseconds between two questions where there is no stream.
 const POLL_MS: u64 = 4_000;
 
@@ -294,9 +296,15 @@ impl Live {
             StreamBody::DeckyRemoved(name) => self.deckies.update(|known| {
                 known.get_or_insert_default().remove(&name);
             }),
-            StreamBody::Task(task) => self.tasks.update(|known| {
-                known.insert(task.id, task);
-            }),
+            StreamBody::Task(task) => {
+                // A stream begins with the latest tasks; one that ended long before this page was there is no news.
+                let news = task.ended_at.is_none_or(|ended| event.ts - ended < NEWS);
+                self.tasks.update(|known| {
+                    if news || known.contains_key(&task.id) {
+                        known.insert(task.id, task);
+                    }
+                });
+            }
             StreamBody::Worker(worker) => self.workers.update(|known| {
                 known.insert(worker.name.clone(), worker);
             }),

@@ -64,7 +64,35 @@ pub(crate) fn with(path: &str, params: &ParamsMap, changes: &[(&'static str, Opt
             next.insert(*key, value.to_owned());
         }
     }
-    format!("{path}{}", next.to_query_string())
+    format!("{path}{}", query_string(&next))
+}
+
+/// `params` as the query of a URL, with its `?` where there are any.
+fn query_string(params: &ParamsMap) -> String {
+    let pairs: Vec<_> = params
+        .clone()
+        .into_iter()
+        .map(|(key, value)| format!("{}={}", escape(&key), escape(&value)))
+        .collect();
+    if pairs.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", pairs.join("&"))
+    }
+}
+
+/// `text` as a name or value in a query. What RFC 3986 (3.4) lets stand there and no form reads otherwise stays as it
+/// is, so that a link still says what it leads to: `start_time=2026-11-20T21:53:00Z`.
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:/,@".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// The log rows that a URL asks for. What it says wrongly (an address that is none) is told as the second part.
@@ -124,7 +152,7 @@ pub(crate) fn api_logs(query: &LogQuery) -> String {
             params.insert(key, value);
         }
     }
-    format!("/api/v1/logs{}", params.to_query_string())
+    format!("/api/v1/logs{}", query_string(&params))
 }
 
 /// Whether a row that just came belongs to what `query` asks for. The server decides for what is stored; this is the
@@ -214,5 +242,15 @@ mod tests {
             &[("service", Some("a&b")), ("decky", None)],
         );
         assert_eq!(url, "/live?service=a%26b");
+    }
+
+    #[test]
+    fn a_link_stays_readable_and_nothing_in_it_ends_a_value() {
+        assert_eq!(escape("start_time"), "start_time");
+        assert_eq!(escape("2026-11-20T21:53:00Z"), "2026-11-20T21:53:00Z");
+        assert_eq!(
+            escape("a=b&c#d?e+f g%\"é"),
+            "a%3Db%26c%23d%3Fe%2Bf%20g%25%22%C3%A9"
+        );
     }
 }

@@ -159,7 +159,7 @@ pub(crate) fn Histogram(
                 viewBox=move || format!("0 0 {} 100", width())
                 height=height
                 preserveAspectRatio="none"
-                role="img"
+                role="group"
                 aria-label=label
             >
                 <path class="grid" d=move || format!("M0 4H{w}M0 52H{w}", w = width()) />
@@ -229,7 +229,7 @@ pub(crate) fn HeatStrip(#[prop(into)] series: Signal<Series>) -> impl IntoView {
             class="heat"
             viewBox=move || format!("0 0 {} 10", series.with(|s| s.counts.len() * 4))
             preserveAspectRatio="none"
-            role="img"
+            role="group"
             aria-label=label
         >
             {marks}

@@ -66,7 +66,7 @@ pub(crate) fn Frame() -> impl IntoView {
         if whole == "/" {
             "/login".to_owned()
         } else {
-            format!("/login?next={}", leptos_router::location::Url::escape(&whole))
+            format!("/login?next={}", url::escape(&whole))
         }
     };
     provide_context(Reader(me));

@@ -207,7 +207,7 @@ fn Detail(row: LogView) -> impl IntoView {
     let present = use_present();
     let (at, received_at) = (row.at, row.received_at);
     let only = |key: &'static str, value: &str| {
-        format!("/live?{key}={}", leptos_router::location::Url::escape(value))
+        format!("/live?{key}={}", url::escape(value))
     };
     let source = row.attacker_ip.map(|ip| ip.to_string());
     let attacker = row.attacker_id;

@@ -7,7 +7,7 @@ use decnet_model::view::AttackerView;
 use leptos::prelude::*;
 
 use super::glyph::Glyph;
-use crate::{live::use_live, text};
+use crate::{live::use_live, text, url};
 
 /// Height of a row of the drawing, in its own units.
 const ROW: usize = 34;
@@ -122,5 +122,5 @@ pub(crate) fn Loom(#[prop(into)] attackers: Signal<Vec<AttackerView>>) -> impl I
 }
 
 fn url_of(decky: &str) -> String {
-    format!("/live?decky={}", leptos_router::location::Url::escape(decky))
+    format!("/live?decky={}", url::escape(decky))
 }

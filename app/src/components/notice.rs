@@ -7,7 +7,10 @@ use super::{
     icon::{Icon, Mark},
     said::Command,
 };
-use crate::api::{Fault, FaultKind};
+use crate::{
+    api::{Fault, FaultKind},
+    url,
+};
 
 /// Grey lines where rows will be.
 #[component]
@@ -57,7 +60,7 @@ pub(crate) fn Problem(fault: Fault, #[prop(optional, into)] again: Option<Callba
         } else {
             format!("{path}?{query}")
         };
-        format!("/login?next={}", leptos_router::location::Url::escape(&whole))
+        format!("/login?next={}", url::escape(&whole))
     };
     let fields = fault.fields.clone();
     view! {

@@ -26,7 +26,7 @@ use crate::{
         when::{Ago, Clock},
     },
     live::use_live,
-    text,
+    text, url,
 };
 
 /// The page.
@@ -36,6 +36,25 @@ pub(crate) fn AttackerPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
     let shown = Shown::new(None);
+    // What the stream tells that they left since: their commands and credentials are not in it, so they are fetched.
+    let told = Memo::new(move |_| {
+        let id = id.get().parse().ok()?;
+        live.attackers.with(|changed| {
+            changed
+                .get(&id)
+                .map(|a| (a.command_count, a.bounty_count, a.credential_count))
+        })
+    });
+    let since = Resource::new(
+        move || (id.get(), told.get()),
+        |(id, told)| async move {
+            let (Ok(id), Some(_)) = (id.parse(), told) else {
+                return None;
+            };
+            // A fault leaves what is there: the live dot tells of a server that does not answer.
+            evidence::dossier_get(id).await.ok()
+        },
+    );
     let dossier = Resource::new(
         move || (id.get(), live.epoch.get()),
         |(id, _)| async move {
@@ -53,7 +72,7 @@ pub(crate) fn AttackerPage() -> impl IntoView {
         <Transition fallback=|| view! { <PageHead title="Attacker" /><Loading rows=12 /> }>
             {move || Suspend::new(async move {
                 match dossier.await {
-                    Ok(dossier) => view! { <Full dossier=dossier shown=shown /> }.into_any(),
+                    Ok(dossier) => view! { <Full dossier=dossier since=since shown=shown /> }.into_any(),
                     Err(fault) => {
                         let again = Callback::new(move |()| dossier.refetch());
                         view! {
@@ -72,7 +91,7 @@ pub(crate) fn AttackerPage() -> impl IntoView {
 }
 
 #[component]
-fn Full(dossier: Dossier, shown: Shown) -> impl IntoView {
+fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown) -> impl IntoView {
     let live = use_live();
     let Dossier {
         attacker: first,
@@ -103,6 +122,10 @@ fn Full(dossier: Dossier, shown: Shown) -> impl IntoView {
         rows
     });
     shown.set_value(Some(rows));
+    let left = Signal::derive(move || match since.get().flatten() {
+        Some(now) => (now.bounties, now.commands),
+        None => (bounties.clone(), commands.clone()),
+    });
     let all_logs = format!("/live?attacker_ip={ip}");
     let more_logs = logs.next.is_some();
     let line = Signal::derive(move || rows.get().into_iter().map(|(row, _)| row).collect::<Vec<_>>());
@@ -139,9 +162,16 @@ fn Full(dossier: Dossier, shown: Shown) -> impl IntoView {
         </section>
         <div class="two">
             <Where rows=line />
-            <Credentials bounties=bounties.data />
+            <Transition>
+                {move || view! { <Credentials bounties=left.get().0.data /> }}
+            </Transition>
         </div>
-        <Commands commands=commands.data more=commands.next.is_some() />
+        <Transition>
+            {move || {
+                let commands = left.get().1;
+                view! { <Commands commands=commands.data more=commands.next.is_some() /> }
+            }}
+        </Transition>
         <section class="panel">
             <header>
                 <h2>"Log"</h2>
@@ -206,8 +236,8 @@ fn Where(rows: Signal<Vec<Arc<LogView>>>) -> impl IntoView {
                         .map(|(decky, service, count)| {
                             let to = format!(
                                 "/live?decky={}&service={}",
-                                leptos_router::location::Url::escape(&decky),
-                                leptos_router::location::Url::escape(&service),
+                                url::escape(&decky),
+                                url::escape(&service),
                             );
                             view! {
                                 <li>

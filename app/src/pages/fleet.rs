@@ -346,7 +346,7 @@ fn Table(deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>) -> impl IntoView 
                                         <span class="muted">{format!(" {}", decky.distro)}</span>
                                     </td>
                                     <td class="c-names"><span class="names">{listen}</span></td>
-                                    <td class="number">{text::count(decky.event_count)}</td>
+                                    <td class="number" data-label="events">{text::count(decky.event_count)}</td>
                                     <td>{move || manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired /> })}</td>
                                 </tr>
                             }
@@ -551,17 +551,25 @@ fn DeployForm(
             || "keeping its services".to_owned(),
             |m| format!("changing services every {}", text::span(u64::from(m) * 60)),
         );
+        let again = group
+            .name
+            .as_ref()
+            .filter(|name| number == 1 && deckies.with(|all| all.iter().any(|d| d.name == **name)));
+        if let Some(again) = again {
+            return Some((
+                format!("{again} is there already"),
+                format!(
+                    "It is set up anew as {}. Open sessions on it end.",
+                    archetype.label
+                ),
+            ));
+        }
         Some((
             format!("{} → {}", here, text::plural(here + number, "decky", "deckies")),
             format!(
-                "{} × {}, {name}, with {} ({}), {mutation}.",
+                "{} × {}, {name}, with services that fit it ({}), {mutation}.",
                 number,
                 archetype.label,
-                text::plural(
-                    u64::try_from(services.len()).unwrap_or(0) * number,
-                    "service",
-                    "services"
-                ),
                 services.join(", "),
             ),
         ))

@@ -24,7 +24,7 @@ use crate::{
         when::{Ago, use_present},
     },
     live::use_live,
-    text,
+    text, url,
 };
 
 /// Rows of the feed; on all but wide screens the style sheet shows fewer.
@@ -259,7 +259,7 @@ fn TopList(title: &'static str, counts: Vec<Count>, param: &'static str) -> impl
                         let row = if param.is_empty() {
                             view! { <span class="top-row">{row}</span> }.into_any()
                         } else {
-                            let to = format!("/live?{param}={}", leptos_router::location::Url::escape(&c.name));
+                            let to = format!("/live?{param}={}", url::escape(&c.name));
                             view! { <a href=to>{row}</a> }.into_any()
                         };
                         view! { <li>{row}</li> }
