@@ -206,8 +206,9 @@ fn a_guessed_password_opens_a_machine_that_real_clients_can_use() {
             .unwrap();
         assert!(
             out.status.success(),
-            "scp -O {old}: {}",
-            String::from_utf8_lossy(&out.stderr)
+            "scp -O {old}: {}\n{}",
+            String::from_utf8_lossy(&out.stderr),
+            lab.text()
         );
     }
     assert!(lab.told(&["file_captured", "/tmp/dropped", "via=\"scp\""]));
@@ -316,4 +317,62 @@ fn garbage_gets_what_openssh_answers() {
         assert!(banner.starts_with("SSH-2.0-OpenSSH_"), "{got:?}");
         assert_eq!(rest, answer, "{bytes:?}");
     }
+}
+
+#[test]
+fn what_a_visitor_leaves_is_there_on_its_next_visit_and_long_files_are_captured_whole() {
+    if !installed(&["ssh", "sshpass", "scp"]) {
+        return;
+    }
+    let lab = lab();
+    guess_until_in(&lab);
+    let scp = |old: bool, from: &Path, to: &str| {
+        let mut scp = lab.client("scp", "letmein9");
+        if old {
+            scp.arg("-O");
+        }
+        let out = scp
+            .arg(from)
+            .arg(format!("root@127.0.0.1:{to}"))
+            .output()
+            .unwrap();
+        let (told, seen) = (String::from_utf8_lossy(&out.stderr).into_owned(), lab.text());
+        assert!(out.status.success(), "scp -O {old}: {told}\n{seen}");
+    };
+    let script = lab.folder.path().join("x.sh");
+    std::fs::write(&script, "#!/bin/sh\necho ran $((6*7)) as $(whoami)\n").unwrap();
+    let long = lab.folder.path().join("miner");
+    let content: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::write(&long, &content).unwrap();
+    for old in [true, false] {
+        let name = if old { "/tmp/old" } else { "/tmp/new" };
+        scp(old, &script, &format!("{name}.sh"));
+        let (out, err, status) = lab.ssh(&[&format!("chmod +x {name}.sh && {name}.sh")], b"");
+        assert_eq!((out.as_str(), err.as_str(), status), ("ran 42 as root\n", "", 0));
+
+        scp(old, &long, name);
+        let size = content.len().to_string();
+        let (out, ..) = lab.ssh(&[&format!("ls -l {name}; sha256sum {name}")], b"");
+        let told: Vec<&str> = out.split_whitespace().skip(4).collect();
+        assert_eq!(told[0], size, "{out}");
+        let line = lab
+            .text()
+            .lines()
+            .find(|l| l.contains("file_captured") && l.contains(&format!("\"{name}\"")))
+            .unwrap()
+            .to_owned();
+        assert!(
+            line.contains(told[5])
+                && line.contains(&format!("size=\"{size}\""))
+                && !line.contains("truncated=\"true\""),
+            "{line}\n{out}"
+        );
+    }
+    let (_, _, status) = lab.ssh(&["-tt"], b"cd /var/tmp\necho first visit\nexit\n");
+    assert_eq!(status, 0);
+    let (out, ..) = lab.ssh(&["pwd; tail -n 3 ~/.bash_history; ls -l ~/.bash_history"], b"");
+    assert!(
+        out.starts_with("/root\ncd /var/tmp\necho first visit\nexit\n-rw-------"),
+        "{out}"
+    );
 }

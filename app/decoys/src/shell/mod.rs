@@ -41,13 +41,21 @@ impl Template {
         Self { machine, base }
     }
 
-    /// The file system as a session finds it; `/proc` is as of `now` (Unix seconds).
-    pub(crate) fn vfs(&self, now: i64) -> Vfs {
-        Vfs::new(Arc::clone(&self.base), Arc::new(self.machine.live(now)))
+    /// The file system as a visitor with this overlay finds it; `/proc` is as of `now` (Unix seconds).
+    pub(crate) fn vfs(&self, now: i64, overlay: vfs::Shared) -> Vfs {
+        Vfs::new(Arc::clone(&self.base), Arc::new(self.machine.live(now)), overlay)
     }
 
-    /// A shell for the account `user` (`root` where there is no such account). `source` is where it came from.
-    pub(crate) fn shell(&self, user: &str, source: &str, outside: Box<dyn Outside>, seed: u64) -> Shell {
+    /// A shell for the account `user` (`root` where there is no such account). `source` is where it came from,
+    /// `overlay` what it left there before.
+    pub(crate) fn shell(
+        &self,
+        user: &str,
+        source: &str,
+        outside: Box<dyn Outside>,
+        seed: u64,
+        overlay: vfs::Shared,
+    ) -> Shell {
         let account = self.machine.account_or_new(user);
         let now = outside.now();
         let mut env = Env {
@@ -82,7 +90,9 @@ impl Template {
         ] {
             env.export(name, value);
         }
+        let history = format!("{}/.bash_history", account.home);
         for (name, value) in [
+            ("HISTFILE", history.as_str()),
             ("BASH", "/bin/bash"),
             ("BASH_VERSION", "5.2.15(1)-release"),
             ("IFS", " \t\n"),
@@ -90,7 +100,7 @@ impl Template {
         ] {
             env.set(name, value.as_bytes().to_vec());
         }
-        let mut vfs = self.vfs(now);
+        let mut vfs = self.vfs(now, overlay);
         let who = vfs::Who { uid: 0, gid: 0 };
         if vfs.stat(who, "/", &account.home).is_err() {
             // An account that the policy let in although the machine does not have it.

@@ -338,6 +338,39 @@ impl Shell {
         self.history.push(line.to_owned());
     }
 
+    /// Read `~/.bash_history`, as a shell at a terminal does when it starts; it ends with [`Shell::leave_history`].
+    pub(crate) fn recall_history(&mut self) -> usize {
+        let path = format!("{}/.bash_history", self.env.text("HOME"));
+        if let Ok(text) = self.vfs.read(self.who(), "/", &path) {
+            let text = String::from_utf8_lossy(&text);
+            let lines: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
+            let skip = lines.len().saturating_sub(HISTORY);
+            self.history = lines.into_iter().skip(skip).map(str::to_owned).collect();
+        }
+        self.history.len()
+    }
+
+    /// Append to `$HISTFILE` what was typed since [`Shell::recall_history`] returned `known`, as bash does when it ends.
+    pub(crate) fn leave_history(&mut self, known: usize) {
+        let file = self.env.text("HISTFILE");
+        let kept = known.min(self.history.len());
+        let typed = self.history.get(kept..).unwrap_or_default();
+        // `unset HISTFILE` and `HISTSIZE=0` are the first thing that many intruders type.
+        if file.is_empty() || typed.is_empty() || self.env.text("HISTSIZE") == "0" {
+            return;
+        }
+        let text = format!("{}\n", typed.join("\n"));
+        let (who, now) = (self.who(), self.now());
+        let is_new = self.vfs.stat(who, "/", &file).is_err();
+        if let Ok(at) = self.vfs.write(who, "/", &file, text.as_bytes(), true, now) {
+            self.vfs.forget_written(&at);
+            if is_new {
+                // The file was just made by the same account, which may change its mode.
+                let _own = self.vfs.alter(who, "/", &at, |node| node.mode = 0o600);
+            }
+        }
+    }
+
     /// Parse and run a text.
     pub(super) fn run_script<'a>(
         &'a mut self,
@@ -934,7 +967,10 @@ impl Shell {
             let path = format!("{directory}/{name}");
             if !name.is_empty()
                 && let Ok((_, node)) = self.vfs.stat(self.who(), &self.env.cwd, &path)
-                && matches!(node.kind, super::vfs::Kind::File(_))
+                && matches!(
+                    node.kind,
+                    super::vfs::Kind::File(_) | super::vfs::Kind::Cut { .. }
+                )
                 && Vfs::executable(self.who(), &node)
             {
                 return self.run_file(&path, args, fds).await;

@@ -85,6 +85,7 @@ fn run_as(user: &str, script: &str) -> (String, String, u8, Arc<Mutex<Seen>>) {
         "192.0.2.7 40022 22",
         Box::new(Bench(Arc::clone(&seen))),
         4_711,
+        vfs::Shared::default(),
     );
     shell.env.arg0 = "bash".to_owned();
     now_or_never(shell.run_line(script.as_bytes()));

@@ -1,18 +1,28 @@
-//! The file system that an intruder walks in: one immutable [`Base`] a decky, one small [`Overlay`] a session.
+//! The file system that an intruder walks in: one immutable [`Base`] a decky, one small [`Overlay`] a visitor.
 //!
 //! The base is the listing of a distribution (`data/tree.txt`) with the persona's own files laid over it. What a
-//! session writes stays in its overlay, is bounded by [`MAX_BYTES`] and [`MAX_ENTRIES`], and is gone with it. Nothing
-//! here ever touches the machine's own file system: a path is a key in a map.
+//! visitor writes stays in the overlay of its address ([`Overlays`]): all its channels see it, and so do its later
+//! connections. An overlay is bounded by [`MAX_BYTES`] and [`MAX_ENTRIES`]. Nothing here ever touches the machine's
+//! own file system: a path is a key in a map.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The most bytes that one session may keep in files.
-pub(crate) const MAX_BYTES: usize = 16 << 20;
-/// The most files and directories that one session may create or change.
+/// The most bytes that one visitor may keep in files.
+pub(crate) const MAX_BYTES: usize = 8 << 20;
+/// The most files and directories that one visitor may create or change.
 pub(crate) const MAX_ENTRIES: usize = 2_000;
+/// Bytes of an upload that its visitor finds again; of a longer one only this head is kept, with its size and hash.
+pub(crate) const HEAD_MAX: usize = 256 << 10;
+/// Addresses whose overlays are kept while they are away.
+const ADDRESSES: usize = 64;
+/// Bytes that the overlays of absent visitors may keep together.
+const ABSENT_BYTES: usize = 16 << 20;
+/// Seconds after which a visitor that stays away finds the machine as it was: somebody cleaned up.
+const STAYS_S: i64 = 12 * 3_600;
 /// The longest path, as Linux has it (PATH_MAX).
 const MAX_PATH: usize = 4_096;
 /// How many symbolic links are followed before the kernel gives up.
@@ -64,6 +74,12 @@ pub(crate) enum Kind {
     File(Arc<[u8]>),
     /// A file of the distribution of which only the size is kept; it reads as an executable.
     Opaque(u64),
+    /// A long upload: it reads as its head.
+    Cut {
+        head: Arc<[u8]>,
+        size: u64,
+        sha256: [u8; 32],
+    },
     /// A symbolic link.
     Link(String),
     /// A character device.
@@ -91,7 +107,7 @@ impl Node {
         match &self.kind {
             Kind::Directory => 4_096,
             Kind::File(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            Kind::Opaque(size) => *size,
+            Kind::Opaque(size) | Kind::Cut { size, .. } => *size,
             Kind::Link(target) => u64::try_from(target.len()).unwrap_or(u64::MAX),
             Kind::Device => 0,
         }
@@ -103,7 +119,7 @@ impl Node {
             Kind::Directory => 'd',
             Kind::Link(_) => 'l',
             Kind::Device => 'c',
-            Kind::File(_) | Kind::Opaque(_) => '-',
+            Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. } => '-',
         };
         let mut out = String::from(kind);
         for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
@@ -127,7 +143,7 @@ impl Node {
                 Kind::Directory => 0o040_000,
                 Kind::Link(_) => 0o120_000,
                 Kind::Device => 0o020_000,
-                Kind::File(_) | Kind::Opaque(_) => 0o100_000,
+                Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. } => 0o100_000,
             }
     }
 }
@@ -187,16 +203,78 @@ impl Base {
     }
 }
 
-/// One session's view: the base and what the session changed of it.
+/// What one visitor changed of the base.
+#[derive(Debug, Default)]
+pub(crate) struct Overlay {
+    /// `None` stands for removed.
+    changed: BTreeMap<String, Option<Node>>,
+    /// Bytes of the files in it.
+    bytes: usize,
+}
+
+impl Overlay {
+    /// Bytes that are kept for a path.
+    fn kept(&self, at: &str) -> usize {
+        self.changed.get(at).and_then(Option::as_ref).map_or(0, kept)
+    }
+}
+
+/// Bytes that a node holds in memory.
+fn kept(node: &Node) -> usize {
+    match &node.kind {
+        Kind::File(bytes) | Kind::Cut { head: bytes, .. } => bytes.len(),
+        _ => 0,
+    }
+}
+
+/// An overlay that several channels of a visitor share.
+pub(crate) type Shared = Arc<Mutex<Overlay>>;
+
+/// The overlays of a decky, by the address of the visitor.
+#[derive(Debug, Default)]
+pub(crate) struct Overlays(Mutex<HashMap<IpAddr, (Shared, i64)>>);
+
+impl Overlays {
+    /// What `address` left, or an untouched overlay. `now` in Unix seconds.
+    pub(crate) fn of(&self, address: IpAddr, now: i64) -> Shared {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who is here holds a share, and keeps what it has.
+        all.retain(|_, (shared, last)| Arc::strong_count(shared) > 1 || now - *last < STAYS_S);
+        let entry = all.entry(address).or_default();
+        entry.1 = now;
+        let own = Arc::clone(&entry.0);
+        let mut absent: Vec<(i64, IpAddr, usize)> = all
+            .iter()
+            .filter(|(_, (shared, _))| Arc::strong_count(shared) == 1)
+            .map(|(address, (shared, last))| (*last, *address, locked(shared).bytes))
+            .collect();
+        absent.sort_unstable();
+        let mut count = absent.len();
+        let mut bytes: usize = absent.iter().map(|a| a.2).sum();
+        for (_, address, held) in absent {
+            if count <= ADDRESSES && bytes <= ABSENT_BYTES {
+                break;
+            }
+            all.remove(&address);
+            count -= 1;
+            bytes -= held;
+        }
+        own
+    }
+}
+
+fn locked(shared: &Shared) -> MutexGuard<'_, Overlay> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One channel's view: the base and what its visitor changed of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Vfs {
     base: Arc<Base>,
-    /// `None` stands for removed.
-    changed: BTreeMap<String, Option<Node>>,
+    overlay: Shared,
     /// Files that are made when they are read: `/proc` and the like.
     live: Arc<BTreeMap<String, Vec<u8>>>,
-    bytes: usize,
-    /// Paths that the session wrote content to and that nobody has collected yet.
+    /// Paths that this channel wrote content to and that nobody has collected yet.
     written: BTreeSet<String>,
 }
 
@@ -257,20 +335,19 @@ pub(crate) fn file_name(path: &str) -> &str {
 }
 
 impl Vfs {
-    pub(crate) fn new(base: Arc<Base>, live: Arc<BTreeMap<String, Vec<u8>>>) -> Self {
+    pub(crate) fn new(base: Arc<Base>, live: Arc<BTreeMap<String, Vec<u8>>>, overlay: Shared) -> Self {
         Self {
             base,
-            changed: BTreeMap::new(),
+            overlay,
             live,
-            bytes: 0,
             written: BTreeSet::new(),
         }
     }
 
-    fn raw(&self, path: &str) -> Option<&Node> {
-        match self.changed.get(path) {
-            Some(change) => change.as_ref(),
-            None => self.base.0.get(path),
+    fn raw(&self, path: &str) -> Option<Node> {
+        match locked(&self.overlay).changed.get(path) {
+            Some(change) => change.clone(),
+            None => self.base.0.get(path).cloned(),
         }
     }
 
@@ -286,7 +363,7 @@ impl Vfs {
             });
         }
         if let Some(content) = self.live.get(path)
-            && !self.changed.contains_key(path)
+            && !locked(&self.overlay).changed.contains_key(path)
         {
             let kind = Kind::File(content.as_slice().into());
             return Some(Node {
@@ -297,7 +374,7 @@ impl Vfs {
                 mtime: 0,
             });
         }
-        self.raw(path).cloned()
+        self.raw(path)
     }
 
     /// The real path of `path`: every link in its directories resolved, and one at its end where `follow`.
@@ -407,7 +484,7 @@ impl Vfs {
         };
         let mut names = BTreeSet::new();
         collect_names(&self.base.0, &prefix, &mut names);
-        collect_names(&self.changed, &prefix, &mut names);
+        collect_names(&locked(&self.overlay).changed, &prefix, &mut names);
         collect_names(&self.live, &prefix, &mut names);
         names
             .into_iter()
@@ -428,7 +505,7 @@ impl Vfs {
             return Err(Errno::Access);
         }
         Ok(match node.kind {
-            Kind::File(bytes) => bytes,
+            Kind::File(bytes) | Kind::Cut { head: bytes, .. } => bytes,
             Kind::Opaque(size) => executable(path, size),
             _ => Arc::from([]),
         })
@@ -442,6 +519,29 @@ impl Vfs {
         path: &str,
         bytes: &[u8],
         append: bool,
+        now: i64,
+    ) -> Result<String, Errno> {
+        let mut content = Vec::new();
+        if append
+            && let Ok((_, node)) = self.stat(who, cwd, path)
+            && let Kind::File(before) | Kind::Cut { head: before, .. } = &node.kind
+        {
+            content.extend_from_slice(before);
+        }
+        content.extend_from_slice(bytes);
+        let at = self.place(who, cwd, path, Kind::File(content.into()), now)?;
+        self.written.insert(at.clone());
+        Ok(at)
+    }
+
+    /// Put a file's content in its place, new or over an old one, with `open(2)`'s checks. It does not count as
+    /// written: its bytes are the caller's to capture.
+    pub(crate) fn place(
+        &mut self,
+        who: Who,
+        cwd: &str,
+        path: &str,
+        kind: Kind,
         now: i64,
     ) -> Result<String, Errno> {
         let at = self.resolve(who, cwd, path, true)?;
@@ -466,22 +566,6 @@ impl Vfs {
                 Err(Errno::NoEntry)
             };
         }
-        let mut content = Vec::new();
-        if append
-            && let Some(Node {
-                kind: Kind::File(before),
-                ..
-            }) = &old
-        {
-            content.extend_from_slice(before);
-        }
-        content.extend_from_slice(bytes);
-        let before = self.kept(&at);
-        if self.bytes - before + content.len() > MAX_BYTES {
-            return Err(Errno::NoSpace);
-        }
-        self.bytes = self.bytes - before + content.len();
-        let kind = Kind::File(content.into());
         self.change(
             &at,
             Some(Node {
@@ -492,26 +576,21 @@ impl Vfs {
                 mtime: now,
             }),
         )?;
-        self.written.insert(at.clone());
         Ok(at)
     }
 
-    /// Bytes that the overlay keeps for a path.
-    fn kept(&self, at: &str) -> usize {
-        match self.changed.get(at) {
-            Some(Some(Node {
-                kind: Kind::File(bytes),
-                ..
-            })) => bytes.len(),
-            _ => 0,
-        }
-    }
-
+    /// Put `node` into the overlay, or a mark that the path is gone, within its bounds.
     fn change(&mut self, at: &str, node: Option<Node>) -> Result<(), Errno> {
-        if self.changed.len() >= MAX_ENTRIES && !self.changed.contains_key(at) {
+        let mut overlay = locked(&self.overlay);
+        if overlay.changed.len() >= MAX_ENTRIES && !overlay.changed.contains_key(at) {
             return Err(Errno::NoSpace);
         }
-        self.changed.insert(at.to_owned(), node);
+        let bytes = overlay.bytes - overlay.kept(at) + node.as_ref().map_or(0, kept);
+        if bytes > MAX_BYTES && bytes > overlay.bytes {
+            return Err(Errno::NoSpace);
+        }
+        overlay.bytes = bytes;
+        overlay.changed.insert(at.to_owned(), node);
         Ok(())
     }
 
@@ -584,19 +663,13 @@ impl Vfs {
     }
 
     /// Remove a file or link (`unlink(2)`); its content, if the session wrote it and nobody collected it yet.
-    pub(crate) fn unlink(
-        &mut self,
-        who: Who,
-        cwd: &str,
-        path: &str,
-    ) -> Result<Option<Content>, Errno> {
+    pub(crate) fn unlink(&mut self, who: Who, cwd: &str, path: &str) -> Result<Option<Content>, Errno> {
         let (at, node) = self.lstat(who, cwd, path)?;
         if node.is_dir() {
             return Err(Errno::IsDirectory);
         }
         self.may_change(who, &at)?;
         let content = self.collect(&at);
-        self.bytes -= self.kept(&at);
         self.change(&at, None)?;
         Ok(content)
     }
@@ -635,8 +708,17 @@ impl Vfs {
         } else {
             Vec::new()
         };
-        self.bytes -= self.kept(&to);
-        self.change(&to, Some(node))?;
+        let directory = node.is_dir();
+        if directory {
+            self.change(&to, Some(node))?;
+        } else {
+            // Moving takes no space: the old name goes before the new one comes.
+            self.change(&from, None)?;
+            if let Err(errno) = self.change(&to, Some(node.clone())) {
+                self.change(&from, Some(node))?;
+                return Err(errno);
+            }
+        }
         for (name, _) in children {
             self.rename(
                 Who { uid: 0, gid: 0 },
@@ -645,7 +727,9 @@ impl Vfs {
                 &format!("{to}/{name}"),
             )?;
         }
-        self.change(&from, None)?;
+        if directory {
+            self.change(&from, None)?;
+        }
         if self.written.remove(&from) {
             self.written.insert(to);
         }
@@ -665,10 +749,6 @@ impl Vfs {
             return Err(Errno::NotPermitted);
         }
         change(&mut node);
-        let before = self.kept(&at);
-        if let Kind::File(bytes) = &node.kind {
-            self.bytes = self.bytes - before + bytes.len();
-        }
         self.change(&at, Some(node))
     }
 
@@ -690,7 +770,7 @@ impl Vfs {
             Some(Node {
                 kind: Kind::File(bytes),
                 ..
-            }) if !bytes.is_empty() => Some((at.to_owned(), Arc::clone(bytes))),
+            }) if !bytes.is_empty() => Some((at.to_owned(), bytes)),
             _ => None,
         }
     }
@@ -758,4 +838,84 @@ fn executable(name: &str, size: u64) -> Arc<[u8]> {
     }
     out.truncate(len);
     out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: Who = Who { uid: 0, gid: 0 };
+
+    fn vfs(overlay: Shared) -> Vfs {
+        let base = Base::from_listing("d 1777 0 /tmp\nd 755 0 /etc\nf 644 5 /etc/old\n", 0);
+        Vfs::new(Arc::new(base), Arc::default(), overlay)
+    }
+
+    fn address(n: u32) -> IpAddr {
+        IpAddr::from(std::net::Ipv4Addr::from(0xc633_6400 + n))
+    }
+
+    #[test]
+    fn an_address_finds_what_it_left_and_another_does_not() {
+        let overlays = Overlays::default();
+        vfs(overlays.of(address(1), 10))
+            .write(ROOT, "/", "/tmp/left", b"it", false, 10)
+            .unwrap();
+        let again = vfs(overlays.of(address(1), 20));
+        assert_eq!(&*again.read(ROOT, "/", "/tmp/left").unwrap(), b"it");
+        drop(again);
+        assert!(
+            vfs(overlays.of(address(2), 20))
+                .read(ROOT, "/", "/tmp/left")
+                .is_err()
+        );
+        let late = vfs(overlays.of(address(1), 20 + STAYS_S));
+        assert!(late.read(ROOT, "/", "/tmp/left").is_err());
+    }
+
+    #[test]
+    fn absent_visitors_are_forgotten_oldest_first_and_present_ones_never() {
+        let overlays = Overlays::default();
+        let present = overlays.of(address(0), 0);
+        for n in 1..500 {
+            vfs(overlays.of(address(n), i64::from(n)))
+                .write(ROOT, "/", "/tmp/big", &vec![0; 1 << 20], false, 1)
+                .unwrap();
+        }
+        let now = 500;
+        let newest = vfs(overlays.of(address(499), now));
+        assert!(newest.read(ROOT, "/", "/tmp/big").is_ok());
+        assert!(
+            vfs(overlays.of(address(1), now))
+                .read(ROOT, "/", "/tmp/big")
+                .is_err()
+        );
+        assert!(Arc::ptr_eq(&present, &overlays.of(address(0), now)));
+        let held: usize = overlays
+            .0
+            .lock()
+            .unwrap()
+            .values()
+            .map(|(o, _)| locked(o).bytes)
+            .sum();
+        assert!(held <= ABSENT_BYTES + MAX_BYTES, "{held}");
+    }
+
+    #[test]
+    fn an_overlay_is_bounded_and_deleting_makes_room() {
+        let mut vfs = vfs(Shared::default());
+        let block = vec![0; MAX_BYTES / 2];
+        for name in ["a", "b"] {
+            vfs.write(ROOT, "/tmp", name, &block, false, 1).unwrap();
+        }
+        assert_eq!(vfs.write(ROOT, "/tmp", "c", b"x", false, 1), Err(Errno::NoSpace));
+        vfs.rename(ROOT, "/tmp", "a", "moved").unwrap();
+        vfs.unlink(ROOT, "/tmp", "moved").unwrap();
+        vfs.write(ROOT, "/tmp", "c", b"x", false, 1).unwrap();
+        let mut last = Ok(());
+        for n in 0..=MAX_ENTRIES {
+            last = vfs.mkdir(ROOT, "/tmp", &format!("d{n}"), 0o755, 1);
+        }
+        assert_eq!(last, Err(Errno::NoSpace));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! `wire.rs` is what happens before the encrypted part (identification strings, the client's HASSH), `keys.rs` the
 //! machine's host keys and algorithm lists, `server.rs` authentication and channels, `session.rs` a shell or a command
-//! in a channel, `sftp.rs` and `scp.rs` file transfer. The shell itself is `crate::shell`.
+//! in a channel, `sftp.rs`, `scp.rs` and `upload.rs` file transfer. The shell itself is `crate::shell`.
 //!
 //! What still tells it from OpenSSH 9.2, because russh 0.65 lacks it: `sntrup761x25519-sha512@openssh.com` is not
 //! offered (OpenSSH has it first), nor are the `umac-*` MACs; so HASSHServer differs. Everything that is offered
@@ -20,6 +20,8 @@ mod server;
 mod session;
 #[cfg(feature = "serve")]
 pub(crate) mod sftp;
+#[cfg(feature = "serve")]
+mod upload;
 #[cfg(feature = "serve")]
 pub(crate) mod wire;
 

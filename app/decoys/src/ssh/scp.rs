@@ -1,12 +1,13 @@
 //! The old copy protocol: what `scp -t` and `scp -f` speak on their standard input and output (the comments of
 //! OpenSSH's scp.c are its only description). Bytes in, bytes out.
 
+use super::upload::Upload;
 use crate::shell::vfs::{Errno, Kind, Vfs, Who, file_name};
 
 /// The longest control line.
 const LINE_MAX: usize = 2_048;
-/// Bytes of one file; as much as a session's file system keeps.
-const FILE_MAX: usize = 16 << 20;
+/// Bytes of one file that the disk has room for. What is kept of one is the artifact's and the overlay's business.
+const FILE_MAX: u64 = 8 << 30;
 /// How deep directories may nest.
 const DEPTH_MAX: usize = 40;
 
@@ -54,18 +55,27 @@ pub(super) fn call(line: &[u8]) -> Option<Call> {
     (plain && (out.sink != source) && !out.paths.is_empty()).then_some(out)
 }
 
+/// A piece of what came in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// Bytes of the file at this path; more may follow.
+    Bytes { path: String, bytes: Vec<u8> },
+    /// That file is whole.
+    End { path: String },
+}
+
 enum State {
     Line,
     Data {
         path: String,
         mode: u32,
-        left: usize,
-        bytes: Vec<u8>,
+        left: u64,
+        upload: Upload,
     },
     Acknowledge {
         path: String,
         mode: u32,
-        bytes: Vec<u8>,
+        upload: Upload,
     },
 }
 
@@ -78,8 +88,8 @@ pub(super) struct Sink {
     recursive: bool,
     input: Vec<u8>,
     state: State,
-    /// Files that came in whole: path and bytes.
-    pub(super) received: Vec<(String, Vec<u8>)>,
+    /// What came in since it was last looked at.
+    pub(super) received: Vec<Received>,
     pub(super) failed: bool,
 }
 
@@ -120,52 +130,44 @@ impl Sink {
                     path,
                     mode,
                     mut left,
-                    bytes: mut content,
+                    mut upload,
                 } => {
-                    let take = left.min(self.input.len());
-                    content.extend(self.input.drain(..take));
-                    left -= take;
+                    let take = usize::try_from(left).unwrap_or(usize::MAX).min(self.input.len());
+                    let bytes: Vec<u8> = self.input.drain(..take).collect();
+                    left -= u64::try_from(take).unwrap_or(left);
+                    if !bytes.is_empty() {
+                        upload.push(&bytes);
+                        let path = path.clone();
+                        self.received.push(Received::Bytes { path, bytes });
+                    }
                     if left > 0 {
                         self.state = State::Data {
                             path,
                             mode,
                             left,
-                            bytes: content,
+                            upload,
                         };
                         return (out, true);
                     }
-                    self.state = State::Acknowledge {
-                        path,
-                        mode,
-                        bytes: content,
-                    };
+                    self.state = State::Acknowledge { path, mode, upload };
                 }
-                State::Acknowledge {
-                    path,
-                    mode,
-                    bytes: content,
-                } => {
+                State::Acknowledge { path, mode, upload } => {
                     // The sender ends a file with its own status byte.
                     if self.input.is_empty() {
-                        self.state = State::Acknowledge {
-                            path,
-                            mode,
-                            bytes: content,
-                        };
+                        self.state = State::Acknowledge { path, mode, upload };
                         return (out, true);
                     }
                     self.input.remove(0);
                     match vfs
-                        .write(self.who, &self.cwd, &path, &content, false, now)
+                        .place(self.who, &self.cwd, &path, upload.kind(), now)
                         .and_then(|at| {
-                            vfs.forget_written(&at);
                             vfs.alter(self.who, "/", &at, |n| n.mode = mode)?;
                             Ok(at)
                         }) {
                         Ok(_) => out.push(0),
                         Err(errno) => self.fault(&path, errno, &mut out),
                     }
-                    self.received.push((path, content));
+                    self.received.push(Received::End { path });
                 }
                 State::Line => {
                     let Some(end) = self.input.iter().position(|b| *b == b'\n') else {
@@ -200,7 +202,7 @@ impl Sink {
             Some(kind @ ('C' | 'D')) => {
                 let mut parts = text.split_at(1).1.splitn(3, ' ');
                 let mode = parts.next().and_then(|m| u32::from_str_radix(m, 8).ok());
-                let size = parts.next().and_then(|s| s.parse::<usize>().ok());
+                let size = parts.next().and_then(|s| s.parse::<u64>().ok());
                 let (Some(mode), Some(size), Some(name)) = (mode, size, parts.next()) else {
                     out.extend_from_slice(b"\x02scp: protocol error: mode not delimited\n");
                     return false;
@@ -234,7 +236,7 @@ impl Sink {
                         path,
                         mode: mode & 0o777,
                         left: size,
-                        bytes: Vec::new(),
+                        upload: Upload::default(),
                     };
                 } else {
                     if !self.recursive || self.stack.len() >= DEPTH_MAX {

@@ -34,7 +34,10 @@ use crate::{
         BuildError, Decoy, Host, Peer, SessionError, Tap,
         login::{Logins, Offer},
     },
-    shell::Template,
+    shell::{
+        Template,
+        vfs::{Overlays, Shared as Overlay},
+    },
 };
 
 /// `MaxAuthTries` of sshd_config.
@@ -57,6 +60,8 @@ pub(super) struct Shared {
     config: SshConfig,
     version: String,
     logins: Logins,
+    /// What visitors left, by their address.
+    pub(super) overlays: Overlays,
     /// The server's configuration, once the host keys are made.
     ready: watch::Receiver<Option<Arc<Config>>>,
 }
@@ -67,7 +72,7 @@ impl Shared {
         let machine = &self.template.machine;
         let motd = self
             .template
-            .vfs(now)
+            .vfs(now, crate::shell::vfs::Shared::default())
             .read(crate::shell::vfs::Who { uid: 0, gid: 0 }, "/", "/etc/motd")
             .map(|text| String::from_utf8_lossy(&text).into_owned())
             .unwrap_or_default();
@@ -132,6 +137,7 @@ impl Decoy for Ssh {
             config,
             version,
             logins,
+            overlays: Overlays::default(),
             ready,
         };
         Ok(Self {
@@ -169,6 +175,7 @@ impl Decoy for Ssh {
             address,
             local,
             user: String::new(),
+            overlay: None,
             authenticated,
             channels: HashMap::new(),
         };
@@ -202,7 +209,11 @@ struct Ends(Handle);
 impl Drop for Ends {
     fn drop(&mut self) {
         let handle = self.0.clone();
-        tokio::spawn(async move {
+        // Where the runtime is gone, so is the connection's task.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
             // It fails where the connection has ended, which is what is wanted.
             let _ended = handle
                 .disconnect(russh::Disconnect::ByApplication, String::new(), String::new())
@@ -271,6 +282,8 @@ struct Visitor {
     address: SocketAddr,
     local: SocketAddr,
     user: String,
+    /// What it left before, from the moment it is in.
+    overlay: Option<Overlay>,
     authenticated: watch::Sender<bool>,
     channels: HashMap<ChannelId, Open>,
 }
@@ -301,7 +314,12 @@ impl Visitor {
             return Ok(connection.channel_failure(id)?);
         };
         connection.channel_success(id)?;
+        let overlay = self.overlay.get_or_insert_with(|| {
+            let now = self.tap.clock().now().unix_timestamp();
+            self.shared.overlays.of(self.address.ip().to_canonical(), now)
+        });
         let session = Session {
+            overlay: Arc::clone(overlay),
             shared: Arc::clone(&self.shared),
             tap: self.tap.clone(),
             user,

@@ -1,7 +1,7 @@
 //! One session channel: a login shell at a terminal, a command, or a file transfer.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -17,9 +17,10 @@ use super::{scp, server::Shared, sftp};
 use crate::{
     serve::{
         Tap,
+        artifact::Capture,
         recorder::{Channel, Recorder},
     },
-    shell::{Outside, Report, Running, Shell, Stream, Typed, terminal},
+    shell::{Outside, Report, Running, Shell, Stream, Typed, terminal, vfs::Shared as Overlay},
 };
 
 /// How long a shell waits for a key; the connection's own limits usually end it earlier.
@@ -78,6 +79,8 @@ pub(super) struct Session {
     pub(super) input: Inbox,
     pub(super) output: Arc<ChannelWriteHalf<Msg>>,
     pub(super) seed: u64,
+    /// What the visitor's address left on the machine.
+    pub(super) overlay: Overlay,
 }
 
 /// The shell's world: the channel, and the recording of it.
@@ -339,10 +342,10 @@ impl Session {
             recorder,
             tap: self.tap,
         };
-        let mut shell = self
-            .shared
-            .template
-            .shell(&self.user, &self.client, Box::new(link), self.seed);
+        let mut shell =
+            self.shared
+                .template
+                .shell(&self.user, &self.client, Box::new(link), self.seed, self.overlay);
         shell.terminal = self.terminal.is_some().then_some(size);
         let connection = self.client.split(' ').next().unwrap_or_default().to_owned();
         let mut parts = self.client.split(' ');
@@ -393,17 +396,18 @@ impl Session {
         let machine = Arc::clone(&template.machine);
         let clock = Arc::clone(self.tap.clock());
         let now = || clock.now().unix_timestamp();
-        let mut vfs = template.vfs(now());
+        let mut vfs = template.vfs(now(), Arc::clone(&self.overlay));
         let who = crate::shell::vfs::Who {
             uid: account.uid,
             gid: account.gid,
         };
         let mut sftp = sftp::Sftp::new(who, &account.home, Box::new(move |uid| machine.user_name(uid)));
         let mut status = 0;
+        let mut uploads = BTreeMap::new();
         while let Some(Input::Data(bytes)) = self.input.recv().await {
             let answer = sftp.feed(&bytes, &mut vfs, now());
             for done in sftp.take_done() {
-                self.transferred(done);
+                self.transferred(done, &mut uploads);
             }
             let Some(answer) = answer else {
                 self.tap.emit(Event::Violation {
@@ -417,14 +421,24 @@ impl Session {
                 break;
             }
         }
+        // A long upload that is not closed is kept as what it is when its capture is dropped: interrupted.
         for done in sftp.unfinished() {
-            self.transferred(done);
+            self.transferred(done, &mut uploads);
         }
         status
     }
 
-    fn transferred(&self, done: sftp::Done) {
+    fn transferred(&self, done: sftp::Done, uploads: &mut BTreeMap<u32, Capture>) {
         match done {
+            sftp::Done::Bytes { handle, path, bytes } => uploads
+                .entry(handle)
+                .or_insert_with(|| self.tap.artifact(path.as_bytes(), "sftp", self.user.as_bytes()))
+                .write(&bytes),
+            sftp::Done::Closed { handle } => {
+                if let Some(capture) = uploads.remove(&handle) {
+                    let _stored = capture.finish();
+                }
+            }
             sftp::Done::Uploaded { path, bytes } => keep(&self.tap, &path, "sftp", &self.user, &bytes),
             sftp::Done::Read { path, size } => self.tap.emit(Event::Download {
                 path: path.as_bytes(),
@@ -445,23 +459,30 @@ impl Session {
         let account = template.machine.account_or_new(&self.user);
         let clock = Arc::clone(self.tap.clock());
         let now = || clock.now().unix_timestamp();
-        let mut vfs = template.vfs(now());
+        let mut vfs = template.vfs(now(), Arc::clone(&self.overlay));
         let who = crate::shell::vfs::Who {
             uid: account.uid,
             gid: account.gid,
         };
         if !call.sink {
             let (pieces, sent, failed) = scp::source(call, who, &account.home, &vfs);
+            // The peer acknowledges each piece but complaints, the last one, too: whoever closes before that breaks
+            // its pipe.
             let mut acknowledged = VecDeque::new();
-            for piece in pieces {
-                while acknowledged.is_empty() {
+            let mut awaited = true;
+            for piece in pieces.into_iter().map(Some).chain([None]) {
+                while awaited && acknowledged.is_empty() {
                     match self.input.recv().await {
                         Some(Input::Data(bytes)) => acknowledged.extend(bytes),
                         Some(Input::Resize(..)) => {}
                         Some(Input::End) | None => return 1,
                     }
                 }
-                acknowledged.pop_front();
+                if awaited {
+                    acknowledged.pop_front();
+                }
+                let Some(piece) = piece else { break };
+                awaited = piece.first() != Some(&1);
                 if self.output.data_bytes(piece).await.is_err() {
                     return 1;
                 }
@@ -492,6 +513,8 @@ impl Session {
             return 1;
         }
         let mut fine = true;
+        // The file that is on its way in; dropped in the middle it counts as interrupted.
+        let mut coming: Option<Capture> = None;
         while fine && let Some(input) = self.input.recv().await {
             let Input::Data(bytes) = input else {
                 if matches!(input, Input::End) {
@@ -500,8 +523,23 @@ impl Session {
                 continue;
             };
             let (answer, go_on) = sink.feed(&bytes, &mut vfs, now());
-            for (path, bytes) in std::mem::take(&mut sink.received) {
-                keep(&self.tap, &path, "scp", &self.user, &bytes);
+            for received in std::mem::take(&mut sink.received) {
+                let (path, bytes) = match &received {
+                    scp::Received::Bytes { path, bytes } => (path, Some(bytes)),
+                    scp::Received::End { path } => (path, None),
+                };
+                let mut capture = coming
+                    .take()
+                    .unwrap_or_else(|| self.tap.artifact(path.as_bytes(), "scp", self.user.as_bytes()));
+                match bytes {
+                    Some(bytes) => {
+                        capture.write(bytes);
+                        coming = Some(capture);
+                    }
+                    None => {
+                        let _stored = capture.finish();
+                    }
+                }
             }
             fine = go_on && (answer.is_empty() || self.output.data_bytes(answer).await.is_ok());
         }
@@ -553,6 +591,7 @@ async fn stream(shell: &mut Shell) {
 /// A login shell at a terminal, from the message of the day to `logout`.
 async fn interact(shell: &mut Shell, source: &str, shared: &Shared) {
     shell.interactive = true;
+    let known = shell.recall_history();
     shell
         .env
         .aliases
@@ -617,6 +656,7 @@ async fn interact(shell: &mut Shell, source: &str, shared: &Shared) {
             }
         }
     }
+    shell.leave_history(known);
     // Whether somebody still reads it changes nothing any more.
     let _sent = shell.outside.flush().await;
 }

@@ -3,14 +3,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::shell::vfs::{Errno, Kind, Node, Vfs, Who, absolute};
+use super::upload::Upload;
+use crate::shell::vfs::{Errno, HEAD_MAX, Kind, Node, Vfs, Who, absolute};
 
 /// The longest packet that OpenSSH takes (SFTP_MAX_MSG_LENGTH).
 const PACKET_MAX: usize = 256 * 1024;
 /// Files and directories that one session may hold open; OpenSSH's limit is the process's.
 const HANDLES_MAX: usize = 100;
-/// Bytes of one file that an upload may have; the artifact's own limit cuts earlier or later.
-const UPLOAD_MAX: usize = 16 << 20;
 /// Entries in one answer to READDIR, as OpenSSH has it.
 const NAMES: usize = 100;
 
@@ -25,7 +24,15 @@ const UNSUPPORTED: u32 = 8;
 /// What a request did that is worth telling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Done {
-    /// A file was uploaded and closed.
+    /// Bytes of a long upload, in their order; `handle` tells uploads apart.
+    Bytes {
+        handle: u32,
+        path: String,
+        bytes: Vec<u8>,
+    },
+    /// The upload with this handle was closed.
+    Closed { handle: u32 },
+    /// A file was uploaded and closed, and this is all of it.
     Uploaded { path: String, bytes: Vec<u8> },
     /// A file was read.
     Read { path: String, size: u64 },
@@ -40,7 +47,7 @@ enum Open {
     },
     Write {
         path: String,
-        bytes: Vec<u8>,
+        upload: Upload,
         append: bool,
     },
     Directory {
@@ -194,7 +201,10 @@ impl Sftp {
         std::mem::take(&mut self.open)
             .into_values()
             .filter_map(|open| match open {
-                Open::Write { path, bytes, .. } if !bytes.is_empty() => Some(Done::Uploaded { path, bytes }),
+                Open::Write { path, upload, .. } if upload.size() > 0 => {
+                    let bytes = upload.whole()?.to_vec();
+                    Some(Done::Uploaded { path, bytes })
+                }
                 _ => None,
             })
             .collect()
@@ -315,6 +325,8 @@ impl Sftp {
                     match vfs.write(who, &home, &path, &before, false, now) {
                         Ok(at) => {
                             vfs.forget_written(&at);
+                            let mut upload = Upload::default();
+                            upload.push(&before);
                             if let (Some(mode), false) = (attributes.mode, exists)
                                 && let Err(errno) = vfs.alter(who, "/", &at, |n| n.mode = mode & 0o777)
                             {
@@ -323,7 +335,7 @@ impl Sftp {
                             Ok(self.handle(
                                 Open::Write {
                                     path: at,
-                                    bytes: before,
+                                    upload,
                                     append: flags & 4 != 0,
                                 },
                                 id,
@@ -334,27 +346,26 @@ impl Sftp {
                 }
             }
             // CLOSE
-            4 => match handle_of(fields.bytes()?).and_then(|h| self.open.remove(&h)) {
-                Some(Open::Write { path, bytes, .. }) => match vfs.write(who, "/", &path, &bytes, false, now)
-                {
-                    Ok(at) => {
-                        vfs.forget_written(&at);
-                        self.done.push(Done::Uploaded { path, bytes });
-                        Ok(status(id, OK))
-                    }
-                    Err(errno) => {
-                        self.done.push(Done::Uploaded { path, bytes });
-                        Err(errno)
-                    }
-                },
-                Some(Open::Read { path, bytes }) => {
+            4 => match handle_of(fields.bytes()?).and_then(|h| Some((h, self.open.remove(&h)?))) {
+                Some((handle, Open::Write { path, upload, .. })) => {
+                    let placed = vfs.place(who, "/", &path, upload.kind(), now);
+                    self.done.push(match upload.whole() {
+                        Some(bytes) => Done::Uploaded {
+                            path,
+                            bytes: bytes.to_vec(),
+                        },
+                        None => Done::Closed { handle },
+                    });
+                    placed.map(|_| status(id, OK))
+                }
+                Some((_, Open::Read { path, bytes })) => {
                     self.done.push(Done::Read {
                         path,
                         size: u64::try_from(bytes.len()).unwrap_or(0),
                     });
                     Ok(status(id, OK))
                 }
-                Some(Open::Directory { .. }) => Ok(status(id, OK)),
+                Some((_, Open::Directory { .. })) => Ok(status(id, OK)),
                 None => Ok(status(id, FAILURE)),
             },
             // READ
@@ -378,20 +389,28 @@ impl Sftp {
             // WRITE
             6 => {
                 let handle = handle_of(fields.bytes()?);
-                let offset = usize::try_from(fields.u64()?).unwrap_or(usize::MAX);
+                let offset = fields.u64()?;
                 let data = fields.bytes()?;
-                match handle.and_then(|h| self.open.get_mut(&h)) {
-                    Some(Open::Write { bytes, append, .. }) => {
-                        let at = if *append { bytes.len() } else { offset };
-                        let end = at.saturating_add(data.len());
-                        if end > UPLOAD_MAX {
+                match handle.and_then(|h| Some((h, self.open.get_mut(&h)?))) {
+                    Some((handle, Open::Write { path, upload, append })) => {
+                        // Clients write one block after the other; whoever does not may do so in a short file.
+                        let next = *append || offset == upload.size();
+                        if !next && !upload.patch(offset, data) {
                             return Some(Ok(status(id, FAILURE)));
                         }
-                        if bytes.len() < end {
-                            bytes.resize(end, 0);
-                        }
-                        if let Some(place) = bytes.get_mut(at..end) {
-                            place.copy_from_slice(data);
+                        if next {
+                            let bytes = match upload.whole() {
+                                Some(before) if before.len() + data.len() > HEAD_MAX => {
+                                    [before, data].concat()
+                                }
+                                Some(_) => Vec::new(),
+                                None => data.to_vec(),
+                            };
+                            upload.push(data);
+                            if upload.whole().is_none() {
+                                let path = path.clone();
+                                self.done.push(Done::Bytes { handle, path, bytes });
+                            }
                         }
                         Ok(status(id, OK))
                     }
@@ -413,13 +432,13 @@ impl Sftp {
                 let open = handle_of(fields.bytes()?).and_then(|h| self.open.get(&h));
                 match open {
                     Some(Open::Read { path, .. } | Open::Write { path, .. }) => {
-                        let size = match open {
-                            Some(Open::Write { bytes, .. }) => Some(bytes.clone()),
+                        let written = match open {
+                            Some(Open::Write { upload, .. }) => Some(upload.kind()),
                             _ => None,
                         };
                         vfs.stat(who, "/", path).map(|(_, mut node)| {
-                            if let Some(bytes) = size {
-                                node.kind = Kind::File(bytes.into());
+                            if let Some(kind) = written {
+                                node.kind = kind;
                             }
                             Packet::new(105, id).attributes(&node)
                         })
@@ -438,13 +457,12 @@ impl Sftp {
                 let open = handle_of(fields.bytes()?).and_then(|h| self.open.get_mut(&h));
                 let attributes = fields.attributes()?;
                 match open {
-                    Some(Open::Write { path, bytes, .. }) => {
-                        if let Some(size) = attributes
-                            .size
-                            .and_then(|s| usize::try_from(s).ok())
-                            .filter(|s| *s <= UPLOAD_MAX)
+                    Some(Open::Write { path, upload, .. }) => {
+                        // `ftruncate`: scp ends an upload with it, at the size that it has by then.
+                        if let Some(size) = attributes.size.filter(|size| *size != upload.size())
+                            && !upload.resize(size)
                         {
-                            bytes.resize(size, 0);
+                            return Some(Ok(status(id, FAILURE)));
                         }
                         set(vfs, who, "/", path, &attributes).map(|()| status(id, OK))
                     }
@@ -620,7 +638,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
         "d 777 0 /tmp\nf 644 5 /etc/passwd\n",
         0,
     ));
-    let mut vfs = Vfs::new(base, Arc::default());
+    let mut vfs = Vfs::new(base, Arc::default(), Arc::default());
     let mut sftp = Sftp::new(Who { uid: 0, gid: 0 }, "/", Box::new(|uid| uid.to_string()));
     if sftp.feed(bytes, &mut vfs, 0).is_some() {
         sftp.take_done();

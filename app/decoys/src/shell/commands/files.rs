@@ -220,7 +220,7 @@ fn ls_rows(shell: &Shell, call: &Call, mut rows: Vec<(String, Node)>) -> String 
     let mark = |node: &Node| match node.kind {
         Kind::Directory if call.has('F') || call.has('p') => "/",
         Kind::Link(_) if call.has('F') => "@",
-        Kind::File(_) | Kind::Opaque(_) if call.has('F') && node.mode & 0o111 != 0 => "*",
+        Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. } if call.has('F') && node.mode & 0o111 != 0 => "*",
         _ => "",
     };
     if !(call.has('l') || call.has('n')) {
@@ -774,7 +774,7 @@ pub(super) fn find(shell: &mut Shell, call: &mut Call) -> u8 {
         walk(shell, &start, depth, &mut |path, node| {
             let base = file_name(path);
             let is = match kind.as_deref() {
-                Some("f") => matches!(node.kind, Kind::File(_) | Kind::Opaque(_)),
+                Some("f") => matches!(node.kind, Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. }),
                 Some("d") => node.is_dir(),
                 Some("l") => matches!(node.kind, Kind::Link(_)),
                 Some("c") => node.kind == Kind::Device,
@@ -895,10 +895,10 @@ pub(super) fn file(shell: &mut Shell, call: &mut Call) -> u8 {
                 Kind::Device => "character special (1/3)".to_owned(),
                 Kind::Opaque(_) => "ELF 64-bit LSB pie executable, x86-64, version 1 (SYSV), dynamically linked, interpreter /lib64/ld-linux-x86-64.so.2, for GNU/Linux 3.2.0, stripped".to_owned(),
                 Kind::File(bytes) if bytes.is_empty() => "empty".to_owned(),
-                Kind::File(bytes) if bytes.starts_with(b"\x7fELF") => "ELF 64-bit LSB executable, x86-64, version 1 (SYSV), statically linked, stripped".to_owned(),
+                Kind::File(bytes) | Kind::Cut { head: bytes, .. } if bytes.starts_with(b"\x7fELF") => "ELF 64-bit LSB executable, x86-64, version 1 (SYSV), statically linked, stripped".to_owned(),
                 Kind::File(bytes) if bytes.starts_with(b"#!") => "Bourne-Again shell script, ASCII text executable".to_owned(),
                 Kind::File(bytes) if bytes.is_ascii() => "ASCII text".to_owned(),
-                Kind::File(_) => "data".to_owned(),
+                Kind::File(_) | Kind::Cut { .. } => "data".to_owned(),
             },
         };
         call.out(format!("{path}: {kind}\n"));
