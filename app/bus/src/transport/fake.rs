@@ -31,10 +31,8 @@ impl Hub {
             let Some(inbox) = inbox.upgrade() else {
                 return false;
             };
-            if pattern.matches(topic) {
-                if inbox.push(frame, 1).first {
-                    inbox.wake();
-                }
+            if pattern.matches(topic) && inbox.push(frame, 1).first {
+                inbox.wake();
             }
             true
         });
