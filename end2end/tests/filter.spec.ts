@@ -1,0 +1,143 @@
+// Filters stand in the URL, rows open into a drawer, and what is shown can be taken along.
+
+import { readFileSync } from "node:fs";
+import type { Download, Page } from "@playwright/test";
+import { attacks, redis } from "../attack";
+import { expect, hydrated, marker, open, test } from "../test";
+
+const rows = (page: Page) => page.locator("table.logs tbody tr");
+const choice = (page: Page, name: string) => page.getByRole("combobox", { name });
+const chip = (page: Page, text: string) => page.locator(".chip").filter({ hasText: text });
+
+/** Evidence of one's own: `SET word n` three times, and one failed sign-in. */
+const word = marker();
+test.beforeAll(async ({ host }) => {
+  const at = await host.service("redis");
+  for (const n of ["1", "2", "3"]) await redis(at, "SET", word, n);
+  await attacks.ftp(await host.service("ftp"), word);
+});
+
+test("filters stand in the URL, survive a reload, and go by their chips", async ({ page, host, complaints }) => {
+  const redisDecky = (await host.deckies()).find((d) => d.services.some((s) => s.slug === "redis"))!.name;
+  await open(page, "/live");
+
+  await page.getByLabel("Text, or field:value").fill(word);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(new RegExp(`search=${word}`));
+  await expect(rows(page).filter({ hasText: "redis" }).first()).toBeVisible();
+  await expect(rows(page).filter({ hasText: "ftp" }).first()).toBeVisible();
+
+  await choice(page, "Service").selectOption("redis");
+  await expect(page).toHaveURL(/service=redis/);
+  await expect(rows(page).filter({ hasText: "ftp" })).toHaveCount(0);
+  await expect(rows(page)).toHaveCount(3);
+
+  await choice(page, "Decky").selectOption(redisDecky);
+  await choice(page, "Type of event").selectOption("command");
+  await page.getByLabel("Source address").fill("127.0.0.1");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/attacker_ip=127\.0\.0\.1/);
+  await expect(page).toHaveURL(new RegExp(`decky=${redisDecky}`));
+  await expect(page).toHaveURL(/event_type=command/);
+  await expect(rows(page)).toHaveCount(3);
+
+  await page.reload();
+  await hydrated(page);
+  await expect(rows(page)).toHaveCount(3);
+  await expect(choice(page, "Service")).toHaveValue("redis");
+  await expect(page.getByLabel("Text, or field:value")).toHaveValue(word);
+  await expect(page.locator(".chip")).toHaveCount(5);
+
+  // Back goes one filter back.
+  await page.goBack();
+  await page.goForward();
+  await expect(page.locator(".chip")).toHaveCount(5);
+
+  await chip(page, "source").getByRole("link").click();
+  await expect(page).not.toHaveURL(/attacker_ip/);
+  await chip(page, "service").getByRole("link").click();
+  await chip(page, "decky").getByRole("link").click();
+  await chip(page, "type").getByRole("link").click();
+  await expect(rows(page).filter({ hasText: "ftp" }).first()).toBeVisible();
+
+  await page.getByLabel("Text, or field:value").fill("there-is-no-such-word-anywhere");
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("Nothing fits these filters")).toBeVisible();
+  await page.getByRole("link", { name: "Clear all filters" }).click();
+  await expect(page).toHaveURL(/\/live$/);
+  await expect(rows(page).first()).toBeVisible();
+  complaints.none();
+});
+
+test("a filter that says nothing sensible is named, and the rest still counts", async ({ page }) => {
+  await open(page, `/live?search=${word}&attacker_ip=nobody&start_time=yesterday`);
+  const alert = page.getByRole("alert");
+  await expect(alert).toContainText("the source is not an IP address");
+  await expect(alert).toContainText("start_time is not a time");
+  await expect(rows(page).first()).toBeVisible();
+});
+
+test("a row opens by Enter and by click, shows its line and fields, and can be linked to", async ({ page, context }) => {
+  await open(page, `/live?search=${word}&service=redis`);
+  await expect(rows(page)).toHaveCount(3);
+  const drawer = page.getByRole("dialog");
+
+  await page.keyboard.press("j");
+  await page.keyboard.press("j");
+  await page.keyboard.press("k");
+  await expect(rows(page).nth(0).getByRole("link")).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/log=\d+/);
+  await expect(drawer.locator("pre.raw").first()).toContainText(word);
+  await expect(drawer.locator(".fields")).toContainText(`SET ${word} 3`);
+  await page.keyboard.press("Escape");
+  await expect(drawer).toHaveCount(0);
+  await expect(rows(page).nth(0).getByRole("link")).toBeFocused();
+
+  await rows(page).nth(2).locator(".c-what").click();
+  await expect(drawer.locator(".fields")).toContainText(`SET ${word} 1`);
+
+  const other = await context.newPage();
+  await open(other, page.url());
+  await expect(other.getByRole("dialog").locator(".fields")).toContainText(`SET ${word} 1`);
+});
+
+test("the downloads hold what is shown", async ({ page }) => {
+  await open(page, `/live?search=${word}&service=redis`);
+  await expect(rows(page)).toHaveCount(3);
+  const saved = async (name: string): Promise<string> => {
+    const [file]: [Download, void] = await Promise.all([
+      page.waitForEvent("download"),
+      page.locator(".page-tools .button").filter({ hasText: name }).click(),
+    ]);
+    return readFileSync(await file.path(), "utf8");
+  };
+
+  const csv = await saved("CSV");
+  const lines = csv.trimEnd().split("\r\n");
+  expect(lines[0]).toContain("id,at,received_at,decky,service");
+  expect(lines.slice(1)).toHaveLength(3);
+  for (const line of lines.slice(1)) expect(line).toContain(word);
+
+  const json = JSON.parse(await saved("JSON"));
+  expect(json.data.map((row: { fields: Record<string, string> }) => row.fields.command)).toEqual([
+    `SET ${word} 3`,
+    `SET ${word} 2`,
+    `SET ${word} 1`,
+  ]);
+});
+
+test("a click on the histogram narrows the time", async ({ page }) => {
+  await open(page, `/live?search=${word}`);
+  await expect(rows(page).first()).toBeVisible();
+  const columns = page.locator(".histogram a");
+  await columns.first().click({ force: true });
+  await expect(page).toHaveURL(/start_time=.*end_time=|end_time=.*start_time=/);
+  await expect(page.getByText("Nothing fits these filters")).toBeVisible();
+  await expect(chip(page, "from")).toBeVisible();
+  await page.goBack();
+  await expect(rows(page).first()).toBeVisible();
+  await columns.last().click({ force: true });
+  await expect(chip(page, "until")).toBeVisible();
+  await expect(rows(page).first()).toBeVisible();
+});

@@ -1,0 +1,102 @@
+// A touch is seen as it happens, without a reload.
+
+import { attacks, curl, redis, ssh } from "../attack";
+import { expect, live, marker, open, test } from "../test";
+
+/** A source address that no other test attacks from. */
+const stranger = () => `127.9.${Math.floor(Math.random() * 256)}.${1 + Math.floor(Math.random() * 254)}`;
+
+test("an attack stands in the overview at once, and the counters move", async ({ page, host, complaints }) => {
+  await redis(await host.service("redis"), "PING");
+  await open(page, "/");
+  await live(page);
+  const events = page.locator(".stat").filter({ hasText: "Events" }).locator(".stat-value");
+  const number = async () => Number((await events.innerText()).replace(/\D/g, ""));
+  const before = await number();
+
+  const word = marker();
+  await redis(await host.service("redis"), "SET", word, "1");
+  await expect(page.locator("section.feed tr").filter({ hasText: word })).toBeVisible();
+  await expect.poll(number).toBeGreaterThan(before);
+  complaints.none();
+});
+
+test("every service's attack stands in the log as it comes", async ({ page, host, complaints }) => {
+  const services = await host.services();
+  expect([...services.keys()]).toEqual(expect.arrayContaining(["redis", "http", "ftp", "ssh"]));
+  await open(page, "/live");
+  await live(page);
+  for (const [slug, at] of services) {
+    const word = marker();
+    await attacks[slug](at, word);
+    const row = page.locator("table.logs tr").filter({ hasText: slug }).filter({ hasText: word });
+    await expect(row.first(), `${word} on ${slug}`).toBeVisible();
+  }
+  complaints.none();
+});
+
+test("an attacker appears in the list with what they tried, and on their page with what they typed", async ({ page, host, complaints }) => {
+  const from = stranger();
+  await open(page, "/attackers");
+  await live(page);
+  const { host: ip, port } = await host.service("http");
+  await curl(`http://${ip}:${port}/${marker()}`, from);
+  const row = page.getByRole("row").filter({ hasText: from });
+  await expect(row).toContainText("http");
+
+  const word = marker();
+  const { at, user, password } = host.account();
+  expect(await ssh(at, user, password, `echo ${word}`, from)).toContain(word);
+  await expect(row).toContainText("ssh");
+  await row.getByRole("link").click();
+  await expect(page.getByRole("heading", { name: from })).toBeVisible();
+  await expect(page.locator(".commands")).toContainText(`echo ${word}`);
+  await expect(page.locator(".loot")).toContainText(password);
+
+  // What they do next comes to this page by itself.
+  const next = marker();
+  await ssh(at, user, password, `uname ${next}`, from);
+  await expect(page.locator("table.logs")).toContainText(next);
+  await expect(page.locator(".commands")).toContainText(`uname ${next}`);
+  complaints.none();
+});
+
+test("pause holds the table and says how many rows wait", async ({ page, host }) => {
+  const at = await host.service("redis");
+  await redis(at, "PING");
+  await open(page, "/live?service=redis");
+  await live(page);
+  await page.getByRole("button", { name: "Pause" }).click();
+  const word = marker();
+  await redis(at, "SET", word, "1");
+  const resume = page.getByRole("button", { name: /Resume/ });
+  // The connection, the command, the end of the connection: at the least.
+  await expect(resume.locator(".count")).toHaveText(/^([3-9]|\d\d+)$/);
+  const row = page.locator("table.logs tr").filter({ hasText: word });
+  await expect(row).toHaveCount(0);
+  await resume.click();
+  await expect(row.first()).toBeVisible();
+});
+
+test("without the stream the page says so and asks instead", async ({ page, host }) => {
+  await page.route("**/api/v1/stream", (route) => route.abort());
+  await open(page, "/live");
+  const dot = page.locator(".live-dot");
+  await expect(dot).toHaveText("reconnecting");
+  await expect(dot).toHaveText("every 4 s", { timeout: 30_000 });
+  const word = marker();
+  await redis(await host.service("redis"), "SET", word, "1");
+  await expect(page.locator("table.logs tr").filter({ hasText: word }).first()).toBeVisible();
+});
+
+test("a stream that breaks is opened again, and what came in between is there", async ({ page, context, host }) => {
+  await redis(await host.service("redis"), "PING");
+  await open(page, "/live");
+  await live(page);
+  await context.setOffline(true);
+  const word = marker();
+  await redis(await host.service("redis"), "SET", word, "1");
+  await context.setOffline(false);
+  await expect(page.locator("table.logs tr").filter({ hasText: word }).first()).toBeVisible({ timeout: 30_000 });
+  await live(page);
+});

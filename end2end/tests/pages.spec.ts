@@ -1,0 +1,144 @@
+// Every page, in every width and theme, with a day of evidence: nothing complains, nothing is out of reach.
+
+import AxeBuilder from "@axe-core/playwright";
+import { join } from "node:path";
+import { request, test as base, type Page } from "@playwright/test";
+import { Host, type Session } from "../host";
+import { Complaints, expect, fits, open } from "../test";
+
+/** What the demo evidence has: the busiest attacker, and a command of somebody. */
+interface Day {
+  attacker: string;
+  command: string;
+}
+
+const EVENTS = 20_000;
+
+/** A host of its own, with a day of demo evidence. */
+const test = base.extend<object, { host: Host; session: Session; day: Day }>({
+  host: [
+    async ({}, use) => {
+      const host = await Host.start();
+      await host.decnet(["demo", "seed", "--events", String(EVENTS)]);
+      await use(host);
+      await host.stop();
+    },
+    { scope: "worker", timeout: 120_000 },
+  ],
+  session: [async ({ host }, use) => use(await host.signIn()), { scope: "worker", timeout: 60_000 }],
+  day: [
+    async ({ host, session }, use) => {
+      const api = await request.newContext({ baseURL: host.url, storageState: session });
+      const get = async (path: string) => (await api.get(`/api/v1/${path}`)).json();
+      // The day has to be stored before anybody looks.
+      await expect.poll(async () => (await get("stats")).total_logs, { timeout: 60_000 }).toBeGreaterThanOrEqual(EVENTS);
+      const attacker = (await get("attackers?sort_by=active&limit=1")).data[0].id;
+      const command = (await get("logs?event_type=command&limit=1")).data[0].id;
+      await api.dispose();
+      await use({ attacker, command });
+    },
+    { scope: "worker", timeout: 120_000 },
+  ],
+  baseURL: async ({ host }, use) => use(host.url),
+  storageState: async ({ session }, use) => use(session),
+});
+
+// Each page on its own: both workers take part.
+test.describe.configure({ mode: "parallel" });
+
+/** Name of the screenshot and path. */
+const PAGES: [string, string][] = [
+  ["overview", "/"],
+  ["live", "/live"],
+  ["live-filtered", "/live?service=ssh&event_type=command"],
+  ["live-nothing", "/live?search=there-is-no-such-word"],
+  ["drawer", "/live?event_type=command&log=COMMAND"],
+  ["attackers", "/attackers"],
+  ["attacker", "/attackers/ATTACKER"],
+  ["fleet", "/fleet"],
+  ["fleet-table", "/fleet?view=table"],
+  ["deploy", "/fleet?dialog=deploy"],
+  ["teardown", "/fleet?teardown=web-01"],
+  ["shortcuts", "/live?help=keys"],
+  ["password", "/password"],
+  ["lost", "/no-such-page"],
+];
+
+async function settled(page: Page): Promise<void> {
+  await expect(page.locator(".loading, .histogram-blank")).toHaveCount(0);
+  await expect(page.getByRole("heading", { level: 1 }).first()).toBeVisible();
+  await page.evaluate(() => document.fonts.ready);
+}
+
+for (const [name, path] of PAGES) {
+  test(`${name}: nothing complains, scrolls sideways or shuts anybody out, in every width and theme`, async ({ page, day }, info) => {
+    const complaints = new Complaints(page);
+    await page.emulateMedia({ reducedMotion: "reduce" });
+    await open(page, path.replace("ATTACKER", day.attacker).replace("COMMAND", day.command));
+    await settled(page);
+    for (const colorScheme of ["dark", "light"] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      for (const width of [2560, 1440, 390]) {
+        await page.setViewportSize({ width, height: width === 390 ? 844 : 1000 });
+        await page.screenshot({ path: join(info.project.outputDir, "pages", `${name}-${width}-${colorScheme}.png`) });
+        await fits(page);
+        // Colours are of the theme, and the tree is of the width: two looks see all of both.
+        if (width === (colorScheme === "dark" ? 390 : 1440)) await nobodyIsShutOut(page);
+      }
+    }
+    // The same colours, once more, where most is seen.
+    await page.emulateMedia({ colorScheme: "dark", reducedMotion: "reduce" });
+    await page.setViewportSize({ width: 1440, height: 1000 });
+    await nobodyIsShutOut(page);
+    complaints.none(name === "lost" ? /404/ : undefined);
+  });
+}
+
+/** axe finds nothing serious. */
+async function nobodyIsShutOut(page: Page): Promise<void> {
+  // The rows of a list are alike; the first dozen stand for all.
+  const { violations } = await new AxeBuilder({ page })
+    .exclude("tbody tr:nth-child(n + 13)")
+    .exclude("#main li:nth-child(n + 13)")
+    .exclude(".histogram a:nth-of-type(n + 13), .heat a:nth-of-type(n + 13), .lane-name ~ svg a:nth-of-type(n + 13)")
+    .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"])
+    .analyze();
+  const bad = violations
+    .filter((found) => found.impact === "serious" || found.impact === "critical")
+    .map((found) => `${found.id}: ${found.nodes.map((node) => node.target.join(" ")).join(", ")}`);
+  expect.soft(bad, page.url()).toEqual([]);
+}
+
+test("everything is reached by the keyboard", async ({ page, day }) => {
+  expect(day.attacker).toBeDefined();
+  await open(page, "/attackers");
+  const rows = page.locator("a[data-row]");
+  await expect(rows.nth(1)).toBeVisible();
+  await page.keyboard.press("j");
+  await expect(rows.nth(0)).toBeFocused();
+  await page.keyboard.press("j");
+  await expect(rows.nth(1)).toBeFocused();
+  await page.keyboard.press("k");
+  await expect(rows.nth(0)).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/attackers\/.+/);
+
+  await page.keyboard.press("g");
+  await page.keyboard.press("l");
+  await expect(page).toHaveURL(/\/live$/);
+  await page.keyboard.press("/");
+  await expect(page.getByLabel("Text, or field:value")).toBeFocused();
+  await page.keyboard.press("Escape");
+
+  await page.keyboard.press("?");
+  const help = page.getByRole("dialog", { name: "Shortcuts" });
+  await expect(help).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(help).toHaveCount(0);
+
+  await page.goto("/");
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("link", { name: "Skip to the content" })).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page.locator("#main")).toBeFocused();
+});
