@@ -294,6 +294,10 @@ impl Day {
         };
         visit.act(&mut self.rng);
         for line in visit.lines {
+            // A visit that would outlast the day is still going on when the day ends.
+            if line.0 > self.options.end {
+                break;
+            }
             // Nearly sorted: a visit's lines go behind what began before it.
             let at = self.pending.partition_point(|(time, _)| *time <= line.0);
             self.pending.insert(at, line);
@@ -663,6 +667,7 @@ mod tests {
             *last - *first > Duration::hours(20),
             "it is a whole day: {first} to {last}"
         );
+        assert!(*last <= options().end, "nothing happens after its end: {last}");
         let deckies: BTreeSet<_> = messages.iter().filter_map(|m| m.hostname.clone()).collect();
         assert_eq!(deckies.len(), 20);
         let kinds: BTreeSet<_> = messages.iter().filter_map(|m| m.msgid.clone()).collect();
