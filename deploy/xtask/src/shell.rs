@@ -12,17 +12,21 @@ use crate::place::Place;
 
 /// A cargo command in the clone, with the shared target directory.
 pub(crate) fn cargo(place: &Place) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let linked = crate::setup::wasm::linked_toolchain();
+    let mut command = match linked {
+        // `CARGO` is the user's own toolchain; another one is asked for by its name, through rustup.
+        Some(_) => Command::new("cargo"),
+        None => Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
+    };
     command
         .current_dir(&place.root)
         .env("CARGO_TARGET_DIR", &place.target);
-    if let Some(toolchain) = crate::setup::wasm::linked_toolchain() {
-        // `cargo` of another toolchain would be asked for by its path: the name goes through rustup.
-        command = Command::new("cargo");
-        command
-            .current_dir(&place.root)
-            .env("CARGO_TARGET_DIR", &place.target)
-            .env("RUSTUP_TOOLCHAIN", toolchain);
+    if let Some(toolchain) = linked {
+        command.env("RUSTUP_TOOLCHAIN", toolchain);
+    }
+    if std::env::var_os("CI").is_some() {
+        // A clone that is built once gains nothing from what makes the second build faster.
+        command.env("CARGO_INCREMENTAL", "0");
     }
     command
 }
