@@ -161,7 +161,10 @@ impl Decky {
         if config.name != self.config.name {
             return Err(StartError::Fixed("the name"));
         }
-        if config.persona != self.config.persona {
+        // The persona lists the services too. That list may change: it does not decide who the machine is.
+        let mut persona = config.persona.clone();
+        persona.services.clone_from(&self.config.persona.services);
+        if persona != self.config.persona {
             return Err(StartError::Fixed("the persona"));
         }
         if (&config.artifacts, &config.transcripts) != (&self.config.artifacts, &self.config.transcripts) {
