@@ -1,0 +1,125 @@
+// The fleet: deploy, change, take down; and what a viewer may not.
+
+import type { Page } from "@playwright/test";
+import { curl } from "../attack";
+import { address } from "../host";
+import { Complaints, expect, live, marker, open, test } from "../test";
+
+const card = (page: Page, name: string) => page.locator(".card").filter({ has: page.locator(".card-name", { hasText: name }) });
+const name = () => `shop-${marker().slice(4, 10)}`;
+
+test("a decky is deployed, changed and taken down from the browser", async ({ page, host, complaints }) => {
+  const shop = name();
+  await open(page, "/fleet");
+  await live(page);
+  const dialog = page.getByRole("dialog");
+  const task = page.locator(".task").first();
+
+  await test.step("faults are told at the field", async () => {
+    await page.getByRole("link", { name: "Deploy", exact: true }).click();
+    await expect(page).toHaveURL(/dialog=deploy/);
+    await dialog.getByRole("radio", { name: /Web server/i }).check();
+    const amount = dialog.getByLabel("How many");
+    await amount.fill("0");
+    await expect(dialog.locator("input[name=amount]:invalid")).toHaveCount(1);
+    await amount.fill("1");
+    const named = dialog.getByLabel(/^Name/);
+    await named.fill("No Name!");
+    await expect(dialog.locator("input[name=name]:invalid")).toHaveCount(1);
+    // What the browser lets through, the server tells.
+    await named.evaluate((field) => field.removeAttribute("pattern"));
+    await dialog.getByRole("button", { name: "Deploy" }).click();
+    await expect(dialog.getByRole("alert")).toContainText("name: ");
+    await expect(named).toHaveValue("No Name!");
+    complaints.none(/\/ui\/deploy|status of 4\d\d|500/);
+  });
+
+  await test.step("the preview says what will be there", async () => {
+    await dialog.getByLabel(/^Name/).fill("web-01");
+    await expect(dialog.locator(".preview")).toContainText("web-01 is there already");
+    await dialog.getByLabel(/^Name/).fill(shop);
+    await expect(dialog.locator(".preview")).toContainText(`named ${shop}`);
+    await expect(dialog.locator(".preview")).toContainText("http");
+    await dialog.getByLabel("How many").fill("2");
+    await expect(dialog.locator(".preview")).toContainText(`named ${shop}-1 to ${shop}-2`);
+    await dialog.getByLabel("How many").fill("1");
+  });
+
+  await test.step("it runs, and answers", async () => {
+    await dialog.getByRole("button", { name: "Deploy" }).click();
+    await expect(dialog).toHaveCount(0);
+    await expect(task).toContainText("deploy");
+    await expect(task).toContainText("succeeded");
+    await expect(card(page, shop)).toContainText("running");
+    const http = (await host.deckies()).find((d) => d.name === shop)!.services.find((s) => s.slug === "http")!;
+    const at = address(http.listen[0]);
+    const answer = await curl(`http://${at.host}:${at.port}/`);
+    expect(answer.toLowerCase()).toContain("<html");
+    await expect(card(page, shop).locator(".card-events b")).not.toHaveText("0");
+  });
+
+  await test.step("its services are changed", async () => {
+    await card(page, shop).getByRole("link", { name: `Change the services of ${shop}` }).click();
+    await expect(dialog).toContainText("Change the services of 1 decky");
+    await expect(dialog).toContainText(/Stops \d+ services?/);
+    await dialog.getByRole("button", { name: "Change services" }).click();
+    await expect(dialog).toHaveCount(0);
+    await expect(task).toContainText("mutate");
+    await expect(task).toContainText("succeeded");
+    await expect(card(page, shop)).toContainText("running");
+  });
+
+  await test.step("it is taken down, once the numbers are told", async () => {
+    await card(page, shop).getByRole("link", { name: `Take down ${shop}` }).click();
+    await expect(dialog).toContainText("Take down 1 decky");
+    await expect(dialog).toContainText(/Stops 1 decky with \d+ services?, and gives the address back/);
+    await page.keyboard.press("Escape");
+    await expect(dialog).toHaveCount(0);
+    await expect(card(page, shop)).toContainText("running");
+    await card(page, shop).getByRole("link", { name: `Take down ${shop}` }).click();
+    await dialog.getByRole("button", { name: "Take down" }).click();
+    await expect(card(page, shop)).toHaveCount(0);
+    expect((await host.deckies()).map((d) => d.name)).not.toContain(shop);
+  });
+  complaints.none();
+});
+
+test("a viewer sees no orders, and the server refuses them", async ({ browser, host }) => {
+  const first = "viewer-Light-2026-harbour";
+  const viewer = name();
+  await host.decnet(["user", "create", viewer, "--role", "viewer"], `${first}\n`);
+  const context = await browser.newContext({ baseURL: host.url, storageState: await host.signIn(viewer, first) });
+  const page = await context.newPage();
+  const complaints = new Complaints(page);
+
+  await open(page, "/fleet");
+  await expect(card(page, "web-01")).toBeVisible();
+  for (const path of ["/", "/fleet", "/fleet?view=table", "/fleet?dialog=deploy", "/fleet?teardown=web-01", "/fleet?mutate=web-01"]) {
+    await open(page, path);
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    await expect(page.getByText("web-01").or(page.getByText("Overview")).first()).toBeVisible();
+    await expect(page.getByRole("dialog"), path).toHaveCount(0);
+    await expect(page.locator(".page-tools a.button, .orders"), path).toHaveCount(0);
+  }
+  complaints.none();
+
+  const refused = async (answer: Promise<{ status(): number }>) => expect((await answer).status()).toBe(403);
+  const { request } = context;
+  await refused(request.post("/api/v1/deckies/deploy", { data: { deckies: [{ archetype: "web-server" }] } }));
+  await refused(request.post("/api/v1/deckies/web-01/mutate"));
+  await refused(request.post("/api/v1/deckies/web-01/redeploy"));
+  await refused(request.delete("/api/v1/deckies/web-01"));
+  await refused(request.get("/api/v1/users"));
+  for (const [path, form] of [
+    ["/ui/deploy", { archetype: "web-server", amount: "1", name: "", seed: "", interval: "" }],
+    ["/ui/teardown", { names: "web-01" }],
+    ["/ui/mutate", { names: "web-01" }],
+    ["/ui/redeploy", { names: "web-01" }],
+  ] as const) {
+    const answer = await request.post(path, { form, headers: { accept: "application/json" } });
+    expect(await answer.text(), path).toContain("Forbidden");
+  }
+  const names = (await host.deckies()).map((d) => d.name);
+  expect(names).toContain("web-01");
+  await context.close();
+});
