@@ -77,12 +77,19 @@ async fn connect(to: SocketAddr, from: [u8; 4]) -> TcpStream {
     socket.connect(to).await.unwrap()
 }
 
-/// Everything that comes until the end.
+/// What comes until the end: more than any product says when it is busy.
 async fn hear_out(mut stream: TcpStream) -> Vec<u8> {
-    let mut words = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut words)).await;
-    // A connection that is turned away may be reset.
-    let _turned_away = read.expect("a visitor over the limit is hung up on");
+    let mut words = vec![0; 4096];
+    let mut heard = 0;
+    let hear = async {
+        // A connection that is turned away may be reset.
+        while let Ok(n @ 1..) = stream.read(&mut words[heard..]).await {
+            heard += n;
+        }
+    };
+    let over = tokio::time::timeout(PATIENCE, hear).await;
+    assert!(over.is_ok(), "a visitor over the limit is hung up on");
+    words.truncate(heard);
     words
 }
 

@@ -131,6 +131,8 @@ struct Visitor<'a> {
     channel: Option<Channel>,
     /// Whether the visitor asked for active mode last, which never works.
     active: bool,
+    /// Whether the visitor has promised by EPSV ALL to use nothing else (RFC 2428 section 4).
+    extended_only: bool,
     renames: Option<String>,
     restart: u64,
 }
@@ -158,6 +160,7 @@ impl<'a> Visitor<'a> {
             private: false,
             channel: None,
             active: false,
+            extended_only: false,
             renames: None,
             restart: 0,
         }
@@ -188,7 +191,10 @@ impl<'a> Visitor<'a> {
             while matches!(line.last(), Some(b'\n' | b'\r')) {
                 line.pop();
             }
-            if let Next::Stop = self.obey(&line).await? {
+            // Both products pass over empty lines without a word.
+            if !line.is_empty()
+                && let Next::Stop = self.obey(&line).await?
+            {
                 return Ok(());
             }
             self.peer.touch();
@@ -224,6 +230,7 @@ impl<'a> Visitor<'a> {
             }
             "AUTH" => return self.auth(arg).await,
             "PBSZ" | "PROT" if self.peer.is_tls() => self.protect(&command, arg).await?,
+            "PBSZ" | "PROT" if self.server.tls.is_some() => self.say(&Say::NotEncrypted(&command)).await?,
             "FEAT" => self.features().await?,
             "OPTS" if arg.eq_ignore_ascii_case("utf8 on") => {
                 let text = match self.server.product {
@@ -231,6 +238,9 @@ impl<'a> Visitor<'a> {
                     Product::ProFtpd => "200 UTF8 set to on",
                 };
                 self.line(text).await?;
+            }
+            "OPTS" if self.server.product == Product::VsFtpd => {
+                self.line("501 Option not understood.").await?
             }
             "CLNT" if self.server.product == Product::ProFtpd => {
                 self.tap.emit(Event::ClientInfo {
@@ -269,7 +279,12 @@ impl<'a> Visitor<'a> {
 
     async fn pass(&mut self, password: &[u8]) -> Result<Next, SessionError> {
         let Some(name) = self.named.take() else {
-            self.say(&Say::UserFirst).await?;
+            let refusal = if self.account.is_some() {
+                Say::PasswordAgain
+            } else {
+                Say::UserFirst
+            };
+            self.say(&refusal).await?;
             return Ok(Next::Go);
         };
         let anonymous = self.is_anonymous(&name);
@@ -426,9 +441,11 @@ impl<'a> Visitor<'a> {
                 }
             }
             "STRU" if arg.eq_ignore_ascii_case("F") => self.line("200 Structure set to F.").await,
+            "STRU" => self.say(&Say::BadStructure(arg)).await,
             "MODE" if arg.eq_ignore_ascii_case("S") => self.line("200 Mode set to S.").await,
+            "MODE" => self.say(&Say::BadMode(arg)).await,
             "ALLO" => self.line("202 ALLO command ignored.").await,
-            "ACCT" => self.line("502 ACCT not implemented.").await,
+            "ACCT" | "SMNT" | "REIN" => self.say(&Say::NotImplemented(command)).await,
             "ABOR" => self.line("225 No transfer to ABOR.").await,
             "OPTS" => self.line("501 Option not understood.").await,
             "REST" => {
@@ -436,6 +453,7 @@ impl<'a> Visitor<'a> {
                 let at = self.restart;
                 self.line(&format!("350 Restart position accepted ({at}).")).await
             }
+            "PASV" | "PORT" | "EPRT" if self.extended_only => self.say(&Say::Denied(arg)).await,
             "PASV" | "EPSV" => self.passive(command, arg).await,
             "PORT" | "EPRT" => self.active(command, arg).await,
             "LIST" | "NLST" => self.list(command == "NLST", arg).await,
@@ -533,7 +551,10 @@ impl<'a> Visitor<'a> {
 
     async fn site(&mut self, arg: &str) -> io::Result<()> {
         let word = arg.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+        let vs = self.server.product == Product::VsFtpd;
+        let guest = self.account.as_ref().is_some_and(|(_, anonymous)| *anonymous);
         match word.as_str() {
+            "HELP" | "UMASK" | "CHMOD" if vs && guest => self.say(&Say::Denied(arg)).await,
             "HELP" => self.line("214 CHMOD UMASK HELP").await,
             "UMASK" => self.line("200 Your current UMASK is 077").await,
             "CHMOD" if self.server.config.writable => {
@@ -555,14 +576,25 @@ impl<'a> Visitor<'a> {
                     name,
                     bytes: arg.as_bytes(),
                 });
-                self.say(&Say::Unknown("SITE")).await
+                self.unknown_site(vs && guest, arg).await
             }
-            _ => self.say(&Say::Unknown("SITE")).await,
+            _ => self.unknown_site(vs && guest, arg).await,
+        }
+    }
+
+    async fn unknown_site(&mut self, denied: bool, arg: &str) -> io::Result<()> {
+        if denied {
+            return self.say(&Say::Denied(arg)).await;
+        }
+        match self.server.product {
+            Product::VsFtpd => self.line("500 Unknown SITE command.").await,
+            Product::ProFtpd => self.say(&Say::Unknown("SITE")).await,
         }
     }
 
     async fn passive(&mut self, command: &str, arg: &str) -> io::Result<()> {
         if arg.eq_ignore_ascii_case("ALL") {
+            self.extended_only = true;
             return self.line("200 EPSV ALL ok.").await;
         }
         let v4 = match self.peer.local().ip().to_canonical() {
@@ -613,11 +645,7 @@ impl<'a> Visitor<'a> {
             eprt_target(arg)
         };
         let Some((address, port)) = target else {
-            return if command == "EPRT" {
-                self.line("500 Illegal EPRT command.").await
-            } else {
-                self.say(&Say::BadPort).await
-            };
+            return self.say(&Say::BadPort(command)).await;
         };
         self.channel = None;
         if address != self.peer.addr().ip().to_canonical() || port < 1024 {
@@ -626,7 +654,7 @@ impl<'a> Visitor<'a> {
                 via: "PORT",
                 target: target.as_bytes(),
             });
-            return self.say(&Say::BadPort).await;
+            return self.say(&Say::BadPort(command)).await;
         }
         self.active = true;
         self.say(&Say::Ok(command)).await
@@ -767,7 +795,13 @@ impl<'a> Visitor<'a> {
                 size: 0,
                 found,
             });
-            return self.say(&Say::RetrieveFailed(arg)).await;
+            // vsftpd asks for the data connection first, whatever the file.
+            let unasked = self.channel.is_none() && !self.active;
+            let refusal = match self.server.product {
+                Product::VsFtpd if unasked => Say::NoData,
+                _ => Say::RetrieveFailed(arg),
+            };
+            return self.say(&refusal).await;
         };
         let Some(channel) = self.channel().await? else {
             return Ok(());
