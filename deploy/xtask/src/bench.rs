@@ -15,7 +15,7 @@ use crate::{
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these: ingest, bus, decoy, host; all where none is named
+    /// Only these: ingest, bus, decoy, http, host; all where none is named
     names: Vec<String>,
 }
 
@@ -41,6 +41,22 @@ const BENCHES: &[Bench] = &[
             sh(cargo(place)
                 .args(["bench", "-p", "decnet-decoys", "--bench", "budget"])
                 .env("DECOY_BINARY", program))
+        },
+    ),
+    (
+        "http",
+        "requests of the http decoy in the same CPU time, to nginx (bar 0.5)",
+        |place| {
+            setup::for_tests(place)?;
+            sh(cargo(place).args([
+                "bench",
+                "-p",
+                "decnet-decoys",
+                "--features",
+                "serve",
+                "--bench",
+                "http_vs_nginx",
+            ]))
         },
     ),
     (

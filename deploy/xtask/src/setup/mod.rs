@@ -100,6 +100,9 @@ const TEST_PACKAGES: &[Package] = &[
     package("swaks", "swaks", "attacks the smtp decoy"),
     package("curl", "curl", "attacks the http decoy"),
     package("nginx", "nginx-light", "what the http decoy is compared with"),
+    package("apache2", "apache2-bin", "what the http decoy is compared with"),
+    package("wrk", "wrk", "asks the http decoy and nginx for their benchmark"),
+    package("postfix", "postfix", "what the smtp decoy is compared with"),
     package("nmap", "nmap", "scans the decoys"),
     package("hydra", "hydra", "guesses passwords"),
 ];
