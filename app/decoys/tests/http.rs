@@ -1,7 +1,7 @@
 //! The http decoy over a real socket, and against a real nginx.
 //!
-//! The control is Debian's nginx on a 127.x address of its own; where it is not installed, or is of another version than the
-//! persona's, the comparison says so and is skipped.
+//! The controls are Debian's nginx and Apache on 127.x addresses of their own; where one is not installed, or nginx is of another
+//! version than the persona's, the comparison says so and is skipped.
 #![cfg(feature = "serve")]
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,8 @@ mod support;
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
     process::{Child, Command},
     time::{Duration, Instant},
 };
@@ -54,6 +56,9 @@ fn text(address: SocketAddr, raw: &str) -> String {
 /// Status line, header names in order with the values that two machines share, and the body of an error.
 fn shape(answer: &[u8]) -> String {
     let text = String::from_utf8_lossy(answer);
+    if let Some(rest) = text.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n") {
+        return format!("HTTP/1.1 100 Continue\n{}", shape(rest.as_bytes()));
+    }
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return format!("no head, a page: {}", text.starts_with("<!DOCTYPE html>"));
     };
@@ -63,8 +68,8 @@ fn shape(answer: &[u8]) -> String {
     for line in lines {
         let (name, value) = line.split_once(": ").unwrap_or((line, ""));
         let own = match name {
-            "Date" | "Last-Modified" | "ETag" => true,
-            "Content-Length" | "Content-Range" => !error,
+            "Date" | "Last-Modified" | "ETag" | "Content-Range" => true,
+            "Content-Length" => !error,
             _ => false,
         };
         out.push_str(&format!("\n{name}: {}", if own { "…" } else { value }));
@@ -121,11 +126,23 @@ const TRANSCRIPT: &[&str] = &[
     "GET /wp-content/ HTTP/1.1\r\nHost: a\r\n\r\n",
     "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\n\r\nHEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n",
+    "HEAD / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: deflate, gzip;q=0.5\r\n\r\n",
+    "GET / HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip;q=0\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: *\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\nVia: 1.1 b\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\nRange: bytes=0-9\r\n\r\n",
+    "GET /robots.txt HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=99999-\r\n\r\n",
+    "POST /nope HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc",
+    // A body that never comes: who is refused learns it without sending it.
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\nExpect: 100-continue\r\n\r\n",
 ];
 
-struct Nginx(Child);
+struct Server(Child);
 
-impl Drop for Nginx {
+impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended by itself; either way it is gone.
         let _gone = self.0.kill();
@@ -134,7 +151,7 @@ impl Drop for Nginx {
 }
 
 /// A real nginx that serves a page and a folder that may not be listed; `None`, with the reason printed, where there is none.
-fn nginx(folder: &std::path::Path, version: &str) -> Option<(Nginx, SocketAddr)> {
+fn nginx(folder: &Path, version: &str) -> Option<(Server, SocketAddr)> {
     let Ok(told) = Command::new("nginx").arg("-v").output() else {
         println!("skipped: nginx is not installed");
         return None;
@@ -148,13 +165,12 @@ fn nginx(folder: &std::path::Path, version: &str) -> Option<(Nginx, SocketAddr)>
     let address = free.local_addr().unwrap();
     drop(free);
     let root = folder.join("html");
-    std::fs::create_dir_all(root.join("wp-content")).unwrap();
-    std::fs::write(root.join("index.html"), "<!DOCTYPE html>\nx".repeat(20)).unwrap();
+    document_root(&root);
     let f = folder.display();
     let config = format!(
-        "daemon off; master_process off; pid {f}/pid; error_log {f}/err;\nevents {{}}\nhttp {{ access_log off; \
+        "daemon off; master_process off; pid {f}/pid; error_log {f}/err;\nevents {{}}\nhttp {{ access_log off; gzip on; \
          client_body_temp_path {f}/b; proxy_temp_path {f}/p; fastcgi_temp_path {f}/f; uwsgi_temp_path {f}/u; \
-         scgi_temp_path {f}/s; types {{ text/html html; }} port_in_redirect off; server {{ listen {address}; root \
+         scgi_temp_path {f}/s; types {{ text/html html; text/plain txt; }} server {{ listen {address}; root \
          {f}/html; location / {{ try_files $uri $uri/ =404; }} }} }}\n"
     );
     let file = folder.join("nginx.conf");
@@ -166,13 +182,132 @@ fn nginx(folder: &std::path::Path, version: &str) -> Option<(Nginx, SocketAddr)>
         .arg(&file)
         .spawn()
         .unwrap();
-    let child = Nginx(child);
+    Some((answering(child, address), address))
+}
+
+/// What the controls serve: a page, a folder that may not be listed, and a text too short to compress.
+fn document_root(root: &Path) {
+    std::fs::create_dir_all(root.join("wp-content")).unwrap();
+    std::fs::write(root.join("index.html"), "<!DOCTYPE html>\nx".repeat(20)).unwrap();
+    std::fs::write(
+        root.join("robots.txt"),
+        "User-agent: *\nDisallow: /wp-admin/\nAllow: /wp-admin/admin-ajax.php\n",
+    )
+    .unwrap();
+}
+
+/// Wait until the server answers.
+fn answering(child: Child, address: SocketAddr) -> Server {
+    let server = Server(child);
     let until = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(address).is_err() {
-        assert!(Instant::now() < until, "nginx does not answer");
+        assert!(Instant::now() < until, "the control does not answer");
         std::thread::sleep(Duration::from_millis(20));
     }
-    Some((child, address))
+    server
+}
+
+/// A real Apache that serves the same, with the modules that Debian enables and this needs; `None`, with the reason printed, where
+/// there is none.
+fn apache(folder: &Path, fqdn: &str) -> Option<(Server, SocketAddr)> {
+    let modules = Path::new("/usr/lib/apache2/modules");
+    if Command::new("apache2").arg("-v").output().is_err() || !modules.is_dir() {
+        println!("skipped: apache2 is not installed");
+        return None;
+    }
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    document_root(&folder.join("html"));
+    // Apache gives up root, and its account has to read the page.
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (f, m) = (folder.display(), modules.display());
+    let load: String = [
+        "mpm_event",
+        "authz_core",
+        "dir",
+        "mime",
+        "autoindex",
+        "filter",
+        "deflate",
+        "reqtimeout",
+    ]
+    .map(|name| format!("LoadModule {name}_module {m}/mod_{name}.so\n"))
+    .concat();
+    let config = format!(
+        "ServerRoot {f}\nPidFile {f}/pid\nListen {address}\nServerName {fqdn}:{}\nErrorLog {f}/err\nDefaultRuntimeDir {f}\n\
+         Mutex file:{f} default\n{load}User www-data\nGroup www-data\nTypesConfig /dev/null\nAddType text/html .html\nAddType \
+         text/plain .txt\nAddOutputFilterByType DEFLATE text/html text/plain\nServerTokens OS\nServerSignature On\nTraceEnable \
+         Off\nKeepAliveTimeout 5\nDocumentRoot {f}/html\nOptions FollowSymLinks\n",
+        address.port()
+    );
+    let file = folder.join("apache2.conf");
+    std::fs::write(&file, config).unwrap();
+    // One process, so that ending it ends all of it.
+    let child = Command::new("apache2").arg("-X").arg("-f").arg(&file).spawn();
+    Some((answering(child.unwrap(), address), address))
+}
+
+/// An answer of Apache without what differs between its releases of one series and between two processes of one release: the
+/// patch level, the page's document type (changed after 2.4.62) and so its length, the order of methods, the port, and what a
+/// 304 repeats (changed after 2.4.62).
+fn apache_shape(answer: &[u8], port: u16) -> String {
+    let mut out = String::new();
+    let unchanged = answer.starts_with(b"HTTP/1.1 304");
+    for line in shape(answer).lines() {
+        let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+        let line = match name {
+            "Last-Modified" | "Accept-Ranges" if unchanged => continue,
+            // A file that is as new as the request has a weak tag and no other difference.
+            "Content-Length" => "Content-Length: …".to_owned(),
+            "Allow" => {
+                let mut methods: Vec<&str> = value.split(',').collect();
+                methods.sort_unstable();
+                format!("Allow: {}", methods.join(","))
+            }
+            _ if line.starts_with("<!DOCTYPE") => "<!DOCTYPE …>".to_owned(),
+            // The length of a chunk.
+            _ if line.len() == 3 && u16::from_str_radix(line, 16).is_ok() => "…".to_owned(),
+            _ => line.replace(&format!("Port {port}"), "Port …"),
+        };
+        let line = match line.split_once("Apache/2.4.") {
+            Some((before, after)) => {
+                let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
+                format!("{before}Apache/2.4.…{after}")
+            }
+            None => line,
+        };
+        out.push_str(&line.replace(&format!(":{port}/"), ":…/"));
+        out.push('\n');
+    }
+    out
+}
+
+#[test]
+fn the_same_transcript_looks_as_apache_answers_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = persona(Distro::Debian12, "Apache");
+    let fqdn = Persona::derive(&spec).unwrap().fqdn();
+    let Some((_apache, control)) = apache(folder.path(), &fqdn) else {
+        return;
+    };
+    let site = start("http", spec, &[("site", "company")]);
+    let mut different = String::new();
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\n\r\n",
+        "a".repeat(8300)
+    );
+    for raw in TRANSCRIPT.iter().copied().chain([long.as_str()]) {
+        let (real, ours) = (
+            apache_shape(&ask(control, raw.as_bytes()), control.port()),
+            apache_shape(&ask(site.address, raw.as_bytes()), site.address.port()),
+        );
+        if real != ours {
+            let raw = raw.get(..200).unwrap_or(raw);
+            different.push_str(&format!("=== {raw:?}\n--- apache\n{real}\n--- ours\n{ours}\n"));
+        }
+    }
+    assert!(different.is_empty(), "{different}");
 }
 
 #[test]
@@ -184,10 +319,11 @@ fn a_transcript_of_forty_requests_looks_as_nginx_answers_it() {
     let site = start("http", persona(Distro::Debian12, "nginx"), &[("site", "company")]);
     let mut different = String::new();
     for raw in TRANSCRIPT {
-        let (real, ours) = (
-            shape(&ask(control, raw.as_bytes())),
-            shape(&ask(site.address, raw.as_bytes())),
-        );
+        let seen = |at: SocketAddr| {
+            let shown = shape(&ask(at, raw.as_bytes()));
+            shown.replace(&format!(":{}/", at.port()), ":…/")
+        };
+        let (real, ours) = (seen(control), seen(site.address));
         if real != ours {
             different.push_str(&format!("=== {raw:?}\n--- nginx\n{real}\n--- ours\n{ours}\n"));
         }

@@ -3,12 +3,15 @@
 //! nginx's were compared with nginx 1.22.1 (`tests/http.rs`); Apache's follow `modules/http/http_protocol.c` of 2.4,
 //! lighttpd's `src/http-header-glue.c` and `connections.c` of 1.4, IIS's the answers of Windows Server 2019.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, io::Write as _};
 
 use decnet_persona::{Persona, ProductKind};
 use time::OffsetDateTime;
 
-use super::request::{Fault, Request, Strictness};
+use super::{
+    coding,
+    request::{Fault, Request, Strictness},
+};
 
 /// The program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub(super) struct Dialect {
     version: [u32; 3],
     /// Whether Apache signs its error pages, as Debian's and Alpine's packages have it.
     signed: bool,
+    /// Whether the package compresses, as Debian's have it.
+    compresses: bool,
     /// Whether Apache answers TRACE, which Debian's packages switch off.
     traces: bool,
     /// The order of methods in Apache's `Allow`: its hash tables are seeded anew in each process.
@@ -41,6 +46,8 @@ pub(super) struct Dialect {
 pub(super) struct File {
     pub(super) content_type: &'static str,
     pub(super) body: Vec<u8>,
+    /// The body in gzip, where the product compresses it.
+    pub(super) packed: Option<Vec<u8>>,
     /// Unix time in seconds.
     pub(super) modified: i64,
     pub(super) last_modified: String,
@@ -58,6 +65,25 @@ pub(super) enum After {
     Closes,
 }
 
+/// How an answer is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sending {
+    pub(super) after: After,
+    /// Whether the body is left out.
+    pub(super) head_only: bool,
+    /// Whether the visitor knows chunks: HTTP/1.1.
+    pub(super) chunks: bool,
+}
+
+/// How a visitor learns where the body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Known(usize),
+    Chunked,
+    /// There is none, or the connection ends with it.
+    Untold,
+}
+
 /// An answer, but for what the product adds by itself.
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
@@ -72,7 +98,9 @@ pub(super) struct Answer<'a> {
     pub(super) extra: Vec<(&'static str, String)>,
     /// Whether a program made the body: nginx then does not know its length.
     pub(super) made: bool,
-    pub(super) body: std::borrow::Cow<'a, [u8]>,
+    /// Whether the body is in gzip.
+    pub(super) packed: bool,
+    pub(super) body: Cow<'a, [u8]>,
 }
 
 impl<'a> Answer<'a> {
@@ -85,16 +113,13 @@ impl<'a> Answer<'a> {
             part: None,
             extra: Vec::new(),
             made: false,
+            packed: false,
             body: file.body.as_slice().into(),
         }
     }
 
     /// What a program answers.
-    pub(super) fn made(
-        status: u16,
-        content_type: &'a str,
-        body: impl Into<std::borrow::Cow<'a, [u8]>>,
-    ) -> Self {
+    pub(super) fn made(status: u16, content_type: &'a str, body: impl Into<Cow<'a, [u8]>>) -> Self {
         Self {
             status,
             content_type,
@@ -102,6 +127,7 @@ impl<'a> Answer<'a> {
             part: None,
             extra: Vec::new(),
             made: true,
+            packed: false,
             body: body.into(),
         }
     }
@@ -164,6 +190,7 @@ impl Dialect {
             banner: product.banner,
             version,
             signed: debian || id == "alpine",
+            compresses: debian,
             traces: !debian,
             allow: persona
                 .rng("http/allow")
@@ -252,12 +279,13 @@ impl Dialect {
             Fault::Version => (400, ""),
             Fault::LineTooLong => (414, ""),
             Fault::HeaderTooLong if nginx => (400, "Request Header Or Cookie Too Large"),
-            Fault::HeaderTooLong => (400, "Size of a request header field exceeds server limit.\n"),
+            Fault::HeaderTooLong => (400, "Size of a request header field exceeds server limit."),
             Fault::TooManyHeaders if nginx => (400, ""),
             Fault::TooManyHeaders => (
                 400,
                 "The number of request header fields exceeds this server's limit.",
             ),
+            Fault::Coding if self.product == Product::Apache => (400, ""),
             Fault::Coding => (501, ""),
         }
     }
@@ -359,38 +387,66 @@ impl Dialect {
         )
     }
 
+    /// Whether such a body is compressed for those who want it.
+    pub(super) fn compresses(&self, status: u16, content_type: &str, len: usize) -> bool {
+        self.compresses && coding::compresses(self.product, status, content_type, len)
+    }
+
+    /// Compress what was made for `request`, where the product does so. A file is compressed once, when the site is made.
+    pub(super) fn pack<'a>(&self, answer: Answer<'a>, request: &Request<'_>) -> Answer<'a> {
+        // Apache sends its own error pages past the filter; nginx compresses those, too.
+        let filtered = answer.file.is_none() && (answer.made || self.product == Product::Nginx);
+        if !filtered
+            || !self.compresses(answer.status, answer.content_type, answer.body.len())
+            || !coding::is_wanted(self.product, request)
+        {
+            return answer;
+        }
+        Answer {
+            packed: true,
+            body: Cow::Owned(coding::gzip(self.product, &answer.body)),
+            ..answer
+        }
+    }
+
+    /// Whether the end of `answer` shows only by the end of the connection, to a visitor who knows no chunks.
+    pub(super) fn ends_by_closing(&self, answer: &Answer<'_>) -> bool {
+        self.product == Product::Nginx && answer.made && !answer.body.is_empty()
+    }
+
     /// Append the head of `answer`, and its body unless `head_only`. One buffer, so that it is sent by one write.
-    pub(super) fn write(
-        &self,
-        answer: &Answer<'_>,
-        after: After,
-        head_only: bool,
-        date: &str,
-        out: &mut Vec<u8>,
-    ) {
+    pub(super) fn write(&self, answer: &Answer<'_>, how: &Sending, date: &str, out: &mut Vec<u8>) {
         let bodyless = matches!(answer.status, 100 | 304);
-        let chunked = answer.made && self.product == Product::Nginx && !bodyless && !answer.body.is_empty();
-        let mut head = String::with_capacity(512);
-        // Writing to a String cannot fail.
-        let _ok = write!(
-            head,
+        let unknown = match self.product {
+            Product::Nginx => (answer.made || answer.packed) && !answer.body.is_empty(),
+            // This page is made behind the filter that counts.
+            Product::Apache => answer.status == 416,
+            Product::Lighttpd | Product::Iis => false,
+        };
+        let length = match (unknown && !bodyless, how) {
+            (false, _) => Length::Known(answer.body.len()),
+            (true, Sending { head_only: true, .. } | Sending { chunks: false, .. }) => Length::Untold,
+            (true, _) => Length::Chunked,
+        };
+        out.reserve(512 + answer.body.len());
+        // Writing to a Vec cannot fail.
+        let _infallible = write!(
+            out,
             "HTTP/1.1 {} {}\r\n",
             answer.status,
             self.reason(answer.status)
         );
         match self.product {
-            Product::Nginx => self.nginx_head(&mut head, answer, after, chunked, date),
-            Product::Apache => self.apache_head(&mut head, answer, after, date),
-            Product::Lighttpd | Product::Iis => self.other_head(&mut head, answer, after, date),
+            Product::Nginx => self.nginx_head(out, answer, how.after, length, date),
+            Product::Apache => self.apache_head(out, answer, how.after, length, date),
+            Product::Lighttpd | Product::Iis => self.other_head(out, answer, how.after, date),
         }
-        head.push_str("\r\n");
-        out.reserve(head.len() + answer.body.len() + 16);
-        out.extend_from_slice(head.as_bytes());
-        if head_only || bodyless {
+        out.extend_from_slice(b"\r\n");
+        if how.head_only || bodyless {
             return;
         }
-        if chunked {
-            out.extend_from_slice(format!("{:x}\r\n", answer.body.len()).as_bytes());
+        if length == Length::Chunked {
+            let _infallible = write!(out, "{:x}\r\n", answer.body.len());
             out.extend_from_slice(&answer.body);
             out.extend_from_slice(b"\r\n0\r\n\r\n");
         } else {
@@ -398,15 +454,17 @@ impl Dialect {
         }
     }
 
-    fn nginx_head(&self, head: &mut String, answer: &Answer<'_>, after: After, chunked: bool, date: &str) {
+    fn nginx_head(&self, head: &mut Vec<u8>, answer: &Answer<'_>, after: After, length: Length, date: &str) {
         line(head, "Server", &self.banner);
         line(head, "Date", date);
         let unchanged = answer.status == 304;
         if !unchanged && !answer.content_type.is_empty() {
             line(head, "Content-Type", answer.content_type);
         }
-        if !chunked && !unchanged {
-            line(head, "Content-Length", &answer.body.len().to_string());
+        if let Length::Known(n) = length
+            && !unchanged
+        {
+            number(head, "Content-Length", n);
         }
         if let Some(file) = answer.file {
             line(head, "Last-Modified", &file.last_modified);
@@ -415,7 +473,7 @@ impl Dialect {
         if let Some((name, value)) = answer.extra.iter().find(location) {
             line(head, name, value);
         }
-        if chunked {
+        if length == Length::Chunked {
             line(head, "Transfer-Encoding", "chunked");
         }
         line(
@@ -431,12 +489,21 @@ impl Dialect {
             line(head, name, value);
         }
         if let Some(file) = answer.file {
-            line(head, "ETag", &file.etag);
+            if answer.packed {
+                // The same content, and not the same bytes: the tag becomes a weak one.
+                pieces(head, &["ETag: W/", &file.etag]);
+            } else {
+                line(head, "ETag", &file.etag);
+            }
         }
-        self.ranges(head, answer);
+        if answer.packed {
+            line(head, "Content-Encoding", "gzip");
+        } else {
+            self.ranges(head, answer);
+        }
     }
 
-    fn apache_head(&self, head: &mut String, answer: &Answer<'_>, after: After, date: &str) {
+    fn apache_head(&self, head: &mut Vec<u8>, answer: &Answer<'_>, after: After, length: Length, date: &str) {
         line(head, "Date", date);
         line(head, "Server", &self.banner);
         let unchanged = answer.status == 304;
@@ -444,7 +511,10 @@ impl Dialect {
             if !unchanged {
                 line(head, "Last-Modified", &file.last_modified);
             }
-            line(head, "ETag", &file.etag);
+            match file.etag.strip_suffix('"') {
+                Some(tag) if answer.packed => pieces(head, &["ETag: ", tag, "-gzip\""]),
+                _ => line(head, "ETag", &file.etag),
+            }
             if !unchanged {
                 line(head, "Accept-Ranges", "bytes");
             }
@@ -452,18 +522,33 @@ impl Dialect {
         for (name, value) in &answer.extra {
             line(head, name, value);
         }
-        if !unchanged {
-            line(head, "Content-Length", &answer.body.len().to_string());
-        }
-        self.ranges(head, answer);
-        let html = answer.content_type.starts_with("text/");
-        if answer.status < 400 && html && (answer.file.is_some() || answer.made) && answer.part.is_none() {
+        // What the filter has touched stands ahead of the length, what it would touch for others stands behind.
+        if answer.packed {
             line(head, "Vary", "Accept-Encoding");
+            line(head, "Content-Encoding", "gzip");
+            self.ranges(head, answer);
+        }
+        if let Length::Known(n) = length
+            && !unchanged
+        {
+            number(head, "Content-Length", n);
+        }
+        if !answer.packed {
+            let whole = answer.part.map_or(answer.body.len(), |(_, _, whole)| whole);
+            if (answer.file.is_some() || answer.made)
+                && self.compresses(answer.status, answer.content_type, whole)
+            {
+                line(head, "Vary", "Accept-Encoding");
+            }
+            self.ranges(head, answer);
+        }
+        if length == Length::Chunked {
+            line(head, "Transfer-Encoding", "chunked");
         }
         match after {
             After::Stays => {}
             After::StaysAsAsked(left) => {
-                line(head, "Keep-Alive", &format!("timeout=5, max={left}"));
+                let _infallible = write!(head, "Keep-Alive: timeout=5, max={left}\r\n");
                 line(head, "Connection", "Keep-Alive");
             }
             After::Closes => line(head, "Connection", "close"),
@@ -473,7 +558,7 @@ impl Dialect {
         }
     }
 
-    fn other_head(&self, head: &mut String, answer: &Answer<'_>, after: After, date: &str) {
+    fn other_head(&self, head: &mut Vec<u8>, answer: &Answer<'_>, after: After, date: &str) {
         let iis = self.product == Product::Iis;
         // What HTTP.sys refuses never reaches IIS.
         let banner = if iis && answer.status == 400 {
@@ -498,26 +583,27 @@ impl Dialect {
             }
             self.ranges(head, answer);
         }
-        let length = answer.body.len().to_string();
+        let length = answer.body.len();
         if iis {
             line(head, "Server", banner);
             line(head, "Date", date);
         } else {
-            line(head, "Content-Length", &length);
+            number(head, "Content-Length", length);
         }
         if after == After::Closes {
             line(head, "Connection", "close");
         }
         if iis {
-            line(head, "Content-Length", &length);
+            number(head, "Content-Length", length);
         } else {
             line(head, "Date", date);
             line(head, "Server", banner);
         }
     }
 
-    fn ranges(&self, head: &mut String, answer: &Answer<'_>) {
+    fn ranges(&self, head: &mut Vec<u8>, answer: &Answer<'_>) {
         match answer.part {
+            Some(_) if answer.status == 416 && self.product == Product::Apache => {}
             Some((_, _, whole)) if answer.status == 416 => {
                 line(head, "Content-Range", &format!("bytes */{whole}"));
             }
@@ -543,11 +629,21 @@ impl Dialect {
     }
 }
 
-fn line(head: &mut String, name: &str, value: &str) {
-    head.push_str(name);
-    head.push_str(": ");
-    head.push_str(value);
-    head.push_str("\r\n");
+fn line(head: &mut Vec<u8>, name: &str, value: &str) {
+    pieces(head, &[name, ": ", value]);
+}
+
+/// A line made of `pieces`.
+fn pieces(head: &mut Vec<u8>, pieces: &[&str]) {
+    for piece in pieces {
+        head.extend_from_slice(piece.as_bytes());
+    }
+    head.extend_from_slice(b"\r\n");
+}
+
+fn number(head: &mut Vec<u8>, name: &str, value: usize) {
+    // Writing to a Vec cannot fail.
+    let _infallible = write!(head, "{name}: {value}\r\n");
 }
 
 /// Visitor's bytes inside HTML, as `ap_escape_html` has them.

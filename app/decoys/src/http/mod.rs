@@ -1,11 +1,13 @@
 //! HTTP/1.1 as the web server of the persona's distribution speaks it.
 //!
 //! `request.rs` reads requests with the strictness of each product, `dialect.rs` writes answers with its headers, order
-//! and error pages, `site.rs` holds the pages, `credentials.rs` and `exploit.rs` recognise what visitors leave.
-//! `tests/http.rs` sends the same transcript to a real nginx and compares.
+//! and error pages, `coding.rs` compresses them, `site.rs` holds the pages, `credentials.rs` and `exploit.rs` recognise what visitors leave.
+//! `tests/http.rs` sends the same transcript to a real nginx and a real Apache and compares.
 //!
-//! Deliberately absent: HTTP/2, compression, multipart ranges, and anything that runs what a visitor sends.
+//! Deliberately absent: HTTP/2, multipart ranges, and anything that runs what a visitor sends.
 
+#[cfg(feature = "serve")]
+mod coding;
 #[cfg(feature = "serve")]
 mod credentials;
 #[cfg(feature = "serve")]

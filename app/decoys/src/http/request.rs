@@ -74,6 +74,9 @@ pub struct Request<'a> {
     pub path: Vec<u8>,
     /// Whether the path names something that no file system has (`%00`, `%2f`): Apache says 404 to it.
     pub unnameable: bool,
+    /// Whether the path is malformed or leads above the root, where that does not keep the product from reading on
+    /// (Apache): the path is then `/`.
+    pub misleading: bool,
     /// Length of the body.
     pub length: Length,
 }
@@ -101,6 +104,21 @@ impl<'a> Request<'a> {
     pub fn query(&self) -> &'a [u8] {
         let at = self.target.iter().position(|b| *b == b'?');
         at.and_then(|at| self.target.get(at + 1..)).unwrap_or_default()
+    }
+
+    /// The port that was asked for, where one was.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        let authority = if self.method == b"CONNECT" {
+            self.target
+        } else {
+            self.header("host")?
+        };
+        let colon = authority.iter().rposition(|b| *b == b':')?;
+        std::str::from_utf8(authority.get(colon + 1..)?)
+            .ok()?
+            .parse()
+            .ok()
     }
 
     /// The host that was asked for, without port.
@@ -250,7 +268,8 @@ fn parse_version(word: &[u8], nginx: bool) -> Result<Version, Fault> {
     }
     match number {
         b"1.0" => Ok(Version::V10),
-        [b'1', b'.', minor] if minor.is_ascii_digit() => Ok(Version::V11),
+        // What calls itself later than 1.1 is answered as 1.1.
+        [b'1'..=b'9', b'.', minor] if minor.is_ascii_digit() => Ok(Version::V11),
         _ => Err(Fault::Bad),
     }
 }
@@ -279,10 +298,10 @@ pub fn parse(head: &[u8], strictness: Strictness) -> Result<Request<'_>, Fault> 
         headers,
         path: Vec::new(),
         unnameable: false,
+        misleading: false,
         length: Length::Known(0),
     };
-    let strict = !matches!(strictness, Strictness::Nginx { strict: false });
-    if method == b"CONNECT" && strict {
+    if method == b"CONNECT" && strictness == (Strictness::Nginx { strict: true }) {
         return Err(Fault::Bad);
     }
     check_host(&request)?;
@@ -293,9 +312,19 @@ pub fn parse(head: &[u8], strictness: Strictness) -> Result<Request<'_>, Fault> 
             return Ok(request);
         }
         [b'/', ..] => target,
+        // The target is a host and a port (RFC 9112 section 3.2.3).
+        _ if !nginx && method == b"CONNECT" => b"/",
         _ => absolute_path(target).ok_or(Fault::Bad)?,
     };
-    (request.path, request.unnameable) = normalise(path, nginx).ok_or(Fault::Bad)?;
+    match normalise(path, nginx) {
+        Some((path, unnameable)) => (request.path, request.unnameable) = (path, unnameable),
+        None if nginx => return Err(Fault::Bad),
+        // Apache has read the whole head by then, and answers as the host that it names.
+        None => {
+            request.path = b"/".to_vec();
+            request.misleading = true;
+        }
+    }
     Ok(request)
 }
 

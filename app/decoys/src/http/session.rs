@@ -1,6 +1,12 @@
 //! One visitor's requests, from the first byte to the last answer.
 
-use std::{borrow::Cow, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    io,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use decnet_model::{
     clock::SharedClock,
@@ -11,9 +17,9 @@ use rand::Rng as _;
 use sha2::Sha256;
 
 use super::{
-    Http, HttpConfig, SiteKind,
+    Http, HttpConfig, SiteKind, coding,
     credentials::{self, Credentials},
-    dialect::{After, Answer, Dialect, Product, http_date, parse_http_date},
+    dialect::{After, Answer, Dialect, Product, Sending, http_date, parse_http_date},
     exploit,
     request::{Fault, Length, Progress, Request, Strictness, Version, head_end, leading_blank, parse},
     site::Site,
@@ -37,10 +43,36 @@ pub(super) struct Server {
     dialect: Dialect,
     site: Site,
     logins: Logins,
-    clock: SharedClock,
+    date: DateHeader,
     /// What login cookies are signed with; new in each process.
     cookie_key: [u8; 32],
     cookie_name: String,
+}
+
+/// The `Date` header, written once a second as the products do.
+struct DateHeader {
+    clock: SharedClock,
+    /// The second, and its text.
+    last: Mutex<(i64, Arc<str>)>,
+}
+
+impl DateHeader {
+    fn new(clock: SharedClock) -> Self {
+        Self {
+            clock,
+            last: Mutex::new((i64::MIN, "".into())),
+        }
+    }
+
+    fn text(&self) -> Arc<str> {
+        let now = self.clock.now();
+        // Whatever a thread left behind that panicked here is still a second and its text.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != now.unix_timestamp() {
+            *last = (now.unix_timestamp(), http_date(now).into());
+        }
+        Arc::clone(&last.1)
+    }
 }
 
 /// A body, as far as it is kept in memory.
@@ -75,7 +107,7 @@ impl Decoy for Http {
                 site: Site::new(config.site, &host.persona, &dialect),
                 dialect,
                 logins: Logins::new(config.accept, host),
-                clock: Arc::clone(&host.clock),
+                date: DateHeader::new(Arc::clone(&host.clock)),
                 cookie_key: rand::rng().random(),
                 cookie_name: format!("wordpress_logged_in_{}", host.persona.rng("http/cookie").hex(32)),
             },
@@ -91,6 +123,7 @@ impl Decoy for Http {
 
 impl Server {
     async fn converse(&self, peer: &mut Peer, tap: &Tap) -> Result<(), SessionError> {
+        let apache = self.dialect.product == Product::Apache;
         let (patience, requests_max) = self.dialect.keep_alive();
         let (head_patience, strictness) = match self.dialect.strictness() {
             strictness @ Strictness::Nginx { .. } => (HEAD_NGINX, strictness),
@@ -125,28 +158,52 @@ impl Server {
                 port: peer.local().port(),
                 tap,
             };
-            let too_long = matches!(request.length, Length::Known(n) if n > self.dialect.body_max());
             let mut body = Body::default();
-            let answer = if too_long {
-                self.error(413, "", &request, &visitor)
+            let (answer, early) = if self.is_answered_before_its_body(&request) {
+                let answer = if self.is_too_long(&request) {
+                    self.error(413, "", &request, &visitor)
+                } else {
+                    self.respond(&request, None, false, &visitor)
+                };
+                (answer, true)
             } else {
-                match self.read_body(peer, &request, tap, &mut body).await? {
-                    Ok(()) => self.answer(&request, &body.kept, &visitor),
-                    Err(status) => self.error(status, "", &request, &visitor),
+                match self.read_body(peer, &request, tap, &mut body).await {
+                    Ok(Ok(())) => (self.answer(&request, &body.kept, &visitor), false),
+                    Ok(Err(status)) => (self.error(status, "", &request, &visitor), false),
+                    // To Apache a body that ends before its length is a bad request; nginx says nothing.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && apache => {
+                        (self.error(400, "", &request, &visitor), false)
+                    }
+                    Err(error) => return Err(error.into()),
                 }
             };
-            self.report(&request, &answer, body, tap);
-            let after = self.after(&request, &answer, left);
+            let answer = self.dialect.pack(answer, &request);
+            let mut after = self.after(&request, &answer, left);
             if request.version == Version::V09 {
                 out.extend_from_slice(&answer.body);
             } else {
-                let date = http_date(self.clock.now());
-                self.dialect
-                    .write(&answer, after, request.method == b"HEAD", &date, &mut out);
+                let how = Sending {
+                    after,
+                    head_only: request.method == b"HEAD",
+                    chunks: request.version == Version::V11,
+                };
+                self.dialect.write(&answer, &how, &self.date.text(), &mut out);
             }
+            if early {
+                peer.send(&out).await?;
+                out.clear();
+                // What somebody sends who has his answer is evidence all the same.
+                if !self.read_refused_body(peer, &request, tap, &mut body).await? {
+                    after = After::Closes;
+                }
+                self.try_credentials(&request, &body.kept, &visitor);
+            }
+            self.report(&request, &answer, body, tap);
             // More requests of a pipeline are answered before anything is sent, up to a bound.
             if after == After::Closes || peer.buffered().is_empty() || out.len() > 64 * 1024 {
-                peer.send(&out).await?;
+                if !out.is_empty() {
+                    peer.send(&out).await?;
+                }
                 out.clear();
                 out.shrink_to(4096);
             }
@@ -168,7 +225,8 @@ impl Server {
         };
         let drops = matches!(answer.status, 400 | 408 | 413 | 414 | 500 | 501 | 505);
         let nginx_trace = request.method == b"TRACE" && self.dialect.product == Product::Nginx;
-        if !wanted || drops || nginx_trace || left == 0 {
+        let unmarked = request.version == Version::V10 && self.dialect.ends_by_closing(answer);
+        if !wanted || drops || nginx_trace || unmarked || left == 0 {
             After::Closes
         } else if asked {
             After::StaysAsAsked(left)
@@ -195,10 +253,7 @@ impl Server {
         }
         let (status, note) = self.dialect.verdict(fault);
         let answer = self.dialect.error(status, note, None, peer.local().port());
-        let mut out = Vec::new();
-        let date = http_date(self.clock.now());
-        self.dialect.write(&answer, After::Closes, false, &date, &mut out);
-        peer.send(&out).await?;
+        self.farewell(peer, &answer).await?;
         peer.advance(usize::MAX);
         Ok(())
     }
@@ -208,12 +263,51 @@ impl Server {
         let begun = leading_blank(peer.buffered()) < peer.buffered().len();
         if error.kind() == io::ErrorKind::TimedOut && begun && self.dialect.product == Product::Apache {
             let answer = self.dialect.error(408, "", None, peer.local().port());
-            let mut out = Vec::new();
-            let date = http_date(self.clock.now());
-            self.dialect.write(&answer, After::Closes, false, &date, &mut out);
-            peer.send(&out).await?;
+            self.farewell(peer, &answer).await?;
         }
         Err(error.into())
+    }
+
+    /// Send the last answer of a connection.
+    async fn farewell(&self, peer: &mut Peer, answer: &Answer<'_>) -> io::Result<()> {
+        let how = Sending {
+            after: After::Closes,
+            head_only: false,
+            chunks: true,
+        };
+        let mut out = Vec::new();
+        self.dialect.write(answer, &how, &self.date.text(), &mut out);
+        peer.send(&out).await
+    }
+
+    fn is_too_long(&self, request: &Request<'_>) -> bool {
+        matches!(request.length, Length::Known(n) if n > self.dialect.body_max())
+    }
+
+    /// Whether the product answers as soon as it has the head: a body that is too long, and on nginx one that no
+    /// program waits for.
+    fn is_answered_before_its_body(&self, request: &Request<'_>) -> bool {
+        if request.length == Length::Known(0) {
+            return false;
+        }
+        let waited_for = self.dialect.product != Product::Nginx
+            || self.takes_logins(&request.path)
+            || self.has_program(&request.path);
+        self.is_too_long(request) || !waited_for
+    }
+
+    /// Read the body of a request that is answered already; whether another request can follow it.
+    async fn read_refused_body(
+        &self,
+        peer: &mut Peer,
+        request: &Request<'_>,
+        tap: &Tap,
+        body: &mut Body,
+    ) -> io::Result<bool> {
+        if self.is_too_long(request) {
+            return Ok(false);
+        }
+        Ok(self.read_framed(peer, request, tap, body).await?.is_ok())
     }
 
     /// Read the body; the status to answer with where it is malformed.
@@ -224,12 +318,9 @@ impl Server {
         tap: &Tap,
         body: &mut Body,
     ) -> io::Result<Result<(), u16>> {
-        let kind = request.header("content-type").unwrap_or_default();
-        let long = match request.length {
-            Length::Known(0) => return Ok(Ok(())),
-            Length::Known(n) => usize::try_from(n).is_ok_and(|n| n > MAX_VALUE),
-            Length::Chunked => false,
-        };
+        if request.length == Length::Known(0) {
+            return Ok(Ok(()));
+        }
         if let Some(expected) = request.header("expect") {
             if expected.eq_ignore_ascii_case(b"100-continue") {
                 peer.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
@@ -237,6 +328,20 @@ impl Server {
                 return Ok(Err(417));
             }
         }
+        self.read_framed(peer, request, tap, body).await
+    }
+
+    /// Read the body without asking for it.
+    async fn read_framed(
+        &self,
+        peer: &mut Peer,
+        request: &Request<'_>,
+        tap: &Tap,
+        body: &mut Body,
+    ) -> io::Result<Result<(), u16>> {
+        let kind = request.header("content-type").unwrap_or_default();
+        let long =
+            matches!(request.length, Length::Known(n) if usize::try_from(n).is_ok_and(|n| n > MAX_VALUE));
         let upload = kind.to_ascii_lowercase().starts_with(b"multipart/form-data");
         if long || upload || request.method == b"PUT" {
             let via = if request.method == b"PUT" { "put" } else { "post" };
@@ -303,10 +408,22 @@ impl Server {
         request: &Request<'_>,
         visitor: &Visitor<'_>,
     ) -> Answer<'static> {
-        self.dialect.error(status, note, Some(request), visitor.port)
+        let port = request.port().unwrap_or(visitor.port);
+        self.dialect.error(status, note, Some(request), port)
     }
 
     fn answer<'a>(&'a self, request: &'a Request<'a>, body: &[u8], visitor: &Visitor<'_>) -> Answer<'a> {
+        let (offered, admitted) = self.try_credentials(request, body, visitor);
+        self.respond(request, offered.as_ref(), admitted, visitor)
+    }
+
+    /// What the request offers to prove who it is from, and whether that lets it in. Reports the attempt.
+    fn try_credentials(
+        &self,
+        request: &Request<'_>,
+        body: &[u8],
+        visitor: &Visitor<'_>,
+    ) -> (Option<Credentials>, bool) {
         let kind = request.header("content-type").unwrap_or_default();
         let offered = request.header("authorization").and_then(credentials::of_header);
         let offered = offered.or_else(|| credentials::of_form(kind, body));
@@ -314,6 +431,16 @@ impl Server {
         let admitted = offered
             .as_ref()
             .is_some_and(|offer| self.try_login(offer, request, visitor));
+        (offered, admitted)
+    }
+
+    fn respond<'a>(
+        &'a self,
+        request: &'a Request<'a>,
+        offered: Option<&Credentials>,
+        admitted: bool,
+        visitor: &Visitor<'_>,
+    ) -> Answer<'a> {
         let apache = self.dialect.product == Product::Apache;
         let path = request.path.as_slice();
         if path == b"*" {
@@ -327,10 +454,13 @@ impl Server {
                 .error(501, "", request, visitor)
                 .with("Allow", self.dialect.allow());
         }
+        if request.misleading {
+            return self.error(400, "", request, visitor);
+        }
         if request.unnameable {
             return self.error(404, "", request, visitor);
         }
-        if let Some(answer) = self.program(request, offered.as_ref(), admitted, visitor) {
+        if let Some(answer) = self.program(request, offered, admitted, visitor) {
             return answer;
         }
         self.stored(request, visitor)
@@ -389,19 +519,37 @@ impl Server {
                 ..Answer::file(file)
             };
         }
-        let whole = file.body.len();
-        match request.header("range").and_then(|range| part_of(range, whole)) {
-            None => Answer::file(file),
-            Some(None) => Answer {
-                part: Some((0, 0, whole)),
-                ..self.error(416, "", request, visitor)
-            },
-            Some(Some((first, last))) => Answer {
-                status: 206,
-                part: Some((first, last, whole)),
-                body: Cow::Borrowed(file.body.get(first..=last).unwrap_or_default()),
-                ..Answer::file(file)
-            },
+        let packed = file
+            .packed
+            .as_ref()
+            .filter(|_| coding::is_wanted(self.dialect.product, request));
+        let entity = packed.unwrap_or(&file.body);
+        let whole = entity.len();
+        // nginx serves no part of what it compresses on the way; Apache takes the part of what it has compressed.
+        let range = request
+            .header("range")
+            .filter(|_| packed.is_none() || apache)
+            .and_then(|range| part_of(range, whole));
+        let (status, part, body) = match range {
+            None => (200, None, entity.as_slice()),
+            Some(None) => {
+                return Answer {
+                    part: Some((0, 0, whole)),
+                    ..self.error(416, "", request, visitor)
+                };
+            }
+            Some(Some((first, last))) => (
+                206,
+                Some((first, last, whole)),
+                entity.get(first..=last).unwrap_or_default(),
+            ),
+        };
+        Answer {
+            status,
+            part,
+            packed: packed.is_some(),
+            body: Cow::Borrowed(body),
+            ..Answer::file(file)
         }
     }
 
@@ -420,7 +568,9 @@ impl Server {
             // `if_modified_since exact`, the default.
             return since == last_modified.as_bytes();
         }
-        parse_http_date(since).is_some_and(|since| modified <= since)
+        // A date that is still to come says nothing (RFC 9110 section 13.1.3).
+        let now = self.date.clock.now().unix_timestamp();
+        parse_http_date(since).is_some_and(|since| modified <= since && since <= now)
     }
 
     fn redirect(
@@ -430,11 +580,14 @@ impl Server {
         request: &Request<'_>,
         visitor: &Visitor<'_>,
     ) -> Answer<'static> {
-        let host = request
-            .header("host")
-            .map(|host| String::from_utf8_lossy(host).into_owned());
-        let location = match host {
-            Some(host) => format!("http://{host}{to}"),
+        // nginx knows the port that it listens on, Apache believes the visitor first.
+        let asked = request.port().filter(|_| self.dialect.product == Product::Apache);
+        let port = match asked.unwrap_or(visitor.port) {
+            80 => String::new(),
+            port => format!(":{port}"),
+        };
+        let location = match request.host() {
+            Some(host) => format!("http://{}{port}{to}", String::from_utf8_lossy(host)),
             None => to.to_owned(),
         };
         self.error(status, &location, request, visitor)
@@ -465,6 +618,18 @@ impl Server {
         match self.site.kind {
             SiteKind::Company | SiteKind::Wordpress => matches!(path, b"/wp-login.php" | b"/xmlrpc.php"),
             SiteKind::Login | SiteKind::Router => matches!(path, b"/" | b"/login" | b"/login.cgi"),
+            SiteKind::Tomcat => is_manager(path),
+            SiteKind::Default | SiteKind::Auto => false,
+        }
+    }
+
+    /// Whether a program behind the server reads what is sent to `path`.
+    fn has_program(&self, path: &[u8]) -> bool {
+        match self.site.kind {
+            SiteKind::Company | SiteKind::Wordpress => {
+                path == b"/wp-admin" || path.starts_with(b"/wp-admin/")
+            }
+            SiteKind::Login | SiteKind::Router => path == b"/admin" || path.starts_with(b"/admin/"),
             SiteKind::Tomcat => is_manager(path),
             SiteKind::Default | SiteKind::Auto => false,
         }

@@ -6,7 +6,7 @@ use decnet_persona::{Persona, bait};
 use time::OffsetDateTime;
 
 use super::{
-    SiteKind,
+    SiteKind, coding,
     dialect::{Dialect, File, Product, escaped, http_date},
 };
 
@@ -77,6 +77,9 @@ impl Site {
                 content_type,
                 last_modified: http_date(at),
                 etag: dialect.etag(body.len(), modified, inode),
+                packed: dialect
+                    .compresses(200, content_type, body.len())
+                    .then(|| coding::gzip(dialect.product, &body)),
                 modified,
                 body,
             };
