@@ -17,7 +17,7 @@ export default defineConfig({
   testDir: "tests",
   outputDir: "test-results",
   // Each worker runs a host of its own; two cores carry two.
-  workers: process.env.CI ? 1 : 2,
+  workers: 2,
   fullyParallel: false,
   forbidOnly: true,
   retries: 0,
