@@ -6,6 +6,9 @@
 //! [`LINE_MAX`] bytes to a descriptor opened for appending, and longer events are split. A session past its cap ends
 //! in one `{"sid":…,"trunc":true}`.
 //!
+//! Recorded are shells and commands. File transfers (sftp, scp) are not: what they do is reported as commands and
+//! captured files, and their bytes would fill the shard.
+//!
 //! Deliberately absent: reading recordings (`decnet-domain` does), and recording on a disk that is nearly full: the
 //! session then goes on unrecorded and `session_skipped` says so.
 
@@ -90,7 +93,7 @@ impl Recorder {
             sid: &recorder.sid,
             user,
         });
-        match folder.map(|folder| open_shard(folder, &recorder.shard)) {
+        match folder.map(|folder| open_shard(folder, &recorder.shard, free_bytes)) {
             Some(Ok(file)) => recorder.file = Some(file),
             Some(Err(why)) => recorder.skip(&why),
             None => recorder.skip("no folder for transcripts"),
@@ -216,15 +219,10 @@ fn shard_name(now: OffsetDateTime) -> String {
 }
 
 /// The shard open for appending, rotated first where it is full; why not, otherwise.
-fn open_shard(folder: &Path, name: &str) -> Result<File, String> {
+fn open_shard(folder: &Path, name: &str, free: impl Fn(&Path) -> io::Result<u64>) -> Result<File, String> {
     let told = |error: io::Error| format!("the shard cannot be opened: {}", error.kind());
     std::fs::create_dir_all(folder).map_err(told)?;
-    let disk = nix::sys::statvfs::statvfs(folder).map_err(|error| told(error.into()))?;
-    #[allow(
-        clippy::useless_conversion,
-        reason = "the width of these fields differs between platforms"
-    )]
-    let free = u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size()));
+    let free = free(folder).map_err(told)?;
     if free < FREE_MIN {
         return Err(format!(
             "disk_pressure: {} MiB free of the {} MiB that it takes",
@@ -242,6 +240,16 @@ fn open_shard(folder: &Path, name: &str) -> Result<File, String> {
         .mode(0o640)
         .open(&path)
         .map_err(told)
+}
+
+/// Bytes that the disk of `folder` has left for us.
+fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let disk = nix::sys::statvfs::statvfs(folder)?;
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the width of these fields differs between platforms"
+    )]
+    Ok(u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size())))
 }
 
 /// `shard` becomes `.1`, `.1` becomes `.2` and so on; the oldest is dropped. Open recordings go on in the renamed file.
@@ -277,6 +285,107 @@ fn incomplete_tail(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn lab() -> (tempfile::TempDir, Tap) {
+        use std::sync::Arc;
+        let artifacts =
+            crate::serve::artifact::Artifacts::open(None, &crate::config::Limits::default()).unwrap();
+        let evidence = Arc::new(crate::serve::tap::Evidence {
+            sink: Arc::new(crate::serve::sink::Sink::to(io::sink())),
+            artifacts: Arc::new(artifacts),
+            clock: Arc::new(decnet_model::clock::SystemClock),
+            decky: "decky-recorder".to_owned(),
+        });
+        let at = "127.0.0.1:1".parse().unwrap();
+        (
+            tempfile::tempdir().unwrap(),
+            Tap::of_session(&evidence, "ssh", at, at),
+        )
+    }
+
+    fn begin(folder: &Path, tap: &Tap, sid: &str) -> Recorder {
+        Recorder::begin(Some(folder), tap, b"root", sid.to_owned(), "xterm", (80, 24))
+    }
+
+    fn shard_lines(folder: &Path) -> Vec<serde_json::Value> {
+        let shard = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+        let text = std::fs::read_to_string(shard).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_session_past_its_cap_ends_in_one_mark_and_little_over_the_cap() {
+        let (folder, tap) = lab();
+        let mut recorder = begin(folder.path(), &tap, "long");
+        let block = vec![b'x'; 64 << 10];
+        for _ in 0..200 {
+            recorder.record(Channel::Output, &block);
+        }
+        assert!(
+            recorder.truncated && recorder.written <= SESSION_MAX + 100,
+            "{}",
+            recorder.written
+        );
+        drop(recorder);
+        let lines = shard_lines(folder.path());
+        let marks = lines.iter().filter(|line| line["trunc"] == true).count();
+        assert_eq!((marks, &lines[lines.len() - 1]["trunc"]), (1, &json!(true)));
+    }
+
+    #[test]
+    fn nothing_is_recorded_on_a_disk_that_is_nearly_full() {
+        let (folder, _) = lab();
+        let open = |free| open_shard(folder.path(), "sessions-2026-01-01.jsonl", |_| Ok(free));
+        let why = open(FREE_MIN - 1).unwrap_err();
+        assert!(why.starts_with("disk_pressure: 199 MiB free"), "{why}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        open(FREE_MIN).unwrap();
+        let failing = open_shard(folder.path(), "x", |_| Err(io::ErrorKind::NotFound.into()));
+        assert!(failing.is_err());
+    }
+
+    #[test]
+    fn sessions_that_append_at_once_leave_whole_lines() {
+        let (folder, tap) = lab();
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let (folder, tap) = (folder.path(), &tap);
+                scope.spawn(move || {
+                    let mut recorder = begin(folder, tap, &format!("session-{n}"));
+                    for i in 0..200 {
+                        recorder.record(Channel::Output, "\u{1}é".repeat(i).as_bytes());
+                        recorder.record(Channel::Input, b"k");
+                    }
+                });
+            }
+        });
+        let lines = shard_lines(folder.path());
+        for n in 0..8 {
+            let sid = format!("session-{n}");
+            let typed = lines
+                .iter()
+                .filter(|l| l["sid"] == sid.as_str() && l["ch"] == "i")
+                .count();
+            let heads = lines
+                .iter()
+                .filter(|l| l["sid"] == sid.as_str() && l["hdr"].is_object())
+                .count();
+            assert_eq!((typed, heads), (200, 1), "{sid}");
+        }
+    }
+
+    #[test]
+    fn a_full_shard_is_rotated_when_the_next_session_begins() {
+        let (folder, tap) = lab();
+        let shard = folder.path().join(shard_name(tap.clock().now()));
+        File::create(&shard).unwrap().set_len(SHARD_MAX).unwrap();
+        drop(begin(folder.path(), &tap, "next"));
+        let rotated = PathBuf::from(format!("{}.1", shard.display()));
+        assert_eq!(std::fs::metadata(rotated).unwrap().len(), SHARD_MAX);
+        assert!(std::fs::metadata(shard).unwrap().len() < 1_000);
+    }
 
     #[test]
     fn a_character_that_is_cut_waits_for_its_rest() {
