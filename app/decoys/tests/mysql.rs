@@ -206,6 +206,11 @@ fn greeting_and_errors_are_those_of_a_real_mariadbd() {
         "select database()",
         "select * from t",
         "kill 999999",
+        "select 1, 2 union select 3, 4",
+        "select 1 union select 1",
+        "select 1 union all select 1",
+        "select 1 union select 1, 2",
+        "select 'a' union select null",
     ] {
         let (a, b) = (ask(real, "r", "p", sql), ask(ours.address, "r", "p", sql));
         if a != b {
@@ -253,6 +258,19 @@ fn a_guessed_login_leads_to_bait_and_everything_is_reported() {
         &format!("select count(*) from {name}.{table}"),
     );
     assert!(count.lines().nth(1).unwrap().parse::<u32>().unwrap() >= 2);
+    for (condition, all) in [
+        ("1=2 or (1=1 and not 1=2)", true),
+        ("1 = 1 || 1 = 2", true),
+        ("1=1 and 1=2 or 1=3", false),
+        ("1 in (2, 3) or null is not null", false),
+        ("0", false),
+    ] {
+        let sql = format!("select count(*) from {name}.{table} where {condition}");
+        let found = ask(site.address, "root", "second", &sql);
+        let found = found.lines().nth(1).unwrap_or(&found);
+        let expected = if all { count.lines().nth(1).unwrap() } else { "0" };
+        assert_eq!(found, expected, "{condition}");
+    }
     let columns = ask(
         site.address,
         "root",
@@ -284,6 +302,69 @@ fn a_guessed_login_leads_to_bait_and_everything_is_reported() {
     site.lines.wait(&["client_info", "_client_name"]);
     site.lines.wait(&["query", "show databases"]);
     site.lines.wait(&["exploit_attempt", "mysql-into-dumpfile"]);
+}
+
+/// The payload of the next packet.
+fn next_packet(stream: &mut TcpStream) -> Vec<u8> {
+    let mut header = [0; 4];
+    stream.read_exact(&mut header).unwrap();
+    let mut payload = vec![0; usize::from(header[0]) + usize::from(header[1]) * 256];
+    stream.read_exact(&mut payload).unwrap();
+    payload
+}
+
+fn say(stream: &mut TcpStream, number: u8, payload: &[u8]) {
+    let len = u8::try_from(payload.len()).unwrap();
+    stream
+        .write_all(&[&[len, 0, 0, number][..], payload].concat())
+        .unwrap();
+}
+
+#[test]
+fn a_prepared_statement_is_answered_by_type_and_reported_with_its_values() {
+    let site = start("mysql", persona(Distro::Debian12), &[("accept", "always")]);
+    let mut stream = TcpStream::connect(site.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    next_packet(&mut stream);
+    let capabilities = packet::PROTOCOL_41 | packet::SECURE_CONNECTION | packet::PLUGIN_AUTH;
+    let login = [
+        &capabilities.to_le_bytes()[..],
+        &[0; 28],
+        b"root\0\x14",
+        &[7; 20],
+        b"mysql_native_password\0",
+    ]
+    .concat();
+    say(&mut stream, 1, &login);
+    assert_eq!(next_packet(&mut stream)[0], 0);
+    say(&mut stream, 0, b"\x16SELECT ?, 'x', ?");
+    let prepared = next_packet(&mut stream);
+    assert_eq!(prepared, [0, 1, 0, 0, 0, 3, 0, 2, 0, 0, 0, 0]);
+    // Two marks and three columns, each with an end.
+    for _ in 0..2 + 1 + 3 + 1 {
+        next_packet(&mut stream);
+    }
+    let values = [
+        &b"\x17\x01\0\0\0\0\x01\0\0\0\x02\x01\x08\0\x06\0"[..],
+        &5_i64.to_le_bytes(),
+    ]
+    .concat();
+    say(&mut stream, 0, &values);
+    assert_eq!(next_packet(&mut stream), [3]);
+    for _ in 0..3 + 1 {
+        next_packet(&mut stream);
+    }
+    assert_eq!(
+        next_packet(&mut stream),
+        [0, 0b1_0000, 5, 0, 0, 0, 0, 0, 0, 0, 1, b'x']
+    );
+    assert_eq!(next_packet(&mut stream)[0], 0xfe);
+    site.lines.wait(&["query", "SELECT 5, 'x', NULL"]);
+    // Closing has no answer; what is closed is unknown.
+    say(&mut stream, 0, b"\x19\x01\0\0\0");
+    say(&mut stream, 0, b"\x17\x01\0\0\0\0\x01\0\0\0");
+    let unknown = next_packet(&mut stream);
+    assert_eq!(unknown[..3], [0xff, 0xdb, 0x04]);
 }
 
 #[test]

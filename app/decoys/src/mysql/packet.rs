@@ -17,6 +17,9 @@ pub const PLUGIN_AUTH_LENENC: u32 = 1 << 21;
 /// Capability: results end in an OK packet.
 pub const DEPRECATE_EOF: u32 = 1 << 24;
 
+/// Capability: attributes stand before a query.
+pub const QUERY_ATTRIBUTES: u32 = 1 << 27;
+
 /// Capability of MariaDB: columns are described with more than their type.
 pub const EXTENDED_METADATA: u32 = 1 << 3;
 /// Capability of MariaDB: columns are described only where they changed.
@@ -120,11 +123,13 @@ impl<'a> Reader<'a> {
         Some(head)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    /// The next `N` bytes.
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
 
-    fn u8(&mut self) -> Option<u8> {
+    /// The next byte.
+    pub fn u8(&mut self) -> Option<u8> {
         self.array().map(|[b]: [u8; 1]| b)
     }
 
@@ -221,11 +226,45 @@ impl Out {
         self.packet(&[0, 0, 0, 2, 0, 0, 0]);
     }
 
-    /// Append a result set of text for a client with these capabilities.
+    /// Append what a prepared statement is: its number, its columns and how many values it waits for.
+    pub fn prepared(
+        &mut self,
+        id: u32,
+        columns: &[Column<'_>],
+        parameters: usize,
+        capabilities: u32,
+        extended: u32,
+    ) {
+        let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX).to_le_bytes();
+        let mut payload = vec![0];
+        payload.extend_from_slice(&id.to_le_bytes());
+        payload.extend_from_slice(&count(columns.len()));
+        payload.extend_from_slice(&count(parameters));
+        payload.extend_from_slice(&[0, 0, 0]);
+        self.packet(&payload);
+        let mark = Column {
+            schema: "",
+            table: "",
+            name: "?".to_owned(),
+            number: false,
+        };
+        let marks: Vec<&Column<'_>> = std::iter::repeat_n(&mark, parameters).collect();
+        for described in [marks, columns.iter().collect()] {
+            for column in &described {
+                self.packet(&column.definition(extended));
+            }
+            if !described.is_empty() && capabilities & DEPRECATE_EOF == 0 {
+                self.packet(&[0xfe, 0, 0, 2, 0]);
+            }
+        }
+    }
+
+    /// Append a result set for a client with these capabilities.
     pub fn result(
         &mut self,
         columns: &[Column<'_>],
         rows: &[Vec<Option<String>>],
+        format: Format,
         capabilities: u32,
         extended: u32,
     ) {
@@ -245,11 +284,16 @@ impl Out {
         }
         for row in rows {
             payload.clear();
-            for field in row {
-                match field {
-                    Some(text) => put_bytes(text.as_bytes(), &mut payload),
-                    None => payload.push(0xfb),
+            match format {
+                Format::Text => {
+                    for field in row {
+                        match field {
+                            Some(text) => put_bytes(text.as_bytes(), &mut payload),
+                            None => payload.push(0xfb),
+                        }
+                    }
                 }
+                Format::Binary => binary_row(columns, row, &mut payload),
             }
             self.packet(&payload);
         }
@@ -259,6 +303,39 @@ impl Out {
             self.packet(&[0xfe, 0, 0, 2, 0]);
         }
     }
+}
+
+/// How the rows of a result are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As text, for COM_QUERY.
+    Text,
+    /// By their types, for COM_STMT_EXECUTE.
+    Binary,
+}
+
+/// A row by the types of its columns: a bitmap of NULLs that begins at its third bit, then the values.
+fn binary_row(columns: &[Column<'_>], row: &[Option<String>], out: &mut Vec<u8>) {
+    let mut nulls = vec![0_u8; (row.len() + 2).div_ceil(8)];
+    let mut values = Vec::new();
+    for (i, field) in row.iter().enumerate() {
+        let number = columns.get(i).is_some_and(|column| column.number);
+        match field {
+            None => {
+                if let Some(byte) = nulls.get_mut((i + 2) / 8) {
+                    *byte |= 1 << ((i + 2) % 8);
+                }
+            }
+            Some(text) if number => {
+                let n = text.parse::<i64>().unwrap_or_default();
+                values.extend_from_slice(&n.to_le_bytes());
+            }
+            Some(text) => put_bytes(text.as_bytes(), &mut values),
+        }
+    }
+    out.push(0);
+    out.extend_from_slice(&nulls);
+    out.extend_from_slice(&values);
 }
 
 /// A column of a result.

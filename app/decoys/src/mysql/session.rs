@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     io,
     net::IpAddr,
     sync::{
@@ -22,7 +23,8 @@ use tokio_rustls::rustls::ServerConfig;
 
 use super::{
     Mysql, MysqlConfig,
-    packet::{First, Login, Out, Reader},
+    packet::{First, Format, Login, Out, Reader},
+    prepared::{self, Statement},
     sql::{self, Asker, Database, Flavour, Outcome, SqlError},
 };
 use crate::serve::{
@@ -143,6 +145,8 @@ impl Decoy for Mysql {
             out: Out::default(),
             capabilities: 0,
             extended: 0,
+            statements: BTreeMap::new(),
+            prepared: 0,
         };
         let ended = visit.converse().await;
         // What was said last is sent in any case, as far as the visitor still listens.
@@ -171,6 +175,9 @@ struct Visit<'a> {
     out: Out,
     capabilities: u32,
     extended: u32,
+    statements: BTreeMap<u32, Statement>,
+    /// How many statements were prepared: the number of the last one.
+    prepared: u32,
 }
 
 impl Visit<'_> {
@@ -461,17 +468,23 @@ impl Visit<'_> {
             match *command {
                 0x01 => return Ok(()),
                 0x02 => self.choose(text, &mut asker),
-                0x03 => self.query(text, &mut asker),
+                0x03 => match prepared::query_text(text, self.capabilities) {
+                    Some(text) => self.query(text, &mut asker, Format::Text),
+                    None => self.out.error(1835, "HY000", "Malformed communication packet."),
+                },
                 0x04 => self.fields(text, &asker),
                 0x09 => self.statistics(),
                 0x0e | 0x1f => self.out.ok(),
                 // COM_SET_OPTION ends in EOF.
                 0x1b => self.out.packet(&[0xfe, 0, 0, 2, 0]),
-                0x16 => self.out.error(
-                    1295,
-                    "HY000",
-                    "This command is not supported in the prepared statement protocol yet",
-                ),
+                0x16 => self.prepare(text, &mut asker),
+                0x17 => self.execute(text, &mut asker),
+                // Long data belongs to uploads, which nobody has rights for; like COM_STMT_CLOSE it has no answer.
+                0x18 => {}
+                0x19 => {
+                    self.statements.remove(&number_of(text));
+                }
+                0x1a => self.out.ok(),
                 _ => self.out.error(1047, "08S01", "Unknown command"),
             }
             self.flush().await?;
@@ -493,7 +506,63 @@ impl Visit<'_> {
         }
     }
 
-    fn query(&mut self, text: &[u8], asker: &mut Asker) {
+    /// COM_STMT_PREPARE. The statement is tried with NULL for its values, which shows its columns and its faults.
+    fn prepare(&mut self, text: &[u8], asker: &mut Asker) {
+        self.tap.emit(Event::Command {
+            line: &[b"PREPARE ", text].concat(),
+            detail: &[],
+        });
+        let held: usize = self.statements.values().map(|s| s.text.len()).sum();
+        if self.statements.len() >= prepared::STATEMENTS_MAX || held + text.len() > prepared::TEXT_MAX {
+            return self.out.error(
+                1461,
+                "42000",
+                "Can't create more than max_prepared_stmt_count statements (current value: 16382)",
+            );
+        }
+        let text = String::from_utf8_lossy(text).into_owned();
+        let places = sql::places(&text);
+        let statement = Statement::new(text, places);
+        let columns = match self.server.database.run(&statement.with([]), asker) {
+            Outcome::Rows { columns, .. } => columns,
+            Outcome::Done | Outcome::Use(_) => Vec::new(),
+            Outcome::Error(error) => return self.say(&error),
+        };
+        self.prepared = self.prepared.wrapping_add(1);
+        self.out.prepared(
+            self.prepared,
+            &columns,
+            statement.places.len(),
+            self.capabilities,
+            self.extended,
+        );
+        self.statements.insert(self.prepared, statement);
+    }
+
+    /// COM_STMT_EXECUTE.
+    fn execute(&mut self, packet: &[u8], asker: &mut Asker) {
+        let number = number_of(packet);
+        let rest = packet.get(4..).unwrap_or_default();
+        let capabilities = self.capabilities;
+        let bound = match self.statements.get_mut(&number) {
+            Some(statement) => statement.bind(rest, capabilities),
+            None => {
+                let text =
+                    format!("Unknown prepared statement handler ({number}) given to mysqld_stmt_execute");
+                return self.out.error(1243, "HY000", &text);
+            }
+        };
+        match bound {
+            Some(text) => self.query(text.as_bytes(), asker, Format::Binary),
+            None => {
+                self.violation("a malformed execution", packet);
+                self.out
+                    .error(1210, "HY000", "Incorrect arguments to mysqld_stmt_execute");
+            }
+        }
+    }
+
+    fn query(&mut self, text: &[u8], asker: &mut Asker, format: Format) {
         let database = asker.database.clone().unwrap_or_default();
         self.tap.emit(Event::Query {
             text,
@@ -519,7 +588,8 @@ impl Visit<'_> {
                 self.out.ok();
             }
             Outcome::Rows { columns, rows } => {
-                self.out.result(&columns, &rows, self.capabilities, self.extended);
+                self.out
+                    .result(&columns, &rows, format, self.capabilities, self.extended);
             }
             Outcome::Error(error) => self.say(&error),
         }
@@ -624,6 +694,11 @@ fn fresh_salt() -> [u8; 20] {
         b'$' => b'%',
         other => other,
     })
+}
+
+/// The number of a statement, with which packets about it begin.
+fn number_of(packet: &[u8]) -> u32 {
+    Reader(packet).array().map_or(0, u32::from_le_bytes)
 }
 
 fn until_nul(bytes: &[u8]) -> Vec<u8> {

@@ -197,6 +197,15 @@ fn tokens(sql: &str) -> Vec<(usize, Token)> {
     out
 }
 
+/// Where values of a prepared statement belong: its `?`, but for those in texts and comments.
+pub(super) fn places(sql: &str) -> Vec<usize> {
+    let marks = tokens(sql).into_iter();
+    marks
+        .filter(|(_, token)| *token == Token::Mark('?'))
+        .map(|(at, _)| at)
+        .collect()
+}
+
 /// A statement being read.
 struct Cursor<'a> {
     sql: &'a str,
@@ -218,6 +227,16 @@ impl<'a> Cursor<'a> {
         let found = self.peek().is_some_and(|token| token.is(keyword));
         if found {
             self.next();
+        }
+        found
+    }
+
+    /// Eat `mark` twice: `&&` and `||`.
+    fn eat_pair(&mut self, mark: char) -> bool {
+        let both = [Token::Mark(mark), Token::Mark(mark)];
+        let found = self.tokens.iter().take(2).map(|(_, token)| token).eq(&both);
+        if found {
+            self.tokens = self.tokens.get(2..).unwrap_or_default();
         }
         found
     }
@@ -486,7 +505,53 @@ impl Database {
         }
     }
 
+    /// One SELECT, or several that UNION puts together.
     fn select<'a>(&'a self, cursor: &mut Cursor<'_>, asker: &Asker) -> Result<Outcome<'a>, SqlError> {
+        let mut whole = self.simple_select(cursor, asker)?;
+        let mut parts = 1;
+        while cursor.eat("union") {
+            let all = cursor.eat("all");
+            cursor.eat("distinct");
+            let near = cursor.rest();
+            parts += 1;
+            if !cursor.eat("select") {
+                return Err(self.syntax(near));
+            }
+            if parts > UNION_MAX {
+                return Err(error(1436, "HY000", "Thread stack overrun"));
+            }
+            let next = self.simple_select(cursor, asker)?;
+            let (
+                Outcome::Rows { columns, rows },
+                Outcome::Rows {
+                    columns: others,
+                    rows: more,
+                },
+            ) = (&mut whole, next)
+            else {
+                return Err(self.syntax(near));
+            };
+            if columns.len() != others.len() {
+                let text = "The used SELECT statements have a different number of columns";
+                return Err(error(1222, "21000", text));
+            }
+            for (column, other) in columns.iter_mut().zip(others) {
+                column.number &= other.number;
+            }
+            rows.extend(more);
+            if !all {
+                let mut seen = std::collections::HashSet::new();
+                rows.retain(|row| seen.insert(row.clone()));
+            }
+        }
+        if cursor.tokens.is_empty() {
+            Ok(whole)
+        } else {
+            Err(self.syntax(cursor.rest()))
+        }
+    }
+
+    fn simple_select<'a>(&'a self, cursor: &mut Cursor<'_>, asker: &Asker) -> Result<Outcome<'a>, SqlError> {
         for word in ["distinct", "all", "sql_no_cache"] {
             cursor.eat(word);
         }
@@ -508,21 +573,18 @@ impl Database {
             if cursor.eat("limit") {
                 cursor.next();
             }
-            if !cursor.tokens.is_empty() {
-                return Err(self.syntax(cursor.rest()));
-            }
             return constants(&items);
         }
         if cursor.eat("dual") {
             return constants(&items);
         }
         let (schema, table) = self.table_of(cursor, asker)?;
-        let conditions = self.conditions(cursor, table)?;
-        let mut rows: Vec<&Vec<Value>> = table
-            .rows
-            .iter()
-            .filter(|row| conditions.iter().all(|condition| condition.holds(row)))
-            .collect();
+        let condition = if cursor.eat("where") {
+            self.condition(cursor, table, 0)?
+        } else {
+            Condition::All(Vec::new())
+        };
+        let mut rows: Vec<&Vec<Value>> = table.rows.iter().filter(|row| condition.holds(row)).collect();
         if cursor.eat("order") {
             if !cursor.eat("by") {
                 return Err(self.syntax(cursor.rest()));
@@ -538,9 +600,6 @@ impl Database {
         if cursor.eat("limit") {
             let (skip, take) = self.limit(cursor)?;
             rows = rows.into_iter().skip(skip).take(take).collect();
-        }
-        if !cursor.tokens.is_empty() {
-            return Err(self.syntax(cursor.rest()));
         }
         project(schema, table, &items, &rows)
     }
@@ -586,44 +645,111 @@ impl Database {
         found.ok_or_else(|| unknown_column(name, place))
     }
 
-    fn conditions(&self, cursor: &mut Cursor<'_>, table: &Table) -> Result<Vec<Condition>, SqlError> {
-        let mut out = Vec::new();
-        if !cursor.eat("where") {
-            return Ok(out);
-        }
+    /// What stands after WHERE: comparisons, joined by OR and, binding closer, AND.
+    fn condition(&self, cursor: &mut Cursor<'_>, table: &Table, depth: usize) -> Result<Condition, SqlError> {
+        let mut any = Vec::new();
         loop {
-            let index = match cursor.peek() {
-                // `1=1` and the like.
-                Some(Token::Number(_)) => None,
-                _ => Some(self.column(cursor, table, "WHERE")?),
-            };
-            let left = match index {
-                None => cursor.next().and_then(literal),
-                Some(_) => None,
-            };
-            let rest = cursor.rest();
-            let operator = match cursor.next() {
-                Some(Token::Mark('=')) => Operator::Equal,
-                Some(Token::Mark('!')) if cursor.eat_mark('=') => Operator::Unequal,
-                Some(Token::Mark('<')) if cursor.eat_mark('>') => Operator::Unequal,
-                Some(Token::Mark('<')) if cursor.eat_mark('=') => Operator::AtMost,
-                Some(Token::Mark('>')) if cursor.eat_mark('=') => Operator::AtLeast,
-                Some(Token::Mark('<')) => Operator::Less,
-                Some(Token::Mark('>')) => Operator::More,
-                Some(word) if word.is("like") => Operator::Like,
-                _ => return Err(self.syntax(rest)),
-            };
-            let rest = cursor.rest();
-            let right = cursor.next().and_then(literal).ok_or_else(|| self.syntax(rest))?;
-            out.push(Condition {
-                index,
-                left,
-                operator,
-                right,
-            });
-            if !cursor.eat("and") {
-                return Ok(out);
+            let mut all = vec![self.comparison(cursor, table, depth)?];
+            while cursor.eat("and") || cursor.eat_pair('&') {
+                all.push(self.comparison(cursor, table, depth)?);
             }
+            any.push(Condition::All(all));
+            if !cursor.eat("or") && !cursor.eat_pair('|') {
+                return Ok(Condition::Any(any));
+            }
+        }
+    }
+
+    fn comparison(
+        &self,
+        cursor: &mut Cursor<'_>,
+        table: &Table,
+        depth: usize,
+    ) -> Result<Condition, SqlError> {
+        let rest = cursor.rest();
+        if depth > DEPTH_MAX {
+            return Err(error(1436, "HY000", "Thread stack overrun"));
+        }
+        if cursor.eat("not") {
+            let inner = self.comparison(cursor, table, depth + 1)?;
+            return Ok(Condition::Not(Box::new(inner)));
+        }
+        if cursor.eat_mark('(') {
+            let inner = self.condition(cursor, table, depth + 1)?;
+            return if cursor.eat_mark(')') {
+                Ok(inner)
+            } else {
+                Err(self.syntax(cursor.rest()))
+            };
+        }
+        let left = self.operand(cursor, table, rest)?;
+        if cursor.eat("is") {
+            let not = cursor.eat("not");
+            if !cursor.eat("null") {
+                return Err(self.syntax(cursor.rest()));
+            }
+            let null = Condition::Null(left);
+            return Ok(if not { Condition::Not(Box::new(null)) } else { null });
+        }
+        let not = cursor.eat("not");
+        let before = cursor.tokens;
+        let rest = cursor.rest();
+        let operator = match cursor.next() {
+            Some(Token::Mark('=')) => Operator::Equal,
+            Some(Token::Mark('!')) if cursor.eat_mark('=') => Operator::Unequal,
+            Some(Token::Mark('<')) if cursor.eat_mark('>') => Operator::Unequal,
+            Some(Token::Mark('<')) if cursor.eat_mark('=') => Operator::AtMost,
+            Some(Token::Mark('>')) if cursor.eat_mark('=') => Operator::AtLeast,
+            Some(Token::Mark('<')) => Operator::Less,
+            Some(Token::Mark('>')) => Operator::More,
+            Some(word) if word.is("like") => Operator::Like,
+            Some(word) if word.is("in") && cursor.eat_mark('(') => {
+                let mut any = Vec::new();
+                loop {
+                    let rest = cursor.rest();
+                    let right = self.operand(cursor, table, rest)?;
+                    any.push(Condition::Compare(left.clone(), Operator::Equal, right));
+                    if cursor.eat_mark(')') {
+                        break;
+                    }
+                    if !cursor.eat_mark(',') {
+                        return Err(self.syntax(cursor.rest()));
+                    }
+                }
+                return Ok(negated(not, Condition::Any(any)));
+            }
+            // A value by itself is true where it is a number other than zero.
+            _ if !not => {
+                cursor.tokens = before;
+                let zero = Operand::Literal(Some("0".to_owned()));
+                return Ok(Condition::Compare(left, Operator::Unequal, zero));
+            }
+            _ => return Err(self.syntax(rest)),
+        };
+        let rest = cursor.rest();
+        let right = self.operand(cursor, table, rest)?;
+        Ok(negated(not, Condition::Compare(left, operator, right)))
+    }
+
+    fn operand(&self, cursor: &mut Cursor<'_>, table: &Table, rest: &str) -> Result<Operand, SqlError> {
+        if cursor.eat("null") {
+            return Ok(Operand::Literal(None));
+        }
+        let minus = cursor.eat_mark('-');
+        match cursor.peek() {
+            Some(Token::Number(number)) => {
+                cursor.next();
+                let sign = if minus { "-" } else { "" };
+                Ok(Operand::Literal(Some(format!("{sign}{number}"))))
+            }
+            Some(Token::Text(text)) if !minus => {
+                cursor.next();
+                Ok(Operand::Literal(Some(text.clone())))
+            }
+            Some(Token::Word(_) | Token::Quoted(_)) if !minus => {
+                self.column(cursor, table, "WHERE").map(Operand::Column)
+            }
+            _ => Err(self.syntax(rest)),
         }
     }
 
@@ -1016,35 +1142,92 @@ enum Operator {
     Like,
 }
 
-/// One comparison of WHERE: of a column, or of a literal, with a literal.
-struct Condition {
-    index: Option<usize>,
-    left: Option<String>,
-    operator: Operator,
-    right: String,
+/// The most parentheses inside each other, and the most parts of a UNION: both cost memory.
+const DEPTH_MAX: usize = 32;
+const UNION_MAX: usize = 64;
+
+/// One side of a comparison.
+#[derive(Clone)]
+enum Operand {
+    Column(usize),
+    Literal(Option<String>),
+}
+
+impl Operand {
+    fn value(&self, row: &[Value]) -> Option<String> {
+        match self {
+            Self::Column(index) => row.get(*index).and_then(shown),
+            Self::Literal(value) => value.clone(),
+        }
+    }
+}
+
+/// What WHERE asks of a row.
+enum Condition {
+    All(Vec<Condition>),
+    Any(Vec<Condition>),
+    Not(Box<Condition>),
+    Null(Operand),
+    Compare(Operand, Operator, Operand),
+}
+
+fn negated(not: bool, condition: Condition) -> Condition {
+    if not {
+        Condition::Not(Box::new(condition))
+    } else {
+        condition
+    }
 }
 
 impl Condition {
     fn holds(&self, row: &[Value]) -> bool {
-        let left = match self.index {
-            Some(index) => row.get(index).and_then(shown),
-            None => self.left.clone(),
-        };
-        // NULL compares to nothing.
-        let Some(left) = left else { return false };
-        let order = match (left.parse::<f64>(), self.right.parse::<f64>()) {
-            (Ok(a), Ok(b)) => a.total_cmp(&b),
-            _ => left.to_lowercase().cmp(&self.right.to_lowercase()),
-        };
-        match self.operator {
-            Operator::Equal => order.is_eq(),
-            Operator::Unequal => order.is_ne(),
-            Operator::Less => order.is_lt(),
-            Operator::AtMost => order.is_le(),
-            Operator::More => order.is_gt(),
-            Operator::AtLeast => order.is_ge(),
-            Operator::Like => matches_like(&left, &self.right),
+        self.truth(row) == Some(true)
+    }
+
+    /// True, false, or neither: NULL compares to nothing.
+    fn truth(&self, row: &[Value]) -> Option<bool> {
+        match self {
+            Self::All(parts) => {
+                let mut all = parts.iter().map(|part| part.truth(row));
+                // A false part decides, wherever it stands.
+                all.try_fold(Some(true), |so_far, part| match part {
+                    Some(false) => Err(()),
+                    Some(true) => Ok(so_far),
+                    None => Ok(None),
+                })
+                .unwrap_or(Some(false))
+            }
+            Self::Any(parts) => {
+                let mut any = parts.iter().map(|part| part.truth(row));
+                any.try_fold(Some(false), |so_far, part| match part {
+                    Some(true) => Err(()),
+                    Some(false) => Ok(so_far),
+                    None => Ok(None),
+                })
+                .unwrap_or(Some(true))
+            }
+            Self::Not(inner) => inner.truth(row).map(|held| !held),
+            Self::Null(operand) => Some(operand.value(row).is_none()),
+            Self::Compare(left, operator, right) => {
+                Some(compared(&left.value(row)?, *operator, &right.value(row)?))
+            }
         }
+    }
+}
+
+fn compared(left: &str, operator: Operator, right: &str) -> bool {
+    let order = match (left.parse::<f64>(), right.parse::<f64>()) {
+        (Ok(a), Ok(b)) => a.total_cmp(&b),
+        _ => left.to_lowercase().cmp(&right.to_lowercase()),
+    };
+    match operator {
+        Operator::Equal => order.is_eq(),
+        Operator::Unequal => order.is_ne(),
+        Operator::Less => order.is_lt(),
+        Operator::AtMost => order.is_le(),
+        Operator::More => order.is_gt(),
+        Operator::AtLeast => order.is_ge(),
+        Operator::Like => matches_like(left, right),
     }
 }
 
