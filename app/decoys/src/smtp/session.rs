@@ -150,10 +150,13 @@ struct Mail {
     file: Capture,
     head: Vec<u8>,
     size: u64,
+    /// Whether the last line lacks its end.
+    open: bool,
 }
 
 impl Mail {
     fn take(&mut self, bytes: &[u8]) {
+        self.open = bytes.last().map_or(self.open, |last| *last != b'\n');
         let room = HEAD_MAX.saturating_sub(self.head.len());
         self.head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         self.size = self
@@ -273,6 +276,7 @@ impl<'a> Talk<'a> {
     async fn command(&mut self, line: &[u8]) -> io::Result<Goes> {
         let words = self.server.words;
         let (verb, rest) = split(line);
+        let postfix = self.server.product == Product::Postfix;
         let arg = String::from_utf8_lossy(rest).into_owned();
         if verb != b"AUTH" {
             self.tap.emit(Event::Command { line, detail: &[] });
@@ -281,6 +285,10 @@ impl<'a> Talk<'a> {
             b"HELO" | b"EHLO" => self.hello(&verb, rest),
             b"MAIL" => self.mail(rest),
             b"RCPT" => self.recipient(rest),
+            b"DATA" | b"RSET" if postfix && !rest.is_empty() => {
+                let syntax = format!("501 5.5.4 Syntax: {}", String::from_utf8_lossy(&verb));
+                self.fault(&syntax, "");
+            }
             b"DATA" => return self.data().await,
             b"BDAT" => return self.chunk(rest).await,
             b"RSET" => {
@@ -289,9 +297,15 @@ impl<'a> Talk<'a> {
             }
             b"NOOP" => self.say(words.noop, ""),
             b"VRFY" => self.verify(rest, &arg),
+            b"XCLIENT" | b"XFORWARD" if postfix => {
+                self.fault("550 5.7.0 Error: insufficient authorization", "");
+            }
+            b"ETRN" if postfix && rest.is_empty() => self.fault("500 Syntax: ETRN domain", ""),
             b"ETRN" => self.say(words.etrn, &arg),
-            b"HELP" => self.say(words.help, ""),
-            b"EXPN" | b"TURN" | b"SAML" | b"SEND" | b"SOML" => self.fault(words.not_implemented, ""),
+            b"HELP" if !postfix => self.say(words.help, ""),
+            b"EXPN" | b"TURN" | b"SAML" | b"SEND" | b"SOML" if !postfix => {
+                self.fault(words.not_implemented, "")
+            }
             b"QUIT" => {
                 self.say(words.quit, "");
                 return Ok(false);
@@ -315,8 +329,15 @@ impl<'a> Talk<'a> {
                 "",
             ),
             _ => {
-                // Header lines and the like: somebody relays through an HTTP proxy.
-                if verb.contains(&b':') && !words.goodbye.is_empty() {
+                // Header lines and the like: somebody relays through an HTTP proxy. Since 3.7, `smtpd_forbidden_commands`
+                // also names what begins with no letter.
+                let header = verb.contains(&b':') && !words.goodbye.is_empty();
+                let bogus = !verb.first().is_some_and(u8::is_ascii_alphabetic);
+                if header || bogus && postfix && self.server.version >= (3, 7) {
+                    self.tap.emit(Event::Violation {
+                        what: "not the mail protocol",
+                        bytes: line,
+                    });
                     self.say(words.goodbye, "");
                     return Ok(false);
                 }
@@ -441,12 +462,22 @@ impl<'a> Talk<'a> {
                 let size = path
                     .parameter("SIZE")
                     .and_then(|digits| std::str::from_utf8(digits).ok());
-                let size = size.and_then(|digits| digits.parse::<u64>().ok()).unwrap_or(0);
+                let size = size.map_or(Some(0), |digits| digits.parse::<u64>().ok());
+                let Some(size) = size else {
+                    return self.fault("501 5.5.4 Bad message size syntax", "");
+                };
                 if size > u64::from(self.server.config.size) {
                     return self.fault(words.too_big, "");
                 }
                 let known = ["SIZE", "BODY", "AUTH", "RET", "ENVID"];
                 let unknown = path.parameters.iter().find(|parameter| {
+                    if let [body @ .., b'='] = parameter.get(..5).unwrap_or_default()
+                        && body.eq_ignore_ascii_case(b"BODY")
+                    {
+                        let value = parameter.get(5..).unwrap_or_default();
+                        return !value.eq_ignore_ascii_case(b"7BIT")
+                            && !value.eq_ignore_ascii_case(b"8BITMIME");
+                    }
                     let key = parameter.split(|b| *b == b'=').next().unwrap_or_default();
                     !key.eq_ignore_ascii_case(b"SMTPUTF8")
                         && !known.iter().any(|k| key.eq_ignore_ascii_case(k.as_bytes()))
@@ -473,6 +504,15 @@ impl<'a> Talk<'a> {
             Ok(path) if path.mailbox.is_empty() => return self.fault(words.rcpt_address, "<>"),
             Ok(path) => path,
         };
+        let known = |key: &[u8]| key.eq_ignore_ascii_case(b"NOTIFY") || key.eq_ignore_ascii_case(b"ORCPT");
+        let unknown = path
+            .parameters
+            .iter()
+            .find(|p| !known(p.split(|b| *b == b'=').next().unwrap_or_default()));
+        if let Some(option) = unknown.filter(|_| self.server.product == Product::Postfix) {
+            let option = String::from_utf8_lossy(option).into_owned();
+            return self.fault("555 5.5.4 Unsupported option: {arg}", &option);
+        }
         let shown = String::from_utf8_lossy(&path.mailbox).into_owned();
         let own = self.server.is_own(&path.parts().1);
         if !own && self.user.is_none() {
@@ -534,6 +574,7 @@ impl<'a> Talk<'a> {
             file: self.tap.artifact(format!("{id}.eml").as_bytes(), "smtp", &user),
             head: Vec::new(),
             size: 0,
+            open: false,
         }
     }
 
@@ -566,7 +607,7 @@ impl<'a> Talk<'a> {
             begins = piece.last() == Some(&b'\n');
             mail.take(text);
         }
-        self.accept_mail(mail, &id);
+        self.accept_mail(mail, &id, None);
         Ok(true)
     }
 
@@ -575,6 +616,11 @@ impl<'a> Talk<'a> {
         let mut parts = rest.split(u8::is_ascii_whitespace);
         let size = parts.next().and_then(|digits| std::str::from_utf8(digits).ok());
         let Some(size) = size.and_then(|digits| digits.parse::<u64>().ok()) else {
+            if self.server.product == Product::Postfix {
+                // It cannot tell what follows from commands, and hangs up.
+                self.fault("521 5.5.4 Syntax: BDAT count [LAST]", "");
+                return Ok(false);
+            }
             self.fault("501 5.5.4 Syntax: BDAT count [LAST]", "");
             return Ok(true);
         };
@@ -599,7 +645,9 @@ impl<'a> Talk<'a> {
             mail.take(&bytes);
         }
         if last {
-            self.accept_mail(mail, &id);
+            // Postfix counts in lines, and gives the last one its end.
+            let size = mail.size.saturating_add(if mail.open { 2 } else { 0 });
+            self.accept_mail(mail, &id, Some(size));
         } else {
             self.envelope.chunks = Some(mail);
             self.say(words.chunk_ok, &size.to_string());
@@ -607,7 +655,7 @@ impl<'a> Talk<'a> {
         Ok(true)
     }
 
-    fn accept_mail(&mut self, mail: Mail, id: &str) {
+    fn accept_mail(&mut self, mail: Mail, id: &str, chunked: Option<u64>) {
         let words = self.server.words;
         let envelope = std::mem::take(&mut self.envelope);
         if mail.size > u64::from(self.server.config.size) {
@@ -624,13 +672,27 @@ impl<'a> Talk<'a> {
             file: stored.as_captured(),
             queue_id: id,
         });
-        self.say(&words.queued.replace("{id}", id), "");
+        let queued = match chunked {
+            Some(size) if self.server.product == Product::Postfix => {
+                format!("250 2.0.0 Ok: {size} bytes queued as {id}")
+            }
+            _ => words.queued.replace("{id}", id),
+        };
+        self.say(&queued, "");
     }
 
     async fn start_tls(&mut self, rest: &[u8]) -> io::Result<Goes> {
         let words = self.server.words;
         let Some(config) = self.server.tls.clone() else {
-            self.fault(words.unknown, "");
+            let postfix = self.server.product == Product::Postfix;
+            self.fault(
+                if postfix {
+                    words.not_implemented
+                } else {
+                    words.unknown
+                },
+                "",
+            );
             return Ok(true);
         };
         if !rest.is_empty() {

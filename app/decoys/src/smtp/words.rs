@@ -84,7 +84,7 @@ pub(super) const POSTFIX: Words = Words {
     quit: "221 2.0.0 Bye",
     vrfy: "252 2.0.0 {arg}",
     vrfy_unknown: "550 5.1.1 <{arg}>: Recipient address rejected: User unknown in local recipient table",
-    vrfy_syntax: "501 5.5.4 Syntax: VRFY address",
+    vrfy_syntax: "501 5.5.4 Syntax: VRFY address [SMTPUTF8]",
     not_implemented: "502 5.5.1 Error: command not implemented",
     help: "502 5.5.1 Error: command not implemented",
     unknown: "500 5.5.2 Error: command not recognized",

@@ -58,6 +58,12 @@ pub(crate) struct Site {
 
 /// Start service `slug` of the machine `spec`.
 pub(crate) fn start(slug: &str, spec: PersonaSpec, knobs: &[(&str, &str)]) -> Site {
+    let knobs: Vec<_> = knobs.iter().map(|(k, v)| (*k, (*v).into())).collect();
+    start_with(slug, spec, &knobs)
+}
+
+/// As [`start`], with knobs of any kind.
+pub(crate) fn start_with(slug: &str, spec: PersonaSpec, knobs: &[(&str, serde_json::Value)]) -> Site {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -65,10 +71,8 @@ pub(crate) fn start(slug: &str, spec: PersonaSpec, knobs: &[(&str, &str)]) -> Si
         .unwrap();
     let artifacts = tempfile::tempdir().unwrap();
     let lines = Lines::default();
-    let knobs: BTreeMap<String, serde_json::Value> = knobs
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).into()))
-        .collect();
+    let knobs: BTreeMap<String, serde_json::Value> =
+        knobs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
     let config = DeckyConfig {
         name: "decky-01".parse().unwrap(),
         persona: spec,
