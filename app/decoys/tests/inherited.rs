@@ -9,140 +9,20 @@
     reason = "in a test a panic is the report; clippy's own exception stops at helper functions"
 )]
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+#[path = "support/machine.rs"]
+mod machine;
 
-use decnet_decoys::{
-    catalogue,
-    config::Limits,
-    serve::{
-        AnyDecoy, Host,
-        artifact::Artifacts,
-        peer::Bounds,
-        runner::Visit,
-        sink::Sink,
-        tap::{Evidence, Tap},
-    },
-};
-use decnet_model::clock::SystemClock;
-use decnet_persona::{Persona, PersonaSpec, Seed};
+use std::{sync::Arc, time::Duration};
+
+use decnet_decoys::serve::AnyDecoy;
+use machine::{BOUNDS, Machine, machine, runtime, say};
 use proptest::prelude::*;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio_util::sync::CancellationToken;
-
-const VISITOR: ([u8; 4], u16) = ([192, 0, 2, 7], 40_000);
-const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 9);
-
-/// Evidence, as a test reads it.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-/// A machine made from `seed`, and all services on it.
-struct Machine {
-    evidence: Arc<Evidence>,
-    lines: Lines,
-    decoys: Vec<Arc<dyn AnyDecoy>>,
-}
-
-fn machine(seed: u8) -> Machine {
-    let archetype = decnet_persona::archetype::ALL[0].slug;
-    let spec = PersonaSpec::new(Seed::from_bytes([seed; 16]), archetype);
-    let persona = Persona::derive(&spec).unwrap();
-    let clock = Arc::new(SystemClock);
-    let host = Arc::new(Host::new(persona, clock.clone()));
-    let lines = Lines::default();
-    let evidence = Arc::new(Evidence {
-        sink: Arc::new(Sink::to(lines.clone())),
-        artifacts: Arc::new(Artifacts::open(None, &Limits::default()).unwrap()),
-        clock,
-        decky: "test".to_owned(),
-    });
-    let decoys = catalogue::ALL
-        .iter()
-        .map(|meta| catalogue::build(meta.slug, &BTreeMap::new(), &host).unwrap())
-        .collect();
-    Machine {
-        evidence,
-        lines,
-        decoys,
-    }
-}
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// One machine for the tests that only need any: keys are expensive.
 fn shared() -> &'static Machine {
     static SHARED: std::sync::OnceLock<Machine> = std::sync::OnceLock::new();
     SHARED.get_or_init(|| machine(1))
-}
-
-const BOUNDS: Bounds = Bounds {
-    idle: Duration::from_secs(20),
-    total: Duration::from_secs(60),
-    bytes_in: 1 << 20,
-};
-
-impl Machine {
-    /// Begin a session; the visitor's end, and the session.
-    fn visit(
-        &self,
-        decoy: &Arc<dyn AnyDecoy>,
-        bounds: Bounds,
-    ) -> (DuplexStream, impl Future<Output = ()> + Send + use<>) {
-        let (ours, theirs) = tokio::io::duplex(16 * 1024);
-        let (from, to) = (SocketAddr::from(VISITOR), SocketAddr::from(LOCAL));
-        let tap = Tap::of_session(&self.evidence, decoy.meta().slug, from, to);
-        let visit = Visit::begin(theirs, from, to, bounds, tap);
-        let decoy = Arc::clone(decoy);
-        (ours, visit.answered_by(decoy, CancellationToken::new()))
-    }
-}
-
-/// Time stands still but for timers, so that a test waits for no clock.
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap()
-}
-
-/// Send `bytes`, close, and read whatever comes until the end.
-async fn say(mut io: DuplexStream, bytes: Vec<u8>) -> Vec<u8> {
-    let mut answer = Vec::new();
-    let (mut reader, mut writer) = tokio::io::split(&mut io);
-    let send = async {
-        let _the_decoy_may_have_hung_up = writer.write_all(&bytes).await;
-        let _likewise = writer.shutdown().await;
-    };
-    let mut chunk = [0; 4096];
-    let receive = async {
-        while let Ok(n @ 1..) = reader.read(&mut chunk).await {
-            answer.extend_from_slice(&chunk[..n]);
-        }
-    };
-    tokio::join!(send, receive);
-    answer
 }
 
 proptest! {
@@ -184,7 +64,7 @@ fn machine_without_panics() -> &'static Machine {
         std::panic::set_hook(Box::new(move |info| {
             let in_runner = std::thread::current()
                 .name()
-                .is_some_and(|name| name.contains("random_bytes"));
+                .is_some_and(|name| name.contains("never_panic"));
             let of_decoy = info.location().is_some_and(|l| l.file().contains("decoys/src"));
             if in_runner && of_decoy {
                 PANICS.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
@@ -193,6 +73,41 @@ fn machine_without_panics() -> &'static Machine {
         }));
     });
     shared()
+}
+
+#[test]
+fn seeds_of_the_fuzz_targets_never_panic_a_decoy_and_every_end_is_reported() {
+    let machine = machine_without_panics();
+    let mut replayed = Vec::new();
+    for decoy in &machine.decoys {
+        let slug = decoy.meta().slug;
+        let folder = format!("{}/../../fuzz/corpus/{slug}_session", env!("CARGO_MANIFEST_DIR"));
+        // Not every service is fuzzed as a whole: some have targets for their parsers instead.
+        let Ok(seeds) = std::fs::read_dir(folder) else {
+            continue;
+        };
+        replayed.push(slug);
+        for seed in seeds {
+            let seed = seed.unwrap();
+            let bytes = std::fs::read(seed.path()).unwrap();
+            let before = machine.lines.text().len();
+            runtime().block_on(async {
+                let (io, session) = machine.visit(decoy, BOUNDS);
+                tokio::join!(say(io, bytes), session);
+            });
+            let lines = machine.lines.text().split_off(before);
+            assert_eq!(
+                PANICS.load(std::sync::atomic::Ordering::SeqCst),
+                0,
+                "{slug} {seed:?}"
+            );
+            assert!(lines.contains(" disconnect ["), "{slug} {seed:?}: {lines}");
+        }
+    }
+    assert!(
+        ["ftp", "redis"].iter().all(|slug| replayed.contains(slug)),
+        "{replayed:?}"
+    );
 }
 
 #[test]

@@ -381,4 +381,31 @@ mod tests {
             prop_assert_eq!(ClientHello::parse(&whole[..cut]), None);
         }
     }
+
+    #[test]
+    fn seeds_of_the_fuzz_target_have_fingerprints_or_none() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/client_hello");
+        let mut parsed: Vec<String> = Vec::new();
+        for seed in std::fs::read_dir(folder).unwrap() {
+            let seed = seed.unwrap();
+            if let Some(hello) = ClientHello::parse(&std::fs::read(seed.path()).unwrap()) {
+                assert_eq!(hello.ja4().len(), 36, "{seed:?}");
+                parsed.push(seed.file_name().into_string().unwrap());
+            }
+        }
+        for name in [
+            "tls13_grease",
+            "two_records",
+            "empty_records",
+            "tls10_no_extensions",
+        ] {
+            assert!(
+                parsed.iter().any(|p| p == name),
+                "{name} is a ClientHello: {parsed:?}"
+            );
+        }
+        for name in ["server_hello", "alert", "torn", "ssl2", "length_huge"] {
+            assert!(parsed.iter().all(|p| p != name), "{name} is none");
+        }
+    }
 }
