@@ -37,8 +37,19 @@ impl Drop for Running {
 
 impl Running {
     fn start(config: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_decnet-decoy"))
-            .arg(config)
+        Self::run(Command::new(env!("CARGO_BIN_EXE_decnet-decoy")).arg(config))
+    }
+
+    /// With no more than `files` open files.
+    fn start_with_files(config: &Path, files: u32) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n \"$1\" && shift && exec \"$@\"", "sh"]);
+        shell.arg(files.to_string());
+        Self::run(shell.arg(env!("CARGO_BIN_EXE_decnet-decoy")).arg(config))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -142,6 +153,37 @@ fn services_come_and_go_by_sighup_without_dropping_other_sessions_and_sigterm_en
     );
     assert_eq!(count(" connect "), count(" disconnect "), "{evidence}");
     assert_eq!(count("reason=\"shutdown\""), 1, "{evidence}");
+}
+
+#[test]
+fn out_of_file_descriptors_it_waits_says_so_and_serves_again_once_there_are_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    let redis = free_port();
+    fs::write(&file, config(&[("redis", redis)])).unwrap();
+    let mut program = Running::start_with_files(&file, 40);
+    assert_eq!(program.says(), "ready");
+    let mut first = TcpStream::connect(redis).unwrap();
+    ask(&mut first, b"PING\r\n", b"+PONG\r\n");
+    // The kernel takes them in; the program cannot.
+    let more: Vec<TcpStream> = (0..60).map(|_| TcpStream::connect(redis).unwrap()).collect();
+    let words = program.says();
+    assert!(
+        words.contains("accept") && words.contains("trying again"),
+        "{words}"
+    );
+    ask(&mut first, b"PING\r\n", b"+PONG\r\n");
+    drop(more);
+    ask(&mut TcpStream::connect(redis).unwrap(), b"PING\r\n", b"+PONG\r\n");
+    program.signal(Signal::SIGTERM);
+    let (status, evidence) = program.end();
+    assert_eq!(status, Some(0));
+    let told = evidence
+        .lines()
+        .filter(|line| line.contains(" limit_reached "))
+        .count();
+    // Every pause is twice as long as the one before, so that waiting costs nothing.
+    assert!((1..100).contains(&told), "{told} times told");
 }
 
 #[test]
