@@ -348,7 +348,12 @@ fn what_a_visitor_leaves_is_there_on_its_next_visit_and_long_files_are_captured_
         let name = if old { "/tmp/old" } else { "/tmp/new" };
         scp(old, &script, &format!("{name}.sh"));
         let (out, err, status) = lab.ssh(&[&format!("chmod +x {name}.sh && {name}.sh")], b"");
-        assert_eq!((out.as_str(), err.as_str(), status), ("ran 42 as root\n", "", 0));
+        assert_eq!(
+            (out.as_str(), err.as_str(), status),
+            ("ran 42 as root\n", "", 0),
+            "{}",
+            lab.text()
+        );
 
         scp(old, &long, name);
         let size = content.len().to_string();

@@ -237,7 +237,9 @@ impl Shell {
                 return Some(done);
             }
             "xargs" => return Some(self.xargs(rest, fds).await),
-            "sh" | "bash" | "dash" | "ash" | "rbash" => return Some(self.sub_shell(name, rest, fds).await),
+            "sh" | "bash" | "dash" | "ash" | "rbash" if self.is_installed(name) => {
+                return Some(self.sub_shell(name, rest, fds).await);
+            }
             "busybox" if self.is_installed("busybox") => return Some(self.busybox(rest, fds).await),
             "sudo" if self.is_installed("sudo") => return Some(self.sudo(rest, fds).await),
             "su" => return Some(self.su(&words, fds).await),
@@ -573,7 +575,7 @@ impl Shell {
         let mut command = false;
         while let Some(option) = rest.get(at).filter(|a| a.starts_with(b"-") && a.len() > 1) {
             if option == b"--version" {
-                self.put_out(fds, b"GNU bash, version 5.2.15(1)-release (x86_64-pc-linux-gnu)\nCopyright (C) 2022 Free Software Foundation, Inc.\nLicense GPLv3+: GNU GPL version 3 or later <http://gnu.org/licenses/gpl.html>\n\nThis is free software; you are free to change and redistribute it.\nThere is NO WARRANTY, to the extent permitted by law.\n");
+                self.put_out(fds, format!("GNU bash, version {} (x86_64-pc-linux-gnu)\nCopyright (C) 2022 Free Software Foundation, Inc.\nLicense GPLv3+: GNU GPL version 3 or later <http://gnu.org/licenses/gpl.html>\n\nThis is free software; you are free to change and redistribute it.\nThere is NO WARRANTY, to the extent permitted by law.\n", self.machine.distribution.bash()).as_bytes());
                 self.status = 0;
                 return Ok(());
             }
@@ -620,6 +622,7 @@ impl Shell {
 
     async fn busybox(&mut self, rest: &[Vec<u8>], fds: &Fds) -> Result<(), Stop> {
         let Some(applet) = rest.first().map(|a| text(a)) else {
+            self.put_out(fds, self.machine.distribution.busybox().as_bytes());
             self.put_out(fds, commands::system::BUSYBOX_HELP.as_bytes());
             self.status = 0;
             return Ok(());
@@ -635,7 +638,11 @@ impl Shell {
             self.status = 127;
             return Ok(());
         }
-        self.run_args(rest.to_vec(), fds).await
+        let mut args = rest.to_vec();
+        if let Some(name) = args.first_mut().filter(|name| name.as_slice() == b"ash") {
+            *name = b"sh".to_vec();
+        }
+        self.run_args(args, fds).await
     }
 
     async fn sudo(&mut self, rest: &[Vec<u8>], fds: &Fds) -> Result<(), Stop> {

@@ -2,6 +2,7 @@
 
 use super::{
     builtin::BUILTINS,
+    distribution::Family,
     parse::{self, Fault},
     run::{Shell, Stream},
 };
@@ -15,7 +16,7 @@ impl Shell {
         line.ends_with(b"\\") || matches!(parse::parse(line), Err(Fault::Incomplete(_)))
     }
 
-    /// The prompt, as Debian's skeleton files set it.
+    /// The prompt, as the distribution's skeleton files set it.
     pub(crate) fn prompt_text(&self) -> String {
         let home = self.env.text("HOME");
         let cwd = match self.env.cwd.strip_prefix(home.as_str()) {
@@ -26,7 +27,17 @@ impl Shell {
         };
         let (user, host) = (&self.env.user, &self.machine.hostname);
         let sign = if self.env.uid == 0 { '#' } else { '$' };
-        let plain = format!("{user}@{host}:{cwd}{sign} ");
+        let here = if cwd == "~" || cwd == "/" {
+            cwd.as_str()
+        } else {
+            cwd.rsplit('/').next().unwrap_or_default()
+        };
+        let plain = match self.machine.distribution.family {
+            Family::Debian => format!("{user}@{host}:{cwd}{sign} "),
+            Family::RedHat | Family::Arch => return format!("[{user}@{host} {here}]{sign} "),
+            Family::Alpine => return format!("{host}:{cwd}{sign} "),
+            Family::Device => return format!("{cwd} {sign} "),
+        };
         let title = self.env.text("TERM").starts_with("xterm");
         if title && self.env.uid != 0 {
             format!("\x1b]0;{user}@{host}: {cwd}\x07{plain}")

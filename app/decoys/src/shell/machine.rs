@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use decnet_persona::{Persona, bait};
 use sha2::{Digest as _, Sha512};
 
-use super::vfs::{Base, Kind, Node};
+use super::{
+    distribution::{Distribution, Family},
+    vfs::{Base, Kind, Node},
+};
 
 /// The listing of a server's file system, taken from the packages of Debian 12: `kind mode size path [target]`.
 const TREE: &str = include_str!("data/tree.txt");
@@ -63,6 +66,7 @@ pub(crate) struct Process {
 pub(crate) struct Machine {
     pub(crate) hostname: String,
     pub(crate) domain: String,
+    pub(crate) distribution: Distribution,
     pub(crate) pretty: &'static str,
     pub(crate) kernel_release: &'static str,
     pub(crate) kernel_version: &'static str,
@@ -125,6 +129,7 @@ impl Machine {
         let mut machine = Self {
             hostname: persona.hostname.clone(),
             domain: persona.domain.clone(),
+            distribution: Distribution::new(persona),
             pretty: release.pretty,
             kernel_release: kernel.release,
             kernel_version: kernel.version,
@@ -339,7 +344,7 @@ impl Machine {
     pub(crate) fn base(&self, persona: &Persona) -> Base {
         let mut rng = persona.rng("shell/installed");
         let installed = self.boot_time - 86_400 * i64::try_from(rng.range(40, 500)).unwrap_or(90);
-        let mut base = Base::from_listing(TREE, installed);
+        let mut base = Base::from_listing(TREE, installed, |path| self.distribution.path(path));
         let node = |kind, mode, uid, gid| Node {
             kind,
             mode,
@@ -352,7 +357,10 @@ impl Machine {
             ("/sbin", "usr/sbin"),
             ("/lib", "usr/lib"),
             ("/lib64", "usr/lib64"),
-        ] {
+        ]
+        .into_iter()
+        .filter(|_| !self.distribution.is_busybox())
+        {
             base.put(link, node(Kind::Link(target.into()), 0o777, 0, 0));
         }
         for (path, mode) in [
@@ -428,7 +436,7 @@ impl Machine {
             ("service", 9_102),
             ("reboot", 1_120_000),
         ] {
-            if size > 0 {
+            if size > 0 && !self.distribution.is_busybox() {
                 base.put(
                     &format!("/usr/bin/{name}"),
                     node(
@@ -439,6 +447,18 @@ impl Machine {
                     ),
                 );
             }
+        }
+        for path in self.distribution.programs() {
+            base.put(path, node(Kind::Opaque(88_104), 0o755, 0, 0));
+        }
+        if self.distribution.is_busybox() {
+            base.put("/bin/busybox", node(Kind::Opaque(824_984), 0o755, 0, 0));
+        }
+        for path in self.distribution.applets() {
+            base.put(&path, node(Kind::Link("/bin/busybox".into()), 0o777, 0, 0));
+        }
+        for (path, text) in self.distribution.texts() {
+            base.put(path, node(Kind::File(text.into_bytes().into()), 0o644, 0, 0));
         }
         for (path, mode, text) in self.texts() {
             let kind = Kind::File(text.into_bytes().into());
@@ -454,6 +474,9 @@ impl Machine {
                 node(Kind::Directory, mode, account.uid, account.gid),
             );
             for (name, text) in [(".bashrc", BASHRC), (".profile", PROFILE)] {
+                if self.distribution.is_busybox() {
+                    continue;
+                }
                 let kind = Kind::File(text.as_bytes().into());
                 base.put(
                     &format!("{}/{name}", account.home),
@@ -543,17 +566,27 @@ impl Machine {
             ("/etc/hosts", 0o644, format!("127.0.0.1\tlocalhost\n127.0.1.1\t{fqdn}\t{host}\n\n# The following lines are desirable for IPv6 capable hosts\n::1     localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n")),
             ("/etc/os-release", 0o644, self.os_release.clone()),
             ("/usr/lib/os-release", 0o644, self.os_release.clone()),
-            ("/etc/issue", 0o644, format!("{} \\n \\l\n\n", self.pretty)),
-            ("/etc/issue.net", 0o644, format!("{}\n", self.pretty)),
+            ("/etc/issue", 0o644, self.distribution.issue()),
+            ("/etc/issue.net", 0o644, self.distribution.issue()),
             ("/etc/machine-id", 0o444, format!("{}\n", self.machine_id)),
             ("/etc/fstab", 0o644, "# /etc/fstab: static file system information.\n#\n# <file system> <mount point>   <type>  <options>       <dump>  <pass>\n/dev/sda1 /               ext4    errors=remount-ro 0       1\n/dev/sda5 none            swap    sw              0       0\n".into()),
             ("/etc/resolv.conf", 0o644, format!("domain {0}\nsearch {0}\nnameserver {1}\n", self.domain, self.gateway)),
             ("/etc/crontab", 0o644, "# /etc/crontab: system-wide crontab\n\nSHELL=/bin/sh\nPATH=/usr/local/sbin:/usr/local/bin:/sbin:/bin:/usr/sbin:/usr/bin\n\n17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly\n25 6\t* * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }\n47 6\t* * 7\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.weekly; }\n52 6\t1 * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.monthly; }\n".into()),
-            ("/etc/motd", 0o644, MOTD.into()),
+            ("/etc/motd", 0o644, self.static_motd()),
             ("/etc/shells", 0o644, "# /etc/shells: valid login shells\n/bin/sh\n/usr/bin/sh\n/bin/bash\n/usr/bin/bash\n/bin/rbash\n/usr/bin/rbash\n/usr/bin/dash\n".into()),
             ("/etc/nsswitch.conf", 0o644, "passwd:         files systemd\ngroup:          files systemd\nshadow:         files\n\nhosts:          files dns\nnetworks:       files\n".into()),
             ("/etc/ssh/sshd_config", 0o644, "Include /etc/ssh/sshd_config.d/*.conf\n\nPermitRootLogin yes\n#PubkeyAuthentication yes\nKbdInteractiveAuthentication no\nUsePAM yes\nX11Forwarding yes\nPrintMotd no\nAcceptEnv LANG LC_*\nSubsystem\tsftp\t/usr/lib/openssh/sftp-server\n".into()),
         ]
+    }
+
+    /// `/etc/motd`: what it shows that is not made at each login.
+    fn static_motd(&self) -> String {
+        let shown = self.distribution.motd("", self.architecture);
+        match self.distribution.family {
+            Family::Debian if !shown.starts_with("Welcome") => shown.trim_start_matches('\n').to_owned(),
+            Family::Alpine => shown,
+            _ => String::new(),
+        }
     }
 
     /// A yescrypt line as `passwd` would have written it: drawn, not computed, so that it cracks to nothing.
@@ -618,8 +651,10 @@ impl Machine {
             free / 2
         );
         let version = format!(
-            "Linux version {} (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) {}\n",
-            self.kernel_release, self.kernel_version
+            "Linux version {} {} {}\n",
+            self.kernel_release,
+            self.distribution.built_by(),
+            self.kernel_version
         );
         let mut tcp = String::from(
             "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n",
@@ -703,7 +738,6 @@ impl Machine {
     }
 }
 
-const MOTD: &str = "\nThe programs included with the Debian GNU/Linux system are free software;\nthe exact distribution terms for each program are described in the\nindividual files in /usr/share/doc/*/copyright.\n\nDebian GNU/Linux comes with ABSOLUTELY NO WARRANTY, to the extent\npermitted by applicable law.\n";
 const BASHRC: &str = "# ~/.bashrc: executed by bash(1) for non-login shells.\n\n# If not running interactively, don't do anything\ncase $- in\n    *i*) ;;\n      *) return;;\nesac\n\nHISTCONTROL=ignoreboth\nHISTSIZE=1000\nHISTFILESIZE=2000\n\nalias ls='ls --color=auto'\n";
 const PROFILE: &str = "# ~/.profile: executed by the command interpreter for login shells.\n\nif [ -n \"$BASH_VERSION\" ]; then\n    if [ -f \"$HOME/.bashrc\" ]; then\n\t. \"$HOME/.bashrc\"\n    fi\nfi\n";
 /// What is mounted, as `/proc/mounts` has it.

@@ -10,6 +10,7 @@
 mod arith;
 mod builtin;
 mod commands;
+mod distribution;
 mod expand;
 mod glob;
 mod interactive;
@@ -61,7 +62,7 @@ impl Template {
         let mut env = Env {
             vars: BTreeMap::new(),
             params: Vec::new(),
-            arg0: "-bash".to_owned(),
+            arg0: format!("-{}", self.machine.distribution.shell_name()),
             cwd: account.home.clone(),
             functions: BTreeMap::new(),
             aliases: BTreeMap::new(),
@@ -91,14 +92,20 @@ impl Template {
             env.export(name, value);
         }
         let history = format!("{}/.bash_history", account.home);
-        for (name, value) in [
-            ("HISTFILE", history.as_str()),
-            ("BASH", "/bin/bash"),
-            ("BASH_VERSION", "5.2.15(1)-release"),
-            ("IFS", " \t\n"),
-            ("HISTSIZE", "1000"),
-        ] {
+        for (name, value) in [("IFS", " \t\n"), ("HISTSIZE", "1000")] {
             env.set(name, value.as_bytes().to_vec());
+        }
+        let bash = self.machine.distribution.bash();
+        if bash.is_empty() {
+            env.set("HISTFILE", history.replace(".bash_", ".ash_").into_bytes());
+        } else {
+            for (name, value) in [
+                ("HISTFILE", history.as_str()),
+                ("BASH", "/bin/bash"),
+                ("BASH_VERSION", bash),
+            ] {
+                env.set(name, value.as_bytes().to_vec());
+            }
         }
         let mut vfs = self.vfs(now, overlay);
         let who = vfs::Who { uid: 0, gid: 0 };

@@ -338,9 +338,9 @@ impl Shell {
         self.history.push(line.to_owned());
     }
 
-    /// Read `~/.bash_history`, as a shell at a terminal does when it starts; it ends with [`Shell::leave_history`].
+    /// Read `$HISTFILE`, as a shell at a terminal does when it starts; it ends with [`Shell::leave_history`].
     pub(crate) fn recall_history(&mut self) -> usize {
-        let path = format!("{}/.bash_history", self.env.text("HOME"));
+        let path = self.env.text("HISTFILE");
         if let Ok(text) = self.vfs.read(self.who(), "/", &path) {
             let text = String::from_utf8_lossy(&text);
             let lines: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
@@ -976,7 +976,12 @@ impl Shell {
                 return self.run_file(&path, args, fds).await;
             }
         }
-        let text = format!("{}: {name}: command not found\n", self.complaint());
+        let fault = if self.machine.distribution.is_busybox() {
+            "not found"
+        } else {
+            "command not found"
+        };
+        let text = format!("{}: {name}: {fault}\n", self.complaint());
         self.put_err(fds, text.as_bytes());
         self.status = 127;
         Ok(())

@@ -154,8 +154,12 @@ pub(crate) struct Base(BTreeMap<String, Node>);
 
 impl Base {
     /// The distribution's listing: `kind mode size path [target]` a line; everything belongs to root and is as old as
-    /// the installation.
-    pub(crate) fn from_listing(listing: &str, installed: i64) -> Self {
+    /// the installation. `named` gives a path its place, or `None` where it is left out.
+    pub(crate) fn from_listing(
+        listing: &str,
+        installed: i64,
+        named: impl Fn(&str) -> Option<String>,
+    ) -> Self {
         let mut nodes = BTreeMap::new();
         for line in listing.lines() {
             let mut fields = line.splitn(5, ' ');
@@ -170,8 +174,16 @@ impl Base {
                 _ => Kind::Opaque(size.parse().unwrap_or(0)),
             };
             let mode = u32::from_str_radix(mode, 8).unwrap_or(0o644);
+            let Some(path) = named(path) else { continue };
+            let kind = match kind {
+                // Whoever prints a file of settings sees text.
+                Kind::Opaque(_) if path.starts_with("/etc/") => {
+                    Kind::File(settings(&path).into_bytes().into())
+                }
+                kind => kind,
+            };
             nodes.insert(
-                path.to_owned(),
+                path,
                 Node {
                     kind,
                     mode,
@@ -822,6 +834,14 @@ fn collect_names<V>(map: &BTreeMap<String, V>, prefix: &str, names: &mut BTreeSe
     }
 }
 
+/// What a file below `/etc` reads as of which nothing is known but its name.
+fn settings(path: &str) -> String {
+    format!(
+        "# {path}\n#\n# Settings of {}; the manual page tells them and their defaults.\n",
+        file_name(path).trim_end_matches(".conf")
+    )
+}
+
 /// What an executable of the distribution reads as: an ELF header and bytes that depend on its name; cut at 256 KiB.
 fn executable(name: &str, size: u64) -> Arc<[u8]> {
     let len = usize::try_from(size).unwrap_or(usize::MAX).min(256 << 10);
@@ -847,7 +867,9 @@ mod tests {
     const ROOT: Who = Who { uid: 0, gid: 0 };
 
     fn vfs(overlay: Shared) -> Vfs {
-        let base = Base::from_listing("d 1777 0 /tmp\nd 755 0 /etc\nf 644 5 /etc/old\n", 0);
+        let base = Base::from_listing("d 1777 0 /tmp\nd 755 0 /etc\nf 644 5 /etc/old\n", 0, |path| {
+            Some(path.to_owned())
+        });
         Vfs::new(Arc::new(base), Arc::default(), overlay)
     }
 

@@ -70,12 +70,10 @@ impl Shared {
     /// What a terminal shows after a login: the kernel's line, the message of the day, the last login.
     pub(super) fn greeting(&self, source: &str, now: i64) -> String {
         let machine = &self.template.machine;
-        let motd = self
-            .template
-            .vfs(now, crate::shell::vfs::Shared::default())
-            .read(crate::shell::vfs::Who { uid: 0, gid: 0 }, "/", "/etc/motd")
-            .map(|text| String::from_utf8_lossy(&text).into_owned())
-            .unwrap_or_default();
+        let motd = machine.distribution.motd(&machine.uname, machine.architecture);
+        if !machine.distribution.tells_last_login() {
+            return motd;
+        }
         let before =
             now - 86_400 - i64::try_from(self.host.persona.rng("ssh/last-login").below(400_000)).unwrap_or(0);
         let at =
@@ -83,8 +81,7 @@ impl Shared {
         let (week, month) = (at.weekday().to_string(), at.month().to_string());
         let head = |text: &str| text.chars().take(3).collect::<String>();
         format!(
-            "{}\n{motd}Last login: {} {} {:>2} {:02}:{:02}:{:02} {} from {source}\n",
-            machine.uname,
+            "{motd}Last login: {} {} {:>2} {:02}:{:02}:{:02} {} from {source}\n",
             head(&week),
             head(&month),
             at.day(),

@@ -380,7 +380,7 @@ impl Session {
                     user: &shell.env.user,
                     cwd: &shell.env.cwd,
                 });
-                shell.env.arg0 = "bash".to_owned();
+                shell.env.arg0 = shell.machine.distribution.shell_name().to_owned();
                 shell.run_line(&line).await;
             }
             None if self.terminal.is_some() => interact(&mut shell, &connection, &self.shared).await,
@@ -549,7 +549,7 @@ impl Session {
 
 /// A login shell without a terminal: bash reads commands from its input.
 async fn stream(shell: &mut Shell) {
-    shell.env.arg0 = "-bash".to_owned();
+    shell.env.arg0 = format!("-{}", shell.machine.distribution.shell_name());
     let mut pending = Vec::new();
     while let Some(bytes) = shell.outside.read(true).await {
         pending.extend_from_slice(&bytes);

@@ -637,6 +637,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let base = Arc::new(crate::shell::vfs::Base::from_listing(
         "d 777 0 /tmp\nf 644 5 /etc/passwd\n",
         0,
+        |path| Some(path.to_owned()),
     ));
     let mut vfs = Vfs::new(base, Arc::default(), Arc::default());
     let mut sftp = Sftp::new(Who { uid: 0, gid: 0 }, "/", Box::new(|uid| uid.to_string()));

@@ -292,6 +292,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "useradd" | "adduser" | "userdel" | "usermod" | "groupadd" => system::useradd,
         "chpasswd" => system::chpasswd,
         "apt" | "apt-get" | "dpkg" => system::apt,
+        "rpm" | "dnf" | "yum" | "pacman" | "apk" => system::packager,
         "python" | "python3" | "perl" => system::interpreter,
         "lsof" => system::lsof,
         "screen" | "tmux" => system::screen,

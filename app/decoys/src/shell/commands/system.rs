@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{Call, Shell, files};
 use crate::shell::{machine::MOUNTS, vfs::Errno};
 
-pub(in crate::shell) const BUSYBOX_HELP: &str = "BusyBox v1.35.0 (Debian 1:1.35.0-4+b3) multi-call binary.\nBusyBox is copyrighted by many authors between 1998-2015.\nLicensed under GPLv2. See source distribution for detailed\ncopyright notices.\n\nUsage: busybox [function [arguments]...]\n   or: busybox --list[-full]\n   or: busybox --install [-s] [DIR]\n   or: function [arguments]...\n\n\tBusyBox is a multi-call binary that combines many common Unix\n\tutilities into a single executable.  Most people will create a\n\tlink to busybox for each function they wish to use and BusyBox\n\twill act like whatever it was invoked as.\n\nCurrently defined functions:\n\t[, [[, ar, arch, ash, awk, base64, basename, bunzip2, bzcat, cat, chgrp, chmod, chown, clear, cp, cut, date, dd, df,\n\tdmesg, du, echo, env, expr, false, find, free, grep, gunzip, gzip, head, hostname, id, ifconfig, ip, kill, killall,\n\tln, ls, md5sum, mkdir, mount, mv, nc, netstat, nslookup, ping, ps, pwd, rm, rmdir, route, sed, sh, sha1sum, sleep,\n\tsort, stat, tail, tar, tee, test, tftp, touch, tr, true, umount, uname, uniq, uptime, vi, wc, wget, xargs, yes, zcat\n";
+pub(in crate::shell) const BUSYBOX_HELP: &str = "\nBusyBox is copyrighted by many authors between 1998-2015.\nLicensed under GPLv2. See source distribution for detailed\ncopyright notices.\n\nUsage: busybox [function [arguments]...]\n   or: busybox --list[-full]\n   or: busybox --install [-s] [DIR]\n   or: function [arguments]...\n\n\tBusyBox is a multi-call binary that combines many common Unix\n\tutilities into a single executable.  Most people will create a\n\tlink to busybox for each function they wish to use and BusyBox\n\twill act like whatever it was invoked as.\n\nCurrently defined functions:\n\t[, [[, ar, arch, ash, awk, base64, basename, bunzip2, bzcat, cat, chgrp, chmod, chown, clear, cp, cut, date, dd, df,\n\tdmesg, du, echo, env, expr, false, find, free, grep, gunzip, gzip, head, hostname, id, ifconfig, ip, kill, killall,\n\tln, ls, md5sum, mkdir, mount, mv, nc, netstat, nslookup, ping, ps, pwd, rm, rmdir, route, sed, sh, sha1sum, sleep,\n\tsort, stat, tail, tar, tee, test, tftp, touch, tr, true, umount, uname, uniq, uptime, vi, wc, wget, xargs, yes, zcat\n";
 
 fn clock(at: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH)
@@ -925,7 +925,8 @@ pub(super) fn apt(shell: &mut Shell, call: &mut Call) -> u8 {
     let verb = operands.first().cloned().unwrap_or_default();
     if call.name == "dpkg" {
         if call.has('l') {
-            call.out("Desired=Unknown/Install/Remove/Purge/Hold\n| Status=Not/Inst/Conf-files/Unpacked/halF-conf/Half-inst/trig-aWait/Trig-pend\n|/ Err?=(none)/Reinst-required (Status,Err: uppercase=bad)\n||/ Name           Version          Architecture Description\n+++-==============-================-============-=================================\nii  bash           5.2.15-2+b7      amd64        GNU Bourne Again SHell\nii  coreutils      9.1-1            amd64        GNU core utilities\nii  openssh-server 1:9.2p1-2+deb12u3 amd64        secure shell (SSH) server, for secure access from remote machines\n");
+            let list = shell.machine.distribution.package_list();
+            call.out(list);
         } else if call.args.iter().any(|a| a == "--print-architecture") {
             call.out("amd64\n");
         }
@@ -942,9 +943,10 @@ pub(super) fn apt(shell: &mut Shell, call: &mut Call) -> u8 {
     match verb.as_str() {
         "update" => {
             call.wait(Duration::from_secs(8));
-            call.out("Ign:1 http://deb.debian.org/debian bookworm InRelease\nErr:1 http://deb.debian.org/debian bookworm InRelease\n  Temporary failure resolving 'deb.debian.org'\nReading package lists...\nBuilding dependency tree...\nReading state information...\nAll packages are up to date.\n");
-            call.err("W: Failed to fetch http://deb.debian.org/debian/dists/bookworm/InRelease  Temporary failure resolving 'deb.debian.org'\nW: Some index files failed to download. They have been ignored, or old ones used instead.\n");
-            0
+            let (out, err, status) = shell.machine.distribution.refresh();
+            call.out(out);
+            call.err(err);
+            status
         }
         "install" => {
             let package = operands.get(1).cloned().unwrap_or_default();
@@ -958,6 +960,38 @@ pub(super) fn apt(shell: &mut Shell, call: &mut Call) -> u8 {
             0
         }
     }
+}
+
+/// `rpm`, `dnf`, `yum`, `pacman` and `apk`: they list what is there, and find no mirror for the rest.
+pub(super) fn packager(shell: &mut Shell, call: &mut Call) -> u8 {
+    let listing = match call.name.as_str() {
+        "rpm" => call.has('q') || call.has('a'),
+        "pacman" => call.has('Q'),
+        _ => call.args.iter().any(|a| matches!(a.as_str(), "info" | "list")),
+    };
+    if listing {
+        let list = shell.machine.distribution.package_list();
+        call.out(list);
+        return 0;
+    }
+    if call.args.is_empty() || call.name == "rpm" {
+        let name = call.name.clone();
+        call.err(format!("{name}: no operation specified\n"));
+        return 1;
+    }
+    if shell.env.uid != 0 {
+        call.err(match call.name.as_str() {
+            "pacman" => "error: you cannot perform this operation unless you are root.\n",
+            "apk" => "ERROR: Unable to lock database: Permission denied\nERROR: Failed to open apk database: Permission denied\n",
+            _ => "Error: This command has to be run with superuser privileges (under the root user on most systems).\n",
+        });
+        return 1;
+    }
+    call.wait(Duration::from_secs(8));
+    let (out, err, status) = shell.machine.distribution.refresh();
+    call.out(out);
+    call.err(err);
+    status
 }
 
 pub(super) fn interpreter(_: &mut Shell, call: &mut Call) -> u8 {

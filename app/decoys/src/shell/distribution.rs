@@ -1,0 +1,537 @@
+//! What differs between distributions behind a shell: which files there are, what they say of themselves, how the
+//! packager answers, and which shell it is. Versions come from the persona's release; nothing here draws anything.
+
+use std::sync::Arc;
+
+use decnet_persona::{Distro, Persona, Release};
+
+/// How a distribution is put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// dpkg and apt: Debian, Ubuntu, Kali.
+    Debian,
+    /// rpm and dnf: Rocky, Fedora.
+    RedHat,
+    /// pacman.
+    Arch,
+    /// apk, BusyBox and musl.
+    Alpine,
+    /// BusyBox and no packager: a device's firmware, and whatever else has no distribution of its own here.
+    Device,
+}
+
+/// The distribution of a machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Distribution {
+    pub(crate) family: Family,
+    release: &'static Release,
+    /// The organisation's own package mirror: what a server without a way out is set up with, and what then fails.
+    mirror: Arc<str>,
+}
+
+/// What only Debian and its like have, below the paths of `tree.txt`.
+const DEBIAN_ONLY: &[&str] = &[
+    "/apt",
+    "dpkg",
+    "debian",
+    "/deb-",
+    "/ufw",
+    "/adduser",
+    "/addgroup",
+    "/deluser",
+    "/delgroup",
+    "logcheck",
+    "/runit",
+    "/etc/sv",
+    "apport",
+    "update-rc.d",
+    "invoke-rc.d",
+    "/etc/alternatives",
+    "update-alternatives",
+    "/etc/init.d",
+    "update-motd",
+    "savelog",
+    "which.",
+    "e2scrub",
+    "ischroot",
+    "bash.bashrc",
+    "start-stop-daemon",
+    "/usr/share/menu",
+];
+
+/// Programs that a BusyBox stands in for.
+const APPLETS: &[&str] = &[
+    "ash",
+    "awk",
+    "base64",
+    "basename",
+    "cat",
+    "chgrp",
+    "chmod",
+    "chown",
+    "clear",
+    "cp",
+    "crontab",
+    "cut",
+    "date",
+    "dd",
+    "df",
+    "dirname",
+    "dmesg",
+    "du",
+    "echo",
+    "egrep",
+    "env",
+    "expr",
+    "false",
+    "fgrep",
+    "find",
+    "free",
+    "grep",
+    "gunzip",
+    "gzip",
+    "head",
+    "hostname",
+    "id",
+    "kill",
+    "killall",
+    "ln",
+    "ls",
+    "lsof",
+    "md5sum",
+    "mkdir",
+    "mktemp",
+    "more",
+    "mount",
+    "mv",
+    "nc",
+    "netstat",
+    "nice",
+    "nohup",
+    "nslookup",
+    "passwd",
+    "pgrep",
+    "pidof",
+    "ping",
+    "printenv",
+    "printf",
+    "ps",
+    "pwd",
+    "readlink",
+    "realpath",
+    "rm",
+    "rmdir",
+    "sed",
+    "seq",
+    "sh",
+    "sha1sum",
+    "sha256sum",
+    "sleep",
+    "sort",
+    "stat",
+    "su",
+    "sync",
+    "tail",
+    "tar",
+    "tee",
+    "test",
+    "tftp",
+    "time",
+    "timeout",
+    "top",
+    "touch",
+    "tr",
+    "true",
+    "tty",
+    "umount",
+    "uname",
+    "uniq",
+    "unzip",
+    "uptime",
+    "vi",
+    "wc",
+    "wget",
+    "which",
+    "who",
+    "whoami",
+    "xargs",
+    "xxd",
+    "yes",
+    "zcat",
+];
+
+/// The same, where administrators' programs are.
+const ADMINISTRATORS: &[&str] = &[
+    "adduser", "arp", "chpasswd", "halt", "ifconfig", "ip", "lsmod", "poweroff", "reboot", "route",
+];
+
+impl Distribution {
+    /// The distribution of `persona`.
+    pub(crate) fn new(persona: &Persona) -> Self {
+        let family = match persona.distro {
+            Distro::Rocky9 | Distro::Fedora => Family::RedHat,
+            Distro::Arch => Family::Arch,
+            Distro::Alpine => Family::Alpine,
+            Distro::Debian11 | Distro::Debian12 | Distro::Kali => Family::Debian,
+            Distro::Ubuntu20 | Distro::Ubuntu22 | Distro::Ubuntu24 => Family::Debian,
+            _ => Family::Device,
+        };
+        Self {
+            family,
+            release: persona.release(),
+            mirror: format!("mirror.{}", persona.domain).into(),
+        }
+    }
+
+    /// Whether a BusyBox is its shell and most of its programs.
+    pub(crate) fn is_busybox(&self) -> bool {
+        matches!(self.family, Family::Alpine | Family::Device)
+    }
+
+    /// The name of a login shell's process, without the dash.
+    pub(crate) fn shell_name(&self) -> &'static str {
+        match self.family {
+            Family::Alpine => "ash",
+            Family::Device => "sh",
+            _ => "bash",
+        }
+    }
+
+    /// `BASH_VERSION`; empty where there is no bash.
+    pub(crate) fn bash(&self) -> &'static str {
+        match (self.release.id, self.release.version_id) {
+            _ if self.is_busybox() => "",
+            ("ubuntu", "20.04") => "5.0.17(1)-release",
+            ("debian", "11") => "5.1.4(1)-release",
+            ("ubuntu", "22.04") => "5.1.16(1)-release",
+            ("rocky", _) => "5.1.8(1)-release",
+            ("debian", _) => "5.2.15(1)-release",
+            ("ubuntu" | "kali", _) => "5.2.21(1)-release",
+            _ => "5.2.26(1)-release",
+        }
+    }
+
+    /// A path of Debian's listing as this distribution has it; `None` where it has not.
+    pub(crate) fn path(&self, path: &str) -> Option<String> {
+        match self.family {
+            Family::Debian => Some(path.to_owned()),
+            Family::RedHat | Family::Arch => {
+                if DEBIAN_ONLY.iter().any(|part| path.contains(part)) {
+                    return None;
+                }
+                let libraries = if self.family == Family::Arch {
+                    "/usr/lib"
+                } else {
+                    "/usr/lib64"
+                };
+                Some(path.replacen("/usr/lib/x86_64-linux-gnu", libraries, 1))
+            }
+            Family::Alpine if path.starts_with("/usr/share/zoneinfo") => Some(path.to_owned()),
+            Family::Alpine | Family::Device => {
+                const KEPT: &[&str] = &[
+                    "/etc/protocols",
+                    "/etc/services",
+                    "/etc/ssl",
+                    "/etc/ssl/openssl.cnf",
+                    "/etc/sysctl.conf",
+                    "/etc/ssh",
+                    "/var/cache",
+                    "/var/lib",
+                    "/var/lib/misc",
+                    "/var/spool",
+                    "/usr/games",
+                ];
+                KEPT.contains(&path).then(|| path.to_owned())
+            }
+        }
+    }
+
+    /// Programs that are links to BusyBox: their paths.
+    pub(crate) fn applets(&self) -> impl Iterator<Item = String> {
+        let all = if self.is_busybox() { APPLETS } else { &[] };
+        let administrators = if self.is_busybox() { ADMINISTRATORS } else { &[] };
+        all.iter()
+            .map(|name| format!("/bin/{name}"))
+            .chain(administrators.iter().map(|name| format!("/sbin/{name}")))
+    }
+
+    /// Programs of its own, beside those of the listing: their paths.
+    pub(crate) fn programs(&self) -> &'static [&'static str] {
+        match self.family {
+            Family::Debian => &[],
+            Family::RedHat => &["/usr/bin/rpm", "/usr/bin/dnf", "/usr/bin/yum"],
+            Family::Arch => &["/usr/bin/pacman"],
+            Family::Alpine => &[
+                "/sbin/apk",
+                "/usr/bin/ssh",
+                "/usr/bin/scp",
+                "/usr/sbin/sshd",
+                "/lib/ld-musl-x86_64.so.1",
+            ],
+            Family::Device => &["/usr/sbin/dropbear", "/usr/bin/scp", "/lib/libc.so.0"],
+        }
+    }
+
+    /// Files that say which distribution it is: path and text.
+    pub(crate) fn texts(&self) -> Vec<(&'static str, String)> {
+        let r = self.release;
+        match self.family {
+            Family::Debian => {
+                let version = match (r.id, r.version_id) {
+                    ("debian", "11") => "11.9\n",
+                    ("debian", _) => "12.5\n",
+                    ("ubuntu", "20.04") => "bullseye/sid\n",
+                    ("ubuntu", "22.04") => "bookworm/sid\n",
+                    ("ubuntu", _) => "trixie/sid\n",
+                    _ => "kali-rolling\n",
+                };
+                let mut texts = vec![
+                    ("/etc/debian_version", version.to_owned()),
+                    ("/etc/apt/sources.list", self.sources()),
+                ];
+                if r.id == "ubuntu" {
+                    texts.push(("/etc/lsb-release", format!("DISTRIB_ID=Ubuntu\nDISTRIB_RELEASE={}\nDISTRIB_CODENAME={}\nDISTRIB_DESCRIPTION=\"{}\"\n", r.version_id, r.codename, r.pretty)));
+                }
+                texts
+            }
+            Family::RedHat => {
+                let name = match r.id {
+                    "rocky" => format!("{} release {}\n", r.name, r.version),
+                    _ => format!("Fedora release {}\n", r.version_id),
+                };
+                let own = if r.id == "rocky" {
+                    "/etc/rocky-release"
+                } else {
+                    "/etc/fedora-release"
+                };
+                vec![
+                    (own, name.clone()),
+                    ("/etc/redhat-release", name.clone()),
+                    ("/etc/system-release", name),
+                ]
+            }
+            Family::Arch => vec![("/etc/arch-release", String::new())],
+            Family::Alpine => vec![("/etc/alpine-release", format!("{}\n", r.version_id))],
+            Family::Device => Vec::new(),
+        }
+    }
+
+    fn sources(&self) -> String {
+        let (r, mirror) = (self.release, &self.mirror);
+        match r.id {
+            "ubuntu" => format!(
+                "deb http://{mirror}/ubuntu {0} main restricted universe\ndeb http://{mirror}/ubuntu {0}-updates main restricted universe\ndeb http://{mirror}/ubuntu {0}-security main restricted universe\n",
+                r.codename
+            ),
+            "kali" => {
+                format!("deb http://{mirror}/kali kali-rolling main contrib non-free non-free-firmware\n")
+            }
+            _ => format!(
+                "deb http://{mirror}/debian {0} main\ndeb http://{mirror}/debian {0}-updates main\ndeb http://{mirror}/debian-security {0}-security main\n",
+                r.codename
+            ),
+        }
+    }
+
+    /// Where the first of its packages' sources is on the mirror.
+    fn archive(&self) -> &'static str {
+        match self.release.id {
+            "ubuntu" => "/ubuntu",
+            "kali" => "/kali",
+            _ => "/debian",
+        }
+    }
+
+    /// `/etc/issue`.
+    pub(crate) fn issue(&self) -> String {
+        let r = self.release;
+        match self.family {
+            Family::RedHat => "\\S\nKernel \\r on an \\m (\\l)\n\n".to_owned(),
+            Family::Arch => format!("{} \\r (\\l)\n\n", r.name),
+            Family::Alpine => {
+                let short = r.version_id.rsplit_once('.').map_or(r.version_id, |v| v.0);
+                format!("Welcome to Alpine Linux {short}\nKernel \\r on an \\m (\\l)\n\n")
+            }
+            Family::Device => format!("Welcome to {}\n", r.name),
+            Family::Debian if r.id == "debian" => format!("{} {} \\n \\l\n\n", r.name, r.version_id),
+            Family::Debian => format!("{} \\n \\l\n\n", r.pretty),
+        }
+    }
+
+    /// What a login shows before `Last login`. `uname` is the kernel's line.
+    pub(crate) fn motd(&self, uname: &str, architecture: &str) -> String {
+        let r = self.release;
+        match (self.family, r.id) {
+            (Family::Debian, "ubuntu") => format!("Welcome to {} (GNU/Linux {} {architecture})\n\n * Documentation:  https://help.ubuntu.com\n * Management:     https://landscape.canonical.com\n * Support:        https://ubuntu.com/pro\n\n", r.pretty, r.kernel_release),
+            (Family::Debian, id) => {
+                let name = if id == "kali" { "Kali" } else { "Debian" };
+                format!("{uname}\n\nThe programs included with the {name} GNU/Linux system are free software;\nthe exact distribution terms for each program are described in the\nindividual files in /usr/share/doc/*/copyright.\n\n{name} GNU/Linux comes with ABSOLUTELY NO WARRANTY, to the extent\npermitted by applicable law.\n")
+            }
+            (Family::Alpine, _) => "Welcome to Alpine!\n\nThe Alpine Wiki contains a large amount of how-to guides and general\ninformation about administrating Alpine systems.\nSee <https://wiki.alpinelinux.org/>.\n\nYou can setup the system with the command: setup-alpine\n\nYou may change this message by editing /etc/motd.\n\n".to_owned(),
+            (Family::Device, _) => "\n\nBusyBox built-in shell (ash)\n\n".to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// Whether pam_lastlog (or sshd itself) tells the last login: dropbear and BusyBox do not.
+    pub(crate) fn tells_last_login(&self) -> bool {
+        !self.is_busybox()
+    }
+
+    /// Who built the kernel with what, as `/proc/version` says it.
+    pub(crate) fn built_by(&self) -> &'static str {
+        match (self.family, self.release.id, self.release.version_id) {
+            (_, "debian", "11") => {
+                "(debian-kernel@lists.debian.org) (gcc-10 (Debian 10.2.1-6) 10.2.1 20210110, GNU ld (GNU Binutils for Debian) 2.35.2)"
+            }
+            (_, "debian", _) => {
+                "(debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40)"
+            }
+            (_, "ubuntu", "20.04") => {
+                "(buildd@lcy02-amd64-011) (gcc version 9.4.0 (Ubuntu 9.4.0-1ubuntu1~20.04.2))"
+            }
+            (_, "ubuntu", "22.04") => {
+                "(buildd@lcy02-amd64-045) (gcc (Ubuntu 11.4.0-1ubuntu1~22.04) 11.4.0, GNU ld (GNU Binutils for Ubuntu) 2.38)"
+            }
+            (_, "ubuntu", _) => {
+                "(buildd@lcy02-amd64-115) (x86_64-linux-gnu-gcc-13 (Ubuntu 13.2.0-23ubuntu4) 13.2.0, GNU ld (GNU Binutils for Ubuntu) 2.42)"
+            }
+            (_, "kali", _) => {
+                "(devel@kali.org) (x86_64-linux-gnu-gcc-13 (Kali 13.2.0-9) 13.2.0, GNU ld (GNU Binutils) 2.41.50)"
+            }
+            (_, "rocky", _) => {
+                "(mockbuild@iad1-prod-build001.bld.equ.rockylinux.org) (gcc (GCC) 11.4.1 20230605 (Red Hat 11.4.1-2), GNU ld version 2.35.2-42.el9)"
+            }
+            (_, "fedora", _) => {
+                "(mockbuild@bkernel01.iad2.fedoraproject.org) (gcc (GCC) 13.2.1, GNU ld version 2.40-13)"
+            }
+            (Family::Arch, ..) => {
+                "(linux@archlinux) (gcc (GCC) 14.1.1 20240522, GNU ld (GNU Binutils) 2.42.0)"
+            }
+            (Family::Alpine, ..) => {
+                "(buildozer@build-3-19-x86_64) (gcc (Alpine 13.2.1_git20231014) 13.2.1 20231014, GNU ld (GNU Binutils) 2.41)"
+            }
+            _ => "(builder@build) (gcc version 7.5.0 (Buildroot))",
+        }
+    }
+
+    /// First line of BusyBox's help.
+    pub(crate) fn busybox(&self) -> &'static str {
+        match (self.release.id, self.release.version_id) {
+            ("alpine", _) => "BusyBox v1.36.1 (2023-11-07 18:53:09 UTC) multi-call binary.",
+            ("ubuntu", "20.04") => "BusyBox v1.30.1 (Ubuntu 1:1.30.1-4ubuntu6.4) multi-call binary.",
+            ("ubuntu", "22.04") => "BusyBox v1.30.1 (Ubuntu 1:1.30.1-7ubuntu3) multi-call binary.",
+            ("ubuntu", _) => "BusyBox v1.36.1 (Ubuntu 1:1.36.1-6ubuntu3.1) multi-call binary.",
+            ("debian", "11") => "BusyBox v1.30.1 (Debian 1:1.30.1-6+b3) multi-call binary.",
+            ("debian", _) => "BusyBox v1.35.0 (Debian 1:1.35.0-4+b3) multi-call binary.",
+            ("buildroot", _) => "BusyBox v1.29.3 () multi-call binary.",
+            _ => "BusyBox v1.36.1 () multi-call binary.",
+        }
+    }
+
+    /// Packages: name and version. The SSH server's agrees with its banner.
+    fn packages(&self) -> Vec<(&'static str, String)> {
+        let r = self.release;
+        let ssh = r.ssh.trim_start_matches("SSH-2.0-OpenSSH_");
+        let (upstream, patch) = ssh.split_once(' ').unwrap_or((ssh, ""));
+        let bash = self.bash().split('(').next().unwrap_or_default();
+        let revision = patch.split_once('-').map_or("", |p| p.1);
+        match self.family {
+            Family::Debian => vec![
+                ("bash", format!("{bash}-2")),
+                ("openssh-server", format!("1:{upstream}-{revision}")),
+            ],
+            Family::RedHat => {
+                let dist = if r.id == "rocky" {
+                    "el9".to_owned()
+                } else {
+                    format!("fc{}", r.version_id)
+                };
+                vec![
+                    ("bash", format!("{bash}-6.{dist}.x86_64")),
+                    ("kernel-core", r.kernel_release.to_owned()),
+                    ("openssh-server", format!("{upstream}p1-34.{dist}.x86_64")),
+                ]
+            }
+            Family::Arch => vec![
+                ("bash", format!("{bash}-1")),
+                ("openssh", format!("{upstream}p1-1")),
+            ],
+            Family::Alpine => vec![
+                ("alpine-baselayout", "3.4.3-r2".to_owned()),
+                ("busybox", "1.36.1-r15".to_owned()),
+                ("musl", "1.2.4_git20230717-r4".to_owned()),
+                ("openssh-server", format!("{upstream}_p1-r0")),
+            ],
+            Family::Device => Vec::new(),
+        }
+    }
+
+    /// What the packager's list of the installed says: `dpkg -l`, `rpm -qa`, `apk info`, `pacman -Q`.
+    pub(crate) fn package_list(&self) -> String {
+        let packages = self.packages();
+        let lines = packages.iter().map(|(name, version)| match self.family {
+            Family::Debian => format!("ii  {name:<14} {version:<16} amd64        {name}\n"),
+            Family::RedHat => format!("{name}-{version}\n"),
+            Family::Arch => format!("{name} {version}\n"),
+            Family::Alpine | Family::Device => format!("{name}\n"),
+        });
+        let head = if self.family == Family::Debian {
+            "Desired=Unknown/Install/Remove/Purge/Hold\n| Status=Not/Inst/Conf-files/Unpacked/halF-conf/Half-inst/trig-aWait/Trig-pend\n|/ Err?=(none)/Reinst-required (Status,Err: uppercase=bad)\n||/ Name           Version          Architecture Description\n+++-==============-================-============-=================================\n"
+        } else {
+            ""
+        };
+        std::iter::once(head.to_owned()).chain(lines).collect()
+    }
+
+    /// What a refresh of the package lists prints where names do not resolve: output, complaints, exit status.
+    pub(crate) fn refresh(&self) -> (String, String, u8) {
+        let r = self.release;
+        match self.family {
+            Family::Debian => {
+                let (host, path) = (&self.mirror, self.archive());
+                let suite = r.codename;
+                (
+                    format!(
+                        "Ign:1 http://{host}{path} {suite} InRelease\nErr:1 http://{host}{path} {suite} InRelease\n  Temporary failure resolving '{host}'\nReading package lists...\nBuilding dependency tree...\nReading state information...\nAll packages are up to date.\n"
+                    ),
+                    format!(
+                        "W: Failed to fetch http://{host}{path}/dists/{suite}/InRelease  Temporary failure resolving '{host}'\nW: Some index files failed to download. They have been ignored, or old ones used instead.\n"
+                    ),
+                    0,
+                )
+            }
+            Family::RedHat => {
+                let (id, title) = if r.id == "rocky" {
+                    ("baseos", format!("{} 9 - BaseOS", r.name))
+                } else {
+                    ("fedora", format!("Fedora {} - x86_64", r.version_id))
+                };
+                (
+                    format!("{title:<60}  0.0  B/s |   0  B     00:08\n"),
+                    format!(
+                        "Errors during downloading metadata for repository '{id}':\n  - Curl error (6): Couldn't resolve host name\nError: Failed to download metadata for repo '{id}': Cannot prepare internal mirrorlist: Curl error (6): Couldn't resolve host name\n"
+                    ),
+                    1,
+                )
+            }
+            Family::Arch => (
+                ":: Synchronizing package databases...\n".to_owned(),
+                format!(
+                    "error: failed retrieving file 'core.db' from {0} : Could not resolve host: {0}\nerror: failed to synchronize all databases (download library error)\n",
+                    self.mirror
+                ),
+                1,
+            ),
+            Family::Alpine | Family::Device => {
+                let short = r.version_id.rsplit_once('.').map_or(r.version_id, |v| v.0);
+                let url = format!("http://{}/alpine/v{short}/main", self.mirror);
+                (
+                    format!("fetch {url}/x86_64/APKINDEX.tar.gz\n"),
+                    format!("WARNING: fetching {url}: DNS lookup error\n"),
+                    1,
+                )
+            }
+        }
+    }
+}
