@@ -136,7 +136,7 @@ async fn shake(
 /// Everything that comes until the other side closes. A reset is an end, too.
 async fn to_the_end(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
-    let read = timeout(BOUND, stream.read_to_end(&mut bytes)).await;
+    let read = timeout(BOUND, tokio::io::copy(stream, &mut bytes)).await;
     drop(read.expect("the server does not close the connection"));
     String::from_utf8_lossy(&bytes).into_owned()
 }
