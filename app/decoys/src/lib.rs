@@ -14,18 +14,18 @@ use serde::{Serialize, de::DeserializeOwned};
 pub mod catalogue;
 pub mod config;
 pub mod ftp;
-pub mod http;
-pub mod knob;
 #[cfg(feature = "serve")]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod http;
+pub mod knob;
 pub mod mysql;
 pub mod redis;
 #[cfg(feature = "serve")]
 pub mod serve;
-pub mod smtp;
 #[cfg(feature = "serve")]
 mod shell;
+pub mod smtp;
 pub mod ssh;
 
 /// A port that a service listens on.

@@ -206,9 +206,7 @@ fn Drawer(
 fn Detail(row: LogView) -> impl IntoView {
     let present = use_present();
     let (at, received_at) = (row.at, row.received_at);
-    let only = |key: &'static str, value: &str| {
-        format!("/live?{key}={}", url::escape(value))
-    };
+    let only = |key: &'static str, value: &str| format!("/live?{key}={}", url::escape(value));
     let source = row.attacker_ip.map(|ip| ip.to_string());
     let attacker = row.attacker_id;
     let json = serde_json::to_string_pretty(&row).unwrap_or_default();
