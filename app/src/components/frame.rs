@@ -377,8 +377,11 @@ pub(crate) fn PageHead(
     #[prop(into)] title: Signal<String>,
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
+    // The server asks for the title when the page is through, and what it was made of may be gone by then.
+    let first = title.get_untracked();
+    let text = move || format!("{} · DECNET", title.try_get().unwrap_or_else(|| first.clone()));
     view! {
-        <leptos_meta::Title text=move || format!("{} · DECNET", title.get()) />
+        <leptos_meta::Title text=text />
         <header class="page-head">
             <h1>{move || text::visible(&title.get())}</h1>
             <div class="page-tools">{children.map(|children| children())}</div>
