@@ -1,5 +1,12 @@
 //! The program itself: started, used, refused and stopped as a service manager would.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use std::{
     path::Path,
     process::{Child, Command, Output, Stdio},
