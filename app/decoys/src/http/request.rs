@@ -498,7 +498,12 @@ mod tests {
         match head_end(raw, strictness) {
             Progress::Partial => Err(None),
             Progress::Fault(fault) => Err(Some(fault)),
-            Progress::Whole(n) => parse(&raw[..n], strictness).map(|r| r.path).map_err(Some),
+            Progress::Whole(n) => match parse(&raw[..n], strictness) {
+                // Taken apart, and then answered as a bad one.
+                Ok(request) if request.misleading => Err(Some(Fault::Bad)),
+                Ok(request) => Ok(request.path),
+                Err(fault) => Err(Some(fault)),
+            },
         }
     }
 
