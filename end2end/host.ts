@@ -109,6 +109,10 @@ export class Host {
       const child = execFile(join(programs!, "decnet"), args, { env: environment(this.dataDir) }, (error, stdout, stderr) =>
         error ? reject(new Error(`decnet ${args.join(" ")}: ${error.message}\n${stderr}`)) : resolve(stdout),
       );
+      // A command that ends without reading what it is given breaks this pipe; its exit code says how it went.
+      child.stdin!.on("error", (error: NodeJS.ErrnoException) => {
+        if (error.code !== "EPIPE") reject(error);
+      });
       child.stdin!.end(input);
     });
   }
