@@ -14,9 +14,8 @@
 //! `cargo bench -p decnet-bus -- latency` (or `flat-out`) measures only that. On a machine that does other things the latency's
 //! tail is the scheduler's, three milliseconds and more a wait, for both alike: run the program with `chrt -r 1` to see the buses'.
 //!
-//! Measured on two cores under a load average of about 8, medians of 5 rounds. Flat out (`nice -n -15`, one run): 1:1 1.33
-//! times NATS's deliveries, 1:8 1.75 times. p99 at 10,000/s (`chrt -r 1`): 1:1 0.46, 0.50 and 0.87 of NATS's in three runs
-//! (92 to 159 us), 1:8 0.29 in two (113 and 123 us); at ordinary priority among the other load 1.15 and 0.54, of 4 and 16 ms.
+//! Measured on two cores that did nothing else, medians of 5 rounds: flat out 1:1 1.81 times NATS's deliveries (2,359,667 to
+//! 1,302,346 a second), 1:8 2.01 times; p99 at 10,000/s 1:1 0.46 of NATS's (95 to 205 us), 1:8 0.33 (140 to 430 us).
 
 #![expect(
     clippy::print_stdout,
