@@ -5,15 +5,12 @@ use decnet_model::{
     state::{WORKERS, WorkerState},
     view::WorkerView,
 };
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use crate::{
     DbError, Store,
     backend::{Merge, Row, Sql},
 };
-
-/// A worker that was not heard for so long is stale.
-const STALE_AFTER: Duration = Duration::seconds(90);
 
 const OPERATION: &str = "read heartbeats";
 
@@ -86,10 +83,7 @@ fn worker(row: &Row, now: OffsetDateTime) -> Result<WorkerView, DbError> {
     let narrow = |n: Option<i64>| n.and_then(|n| u32::try_from(n).ok());
     Ok(WorkerView {
         name: c.parsed(0)?,
-        state: match said {
-            WorkerState::Ok if now - last_heard > STALE_AFTER => WorkerState::Stale,
-            other => other,
-        },
+        state: said.as_of(last_heard, now),
         last_heard: Some(last_heard),
         pid: narrow(c.opt_int(3)?),
         version: c.opt_text(4)?,

@@ -10,6 +10,7 @@ use decnet_model::{
     state::WorkerState,
     view::{Health, HealthComponent, WorkerView},
 };
+use decnet_runtime::heartbeat::ALARM;
 use tokio::time::timeout;
 
 use crate::{Domain, DomainError, Permit};
@@ -102,7 +103,7 @@ fn of_worker(worker: &WorkerView) -> HealthComponent {
         WorkerState::Unknown => ("failing", "never heard"),
     };
     // A worker that lives and cannot work, such as a collector with a full disk, says so in its tasks.
-    let alarm = worker.tasks.iter().find(|(task, _)| task.as_str() == "alarm");
+    let alarm = worker.tasks.iter().find(|(task, _)| task.as_str() == ALARM);
     match (status, alarm) {
         ("ok", Some((_, text))) => component(worker.name.as_str(), "degraded", text, critical),
         _ => component(worker.name.as_str(), status, detail, critical),

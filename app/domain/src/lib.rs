@@ -23,7 +23,7 @@ mod token;
 mod users;
 mod workers;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use decnet_bus::Bus;
 use decnet_db::Store;
@@ -59,6 +59,8 @@ pub struct Options {
     pub engine: String,
     /// How often the parts of the host are looked at in the background; 5 s.
     pub health_interval: Duration,
+    /// Where the workers of this host leave their heartbeats. Without it, only what the database has of them is known.
+    pub run_dir: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -73,6 +75,7 @@ impl Default for Options {
             fleet: decnet_fleet::Limits::default(),
             engine: "local".into(),
             health_interval: Duration::from_secs(5),
+            run_dir: None,
         }
     }
 }
@@ -91,6 +94,7 @@ impl Options {
                 network: settings.fleet.network,
             },
             engine: settings.fleet.engine.clone(),
+            run_dir: Some(settings.run_dir()),
             ..Self::default()
         }
     }

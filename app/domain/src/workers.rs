@@ -1,7 +1,8 @@
 //! The host's daemons: how they do by their heartbeats, and telling one to stop.
 //!
-//! A worker with a database writes its heartbeats there itself. The others can only be heard on the bus; the server
-//! writes down for them what it hears.
+//! A worker leaves its heartbeats in a file on its host, and in the database where it has one. Those without are heard
+//! on the bus too, maybe from another host: the server writes down for them what it hears. What is listed is the newest
+//! of all that.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +15,7 @@ use decnet_model::{
     topic::{Pattern, Topic},
     view::WorkerView,
 };
-use decnet_runtime::settings::keys;
+use decnet_runtime::{heartbeat, settings::keys};
 use time::OffsetDateTime;
 
 /// How often what was heard is written down: of a flood, only the last of each worker.
@@ -36,7 +37,21 @@ impl Domain {
     }
 
     pub(crate) async fn workers(&self) -> Result<Vec<WorkerView>, DomainError> {
-        Ok(self.inner.store.worker_list(self.inner.clock.now()).await?)
+        let now = self.inner.clock.now();
+        let stored = self.inner.store.worker_list(now).await?;
+        let Some(run_dir) = self.inner.options.run_dir.clone() else {
+            return Ok(stored);
+        };
+        let newest = tokio::task::spawn_blocking(move || {
+            let on_this_host = |stored: WorkerView| {
+                let left = heartbeat::left(&run_dir, &stored.name);
+                newest(stored, left, now)
+            };
+            stored.into_iter().map(on_this_host).collect()
+        });
+        newest
+            .await
+            .map_err(|error| DomainError::internal("reading heartbeats", error))
     }
 
     /// Tell a worker to stop. It drains and ends by itself; its heartbeat tells when.
@@ -72,21 +87,21 @@ impl Domain {
     /// Write down the heartbeats of workers that have no database of their own. Never returns.
     pub(crate) async fn heartbeat_keeper(&self) {
         let mut beats = self.inner.bus.subscribe(heartbeats());
-        let mut heard: BTreeMap<WorkerName, WorkerView> = BTreeMap::new();
+        let mut unwritten: BTreeMap<WorkerName, WorkerView> = BTreeMap::new();
         let mut write = tokio::time::interval(WRITE_EVERY);
         write.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 event = beats.recv() => match event {
                     Some(event) => {
-                        let beat = heartbeat(&event, self.inner.clock.now());
-                        heard.extend(beat.map(|beat| (beat.name.clone(), beat)));
+                        let beat = heard(&event, self.inner.clock.now());
+                        unwritten.extend(beat.map(|beat| (beat.name.clone(), beat)));
                     }
                     // The bus was closed: nothing more is heard.
                     None => return std::future::pending().await,
                 },
-                _ = write.tick(), if !heard.is_empty() => {
-                    for beat in std::mem::take(&mut heard).into_values() {
+                _ = write.tick(), if !unwritten.is_empty() => {
+                    for beat in std::mem::take(&mut unwritten).into_values() {
                         if let Err(error) = self.inner.store.worker_heartbeat_put(&beat).await {
                             tracing::warn!(worker = %beat.name, %error, "heartbeat not stored");
                         }
@@ -94,6 +109,19 @@ impl Domain {
                 }
             }
         }
+    }
+}
+
+/// What is nearest to `now` of what is stored of a worker and what it left on this host, as it is to be understood now.
+fn newest(stored: WorkerView, left: Option<WorkerView>, now: OffsetDateTime) -> WorkerView {
+    let Some(left) = left else { return stored };
+    let distance = |beat: &WorkerView| beat.last_heard.map(|at| (now - at).abs());
+    match (left.last_heard, distance(&left), distance(&stored)) {
+        (Some(heard), Some(near), far) if far.is_none_or(|far| near < far) => WorkerView {
+            state: left.state.as_of(heard, now),
+            ..left
+        },
+        _ => stored,
     }
 }
 
@@ -106,7 +134,7 @@ fn heartbeats() -> Pattern {
 
 /// What `event` says of a worker that has no database, heard at `now`; none where it is about another, or no heartbeat:
 /// what the publisher says of the time is not believed, and texts are cut to a length.
-fn heartbeat(event: &Event, now: OffsetDateTime) -> Option<WorkerView> {
+fn heard(event: &Event, now: OffsetDateTime) -> Option<WorkerView> {
     let beat: WorkerView = event.parse().ok()?;
     let said_itself = event.topic == Topic::worker_health(&beat.name);
     let alive = matches!(beat.state, WorkerState::Ok | WorkerState::Stopped);

@@ -1,10 +1,12 @@
 //! The states that things go through, and the closed list of workers.
 
+use time::{Duration, OffsetDateTime};
+
 /// Every daemon of a host, as `decnet-<name>`. The server counts as one: it has a heartbeat like the others.
 pub const WORKERS: &[&str] = &["bus", "server", "collector", "ingester", "profiler", "mutator"];
 
 macro_rules! text_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:tt),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ::serde::Serialize, ::serde::Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -103,5 +105,43 @@ text_enum! {
         Payload = "payload",
         /// A fingerprint of the intruder's own software.
         Fingerprint = "fingerprint",
+    }
+}
+
+/// A worker that was not heard for so long is stale.
+const STALE_AFTER: Duration = Duration::seconds(90);
+
+impl WorkerState {
+    /// How a worker does at `now` that said this at `heard`.
+    ///
+    /// A heartbeat from the future is worth as much as one from the past: the clock was put back since, and whoever lives
+    /// says so again within half a minute.
+    #[must_use]
+    pub fn as_of(self, heard: OffsetDateTime, now: OffsetDateTime) -> Self {
+        match self {
+            Self::Ok if (now - heard).abs() > STALE_AFTER => Self::Stale,
+            said => said,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_stale_90_seconds_away_from_its_heartbeat_whichever_way_the_clock_went() {
+        let heard = OffsetDateTime::UNIX_EPOCH;
+        for (seconds, state) in [
+            (0, WorkerState::Ok),
+            (90, WorkerState::Ok),
+            (91, WorkerState::Stale),
+            (-90, WorkerState::Ok),
+            (-3600, WorkerState::Stale),
+        ] {
+            let now = heard + Duration::seconds(seconds);
+            assert_eq!(WorkerState::Ok.as_of(heard, now), state, "{seconds} s");
+            assert_eq!(WorkerState::Stopped.as_of(heard, now), WorkerState::Stopped);
+        }
     }
 }

@@ -1,10 +1,15 @@
-//! Heartbeats: every 30 s a worker says that it lives and what it is doing.
+//! Heartbeats: every 30 s, and at once when it gets into trouble, a worker says that it lives and what it is doing.
 //!
-//! They go to the bus, and to the database where the worker has one, so that they are seen with the bus off too.
+//! It says so in three places: over the bus, which is quick; in the database, where the worker has one; and in the file
+//! `run/<worker>.health` of the data directory, which needs neither. Who lists the workers takes the newest of them.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,36 +18,96 @@ use decnet_db::Store;
 use decnet_model::{
     clock::SharedClock, name::WorkerName, state::WorkerState, topic::Topic, view::WorkerView,
 };
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{VERSION, exit::chain};
 
 /// How often a worker is heard.
 pub const INTERVAL: Duration = Duration::from_secs(30);
 
+/// The task under which a worker that lives says what keeps it from working.
+pub const ALARM: &str = "alarm";
+
+/// The most bytes of a file with a heartbeat that are read.
+const MAX_FILE: u64 = 64 << 10;
+
 /// What a worker is doing, by task: it stands in its heartbeat.
 #[derive(Debug, Clone, Default)]
-pub struct Status(Arc<Mutex<BTreeMap<String, String>>>);
+pub struct Status(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    tasks: Mutex<BTreeMap<String, String>>,
+    /// The next heartbeat is due now.
+    urgent: Notify,
+}
 
 impl Status {
     /// Say what `task` is doing.
     pub fn set(&self, task: &str, text: impl Into<String>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(task.to_owned(), text.into());
+        self.tasks().insert(task.to_owned(), text.into());
     }
 
     /// Forget `task`.
     pub fn clear(&self, task: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(task);
+        self.tasks().remove(task);
+    }
+
+    /// Say what keeps the worker from working. Where nothing did before, that is news, which this answers, and is told at
+    /// once.
+    pub fn alarm(&self, text: impl Into<String>) -> bool {
+        let news = self.tasks().insert(ALARM.to_owned(), text.into()).is_none();
+        if news {
+            self.0.urgent.notify_one();
+        }
+        news
+    }
+
+    /// The worker works. Where something kept it from that, this is news, and told at once.
+    pub fn calm(&self) -> bool {
+        let news = self.tasks().remove(ALARM).is_some();
+        if news {
+            self.0.urgent.notify_one();
+        }
+        news
     }
 
     /// Everything that was said.
     #[must_use]
     pub fn all(&self) -> BTreeMap<String, String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.tasks().clone()
     }
+
+    fn tasks(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Leave `beat` in the folder `run` for whoever is on the same host: whole, or the one before stays.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn leave(run: &Path, beat: &WorkerView) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(run)?;
+    let path = file_of(run, &beat.name);
+    let draft = run.join(format!(".{}.health", beat.name));
+    fs::write(&draft, serde_json::to_vec(beat)?)?;
+    fs::rename(&draft, &path)
+}
+
+/// What `worker` last left in the folder `run`; nothing where it never did, or the file is not what it leaves.
+#[must_use]
+pub fn left(run: &Path, worker: &WorkerName) -> Option<WorkerView> {
+    let mut text = Vec::new();
+    File::open(file_of(run, worker))
+        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut text))
+        .ok()?;
+    let beat: WorkerView = serde_json::from_slice(&text).ok()?;
+    (beat.name == *worker).then_some(beat)
+}
+
+fn file_of(run: &Path, worker: &WorkerName) -> PathBuf {
+    run.join(format!("{worker}.health"))
 }
 
 /// Sends a worker's heartbeats.
@@ -50,6 +115,8 @@ pub(crate) struct Heart {
     pub(crate) name: WorkerName,
     pub(crate) bus: Bus,
     pub(crate) store: Option<Store>,
+    /// Folder of the files.
+    pub(crate) run: PathBuf,
     pub(crate) clock: SharedClock,
     pub(crate) status: Status,
     pub(crate) started: Instant,
@@ -60,7 +127,10 @@ impl Heart {
     pub(crate) async fn beat(&self) {
         let mut tick = tokio::time::interval(INTERVAL);
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.status.0.urgent.notified() => {}
+            }
             self.say(WorkerState::Ok).await;
         }
     }
@@ -77,10 +147,112 @@ impl Heart {
             tasks: self.status.all(),
         };
         self.bus.publish(Topic::worker_health(&self.name), &view);
+        self.leave(view.clone()).await;
         if let Some(store) = &self.store
             && let Err(error) = store.worker_heartbeat_put(&view).await
         {
             tracing::warn!(error = chain(&error), "heartbeat not stored");
         }
+    }
+
+    /// A disk that hangs holds up nothing but this.
+    async fn leave(&self, view: WorkerView) {
+        let run = self.run.clone();
+        let written = tokio::task::spawn_blocking(move || leave(&run, &view)).await;
+        match written.map_err(io::Error::other) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) | Err(error) => {
+                tracing::warn!(folder = %self.run.display(), %error, "heartbeat not left");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use decnet_model::clock::SystemClock;
+
+    use super::*;
+
+    fn heart(run: &Path) -> Heart {
+        Heart {
+            name: "collector".parse().unwrap(),
+            bus: Bus::none(),
+            store: None,
+            run: run.to_owned(),
+            clock: Arc::new(SystemClock),
+            status: Status::default(),
+            started: Instant::now(),
+        }
+    }
+
+    #[tokio::test]
+    async fn without_bus_and_database_a_heartbeat_is_left_in_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run");
+        let heart = heart(&run);
+        assert_eq!(left(&run, &heart.name), None);
+        heart.status.set("spool", "3 lines taken");
+        heart.say(WorkerState::Ok).await;
+        let beat = left(&run, &heart.name).unwrap();
+        assert_eq!(
+            (beat.state, beat.pid),
+            (WorkerState::Ok, Some(std::process::id()))
+        );
+        assert_eq!(beat.tasks["spool"], "3 lines taken");
+        heart.say(WorkerState::Stopped).await;
+        assert_eq!(left(&run, &heart.name).unwrap().state, WorkerState::Stopped);
+        let files: Vec<_> = fs::read_dir(&run)
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert_eq!(files, ["collector.health"], "no draft stays behind");
+    }
+
+    #[test]
+    fn what_is_no_heartbeat_of_that_worker_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let name: WorkerName = "bus".parse().unwrap();
+        for text in [
+            "",
+            "{",
+            "[]",
+            r#"{"name":"collector","state":"ok","last_heard":null,"tasks":{}}"#,
+        ] {
+            fs::write(file_of(dir.path(), &name), text).unwrap();
+            assert_eq!(left(dir.path(), &name), None, "{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_and_its_end_are_told_at_once_and_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let heart = heart(dir.path());
+        let (status, name) = (heart.status.clone(), heart.name.clone());
+        let alarm = || left(dir.path(), &name).and_then(|beat| beat.tasks.get(ALARM).cloned());
+        let began = Instant::now();
+        let story = async {
+            while left(dir.path(), &name).is_none() {
+                tokio::task::yield_now().await;
+            }
+            assert!(status.alarm("no room"));
+            assert!(!status.alarm("still no room"), "no news");
+            while alarm().is_none() {
+                tokio::task::yield_now().await;
+            }
+            assert!(status.calm());
+            assert!(!status.calm(), "no news");
+            while alarm().is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = heart.beat() => unreachable!("it beats until dropped"),
+            () = story => {}
+        }
+        assert!(
+            began.elapsed() < INTERVAL,
+            "nobody waited for the next heartbeat in turn"
+        );
     }
 }

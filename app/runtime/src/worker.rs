@@ -229,6 +229,7 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
         () = shutdown.requested() => return Ok(()),
     };
     let bus = Bus::connect(&settings.bus, W::NAME);
+    let run = settings.run_dir();
     let context = Context {
         settings,
         bus,
@@ -240,6 +241,7 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
         name: name.clone(),
         bus: context.bus.clone(),
         store: context.store.clone(),
+        run,
         clock: context.clock.clone(),
         status: context.status.clone(),
         started: Instant::now(),

@@ -10,6 +10,7 @@ use decnet_model::{
     topic::Topic,
     view::WorkerView,
 };
+use decnet_runtime::heartbeat;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -140,4 +141,50 @@ async fn without_the_bus_no_worker_can_be_told_to_stop_and_the_answer_says_so() 
         .await;
     assert_eq!(answer.problem(), "conflict");
     assert!(answer.text.contains("the bus is off"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn without_the_bus_a_worker_without_a_database_is_listed_by_what_it_leaves_on_its_host() {
+    let host = tempfile::tempdir().unwrap();
+    let options = Options {
+        run_dir: Some(host.path().to_owned()),
+        ..Options::default()
+    };
+    let app = App::with_bus(Bus::none(), options, |_| {}).await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    assert_eq!(listed(&app, &token, "collector").await["state"], "unknown");
+
+    let left = |name: &str, state| {
+        let beat = WorkerView {
+            state,
+            last_heard: Some(app.clock.now()),
+            ..beat(name)
+        };
+        heartbeat::leave(host.path(), &beat).unwrap();
+    };
+    left("collector", WorkerState::Ok);
+    let worker = listed(&app, &token, "collector").await;
+    assert_eq!(
+        (&worker["state"], &worker["pid"], &worker["tasks"]["spool"]),
+        (&json!("ok"), &json!(7), &json!("at 0:17"))
+    );
+    app.clock.advance(time::Duration::seconds(91));
+    assert_eq!(listed(&app, &token, "collector").await["state"], "stale");
+    left("collector", WorkerState::Stopped);
+    assert_eq!(listed(&app, &token, "collector").await["state"], "stopped");
+    assert_eq!(listed(&app, &token, "bus").await["state"], "unknown");
+
+    // The newest counts, wherever it stands.
+    left("profiler", WorkerState::Ok);
+    app.clock.advance(time::Duration::seconds(60));
+    let stored = WorkerView {
+        last_heard: Some(app.clock.now()),
+        pid: Some(8),
+        ..beat("profiler")
+    };
+    app.store.worker_heartbeat_put(&stored).await.unwrap();
+    assert_eq!(listed(&app, &token, "profiler").await["pid"], 8);
+    app.clock.advance(time::Duration::seconds(60));
+    left("profiler", WorkerState::Ok);
+    assert_eq!(listed(&app, &token, "profiler").await["pid"], 7);
 }

@@ -44,7 +44,7 @@ impl Worker for Collector {
         let pump = Pump::open(places, pause).map_err(|e| refusal(&e))?;
         Ok(Self {
             pump,
-            telling: Telling::new(&ctx)?,
+            telling: Telling::new(&ctx),
         })
     }
 

@@ -1,38 +1,25 @@
 //! What others hear of the collector: hints on the bus, figures and alarms in its heartbeat.
 
 use decnet_bus::Bus;
-use decnet_model::{
-    clock::SharedClock, name::WorkerName, state::WorkerState, topic::Topic, view::WorkerView,
-};
-use decnet_runtime::{Context, StartError, Status, VERSION, Worker};
+use decnet_model::topic::Topic;
+use decnet_runtime::{Context, Status};
 
-use crate::{Collector, pump::Turn};
-
-/// The task under which health looks for what keeps a worker that lives from working.
-const ALARM: &str = "alarm";
+use crate::pump::Turn;
 
 /// Tells the bus, the heartbeat and the log what a turn brought; what did not change is not told again.
 pub(crate) struct Telling {
-    name: WorkerName,
     bus: Bus,
-    clock: SharedClock,
     status: Status,
-    trouble: Option<String>,
     unread_segments: u64,
 }
 
 impl Telling {
-    pub(crate) fn new(ctx: &Context) -> Result<Self, StartError> {
-        Ok(Self {
-            name: Collector::NAME
-                .parse()
-                .map_err(|e| StartError::config(format!("{e}")))?,
+    pub(crate) fn new(ctx: &Context) -> Self {
+        Self {
             bus: ctx.bus.clone(),
-            clock: ctx.clock.clone(),
             status: ctx.status.clone(),
-            trouble: None,
             unread_segments: 0,
-        })
+        }
     }
 
     pub(crate) fn tell(&mut self, turn: &Turn) {
@@ -65,44 +52,25 @@ impl Telling {
                 ),
             );
         }
-        // Amounts of free space in the text change all the time: what is told is that there is trouble, not its figures.
-        match (&self.trouble, &turn.trouble) {
-            (None, Some(trouble)) => {
-                tracing::error!(trouble, "lines are not taken; outlets keep them");
-                self.status.set(ALARM, trouble.clone());
-                self.trouble = turn.trouble.clone();
-                self.beat();
+        match &turn.trouble {
+            Some(trouble) => {
+                if self.status.alarm(trouble) {
+                    tracing::error!(trouble, "lines are not taken; outlets keep them");
+                }
             }
-            (Some(_), None) => {
-                tracing::info!("lines are taken again");
-                self.status.clear(ALARM);
-                self.trouble = None;
-                self.beat();
+            None => {
+                if self.status.calm() {
+                    tracing::info!("lines are taken again");
+                }
             }
-            _ => {}
         }
-    }
-
-    /// A heartbeat out of turn, so that an alarm is seen now and not in half a minute.
-    fn beat(&self) {
-        let view = WorkerView {
-            name: self.name.clone(),
-            state: WorkerState::Ok,
-            last_heard: Some(self.clock.now()),
-            pid: Some(std::process::id()),
-            version: Some(VERSION.to_owned()),
-            uptime_s: None,
-            tasks: self.status.all(),
-        };
-        self.bus.publish(Topic::worker_health(&self.name), &view);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
-
-    use decnet_model::{clock::SystemClock, topic::Pattern};
+    use decnet_model::topic::Pattern;
+    use decnet_runtime::heartbeat::ALARM;
     use decnet_spool::{Dropped, outlet::Totals};
 
     use super::*;
@@ -118,52 +86,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_bus_hears_commits_and_alarms_once_and_the_heartbeat_carries_the_alarm_until_it_is_over() {
+    async fn the_bus_hears_of_commits_and_the_heartbeat_carries_the_alarm_until_it_is_over() {
         let bus = Bus::fake();
         let mut heard = bus.subscribe(Pattern::all());
         let status = Status::default();
         let mut telling = Telling {
-            name: Collector::NAME.parse().unwrap(),
             bus: bus.clone(),
-            clock: Arc::new(SystemClock),
             status: status.clone(),
-            trouble: None,
             unread_segments: 0,
         };
+        let alarm = || status.all().get(ALARM).cloned();
         telling.tell(&turn(0, None));
         telling.tell(&turn(3, None));
+        assert_eq!(alarm(), None);
         telling.tell(&turn(0, Some("no room: 5 bytes are free")));
-        assert!(
-            status
-                .all()
-                .get(ALARM)
-                .is_some_and(|text| text.contains("no room"))
-        );
         telling.tell(&turn(0, Some("no room: 4 bytes are free")));
+        assert_eq!(alarm().as_deref(), Some("no room: 4 bytes are free"));
         telling.tell(&turn(2, None));
-        assert_eq!(status.all().get(ALARM), None);
+        assert_eq!(alarm(), None);
 
-        let mut events = Vec::new();
-        while let Ok(Some(event)) = tokio::time::timeout(Duration::from_secs(1), heard.recv()).await {
-            let alarm = event.payload.pointer("/tasks/alarm").is_some();
-            events.push((
-                event.topic.to_string(),
-                event.payload.get("lines").and_then(|n| n.as_u64()),
-                alarm,
-            ));
-            if events.len() == 4 {
-                break;
-            }
+        bus.close().await;
+        let mut commits = Vec::new();
+        while let Some(event) = heard.recv().await {
+            assert_eq!(event.topic, Topic::system_log());
+            commits.push(event.payload["lines"].as_u64().unwrap());
         }
-        let health = Topic::worker_health(&telling.name).to_string();
-        assert_eq!(
-            events,
-            [
-                ("system.log".to_owned(), Some(3), false),
-                (health.clone(), None, true),
-                ("system.log".to_owned(), Some(2), false),
-                (health, None, false),
-            ]
-        );
+        assert_eq!(commits, [3, 2]);
     }
 }

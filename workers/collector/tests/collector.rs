@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use decnet_model::state::WorkerState;
+use decnet_runtime::heartbeat;
 use decnet_spool::{Position, Reader, outlet::Outlet};
 use nix::{
     sys::signal::{Signal, kill},
@@ -69,6 +71,19 @@ fn wait_for_lines(spool: &Path, count: usize) -> Vec<String> {
     lines
 }
 
+fn wait_for_heartbeat(data_dir: &Path, state: WorkerState, pid: u32) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let name = "collector".parse().unwrap();
+    loop {
+        let left = heartbeat::left(&data_dir.join("run"), &name).map(|beat| (beat.state, beat.pid));
+        if left == Some((state, Some(pid))) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{left:?} instead of {state} of {pid}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn without_bus_and_database_lines_go_to_the_spool_and_sigterm_drains() {
     let root = tempfile::tempdir().unwrap();
@@ -79,6 +94,7 @@ fn without_bus_and_database_lines_go_to_the_spool_and_sigterm_drains() {
     assert_eq!(wait_for_lines(&spool, 1), ["before the start"]);
     outlet.append(b"while it runs").unwrap();
     assert_eq!(wait_for_lines(&spool, 2).len(), 2);
+    wait_for_heartbeat(root.path(), WorkerState::Ok, running.0.id());
 
     // Only one at a time, and the second one says why.
     let second = collector(root.path()).stderr(Stdio::piped()).output().unwrap();
@@ -87,7 +103,9 @@ fn without_bus_and_database_lines_go_to_the_spool_and_sigterm_drains() {
     assert!(said.contains(&format!("process {}", running.0.id())), "{said}");
 
     outlet.append(b"at the end").unwrap();
+    let pid = running.0.id();
     assert_eq!(running.stop(), Some(0));
+    wait_for_heartbeat(root.path(), WorkerState::Stopped, pid);
     assert_eq!(
         wait_for_lines(&spool, 3),
         ["before the start", "while it runs", "at the end"]

@@ -295,6 +295,12 @@ impl Settings {
         self.data_dir.join("spool")
     }
 
+    /// The folder of sockets, locks and heartbeats.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        self.data_dir.join("run")
+    }
+
     /// The folder of evidence files that the collector takes in.
     #[must_use]
     pub fn outlets_dir(&self) -> PathBuf {
