@@ -84,12 +84,12 @@ fn is_slug(s: &str, max: usize, also: &[u8]) -> bool {
 }
 
 checked_name!(
-    /// A decky's name. The words that refuse one do not say whose it is: they stand in the program that a visitor
-    /// might read.
+    /// A decky's name: a label of a host name by RFC 1123, section 2.1, in lower case. The words that refuse one do not say
+    /// whose it is: they stand in the program that a visitor might read.
     DeckyName,
     "name",
-    "1 to 64 of a-z, 0-9 and -",
-    |s| is_slug(s, 64, b"-")
+    "1 to 63 of a-z, 0-9 and -, with no - at its beginning or end",
+    |s| is_slug(s, 63, b"-") && !s.starts_with('-') && !s.ends_with('-')
 );
 checked_name!(
     /// A service of the catalogue, such as `ssh` or `smtp_relay`.
@@ -119,11 +119,24 @@ mod tests {
 
     #[test]
     fn names_outside_their_pattern_are_refused_with_the_rule() {
-        for bad in ["", "UPPER", "a b", "a/b", "ä", &"x".repeat(65), "../etc"] {
+        for bad in [
+            "",
+            "UPPER",
+            "a b",
+            "a/b",
+            "ä",
+            "../etc",
+            "-",
+            "-web",
+            "web-",
+            &"x".repeat(64),
+        ] {
             let err = bad.parse::<DeckyName>().unwrap_err();
             assert!(err.to_string().contains("a-z, 0-9 and -"), "{err}");
         }
-        assert_eq!("web-01".parse::<DeckyName>().unwrap().as_str(), "web-01");
+        for good in ["web-01", "w", "0", "3com", "a--b", &"x".repeat(63)] {
+            assert_eq!(good.parse::<DeckyName>().unwrap().as_str(), good);
+        }
         assert!(serde_json::from_str::<DeckyName>("\"no/slash\"").is_err());
     }
 }

@@ -626,8 +626,8 @@ fn DeployForm(
                         name="name"
                         placeholder="from the archetype"
                         maxlength="60"
-                        pattern="[a-z0-9\\-]*"
-                        title="a-z, 0-9 and -"
+                        pattern="[a-z0-9]([a-z0-9\\-]*[a-z0-9])?"
+                        title="a-z, 0-9 and -, with no - at its beginning or end"
                         autocomplete="off"
                         on:input=move |event| prefix.set(event_target_value(&event))
                     />
