@@ -1,6 +1,8 @@
 //! How the database is reached.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr as _, time::Duration};
+
+use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::DbError;
 
@@ -71,6 +73,15 @@ impl Options {
         } else {
             Err(DbError::Options(faults))
         }
+    }
+
+    /// The file of an SQLite database; nothing for a database that is a server.
+    #[must_use]
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        let options = SqliteConnectOptions::from_str(&self.url).ok();
+        options
+            .filter(|_| self.url.starts_with("sqlite:"))
+            .map(|o| o.get_filename().to_owned())
     }
 
     /// The URL without its password, for messages.

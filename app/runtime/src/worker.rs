@@ -318,12 +318,24 @@ async fn open<W: Worker>(settings: &Settings) -> Result<Option<Store>, StartErro
     connect(settings).await.map(Some)
 }
 
-/// Connect to the database that `settings` name, and see that its schema is ours.
+/// Connect to the database that `settings` name, and see that its schema is ours. It makes none.
 ///
 /// # Errors
-/// Where it cannot be reached, or its schema is another version's.
+/// Where there is none, it cannot be reached, or its schema is another version's.
 pub async fn connect(settings: &Settings) -> Result<Store, StartError> {
-    let store = Store::connect(&settings.store_options()).await?;
+    let options = settings.store_options();
+    if let Some(file) = options.sqlite_file()
+        && let Err(error) = std::fs::File::open(&file)
+    {
+        return Err(match error.kind() {
+            std::io::ErrorKind::NotFound => StartError::unavailable(format!(
+                "there is no database {}: run `decnet init` or `decnet up` first, or name another --data-dir",
+                file.display()
+            )),
+            _ => StartError::io(&format!("database {}", file.display()), &error),
+        });
+    }
+    let store = Store::connect(&options).await?;
     store.check_schema().await?;
     Ok(store)
 }

@@ -114,6 +114,10 @@ pub(crate) struct UpArgs {
     /// Where the dashboard listens [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<String>,
+    /// Serve the dashboard by TLS: auto with a certificate of the installation's own authority, off, or PEM files of your
+    /// own [default: off]
+    #[arg(long, value_name = "auto|off|CERT,KEY")]
+    pub(crate) tls: Option<String>,
 }
 
 #[derive(Debug, Args)]

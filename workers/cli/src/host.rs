@@ -120,8 +120,12 @@ impl Host {
 
 /// Run `work` on a runtime of one thread.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(work),
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
         Err(error) => bail!("the asynchronous runtime: {error}"),
-    }
+    };
+    let result = runtime.block_on(work);
+    // What hangs in a system call, such as the look-up of a name, does not keep the process.
+    runtime.shutdown_background();
+    result
 }

@@ -13,13 +13,16 @@ mod up;
 
 use std::{io::Write as _, process::ExitCode};
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use decnet_runtime::{Exit, StartError, exit::chain};
 
 use crate::cli::Cli;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return decnet_runtime::worker::print_clap(&error),
     };
@@ -51,23 +54,54 @@ fn end_on_closed_pipe() {
     }
 }
 
-/// What an error means to whoever called the program.
+/// What an error means to whoever called the program: the outermost cause that has a meaning decides.
 fn exit_code(error: &anyhow::Error) -> Exit {
-    use decnet_domain::DomainError;
-
-    if let Some(start) = error.downcast_ref::<StartError>() {
-        return start.exit;
-    }
-    match error.downcast_ref::<DomainError>() {
-        Some(DomainError::Invalid(_) | DomainError::NotFound { .. } | DomainError::Conflict(_)) => {
-            Exit::Usage
-        }
-        Some(DomainError::Forbidden { .. }) => Exit::NotPermitted,
-        _ => Exit::Failed,
-    }
+    error.chain().find_map(meaning).unwrap_or(Exit::Failed)
 }
 
-/// The command line as clap knows it, for completions and man pages.
+fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    use decnet_domain::DomainError;
+    use decnet_spool::SpoolError;
+
+    if let Some(start) = cause.downcast_ref::<StartError>() {
+        return Some(start.exit);
+    }
+    if let Some(error) = cause.downcast_ref::<DomainError>() {
+        return match error {
+            DomainError::Invalid(_) | DomainError::NotFound { .. } | DomainError::Conflict(_) => {
+                Some(Exit::Usage)
+            }
+            DomainError::Forbidden { .. } => Some(Exit::NotPermitted),
+            DomainError::Unavailable { .. } | DomainError::Busy { .. } => Some(Exit::Unavailable),
+            _ => Some(Exit::Failed),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<SpoolError>() {
+        return match error {
+            SpoolError::Full { .. } | SpoolError::Locked { .. } => Some(Exit::Unavailable),
+            SpoolError::Exists(_) => Some(Exit::Usage),
+            // The system's error is the next in the chain.
+            SpoolError::Io { .. } => None,
+            _ => Some(Exit::Failed),
+        };
+    }
+    let error = cause.downcast_ref::<std::io::Error>()?;
+    Some(StartError::io("", error).exit)
+}
+
+/// The command line as clap knows it.
 fn command() -> clap::Command {
-    Cli::command()
+    Cli::command().after_help(format!(
+        "Workers, in the foreground: decnet {}",
+        decnet_model::state::WORKERS.join("|")
+    ))
+}
+
+/// The same with the workers, which are programs of their own, among the commands: for completions and man pages.
+fn documented_command() -> clap::Command {
+    decnet_model::state::WORKERS
+        .iter()
+        .fold(command(), |all, worker| {
+            all.subcommand(commands::daemon::command(worker))
+        })
 }

@@ -83,6 +83,11 @@ pub(crate) fn say(text: &str) {
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// What others wrote, without what would steer a terminal.
+pub(crate) fn harmless(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
 /// A time to the second, in UTC.
 pub(crate) fn time(at: time::OffsetDateTime) -> String {
     let (date, time) = (at.date(), at.time());

@@ -1,12 +1,18 @@
 //! The program as its callers see it: what it says, where, and with which exit code.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Read as _},
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
+use decnet_model::state::WORKERS;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -53,6 +59,16 @@ fn faults_go_to_standard_error_with_the_code_of_their_kind() {
         ("config check --config gone.ini", 78, "gone.ini"),
         ("collector", 69, "decnet-collector"),
         ("--set batch-size ingester", 64, "KEY=VALUE"),
+        ("up --tls maybe", 78, "auto, off, or two absolute paths"),
+        ("deploy --file gone.ini", 69, "gone.ini"),
+        ("man agent.ini/pages", 69, "agent.ini"),
+        ("user create UPPER", 64, "user name"),
+        (
+            "deploy --archetype web-server --name web-",
+            64,
+            "no - at its beginning or end",
+        ),
+        ("spool verify gone", 69, "there is no spool gone"),
     ] {
         // A copy stands alone in its folder: there are no workers beside it.
         let program = dir.path().join("decnet");
@@ -73,6 +89,179 @@ fn faults_go_to_standard_error_with_the_code_of_their_kind() {
 }
 
 #[test]
+fn without_a_database_every_command_that_reads_says_how_to_get_one_and_makes_none() {
+    let dir = TempDir::new().unwrap();
+    for there in [false, true] {
+        if there {
+            fs::create_dir(dir.path().join("data")).unwrap();
+        }
+        for words in [
+            "status",
+            "logs",
+            "user list",
+            "worker list",
+            "db status",
+            "ingest --rebuild",
+            "deploy --archetype linux-server",
+            "spool status",
+            "spool verify",
+            "spool export out",
+        ] {
+            let output = decnet(PROGRAM, dir.path())
+                .args(words.split(' '))
+                .output()
+                .unwrap();
+            let (stdout, stderr, code) = said(&output);
+            assert_eq!((code, stdout.as_str()), (69, ""), "{words}: {stderr}");
+            assert!(
+                stderr.contains("run `decnet init` or `decnet up` first") && stderr.lines().count() == 1,
+                "{words}: {stderr}"
+            );
+            let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+            let made = fs::read_dir(dir.path().join("data")).map_or(0, Iterator::count);
+            assert_eq!((left.len(), made), (usize::from(there), 0), "{words}");
+        }
+    }
+}
+
+#[test]
+fn a_line_of_evidence_is_printed_without_what_steers_a_terminal_and_ends_where_it_ends() {
+    let dir = TempDir::new().unwrap();
+    assert!(
+        decnet(PROGRAM, dir.path())
+            .arg("init")
+            .status()
+            .unwrap()
+            .success()
+    );
+    let at = time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+    let lines = [
+        r#"<134>1 2027-01-15T08:00:00Z web-01 ssh - command [relay@55555 src_ip="192.0.2.7" command="id"]"#,
+        "<134>1 2027-01-15T08:00:01Z web-01 sshd - - - Invalid user \u{1b}]0;owned\u{7} from 192.0.2.7",
+    ];
+    let batch = decnet_db::ingest::Batch {
+        reader: "test".into(),
+        from: decnet_spool::Position::START,
+        to: decnet_spool::Position {
+            segment: 1,
+            offset: 1,
+        },
+        lines: lines
+            .iter()
+            .map(|line| decnet_db::meaning::read(line.as_bytes(), at).unwrap())
+            .collect(),
+        quarantine: Vec::new(),
+    };
+    let url = format!("sqlite://{}", dir.path().join("data/decnet.db").display());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = decnet_db::Store::connect(&decnet_db::Options::new(url))
+            .await
+            .unwrap();
+        store.ingest_batch(&batch).await.unwrap();
+        store.close().await;
+    });
+
+    let (stdout, ..) = said(&decnet(PROGRAM, dir.path()).arg("logs").output().unwrap());
+    let [command, message] = stdout.lines().collect::<Vec<_>>()[..] else {
+        panic!("{stdout:?}")
+    };
+    assert!(command.ends_with("command=\"id\""), "{command:?}");
+    assert!(
+        message.contains("Invalid user") && message.ends_with("from 192.0.2.7"),
+        "{message:?}"
+    );
+    assert!(!message.contains(char::is_control), "{message:?}");
+    let raw = decnet(PROGRAM, dir.path())
+        .args(["logs", "--raw"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        said(&raw).0,
+        format!("{}\n{}\n", lines[0], lines[1]),
+        "every byte, into a pipe"
+    );
+}
+
+#[test]
+fn a_second_signal_ends_a_host_at_once() {
+    let dir = TempDir::new().unwrap();
+    let program = dir.path().join("decnet");
+    fs::copy(PROGRAM, &program).unwrap();
+    for worker in WORKERS {
+        // It tells that it runs, is never ready, and does not end when it is told to.
+        let script =
+            format!("#!/bin/sh\ntrap '' TERM INT\n: > running.{worker}\nwhile :; do sleep 0.1; done\n");
+        let path = dir.path().join(format!("decnet-{worker}"));
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut up = decnet(&program, dir.path())
+        .arg("up")
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_raw(up.id().try_into().unwrap());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !dir.path().join("running.mutator").exists() {
+        assert!(Instant::now() < deadline, "the workers were never started");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut stderr = BufReader::new(up.stderr.take().unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    let mut text = String::new();
+    while !text.contains("stopping in order") {
+        assert_ne!(stderr.read_line(&mut text).unwrap(), 0, "{text}");
+    }
+    // Two signals within 300 ms count as one.
+    std::thread::sleep(Duration::from_millis(500));
+    kill(pid, Signal::SIGINT).unwrap();
+    up.wait().unwrap();
+    stderr.read_to_string(&mut text).unwrap();
+    assert!(text.contains("stopped at once"), "{text}");
+}
+
+#[test]
+fn completions_and_man_pages_have_every_command_and_worker() {
+    let dir = TempDir::new().unwrap();
+    let run = |words: &[&str]| {
+        let output = decnet(PROGRAM, dir.path()).args(words).output().unwrap();
+        let (stdout, stderr, code) = said(&output);
+        assert_eq!(code, 0, "{words:?}: {stderr}");
+        stdout
+    };
+    run(&["man", "pages"]);
+    let mut commands = commands();
+    commands.extend(WORKERS.iter().map(|worker| vec![(*worker).to_owned()]));
+    assert!(commands.len() > 40, "{commands:?}");
+    for words in &commands {
+        let page = dir.path().join(format!("pages/decnet-{}.1", words.join("-")));
+        let text = fs::read_to_string(&page).unwrap_or_else(|e| panic!("{}: {e}", page.display()));
+        assert!(text.contains(".SH SYNOPSIS"), "{text}");
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run(&["completions", shell]);
+        for words in &commands {
+            for word in words {
+                assert!(script.contains(word.as_str()), "{shell}: {word}");
+            }
+        }
+        for option in ["--data-dir", "--batch-size", "--tls", "--dry-run"] {
+            let option = if shell == "fish" {
+                option.trim_start_matches('-')
+            } else {
+                option
+            };
+            assert!(script.contains(option), "{shell}: {option}");
+        }
+    }
+}
+
+#[test]
 fn a_first_start_that_fails_still_tells_the_password() {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("decnet");
@@ -81,7 +270,12 @@ fn a_first_start_that_fails_still_tells_the_password() {
     let (stdout, stderr, code) = said(&decnet(&program, dir.path()).arg("up").output().unwrap());
     assert_eq!(code, 69, "{stderr}");
     assert!(stdout.contains("Log in as admin with the password "), "{stdout}");
-    let (stdout, ..) = said(&decnet(&program, dir.path()).arg("up").output().unwrap());
+    // Paths on the command line begin where they were typed, and only the server looks for the files.
+    let again = decnet(&program, dir.path())
+        .args(["up", "--tls", "cert.pem,key.pem"])
+        .output();
+    let (stdout, stderr, code) = said(&again.unwrap());
+    assert_eq!(code, 69, "{stderr}");
     assert!(!stdout.contains("password"), "told once: {stdout}");
 }
 
@@ -177,35 +371,55 @@ fn a_host_goes_on_without_whoever_read_its_output() {
     assert_eq!(up.wait().unwrap().code(), Some(69));
 }
 
-#[test]
-fn help_of_every_command_says_something_of_every_option() {
-    let help = |words: &[String]| {
-        let output = Command::new(PROGRAM).args(words).arg("--help").output().unwrap();
-        assert!(output.status.success(), "{words:?}");
-        output.stdout
-    };
+/// What `words` with `--help` print.
+fn help(words: &[String]) -> String {
+    let output = Command::new(PROGRAM).args(words).arg("--help").output().unwrap();
+    assert!(output.status.success(), "{words:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The commands that a help lists, each with what it says of it.
+fn listed(help: &str) -> Vec<(String, String)> {
+    let (_, list) = help.split_once("Commands:\n").unwrap_or_default();
+    list.lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.trim().split_once(' '))
+        .map(|(name, about)| (name.to_owned(), about.trim().to_owned()))
+        .filter(|(name, _)| name != "help")
+        .collect()
+}
+
+/// Every command, those of groups too.
+fn commands() -> Vec<Vec<String>> {
+    let mut all = Vec::new();
     let mut left = vec![Vec::<String>::new()];
     while let Some(words) = left.pop() {
-        let text = String::from_utf8(help(&words)).unwrap();
-        let mut in_commands = false;
+        for (name, about) in listed(&help(&words)) {
+            assert!(!about.is_empty(), "{words:?} {name}");
+            left.push(words.iter().cloned().chain([name]).collect());
+        }
+        if !words.is_empty() {
+            all.push(words);
+        }
+    }
+    all
+}
+
+#[test]
+fn help_of_every_command_says_something_of_every_option() {
+    for words in commands().into_iter().chain([Vec::new()]) {
+        let text = help(&words);
         let mut lines = text.lines().peekable();
         while let Some(line) = lines.next() {
-            match line {
-                "Commands:" => in_commands = true,
-                "" => in_commands = false,
-                _ => {}
-            }
             let line = line.trim();
             let is_option = line.starts_with('-') && !line.starts_with("- ");
             // The explanation stands beside the option, or below it where one of the options has a long one.
             let explained = line.contains("  ") || lines.peek().is_some_and(|next| !next.trim().is_empty());
             assert!(!is_option || explained, "{words:?}: {line} is not explained");
-            if in_commands && let Some((name, about)) = line.split_once(' ') {
-                assert!(!about.trim().is_empty(), "{words:?} {name}");
-                if name != "help" {
-                    left.push(words.iter().cloned().chain([name.to_owned()]).collect());
-                }
-            }
         }
+    }
+    let text = help(&[]);
+    for worker in WORKERS {
+        assert!(text.contains(worker), "{worker}: {text}");
     }
 }

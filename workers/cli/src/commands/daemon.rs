@@ -4,7 +4,7 @@ use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::
 
 use anyhow::{Context, Result};
 use decnet_model::state::WORKERS;
-use decnet_runtime::StartError;
+use decnet_runtime::{StartError, worker::settings_args};
 
 use crate::{cli::PlaceArgs, host::usage};
 
@@ -34,6 +34,17 @@ pub(crate) fn run(place: &PlaceArgs, words: &[OsString]) -> Result<()> {
     let error = command.args(rest).exec();
     let program = command.get_program().display();
     Err(StartError::io(&format!("{program} could not be started"), &error).into())
+}
+
+/// The command line of a worker as clap knows it, without what every command of this program takes.
+pub(crate) fn command(worker: &'static str) -> clap::Command {
+    let whole = settings_args(clap::Command::new(worker), worker);
+    let own = whole
+        .get_arguments()
+        .filter(|arg| !["config", "data-dir"].contains(&arg.get_id().as_str()));
+    clap::Command::new(worker)
+        .about(format!("Run the worker decnet-{worker} in the foreground"))
+        .args(own)
 }
 
 /// Where the program of a worker is: beside this one.

@@ -10,6 +10,7 @@ use decnet_model::clock::{SharedClock, SystemClock};
 use decnet_runtime::{
     Settings, StartError,
     secret::{ExposeSecret, ensure_key_file},
+    worker::connect,
 };
 
 use crate::{
@@ -20,25 +21,18 @@ use crate::{
 /// `decnet db …`
 pub(crate) async fn run(place: &PlaceArgs, command: &DbCommand) -> Result<()> {
     let settings = host::master_settings(place)?;
-    let store = open(&settings).await?;
     match command {
         DbCommand::Migrate => {
+            make_folders(&settings)?;
+            let store = Store::connect(&settings.store_options())
+                .await
+                .map_err(StartError::from)?;
             store.migrate().await.map_err(StartError::from)?;
-            println!("The database is of this version.");
         }
-        DbCommand::Status => {
-            store.check_schema().await.map_err(StartError::from)?;
-            println!("The database is of this version.");
-        }
+        DbCommand::Status => drop(connect(&settings).await?),
     }
+    println!("The database is of this version.");
     Ok(())
-}
-
-async fn open(settings: &Settings) -> Result<Store> {
-    make_folders(settings)?;
-    Ok(Store::connect(&settings.store_options())
-        .await
-        .map_err(StartError::from)?)
 }
 
 /// `decnet init`

@@ -1,6 +1,9 @@
 //! `decnet logs` and `decnet ingest`.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    time::Duration,
+};
 
 use anyhow::{Result, bail};
 use decnet_model::{
@@ -18,6 +21,8 @@ use crate::{
     host::{Host, master_settings},
     output,
 };
+
+use super::spool::there;
 
 /// `decnet logs`
 pub(crate) async fn logs(place: &PlaceArgs, args: &LogsArgs) -> Result<()> {
@@ -60,7 +65,12 @@ fn print(row: &LogView, args: &LogsArgs) -> Result<()> {
         serde_json::to_writer(&mut out, row)?;
         writeln!(out)?;
     } else if args.raw {
-        writeln!(out, "{}", row.raw)?;
+        // To another program goes every byte as it stands.
+        if out.is_terminal() {
+            writeln!(out, "{}", output::harmless(&row.raw))?;
+        } else {
+            writeln!(out, "{}", row.raw)?;
+        }
     } else {
         let from = row
             .attacker_ip
@@ -74,13 +84,13 @@ fn print(row: &LogView, args: &LogsArgs) -> Result<()> {
             .map(|(key, value)| format!("{key}={value:?}"))
             .collect();
         let (decky, service, kind) = (&row.decky, &row.service, &row.event_type);
-        writeln!(
-            out,
+        let line = format!(
             "{}  {from:>15}  {decky} {service} {kind}  {} {}",
             output::time(row.at),
             fields.join(" "),
             row.message
-        )?;
+        );
+        writeln!(out, "{}", output::harmless(line.trim_end()))?;
     }
     Ok(())
 }
@@ -88,12 +98,13 @@ fn print(row: &LogView, args: &LogsArgs) -> Result<()> {
 /// `decnet ingest --rebuild`
 pub(crate) async fn ingest(place: &PlaceArgs, args: &IngestArgs) -> Result<()> {
     let settings = master_settings(place)?;
+    let store = connect(&settings).await?;
     let spool = settings.spool_dir();
+    there(&spool)?;
     let found = tokio::task::spawn_blocking(move || decnet_spool::verify(&spool)).await??;
     if let Some(fault) = found.fault {
         bail!("the spool is not as it was written ({fault}): nothing was forgotten");
     }
-    let store = connect(&settings).await?;
     let stats = store.stats(SystemClock.now()).await?;
     let stored = stats.total_logs + stats.quarantined;
     if found.lines < stored && !args.force {

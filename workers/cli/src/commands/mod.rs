@@ -11,7 +11,7 @@ pub(crate) mod fleet;
 mod spool;
 mod worker;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{
     cli::{Cli, Command},
@@ -43,13 +43,13 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Demo(command) => spool::demo(place, &command),
         Command::Bench(command) => block_on(bench::run(place, &command)),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut crate::command(), "decnet", &mut std::io::stdout());
+            let mut command = crate::documented_command();
+            clap_complete::generate(shell, &mut command, "decnet", &mut std::io::stdout());
             Ok(())
         }
-        Command::Man { out } => {
-            std::fs::create_dir_all(&out)?;
-            Ok(clap_mangen::generate_to(crate::command(), out)?)
-        }
+        Command::Man { out } => std::fs::create_dir_all(&out)
+            .and_then(|()| clap_mangen::generate_to(crate::documented_command(), &out))
+            .with_context(|| format!("man pages in {}", out.display())),
         Command::Daemon(words) => daemon::run(place, &words),
     }
 }

@@ -1,9 +1,14 @@
 //! `decnet spool` and `decnet demo seed`: what stands before the database.
 
-use std::io::IsTerminal;
+use std::{
+    fs,
+    io::{self, IsTerminal},
+    path::Path,
+};
 
 use anyhow::{Context, Result, bail};
 use decnet_model::clock::{Clock, SystemClock};
+use decnet_runtime::StartError;
 use decnet_spool::{Reader, SpoolError, Writer, acknowledged, outlet::Outlet};
 use decnet_testkit::demo::{Day, Options};
 use serde_json::json;
@@ -22,6 +27,11 @@ const INGESTER: &str = "ingester";
 pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
     let settings = master_settings(place)?;
     let spool = settings.spool_dir();
+    let named = match command {
+        SpoolCommand::Verify { folder, .. } => folder.as_deref(),
+        _ => None,
+    };
+    there(named.unwrap_or(&spool))?;
     match command {
         SpoolCommand::Status(list) => {
             let read = acknowledged(&spool, INGESTER)?;
@@ -42,7 +52,7 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
             }
         }
         SpoolCommand::Verify { folder, list } => {
-            let folder = folder.as_ref().unwrap_or(&spool);
+            let folder = folder.as_deref().unwrap_or(&spool);
             let found = decnet_spool::verify(folder)?;
             let root = found.root.map(|r| r.to_string());
             let fault = found.fault.map(|f| f.to_string());
@@ -81,6 +91,18 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A folder that is not there holds no evidence, neither good nor bad.
+pub(crate) fn there(folder: &Path) -> Result<(), StartError> {
+    match fs::read_dir(folder) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StartError::unavailable(format!(
+            "there is no spool {}: run `decnet init` or `decnet up` first, or name another --data-dir",
+            folder.display()
+        ))),
+        Err(error) => Err(StartError::io(&format!("spool {}", folder.display()), &error)),
+    }
 }
 
 /// `decnet demo seed`

@@ -7,7 +7,7 @@ use std::{
     fmt::Write as _,
     fs::{File, OpenOptions, TryLockError},
     io::{Read as _, Write as _},
-    path::Path,
+    path::{self, Path},
     time::Duration,
 };
 
@@ -22,7 +22,7 @@ use tokio::{
     time::Instant,
 };
 
-use self::supervise::{Program, Stillborn, Supervisor};
+use self::supervise::{Failure, Program, Supervisor};
 use crate::{
     cli::{PlaceArgs, UpArgs},
     commands::{daemon, database},
@@ -42,6 +42,9 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
     if let Some(listen) = &args.listen {
         sources.flags.insert("listen", listen.clone());
     }
+    if let Some(tls) = &args.tls {
+        sources.flags.insert("tls", absolute(tls)?);
+    }
     let settings = host::master(&sources)?;
     let mut stop = StopSignals {
         interrupt: signal(SignalKind::interrupt())?,
@@ -54,7 +57,7 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
     };
     let _alone = alone(&settings.data_dir)?;
     let screen = Prefixed::new();
-    let run_dir = settings.data_dir.join("run");
+    let run_dir = settings.run_dir();
     let mut supervisor = Supervisor::new(&run_dir, screen.clone());
     let env = environment(&sources.flags, sources.config.as_deref());
 
@@ -70,7 +73,7 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
         };
         up = true;
         say(&banner(&settings, &admin, started.elapsed(), &touches));
-        // From here on, a worker that ends is started again; only one that never became ready ends the host.
+        // From here on, a worker that ends is started again, unless it says that this is of no use.
         match supervisor.failures.recv().await {
             Some(failure) => Err(failed(&failure)),
             None => Ok(()),
@@ -95,6 +98,17 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
         database::tell_password(&admin);
     }
     ended
+}
+
+/// Paths of the command line begin where it was typed; those of the configuration begin at the root.
+fn absolute(tls: &str) -> Result<String> {
+    match tls.split_once(',') {
+        Some((chain, key)) => {
+            let (chain, key) = (path::absolute(chain)?, path::absolute(key)?);
+            Ok(format!("{},{}", chain.display(), key.display()))
+        }
+        None => Ok(tls.to_owned()),
+    }
 }
 
 /// SIGINT and SIGTERM.
@@ -232,7 +246,7 @@ fn environment(
     env
 }
 
-fn failed(failure: &Stillborn) -> anyhow::Error {
+fn failed(failure: &Failure) -> anyhow::Error {
     let exit = match failure.code {
         64 => Exit::Usage,
         69 => Exit::Unavailable,
@@ -240,6 +254,6 @@ fn failed(failure: &Stillborn) -> anyhow::Error {
         78 => Exit::Config,
         _ => Exit::Failed,
     };
-    let message = format!("{failure}; its last lines say why");
+    let message = failure.to_string();
     StartError { exit, message }.into()
 }

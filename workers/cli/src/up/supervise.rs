@@ -1,7 +1,8 @@
 //! Workers as child processes: started in order, restarted with backoff, stopped in order.
 //!
 //! A child tells that it is ready in systemd's way (`NOTIFY_SOCKET`), so nothing is polled. One that ends before it
-//! was ever ready is not restarted: a port in use or a wrong key does not get better by trying again.
+//! was ever ready is not restarted, nor is one that ends with a code that says so: a port in use or a wrong key does not
+//! get better by trying again.
 
 use std::{
     io,
@@ -37,6 +38,9 @@ const LAST_BACKOFF: Duration = Duration::from_secs(30);
 /// A worker that lived this long starts over with the first wait.
 const HEALTHY: Duration = Duration::from_secs(60);
 
+/// Codes of ends that come again however often one tries: wrong usage, not permitted, wrong configuration.
+const LASTING: &[u8] = &[64, 77, 78];
+
 /// A program to keep running.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
@@ -50,10 +54,10 @@ pub(crate) struct Program {
     pub(crate) env: Vec<(String, String)>,
 }
 
-/// A worker that ended before it was ready, or could not be started.
+/// A worker that ended for good: before it was ever ready, or for a reason that stays.
 #[derive(Debug, thiserror::Error)]
 #[error("decnet-{name} {how}")]
-pub(crate) struct Stillborn {
+pub(crate) struct Failure {
     /// Which.
     pub(crate) name: &'static str,
     /// How it ended.
@@ -67,9 +71,9 @@ pub(crate) struct Supervisor {
     run_dir: PathBuf,
     screen: Prefixed,
     running: Vec<Running>,
-    stillborn: mpsc::UnboundedSender<Stillborn>,
-    /// Workers that ended before they were ready.
-    pub(crate) failures: mpsc::UnboundedReceiver<Stillborn>,
+    failed: mpsc::UnboundedSender<Failure>,
+    /// Workers that ended for good.
+    pub(crate) failures: mpsc::UnboundedReceiver<Failure>,
 }
 
 struct Running {
@@ -82,12 +86,12 @@ struct Running {
 impl Supervisor {
     /// One whose notification sockets live in `run_dir`.
     pub(crate) fn new(run_dir: &Path, screen: Prefixed) -> Self {
-        let (stillborn, failures) = mpsc::unbounded_channel();
+        let (failed, failures) = mpsc::unbounded_channel();
         Self {
             run_dir: run_dir.to_owned(),
             screen,
             running: Vec::new(),
-            stillborn,
+            failed,
             failures,
         }
     }
@@ -103,7 +107,7 @@ impl Supervisor {
             screen: self.screen.clone(),
             stop: stop.clone(),
             announce: Arc::new(announce),
-            stillborn: self.stillborn.clone(),
+            failed: self.failed.clone(),
         };
         self.running.push(Running {
             name,
@@ -115,7 +119,7 @@ impl Supervisor {
     }
 
     /// Wait until every one of `names` is ready, or one of all workers fails to become so.
-    pub(crate) async fn wait_ready(&mut self, names: &[&str], limit: Duration) -> Result<(), Stillborn> {
+    pub(crate) async fn wait_ready(&mut self, names: &[&str], limit: Duration) -> Result<(), Failure> {
         let mut waiting: Vec<_> = self
             .running
             .iter()
@@ -131,10 +135,10 @@ impl Supervisor {
             }
         };
         tokio::select! {
-            failure = self.failures.recv() => Err(failure.unwrap_or(Stillborn { name: "?", how: "is gone".into(), code: 1 })),
+            failure = self.failures.recv() => Err(failure.unwrap_or(Failure { name: "?", how: "is gone".into(), code: 1 })),
             done = timeout(limit, all) => done.map_err(|_| {
                 let late = self.running.iter().find(|r| names.contains(&r.name) && !*r.ready.borrow());
-                Stillborn {
+                Failure {
                     name: late.map_or("?", |r| r.name),
                     how: format!("is not ready after {} s", limit.as_secs()),
                     code: 69,
@@ -173,7 +177,7 @@ struct Keeper {
     screen: Prefixed,
     stop: Shutdown,
     announce: Arc<watch::Sender<bool>>,
-    stillborn: mpsc::UnboundedSender<Stillborn>,
+    failed: mpsc::UnboundedSender<Failure>,
 }
 
 impl Keeper {
@@ -182,30 +186,27 @@ impl Keeper {
         let mut was_ready = false;
         while !self.stop.is_requested() {
             let started = Instant::now();
-            let how = match self.live_once().await {
+            let (how, hint, code) = match self.live_once().await {
                 Ok(None) => return,
-                Ok(Some(status)) => Stillborn {
-                    name: self.program.name,
-                    how: describe(status),
-                    code: status
-                        .code()
-                        .and_then(|c| u8::try_from(c).ok())
-                        .filter(|c| *c > 0)
-                        .unwrap_or(1),
-                },
-                Err(error) => Stillborn {
-                    name: self.program.name,
-                    how: format!(
-                        "could not be started from {}: {error}",
-                        self.program.path.display()
-                    ),
-                    code: 69,
-                },
+                Ok(Some(status)) => {
+                    let code = status.code().and_then(|c| u8::try_from(c).ok());
+                    let code = code.filter(|c| *c > 0).unwrap_or(1);
+                    (describe(status), "; its last lines say why", code)
+                }
+                Err(error) => {
+                    let path = self.program.path.display();
+                    (format!("could not be started from {path}: {error}"), "", 69)
+                }
             };
             was_ready |= *self.announce.borrow();
-            if !was_ready {
+            if !was_ready || LASTING.contains(&code) {
+                let failure = Failure {
+                    name: self.program.name,
+                    how: how + hint,
+                    code,
+                };
                 // Nobody listens any more where the whole is being stopped.
-                let _unheard = self.stillborn.send(how);
+                let _unheard = self.failed.send(failure);
                 return;
             }
             if started.elapsed() >= HEALTHY {
@@ -213,7 +214,11 @@ impl Keeper {
             }
             self.screen.line(
                 "up",
-                &format!("{how}; starting it again in {:.1} s", backoff.as_secs_f64()),
+                &format!(
+                    "decnet-{} {how}; starting it again in {:.1} s",
+                    self.program.name,
+                    backoff.as_secs_f64()
+                ),
             );
             tokio::select! {
                 () = sleep(backoff) => {}
@@ -356,5 +361,71 @@ impl Drop for Notify {
     fn drop(&mut self) {
         // The folder may be gone already.
         let _gone = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, os::unix::net::UnixDatagram as Datagram};
+
+    use super::*;
+
+    /// Folder of a child's life, and what it ends with each time.
+    const CHILD: &str = "DECNET_TEST_CHILD";
+
+    /// Not a test of its own: what the supervisor of the tests below starts. It is ready in its first life only.
+    #[test]
+    fn child() {
+        let Ok(story) = env::var(CHILD) else { return };
+        let (folder, codes) = story.split_once(' ').unwrap();
+        let lives = Path::new(folder).join("lives");
+        let life = fs::read_to_string(&lives).unwrap_or_default().len();
+        fs::write(&lives, "x".repeat(life + 1)).unwrap();
+        let code = codes.split(',').nth(life).unwrap();
+        if let Some(code) = code.strip_prefix("ready ") {
+            let socket = Datagram::unbound().unwrap();
+            let told = socket.send_to(b"READY=1\n", env::var("NOTIFY_SOCKET").unwrap());
+            told.unwrap();
+            std::process::exit(code.parse().unwrap());
+        }
+        std::process::exit(code.parse().unwrap());
+    }
+
+    /// How a worker ended for good that ends with `codes`, and in how many lives.
+    async fn ended(codes: &str) -> (Failure, usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut supervisor = Supervisor::new(dir.path(), Prefixed::new());
+        let program = Program {
+            name: "child",
+            path: env::current_exe().unwrap(),
+            args: ["--exact", "up::supervise::tests::child", "--nocapture"]
+                .map(str::to_owned)
+                .to_vec(),
+            env: vec![(CHILD.to_owned(), format!("{} {codes}", dir.path().display()))],
+        };
+        supervisor.start(program).unwrap();
+        let failure = timeout(Duration::from_secs(60), supervisor.failures.recv()).await;
+        supervisor.stop(&[]).await;
+        let lives = fs::read_to_string(dir.path().join("lives")).unwrap().len();
+        (failure.unwrap().unwrap(), lives)
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_was_ready_is_started_again_until_it_says_that_this_is_of_no_use() {
+        for lasting in [64, 77, 78] {
+            let (failure, lives) = ended(&format!("ready 1,69,{lasting}")).await;
+            assert_eq!((i32::from(failure.code), lives), (lasting, 3));
+            let told = failure.to_string();
+            assert!(
+                told.contains("decnet-child") && told.contains(&lasting.to_string()),
+                "{told}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_was_never_ready_is_not_started_again() {
+        let (failure, lives) = ended("69").await;
+        assert_eq!((failure.code, lives), (69, 1));
     }
 }
