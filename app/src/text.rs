@@ -37,6 +37,12 @@ pub fn ago(at: OffsetDateTime, now: OffsetDateTime) -> String {
     }
 }
 
+/// How long since `since`, in the largest unit: `12 s`, `4 min`; a clock that is behind makes it `0 s`.
+#[must_use]
+pub fn elapsed(since: OffsetDateTime, now: OffsetDateTime) -> String {
+    span(u64::try_from((now - since).whole_seconds()).unwrap_or(0))
+}
+
 /// A number of seconds in its largest unit: `12 s`, `4 min`, `3 h`, `2 d`.
 #[must_use]
 pub fn span(seconds: u64) -> String {

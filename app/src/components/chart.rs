@@ -9,6 +9,8 @@ use time::OffsetDateTime;
 use super::when::use_present;
 use crate::text;
 
+const MINUTES_A_DAY: i64 = 1_440;
+
 /// Counts in buckets of equal width without gaps, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Series {
@@ -74,12 +76,12 @@ fn at_minute(minute: i64) -> OffsetDateTime {
 
 /// The step in minutes that gives about a hundred buckets for a span, of those that a reader can count with.
 pub(crate) fn step_for(minutes: i64) -> i64 {
-    const STEPS: &[i64] = &[1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440];
+    const STEPS: &[i64] = &[1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, MINUTES_A_DAY];
     STEPS
         .iter()
         .copied()
         .find(|step| minutes <= step * 110)
-        .unwrap_or(1_440)
+        .unwrap_or(MINUTES_A_DAY)
 }
 
 /// Columns over time. With `href`, each column leads to the evidence of its time.
@@ -146,7 +148,8 @@ pub(crate) fn Histogram(
             };
             let local = present.local(at_minute(at));
             let span = s.step * i64::try_from(s.counts.len()).unwrap_or(0);
-            if span > 1_500 {
+            // A whole day ends at the time of day at which it began: then the day is told, too.
+            if span >= MINUTES_A_DAY {
                 text::short_date(local)
             } else {
                 text::clock_minutes(local)
@@ -180,7 +183,7 @@ fn step_words(step: i64) -> String {
     match step {
         1 => "minute".to_owned(),
         60 => "hour".to_owned(),
-        1_440 => "day".to_owned(),
+        MINUTES_A_DAY => "day".to_owned(),
         _ => text::span(u64::try_from(step * 60).unwrap_or(0)),
     }
 }

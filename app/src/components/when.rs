@@ -55,6 +55,17 @@ pub(crate) fn Ago(at: OffsetDateTime) -> impl IntoView {
     }
 }
 
+/// `4 min`: how long something has lasted.
+#[component]
+pub(crate) fn Elapsed(since: OffsetDateTime) -> impl IntoView {
+    let present = use_present();
+    view! {
+        <time datetime=text::rfc3339(since) title=move || text::exact(since, present.zone.get())>
+            {move || text::elapsed(since, present.now.get())}
+        </time>
+    }
+}
+
 /// `21:53:39`, for rows where seconds count; `20 Nov 21:53` where it was another day.
 #[component]
 pub(crate) fn Clock(at: OffsetDateTime) -> impl IntoView {

@@ -1,6 +1,7 @@
 //! The fleet: every decky, how to touch it, and the orders to deploy, change and remove some.
 
 use decnet_model::{
+    permission::ManageFleet,
     state::DeckyState,
     view::{ArchetypeView, DeckyView},
 };
@@ -14,12 +15,12 @@ use crate::{
     },
     components::{
         dialog::Dialog,
-        frame::{PageHead, manages_fleet},
+        frame::{PageHead, may},
         icon::{Icon, Mark},
         notice::{Empty, Loading, Problem},
         said::{Command, CopyButton},
         stat::StateBadge,
-        when::Ago,
+        when::Elapsed,
     },
     live::use_live,
     text, url,
@@ -34,7 +35,7 @@ type Archetypes = Resource<Answer<Vec<ArchetypeView>>>;
 #[component]
 pub(crate) fn FleetPage() -> impl IntoView {
     let live = use_live();
-    let manages = manages_fleet();
+    let manages = may::<ManageFleet>();
     let query = use_query_map();
     // Only the dialog needs them; a resource below a `Suspense` would be one too many, so it is made here.
     let dialog = Memo::new(move |_| query.with(|q| q.get_str("dialog") == Some("deploy")));
@@ -257,7 +258,7 @@ fn Card(decky: DeckyView, manages: Signal<bool>) -> impl IntoView {
                     <b>{text::count(decky.event_count)}</b>
                     {if decky.event_count == 1 { " event" } else { " events" }}
                 </a>
-                <span class="muted">{decky.state.as_str()}" since "<Ago at=decky.since /></span>
+                <span class="muted">{decky.state.as_str()}" for "<Elapsed since=decky.since /></span>
                 {move || manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired /> })}
             </footer>
         </li>
