@@ -5,6 +5,9 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+/// Hex digits of a short digest.
+pub(crate) const SHORT: usize = 16;
+
 /// A SHA-256 value; as text 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -27,9 +30,11 @@ impl Digest {
         Self::of(&[line])
     }
 
-    /// The 16 hex digits by which a seal names a line: enough to find the line, the root of the chain proves it.
+    /// The [`SHORT`] hex digits by which a seal and a journal name a line: enough to find the line, the root of the chain
+    /// proves it.
     pub(crate) fn short(&self) -> String {
-        hex::encode(self.0).chars().take(16).collect()
+        let (short, _) = self.0.split_at(SHORT / 2);
+        hex::encode(short)
     }
 }
 

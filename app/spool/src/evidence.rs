@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 
 use crate::{
     Digest, SpoolError,
-    digest::{Chain, root},
-    journal::Journal,
+    digest::{Chain, SHORT, root},
+    journal::{self, Journal, has_all},
     layout,
     seal::{Closed, Lines, Seal},
     writer::closed_by,
@@ -57,7 +57,8 @@ pub enum FaultKind {
     LineInserted(u64),
     /// The line that was this one is not there.
     LineCut(u64),
-    /// In the newest segment, which has no seal yet: something between these two lines, both included.
+    /// Something between these two lines, both included, in a newest segment whose journal does not tell line by line: it
+    /// was written by an earlier version, or changed itself.
     LinesAltered(u64, u64),
     /// The segment is not there, though a later one is, or a manifest names it.
     SegmentMissing,
@@ -217,7 +218,7 @@ fn check_sealed(dir: &Path, segment: u64) -> Result<Result<Closed, FaultKind>, S
     while let Some(line) = lines.next().map_err(SpoolError::io("read", &path))? {
         actual.push(chain.line(line).short());
     }
-    if let Some(kind) = first_difference(&actual, &seal.digests) {
+    if let Some(kind) = first_difference(0, &actual, &seal.digests) {
         return Ok(Err(kind));
     }
     let closed = seal.closed;
@@ -232,32 +233,40 @@ fn check_sealed(dir: &Path, segment: u64) -> Result<Result<Closed, FaultKind>, S
     })
 }
 
-/// Where `actual` lines first differ from the `sealed` ones, and what was done there: judged by what follows.
-fn first_difference(actual: &[String], sealed: &[String]) -> Option<FaultKind> {
-    let same = actual.iter().zip(sealed).take_while(|(a, s)| a == s).count();
-    let (a, s) = (actual.get(same..)?, sealed.get(same..)?);
-    let line = u64::try_from(same).unwrap_or(u64::MAX).saturating_add(1);
-    let follow = |x: &[String], y: &[String]| !x.is_empty() && x.first() == y.first();
-    Some(match (a, s) {
+/// Where `actual` lines first differ from the `written` ones, and what was done there: judged by where either goes on
+/// as the other does. Line numbers begin after `before`.
+fn first_difference(before: u64, actual: &[String], written: &[String]) -> Option<FaultKind> {
+    let same = actual.iter().zip(written).take_while(|(a, w)| a == w).count();
+    let line = before + u64::try_from(same).unwrap_or(u64::MAX).saturating_add(1);
+    Some(match (actual.get(same..)?, written.get(same..)?) {
         ([], []) => return None,
         ([], _) => FaultKind::LineCut(line),
         (_, []) => FaultKind::LineInserted(line),
-        ([_, a_rest @ ..], [_, s_rest @ ..]) => {
-            if a_rest == s_rest || follow(a_rest, s_rest) {
+        ([found, after_found @ ..], [wanted, after_wanted @ ..]) => {
+            let inserted = after_found.iter().position(|digest| digest == wanted);
+            let cut = after_wanted.iter().position(|digest| digest == found);
+            if after_found.first() == after_wanted.first() {
                 FaultKind::LineChanged(line)
-            } else if follow(a_rest, s) {
-                FaultKind::LineInserted(line)
-            } else if follow(a, s_rest) {
-                FaultKind::LineCut(line)
             } else {
-                match a.len().cmp(&s.len()) {
-                    std::cmp::Ordering::Less => FaultKind::LineCut(line),
-                    std::cmp::Ordering::Equal => FaultKind::LineChanged(line),
-                    std::cmp::Ordering::Greater => FaultKind::LineInserted(line),
+                match (inserted, cut) {
+                    (None, None) => FaultKind::LineChanged(line),
+                    (Some(inserted), Some(cut)) if cut < inserted => FaultKind::LineCut(line),
+                    (Some(_), _) => FaultKind::LineInserted(line),
+                    (None, Some(_)) => FaultKind::LineCut(line),
                 }
             }
         }
     })
+}
+
+/// What the journal tells of a commit.
+struct Commit {
+    /// Lines of the segment after it.
+    end: u64,
+    /// Value of the chain after it.
+    chain: Digest,
+    /// The short digests of its lines, one behind the other.
+    digests: String,
 }
 
 /// Compare the newest segment with its journal, commit by commit.
@@ -265,8 +274,14 @@ fn check_open(dir: &Path, segment: u64) -> Result<Result<Closed, FaultKind>, Spo
     let path = layout::segment_file(dir, segment, layout::JOURNAL);
     let file = File::open(&path).map_err(SpoolError::io("open", &path))?;
     let mut commits = Vec::new();
-    let journal = Journal::read(&file, |record| commits.push((record.lines, record.chain)))
-        .map_err(SpoolError::io("read", &path))?;
+    let journal = Journal::read(&file, |record| {
+        commits.push(Commit {
+            end: record.lines,
+            chain: record.chain,
+            digests: record.digests.clone(),
+        });
+    })
+    .map_err(SpoolError::io("read", &path))?;
     let Some(journal) = journal else {
         return Ok(Err(FaultKind::SealMissing));
     };
@@ -274,19 +289,53 @@ fn check_open(dir: &Path, segment: u64) -> Result<Result<Closed, FaultKind>, Spo
     let mut lines = Lines::open(&path, journal.last.end)?;
     let mut chain = Chain::new(segment, &journal.predecessor);
     let mut count = 0;
-    for (end, value) in commits {
-        let first = count + 1;
-        while count < end
+    let mut left = commits.as_slice();
+    while let [commit, later @ ..] = left {
+        let before = count;
+        while count < commit.end
             && let Some(line) = lines.next().map_err(SpoolError::io("read", &path))?
         {
             chain.line(line);
             count += 1;
         }
-        if count != end || chain.value() != value {
-            return Ok(Err(FaultKind::LinesAltered(first, end.max(first))));
+        if count != commit.end || chain.value() != commit.chain {
+            return Ok(Err(first_altered(&path, before, left)?.unwrap_or(
+                FaultKind::LinesAltered(before + 1, commit.end.max(before + 1)),
+            )));
         }
+        left = later;
     }
     Ok(Ok(closed_by(segment, &journal)))
+}
+
+/// What was done first to the lines of `commits`, before which `before` lines are as they were written; nothing where
+/// the journal does not tell line by line.
+fn first_altered(path: &Path, before: u64, commits: &[Commit]) -> Result<Option<FaultKind>, SpoolError> {
+    let mut written = Vec::new();
+    let mut end = before;
+    for commit in commits {
+        if !has_all(&commit.digests, commit.end.saturating_sub(end)) {
+            break;
+        }
+        let digests = commit.digests.as_bytes().chunks(SHORT);
+        written.extend(digests.map(|digest| String::from_utf8_lossy(digest).into_owned()));
+        end = commit.end;
+    }
+    // To the very end: what was inserted moves the last lines beyond where the journal has the end.
+    let mut lines = Lines::open(path, u64::MAX)?;
+    let mut actual = Vec::with_capacity(written.len());
+    let mut count = 0;
+    while let Some(line) = lines.next().map_err(SpoolError::io("read", path))? {
+        count += 1;
+        if count > before {
+            actual.push(Digest::of_line(line).short());
+        }
+    }
+    // Lines behind those that are known may be in the middle of their commit.
+    if actual.starts_with(&written) {
+        return Ok(None);
+    }
+    Ok(first_difference(before, &actual, &written))
 }
 
 /// Whether a bundle holds all that its manifest names. A spool has no manifest.
@@ -349,8 +398,10 @@ pub fn export(
         if closed.lines == 0 || closed.first_us >= micros(until) || closed.last_us < micros(since) {
             continue;
         }
-        copy_segment(dir, out, &closed)?;
-        closed.seal(out, out)?;
+        // A closed segment goes as it stands; one that is being written, as far as it is committed.
+        copy_segment(dir, out, segment, if is_closed { u64::MAX } else { closed.bytes })?;
+        let written = written(dir, &closed)?;
+        closed.seal(out, out, written.as_deref())?;
         bundle.segments.push(BundleSegment {
             segment,
             lines: closed.lines,
@@ -389,9 +440,65 @@ fn known(dir: &Path, segment: u64) -> Result<(Closed, bool), SpoolError> {
     }
 }
 
-fn copy_segment(dir: &Path, out: &Path, closed: &Closed) -> Result<(), SpoolError> {
-    let from = layout::segment_file(dir, closed.segment, layout::LOG);
-    let to = layout::segment_file(out, closed.segment, layout::LOG);
+/// The digests of a segment's lines as they were written: in its journal, or its seal.
+fn written(dir: &Path, closed: &Closed) -> Result<Option<String>, SpoolError> {
+    if let Some(digests) = journal::digests(dir, closed.segment, closed.lines)? {
+        return Ok(Some(digests));
+    }
+    // The journal goes when the seal has come. One of old has no digests, and no seal.
+    let seal = layout::segment_file(dir, closed.segment, layout::SEAL);
+    if !seal.exists() {
+        return Ok(None);
+    }
+    let digests = Seal::read(dir, closed.segment)?.digests.concat();
+    Ok(has_all(&digests, closed.lines).then_some(digests))
+}
+
+fn copy_segment(dir: &Path, out: &Path, segment: u64, bytes: u64) -> Result<(), SpoolError> {
+    let from = layout::segment_file(dir, segment, layout::LOG);
+    let to = layout::segment_file(out, segment, layout::LOG);
     let log = File::open(&from).map_err(SpoolError::io("open", &from))?;
-    layout::put(&to, |file| io::copy(&mut log.take(closed.bytes), file).map(drop))
+    layout::put(&to, |file| io::copy(&mut log.take(bytes), file).map(drop))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Options, Writer};
+
+    use super::*;
+
+    #[test]
+    fn of_a_journal_without_digests_the_commit_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options {
+            free_floor_bytes: 0,
+            ..Options::default()
+        };
+        let mut writer = Writer::open(dir.path(), options).unwrap();
+        let segment = writer.position().segment;
+        for commit in [["one", "two"], ["three", "four"]] {
+            for line in commit {
+                writer.append(line.as_bytes()).unwrap();
+            }
+            writer.commit().unwrap();
+        }
+        drop(writer);
+        let path = layout::segment_file(dir.path(), segment, layout::JOURNAL);
+        let mut old = Vec::new();
+        Journal::read(&File::open(&path).unwrap(), |record| {
+            let mut record = record.clone();
+            record.digests.clear();
+            old.extend(record.encode().unwrap());
+        })
+        .unwrap();
+        fs::write(&path, old).unwrap();
+        let fault = || verify(dir.path()).unwrap().fault.map(|f| f.kind);
+        assert_eq!(fault(), None);
+        fs::write(
+            layout::segment_file(dir.path(), segment, layout::LOG),
+            "one\ntwo\nthree\nfouR\n",
+        )
+        .unwrap();
+        assert_eq!(fault(), Some(FaultKind::LinesAltered(3, 4)));
+    }
 }

@@ -7,7 +7,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `NNNNNNNNNN.log` | the lines of a segment |
-//! | `NNNNNNNNNN.journal` | one record a commit: end of the lines, digest chain, source marks. Only of the newest segment |
+//! | `NNNNNNNNNN.journal` | one record a commit: end of the lines, digest chain, a digest of each line, source marks. Only of the newest segment |
 //! | `NNNNNNNNNN.seal` | of a closed segment: a digest of each line and the root of the chain |
 //! | `committed` | how far readers may read: a hint that is rebuilt from the journal |
 //! | `readers/<name>` | how far a registered reader is; segments before all of them may be dropped |

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     SpoolError,
-    digest::{Chain, Digest, root},
+    digest::{Chain, Digest, SHORT, root},
     layout,
 };
 
@@ -38,8 +38,9 @@ impl Closed {
 
     /// Write the seal of this segment from the log in `from` into `to`. Tells whether the log is as it was written.
     ///
-    /// A log that was changed while it was open gets the root of what had been written, so that verifying fails.
-    pub(crate) fn seal(&self, from: &Path, to: &Path) -> Result<bool, SpoolError> {
+    /// A log that was changed while it was open gets the root of what had been written, so that verifying fails, and the
+    /// digests of that where `written` has them, so that verifying names the line.
+    pub(crate) fn seal(&self, from: &Path, to: &Path, written: Option<&str>) -> Result<bool, SpoolError> {
         let path = layout::segment_file(from, self.segment, layout::LOG);
         let mut lines = Lines::open(&path, self.bytes)?;
         let mut chain = Chain::new(self.segment, &self.predecessor);
@@ -55,7 +56,14 @@ impl Closed {
             writeln!(out, "root {}", self.root())?;
             writeln!(out)?;
             while let Some(line) = lines.next()? {
-                writeln!(out, "{}", chain.line(line).short())?;
+                let digest = chain.line(line);
+                if written.is_none() {
+                    writeln!(out, "{}", digest.short())?;
+                }
+            }
+            for digest in written.unwrap_or_default().as_bytes().chunks(SHORT) {
+                out.write_all(digest)?;
+                writeln!(out)?;
             }
             Ok(())
         })?;

@@ -16,7 +16,7 @@ use crate::{
     Digest, Position, SpoolError,
     digest::Chain,
     error::is_no_room,
-    journal::{Journal, Record},
+    journal::{self, Journal, Record},
     layout,
     reader::{acknowledgements, write_committed},
     seal::{Closed, Lines, Seal},
@@ -335,8 +335,9 @@ impl Writer {
     fn write_batch(&mut self) -> Result<(), SpoolError> {
         let now = self.now_us();
         let mut chain = self.segment.chain.clone();
+        let mut digests = String::new();
         for line in self.batch.lines.split_inclusive(|b| *b == b'\n') {
-            chain.line(line);
+            digests.push_str(&chain.line(line).short());
         }
         let (marks, gone): (Vec<_>, Vec<_>) = self.batch.marks.iter().partition(|(_, mark)| mark.is_some());
         let record = Record {
@@ -344,6 +345,7 @@ impl Writer {
             end: self.segment.end + u64::try_from(self.batch.lines.len()).unwrap_or(u64::MAX),
             lines: self.segment.lines + self.batch.count,
             chain: chain.value(),
+            digests,
             predecessor: None,
             marks: marks
                 .into_iter()
@@ -388,7 +390,8 @@ impl Writer {
         segment.lines = record.lines;
         segment.chain = chain;
         segment.committed_chain = record.chain;
-        segment.last_us = now;
+        segment.first_us = segment.first_us.min(now);
+        segment.last_us = segment.last_us.max(now);
         Ok(())
     }
 
@@ -448,8 +451,9 @@ impl Writer {
 
     fn seal_closed(&mut self) -> Result<(), SpoolError> {
         while let Some(closed) = self.unsealed.first() {
+            let written = journal::digests(&self.dir, closed.segment, closed.lines)?;
             let unaltered = closed
-                .seal(&self.dir, &self.dir)
+                .seal(&self.dir, &self.dir, written.as_deref())
                 .map_err(|e| full_if_no_room(&self.dir, e))?;
             if !unaltered {
                 tracing::error!(
@@ -509,9 +513,11 @@ impl Writer {
         Ok(())
     }
 
+    /// A segment of the future is as old as it is far away: the clock was put back since, and waiting for it would keep the
+    /// segment open for that much longer.
     fn is_old(&self) -> bool {
         let age = self.now_us().saturating_sub(self.segment.first_us);
-        u128::try_from(age).is_ok_and(|age| age >= self.options.segment_age.as_micros())
+        u128::from(age.unsigned_abs()) >= self.options.segment_age.as_micros()
     }
 
     fn now_us(&self) -> i64 {
@@ -543,6 +549,7 @@ impl Segment {
             end: 0,
             lines: 0,
             chain: chain.value(),
+            digests: String::new(),
             predecessor: Some(predecessor),
             marks: marks.clone(),
             gone: Vec::new(),
@@ -686,7 +693,7 @@ pub(crate) fn closed_by(segment: u64, journal: &Journal) -> Closed {
         lines: journal.last.lines,
         bytes: journal.last.end,
         first_us: journal.first_us,
-        last_us: journal.last.at,
+        last_us: journal.last_us,
         chain: journal.last.chain,
     }
 }
@@ -705,11 +712,18 @@ fn resume(dir: &Path, number: u64, journal: &Journal) -> Result<(Segment, Recove
     let journal_file = open_for_writing(&journal_path)?;
     let mut recovery = Recovery::default();
     let end = journal.last.end;
+    let mut chain = Chain::new(number, &journal.predecessor);
+    let mut lines = Lines::open(&log_path, end)?;
+    while let Some(line) = lines.next().map_err(SpoolError::io("read", &log_path))? {
+        chain.line(line);
+    }
+    recovery.altered = chain.value() != journal.last.chain;
     let len = log
         .metadata()
         .map_err(SpoolError::io("look at", &log_path))?
         .len();
-    if len > end {
+    // What was inserted moved committed lines beyond the end: nothing is cut from a log that somebody changed.
+    if len > end && !recovery.altered {
         recovery.cut_bytes = len - end;
         log.set_len(end)
             .and_then(|()| log.sync_data())
@@ -721,12 +735,6 @@ fn resume(dir: &Path, number: u64, journal: &Journal) -> Result<(Segment, Recove
             .and_then(|()| journal_file.sync_data())
             .map_err(SpoolError::io("cut", &journal_path))?;
     }
-    let mut chain = Chain::new(number, &journal.predecessor);
-    let mut lines = Lines::open(&log_path, end)?;
-    while let Some(line) = lines.next().map_err(SpoolError::io("read", &log_path))? {
-        chain.line(line);
-    }
-    recovery.altered = chain.value() != journal.last.chain;
     let segment = Segment {
         number,
         log,
@@ -738,7 +746,7 @@ fn resume(dir: &Path, number: u64, journal: &Journal) -> Result<(Segment, Recove
         end,
         lines: journal.last.lines,
         first_us: journal.first_us,
-        last_us: journal.last.at,
+        last_us: journal.last_us,
     };
     Ok((segment, recovery))
 }

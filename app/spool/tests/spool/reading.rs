@@ -240,4 +240,14 @@ fn an_old_segment_is_closed_even_when_no_line_comes() {
         before + 1,
         "an empty one is not closed"
     );
+
+    // The clock was a year ahead and was put right: nobody waits a year for the age of a segment that began then.
+    clock.advance(time::Duration::days(365));
+    write(&mut writer, ["b"]);
+    writer.rotate().unwrap();
+    write(&mut writer, ["c"]);
+    assert_eq!(writer.position().segment, before + 2);
+    clock.advance(time::Duration::days(-365));
+    writer.maintain().unwrap();
+    assert_eq!(writer.position().segment, before + 3);
 }
