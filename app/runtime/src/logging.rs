@@ -2,12 +2,25 @@
 
 use std::{fs::OpenOptions, io::IsTerminal, os::unix::fs::OpenOptionsExt, sync::Mutex};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
     exit::StartError,
     settings::{LogFormat, Settings},
 };
+
+/// The filter that `text` describes: `info`, or `decnet_spool=debug,warn`.
+///
+/// A word alone is a level here. The library would take any other for the name of a module, so that a misspelt level would turn
+/// all logs off.
+pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
+    for directive in text.split(',').map(str::trim) {
+        if !directive.contains(['=', '[']) && directive.parse::<LevelFilter>().is_err() {
+            return Err(format!("{directive:?} is no level"));
+        }
+    }
+    EnvFilter::try_new(text).map_err(|error| format!("is no filter: {error}"))
+}
 
 /// Start logging as `settings` say. Later calls (tests start several workers in a process) change nothing.
 ///

@@ -143,7 +143,7 @@ pub const KEYS: &[Key] = &[
         Section::Common,
         "log-level",
         "info",
-        "a filter such as info or decnet_spool=debug,warn",
+        "error, warn, info, debug, trace or off, or a filter such as decnet_spool=debug,warn",
         "What is logged",
         &[],
     ),

@@ -449,9 +449,7 @@ impl Reader {
             ],
         );
         let log_level = self.read("log-level", "info".to_owned(), String::clone, |text| {
-            tracing_subscriber::EnvFilter::try_new(text)
-                .map(|_| text.to_owned())
-                .map_err(|e| format!("is no filter: {e}"))
+            crate::logging::filter(text).map(|_filter| text.to_owned())
         });
         let log_format = self.one_of(
             "log-format",
@@ -746,6 +744,19 @@ mod tests {
             ..Sources::default()
         };
         (dir, sources)
+    }
+
+    #[test]
+    fn a_log_level_is_a_level_or_a_filter_and_no_misspelt_word() {
+        for good in ["info", "WARN", "decnet_spool=debug,warn", "off", "decnet_bus[peer]=trace"] {
+            let (_dir, sources) = with_ini(&format!("[decnet]\nlog-level = {good}\n"));
+            assert_eq!(Settings::read(&sources).unwrap().log_level, good);
+        }
+        for bad in ["loud", "debgu", "decnet_spool=loud", "info,quiet", "a=b=c"] {
+            let (_dir, sources) = with_ini(&format!("[decnet]\nlog-level = {bad}\n"));
+            let faults = Settings::read(&sources).unwrap_err().to_string();
+            assert!(faults.contains("log-level"), "{bad}: {faults}");
+        }
     }
 
     #[test]
