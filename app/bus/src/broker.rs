@@ -199,17 +199,17 @@ impl Broker {
     /// One thread is enough for it, and fastest: run it on a current-thread runtime.
     pub async fn serve(self, shutdown: CancellationToken) {
         let hub = &self.hub;
-        let clients = TaskTracker::new();
+        let (clients, last_call) = (TaskTracker::new(), CancellationToken::new());
         let mut health = interval(hub.config.health_every.max(Duration::from_millis(10)));
         let started = Instant::now();
         tracing::info!(path = %hub.config.path.display(), "the bus listens");
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                _ = health.tick() => hub.publish_health(started),
+                _ = health.tick() => hub.publish_health(WorkerState::Ok, started),
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        clients.spawn(Arc::clone(hub).client(stream, shutdown.clone()));
+                        clients.spawn(Arc::clone(hub).client(stream, last_call.clone()));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a bus client could not be accepted");
@@ -218,6 +218,8 @@ impl Broker {
                 },
             }
         }
+        hub.publish_health(WorkerState::Stopped, started);
+        last_call.cancel();
         clients.close();
         clients.wait().await;
         if let Err(error) = fs::remove_file(&hub.config.path) {
@@ -311,9 +313,19 @@ struct Routing {
     routes: HashMap<Box<str>, Arc<[Arc<Client>]>>,
 }
 
+/// Whose a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Process {
+    uid: u32,
+    pid: i32,
+}
+
 /// What others have to do with a client.
 struct Client {
     outlet: Outlet,
+    process: Process,
+    /// The log has it that its process is connected.
+    logged: AtomicBool,
     /// It was waited for in vain and has taken nothing since.
     stuck: AtomicBool,
 }
@@ -371,6 +383,13 @@ impl Hub {
         }
     }
 
+    /// Whether the log has it that `process` is connected.
+    fn is_logged(&self, process: Process) -> bool {
+        let routing = self.routing();
+        let mut clients = routing.clients.values().map(|(_, client)| client);
+        clients.any(|client| client.process == process && client.logged.load(Ordering::Relaxed))
+    }
+
     /// Who wants `topic`.
     fn recipients(&self, topic: &str) -> Result<Arc<[Arc<Client>]>, FrameError> {
         let routing = &mut *self.routing();
@@ -423,7 +442,7 @@ impl Hub {
         }
     }
 
-    fn publish_health(&self, started: Instant) {
+    fn publish_health(&self, state: WorkerState, started: Instant) {
         /// A worker's heartbeat, with the broker's figures besides.
         #[derive(Serialize)]
         struct Health {
@@ -435,7 +454,7 @@ impl Hub {
         let Ok(name) = "bus".parse() else { return };
         let worker = WorkerView {
             name,
-            state: WorkerState::Ok,
+            state,
             last_heard: Some(self.config.clock.now()),
             pid: Some(std::process::id()),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
@@ -475,6 +494,8 @@ impl Hub {
         };
         let client = Arc::new(Client {
             outlet: Outlet::new(limits),
+            process: Process { uid, pid },
+            logged: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
         });
         let id = {
@@ -499,8 +520,6 @@ impl Hub {
         let mut session = Session {
             hub: &self,
             id,
-            uid,
-            pid,
             name: None,
             client: &client,
             write: &write,
@@ -623,8 +642,6 @@ impl Run {
 struct Session<'a> {
     hub: &'a Hub,
     id: u64,
-    uid: u32,
-    pid: i32,
     /// Known once it said `HELLO`.
     name: Option<String>,
     client: &'a Client,
@@ -723,12 +740,14 @@ impl Session<'_> {
             return Err(FrameError::OutOfPlace("a second HELLO").into());
         }
         let hello = Hello::parse(body)?;
-        tracing::info!(
-            uid = self.uid,
-            pid = self.pid,
-            name = hello.name,
-            "bus client connected"
-        );
+        // A process has a connection for each of its subscriptions: one line for all of them.
+        let Process { uid, pid } = self.client.process;
+        if self.hub.is_logged(self.client.process) {
+            tracing::debug!(uid, pid, name = hello.name, "bus client connected once more");
+        } else {
+            tracing::info!(uid, pid, name = hello.name, "bus client connected");
+        }
+        self.client.logged.store(true, Ordering::Relaxed);
         self.name = Some(hello.name);
         let mut answer = Vec::new();
         wire::encode_hello("decnet-bus", &mut answer)?;

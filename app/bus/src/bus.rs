@@ -174,6 +174,12 @@ impl Bus {
         !matches!(self.inner.transport, Transport::None)
     }
 
+    /// Whether it is served by a `decnet-bus` of this host.
+    #[must_use]
+    pub fn has_broker(&self) -> bool {
+        matches!(self.inner.transport, Transport::Unix(..) | Transport::Fake(_))
+    }
+
     /// Publishes `payload` to `topic`. Neither waits nor fails: where the bus cannot keep up or is away, events wait in a
     /// bounded queue whose oldest give way, counted in [`Bus::stats`] and logged now and then.
     pub fn publish(&self, topic: impl Borrow<Topic>, payload: impl Serialize) {
@@ -203,7 +209,8 @@ impl Bus {
         shared.published.fetch_add(1, Ordering::Relaxed);
         match encode(topic, payload, &shared.stamp) {
             Err(error) => shared.refused(1, &error),
-            Ok(_) if shared.ended.is_cancelled() => shared.refused(1, &"the bus was closed"),
+            // By this process itself: that it goes on publishing is no news.
+            Ok(_) if shared.ended.is_cancelled() => shared.lost(1),
             Ok(frame) => match &self.inner.transport {
                 Transport::Fake(hub) => {
                     hub.publish(topic, &frame);
@@ -359,9 +366,14 @@ impl Shared {
     }
 
     /// Counts events that will never be sent.
-    pub(crate) fn refused(&self, events: u64, reason: &dyn fmt::Display) {
+    fn lost(&self, events: u64) {
         self.dropped.fetch_add(events, Ordering::SeqCst);
         self.settled.notify_waiters();
+    }
+
+    /// Counts events that will never be sent, and says why not now and then.
+    pub(crate) fn refused(&self, events: u64, reason: &dyn fmt::Display) {
+        self.lost(events);
         if let Some(dropped) = self.losses.count(events) {
             tracing::warn!(bus = self.outage.at, dropped, %reason, "events were not published");
         }

@@ -28,7 +28,7 @@ const NAME_CHARS: usize = 64;
 const TEXT_CHARS: usize = 512;
 
 impl Domain {
-    /// Every worker of the closed list, heard or not.
+    /// Every worker of the closed list, heard or not; the bus's only where the bus needs it.
     ///
     /// # Errors
     /// [`DomainError::Internal`] where the database fails.
@@ -38,7 +38,8 @@ impl Domain {
 
     pub(crate) async fn workers(&self) -> Result<Vec<WorkerView>, DomainError> {
         let now = self.inner.clock.now();
-        let stored = self.inner.store.worker_list(now).await?;
+        let mut stored = self.inner.store.worker_list(now).await?;
+        stored.retain(|worker| worker.name.as_str() != "bus" || self.inner.bus.has_broker());
         let Some(run_dir) = self.inner.options.run_dir.clone() else {
             return Ok(stored);
         };

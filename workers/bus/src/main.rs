@@ -4,12 +4,15 @@ use std::{process::ExitCode, time::Duration};
 
 use decnet_bus::{Broker, BrokerConfig, BrokerError, Counters, Endpoint};
 use decnet_runtime::{Context, RunError, Shutdown, StartError, Status, Worker};
+use tokio_util::sync::CancellationToken;
 
 /// How often the heartbeat's figures are brought up to date.
 const FIGURES_EVERY: Duration = Duration::from_secs(10);
 
 struct Bus {
     broker: Broker,
+    /// This process's own connection to the broker.
+    own: decnet_bus::Bus,
     status: Status,
 }
 
@@ -41,12 +44,13 @@ impl Worker for Bus {
         })?;
         Ok(Self {
             broker,
+            own: ctx.bus,
             status: ctx.status,
         })
     }
 
     async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
-        let Self { broker, status } = self;
+        let Self { broker, own, status } = self;
         let counters = broker.counters();
         let figures = async {
             let mut tick = tokio::time::interval(FIGURES_EVERY);
@@ -64,9 +68,18 @@ impl Worker for Bus {
                 status.set("broker", text);
             }
         };
+        // The connection first: a broker that ends is an outage to whoever is connected to it.
+        let end = CancellationToken::new();
+        let ending = async {
+            shutdown.requested().await;
+            own.close().await;
+            end.cancel();
+            std::future::pending().await
+        };
         tokio::select! {
-            () = broker.serve(shutdown.token()) => Ok(()),
+            () = broker.serve(end.clone()) => Ok(()),
             () = figures => Ok(()),
+            () = ending => Ok(()),
         }
     }
 }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use decnet_bus::{Bus, BusConfig};
+use decnet_model::state::WorkerState;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -83,6 +84,16 @@ async fn it_carries_events_refuses_a_second_one_and_ends_with_0_on_sigterm() {
     );
     assert_eq!(first.status.code(), Some(0), "{}", text(&first));
     assert!(!socket.exists());
+    assert!(
+        !text(&first).contains("WARN") && text(&first).contains("stopped"),
+        "an orderly stop is no reason to warn: {}",
+        text(&first)
+    );
+    let left = decnet_runtime::heartbeat::left(&folder.path().join("data/run"), &"bus".parse().unwrap());
+    assert_eq!(
+        left.map(|beat| (beat.state, beat.pid)),
+        Some((WorkerState::Stopped, Some(pid)))
+    );
 }
 
 #[test]

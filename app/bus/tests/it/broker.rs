@@ -314,14 +314,30 @@ async fn the_peers_user_and_process_stand_in_the_log() {
     let _broker = TestBroker::start(small_queue(&path, 10));
     let bus = Bus::connect(&BusConfig::unix(&path), "some-worker");
     subscribed(&bus, ">").await;
+    subscribed(&bus, "system.log").await;
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let line = text
+    let lines: Vec<_> = text
         .lines()
-        .find(|line| line.contains("bus client connected"))
-        .expect("a line")
-        .to_owned();
+        .filter(|line| line.contains("bus client connected"))
+        .collect();
+    let [line] = lines[..] else {
+        panic!("one line for all connections of a process: {lines:#?}")
+    };
     let uid = nix::unistd::getuid();
     assert!(line.contains(&format!("uid={uid}")), "{line}");
     assert!(line.contains(&format!("pid={}", std::process::id())), "{line}");
     assert!(line.contains("some-worker"), "{line}");
+}
+
+#[tokio::test]
+async fn a_broker_that_stops_in_order_says_so_to_its_subscribers() {
+    let (_folder, path) = socket();
+    let broker = TestBroker::start(small_queue(&path, 100));
+    let bus = Bus::connect(&BusConfig::unix(&path), "worker");
+    let mut health = subscribed(&bus, "system.bus.health").await;
+    tokio::task::spawn_blocking(move || broker.stop()).await.unwrap();
+    soon("the last word", async {
+        while health.recv().await.unwrap().payload["state"] != json!("stopped") {}
+    })
+    .await;
 }

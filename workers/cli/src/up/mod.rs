@@ -15,7 +15,11 @@ use anyhow::{Context, Result};
 use decnet_domain::FirstAdmin;
 use decnet_model::state::WORKERS;
 use decnet_runtime::{
-    Exit, Settings, StartError, exit::chain, secret::ExposeSecret, settings::keys::KEYS, worker::ONE_SIGNAL,
+    Exit, Settings, StartError,
+    exit::chain,
+    secret::ExposeSecret,
+    settings::{Tls, keys::KEYS},
+    worker::ONE_SIGNAL,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -182,8 +186,15 @@ fn banner(settings: &Settings, admin: &FirstAdmin, took: Duration, touches: &[St
             admin.username
         ),
     };
+    let trust = match settings.server.tls {
+        Tls::Auto => format!(
+            "  Its certificate is of this installation's own authority: let your browser trust {}.\n",
+            settings.pki_dir().join("ca.crt").display()
+        ),
+        _ => String::new(),
+    };
     let mut text = format!(
-        "\n  DECNET is up after {:.1} s.  Dashboard: {}\n  {login}\n  Everything is kept in {}.  Ctrl-C stops it in order.\n\n",
+        "\n  DECNET is up after {:.1} s.  Dashboard: {}\n{trust}  {login}\n  Everything is kept in {}.  Ctrl-C stops it in order.\n\n",
         took.as_secs_f64(),
         settings.server.public_url,
         settings.data_dir.display()
