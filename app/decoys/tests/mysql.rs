@@ -21,7 +21,7 @@ use std::{
 };
 
 use decnet_decoys::mysql::packet;
-use decnet_persona::{Distro, PersonaSpec, Seed};
+use decnet_persona::{Distro, Persona, PersonaSpec, Seed};
 use support::start;
 
 fn persona(distro: Distro) -> PersonaSpec {
@@ -106,6 +106,11 @@ impl Drop for Mariadb {
 
 /// A real server in `folder` with a database `b`, a table `t` and an account that may read it.
 fn mariadbd(folder: &Path) -> Option<(Mariadb, SocketAddr)> {
+    mariadbd_called(folder, "")
+}
+
+/// As [`mariadbd`], which says that it is of `version`.
+fn mariadbd_called(folder: &Path, version: &str) -> Option<(Mariadb, SocketAddr)> {
     let data = folder.join("data");
     let user = String::from_utf8_lossy(&Command::new("id").arg("-un").output().unwrap().stdout)
         .trim()
@@ -132,12 +137,14 @@ fn mariadbd(folder: &Path) -> Option<(Mariadb, SocketAddr)> {
             "--no-defaults",
             "--bind-address=127.0.0.1",
             "--character-set-server=utf8mb4",
+            "--basedir=/usr",
         ])
         .arg(format!("--datadir={}", data.display()))
         .arg(format!("--socket={}", socket.display()))
         .arg(format!("--pid-file={}", folder.join("pid").display()))
         .arg(format!("--port={}", address.port()))
         .arg(format!("--user={user}"))
+        .args((!version.is_empty()).then(|| format!("--version={version}")))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -183,41 +190,122 @@ fn greeting_and_errors_are_those_of_a_real_mariadbd() {
     ] {
         assert_eq!(answer_to(real, raw), answer_to(ours.address, raw), "{raw:?}");
     }
+}
+
+/// One statement a line; `DB` stands for the database of bait.
+const STATEMENTS: &str = include_str!("data/mariadb-10.11.statements");
+
+#[test]
+fn a_dump_of_the_bait_goes_into_a_real_server_which_then_answers_every_statement_alike() {
+    if !has_client() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // A release whose wording is that of the control.
+    let specs = (0..64).map(|n| PersonaSpec {
+        seed: Seed::from_bytes([n; 16]),
+        ..persona(Distro::Debian12)
+    });
+    let recent = |spec: &PersonaSpec| Persona::derive(spec).unwrap().sql_product().version == "10.11.11";
+    let spec = specs.into_iter().find(recent).unwrap();
+    let who = Persona::derive(&spec).unwrap();
+    let Some((server, real)) = mariadbd_called(folder.path(), &who.sql_product().banner) else {
+        return;
+    };
+    let ours = start("mysql", spec, &[("accept", "always")]);
+    let databases = ask(ours.address, "r", "p", "show databases");
+    let names: Vec<&str> = databases
+        .lines()
+        .filter(|l| !matches!(*l, "Database" | "information_schema"))
+        .collect();
+    let first = dump(ours.address, &names);
+    let socket = folder.path().join("s");
+    let import = |sql: &[u8]| {
+        let mut client = Command::new("mysql")
+            .args(["--no-defaults", "-uroot", "-S"])
+            .arg(&socket)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        client.stdin.take().unwrap().write_all(sql).unwrap();
+        assert!(client.wait().unwrap().success());
+    };
+    import(&first);
+    for name in &names {
+        import(
+            format!("grant select, lock tables on {name}.* to r@localhost; analyze table {name}.users")
+                .as_bytes(),
+        );
+    }
+    import(b"drop database b; revoke all on b.* from r@localhost");
+    // What the real server dumps again is what it was given.
+    let told = |dump: &[u8]| -> Vec<String> {
+        let text = String::from_utf8_lossy(dump);
+        text.lines()
+            .filter(|l| !l.starts_with("-- "))
+            .map(str::to_owned)
+            .collect()
+    };
+    let (ours_told, real_told) = (told(&first), told(&dump(real, &names)));
+    for (ours, real) in ours_told.iter().zip(&real_told) {
+        assert_eq!(ours, real);
+    }
+    assert_eq!(ours_told.len(), real_told.len());
+
+    let database = *names.first().unwrap();
     let mut different = String::new();
-    for sql in [
-        "selec 1",
-        "use nope",
-        "create database q",
-        "drop database b",
-        "insert into b.t values (2,'y')",
-        "update b.t set v='y'",
-        "delete from b.t",
-        "drop table b.t",
-        "create table b.u (id int)",
-        "select 1 into outfile '/tmp/x'",
-        "create function f returns string soname 'x.so'",
-        "select load_file('/etc/passwd')",
-        "select * from mysql.user",
-        "select @@nope",
-        "shutdown",
-        "select 1",
-        "select 'a' as b, 2 c",
-        "select user(), current_user()",
-        "select database()",
-        "select * from t",
-        "kill 999999",
-        "select 1, 2 union select 3, 4",
-        "select 1 union select 1",
-        "select 1 union all select 1",
-        "select 1 union select 1, 2",
-        "select 'a' union select null",
-    ] {
-        let (a, b) = (ask(real, "r", "p", sql), ask(ours.address, "r", "p", sql));
+    let mut count = 0;
+    for line in STATEMENTS.lines() {
+        let sql = line.replace("DB", database);
+        let mut told = [ask(real, "r", "p", &sql), ask(ours.address, "r", "p", &sql)];
+        for text in &mut told {
+            *text = text
+                .replace(&format!(":{}", real.port()), ":port")
+                .replace(&format!("{}\n", real.port()), "3306\n");
+        }
+        let [a, b] = told.map(|text| settled(&sql, &text));
         if a != b {
+            count += 1;
             different.push_str(&format!("=== {sql}\n--- mariadbd\n{a}\n--- ours\n{b}\n"));
         }
     }
-    assert!(different.is_empty(), "{different}");
+    drop(server);
+    assert!(
+        different.is_empty(),
+        "{count} of {} differ:\n{different}",
+        STATEMENTS.lines().count()
+    );
+}
+
+/// What differs between two servers of the same version: numbers of connections, the ports of the clients, hashes of passwords.
+fn settled(sql: &str, text: &str) -> String {
+    if let Some((before, after)) = text.split_once("PASSWORD '*") {
+        return format!("{before}…{}", after.get(40..).unwrap());
+    }
+    if !sql.contains("processlist") {
+        return text.to_owned();
+    }
+    let lines = text.lines().skip(1).map(|line| {
+        let cells = line.split('\t').enumerate();
+        cells
+            .map(|(i, cell)| if matches!(i, 0 | 2) { "#" } else { cell })
+            .collect::<Vec<_>>()
+            .join("\t")
+    });
+    lines.collect()
+}
+
+/// What mysqldump makes of `databases`.
+fn dump(address: SocketAddr, databases: &[&str]) -> Vec<u8> {
+    let out = Command::new("mysqldump")
+        .args(["--no-defaults", "--protocol=tcp", "--skip-dump-date"])
+        .args(["-h", &address.ip().to_string(), "-P", &address.port().to_string()])
+        .args(["-ur", "-pp", "--databases"])
+        .args(databases)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    out.stdout
 }
 
 #[test]

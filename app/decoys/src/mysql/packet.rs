@@ -1,5 +1,7 @@
 //! Packets of the MySQL client/server protocol, version 10 (dev.mysql.com/doc/dev/mysql-server, "Client/Server Protocol").
 
+use std::sync::Arc;
+
 /// Capability: a database stands in the handshake response.
 pub const CONNECT_WITH_DB: u32 = 1 << 3;
 /// Capability: the protocol of 4.1, without which nobody is served.
@@ -33,6 +35,8 @@ const ATTRIBUTES_MAX: usize = 64;
 pub struct Login {
     /// Capability flags.
     pub capabilities: u32,
+    /// Number of the collation that the connection begins with.
+    pub charset: u8,
     /// MariaDB's further capability flags; zero from a client of MySQL.
     pub extended: u32,
     /// Account.
@@ -65,14 +69,17 @@ impl First {
         if capabilities & PROTOCOL_41 == 0 {
             return None;
         }
-        // Longest packet, character set, filler.
-        r.take(4 + 1 + 19)?;
+        // The longest packet, the character set and the filler.
+        r.take(4)?;
+        let charset = r.u8()?;
+        r.take(19)?;
         let filler = r.array()?;
         if capabilities & SSL != 0 && r.0.is_empty() {
             return Some(Self::Tls);
         }
         let mut login = Login {
             capabilities,
+            charset,
             // MySQL's clients set CLIENT_LONG_PASSWORD, which MariaDB gave this meaning.
             extended: if capabilities & 1 == 0 {
                 u32::from_le_bytes(filler)
@@ -230,7 +237,7 @@ impl Out {
     pub fn prepared(
         &mut self,
         id: u32,
-        columns: &[Column<'_>],
+        columns: &[Column],
         parameters: usize,
         capabilities: u32,
         extended: u32,
@@ -242,13 +249,8 @@ impl Out {
         payload.extend_from_slice(&count(parameters));
         payload.extend_from_slice(&[0, 0, 0]);
         self.packet(&payload);
-        let mark = Column {
-            schema: "",
-            table: "",
-            name: "?".to_owned(),
-            number: false,
-        };
-        let marks: Vec<&Column<'_>> = std::iter::repeat_n(&mark, parameters).collect();
+        let mark = Column::plain("?", Kind::text(0));
+        let marks: Vec<&Column> = std::iter::repeat_n(&mark, parameters).collect();
         for described in [marks, columns.iter().collect()] {
             for column in &described {
                 self.packet(&column.definition(extended));
@@ -262,7 +264,7 @@ impl Out {
     /// Append a result set for a client with these capabilities.
     pub fn result(
         &mut self,
-        columns: &[Column<'_>],
+        columns: &[Column],
         rows: &[Vec<Option<String>>],
         format: Format,
         capabilities: u32,
@@ -315,22 +317,18 @@ pub enum Format {
 }
 
 /// A row by the types of its columns: a bitmap of NULLs that begins at its third bit, then the values.
-fn binary_row(columns: &[Column<'_>], row: &[Option<String>], out: &mut Vec<u8>) {
+fn binary_row(columns: &[Column], row: &[Option<String>], out: &mut Vec<u8>) {
     let mut nulls = vec![0_u8; (row.len() + 2).div_ceil(8)];
     let mut values = Vec::new();
     for (i, field) in row.iter().enumerate() {
-        let number = columns.get(i).is_some_and(|column| column.number);
-        match field {
-            None => {
+        match (field, columns.get(i)) {
+            (None, _) => {
                 if let Some(byte) = nulls.get_mut((i + 2) / 8) {
                     *byte |= 1 << ((i + 2) % 8);
                 }
             }
-            Some(text) if number => {
-                let n = text.parse::<i64>().unwrap_or_default();
-                values.extend_from_slice(&n.to_le_bytes());
-            }
-            Some(text) => put_bytes(text.as_bytes(), &mut values),
+            (Some(text), Some(column)) => column.kind.binary(text, &mut values),
+            (Some(text), None) => put_bytes(text.as_bytes(), &mut values),
         }
     }
     out.push(0);
@@ -338,42 +336,219 @@ fn binary_row(columns: &[Column<'_>], row: &[Option<String>], out: &mut Vec<u8>)
     out.extend_from_slice(&values);
 }
 
-/// A column of a result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column<'a> {
-    /// Schema of the table; empty for an expression.
-    pub schema: &'a str,
-    /// Table; empty for an expression.
-    pub table: &'a str,
-    /// Its name in the result.
-    pub name: String,
-    /// Whether it holds whole numbers; text otherwise.
-    pub number: bool,
+/// What values of a column are, as its definition tells: type, length, flags and decimal places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    code: u8,
+    length: u32,
+    flags: u16,
+    decimals: u8,
 }
 
-impl Column<'_> {
+const LONG: u8 = 3;
+const DOUBLE: u8 = 5;
+const LONGLONG: u8 = 8;
+const DATE: u8 = 10;
+const DATETIME: u8 = 12;
+const DECIMAL: u8 = 246;
+const BLOB: u8 = 252;
+const VAR_STRING: u8 = 253;
+
+const NOT_NULL: u16 = 1;
+const PRIMARY: u16 = 2;
+const IS_BLOB: u16 = 16;
+const UNSIGNED: u16 = 32;
+const BINARY: u16 = 128;
+const PART_OF_KEY: u16 = 16_384;
+const NUMBER: u16 = 32_768;
+
+impl Kind {
+    /// Nothing is known, because all values are NULL.
+    pub const UNKNOWN: Self = Self::new(6, 0, BINARY, 0);
+    /// Whole numbers of 64 bits.
+    pub const BIGINT: Self = Self::new(LONGLONG, 21, NUMBER | BINARY, 0);
+    /// Floating-point numbers.
+    pub const DOUBLE: Self = Self::new(DOUBLE, 23, NUMBER | BINARY, 31);
+
+    const fn new(code: u8, length: u32, flags: u16, decimals: u8) -> Self {
+        Self {
+            code,
+            length,
+            flags,
+            decimals,
+        }
+    }
+
+    /// Exact numbers with so many decimal places.
+    #[must_use]
+    pub fn decimal(scale: u32) -> Self {
+        let places = u8::try_from(scale).unwrap_or(30);
+        Self::new(DECIMAL, 33, NUMBER | BINARY, places)
+    }
+
+    /// Text of so many characters.
+    #[must_use]
+    pub fn text(characters: usize) -> Self {
+        let bytes = u32::try_from(characters).unwrap_or(u32::MAX).saturating_mul(4);
+        Self::new(VAR_STRING, bytes, 0, 39)
+    }
+
+    /// A type as CREATE TABLE has it; `key` where it is the primary one.
+    #[must_use]
+    pub fn declared(sql_type: &str, key: bool) -> Self {
+        let (name, rest) = sql_type.split_once('(').unwrap_or((sql_type, ""));
+        let mut numbers = rest.split([',', ')']).map(|n| n.trim().parse::<u32>().ok());
+        let (length, places) = (numbers.next().flatten(), numbers.next().flatten());
+        let mut out = match name.split(' ').next().unwrap_or_default() {
+            "bigint" => Self::new(LONGLONG, length.unwrap_or(20), NUMBER, 0),
+            "int" | "mediumint" | "smallint" | "tinyint" => Self::new(LONG, length.unwrap_or(11), NUMBER, 0),
+            "decimal" => Self::new(
+                DECIMAL,
+                length.unwrap_or(10) + 2,
+                NUMBER,
+                u8::try_from(places.unwrap_or(0)).unwrap_or_default(),
+            ),
+            "double" | "float" => Self::new(DOUBLE, 22, NUMBER, 31),
+            "datetime" | "timestamp" => Self::new(DATETIME, 19, BINARY, 0),
+            "date" => Self::new(DATE, 10, BINARY, 0),
+            "text" => Self::new(BLOB, 65_535 * 4, IS_BLOB, 0),
+            "longtext" => Self::new(BLOB, u32::MAX, IS_BLOB, 0),
+            _ => Self {
+                decimals: 0,
+                ..Self::text(usize::try_from(length.unwrap_or(255)).unwrap_or(255))
+            },
+        };
+        if sql_type.contains("unsigned") {
+            out.flags |= UNSIGNED;
+        }
+        if key {
+            out.flags |= NOT_NULL | PRIMARY | PART_OF_KEY;
+        }
+        out
+    }
+
+    /// What values of both kinds can be.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        let number = |kind: Self| kind.flags & NUMBER != 0;
+        match (self, other) {
+            (Self::UNKNOWN, kind) | (kind, Self::UNKNOWN) => kind,
+            (a, b) if a.code == b.code => Self {
+                length: a.length.max(b.length),
+                decimals: a.decimals.max(b.decimals),
+                ..a
+            },
+            (a, b) if number(a) && number(b) => {
+                // The wider of a whole, an exact and a floating-point number.
+                let rank = |kind: Self| match kind.code {
+                    LONG => 0,
+                    LONGLONG => 1,
+                    DECIMAL => 2,
+                    _ => 3,
+                };
+                if rank(a) >= rank(b) { a } else { b }
+            }
+            (a, b) => Self::new(VAR_STRING, a.length.max(b.length), 0, 39),
+        }
+    }
+
+    /// Append a value as the binary protocol writes it.
+    fn binary(self, text: &str, out: &mut Vec<u8>) {
+        match self.code {
+            LONG => {
+                let n = text.parse::<i64>().unwrap_or_default();
+                let [a, b, c, d, ..] = n.to_le_bytes();
+                out.extend_from_slice(&[a, b, c, d]);
+            }
+            LONGLONG => {
+                let n = text.parse::<i128>().unwrap_or_default();
+                out.extend_from_slice(n.to_le_bytes().get(..8).unwrap_or_default());
+            }
+            DOUBLE => out.extend_from_slice(&text.parse::<f64>().unwrap_or_default().to_le_bytes()),
+            DATE | DATETIME => {
+                let mut parts = text
+                    .split(['-', ' ', ':'])
+                    .map(|n| n.parse::<u16>().unwrap_or_default());
+                let mut next = || parts.next().unwrap_or_default();
+                let [year_low, year_high] = next().to_le_bytes();
+                let mut small = || u8::try_from(next()).unwrap_or_default();
+                let (date, time) = ([small(), small()], [small(), small(), small()]);
+                let with_time = self.code == DATETIME && time != [0; 3];
+                out.push(if with_time { 7 } else { 4 });
+                out.extend_from_slice(&[year_low, year_high]);
+                out.extend_from_slice(&date);
+                if with_time {
+                    out.extend_from_slice(&time);
+                }
+            }
+            _ => put_bytes(text.as_bytes(), out),
+        }
+    }
+}
+
+/// A column of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Schema of the table; empty for an expression.
+    pub schema: Arc<str>,
+    /// Alias of the table; empty for an expression.
+    pub table: Arc<str>,
+    /// The table itself; empty for an expression.
+    pub original_table: Arc<str>,
+    /// Its name in the result.
+    pub name: Arc<str>,
+    /// What it holds.
+    pub kind: Kind,
+}
+
+impl Column {
+    /// A column of no table.
+    #[must_use]
+    pub fn plain(name: &str, kind: Kind) -> Self {
+        Self {
+            schema: "".into(),
+            table: "".into(),
+            original_table: "".into(),
+            name: name.into(),
+            kind,
+        }
+    }
+
     /// The column definition packet for a client with these further capabilities.
     #[must_use]
     pub fn definition(&self, extended: u32) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);
-        for text in ["def", self.schema, self.table, self.table, &self.name, &self.name] {
+        for text in [
+            "def",
+            &self.schema,
+            &self.table,
+            &self.original_table,
+            &self.name,
+            if self.original_table.is_empty() {
+                ""
+            } else {
+                &self.name
+            },
+        ] {
             put_bytes(text.as_bytes(), &mut out);
         }
         if extended & EXTENDED_METADATA != 0 {
             put_bytes(b"", &mut out);
         }
-        // Character set binary and LONGLONG for numbers, utf8mb4_general_ci and VAR_STRING for text.
-        let (charset, length, kind, flags): (u16, u32, u8, u16) = if self.number {
-            (63, 20, 8, 0x8080)
-        } else {
-            (45, 1020, 253, 0)
-        };
+        let Kind {
+            code,
+            length,
+            flags,
+            decimals,
+        } = self.kind;
+        // utf8mb4_general_ci for text, binary for the rest.
+        let charset: u16 = if matches!(code, VAR_STRING | BLOB) { 45 } else { 63 };
         out.push(0x0c);
         out.extend_from_slice(&charset.to_le_bytes());
         out.extend_from_slice(&length.to_le_bytes());
-        out.push(kind);
+        out.push(code);
         out.extend_from_slice(&flags.to_le_bytes());
-        out.extend_from_slice(&[0, 0, 0]);
+        out.extend_from_slice(&[decimals, 0, 0]);
         out
     }
 }

@@ -1,8 +1,8 @@
 //! Prepared statements: the binary protocol of COM_STMT_PREPARE and COM_STMT_EXECUTE (dev.mysql.com/doc/dev/mysql-server, "Prepared
 //! Statements").
 //!
-//! A statement is kept as text with the places of its `?`. Values that come with an execution are put there as literals, and
-//! the text is then answered as any other. Start at [`Statement::bind`]. Deliberately absent: cursors, which make no difference
+//! A statement is kept as text with the places of its `?`. Values that come with an execution become literals: they stand for
+//! the marks when the statement is answered, and in their places when it is reported. Start at [`Statement::bind`]. Deliberately absent: cursors, which make no difference
 //! to bait.
 
 use super::packet::{QUERY_ATTRIBUTES, Reader};
@@ -35,8 +35,8 @@ impl Statement {
         }
     }
 
-    /// The text with the values of an execution; `None` where it is malformed. `packet` follows the statement's number.
-    pub fn bind(&mut self, packet: &[u8], capabilities: u32) -> Option<String> {
+    /// The values of an execution, as literals; `None` where it is malformed. `packet` follows the statement's number.
+    pub fn bind(&mut self, packet: &[u8], capabilities: u32) -> Option<Vec<String>> {
         let mut r = Reader(packet);
         let flags = r.u8()?;
         r.take(4)?;
@@ -45,22 +45,21 @@ impl Statement {
         if named && (count > 0 || flags & PARAMETER_COUNT != 0) {
             count = usize::try_from(r.lenenc()?).ok()?;
         }
-        let values = if count == 0 {
-            Vec::new()
-        } else {
-            values(&mut r, count, named, &mut self.types)?
-        };
-        Some(self.with(values.iter().map(String::as_str)))
+        if count == 0 {
+            return Some(Vec::new());
+        }
+        values(&mut r, count, named, &mut self.types)
     }
 
-    /// The text with `values` in its places; NULL where there are too few.
-    pub fn with<'a>(&self, values: impl IntoIterator<Item = &'a str>) -> String {
-        let mut values = values.into_iter();
+    /// The text with `values` in its places, as it is reported; NULL where there are too few.
+    #[must_use]
+    pub fn with(&self, values: &[String]) -> String {
+        let mut values = values.iter();
         let mut out = String::with_capacity(self.text.len());
         let mut from = 0;
         for place in &self.places {
             out.push_str(self.text.get(from..*place).unwrap_or_default());
-            out.push_str(values.next().unwrap_or("NULL"));
+            out.push_str(values.next().map_or("NULL", String::as_str));
             from = place + 1;
         }
         out.push_str(self.text.get(from..).unwrap_or_default());
@@ -168,13 +167,14 @@ mod tests {
             b"\x04o'\\x",
         ]
         .concat();
+        let values = statement.bind(&packet, 0).unwrap();
         assert_eq!(
-            statement.bind(&packet, 0).unwrap(),
+            statement.with(&values),
             "SELECT * FROM t WHERE a = -5 AND b = 'o''\\\\x' AND c = NULL"
         );
         // The types are told once.
         let again = [&[0, 1, 0, 0, 0, 0b100, 0][..], &7_i64.to_le_bytes(), b"\x01y"].concat();
-        assert!(statement.bind(&again, 0).unwrap().contains("a = 7 AND b = 'y'"));
+        assert_eq!(statement.bind(&again, 0).unwrap(), ["7", "'y'", "NULL"]);
     }
 
     #[test]

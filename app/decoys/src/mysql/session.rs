@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chacha20::{ChaCha20Rng, rand_core::SeedableRng as _};
 use decnet_model::event::{ClientInfoKind, Event, Secret};
 use decnet_persona::bait;
@@ -109,6 +110,19 @@ impl Decoy for Mysql {
             product.banner.clone()
         };
         let started = persona.rng("mysql/connections").range(8, 4000);
+        let secret = persona.secret("mysql/uid");
+        let (uid, _) = secret.split_at(20.min(secret.len()));
+        let uid = if mariadb {
+            STANDARD.encode(uid)
+        } else {
+            let hex = hex::encode(uid);
+            let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| hex.get(range).unwrap_or_default());
+            parts.join("-")
+        };
+        // The tables are older than the uptime.
+        let made = persona.boot_time
+            - i64::try_from(persona.rng("mysql/made").range(86_400, 30_000_000)).unwrap_or(86_400);
+        let made = time::OffsetDateTime::from_unix_timestamp(made).map_or_else(|_| String::new(), shown);
         Ok(Self {
             server: Server {
                 database: Database::new(
@@ -119,6 +133,8 @@ impl Decoy for Mysql {
                     },
                     bait::database(persona),
                     persona.hostname.clone(),
+                    uid,
+                    made,
                 ),
                 logins: Logins::with_accounts(config.accept, accounts),
                 host: Arc::clone(host),
@@ -265,7 +281,11 @@ impl Visit<'_> {
         let Some((admitted, with_password)) = admitted else {
             return Ok(());
         };
-        let mut asker = self.server.asker(&login, self.address, id);
+        let port = self.peer()?.addr().port();
+        let mut asker = self.server.asker(&login, self.address, port, id);
+        asker.with_password = with_password;
+        asker.password_hash = with_password.then(|| self.server.password_hash(&asker.user));
+        self.server.database.greet(&mut asker, login.charset);
         if !admitted {
             let using = if with_password { "YES" } else { "NO" };
             let text = format!(
@@ -277,12 +297,14 @@ impl Visit<'_> {
         }
         if !login.database.is_empty() {
             let name = String::from_utf8_lossy(&login.database).into_owned();
-            if self.server.database.schema(&name).is_none() {
-                let refusal = self.server.database.no_schema(&name, &asker);
-                self.say(&refusal);
-                return Ok(());
+            match self.server.database.schema(&name) {
+                Some(name) => asker.database = Some(name.to_owned()),
+                None => {
+                    let refusal = self.server.database.no_schema(&name, &asker);
+                    self.say(&refusal);
+                    return Ok(());
+                }
             }
-            asker.database = Some(name);
         }
         self.out.ok();
         self.flush().await?;
@@ -469,7 +491,10 @@ impl Visit<'_> {
                 0x01 => return Ok(()),
                 0x02 => self.choose(text, &mut asker),
                 0x03 => match prepared::query_text(text, self.capabilities) {
-                    Some(text) => self.query(text, &mut asker, Format::Text),
+                    Some(text) => {
+                        self.query(text, &mut asker, Format::Text);
+                        self.lapse(&mut asker).await;
+                    }
                     None => self.out.error(1835, "HY000", "Malformed communication packet."),
                 },
                 0x04 => self.fields(text, &asker),
@@ -478,7 +503,10 @@ impl Visit<'_> {
                 // COM_SET_OPTION ends in EOF.
                 0x1b => self.out.packet(&[0xfe, 0, 0, 2, 0]),
                 0x16 => self.prepare(text, &mut asker),
-                0x17 => self.execute(text, &mut asker),
+                0x17 => {
+                    self.execute(text, &mut asker);
+                    self.lapse(&mut asker).await;
+                }
                 // Long data belongs to uploads, which nobody has rights for; like COM_STMT_CLOSE it has no answer.
                 0x18 => {}
                 0x19 => {
@@ -491,18 +519,29 @@ impl Visit<'_> {
         }
     }
 
+    /// Wait as long as SLEEP and BENCHMARK said.
+    async fn lapse(&self, asker: &mut Asker) {
+        let delay = std::mem::take(&mut asker.delay);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
     fn choose(&mut self, name: &[u8], asker: &mut Asker) {
         let name = String::from_utf8_lossy(name).into_owned();
         self.tap.emit(Event::Command {
             line: &[b"INIT_DB ", name.as_bytes()].concat(),
             detail: &[],
         });
-        if self.server.database.schema(&name).is_some() {
-            asker.database = Some(name);
-            self.out.ok();
-        } else {
-            let refusal = self.server.database.no_schema(&name, asker);
-            self.say(&refusal);
+        match self.server.database.schema(&name) {
+            Some(name) => {
+                asker.database = Some(name.to_owned());
+                self.out.ok();
+            }
+            None => {
+                let refusal = self.server.database.no_schema(&name, asker);
+                self.say(&refusal);
+            }
         }
     }
 
@@ -523,7 +562,8 @@ impl Visit<'_> {
         let text = String::from_utf8_lossy(text).into_owned();
         let places = sql::places(&text);
         let statement = Statement::new(text, places);
-        let columns = match self.server.database.run(&statement.with([]), asker) {
+        // What it does to the session it does when it is executed.
+        let columns = match self.server.database.run(&statement.text, &[], &mut asker.clone()) {
             Outcome::Rows { columns, .. } => columns,
             Outcome::Done | Outcome::Use(_) => Vec::new(),
             Outcome::Error(error) => return self.say(&error),
@@ -545,7 +585,9 @@ impl Visit<'_> {
         let rest = packet.get(4..).unwrap_or_default();
         let capabilities = self.capabilities;
         let bound = match self.statements.get_mut(&number) {
-            Some(statement) => statement.bind(rest, capabilities),
+            Some(statement) => statement
+                .bind(rest, capabilities)
+                .map(|values| (statement.text.clone(), values)),
             None => {
                 let text =
                     format!("Unknown prepared statement handler ({number}) given to mysqld_stmt_execute");
@@ -553,7 +595,10 @@ impl Visit<'_> {
             }
         };
         match bound {
-            Some(text) => self.query(text.as_bytes(), asker, Format::Binary),
+            Some((text, values)) => {
+                let reported = Statement::new(text.clone(), sql::places(&text)).with(&values);
+                self.answer(&text, &values, reported.as_bytes(), asker, Format::Binary);
+            }
             None => {
                 self.violation("a malformed execution", packet);
                 self.out
@@ -563,25 +608,35 @@ impl Visit<'_> {
     }
 
     fn query(&mut self, text: &[u8], asker: &mut Asker, format: Format) {
+        let statement = String::from_utf8_lossy(text).into_owned();
+        self.answer(&statement, &[], text, asker, format);
+    }
+
+    /// Answer `statement` with `values` for its marks; `reported` is what evidence says of it.
+    fn answer(
+        &mut self,
+        statement: &str,
+        values: &[String],
+        reported: &[u8],
+        asker: &mut Asker,
+        format: Format,
+    ) {
         let database = asker.database.clone().unwrap_or_default();
         self.tap.emit(Event::Query {
-            text,
+            text: reported,
             database: database.as_bytes(),
         });
-        let statement = String::from_utf8_lossy(text).into_owned();
-        if let Some(name) = sql::exploit(&statement) {
-            self.tap.emit(Event::Exploit { name, bytes: text });
+        if let Some(name) = sql::exploit(&String::from_utf8_lossy(reported)) {
+            self.tap.emit(Event::Exploit {
+                name,
+                bytes: reported,
+            });
         }
         let now = self.server.host.clock.now();
         asker.uptime_s = self.server.host.uptime_s();
-        asker.now = format!(
-            "{} {:02}:{:02}:{:02}",
-            now.date(),
-            now.hour(),
-            now.minute(),
-            now.second()
-        );
-        match self.server.database.run(&statement, asker) {
+        asker.unix_time = now.unix_timestamp();
+        asker.now = shown(now);
+        match self.server.database.run(statement, values, asker) {
             Outcome::Done => self.out.ok(),
             Outcome::Use(name) => {
                 asker.database = Some(name);
@@ -602,7 +657,7 @@ impl Visit<'_> {
             "SELECT * FROM `{}` LIMIT 0",
             String::from_utf8_lossy(table).replace('`', "``")
         );
-        match self.server.database.run(&statement, asker) {
+        match self.server.database.run(&statement, &[], &mut asker.clone()) {
             Outcome::Rows { columns, .. } => {
                 for column in columns {
                     let mut definition = column.definition(self.extended);
@@ -663,7 +718,7 @@ impl Server {
         out
     }
 
-    fn asker(&self, login: &Login, address: IpAddr, id: u32) -> Asker {
+    fn asker(&self, login: &Login, address: IpAddr, port: u16, id: u32) -> Asker {
         Asker {
             user: String::from_utf8_lossy(&login.user).chars().take(128).collect(),
             host: if address.is_loopback() {
@@ -671,11 +726,26 @@ impl Server {
             } else {
                 address.to_string()
             },
-            database: None,
+            port,
             connection_id: id,
-            now: String::new(),
-            uptime_s: 0,
+            ..Asker::default()
         }
+    }
+
+    /// `mysql.user`'s hash of an account's password. Who got in without knowing one gets a hash that fits none.
+    fn password_hash(&self, user: &str) -> String {
+        let persona = &self.host.persona;
+        let known = persona
+            .users
+            .iter()
+            .find(|account| account.name == user)
+            .map(|account| account.password.clone());
+        let known = known.or_else(|| (user == "root").then(|| persona.password("mysql/root")));
+        let hash = match known {
+            Some(password) => Sha1::digest(Sha1::digest(password)),
+            None => Sha1::digest(persona.secret(&format!("mysql/hash/{user}"))),
+        };
+        format!("*{}", hex::encode_upper(hash))
     }
 
     fn rsa_key(&self) -> Option<&RsaPrivateKey> {
@@ -685,6 +755,17 @@ impl Server {
         });
         made.as_ref()
     }
+}
+
+/// A moment as the server writes it.
+fn shown(at: time::OffsetDateTime) -> String {
+    format!(
+        "{} {:02}:{:02}:{:02}",
+        at.date(),
+        at.hour(),
+        at.minute(),
+        at.second()
+    )
 }
 
 /// Twenty characters as the server draws them: seven bits, and neither NUL nor `$`.
