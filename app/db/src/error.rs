@@ -1,5 +1,7 @@
 //! What can go wrong in the store, by what a caller can do about it.
 
+use sqlx::mysql::MySqlDatabaseError;
+
 /// Why an operation of the [`Store`](crate::Store) failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -114,9 +116,83 @@ impl DbError {
         )
     }
 
+    /// Whether the database itself refuses what it was to store, as it will the next time: a value too long or out of
+    /// range, a constraint, a trigger. A database that is full, locked, read-only or gone refuses nothing: there,
+    /// trying again is right.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        let Self::Query { source, .. } = self else {
+            return false;
+        };
+        match source {
+            sqlx::Error::Encode(_) => true,
+            sqlx::Error::Database(error) => match error.try_downcast_ref::<MySqlDatabaseError>() {
+                Some(error) => mysql_refuses(error.code(), error.number()),
+                None => error.code().is_some_and(|code| sqlite_refuses(&code)),
+            },
+            _ => false,
+        }
+    }
+
     /// Whether the request is at fault rather than the database.
     #[must_use]
     pub fn is_bad_query(&self) -> bool {
         matches!(self, Self::BadQuery { .. })
+    }
+}
+
+/// Extended result codes of SQLite; the lower byte is what went wrong (sqlite.org/rescode.html): TOOBIG, CONSTRAINT (a
+/// trigger's RAISE, too), MISMATCH.
+fn sqlite_refuses(code: &str) -> bool {
+    code.parse::<i32>()
+        .is_ok_and(|code| matches!(code & 0xff, 18..=20))
+}
+
+/// SQLSTATE classes: data exception, constraint violation, SIGNAL of a trigger. Some errors of that kind come under
+/// other states: a packet too large, a wrong value for a field, a CHECK of MySQL.
+fn mysql_refuses(state: Option<&str>, number: u16) -> bool {
+    let class = state.and_then(|state| state.get(..2));
+    matches!(class, Some("22" | "23" | "45")) || matches!(number, 1153 | 1366 | 3819)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_database_would_refuse_again_is_a_refusal() {
+        for (code, refused) in [
+            ("18", true),
+            ("1811", true),
+            ("275", true),
+            ("20", true),
+            ("5", false),
+            ("13", false),
+            ("8", false),
+            ("778", false),
+            ("1", false),
+        ] {
+            assert_eq!(sqlite_refuses(code), refused, "SQLite {code}");
+        }
+        for (state, number, refused) in [
+            ("22001", 1406, true),
+            ("22003", 1264, true),
+            ("23000", 1062, true),
+            ("45000", 1644, true),
+            ("08S01", 1153, true),
+            ("HY000", 1366, true),
+            ("HY000", 1114, false),
+            ("HY000", 1205, false),
+            ("40001", 1213, false),
+            ("08S01", 1053, false),
+            ("42S02", 1146, false),
+        ] {
+            assert_eq!(mysql_refuses(Some(state), number), refused, "{state} {number}");
+        }
+        let gone = DbError::Query {
+            operation: "store log rows",
+            source: sqlx::Error::PoolTimedOut,
+        };
+        assert!(!gone.is_refusal());
     }
 }

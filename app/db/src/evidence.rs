@@ -5,9 +5,13 @@ use std::{collections::BTreeMap, net::IpAddr};
 use decnet_model::{
     clock::{from_micros, micros},
     id::{AttackerId, LogId},
+    printable::printable,
     query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery},
     state::BountyKind,
-    view::{AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView, Page, Stats, Tops},
+    view::{
+        AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView, Page, QuarantineView, Stats,
+        Tops,
+    },
 };
 use time::OffsetDateTime;
 
@@ -27,7 +31,8 @@ const BOUNTIES: &str = "read bounties";
 
 /// Selects what [`log`] reads.
 pub(crate) const SELECT_LOGS: &str = "SELECT l.id, l.at, l.received_at, l.decky, l.service, l.event_type, a.ip, \
-     l.attacker_id, l.fields, l.message, l.raw FROM logs l LEFT JOIN attackers a ON a.id = l.attacker_id";
+     l.attacker_id, l.fields, l.message, l.raw, COALESCE(p.glyph, a.ip) FROM logs l \
+     LEFT JOIN attackers a ON a.id = l.attacker_id LEFT JOIN attacker_profiles p ON p.attacker_id = l.attacker_id";
 
 pub(crate) fn log(row: &Row) -> Result<LogView, DbError> {
     let c = row.columns(LOGS);
@@ -40,6 +45,7 @@ pub(crate) fn log(row: &Row) -> Result<LogView, DbError> {
         event_type: c.text(5)?,
         attacker_ip: c.opt_text(6)?.map(|_| c.parsed(6)).transpose()?,
         attacker_id: c.opt_uuid(7)?.map(AttackerId),
+        attacker_glyph: c.opt_text(11)?,
         fields: c.json(8)?,
         message: c.text(9)?,
         raw: c.text(10)?,
@@ -108,6 +114,40 @@ impl Store {
             Some(row) => row.columns(LOGS).opt_int(0)?.map(LogId),
             None => None,
         })
+    }
+
+    /// Lines that did not become evidence, those met last first.
+    ///
+    /// # Errors
+    /// [`DbError::BadQuery`] for a limit or a cursor that cannot be.
+    pub async fn quarantine_page(
+        &self,
+        limit: Option<u32>,
+        before: Option<&str>,
+    ) -> Result<Page<QuarantineView>, DbError> {
+        const OPERATION: &str = "read the quarantine";
+        let size = cursor::page_size(limit)?;
+        let text = "SELECT id, received_at, segment, byte_offset, why, raw FROM quarantine WHERE id < ? \
+                    ORDER BY id DESC LIMIT ?";
+        let sql = Sql::new(OPERATION, text)
+            .bind(cursor::id_of(before)?.unwrap_or(i64::MAX))
+            .bind(size + 1);
+        let rows = self.backend.fetch(sql).await?;
+        let lines = rows.iter().map(|row| {
+            let c = row.columns(OPERATION);
+            Ok(QuarantineView {
+                id: c.int(0)?,
+                received_at: c.time(1)?,
+                segment: c.count(2)?,
+                offset: c.count(3)?,
+                why: c.text(4)?,
+                line: printable(&c.blob(5)?),
+            })
+        });
+        let lines = lines.collect::<Result<Vec<_>, DbError>>()?;
+        let mut page = cursor::page(lines, size, |line| cursor::of_id(line.id));
+        page.total = Some(self.counter("quarantined").await?);
+        Ok(page)
     }
 
     /// Rows counted by time of happening, in whole buckets that hold the span from `start_time` to `end_time` (both

@@ -34,11 +34,11 @@ pub struct Batch {
     pub to: Position,
     /// The lines that could be read.
     pub lines: Vec<Evidence>,
-    /// The lines that could not.
+    /// The lines that could not, or that the database refused.
     pub quarantine: Vec<Unreadable>,
 }
 
-/// A line that is not RFC 5424.
+/// A line that is not RFC 5424, or that the database refused.
 #[derive(Debug, Clone)]
 pub struct Unreadable {
     /// The line.

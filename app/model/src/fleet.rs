@@ -38,7 +38,7 @@ pub struct DeckySpec {
     /// Operating-system family, where the archetype's does not do.
     pub os: Option<String>,
     /// Address; the next free one where absent.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "ip"))]
     pub ip: Option<IpAddr>,
     /// Hardware address; one of a fitting vendor where absent.
     pub mac: Option<String>,

@@ -37,6 +37,8 @@ permissions! {
     ManageWorkers: "workers.manage", Admin;
     /// Create, change and delete users.
     ManageUsers: "users.manage", Admin;
+    /// Read the lines that did not become evidence.
+    ViewQuarantine: "quarantine.view", Admin;
     /// Read the audit log.
     ViewAudit: "audit.view", Admin;
     /// Change one's own password, see one's own account.

@@ -33,7 +33,7 @@ pub struct LogQuery {
     #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub event_type: Option<String>,
     /// Only this source address.
-    #[cfg_attr(feature = "openapi", param(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>, format = "ip"))]
     pub attacker_ip: Option<IpAddr>,
     /// Not before.
     #[serde(with = "time::serde::rfc3339::option")]
@@ -119,6 +119,6 @@ pub struct BountyQuery {
     #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub service: Option<String>,
     /// Only of this source address.
-    #[cfg_attr(feature = "openapi", param(value_type = Option<String>))]
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>, format = "ip"))]
     pub attacker_ip: Option<IpAddr>,
 }

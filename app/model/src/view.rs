@@ -89,7 +89,7 @@ views! {
         credentials: u64,
         /// Bounties in all.
         bounties: u64,
-        /// Lines that could not be parsed, kept in quarantine.
+        /// Lines that could not be read or stored, kept in quarantine.
         quarantined: u64,
         /// Deckies that are wanted.
         deployed_deckies: u64,
@@ -113,16 +113,35 @@ views! {
         /// An event kind, or what a foreign program wrote as MSGID.
         event_type: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "ip"))]
         attacker_ip: Option<IpAddr>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attacker_id: Option<AttackerId>,
+        /// What seeds the attacker's glyph, as in its own view.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attacker_glyph: Option<String>,
         /// The structured data of the line.
         fields: BTreeMap<String, String>,
         /// Free text of the line.
         message: String,
         /// The line as it stands in the spool.
         raw: String,
+    }
+
+    /// A line of the spool that did not become evidence: no parser or no database takes it. It is kept as it came.
+    QuarantineView {
+        id: i64,
+        /// When the ingester met it.
+        #[serde(with = "time::serde::rfc3339")]
+        received_at: OffsetDateTime,
+        /// Segment of the spool that it stands in.
+        segment: u64,
+        /// Byte of the segment at which it ends.
+        offset: u64,
+        /// What is wrong with it.
+        why: String,
+        /// The line; bytes that are no text stand as `\xHH`, so that none is lost.
+        line: String,
     }
 
     /// Log rows in a span of time.
@@ -149,7 +168,7 @@ views! {
     /// A source address and what it did in sum.
     AttackerView {
         id: AttackerId,
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        #[cfg_attr(feature = "openapi", schema(value_type = String, format = "ip"))]
         ip: IpAddr,
         #[serde(with = "time::serde::rfc3339")]
         first_seen: OffsetDateTime,
@@ -187,7 +206,7 @@ views! {
         last_seen: OffsetDateTime,
         /// How often it was seen.
         count: u64,
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        #[cfg_attr(feature = "openapi", schema(value_type = String, format = "ip"))]
         attacker_ip: IpAddr,
         attacker_id: AttackerId,
         decky: String,
@@ -221,7 +240,7 @@ views! {
         distro: String,
         os: String,
         hostname: String,
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        #[cfg_attr(feature = "openapi", schema(value_type = String, format = "ip"))]
         ip: IpAddr,
         mac: String,
         services: Vec<DeckyService>,
@@ -310,7 +329,7 @@ views! {
         action: String,
         target: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "ip"))]
         from: Option<IpAddr>,
         /// `ok`, or why not.
         result: String,

@@ -4,6 +4,10 @@
 //! with everything that they count for and the new position in one transaction. Killed at any instruction it goes
 //! on where the database stands. Nothing here writes to the database but [`Store::ingest_batch`].
 //!
+//! A batch that does not go in because the database is full or gone is tried again for as long as that takes. One that
+//! the database refuses for what is in it would be refused for ever: it is halved until the line stands alone, which
+//! then goes into quarantine, and the others in as ever.
+//!
 //! Start at [`Ingester::turn`]. Deliberately absent: what a line means, and anything that can be derived later from what
 //! is stored (the profiler's).
 
@@ -18,6 +22,7 @@ use decnet_db::{
     meaning,
 };
 use decnet_model::{clock::SharedClock, topic::Topic};
+use decnet_runtime::exit::chain;
 use decnet_spool::{Line, Position, Reader, SpoolError};
 use tokio::time::{Duration, Instant};
 
@@ -56,6 +61,12 @@ pub enum Turn {
         lines: usize,
         /// Whether the batch was full, so that more is waiting.
         behind: bool,
+    },
+    /// The database refuses something in so many lines. Nothing was stored; the next turn begins at the same line and
+    /// takes half as many.
+    Refused {
+        /// Lines of the batch.
+        lines: usize,
     },
 }
 
@@ -130,8 +141,25 @@ impl Ingester {
         };
         let to = last.end;
         let (count, full) = (lines.len(), self.is_full(&lines));
+        let alone = match lines.as_slice() {
+            [line] => Some(line.clone()),
+            _ => None,
+        };
         let batch = self.read(lines, to);
-        match self.store.ingest_batch(&batch).await {
+        let mut stored = self.store.ingest_batch(&batch).await;
+        if let Err(error) = &stored
+            && error.is_refusal()
+        {
+            let Some(line) = alone else {
+                self.lines = count / 2;
+                self.reader.seek(self.stored);
+                return Ok(Turn::Refused { lines: count });
+            };
+            let why = format!("the database refuses it: {}", chain(error));
+            tracing::error!(position = %to, why, "a line is kept in quarantine");
+            stored = self.store.ingest_batch(&self.quarantined(line, why)).await;
+        }
+        match stored {
             Ok(done) => {
                 self.stored = to;
                 self.lines = if full {
@@ -162,13 +190,8 @@ impl Ingester {
 
     fn read(&self, lines: Vec<Line>, to: Position) -> Batch {
         let received_at = self.clock.now();
-        let mut batch = Batch {
-            reader: READER.to_owned(),
-            from: self.stored,
-            to,
-            lines: Vec::with_capacity(lines.len()),
-            quarantine: Vec::new(),
-        };
+        let mut batch = self.batch_to(to);
+        batch.lines.reserve(lines.len());
         for line in lines {
             match meaning::read(&line.bytes, received_at) {
                 Ok(evidence) => batch.lines.push(evidence),
@@ -181,6 +204,28 @@ impl Ingester {
             }
         }
         batch
+    }
+
+    /// A batch that does nothing but keep `line`.
+    fn quarantined(&self, line: Line, why: String) -> Batch {
+        let mut batch = self.batch_to(line.end);
+        batch.quarantine.push(Unreadable {
+            raw: line.bytes,
+            why,
+            end: line.end,
+            received_at: self.clock.now(),
+        });
+        batch
+    }
+
+    fn batch_to(&self, to: Position) -> Batch {
+        Batch {
+            reader: READER.to_owned(),
+            from: self.stored,
+            to,
+            lines: Vec::new(),
+            quarantine: Vec::new(),
+        }
     }
 
     /// Hints for those who look at the database.

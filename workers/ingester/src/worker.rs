@@ -39,7 +39,7 @@ impl Worker for IngesterWorker {
             let turn = self.ingester.turn().await;
             self.report(&turn);
             match turn {
-                Ok(Turn::Stored { behind: true, .. }) => {}
+                Ok(Turn::Stored { behind: true, .. } | Turn::Refused { .. }) => {}
                 Ok(Turn::Stored { behind: false, .. }) => {
                     tokio::select! {
                         () = shutdown.requested() => {}
@@ -97,6 +97,10 @@ impl IngesterWorker {
                 Ok(bytes) if *behind => self.status.set("spool", format!("{bytes} bytes behind")),
                 _ => self.status.set("spool", "at the end"),
             },
+            Ok(Turn::Refused { lines }) => {
+                let words = format!("looking for what the database refuses in {lines} lines");
+                self.status.set("spool", words);
+            }
             Err(IngestError::Spool(error @ SpoolError::Gap(_))) => {
                 tracing::error!(error = chain(error), "lines are missing from the spool");
                 self.status.set("gap", error.to_string());

@@ -420,3 +420,94 @@ fn batches_grow_while_it_is_behind_and_a_stale_ingester_gives_way() {
         assert_equals(&store, folder.path(), &lines).await;
     });
 }
+
+/// Log rows with this word in them are refused.
+const REFUSE_POISON: &str = "CREATE TRIGGER poison BEFORE INSERT ON logs WHEN NEW.raw LIKE '%poison%' \
+                             BEGIN SELECT RAISE(ABORT, 'too bitter'); END";
+
+#[test]
+fn a_line_that_the_database_refuses_goes_into_quarantine_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = database(folder.path()).await;
+        let mut connection = quarantine(folder.path()).await;
+        sqlx::raw_sql(REFUSE_POISON)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        let mut lines = good_lines(3000);
+        let bitter = [0, 1, 700, 701, 2000];
+        for at in bitter {
+            let line = std::str::from_utf8(&lines[at]).unwrap().to_owned();
+            lines[at] = format!("{line} poison").into_bytes();
+        }
+        let last = lines.len() - 1;
+        lines[last] = b"no line at all".to_vec();
+        let mut writer = spool(folder.path());
+        append(&mut writer, &lines);
+        let mut ingester = Ingester::open(
+            store.clone(),
+            Bus::none(),
+            Arc::new(SystemClock),
+            folder.path().join("spool"),
+            1000,
+        )
+        .await
+        .unwrap();
+        let mut turns = 0;
+        while ingester.turn().await.unwrap() != Turn::Idle {
+            turns += 1;
+            assert!(turns < 300, "it looks for the refused lines for ever");
+        }
+        let kept = store.quarantine_page(None, None).await.unwrap().data;
+        let refused = kept.iter().filter(|l| l.why.contains("too bitter")).count();
+        assert_eq!(
+            (kept.len(), refused),
+            (bitter.len() + 1, bitter.len()),
+            "{kept:?}"
+        );
+        assert!(
+            kept.iter()
+                .all(|l| l.line.contains("poison") || l.line == "no line at all")
+        );
+        let stored = u64::try_from(lines.len() - kept.len()).unwrap();
+        assert_eq!(total(&store).await, stored);
+        assert_eq!(ingester.position(), writer.position());
+    });
+}
+
+#[test]
+fn a_database_that_takes_nothing_at_all_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = database(folder.path()).await;
+        let mut connection = quarantine(folder.path()).await;
+        let refuse_all = "CREATE TRIGGER sealed BEFORE INSERT ON spool_positions \
+                          BEGIN SELECT RAISE(ABORT, 'sealed'); END";
+        sqlx::raw_sql(refuse_all).execute(&mut connection).await.unwrap();
+        let lines = good_lines(40);
+        let mut writer = spool(folder.path());
+        append(&mut writer, &lines);
+        let mut ingester = Ingester::open(
+            store.clone(),
+            Bus::none(),
+            Arc::new(SystemClock),
+            folder.path().join("spool"),
+            16,
+        )
+        .await
+        .unwrap();
+        let mut failed = 0;
+        for _ in 0..20 {
+            failed += usize::from(ingester.turn().await.is_err());
+        }
+        assert!(failed > 10, "{failed}");
+        assert_eq!(store.quarantine_page(None, None).await.unwrap().data, []);
+        sqlx::raw_sql("DROP TRIGGER sealed")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        while ingester.turn().await.unwrap() != Turn::Idle {}
+        assert_equals(&store, folder.path(), &lines).await;
+    });
+}

@@ -3,9 +3,10 @@ use std::{
     time::Duration,
 };
 
-use decnet_db::{DbError, Options, Store, meaning::attacker_id};
+use decnet_db::{DbError, Options, Store, ingest::Unreadable, meaning::attacker_id};
 use decnet_model::{
     id::LogId,
+    printable::bytes_of,
     query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery},
     state::BountyKind,
     view::{AttackerView, LogView},
@@ -361,6 +362,84 @@ pub(crate) async fn a_batch_from_elsewhere_changes_nothing(database: &Database) 
             .collect::<Vec<_>>(),
         [5, 6]
     );
+}
+
+/// A trigger that refuses the log rows with this word in them.
+async fn refuse_poison(database: &Database) {
+    let trigger = if database.is_sqlite() {
+        "CREATE TRIGGER poison BEFORE INSERT ON logs WHEN NEW.raw LIKE '%poison%' \
+         BEGIN SELECT RAISE(ABORT, 'too bitter'); END"
+    } else {
+        "CREATE TRIGGER poison BEFORE INSERT ON logs FOR EACH ROW BEGIN IF NEW.raw LIKE '%poison%' THEN \
+         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'too bitter'; END IF; END"
+    };
+    database.raw(&[trigger]).await.unwrap();
+}
+
+pub(crate) async fn a_refused_line_is_told_from_a_database_that_is_gone(database: &Database) {
+    let db = &database.store;
+    refuse_poison(database).await;
+    let good = |n| command(n, "web-01", "192.0.2.1", "id");
+    let poison = command(1, "web-01", "192.0.2.1", "poison");
+    let mixed = batch(0, &[good(0), poison.clone(), good(2)]);
+    let refused = db.ingest_batch(&mixed).await.unwrap_err();
+    assert!(refused.is_refusal(), "{refused:?}");
+    assert_eq!(db.spool_position(READER).await.unwrap().offset, 0);
+    assert_eq!(db.stats(at(0)).await.unwrap().total_logs, 0);
+    if !database.is_sqlite() {
+        // SQLite's texts have no length.
+        let mut long = batch(0, &[good(0)]);
+        long.lines[0].decky = "x".repeat(1_000);
+        let refused = db.ingest_batch(&long).await.unwrap_err();
+        assert!(refused.is_refusal(), "{refused:?}");
+    }
+
+    let mut alone = batch(0, &[poison.clone()]);
+    alone.lines.clear();
+    alone.quarantine.push(Unreadable {
+        raw: poison,
+        why: "the database refuses it: too bitter".into(),
+        end: alone.to,
+        received_at: at(9),
+    });
+    db.ingest_batch(&alone).await.unwrap();
+    let kept = db.quarantine_page(None, None).await.unwrap();
+    assert_eq!((kept.data.len(), kept.total), (1, Some(1)));
+    assert!(kept.data[0].line.contains("poison") && kept.data[0].why.ends_with("too bitter"));
+    store(db, &[good(3)]).await;
+
+    db.close().await;
+    let gone = db.ingest_batch(&batch(2, &[good(4)])).await.unwrap_err();
+    assert!(!gone.is_refusal(), "{gone:?}");
+}
+
+pub(crate) async fn the_quarantine_keeps_every_byte_and_pages_newest_first(database: &Database) {
+    let db = &database.store;
+    let lines: Vec<Vec<u8>> = (0..5_u8)
+        .map(|n| vec![b'n', b'o', n, 0xff, b'\\', b'x'])
+        .collect();
+    store(db, &lines).await;
+    let mut found = Vec::new();
+    let mut before = None;
+    loop {
+        let page = db.quarantine_page(Some(2), before.as_deref()).await.unwrap();
+        assert_eq!(page.total, Some(5));
+        found.extend(page.data);
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    let bytes: Vec<_> = found.iter().rev().map(|l| bytes_of(&l.line)).collect();
+    assert_eq!(bytes, lines);
+    assert_eq!((found[0].segment, found[0].offset), (0, 5));
+    assert!(
+        found
+            .iter()
+            .all(|l| !l.why.is_empty() && l.received_at == at(1_000_000))
+    );
+    let bad = db.quarantine_page(Some(501), None).await.unwrap_err();
+    assert!(bad.is_bad_query());
 }
 
 pub(crate) async fn two_ingesters_at_once_double_nothing(database: &Database) {

@@ -65,6 +65,8 @@ cases![
     evidence::counters_equal_a_recount_of_the_stored_rows,
     evidence::a_batch_from_elsewhere_changes_nothing,
     evidence::two_ingesters_at_once_double_nothing,
+    evidence::a_refused_line_is_told_from_a_database_that_is_gone,
+    evidence::the_quarantine_keeps_every_byte_and_pages_newest_first,
     evidence::pages_are_stable_while_rows_are_added,
     evidence::filters_agree_with_a_scan,
     evidence::attackers_are_listed_by_recency_and_by_activity,
