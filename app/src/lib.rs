@@ -44,7 +44,7 @@ use components::{
 };
 use pages::{
     attacker::AttackerPage, attackers::AttackersPage, fleet::FleetPage, live::LivePage, login::LoginPage,
-    overview::OverviewPage, password::PasswordPage,
+    overview::OverviewPage, password::PasswordPage, quarantine::QuarantinePage,
 };
 
 /// The document around the pages.
@@ -110,6 +110,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/attackers") view=AttackersPage ssr=SsrMode::Async />
                     <Route path=path!("/attackers/:id") view=AttackerPage ssr=SsrMode::Async />
                     <Route path=path!("/fleet") view=FleetPage ssr=SsrMode::Async />
+                    <Route path=path!("/quarantine") view=QuarantinePage ssr=SsrMode::Async />
                     <Route path=path!("/*any") view=LostInside ssr=SsrMode::Async />
                 </ParentRoute>
             </Routes>
@@ -128,9 +129,19 @@ fn LostInside() -> impl IntoView {
 /// There is no such page.
 #[component]
 fn Lost() -> impl IntoView {
+    nothing_here();
     view! {
         <Empty title="There is no such page" hint="The address may have a typing error, or the page has moved.">
             <a class="button" href="/">"Go to the overview"</a>
         </Empty>
+    }
+}
+
+/// Tell whoever serves this page that there is nothing at its address, so that the answer says so to programs, too. In
+/// the browser the page alone says it.
+pub(crate) fn nothing_here() {
+    #[cfg(feature = "ssr")]
+    if let Some(visit) = use_context::<visit::Visit>() {
+        (visit.nothing_here)();
     }
 }

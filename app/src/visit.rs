@@ -23,4 +23,6 @@ pub struct Visit {
     pub from: Source,
     /// How a session is begun and ended.
     pub cookie: SessionCookie,
+    /// Called by a page that has nothing to show at its address.
+    pub nothing_here: Arc<dyn Fn() + Send + Sync>,
 }

@@ -4,7 +4,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
-use decnet_domain::{Actor, DomainError, Permit, SignedIn};
+use decnet_domain::{Actor, Domain, DomainError, Permit, SignedIn};
 use decnet_model::permission::Permission;
 use secrecy::ExposeSecret;
 
@@ -84,15 +84,22 @@ impl FromRequestParts<AppState> for Signed {
     }
 }
 
-/// Extractor: the permit for `P`. A handler that takes it cannot be reached without the role.
-#[derive(Debug)]
-pub struct May<P>(pub Permit<P>);
+/// Extractor: the use-cases and the permit for `P`. A handler that takes it cannot be reached without the role.
+pub struct May<P> {
+    /// The use-cases.
+    pub domain: Domain,
+    /// What they want to see.
+    pub permit: Permit<P>,
+}
 
 impl<P: Permission> FromRequestParts<AppState> for May<P> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let actor = actor(parts, state).await?;
-        Ok(Self(state.domain.permit::<P>(&actor)?))
+        Ok(Self {
+            permit: state.domain.permit::<P>(&actor)?,
+            domain: state.domain.clone(),
+        })
     }
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::Response,
+    routing::any,
 };
 use decnet_app::{App, shell, visit::Visit};
 use decnet_domain::Actor;
@@ -66,10 +67,16 @@ fn pages(state: &AppState) -> Router {
         let options = options.clone();
         move || shell(options.clone())
     };
+    let nothing = || any(|| async { ApiError::no_route() });
     Router::new()
         .leptos_routes_with_context(&options, routes, context, document)
+        // What is missing there is no page that a reader could be led to.
+        .route("/pkg/{*rest}", nothing())
+        .route("/fonts/{*rest}", nothing())
+        .route("/ui/{*rest}", nothing())
         .with_state(options)
         .fallback(|| async { ApiError::no_route() })
+        .method_not_allowed_fallback(|| async { ApiError::no_method() })
         .layer(middleware::from_fn_with_state(state.clone(), visitor))
 }
 
@@ -98,6 +105,8 @@ fn provide_visit(state: &AppState) {
     let parts = use_context::<axum::http::request::Parts>();
     let extensions = parts.as_ref().map(|parts| &parts.extensions);
     let config = Arc::clone(&state.config);
+    let response = use_context::<ResponseOptions>();
+    let answer = response.clone();
     provide_context(Visit {
         domain: state.domain.clone(),
         actor: extensions
@@ -115,12 +124,24 @@ fn provide_visit(state: &AppState) {
                 .inspect_err(|error| tracing::error!(?error, "a session cookie has no form as a header"))
                 .ok()
         }),
+        nothing_here: Arc::new(move || {
+            if let Some(answer) = &answer {
+                not_found(answer);
+            }
+        }),
     });
-    if let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>()) {
+    if let (Some(nonce), Some(response)) = (use_nonce(), response) {
         match HeaderValue::try_from(page_policy(&nonce, &state.config)) {
             Ok(policy) => response.insert_header(header::CONTENT_SECURITY_POLICY, policy),
             Err(error) => tracing::error!(%error, "a page's content security policy has no form as a header"),
         }
+    }
+}
+
+/// A page that has nothing to show is still a page, but for one that leads elsewhere, such as to the login.
+fn not_found(answer: &ResponseOptions) {
+    if answer.0.read().is_ok_and(|parts| parts.status.is_none()) {
+        answer.set_status(StatusCode::NOT_FOUND);
     }
 }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use decnet_model::{
     id::{AttackerId, LogId},
-    permission::ViewEvidence,
+    permission::{ViewEvidence, ViewQuarantine},
     query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery},
     view::{
         AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView, MAX_LIMIT, MAX_SEARCH,
-        Page, Stats, Tops,
+        Page, QuarantineView, Stats, Tops,
     },
 };
 
@@ -100,6 +100,20 @@ impl Domain {
             .log_get(id)
             .await?
             .ok_or_else(|| DomainError::not_found("log row", id.0))
+    }
+
+    /// Lines that did not become evidence, those met last first.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] for a limit or a cursor that is none.
+    pub async fn quarantine_page(
+        &self,
+        _permit: &Permit<ViewQuarantine>,
+        limit: Option<u32>,
+        before: Option<String>,
+    ) -> Result<Page<QuarantineView>, DomainError> {
+        check_limit(limit)?;
+        Ok(self.inner.store.quarantine_page(limit, before.as_deref()).await?)
     }
 
     /// Log rows counted in buckets of time, oldest first.

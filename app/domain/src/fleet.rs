@@ -149,45 +149,50 @@ impl Domain {
             .await
     }
 
-    /// Take a decky down and bring it up again as it is wanted.
+    /// Take deckies down and bring them up again as they are wanted: all of them, as one task, or none.
     ///
     /// # Errors
     /// [`DomainError::NotFound`].
     pub async fn decky_redeploy(
         &self,
         permit: &Permit<ManageFleet>,
-        name: &DeckyName,
+        wanted: &[DeckyName],
     ) -> Result<TaskAccepted, DomainError> {
         let outcome = async {
-            let decky = self.wanted(name).await?;
-            let record = self.inner.store.decky_record(name).await?;
-            let record = record.ok_or_else(|| DomainError::not_found("decky", name))?;
-            let mut desired = desired(&record)?;
-            desired.generation += 1;
-            let again = [self.new_decky(&desired, decky.engine)?];
+            let mut again = Vec::with_capacity(wanted.len());
+            for name in wanted {
+                let decky = self.wanted(name).await?;
+                let record = self.inner.store.decky_record(name).await?;
+                let record = record.ok_or_else(|| DomainError::not_found("decky", name))?;
+                let mut desired = desired(&record)?;
+                desired.generation += 1;
+                again.push(self.new_decky(&desired, decky.engine)?);
+            }
             self.inner.store.decky_put(&again, self.inner.clock.now()).await?;
-            self.begin("redeploy", vec![name.clone()]).await
+            self.begin("redeploy", wanted.to_vec()).await
         }
         .await;
-        self.audited(permit.actor(), "fleet.redeploy", name.as_str(), outcome)
+        self.audited(permit.actor(), "fleet.redeploy", &names(wanted), outcome)
             .await
     }
 
-    /// Let a decky change its services now.
+    /// Let deckies change their services now: all of them, as one task, or none.
     ///
     /// # Errors
     /// [`DomainError::NotFound`].
     pub async fn decky_mutate(
         &self,
         permit: &Permit<ManageFleet>,
-        name: &DeckyName,
+        wanted: &[DeckyName],
     ) -> Result<TaskAccepted, DomainError> {
         let outcome = async {
-            self.wanted(name).await?;
-            self.begin("mutate", vec![name.clone()]).await
+            for name in wanted {
+                self.wanted(name).await?;
+            }
+            self.begin("mutate", wanted.to_vec()).await
         }
         .await;
-        self.audited(permit.actor(), "fleet.mutate", name.as_str(), outcome)
+        self.audited(permit.actor(), "fleet.mutate", &names(wanted), outcome)
             .await
     }
 

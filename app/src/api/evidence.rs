@@ -4,8 +4,8 @@ use decnet_model::{
     id::{AttackerId, LogId},
     query::{AttackerQuery, HistogramQuery, LogQuery},
     view::{
-        AttackerView, BountyView, CommandView, DeckyView, HistogramBucket, LogView, Page, Stats,
-        StreamSnapshot, Tops, WorkerView,
+        AttackerView, BountyView, CommandView, DeckyView, HistogramBucket, LogView, Page, QuarantineView,
+        Stats, StreamSnapshot, Tops, WorkerView,
     },
 };
 use leptos::{prelude::*, server_fn::codec::Json};
@@ -116,6 +116,20 @@ pub async fn log_page(query: LogQuery) -> Answer<Page<LogView>> {
 pub async fn log_get(id: LogId) -> Answer<LogView> {
     let (domain, see) = permitted()?;
     Ok(domain.log_get(&see, id).await?)
+}
+
+/// The counters.
+#[server(prefix = "/ui", endpoint = "stats_get")]
+pub async fn stats_get() -> Answer<Stats> {
+    let (domain, see) = permitted()?;
+    Ok(domain.stats(&see).await?)
+}
+
+/// A page of the lines that did not become evidence.
+#[server(prefix = "/ui", endpoint = "quarantine_page", input = Json)]
+pub async fn quarantine_page(before: Option<String>) -> Answer<Page<QuarantineView>> {
+    let (domain, see) = permitted()?;
+    Ok(domain.quarantine_page(&see, Some(100), before).await?)
 }
 
 /// Log rows counted by time.

@@ -77,13 +77,8 @@ pub async fn teardown(names: String) -> Answer<()> {
 pub async fn mutate(names: String) -> Answer<()> {
     let names = decky_names(&names)?;
     let (domain, manage) = permitted()?;
-    let mut last = None;
-    for name in &names {
-        last = Some(domain.decky_mutate(&manage, name).await?.task);
-    }
-    if let Some(task) = last {
-        leptos_axum::redirect(&format!("/fleet?task={task}"));
-    }
+    let accepted = domain.decky_mutate(&manage, &names).await?;
+    leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
     Ok(())
 }
 
@@ -92,13 +87,8 @@ pub async fn mutate(names: String) -> Answer<()> {
 pub async fn redeploy(names: String) -> Answer<()> {
     let names = decky_names(&names)?;
     let (domain, manage) = permitted()?;
-    let mut last = None;
-    for name in &names {
-        last = Some(domain.decky_redeploy(&manage, name).await?.task);
-    }
-    if let Some(task) = last {
-        leptos_axum::redirect(&format!("/fleet?task={task}"));
-    }
+    let accepted = domain.decky_redeploy(&manage, &names).await?;
+    leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What stands around every page: the rail, the top bar with the last 24 hours and the live dot, and on a phone the bar
 //! at the bottom.
 
-use decnet_model::{query::HistogramQuery, state::Role, view::Me};
+use decnet_model::{permission::Permission, query::HistogramQuery, view::Me};
 use leptos::prelude::*;
 use leptos_router::{
     components::{A, Outlet, Redirect},
@@ -37,17 +37,12 @@ const PLACES: &[(&str, &str, Icon)] = &[
 #[derive(Clone, Copy)]
 pub(crate) struct Reader(Resource<Answer<Option<Me>>>);
 
-impl Reader {
-    /// Whether they may change the fleet. The server checks it again, whatever a page shows.
-    pub(crate) fn manages_fleet(self) -> bool {
-        matches!(self.0.get(), Some(Ok(Some(me))) if me.role.covers(Role::Admin))
-    }
-}
-
-/// Whether whoever reads this page may change the fleet.
-pub(crate) fn manages_fleet() -> Signal<bool> {
+/// Whether whoever reads this page holds the permission. The server checks it again, whatever a page shows.
+pub(crate) fn may<P: Permission>() -> Signal<bool> {
     let reader = use_context::<Reader>();
-    Signal::derive(move || reader.is_some_and(Reader::manages_fleet))
+    Signal::derive(move || {
+        reader.is_some_and(|Reader(me)| matches!(me.get(), Some(Ok(Some(me))) if me.role.covers(P::ROLE)))
+    })
 }
 
 /// The frame. Nobody gets past it without a session and a password of their own.

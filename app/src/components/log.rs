@@ -16,7 +16,7 @@ use super::{
     said::{CopyButton, Said},
     when::{Ago, Clock, use_present},
 };
-use crate::{api::evidence, text, url};
+use crate::{api::evidence, live::use_live, text, url};
 
 /// A row and whether it just came.
 pub(crate) type Row = (Arc<LogView>, bool);
@@ -62,7 +62,7 @@ fn LogRow(row: Arc<LogView>, new: bool, one_source: bool) -> impl IntoView {
     let href = move || url::with(&path.get(), &query.get(), &[("log", Some(&id.0.to_string()))]);
     let chosen = move || query.with(|q| q.get_str("log").is_some_and(|log| log.parse() == Ok(id.0)));
     let weight = text::weight(&row.event_type);
-    let source = row.attacker_ip.map(|ip| ip.to_string());
+    let source = row.attacker_ip.map(|ip| (ip.to_string(), glyph_of(&row)));
     let navigate = use_navigate();
     let open = move |event: web_sys::MouseEvent| {
         // A click on a link in the row is the link's own, and one that ends the marking of text is none.
@@ -86,10 +86,10 @@ fn LogRow(row: Arc<LogView>, new: bool, one_source: bool) -> impl IntoView {
                     view! {
                         <td class="c-source">
                             {source
-                                .map(|ip| {
+                                .map(|(ip, glyph)| {
                                     view! {
                                         <span class="who">
-                                            <Glyph seed=ip.clone() size=16 />
+                                            {move || view! { <Glyph seed=glyph.get() size=16 /> }}
                                             <code>{ip}</code>
                                         </span>
                                     }
@@ -106,6 +106,18 @@ fn LogRow(row: Arc<LogView>, new: bool, one_source: bool) -> impl IntoView {
         </tr>
     }
     .into_any()
+}
+
+/// What seeds the glyph of a row's attacker, as it is known by now: a row may be older than the fingerprints.
+fn glyph_of(row: &LogView) -> Memo<String> {
+    let live = use_live();
+    let id = row.attacker_id;
+    let address = || row.attacker_ip.map(|ip| ip.to_string()).unwrap_or_default();
+    let first = row.attacker_glyph.clone().unwrap_or_else(address);
+    Memo::new(move |_| {
+        let changed = live.attackers.with(|known| Some(known.get(&id?)?.glyph.clone()));
+        changed.unwrap_or_else(|| first.clone())
+    })
 }
 
 /// Whether the reader is not just marking text.
@@ -207,7 +219,7 @@ fn Detail(row: LogView) -> impl IntoView {
     let present = use_present();
     let (at, received_at) = (row.at, row.received_at);
     let only = |key: &'static str, value: &str| format!("/live?{key}={}", url::escape(value));
-    let source = row.attacker_ip.map(|ip| ip.to_string());
+    let source = row.attacker_ip.map(|ip| (ip.to_string(), glyph_of(&row)));
     let attacker = row.attacker_id;
     let json = serde_json::to_string_pretty(&row).unwrap_or_default();
     let late = (received_at - at).whole_milliseconds();
@@ -219,12 +231,15 @@ fn Detail(row: LogView) -> impl IntoView {
             <dt>"Stored"</dt>
             <dd>{if (0..60_000).contains(&late) { format!("{late} ms later") } else { text::exact(received_at, None) }}</dd>
             {source
-                .map(|ip| {
+                .map(|(ip, glyph)| {
                     let to = attacker.map_or_else(|| only("attacker_ip", &ip), |id| format!("/attackers/{id}"));
                     view! {
                         <dt>"Source"</dt>
                         <dd>
-                            <a class="who" href=to><Glyph seed=ip.clone() size=16 /><code>{ip.clone()}</code></a>
+                            <a class="who" href=to>
+                                {move || view! { <Glyph seed=glyph.get() size=16 /> }}
+                                <code>{ip.clone()}</code>
+                            </a>
                             <CopyButton text=ip what="address" />
                         </dd>
                     }

@@ -26,7 +26,7 @@ use crate::{
         when::{Ago, Clock},
     },
     live::use_live,
-    text, url,
+    nothing_here, text, url,
 };
 
 /// The page.
@@ -74,6 +74,9 @@ pub(crate) fn AttackerPage() -> impl IntoView {
                 match dossier.await {
                     Ok(dossier) => view! { <Full dossier=dossier since=since shown=shown /> }.into_any(),
                     Err(fault) => {
+                        if fault.kind == FaultKind::NotFound {
+                            nothing_here();
+                        }
                         let again = Callback::new(move |()| dossier.refetch());
                         view! {
                             <PageHead title="Attacker" />

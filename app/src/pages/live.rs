@@ -5,6 +5,7 @@ use std::sync::Arc;
 use decnet_model::{
     event::EventKind,
     id::LogId,
+    permission::{ManageFleet, ViewQuarantine},
     query::{HistogramQuery, LogQuery},
     view::{DeckyView, LogView, Page},
 };
@@ -18,7 +19,7 @@ use crate::{
         chart::{Histogram, Series, step_for},
         download::save,
         filter::{Chips, Choice, FilterForm, SearchField},
-        frame::{PageHead, manages_fleet},
+        frame::{PageHead, may},
         icon::{Icon, Mark},
         log::{LogDrawer, LogTable, Row, Shown},
         notice::{Empty, Loading, Problem},
@@ -124,6 +125,7 @@ pub(crate) fn LivePage() -> impl IntoView {
             (!faults.is_empty()).then(|| view! { <p class="form-fault" role="alert">{format!("Left out: {faults}.")}</p> })
         }}
         <TimeColumns query=query />
+        <Unread />
         <Transition fallback=|| view! { <Loading rows=12 /> }>
             {move || Suspend::new(async move {
                 match page.await {
@@ -215,6 +217,34 @@ fn Rows(
             {older}
         </Show>
         {move || more.value().get().and_then(Result::err).map(|fault| view! { <Problem fault /> })}
+    }
+    .into_any()
+}
+
+/// How many lines did not become evidence, for those who may see which.
+#[component]
+fn Unread() -> impl IntoView {
+    let live = use_live();
+    let sees = may::<ViewQuarantine>();
+    let first = Resource::new(move || live.epoch.get(), |_| evidence::stats_get());
+    let number = move || match live.stats.get() {
+        Some(stats) => stats.quarantined,
+        None => first
+            .get()
+            .and_then(Result::ok)
+            .map_or(0, |stats| stats.quarantined),
+    };
+    view! {
+        <Transition>
+            {move || {
+                let number = number();
+                (sees.get() && number > 0)
+                    .then(|| {
+                        let words = text::plural(number, "line", "lines");
+                        view! { <p class="table-note"><a href="/quarantine">{words}" could not be read"</a></p> }
+                    })
+            }}
+        </Transition>
     }
     .into_any()
 }
@@ -372,7 +402,7 @@ pub(crate) fn fleet_now() -> Signal<Vec<DeckyView>> {
 /// Nothing has touched a decoy yet: how to be the first.
 #[component]
 pub(crate) fn FirstTouch(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
-    let manages = manages_fleet();
+    let manages = may::<ManageFleet>();
     view! {
         <Transition fallback=|| view! { <Loading rows=3 /> }>
             {move || {

@@ -8,3 +8,4 @@ pub(crate) mod live;
 pub(crate) mod login;
 pub(crate) mod overview;
 pub(crate) mod password;
+pub(crate) mod quarantine;

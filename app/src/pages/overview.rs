@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use decnet_model::{
+    permission::ManageFleet,
     state::{DeckyState, WORKERS, WorkerState},
     view::{AttackerView, Count},
 };
@@ -13,7 +14,7 @@ use crate::{
     api::evidence::{self, Overview},
     components::{
         chart::{Histogram, Series},
-        frame::{PageHead, manages_fleet},
+        frame::{PageHead, may},
         glyph::Glyph,
         icon::{Icon, Mark},
         log::{LogDrawer, LogTable, Row, Shown},
@@ -36,7 +37,7 @@ const TOP: usize = 6;
 #[component]
 pub(crate) fn OverviewPage() -> impl IntoView {
     let live = use_live();
-    let manages = manages_fleet();
+    let manages = may::<ManageFleet>();
     let shown = Shown::new(None);
     let overview = Resource::new(move || live.epoch.get(), |_| evidence::overview_get());
     view! {

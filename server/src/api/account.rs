@@ -7,16 +7,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use decnet_domain::SignedIn;
-use decnet_model::{
-    permission::OwnAccount,
-    view::{Me, Problem},
-};
+use decnet_model::{permission::OwnAccount, view::Me};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::extract::Body;
+use super::{Answer, extract::Body};
 use crate::{
     AppState,
     client::ClientAddr,
@@ -59,10 +56,7 @@ pub struct Token {
 /// Begin a session.
 #[utoipa::path(
     post, path = "/auth/login", tag = "auth", security(()), request_body = LoginRequest,
-    responses(
-        (status = 200, body = Token, description = "Signed in; the session cookie is set"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
-    )
+    responses((status = 200, body = Token, description = "Signed in; the session cookie is set"))
 )]
 pub async fn login(
     State(state): State<AppState>,
@@ -80,10 +74,7 @@ pub async fn login(
 /// End the session.
 #[utoipa::path(
     post, path = "/auth/logout", tag = "auth",
-    responses(
-        (status = 204, description = "Signed out; the token is good no more"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
-    )
+    responses((status = 204, description = "Signed out; the token is good no more"))
 )]
 pub async fn logout(State(state): State<AppState>, Signed(actor): Signed) -> Result<Response, ApiError> {
     state.domain.logout(&actor).await?;
@@ -97,18 +88,14 @@ pub async fn logout(State(state): State<AppState>, Signed(actor): Signed) -> Res
 /// Change one's own password. Every session of the account ends; the answer is a new one.
 #[utoipa::path(
     post, path = "/auth/change-password", tag = "auth", request_body = ChangePasswordRequest,
-    responses(
-        (status = 200, body = Token, description = "Changed; the new session's cookie is set"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
-    )
+    responses((status = 200, body = Token, description = "Changed; the new session's cookie is set"))
 )]
 pub async fn change_password(
     State(state): State<AppState>,
-    May(permit): May<OwnAccount>,
+    May { domain, permit }: May<OwnAccount>,
     Body(request): Body<ChangePasswordRequest>,
 ) -> Result<Response, ApiError> {
-    let signed_in = state
-        .domain
+    let signed_in = domain
         .password_change(&permit, &request.old_password, &request.new_password)
         .await?;
     begun(&signed_in, &state)
@@ -117,13 +104,10 @@ pub async fn change_password(
 /// Who is signed in.
 #[utoipa::path(
     get, path = "/auth/me", tag = "auth",
-    responses(
-        (status = 200, body = Me, description = "The account"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
-    )
+    responses((status = 200, body = Me, description = "The account"))
 )]
-pub async fn me(State(state): State<AppState>, May(permit): May<OwnAccount>) -> Result<Json<Me>, ApiError> {
-    Ok(Json(state.domain.me(&permit)?))
+pub async fn me(May { domain, permit }: May<OwnAccount>) -> Answer<Me> {
+    Ok(Json(domain.me(&permit)?))
 }
 
 fn begun(signed_in: &SignedIn, state: &AppState) -> Result<Response, ApiError> {

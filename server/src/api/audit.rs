@@ -1,28 +1,22 @@
 //! The audit log.
 
-use axum::{Json, extract::State};
+use axum::Json;
 use decnet_model::{
     permission::ViewAudit,
-    view::{AuditView, Page, Problem},
+    view::{AuditView, Page},
 };
 
-use super::{evidence::PageQuery, extract::Filter};
-use crate::{AppState, problem::ApiError, session::May};
+use super::{Answer, evidence::PageQuery, extract::Filter};
+use crate::session::May;
 
 /// Who did what, on what, from where, and with which result; newest first.
 #[utoipa::path(
     get, path = "/audit", tag = "audit", params(PageQuery),
-    responses(
-        (status = 200, body = Page<AuditView>, description = "A page"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
-    )
+    responses((status = 200, body = Page<AuditView>, description = "A page"))
 )]
 pub async fn page(
-    State(state): State<AppState>,
-    May(permit): May<ViewAudit>,
+    May { domain, permit }: May<ViewAudit>,
     Filter(page): Filter<PageQuery>,
-) -> Result<Json<Page<AuditView>>, ApiError> {
-    Ok(Json(
-        state.domain.audit_page(&permit, page.limit, page.before).await?,
-    ))
+) -> Answer<Page<AuditView>> {
+    Ok(Json(domain.audit_page(&permit, page.limit, page.before).await?))
 }

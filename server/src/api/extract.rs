@@ -1,55 +1,82 @@
-//! Bodies, queries and path parameters whose faults are answered as problems that name the field.
+//! Bodies, queries and path parameters, each of its type or else a problem that names every field at fault: see
+//! [`explain`](super::explain).
 
 use axum::{
-    Json,
+    body::Bytes,
     extract::{
-        FromRequest, FromRequestParts, Path, Query, Request,
-        rejection::{JsonRejection, PathRejection, QueryRejection},
+        FromRequest, FromRequestParts, Path, Query, RawPathParams, Request, path::ErrorKind,
+        rejection::PathRejection,
     },
-    http::{StatusCode, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use decnet_model::view::FieldError;
 use serde::de::DeserializeOwned;
+use utoipa::{IntoParams, PartialSchema};
 
+use super::explain;
 use crate::problem::ApiError;
 
 /// A JSON body.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned + PartialSchema, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(ApiError::too_large())
+        if !is_json(request.headers()) {
+            return Err(ApiError::not_json());
+        }
+        let bytes = match Bytes::from_request(request, state).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                return Err(ApiError::too_large());
             }
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(ApiError::not_json()),
-            Err(JsonRejection::JsonDataError(error)) => {
-                Err(ApiError::invalid(vec![field_error(&error.body_text())]))
+            Err(_) => return Err(ApiError::malformed("the body ended before its time")),
+        };
+        if let Ok(body) = serde_json::from_slice(&bytes) {
+            return Ok(Self(body));
+        }
+        match serde_json::from_slice(&bytes) {
+            Ok(value) => Err(ApiError::invalid(explain::body::<T>(&value))),
+            Err(_) if bytes.is_empty() => Err(ApiError::malformed("the body is empty: send JSON")),
+            Err(error) if error.is_eof() => Err(ApiError::malformed("the body is JSON without an end")),
+            Err(error) => {
+                let (line, column) = (error.line(), error.column());
+                let words = format!("the body is not JSON: look at line {line}, column {column}");
+                Err(ApiError::malformed(words))
             }
-            Err(_) => Err(ApiError::malformed("the body is not JSON")),
         }
     }
+}
+
+/// Whether the body says that it is JSON (RFC 8259 section 11, RFC 6839 section 3.1).
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(kind)) = headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str()) else {
+        return false;
+    };
+    let essence = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json")
 }
 
 /// The query of a URL.
 #[derive(Debug)]
 pub struct Filter<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Filter<T> {
+impl<T: DeserializeOwned + IntoParams, S: Send + Sync> FromRequestParts<S> for Filter<T> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        match Query::<T>::from_request_parts(parts, state).await {
-            Ok(Query(query)) => Ok(Self(query)),
-            Err(QueryRejection::FailedToDeserializeQueryString(error)) => {
-                Err(ApiError::invalid(vec![field_error(&error.body_text())]))
-            }
-            Err(_) => Err(ApiError::malformed("the query cannot be read")),
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        if let Ok(Query(query)) = Query::try_from_uri(&parts.uri) {
+            return Ok(Self(query));
         }
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| ApiError::malformed("the query cannot be read"))?;
+        Err(ApiError::invalid(explain::query::<T>(&pairs)))
     }
 }
 
@@ -57,47 +84,25 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Filter<T> {
 #[derive(Debug)]
 pub struct Param<T>(pub T);
 
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Param<T> {
+impl<T: DeserializeOwned + PartialSchema + Send, S: Send + Sync> FromRequestParts<S> for Param<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        match Path::<T>::from_request_parts(parts, state).await {
-            Ok(Path(value)) => Ok(Self(value)),
-            Err(PathRejection::FailedToDeserializePathParams(error)) => {
-                Err(ApiError::invalid(vec![FieldError {
-                    field: "path".into(),
-                    message: shorten(error.body_text().trim_start_matches("Invalid URL: ")),
-                }]))
-            }
-            Err(error) => Err(ApiError::internal(error)),
-        }
+        let error = match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(value)) => return Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(error)) => error,
+            Err(error) => return Err(ApiError::internal(error)),
+        };
+        let Ok(given) = RawPathParams::from_request_parts(parts, state).await else {
+            return Err(ApiError::malformed("the address has bytes that are no UTF-8"));
+        };
+        let said = match error.kind() {
+            ErrorKind::Message(words) | ErrorKind::DeserializeError { message: words, .. } => words.as_str(),
+            _ => "",
+        };
+        let (name, text) = given.iter().next().unwrap_or(("path", ""));
+        Err(ApiError::invalid(explain::parameter::<T>(name, text, said)))
     }
-}
-
-/// The field and the fault out of axum's text, which is `<what failed>: <path of the field>: <fault>`.
-fn field_error(text: &str) -> FieldError {
-    let fault = text.split_once(": ").map_or(text, |(_, fault)| fault);
-    let unplaced = |message: &str| {
-        // A field that is missing or too many has no path; the message has its name in back quotes.
-        let named = message.split('`').nth(1).filter(|_| message.contains("field"));
-        FieldError {
-            field: shorten(named.unwrap_or("body")),
-            message: shorten(message),
-        }
-    };
-    match fault.split_once(": ") {
-        Some((path, message)) if path != "." && !path.contains([' ', '`']) => FieldError {
-            field: shorten(path),
-            message: shorten(message),
-        },
-        Some((".", message)) => unplaced(message),
-        _ => unplaced(fault),
-    }
-}
-
-/// What a client sent may stand in the text: no more of it than fits a line.
-fn shorten(text: &str) -> String {
-    text.chars().take(200).collect()
 }
 
 #[cfg(test)]
@@ -105,30 +110,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_field_is_found_in_axums_text() {
-        for (text, field) in [
-            (
-                "Failed to deserialize query string: limit: invalid digit found in string",
-                "limit",
-            ),
-            (
-                "Failed to deserialize query string: unknown field `token`, expected one of `limit`",
-                "token",
-            ),
-            (
-                "Failed to deserialize the JSON body into the target type: deckies[0].ip: invalid IP address syntax at line 1 column 20",
-                "deckies[0].ip",
-            ),
-            (
-                "Failed to deserialize the JSON body into the target type: missing field `password` at line 1 column 2",
-                "password",
-            ),
-            (
-                "Failed to deserialize the JSON body into the target type: invalid type: string \"a\", expected struct X",
-                "body",
-            ),
+    fn only_json_is_json() {
+        for (kind, is) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/problem+json", true),
+            ("text/json", false),
+            ("application/jsonp", false),
+            ("application/x-www-form-urlencoded", false),
+            ("", false),
         ] {
-            assert_eq!(field_error(text).field, field, "{text}");
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind.parse().unwrap())]);
+            assert_eq!(is_json(&headers), is, "{kind}");
         }
+        assert!(!is_json(&HeaderMap::new()));
     }
 }

@@ -1,28 +1,22 @@
 //! The host: its workers and its health.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, http::StatusCode};
 use decnet_model::{
     name::WorkerName,
     permission::{ManageWorkers, ViewFleet},
-    view::{Health, Problem, WorkerView},
+    view::{Health, WorkerView},
 };
 
-use super::extract::Param;
-use crate::{AppState, problem::ApiError, session::May};
+use super::{Answer, Done, Told, extract::Param};
+use crate::session::May;
 
 /// Every worker, heard or not.
 #[utoipa::path(
     get, path = "/workers", tag = "host",
-    responses(
-        (status = 200, body = Vec<WorkerView>, description = "The workers"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
-    )
+    responses((status = 200, body = Vec<WorkerView>, description = "The workers"))
 )]
-pub async fn workers(
-    State(state): State<AppState>,
-    May(permit): May<ViewFleet>,
-) -> Result<Json<Vec<WorkerView>>, ApiError> {
-    Ok(Json(state.domain.worker_list(&permit).await?))
+pub async fn workers(May { domain, permit }: May<ViewFleet>) -> Answer<Vec<WorkerView>> {
+    Ok(Json(domain.worker_list(&permit).await?))
 }
 
 /// Tell a worker to stop.
@@ -30,15 +24,11 @@ pub async fn workers(
     post, path = "/workers/{name}/stop", tag = "host", params(("name" = WorkerName, Path)),
     responses(
         (status = 202, description = "Told; its heartbeat says when it has stopped"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+        (status = 409, description = "It cannot be told: it is the server itself, or the bus is off")
     )
 )]
-pub async fn stop_worker(
-    State(state): State<AppState>,
-    May(permit): May<ManageWorkers>,
-    Param(name): Param<WorkerName>,
-) -> Result<StatusCode, ApiError> {
-    state.domain.worker_stop(&permit, &name).await?;
+pub async fn stop_worker(May { domain, permit }: May<ManageWorkers>, Param(name): Param<WorkerName>) -> Done {
+    domain.worker_stop(&permit, &name).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -47,15 +37,11 @@ pub async fn stop_worker(
     get, path = "/health", tag = "host",
     responses(
         (status = 200, body = Health, description = "Healthy or degraded"),
-        (status = 503, body = Health, description = "Something critical fails"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+        (status = 503, body = Health, description = "Something critical fails")
     )
 )]
-pub async fn health(
-    State(state): State<AppState>,
-    May(permit): May<ViewFleet>,
-) -> Result<(StatusCode, Json<Health>), ApiError> {
-    let health = state.domain.health(&permit)?;
+pub async fn health(May { domain, permit }: May<ViewFleet>) -> Told<Health> {
+    let health = domain.health(&permit)?;
     let status = if health.status == "unhealthy" {
         StatusCode::SERVICE_UNAVAILABLE
     } else {

@@ -1,25 +1,27 @@
 //! The REST API, `/api/v1`: one file a resource. A handler takes a permit, calls the domain and gives its answer.
 //!
 //! Every route stands in the OpenAPI document because both come from the same line in [`api`]; a test walks the
-//! document and asks for every route without a session and as a viewer.
+//! document and asks for every route without a session and as a viewer. What a handler takes is read by [`extract`],
+//! which refuses what does not fit in the document's own terms; what every route can answer beside its success is said
+//! in one place, `description`.
 
 pub mod account;
 pub mod audit;
+mod description;
 pub mod evidence;
+mod explain;
 pub mod extract;
 pub mod fleet;
 pub mod host;
 pub mod stream;
 pub mod users;
 
-use axum::{Json, Router, routing::get};
-use utoipa::{
-    Modify, OpenApi,
-    openapi::{
-        OpenApi as Document,
-        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
-    },
+use axum::{
+    Json, Router,
+    http::StatusCode,
+    routing::{any, get},
 };
+use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{AppState, http::wrap, problem::ApiError, throttle::Throttle};
@@ -27,35 +29,14 @@ use crate::{AppState, http::wrap, problem::ApiError, throttle::Throttle};
 /// Where the API lives.
 pub const PREFIX: &str = "/api/v1";
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "DECNET",
-        description = "What the deception network recorded, and what is wanted of its fleet. Errors are \
-                       application/problem+json (RFC 9457). Lists are keyset-paged: `next` of a page is `before` of \
-                       the following one. Times are RFC 3339.",
-        license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
-    ),
-    modifiers(&Security),
-    security(("bearer" = []), ("cookie" = [])),
-    components(schemas(decnet_model::view::Problem))
-)]
-struct Doc;
+/// What a handler gives: the view that was asked for, or a problem.
+type Answer<T> = Result<Json<T>, ApiError>;
 
-struct Security;
+/// The same for what was only accepted, or made, with its status.
+type Told<T> = Result<(StatusCode, Json<T>), ApiError>;
 
-impl Modify for Security {
-    fn modify(&self, document: &mut Document) {
-        let components = document.components.get_or_insert_with(Default::default);
-        let bearer = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
-            .build();
-        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-        let cookie = ApiKey::Cookie(ApiKeyValue::new("decnet_session"));
-        components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
-    }
-}
+/// The same for what has nothing to show.
+type Done = Result<StatusCode, ApiError>;
 
 /// Every route with its description.
 fn api() -> OpenApiRouter<AppState> {
@@ -79,6 +60,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(evidence::attacker_commands))
         .routes(routes!(evidence::attacker_logs))
         .routes(routes!(evidence::bounty))
+        .routes(routes!(evidence::quarantine))
         .routes(routes!(fleet::deckies))
         .routes(routes!(fleet::deploy))
         .routes(routes!(fleet::teardown))
@@ -95,29 +77,29 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(host::health))
         .routes(routes!(audit::page))
         .routes(routes!(stream::open));
-    OpenApiRouter::with_openapi(Doc::openapi()).nest(PREFIX, routes)
+    OpenApiRouter::with_openapi(description::Doc::openapi()).nest(PREFIX, routes)
 }
 
 /// The OpenAPI document.
 #[must_use]
 pub fn document() -> Document {
-    api().split_for_parts().1
+    description::complete(api().split_for_parts().1)
 }
 
 /// The API's routes, without what every request passes through.
 pub fn routes(state: &AppState) -> Router {
-    let (router, document) = api().split_for_parts();
+    let (router, _) = api().split_for_parts();
     // Written once: it is the same for everybody, and it is no secret.
-    let text = serde_json::to_value(&document).unwrap_or_default();
+    let text = serde_json::to_value(document()).unwrap_or_default();
+    let nothing = || any(|| async { ApiError::no_route() });
     router
         .route(
             &format!("{PREFIX}/openapi.json"),
             get(move || async move { Json(text) }),
         )
-        .route(
-            "/api/{*rest}",
-            axum::routing::any(|| async { ApiError::no_route() }),
-        )
+        .route("/api", nothing())
+        .route("/api/", nothing())
+        .route("/api/{*rest}", nothing())
         .method_not_allowed_fallback(|| async { ApiError::no_method() })
         .with_state(state.clone())
 }

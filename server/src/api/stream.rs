@@ -13,7 +13,7 @@ use axum::{
 use decnet_model::{
     id::LogId,
     permission::ViewEvidence,
-    view::{Problem, StreamBody, StreamEvent},
+    view::{StreamBody, StreamEvent},
 };
 use futures::{Stream, StreamExt};
 
@@ -27,14 +27,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 #[utoipa::path(
     get, path = "/stream", tag = "stream",
     params(("Last-Event-ID" = Option<String>, Header, description = "Go on after this event")),
-    responses(
-        (status = 200, body = String, content_type = "text/event-stream", description = "The events, until the session ends"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
-    )
+    responses((status = 200, body = String, content_type = "text/event-stream", description = "The events, until the session ends"))
 )]
 pub async fn open(
     State(state): State<AppState>,
-    May(permit): May<ViewEvidence>,
+    May { domain, permit }: May<ViewEvidence>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // What is no id of ours cannot be resumed from: such a stream begins anew.
@@ -42,7 +39,7 @@ pub async fn open(
         .get("last-event-id")
         .and_then(|v| v.to_str().ok()?.parse().ok())
         .map(LogId);
-    let events = state.domain.stream(&permit, resume).await?;
+    let events = domain.stream(&permit, resume).await?;
     let shutdown = state.shutdown.clone();
     let until_stopped = async move { shutdown.requested().await };
     let events = encode(events.take_until(Box::pin(until_stopped)), resume);

@@ -1,19 +1,16 @@
 //! Accounts.
 
-use axum::{Json, extract::State, http::StatusCode};
-use decnet_model::{
-    id::UserId,
-    name::UserName,
-    permission::ManageUsers,
-    state::Role,
-    view::{Problem, UserView},
-};
+use axum::{Json, http::StatusCode};
+use decnet_model::{id::UserId, name::UserName, permission::ManageUsers, state::Role, view::UserView};
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::extract::{Body, Param};
-use crate::{AppState, problem::ApiError, session::May};
+use super::{
+    Answer, Done, Told,
+    extract::{Body, Param},
+};
+use crate::session::May;
 
 /// A new account.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -58,16 +55,10 @@ pub struct DisableUserRequest {
 /// Every account, by name.
 #[utoipa::path(
     get, path = "/users", tag = "users",
-    responses(
-        (status = 200, body = Vec<UserView>, description = "The accounts"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
-    )
+    responses((status = 200, body = Vec<UserView>, description = "The accounts"))
 )]
-pub async fn list(
-    State(state): State<AppState>,
-    May(permit): May<ManageUsers>,
-) -> Result<Json<Vec<UserView>>, ApiError> {
-    Ok(Json(state.domain.user_list(&permit).await?))
+pub async fn list(May { domain, permit }: May<ManageUsers>) -> Answer<Vec<UserView>> {
+    Ok(Json(domain.user_list(&permit).await?))
 }
 
 /// Make an account.
@@ -75,16 +66,14 @@ pub async fn list(
     post, path = "/users", tag = "users", request_body = CreateUserRequest,
     responses(
         (status = 201, body = UserView, description = "Made"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+        (status = 409, description = "The name is taken")
     )
 )]
 pub async fn create(
-    State(state): State<AppState>,
-    May(permit): May<ManageUsers>,
+    May { domain, permit }: May<ManageUsers>,
     Body(request): Body<CreateUserRequest>,
-) -> Result<(StatusCode, Json<UserView>), ApiError> {
-    let user = state
-        .domain
+) -> Told<UserView> {
+    let user = domain
         .user_create(&permit, request.username, &request.password, request.role)
         .await?;
     Ok((StatusCode::CREATED, Json(user)))
@@ -95,35 +84,29 @@ pub async fn create(
     put, path = "/users/{id}/role", tag = "users", request_body = UpdateUserRoleRequest, params(("id" = UserId, Path)),
     responses(
         (status = 200, body = UserView, description = "Changed"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+        (status = 409, description = "It is the last administrator who can sign in")
     )
 )]
 pub async fn set_role(
-    State(state): State<AppState>,
-    May(permit): May<ManageUsers>,
+    May { domain, permit }: May<ManageUsers>,
     Param(id): Param<UserId>,
     Body(request): Body<UpdateUserRoleRequest>,
-) -> Result<Json<UserView>, ApiError> {
-    Ok(Json(state.domain.user_set_role(&permit, id, request.role).await?))
+) -> Answer<UserView> {
+    Ok(Json(domain.user_set_role(&permit, id, request.role).await?))
 }
 
 /// Give an account another password, to be changed at its next login. Its sessions end.
 #[utoipa::path(
     put, path = "/users/{id}/reset-password", tag = "users", request_body = ResetUserPasswordRequest,
     params(("id" = UserId, Path)),
-    responses(
-        (status = 204, description = "Changed"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
-    )
+    responses((status = 204, description = "Changed"))
 )]
 pub async fn reset_password(
-    State(state): State<AppState>,
-    May(permit): May<ManageUsers>,
+    May { domain, permit }: May<ManageUsers>,
     Param(id): Param<UserId>,
     Body(request): Body<ResetUserPasswordRequest>,
-) -> Result<StatusCode, ApiError> {
-    state
-        .domain
+) -> Done {
+    domain
         .user_reset_password(&permit, id, &request.new_password)
         .await?;
     Ok(StatusCode::NO_CONTENT)
@@ -135,20 +118,16 @@ pub async fn reset_password(
     params(("id" = UserId, Path)),
     responses(
         (status = 200, body = UserView, description = "Changed"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+        (status = 409, description = "It is the last administrator who can sign in")
     )
 )]
 pub async fn set_disabled(
-    State(state): State<AppState>,
-    May(permit): May<ManageUsers>,
+    May { domain, permit }: May<ManageUsers>,
     Param(id): Param<UserId>,
     Body(request): Body<DisableUserRequest>,
-) -> Result<Json<UserView>, ApiError> {
+) -> Answer<UserView> {
     Ok(Json(
-        state
-            .domain
-            .user_set_disabled(&permit, id, request.disabled)
-            .await?,
+        domain.user_set_disabled(&permit, id, request.disabled).await?,
     ))
 }
 
@@ -157,14 +136,10 @@ pub async fn set_disabled(
     delete, path = "/users/{id}", tag = "users", params(("id" = UserId, Path)),
     responses(
         (status = 204, description = "Gone"),
-        (status = "default", body = Problem, content_type = "application/problem+json", description = "Not done")
+        (status = 409, description = "It is the last administrator who can sign in")
     )
 )]
-pub async fn delete(
-    State(state): State<AppState>,
-    May(permit): May<ManageUsers>,
-    Param(id): Param<UserId>,
-) -> Result<StatusCode, ApiError> {
-    state.domain.user_delete(&permit, id).await?;
+pub async fn delete(May { domain, permit }: May<ManageUsers>, Param(id): Param<UserId>) -> Done {
+    domain.user_delete(&permit, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -141,7 +141,10 @@ impl Ask<'_> {
             .extension(ConnectInfo(self.peer))
             .body(self.body)
             .unwrap();
-        self.app.router.clone().oneshot(request).await.unwrap()
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let answer = self.app.router.clone().oneshot(request).await.unwrap();
+        assert_described(&method, &path, answer.status());
+        answer
     }
 
     pub(crate) async fn send(self) -> Answer {
@@ -152,6 +155,35 @@ impl Ask<'_> {
             headers: parts.headers,
             text: String::from_utf8(bytes.into()).unwrap(),
         }
+    }
+}
+
+/// Every answer of the API in any test is one that its description tells of.
+fn assert_described(method: &Method, path: &str, status: StatusCode) {
+    static PATHS: LazyLock<Value> =
+        LazyLock::new(|| serde_json::to_value(decnet_server::api::document().paths).unwrap());
+    let fits = |template: &str| {
+        let (there, here): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
+        there.len() == here.len()
+            && there
+                .iter()
+                .zip(here)
+                .all(|(there, here)| there.starts_with('{') || *there == here)
+    };
+    let described = PATHS
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(template, _)| fits(template));
+    // A path without a variable part is meant before one that has one.
+    let Some((_, methods)) = described.min_by_key(|(template, _)| template.matches('{').count()) else {
+        return;
+    };
+    if let Some(operation) = methods.get(method.as_str().to_lowercase()) {
+        assert!(
+            operation["responses"].get(status.as_str()).is_some(),
+            "{method} {path} answers {status}, which its description does not tell"
+        );
     }
 }
 
@@ -214,6 +246,16 @@ impl App {
         } else {
             format!("/api/v1{path}")
         };
+        self.at(method, &uri)
+    }
+
+    /// A request of a page.
+    pub(crate) fn page(&self, path: &str) -> Ask<'_> {
+        self.at(Method::GET, path)
+    }
+
+    /// A request of exactly this address.
+    pub(crate) fn at(&self, method: Method, uri: &str) -> Ask<'_> {
         Ask {
             app: self,
             request: Request::builder()
@@ -281,16 +323,35 @@ impl App {
         let at = self.clock.now();
         let stamp = at.format(&time::format_description::well_known::Rfc3339).unwrap();
         let line = format!("<134>1 {stamp} {decky} ssh - {kind} [relay@55555{fields}]");
+        let mut batch = self.next_batch();
+        batch
+            .lines
+            .push(decnet_db::meaning::read(line.as_bytes(), at).unwrap());
+        self.store.ingest_batch(&batch).await.unwrap();
+    }
+
+    /// Store a line that did not become evidence.
+    pub(crate) async fn quarantine(&self, raw: &[u8], why: &str) {
+        let mut batch = self.next_batch();
+        batch.quarantine.push(decnet_db::ingest::Unreadable {
+            raw: raw.to_vec(),
+            why: why.to_owned(),
+            end: batch.to,
+            received_at: self.clock.now(),
+        });
+        self.store.ingest_batch(&batch).await.unwrap();
+    }
+
+    fn next_batch(&self) -> decnet_db::ingest::Batch {
         let n = self.ingested.fetch_add(1, Ordering::SeqCst);
         let position = |offset| serde_json::from_value(json!({ "segment": 0, "offset": offset })).unwrap();
-        let batch = decnet_db::ingest::Batch {
+        decnet_db::ingest::Batch {
             reader: "test".into(),
             from: position(n),
             to: position(n + 1),
-            lines: vec![decnet_db::meaning::read(line.as_bytes(), at).unwrap()],
+            lines: Vec::new(),
             quarantine: Vec::new(),
-        };
-        self.store.ingest_batch(&batch).await.unwrap();
+        }
     }
 }
 

@@ -161,8 +161,8 @@ async fn what_is_over_a_limit_is_refused_naming_the_field() {
         ("/attackers?limit=1000", "limit"),
         ("/attackers?sort_by=name", "sort_by"),
         ("/bounty?bounty_type=gold", "bounty_type"),
-        ("/attackers/not-a-uuid", "path"),
-        ("/logs/not-a-number", "path"),
+        ("/attackers/not-a-uuid", "id"),
+        ("/logs/not-a-number", "id"),
     ] {
         let answer = app.get(path).token(&token).send().await;
         assert_eq!(answer.fields(), [field], "{path}");
@@ -201,5 +201,55 @@ async fn credentials_are_counted_and_listed_as_bounty() {
             stats["unique_attackers"].as_u64()
         ),
         (Some(1), Some(1), Some(1))
+    );
+}
+
+#[tokio::test]
+async fn lines_that_did_not_become_evidence_are_listed_page_by_page_with_every_byte() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    for n in 0..3_u8 {
+        app.quarantine(&[b'<', n, 0xfe], "no version").await;
+    }
+    let first = get(&app, &admin, "/quarantine?limit=2").await;
+    assert_eq!(first["total"], 3);
+    let before = first["next"].as_str().unwrap();
+    let second = get(&app, &admin, &format!("/quarantine?limit=2&before={before}")).await;
+    assert!(second.get("next").is_none());
+    let lines: Vec<_> = [&first, &second]
+        .iter()
+        .flat_map(|page| page["data"].as_array().unwrap())
+        .map(|kept| {
+            (
+                kept["line"].as_str().unwrap().to_owned(),
+                kept["offset"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            (r"<\x02\xfe".to_owned(), 3),
+            (r"<\x01\xfe".to_owned(), 2),
+            (r"<\x00\xfe".to_owned(), 1)
+        ]
+    );
+    assert_eq!(first["data"][0]["why"], "no version");
+    let refused = app.get("/quarantine?limit=501").token(&admin).send().await;
+    assert_eq!(refused.fields(), ["limit"]);
+}
+
+#[tokio::test]
+async fn a_row_has_the_glyph_of_its_attacker() {
+    let app = App::new().await;
+    let token = viewer(&app).await;
+    app.ingest("web-01", &[("src_ip", "192.0.2.7")], "connect").await;
+    app.ingest("web-01", &[], "connect").await;
+    let rows = get(&app, &token, "/logs").await;
+    let attacker = get(&app, &token, "/attackers").await;
+    assert_eq!(rows["data"][1]["attacker_glyph"], attacker["data"][0]["glyph"]);
+    assert!(
+        rows["data"][0].get("attacker_glyph").is_none(),
+        "nobody's row has none"
     );
 }

@@ -114,14 +114,10 @@ async fn an_interval_outlives_a_redeploy_and_is_bounded() {
             .problem(),
         "not-found"
     );
-    assert_eq!(
-        app.post("/deckies/No%20Name/mutate", &json!({}))
-            .token(&admin)
-            .send()
-            .await
-            .fields(),
-        ["path"]
-    );
+    let misnamed = app.post("/deckies/No%20Name/mutate", &json!({})).token(&admin);
+    let misnamed = misnamed.send().await;
+    assert_eq!(misnamed.fields(), ["name"]);
+    assert!(misnamed.text.contains("a-z, 0-9 and -"), "{}", misnamed.text);
 }
 
 #[tokio::test]

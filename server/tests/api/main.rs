@@ -11,6 +11,7 @@
 mod accounts;
 mod app;
 mod evidence;
+mod faults;
 mod fleet;
 mod hardening;
 mod listener;

@@ -1,6 +1,7 @@
 //! The API's description is checked in: a change of the API is a change of `openapi.json`, seen in review.
 
 use axum::http::StatusCode;
+use serde_json::{Value, json};
 
 use crate::app::App;
 
@@ -26,13 +27,52 @@ async fn the_description_is_served_and_names_no_roles() {
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json()["openapi"], "3.1.0");
     assert!(!answer.text.contains("evidence.view") && !answer.text.contains("\"x-role"));
-    for (path, methods) in answer.json()["paths"].as_object().unwrap() {
+    let document = answer.json();
+    for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            let problem = &operation["responses"]["default"]["content"]["application/problem+json"];
-            assert!(
-                problem.is_object(),
-                "{method} {path} does not describe its errors"
-            );
+            for (status, declared) in operation["responses"].as_object().unwrap() {
+                let shared = declared["$ref"]
+                    .as_str()
+                    .map(|at| document.pointer(&at[1..]).cloned());
+                let refusal =
+                    shared.map_or_else(|| declared.clone(), |found| found.expect("a dangling reference"));
+                let problem = &refusal["content"]["application/problem+json"];
+                assert_eq!(
+                    problem.is_object(),
+                    status.as_str() >= "400",
+                    "{method} {path} {status}"
+                );
+            }
+            for always in ["401", "403", "429", "500", "503", "504"] {
+                assert!(
+                    operation["responses"][always].is_object(),
+                    "{method} {path} {always}"
+                );
+            }
         }
     }
+}
+
+#[test]
+fn every_reference_of_the_description_leads_somewhere() {
+    fn walk(document: &Value, part: &Value) {
+        match part {
+            Value::Object(fields) => {
+                if let Some(at) = fields.get("$ref") {
+                    let at = at.as_str().unwrap();
+                    assert!(document.pointer(&at[1..]).is_some(), "{at} is nowhere");
+                }
+                fields.values().for_each(|field| walk(document, field));
+            }
+            Value::Array(items) => items.iter().for_each(|item| walk(document, item)),
+            _ => {}
+        }
+    }
+    let document = serde_json::to_value(decnet_server::api::document()).unwrap();
+    walk(&document, &document);
+    // Words of a closed list are those that are sent, not the names of them in the program.
+    assert_eq!(
+        document["components"]["schemas"]["Role"]["enum"],
+        json!(["viewer", "admin"])
+    );
 }

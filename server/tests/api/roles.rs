@@ -40,6 +40,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("get", "/attackers/{id}/commands", Viewer),
     ("get", "/attackers/{id}/logs", Viewer),
     ("get", "/bounty", Viewer),
+    ("get", "/quarantine", Admin),
     ("get", "/deckies", Viewer),
     ("post", "/deckies/deploy", Admin),
     ("delete", "/deckies/{name}", Admin),
@@ -70,6 +71,8 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
     ("log_page", Viewer, r#"{"query":{}}"#),
     ("log_get", Viewer, r#"{"id":1}"#),
     ("log_histogram", Viewer, r#"{"query":{}}"#),
+    ("stats_get", Viewer, ""),
+    ("quarantine_page", Admin, r#"{"before":null}"#),
     ("attacker_page", Viewer, r#"{"query":{}}"#),
     (
         "dossier_get",

@@ -128,3 +128,144 @@ async fn a_server_function_is_closed_without_a_session_and_from_other_sites() {
         assert_eq!(foreign.problem(), "cross-site", "{path}");
     }
 }
+
+/// A session of this account as a page's request carries it.
+async fn session(app: &App, name: &str, password: &str) -> String {
+    let login = app.login(name, password).send().await;
+    let cookie = login.headers[header::SET_COOKIE].to_str().unwrap();
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_address_without_a_page_says_so_to_readers_and_to_programs() {
+    let app = App::new().await;
+    app.user("vera", Role::Viewer).await;
+    let cookie = session(&app, "vera", PASSWORD).await;
+    let fields = [("src_ip", "192.0.2.7"), ("command", "id")];
+    app.ingest("web-01", &fields, "command").await;
+    let known = decnet_db::meaning::attacker_id("192.0.2.7".parse().unwrap());
+    for (path, status, words) in [
+        (
+            "/no-such-page".to_owned(),
+            StatusCode::NOT_FOUND,
+            "There is no such page",
+        ),
+        (
+            "/attackers/1/2/3".to_owned(),
+            StatusCode::NOT_FOUND,
+            "There is no such page",
+        ),
+        (
+            "/attackers/nobody".to_owned(),
+            StatusCode::NOT_FOUND,
+            "There is no such thing",
+        ),
+        (
+            "/attackers/01890a5d-ac96-774b-bcce-b302099a8057".to_owned(),
+            StatusCode::NOT_FOUND,
+            "There is no such thing",
+        ),
+        (format!("/attackers/{known}"), StatusCode::OK, "192.0.2.7"),
+        ("/live".to_owned(), StatusCode::OK, "Live"),
+    ] {
+        let page = app.page(&path).header(header::COOKIE, &cookie).send().await;
+        assert_eq!(page.status, status, "{path}");
+        assert!(page.text.contains(words), "{path}: {}", page.text);
+        assert!(
+            page.headers[header::CONTENT_TYPE]
+                .to_str()
+                .unwrap()
+                .starts_with("text/html")
+        );
+        assert!(
+            page.headers[header::CONTENT_SECURITY_POLICY]
+                .to_str()
+                .unwrap()
+                .contains("'nonce-")
+        );
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_to_sign_in_first_is_led_there_and_not_told_what_there_is() {
+    let app = App::new().await;
+    app.fresh_user("fred", Role::Viewer).await;
+    let fresh = session(&app, "fred", &format!("{PASSWORD}-0")).await;
+    for path in ["/no-such-page", "/attackers/nobody", "/live"] {
+        for (cookie, to) in [("", "/login?next="), (fresh.as_str(), "/password")] {
+            let page = app
+                .page(path)
+                .header(header::ACCEPT, "text/html")
+                .header(header::COOKIE, cookie);
+            let page = page.send().await;
+            assert_eq!(page.status, StatusCode::FOUND, "{path} {to}");
+            let location = page.headers[header::LOCATION].to_str().unwrap();
+            assert!(location.starts_with(to), "{path}: {location}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_page_and_not_there_is_a_problem_and_leads_nowhere() {
+    let app = App::new().await;
+    for (method, path) in [
+        (Method::GET, "/pkg/no-such.wasm"),
+        (Method::GET, "/fonts/no-such.woff2"),
+        (Method::GET, "/ui/decky_list/more"),
+        (Method::POST, "/ui/no_such_function"),
+    ] {
+        let answer = app.at(method, path).send().await;
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (StatusCode::NOT_FOUND, "not-found")
+        );
+    }
+    for path in ["/fleet", "/", "/no-such-page"] {
+        let answer = app.at(Method::POST, path).send().await;
+        assert_eq!(answer.problem(), "method-not-allowed", "{path}");
+        assert!(
+            answer.headers[header::ALLOW].to_str().unwrap().contains("GET"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_an_administrator_is_led_to_the_quarantine() {
+    let app = App::new().await;
+    app.user("vera", Role::Viewer).await;
+    app.user("root", Role::Admin).await;
+    app.quarantine(b"no line at all", "no version").await;
+    let (viewer, admin) = (
+        session(&app, "vera", PASSWORD).await,
+        session(&app, "root", PASSWORD).await,
+    );
+    let live = app.page("/live").header(header::COOKIE, &admin).send().await;
+    assert!(
+        live.text.contains("href=\"/quarantine\"") && live.text.contains("1 line"),
+        "{}",
+        live.text
+    );
+    let page = app
+        .page("/quarantine")
+        .header(header::COOKIE, &admin)
+        .send()
+        .await;
+    assert!(
+        page.text.contains("no line at all") && page.text.contains("no version"),
+        "{}",
+        page.text
+    );
+    let live = app.page("/live").header(header::COOKIE, &viewer).send().await;
+    assert!(!live.text.contains("/quarantine"), "{}", live.text);
+    let page = app
+        .page("/quarantine")
+        .header(header::COOKIE, &viewer)
+        .send()
+        .await;
+    assert!(
+        !page.text.contains("no line at all") && page.text.contains("Not allowed"),
+        "{}",
+        page.text
+    );
+}

@@ -295,6 +295,12 @@ pub(crate) struct LogsArgs {
     /// Text in the line
     #[arg(long)]
     pub(crate) search: Option<String>,
+    /// The lines that did not become evidence, with what is wrong with them
+    #[arg(
+        long,
+        conflicts_with_all = ["follow", "decky", "service", "event_type", "source", "search"]
+    )]
+    pub(crate) quarantine: bool,
     /// The lines as they stand in the spool
     #[arg(long, conflicts_with = "json")]
     pub(crate) raw: bool,

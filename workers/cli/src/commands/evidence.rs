@@ -9,7 +9,8 @@ use anyhow::{Result, bail};
 use decnet_model::{
     clock::{Clock, SystemClock},
     id::LogId,
-    permission::ViewEvidence,
+    permission::{ViewEvidence, ViewQuarantine},
+    printable::bytes_of,
     query::LogQuery,
     topic::{Pattern, Topic},
     view::{LogView, MAX_LIMIT},
@@ -27,6 +28,9 @@ use super::spool::there;
 /// `decnet logs`
 pub(crate) async fn logs(place: &PlaceArgs, args: &LogsArgs) -> Result<()> {
     let host = Host::open(place).await?;
+    if args.quarantine {
+        return quarantine(&host, args).await;
+    }
     let permit = host.permit::<ViewEvidence>()?;
     let query = |limit: u32| LogQuery {
         limit: Some(limit),
@@ -57,6 +61,30 @@ pub(crate) async fn logs(place: &PlaceArgs, args: &LogsArgs) -> Result<()> {
         // The bus says when to look; without it, look every second.
         let _woken = tokio::time::timeout(Duration::from_secs(1), hints.recv()).await;
     }
+}
+
+/// `decnet logs --quarantine`
+async fn quarantine(host: &Host, args: &LogsArgs) -> Result<()> {
+    let permit = host.permit::<ViewQuarantine>()?;
+    let limit = args.lines.clamp(1, MAX_LIMIT);
+    let page = host.domain.quarantine_page(&permit, Some(limit), None).await?;
+    if page.data.is_empty() && !args.json && !args.raw {
+        println!("Every line of the spool that was met became evidence.");
+    }
+    let mut out = std::io::stdout().lock();
+    for kept in page.data.iter().rev() {
+        if args.json {
+            serde_json::to_writer(&mut out, kept)?;
+        } else if args.raw {
+            out.write_all(&bytes_of(&kept.line))?;
+        } else {
+            let (segment, offset) = (kept.segment, kept.offset);
+            let met = output::time(kept.received_at);
+            write!(out, "{met}  {segment}:{offset}  {}: {}", kept.why, kept.line)?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 fn print(row: &LogView, args: &LogsArgs) -> Result<()> {

@@ -3,7 +3,6 @@
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use decnet_domain::Permit;
 use decnet_model::{
     clock::{Clock, SystemClock},
     fleet::{DeckySpec, FleetSpec, ServiceSpec},
@@ -65,25 +64,23 @@ pub(crate) async fn teardown(place: &PlaceArgs, args: &TargetArgs) -> Result<()>
 /// `decnet redeploy`
 pub(crate) async fn redeploy(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
     let host = Host::open(place).await?;
-    let permit: Permit<ManageFleet> = host.permit()?;
-    for name in targets(&host, args).await? {
-        let accepted = host.domain.decky_redeploy(&permit, &name).await?;
-        wait(&host, &accepted, args.wait, "redeployed").await?;
-    }
-    host.close().await;
-    Ok(())
+    let names = targets(&host, args).await?;
+    let accepted = host
+        .domain
+        .decky_redeploy(&host.permit::<ManageFleet>()?, &names)
+        .await?;
+    finish(host, accepted, args.wait, "redeployed").await
 }
 
 /// `decnet mutate`
 pub(crate) async fn mutate(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
     let host = Host::open(place).await?;
-    let permit: Permit<ManageFleet> = host.permit()?;
-    for name in targets(&host, args).await? {
-        let accepted = host.domain.decky_mutate(&permit, &name).await?;
-        wait(&host, &accepted, args.wait, "mutated").await?;
-    }
-    host.close().await;
-    Ok(())
+    let names = targets(&host, args).await?;
+    let accepted = host
+        .domain
+        .decky_mutate(&host.permit::<ManageFleet>()?, &names)
+        .await?;
+    finish(host, accepted, args.wait, "mutated").await
 }
 
 /// `decnet status`
