@@ -1,11 +1,12 @@
-//! `cargo xtask lint`: formatting, clippy for both halves, and the dependencies' licences.
+//! `cargo xtask lint`: formatting, the dependencies' licences, and clippy for both halves.
 
 use anyhow::{Result, bail};
 
 use crate::{
+    licences,
     place::Place,
     setup::{self, wasm},
-    shell::{cargo, has, sh, step},
+    shell::{cargo, sh, step},
     test::NATIVE,
 };
 
@@ -31,13 +32,19 @@ pub(crate) fn run(place: &Place, _options: &Options) -> Result<()> {
     }
 }
 
-/// Every check that could be made, and how it went.
+/// Every check, and how it went.
 pub(crate) fn all(place: &Place) -> Vec<(&'static str, Result<()>)> {
-    let mut checks = vec![
+    vec![
         (
             "formatting",
             step("Checking formatting", || {
                 sh(cargo(place).args(["fmt", "--all", "--check"]))
+            }),
+        ),
+        (
+            "licences",
+            step("Checking licences and sources of the dependencies", || {
+                licences::check(place)
             }),
         ),
         (
@@ -75,19 +82,5 @@ pub(crate) fn all(place: &Place) -> Vec<(&'static str, Result<()>)> {
                 ]))
             }),
         ),
-    ];
-    // A check that is not made is neither passed nor failed.
-    if has("cargo-deny") {
-        checks.push(("licences", licences(place)));
-    } else {
-        println!("    skipped: licences, because cargo-deny is not installed (cargo install cargo-deny)");
-    }
-    checks
-}
-
-/// deny.toml: a check of the lock file, not of the code.
-fn licences(place: &Place) -> Result<()> {
-    step("Checking licences and duplicate versions", || {
-        sh(cargo(place).args(["deny", "--offline", "check", "licenses", "bans", "sources"]))
-    })
+    ]
 }

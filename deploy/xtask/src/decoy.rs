@@ -12,7 +12,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     place::{Place, Profile},
-    shell::{cargo, output, sh},
+    setup::wasm,
+    shell::{cargo, sh},
 };
 
 /// Its package.
@@ -24,15 +25,7 @@ const GIVEAWAYS: [&str; 6] = ["decnet", "honeypot", "honeynet", "decoy", "decky"
 
 /// Build it and put it beside the other release programs, where the fleet looks for it; where it was built.
 pub(crate) fn build(place: &Place) -> Result<PathBuf> {
-    let host = output(std::process::Command::new("rustc").arg("-vV"))
-        .and_then(|text| {
-            Some(
-                text.lines()
-                    .find_map(|line| line.strip_prefix("host: "))?
-                    .to_owned(),
-            )
-        })
-        .context("rustc -vV does not name the host")?;
+    let host = wasm::host()?;
     let registry = cargo_home()?.join("registry/src");
     // Paths stand in the words of panics. Of two that fit, the later counts.
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
@@ -60,18 +53,9 @@ pub(crate) fn build(place: &Place) -> Result<PathBuf> {
         ])
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}")))?;
     let built = place.target.join(&host).join(PROFILE).join(PROGRAM);
-    let bytes = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
-    let mut words: Vec<String> = GIVEAWAYS.map(str::to_owned).to_vec();
-    words.extend([&place.root, &registry].map(|path| path.display().to_string().to_ascii_lowercase()));
-    let told = giveaways(&bytes, &words);
-    if !told.is_empty() {
-        bail!(
-            "{} says what it is, in {} strings:\n{}",
-            built.display(),
-            told.len(),
-            told.join("\n")
-        );
-    }
+    let mut words = GIVEAWAYS.map(str::to_owned).to_vec();
+    words.extend([&place.root, &registry].map(|path| path.display().to_string()));
+    says_nothing_of(&built, &words)?;
     place_beside(&built, &place.programs(Profile::Release))?;
     Ok(built)
 }
@@ -85,11 +69,27 @@ fn place_beside(built: &Path, folder: &Path) -> Result<()> {
 }
 
 /// Where cargo keeps the sources of dependencies.
-fn cargo_home() -> Result<PathBuf> {
+pub(crate) fn cargo_home() -> Result<PathBuf> {
     env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
         .context("neither CARGO_HOME nor HOME is set")
+}
+
+/// Fail where one of `words`, in whatever case, can be read in `program`.
+pub(crate) fn says_nothing_of(program: &Path, words: &[String]) -> Result<()> {
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let words: Vec<String> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
+    let told = giveaways(&bytes, &words);
+    if !told.is_empty() {
+        bail!(
+            "{} says what it must not, in {} strings:\n{}",
+            program.display(),
+            told.len(),
+            told.join("\n")
+        );
+    }
+    Ok(())
 }
 
 /// The readable strings of `program` that hold one of `words`, which are in lower case.

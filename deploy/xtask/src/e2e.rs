@@ -19,7 +19,11 @@ pub(crate) struct Options {
     #[arg(long)]
     release: bool,
     /// Options of Playwright, such as a file's name or -g TITLE
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PLAYWRIGHT OPTIONS"
+    )]
     rest: Vec<String>,
 }
 
@@ -44,12 +48,13 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
 
 /// Run the browser tests on programs that are built.
 pub(crate) fn tests(place: &Place, profile: Profile, rest: &[String]) -> Result<Count> {
+    let folder = place.root.join("end2end");
     let mut count = Count::default();
     let good = run_watching(
-        Command::new("node_modules/.bin/playwright")
+        Command::new(folder.join("node_modules/.bin/playwright"))
             .arg("test")
             .args(rest)
-            .current_dir(place.root.join("end2end"))
+            .current_dir(&folder)
             .env("DECNET_PROGRAMS", place.programs(profile)),
         |line| {
             let mut words = line.split_whitespace();

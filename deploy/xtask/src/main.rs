@@ -11,6 +11,8 @@ mod checks;
 mod decoy;
 mod e2e;
 mod fuzz;
+mod leptos;
+mod licences;
 mod package;
 mod place;
 mod programs;
@@ -28,7 +30,10 @@ use crate::place::Place;
 
 /// Sets up, runs, tests, measures and packages DECNET.
 #[derive(Parser)]
-#[command(name = "cargo xtask", version, about)]
+#[command(
+    bin_name = "cargo xtask",
+    after_help = "On a fresh clone, `up` runs everything and `test` tests everything: each installs first what it needs."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -36,7 +41,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what building and developing need: compilers, the WebAssembly target, cargo-leptos, npm packages
+    /// Install what building, developing and testing need: the WebAssembly target, tools, npm packages, test servers
     Setup(setup::Options),
     /// Build everything and run a whole host here, with a demo fleet: no root, no Docker
     Up(up::Options),
@@ -50,6 +55,9 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Run the browser tests alone
     E2e(e2e::Options),
+    /// What `cargo leptos` runs: cargo-leptos with its tools at hand, for serve and watch
+    #[command(disable_help_flag = true)]
+    Leptos(leptos::Options),
     /// Make an archive with the release programs and the dashboard's files
     Package(package::Options),
 }
@@ -64,6 +72,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&place, &options),
         Command::Fuzz(options) => fuzz::run(&place, &options),
         Command::E2e(options) => e2e::run(&place, &options),
+        Command::Leptos(options) => leptos::run(&place, &options),
         Command::Package(options) => package::run(&place, &options),
     });
     match result {

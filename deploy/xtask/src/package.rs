@@ -1,40 +1,48 @@
 //! `cargo xtask package`: an archive with the release programs, the dashboard's files and the licences.
+//!
+//! The same sources give the same archive, and nothing in it names a folder of the machine that built it.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::PathBuf, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{
+    decoy, licences,
     place::{Place, Profile},
     programs, setup,
-    shell::{sh, step},
+    shell::{output, sh, step},
     site,
 };
 
 /// What `cargo xtask package` takes.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Where the archive goes
-    #[arg(long, default_value = "dist")]
-    out: PathBuf,
+    /// Folder that the archive goes to [default: dist in the clone]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
 }
 
 /// `cargo xtask package`.
 pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     setup::for_build(place)?;
-    step("Building the programs", || {
-        programs::build(place, Profile::Release)
-    })?;
+    let (place, folders) = without_folders(place)?;
+    let place = &place;
+    step(
+        "Building the programs (all of it anew the first time: no folder of this machine may stand in them)",
+        || programs::build(place, Profile::Release),
+    )?;
     step("Building the dashboard", || site::build(place, Profile::Release))?;
-    let name = format!("decnet-{}-x86_64-linux", env!("CARGO_PKG_VERSION"));
-    let out = place.root.join(&options.out);
+    let name = format!("decnet-{}-{}-linux", env!("CARGO_PKG_VERSION"), env::consts::ARCH);
+    let out = options.out.clone().unwrap_or_else(|| place.root.join("dist"));
     let staging = place.target.join("package").join(&name);
+    let archive = out.join(format!("{name}.tar.gz"));
     step("Packing", || {
         if staging.exists() {
             fs::remove_dir_all(&staging).with_context(|| format!("cannot remove {}", staging.display()))?;
         }
-        fs::create_dir_all(&staging)?;
-        fs::create_dir_all(&out)?;
+        fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+        site::copy_folder(&place.site(Profile::Release), &staging.join("site"))?;
+        fs::remove_file(staging.join("site").join(site::STAMP)).context("cannot remove the site's stamp")?;
         for (_, program) in programs::PROGRAMS {
             fs::copy(
                 place.programs(Profile::Release).join(program),
@@ -42,29 +50,93 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
             )
             .with_context(|| format!("cannot copy {program}"))?;
         }
-        sh(Command::new("cp")
-            .arg("-r")
-            .arg(place.site(Profile::Release))
-            .arg(staging.join("site")))?;
         for file in ["README.md", "LICENSE-APACHE", "LICENSE-MIT", "CHANGELOG.md"] {
             fs::copy(place.root.join(file), staging.join(file))
                 .with_context(|| format!("cannot copy {file}"))?;
         }
-        // Sorted, with fixed owners and times: the same programs give the same archive.
+        let others = staging.join("LICENSES-OF-OTHERS");
+        fs::write(&others, licences_of_others(place)?)
+            .with_context(|| format!("cannot write {}", others.display()))?;
+        for file in programs::PROGRAMS
+            .iter()
+            .map(|(_, program)| staging.join(program))
+            .chain([staging.join("site/pkg/decnet.wasm")])
+        {
+            decoy::says_nothing_of(&file, &folders)?;
+        }
         sh(Command::new("tar")
             .args([
                 "--sort=name",
                 "--owner=0",
                 "--group=0",
                 "--numeric-owner",
+                "--mode=u=rwX,go=rX",
                 "--mtime=@0",
-                "-czf",
+                "--use-compress-program=gzip -n",
+                "-cf",
             ])
-            .arg(out.join(format!("{name}.tar.gz")))
+            .arg(&archive)
             .arg("-C")
             .arg(place.target.join("package"))
-            .arg(&name))
+            .arg(&name))?;
+        fs::remove_dir_all(&staging).with_context(|| format!("cannot remove {}", staging.display()))
     })?;
-    println!("{}", out.join(format!("{name}.tar.gz")).display());
+    println!(
+        "{}\nUnpack it anywhere; `./decnet up --demo` in it runs a whole host.",
+        archive.display()
+    );
     Ok(())
+}
+
+/// A place that builds programs without folders of this machine, and those folders. They would stand in the words of
+/// panics.
+fn without_folders(place: &Place) -> Result<(Place, Vec<String>)> {
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))
+        .context("`rustc --print sysroot` names no folder")?;
+    let folders = [
+        (place.root.clone(), "decnet"),
+        (place.target.clone(), "target"),
+        (decoy::cargo_home()?, "cargo"),
+        (PathBuf::from(sysroot), "rust"),
+    ];
+    let flags = folders
+        .iter()
+        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+        .collect();
+    let names = folders
+        .iter()
+        .map(|(folder, _)| folder.display().to_string())
+        .collect();
+    let place = Place {
+        flags,
+        ..place.clone()
+    };
+    Ok((place, names))
+}
+
+/// The licences' texts of everything that our programs are built with, each text once.
+fn licences_of_others(place: &Place) -> Result<String> {
+    let mut by_text = BTreeMap::<String, Vec<String>>::new();
+    for package in licences::packages(place)?.iter().filter(|p| p.is_of_others()) {
+        let named = format!("{} {}", package.name, package.version);
+        let texts = package.licence_texts()?;
+        if texts.is_empty() {
+            let licence = package.license.as_deref().unwrap_or_default();
+            let text = format!("Its package has no file with a licence; its manifest says: {licence}\n");
+            by_text.entry(text).or_default().push(named);
+            continue;
+        }
+        for text in texts {
+            by_text.entry(text).or_default().push(named.clone());
+        }
+    }
+    if by_text.is_empty() {
+        bail!("no dependency has a licence");
+    }
+    let mut all = String::from("What the programs of this archive are built with, and under which terms.\n");
+    for (text, packages) in by_text {
+        // Writing to a string cannot fail.
+        let _written = write!(all, "\n{}\n{}\n\n{text}\n", "=".repeat(80), packages.join(", "));
+    }
+    Ok(all)
 }

@@ -1,10 +1,14 @@
 //! Where things are: the clone, the cache, the target directory.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::{self, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
-/// The folders that every task works in.
+/// The folders that every task works in, and how it builds.
+#[derive(Clone)]
 pub(crate) struct Place {
     /// The clone.
     pub(crate) root: PathBuf,
@@ -12,6 +16,8 @@ pub(crate) struct Place {
     pub(crate) cache: PathBuf,
     /// Cargo's target directory.
     pub(crate) target: PathBuf,
+    /// Flags of rustc that cannot stand in a manifest.
+    pub(crate) flags: Vec<String>,
 }
 
 /// Which way the programs are built.
@@ -47,7 +53,14 @@ impl Place {
             .context("neither XDG_CACHE_HOME nor HOME is set: there is no folder for tools")?
             .join("decnet");
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| cache.join("target"), PathBuf::from);
-        Ok(Self { root, cache, target })
+        // Programs are started from other folders than this one.
+        let target = path::absolute(&target).with_context(|| format!("CARGO_TARGET_DIR is {target:?}"))?;
+        Ok(Self {
+            root,
+            cache,
+            target,
+            flags: Vec::new(),
+        })
     }
 
     /// Where the programs of `profile` end up.

@@ -1,6 +1,7 @@
 //! The dashboard's files: WebAssembly, its glue, the style sheet, fonts and icons, each also in brotli for release.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -15,7 +16,10 @@ use crate::{
     shell::{cargo, sh, step},
 };
 
-/// Build the dashboard's files, unless they are newer than everything that they are made from.
+/// A file that is written last, and says what the others were made from.
+pub(crate) const STAMP: &str = ".built";
+
+/// Build the dashboard's files, unless they are made from just what there is.
 pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
     let cargo_profile = match profile {
         Profile::Dev => "dev",
@@ -43,13 +47,10 @@ pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
         .join(folder)
         .join("decnet_frontend.wasm");
     let site = place.site(profile);
-    let done = site.join(".built");
-    let inputs = [compiled.clone(), place.root.join("style")];
-    if let Some(built) = modified(&done)
-        && inputs
-            .iter()
-            .all(|path| newest(path).is_some_and(|at| at <= built))
-    {
+    let done = site.join(STAMP);
+    // Another clone builds into the same folder, so being newer is not enough.
+    let inputs = state_of(&[&compiled, &place.root.join("style")])?;
+    if fs::read_to_string(&done).is_ok_and(|made_from| made_from == inputs) {
         return Ok(());
     }
     step("Putting the dashboard's files together", || {
@@ -60,11 +61,11 @@ pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
         fs::create_dir_all(&pkg)?;
         glue(place, profile, &compiled, &pkg)?;
         style(place, profile, &pkg)?;
-        assets(place, &site)?;
+        copy_folder(&place.root.join("style/public"), &site)?;
         if profile == Profile::Release {
             compress(&site)?;
         }
-        fs::write(&done, "").with_context(|| format!("cannot write {}", done.display()))
+        fs::write(&done, &inputs).with_context(|| format!("cannot write {}", done.display()))
     })
 }
 
@@ -108,30 +109,6 @@ fn style(place: &Place, profile: Profile, pkg: &Path) -> Result<()> {
         .arg(pkg.join("decnet.css")))
 }
 
-/// Fonts from their npm packages, and what is in style/public.
-fn assets(place: &Place, site: &Path) -> Result<()> {
-    copy_folder(&place.root.join("style/public"), site)?;
-    let fonts = site.join("fonts");
-    fs::create_dir_all(&fonts)?;
-    let modules = place.root.join("style/node_modules");
-    for (package, file, name) in [
-        (
-            "@fontsource-variable/inter",
-            "inter-latin-wght-normal.woff2",
-            "inter.woff2",
-        ),
-        (
-            "@fontsource-variable/jetbrains-mono",
-            "jetbrains-mono-latin-wght-normal.woff2",
-            "jetbrains-mono.woff2",
-        ),
-    ] {
-        let from = modules.join(package).join("files").join(file);
-        fs::copy(&from, fonts.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
-    }
-    Ok(())
-}
-
 /// A brotli copy beside each text and WebAssembly file: the server sends it to whoever takes it.
 fn compress(site: &Path) -> Result<()> {
     let script = "const z=require('node:zlib'),f=require('node:fs');for(const p of process.argv.slice(1)){\
@@ -152,7 +129,8 @@ fn npm_program(place: &Place, name: &str) -> PathBuf {
     place.root.join("style/node_modules/.bin").join(name)
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+/// Copy a folder with everything in it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
         let entry = entry?;
@@ -182,16 +160,55 @@ fn walk(folder: &Path, each: &mut impl FnMut(&Path)) -> Result<()> {
     Ok(())
 }
 
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).ok()?.modified().ok()
+/// Which files these are: where, how many, and when the newest of them was changed.
+fn state_of(paths: &[&Path]) -> Result<String> {
+    let mut state = String::new();
+    for path in paths {
+        let (mut count, mut newest) = (0, SystemTime::UNIX_EPOCH);
+        let mut see = |file: &Path| {
+            count += 1;
+            if let Ok(changed) = fs::metadata(file).and_then(|m| m.modified()) {
+                newest = newest.max(changed);
+            }
+        };
+        if path.is_dir() {
+            walk(path, &mut see)?;
+        } else {
+            see(path);
+        }
+        // Writing to a string cannot fail.
+        let _written = writeln!(state, "{}: {count} files, {newest:?}", path.display());
+    }
+    Ok(state)
 }
 
-/// When the newest file of `path`, a file or a folder, was changed.
-fn newest(path: &Path) -> Option<SystemTime> {
-    if path.is_file() {
-        return modified(path);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_file_in_the_place_of_a_newer_one_and_one_file_less_are_seen() {
+        let folder = std::env::temp_dir().join(format!("xtask-site-{}", std::process::id()));
+        fs::create_dir_all(folder.join("style/node_modules")).unwrap();
+        let (wasm, style) = (folder.join("x.wasm"), folder.join("style"));
+        let write = |name: &str, seconds: u64| {
+            let file = fs::File::create(folder.join(name)).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds))
+                .unwrap();
+        };
+        let state = || state_of(&[&wasm, &style]).unwrap();
+        write("x.wasm", 20);
+        write("style/a.scss", 5);
+        write("style/b.scss", 9);
+        let first = state();
+        assert_eq!(state(), first);
+        write("style/node_modules/other", 99);
+        assert_eq!(state(), first, "what npm brings is told by its lock file");
+        fs::remove_file(style.join("a.scss")).unwrap();
+        assert_ne!(state(), first);
+        write("style/a.scss", 5);
+        write("x.wasm", 10);
+        assert_ne!(state(), first);
+        fs::remove_dir_all(&folder).unwrap();
     }
-    let mut newest = None;
-    walk(path, &mut |file| newest = newest.max(modified(file))).ok()?;
-    newest
 }

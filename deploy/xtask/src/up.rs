@@ -24,7 +24,11 @@ pub(crate) struct Options {
     #[arg(long)]
     no_demo: bool,
     /// Options of `decnet up`, such as --listen 127.0.0.1:9000 or --data-dir
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "DECNET OPTIONS"
+    )]
     rest: Vec<String>,
 }
 

@@ -2,19 +2,28 @@
 
 pub(crate) mod wasm;
 
-use std::process::Command;
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, bail};
 
 use crate::{
     place::Place,
-    shell::{has, sh, step},
+    shell::{has, output, sh, step},
 };
 
 /// The version of wasm-bindgen, which must equal the library's in Cargo.toml.
 pub(crate) const WASM_BINDGEN: &str = "0.2.130";
 /// The version of cargo-leptos.
 pub(crate) const CARGO_LEPTOS: &str = "0.3.11";
+
+/// Disk that a first build takes, with its tests.
+const FIRST_BUILD_GB: u32 = 12;
 
 /// What `cargo xtask setup` takes.
 #[derive(clap::Args)]
@@ -24,29 +33,16 @@ pub(crate) struct Options {
     minimal: bool,
 }
 
-/// Install everything for developing and testing.
-pub(crate) fn run_all(place: &Place, minimal: bool) -> Result<()> {
-    for_build(place)?;
-    if !minimal {
-        for_tests(place)?;
-        cargo_leptos(place)?;
-        development_environment(place)?;
-    }
-    Ok(())
-}
-
 /// `cargo xtask setup`.
 pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
-    run_all(place, options.minimal)?;
-    println!(
-        "Ready. `cargo xtask up` runs a whole host; `cargo leptos serve` runs the server for development."
-    );
+    for_build(place)?;
     if !options.minimal {
-        println!(
-            "cargo-leptos is in {}: put it on your PATH.",
-            place.tool("cargo-leptos", CARGO_LEPTOS).join("bin").display()
-        );
+        for_tests(place)?;
+        cargo_leptos(place)?;
     }
+    println!(
+        "Ready. `cargo xtask up` runs a whole host, `cargo leptos watch` the dashboard while you work on it."
+    );
     Ok(())
 }
 
@@ -109,16 +105,40 @@ const TEST_PACKAGES: &[Package] = &[
 
 /// What building needs.
 pub(crate) fn for_build(place: &Place) -> Result<()> {
+    tell_room(place);
     debian(BUILD_PACKAGES)?;
     wasm::ensure(place)?;
     wasm_bindgen(place)?;
-    npm(place, "style")
+    npm(place, "style")?;
+    fonts(place)
 }
 
 /// What the tests need beyond building.
 pub(crate) fn for_tests(place: &Place) -> Result<()> {
     debian(TEST_PACKAGES)?;
     npm(place, "end2end")
+}
+
+/// A first build that ends with a full disk is time lost: say before it what it takes.
+fn tell_room(place: &Place) {
+    if place.target.exists() {
+        return;
+    }
+    let there = place.target.ancestors().find(|folder| folder.exists());
+    let free = there.and_then(|folder| {
+        let text = output(
+            Command::new("df")
+                .args(["--output=avail", "--block-size=1G"])
+                .arg(folder),
+        )?;
+        text.lines().last()?.trim().parse::<u32>().ok()
+    });
+    if let Some(free) = free.filter(|free| *free < FIRST_BUILD_GB) {
+        println!(
+            "{free} GB are free for {}; a first build with its tests takes {FIRST_BUILD_GB}. CARGO_TARGET_DIR names another folder.",
+            place.target.display()
+        );
+    }
 }
 
 fn debian(packages: &[Package]) -> Result<()> {
@@ -139,31 +159,51 @@ fn debian(packages: &[Package]) -> Result<()> {
             names.join(", ")
         );
     }
-    let root = crate::shell::output(Command::new("id").arg("-u")).as_deref() == Some("0");
-    if !root && !has("sudo") {
-        bail!(
-            "run as root: apt-get install --no-install-recommends {}",
-            names.join(" ")
+    if Path::new("/run/systemd/system").exists() {
+        println!(
+            "    servers among them may be started by systemd: `systemctl disable --now NAME` ends that"
         );
     }
-    let apt = |args: &[&str]| {
-        let mut command = if root {
-            Command::new("apt-get")
-        } else {
-            Command::new("sudo")
-        };
-        if !root {
-            command.arg("apt-get");
-        }
-        command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
-        // Servers are started by the tests that want them, on their own folders and ports.
-        command.env("RUNLEVEL", "1").stdin(std::process::Stdio::null());
-        command
-    };
     step("Installing Debian packages", || {
-        sh(apt(&["update", "-qq"]).arg("-y"))?;
-        sh(apt(&["install", "-y", "-qq", "--no-install-recommends"]).args(&names))
+        apt_update()?;
+        sh(apt(&["install", "-y", "-qq", "--no-install-recommends"])?.args(&names))
     })
+    .with_context(|| {
+        format!(
+            "install them by hand, then try again: apt-get install --no-install-recommends {}",
+            names.join(" ")
+        )
+    })
+}
+
+/// Ask what packages there are. Where that fails, what apt knew before may do.
+fn apt_update() -> Result<()> {
+    if let Err(error) = sh(&mut apt(&["update", "-qq"])?) {
+        println!("    {error:#}");
+    }
+    Ok(())
+}
+
+/// apt-get as root, which asks nothing and, but where systemd does it all the same, starts no server: the tests start
+/// their own, on their own folders and ports.
+fn apt(args: &[&str]) -> Result<Command> {
+    let root = output(Command::new("id").arg("-u")).as_deref() == Some("0");
+    if !root && !has("sudo") {
+        bail!("apt-get needs root, and there is no sudo");
+    }
+    // sudo passes no environment on.
+    let mut command = if root {
+        Command::new("env")
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.arg("env");
+        sudo
+    };
+    command
+        .args(["DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get"])
+        .args(args)
+        .stdin(Stdio::null());
+    Ok(command)
 }
 
 /// The programs that turn the compiled WebAssembly into what a browser loads.
@@ -178,7 +218,8 @@ fn wasm_bindgen(place: &Place) -> Result<()> {
     )
 }
 
-fn cargo_leptos(place: &Place) -> Result<()> {
+/// What `cargo leptos` needs beyond building.
+pub(crate) fn cargo_leptos(place: &Place) -> Result<()> {
     cargo_tool(
         place,
         "cargo-leptos",
@@ -186,7 +227,8 @@ fn cargo_leptos(place: &Place) -> Result<()> {
         "cargo-leptos",
         &["--locked", "--ignore-rust-version", "--features", "no_downloads"],
         "`cargo leptos serve` and `watch` are for development; about 8 minutes, once",
-    )
+    )?;
+    development_environment(place)
 }
 
 fn cargo_tool(
@@ -201,17 +243,23 @@ fn cargo_tool(
     if folder.join("bin").join(program).is_file() {
         return Ok(());
     }
+    // Kept where it fails, so that the next try goes on from there; big, and of no use afterwards.
+    let built = place.cache.join("tools-target");
     step(&format!("Installing {krate} {version}: {why}"), || {
         sh(Command::new("cargo")
             .args(["install", krate, "--version", version, "--root"])
             .arg(&folder)
             .args(flags)
-            .env("CARGO_TARGET_DIR", place.cache.join("tools-target"))
+            .env("CARGO_TARGET_DIR", &built)
             // A tool that runs for seconds need not be optimised for minutes.
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"))
     })
+    .with_context(|| {
+        format!("cargo could not install {krate} (its words are above); it needs a network, then try again")
+    })?;
+    fs::remove_dir_all(&built).with_context(|| format!("cannot remove {}", built.display()))
 }
 
 /// The npm packages of a folder, as its lock file says.
@@ -219,8 +267,8 @@ pub(crate) fn npm(place: &Place, folder: &str) -> Result<()> {
     let folder = place.root.join(folder);
     let lock = folder.join("package-lock.json");
     let stamp = folder.join("node_modules/.decnet-lock");
-    let wanted = std::fs::read(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
-    if std::fs::read(&stamp).is_ok_and(|have| have == wanted) {
+    let wanted = fs::read(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
+    if fs::read(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(());
     }
     step(
@@ -229,9 +277,35 @@ pub(crate) fn npm(place: &Place, folder: &str) -> Result<()> {
             sh(Command::new("npm")
                 .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
                 .current_dir(&folder))?;
-            std::fs::write(&stamp, &wanted).with_context(|| format!("cannot write {}", stamp.display()))
+            fs::write(&stamp, &wanted).with_context(|| format!("cannot write {}", stamp.display()))
         },
     )
+    .context("npm could not install its packages (its words are above); it needs a network, then try again")
+}
+
+/// The fonts that the site serves, put among its files: npm has them elsewhere.
+fn fonts(place: &Place) -> Result<()> {
+    let modules = place.root.join("style/node_modules/@fontsource-variable");
+    let folder = place.root.join("style/public/fonts");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for (from, name) in [
+        ("inter/files/inter-latin-wght-normal.woff2", "inter.woff2"),
+        ("inter/LICENSE", "inter-license.txt"),
+        (
+            "jetbrains-mono/files/jetbrains-mono-latin-wght-normal.woff2",
+            "jetbrains-mono.woff2",
+        ),
+        ("jetbrains-mono/LICENSE", "jetbrains-mono-license.txt"),
+    ] {
+        let (from, to) = (modules.join(from), folder.join(name));
+        let font = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+        // What is there is left alone, or everything that is made from it would look old.
+        if fs::read(&to).is_ok_and(|there| there == font) {
+            continue;
+        }
+        fs::write(&to, font).with_context(|| format!("cannot write {}", to.display()))?;
+    }
+    Ok(())
 }
 
 /// What `cargo leptos serve` needs to start the server by itself: a data directory and a secret of this clone's own.
@@ -241,14 +315,26 @@ fn development_environment(place: &Place) -> Result<()> {
         return Ok(());
     }
     let mut raw = [0_u8; 32];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut raw)?;
+    fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut raw))
+        .context("cannot read /dev/urandom")?;
     let secret: String = raw.iter().map(|b| format!("{b:02x}")).collect();
     let data = place.cache.join("dev-data");
-    std::fs::create_dir_all(&data)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&data)
+        .with_context(|| format!("cannot make {}", data.display()))?;
     let text = format!(
         "# Written by `cargo xtask setup` for development; not committed.\n\
          DECNET_ENVIRONMENT=development\nDECNET_DATA_DIR={}\nDECNET_JWT_SECRET={secret}\n",
         data.display()
     );
-    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
 }

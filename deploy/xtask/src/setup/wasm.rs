@@ -13,23 +13,38 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use super::{apt, apt_update};
 use crate::{
     place::Place,
-    shell::{output, sh, step},
+    shell::{has, output, sh, step},
 };
 
 /// The target.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
-const HOST: &str = "x86_64-unknown-linux-gnu";
+/// The one machine that the Debian way was tried on.
+const DEBIAN_HOST: &str = "x86_64-unknown-linux-gnu";
 const LINKED: &str = "decnet-wasm";
+/// How long rustup may look for a network, in seconds.
+const RUSTUP_LIMIT: &str = "180";
 
+/// What this machine is called by Rust.
+pub(crate) fn host() -> Result<String> {
+    output(Command::new("rustc").arg("-vV"))
+        .and_then(|text| {
+            Some(
+                text.lines()
+                    .find_map(|line| line.strip_prefix("host: "))?
+                    .to_owned(),
+            )
+        })
+        .context("`rustc -vV` does not name the host: is Rust installed, by https://rustup.rs?")
+}
+
+/// Whether a toolchain, the one in use where none is named, has the target's standard library.
 fn has_std(toolchain: Option<&str>) -> bool {
     let mut command = Command::new("rustc");
     if let Some(name) = toolchain {
         command.env("RUSTUP_TOOLCHAIN", name);
-    } else {
-        // The toolchain that cargo runs xtask under is the user's; ask for that one.
-        command.env_remove("RUSTC");
     }
     let Some(folder) = output(command.args(["--print", "target-libdir", "--target", TARGET])) else {
         return false;
@@ -52,27 +67,41 @@ pub(crate) fn ensure(place: &Place) -> Result<()> {
     if has_std(None) || has_std(Some(LINKED)) {
         return Ok(());
     }
-    let by_rustup = step(
-        "Adding the WebAssembly target: the dashboard runs in the browser",
-        || sh(Command::new("rustup").args(["target", "add", TARGET])),
-    );
-    match by_rustup {
-        Ok(()) if has_std(None) => Ok(()),
-        _ => step(
-            "rustup reached no network: taking Debian's Rust for the web instead",
-            || from_debian(place),
-        ),
+    if !has("rustup") {
+        bail!(
+            "this Rust has no {TARGET} target, and there is no rustup to add it: install Rust by https://rustup.rs"
+        );
     }
+    let added = step(
+        "Adding the WebAssembly target: the dashboard runs in the browser",
+        || sh(Command::new("timeout").args([RUSTUP_LIMIT, "rustup", "target", "add", TARGET])),
+    );
+    match added {
+        Ok(()) if has_std(None) => return Ok(()),
+        Ok(()) => println!("    rustup says that it is there, and rustc does not find it"),
+        Err(error) => println!("    {error:#}"),
+    }
+    step(
+        "Taking Debian's Rust for the web instead, because rustup cannot get the target",
+        || from_debian(place),
+    )
+    .with_context(|| {
+        format!("no way to the WebAssembly target: give rustup a network, then `rustup target add {TARGET}`")
+    })
 }
 
 fn from_debian(place: &Place) -> Result<()> {
+    let host = host()?;
+    if host != DEBIAN_HOST || !has("apt-get") {
+        bail!("this is written for Debian on {DEBIAN_HOST}, and this is {host}");
+    }
     let folder = place.cache.join("debian-wasm-rust");
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     let debs = folder.join("debs");
-    fs::create_dir_all(debs.join("partial"))?;
-    sh(Command::new("apt-get").args(["update", "-qq"]))?;
+    fs::create_dir_all(debs.join("partial")).with_context(|| format!("cannot make {}", debs.display()))?;
+    apt_update()?;
     let depends = output(Command::new("apt-cache").args([
         "depends",
         "--recurse",
@@ -93,24 +122,21 @@ fn from_debian(place: &Place) -> Result<()> {
         .take_while(char::is_ascii_digit)
         .collect();
     // Only downloaded: apt resolves what this machine lacks, and nothing of the system changes.
-    sh(Command::new("apt-get")
-        .args([
-            "install",
-            "-y",
-            "-qq",
-            "--no-install-recommends",
-            "--download-only",
-            "-o",
-        ])
-        .arg(format!("Dir::Cache::archives={}", debs.display()))
-        .args([
-            "rustc-web",
-            "cargo-web",
-            "rust-web-src",
-            "rust-web-clippy",
-            "rustfmt-web",
-        ])
-        .arg(format!("lld-{llvm}")))?;
+    sh(apt(&[
+        "install",
+        "-y",
+        "-qq",
+        "--no-install-recommends",
+        "--download-only",
+        "rustc-web",
+        "cargo-web",
+        "rust-web-src",
+        "rust-web-clippy",
+        "rustfmt-web",
+    ])?
+    .arg(format!("lld-{llvm}"))
+    .arg("-o")
+    .arg(format!("Dir::Cache::archives={}", debs.display())))?;
     for entry in fs::read_dir(&debs)? {
         let path = entry?.path();
         if path.extension().is_some_and(|e| e == "deb") {
@@ -128,7 +154,7 @@ fn from_debian(place: &Place) -> Result<()> {
             )?;
         }
     }
-    let bin = root.join("lib/rustlib").join(HOST).join("bin");
+    let bin = root.join("lib/rustlib").join(DEBIAN_HOST).join("bin");
     fs::create_dir_all(&bin)?;
     link(
         Path::new(&format!("../../../../bin/lld-{llvm}")),
