@@ -11,8 +11,9 @@ pub fn sftp_packet(bytes: &[u8]) {
     crate::ssh::sftp::fuzz(bytes);
 }
 
-/// Read an SSH identification and a KEXINIT.
+/// Read an SSH identification, a KEXINIT and the packets of a key exchange.
 pub fn ssh_hello(bytes: &[u8]) {
     let _either = crate::ssh::wire::identification(bytes);
     let _maybe = crate::ssh::wire::hassh(bytes);
+    let _taken = crate::ssh::wire::fuzz(bytes);
 }

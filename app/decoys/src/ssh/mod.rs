@@ -1,17 +1,28 @@
 //! SSH: an OpenSSH server that a guessed password opens, with the emulated shell behind it.
 //!
-//! `wire.rs` is what happens before the encrypted part (identification strings, the client's HASSH), `keys.rs` the
-//! machine's host keys and algorithm lists, `server.rs` authentication and channels, `session.rs` a shell or a command
-//! in a channel, `sftp.rs`, `scp.rs` and `upload.rs` file transfer. The shell itself is `crate::shell`.
+//! `wire.rs` is what happens before the encrypted part (identification strings, packets that none may be, the client's
+//! HASSH), `proposal.rs` what the persona's version offers, `keys.rs` the machine's host keys, `server.rs` authentication
+//! and channels, `session.rs` a shell or a command in a channel, `sftp.rs`, `scp.rs` and `upload.rs` file transfer. The
+//! shell itself is `crate::shell`.
 //!
-//! What still tells it from OpenSSH 9.2, because russh 0.65 lacks it: `sntrup761x25519-sha512@openssh.com` is not
-//! offered (OpenSSH has it first), nor are the `umac-*` MACs; so HASSHServer differs. Everything that is offered
-//! stands in OpenSSH's order. Agent, X11 and port forwarding are refused and reported.
+//! What still tells it from the real program, all of it because russh 0.65 has no door for it:
+//!
+//! - The algorithms and methods that `LACKING` in `proposal.rs` names are not offered, so HASSHServer differs. Its traits for
+//!   key exchanges, ciphers and MACs are private.
+//! - `server-sig-algs` begins with the host keys' algorithms and lacks `ssh-rsa`, because russh makes it and the KEXINIT of
+//!   one list; `publickey-hostbound@openssh.com` and `ping@openssh.com` are not in EXT_INFO.
+//! - The last failure of `MaxAuthTries` is answered by a failure and the disconnect; OpenSSH leaves the failure away.
+//! - Group exchange gives groups of RFC 3526 and not of `/etc/ssh/moduli`.
+//! - A malformed packet of authentication ends the connection, where OpenSSH refuses some of them.
+//!
+//! Agent, X11 and port forwarding are refused and reported.
 //!
 //! Deliberately absent: any connection onwards.
 
 #[cfg(feature = "serve")]
 mod keys;
+#[cfg(feature = "serve")]
+mod proposal;
 #[cfg(feature = "serve")]
 mod scp;
 #[cfg(feature = "serve")]
@@ -25,6 +36,8 @@ mod upload;
 #[cfg(feature = "serve")]
 pub(crate) mod wire;
 
+#[cfg(feature = "serve")]
+pub use proposal::LACKING;
 use serde::{Deserialize, Serialize};
 
 use crate::{Category, Meta, Port, Service, knob::Accept};
@@ -46,7 +59,8 @@ pub struct SshConfig {
     pub banner: Option<String>,
     /// Identification string, where the persona's is not wanted; begins with `SSH-2.0-`.
     pub version: Option<String>,
-    /// Milliseconds after which a wrong password is refused; PAM takes about two seconds.
+    /// Milliseconds that it takes to find a password wrong, half as much or half as much again; OpenSSH adds to it. PAM
+    /// takes two seconds.
     pub refusal_ms: u32,
 }
 
@@ -56,7 +70,7 @@ impl Default for SshConfig {
             accept: Accept::AfterN(3),
             banner: None,
             version: None,
-            refusal_ms: 1_900,
+            refusal_ms: 2_000,
         }
     }
 }

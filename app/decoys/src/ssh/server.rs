@@ -5,27 +5,30 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use decnet_model::event::{ClientInfoKind, Event, Secret};
 use decnet_persona::ProductKind;
 use rand::Rng as _;
 use russh::{
-    Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Limits, MethodKind, MethodSet, Pty, SshId,
+    Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Disconnect, Limits, Pty, SshId,
     keys::HashAlg,
     server::{
-        Auth, ChannelOpenHandle, Config, Handle, Handler, Msg, PublicKeyOffer, Session as Connection,
-        run_stream,
+        Auth, ChannelOpenHandle, Config, Handle, Handler, Msg, PublicKeyOffer, Response,
+        Session as Connection, run_stream,
     },
 };
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Ssh, SshConfig, keys,
+    proposal::{Dialogue, Proposal},
     session::{Inbox, Input, Job, Session, Terminal},
     wire::{self, Wire},
 };
@@ -40,8 +43,12 @@ use crate::{
     },
 };
 
-/// `MaxAuthTries` of sshd_config.
-const MAX_AUTH_TRIES: usize = 6;
+/// What OpenSSH makes every failure take at least, and past which it adds nothing any more (auth2.c).
+const FAILURE_MIN: Duration = Duration::from_millis(5);
+/// See [`FAILURE_MIN`].
+const FAILURE_MAX: Duration = Duration::from_secs(5);
+/// Refusals that russh gives by itself, such as of methods that are not there, end here.
+const REFUSALS_MAX: usize = 64;
 /// `LoginGraceTime` of sshd_config.
 const LOGIN_GRACE: Duration = Duration::from_secs(120);
 /// `MaxSessions` of sshd_config.
@@ -59,6 +66,11 @@ pub(super) struct Shared {
     pub(super) template: Template,
     config: SshConfig,
     version: String,
+    proposal: Proposal,
+    /// Names of the key exchanges that are offered.
+    kex: Arc<[String]>,
+    /// What the time of a refusal depends on beside the user.
+    refusal_secret: [u8; 32],
     logins: Logins,
     /// What visitors left, by their address.
     pub(super) overlays: Overlays,
@@ -112,14 +124,15 @@ impl Decoy for Ssh {
         let (made, ready) = watch::channel(None);
         let persona = host.persona.clone();
         let server_id = SshId::Standard(Cow::Owned(version.clone()));
-        let refusal = Duration::from_millis(config.refusal_ms.into());
+        let proposal = Proposal::of(&version, &host.persona);
+        let (offered, bits) = (proposal.clone(), proposal.rsa_bits);
         // A second of arithmetic that nobody has to wait for: visitors are greeted meanwhile.
         std::thread::Builder::new()
             .name("hostkeys".to_owned())
-            .spawn(move || match keys::host_keys(&persona) {
+            .spawn(move || match keys::host_keys(&persona, bits) {
                 Ok(keys) => {
                     // Without a receiver the service is gone already.
-                    let _gone = made.send(Some(Arc::new(server_config(server_id, keys, refusal))));
+                    let _gone = made.send(Some(Arc::new(server_config(server_id, keys, &offered))));
                 }
                 Err(error) => {
                     crate::serve::trouble(format_args!("ssh: the host keys cannot be made: {error}"))
@@ -133,6 +146,9 @@ impl Decoy for Ssh {
             template,
             config,
             version,
+            kex: proposal.kex_names(),
+            proposal,
+            refusal_secret: host.persona.secret("ssh/refusal"),
             logins,
             overlays: Overlays::default(),
             ready,
@@ -150,15 +166,15 @@ impl Decoy for Ssh {
         let (address, local) = (peer.addr(), peer.local());
         let greeted =
             tokio::time::timeout(LOGIN_GRACE, wire::greet(&mut peer, &tap, &self.shared.version)).await;
-        match greeted {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => {
+        let client = match greeted {
+            Ok(Ok(Some(client))) => client,
+            Ok(Ok(None)) => {
                 peer.close().await;
                 return Ok(());
             }
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => return Ok(()),
-        }
+        };
         let mut ready = self.shared.ready.clone();
         let config = match ready.wait_for(Option::is_some).await {
             Ok(config) => config.clone(),
@@ -175,12 +191,28 @@ impl Decoy for Ssh {
             overlay: None,
             authenticated,
             channels: HashMap::new(),
+            line: Arc::default(),
+            principal: None,
+            attempts: 0,
+            failures: 0,
         };
-        let stream = Wire::new(peer, tap.clone(), &self.shared.version);
+        let line = Arc::clone(&visitor.line);
+        // russh drives a connection in a task of its own: it has to end with the session, also where that is dropped.
+        let stop = CancellationToken::new();
+        let _ends_it = stop.clone().drop_guard();
+        let stream = Wire::new(
+            peer,
+            tap.clone(),
+            &self.shared.version,
+            client,
+            Arc::clone(&self.shared.kex),
+            stop.cancelled_owned(),
+        );
         let connection = run_stream(config, stream, visitor)
             .await
             .map_err(|Fault(error)| told(error))?;
-        let _ends_it = Ends(connection.handle());
+        // It is set nowhere else.
+        let _first = line.set(connection.handle());
         tokio::pin!(connection);
         let grace = async {
             let passed = tokio::time::timeout(LOGIN_GRACE, is_in.wait_for(|is_in| *is_in))
@@ -200,25 +232,6 @@ impl Decoy for Ssh {
     }
 }
 
-/// russh drives a connection in a task of its own: it has to end with the session, also where that is dropped.
-struct Ends(Handle);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let handle = self.0.clone();
-        // Where the runtime is gone, so is the connection's task.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        runtime.spawn(async move {
-            // It fails where the connection has ended, which is what is wanted.
-            let _ended = handle
-                .disconnect(russh::Disconnect::ByApplication, String::new(), String::new())
-                .await;
-        });
-    }
-}
-
 fn told(error: russh::Error) -> SessionError {
     match error {
         russh::Error::IO(error) => SessionError::Io(error),
@@ -230,14 +243,15 @@ fn told(error: russh::Error) -> SessionError {
     }
 }
 
-fn server_config(server_id: SshId, keys: Vec<russh::keys::PrivateKey>, refusal: Duration) -> Config {
+fn server_config(server_id: SshId, keys: Vec<russh::keys::PrivateKey>, proposal: &Proposal) -> Config {
     Config {
         server_id,
         keys,
-        methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
-        auth_rejection_time: refusal,
+        methods: proposal.method_set(),
+        // How long a refusal takes depends on its method and its user: see `Visitor::refuse`.
+        auth_rejection_time: Duration::ZERO,
         auth_rejection_time_initial: Some(Duration::ZERO),
-        max_auth_attempts: MAX_AUTH_TRIES,
+        max_auth_attempts: REFUSALS_MAX,
         inactivity_timeout: None,
         keepalive_interval: None,
         window_size: 2 << 20,
@@ -245,7 +259,7 @@ fn server_config(server_id: SshId, keys: Vec<russh::keys::PrivateKey>, refusal: 
         channel_buffer_size: 16,
         event_buffer_size: 8,
         limits: Limits::default(),
-        preferred: keys::preferred(),
+        preferred: proposal.preferred(),
         nodelay: true,
         ..Config::default()
     }
@@ -283,9 +297,119 @@ struct Visitor {
     overlay: Option<Overlay>,
     authenticated: watch::Sender<bool>,
     channels: HashMap<ChannelId, Open>,
+    /// The connection, once russh has it.
+    line: Arc<OnceLock<Handle>>,
+    /// Whom the first request was for.
+    principal: Option<String>,
+    /// Requests to authenticate, and those of them that count as failed.
+    attempts: u32,
+    failures: u32,
+}
+
+/// How long OpenSSH makes a refusal take that was found after `elapsed`: the time that belongs to the user, doubled until
+/// it is long enough (`ensure_minimum_time_since` and `user_specific_delay` of auth2.c).
+fn evened_out(elapsed: Duration, secret: &[u8; 32], user: &str) -> Duration {
+    if elapsed > FAILURE_MAX {
+        return elapsed;
+    }
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(user)
+        .chain_update(secret)
+        .finalize()
+        .into();
+    let [a, b, c, d, ..] = digest;
+    let mut time = FAILURE_MIN + Duration::from_nanos(u64::from(u32::from_be_bytes([a, b, c, d])) / 1_000);
+    while time < elapsed {
+        time *= 2;
+    }
+    time
+}
+
+/// How long PAM makes a wrong password take: half to one and a half times `mean`, and most often about that.
+fn pam_delay(mean: Duration) -> Duration {
+    let mut rng = rand::rng();
+    let thirds: f64 = (0..3).map(|_| rng.random::<f64>()).sum();
+    mean.mul_f64(0.5 + thirds / 3.0)
 }
 
 impl Visitor {
+    /// Another request to authenticate, for `user`. OpenSSH hangs up where that is somebody else than before.
+    async fn begin(&mut self, user: &str) -> Result<(), Fault> {
+        self.attempts += 1;
+        let principal = self.principal.get_or_insert_with(|| user.to_owned());
+        if principal == user {
+            return Ok(());
+        }
+        let words = format!(
+            "Change of username or service not allowed: ({principal},ssh-connection) -> ({user},ssh-connection)"
+        );
+        self.hang_up(words).await
+    }
+
+    /// End the connection as OpenSSH's `ssh_packet_disconnect` does, as soon as what is being answered has been.
+    async fn hang_up(&self, words: String) -> Result<(), Fault> {
+        if let Some(line) = self.line.get() {
+            line.disconnect(Disconnect::ProtocolError, words, String::new())
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Refuse a request that began at `began`, and count it.
+    async fn refuse(&mut self, user: &str, began: Instant) -> Result<Auth, Fault> {
+        if self.shared.proposal.evens_out {
+            let elapsed = began.elapsed();
+            let time = evened_out(elapsed, &self.shared.refusal_secret, user);
+            tokio::time::sleep(time.saturating_sub(elapsed)).await;
+        }
+        self.failed().await
+    }
+
+    async fn failed(&mut self) -> Result<Auth, Fault> {
+        self.failures += 1;
+        if self.failures >= self.shared.proposal.tries {
+            self.hang_up("Too many authentication failures".to_owned())
+                .await?;
+        }
+        Ok(self.refusal())
+    }
+
+    fn refusal(&self) -> Auth {
+        // Without the methods russh would take the one that failed from the list.
+        Auth::Reject {
+            proceed_with_methods: Some(self.shared.proposal.method_set()),
+            partial_success: false,
+        }
+    }
+
+    fn has_method(&self, name: &str) -> bool {
+        self.shared
+            .proposal
+            .methods
+            .split(',')
+            .any(|method| method == name)
+    }
+
+    async fn password(&mut self, user: &str, password: &str, mechanism: &'static str) -> Result<Auth, Fault> {
+        let began = Instant::now();
+        let ip = self.address.ip().to_canonical();
+        let accepted = self.has_method(mechanism)
+            && self
+                .shared
+                .logins
+                .admits(ip, user.as_bytes(), &Offer::Password(password.as_bytes()));
+        self.attempt(user, Secret::Plaintext(password.as_bytes()), mechanism, accepted);
+        if accepted {
+            self.user = user.to_owned();
+            return Ok(Auth::Accept);
+        }
+        if self.has_method(mechanism) {
+            let mean = Duration::from_millis(self.shared.config.refusal_ms.into());
+            tokio::time::sleep(pam_delay(mean)).await;
+        }
+        self.refuse(user, began).await
+    }
+
     fn attempt(&self, user: &str, secret: Secret<'_>, mechanism: &str, accepted: bool) {
         self.tap.emit(Event::AuthAttempt {
             principal: user.as_bytes(),
@@ -352,32 +476,54 @@ impl Handler for Visitor {
             .map(|text| format!("{text}\r\n")))
     }
 
-    async fn auth_none(&mut self, _user: &str) -> Result<Auth, Fault> {
-        Ok(Auth::reject())
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Fault> {
+        self.begin(user).await?;
+        if self.attempts > 1 {
+            return self.failed().await;
+        }
+        Ok(self.refusal())
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Fault> {
-        let ip = self.address.ip().to_canonical();
-        let accepted = self
-            .shared
-            .logins
-            .admits(ip, user.as_bytes(), &Offer::Password(password.as_bytes()));
-        self.attempt(user, Secret::Plaintext(password.as_bytes()), "password", accepted);
-        if accepted {
-            self.user = user.to_owned();
-            return Ok(Auth::Accept);
+        self.begin(user).await?;
+        self.password(user, password, "password").await
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Fault> {
+        if let Some(mut answers) = response {
+            let answer = answers.next().unwrap_or_default();
+            return self
+                .password(user, &String::from_utf8_lossy(&answer), "keyboard-interactive")
+                .await;
         }
-        Ok(Auth::reject())
+        self.begin(user).await?;
+        let Dialogue::Asks(question) = self.shared.proposal.dialogue else {
+            return self.refuse(user, Instant::now()).await;
+        };
+        let host = &self.shared.host.persona.hostname;
+        let question = question.replace("{user}", user).replace("{host}", host);
+        Ok(Auth::Partial {
+            name: Cow::Borrowed(""),
+            instructions: Cow::Borrowed(""),
+            prompts: Cow::Owned(vec![(Cow::Owned(question), false)]),
+        })
     }
 
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Fault> {
+        let began = Instant::now();
+        self.begin(user).await?;
         let fingerprint = offer.public_key.fingerprint(HashAlg::Sha256).to_string();
         let secret = Secret::PublicKey {
             algorithm: offer.algorithm.as_str(),
             fingerprint: &fingerprint,
         };
         self.attempt(user, secret, "publickey", false);
-        Ok(Auth::reject())
+        self.refuse(user, began).await
     }
 
     async fn auth_succeeded(&mut self, _connection: &mut Connection) -> Result<(), Fault> {
@@ -596,5 +742,36 @@ impl Handler for Visitor {
     async fn channel_close(&mut self, id: ChannelId, _connection: &mut Connection) -> Result<(), Fault> {
         self.channels.remove(&id);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_takes_the_time_of_its_user_doubled_until_it_is_long_enough() {
+        let secret = [7; 32];
+        let own = evened_out(Duration::ZERO, &secret, "root");
+        assert!(own >= FAILURE_MIN && own < FAILURE_MIN * 2, "{own:?}");
+        for ms in [1, 6, 40, 1_900, 4_900] {
+            let elapsed = Duration::from_millis(ms);
+            let time = evened_out(elapsed, &secret, "root");
+            let times = (0..12).map(|n| own * (1 << n)).collect::<Vec<_>>();
+            assert!(times.contains(&time) && time >= elapsed && (time == own || time / 2 < elapsed));
+        }
+        assert_ne!(own, evened_out(Duration::ZERO, &secret, "admin"));
+        assert_ne!(own, evened_out(Duration::ZERO, &[8; 32], "root"));
+        let long = Duration::from_secs(6);
+        assert_eq!(evened_out(long, &secret, "root"), long);
+    }
+
+    #[test]
+    fn pam_takes_half_to_one_and_a_half_times_its_mean() {
+        let mean = Duration::from_secs(2);
+        for _ in 0..1_000 {
+            let delay = pam_delay(mean);
+            assert!(delay >= mean / 2 && delay <= mean * 3 / 2, "{delay:?}");
+        }
     }
 }

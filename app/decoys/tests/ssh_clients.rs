@@ -1,0 +1,281 @@
+//! The clients that scan and guess: nmap names what the persona claims, hydra finds the password, and every algorithm that
+//! is offered works when OpenSSH's client chooses it. Where a client is missing the test says so and proves nothing.
+
+#![cfg(feature = "serve")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "in a test a panic is the report; clippy's own exception stops at helper functions"
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    process::{Command, Stdio},
+    sync::Mutex,
+};
+
+use decnet_persona::{Distro, Persona, PersonaSpec, ProductKind, Seed};
+
+mod support;
+
+fn installed(programs: &[&str]) -> bool {
+    for program in programs {
+        if Command::new(program)
+            .arg("-V")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_err()
+        {
+            println!("skipped: {program} is not installed");
+            return false;
+        }
+    }
+    true
+}
+
+/// A machine of `distro`, in the state that `seed` gives it.
+fn spec(distro: Distro, seed: u8) -> PersonaSpec {
+    PersonaSpec {
+        distro: Some(distro),
+        ..PersonaSpec::new(Seed::from_bytes([seed; 16]), "linux-server")
+    }
+}
+
+fn nmap(args: &[&str], ports: &[u16]) -> String {
+    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let out = Command::new("nmap")
+        .args(["-Pn", "-n", "-p", &ports.join(",")])
+        .args(args)
+        .arg("127.0.0.1")
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+#[test]
+fn nmap_names_the_program_and_the_version_of_every_persona() {
+    if !installed(&["nmap"]) {
+        return;
+    }
+    // One machine for each identification that there is.
+    let mut machines = BTreeMap::new();
+    for distro in Distro::ALL {
+        for seed in 0..16 {
+            let product = Persona::derive(&spec(*distro, seed))
+                .unwrap()
+                .product(ProductKind::Ssh);
+            machines
+                .entry(product.banner.clone())
+                .or_insert((spec(*distro, seed), product));
+        }
+    }
+    let sites: Vec<_> = machines
+        .into_values()
+        .map(|(spec, product)| (support::start("ssh", spec, &[]), product))
+        .collect();
+    let ports: Vec<u16> = sites.iter().map(|(site, _)| site.address.port()).collect();
+    let report = nmap(&["-sV"], &ports);
+    assert!(ports.len() > 20, "{}", ports.len());
+    for (site, product) in &sites {
+        let port = format!("{}/tcp", site.address.port());
+        let line = report.lines().find(|line| line.starts_with(&port)).unwrap();
+        let name = match product.name {
+            "dropbear" => "Dropbear sshd",
+            "Cisco" => "Cisco SSH",
+            _ => "OpenSSH",
+        };
+        assert!(
+            line.contains(" ssh ") && line.contains(name) && line.contains(&product.version),
+            "{}: {line}",
+            product.banner
+        );
+        println!(
+            "{:45} {}",
+            product.banner,
+            line.split(" ssh ").nth(1).unwrap().trim()
+        );
+    }
+}
+
+#[test]
+fn nmap_lists_the_algorithms_and_the_host_keys_that_it_asks_for() {
+    if !installed(&["nmap"]) {
+        return;
+    }
+    let site = support::start("ssh", spec(Distro::Debian12, 1), &[]);
+    let scripts = "--script=ssh2-enum-algos,ssh-hostkey,ssh-auth-methods";
+    let report = nmap(
+        &["-sV", scripts, "--script-args=ssh.user=root,ssh_hostkey=full"],
+        &[site.address.port()],
+    );
+    for words in [
+        "server_host_key_algorithms: (4)",
+        "encryption_algorithms: (6)",
+        "chacha20-poly1305@openssh.com",
+        "diffie-hellman-group18-sha512",
+        "zlib@openssh.com",
+        "ecdsa-sha2-nistp256 AAAA",
+        "ssh-ed25519 AAAA",
+        "publickey",
+        "password",
+    ] {
+        assert!(report.contains(words), "{words:?} is not in\n{report}");
+    }
+    // It asks for the RSA key by its old signature, which OpenSSH gives up in 8.8.
+    assert!(!report.contains("ssh-rsa AAAA"), "{report}");
+    site.lines.wait(&["client_info", "SSH-2.0-Nmap"]);
+}
+
+#[test]
+fn hydra_finds_the_password_that_wears_the_server_down() {
+    if !installed(&["hydra"]) {
+        return;
+    }
+    let knobs = [("accept", "after_4".into()), ("refusal_ms", 1.into())];
+    let site = support::start_with("ssh", spec(Distro::Debian12, 1), &knobs);
+    let folder = tempfile::tempdir().unwrap();
+    let words = folder.path().join("words");
+    fs::write(&words, "alpha1\nbravo2\ncharlie3\ndelta4\necho5\n").unwrap();
+    let out = Command::new("hydra")
+        .args(["-I", "-t", "1", "-l", "root", "-P"])
+        .arg(&words)
+        .args(["-s", &site.address.port().to_string(), "ssh://127.0.0.1"])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&out.stdout);
+    let found = told.lines().find(|line| line.contains("login: root"));
+    let found = found.unwrap_or_else(|| panic!("hydra found nothing:\n{told}"));
+    let word = found.split("password: ").nth(1).unwrap().trim();
+    assert!(word == "delta4" || word == "charlie3", "{told}");
+    site.lines.wait(&["auth_attempt", "alpha1", "refused"]);
+    site.lines.wait(&["auth_attempt", word, "accepted"]);
+}
+
+/// What `site` offers, by the option of OpenSSH's client that chooses it.
+fn offered(site: &support::Site) -> BTreeMap<&'static str, Vec<String>> {
+    let out = Command::new("ssh")
+        .args([
+            "-vv",
+            "-F",
+            "/dev/null",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "StrictHostKeyChecking=yes",
+        ])
+        .args([
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "KexAlgorithms=+diffie-hellman-group14-sha1,diffie-hellman-group-exchange-sha1",
+        ])
+        .args([
+            "-o",
+            "HostKeyAlgorithms=+ssh-rsa",
+            "-o",
+            "Ciphers=+aes128-cbc",
+            "-p",
+        ])
+        .args([&site.address.port().to_string(), "root@127.0.0.1", "true"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    let of_server = told
+        .split("peer server KEXINIT proposal")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{told}"));
+    let list = |label: &str| -> Vec<String> {
+        let line = of_server
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("debug2: {label}: ")));
+        line.unwrap_or_else(|| panic!("no {label} in {told}"))
+            .split(',')
+            .map(str::to_owned)
+            .collect()
+    };
+    BTreeMap::from([
+        ("KexAlgorithms", list("KEX algorithms")),
+        ("HostKeyAlgorithms", list("host key algorithms")),
+        ("Ciphers", list("ciphers ctos")),
+        ("MACs", list("MACs ctos")),
+    ])
+}
+
+#[test]
+fn every_algorithm_that_is_offered_works_when_it_is_chosen() {
+    if !installed(&["ssh"]) {
+        return;
+    }
+    // Between them they offer all that any persona does.
+    let seeds = |distro: Distro| (0..16).map(move |seed| spec(distro, seed));
+    let with = |distro: Distro, version: &str| {
+        seeds(distro)
+            .find(|spec| Persona::derive(spec).unwrap().product(ProductKind::Ssh).version == version)
+            .unwrap()
+    };
+    let machines = [
+        with(Distro::Debian12, "9.2p1"),
+        with(Distro::WindowsServer, "7.7"),
+        with(Distro::Firmware, "2018.76"),
+        with(Distro::Ios, "1.25"),
+    ];
+    let mut tried = BTreeSet::new();
+    for machine in machines {
+        let site = support::start_with("ssh", machine, &[("refusal_ms", 1.into())]);
+        let all = offered(&site);
+        let jobs: Vec<(&str, String)> = all
+            .iter()
+            .flat_map(|(option, names)| names.iter().map(|name| (*option, name.clone())))
+            .filter(|(_, name)| !name.starts_with("kex-strict") && !name.starts_with("ext-info"))
+            .filter(|job| tried.insert(job.clone()))
+            .collect();
+        let next = Mutex::new(jobs.iter());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while let Some((option, name)) = { next.lock().unwrap().next() } {
+                        let mut ssh = Command::new("ssh");
+                        ssh.args([
+                            "-F",
+                            "/dev/null",
+                            "-o",
+                            "BatchMode=yes",
+                            "-o",
+                            "StrictHostKeyChecking=no",
+                        ]);
+                        ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "RequiredRSASize=1024"]);
+                        // The first value of an option counts. A MAC is used with ciphers that have none of their own.
+                        ssh.args([
+                            "-o",
+                            &format!("{option}={name}"),
+                            "-o",
+                            "Ciphers=aes128-ctr,aes128-cbc",
+                        ]);
+                        ssh.args([
+                            "-o",
+                            "HostKeyAlgorithms=ssh-ed25519,ecdsa-sha2-nistp256,rsa-sha2-512,ssh-rsa",
+                        ]);
+                        ssh.args([
+                            "-o",
+                            "KexAlgorithms=curve25519-sha256,diffie-hellman-group14-sha1",
+                            "-p",
+                        ]);
+                        ssh.args([&site.address.port().to_string(), "root@127.0.0.1", "true"]);
+                        let out = ssh.stdin(Stdio::null()).output().unwrap();
+                        let told = String::from_utf8_lossy(&out.stderr);
+                        // It got as far as to be refused: keys were exchanged, checked, and used.
+                        assert!(told.contains("Permission denied"), "{option}={name}: {told}");
+                    }
+                });
+            }
+        });
+    }
+    println!("{} algorithms work", tried.len());
+    assert!(tried.len() > 30, "{tried:?}");
+}

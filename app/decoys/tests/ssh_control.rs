@@ -1,0 +1,540 @@
+//! The same words to our ssh and to a real one (Debian's sshd), and the same answers back; what is known to differ stands
+//! here or in `decnet_decoys::ssh::LACKING`, and everything else that differs fails.
+//!
+//! Where no sshd is installed, or the test may not start one, it says so and proves nothing.
+
+#![cfg(feature = "serve")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "in a test a panic is the report; clippy's own exception stops at helper functions"
+)]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{ErrorKind, Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use decnet_decoys::ssh::LACKING;
+use decnet_persona::{Distro, PersonaSpec, Seed};
+
+mod support;
+
+/// A real server, ended with the test.
+struct Control {
+    child: Child,
+    address: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone afterwards.
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+fn keygen(kind: &str, file: &Path) {
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", kind, "-N", "", "-f"])
+        .arg(file)
+        .status();
+    assert!(made.unwrap().success());
+}
+
+/// Debian's sshd with the configuration of its package, or why there is none.
+fn control() -> Result<Control, String> {
+    let sshd = "/usr/sbin/sshd";
+    if !Path::new(sshd).exists() || Command::new("sshpass").arg("-V").output().is_err() {
+        return Err("sshd or sshpass is not installed".to_owned());
+    }
+    if !nix::unistd::geteuid().is_root() {
+        return Err("sshd asks PAM for passwords, and only root's may".to_owned());
+    }
+    // Its package has it made at the start of the system, where there is one.
+    fs::create_dir_all("/run/sshd").map_err(|error| format!("/run/sshd: {error}"))?;
+    let folder = tempfile::tempdir().unwrap();
+    // The port is free again between the two; should somebody take it, connecting to a stranger fails the test.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut config = format!(
+        "ListenAddress {address}\nPidFile none\nMaxStartups 200\nKbdInteractiveAuthentication no\nUsePAM yes\n\
+         X11Forwarding yes\nPrintMotd no\nAcceptEnv LANG LC_*\nSubsystem sftp /usr/lib/openssh/sftp-server\n"
+    );
+    for kind in ["rsa", "ecdsa", "ed25519"] {
+        let file = folder.path().join(kind);
+        keygen(kind, &file);
+        config.push_str(&format!("HostKey {}\n", file.display()));
+    }
+    let file = folder.path().join("sshd_config");
+    fs::write(&file, config).unwrap();
+    let child = Command::new(sshd)
+        .args(["-D", "-e", "-f"])
+        .arg(file)
+        .stderr(fs::File::create(folder.path().join("log")).unwrap())
+        .spawn()
+        .unwrap();
+    let control = Control {
+        child,
+        address,
+        folder,
+    };
+    let until = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(address).is_err() {
+        assert!(Instant::now() < until, "sshd does not listen on {address}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let banner = identification(address);
+    if !banner.starts_with("SSH-2.0-OpenSSH_9.2p1 Debian") {
+        return Err(format!(
+            "the answers are those of OpenSSH 9.2, and this is {banner}"
+        ));
+    }
+    Ok(control)
+}
+
+/// What a server calls itself.
+fn identification(address: SocketAddr) -> String {
+    let answer = Answer::to(address, b"", true).bytes;
+    String::from_utf8_lossy(&answer)
+        .lines()
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+/// Our server of the same name, once it has made its keys.
+fn ours(banner: &str) -> support::Site {
+    let spec = PersonaSpec {
+        distro: Some(Distro::Debian12),
+        ..PersonaSpec::new(Seed::from_bytes([5; 16]), "linux-server")
+    };
+    let ours = support::start("ssh", spec, &[("accept", "never"), ("version", banner)]);
+    let until = Instant::now() + Duration::from_secs(120);
+    while !Answer::to(ours.address, b"SSH-2.0-x\r\n", false)
+        .shown()
+        .contains("KEXINIT")
+    {
+        assert!(Instant::now() < until, "the host keys are not made");
+    }
+    ours
+}
+
+/// What came back.
+struct Answer {
+    bytes: Vec<u8>,
+    closed: bool,
+}
+
+impl Answer {
+    /// Send `words`, and our end of stream if `end`; read until the server closes or says nothing more.
+    fn to(server: SocketAddr, words: &[u8], end: bool) -> Self {
+        let mut stream = TcpStream::connect(server).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+        // A server that hung up meanwhile has answered already.
+        let _sent = stream.write_all(words);
+        if end {
+            let _ended = stream.shutdown(Shutdown::Write);
+        }
+        let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
+        let closed = loop {
+            match stream.read(&mut chunk) {
+                Ok(0) => break true,
+                Ok(n) => bytes.extend_from_slice(&chunk[..n]),
+                // A server that closes with our words unread resets the connection.
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => break true,
+                Err(_silent) => break false,
+            }
+        };
+        Self { bytes, closed }
+    }
+
+    /// Without what is different every time.
+    fn shown(&self) -> String {
+        let end = self
+            .bytes
+            .iter()
+            .position(|b| *b == b'\n')
+            .map_or(self.bytes.len(), |at| at + 1);
+        let (line, mut rest) = self.bytes.split_at(end);
+        let mut shown = String::from_utf8_lossy(line).into_owned();
+        while rest.len() > 5 && rest[0] == 0 {
+            let len = 4 + usize::try_from(u32::from_be_bytes(rest[..4].try_into().unwrap())).unwrap();
+            let (packet, after) = rest.split_at(len.min(rest.len()));
+            match packet[5] {
+                20 => shown.push_str(" KEXINIT"),
+                31 => shown.push_str(" KEXREPLY"),
+                kind => shown.push_str(&format!(" {kind}:{:?}", String::from_utf8_lossy(&packet[4..]))),
+            }
+            rest = after;
+        }
+        shown.push_str(&String::from_utf8_lossy(rest));
+        shown.push_str(if self.closed { " (closes)" } else { " (waits)" });
+        shown
+    }
+
+    /// The ten lists of the KEXINIT.
+    fn lists(&self) -> Vec<String> {
+        let end = self.bytes.iter().position(|b| *b == b'\n').unwrap() + 1;
+        let mut rest = &self.bytes[end + 6 + 16..];
+        (0..10)
+            .map(|_| {
+                let len = usize::try_from(u32::from_be_bytes(rest[..4].try_into().unwrap())).unwrap();
+                let list = String::from_utf8(rest[4..4 + len].to_vec()).unwrap();
+                rest = &rest[4 + len..];
+                list
+            })
+            .collect()
+    }
+}
+
+const HELLO: &[u8] = b"SSH-2.0-OpenSSH_9.2p1\r\n";
+
+/// A packet that is right, as long as nothing is encrypted.
+fn packet(payload: &[u8]) -> Vec<u8> {
+    let mut padding = 8 - (5 + payload.len()) % 8;
+    if padding < 4 {
+        padding += 8;
+    }
+    framed(
+        1 + payload.len() + padding,
+        padding,
+        &[payload, &vec![0; padding]].concat(),
+    )
+}
+
+fn framed(len: usize, padding: usize, rest: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(len).unwrap().to_be_bytes();
+    [&len[..], &[u8::try_from(padding).unwrap()], rest].concat()
+}
+
+fn string(text: &[u8]) -> Vec<u8> {
+    [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text].concat()
+}
+
+/// A client's KEXINIT with `name` in place of its list number `at`.
+fn kexinit(at: usize, name: &str) -> Vec<u8> {
+    let mut lists = [
+        "curve25519-sha256",
+        "ssh-ed25519",
+        "aes128-ctr",
+        "aes128-ctr",
+        "hmac-sha2-256",
+        "hmac-sha2-256",
+        "none",
+        "none",
+        "",
+        "",
+    ];
+    lists[at] = name;
+    let lists: Vec<u8> = lists.iter().flat_map(|list| string(list.as_bytes())).collect();
+    packet(&[&[20][..], &[b'C'; 16], &lists, &[0; 5]].concat())
+}
+
+/// What is said to both, and whether we then end our stream.
+fn conversations() -> Vec<(String, Vec<u8>, bool)> {
+    let mut all: Vec<(String, Vec<u8>, bool)> = Vec::new();
+    let mut say = |name: &str, words: &[u8]| all.push((name.to_owned(), words.to_vec(), false));
+    for words in [
+        &b"SSH-1337-OpenSSH_9.0\r\n"[..],
+        b"\r\r\r\r\r\r\r\r",
+        b"\r\r\r\r\r\r\r\r\n",
+        b"SSH-2.0-x",
+        b"GET / HTTP/1.0\r\n\r\n",
+        b"SSH-1.5-x\r\n",
+        b"SSH-1.99-x\r\n",
+        b"SSH-2.5-x\r\n",
+        b"SSH- 2.0-x\r\n",
+        b"SSH-2.0-\r\n",
+        b"SSH-2.0-x\0y\r\n",
+        b"SSH-2.0-x\ry\n",
+        b"SSH-2.0-\xe9\xff\r\n",
+        b"QUIT",
+        b"\n",
+    ] {
+        say(&format!("{:?}", String::from_utf8_lossy(words)), words);
+    }
+    for len in [300, 8_000, 9_000] {
+        let line = [b"SSH-2.0-", &vec![b'A'; len][..], b"\r\n"].concat();
+        say(&format!("an identification of {len} bytes"), &line);
+    }
+    for len in [0, 4, 5, 13, 262_148, 300_000, 0x7fff_ffff] {
+        let words = [HELLO, &framed(len, 4, &[0x14; 16])].concat();
+        say(&format!("a packet of length {len}"), &words);
+    }
+    for padding in [0, 3, 11, 200] {
+        let words = [HELLO, &framed(12, padding, &[0x14; 11])].concat();
+        say(&format!("a packet with {padding} bytes of padding"), &words);
+    }
+    say(
+        "HTTP after the identification",
+        &[HELLO, b"GET / HTTP/1.0\r\n\r\n"].concat(),
+    );
+    for kind in [
+        0, 1, 2, 3, 4, 5, 6, 7, 21, 30, 31, 34, 49, 50, 60, 80, 90, 127, 191, 192, 255,
+    ] {
+        let odd = packet(&[&[kind][..], &[0; 20]].concat());
+        say(&format!("type {kind} first"), &[HELLO, &odd].concat());
+        let begun = kexinit(8, "");
+        say(
+            &format!("type {kind} after KEXINIT"),
+            &[HELLO, &begun, &odd].concat(),
+        );
+        let strict = kexinit(0, "curve25519-sha256,kex-strict-c-v00@openssh.com");
+        say(
+            &format!("type {kind} in strict exchange"),
+            &[HELLO, &strict, &odd].concat(),
+        );
+        say(
+            &format!("type {kind}, then strict exchange"),
+            &[HELLO, &odd, &strict].concat(),
+        );
+    }
+    for at in [0, 1, 2, 4, 6] {
+        say(
+            &format!("no common algorithm in list {at}"),
+            &[HELLO, &kexinit(at, "nope")].concat(),
+        );
+    }
+    say("a KEXINIT cut short", &[HELLO, &packet(&[20; 17])].concat());
+    say(
+        "two KEXINITs",
+        &[HELLO, &kexinit(8, ""), &kexinit(8, "")].concat(),
+    );
+    let share = |bytes: &[u8]| packet(&[&[30][..], &string(bytes)].concat());
+    let good = [HELLO, &kexinit(8, "")].concat();
+    let base = [&[9][..], &[0; 31]].concat();
+    say("a key share", &[&good[..], &share(&base)].concat());
+    say(
+        "a key share of five bytes",
+        &[&good[..], &share(b"abcde")].concat(),
+    );
+    say("a key share of zeros", &[&good[..], &share(&[0; 32])].concat());
+    let gex = [HELLO, &kexinit(0, "diffie-hellman-group-exchange-sha256")].concat();
+    say(
+        "a key share in group exchange",
+        &[&gex[..], &share(&base)].concat(),
+    );
+    for words in [
+        b"SSH-2.0-x".to_vec(),
+        HELLO.to_vec(),
+        [HELLO, &[0; 7]].concat(),
+        good,
+    ] {
+        all.push((format!("{} bytes, then the end", words.len()), words, true));
+    }
+    all
+}
+
+/// How many conversations are held at a time.
+const AT_A_TIME: usize = 12;
+
+#[test]
+fn before_encryption_everything_is_answered_as_openssh_does_and_offered_as_it_does() {
+    let control = match control() {
+        Ok(control) => control,
+        Err(reason) => return println!("skipped: {reason}"),
+    };
+    let banner = identification(control.address);
+    let ours = ours(&banner);
+    assert_eq!(identification(ours.address), banner);
+
+    let hello = |address| Answer::to(address, HELLO, false).lists();
+    let names = [
+        "kex",
+        "host keys",
+        "ciphers",
+        "ciphers",
+        "macs",
+        "macs",
+        "compression",
+        "compression",
+        "languages",
+        "languages",
+    ];
+    let lacking = |name: &str| LACKING.iter().find(|(lacking, _)| *lacking == name);
+    println!("{:12} | what sshd offers and we do not", "list");
+    for ((name, theirs), ours) in names.iter().zip(hello(control.address)).zip(hello(ours.address)) {
+        let kept: Vec<&str> = theirs.split(',').filter(|name| lacking(name).is_none()).collect();
+        assert_eq!(ours, kept.join(","), "{name}: sshd offers {theirs}");
+        for (missing, reason) in theirs.split(',').filter_map(lacking) {
+            println!("{name:12} | {missing}: {reason}");
+        }
+    }
+
+    let all = conversations();
+    let mut differences = Vec::new();
+    for some in all.chunks(AT_A_TIME) {
+        std::thread::scope(|scope| {
+            let asked: Vec<_> = some
+                .iter()
+                .map(|(name, words, end)| {
+                    let ask = move |address| Answer::to(address, words, *end).shown();
+                    let (theirs, ours) = (control.address, ours.address);
+                    (
+                        name,
+                        scope.spawn(move || ask(theirs)),
+                        scope.spawn(move || ask(ours)),
+                    )
+                })
+                .collect();
+            for (name, theirs, ours) in asked {
+                let (theirs, ours) = (theirs.join().unwrap(), ours.join().unwrap());
+                if theirs != ours {
+                    differences.push(format!("--- {name}\nsshd: {theirs:?}\nours: {ours:?}"));
+                }
+            }
+        });
+    }
+    println!(
+        "{} conversations, {} answered differently",
+        all.len(),
+        differences.len()
+    );
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// What a client says of a session with `server`, line by line, without what is different every time.
+fn transcript(server: SocketAddr, user: &str, options: &[&str], keys: &[PathBuf]) -> Vec<String> {
+    let mut ssh = Command::new("sshpass");
+    ssh.args([
+        "-p",
+        "wrong",
+        "ssh",
+        "-v",
+        "-F",
+        "/dev/null",
+        "-p",
+        &server.port().to_string(),
+    ]);
+    for option in [
+        "StrictHostKeyChecking=no",
+        "UserKnownHostsFile=/dev/null",
+        "GlobalKnownHostsFile=/dev/null",
+        "NumberOfPasswordPrompts=1",
+        "IdentitiesOnly=yes",
+        "IdentityAgent=none",
+    ]
+    .iter()
+    .chain(options)
+    {
+        ssh.args(["-o", option]);
+    }
+    for key in keys {
+        ssh.arg("-i").arg(key);
+    }
+    let out = ssh
+        .args([&format!("{user}@127.0.0.1"), "true"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&out.stderr).replace(&server.port().to_string(), "PORT");
+    told.lines()
+        .map(|line| line.split(" SHA256:").next().unwrap().trim_end().to_owned())
+        .collect()
+}
+
+/// Lines that may differ: how they begin, and why.
+const DIFFERENT: &[(&str, &str)] = &[
+    (
+        "debug1: kex: algorithm: ",
+        "the client's first choice is one of LACKING",
+    ),
+    (
+        "debug1: kex_input_ext_info: server-sig-algs=",
+        "russh makes it and the KEXINIT of one list",
+    ),
+    (
+        "debug1: kex_input_ext_info: publickey-hostbound@",
+        "russh has no second extension",
+    ),
+];
+
+/// What the last failure looks like: OpenSSH says only that there were too many; here a failure goes ahead, after which the
+/// client tries its next key.
+fn without_the_last_failure(mut lines: Vec<String>) -> Vec<String> {
+    if let Some(end) = lines
+        .iter()
+        .position(|line| line.contains("Too many authentication failures"))
+    {
+        let continued = "debug1: Authentications that can continue: publickey,password";
+        if end >= 2
+            && lines[end - 2] == continued
+            && lines[end - 1].starts_with("debug1: Offering public key")
+        {
+            lines.drain(end - 2..end);
+        }
+    }
+    lines
+}
+
+#[test]
+fn a_client_sees_the_same_refusals_as_from_openssh() {
+    let control = match control() {
+        Ok(control) => control,
+        Err(reason) => return println!("skipped: {reason}"),
+    };
+    let ours = ours(&identification(control.address));
+    let keys: Vec<PathBuf> = (0..7)
+        .map(|n| control.folder.path().join(format!("user{n}")))
+        .collect();
+    keys.iter().for_each(|file| keygen("ed25519", file));
+
+    let none = ["PreferredAuthentications=none", "BatchMode=yes"];
+    let sessions: [(&str, &str, &[&str], &[PathBuf]); 8] = [
+        ("none", "root", &none, &[]),
+        ("none, nobody's name", "nobody9", &none, &[]),
+        ("a wrong password", "root", &["PubkeyAuthentication=no"], &[]),
+        ("nobody's password", "nobody9", &["PubkeyAuthentication=no"], &[]),
+        ("a locked account", "daemon", &["PubkeyAuthentication=no"], &[]),
+        (
+            "keyboard-interactive",
+            "root",
+            &["PreferredAuthentications=keyboard-interactive"],
+            &[],
+        ),
+        ("a key and a password", "root", &[], &keys[..1]),
+        (
+            "more keys than tries",
+            "root",
+            &["PreferredAuthentications=publickey"],
+            &keys,
+        ),
+    ];
+    let may_differ = |line: &String| DIFFERENT.iter().any(|(start, _)| line.starts_with(start));
+    let mut seen = 0;
+    let mut table = BTreeSet::new();
+    for (name, user, options, keys) in sessions {
+        let theirs = transcript(control.address, user, options, keys);
+        let mine = without_the_last_failure(transcript(ours.address, user, options, keys));
+        for (whose, lines, others) in [("sshd", &theirs, &mine), ("ours", &mine, &theirs)] {
+            let only = lines
+                .iter()
+                .filter(|line| may_differ(line) && !others.contains(line));
+            table.extend(only.map(|line| format!("{whose} | {line}")));
+        }
+        let same = |lines: Vec<String>| -> Vec<String> {
+            lines.into_iter().filter(|line| !may_differ(line)).collect()
+        };
+        let (theirs, mine) = (same(theirs), same(mine));
+        assert!(theirs.len() > 20, "{name}: {theirs:#?}");
+        seen += theirs
+            .iter()
+            .filter(|line| line.contains("Permission denied"))
+            .count();
+        assert_eq!(theirs, mine, "{name}");
+    }
+    println!("what a client is told by one of them only:");
+    table.iter().for_each(|line| println!("{line}"));
+    assert_eq!(
+        seen, 7,
+        "every session but the one that sshd ends is refused by it"
+    );
+}
