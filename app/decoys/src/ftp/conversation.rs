@@ -11,7 +11,7 @@ use super::{
     Ftp, FtpConfig,
     transfer::Channel,
     tree::{Node, Tree, parent, resolve},
-    wording::{Product, Say},
+    wording::{self, Product, Say},
 };
 use crate::serve::{
     BuildError, Decoy, Host, Peer, SessionError, Tap,
@@ -34,6 +34,8 @@ pub(super) struct Server {
     host: Arc<Host>,
     product: Product,
     version: String,
+    /// Who packaged ProFTPD, as its greeting says it.
+    packager: &'static str,
     banner: String,
     logins: Logins,
     tree: Tree,
@@ -63,6 +65,11 @@ impl Decoy for Ftp {
         };
         let server = Server {
             product,
+            packager: if own.banner.contains("(Debian)") {
+                "Debian"
+            } else {
+                "ProFTPD"
+            },
             version: own.version,
             banner: config.banner.clone().unwrap_or(own.banner),
             logins: Logins::new(config.accept, host),
@@ -191,7 +198,10 @@ impl<'a> Visitor<'a> {
             while matches!(line.last(), Some(b'\n' | b'\r')) {
                 line.pop();
             }
-            // Both products pass over empty lines without a word.
+            // vsftpd passes over empty lines without a word.
+            if line.is_empty() && self.server.product == Product::ProFtpd {
+                self.line("500 Invalid command: try being more creative").await?;
+            }
             if !line.is_empty()
                 && let Next::Stop = self.obey(&line).await?
             {
@@ -220,6 +230,12 @@ impl<'a> Visitor<'a> {
                 line,
                 detail: &[("user", user.as_bytes())],
             });
+        }
+        if self.server.product == Product::ProFtpd
+            && let Some(reply) = self.proftpd_alone(&command, arg)
+        {
+            self.line(&reply).await?;
+            return Ok(Next::Go);
         }
         match command.as_str() {
             "USER" => self.user(arg).await?,
@@ -262,6 +278,91 @@ impl<'a> Visitor<'a> {
             _ => self.inside(&command, arg).await?,
         }
         Ok(Next::Go)
+    }
+
+    /// What ProFTPD answers and vsftpd knows nothing of, or tells otherwise by more than its wording.
+    fn proftpd_alone(&mut self, command: &str, arg: &str) -> Option<String> {
+        let inside = self.account.is_some();
+        let encrypted = self.peer.is_tls() || self.server.tls.is_some();
+        let reply = match command {
+            "HELP" if arg.is_empty() => self.server.product.help().to_owned(),
+            "HELP" => {
+                let asked = arg.to_ascii_uppercase();
+                match wording::PROFTPD_SYNTAX
+                    .iter()
+                    .find(|(command, _)| *command == asked)
+                {
+                    Some((command, syntax)) => format!("214 Syntax: {command}{syntax}"),
+                    None => format!("502 Unknown command '{asked}'"),
+                }
+            }
+            "OPTS" if !arg.eq_ignore_ascii_case("utf8 on") => {
+                let word = arg.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+                format!("500 OPTS {word} not understood")
+            }
+            "AUTH" | "PBSZ" | "PROT" | "CCC" if !encrypted => format!("500 {command} not understood"),
+            "USER" if arg.is_empty() => "500 USER: command requires a parameter".to_owned(),
+            "USER"
+                if self
+                    .account
+                    .as_ref()
+                    .is_some_and(|(_, guest)| *guest && self.is_anonymous(arg)) =>
+            {
+                format!("230 User {arg} logged in")
+            }
+            _ if !inside => return None,
+            "HOST" => "503 Bad sequence of commands".to_owned(),
+            "LANG" => "500 Unable to handle command".to_owned(),
+            "RANG" => format!("500 'RANG {arg}' not understood"),
+            "TYPE" | "RETR" if arg.is_empty() => format!("500 '{command}' not understood"),
+            "MKD" | "XMKD" | "RMD" | "XRMD" | "CWD" | "XCWD" | "DELE" | "SIZE" | "MDTM" if arg.is_empty() => {
+                "501 Invalid number of parameters".to_owned()
+            }
+            "PWD" | "XPWD" if !arg.is_empty() => "501 Invalid number of parameters".to_owned(),
+            "STRU" if arg.eq_ignore_ascii_case("F") => "200 Structure set to F".to_owned(),
+            "MODE" if arg.eq_ignore_ascii_case("S") => "200 Mode set to S".to_owned(),
+            "STRU" => format!("504 'STRU {arg}' unsupported structure type"),
+            "MODE" => format!("504 'MODE {arg}' unsupported transfer mode"),
+            "ALLO" => "202 No storage allocation necessary".to_owned(),
+            "ABOR" => "226 Abort successful".to_owned(),
+            "REST" => match arg.parse::<u64>() {
+                Err(_) => "501 REST requires a value greater than or equal to 0".to_owned(),
+                Ok(1..) if self.ascii => "501 REST: Resuming transfers not allowed in ASCII mode".to_owned(),
+                Ok(at) => {
+                    self.restart = at;
+                    format!("350 Restarting at {at}. Send STORE or RETRIEVE to initiate transfer")
+                }
+            },
+            "PASV" | "PORT" | "EPRT" if self.extended_only => {
+                format!("500 Illegal {command} command, EPSV ALL in effect")
+            }
+            "PORT" if port_target(arg).is_none() => "501 Illegal PORT command".to_owned(),
+            "EPRT" if eprt_target(arg).is_none() => "501 Illegal EPRT command".to_owned(),
+            "EPSV" if arg.eq_ignore_ascii_case("ALL") => {
+                self.extended_only = true;
+                "200 EPSV ALL command successful".to_owned()
+            }
+            "EPSV" if !matches!(arg, "" | "1" | "2") => {
+                "522 Network protocol not supported, use (1,2)".to_owned()
+            }
+            "STAT" if !arg.is_empty() && self.tree.get(&self.real(arg)).is_none() => {
+                format!("450 {arg}: No such file or directory")
+            }
+            "MLST" if self.tree.get(&self.real(arg)).is_none() => format!("550 '{arg}' cannot be listed"),
+            "MFMT" => {
+                let path = arg.split_once(' ').map_or("", |(_, path)| path);
+                if self.tree.get(&self.real(path)).is_some() {
+                    format!("550 {path}: Operation not permitted")
+                } else {
+                    format!("550 {path}: No such file or directory")
+                }
+            }
+            "STOU" if !self.server.config.writable => {
+                "450 STOU: unable to generate unique filename".to_owned()
+            }
+            _ => return None,
+        };
+        Some(reply)
     }
 
     async fn user(&mut self, name: &str) -> io::Result<()> {
@@ -380,7 +481,8 @@ impl<'a> Visitor<'a> {
     }
 
     async fn features(&mut self) -> io::Result<()> {
-        let mut lines: Vec<&str> = self.server.product.features().to_vec();
+        let debian = self.server.packager == "Debian";
+        let mut lines: Vec<&str> = self.server.product.features(debian);
         if self.server.tls.is_some() {
             lines.extend(["AUTH TLS", "PBSZ", "PROT"]);
             lines.sort_unstable();
@@ -427,6 +529,9 @@ impl<'a> Visitor<'a> {
                 let there = self.tree.is_folder(&self.real(to));
                 if there {
                     self.folder = resolve(&self.folder, to);
+                }
+                if there && command.ends_with("UP") && self.server.product == Product::ProFtpd {
+                    return self.line("250 CDUP command successful").await;
                 }
                 self.say(&Say::Cwd(there, arg)).await
             }
@@ -507,6 +612,13 @@ impl<'a> Visitor<'a> {
                 }
             },
             "SITE" => self.site(arg).await,
+            // ProFTPD looks for what is named before it asks for the right to it.
+            "DELE" | "RMD" | "XRMD" | "RNFR"
+                if self.server.product == Product::ProFtpd && self.tree.get(&path).is_none() =>
+            {
+                self.say(&Say::RetrieveFailed(arg)).await
+            }
+            "RNTO" if self.server.product == Product::ProFtpd => self.say(&Say::RenameFirst).await,
             "STOR" | "APPE" | "STOU" | "DELE" | "RMD" | "XRMD" | "MKD" | "XMKD" | "RNFR" | "RNTO" => {
                 self.say(&Say::Denied(arg)).await
             }
@@ -530,7 +642,13 @@ impl<'a> Visitor<'a> {
     }
 
     async fn status(&mut self) -> io::Result<()> {
-        let from = self.peer.addr().ip();
+        let from = self.peer.addr().ip().to_canonical();
+        // ProFTPD asks for the name of an address; most have none.
+        let name = if from.is_loopback() {
+            "localhost".to_owned()
+        } else {
+            from.to_string()
+        };
         let user = self
             .account
             .as_ref()
@@ -542,8 +660,8 @@ impl<'a> Visitor<'a> {
                 "211-FTP server status:\r\n     Connected to {from}\r\n     Logged in as {user}\r\n     TYPE: {kind}\r\n     No session bandwidth limit\r\n     Session timeout in seconds is 300\r\n     Control connection is plain text\r\n     Data connections will be plain text\r\n     At session startup, client count was 1\r\n     vsFTPd {version} - secure, fast, stable\r\n211 End of status"
             ),
             Product::ProFtpd => format!(
-                "211-Status of '{}'\r\n Connected from {from} ({from})\r\n Logged in as {user}\r\n TYPE: {kind}, STRUcture: File, Mode: Stream\r\n No data connection\r\n211 End of status",
-                self.server.host.persona.hostname
+                "211-Status of '{}'\r\n Connected from {name} ({from})\r\n Logged in as {user}\r\n TYPE: {kind}, STRUcture: File, Mode: Stream\r\n No data connection\r\n211 End of status",
+                self.server.packager
             ),
         };
         self.line(&text).await
@@ -554,6 +672,18 @@ impl<'a> Visitor<'a> {
         let vs = self.server.product == Product::VsFtpd;
         let guest = self.account.as_ref().is_some_and(|(_, anonymous)| *anonymous);
         match word.as_str() {
+            "" if !vs => self.line("500 'SITE' requires parameters").await,
+            "HELP" if !vs => self.line(wording::PROFTPD_SITE_HELP).await,
+            "CHMOD" | "CHGRP" if !vs => {
+                let path = arg.splitn(3, ' ').nth(2).unwrap_or_default();
+                let there = self.tree.get(&self.real(path)).is_some();
+                let why = if there {
+                    "Operation not permitted"
+                } else {
+                    "No such file or directory"
+                };
+                self.line(&format!("550 {path}: {why}")).await
+            }
             "HELP" | "UMASK" | "CHMOD" if vs && guest => self.say(&Say::Denied(arg)).await,
             "HELP" => self.line("214 CHMOD UMASK HELP").await,
             "UMASK" => self.line("200 Your current UMASK is 077").await,
@@ -588,7 +718,10 @@ impl<'a> Visitor<'a> {
         }
         match self.server.product {
             Product::VsFtpd => self.line("500 Unknown SITE command.").await,
-            Product::ProFtpd => self.say(&Say::Unknown("SITE")).await,
+            Product::ProFtpd => {
+                let word = arg.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+                self.line(&format!("500 'SITE {word}' not understood")).await
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! What the products say. Taken from transcripts of vsftpd 3.0.3 and ProFTPD 1.3 as Debian packages them.
+//! What the products say. Taken from transcripts of vsftpd 3.0.3 and ProFTPD 1.3.8 as Debian packages them; `tests/data` holds
+//! them.
 
 use std::net::SocketAddr;
 
@@ -51,6 +52,70 @@ pub(super) enum Say<'a> {
     Ok(&'a str),
     Goodbye,
 }
+
+/// What ProFTPD says of commands that it is asked about.
+pub(super) const PROFTPD_SYNTAX: &[(&str, &str)] = &[
+    ("CWD", " <sp> pathname"),
+    ("XCWD", " <sp> pathname"),
+    ("CDUP", " (up one directory)"),
+    ("XCUP", " (up one directory)"),
+    ("SMNT", " is not implemented"),
+    ("QUIT", " (close control connection)"),
+    ("PORT", " <sp> h1,h2,h3,h4,p1,p2"),
+    ("PASV", " (returns address/port)"),
+    ("EPRT", " <sp> |proto|addr|port|"),
+    ("EPSV", " (returns port |||port|)"),
+    ("ALLO", " <sp> size"),
+    ("RNFR", " <sp> pathname"),
+    ("RNTO", " <sp> pathname"),
+    ("DELE", " <sp> pathname"),
+    ("MDTM", " <sp> pathname"),
+    ("RMD", " <sp> pathname"),
+    ("XRMD", " <sp> pathname"),
+    ("MKD", " <sp> pathname"),
+    ("XMKD", " <sp> pathname"),
+    ("PWD", " (returns current working directory)"),
+    ("XPWD", " (returns current working directory)"),
+    ("SIZE", " <sp> pathname"),
+    ("SYST", " (returns system type)"),
+    ("HELP", " [<sp> command]"),
+    ("NOOP", " (no operation)"),
+    ("FEAT", " (returns feature list)"),
+    ("OPTS", " <sp> command [<sp> options]"),
+    ("HOST", " <cp> hostname"),
+    ("CLNT", " <cp> client-info"),
+    ("AUTH", " <sp> base64-data"),
+    ("CCC", " (clears protection level)"),
+    ("CONF", " <sp> base64-data"),
+    ("ENC", " <sp> base64-data"),
+    ("MIC", " <sp> base64-data"),
+    ("PBSZ", " <sp> protection buffer size"),
+    ("PROT", " <sp> protection code"),
+    ("TYPE", " <sp> type-code (A, I, L 7, L 8)"),
+    ("STRU", " is not implemented (always F)"),
+    ("MODE", " is not implemented (always S)"),
+    ("RETR", " <sp> pathname"),
+    ("STOR", " <sp> pathname"),
+    ("STOU", " (store unique filename)"),
+    ("APPE", " <sp> pathname"),
+    ("REST", " <sp> byte-count"),
+    ("ABOR", " (abort current operation)"),
+    ("RANG", " <sp> start-point <sp> end-point"),
+    ("USER", " <sp> username"),
+    ("PASS", " <sp> password"),
+    ("ACCT", " is not implemented"),
+    ("REIN", " is not implemented"),
+    ("LIST", " [<sp> pathname]"),
+    ("NLST", " [<sp> (pathname)]"),
+    ("STAT", " [<sp> pathname]"),
+    ("MLSD", " [<sp> pathname]"),
+    ("MLST", " [<sp> pathname]"),
+];
+
+pub(super) const PROFTPD_SITE_HELP: &str = "214-The following SITE commands are recognized (* =>'s unimplemented)\r\n CPFR <sp> \
+    pathname\r\n CPTO <sp> pathname\r\n UTIME <sp> YYYYMMDDhhmm[ss] <sp> path\r\n SYMLINK <sp> source <sp> destination\r\n RMDIR \
+    <sp> path\r\n MKDIR <sp> path\r\n The following SITE extensions are recognized:\r\n RATIO -- show all ratios in effect\r\n \
+    QUOTA\r\n HELP\r\n CHGRP\r\n CHMOD\r\n214 Direct comments to root@localhost";
 
 impl Product {
     /// The reply, without its line end.
@@ -159,24 +224,39 @@ impl Product {
     }
 
     /// The lines of FEAT, without those of TLS.
-    pub(super) fn features(self) -> &'static [&'static str] {
-        match self {
-            Self::VsFtpd => &["EPRT", "EPSV", "MDTM", "PASV", "REST STREAM", "SIZE", "TVFS"],
-            Self::ProFtpd => &[
+    pub(super) fn features(self, debian: bool) -> Vec<&'static str> {
+        let mut out = match self {
+            Self::VsFtpd => vec!["EPRT", "EPSV", "MDTM", "PASV", "REST STREAM", "SIZE", "TVFS"],
+            Self::ProFtpd => vec![
+                "CLNT",
+                "CSID",
                 "EPRT",
                 "EPSV",
                 "HOST",
-                "LANG en-US.UTF-8*",
+                "LANG C.UTF-8*",
                 "MDTM",
                 "MFF modify;UNIX.group;UNIX.mode;",
                 "MFMT",
                 "MLST modify*;perm*;size*;type*;unique*;UNIX.group*;UNIX.groupname*;UNIX.mode*;UNIX.owner*;UNIX.ownername*;",
+                "RANG STREAM",
                 "REST STREAM",
                 "SIZE",
                 "TVFS",
                 "UTF8",
             ],
+        };
+        if debian && self == Self::ProFtpd {
+            // mod_copy and mod_site_misc, which Debian loads.
+            out.extend([
+                "SITE COPY",
+                "SITE MKDIR",
+                "SITE RMDIR",
+                "SITE SYMLINK",
+                "SITE UTIME",
+            ]);
+            out.sort_unstable_by_key(|line| (line.split(' ').next(), *line));
         }
+        out
     }
 
     /// The reply of HELP.
