@@ -149,7 +149,8 @@ impl Store {
     }
 
     /// Takes the lease `name`, or renews it, until `now + ttl`; gives whether `holder` has it. A lease that ran out
-    /// may be taken by anybody.
+    /// may be taken by anybody; so may one that runs on for longer than twice `ttl`, which only a clock that was put back since
+    /// explains: whoever lives renews it in time.
     ///
     /// # Errors
     /// Where the database fails.
@@ -166,14 +167,14 @@ impl Store {
             self.backend.dialect().insert_ignore()
         );
         tx.execute(Sql::new("make a lease", make).bind(name)).await?;
-        let text =
-            "UPDATE leases SET holder = ?, expires_at = ? WHERE name = ? AND (holder = ? OR expires_at <= ?)";
+        let text = "UPDATE leases SET holder = ?, expires_at = ? WHERE name = ? AND (holder = ? OR expires_at <= ? OR expires_at > ?)";
         let sql = Sql::new("take a lease", text)
             .bind(holder)
             .bind(now + ttl)
             .bind(name)
             .bind(holder)
-            .bind(now);
+            .bind(now)
+            .bind(now + ttl * 2);
         let taken = tx.execute(sql).await? > 0;
         tx.commit().await?;
         Ok(taken)

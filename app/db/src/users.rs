@@ -7,12 +7,15 @@ use decnet_model::{
     name::UserName,
     state::Role,
 };
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::{
     DbError, Store,
     backend::{Row, Sql, Tx},
 };
+
+/// How long ended tokens are remembered that have expired.
+const KEEP_EXPIRED: Duration = Duration::days(1);
 
 /// An account as it is stored. Not a view: it holds the password's hash, and its Debug leaves that out.
 #[derive(Clone, PartialEq, Eq)]
@@ -287,7 +290,8 @@ impl Store {
         Ok(self.backend.fetch_optional(sql).await?.is_some())
     }
 
-    /// Forgets ended tokens that have expired; gives how many.
+    /// Forgets ended tokens that expired a day ago; gives how many. A clock that is put back by less makes none of them good
+    /// again.
     ///
     /// # Errors
     /// Where the database fails.
@@ -298,7 +302,7 @@ impl Store {
                     "forget expired tokens",
                     "DELETE FROM revoked_tokens WHERE expires_at < ?",
                 )
-                .bind(now),
+                .bind(now - KEEP_EXPIRED),
             )
             .await
     }

@@ -23,7 +23,7 @@ use crate::{
 /// How long an authority lasts.
 const LIFETIME: Duration = Duration::days(3650);
 /// Certificates begin this much earlier, for clients whose clock is behind.
-const CLOCK_SKEW: Duration = Duration::hours(1);
+pub(crate) const CLOCK_SKEW: Duration = Duration::hours(1);
 
 const WAY_OUT: &str = "restore ca.key and ca.crt together from a backup, or move both away: the next start makes a new \
                        authority, which every client has to be told to trust";

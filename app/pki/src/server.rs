@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Authority, PkiError,
+    authority::CLOCK_SKEW,
     certificate::{Identity, Names},
     files::{self, Access},
 };
@@ -166,6 +167,8 @@ fn unfit(
         Some("the server's names have changed")
     } else if identity.not_after() - now <= RENEW_BEFORE {
         Some("it expires soon")
+    } else if identity.not_after() - now > VALIDITY + CLOCK_SKEW {
+        Some("it is not valid yet: the clock was put back since it was issued")
     } else {
         None
     }

@@ -317,12 +317,31 @@ fn a_certificate_is_kept_until_it_expires_soon_or_the_names_change() {
     let first = kept(&pki, &ours, noon());
     let almost = noon() + VALIDITY - RENEW_BEFORE;
     assert_eq!(kept(&pki, &ours, almost - Duration::minutes(1)), first);
+    assert_eq!(
+        kept(&pki, &ours, noon() - Duration::minutes(59)),
+        first,
+        "a clock that was put back a little makes no other"
+    );
     let renewed = kept(&pki, &ours, almost);
     assert_ne!(renewed, first);
     let renamed = kept(&pki, &names(&["b.test"], &["127.0.0.1"]), almost);
     assert_ne!(renamed, renewed);
     fs::write(pki.join("server.pem"), "nothing of use").unwrap();
     assert_ne!(kept(&pki, &ours, almost), "nothing of use");
+}
+
+#[test]
+fn a_certificate_of_the_future_is_replaced_when_the_clock_is_put_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = dir.path().join("pki");
+    let root = Authority::ensure(&pki, today() - Duration::days(1)).unwrap();
+    let wrong = today() + Duration::days(90);
+    let certificate =
+        ServerCertificate::open(by_authority(&pki, &names(&["localhost"], &[])), wrong).unwrap();
+    handshake(&certificate, root.certificate(), &[]).expect_err("nobody takes it yet");
+    assert!(certificate.renew(today()).unwrap());
+    handshake(&certificate, root.certificate(), &[]).unwrap();
+    assert!(!certificate.renew(today()).unwrap());
 }
 
 #[test]

@@ -283,7 +283,8 @@ impl<E: Engine> Reconciler<E> {
             return false;
         };
         let last = record.view.last_mutation.unwrap_or(record.view.since);
-        record.view.state == DeckyState::Running && now - last >= interval
+        // Where the last one is in the future the clock was put back, and nobody waits for it to come round again.
+        record.view.state == DeckyState::Running && (now - last).abs() >= interval
     }
 
     /// A mutation is evidence: an attacker's timeline shows why a service was gone.
@@ -613,12 +614,14 @@ impl<E: Engine> Reconciler<E> {
     }
 }
 
-/// The failures that still count.
+/// The failures that still count. One of the future, from before the clock was put back, would hold a decky down until it
+/// is past once more.
 fn lately(failures: &[OffsetDateTime], now: OffsetDateTime) -> Vec<OffsetDateTime> {
+    let counts = time::Duration::ZERO..DEATHS_WITHIN;
     failures
         .iter()
         .copied()
-        .filter(|at| now - *at < DEATHS_WITHIN)
+        .filter(|at| counts.contains(&(now - *at)))
         .collect()
 }
 

@@ -157,6 +157,10 @@ pub(crate) async fn a_lease_has_one_holder(database: &Database) {
     assert!(!take(holder, 58).await.unwrap(), "only its holder gives it back");
     db.lease_release("fleet", other).await.unwrap();
     assert!(take(holder, 59).await.unwrap());
+    // Put back by a little, the clock gives nobody a lease that is held; by more than that, nobody waits for an hour.
+    assert!(!take(other, 40).await.unwrap());
+    assert!(take(other, 59 - 3600).await.unwrap());
+    assert!(!take(holder, 60 - 3600).await.unwrap());
 }
 
 pub(crate) async fn a_task_is_followed_from_its_start_to_its_end(database: &Database) {

@@ -429,6 +429,45 @@ async fn a_decky_with_an_interval_mutates_when_it_is_over_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_clock_that_jumps_mutates_at_most_once_and_keeps_mutating() {
+    for hours in [1, -1, 24 * 365, -24 * 365] {
+        let bench = Bench::new().await;
+        bench.want(1, Some(30)).await;
+        let mut it = bench.reconciler("a", Memory::default());
+        it.round().await.unwrap();
+        bench.clock.advance(time::Duration::hours(hours));
+        for _ in 0..5 {
+            it.round().await.unwrap();
+            bench.clock.advance(time::Duration::minutes(5));
+        }
+        assert_eq!(mutations(&bench).len(), 1, "{hours} hours");
+        bench.clock.advance(time::Duration::minutes(30));
+        it.round().await.unwrap();
+        assert_eq!(mutations(&bench).len(), 2, "{hours} hours");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_put_back_holds_no_decky_down_and_no_lease_up() {
+    let bench = Bench::new().await;
+    let names = bench.want(1, None).await;
+    let mut it = bench.reconciler("a", Memory::default());
+    it.round().await.unwrap();
+    it.engine().kill(&names[0]);
+    it.round().await.unwrap();
+    assert!(!it.engine().runs(&names[0]), "it waits a second");
+    bench.clock.advance(time::Duration::hours(-1));
+    it.round().await.unwrap();
+    assert!(it.engine().runs(&names[0]));
+
+    // It is killed, and its lease seems to last for hours.
+    drop(it);
+    bench.clock.advance(time::Duration::hours(-1));
+    let mut other = bench.reconciler("b", Memory::default());
+    assert!(matches!(other.round().await.unwrap(), Round::Done { .. }));
+}
+
+#[tokio::test]
 async fn a_redeploy_makes_it_anew_and_what_cannot_be_read_is_told_and_left_alone() {
     let bench = Bench::new().await;
     let names = bench.want(2, None).await;
