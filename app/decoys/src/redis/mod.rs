@@ -1,6 +1,6 @@
 //! Redis: a server that was left open, with bait in it.
 //!
-//! Its words are those of the persona's version, errors and protocol faults included; `tests/redis.rs` sends the same
+//! Its words are those of the persona's version, errors and protocol faults included; `tests/redis_control.rs` sends the same
 //! transcript to a real server and compares. `wire.rs` reads requests and writes replies, `keyspace.rs` holds what a
 //! visitor sees and changes, `commands.rs` and `data.rs` answer, `table.rs` knows which commands and settings a version
 //! has.
