@@ -15,7 +15,7 @@ use crate::{
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these: ingest, bus, decoy, http, host; all where none is named
+    /// Only these: ingest, bus, decoy, http, ssh, host; all where none is named
     names: Vec<String>,
 }
 
@@ -57,6 +57,26 @@ const BENCHES: &[Bench] = &[
                 "--bench",
                 "http_vs_nginx",
             ]))
+        },
+    ),
+    (
+        "ssh",
+        "authentication attempts of the ssh decoy in the same CPU time, to Cowrie (bar 5)",
+        |place| {
+            let cowrie = setup::cowrie(place)?;
+            let program = decoy::build(place)?;
+            sh(cargo(place)
+                .args([
+                    "bench",
+                    "-p",
+                    "decnet-decoys",
+                    "--features",
+                    "serve",
+                    "--bench",
+                    "ssh_vs_cowrie",
+                ])
+                .env("DECOY_BINARY", program)
+                .env("COWRIE", cowrie))
         },
     ),
     (

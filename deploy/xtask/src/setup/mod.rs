@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -103,6 +103,12 @@ const TEST_PACKAGES: &[Package] = &[
     package("hydra", "hydra", "guesses passwords"),
 ];
 
+const PYTHON: Package = package(
+    "python3",
+    "python3 python3-venv",
+    "Cowrie is a Python program, in an environment of its own",
+);
+
 /// What building needs.
 pub(crate) fn for_build(place: &Place) -> Result<()> {
     tell_room(place);
@@ -146,7 +152,11 @@ fn debian(packages: &[Package]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    for package in &missing {
+    install(&missing)
+}
+
+fn install(missing: &[&Package]) -> Result<()> {
+    for package in missing {
         println!(
             "    missing: {} ({}), because {}",
             package.program, package.package, package.why
@@ -260,6 +270,40 @@ fn cargo_tool(
         format!("cargo could not install {krate} (its words are above); it needs a network, then try again")
     })?;
     fs::remove_dir_all(&built).with_context(|| format!("cannot remove {}", built.display()))
+}
+
+/// The version of Cowrie, which the ssh decoy is measured against.
+const COWRIE: &str = "3.1.4";
+
+/// The folder of a Python environment that has Cowrie. Only its benchmark asks for it.
+pub(crate) fn cowrie(place: &Place) -> Result<PathBuf> {
+    let folder = place.tool("cowrie", COWRIE);
+    // Written last, so that an installation that broke off is begun again.
+    let stamp = folder.join("installed");
+    if stamp.is_file() {
+        return Ok(folder);
+    }
+    // Debian's python3 makes no environments without a second package.
+    if output(Command::new("python3").args(["-c", "import ensurepip"])).is_none() {
+        install(&[&PYTHON])?;
+    }
+    step(
+        &format!("Installing Cowrie {COWRIE}: the ssh decoy is measured against it"),
+        || {
+            sh(Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&folder))?;
+            sh(Command::new(folder.join("bin/pip")).args([
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                &format!("cowrie=={COWRIE}"),
+            ]))?;
+            fs::write(&stamp, COWRIE).with_context(|| format!("cannot write {}", stamp.display()))
+        },
+    )
+    .context("pip could not install Cowrie (its words are above); it needs a network, then try again")?;
+    Ok(folder)
 }
 
 /// The npm packages of a folder, as its lock file says.

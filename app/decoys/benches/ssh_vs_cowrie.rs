@@ -1,0 +1,355 @@
+//! The ssh decoy against Cowrie: authentication attempts in the same processor time, from the same client.
+//!
+//! Both run as they are shipped: the decoy as the program inside a decky (`DECOY_BINARY`), Cowrie from PyPI (`COWRIE`, the
+//! folder of its virtual environment) under twistd, and both record every attempt. The client is russh's, in this process;
+//! it shares the processors with both, so the figure to trust is the processor time of the server, out of `/proc`.
+//!
+//! Then the memory of 500 connections that wait: with a key exchanged and nobody signed in, and signed in.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark: it ends at the first fault, and prints its figures"
+)]
+
+use std::{
+    borrow::Cow,
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{Signal, kill},
+    },
+    unistd::{Pid, geteuid},
+};
+use russh::{
+    Preferred, cipher, client, kex,
+    keys::{Algorithm, EcdsaCurve, PublicKeyOrCertificate},
+    mac,
+};
+use tempfile::TempDir;
+
+/// The decoy takes at least this many attempts for each of Cowrie's, in the same processor time.
+const BAR: f64 = 5.0;
+/// Clock ticks a second in `/proc/PID/stat`: USER_HZ is 100 on every Linux that the project runs on.
+const TICKS: f64 = 100.0;
+/// Clients at a time.
+const CLIENTS: usize = 40;
+/// Attempts of one run.
+const ATTEMPTS: usize = 1_200;
+/// Connections whose memory is looked at.
+const WAITING: usize = 500;
+/// Who gets in, and nobody else.
+const USER: &str = "root";
+const PASSWORD: &str = "letmein9";
+
+/// A server under test.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone afterwards.
+        let _gone = kill(self.pid(), Signal::SIGTERM);
+        let _reaped = self.child.wait();
+    }
+}
+
+impl Server {
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// Seconds of processor time so far, in user space and in the kernel.
+    fn processor_s(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The name in parentheses may hold blanks; utime and stime are fields 14 and 15 (proc(5)).
+        let after_name = stat.rsplit(')').next().unwrap();
+        let ticks: f64 = after_name
+            .split_whitespace()
+            .skip(14 - 3)
+            .take(2)
+            .map(|field| field.parse::<f64>().unwrap())
+            .sum();
+        ticks / TICKS
+    }
+
+    /// VmRSS, in KiB.
+    fn resident_kib(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// The decoy as the fleet runs it: evidence into a file. `accept` is its knob.
+    fn decoy(program: &str, accept: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = serde_json::json!({
+            "name": "bench-1",
+            "persona": {"seed": "ssh-bench", "archetype": "linux-server", "distro": "debian12"},
+            // The time of a refusal is waited for, not worked for, by both.
+            "services": [{"slug": "ssh", "knobs": {"accept": accept, "refusal_ms": 1}, "listen": ["127.0.0.1:0"]}],
+            "artifacts": folder.path().join("artifacts"),
+            "transcripts": folder.path().join("transcripts"),
+        });
+        let file = folder.path().join("config.json");
+        fs::write(&file, config.to_string()).unwrap();
+        let evidence = folder.path().join("evidence");
+        let mut child = Command::new(program)
+            .arg(file)
+            .stdin(Stdio::null())
+            .stdout(File::create(&evidence).unwrap())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut words = String::new();
+        BufReader::new(child.stderr.take().unwrap())
+            .read_line(&mut words)
+            .unwrap();
+        assert_eq!(words.trim_end(), "ready");
+        let evidence = fs::read_to_string(&evidence).unwrap();
+        let listen = evidence.split("listen=\"").nth(1).unwrap();
+        Self {
+            child,
+            address: listen.split('"').next().unwrap().parse().unwrap(),
+            _folder: folder,
+        }
+    }
+
+    /// Cowrie with its own defaults, but for the port and the one account.
+    fn cowrie(environment: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for below in [
+            "etc",
+            "var/lib/cowrie/tty",
+            "var/lib/cowrie/downloads",
+            "var/log/cowrie",
+            "var/run",
+        ] {
+            fs::create_dir_all(root.join(below)).unwrap();
+        }
+        // The port is free again between the two; should somebody take it, the client's first connection fails.
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let listen = format!(
+            "[ssh]\nlisten_endpoints = tcp:{}:interface=127.0.0.1\n",
+            address.port()
+        );
+        fs::write(root.join("etc/cowrie.cfg"), listen).unwrap();
+        fs::write(root.join("etc/userdb.txt"), format!("{USER}:x:{PASSWORD}\n")).unwrap();
+        let twistd = environment.join("bin/twistd");
+        // It refuses to run as root, and another user may not read the environment: a user namespace in which root has
+        // another number lets it.
+        let mut command = if geteuid().is_root() {
+            let mut command = Command::new("unshare");
+            command.args(["--user", "--map-user=1000"]).arg(twistd);
+            command
+        } else {
+            Command::new(twistd)
+        };
+        let child = command
+            .args([
+                "-n",
+                "--umask=0022",
+                "--pidfile=",
+                "--logger",
+                "cowrie.python.logfile.logger",
+                "cowrie",
+            ])
+            .current_dir(root)
+            .stdin(Stdio::null())
+            .stdout(File::create(root.join("out")).unwrap())
+            .stderr(File::create(root.join("err")).unwrap())
+            .spawn()
+            .unwrap();
+        let server = Self {
+            child,
+            address,
+            _folder: folder,
+        };
+        let until = Instant::now() + Duration::from_secs(60);
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(Instant::now() < until, "Cowrie does not listen");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+}
+
+struct Client;
+
+impl client::Handler for Client {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, _key: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
+        Ok(true)
+    }
+}
+
+/// What OpenSSH's client prefers, as far as russh has it.
+fn config() -> Arc<client::Config> {
+    Arc::new(client::Config {
+        preferred: Preferred {
+            kex: Cow::Borrowed(&[
+                kex::CURVE25519,
+                kex::CURVE25519_PRE_RFC_8731,
+                kex::ECDH_SHA2_NISTP256,
+                kex::DH_G14_SHA256,
+            ]),
+            key: Cow::Borrowed(&[
+                Algorithm::Ed25519,
+                Algorithm::Ecdsa {
+                    curve: EcdsaCurve::NistP256,
+                },
+            ]),
+            cipher: Cow::Borrowed(&[
+                cipher::CHACHA20_POLY1305,
+                cipher::AES_128_CTR,
+                cipher::AES_256_CTR,
+            ]),
+            mac: Cow::Borrowed(&[mac::HMAC_SHA256_ETM, mac::HMAC_SHA256]),
+            ..Preferred::DEFAULT
+        },
+        inactivity_timeout: None,
+        ..client::Config::default()
+    })
+}
+
+async fn connect(address: SocketAddr, config: &Arc<client::Config>) -> client::Handle<Client> {
+    client::connect(Arc::clone(config), address, Client)
+        .await
+        .unwrap()
+}
+
+/// Try `each` wrong passwords on every connection, [`ATTEMPTS`] in all; the processor time of one attempt in
+/// milliseconds, and attempts a second.
+async fn guess(server: &Server, each: usize) -> (f64, f64) {
+    let config = config();
+    let (before, began) = (server.processor_s(), Instant::now());
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|n| {
+            let (config, address) = (Arc::clone(&config), server.address);
+            tokio::spawn(async move {
+                for round in 0..ATTEMPTS / CLIENTS / each {
+                    let mut session = connect(address, &config).await;
+                    for guess in 0..each {
+                        let word = format!("guess-{n}-{round}-{guess}");
+                        let answer = session.authenticate_password("admin9", word).await.unwrap();
+                        assert!(!answer.success());
+                    }
+                    // The server may have hung up already.
+                    let _gone = session.disconnect(russh::Disconnect::ByApplication, "", "").await;
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+    let attempts = (ATTEMPTS / CLIENTS / each * each * CLIENTS) as f64;
+    (
+        (server.processor_s() - before) / attempts * 1000.0,
+        attempts / seconds,
+    )
+}
+
+/// Memory of a connection before and after it has signed in, in KiB.
+async fn waiting(server: &Server) -> (f64, f64) {
+    #[expect(clippy::cast_precision_loss, reason = "500")]
+    let count = WAITING as f64;
+    let config = config();
+    // Whatever the first connection leaves behind belongs to none.
+    let mut first = connect(server.address, &config).await;
+    assert!(
+        first
+            .authenticate_password(USER, PASSWORD)
+            .await
+            .unwrap()
+            .success()
+    );
+    let idle = server.resident_kib();
+    let mut sessions = Vec::new();
+    for _ in 0..WAITING {
+        sessions.push(connect(server.address, &config).await);
+    }
+    let before = server.resident_kib();
+    for session in &mut sessions {
+        assert!(
+            session
+                .authenticate_password(USER, PASSWORD)
+                .await
+                .unwrap()
+                .success()
+        );
+    }
+    let after = server.resident_kib();
+    ((before - idle) / count, (after - idle) / count)
+}
+
+fn main() {
+    let Some(cowrie) = std::env::var_os("COWRIE") else {
+        println!(
+            "skipped: COWRIE names no environment that Cowrie is installed in; `cargo xtask bench ssh` makes one"
+        );
+        return;
+    };
+    let Ok(program) = std::env::var("DECOY_BINARY") else {
+        println!("skipped: DECOY_BINARY names no program to measure; `cargo xtask bench ssh` builds it");
+        return;
+    };
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+
+    let (ours, theirs) = (
+        Server::decoy(&program, "never"),
+        Server::cowrie(Path::new(&cowrie)),
+    );
+    // The decoy makes its host keys when it starts, Cowrie its own at the first connection: none of an attempt's cost.
+    for server in [&ours, &theirs] {
+        runtime.block_on(connect(server.address, &config()));
+    }
+    println!(
+        "{ATTEMPTS} wrong passwords, {CLIENTS} clients at a time; an attempt's processor time is the server's"
+    );
+    for each in [3, 1] {
+        let what = format!("{each} a connection");
+        let (ours, rate) = runtime.block_on(guess(&ours, each));
+        println!("{what:14} decoy  {ours:7.3} CPU ms an attempt, {rate:6.0} attempts/s");
+        let (theirs, rate) = runtime.block_on(guess(&theirs, each));
+        println!("{what:14} Cowrie {theirs:7.3} CPU ms an attempt, {rate:6.0} attempts/s");
+        let ratio = theirs / ours;
+        println!(
+            "{what:14} attempts in the same CPU time, to Cowrie {ratio:.1} (bar {BAR}): {}",
+            if ratio >= BAR { "met" } else { "missed" }
+        );
+    }
+    drop((ours, theirs));
+
+    println!("resident memory of a connection, of {WAITING} that wait:");
+    let (ours, theirs) = (
+        Server::decoy(&program, "always"),
+        Server::cowrie(Path::new(&cowrie)),
+    );
+    for (name, server) in [("decoy", ours), ("Cowrie", theirs)] {
+        let (before, after) = runtime.block_on(waiting(&server));
+        println!("  {name:6} {before:7.1} KiB with keys exchanged, {after:7.1} KiB signed in");
+    }
+}
