@@ -17,7 +17,7 @@ pub mod tls;
 use std::{
     borrow::Cow,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use decnet_model::clock::SharedClock;
@@ -27,10 +27,49 @@ pub use tap::Tap;
 
 use crate::{Meta, Service, knob::KnobFault};
 
+/// The services that a decky offers by now; a live reconfiguration changes them.
+#[derive(Debug, Default)]
+pub struct Services(RwLock<Vec<Offered>>);
+
+/// A service that a decky offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    /// Its slug.
+    pub slug: String,
+    /// When it was added, in Unix seconds; `None` for those of the machine's start.
+    pub since: Option<i64>,
+}
+
+impl Services {
+    /// What is offered now.
+    #[must_use]
+    pub fn now(&self) -> Vec<Offered> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on `slugs` are offered: those that were before keep their age, the others are `since` then.
+    pub fn set<'a>(&self, slugs: impl IntoIterator<Item = &'a str>, since: Option<i64>) {
+        let mut offered = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let next = slugs
+            .into_iter()
+            .map(|slug| {
+                let before = offered.iter().find(|o| o.slug == slug);
+                before.cloned().unwrap_or_else(|| Offered {
+                    slug: slug.to_owned(),
+                    since,
+                })
+            })
+            .collect();
+        *offered = next;
+    }
+}
+
 /// What every service of one decky shares.
 pub struct Host {
     /// Who the decky pretends to be.
     pub persona: Persona,
+    /// What the decky offers by now.
+    pub services: Arc<Services>,
     /// The only clock that a service may ask.
     pub clock: SharedClock,
     /// Where captured files go; `None` where nothing may be written (they are then only reported).
@@ -45,7 +84,10 @@ impl Host {
     /// The machine that `persona` describes, without folders to write to.
     #[must_use]
     pub fn new(persona: Persona, clock: SharedClock) -> Self {
+        let services = Services::default();
+        services.set(persona.services.iter().map(|slug| slug.as_str()), None);
         Self {
+            services: Arc::new(services),
             persona,
             clock,
             artifacts: None,

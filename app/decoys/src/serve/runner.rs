@@ -129,6 +129,8 @@ impl Decky {
         let mut host = Host::new(persona, Arc::clone(&clock));
         host.artifacts.clone_from(&config.artifacts);
         host.transcripts.clone_from(&config.transcripts);
+        host.services
+            .set(config.services.iter().map(|s| s.slug.as_str()), None);
         let host = Arc::new(host);
         let artifacts =
             Artifacts::open(config.artifacts.as_deref(), &config.limits).map_err(StartError::Artifacts)?;
@@ -183,6 +185,10 @@ impl Decky {
         for (slug, prepared) in prepared {
             self.serve(slug, prepared);
         }
+        let now = self.evidence.clock.now().unix_timestamp();
+        self.host
+            .services
+            .set(config.services.iter().map(|s| s.slug.as_str()), Some(now));
         self.config = config;
         Ok(())
     }

@@ -2,31 +2,47 @@
 
 use std::collections::BTreeMap;
 
-use super::run::Var;
+use super::vars::{Env, Key};
 
 /// How deep parentheses and signs may nest.
 const MAX_DEPTH: usize = 64;
 
-/// The value of `text`; assignments in it change `vars`.
+/// How often a variable's value may be an expression that names another.
+const MAX_TURNS: usize = 10;
+
+/// The value of `text`; assignments in it change `env`. `special` are variables that the shell keeps itself.
 ///
 /// # Errors
 /// The text that bash prints after the script's name.
-pub(super) fn evaluate(text: &str, vars: &mut BTreeMap<String, Var>) -> Result<i64, String> {
+pub(super) fn evaluate(text: &str, env: &mut Env, special: &BTreeMap<&str, i64>) -> Result<i64, String> {
+    evaluate_at(text, env, special, 0)
+}
+
+fn evaluate_at(
+    text: &str,
+    env: &mut Env,
+    special: &BTreeMap<&str, i64>,
+    turns: usize,
+) -> Result<i64, String> {
     if text.trim().is_empty() {
         return Ok(0);
     }
     let mut parser = Parser {
         text: text.as_bytes(),
         at: 0,
-        vars,
+        env,
+        special,
+        turns,
         depth: 0,
+        idle: 0,
     };
     let value = parser.comma()?;
     parser.blanks();
     if parser.at < parser.text.len() {
         let rest = String::from_utf8_lossy(parser.text.get(parser.at..).unwrap_or_default()).into_owned();
         return Err(format!(
-            "{text}: syntax error in expression (error token is \"{rest}\")"
+            "{}: syntax error in expression (error token is \"{rest}\")",
+            text.trim_start()
         ));
     }
     Ok(value)
@@ -35,8 +51,18 @@ pub(super) fn evaluate(text: &str, vars: &mut BTreeMap<String, Var>) -> Result<i
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
-    vars: &'a mut BTreeMap<String, Var>,
+    env: &'a mut Env,
+    special: &'a BTreeMap<&'a str, i64>,
+    turns: usize,
     depth: usize,
+    /// How many branches deep that are not taken: nothing is assigned there.
+    idle: usize,
+}
+
+/// A variable, or an element of an array.
+struct Place {
+    name: String,
+    key: Option<Key>,
 }
 
 /// Binary operators by rising precedence; longer ones first where one begins another.
@@ -77,9 +103,19 @@ impl Parser<'_> {
 
     fn fault<T>(&self) -> Result<T, String> {
         let whole = String::from_utf8_lossy(self.text);
-        let rest = String::from_utf8_lossy(self.text.get(self.at..).unwrap_or_default());
+        let mut rest = String::from_utf8_lossy(self.text.get(self.at..).unwrap_or_default()).into_owned();
+        if rest.trim().is_empty() {
+            // At the end bash names the last token that it read.
+            rest = whole
+                .trim_end()
+                .chars()
+                .last()
+                .map(String::from)
+                .unwrap_or_default();
+        }
         Err(format!(
-            "{whole}: syntax error: operand expected (error token is \"{rest}\")"
+            "{}: syntax error: operand expected (error token is \"{rest}\")",
+            whole.trim_start()
         ))
     }
 
@@ -103,18 +139,18 @@ impl Parser<'_> {
 
     fn ternary_inner(&mut self) -> Result<i64, String> {
         let back = self.at;
-        if let Some(name) = self.name() {
+        if let Some(place) = self.place()? {
             self.blanks();
             for op in ["=", "+=", "-=", "*=", "/=", "%=", "<<=", ">>=", "&=", "|=", "^="] {
                 if self.looking_at(op) && !(op == "=" && self.looking_at("==")) {
                     self.at += op.len();
                     let right = self.ternary()?;
-                    let left = self.value_of(&name, 0);
+                    let left = self.value_of(&place)?;
                     let value = match op.trim_end_matches('=') {
                         "" => right,
                         op => self.apply(op, left, right)?,
                     };
-                    self.assign(&name, value);
+                    self.assign(&place, value);
                     return Ok(value);
                 }
             }
@@ -124,11 +160,15 @@ impl Parser<'_> {
         if !self.eat("?") {
             return Ok(condition);
         }
+        self.idle += usize::from(condition == 0);
         let yes = self.ternary()?;
+        self.idle -= usize::from(condition == 0);
         if !self.eat(":") {
             return self.fault();
         }
+        self.idle += usize::from(condition != 0);
         let no = self.ternary()?;
+        self.idle -= usize::from(condition != 0);
         Ok(if condition == 0 { no } else { yes })
     }
 
@@ -156,7 +196,10 @@ impl Parser<'_> {
                     continue;
                 }
                 self.at += op.len();
+                let decided = (*op == "||" && left != 0) || (*op == "&&" && left == 0);
+                self.idle += usize::from(decided);
                 let right = self.binary(level + 1)?;
+                self.idle -= usize::from(decided);
                 left = self.apply(op, left, right)?;
                 continue 'more;
             }
@@ -183,6 +226,7 @@ impl Parser<'_> {
             "+" => a.wrapping_add(b),
             "-" => a.wrapping_sub(b),
             "*" => a.wrapping_mul(b),
+            "/" | "%" if b == 0 && self.idle > 0 => 0,
             "/" | "%" if b == 0 => {
                 let whole = String::from_utf8_lossy(self.text);
                 let token = whole
@@ -193,7 +237,7 @@ impl Parser<'_> {
                     .trim();
                 return Err(format!(
                     "{}: division by 0 (error token is \"{token}\")",
-                    whole.trim_end()
+                    whole.trim()
                 ));
             }
             "/" => a.wrapping_div(b),
@@ -237,9 +281,9 @@ impl Parser<'_> {
             if self.looking_at(op) {
                 let back = self.at;
                 self.at += 2;
-                if let Some(name) = self.name() {
-                    let value = self.value_of(&name, 0).wrapping_add(by);
-                    self.assign(&name, value);
+                if let Some(place) = self.place()? {
+                    let value = self.value_of(&place)?.wrapping_add(by);
+                    self.assign(&place, value);
                     return Ok(value);
                 }
                 self.at = back + 1;
@@ -262,11 +306,12 @@ impl Parser<'_> {
             let value = self.comma()?;
             return if self.eat(")") { Ok(value) } else { self.fault() };
         }
-        if let Some(name) = self.name() {
-            let value = self.value_of(&name, 0);
+        if let Some(place) = self.place()? {
+            let value = self.value_of(&place)?;
             for (op, by) in [("++", 1), ("--", -1)] {
                 if self.eat(op) {
-                    self.assign(&name, value.wrapping_add(by));
+                    self.assign(&place, value.wrapping_add(by));
+                    break;
                 }
             }
             return Ok(value);
@@ -331,18 +376,71 @@ impl Parser<'_> {
         Some(String::from_utf8_lossy(rest.get(..len)?).into_owned())
     }
 
-    /// A variable's value: a number, or (once more, at most ten times) a variable's name.
-    fn value_of(&self, name: &str, turns: usize) -> i64 {
-        let Some(var) = self.vars.get(name) else { return 0 };
-        let text = String::from_utf8_lossy(&var.value).trim().to_owned();
-        match text.parse() {
-            Ok(value) => value,
-            Err(_) if turns < 10 => self.value_of(&text, turns + 1),
-            Err(_) => 0,
+    /// A variable's name, with its subscript where it has one.
+    fn place(&mut self) -> Result<Option<Place>, String> {
+        let Some(name) = self.name() else { return Ok(None) };
+        if self.text.get(self.at) != Some(&b'[') {
+            return Ok(Some(Place { name, key: None }));
         }
+        let rest = self.text.get(self.at + 1..).unwrap_or_default();
+        let mut depth = 0_usize;
+        let Some(end) = rest.iter().position(|b| match b {
+            b'[' => {
+                depth += 1;
+                false
+            }
+            b']' => {
+                depth = depth.wrapping_sub(1);
+                depth == usize::MAX
+            }
+            _ => false,
+        }) else {
+            return self.fault();
+        };
+        let inner = String::from_utf8_lossy(rest.get(..end).unwrap_or_default()).into_owned();
+        self.at += end + 2;
+        let key = if self.env.is_named(&name) {
+            Key::Name(inner.into_bytes())
+        } else if self.turns >= MAX_TURNS {
+            Key::Number(0)
+        } else {
+            let number = evaluate_at(&inner, self.env, self.special, self.turns + 1)?;
+            Key::Number(u32::try_from(number).unwrap_or(0).min(1 << 24))
+        };
+        Ok(Some(Place { name, key: Some(key) }))
     }
 
-    fn assign(&mut self, name: &str, value: i64) {
-        self.vars.entry(name.to_owned()).or_default().value = value.to_string().into_bytes();
+    /// A variable's value: a number, or an expression in its turn.
+    fn value_of(&mut self, place: &Place) -> Result<i64, String> {
+        let text = match &place.key {
+            Some(key) => self.env.item(&place.name, key),
+            None => self.env.vars.get(&place.name).map(|v| v.value.clone()),
+        };
+        let Some(text) = text else {
+            return Ok(self.special.get(place.name.as_str()).copied().unwrap_or(0));
+        };
+        let text = String::from_utf8_lossy(&text).trim().to_owned();
+        if let Ok(value) = text.parse::<i64>()
+            && (!text.starts_with('0') || text.len() == 1)
+        {
+            return Ok(value);
+        }
+        if self.turns >= MAX_TURNS {
+            return Err(format!(
+                "{text}: expression recursion level exceeded (error token is \"{text}\")"
+            ));
+        }
+        evaluate_at(&text, self.env, self.special, self.turns + 1)
+    }
+
+    fn assign(&mut self, place: &Place, value: i64) {
+        if self.idle > 0 {
+            return;
+        }
+        let text = value.to_string().into_bytes();
+        match &place.key {
+            Some(key) => self.env.set_item(&place.name, key, text),
+            None => self.env.set(&place.name, text),
+        }
     }
 }

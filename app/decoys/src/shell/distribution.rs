@@ -188,6 +188,11 @@ impl Distribution {
         matches!(self.family, Family::Alpine | Family::Device)
     }
 
+    /// Whether `sh` is dash.
+    pub(crate) fn has_dash(&self) -> bool {
+        self.family == Family::Debian
+    }
+
     /// The name of a login shell's process, without the dash.
     pub(crate) fn shell_name(&self) -> &'static str {
         match self.family {

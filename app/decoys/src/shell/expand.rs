@@ -1,10 +1,13 @@
 //! From words to arguments: braces, tilde, parameters, substitution, arithmetic, field splitting and path names, in
 //! the order of POSIX.1-2017 XCU 2.6.
 
+use std::collections::BTreeMap;
+
 use super::{
     arith, glob,
-    parse::{Part, VarOp, Variable, Word},
+    parse::{Index, Part, VarOp, Variable, Word},
     run::{Fds, Shell, Stop},
+    vars::{self, Dialect, Key},
 };
 
 /// The most fields that one command line may expand to; past it the command is killed.
@@ -55,8 +58,20 @@ impl Shell {
     /// The arguments that `words` expand to.
     pub(super) async fn expand_words(&mut self, words: &[Word], fds: &Fds) -> Result<Vec<Vec<u8>>, Stop> {
         let mut out = Vec::new();
-        for word in words {
-            for word in braces(word) {
+        let declares = self.env.dialect == Dialect::Bash
+            && matches!(words.first().map(|w| w.0.as_slice()), Some([Part::Text(t)])
+                if matches!(t.as_slice(), b"declare" | b"typeset" | b"local" | b"export" | b"readonly"));
+        for (i, word) in words.iter().enumerate() {
+            if i > 0 && declares && is_assignment(word) {
+                out.push(self.expand_one(word, fds).await?);
+                continue;
+            }
+            let alternatives = if self.env.dialect == Dialect::Bash {
+                braces(word)
+            } else {
+                vec![word.clone()]
+            };
+            for word in alternatives {
                 let mut fields = Fields::default();
                 self.expand_parts(&word.0, fds, false, &mut fields).await?;
                 fields.end_field();
@@ -81,6 +96,19 @@ impl Shell {
     pub(super) async fn expand_pattern(&mut self, word: &Word, fds: &Fds) -> Result<Vec<u8>, Stop> {
         let field = self.expand_chars(word, fds).await?;
         Ok(pattern(&field))
+    }
+
+    /// A regular expression: quoted bytes are escaped, so that they match themselves.
+    pub(super) async fn expand_regex(&mut self, word: &Word, fds: &Fds) -> Result<Vec<u8>, Stop> {
+        let field = self.expand_chars(word, fds).await?;
+        let mut out = Vec::with_capacity(field.len());
+        for (b, quoted) in field {
+            if quoted && b.is_ascii_punctuation() && b != b'_' {
+                out.push(b'\\');
+            }
+            out.push(b);
+        }
+        Ok(out)
     }
 
     async fn expand_chars(&mut self, word: &Word, fds: &Fds) -> Result<Vec<Ch>, Stop> {
@@ -124,26 +152,46 @@ impl Shell {
                         if inner.is_empty() {
                             fields.exists = true;
                         }
-                        let only_at = inner
-                            .iter()
-                            .all(|p| matches!(p, Part::Variable(v) if v.name == "@"));
+                        let only_at = inner.iter().all(|p| {
+                            matches!(p, Part::Variable(v) if (v.name == "@" || v.index == Some(Index::All(false)))
+                                && v.op != Some(VarOp::Length))
+                        });
                         if !only_at {
                             fields.exists = true;
                         }
                         self.expand_parts(inner, fds, true, fields).await?;
                     }
-                    Part::Variable(variable) if variable.name == "@" && variable.op.is_none() && quoted => {
-                        let params = self.env.params.clone();
-                        for (i, param) in params.iter().enumerate() {
-                            if i > 0 {
-                                fields.end_field();
-                            }
-                            fields.push(param, true);
+                    Part::Variable(variable) => match self.many(variable, fds).await? {
+                        Some((list, joined)) if quoted && joined => {
+                            let ifs = self.ifs();
+                            fields.push(&list.join(ifs.get(..1).unwrap_or_default()), true);
                         }
+                        Some((list, _)) => {
+                            for (i, value) in list.iter().enumerate() {
+                                if i > 0 {
+                                    fields.end_field();
+                                }
+                                self.place(value, quoted, fields);
+                            }
+                        }
+                        None => {
+                            let value = self.variable(variable, fds).await?;
+                            self.place(&value, quoted, fields);
+                        }
+                    },
+                    Part::Process(read, list) => {
+                        let path = self.process(*read, list, fds).await?;
+                        fields.push(&path, true);
                     }
-                    Part::Variable(variable) => {
-                        let value = self.variable(variable, fds, quoted).await?;
-                        self.place(&value, quoted, fields);
+                    Part::Bad(text) => {
+                        let line = if self.env.dialect == Dialect::Dash {
+                            format!("{}: Bad substitution\n", self.complaint())
+                        } else {
+                            format!("{}: {text}: bad substitution\n", self.complaint())
+                        };
+                        self.put_err(fds, line.as_bytes());
+                        self.status = 1;
+                        return Err(Stop::Failed);
                     }
                     Part::Substitution(list) => {
                         let mut value = self.substitute(list, fds).await?;
@@ -171,15 +219,51 @@ impl Shell {
     /// The value of an expression; a fault in it is told and fails the command.
     pub(super) fn arithmetic(&mut self, text: &[u8], fds: &Fds) -> Result<i64, Stop> {
         let text = String::from_utf8_lossy(text).into_owned();
-        match arith::evaluate(&text, &mut self.env.vars) {
+        let mut special = BTreeMap::new();
+        for name in [
+            "RANDOM",
+            "SECONDS",
+            "UID",
+            "EUID",
+            "LINENO",
+            "PPID",
+            "EPOCHSECONDS",
+        ] {
+            if text.contains(name)
+                && let Some(value) = self.parameter(name)
+                && let Ok(value) = String::from_utf8_lossy(&value).parse::<i64>()
+            {
+                special.insert(name, value);
+            }
+        }
+        match arith::evaluate(&text, &mut self.env, &special) {
             Ok(value) => Ok(value),
             Err(fault) => {
-                let message = format!("{}: {fault}\n", self.complaint());
+                let message = if self.env.dialect == Dialect::Dash {
+                    format!(
+                        "{}: arithmetic expression: {}: \"{text}\"\n",
+                        self.complaint(),
+                        if fault.contains("division") {
+                            "division by zero"
+                        } else {
+                            "expecting primary"
+                        }
+                    )
+                } else {
+                    format!("{}: {fault}\n", self.complaint())
+                };
                 self.put_err(fds, message.as_bytes());
-                self.status = 1;
+                self.status = if self.env.dialect == Dialect::Dash { 2 } else { 1 };
                 Err(Stop::Failed)
             }
         }
+    }
+
+    fn ifs(&self) -> Vec<u8> {
+        self.env
+            .vars
+            .get("IFS")
+            .map_or_else(|| b" \t\n".to_vec(), |v| v.value.clone())
     }
 
     fn place(&mut self, value: &[u8], quoted: bool, fields: &mut Fields) {
@@ -193,11 +277,7 @@ impl Shell {
                 }
             }
         } else {
-            let ifs = self
-                .env
-                .vars
-                .get("IFS")
-                .map_or_else(|| b" \t\n".to_vec(), |v| v.value.clone());
+            let ifs = self.ifs();
             fields.push_split(value, &ifs);
         }
     }
@@ -219,33 +299,270 @@ impl Shell {
         let text = match name {
             "?" => self.status.to_string(),
             "$" => self.pid.to_string(),
-            "!" => self.background_pid.map(|p| p.to_string()).unwrap_or_default(),
+            "!" => self.background_pid?.to_string(),
             "#" => self.env.params.len().to_string(),
-            "-" => if self.interactive { "himBHs" } else { "hBc" }.to_owned(),
+            "-" => self.flags(),
             "0" => self.env.arg0.clone(),
+            "_" => return Some(self.last_argument.clone()),
             "@" | "*" => return (!self.env.params.is_empty()).then(|| self.env.params.join(&b' ')),
-            "RANDOM" => (self.random() % 32_768).to_string(),
-            "SECONDS" => (self.now() - self.started).to_string(),
-            "PPID" => (self.pid - 1).to_string(),
-            "UID" | "EUID" => self.env.uid.to_string(),
             _ if name.as_bytes().iter().all(u8::is_ascii_digit) => {
                 let index: usize = name.parse().ok()?;
                 return self.env.params.get(index.checked_sub(1)?).cloned();
             }
-            _ => return self.env.vars.get(name).map(|v| v.value.clone()),
+            _ => {
+                return match self.env.vars.get(name) {
+                    Some(var) => match &var.items {
+                        Some(vars::Items::Indexed(items)) => items.get(&0).cloned(),
+                        Some(vars::Items::Named(items)) => items.get(&b"0"[..]).cloned(),
+                        None => Some(var.value.clone()),
+                    },
+                    None => self.own_variable(name),
+                };
+            }
         };
         Some(text.into_bytes())
     }
 
-    async fn variable(&mut self, variable: &Variable, fds: &Fds, quoted: bool) -> Result<Vec<u8>, Stop> {
-        let value = self.parameter(&variable.name);
-        let Some(op) = &variable.op else {
+    /// A variable that the shell itself keeps.
+    fn own_variable(&self, name: &str) -> Option<Vec<u8>> {
+        let bash = self.env.dialect == Dialect::Bash;
+        let text = match name {
+            "PPID" => (self.pid - 1).to_string(),
+            "LINENO" => (self.lines_before + self.line_number.max(1)).to_string(),
+            "RANDOM" if self.env.dialect != Dialect::Dash => (self.random() % 32_768).to_string(),
+            "SECONDS" if bash => (self.now() - self.started).to_string(),
+            "EPOCHSECONDS" if bash => self.now().to_string(),
+            "UID" | "EUID" if bash => self.env.uid.to_string(),
+            "BASHPID" if bash => (self.pid + self.subshells).to_string(),
+            "BASH" if bash => "/bin/bash".to_owned(),
+            "BASH_VERSION" if bash => self.machine.distribution.bash().to_owned(),
+            "BASHOPTS" if bash => "checkwinsize:cmdhist:complete_fullquote:extquote:force_fignore:globasciiranges:globskipdots:hostcomplete:interactive_comments:patsub_replacement:progcomp:promptvars:sourcepath".to_owned(),
+            "HOSTNAME" if bash => self.machine.hostname.clone(),
+            "HOSTTYPE" if bash => self.machine.architecture.to_owned(),
+            "OSTYPE" if bash => "linux-gnu".to_owned(),
+            "MACHTYPE" if bash => format!("{}-pc-linux-gnu", self.machine.architecture),
+            "GROUPS" if bash => self.env.gid.to_string(),
+            "PIPESTATUS" if bash => self.pipe_status.first()?.to_string(),
+            "SHELLOPTS" if bash => "braceexpand:hashall:interactive-comments".to_owned(),
+            _ => return None,
+        };
+        Some(text.into_bytes())
+    }
+
+    /// `$-`.
+    fn flags(&self) -> String {
+        let options = &self.env.options;
+        let mut out = String::new();
+        for (on, letter) in [
+            (options.allexport, 'a'),
+            (options.errexit, 'e'),
+            (options.noglob, 'f'),
+        ] {
+            if on {
+                out.push(letter);
+            }
+        }
+        if self.env.dialect == Dialect::Bash {
+            out.push('h');
+        }
+        if self.interactive {
+            out.push_str(if self.env.dialect == Dialect::Bash {
+                "im"
+            } else {
+                "i"
+            });
+        }
+        for (on, letter) in [(options.nounset, 'u'), (options.xtrace, 'x')] {
+            if on {
+                out.push(letter);
+            }
+        }
+        if self.env.dialect == Dialect::Bash {
+            out.push('B');
+            if self.interactive {
+                out.push('H');
+            }
+        }
+        if self.env.from_argument && !self.interactive && self.env.dialect == Dialect::Bash {
+            out.push('c');
+        } else if self.interactive {
+            out.push('s');
+        }
+        out
+    }
+
+    /// The values of `$@`, `$*`, `${name[@]}` and their like, and whether quotes join them; `None` for what is one
+    /// value.
+    async fn many(&mut self, variable: &Variable, fds: &Fds) -> Result<Option<(Vec<Vec<u8>>, bool)>, Stop> {
+        let joined = match (&variable.index, variable.name.as_str()) {
+            (Some(Index::All(joined)), _) => *joined,
+            (None, "@") => false,
+            (None, "*") => true,
+            (None, prefix) if variable.op == Some(VarOp::Names) => {
+                let names = self.env.vars.keys().filter(|n| n.starts_with(prefix));
+                return Ok(Some((names.map(|n| n.clone().into_bytes()).collect(), false)));
+            }
+            _ => return Ok(None),
+        };
+        let positional = variable.index.is_none();
+        let items = if positional {
+            let params = self.env.params.iter().cloned();
+            params
+                .enumerate()
+                .map(|(i, p)| ((i + 1).to_string().into_bytes(), p))
+                .collect()
+        } else if variable.name == "PIPESTATUS" && self.env.dialect == Dialect::Bash {
+            let statuses = self.pipe_status.iter().enumerate();
+            statuses
+                .map(|(i, s)| (i.to_string().into_bytes(), s.to_string().into_bytes()))
+                .collect()
+        } else {
+            self.env.items(&variable.name)
+        };
+        if variable.indirect {
+            return Ok(Some((items.into_iter().map(|(k, _)| k).collect(), joined)));
+        }
+        let list: Vec<Vec<u8>> = items.iter().map(|(_, v)| v.clone()).collect();
+        let list = match &variable.op {
+            None => list,
+            Some(VarOp::Length) => return Ok(None),
+            Some(VarOp::Default(sign, ..)) => {
+                if list.is_empty() == (*sign == b'+') {
+                    Vec::new()
+                } else if *sign == b'+' || list.is_empty() {
+                    vec![self.with_op(&variable.name, None, &variable.op, fds).await?]
+                } else {
+                    list
+                }
+            }
+            Some(VarOp::Slice(offset, length)) => {
+                let offset = self.number(offset, fds).await?;
+                // Of the positional parameters the first is the shell's own name.
+                let all: Vec<(i64, Vec<u8>)> = if positional {
+                    std::iter::once(self.env.arg0.clone().into_bytes())
+                        .chain(list)
+                        .enumerate()
+                        .map(|(i, v)| (i64::try_from(i).unwrap_or(0), v))
+                        .collect()
+                } else {
+                    items
+                        .iter()
+                        .map(|(k, v)| (String::from_utf8_lossy(k).parse().unwrap_or(0), v.clone()))
+                        .collect()
+                };
+                let end = all.last().map_or(0, |(i, _)| i + 1);
+                let from = if offset < 0 { end + offset } else { offset };
+                let most = match length {
+                    Some(length) => usize::try_from(self.number(length, fds).await?).unwrap_or(0),
+                    None => usize::MAX,
+                };
+                all.into_iter()
+                    .filter(|(i, _)| *i >= from)
+                    .take(most)
+                    .map(|(_, v)| v)
+                    .collect()
+            }
+            op => {
+                let mut out = Vec::new();
+                for value in list {
+                    out.push(self.with_op(&variable.name, Some(value), op, fds).await?);
+                }
+                out
+            }
+        };
+        Ok(Some((list, joined)))
+    }
+
+    async fn number(&mut self, word: &Word, fds: &Fds) -> Result<i64, Stop> {
+        let text = self.expand_one(word, fds).await?;
+        self.arithmetic(&text, fds)
+    }
+
+    /// The value of a parameter expansion that is one value.
+    async fn variable(&mut self, variable: &Variable, fds: &Fds) -> Result<Vec<u8>, Stop> {
+        let name = &variable.name;
+        if variable.op == Some(VarOp::Length) {
+            let count = match (&variable.index, name.as_str()) {
+                (Some(Index::All(_)), "PIPESTATUS") => Some(self.pipe_status.len()),
+                (Some(Index::All(_)), _) => Some(self.env.items(name).len()),
+                (None, "@" | "*") => Some(self.env.params.len()),
+                _ => None,
+            };
+            if let Some(count) = count {
+                return Ok(count.to_string().into_bytes());
+            }
+        }
+        let mut value = match &variable.index {
+            Some(Index::At(index)) => {
+                let key = self.key(name, index, fds).await?;
+                match (&key, name.as_str()) {
+                    (Key::Number(n), "PIPESTATUS") => usize::try_from(*n)
+                        .ok()
+                        .and_then(|n| self.pipe_status.get(n))
+                        .map(|s| s.to_string().into_bytes()),
+                    (Key::Number(n), "BASH_VERSINFO") => {
+                        let version = self.machine.distribution.bash();
+                        version
+                            .split(['.', '(', ')'])
+                            .nth(usize::try_from(*n).unwrap_or(usize::MAX))
+                            .map(|part| part.as_bytes().to_vec())
+                    }
+                    _ => self.env.item(name, &key),
+                }
+            }
+            _ => self.parameter(name),
+        };
+        if variable.indirect {
+            let target = String::from_utf8_lossy(&value.unwrap_or_default()).into_owned();
+            value = match target
+                .split_once('[')
+                .and_then(|(n, k)| Some((n, k.strip_suffix(']')?)))
+            {
+                Some((name, key)) => {
+                    let key = match key.parse() {
+                        Ok(number) if !self.env.is_named(name) => Key::Number(number),
+                        _ => Key::Name(key.as_bytes().to_vec()),
+                    };
+                    self.env.item(name, &key)
+                }
+                None => self.parameter(&target),
+            };
+        }
+        let unset_matters = !matches!(variable.op, Some(VarOp::Default(..)));
+        if value.is_none() && self.env.options.nounset && unset_matters && !matches!(name.as_str(), "@" | "*")
+        {
+            let fault = if self.env.dialect == Dialect::Bash {
+                "unbound variable"
+            } else {
+                "parameter not set"
+            };
+            let line = format!("{}: {name}: {fault}\n", self.complaint());
+            self.put_err(fds, line.as_bytes());
+            self.status = if self.env.dialect == Dialect::Bash { 1 } else { 2 };
+            if self.env.from_argument && self.env.dialect == Dialect::Bash {
+                self.status = 127;
+            }
+            return Err(if self.interactive {
+                Stop::Failed
+            } else {
+                Stop::Exit
+            });
+        }
+        self.with_op(name, value, &variable.op, fds).await
+    }
+
+    /// A value with what is done to it.
+    async fn with_op(
+        &mut self,
+        name: &str,
+        value: Option<Vec<u8>>,
+        op: &Option<VarOp>,
+        fds: &Fds,
+    ) -> Result<Vec<u8>, Stop> {
+        let Some(op) = op else {
             return Ok(value.unwrap_or_default());
         };
         Ok(match op {
-            VarOp::Length if matches!(variable.name.as_str(), "@" | "*") => {
-                self.env.params.len().to_string().into_bytes()
-            }
             VarOp::Length => {
                 let value = value.unwrap_or_default();
                 String::from_utf8_lossy(&value)
@@ -261,19 +578,29 @@ impl Shell {
                     (b'+', false) | (b'-', true) => self.expand_one(word, fds).await?,
                     (b'=', true) => {
                         let new = self.expand_one(word, fds).await?;
-                        self.env.set(&variable.name, new.clone());
+                        self.env.set(name, new.clone());
                         new
                     }
                     (b'?', true) => {
                         let mut text = self.expand_one(word, fds).await?;
                         if text.is_empty() {
-                            text = b"parameter null or not set".to_vec();
+                            text = match (self.env.dialect, empty_counts) {
+                                (Dialect::Bash, true) => b"parameter null or not set".to_vec(),
+                                (Dialect::Bash, false) => b"parameter not set".to_vec(),
+                                (_, true) => b"parameter not set or null".to_vec(),
+                                (_, false) => b"parameter not set".to_vec(),
+                            };
                         }
-                        let mut message = format!("{}: {}: ", self.complaint(), variable.name).into_bytes();
+                        let mut message = format!("{}: {name}: ", self.complaint()).into_bytes();
                         message.extend_from_slice(&text);
                         message.push(b'\n');
                         self.put_err(fds, &message);
-                        self.status = if self.interactive { 1 } else { 127 };
+                        self.status = match self.env.dialect {
+                            _ if self.interactive => 1,
+                            Dialect::Bash if self.env.from_argument => 127,
+                            Dialect::Bash => 1,
+                            _ => 2,
+                        };
                         return Err(if self.interactive {
                             Stop::Failed
                         } else {
@@ -291,21 +618,23 @@ impl Shell {
                 let pattern = self.expand_pattern(pattern, fds).await?;
                 glob::trim(&value.unwrap_or_default(), &pattern, *suffix, *longest).to_vec()
             }
-            VarOp::Replace { all, pattern, text } => {
+            VarOp::Replace { how, pattern, text } => {
                 let pattern = self.expand_pattern(pattern, fds).await?;
                 let text = self.expand_one(text, fds).await?;
-                glob::replace(&value.unwrap_or_default(), &pattern, &text, *all)
+                glob::replace(&value.unwrap_or_default(), &pattern, &text, *how)
             }
             VarOp::Slice(offset, length) => {
                 let value = value.unwrap_or_default();
-                let offset = self.expand_one(offset, fds).await?;
-                let offset = self.arithmetic(&offset, fds)?;
-                let total = i64::try_from(value.len()).unwrap_or(i64::MAX);
-                let from = if offset < 0 { total + offset } else { offset }.clamp(0, total);
+                let text = String::from_utf8_lossy(&value).into_owned();
+                let offset = self.number(offset, fds).await?;
+                let total = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+                let from = if offset < 0 { total + offset } else { offset };
+                if from < 0 || from > total {
+                    return Ok(Vec::new());
+                }
                 let to = match length {
                     Some(length) => {
-                        let length = self.expand_one(length, fds).await?;
-                        let length = self.arithmetic(&length, fds)?;
+                        let length = self.number(length, fds).await?;
                         if length < 0 {
                             total + length
                         } else {
@@ -315,29 +644,86 @@ impl Shell {
                     None => total,
                 }
                 .clamp(from, total);
-                let range = usize::try_from(from).unwrap_or(0)..usize::try_from(to).unwrap_or(0);
-                value.get(range).unwrap_or_default().to_vec()
+                let (from, count) = (
+                    usize::try_from(from).unwrap_or(0),
+                    usize::try_from(to - from).unwrap_or(0),
+                );
+                let part: String = text.chars().skip(from).take(count).collect();
+                part.into_bytes()
             }
-            VarOp::Case { upper } => {
-                let mut value = value.unwrap_or_default();
-                if *upper {
-                    value.make_ascii_uppercase()
-                } else {
-                    value.make_ascii_lowercase()
+            VarOp::Case { upper, all } => {
+                let value = value.unwrap_or_default();
+                let text = String::from_utf8_lossy(&value);
+                let turned = |c: char| -> String {
+                    if *upper {
+                        c.to_uppercase().collect()
+                    } else {
+                        c.to_lowercase().collect()
+                    }
+                };
+                let cased: String = text
+                    .chars()
+                    .enumerate()
+                    .map(|(i, c)| if *all || i == 0 { turned(c) } else { c.to_string() })
+                    .collect();
+                cased.into_bytes()
+            }
+            VarOp::Transform(letter) => match (letter, value) {
+                (_, None) => Vec::new(),
+                (b'Q', Some(value)) => {
+                    if value.iter().any(|b| *b < 32 || *b == 127) {
+                        vars::quoted(&value)
+                    } else {
+                        vars::single_quoted(&value)
+                    }
                 }
-                let _ = quoted;
-                value
-            }
+                (b'U', Some(value)) => String::from_utf8_lossy(&value).to_uppercase().into_bytes(),
+                (b'L', Some(value)) => String::from_utf8_lossy(&value).to_lowercase().into_bytes(),
+                (b'u', Some(value)) => {
+                    let text = String::from_utf8_lossy(&value);
+                    let mut chars = text.chars();
+                    let first: String = chars
+                        .next()
+                        .map(|c| c.to_uppercase().collect())
+                        .unwrap_or_default();
+                    format!("{first}{}", chars.as_str()).into_bytes()
+                }
+                (b'E', Some(value)) => super::parse::unescape(&value, super::parse::Escapes::Ansi).0,
+                (b'a', Some(_)) => self.attributes(name).into_bytes(),
+                (b'A', Some(value)) => {
+                    [name.as_bytes(), b"=", vars::single_quoted(&value).as_slice()].concat()
+                }
+                (_, Some(value)) => value,
+            },
+            // Taken care of where the names are listed.
+            VarOp::Names => Vec::new(),
         })
+    }
+
+    /// The letters of `declare` that hold for a variable.
+    pub(super) fn attributes(&self, name: &str) -> String {
+        let Some(var) = self.env.vars.get(name) else {
+            return String::new();
+        };
+        let mut out = String::new();
+        match var.items {
+            Some(vars::Items::Indexed(_)) => out.push('a'),
+            Some(vars::Items::Named(_)) => out.push('A'),
+            None => {}
+        }
+        for (on, letter) in [(var.integer, 'i'), (var.readonly, 'r'), (var.exported, 'x')] {
+            if on {
+                out.push(letter);
+            }
+        }
+        out
     }
 
     /// Add what a field matches in the file system, or the field itself where it matches nothing.
     fn path_names(&self, field: &[Ch], out: &mut Vec<Vec<u8>>) {
         let plain = || field.iter().map(|(b, _)| *b).collect::<Vec<u8>>();
-        if !field
-            .iter()
-            .any(|(b, quoted)| !quoted && matches!(b, b'*' | b'?' | b'['))
-        {
+        let live = |(b, quoted): &Ch| !quoted && matches!(b, b'*' | b'?' | b'[');
+        if self.env.options.noglob || !field.iter().any(live) {
             out.push(plain());
             return;
         }
@@ -385,6 +771,18 @@ impl Shell {
             out.extend(found.into_iter().map(String::into_bytes));
         }
     }
+}
+
+/// Whether a word begins as `name=` does.
+fn is_assignment(word: &Word) -> bool {
+    let Some(Part::Text(text)) = word.0.first() else {
+        return false;
+    };
+    let name = text
+        .iter()
+        .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_')
+        .count();
+    name > 0 && matches!(text.get(name..), Some([b'=', ..] | [b'+', b'=', ..]))
 }
 
 /// A field as a pattern: protected bytes that would be special are escaped.

@@ -116,12 +116,26 @@ pub(super) fn trim<'a>(value: &'a [u8], pattern: &[u8], suffix: bool, longest: b
     value
 }
 
-/// `${value/pattern/text}`: the longest match at the first place, or at every place.
-pub(super) fn replace(value: &[u8], pattern: &[u8], text: &[u8], all: bool) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut at = 0;
+/// `${value/pattern/text}`: the longest match at the first place; at every place where `how` is `/`, only at the start
+/// where it is `#`, only at the end where it is `%`.
+pub(super) fn replace(value: &[u8], pattern: &[u8], text: &[u8], how: u8) -> Vec<u8> {
     // Quadratic by nature: longer values than anybody types are left alone.
-    while at < value.len() && value.len() <= 8_192 {
+    if value.len() > 8_192 {
+        return value.to_vec();
+    }
+    if how == b'%' {
+        let cut = (0..=value.len()).find(|n| value.get(*n..).is_some_and(|tail| matches(pattern, tail)));
+        return match cut {
+            Some(n) => [value.get(..n).unwrap_or_default(), text].concat(),
+            None => value.to_vec(),
+        };
+    }
+    let mut out = Vec::new();
+    if value.is_empty() && matches(pattern, b"") && !pattern.is_empty() {
+        return text.to_vec();
+    }
+    let mut at = 0;
+    while at < value.len() {
         let rest = value.get(at..).unwrap_or_default();
         let hit = (1..=rest.len())
             .rev()
@@ -130,10 +144,11 @@ pub(super) fn replace(value: &[u8], pattern: &[u8], text: &[u8], all: bool) -> V
             Some(n) => {
                 out.extend_from_slice(text);
                 at += n;
-                if !all {
+                if how != b'/' {
                     break;
                 }
             }
+            None if how == b'#' => break,
             None => {
                 out.extend(rest.first());
                 at += 1;

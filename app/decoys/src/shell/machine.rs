@@ -1,7 +1,7 @@
 //! The machine behind the shell: accounts, hardware, processes and the files that tell of them, all drawn from the
 //! persona, so that `free`, `/proc/meminfo` and `top` agree with each other and with the next visit.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use decnet_persona::{Persona, bait};
 use sha2::{Digest as _, Sha512};
@@ -10,6 +10,7 @@ use super::{
     distribution::{Distribution, Family},
     vfs::{Base, Kind, Node},
 };
+use crate::serve::Services;
 
 /// The listing of a server's file system, taken from the packages of Debian 12: `kind mode size path [target]`.
 const TREE: &str = include_str!("data/tree.txt");
@@ -48,17 +49,27 @@ pub(crate) struct Account {
     pub(crate) home: String,
     pub(crate) shell: String,
     pub(crate) admin: bool,
-    password: String,
+    pub(super) password: String,
 }
 
 /// A process that was there before the visit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Process {
+    /// When it was started, in Unix seconds.
+    pub(crate) started: i64,
     pub(crate) pid: u32,
     pub(crate) ppid: u32,
     pub(crate) user: &'static str,
     pub(crate) rss_kb: u32,
     pub(crate) command: String,
+}
+
+/// What runs on the machine at a time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Running {
+    pub(crate) processes: Vec<Process>,
+    /// TCP ports that listen, with the program that holds them.
+    pub(crate) listening: Vec<(u16, &'static str, u32)>,
 }
 
 /// What the machine is.
@@ -84,16 +95,17 @@ pub(crate) struct Machine {
     pub(crate) mem_used_kb: u64,
     pub(crate) disk_kb: u64,
     pub(crate) disk_used_kb: u64,
-    pub(crate) processes: Vec<Process>,
-    /// TCP ports that listen, with the program that holds them.
-    pub(crate) listening: Vec<(u16, &'static str, u32)>,
+    /// What runs whatever the decky offers.
+    always: Vec<Process>,
+    /// What the decky offers, as it is by now.
+    services: Arc<Services>,
     os_release: String,
     machine_id: String,
     secret: [u8; 32],
 }
 
 impl Machine {
-    pub(crate) fn new(persona: &Persona) -> Self {
+    pub(crate) fn new(persona: &Persona, services: Arc<Services>) -> Self {
         let mut rng = persona.rng("shell/machine");
         let release = persona.release();
         let kernel = persona.kernel();
@@ -156,8 +168,8 @@ impl Machine {
             mem_used_kb: mem_kb / 100 * rng.range(18, 46),
             disk_kb,
             disk_used_kb: disk_kb / 100 * rng.range(14, 61),
-            processes: Vec::new(),
-            listening: Vec::new(),
+            always: Vec::new(),
+            services,
             os_release: persona.os_release(),
             machine_id: persona.machine_id(),
             secret: persona.secret("shell/accounts"),
@@ -166,9 +178,10 @@ impl Machine {
         machine
     }
 
-    /// What runs: the kernel's threads, the system's services, and what the decky offers.
+    /// What runs whatever the decky offers: the kernel's threads and the system's services.
     fn start(&mut self, persona: &Persona) {
         let mut rng = persona.rng("shell/processes");
+        let boot = self.boot_time;
         let kernel = [
             "kthreadd",
             "rcu_gp",
@@ -202,84 +215,115 @@ impl Machine {
             "jbd2/sda1-8",
             "ext4-rsv-conver",
         ];
-        self.processes.push(Process {
+        let mut all = vec![Process {
+            started: boot,
             pid: 1,
             ppid: 0,
             user: "root",
             rss_kb: 12_440,
             command: "/sbin/init".into(),
-        });
+        }];
         for (i, name) in kernel.iter().enumerate() {
             let pid = 2 + u32::try_from(i).unwrap_or(0);
-            let ppid = if i == 0 { 0 } else { 2 };
-            self.processes.push(Process {
+            all.push(Process {
+                started: boot,
                 pid,
-                ppid,
+                ppid: if i == 0 { 0 } else { 2 },
                 user: "root",
                 rss_kb: 0,
                 command: format!("[{name}]"),
             });
         }
-        let mut services: Vec<(&'static str, u32, &'static str, &'static [u16])> = vec![
-            ("root", 22_344, "/lib/systemd/systemd-journald", &[]),
-            ("root", 6_612, "/lib/systemd/systemd-udevd", &[]),
-            ("root", 2_808, "/usr/sbin/cron -f", &[]),
+        let services: [(&'static str, u32, &str); 8] = [
+            ("root", 22_344, "/lib/systemd/systemd-journald"),
+            ("root", 6_612, "/lib/systemd/systemd-udevd"),
+            ("root", 2_808, "/usr/sbin/cron -f"),
             (
                 "messagebus",
                 4_984,
                 "/usr/bin/dbus-daemon --system --address=systemd: --nofork --nopidfile --systemd-activation --syslog-only",
-                &[],
             ),
-            ("root", 5_536, "/usr/sbin/rsyslogd -n -iNONE", &[]),
-            ("root", 7_760, "/lib/systemd/systemd-logind", &[]),
-            ("root", 1_092, "/sbin/agetty -o -p -- \\u --noclear - linux", &[]),
+            ("root", 5_536, "/usr/sbin/rsyslogd -n -iNONE"),
+            ("root", 7_760, "/lib/systemd/systemd-logind"),
+            ("root", 1_092, "/sbin/agetty -o -p -- \\u --noclear - linux"),
             (
                 "root",
                 9_216,
                 "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups",
-                &[22],
             ),
         ];
-        for slug in &persona.services {
-            let service: Option<(&'static str, u32, &'static str, &'static [u16])> = match slug.as_str() {
-                "http" | "https" => Some((
-                    "root",
-                    11_020,
-                    "nginx: master process /usr/sbin/nginx -g daemon on; master_process on;",
-                    &[80],
-                )),
-                "redis" => Some(("redis", 14_104, "/usr/bin/redis-server 0.0.0.0:6379", &[6379])),
-                "mysql" => Some(("mysql", 212_660, "/usr/sbin/mariadbd", &[3306])),
-                "ftp" => Some(("root", 3_212, "/usr/sbin/vsftpd /etc/vsftpd.conf", &[21])),
-                "smtp" => Some(("root", 4_708, "/usr/lib/postfix/sbin/master -w", &[25])),
-                _ => None,
-            };
-            if let Some(service) = service
-                && !services.iter().any(|s| s.2 == service.2)
-            {
-                services.push(service);
-            }
-        }
         let mut pid = 240;
-        for (user, rss_kb, command, ports) in services {
+        for (user, rss_kb, command) in services {
             pid += u32::try_from(rng.range(3, 70)).unwrap_or(9);
-            self.processes.push(Process {
+            all.push(Process {
+                started: boot,
                 pid,
                 ppid: 1,
                 user,
                 rss_kb,
                 command: command.to_owned(),
             });
-            let program = command
-                .trim_start_matches("sshd: ")
-                .split([' ', ':'])
-                .next()
-                .unwrap_or_default();
-            let program = program.rsplit('/').next().unwrap_or(program);
-            for port in ports {
-                self.listening.push((*port, program, pid));
+        }
+        self.always = all;
+    }
+
+    /// What runs now: with the services that the decky offers by now. One that is offered since the machine started has
+    /// the process id of a late start.
+    pub(crate) fn running(&self) -> Running {
+        let mut out = Running {
+            processes: self.always.clone(),
+            listening: Vec::new(),
+        };
+        if let Some(sshd) = out.processes.iter().find(|p| p.command.starts_with("sshd: ")) {
+            out.listening.push((22, "sshd", sshd.pid));
+        }
+        for offered in self.services.now() {
+            for (user, rss_kb, command, port) in processes_of(&offered.slug) {
+                if let Some(port) = port
+                    && out.listening.iter().any(|l| l.0 == *port)
+                {
+                    continue;
+                }
+                let hash = Sha512::new()
+                    .chain_update(self.secret)
+                    .chain_update(command)
+                    .finalize();
+                let drawn = hash.iter().take(2).fold(0_u32, |n, b| n << 8 | u32::from(*b));
+                let (started, mut pid) = match offered.since {
+                    None => (self.boot_time, 700 + drawn % 220),
+                    Some(at) => (at, 9_000 + drawn % 19_000),
+                };
+                while out.processes.iter().any(|p| p.pid == pid) {
+                    pid += 1;
+                }
+                let known = out
+                    .processes
+                    .iter()
+                    .find(|p| p.command == *command)
+                    .map(|p| p.pid);
+                if known.is_none() {
+                    let above = processes_of(&offered.slug)
+                        .first()
+                        .is_some_and(|p| p.2 == *command);
+                    let parent = out.processes.last().map_or(1, |p| p.pid);
+                    out.processes.push(Process {
+                        started,
+                        pid,
+                        ppid: if above { 1 } else { parent },
+                        user,
+                        rss_kb: *rss_kb,
+                        command: (*command).to_owned(),
+                    });
+                }
+                if let Some(port) = port {
+                    let program = command.split([' ', ':']).next().unwrap_or_default();
+                    let program = program.rsplit('/').next().unwrap_or(program);
+                    out.listening.push((*port, program, known.unwrap_or(pid)));
+                }
             }
         }
+        out.processes.sort_by_key(|p| p.pid);
+        out
     }
 
     pub(crate) fn account(&self, name: &str) -> Option<&Account> {
@@ -607,6 +651,12 @@ impl Machine {
         )
     }
 
+    /// Memory that is free, and what buffers and the page cache hold, in KiB.
+    pub(crate) fn spare_kb(&self) -> (u64, u64) {
+        let spare = self.mem_kb - self.mem_used_kb;
+        (spare / 3, spare - spare / 3 + spare / 40)
+    }
+
     /// Seconds since boot.
     pub(crate) fn uptime(&self, now: i64) -> i64 {
         (now - self.boot_time).max(1)
@@ -627,6 +677,7 @@ impl Machine {
     pub(crate) fn live(&self, now: i64) -> BTreeMap<String, Vec<u8>> {
         use std::fmt::Write as _;
         let up = self.uptime(now);
+        let running = self.running();
         let [a, b, c] = self.load(now);
         let mut cpuinfo = String::new();
         let vendor = if self.cpu.starts_with("AMD") {
@@ -641,14 +692,18 @@ impl Machine {
                 self.cpu
             );
         }
-        let free = self.mem_kb - self.mem_used_kb;
+        let (free, cached) = self.spare_kb();
         let meminfo = format!(
-            "MemTotal:       {:>8} kB\nMemFree:        {:>8} kB\nMemAvailable:   {:>8} kB\nBuffers:        {:>8} kB\nCached:         {:>8} kB\nSwapCached:            0 kB\nSwapTotal:        998396 kB\nSwapFree:         998396 kB\nDirty:               104 kB\nShmem:              1176 kB\n",
+            "MemTotal:       {:>8} kB\nMemFree:        {:>8} kB\nMemAvailable:   {:>8} kB\nBuffers:        {:>8} kB\nCached:         {:>8} kB\nSwapCached:            0 kB\nActive:         {:>8} kB\nInactive:       {:>8} kB\nSwapTotal:        998396 kB\nSwapFree:         998396 kB\nDirty:               104 kB\nWriteback:             0 kB\nShmem:              1176 kB\nSlab:           {:>8} kB\nSReclaimable:   {:>8} kB\nHugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n",
             self.mem_kb,
-            free / 3,
-            free - free / 20,
-            free / 16,
-            free / 2
+            free,
+            self.mem_kb - self.mem_used_kb,
+            cached / 9,
+            cached - cached / 9 - cached / 16,
+            self.mem_used_kb / 2,
+            cached / 2,
+            cached / 12,
+            cached / 16,
         );
         let version = format!(
             "Linux version {} {} {}\n",
@@ -659,7 +714,7 @@ impl Machine {
         let mut tcp = String::from(
             "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n",
         );
-        for (i, (port, ..)) in self.listening.iter().enumerate() {
+        for (i, (port, ..)) in running.listening.iter().enumerate() {
             let _infallible = writeln!(
                 tcp,
                 "{i:>4}: 00000000:{port:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 {} 1 0000000000000000 100 0 0 10 0",
@@ -681,7 +736,7 @@ impl Machine {
             "/proc/loadavg",
             format!(
                 "{a:.2} {b:.2} {c:.2} 1/{} {}\n",
-                self.processes.len() + 91,
+                running.processes.len() + 91,
                 2_000 + up % 27_000
             ),
         );
@@ -712,7 +767,7 @@ impl Machine {
                 up
             ),
         );
-        for p in &self.processes {
+        for p in &running.processes {
             let plain = p.command.trim_matches(['[', ']']);
             put(
                 &format!("/proc/{}/cmdline", p.pid),
@@ -735,6 +790,37 @@ impl Machine {
             );
         }
         files
+    }
+}
+
+/// The processes of a service as the distribution's package runs it: user, resident KiB, command, port. Empty for
+/// those that the shell's machine runs anyway or that no process stands for.
+fn processes_of(slug: &str) -> &'static [(&'static str, u32, &'static str, Option<u16>)] {
+    match slug {
+        "http" => &[
+            (
+                "root",
+                11_020,
+                "nginx: master process /usr/sbin/nginx -g daemon on; master_process on;",
+                Some(80),
+            ),
+            ("www-data", 6_204, "nginx: worker process", None),
+        ],
+        "https" => &[
+            (
+                "root",
+                11_020,
+                "nginx: master process /usr/sbin/nginx -g daemon on; master_process on;",
+                Some(443),
+            ),
+            ("www-data", 6_204, "nginx: worker process", None),
+        ],
+        "redis" => &[("redis", 14_104, "/usr/bin/redis-server 0.0.0.0:6379", Some(6_379))],
+        "mysql" | "mariadb" => &[("mysql", 212_660, "/usr/sbin/mariadbd", Some(3_306))],
+        "ftp" => &[("root", 3_212, "/usr/sbin/vsftpd /etc/vsftpd.conf", Some(21))],
+        "smtp" => &[("root", 4_708, "/usr/lib/postfix/sbin/master -w", Some(25))],
+        "smtp_relay" => &[("root", 4_708, "/usr/lib/postfix/sbin/master -w", Some(587))],
+        _ => &[],
     }
 }
 

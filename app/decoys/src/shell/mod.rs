@@ -12,19 +12,21 @@ mod builtin;
 mod commands;
 mod distribution;
 mod expand;
+mod find;
 mod glob;
 mod interactive;
 pub(crate) mod machine;
 pub(crate) mod parse;
 mod run;
 pub(crate) mod terminal;
+mod vars;
 pub(crate) mod vfs;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use machine::Machine;
-use run::Env;
 pub(crate) use run::{Outside, Report, Running, Shell, Stream, Typed};
+use vars::{Dialect, Env, Options};
 use vfs::Vfs;
 
 /// What all sessions of a decky start from.
@@ -35,9 +37,9 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// The machine of `persona` and its file system.
-    pub(crate) fn new(persona: &decnet_persona::Persona) -> Self {
-        let machine = Arc::new(Machine::new(persona));
+    /// The machine of `persona` and its file system; `services` is what it offers at any time.
+    pub(crate) fn new(persona: &decnet_persona::Persona, services: Arc<crate::serve::Services>) -> Self {
+        let machine = Arc::new(Machine::new(persona, services));
         let base = Arc::new(machine.base(persona));
         Self { machine, base }
     }
@@ -66,10 +68,21 @@ impl Template {
             cwd: account.home.clone(),
             functions: BTreeMap::new(),
             aliases: BTreeMap::new(),
+            dialect: if self.machine.distribution.is_busybox() {
+                Dialect::Ash
+            } else {
+                Dialect::Bash
+            },
+            from_argument: false,
+            login: true,
+            options: Options::default(),
+            traps: BTreeMap::new(),
+            hidden: Vec::new(),
+            redirected: None,
             user: account.name.clone(),
             uid: account.uid,
             gid: account.gid,
-            umask: if account.uid == 0 { 0o022 } else { 0o002 },
+            umask: 0o022,
         };
         let path = if account.uid == 0 {
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -91,21 +104,8 @@ impl Template {
         ] {
             env.export(name, value);
         }
-        let history = format!("{}/.bash_history", account.home);
-        for (name, value) in [("IFS", " \t\n"), ("HISTSIZE", "1000")] {
+        for (name, value) in [("IFS", " \t\n"), ("OPTIND", "1")] {
             env.set(name, value.as_bytes().to_vec());
-        }
-        let bash = self.machine.distribution.bash();
-        if bash.is_empty() {
-            env.set("HISTFILE", history.replace(".bash_", ".ash_").into_bytes());
-        } else {
-            for (name, value) in [
-                ("HISTFILE", history.as_str()),
-                ("BASH", "/bin/bash"),
-                ("BASH_VERSION", bash),
-            ] {
-                env.set(name, value.as_bytes().to_vec());
-            }
         }
         let mut vfs = self.vfs(now, overlay);
         let who = vfs::Who { uid: 0, gid: 0 };

@@ -1,7 +1,8 @@
 //! Shell text to a syntax tree: the grammar of POSIX.1-2017 XCU chapter 2, with the bash forms that intruders use
-//! (`&>`, `<<<`, `[[ … ]]` as a command, `function name`, `for ((;;))` is not among them).
+//! (`&>`, `<<<`, `[[ … ]]`, `function name`, `for ((;;))`, arrays, `<(…)`).
 //!
-//! Deliberately absent: aliases and expansion, which need a running shell (`run.rs`, `expand.rs`). Every recursion is
+//! Deliberately absent: aliases and expansion, which need a running shell (`run.rs`, `expand.rs`), and of bash's grammar
+//! `select`, `coproc` and extended patterns. Every recursion is
 //! bounded by [`MAX_DEPTH`], so that a megabyte of `(` is a syntax error and not a stack overflow.
 
 /// The deepest nesting of commands and substitutions; bash itself gives up on deeper ones only when memory ends.
@@ -19,8 +20,8 @@ pub(crate) struct List(pub(crate) Vec<Item>);
 pub(crate) struct Item {
     pub(crate) first: Pipeline,
     pub(crate) rest: Vec<(AndOr, Pipeline)>,
-    /// It ended in `&`.
-    pub(crate) background: bool,
+    /// It ended in `&`: its text, which `jobs` shows.
+    pub(crate) background: Option<String>,
 }
 
 /// What joins two pipelines.
@@ -34,6 +35,8 @@ pub(crate) enum AndOr {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pipeline {
     pub(crate) negated: bool,
+    /// It began with `time`.
+    pub(crate) timed: bool,
     pub(crate) commands: Vec<Command>,
 }
 
@@ -42,6 +45,8 @@ pub(crate) struct Pipeline {
 pub(crate) struct Command {
     pub(crate) kind: Kind,
     pub(crate) redirects: Vec<Redirect>,
+    /// The line that it begins on, counted from 1.
+    pub(crate) line: u32,
 }
 
 /// What a command is.
@@ -49,8 +54,10 @@ pub(crate) struct Command {
 pub(crate) enum Kind {
     /// `NAME=value … word …`
     Simple {
-        assigns: Vec<(String, Word)>,
+        assigns: Vec<Assign>,
         words: Vec<Word>,
+        /// Lists that a declaration gives its names: `declare -a name=(…)`.
+        arrays: Vec<Assign>,
     },
     /// `( list )`
     Subshell(List),
@@ -73,11 +80,10 @@ pub(crate) enum Kind {
         words: Option<Vec<Word>>,
         body: List,
     },
+    /// `for ((first; condition; step)) do … done`
+    Count { parts: [Word; 3], body: List },
     /// `case word in pattern) … ;; esac`
-    Case {
-        subject: Word,
-        arms: Vec<(Vec<Word>, List)>,
-    },
+    Case { subject: Word, arms: Vec<Arm> },
     /// `name() command`
     Function {
         name: String,
@@ -85,6 +91,55 @@ pub(crate) enum Kind {
     },
     /// `(( expression ))`
     Arithmetic(Word),
+    /// `[[ expression ]]`
+    Test(Cond),
+}
+
+/// `NAME=value`, `NAME[index]=value`, `NAME+=value`, `NAME=(…)`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Assign {
+    pub(crate) name: String,
+    pub(crate) index: Option<Word>,
+    pub(crate) append: bool,
+    pub(crate) value: Value,
+}
+
+/// What a name is given.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    One(Word),
+    /// Words, each with the index that it may name.
+    List(Vec<(Option<Word>, Word)>),
+}
+
+/// One arm of a `case`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Arm {
+    pub(crate) patterns: Vec<Word>,
+    pub(crate) body: List,
+    pub(crate) end: ArmEnd,
+}
+
+/// What follows an arm that matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ArmEnd {
+    /// `;;`: nothing.
+    Done,
+    /// `;&`: the next arm's body.
+    Fall,
+    /// `;;&`: the next arm that matches.
+    Go,
+}
+
+/// The expression of `[[ … ]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cond {
+    Not(Box<Cond>),
+    And(Box<Cond>, Box<Cond>),
+    Or(Box<Cond>, Box<Cond>),
+    Unary(String, Word),
+    Binary(Word, String, Word),
+    Text(Word),
 }
 
 /// Where a descriptor goes.
@@ -132,13 +187,28 @@ pub(crate) enum Part {
     Substitution(List),
     /// `$((…))`.
     Arithmetic(Word),
+    /// `<(…)` (true) and `>(…)`.
+    Process(bool, List),
+    /// `${…}` that means nothing: an error when it is reached.
+    Bad(String),
 }
 
 /// A parameter expansion.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Variable {
     pub(crate) name: String,
+    pub(crate) index: Option<Index>,
+    /// `${!name}`: the value names the parameter; with `[@]` it is the indices.
+    pub(crate) indirect: bool,
     pub(crate) op: Option<VarOp>,
+}
+
+/// Which element of an array.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Index {
+    /// `[@]`, or `[*]` where true.
+    All(bool),
+    At(Word),
 }
 
 /// What is done to a parameter's value.
@@ -154,12 +224,16 @@ pub(crate) enum VarOp {
         longest: bool,
         pattern: Word,
     },
-    /// `/pattern/text`, all of them with `//`.
-    Replace { all: bool, pattern: Word, text: Word },
+    /// `/pattern/text`; all of them with `//`, at the start with `/#`, at the end with `/%`.
+    Replace { how: u8, pattern: Word, text: Word },
     /// `:offset` and `:offset:length`, both arithmetic.
     Slice(Word, Option<Word>),
-    /// `^^` and `,,`.
-    Case { upper: bool },
+    /// `^^` and `,,`; of the first letter only `^` and `,`.
+    Case { upper: bool, all: bool },
+    /// `@Q`, `@U` and the like: the letter.
+    Transform(u8),
+    /// `${!prefix*}`: the names that begin so.
+    Names,
 }
 
 /// Why a script does not parse.
@@ -189,6 +263,7 @@ fn parse_at(script: &[u8], depth: usize) -> Parse<List> {
         text: script,
         at: 0,
         depth,
+        line: (0, 1),
         heredocs: Vec::new(),
         bodies: Vec::new(),
         here_scanned: 0,
@@ -214,6 +289,7 @@ pub(crate) fn parse_double(text: &[u8], depth: usize) -> Parse<Word> {
         text,
         at: 0,
         depth,
+        line: (0, 1),
         heredocs: Vec::new(),
         bodies: Vec::new(),
         here_scanned: 0,
@@ -231,6 +307,8 @@ struct Parser<'a> {
     text: &'a [u8],
     at: usize,
     depth: usize,
+    /// A place and the line that it is on: where counting goes on.
+    line: (usize, u32),
     heredocs: Vec<Pending>,
     /// Bodies of here-documents in the order of their operators.
     bodies: Vec<Word>,
@@ -253,6 +331,15 @@ impl Parser<'_> {
         self.text
             .get(self.at..)
             .is_some_and(|rest| rest.starts_with(what))
+    }
+
+    /// The line that the parser is on.
+    fn line(&mut self) -> u32 {
+        let (from, line) = if self.at < self.line.0 { (0, 1) } else { self.line };
+        let passed = self.text.get(from..self.at).unwrap_or_default();
+        let breaks = passed.iter().filter(|b| **b == b'\n').count();
+        self.line = (self.at, line + u32::try_from(breaks).unwrap_or(0));
+        self.line.1
     }
 
     fn eat(&mut self, what: &[u8]) -> bool {
@@ -365,7 +452,7 @@ impl Parser<'_> {
         let word = rest.get(..end)?;
         [
             "if", "then", "elif", "else", "fi", "while", "until", "for", "do", "done", "case", "esac", "in",
-            "{", "}", "!", "function", "time",
+            "{", "}", "!", "function", "time", "[[",
         ]
         .into_iter()
         .find(|r| r.as_bytes() == word)
@@ -398,7 +485,7 @@ impl Parser<'_> {
             self.blank_lines();
             match self.peek() {
                 None | Some(b')') => break,
-                Some(b';') if self.looking_at(b";;") && stops.contains(&"esac") => break,
+                Some(b';') if self.arm_ends() && stops.contains(&"esac") => break,
                 _ => {}
             }
             if let Some(word) = self.reserved()
@@ -409,13 +496,16 @@ impl Parser<'_> {
                 }
                 return Err(self.unexpected());
             }
+            let start = self.at;
             let mut item = self.and_or()?;
             self.blanks();
             match self.peek() {
                 Some(b'&') if self.peek_at(1) != Some(b'&') => {
+                    let text = self.text.get(start..self.at).unwrap_or_default();
+                    item.background = Some(String::from_utf8_lossy(text.trim_ascii()).into_owned());
                     self.at += 1;
-                    item.background = true;
                 }
+                Some(b';') if self.arm_ends() && stops.contains(&"esac") => {}
                 Some(b';') if self.peek_at(1) != Some(b';') => self.at += 1,
                 Some(b';' | b'\n' | b')') | None => {}
                 Some(_) => return Err(self.unexpected()),
@@ -423,6 +513,11 @@ impl Parser<'_> {
             items.push(item);
         }
         Ok(List(items))
+    }
+
+    /// Whether `;;`, `;&` or `;;&` stands here.
+    fn arm_ends(&self) -> bool {
+        self.looking_at(b";;") || (self.looking_at(b";&") && !self.looking_at(b";&&"))
     }
 
     fn and_or(&mut self) -> Parse<Item> {
@@ -438,7 +533,7 @@ impl Parser<'_> {
                 return Ok(Item {
                     first,
                     rest,
-                    background: false,
+                    background: None,
                 });
             };
             self.blank_lines();
@@ -450,15 +545,28 @@ impl Parser<'_> {
     }
 
     fn pipeline(&mut self) -> Parse<Pipeline> {
-        let mut negated = false;
-        while self.eat_reserved("!") {
-            negated = !negated;
+        let (mut negated, mut timed) = (false, false);
+        loop {
+            if self.eat_reserved("!") {
+                negated = !negated;
+            } else if self.eat_reserved("time") {
+                timed = true;
+                self.blanks();
+                let bare = self.looking_at(b"-p") && self.peek_at(2).is_none_or(|b| b.is_ascii_whitespace());
+                self.at += if bare { 2 } else { 0 };
+            } else {
+                break;
+            }
         }
         let mut commands = vec![self.command()?];
         loop {
             self.blanks();
             if self.peek() != Some(b'|') || self.peek_at(1) == Some(b'|') {
-                return Ok(Pipeline { negated, commands });
+                return Ok(Pipeline {
+                    negated,
+                    timed,
+                    commands,
+                });
             }
             self.at += 1;
             if self.peek() == Some(b'&') {
@@ -484,7 +592,21 @@ impl Parser<'_> {
 
     fn command_inner(&mut self) -> Parse<Command> {
         self.blanks();
+        let line = self.line();
         let kind = match self.reserved() {
+            Some("[[") => {
+                self.at += 2;
+                let cond = self.cond_or()?;
+                self.cond_blanks();
+                if !self.eat(b"]]") {
+                    return Err(if self.at >= self.text.len() {
+                        Fault::Incomplete("]]")
+                    } else {
+                        self.unexpected()
+                    });
+                }
+                Kind::Test(cond)
+            }
             Some("if") => self.if_command()?,
             Some("while") => self.while_command("while")?,
             Some("until") => self.while_command("until")?,
@@ -531,7 +653,159 @@ impl Parser<'_> {
         while let Some(redirect) = self.redirect()? {
             redirects.push(redirect);
         }
-        Ok(Command { kind, redirects })
+        Ok(Command {
+            kind,
+            redirects,
+            line,
+        })
+    }
+
+    fn cond_blanks(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n'))
+            || (self.peek() == Some(b'\\') && self.peek_at(1) == Some(b'\n'))
+        {
+            self.at += 1;
+        }
+    }
+
+    fn cond_or(&mut self) -> Parse<Cond> {
+        let mut left = self.cond_and()?;
+        loop {
+            self.cond_blanks();
+            if !self.eat(b"||") {
+                return Ok(left);
+            }
+            left = Cond::Or(Box::new(left), Box::new(self.cond_and()?));
+        }
+    }
+
+    fn cond_and(&mut self) -> Parse<Cond> {
+        let mut left = self.nested(Self::cond_one)?;
+        loop {
+            self.cond_blanks();
+            if !self.eat(b"&&") {
+                return Ok(left);
+            }
+            left = Cond::And(Box::new(left), Box::new(self.nested(Self::cond_one)?));
+        }
+    }
+
+    fn cond_one(&mut self) -> Parse<Cond> {
+        self.cond_blanks();
+        if self.peek() == Some(b'!')
+            && self
+                .peek_at(1)
+                .is_some_and(|b| b.is_ascii_whitespace() || b == b'(')
+        {
+            self.at += 1;
+            return Ok(Cond::Not(Box::new(self.nested(Self::cond_one)?)));
+        }
+        if self.eat(b"(") {
+            let inner = self.cond_or()?;
+            self.cond_blanks();
+            return if self.eat(b")") {
+                Ok(inner)
+            } else {
+                Err(self.unexpected())
+            };
+        }
+        let start = self.at;
+        let Some(first) = self.word()? else {
+            return Err(self.cond_fault());
+        };
+        let raw = self.text.get(start..self.at).unwrap_or_default();
+        if raw == b"]]" {
+            self.at = start;
+            return Err(self.unexpected());
+        }
+        let operator = String::from_utf8_lossy(raw).into_owned();
+        self.cond_blanks();
+        let unary =
+            raw.len() == 2 && raw.starts_with(b"-") && raw.get(1).is_some_and(u8::is_ascii_alphabetic);
+        if self.at >= self.text.len() {
+            return Err(Fault::Incomplete("]]"));
+        }
+        let ends = self.looking_at(b"]]")
+            || self.looking_at(b"&&")
+            || self.looking_at(b"||")
+            || self.peek() == Some(b')');
+        if ends {
+            return Ok(Cond::Text(first));
+        }
+        if unary {
+            let Some(word) = self.word()? else {
+                return Err(self.cond_fault());
+            };
+            return Ok(Cond::Unary(operator, word));
+        }
+        let Some(op) = ["==", "=~", "!=", "=", "<", ">"]
+            .into_iter()
+            .find(|op| self.looking_at(op.as_bytes()))
+            .map(str::to_owned)
+            .or_else(|| {
+                let rest = self.text.get(self.at..)?;
+                let len = rest.iter().position(u8::is_ascii_whitespace)?;
+                let op = std::str::from_utf8(rest.get(..len)?).ok()?;
+                ["-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-nt", "-ot", "-ef"]
+                    .contains(&op)
+                    .then(|| op.to_owned())
+            })
+        else {
+            return Err(self.cond_fault());
+        };
+        self.at += op.len();
+        self.cond_blanks();
+        let right = if op == "=~" {
+            self.regex_word()?
+        } else {
+            self.word()?
+        };
+        match right {
+            Some(right) => Ok(Cond::Binary(first, op, right)),
+            None => Err(self.cond_fault()),
+        }
+    }
+
+    fn cond_fault(&self) -> Fault {
+        if self.at >= self.text.len() {
+            Fault::Incomplete("]]")
+        } else {
+            self.unexpected()
+        }
+    }
+
+    /// The right side of `=~`: parentheses and bars are part of it.
+    fn regex_word(&mut self) -> Parse<Option<Word>> {
+        let mut parts = Vec::new();
+        let mut depth = 0_usize;
+        loop {
+            match self.peek() {
+                Some(b @ (b'(' | b')' | b'|' | b'<' | b'>' | b';' | b'&')) => {
+                    if b == b'(' {
+                        depth += 1;
+                    } else if b == b')' {
+                        match depth.checked_sub(1) {
+                            Some(less) => depth = less,
+                            None => break,
+                        }
+                    } else if matches!(b, b';' | b'&') {
+                        break;
+                    }
+                    parts.push(Part::Text(vec![b]));
+                    self.at += 1;
+                }
+                Some(b' ' | b'\t') if depth > 0 => {
+                    parts.push(Part::Text(vec![b' ']));
+                    self.at += 1;
+                }
+                Some(_) => match self.word()? {
+                    Some(word) => parts.extend(word.0),
+                    None => break,
+                },
+                None => return Err(Fault::Incomplete("]]")),
+            }
+        }
+        Ok((!parts.is_empty()).then_some(Word(parts)))
     }
 
     fn close_paren(&mut self) -> Parse<()> {
@@ -602,6 +876,9 @@ impl Parser<'_> {
     fn for_command(&mut self) -> Parse<Kind> {
         self.at += 3;
         self.blanks();
+        if self.looking_at(b"((") {
+            return self.count_command();
+        }
         let name = self.name();
         if name.is_empty() {
             return Err(self.unexpected());
@@ -628,6 +905,34 @@ impl Parser<'_> {
         }
         let body = self.do_group()?;
         Ok(Kind::For { name, words, body })
+    }
+
+    /// `for ((first; condition; step))`.
+    fn count_command(&mut self) -> Parse<Kind> {
+        self.at += 2;
+        let text = self.until_double_paren()?;
+        let mut parts = text.split(|b| *b == b';');
+        let (Some(first), Some(condition), Some(step), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Fault::Unexpected("((".into()));
+        };
+        let depth = self.depth + 1;
+        let word = |text: &[u8]| parse_double(text.trim_ascii(), depth);
+        let parts = [word(first)?, word(condition)?, word(step)?];
+        self.blanks();
+        if self.peek() == Some(b';') {
+            self.at += 1;
+        }
+        self.blank_lines();
+        let body = if self.eat_reserved("{") {
+            let body = self.list(&["}"])?;
+            self.want_reserved("}")?;
+            body
+        } else {
+            self.do_group()?
+        };
+        Ok(Kind::Count { parts, body })
     }
 
     fn case_command(&mut self) -> Parse<Kind> {
@@ -667,9 +972,18 @@ impl Parser<'_> {
                 });
             }
             let body = self.list(&["esac"])?;
-            arms.push((patterns, body));
             self.blank_lines();
-            if !self.eat(b";;") && self.reserved() != Some("esac") {
+            let ended = self.arm_ends();
+            let end = if self.eat(b";;&") {
+                ArmEnd::Go
+            } else if self.eat(b";&") {
+                ArmEnd::Fall
+            } else {
+                self.eat(b";;");
+                ArmEnd::Done
+            };
+            arms.push(Arm { patterns, body, end });
+            if !ended && self.reserved() != Some("esac") {
                 return Err(if self.at >= self.text.len() {
                     Fault::Incomplete("esac")
                 } else {
@@ -684,6 +998,7 @@ impl Parser<'_> {
         if self.at >= self.text.len() {
             return Err(Fault::Incomplete("{"));
         }
+        let line = self.line();
         let body = self.command()?;
         Ok(Command {
             kind: Kind::Function {
@@ -691,10 +1006,14 @@ impl Parser<'_> {
                 body: std::sync::Arc::new(body),
             },
             redirects: Vec::new(),
+            line,
         })
     }
 
     fn simple(&mut self) -> Parse<Command> {
+        let line = self.line();
+        let mut arrays: Vec<Assign> = Vec::new();
+        let mut declares = false;
         let mut assigns = Vec::new();
         let mut words: Vec<Word> = Vec::new();
         let mut redirects = Vec::new();
@@ -711,8 +1030,21 @@ impl Parser<'_> {
                 continue;
             }
             let start = self.at;
+            if declares && let Some(assign) = self.assignment()? {
+                if matches!(assign.value, Value::List(_)) {
+                    words.push(Word(vec![Part::Text(assign.name.clone().into_bytes())]));
+                    arrays.push(assign);
+                    continue;
+                }
+                self.at = start;
+            }
             let Some(word) = self.word()? else { break };
             words.push(word);
+            declares |= words.len() == 1
+                && matches!(
+                    self.text.get(start..self.at),
+                    Some(b"declare" | b"typeset" | b"local" | b"export" | b"readonly")
+                );
             if words.len() == 1 && assigns.is_empty() && self.peek() == Some(b'(') {
                 // Only a plain name before `(` starts a function definition.
                 let name = self.text.get(start..self.at).unwrap_or_default();
@@ -735,24 +1067,107 @@ impl Parser<'_> {
             return Err(self.unexpected());
         }
         Ok(Command {
-            kind: Kind::Simple { assigns, words },
+            kind: Kind::Simple {
+                assigns,
+                words,
+                arrays,
+            },
             redirects,
+            line,
         })
     }
 
-    fn assignment(&mut self) -> Parse<Option<(String, Word)>> {
+    fn assignment(&mut self) -> Parse<Option<Assign>> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let len = rest
             .iter()
             .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_')
             .count();
-        if len == 0 || rest.first().is_some_and(u8::is_ascii_digit) || rest.get(len) != Some(&b'=') {
+        if len == 0 || rest.first().is_some_and(u8::is_ascii_digit) {
+            return Ok(None);
+        }
+        let back = self.at;
+        self.at += len;
+        let index = self.subscript()?;
+        let append = self.eat(b"+=");
+        if !append && !self.eat(b"=") {
+            self.at = back;
             return Ok(None);
         }
         let name = String::from_utf8_lossy(rest.get(..len).unwrap_or_default()).into_owned();
-        self.at += len + 1;
-        let value = self.word()?.unwrap_or_default();
-        Ok(Some((name, value)))
+        let value = if self.peek() == Some(b'(') && index.is_none() {
+            self.at += 1;
+            Value::List(self.nested(Self::array_list)?)
+        } else {
+            Value::One(self.word()?.unwrap_or_default())
+        };
+        Ok(Some(Assign {
+            name,
+            index,
+            append,
+            value,
+        }))
+    }
+
+    /// `[…]` behind a name, where there is one.
+    fn subscript(&mut self) -> Parse<Option<Word>> {
+        if self.peek() != Some(b'[') {
+            return Ok(None);
+        }
+        let rest = self.text.get(self.at + 1..).unwrap_or_default();
+        let mut depth = 0_usize;
+        let end = rest.iter().position(|b| match b {
+            b'[' => {
+                depth += 1;
+                false
+            }
+            b']' if depth > 0 => {
+                depth -= 1;
+                false
+            }
+            b => matches!(b, b']' | b'\n'),
+        });
+        let Some(end) = end.filter(|end| rest.get(*end) == Some(&b']')) else {
+            return Ok(None);
+        };
+        let mut inner = rest.get(..end).unwrap_or_default();
+        for quote in *b"'\"" {
+            if let Some(bare) = inner
+                .strip_prefix(&[quote])
+                .and_then(|i| i.strip_suffix(&[quote]))
+            {
+                inner = bare;
+            }
+        }
+        let inner = inner.to_vec();
+        self.at += end + 2;
+        let word = self.nested(|p| parse_double(&inner, p.depth))?;
+        Ok(Some(word))
+    }
+
+    /// The words of `name=(…)`, behind the parenthesis.
+    fn array_list(&mut self) -> Parse<Vec<(Option<Word>, Word)>> {
+        let mut out = Vec::new();
+        loop {
+            self.blank_lines();
+            if self.eat(b")") {
+                return Ok(out);
+            }
+            if self.at >= self.text.len() {
+                return Err(Fault::Incomplete(")"));
+            }
+            let back = self.at;
+            let index = self.subscript()?;
+            if index.is_some() && self.eat(b"=") {
+                out.push((index, self.word()?.unwrap_or_default()));
+                continue;
+            }
+            self.at = back;
+            match self.word()? {
+                Some(word) => out.push((None, word)),
+                None => return Err(self.unexpected()),
+            }
+        }
     }
 
     fn redirect(&mut self) -> Parse<Option<Redirect>> {
@@ -880,6 +1295,16 @@ impl Parser<'_> {
         let mut any = false;
         while let Some(b) = self.peek() {
             match b {
+                b'<' | b'>' if !any && self.peek_at(1) == Some(b'(') => {
+                    any = true;
+                    self.at += 2;
+                    let list = self.nested(|p| {
+                        let list = p.list(&[])?;
+                        p.close_paren()?;
+                        Ok(list)
+                    })?;
+                    parts.push(Part::Process(b == b'<', list));
+                }
                 b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'(' | b')' | b'<' | b'>' => break,
                 b'\\' => {
                     any = true;
@@ -1036,6 +1461,17 @@ impl Parser<'_> {
                 }
             }
             Some(b'(') => self.substitution().map(Some),
+            Some(b'[') => {
+                let back = self.at;
+                self.at += 1;
+                match self.subscript()? {
+                    Some(word) => Ok(Some(Part::Arithmetic(word))),
+                    None => {
+                        self.at = back;
+                        Ok(None)
+                    }
+                }
+            }
             Some(b'{') => self.braced().map(Some),
             Some(b) if b.is_ascii_alphabetic() || b == b'_' => {
                 self.at += 1;
@@ -1046,13 +1482,16 @@ impl Parser<'_> {
                     .count();
                 let name = String::from_utf8_lossy(rest.get(..len).unwrap_or_default()).into_owned();
                 self.at += len;
-                Ok(Some(Part::Variable(Box::new(Variable { name, op: None }))))
+                Ok(Some(Part::Variable(Box::new(Variable {
+                    name,
+                    ..Variable::default()
+                }))))
             }
             Some(b @ (b'?' | b'$' | b'#' | b'@' | b'*' | b'!' | b'-' | b'0'..=b'9')) => {
                 self.at += 2;
                 Ok(Some(Part::Variable(Box::new(Variable {
                     name: char::from(b).to_string(),
-                    op: None,
+                    ..Variable::default()
                 }))))
             }
             _ => Ok(None),
@@ -1118,13 +1557,33 @@ impl Parser<'_> {
     }
 
     fn braced(&mut self) -> Parse<Part> {
+        let start = self.at;
         self.at += 2;
-        self.nested(Self::braced_inner)
+        match self.nested(Self::braced_inner) {
+            Err(Fault::Unexpected(what)) if what == "bad substitution" => {
+                let rest = self.text.get(start..).unwrap_or_default();
+                let Some(end) = rest.iter().position(|b| *b == b'}') else {
+                    return Err(Fault::Incomplete("}"));
+                };
+                self.at = start + end + 1;
+                let text = rest.get(..=end).unwrap_or_default();
+                Ok(Part::Bad(String::from_utf8_lossy(text).into_owned()))
+            }
+            other => other,
+        }
     }
 
     fn braced_inner(&mut self) -> Parse<Part> {
         let length = self.peek() == Some(b'#') && self.peek_at(1).is_some_and(|b| b != b'}');
         if length {
+            self.at += 1;
+        }
+        let indirect = !length
+            && self.peek() == Some(b'!')
+            && self
+                .peek_at(1)
+                .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if indirect {
             self.at += 1;
         }
         let rest = self.text.get(self.at..).unwrap_or_default();
@@ -1140,10 +1599,38 @@ impl Parser<'_> {
         };
         let name = String::from_utf8_lossy(rest.get(..len).unwrap_or_default()).into_owned();
         self.at += len;
+        let index = if rest
+            .first()
+            .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_')
+        {
+            match self.peek() {
+                Some(b'[') if self.looking_at(b"[@]") || self.looking_at(b"[*]") => {
+                    let joined = self.peek_at(1) == Some(b'*');
+                    self.at += 3;
+                    Some(Index::All(joined))
+                }
+                Some(b'[') => self.subscript()?.map(Index::At),
+                _ => None,
+            }
+        } else {
+            None
+        };
         let op = if length {
             Some(VarOp::Length)
         } else {
             match self.peek() {
+                Some(b'*' | b'@') if indirect && self.peek_at(1) == Some(b'}') => {
+                    self.at += 1;
+                    Some(VarOp::Names)
+                }
+                Some(b'@') if self.peek_at(2) == Some(b'}') => {
+                    let letter = self.peek_at(1).unwrap_or(b'Q');
+                    if !b"QEPAaKkUuL".contains(&letter) {
+                        return Err(Fault::Unexpected("bad substitution".into()));
+                    }
+                    self.at += 2;
+                    Some(VarOp::Transform(letter))
+                }
                 Some(b'}') => None,
                 Some(b':') if matches!(self.peek_at(1), Some(b'-' | b'=' | b'+' | b'?')) => {
                     let sign = self.peek_at(1).unwrap_or(b'-');
@@ -1175,19 +1662,28 @@ impl Parser<'_> {
                 }
                 Some(b'/') => {
                     self.at += 1;
-                    let all = self.eat(b"/");
+                    let how = match self.peek() {
+                        Some(b @ (b'/' | b'#' | b'%')) => {
+                            self.at += 1;
+                            b
+                        }
+                        _ => 0,
+                    };
                     let pattern = self.brace_word(b"/}")?;
                     let text = if self.eat(b"/") {
                         self.brace_word(b"}")?
                     } else {
                         Word::default()
                     };
-                    Some(VarOp::Replace { all, pattern, text })
+                    Some(VarOp::Replace { how, pattern, text })
                 }
                 Some(sign @ (b'^' | b',')) => {
                     self.at += 1;
-                    self.eat(&[sign]);
-                    Some(VarOp::Case { upper: sign == b'^' })
+                    let all = self.eat(&[sign]);
+                    Some(VarOp::Case {
+                        upper: sign == b'^',
+                        all,
+                    })
                 }
                 None => return Err(Fault::Incomplete("}")),
                 _ => return Err(Fault::Unexpected("bad substitution".into())),
@@ -1200,7 +1696,12 @@ impl Parser<'_> {
                 Fault::Unexpected("bad substitution".into())
             });
         }
-        Ok(Part::Variable(Box::new(Variable { name, op })))
+        Ok(Part::Variable(Box::new(Variable {
+            name,
+            index,
+            indirect,
+            op,
+        })))
     }
 
     /// The word inside `${…}` up to one of `ends`.
@@ -1286,6 +1787,8 @@ pub(crate) enum Escapes {
     Printf,
     /// `$'…'`.
     Ansi,
+    /// dash's `echo`: octal with or without 0, nothing hexadecimal.
+    Dash,
 }
 
 /// Backslash escapes turned into bytes; whether `\c` asked to stop.
@@ -1313,9 +1816,9 @@ pub(crate) fn unescape(text: &[u8], kind: Escapes) -> (Vec<u8>, bool) {
             b'f' => out.push(12),
             b'v' => out.push(11),
             b'\\' => out.push(b'\\'),
-            b'c' if kind == Escapes::Echo => return (out, true),
-            b'\'' | b'"' if kind != Escapes::Echo => out.push(e),
-            b'x' => {
+            b'c' if matches!(kind, Escapes::Echo | Escapes::Dash) => return (out, true),
+            b'\'' | b'"' if matches!(kind, Escapes::Printf | Escapes::Ansi) => out.push(e),
+            b'x' if kind != Escapes::Dash => {
                 let digits = text
                     .get(i..)
                     .unwrap_or_default()
@@ -1383,12 +1886,20 @@ fn fill_command(command: &mut Command, bodies: &[Word]) {
         }
     }
     match &mut command.kind {
-        Kind::Simple { assigns, words } => {
-            for word in words.iter_mut().chain(assigns.iter_mut().map(|(_, w)| w)) {
-                fill_word(&mut word.0, bodies);
+        Kind::Simple {
+            assigns,
+            words,
+            arrays,
+        } => {
+            words.iter_mut().for_each(|word| fill_word(&mut word.0, bodies));
+            for assign in assigns.iter_mut().chain(arrays) {
+                match &mut assign.value {
+                    Value::One(word) => fill_word(&mut word.0, bodies),
+                    Value::List(list) => list.iter_mut().for_each(|(_, w)| fill_word(&mut w.0, bodies)),
+                }
             }
         }
-        Kind::Arithmetic(_) => {}
+        Kind::Arithmetic(_) | Kind::Test(_) => {}
         Kind::Subshell(list) | Kind::Group(list) => fill_list(list, bodies),
         Kind::If { arms, otherwise } => {
             for (condition, body) in arms {
@@ -1403,8 +1914,8 @@ fn fill_command(command: &mut Command, bodies: &[Word]) {
             fill_list(condition, bodies);
             fill_list(body, bodies);
         }
-        Kind::For { body, .. } => fill_list(body, bodies),
-        Kind::Case { arms, .. } => arms.iter_mut().for_each(|(_, body)| fill_list(body, bodies)),
+        Kind::For { body, .. } | Kind::Count { body, .. } => fill_list(body, bodies),
+        Kind::Case { arms, .. } => arms.iter_mut().for_each(|arm| fill_list(&mut arm.body, bodies)),
         Kind::Function { body, .. } => {
             if let Some(body) = std::sync::Arc::get_mut(body) {
                 fill_command(body, bodies);
@@ -1416,19 +1927,23 @@ fn fill_command(command: &mut Command, bodies: &[Word]) {
 fn fill_word(parts: &mut [Part], bodies: &[Word]) {
     for part in parts {
         match part {
-            Part::Substitution(list) => fill_list(list, bodies),
+            Part::Substitution(list) | Part::Process(_, list) => fill_list(list, bodies),
             Part::Double(inner) => fill_word(inner, bodies),
             _ => {}
         }
     }
 }
 
-/// A line as `read` without `-r` takes it: a backslash protects the byte after it.
-pub(crate) fn unescape_line(line: &[u8]) -> Vec<u8> {
+/// A line as `read` takes it: its bytes, each with whether a backslash protected it; with `raw` none does.
+pub(crate) fn read_chars(line: &[u8], raw: bool) -> Vec<(u8, bool)> {
     let mut out = Vec::with_capacity(line.len());
     let mut it = line.iter();
     while let Some(b) = it.next() {
-        out.extend(if *b == b'\\' { it.next() } else { Some(b) });
+        if *b == b'\\' && !raw {
+            out.extend(it.next().map(|b| (*b, true)));
+        } else {
+            out.push((*b, false));
+        }
     }
     out
 }

@@ -14,7 +14,11 @@ use std::{
 use super::{
     commands, glob,
     machine::Machine,
-    parse::{self, AndOr, Command, Fault, Item, Kind, List, Pipeline, Redirect, Target, Word},
+    parse::{
+        self, AndOr, ArmEnd, Assign, Command, Cond, Fault, Item, Kind, List, Part, Pipeline, Redirect,
+        Target, Value, Word,
+    },
+    vars::{Dialect, Env, Key, quoted},
     vfs::{Errno, Vfs, Who},
 };
 
@@ -29,8 +33,6 @@ const TURNS: u32 = 10_000;
 const OUTPUT: usize = 4 << 20;
 /// Nested commands, functions and scripts.
 const DEPTH: u32 = 40;
-/// Bytes that all variables together may hold.
-const VARIABLES: usize = 2 << 20;
 /// Commands that the history keeps.
 const HISTORY: usize = 500;
 
@@ -98,60 +100,16 @@ pub(crate) trait Outside: Send {
     fn typed(&self) -> String {
         String::new()
     }
+    /// Columns and rows of the terminal as they are now, where there is one.
+    fn size(&self) -> Option<(u32, u32)> {
+        None
+    }
     /// Wait; false when interrupted.
     fn pause(&mut self, time: Duration) -> Running<'_, bool>;
     /// Take a report.
     fn report(&mut self, report: Report<'_>);
     /// Unix time in seconds.
     fn now(&self) -> i64;
-}
-
-/// A variable.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Var {
-    pub(crate) value: Vec<u8>,
-    pub(crate) exported: bool,
-}
-
-/// What a subshell gets a copy of.
-#[derive(Debug, Clone)]
-pub(crate) struct Env {
-    pub(crate) vars: BTreeMap<String, Var>,
-    pub(crate) params: Vec<Vec<u8>>,
-    pub(crate) arg0: String,
-    pub(crate) cwd: String,
-    pub(crate) functions: BTreeMap<String, Arc<Command>>,
-    pub(crate) aliases: BTreeMap<String, String>,
-    pub(crate) user: String,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) umask: u32,
-}
-
-impl Env {
-    pub(crate) fn set(&mut self, name: &str, value: Vec<u8>) {
-        let held: usize = self.vars.values().map(|v| v.value.len()).sum();
-        if held + value.len() <= VARIABLES && self.vars.len() < 2_000 {
-            self.vars.entry(name.to_owned()).or_default().value = value;
-        }
-    }
-
-    pub(crate) fn text(&self, name: &str) -> String {
-        self.vars
-            .get(name)
-            .map(|v| String::from_utf8_lossy(&v.value).into_owned())
-            .unwrap_or_default()
-    }
-
-    pub(crate) fn export(&mut self, name: &str, value: &str) {
-        self.vars.insert(
-            name.to_owned(),
-            Var {
-                value: value.as_bytes().to_vec(),
-                exported: true,
-            },
-        );
-    }
 }
 
 /// Why a list was left before its end.
@@ -169,7 +127,7 @@ pub(crate) enum Stop {
 
 /// Where a descriptor writes to.
 #[derive(Debug, Clone)]
-pub(super) enum Output {
+pub(crate) enum Output {
     Session(Stream),
     Buffer(Arc<Mutex<Vec<u8>>>),
     File(String),
@@ -178,7 +136,7 @@ pub(super) enum Output {
 
 /// Where input comes from.
 #[derive(Debug, Clone)]
-pub(super) enum Input {
+pub(crate) enum Input {
     Session,
     Bytes(Arc<Mutex<VecDeque<u8>>>),
 }
@@ -189,12 +147,21 @@ impl Input {
     }
 }
 
-/// The three descriptors of a command.
+/// The descriptors of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct Fds {
     pub(super) input: Input,
     pub(super) out: Output,
     pub(super) err: Output,
+    /// Those above 2.
+    pub(super) more: BTreeMap<u32, Handle>,
+}
+
+/// What a descriptor is open for.
+#[derive(Debug, Clone)]
+pub(crate) enum Handle {
+    In(Input),
+    Out(Output),
 }
 
 impl Fds {
@@ -203,8 +170,74 @@ impl Fds {
             input: Input::Session,
             out: Output::Session(Stream::Out),
             err: Output::Session(Stream::Err),
+            more: BTreeMap::new(),
         }
     }
+
+    fn handle(&self, fd: u32) -> Option<Handle> {
+        Some(match fd {
+            0 => Handle::In(self.input.clone()),
+            1 => Handle::Out(self.out.clone()),
+            2 => Handle::Out(self.err.clone()),
+            fd => self.more.get(&fd)?.clone(),
+        })
+    }
+
+    fn set(&mut self, fd: u32, handle: Handle) {
+        match (fd, handle) {
+            (0, Handle::In(input)) => self.input = input,
+            (1, Handle::Out(out)) => self.out = out,
+            (2, Handle::Out(out)) => self.err = out,
+            // A descriptor for the other direction: nothing is read from it, and nothing comes of what is written.
+            (0, Handle::Out(_)) => self.input = Input::of(b""),
+            (1, Handle::In(_)) => self.out = Output::Null,
+            (2, Handle::In(_)) => self.err = Output::Null,
+            (fd, handle) => {
+                if self.more.len() < 64 {
+                    self.more.insert(fd, handle);
+                }
+            }
+        }
+    }
+
+    /// These, where `exec` sent the session's own descriptors to.
+    fn after(&self, redirected: &Self) -> Self {
+        let mut fds = self.clone();
+        if matches!(fds.input, Input::Session) {
+            fds.input = redirected.input.clone();
+        }
+        if matches!(fds.out, Output::Session(Stream::Out)) {
+            fds.out = redirected.out.clone();
+        }
+        if matches!(fds.err, Output::Session(Stream::Err)) {
+            fds.err = redirected.err.clone();
+        }
+        for (fd, handle) in &redirected.more {
+            fds.more.entry(*fd).or_insert_with(|| handle.clone());
+        }
+        fds
+    }
+}
+
+/// A command in the background.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) number: u32,
+    pub(crate) pid: u32,
+    pub(crate) text: String,
+    /// When it ends, in Unix seconds.
+    pub(crate) until: i64,
+    pub(crate) status: u8,
+    /// A signal ended it: what the shell says of it.
+    pub(crate) ended: Option<&'static str>,
+}
+
+/// A process of the session's that is not its newest shell.
+#[derive(Debug, Clone)]
+pub(crate) struct Ancestor {
+    pub(crate) pid: u32,
+    pub(crate) user: String,
+    pub(crate) command: String,
 }
 
 /// One piece of what a command does.
@@ -231,11 +264,47 @@ pub(crate) struct Shell {
     pub(crate) started: i64,
     pub(super) no_split: bool,
     pub(super) line_number: u32,
+    /// Lines of the script that were read before the one that runs.
+    pub(crate) lines_before: u32,
+    pub(crate) jobs: Vec<Job>,
+    /// Shells, `su` and `sudo` between the login and the newest shell.
+    pub(crate) ancestors: Vec<Ancestor>,
+    /// Processes of the machine that the visitor ended.
+    pub(crate) killed: std::collections::BTreeSet<u32>,
+    /// Exit statuses of the last pipeline.
+    pub(super) pipe_status: Vec<u8>,
+    /// The login shell's process.
+    pub(crate) login_pid: u32,
+    /// It was killed.
+    pub(super) doomed: bool,
+    /// Where in the line the last tab was pressed.
+    pub(super) tabbed: Option<String>,
+    /// `set +o history`.
+    pub(super) no_history: bool,
+    /// Who came in with which password: sudo and passwd know it.
+    pub(crate) login_secret: Option<(String, Vec<u8>)>,
+    /// Until when sudo asks no more, in Unix seconds.
+    pub(super) sudo_until: i64,
+    /// Whether sudo has said what it says the first time.
+    pub(super) lectured: bool,
+    /// How many subshells deep.
+    pub(super) subshells: u32,
+    /// The last argument of the last command: `$_`.
+    pub(super) last_argument: Vec<u8>,
+    /// How many conditions deep: `set -e` does not end the shell there.
+    pub(super) guarded: u32,
+    /// How many loops deep.
+    pub(super) loops: u32,
+    /// How many sourced files deep.
+    pub(super) sourced: u32,
+    /// How many background commands deep, and how long the innermost has waited.
+    behind: u32,
+    behind_for: Duration,
     next_pid: u32,
     random_state: std::cell::Cell<u64>,
     steps: u32,
     printed: usize,
-    depth: u32,
+    pub(super) depth: u32,
 }
 
 impl Shell {
@@ -262,6 +331,25 @@ impl Shell {
             started,
             no_split: false,
             line_number: 0,
+            lines_before: 0,
+            jobs: Vec::new(),
+            ancestors: Vec::new(),
+            killed: std::collections::BTreeSet::new(),
+            pipe_status: vec![0],
+            login_pid: pid,
+            doomed: false,
+            tabbed: None,
+            no_history: false,
+            login_secret: None,
+            sudo_until: 0,
+            lectured: false,
+            subshells: 0,
+            last_argument: Vec::new(),
+            guarded: 0,
+            loops: 0,
+            sourced: 0,
+            behind: 0,
+            behind_for: Duration::ZERO,
             next_pid: pid + 11,
             random_state: std::cell::Cell::new(seed | 1),
             steps: 0,
@@ -290,6 +378,19 @@ impl Shell {
         x >> 16
     }
 
+    /// What runs on the machine and was not ended by the visitor.
+    pub(crate) fn running(&self) -> super::machine::Running {
+        let mut running = self.machine.running();
+        running.processes.retain(|p| !self.killed.contains(&p.pid));
+        running.listening.retain(|l| !self.killed.contains(&l.2));
+        running
+    }
+
+    /// The process id that the command has which runs now.
+    pub(crate) fn newest_pid(&self) -> u32 {
+        self.next_pid + 6
+    }
+
     /// The process id of a command that is started now.
     pub(crate) fn spawn_pid(&mut self) -> u32 {
         self.next_pid += 1 + u32::try_from(self.random() % 3).unwrap_or(0);
@@ -298,10 +399,13 @@ impl Shell {
 
     /// What error messages begin with: `-bash` at a login shell, `bash: line 1` under `-c`.
     pub(super) fn complaint(&self) -> String {
-        if self.interactive {
-            self.env.arg0.clone()
-        } else {
-            format!("{}: line {}", self.env.arg0, self.line_number.max(1))
+        let (name, line) = (&self.env.arg0, self.lines_before + self.line_number.max(1));
+        match self.env.dialect {
+            Dialect::Bash | Dialect::Ash if self.interactive => name.clone(),
+            Dialect::Bash => format!("{name}: line {line}"),
+            Dialect::Dash => format!("{name}: {line}"),
+            Dialect::Ash if self.env.from_argument => name.clone(),
+            Dialect::Ash => format!("{name}: line {line}"),
         }
     }
 
@@ -309,6 +413,9 @@ impl Shell {
     pub(crate) async fn run_line(&mut self, line: &[u8]) -> bool {
         self.steps = 0;
         self.printed = 0;
+        (self.guarded, self.loops) = (0, 0);
+        self.fit_terminal();
+        self.refresh();
         let fds = Fds::session();
         let ended = match self.run_script(line, &fds).await {
             Err(Stop::Exit) => true,
@@ -321,14 +428,64 @@ impl Shell {
             _ => false,
         };
         let alive = self.outside.flush().await;
-        ended || !alive
+        ended || !alive || self.doomed
+    }
+
+    /// What a shell does last: its EXIT trap.
+    pub(crate) async fn finish(&mut self) {
+        self.steps = 0;
+        let fds = Fds::session();
+        // It ends whatever the trap does.
+        let _ended = self.run_exit_trap(&fds).await;
+        let _gone = self.outside.flush().await;
+    }
+
+    async fn run_exit_trap(&mut self, fds: &Fds) -> Result<(), Stop> {
+        let Some(script) = self.env.traps.remove("EXIT") else {
+            return Ok(());
+        };
+        let status = self.status;
+        let ended = self.run_script(script.as_bytes(), fds).await;
+        if ended != Err(Stop::Exit) {
+            self.status = status;
+        }
+        ended
+    }
+
+    /// Take over the terminal's size, which its owner may change at any time.
+    pub(crate) fn fit_terminal(&mut self) {
+        if let Some((columns, rows)) = self.outside.size() {
+            self.terminal = Some((columns, rows));
+            if self.interactive {
+                self.env.set("COLUMNS", columns.to_string().into_bytes());
+                self.env.set("LINES", rows.to_string().into_bytes());
+            }
+        }
+    }
+
+    /// Let `/proc` be as of now.
+    fn refresh(&mut self) {
+        let now = self.now();
+        let mut live = self.machine.live(now);
+        live.retain(|path, _| {
+            let pid = path
+                .strip_prefix("/proc/")
+                .and_then(|rest| rest.split('/').next()?.parse::<u32>().ok());
+            !pid.is_some_and(|pid| self.killed.contains(&pid))
+        });
+        commands::system::own_proc(self, &mut live);
+        self.vfs.set_live(Arc::new(live));
     }
 
     /// Remember a line, as readline does.
     pub(crate) fn remember(&mut self, line: &str) {
+        let control = self.env.text("HISTCONTROL");
+        let both = control.contains("ignoreboth");
         if line.trim().is_empty()
-            || self.history.last().is_some_and(|last| last == line)
-            || line.starts_with(' ')
+            || self.no_history
+            || ((both || control.contains("ignoredups"))
+                && self.history.last().is_some_and(|last| last == line))
+            || ((both || control.contains("ignorespace")) && line.starts_with(' '))
         {
             return;
         }
@@ -352,17 +509,29 @@ impl Shell {
 
     /// Append to `$HISTFILE` what was typed since [`Shell::recall_history`] returned `known`, as bash does when it ends.
     pub(crate) fn leave_history(&mut self, known: usize) {
-        let file = self.env.text("HISTFILE");
         let kept = known.min(self.history.len());
         let typed = self.history.get(kept..).unwrap_or_default();
+        let text = format!("{}\n", typed.join("\n"));
+        if !typed.is_empty() {
+            self.save_history(&text, true);
+        }
+    }
+
+    /// Put the whole history into `$HISTFILE`: `history -w`.
+    pub(super) fn write_history(&mut self) {
+        let text: String = self.history.iter().map(|line| format!("{line}\n")).collect();
+        self.save_history(&text, false);
+    }
+
+    fn save_history(&mut self, text: &str, append: bool) {
+        let file = self.env.text("HISTFILE");
         // `unset HISTFILE` and `HISTSIZE=0` are the first thing that many intruders type.
-        if file.is_empty() || typed.is_empty() || self.env.text("HISTSIZE") == "0" {
+        if file.is_empty() || file == "/dev/null" || self.env.text("HISTSIZE") == "0" {
             return;
         }
-        let text = format!("{}\n", typed.join("\n"));
         let (who, now) = (self.who(), self.now());
         let is_new = self.vfs.stat(who, "/", &file).is_err();
-        if let Ok(at) = self.vfs.write(who, "/", &file, text.as_bytes(), true, now) {
+        if let Ok(at) = self.vfs.write(who, "/", &file, text.as_bytes(), append, now) {
             self.vfs.forget_written(&at);
             if is_new {
                 // The file was just made by the same account, which may change its mode.
@@ -384,12 +553,14 @@ impl Shell {
                 Err(fault) => {
                     // What stands on lines before the fault runs first, as it does in a shell that reads line by line.
                     let mut cut = script.len();
+                    let mut whole = true;
                     while let Some(at) = script
                         .get(..cut)
                         .and_then(|s| s.iter().rposition(|b| *b == b'\n'))
                     {
                         cut = at;
                         if let Ok(list) = script.get(..cut).map_or(Ok(List::default()), parse::parse) {
+                            whole = false;
                             self.list(&list, fds).await?;
                             break;
                         }
@@ -397,15 +568,27 @@ impl Shell {
                             break;
                         }
                     }
-                    let number = 1 + script
-                        .get(..cut)
-                        .unwrap_or_default()
-                        .iter()
-                        .filter(|b| **b == b'\n')
-                        .count();
+                    if whole {
+                        cut = 0;
+                    }
+                    let skipped = usize::from(!whole);
+                    let number = 1
+                        + skipped
+                        + script
+                            .get(..cut)
+                            .unwrap_or_default()
+                            .iter()
+                            .filter(|b| **b == b'\n')
+                            .count();
                     self.line_number = u32::try_from(number).unwrap_or(1);
-                    self.syntax_error(&fault, script.get(cut..).unwrap_or_default(), fds);
-                    self.status = 2;
+                    let end = script.len();
+                    let line = script.get(cut..end).unwrap_or_default();
+                    self.syntax_error(&fault, line.strip_prefix(b"\n").unwrap_or(line), fds);
+                    self.status = if matches!(fault, Fault::Incomplete("bad substitution")) {
+                        1
+                    } else {
+                        2
+                    };
                     Err(Stop::Failed)
                 }
             }
@@ -413,27 +596,55 @@ impl Shell {
     }
 
     fn syntax_error(&mut self, fault: &Fault, line: &[u8], fds: &Fds) {
-        let who = self.complaint();
+        let mut who = self.complaint();
+        let bash = self.env.dialect == Dialect::Bash;
+        if bash && self.env.from_argument && !self.interactive {
+            who = who.replacen(": line", ": -c: line", 1);
+        }
+        if !bash {
+            let text = match fault {
+                Fault::Incomplete("'" | "\"" | "`") if self.env.dialect == Dialect::Dash => {
+                    format!("{who}: Syntax error: Unterminated quoted string\n")
+                }
+                Fault::Incomplete("'" | "\"" | "`") => {
+                    format!("{who}: syntax error: unterminated quoted string\n")
+                }
+                Fault::Incomplete(what) if self.env.dialect == Dialect::Dash => {
+                    let wanted = match *what {
+                        "command" | "]]" | "))" => String::new(),
+                        what => format!(" (expecting \"{what}\")"),
+                    };
+                    format!("{who}: Syntax error: end of file unexpected{wanted}\n")
+                }
+                Fault::Incomplete(_) => format!("{who}: syntax error: unexpected end of file\n"),
+                Fault::Unexpected(token) if self.env.dialect == Dialect::Dash => {
+                    format!("{who}: Syntax error: \"{token}\" unexpected\n")
+                }
+                Fault::Unexpected(token) => format!("{who}: syntax error: unexpected \"{token}\"\n"),
+            };
+            return self.put_err(fds, text.as_bytes());
+        }
         let mut text = match fault {
-            Fault::Incomplete(what @ ("'" | "\"" | "`")) => {
+            Fault::Incomplete(what @ ("'" | "\"" | "`" | ")")) => {
                 format!("{who}: unexpected EOF while looking for matching `{what}'\n")
             }
-            Fault::Incomplete(_) => format!("{who}: syntax error: unexpected end of file\n"),
-            Fault::Unexpected(token) if token == "bad substitution" => {
-                format!(
-                    "{who}: {}: bad substitution\n",
-                    String::from_utf8_lossy(line).trim()
-                )
+            Fault::Incomplete(_) => {
+                let breaks = line.iter().filter(|b| **b == b'\n').count() + 1;
+                let after = self.lines_before + self.line_number + u32::try_from(breaks).unwrap_or(0);
+                let who = match who.rsplit_once(' ') {
+                    Some((head, _)) if !self.interactive => format!("{head} {after}"),
+                    _ => who,
+                };
+                return self.put_err(
+                    fds,
+                    format!("{who}: syntax error: unexpected end of file\n").as_bytes(),
+                );
             }
             Fault::Unexpected(token) => format!("{who}: syntax error near unexpected token `{token}'\n"),
         }
         .into_bytes();
         if !self.interactive && matches!(fault, Fault::Unexpected(_)) {
-            let line = line
-                .trim_ascii()
-                .split(|b| *b == b'\n')
-                .next()
-                .unwrap_or_default();
+            let line = line.split(|b| *b == b'\n').next().unwrap_or_default();
             text.extend_from_slice(format!("{who}: `").as_bytes());
             text.extend_from_slice(line);
             text.extend_from_slice(b"'\n");
@@ -469,50 +680,100 @@ impl Shell {
     }
 
     async fn item(&mut self, item: &Item, fds: &Fds) -> Result<(), Stop> {
-        if item.background {
-            let pid = self.spawn_pid();
-            self.background_pid = Some(pid);
-            if self.interactive {
-                self.put_err(fds, format!("[1] {pid}\n").as_bytes());
-            }
-            let saved = self.env.clone();
-            let interactive = std::mem::replace(&mut self.interactive, false);
-            let fds = Fds {
-                input: Input::of(b""),
-                ..fds.clone()
-            };
-            let ended = self.and_or(item, &fds).await;
-            self.interactive = interactive;
-            self.env = saved;
-            self.status = 0;
-            return if ended == Err(Stop::Killed) {
-                Err(Stop::Killed)
-            } else {
-                Ok(())
-            };
+        let Some(text) = &item.background else {
+            return self.and_or(item, fds).await;
+        };
+        let pid = self.spawn_pid();
+        self.background_pid = Some(pid);
+        let number = self.jobs.iter().map(|j| j.number).max().unwrap_or(0) + 1;
+        if self.interactive && self.subshells == 0 {
+            self.put_err(fds, format!("[{number}] {pid}\n").as_bytes());
         }
-        self.and_or(item, fds).await
+        let saved = self.env.clone();
+        let fds = Fds {
+            input: Input::of(b""),
+            ..fds.clone()
+        };
+        self.subshells += 1;
+        self.behind += 1;
+        let waited = std::mem::take(&mut self.behind_for);
+        let ended = self.and_or(item, &fds).await;
+        let took = std::mem::replace(&mut self.behind_for, waited);
+        self.behind -= 1;
+        self.subshells -= 1;
+        self.env = saved;
+        if self.jobs.len() < 100 && self.subshells == 0 {
+            self.jobs.push(Job {
+                number,
+                pid,
+                text: text.clone(),
+                until: self.now() + i64::try_from(took.as_secs()).unwrap_or(0),
+                status: self.status,
+                ended: None,
+            });
+        }
+        self.status = 0;
+        if ended == Err(Stop::Killed) {
+            Err(Stop::Killed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Tell of background commands that have ended since the last prompt.
+    pub(crate) fn tell_jobs(&mut self) {
+        let now = self.now();
+        let newest = self.jobs.last().map_or(0, |j| j.number);
+        let (over, running): (Vec<Job>, Vec<Job>) = std::mem::take(&mut self.jobs)
+            .into_iter()
+            .partition(|j| j.ended.is_some() || j.until <= now);
+        self.jobs = running;
+        for job in over {
+            let line = job_line(&job, newest, now);
+            self.outside.write(Stream::Err, line.as_bytes());
+        }
     }
 
     async fn and_or(&mut self, item: &Item, fds: &Fds) -> Result<(), Stop> {
-        self.pipeline(&item.first, fds).await?;
-        for (join, pipeline) in &item.rest {
-            if (self.status == 0) == (*join == AndOr::And) {
-                self.pipeline(pipeline, fds).await?;
+        let last = item.rest.len();
+        for (i, pipeline) in std::iter::once(&item.first)
+            .chain(item.rest.iter().map(|(_, p)| p))
+            .enumerate()
+        {
+            let join = i.checked_sub(1).and_then(|i| item.rest.get(i)).map(|(j, _)| *j);
+            if join.is_some_and(|join| (self.status == 0) != (join == AndOr::And)) {
+                continue;
+            }
+            let guards = u32::from(i < last || pipeline.negated);
+            self.guarded += guards;
+            let ended = self.pipeline(pipeline, fds).await;
+            self.guarded -= guards;
+            ended?;
+            let simple = pipeline.commands.len() > 1
+                || pipeline.commands.first().is_some_and(|c| {
+                    matches!(
+                        c.kind,
+                        Kind::Simple { .. } | Kind::Subshell(_) | Kind::Test(_) | Kind::Arithmetic(_)
+                    )
+                });
+            if self.env.options.errexit && self.status != 0 && guards == 0 && self.guarded == 0 && simple {
+                return Err(Stop::Exit);
             }
         }
         Ok(())
     }
 
     async fn pipeline(&mut self, pipeline: &Pipeline, fds: &Fds) -> Result<(), Stop> {
+        let began = self.now();
         let mut input = fds.input.clone();
         let last = pipeline.commands.len().saturating_sub(1);
+        let mut statuses = Vec::new();
         for (i, command) in pipeline.commands.iter().enumerate() {
             if last == 0 {
                 self.command(command, fds).await?;
+                statuses.push(self.status);
                 break;
             }
-            let saved = self.env.clone();
             let buffer = Arc::new(Mutex::new(Vec::new()));
             let out = if i == last {
                 fds.out.clone()
@@ -523,19 +784,66 @@ impl Shell {
                 input,
                 out,
                 err: fds.err.clone(),
+                more: fds.more.clone(),
             };
+            // Each stage of a pipe is a process of its own: leaving it leaves nothing else.
+            let saved = self.enter_subshell();
             let ended = self.command(command, &stage).await;
-            self.env = saved;
-            match ended {
-                // Each stage of a pipe is a process of its own: leaving it leaves nothing else.
-                Err(Stop::Killed) => return Err(Stop::Killed),
-                _ => input = Input::of(&lock(&buffer)),
-            }
+            self.leave_subshell(saved, ended, &stage).await?;
+            statuses.push(self.status);
+            input = Input::of(&lock(&buffer));
+        }
+        if self.env.options.pipefail {
+            self.status = statuses.iter().rev().copied().find(|s| *s != 0).unwrap_or(0);
+        }
+        // What only groups others leaves the statuses of the last pipeline in it.
+        let compound = pipeline.commands.first().is_some_and(|c| {
+            matches!(
+                c.kind,
+                Kind::Group(_) | Kind::If { .. } | Kind::While { .. } | Kind::For { .. } | Kind::Case { .. }
+            )
+        });
+        if last > 0 || !compound {
+            self.pipe_status = statuses;
         }
         if pipeline.negated {
             self.status = u8::from(self.status == 0);
         }
+        if pipeline.timed {
+            let ms = 1 + self.random() % 7;
+            let seconds = self.now() - began;
+            let line = format!(
+                "\nreal\t{}m{}.00{ms}s\nuser\t0m0.00{}s\nsys\t0m0.000s\n",
+                seconds / 60,
+                seconds % 60,
+                ms / 2
+            );
+            self.put_err(fds, line.as_bytes());
+        }
         Ok(())
+    }
+
+    /// Begin a process of its own: what it changes is gone after [`Shell::leave_subshell`].
+    fn enter_subshell(&mut self) -> Env {
+        let saved = self.env.clone();
+        self.env.traps.clear();
+        self.subshells += 1;
+        saved
+    }
+
+    /// The end of a process of its own: only the bounds stop more than it.
+    async fn leave_subshell(&mut self, saved: Env, ended: Result<(), Stop>, fds: &Fds) -> Result<(), Stop> {
+        if ended != Err(Stop::Killed) {
+            // The process ends whatever its trap does.
+            let _ended = self.run_exit_trap(fds).await;
+        }
+        self.subshells -= 1;
+        self.env = saved;
+        if ended == Err(Stop::Killed) {
+            Err(Stop::Killed)
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn command<'a>(
@@ -560,33 +868,69 @@ impl Shell {
     }
 
     async fn command_inner(&mut self, command: &Command, outer: &Fds) -> Result<(), Stop> {
+        if command.line > 0 {
+            self.line_number = command.line;
+        }
+        self.vfs.set_umask(self.env.umask);
+        if self.env.options.noexec && !self.interactive {
+            return Ok(());
+        }
+        let sent;
+        let outer = match &self.env.redirected {
+            Some(redirected) => {
+                sent = outer.after(redirected);
+                &sent
+            }
+            None => outer,
+        };
         let mut redirected;
         let fds = if command.redirects.is_empty() {
             outer
         } else {
             redirected = outer.clone();
             if !self.redirect(&command.redirects, &mut redirected).await? {
-                self.status = 1;
+                self.status = if self.env.dialect == Dialect::Dash { 2 } else { 1 };
                 return Ok(());
             }
             &redirected
         };
+        let turns = matches!(
+            command.kind,
+            Kind::While { .. } | Kind::For { .. } | Kind::Count { .. }
+        );
+        self.loops += u32::from(turns);
+        let done = self.kind(command, fds).await;
+        self.loops = self.loops.saturating_sub(u32::from(turns));
+        done
+    }
+
+    /// What a command does once its descriptors are set.
+    async fn kind(&mut self, command: &Command, fds: &Fds) -> Result<(), Stop> {
         match &command.kind {
-            Kind::Simple { assigns, words } => self.simple(assigns, words, fds).await,
-            Kind::Subshell(list) => {
-                let saved = self.env.clone();
-                let ended = self.list(list, fds).await;
-                self.env = saved;
-                if ended == Err(Stop::Killed) {
-                    Err(Stop::Killed)
-                } else {
-                    Ok(())
+            Kind::Simple {
+                assigns,
+                words,
+                arrays,
+            } => {
+                if let [word] = words.as_slice()
+                    && matches!(word.0.as_slice(), [Part::Text(t)] if t == b"exec")
+                    && !command.redirects.is_empty()
+                {
+                    self.env.redirected = Some(fds.clone());
+                    self.status = 0;
+                    return Ok(());
                 }
+                self.simple(assigns, words, arrays, fds).await
+            }
+            Kind::Subshell(list) => {
+                let saved = self.enter_subshell();
+                let ended = self.list(list, fds).await;
+                self.leave_subshell(saved, ended, fds).await
             }
             Kind::Group(list) => self.list(list, fds).await,
             Kind::If { arms, otherwise } => {
                 for (condition, body) in arms {
-                    self.list(condition, fds).await?;
+                    self.condition(condition, fds).await?;
                     if self.status == 0 {
                         return self.list(body, fds).await;
                     }
@@ -607,7 +951,7 @@ impl Shell {
                     if turn > TURNS {
                         return Err(Stop::Killed);
                     }
-                    match once(self.list(condition, fds).await)? {
+                    match once(self.condition(condition, fds).await)? {
                         Turn::Out => break,
                         Turn::On => {}
                     }
@@ -637,15 +981,48 @@ impl Shell {
                 }
                 Ok(())
             }
+            Kind::Count { parts, body } => {
+                let [first, condition, step] = parts;
+                self.count(first, fds).await?;
+                let mut status = 0;
+                for turn in 0.. {
+                    if turn > TURNS {
+                        return Err(Stop::Killed);
+                    }
+                    if !condition.0.is_empty() && self.count(condition, fds).await? == 0 {
+                        break;
+                    }
+                    let turned = once(self.list(body, fds).await)?;
+                    status = self.status;
+                    if turned == Turn::Out {
+                        break;
+                    }
+                    self.count(step, fds).await?;
+                }
+                self.status = status;
+                Ok(())
+            }
             Kind::Case { subject, arms } => {
                 let subject = self.expand_one(subject, fds).await?;
                 self.status = 0;
-                for (patterns, body) in arms {
-                    for pattern in patterns {
-                        let pattern = self.expand_pattern(pattern, fds).await?;
-                        if glob::matches(&pattern, &subject) {
-                            return self.list(body, fds).await;
+                let mut falls = false;
+                for arm in arms {
+                    let mut chosen = falls;
+                    for pattern in &arm.patterns {
+                        if chosen {
+                            break;
                         }
+                        let pattern = self.expand_pattern(pattern, fds).await?;
+                        chosen = glob::matches(&pattern, &subject);
+                    }
+                    if !chosen {
+                        continue;
+                    }
+                    self.list(&arm.body, fds).await?;
+                    match arm.end {
+                        ArmEnd::Done => break,
+                        ArmEnd::Fall => falls = true,
+                        ArmEnd::Go => falls = false,
                     }
                 }
                 Ok(())
@@ -658,10 +1035,201 @@ impl Shell {
                 Ok(())
             }
             Kind::Arithmetic(word) => {
-                let text = self.expand_one(word, fds).await?;
-                let value = self.arithmetic(&text, fds)?;
+                let value = self.count(word, fds).await?;
                 self.status = u8::from(value == 0);
                 Ok(())
+            }
+            Kind::Test(_) if self.env.dialect == Dialect::Dash => {
+                let line = format!("{}: [[: not found\n", self.complaint());
+                self.put_err(fds, line.as_bytes());
+                self.status = 127;
+                Ok(())
+            }
+            Kind::Test(cond) => {
+                self.status = match self.cond(cond, fds).await? {
+                    Some(yes) => u8::from(!yes),
+                    None => 2,
+                };
+                Ok(())
+            }
+        }
+    }
+
+    /// A list whose failure `set -e` does not mind.
+    async fn condition(&mut self, list: &List, fds: &Fds) -> Result<(), Stop> {
+        self.guarded += 1;
+        let ended = self.list(list, fds).await;
+        self.guarded -= 1;
+        ended
+    }
+
+    /// The value of an arithmetic expression of the grammar.
+    async fn count(&mut self, word: &Word, fds: &Fds) -> Result<i64, Stop> {
+        let text = self.expand_one(word, fds).await?;
+        self.arithmetic(&text, fds)
+    }
+
+    /// What `[[ … ]]` comes to; `None` after a complaint.
+    fn cond<'a>(&'a mut self, cond: &'a Cond, fds: &'a Fds) -> Running<'a, Result<Option<bool>, Stop>> {
+        Box::pin(async move {
+            Ok(match cond {
+                Cond::Not(inner) => self.cond(inner, fds).await?.map(|yes| !yes),
+                Cond::And(a, b) => match self.cond(a, fds).await? {
+                    Some(true) => self.cond(b, fds).await?,
+                    other => other,
+                },
+                Cond::Or(a, b) => match self.cond(a, fds).await? {
+                    Some(false) => self.cond(b, fds).await?,
+                    other => other,
+                },
+                Cond::Text(word) => Some(!self.expand_one(word, fds).await?.is_empty()),
+                Cond::Unary(op, word) => {
+                    let text = String::from_utf8_lossy(&self.expand_one(word, fds).await?).into_owned();
+                    match commands::text::unary(self, op, &text) {
+                        Ok(yes) => Some(yes),
+                        Err(fault) => {
+                            let line = format!("{}: {fault}\n", self.complaint());
+                            self.put_err(fds, line.as_bytes());
+                            None
+                        }
+                    }
+                }
+                Cond::Binary(a, op, b) => {
+                    let left = self.expand_one(a, fds).await?;
+                    match op.as_str() {
+                        "=" | "==" | "!=" => {
+                            let pattern = self.expand_pattern(b, fds).await?;
+                            Some(glob::matches(&pattern, &left) == (op != "!="))
+                        }
+                        "=~" => {
+                            let pattern = self.expand_regex(b, fds).await?;
+                            let regex = commands::text::Regex::new(&pattern, true, false);
+                            let found = regex.captures(&left, 0);
+                            self.env.clear_items("BASH_REMATCH", false);
+                            for (i, group) in found.iter().flatten().enumerate() {
+                                let (from, to) = group.unwrap_or((0, 0));
+                                let text = left.get(from..to).unwrap_or_default().to_vec();
+                                let key = Key::Number(u32::try_from(i).unwrap_or(0));
+                                self.env.set_item("BASH_REMATCH", &key, text);
+                            }
+                            Some(found.is_some())
+                        }
+                        "-eq" | "-ne" | "-lt" | "-le" | "-gt" | "-ge" => {
+                            let right = self.expand_one(b, fds).await?;
+                            let (a, b) = (self.arithmetic(&left, fds)?, self.arithmetic(&right, fds)?);
+                            Some(match op.as_str() {
+                                "-eq" => a == b,
+                                "-ne" => a != b,
+                                "-lt" => a < b,
+                                "-le" => a <= b,
+                                "-gt" => a > b,
+                                _ => a >= b,
+                            })
+                        }
+                        op => {
+                            let right = self.expand_one(b, fds).await?;
+                            let (a, b) = (String::from_utf8_lossy(&left), String::from_utf8_lossy(&right));
+                            commands::text::binary(self, &a, op, &b).and_then(Result::ok)
+                        }
+                    }
+                }
+            })
+        })
+    }
+
+    /// Give a name its value; false (and a complaint) where it may not have one.
+    pub(super) async fn assign(&mut self, assign: &Assign, fds: &Fds) -> Result<(), Stop> {
+        let name = &assign.name;
+        if self.env.vars.get(name).is_some_and(|v| v.readonly) {
+            let line = format!("{}: {name}: readonly variable\n", self.complaint());
+            self.put_err(fds, line.as_bytes());
+            self.status = 1;
+            return Err(Stop::Failed);
+        }
+        match &assign.value {
+            Value::List(list) => {
+                let mut next = 0;
+                if assign.append {
+                    if let Some((last, _)) = self.env.items(name).last() {
+                        next = String::from_utf8_lossy(last).parse::<u32>().map_or(0, |n| n + 1);
+                    }
+                } else {
+                    self.env.clear_items(name, false);
+                }
+                for (index, word) in list {
+                    if let Some(index) = index {
+                        let key = self.key(name, index, fds).await?;
+                        if let Key::Number(n) = key {
+                            next = n + 1;
+                        }
+                        let value = self.expand_one(word, fds).await?;
+                        self.env.set_item(name, &key, value);
+                        continue;
+                    }
+                    for value in self.expand_words(std::slice::from_ref(word), fds).await? {
+                        self.env.set_item(name, &Key::Number(next), value);
+                        next += 1;
+                    }
+                }
+                if self.env.vars.get(name).is_some_and(|v| v.items.is_none()) {
+                    self.env.clear_items(name, false);
+                }
+            }
+            Value::One(word) => {
+                let mut value = self.expand_one(word, fds).await?;
+                let integer = self.env.vars.get(name).is_some_and(|v| v.integer);
+                let key = match &assign.index {
+                    Some(index) => Some(self.key(name, index, fds).await?),
+                    None => None,
+                };
+                if assign.append {
+                    let mut old = match &key {
+                        Some(key) => self.env.item(name, key),
+                        None => self.env.vars.get(name).map(|v| v.value.clone()),
+                    }
+                    .unwrap_or_default();
+                    if integer {
+                        old.push(b'+');
+                    }
+                    old.extend(value);
+                    value = old;
+                }
+                if integer {
+                    value = self.arithmetic(&value, fds)?.to_string().into_bytes();
+                }
+                match key {
+                    Some(key) => self.env.set_item(name, &key, value),
+                    None => self.env.set(name, value),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The element that a subscript names.
+    pub(super) async fn key(&mut self, name: &str, index: &Word, fds: &Fds) -> Result<Key, Stop> {
+        let text = self.expand_one(index, fds).await?;
+        if self.env.is_named(name) {
+            return Ok(Key::Name(text));
+        }
+        let mut number = self.arithmetic(&text, fds)?;
+        if number < 0 {
+            let last = self
+                .env
+                .items(name)
+                .last()
+                .and_then(|(k, _)| String::from_utf8_lossy(k).parse::<i64>().ok());
+            number += last.unwrap_or(-1) + 1;
+        }
+        match u32::try_from(number) {
+            Ok(number) => Ok(Key::Number(number.min(1 << 24))),
+            Err(_) => {
+                let text = String::from_utf8_lossy(&text);
+                let line = format!("{}: {name}: bad array subscript\n", self.complaint());
+                let _ = text;
+                self.put_err(fds, line.as_bytes());
+                self.status = 1;
+                Err(Stop::Failed)
             }
         }
     }
@@ -672,31 +1240,42 @@ impl Shell {
             match &redirect.to {
                 Target::Here(word) => {
                     let text = self.expand_one(word, fds).await?;
-                    fds.input = Input::of(&text);
+                    fds.set(redirect.fd, Handle::In(Input::of(&text)));
                 }
                 Target::Read(word) | Target::ReadWrite(word) => {
-                    let path = self.path_of(word, fds).await?;
+                    let Some(path) = self.path_of(word, fds).await? else {
+                        return Ok(false);
+                    };
                     let content = match path.as_str() {
                         "/dev/null" => Arc::from([]),
+                        "/dev/stdin" | "/dev/tty" => continue,
                         _ if path.starts_with("/dev/tcp/") || path.starts_with("/dev/udp/") => {
                             self.dev_tcp(&path, fds).await?;
                             return Ok(false);
                         }
-                        path => match self.vfs.read(self.who(), &self.env.cwd, path) {
-                            Ok(content) => content,
-                            Err(errno) => {
-                                self.redirect_fault(path, errno, fds);
+                        path => {
+                            if matches!(redirect.to, Target::ReadWrite(_))
+                                && self.vfs.stat(self.who(), &self.env.cwd, path).is_err()
+                                && self.open_output(path, true, fds).is_none()
+                            {
                                 return Ok(false);
                             }
-                        },
+                            match self.vfs.read(self.who(), &self.env.cwd, path) {
+                                Ok(content) => content,
+                                Err(errno) => {
+                                    self.redirect_fault(path, errno, false, fds);
+                                    return Ok(false);
+                                }
+                            }
+                        }
                     };
-                    if redirect.fd == 0 {
-                        fds.input = Input::of(&content);
-                    }
+                    fds.set(redirect.fd, Handle::In(Input::of(&content)));
                 }
                 Target::Write(word) | Target::Append(word) | Target::Both(word, _) => {
                     let append = matches!(redirect.to, Target::Append(_) | Target::Both(_, true));
-                    let path = self.path_of(word, fds).await?;
+                    let Some(path) = self.path_of(word, fds).await? else {
+                        return Ok(false);
+                    };
                     if path.starts_with("/dev/tcp/") || path.starts_with("/dev/udp/") {
                         self.dev_tcp(&path, fds).await?;
                         return Ok(false);
@@ -707,30 +1286,54 @@ impl Shell {
                     if matches!(redirect.to, Target::Both(..)) {
                         fds.err = out.clone();
                         fds.out = out;
-                    } else if redirect.fd == 1 {
-                        fds.out = out;
-                    } else if redirect.fd == 2 {
-                        fds.err = out;
+                    } else {
+                        fds.set(redirect.fd, Handle::Out(out));
                     }
                 }
                 Target::Copy(word) => {
                     let from = self.expand_one(word, fds).await?;
-                    match (redirect.fd, from.as_slice()) {
-                        (2, b"1") => fds.err = fds.out.clone(),
-                        (1, b"2") => fds.out = fds.err.clone(),
-                        (0, b"-") => fds.input = Input::of(b""),
-                        (1, b"-") => fds.out = Output::Null,
-                        (2, b"-") => fds.err = Output::Null,
-                        _ => {}
+                    let from = String::from_utf8_lossy(&from).into_owned();
+                    if from == "-" {
+                        match redirect.fd {
+                            0 => fds.input = Input::of(b""),
+                            1 => fds.out = Output::Null,
+                            2 => fds.err = Output::Null,
+                            fd => {
+                                fds.more.remove(&fd);
+                            }
+                        }
+                        continue;
                     }
+                    let handle = from
+                        .trim_end_matches('-')
+                        .parse::<u32>()
+                        .ok()
+                        .and_then(|fd| fds.handle(fd));
+                    let Some(handle) = handle else {
+                        let line = format!("{}: {from}: Bad file descriptor\n", self.complaint());
+                        self.put_err(fds, line.as_bytes());
+                        return Ok(false);
+                    };
+                    fds.set(redirect.fd, handle);
                 }
             }
         }
         Ok(true)
     }
 
-    async fn path_of(&mut self, word: &Word, fds: &Fds) -> Result<String, Stop> {
-        Ok(String::from_utf8_lossy(&self.expand_one(word, fds).await?).into_owned())
+    /// The path that a redirection names; `None` (and a complaint) where it is none or several.
+    async fn path_of(&mut self, word: &Word, fds: &Fds) -> Result<Option<String>, Stop> {
+        let fields = self.expand_words(std::slice::from_ref(word), fds).await?;
+        if let [path] = fields.as_slice() {
+            return Ok(Some(String::from_utf8_lossy(path).into_owned()));
+        }
+        let source = match word.0.as_slice() {
+            [Part::Variable(v)] if v.op.is_none() => format!("${}", v.name),
+            _ => String::from_utf8_lossy(&self.expand_one(word, fds).await?).into_owned(),
+        };
+        let line = format!("{}: {source}: ambiguous redirect\n", self.complaint());
+        self.put_err(fds, line.as_bytes());
+        Ok(None)
     }
 
     /// `/dev/tcp/host/port`: a reverse shell's way out. It leads nowhere, slowly.
@@ -750,12 +1353,38 @@ impl Shell {
         Ok(())
     }
 
-    fn redirect_fault(&mut self, path: &str, errno: Errno, fds: &Fds) {
-        let text = format!("{}: {path}: {}\n", self.complaint(), errno.text());
+    fn redirect_fault(&mut self, path: &str, errno: Errno, write: bool, fds: &Fds) {
+        let verb = if write { "create" } else { "open" };
+        let text = match (self.env.dialect, errno) {
+            (Dialect::Bash, _) => format!("{}: {path}: {}\n", self.complaint(), errno.text()),
+            (Dialect::Dash, Errno::NoEntry) if write => {
+                format!(
+                    "{}: cannot create {path}: Directory nonexistent\n",
+                    self.complaint()
+                )
+            }
+            (Dialect::Dash, Errno::NoEntry) => {
+                format!("{}: cannot open {path}: No such file\n", self.complaint())
+            }
+            (Dialect::Ash, Errno::NoEntry) => {
+                let what = if write {
+                    "nonexistent directory"
+                } else {
+                    "no such file"
+                };
+                format!("{}: can't {verb} {path}: {what}\n", self.complaint())
+            }
+            (Dialect::Dash, _) => {
+                format!("{}: cannot {verb} {path}: {}\n", self.complaint(), errno.text())
+            }
+            (Dialect::Ash, _) => {
+                format!("{}: can't {verb} {path}: {}\n", self.complaint(), errno.text())
+            }
+        };
         self.put_err(fds, text.as_bytes());
     }
 
-    fn open_output(&mut self, path: &str, append: bool, fds: &Fds) -> Option<Output> {
+    pub(super) fn open_output(&mut self, path: &str, append: bool, fds: &Fds) -> Option<Output> {
         match path {
             "/dev/null" => return Some(Output::Null),
             "/dev/stdout" => return Some(fds.out.clone()),
@@ -770,7 +1399,7 @@ impl Shell {
         match self.vfs.write(who, &cwd, path, b"", append, now) {
             Ok(at) => Some(Output::File(at)),
             Err(errno) => {
-                self.redirect_fault(path, errno, fds);
+                self.redirect_fault(path, errno, true, fds);
                 None
             }
         }
@@ -801,7 +1430,6 @@ impl Shell {
     }
 
     pub(super) async fn substitute(&mut self, list: &List, fds: &Fds) -> Result<Vec<u8>, Stop> {
-        let saved = self.env.clone();
         let no_split = std::mem::replace(&mut self.no_split, false);
         let buffer = Arc::new(Mutex::new(Vec::new()));
         let inner = Fds {
@@ -809,22 +1437,43 @@ impl Shell {
             ..fds.clone()
         };
         self.depth += 1;
+        self.status = 0;
         let ended = if self.depth > DEPTH {
             Err(Stop::Killed)
         } else {
-            self.list(list, &inner).await
+            let saved = self.enter_subshell();
+            // A substitution does not inherit `set -e`.
+            self.env.options.errexit &= self.env.dialect != Dialect::Bash;
+            let ended = self.list(list, &inner).await;
+            self.leave_subshell(saved, ended, &inner).await
         };
         self.depth -= 1;
-        self.env = saved;
         self.no_split = no_split;
-        if ended == Err(Stop::Killed) {
-            return Err(Stop::Killed);
-        }
+        ended?;
         Ok(std::mem::take(&mut *lock(&buffer)))
+    }
+
+    /// `<(…)`: a path at which its output is read; `>(…)`: one at which what is written is lost.
+    pub(super) async fn process(&mut self, read: bool, list: &List, fds: &Fds) -> Result<Vec<u8>, Stop> {
+        if read {
+            let content = self.substitute(list, fds).await?;
+            let free = (10..=63).rev().map(|fd| format!("/dev/fd/{fd}"));
+            let path = free
+                .into_iter()
+                .find(|path| self.vfs.lstat(self.who(), "/", path).is_err())
+                .unwrap_or_default();
+            self.vfs.add_live(&path, content);
+            return Ok(path.into_bytes());
+        }
+        Ok(b"/dev/null".to_vec())
     }
 
     pub(super) fn put(&mut self, to: &Output, bytes: &[u8]) -> bool {
         if bytes.is_empty() {
+            return true;
+        }
+        // What a background command prints after a wait would come while something else runs; it is left out.
+        if self.behind > 0 && self.behind_for > Duration::ZERO && matches!(to, Output::Session(_)) {
             return true;
         }
         self.printed += bytes.len();
@@ -856,6 +1505,10 @@ impl Shell {
     }
 
     pub(super) async fn wait(&mut self, time: Duration) -> Result<(), Stop> {
+        if self.behind > 0 {
+            self.behind_for = self.behind_for.saturating_add(time);
+            return Ok(());
+        }
         if self.outside.flush().await && self.outside.pause(time).await {
             return Ok(());
         }
@@ -863,30 +1516,42 @@ impl Shell {
         Err(Stop::Killed)
     }
 
-    async fn simple(&mut self, assigns: &[(String, Word)], words: &[Word], fds: &Fds) -> Result<(), Stop> {
+    async fn simple(
+        &mut self,
+        assigns: &[Assign],
+        words: &[Word],
+        arrays: &[Assign],
+        fds: &Fds,
+    ) -> Result<(), Stop> {
         if words.is_empty() {
             self.status = 0;
-            for (name, word) in assigns {
-                let value = self.expand_one(word, fds).await?;
-                self.env.set(name, value);
+            for assign in assigns {
+                self.assign(assign, fds).await?;
+                self.trace_assign(assign, fds);
             }
             return Ok(());
         }
         let args = self.expand_words(words, fds).await?;
-        if assigns.is_empty() {
-            return self.run_args(args, fds).await;
+        if self.env.options.xtrace {
+            let shown: Vec<Vec<u8>> = args.iter().map(|a| quoted(a)).collect();
+            let line = [b"+ ", shown.join(&b' ').as_slice(), b"\n"].concat();
+            self.put_err(fds, &line);
+        }
+        let last = args.last().cloned();
+        if args.is_empty() {
+            // What expands to nothing leaves its assignments.
+            for assign in assigns {
+                self.assign(assign, fds).await?;
+            }
+            return Ok(());
         }
         let mut before = Vec::new();
-        for (name, word) in assigns {
-            let value = self.expand_one(word, fds).await?;
-            before.push((name.clone(), self.env.vars.get(name).cloned()));
-            self.env.vars.insert(
-                name.clone(),
-                Var {
-                    value,
-                    exported: true,
-                },
-            );
+        for assign in assigns {
+            before.push((assign.name.clone(), self.env.vars.get(&assign.name).cloned()));
+            self.assign(assign, fds).await?;
+            if let Some(var) = self.env.vars.get_mut(&assign.name) {
+                var.exported = true;
+            }
         }
         let done = self.run_args(args, fds).await;
         for (name, var) in before {
@@ -895,7 +1560,22 @@ impl Shell {
                 None => self.env.vars.remove(&name),
             };
         }
+        for assign in arrays {
+            if done.is_ok() && self.status == 0 {
+                self.assign(assign, fds).await?;
+            }
+        }
+        self.last_argument = last.unwrap_or_default();
         done
+    }
+
+    fn trace_assign(&mut self, assign: &Assign, fds: &Fds) {
+        if self.env.options.xtrace {
+            let value = quoted(self.env.text(&assign.name).as_bytes());
+            let shown = if value == b"''" { Vec::new() } else { value };
+            let line = [b"+ ", assign.name.as_bytes(), b"=", &shown, b"\n"].concat();
+            self.put_err(fds, &line);
+        }
     }
 
     /// Run a command by its arguments: a function, what waits or runs others, a plain command, or a file.
@@ -927,7 +1607,16 @@ impl Shell {
         if let Some(body) = self.env.functions.get(name).cloned() {
             let params = args.get(1..).unwrap_or_default().to_vec();
             let saved = std::mem::replace(&mut self.env.params, params);
+            self.env.hidden.push(BTreeMap::new());
+            let loops = std::mem::take(&mut self.loops);
             let done = self.command(&body, fds).await;
+            self.loops = loops;
+            for (name, var) in self.env.hidden.pop().unwrap_or_default() {
+                match var {
+                    Some(var) => self.env.vars.insert(name, var),
+                    None => self.env.vars.remove(&name),
+                };
+            }
             self.env.params = saved;
             return match done {
                 Err(Stop::Return) => Ok(()),
@@ -937,28 +1626,40 @@ impl Shell {
         if let Some(done) = self.builtin(name, &args, fds).await {
             return done;
         }
-        let base = if let Some((directory, base)) = name.rsplit_once('/') {
-            let system = ["/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin"].contains(&directory);
-            if !system || !self.is_installed(base) {
+        if name.contains('/') {
+            let Some(base) = self.program_at(name) else {
                 return self.run_file(name, args, fds).await;
+            };
+            if let Some(done) = self.builtin(&base, &args, fds).await {
+                return done;
             }
-            base.to_owned()
-        } else {
-            name.to_owned()
-        };
-        if base != name
-            && let Some(done) = self.builtin(&base, &args, fds).await
-        {
-            return done;
+            return match commands::find(&base) {
+                Some(command) => self.run_command(&base, command, args, fds).await,
+                None => self.run_file(name, args, fds).await,
+            };
         }
-        match commands::find(&base) {
-            Some(command)
-                if super::builtin::BUILTINS.contains(&base.as_str()) || self.is_installed(&base) =>
-            {
-                self.run_command(&base, command, args, fds).await
+        let is_builtin = super::builtin::is_builtin(self.env.dialect, name);
+        match commands::find(name) {
+            Some(command) if is_builtin || self.is_installed(name) => {
+                self.run_command(name, command, args, fds).await
             }
             _ => self.not_found(name, args, fds).await,
         }
+    }
+
+    /// Which of the distribution's programs a path leads to, over any links.
+    fn program_at(&self, path: &str) -> Option<String> {
+        let (at, node) = self.vfs.stat(self.who(), &self.env.cwd, path).ok()?;
+        let (directory, base) = at.rsplit_once('/')?;
+        let system = ["/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin"].contains(&directory);
+        if !system || !matches!(node.kind, super::vfs::Kind::Opaque(_)) || !Vfs::executable(self.who(), &node)
+        {
+            return None;
+        }
+        // BusyBox goes by the name that it is called by; Debian's alternatives by the one that stands for them.
+        let called = path.rsplit('/').next().unwrap_or(base);
+        let own = called != base && commands::find(base).is_none();
+        Some(if base == "busybox" || own { called } else { base }.to_owned())
     }
 
     async fn not_found(&mut self, name: &str, args: Vec<Vec<u8>>, fds: &Fds) -> Result<(), Stop> {
@@ -969,17 +1670,22 @@ impl Shell {
                 && let Ok((_, node)) = self.vfs.stat(self.who(), &self.env.cwd, &path)
                 && matches!(
                     node.kind,
-                    super::vfs::Kind::File(_) | super::vfs::Kind::Cut { .. }
+                    super::vfs::Kind::File(_) | super::vfs::Kind::Cut { .. } | super::vfs::Kind::Opaque(_)
                 )
                 && Vfs::executable(self.who(), &node)
             {
+                if matches!(node.kind, super::vfs::Kind::Opaque(_)) {
+                    // A program of the distribution that has nothing to say here.
+                    self.status = 0;
+                    return Ok(());
+                }
                 return self.run_file(&path, args, fds).await;
             }
         }
-        let fault = if self.machine.distribution.is_busybox() {
-            "not found"
-        } else {
+        let fault = if self.env.dialect == Dialect::Bash {
             "command not found"
+        } else {
+            "not found"
         };
         let text = format!("{}: {name}: {fault}\n", self.complaint());
         self.put_err(fds, text.as_bytes());
@@ -987,28 +1693,24 @@ impl Shell {
         Ok(())
     }
 
-    /// Whether the persona's distribution has a command.
+    /// Whether a command is found along the search path.
     pub(crate) fn is_installed(&self, name: &str) -> bool {
         self.command_path(name).is_some()
     }
 
-    /// Where a command is.
+    /// Where the search path finds a command.
     pub(crate) fn command_path(&self, name: &str) -> Option<String> {
-        [
-            "/usr/local/sbin",
-            "/usr/local/bin",
-            "/usr/sbin",
-            "/usr/bin",
-            "/sbin",
-            "/bin",
-        ]
-        .into_iter()
-        .map(|directory| format!("{directory}/{name}"))
-        .find(|path| {
-            self.vfs
-                .stat(Who { uid: 0, gid: 0 }, "/", path)
-                .is_ok_and(|(_, n)| !n.is_dir())
-        })
+        let path = match self.env.vars.get("PATH") {
+            Some(var) => String::from_utf8_lossy(&var.value).into_owned(),
+            None => "/usr/local/bin:/usr/bin:/bin".to_owned(),
+        };
+        path.split(':')
+            .map(|directory| format!("{directory}/{name}"))
+            .find(|path| {
+                self.vfs
+                    .stat(self.who(), &self.env.cwd, path)
+                    .is_ok_and(|(_, n)| !n.is_dir() && Vfs::executable(self.who(), &n))
+            })
     }
 
     async fn run_command(
@@ -1019,6 +1721,7 @@ impl Shell {
         fds: &Fds,
     ) -> Result<(), Stop> {
         let mut call = commands::Call::new(name, args);
+        call.piped = !matches!(fds.out, Output::Session(_));
         if commands::reads_input(name, &call.args) {
             call.input = self.input_all(fds).await?;
         }
@@ -1067,33 +1770,50 @@ impl Shell {
 
     /// One line of input without its end; `None` where there is none left.
     pub(super) async fn input_line(&mut self, fds: &Fds, echo: bool) -> Result<Option<Vec<u8>>, Stop> {
+        Ok(self.input_until(fds, echo, b'\n', None).await?.0)
+    }
+
+    /// Input up to a delimiter, without it, or `most` bytes; and whether the delimiter (or the count) was reached.
+    pub(super) async fn input_until(
+        &mut self,
+        fds: &Fds,
+        echo: bool,
+        delimiter: u8,
+        most: Option<usize>,
+    ) -> Result<(Option<Vec<u8>>, bool), Stop> {
         match &fds.input {
             Input::Bytes(bytes) => {
                 let mut bytes = lock(bytes);
                 if bytes.is_empty() {
-                    return Ok(None);
+                    return Ok((None, false));
                 }
-                let end = bytes
-                    .iter()
-                    .position(|b| *b == b'\n')
-                    .map_or(bytes.len(), |i| i + 1);
-                let mut line: Vec<u8> = bytes.drain(..end).collect();
-                if line.last() == Some(&b'\n') {
+                let end = bytes.iter().position(|b| *b == delimiter).map(|i| i + 1);
+                let whole = match (end, most) {
+                    (Some(end), Some(most)) if end <= most => (end, true),
+                    (_, Some(most)) if most <= bytes.len() => (most, true),
+                    (Some(end), None) => (end, true),
+                    _ => (bytes.len(), false),
+                };
+                let mut line: Vec<u8> = bytes.drain(..whole.0).collect();
+                if line.last() == Some(&delimiter) {
                     line.pop();
                 }
-                Ok(Some(line))
+                Ok((Some(line), whole.1))
             }
             Input::Session => {
                 if !self.outside.flush().await {
                     return Err(Stop::Killed);
                 }
                 let Some(mut line) = self.outside.read(echo).await else {
-                    return Ok(None);
+                    return Ok((None, false));
                 };
                 while matches!(line.last(), Some(b'\n' | b'\r')) {
                     line.pop();
                 }
-                Ok(Some(line))
+                if let Some(most) = most {
+                    line.truncate(most);
+                }
+                Ok((Some(line), true))
             }
         }
     }
@@ -1122,9 +1842,22 @@ impl Shell {
                     _ if content.iter().take(256).any(|b| *b == 0) => {
                         (126, "cannot execute binary file: Exec format error")
                     }
-                    _ => return self.run_file_as_script(path, &content, args, fds).await,
+                    _ => {
+                        let script = Script {
+                            arg0: path.to_owned(),
+                            dialect: self.dialect_of_script(&content),
+                            from_argument: false,
+                            switches: Vec::new(),
+                        };
+                        let params = args.get(1..).unwrap_or_default().to_vec();
+                        return self.run_as_script(script, &content, params, fds).await;
+                    }
                 }
             }
+        };
+        let text = match text {
+            "No such file or directory" if self.env.dialect != Dialect::Bash => "not found",
+            text => text,
         };
         let text = format!("{}: {path}: {text}\n", self.complaint());
         self.put_err(fds, text.as_bytes());
@@ -1132,21 +1865,84 @@ impl Shell {
         Ok(())
     }
 
-    pub(super) async fn run_file_as_script(
+    /// The language that a script's first line asks for.
+    fn dialect_of_script(&self, content: &[u8]) -> Dialect {
+        let first = content.split(|b| *b == b'\n').next().unwrap_or_default();
+        let first = String::from_utf8_lossy(first.strip_prefix(b"#!").unwrap_or_default()).into_owned();
+        let program = first.split_whitespace().next().unwrap_or_default();
+        let program = match program.rsplit('/').next().unwrap_or_default() {
+            "env" => first.split_whitespace().nth(1).unwrap_or_default(),
+            program => program,
+        };
+        match program {
+            "" => self.env.dialect,
+            name => self.dialect_of(name),
+        }
+    }
+
+    /// The language of the shell of that name on this machine.
+    pub(super) fn dialect_of(&self, name: &str) -> Dialect {
+        if self.machine.distribution.is_busybox() {
+            return Dialect::Ash;
+        }
+        match name {
+            "dash" => Dialect::Dash,
+            "ash" => Dialect::Ash,
+            "sh" if self.machine.distribution.has_dash() => Dialect::Dash,
+            _ => Dialect::Bash,
+        }
+    }
+
+    /// Run a script in a process of its own: it inherits what is exported and nothing else.
+    pub(super) async fn run_as_script(
         &mut self,
-        path: &str,
+        script: Script,
         content: &[u8],
-        args: Vec<Vec<u8>>,
+        params: Vec<Vec<u8>>,
         fds: &Fds,
     ) -> Result<(), Stop> {
         let saved = self.env.clone();
         let interactive = std::mem::replace(&mut self.interactive, false);
-        self.env.arg0 = path.to_owned();
-        self.env.params = args.get(1..).unwrap_or_default().to_vec();
+        let before = (self.lines_before, self.line_number, self.guarded, self.pid);
+        (self.lines_before, self.line_number, self.guarded) = (0, 1, 0);
+        self.pid = self.spawn_pid();
+        let jobs = std::mem::take(&mut self.jobs);
+        self.env.arg0 = script.arg0;
+        self.env.dialect = script.dialect;
+        self.env.from_argument = script.from_argument;
+        self.env.login = false;
+        self.env.params = params;
         self.env.vars.retain(|_, v| v.exported);
+        self.env.set("IFS", b" \t\n".to_vec());
+        self.env.set("OPTIND", b"1".to_vec());
         self.env.functions.clear();
+        self.env.aliases.clear();
+        self.env.traps.clear();
+        self.env.hidden.clear();
+        self.env.options = super::vars::Options::default();
+        for switch in &script.switches {
+            for letter in switch.strip_prefix('-').unwrap_or_default().chars() {
+                if let Some(on) = self.env.options.letter(letter) {
+                    *on = true;
+                }
+            }
+            if let Some(on) = self.env.options.named(switch) {
+                *on = true;
+            }
+        }
         self.status = 0;
+        self.subshells += 1;
         let ended = self.run_script(content, fds).await;
+        if ended == Err(Stop::Failed) && self.status == 0 {
+            self.status = 1;
+        }
+        if ended != Err(Stop::Killed) {
+            // It ends whatever its trap does.
+            let _ended = self.run_exit_trap(fds).await;
+        }
+        self.subshells -= 1;
+        (self.lines_before, self.line_number, self.guarded, self.pid) = before;
+        self.jobs = jobs;
         self.env = saved;
         self.interactive = interactive;
         if ended == Err(Stop::Killed) {
@@ -1155,6 +1951,34 @@ impl Shell {
             Ok(())
         }
     }
+}
+
+/// How a script is run.
+pub(super) struct Script {
+    pub(super) arg0: String,
+    pub(super) dialect: Dialect,
+    /// It is the argument of `-c`.
+    pub(super) from_argument: bool,
+    /// Options of `set`: `-e`, or the name of one.
+    pub(super) switches: Vec<String>,
+}
+
+/// A line of `jobs`.
+pub(super) fn job_line(job: &Job, newest: u32, now: i64) -> String {
+    let mark = if job.number == newest {
+        '+'
+    } else if job.number + 1 == newest {
+        '-'
+    } else {
+        ' '
+    };
+    let (state, tail) = match (job.ended, job.until > now, job.status) {
+        (Some(why), ..) => (why.to_owned(), ""),
+        (None, true, _) => ("Running".to_owned(), " &"),
+        (None, false, 0) => ("Done".to_owned(), ""),
+        (None, false, n) => (format!("Exit {n}"), ""),
+    };
+    format!("[{}]{mark}  {state:<24}{}{tail}\n", job.number, job.text)
 }
 
 #[derive(PartialEq, Eq)]

@@ -65,7 +65,7 @@ fn template() -> &'static Template {
                 .find(|d| d.as_str() == "debian12")
                 .unwrap_or(Distro::ALL[0]),
         );
-        Template::new(&Persona::derive(&spec).unwrap())
+        Template::new(&Persona::derive(&spec).unwrap(), Arc::default())
     })
 }
 
@@ -88,7 +88,9 @@ fn run_as(user: &str, script: &str) -> (String, String, u8, Arc<Mutex<Seen>>) {
         vfs::Shared::default(),
     );
     shell.env.arg0 = "bash".to_owned();
+    shell.env.from_argument = true;
     now_or_never(shell.run_line(script.as_bytes()));
+    now_or_never(shell.finish());
     shell.surrender_all();
     let (out, err) = {
         let seen = seen.lock().unwrap();
@@ -107,19 +109,30 @@ fn run(script: &str) -> (String, String, u8) {
 
 /// Scripts of pure shell, which mean the same to any shell: run by ours and by the real bash.
 const SCRIPTS: &str = include_str!("data/scripts.txt");
+/// Scripts that need bash, or whose complaints are compared, too.
+const BASH_SCRIPTS: &str = include_str!("data/bash_scripts.txt");
+/// Scripts for Debian's `sh`.
+const DASH_SCRIPTS: &str = include_str!("data/dash_scripts.txt");
 
-#[test]
-fn pure_shell_means_what_it_means_to_bash() {
+fn scripts(text: &str) -> impl Iterator<Item = &str> {
+    text.split("\n----\n")
+        .map(str::trim_end)
+        .filter(|s| !s.is_empty())
+}
+
+/// Run every script by the real shell in an empty folder and by ours, and compare what they print, how they end, and
+/// (where `complaints`) what they complain of. How many were compared, or `None` where there is no such shell here.
+fn compare(shell: &str, text: &str, complaints: bool) -> Option<usize> {
     let folder = tempfile::tempdir().unwrap();
     let mut wrong = Vec::new();
     let mut count = 0;
-    for script in SCRIPTS
-        .split("\n----\n")
-        .map(str::trim_end)
-        .filter(|s| !s.is_empty())
-    {
-        let Ok(real) = std::process::Command::new("bash")
-            .args(["--norc", "-c", script])
+    for script in scripts(text) {
+        let mut command = std::process::Command::new(shell);
+        if shell == "bash" {
+            command.arg("--norc");
+        }
+        let Ok(real) = command
+            .args(["-c", script])
             .current_dir(folder.path())
             .stdin(std::process::Stdio::null())
             .env_clear()
@@ -128,15 +141,18 @@ fn pure_shell_means_what_it_means_to_bash() {
             .env("LC_ALL", "C.UTF-8")
             .output()
         else {
-            println!("skipped: no bash on this machine to compare with");
-            return;
+            println!("skipped: no {shell} on this machine to compare with");
+            return None;
         };
         count += 1;
-        let (out, _, status) = run(&format!("cd /tmp\n{script}"));
+        let (out, err, status) = run_by(shell, script);
         let expected = String::from_utf8_lossy(&real.stdout).into_owned();
-        if out != expected || Some(i32::from(status)) != real.status.code() {
+        let told = String::from_utf8_lossy(&real.stderr).into_owned();
+        let differs =
+            out != expected || Some(i32::from(status)) != real.status.code() || (complaints && err != told);
+        if differs {
             wrong.push(format!(
-                "{script}\n  bash: {expected:?} {:?}\n  ours: {out:?} {status}",
+                "{script}\n  {shell}: {expected:?} {told:?} {:?}\n  ours: {out:?} {err:?} {status}",
                 real.status.code()
             ));
         }
@@ -148,13 +164,61 @@ fn pure_shell_means_what_it_means_to_bash() {
             }
         }
     }
-    assert!(count > 100, "{count} scripts");
     assert!(
         wrong.is_empty(),
         "{} of {count} differ:\n{}",
         wrong.len(),
         wrong.join("\n")
     );
+    Some(count)
+}
+
+/// Run a script as `bash -c` or `dash -c` would, in `/tmp`.
+fn run_by(name: &str, script: &str) -> (String, String, u8) {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let outside = Box::new(Bench(Arc::clone(&seen)));
+    let mut shell = template().shell(
+        "root",
+        "192.0.2.7 40022 22",
+        outside,
+        4_711,
+        vfs::Shared::default(),
+    );
+    name.clone_into(&mut shell.env.arg0);
+    shell.env.from_argument = true;
+    shell.env.cwd = "/tmp".to_owned();
+    if name == "dash" {
+        shell.env.dialect = vars::Dialect::Dash;
+    }
+    now_or_never(shell.run_line(script.as_bytes()));
+    now_or_never(shell.finish());
+    let seen = seen.lock().unwrap();
+    (
+        String::from_utf8_lossy(&seen.out).into_owned(),
+        String::from_utf8_lossy(&seen.err).into_owned(),
+        shell.status,
+    )
+}
+
+#[test]
+fn pure_shell_means_what_it_means_to_bash() {
+    if let Some(count) = compare("bash", SCRIPTS, false) {
+        assert!(count > 100, "{count} scripts");
+    }
+}
+
+#[test]
+fn bash_forms_and_complaints_are_bashs() {
+    if let Some(count) = compare("bash", BASH_SCRIPTS, true) {
+        assert!(count > 100, "{count} scripts");
+    }
+}
+
+#[test]
+fn sh_is_dash_where_it_is_on_debian() {
+    if let Some(count) = compare("dash", DASH_SCRIPTS, true) {
+        assert!(count > 20, "{count} scripts");
+    }
 }
 
 #[test]
@@ -269,7 +333,7 @@ fn line_editing_moves_deletes_and_recalls() {
         let mut echo = Vec::new();
         let done = keys
             .iter()
-            .find_map(|b| editor.key(*b, true, &history, &mut echo));
+            .find_map(|b| editor.key(*b, terminal::Mode::Line, &history, &mut echo));
         assert_eq!(
             done,
             Some(terminal::Key::Line(line.as_bytes().to_vec())),
@@ -317,7 +381,7 @@ proptest! {
         let mut editor = terminal::Editor::default();
         let mut echo = Vec::new();
         for key in keys {
-            editor.key(key, true, &["ls".to_owned()], &mut echo);
+            editor.key(key, terminal::Mode::Line, &["ls".to_owned()], &mut echo);
         }
         prop_assert!(echo.len() < 1 << 20);
     }
@@ -330,7 +394,7 @@ const WHICH: &str = "cat /etc/*release; cat /etc/issue; uname -a; ls /etc; ls /u
 fn of_distro(distro: Distro, seed: u8) -> Template {
     let mut spec = PersonaSpec::new(Seed::from_bytes([seed; 16]), "linux-server");
     spec.distro = Some(distro);
-    Template::new(&Persona::derive(&spec).unwrap())
+    Template::new(&Persona::derive(&spec).unwrap(), Arc::default())
 }
 
 #[test]

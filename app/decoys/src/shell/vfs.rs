@@ -288,6 +288,8 @@ pub(crate) struct Vfs {
     live: Arc<BTreeMap<String, Vec<u8>>>,
     /// Paths that this channel wrote content to and that nobody has collected yet.
     written: BTreeSet<String>,
+    /// Permissions that new files do not get.
+    umask: u32,
 }
 
 /// Who asks: what permission bits are checked against.
@@ -302,7 +304,7 @@ const WRITE: u32 = 2;
 const EXECUTE: u32 = 1;
 
 impl Who {
-    fn may(self, node: &Node, want: u32) -> bool {
+    pub(crate) fn may(self, node: &Node, want: u32) -> bool {
         if self.uid == 0 {
             return true;
         }
@@ -353,7 +355,23 @@ impl Vfs {
             overlay,
             live,
             written: BTreeSet::new(),
+            umask: 0o022,
         }
+    }
+
+    /// Permissions that new files do not get.
+    pub(crate) fn set_umask(&mut self, umask: u32) {
+        self.umask = umask;
+    }
+
+    /// Let the files that are made when they are read be these.
+    pub(crate) fn set_live(&mut self, live: Arc<BTreeMap<String, Vec<u8>>>) {
+        self.live = live;
+    }
+
+    /// One more file that is made when it is read, until the next [`Vfs::set_live`].
+    pub(crate) fn add_live(&mut self, path: &str, content: Vec<u8>) {
+        Arc::make_mut(&mut self.live).insert(path.to_owned(), content);
     }
 
     fn raw(&self, path: &str) -> Option<Node> {
@@ -361,6 +379,22 @@ impl Vfs {
             Some(change) => change.clone(),
             None => self.base.0.get(path).cloned(),
         }
+    }
+
+    /// The directory of a process, or another whose files are made when they are read.
+    fn live_directory(&self, path: &str) -> Option<Node> {
+        if !(path.starts_with("/proc/") || path.starts_with("/dev/")) || self.base.0.contains_key(path) {
+            return None;
+        }
+        let below = format!("{path}/");
+        let (first, _) = self.live.range(below.clone()..).next()?;
+        first.starts_with(&below).then_some(Node {
+            kind: Kind::Directory,
+            mode: 0o555,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+        })
     }
 
     /// The node at a clean absolute path, without following a link at its end.
@@ -373,6 +407,9 @@ impl Vfs {
                 gid: 0,
                 mtime: 0,
             });
+        }
+        if let Some(node) = self.live_directory(path) {
+            return Some(node);
         }
         if let Some(content) = self.live.get(path)
             && !locked(&self.overlay).changed.contains_key(path)
@@ -568,7 +605,7 @@ impl Vfs {
             Some(node) => (node.mode, node.uid, node.gid),
             None => {
                 self.may_change(who, &at)?;
-                (0o644, who.uid, who.gid)
+                (0o666 & !self.umask, who.uid, who.gid)
             }
         };
         if at.starts_with("/proc/") || at.starts_with("/sys/") {

@@ -140,7 +140,7 @@ impl Decoy for Ssh {
             })
             .map_err(|error| BuildError::of::<Self>("-", format!("the host keys cannot be made: {error}")))?;
         let logins = Logins::new(config.accept, host);
-        let template = Template::new(&host.persona);
+        let template = Template::new(&host.persona, Arc::clone(&host.services));
         let shared = Shared {
             host: Arc::clone(host),
             template,
@@ -188,6 +188,7 @@ impl Decoy for Ssh {
             address,
             local,
             user: String::new(),
+            secret: None,
             overlay: None,
             authenticated,
             channels: HashMap::new(),
@@ -293,6 +294,8 @@ struct Visitor {
     address: SocketAddr,
     local: SocketAddr,
     user: String,
+    /// The password that let it in.
+    secret: Option<Vec<u8>>,
     /// What it left before, from the moment it is in.
     overlay: Option<Overlay>,
     authenticated: watch::Sender<bool>,
@@ -401,6 +404,7 @@ impl Visitor {
         self.attempt(user, Secret::Plaintext(password.as_bytes()), mechanism, accepted);
         if accepted {
             self.user = user.to_owned();
+            self.secret = Some(password.as_bytes().to_vec());
             return Ok(Auth::Accept);
         }
         if self.has_method(mechanism) {
@@ -457,6 +461,7 @@ impl Visitor {
                 behind: Arc::clone(&open.behind),
             },
             output,
+            secret: self.secret.clone(),
             seed: rand::rng().random(),
         };
         tokio::spawn(session.run(job));

@@ -79,6 +79,8 @@ pub(super) struct Session {
     pub(super) input: Inbox,
     pub(super) output: Arc<ChannelWriteHalf<Msg>>,
     pub(super) seed: u64,
+    /// The password that it came in with.
+    pub(super) secret: Option<Vec<u8>>,
     /// What the visitor's address left on the machine.
     pub(super) overlay: Overlay,
 }
@@ -90,6 +92,10 @@ struct Link {
     waiting: Vec<(Stream, Vec<u8>)>,
     ahead: VecDeque<u8>,
     editor: terminal::Editor,
+    /// Columns and rows of the terminal, as they are now.
+    size: (u32, u32),
+    /// A shell waits for a line.
+    at_prompt: bool,
     /// There is a terminal: lines are edited and newlines become CR LF.
     tty: bool,
     ended: bool,
@@ -130,18 +136,32 @@ impl Link {
                 self.recorder.record(Channel::Input, &bytes);
                 self.ahead.extend(bytes);
             }
-            Ok(Some(Input::Resize(columns, rows))) => self.recorder.resize(columns, rows),
+            Ok(Some(Input::Resize(columns, rows))) => {
+                self.resize(columns, rows);
+                if self.at_prompt {
+                    let mut shown = Vec::new();
+                    self.editor.resize(self.size.0, &mut shown);
+                    self.put(Stream::Out, &shown);
+                    // Where it cannot be sent the next prompt finds out.
+                    let _gone = self.send().await;
+                }
+            }
             Ok(Some(Input::End) | None) | Err(_) => self.ended = true,
         }
         true
     }
 
+    fn resize(&mut self, columns: u32, rows: u32) {
+        self.size = window(columns, rows);
+        self.recorder.resize(self.size.0, self.size.1);
+    }
+
     /// The next key that the editor makes something of.
-    async fn key(&mut self, echo: bool, history: &[String]) -> Typed {
+    async fn key(&mut self, mode: terminal::Mode, history: &[String]) -> Typed {
         loop {
             while let Some(byte) = self.ahead.pop_front() {
                 let mut shown = Vec::new();
-                let key = self.editor.key(byte, echo, history, &mut shown);
+                let key = self.editor.key(byte, mode, history, &mut shown);
                 if !shown.is_empty() {
                     self.put(Stream::Out, &shown);
                 }
@@ -183,8 +203,13 @@ impl Outside for Link {
     fn read(&mut self, echo: bool) -> Running<'_, Option<Vec<u8>>> {
         Box::pin(async move {
             if self.tty {
+                let mode = if echo {
+                    terminal::Mode::Plain
+                } else {
+                    terminal::Mode::Secret
+                };
                 loop {
-                    match self.key(echo, &[]).await {
+                    match self.key(mode, &[]).await {
                         Typed::Line(mut line) => {
                             line.push(b'\n');
                             return Some(line);
@@ -205,11 +230,18 @@ impl Outside for Link {
 
     fn prompt<'a>(&'a mut self, prompt: &'a str, history: &'a [String]) -> Running<'a, Typed> {
         Box::pin(async move {
-            self.put(Stream::Out, prompt.as_bytes());
+            if !prompt.is_empty() {
+                self.editor.begin(prompt, self.size.0);
+            }
+            // A terminal shows a line break in a prompt as one.
+            self.put(Stream::Out, prompt.replace('\n', "\r\n").as_bytes());
             if !self.send().await {
                 return Typed::End;
             }
-            self.key(true, history).await
+            self.at_prompt = true;
+            let typed = self.key(terminal::Mode::Line, history).await;
+            self.at_prompt = false;
+            typed
         })
     }
 
@@ -221,6 +253,10 @@ impl Outside for Link {
 
     fn typed(&self) -> String {
         self.editor.text()
+    }
+
+    fn size(&self) -> Option<(u32, u32)> {
+        self.tty.then_some(self.size)
     }
 
     fn pause(&mut self, time: Duration) -> Running<'_, bool> {
@@ -239,7 +275,7 @@ impl Outside for Link {
                             self.recorder.record(Channel::Input, &bytes);
                             self.ahead.extend(bytes);
                         }
-                        Some(Input::Resize(columns, rows)) => self.recorder.resize(columns, rows),
+                        Some(Input::Resize(columns, rows)) => self.resize(columns, rows),
                         // The end of the input is no reason to stop early; a closed channel is.
                         Some(Input::End) => self.ended = true,
                         None => return false,
@@ -277,6 +313,11 @@ impl Outside for Link {
     fn now(&self) -> i64 {
         self.tap.clock().now().unix_timestamp()
     }
+}
+
+/// A window that a terminal may have.
+fn window(columns: u32, rows: u32) -> (u32, u32) {
+    (columns.clamp(1, 1_000), rows.clamp(1, 1_000))
 }
 
 /// Keep a file that the visitor left, and report it.
@@ -320,7 +361,7 @@ impl Session {
         let size = self
             .terminal
             .as_ref()
-            .map_or((80, 24), |t| (t.columns.clamp(1, 1_000), t.rows.clamp(1, 1_000)));
+            .map_or((80, 24), |t| window(t.columns, t.rows));
         let name = self.terminal.as_ref().map_or("dumb", |t| t.name.as_str());
         let sid = format!("{}-{:08x}", self.tap.session_id(), self.seed & 0xffff_ffff);
         let recorder = Recorder::begin(
@@ -337,6 +378,8 @@ impl Session {
             waiting: Vec::new(),
             ahead: VecDeque::new(),
             editor: terminal::Editor::default(),
+            size,
+            at_prompt: false,
             tty: self.terminal.is_some(),
             ended: false,
             recorder,
@@ -347,6 +390,7 @@ impl Session {
                 .template
                 .shell(&self.user, &self.client, Box::new(link), self.seed, self.overlay);
         shell.terminal = self.terminal.is_some().then_some(size);
+        shell.login_secret = self.secret.map(|secret| (shell.env.user.clone(), secret));
         let connection = self.client.split(' ').next().unwrap_or_default().to_owned();
         let mut parts = self.client.split(' ');
         let (address, port, local) = (
@@ -381,10 +425,19 @@ impl Session {
                     cwd: &shell.env.cwd,
                 });
                 shell.env.arg0 = shell.machine.distribution.shell_name().to_owned();
+                shell.env.from_argument = true;
+                shell.env.login = false;
                 shell.run_line(&line).await;
+                shell.finish().await;
             }
-            None if self.terminal.is_some() => interact(&mut shell, &connection, &self.shared).await,
-            None => stream(&mut shell).await,
+            None if self.terminal.is_some() => {
+                let greeting = self.shared.greeting(&connection, shell.now());
+                shell.login(&greeting).await;
+            }
+            None => {
+                stream(&mut shell).await;
+                shell.finish().await;
+            }
         }
         shell.surrender_all();
         shell.status
@@ -562,7 +615,9 @@ async fn stream(shell: &mut Shell) {
                 line.push(b'\n');
                 line.extend(pending.drain(..=end));
             }
+            let breaks = u32::try_from(line.iter().filter(|b| **b == b'\n').count()).unwrap_or(0);
             if line.is_empty() {
+                shell.lines_before += 1;
                 continue;
             }
             shell.outside.report(Report::Command {
@@ -573,6 +628,7 @@ async fn stream(shell: &mut Shell) {
             if shell.run_line(&line).await {
                 return;
             }
+            shell.lines_before += breaks + 1;
         }
         if pending.len() > 1 << 20 {
             return;
@@ -586,77 +642,4 @@ async fn stream(shell: &mut Shell) {
         });
         shell.run_line(&pending).await;
     }
-}
-
-/// A login shell at a terminal, from the message of the day to `logout`.
-async fn interact(shell: &mut Shell, source: &str, shared: &Shared) {
-    shell.interactive = true;
-    let known = shell.recall_history();
-    shell
-        .env
-        .aliases
-        .insert("ls".to_owned(), "ls --color=auto".to_owned());
-    let greeting = shared.greeting(source, shell.now());
-    shell.outside.write(Stream::Out, greeting.as_bytes());
-    let mut pending = String::new();
-    loop {
-        let prompt = if pending.is_empty() {
-            shell.prompt_text()
-        } else {
-            "> ".to_owned()
-        };
-        let mut shown = format!("\x1b[?2004h{prompt}");
-        let typed = loop {
-            let typed = shell.outside.prompt(&shown, &shell.history).await;
-            shown.clear();
-            match typed {
-                Typed::Complete(before) => {
-                    let candidates = shell.completions(&before);
-                    shell.complete(&before, &candidates, &prompt);
-                }
-                other => break other,
-            }
-        };
-        shell.outside.write(Stream::Out, b"\x1b[?2004l\r");
-        match typed {
-            Typed::Line(line) => {
-                if !pending.is_empty() {
-                    pending.push('\n');
-                }
-                pending.push_str(&String::from_utf8_lossy(&line));
-                if pending.trim().is_empty() {
-                    pending.clear();
-                    continue;
-                }
-                if Shell::wants_more(pending.as_bytes()) && pending.len() < 64 << 10 {
-                    continue;
-                }
-                let line = std::mem::take(&mut pending);
-                shell.remember(&line);
-                shell.outside.report(Report::Command {
-                    line: line.as_bytes(),
-                    user: &shell.env.user,
-                    cwd: &shell.env.cwd,
-                });
-                if shell.run_line(line.as_bytes()).await {
-                    if matches!(line.trim(), "exit" | "logout") {
-                        shell.outside.write(Stream::Out, b"logout\n");
-                    }
-                    break;
-                }
-            }
-            Typed::Interrupt => {
-                pending.clear();
-                shell.status = 130;
-            }
-            Typed::Complete(_) => {}
-            Typed::End => {
-                shell.outside.write(Stream::Out, b"logout\n");
-                break;
-            }
-        }
-    }
-    shell.leave_history(known);
-    // Whether somebody still reads it changes nothing any more.
-    let _sent = shell.outside.flush().await;
 }

@@ -3,10 +3,7 @@
 use time::OffsetDateTime;
 
 use super::{Call, Shell, inputs};
-use crate::shell::{
-    glob,
-    vfs::{Errno, Kind, Node, Who, file_name},
-};
+use crate::shell::vfs::{Errno, Kind, Node, Who, file_name};
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -229,7 +226,7 @@ fn ls_rows(shell: &Shell, call: &Call, mut rows: Vec<(String, Node)>) -> String 
             .map(|(name, node)| format!("{name}{}", mark(node)))
             .collect();
         return match shell.terminal {
-            Some((width, _)) if !call.has('1') => {
+            Some((width, _)) if !call.has('1') && !call.piped => {
                 columns(&names, usize::try_from(width).unwrap_or(80).max(20))
             }
             _ => names.iter().map(|n| format!("{n}\n")).collect(),
@@ -342,7 +339,12 @@ pub(super) fn rm(shell: &mut Shell, call: &mut Call) -> u8 {
     status
 }
 
-fn remove(shell: &mut Shell, path: &str, recursive: bool, depth: usize) -> Result<(), (String, Errno)> {
+pub(in crate::shell) fn remove(
+    shell: &mut Shell,
+    path: &str,
+    recursive: bool,
+    depth: usize,
+) -> Result<(), (String, Errno)> {
     let who = shell.who();
     let cwd = shell.env.cwd.clone();
     let told = |errno| (path.to_owned(), errno);
@@ -418,12 +420,34 @@ fn destination(shell: &Shell, source: &str, target: &str) -> String {
     }
 }
 
+/// `cp`, `mv` with less than two operands.
+fn missing_operand(call: &mut Call) -> u8 {
+    let name = call.name.clone();
+    let text = match call.operands("t").first() {
+        Some(only) => format!("missing destination file operand after '{only}'"),
+        None => "missing file operand".to_owned(),
+    };
+    call.err(format!(
+        "{name}: {text}\nTry '{name} --help' for more information.\n"
+    ));
+    1
+}
+
 pub(super) fn cp(shell: &mut Shell, call: &mut Call) -> u8 {
     let mut operands = call.operands("t");
     let Some(target) = operands.pop().filter(|_| !operands.is_empty()) else {
-        call.err("cp: missing file operand\nTry 'cp --help' for more information.\n");
-        return 1;
+        return missing_operand(call);
     };
+    if operands.len() > 1
+        && !shell
+            .vfs
+            .stat(shell.who(), &shell.env.cwd, &target)
+            .is_ok_and(|(_, n)| n.is_dir())
+    {
+        let there = shell.vfs.stat(shell.who(), &shell.env.cwd, &target);
+        let why = there.map_or_else(Errno::text, |_| "Not a directory");
+        return call.fail(format!("target '{target}': {why}"));
+    }
     let recursive = call.has('r') || call.has('R') || call.has('a');
     let mut status = 0;
     for source in operands {
@@ -492,9 +516,18 @@ fn copy(shell: &mut Shell, source: &str, to: &str, recursive: bool, depth: usize
 pub(super) fn mv(shell: &mut Shell, call: &mut Call) -> u8 {
     let mut operands = call.operands("t");
     let Some(target) = operands.pop().filter(|_| !operands.is_empty()) else {
-        call.err("mv: missing file operand\nTry 'mv --help' for more information.\n");
-        return 1;
+        return missing_operand(call);
     };
+    if operands.len() > 1
+        && !shell
+            .vfs
+            .stat(shell.who(), &shell.env.cwd, &target)
+            .is_ok_and(|(_, n)| n.is_dir())
+    {
+        let there = shell.vfs.stat(shell.who(), &shell.env.cwd, &target);
+        let why = there.map_or_else(Errno::text, |_| "Not a directory");
+        return call.fail(format!("target '{target}': {why}"));
+    }
     let mut status = 0;
     for source in operands {
         let to = destination(shell, &source, &target);
@@ -557,7 +590,7 @@ pub(super) fn touch(shell: &mut Shell, call: &mut Call) -> u8 {
 }
 
 /// A mode after `chmod` notation: octal, or clauses such as `u+x,go-w`.
-fn new_mode(spec: &str, old: u32, directory: bool) -> Option<u32> {
+pub(in crate::shell) fn new_mode(spec: &str, old: u32, directory: bool) -> Option<u32> {
     if spec.bytes().all(|b| b.is_ascii_digit()) {
         return u32::from_str_radix(spec, 8).ok().filter(|m| *m <= 0o7777);
     }
@@ -620,6 +653,12 @@ pub(super) fn chmod(shell: &mut Shell, call: &mut Call) -> u8 {
         return 1;
     }
     let spec = operands.remove(0);
+    if new_mode(&spec, 0, false).is_none() {
+        call.err(format!(
+            "chmod: invalid mode: ‘{spec}’\nTry 'chmod --help' for more information.\n"
+        ));
+        return 1;
+    }
     let mut status = 0;
     for path in operands {
         let (who, cwd) = (shell.who(), shell.env.cwd.clone());
@@ -735,118 +774,31 @@ pub(super) fn lsattr(shell: &mut Shell, call: &mut Call) -> u8 {
     0
 }
 
-pub(super) fn find(shell: &mut Shell, call: &mut Call) -> u8 {
-    let at = call
-        .args
-        .iter()
-        .position(|a| a.starts_with('-') || a == "(" || a == "!")
-        .unwrap_or(call.args.len());
-    let (starts, tests) = call.args.split_at(at);
-    let starts = if starts.is_empty() {
-        vec![".".to_owned()]
-    } else {
-        starts.to_vec()
+/// A line of `find -ls`.
+pub(in crate::shell) fn found_line(shell: &Shell, path: &str, node: &Node) -> String {
+    let target = match &node.kind {
+        Kind::Link(target) => format!(" -> {target}"),
+        _ => String::new(),
     };
-    let tests = tests.to_vec();
-    let value = |name: &str| {
-        tests
-            .iter()
-            .position(|t| t == name)
-            .and_then(|i| tests.get(i + 1))
-            .cloned()
-    };
-    let depth = value("-maxdepth").and_then(|d| d.parse().ok()).unwrap_or(30);
-    let kind = value("-type");
-    let (name, iname) = (value("-name"), value("-iname").map(|n| n.to_lowercase()));
-    let perm = value("-perm");
-    let user = value("-user").and_then(|u| shell.machine.account(&u).map(|a| a.uid));
-    let delete = tests.iter().any(|t| t == "-delete");
-    let writable = tests.iter().any(|t| t == "-writable");
-    let mut hits = Vec::new();
-    let mut status = 0;
-    for start in starts {
-        if let Err(errno) = shell.vfs.lstat(shell.who(), &shell.env.cwd, &start) {
-            call.err(format!("find: ‘{start}’: {}\n", errno.text()));
-            status = 1;
-            continue;
-        }
-        let me = shell.who();
-        walk(shell, &start, depth, &mut |path, node| {
-            let base = file_name(path);
-            let is = match kind.as_deref() {
-                Some("f") => matches!(node.kind, Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. }),
-                Some("d") => node.is_dir(),
-                Some("l") => matches!(node.kind, Kind::Link(_)),
-                Some("c") => node.kind == Kind::Device,
-                Some(_) => false,
-                None => true,
-            };
-            let permitted = match perm.as_deref() {
-                Some(p) => {
-                    let (all, digits) = (p.starts_with(['-', '/']), p.trim_start_matches(['-', '/']));
-                    let want = u32::from_str_radix(digits, 8).unwrap_or(if digits.contains("u=s") {
-                        0o4000
-                    } else {
-                        0o7777
-                    });
-                    if all {
-                        node.mode & want == want
-                    } else {
-                        node.mode == want
-                    }
-                }
-                None => true,
-            };
-            if is
-                && permitted
-                && name
-                    .as_ref()
-                    .is_none_or(|n| glob::matches(n.as_bytes(), base.as_bytes()))
-                && iname
-                    .as_ref()
-                    .is_none_or(|n| glob::matches(n.as_bytes(), base.to_lowercase().as_bytes()))
-                && user.is_none_or(|u| node.uid == u)
-                && (!writable || me.uid == 0 || node.mode & 2 != 0 || node.uid == me.uid)
-            {
-                hits.push(path.to_owned());
-            }
-        });
-    }
-    if delete {
-        for path in hits.iter().rev() {
-            if let Err((at, errno)) = remove(shell, path, false, 0).or_else(|_| remove(shell, path, true, 0))
-            {
-                call.err(format!("find: cannot delete ‘{at}’: {}\n", errno.text()));
-                status = 1;
-            }
-        }
-        return status;
-    }
-    let end = if tests.iter().any(|t| t == "-print0") {
-        "\0"
-    } else {
-        "\n"
-    };
-    if tests.iter().any(|t| t == "-ls") {
-        for path in &hits {
-            if let Ok((_, node)) = shell.vfs.lstat(shell.who(), &shell.env.cwd, path) {
-                call.out(format!(
-                    "{:>9} {:>6} {}   1 {:<8} {:<8} {:>8} {} {path}\n",
-                    131_072 + path.len() * 7,
-                    node.size().div_ceil(1024),
-                    node.mode_text(),
-                    shell.machine.user_name(node.uid),
-                    shell.machine.group_name(node.gid),
-                    node.size(),
-                    ls_time(node.mtime, shell.now())
-                ));
-            }
-        }
-        return status;
-    }
-    let text: String = hits.iter().map(|h| format!("{h}{end}")).collect();
-    call.out(text);
-    status
+    format!(
+        "{:>9} {:>6} {} {:>3} {:<8} {:<8} {:>8} {} {path}{target}\n",
+        inode(path),
+        node.size().div_ceil(4_096) * 4,
+        node.mode_text(),
+        if node.is_dir() { 2 } else { 1 },
+        shell.machine.user_name(node.uid),
+        shell.machine.group_name(node.gid),
+        node.size(),
+        ls_time(node.mtime, shell.now())
+    )
+}
+
+/// A file's number: the same at every look.
+fn inode(path: &str) -> u64 {
+    let hash = path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
+    });
+    131_072 + hash % 1_200_000
 }
 
 pub(super) fn stat(shell: &mut Shell, call: &mut Call) -> u8 {
@@ -876,7 +828,7 @@ pub(super) fn stat(shell: &mut Shell, call: &mut Call) -> u8 {
                 );
                 call.out(format!(
                     "  File: {path}\n  Size: {:<10}\tBlocks: {:<10} IO Block: 4096   {kind}\nDevice: 8,1\tInode: {:<11} Links: 1\nAccess: ({:04o}/{})  Uid: ({:>5}/{user:>8})   Gid: ({:>5}/{group:>8})\nAccess: {time}\nModify: {time}\nChange: {time}\n Birth: {time}\n",
-                    node.size(), node.size().div_ceil(4_096) * 8, 131_072 + path.len() * 7, node.mode, node.mode_text(), node.uid, node.gid
+                    node.size(), node.size().div_ceil(4_096) * 8, inode(&path), node.mode, node.mode_text(), node.uid, node.gid
                 ));
             }
             Err(errno) => status = call.fail(format!("cannot statx '{path}': {}", errno.text())),

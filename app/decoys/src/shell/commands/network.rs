@@ -153,7 +153,7 @@ pub(super) fn netstat(shell: &mut Shell, call: &mut Call) -> u8 {
         }
     };
     if listening {
-        for (port, name, pid) in &m.listening {
+        for (port, name, pid) in &shell.running().listening {
             out.push_str(&format!(
                 "tcp        0      0 {:<23} 0.0.0.0:*               LISTEN      {}\n",
                 format!("0.0.0.0:{port}"),
@@ -179,7 +179,7 @@ pub(super) fn ss(shell: &mut Shell, call: &mut Call) -> u8 {
     let m = &shell.machine;
     let mut out = String::from("State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess\n");
     if call.has('l') || call.has('a') {
-        for (port, name, pid) in &m.listening {
+        for (port, name, pid) in &shell.running().listening {
             let process = if call.has('p') && shell.env.uid == 0 {
                 format!("users:((\"{name}\",pid={pid},fd=3))")
             } else {

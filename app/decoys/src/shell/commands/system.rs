@@ -15,14 +15,16 @@ fn clock(at: i64) -> OffsetDateTime {
 
 pub(super) fn id(shell: &mut Shell, call: &mut Call) -> u8 {
     let account = match call.operands("").first() {
-        Some(name) => match shell.machine.account(name) {
-            Some(account) => account.clone(),
+        Some(name) => match shell.account(name) {
+            Some(account) => account,
             None => {
                 let text = format!("‘{name}’: no such user");
                 return call.fail(text);
             }
         },
-        None => shell.machine.account_or_new(&shell.env.user),
+        None => shell
+            .account(&shell.env.user)
+            .unwrap_or_else(|| shell.machine.account_or_new(&shell.env.user)),
     };
     let text = if call.has('u') {
         if call.has('n') {
@@ -118,202 +120,517 @@ pub(super) fn hostname(shell: &mut Shell, call: &mut Call) -> u8 {
     0
 }
 
+/// One process, as `ps` and `top` show it.
 struct Row {
     user: String,
     pid: u32,
     ppid: u32,
     rss: u32,
     tty: &'static str,
+    stat: &'static str,
+    started: i64,
     command: String,
+}
+
+impl Row {
+    fn name(&self) -> String {
+        let first = self.command.trim_start_matches('-').trim_matches(['[', ']']);
+        let first = first.split(' ').next().unwrap_or_default();
+        let name = if self.command.starts_with('[') {
+            first
+        } else {
+            first.rsplit('/').next().unwrap_or(first).trim_end_matches(':')
+        };
+        name.chars().take(15).collect()
+    }
 }
 
 fn rows(shell: &Shell, call: &Call) -> Vec<Row> {
     let mut out: Vec<Row> = shell
-        .machine
+        .running()
         .processes
-        .iter()
+        .into_iter()
         .map(|p| Row {
             user: p.user.to_owned(),
             pid: p.pid,
             ppid: p.ppid,
             rss: p.rss_kb,
-            tty: "?",
-            command: p.command.clone(),
+            tty: if p.command.contains("agetty") { "tty1" } else { "?" },
+            stat: match p.command.as_str() {
+                command if command.contains("agetty") => "Ss+",
+                _ if p.rss_kb > 0 => "Ss",
+                "[kthreadd]" | "[rcu_preempt]" | "[kdevtmpfs]" | "[kauditd]" | "[khungtaskd]"
+                | "[oom_reaper]" | "[kcompactd0]" | "[kswapd0]" | "[jbd2/sda1-8]" | "[scsi_eh_0]"
+                | "[ksoftirqd/0]" | "[migration/0]" | "[cpuhp/0]" => "S",
+                "[ksmd]" | "[khugepaged]" => "SN",
+                command if command.contains("_kthread") => "I",
+                _ => "I<",
+            },
+            started: p.started,
+            command: p.command,
         })
         .collect();
     let me = shell.env.user.clone();
-    let listener = shell
-        .machine
-        .listening
+    let first = shell.ancestors.first();
+    let visitor = first.map_or(&me, |a| &a.user).clone();
+    let listener = out
         .iter()
-        .find(|l| l.0 == 22)
-        .map_or(1, |l| l.2);
-    let tty = if shell.terminal.is_some() { "pts/0" } else { "?" };
-    let label = if shell.terminal.is_some() {
-        format!("sshd: {me}@pts/0")
-    } else {
-        format!("sshd: {me}@notty")
+        .find(|r| r.command.starts_with("sshd: /usr"))
+        .map_or(1, |r| r.pid);
+    let terminal = shell.terminal.is_some();
+    let tty = if terminal { "pts/0" } else { "?" };
+    let at = if terminal { "pts/0" } else { "notty" };
+    let mut own = |pid: u32, ppid: u32, user: &str, rss: u32, tty, stat, command: String| {
+        out.push(Row {
+            user: user.to_owned(),
+            pid,
+            ppid,
+            rss,
+            tty,
+            stat,
+            started: shell.started,
+            command,
+        });
     };
-    out.push(Row {
-        user: "root".into(),
-        pid: shell.pid - 9,
-        ppid: listener,
-        rss: 10_912,
-        tty: "?",
-        command: format!("sshd: {me} [priv]"),
-    });
-    out.push(Row {
-        user: me.clone(),
-        pid: shell.pid - 4,
-        ppid: shell.pid - 9,
-        rss: 6_524,
-        tty: "?",
-        command: label,
-    });
-    out.push(Row {
-        user: me.clone(),
-        pid: shell.pid,
-        ppid: shell.pid - 4,
-        rss: 4_820,
-        tty,
-        command: if shell.interactive {
-            "-bash".into()
-        } else {
-            "bash".into()
-        },
-    });
+    let login = shell.login_pid;
+    own(
+        login - 9,
+        listener,
+        "root",
+        10_912,
+        "?",
+        "Ss",
+        format!("sshd: {visitor} [priv]"),
+    );
+    own(
+        login - 4,
+        login - 9,
+        &visitor,
+        6_524,
+        "?",
+        "S",
+        format!("sshd: {visitor}@{at}"),
+    );
+    let mut parent = login - 4;
+    for ancestor in &shell.ancestors {
+        let stat = if parent == login - 4 { "Ss" } else { "S" };
+        own(
+            ancestor.pid,
+            parent,
+            &ancestor.user,
+            4_820,
+            tty,
+            stat,
+            ancestor.command.clone(),
+        );
+        parent = ancestor.pid;
+    }
+    let stat = if parent == login - 4 { "Ss" } else { "S" };
+    let name = if shell.interactive {
+        shell.env.arg0.clone()
+    } else {
+        shell.env.arg0.trim_start_matches('-').to_owned()
+    };
+    if shell.pid != parent {
+        own(shell.pid, parent, &me, 4_820, tty, stat, name);
+    }
+    for job in shell.jobs.iter().filter(|j| j.until > shell.now()) {
+        own(job.pid, shell.pid, &me, 1_020, tty, "S", job.text.clone());
+    }
     let command = format!("{} {}", call.name, call.args.join(" "));
-    out.push(Row {
-        user: me,
-        pid: shell.pid + 17,
-        ppid: shell.pid,
-        rss: 3_968,
+    own(
+        shell.newest_pid(),
+        shell.pid,
+        &me,
+        3_968,
         tty,
-        command: command.trim().to_owned(),
-    });
+        "R+",
+        command.trim().to_owned(),
+    );
     out
 }
 
+/// `Nov21`, or the hour where it was today.
+fn start_text(started: i64, now: i64) -> String {
+    let at = clock(started);
+    if now - started < 86_400 {
+        format!("{:02}:{:02}", at.hour(), at.minute())
+    } else if at.year() == clock(now).year() {
+        format!("{}{:02}", files::month(at), at.day())
+    } else {
+        at.year().to_string()
+    }
+}
+
+/// Days, hours and minutes as `ps -o etime` has them.
+fn elapsed(seconds: i64) -> String {
+    let (d, h, m, s) = (
+        seconds / 86_400,
+        seconds / 3_600 % 24,
+        seconds / 60 % 60,
+        seconds % 60,
+    );
+    match (d, h) {
+        (0, 0) => format!("{m:02}:{s:02}"),
+        (0, _) => format!("{h:02}:{m:02}:{s:02}"),
+        _ => format!("{d}-{h:02}:{m:02}:{s:02}"),
+    }
+}
+
+fn vsz(row: &Row) -> u32 {
+    if row.rss == 0 { 0 } else { row.rss * 7 + 8_212 }
+}
+
+fn memory_share(row: &Row, shell: &Shell) -> f64 {
+    f64::from(row.rss) * 100.0 / f64::from(u32::try_from(shell.machine.mem_kb).unwrap_or(u32::MAX))
+}
+
 pub(super) fn ps(shell: &mut Shell, call: &mut Call) -> u8 {
-    let all = call.args.concat();
-    let every = all.contains('a') && all.contains('x') || all.contains('e') || all.contains('A');
-    let full = all.contains('f') && call.args.iter().any(|a| a.starts_with('-'));
-    let bsd = all.contains('u') && !full;
-    let started = clock(shell.machine.boot_time);
-    let boot = format!("{}{:02}", files::month(started), started.day());
-    let now = clock(shell.now());
-    let start = |row: &Row| {
-        if row.pid >= shell.pid - 9 {
-            format!("{:02}:{:02}", now.hour(), now.minute())
-        } else {
-            boot.clone()
+    let now = shell.now();
+    let mut rows = rows(shell, call);
+    if shell.machine.distribution.is_busybox() {
+        let mut out = String::from("PID   USER     TIME  COMMAND\n");
+        for r in rows {
+            out.push_str(&format!(
+                "{:>5} {:<8} {:>5} {}\n",
+                r.pid, r.user, "0:00", r.command
+            ));
         }
-    };
-    let rows: Vec<Row> = rows(shell, call)
-        .into_iter()
-        .filter(|r| every || r.tty != "?" || (r.pid >= shell.pid))
-        .collect();
-    let short = |user: &str| {
-        if user.len() > 8 {
-            format!("{}+", user.chars().take(7).collect::<String>())
+        call.out(out);
+        return 0;
+    }
+    let mut every = false;
+    let (mut full, mut user_format, mut tree) = (false, false, false);
+    let mut columns: Vec<String> = Vec::new();
+    let (mut pids, mut users, mut names): (Vec<u32>, Vec<String>, Vec<String>) = Default::default();
+    let mut titles = true;
+    let (mut own_tty, mut without_tty) = (true, false);
+    let mut it = call.args.iter();
+    while let Some(arg) = it.next() {
+        if let Some(long) = arg.strip_prefix("--") {
+            titles &= long != "no-headers" && long != "no-heading";
+            tree |= long == "forest";
+            if long == "version" {
+                call.out("ps from procps-ng 4.0.2\n");
+                return 0;
+            }
+            continue;
+        }
+        let dashed = arg.starts_with('-');
+        // `-aux` means `aux` to everybody, and to procps too.
+        let bsd = !dashed || arg == "-aux" || arg == "-auxf" || arg == "-auxww";
+        let letters: Vec<char> = arg.trim_start_matches('-').chars().collect();
+        if letters.iter().all(char::is_ascii_digit) && !letters.is_empty() {
+            pids.extend(arg.trim_start_matches('-').parse::<u32>());
+            continue;
+        }
+        for (i, letter) in letters.iter().enumerate() {
+            let mut value = || {
+                let attached: String = letters.get(i + 1..).unwrap_or_default().iter().collect();
+                if attached.is_empty() {
+                    it.next().cloned().unwrap_or_default()
+                } else {
+                    attached
+                }
+            };
+            match (bsd, letter) {
+                (false, 'e' | 'A') => every = true,
+                (true, 'a') => own_tty = false,
+                (true, 'x') => without_tty = true,
+                (true, 'u') => user_format = true,
+                (true, 'f') => tree = true,
+                (false, 'f' | 'F') => full = true,
+                (_, 'o') => {
+                    columns.extend(value().split([',', ' ']).map(str::to_owned));
+                    break;
+                }
+                (_, 'p' | 'q') => {
+                    pids.extend(value().split([',', ' ']).filter_map(|p| p.parse::<u32>().ok()));
+                    break;
+                }
+                (false, 'u' | 'U') => {
+                    users.extend(value().split(',').map(str::to_owned));
+                    break;
+                }
+                (false, 'C') => {
+                    names.extend(value().split(',').map(str::to_owned));
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    every |= !own_tty && without_tty;
+    let chosen = !(pids.is_empty() && users.is_empty() && names.is_empty());
+    rows.retain(|r| {
+        if chosen {
+            pids.contains(&r.pid) || users.contains(&r.user) || names.contains(&r.name())
+        } else {
+            every
+                || (without_tty && r.user == shell.env.user)
+                || (!own_tty && r.tty != "?")
+                || (r.tty != "?" && r.tty != "tty1" && r.user == shell.env.user)
+                || (shell.terminal.is_none() && r.pid >= shell.pid)
+        }
+    });
+    if let Some(key) = call
+        .args
+        .iter()
+        .find_map(|a| a.strip_prefix("--sort=").or(a.strip_prefix("--sort")))
+    {
+        if key.contains("mem") || key.contains("rss") {
+            rows.sort_by_key(|r| r.rss);
+            if key.starts_with('-') {
+                rows.reverse();
+            }
+        }
+    }
+    let short = |user: &str, most: usize| {
+        if user.len() > most {
+            format!("{}+", user.chars().take(most - 1).collect::<String>())
         } else {
             user.to_owned()
         }
     };
+    // A terminal cuts long lines.
+    let wide = call.args.iter().any(|a| a.contains("ww")) || shell.terminal.is_none() || call.piped;
+    let most = if wide {
+        usize::MAX
+    } else {
+        shell.terminal.map_or(80, |t| usize::try_from(t.0).unwrap_or(80))
+    };
+    let cut = |line: String| line.chars().take(most).collect::<String>();
     let mut out = String::new();
-    if bsd {
-        out.push_str("USER         PID %CPU %MEM    VSZ   RSS TTY      STAT START   TIME COMMAND\n");
+    if !columns.is_empty() {
+        let titled: Vec<(String, String)> = columns
+            .iter()
+            .filter(|c| !c.is_empty())
+            .map(|c| match c.split_once('=') {
+                Some((name, title)) => (name.to_owned(), title.to_owned()),
+                None => (c.clone(), ps_title(c).to_owned()),
+            })
+            .collect();
+        let last = titled.len().saturating_sub(1);
+        let line = |cells: Vec<String>| {
+            let cells: Vec<String> = cells
+                .iter()
+                .zip(&titled)
+                .enumerate()
+                .map(|(i, (cell, (name, _)))| match ps_width(name) {
+                    width if width < 0 && i == last => cell.clone(),
+                    width if width < 0 => format!("{cell:<0$}", usize::try_from(-width).unwrap_or(0)),
+                    width => format!("{cell:>0$}", usize::try_from(width).unwrap_or(0)),
+                })
+                .collect();
+            cut(cells.join(" "))
+        };
+        if titles && titled.iter().any(|(_, title)| !title.is_empty()) {
+            out.push_str(&line(titled.iter().map(|(_, title)| title.clone()).collect()));
+            out.push('\n');
+        }
         for r in &rows {
-            let mem =
-                f64::from(r.rss) * 100.0 / f64::from(u32::try_from(shell.machine.mem_kb).unwrap_or(u32::MAX));
-            let vsz = if r.rss == 0 { 0 } else { r.rss * 7 + 8_212 };
-            let stat = if r.pid == shell.pid + 17 {
-                "R+"
-            } else if r.pid == shell.pid {
-                "Ss"
-            } else if r.rss == 0 {
-                "I<"
-            } else {
-                "Ss"
-            };
-            out.push_str(&format!(
-                "{:<8} {:>7}  0.0 {mem:>4.1} {vsz:>6} {:>5} {:<8} {stat:<4} {:>5}   0:0{} {}\n",
-                short(&r.user),
+            out.push_str(&line(
+                titled
+                    .iter()
+                    .map(|(name, _)| ps_cell(shell, r, name, now))
+                    .collect(),
+            ));
+            out.push('\n');
+        }
+    } else if user_format {
+        if titles {
+            out.push_str("USER         PID %CPU %MEM    VSZ   RSS TTY      STAT START   TIME COMMAND\n");
+        }
+        for r in &rows {
+            let line = format!(
+                "{:<8} {:>7}  0.0 {:>4.1} {:>6} {:>5} {:<8} {:<4} {:>5}   0:0{} {}",
+                short(&r.user, 8),
                 r.pid,
+                memory_share(r, shell),
+                vsz(r),
                 r.rss,
                 r.tty,
-                start(r),
+                r.stat,
+                start_text(r.started, now),
                 u8::from(r.pid == 1),
-                r.command
-            ));
+                indent(tree, r) + &r.command
+            );
+            out.push_str(&cut(line));
+            out.push('\n');
         }
     } else if full {
-        out.push_str("UID          PID    PPID  C STIME TTY          TIME CMD\n");
+        if titles {
+            out.push_str("UID          PID    PPID  C STIME TTY          TIME CMD\n");
+        }
         for r in &rows {
-            out.push_str(&format!(
-                "{:<8} {:>7} {:>7}  0 {} {:<8} 00:00:0{} {}\n",
-                short(&r.user),
+            let line = format!(
+                "{:<8} {:>7} {:>7}  0 {:>5} {:<8} 00:00:0{} {}",
+                short(&r.user, 8),
                 r.pid,
                 r.ppid,
-                start(r),
+                start_text(r.started, now),
                 r.tty,
                 u8::from(r.pid == 1),
                 r.command
-            ));
+            );
+            out.push_str(&cut(line));
+            out.push('\n');
+        }
+    } else if without_tty || !own_tty {
+        out.push_str("    PID TTY      STAT   TIME COMMAND\n");
+        for r in &rows {
+            let line = format!(
+                "{:>7} {:<8} {:<6} 0:0{} {}",
+                r.pid,
+                r.tty,
+                r.stat,
+                u8::from(r.pid == 1),
+                r.command
+            );
+            out.push_str(&cut(line));
+            out.push('\n');
         }
     } else {
         out.push_str("    PID TTY          TIME CMD\n");
         for r in &rows {
-            let name = r
-                .command
-                .trim_start_matches('-')
-                .trim_matches(['[', ']'])
-                .split(' ')
-                .next()
-                .unwrap_or_default();
-            let name = name.rsplit('/').next().unwrap_or(name).trim_end_matches(':');
             out.push_str(&format!(
-                "{:>7} {:<8} 00:00:00 {}\n",
+                "{:>7} {:<8} 00:00:0{} {}\n",
                 r.pid,
                 r.tty,
-                name.chars().take(15).collect::<String>()
+                u8::from(r.pid == 1),
+                r.name()
             ));
         }
     }
     call.out(out);
-    0
+    u8::from(rows.is_empty())
+}
+
+fn indent(tree: bool, row: &Row) -> String {
+    if tree && row.ppid > 2 {
+        " \\_ ".to_owned()
+    } else {
+        String::new()
+    }
+}
+
+fn ps_title(column: &str) -> &str {
+    match column {
+        "pid" => "PID",
+        "ppid" => "PPID",
+        "user" | "euser" | "uname" => "USER",
+        "uid" => "UID",
+        "pcpu" | "%cpu" => "%CPU",
+        "pmem" | "%mem" => "%MEM",
+        "rss" | "rsz" => "RSS",
+        "vsz" => "VSZ",
+        "tty" | "tt" => "TT",
+        "stat" | "state" | "s" => "STAT",
+        "etime" => "ELAPSED",
+        "etimes" => "ELAPSED",
+        "time" => "TIME",
+        "start" | "lstart" | "stime" => "STARTED",
+        "comm" | "args" | "cmd" | "command" | "ucmd" | "ucomm" => match column {
+            "cmd" | "ucmd" => "CMD",
+            _ => "COMMAND",
+        },
+        _ => "?",
+    }
+}
+
+/// The width of a column; negative where it is set to the left.
+fn ps_width(column: &str) -> i32 {
+    match column {
+        "pid" | "ppid" => 7,
+        "user" | "euser" | "uname" | "tty" | "tt" => -8,
+        "pcpu" | "%cpu" | "pmem" | "%mem" => 4,
+        "rss" | "rsz" | "uid" => 5,
+        "vsz" => 6,
+        "stat" | "state" | "s" => -4,
+        "etime" | "etimes" => 11,
+        "start" | "time" | "stime" => 8,
+        "comm" | "ucomm" => -15,
+        _ => -27,
+    }
+}
+
+fn ps_cell(shell: &Shell, r: &Row, column: &str, now: i64) -> String {
+    match column {
+        "pid" => r.pid.to_string(),
+        "ppid" => r.ppid.to_string(),
+        "user" | "euser" | "uname" => r.user.clone(),
+        "uid" => shell.account(&r.user).map_or(0, |a| a.uid).to_string(),
+        "pcpu" | "%cpu" => "0.0".to_owned(),
+        "pmem" | "%mem" => format!("{:.1}", memory_share(r, shell)),
+        "rss" | "rsz" => r.rss.to_string(),
+        "vsz" => vsz(r).to_string(),
+        "tty" | "tt" => r.tty.to_owned(),
+        "stat" => r.stat.to_owned(),
+        "state" | "s" => r.stat.chars().take(1).collect(),
+        "etime" => elapsed(now - r.started),
+        "etimes" => (now - r.started).to_string(),
+        "time" => format!("00:00:0{}", u8::from(r.pid == 1)),
+        "comm" | "ucomm" | "ucmd" => r.name(),
+        "args" | "cmd" | "command" => r.command.clone(),
+        "start" | "stime" => start_text(r.started, now),
+        _ => "-".to_owned(),
+    }
 }
 
 pub(super) fn top(shell: &mut Shell, call: &mut Call) -> u8 {
     let m = &shell.machine;
     let [a, b, c] = m.load(shell.now());
     let at = clock(shell.now());
+    let (free, cached) = m.spare_kb();
+    let all = rows(shell, call);
     let mut out = format!(
-        "top - {:02}:{:02}:{:02} {},  1 user,  load average: {a:.2}, {b:.2}, {c:.2}\nTasks: {:>3} total,   1 running, {:>3} sleeping,   0 stopped,   0 zombie\n%Cpu(s):  0.3 us,  0.3 sy,  0.0 ni, 99.3 id,  0.0 wa,  0.0 hi,  0.0 si,  0.0 st\nMiB Mem : {:>8.1} total, {:>8.1} free, {:>8.1} used, {:>8.1} buff/cache\n\n    PID USER      PR  NI    VIRT    RES    SHR S  %CPU  %MEM     TIME+ COMMAND\n",
+        "top - {:02}:{:02}:{:02} {},  1 user,  load average: {a:.2}, {b:.2}, {c:.2}\nTasks: {:>3} total,   1 running, {:>3} sleeping,   0 stopped,   0 zombie\n%Cpu(s):  0.0 us,  0.0 sy,  0.0 ni,100.0 id,  0.0 wa,  0.0 hi,  0.0 si,  0.0 st \nMiB Mem : {:>8.1} total, {:>8.1} free, {:>8.1} used, {:>8.1} buff/cache     \nMiB Swap: {:>8.1} total, {:>8.1} free, {:>8.1} used. {:>8.1} avail Mem \n\n    PID USER      PR  NI    VIRT    RES    SHR S  %CPU  %MEM     TIME+ COMMAND\n",
         at.hour(),
         at.minute(),
         at.second(),
         up_text(shell),
-        m.processes.len() + 4,
-        m.processes.len() + 3,
+        all.len(),
+        all.len() - 1,
         mib(m.mem_kb),
-        mib((m.mem_kb - m.mem_used_kb) / 3),
+        mib(free),
         mib(m.mem_used_kb),
-        mib((m.mem_kb - m.mem_used_kb) / 2)
+        mib(cached),
+        mib(998_396),
+        mib(998_396),
+        0.0,
+        mib(m.mem_kb - m.mem_used_kb),
     );
-    for r in rows(shell, call).iter().filter(|r| r.rss > 0).take(15) {
+    let most = shell.terminal.map_or(usize::MAX, |(_, rows)| {
+        usize::try_from(rows).unwrap_or(24).saturating_sub(7)
+    });
+    for r in all.iter().take(if call.has('b') { usize::MAX } else { most }) {
+        let idle = r.stat.starts_with('I');
+        let (priority, nice) = match r.stat {
+            "I<" => ("0", "-20"),
+            "SN" => ("25", "5"),
+            _ if r.command == "[migration/0]" => ("rt", "0"),
+            _ => ("20", "0"),
+        };
+        let user: String = if r.user.len() > 8 {
+            format!("{}+", r.user.chars().take(7).collect::<String>())
+        } else {
+            r.user.clone()
+        };
         out.push_str(&format!(
-            "{:>7} {:<9} 20   0 {:>7} {:>6} {:>6} S   0.0   0.1   0:00.04 {}\n",
+            "{:>7} {user:<8} {priority:>3} {nice:>3} {:>7} {:>6} {:>6} {} {:>5.1} {:>5.1} {:>9} {}\n",
             r.pid,
-            r.user,
-            r.rss * 7,
+            vsz(r),
             r.rss,
-            r.rss / 2,
-            r.command
-                .split(' ')
-                .next()
-                .and_then(|c| c.rsplit('/').next())
-                .unwrap_or_default()
+            r.rss * 7 / 10,
+            if idle {
+                'I'
+            } else {
+                r.stat.chars().next().unwrap_or('S')
+            },
+            0.0,
+            memory_share(r, shell),
+            if r.pid == 1 { "0:01.62" } else { "0:00.00" },
+            r.name()
         ));
     }
     call.out(out);
@@ -325,84 +642,175 @@ fn mib(kb: u64) -> f64 {
     kb as f64 / 1024.0
 }
 
-pub(super) fn pgrep(shell: &mut Shell, call: &mut Call) -> u8 {
-    let Some(name) = call.operands("u").first().cloned() else {
-        return 2;
-    };
-    let hits: Vec<u32> = shell
-        .machine
-        .processes
-        .iter()
-        .filter(|p| {
-            if call.has('f') {
-                p.command.contains(&name)
+/// Processes that a pattern of `pgrep` and `pkill` names; never the asking one.
+fn matching(shell: &Shell, call: &Call, pattern: &str) -> Vec<(u32, String, bool)> {
+    let regex = super::text::Regex::new(pattern.as_bytes(), true, call.has('i'));
+    let exact = call.has('x') || matches!(call.name.as_str(), "pidof" | "killall");
+    let asking = shell.newest_pid();
+    rows(shell, call)
+        .into_iter()
+        .filter(|r| r.pid != asking)
+        .filter(|r| {
+            let text = if call.has('f') && call.name != "killall" {
+                r.command.clone()
             } else {
-                p.command
-                    .split([' ', ':'])
-                    .next()
-                    .is_some_and(|c| c.rsplit('/').next().is_some_and(|c| c.contains(&name)))
+                r.name()
+            };
+            let base = pattern.rsplit('/').next().unwrap_or(pattern);
+            if exact {
+                text == base
+            } else {
+                regex.find(text.as_bytes(), 0).is_some()
             }
         })
-        .map(|p| p.pid)
-        .collect();
+        .map(|r| {
+            let own = shell.env.uid == 0 || r.user == shell.env.user;
+            (r.pid, r.name(), own)
+        })
+        .collect()
+}
+
+pub(super) fn pgrep(shell: &mut Shell, call: &mut Call) -> u8 {
+    let Some(name) = call.operands("uUtgPGs").first().cloned() else {
+        call.err("pgrep: no matching criteria specified\nTry `pgrep --help' for more information.\n");
+        return 2;
+    };
+    let hits = matching(shell, call, &name);
     let text: String = if call.name == "pidof" {
-        let line: Vec<String> = hits.iter().rev().map(u32::to_string).collect();
+        let line: Vec<String> = hits.iter().rev().map(|h| h.0.to_string()).collect();
         if line.is_empty() {
             String::new()
         } else {
             format!("{}\n", line.join(" "))
         }
+    } else if call.has('c') {
+        format!("{}\n", hits.len())
     } else {
-        hits.iter().map(|p| format!("{p}\n")).collect()
+        hits.iter()
+            .map(|(pid, name, _)| {
+                if call.has('l') || call.has('a') {
+                    format!("{pid} {name}\n")
+                } else {
+                    format!("{pid}\n")
+                }
+            })
+            .collect()
     };
     call.out(text);
     u8::from(hits.is_empty())
 }
 
 pub(super) fn kill(shell: &mut Shell, call: &mut Call) -> u8 {
-    let operands: Vec<String> = call
+    if call.name == "kill" {
+        return kill_pids(shell, call);
+    }
+    let mut status = 1;
+    let mut valued = false;
+    let names: Vec<String> = call
         .args
         .iter()
-        .filter(|a| !a.starts_with('-') || a.parse::<i64>().is_err() && !a.starts_with('-'))
+        .filter(|a| {
+            let taken = std::mem::take(&mut valued);
+            valued = matches!(a.as_str(), "-u" | "-U" | "-t" | "-g" | "-s" | "--signal");
+            !taken && !a.starts_with('-')
+        })
         .cloned()
         .collect();
-    if call.name == "kill" {
-        if call.has('l') {
-            call.out(" 1) SIGHUP\t 2) SIGINT\t 3) SIGQUIT\t 4) SIGILL\t 5) SIGTRAP\n 6) SIGABRT\t 7) SIGBUS\t 8) SIGFPE\t 9) SIGKILL\t10) SIGUSR1\n11) SIGSEGV\t12) SIGUSR2\t13) SIGPIPE\t14) SIGALRM\t15) SIGTERM\n");
-            return 0;
+    if names.is_empty() {
+        if call.name == "killall" {
+            call.err("Usage: killall [OPTION]... [--] NAME...\n       killall -l, --list\n       killall -V, --version\n");
+            return 1;
         }
-        let who = shell.complaint();
-        if operands.is_empty() {
-            call.err(format!("{who}: kill: usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec ... or kill -l [sigspec]\n"));
-            return 2;
+        call.err("pkill: no matching criteria specified\nTry `pkill --help' for more information.\n");
+        return 2;
+    }
+    for name in names {
+        let hits = matching(shell, call, &name);
+        if hits.is_empty() && call.name == "killall" && !call.has('q') {
+            call.err(format!("{name}: no process found\n"));
         }
-        let mut status = 0;
-        for pid in operands {
-            let known = pid
-                .parse::<u32>()
-                .ok()
-                .and_then(|p| shell.machine.processes.iter().find(|x| x.pid == p));
-            let fault = match known {
-                Some(p) if shell.env.uid == 0 || p.user == shell.env.user => continue,
-                Some(_) => "Operation not permitted",
-                None if pid
-                    .parse::<u32>()
-                    .is_ok_and(|p| p == shell.pid || Some(p) == shell.background_pid) =>
-                {
-                    continue;
-                }
-                None => "No such process",
-            };
-            call.err(format!("{who}: kill: ({pid}) - {fault}\n"));
+        for (pid, process, own) in hits {
+            if own {
+                shell.killed.insert(pid);
+                shell.jobs.retain(|j| j.pid != pid);
+                status = 0;
+            } else if call.name == "killall" {
+                call.err(format!("{process}({pid}): Operation not permitted\n"));
+            } else {
+                call.err(format!(
+                    "pkill: killing pid {pid} failed: Operation not permitted\n"
+                ));
+            }
+        }
+    }
+    status
+}
+
+fn kill_pids(shell: &mut Shell, call: &mut Call) -> u8 {
+    if call.has('l') {
+        call.out(" 1) SIGHUP\t 2) SIGINT\t 3) SIGQUIT\t 4) SIGILL\t 5) SIGTRAP\n 6) SIGABRT\t 7) SIGBUS\t 8) SIGFPE\t 9) SIGKILL\t10) SIGUSR1\n11) SIGSEGV\t12) SIGUSR2\t13) SIGPIPE\t14) SIGALRM\t15) SIGTERM\n16) SIGSTKFLT\t17) SIGCHLD\t18) SIGCONT\t19) SIGSTOP\t20) SIGTSTP\n21) SIGTTIN\t22) SIGTTOU\t23) SIGURG\t24) SIGXCPU\t25) SIGXFSZ\n26) SIGVTALRM\t27) SIGPROF\t28) SIGWINCH\t29) SIGIO\t30) SIGPWR\n31) SIGSYS\n");
+        return 0;
+    }
+    let who = shell.complaint();
+    let mut signal = "15".to_owned();
+    let mut targets = Vec::new();
+    let mut it = call.args.iter();
+    while let Some(arg) = it.next() {
+        match arg.strip_prefix('-') {
+            Some("s" | "n") => signal = it.next().cloned().unwrap_or_default(),
+            Some("-") => {}
+            Some(name) if targets.is_empty() => name.trim_start_matches("SIG").clone_into(&mut signal),
+            _ => targets.push(arg.clone()),
+        }
+    }
+    if targets.is_empty() {
+        call.err(
+            "kill: usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec ... or kill -l [sigspec]\n",
+        );
+        return 2;
+    }
+    let asks = signal == "0";
+    let hard = matches!(signal.as_str(), "9" | "KILL" | "1" | "HUP");
+    let mut status = 0;
+    for target in targets {
+        if let Some(job) = shell
+            .jobs
+            .iter_mut()
+            .find(|j| crate::shell::builtin::is_job(j, &target))
+        {
+            if !asks {
+                job.ended = Some(if hard { "Killed" } else { "Terminated" });
+            }
+            continue;
+        }
+        let Ok(pid) = target.parse::<u32>() else {
+            call.err(if target.starts_with('%') {
+                format!("{who}: kill: {target}: no such job\n")
+            } else {
+                format!("{who}: kill: {target}: arguments must be process or job IDs\n")
+            });
             status = 1;
+            continue;
+        };
+        if pid == shell.pid || pid == shell.login_pid {
+            shell.doomed |= hard;
+            continue;
         }
-        return status;
+        let found = rows(shell, call).into_iter().find(|r| r.pid == pid);
+        let fault = match found {
+            Some(r) if shell.env.uid == 0 || r.user == shell.env.user => {
+                if !asks && pid > 2 && r.rss > 0 {
+                    shell.killed.insert(pid);
+                }
+                continue;
+            }
+            Some(_) => "Operation not permitted",
+            None => "No such process",
+        };
+        call.err(format!("{who}: kill: ({pid}) - {fault}\n"));
+        status = 1;
     }
-    let Some(name) = operands.first() else { return 2 };
-    if call.name == "killall" {
-        call.err(format!("{name}: no process found\n"));
-    }
-    1
+    status
 }
 
 fn up_text(shell: &Shell) -> String {
@@ -584,23 +992,56 @@ pub(super) fn df(shell: &mut Shell, call: &mut Call) -> u8 {
 
 pub(super) fn free(shell: &mut Shell, call: &mut Call) -> u8 {
     let m = &shell.machine;
-    let spare = m.mem_kb - m.mem_used_kb;
+    let (free, cached) = m.spare_kb();
     let show = |kb: u64| {
         if call.has('h') {
-            let text = files::human(kb * 1024);
-            format!("{text}i").replace("0i", if kb == 0 { "0B" } else { "0i" })
+            if kb == 0 {
+                return "0B".to_owned();
+            }
+            let (mut value, mut unit) = (mib(kb) * 1024.0, 'K');
+            for next in ['M', 'G'] {
+                if value >= 1024.0 {
+                    (value, unit) = (value / 1024.0, next);
+                }
+            }
+            if value < 9.95 {
+                format!("{value:.1}{unit}i")
+            } else {
+                format!("{value:.0}{unit}i")
+            }
         } else if call.has('m') {
-            (kb / 1024).to_string()
+            (kb >> 10).to_string()
         } else if call.has('g') {
             (kb >> 20).to_string()
+        } else if call.has('b') {
+            (kb << 10).to_string()
         } else {
             kb.to_string()
         }
     };
-    call.out(format!(
-        "               total        used        free      shared  buff/cache   available\nMem:     {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}\nSwap:    {:>11} {:>11} {:>11}\n",
-        show(m.mem_kb), show(m.mem_used_kb), show(spare / 3), show(1_176), show(spare - spare / 3), show(spare - spare / 20), show(998_396), show(0), show(998_396)
-    ));
+    let row = |title: &str, cells: &[u64]| {
+        let cells: Vec<String> = cells.iter().map(|kb| format!("{:>11}", show(*kb))).collect();
+        format!("{title:<8} {}\n", cells.join(" "))
+    };
+    let total = [
+        m.mem_kb,
+        m.mem_used_kb,
+        free,
+        1_176,
+        cached,
+        m.mem_kb - m.mem_used_kb,
+    ];
+    let mut out =
+        "               total        used        free      shared  buff/cache   available\n".to_owned();
+    out.push_str(&row("Mem:", &total));
+    out.push_str(&row("Swap:", &[998_396, 0, 998_396]));
+    if call.has('t') {
+        out.push_str(&row(
+            "Total:",
+            &[m.mem_kb + 998_396, m.mem_used_kb, free + 998_396],
+        ));
+    }
+    call.out(out);
     0
 }
 
@@ -785,75 +1226,205 @@ pub(super) fn crontab(shell: &mut Shell, call: &mut Call) -> u8 {
     }
 }
 
+/// Units that stand for a process: name, description, what its command has in it.
+const UNITS: &[(&str, &str, &str)] = &[
+    ("cron", "Regular background program processing daemon", "/cron "),
+    ("dbus", "D-Bus System Message Bus", "dbus-daemon"),
+    ("getty@tty1", "Getty on tty1", "agetty"),
+    ("mariadb", "MariaDB 10.11.6 database server", "mariadbd"),
+    (
+        "nginx",
+        "A high performance web server and a reverse proxy server",
+        "nginx: master",
+    ),
+    ("postfix", "Postfix Mail Transport Agent", "postfix"),
+    ("redis-server", "Advanced key-value store", "redis-server"),
+    ("rsyslog", "System Logging Service", "rsyslogd"),
+    ("ssh", "OpenBSD Secure Shell server", "sshd: /usr"),
+    ("systemd-journald", "Journal Service", "systemd-journald"),
+    ("systemd-logind", "User Login Management", "systemd-logind"),
+    (
+        "systemd-udevd",
+        "Rule-based Manager for Device Events and Files",
+        "systemd-udevd",
+    ),
+    ("vsftpd", "vsftpd FTP server", "vsftpd"),
+];
+
 pub(super) fn systemctl(shell: &mut Shell, call: &mut Call) -> u8 {
-    let mut operands = call.operands("");
+    let mut operands = call.operands("tpHMnso");
     if call.name == "service" {
         operands.reverse();
     }
     let verb = operands.first().cloned().unwrap_or_default();
-    let unit = operands
+    let wanted = operands
         .get(1)
         .map(|u| u.trim_end_matches(".service").to_owned())
         .unwrap_or_default();
-    let known = |unit: &str| {
-        let unit = if unit == "ssh" { "sshd" } else { unit };
-        !unit.is_empty()
-            && shell
-                .machine
-                .processes
-                .iter()
-                .find(|p| p.rss_kb > 0 && p.command.contains(unit))
-                .map(|p| p.pid)
-                .is_some()
+    let alias = match wanted.as_str() {
+        "sshd" => "ssh",
+        "crond" => "cron",
+        "mysql" | "mysqld" => "mariadb",
+        "redis" => "redis-server",
+        "syslog" => "rsyslog",
+        "systemd-journal" => "systemd-journald",
+        other => other,
     };
+    // All that this machine runs, whether the visitor has stopped it or not, and what still runs.
+    let (all, left) = (shell.machine.running(), shell.running());
+    let process = |of: &[crate::shell::machine::Process], unit: &str| {
+        let mark = UNITS.iter().find(|u| u.0 == unit)?.2;
+        of.iter().find(|p| p.command.contains(mark)).cloned()
+    };
+    let loaded = process(&all.processes, alias);
+    let running = process(&left.processes, alias);
+    let description = UNITS.iter().find(|u| u.0 == alias).map_or("", |u| u.1);
     match verb.as_str() {
-        "status" if known(&unit) => {
-            let at = clock(shell.machine.boot_time);
-            call.out(format!("● {unit}.service\n     Loaded: loaded (/lib/systemd/system/{unit}.service; enabled; preset: enabled)\n     Active: active (running) since {} {:02}:{:02}:{:02} UTC\n", at.date(), at.hour(), at.minute(), at.second()));
-            0
+        "status" if loaded.is_some() => {
+            let unit = alias;
+            let day = |at: i64| {
+                let at = clock(at);
+                let week = at.weekday().to_string();
+                format!(
+                    "{} {} {:02}:{:02}:{:02} UTC",
+                    week.chars().take(3).collect::<String>(),
+                    at.date(),
+                    at.hour(),
+                    at.minute(),
+                    at.second()
+                )
+            };
+            match &running {
+                Some(p) => {
+                    let age = shell.now() - p.started;
+                    let ago = match (age / 86_400, age / 3_600, age / 60) {
+                        (0, 0, m) => format!("{m}min ago"),
+                        (0, h, m) => format!("{h}h {}min ago", m % 60),
+                        (d, h, _) if d < 7 => format!("{d} days {}h ago", h % 24),
+                        (d, ..) => format!("{} weeks {} days ago", d / 7, d % 7),
+                    };
+                    let name = p
+                        .command
+                        .trim_start_matches("sshd: ")
+                        .split([' ', ':'])
+                        .next()
+                        .unwrap_or_default();
+                    let name = name.rsplit('/').next().unwrap_or(name);
+                    call.out(format!(
+                        "● {unit}.service - {description}\n     Loaded: loaded (/lib/systemd/system/{unit}.service; enabled; preset: enabled)\n     Active: active (running) since {}; {ago}\n   Main PID: {} ({name})\n      Tasks: 1 (limit: {})\n     Memory: {:.1}M\n        CPU: 62ms\n     CGroup: /system.slice/{unit}.service\n             └─{} \"{}\"\n",
+                        day(p.started),
+                        p.pid,
+                        shell.machine.mem_kb / 870,
+                        f64::from(p.rss_kb) / 1024.0,
+                        p.pid,
+                        p.command
+                    ));
+                    0
+                }
+                None => {
+                    call.out(format!("○ {unit}.service - {description}\n     Loaded: loaded (/lib/systemd/system/{unit}.service; enabled; preset: enabled)\n     Active: inactive (dead)\n"));
+                    3
+                }
+            }
         }
-        "status" if !unit.is_empty() => {
-            call.err(format!("Unit {unit}.service could not be found.\n"));
+        "status" if !wanted.is_empty() => {
+            if call.name == "service" {
+                call.err(format!("{wanted}: unrecognized service\n"));
+            } else {
+                call.err(format!("Unit {wanted}.service could not be found.\n"));
+            }
             4
         }
         "is-active" => {
-            call.out(if known(&unit) { "active\n" } else { "inactive\n" });
-            if known(&unit) { 0 } else { 3 }
+            call.out(if running.is_some() {
+                "active\n"
+            } else {
+                "inactive\n"
+            });
+            if running.is_some() { 0 } else { 3 }
         }
-        "" | "list-units" | "status" => {
-            let mut out = String::from("  UNIT                        LOAD   ACTIVE SUB     DESCRIPTION\n");
-            for name in [
-                "cron",
-                "dbus",
-                "getty@tty1",
-                "rsyslog",
-                "ssh",
-                "systemd-journald",
-                "systemd-logind",
-                "systemd-udevd",
-            ] {
-                out.push_str(&format!(
-                    "  {:<27} loaded active running {name}\n",
-                    format!("{name}.service")
+        "is-enabled" => {
+            if loaded.is_some() {
+                call.out("enabled\n");
+                0
+            } else {
+                call.err(format!(
+                    "Failed to get unit file state for {wanted}.service: No such file or directory\n"
                 ));
+                1
             }
+        }
+        "" | "list-units" | "status" | "list-unit-files" => {
+            let mut out = String::from("  UNIT                      LOAD   ACTIVE SUB     DESCRIPTION\n");
+            let mut count = 0;
+            for (name, description, _) in UNITS {
+                if process(&left.processes, name).is_some() {
+                    count += 1;
+                    out.push_str(&format!(
+                        "  {:<25} loaded active running {description}\n",
+                        format!("{name}.service")
+                    ));
+                }
+            }
+            out.push_str(&format!("\nLOAD   = Reflects whether the unit definition was properly loaded.\nACTIVE = The high-level unit activation state, i.e. generalization of SUB.\nSUB    = The low-level unit activation state, values depend on unit type.\n{count} loaded units listed.\n"));
             call.out(out);
             0
         }
+        "daemon-reload" | "reset-failed" if shell.env.uid == 0 => 0,
         _ if shell.env.uid != 0 => {
-            call.err(format!("Failed to {verb} {unit}.service: Interactive authentication required.\nSee system logs and 'systemctl status {unit}.service' for details.\n"));
+            call.err(format!("Failed to {verb} {wanted}.service: Interactive authentication required.\nSee system logs and 'systemctl status {wanted}.service' for details.\n"));
             1
         }
-        "daemon-reload" => 0,
-        _ if known(&unit) => 0,
-        _ => {
-            let text = if call.name == "service" {
-                format!("{unit}: unrecognized service\n")
-            } else {
-                format!("Failed to {verb} {unit}.service: Unit {unit}.service not found.\n")
+        "stop" | "kill" | "mask" | "disable" | "start" | "restart" | "enable" | "reload" | "unmask"
+        | "try-restart" => {
+            let Some(unit) = loaded else {
+                let (text, status) = match (call.name.as_str(), verb.as_str()) {
+                    ("service", _) => (format!("{wanted}: unrecognized service\n"), 1),
+                    (_, "disable" | "enable") => (
+                        format!("Failed to {verb} unit: Unit file {wanted}.service does not exist.\n"),
+                        1,
+                    ),
+                    (_, "mask") => (
+                        format!(
+                            "Unit {wanted}.service does not exist, proceeding anyway.\nCreated symlink /etc/systemd/system/{wanted}.service → /dev/null.\n"
+                        ),
+                        0,
+                    ),
+                    _ => (
+                        format!(
+                            "Failed to {verb} {wanted}.service: Unit {wanted}.service not {}.\n",
+                            if verb == "stop" { "loaded" } else { "found" }
+                        ),
+                        5,
+                    ),
+                };
+                call.err(text);
+                return status;
             };
-            call.err(text);
-            5
+            let now = verb.as_str() != "disable" || call.args.iter().any(|a| a == "--now");
+            match verb.as_str() {
+                "disable" | "enable" => {
+                    if !matches!(alias, "dbus" | "systemd-journald" | "systemd-udevd") {
+                        call.err(format!("Synchronizing state of {alias}.service with SysV service script with /lib/systemd/systemd-sysv-install.\nExecuting: /lib/systemd/systemd-sysv-install {verb} {alias}\n"));
+                    }
+                    if verb == "disable" {
+                        call.err(format!(
+                            "Removed \"/etc/systemd/system/multi-user.target.wants/{alias}.service\".\n"
+                        ));
+                    }
+                }
+                _ => {}
+            }
+            if matches!(verb.as_str(), "stop" | "kill" | "disable") && now {
+                shell.killed.insert(unit.pid);
+            } else if matches!(verb.as_str(), "start" | "restart" | "try-restart") {
+                shell.killed.remove(&unit.pid);
+            }
+            0
+        }
+        _ => {
+            call.err(format!("Unknown command verb {verb}.\n"));
+            1
         }
     }
 }
@@ -1018,7 +1589,7 @@ pub(super) fn interpreter(_: &mut Shell, call: &mut Call) -> u8 {
 
 pub(super) fn lsof(shell: &mut Shell, call: &mut Call) -> u8 {
     let mut out = String::from("COMMAND    PID       USER   FD   TYPE DEVICE SIZE/OFF NODE NAME\n");
-    for (port, name, pid) in &shell.machine.listening {
+    for (port, name, pid) in &shell.running().listening {
         out.push_str(&format!(
             "{:<9} {pid:>4} {:>10}    3u  IPv4  {:>5}      0t0  TCP *:{port} (LISTEN)\n",
             name.chars().take(9).collect::<String>(),
@@ -1060,4 +1631,45 @@ pub(super) fn editor(shell: &mut Shell, call: &mut Call) -> u8 {
     }
     call.err("E437: Terminal capability \"cm\" required\n");
     1
+}
+
+/// What `/proc` tells of the shell that asks.
+pub(in crate::shell) fn own_proc(shell: &Shell, live: &mut std::collections::BTreeMap<String, Vec<u8>>) {
+    let name = shell
+        .env
+        .arg0
+        .trim_start_matches('-')
+        .rsplit('/')
+        .next()
+        .unwrap_or("sh")
+        .to_owned();
+    let session = 3 + shell.login_pid % 40;
+    let scope = format!(
+        "0::/user.slice/user-{}.slice/session-{session}.scope\n",
+        shell.env.uid
+    );
+    for place in ["self".to_owned(), shell.pid.to_string()] {
+        let mut put = |file: &str, text: String| {
+            live.insert(format!("/proc/{place}/{file}"), text.into_bytes());
+        };
+        put("cgroup", scope.clone());
+        put("comm", format!("{name}\n"));
+        put("cmdline", format!("{}\0", shell.env.arg0));
+        put("loginuid", shell.env.uid.to_string());
+        put("maps", String::new());
+        put("mounts", MOUNTS.to_owned());
+        put("limits", "Limit                     Soft Limit           Hard Limit           Units     \nMax open files            1024                 1048576              files     \n".to_owned());
+        put(
+            "status",
+            format!(
+                "Name:\t{name}\nUmask:\t{:04o}\nState:\tR (running)\nTgid:\t{1}\nNgid:\t0\nPid:\t{1}\nPPid:\t{2}\nTracerPid:\t0\nUid:\t{3}\t{3}\t{3}\t{3}\nGid:\t{4}\t{4}\t{4}\t{4}\nFDSize:\t256\nGroups:\t{4} \nVmPeak:\t    7164 kB\nVmSize:\t    7164 kB\nVmRSS:\t    4820 kB\nThreads:\t1\nSeccomp:\t0\nCpus_allowed_list:\t0-{5}\n",
+                shell.env.umask,
+                shell.pid,
+                shell.pid.saturating_sub(4),
+                shell.env.uid,
+                shell.env.gid,
+                shell.machine.cores.saturating_sub(1)
+            ),
+        );
+    }
 }

@@ -4,10 +4,12 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 
+pub(in crate::shell) use super::regex::Regex;
 use super::{Call, Shell, inputs, lines};
 use crate::shell::{
     glob,
     parse::{Escapes, unescape},
+    vars::{self, Dialect},
 };
 
 pub(super) fn cat(shell: &mut Shell, call: &mut Call) -> u8 {
@@ -33,11 +35,17 @@ pub(super) fn cat(shell: &mut Shell, call: &mut Call) -> u8 {
     status
 }
 
-pub(super) fn echo(_: &mut Shell, call: &mut Call) -> u8 {
-    let (mut newline, mut escapes) = (true, false);
+pub(super) fn echo(shell: &mut Shell, call: &mut Call) -> u8 {
+    // Debian's sh decodes escapes always, and knows no option but -n.
+    let dash = shell.env.dialect == Dialect::Dash;
+    let (mut newline, mut escapes) = (true, dash);
     let mut at = 0;
     while let Some(arg) = call.raw.get(at).filter(|a| {
-        a.len() > 1 && a.first() == Some(&b'-') && a.iter().skip(1).all(|b| matches!(b, b'n' | b'e' | b'E'))
+        a.len() > 1
+            && a.first() == Some(&b'-')
+            && a.iter()
+                .skip(1)
+                .all(|b| *b == b'n' || (!dash && matches!(b, b'e' | b'E')))
     }) {
         for b in arg.iter().skip(1) {
             match b {
@@ -51,7 +59,7 @@ pub(super) fn echo(_: &mut Shell, call: &mut Call) -> u8 {
     let mut text = call.raw.get(at..).unwrap_or_default().join(&b' ');
     if escapes {
         let stop;
-        (text, stop) = unescape(&text, Escapes::Echo);
+        (text, stop) = unescape(&text, if dash { Escapes::Dash } else { Escapes::Echo });
         newline &= !stop;
     }
     if newline {
@@ -122,7 +130,7 @@ pub(super) fn printf(shell: &mut Shell, call: &mut Call) -> u8 {
                 b's' => out.extend(padded(&arg.unwrap_or_default(), &flags)),
                 b'b' => out.extend(unescape(&arg.unwrap_or_default(), Escapes::Printf).0),
                 b'c' => out.extend(arg.unwrap_or_default().first()),
-                b'q' => out.extend(arg.unwrap_or_default()),
+                b'q' => out.extend(vars::backslashed(&arg.unwrap_or_default())),
                 b'd' | b'i' | b'u' | b'x' | b'X' | b'o' => {
                     let text = String::from_utf8_lossy(&arg.unwrap_or_default()).into_owned();
                     let number = number(&text).unwrap_or_else(|| {
@@ -566,278 +574,6 @@ pub(super) fn rev(shell: &mut Shell, call: &mut Call) -> u8 {
     status
 }
 
-/// A small regular expression: what `grep`, `sed` and `awk` are used with. Backtracking, with a bound on its work.
-pub(super) struct Regex {
-    branches: Vec<Vec<(Atom, u32, u32)>>,
-    anchored: Vec<(bool, bool)>,
-    fold: bool,
-}
-
-enum Atom {
-    Any,
-    Byte(u8),
-    Set(Vec<u8>),
-    /// Alternatives of a group.
-    Group(Regex),
-    WordEdge,
-}
-
-impl Regex {
-    /// `extended` is the ERE grammar: `+ ? | ( ) { }` without backslashes.
-    pub(super) fn new(pattern: &[u8], extended: bool, fold: bool) -> Self {
-        Self::at(pattern, extended, fold, 0)
-    }
-
-    fn at(pattern: &[u8], extended: bool, fold: bool, depth: usize) -> Self {
-        let mut out = Self {
-            branches: Vec::new(),
-            anchored: Vec::new(),
-            fold,
-        };
-        for branch in split_branches(pattern, extended) {
-            let starts = branch.starts_with(b"^");
-            let ends = branch.ends_with(b"$") && !branch.ends_with(b"\\$");
-            let inner = branch
-                .get(
-                    usize::from(starts)
-                        ..branch.len() - usize::from(ends && branch.len() > usize::from(starts)),
-                )
-                .unwrap_or_default();
-            out.branches.push(atoms(inner, extended, fold, depth));
-            out.anchored.push((starts, ends));
-        }
-        out
-    }
-
-    /// The first match: where it begins and ends.
-    pub(super) fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize)> {
-        let mut work = 200_000_u32;
-        for start in from..=text.len() {
-            for (branch, (starts, ends)) in self.branches.iter().zip(&self.anchored) {
-                if *starts && start > 0 {
-                    continue;
-                }
-                if let Some(end) = self.run(branch, text, start, *ends, &mut work) {
-                    return Some((start, end));
-                }
-            }
-        }
-        None
-    }
-
-    fn run(
-        &self,
-        atoms: &[(Atom, u32, u32)],
-        text: &[u8],
-        at: usize,
-        ends: bool,
-        work: &mut u32,
-    ) -> Option<usize> {
-        *work = work.checked_sub(1)?;
-        let Some(((atom, min, max), rest)) = atoms.split_first() else {
-            return (!ends || at == text.len()).then_some(at);
-        };
-        let mut places = vec![at];
-        while u32::try_from(places.len()).is_ok_and(|n| n <= *max) {
-            let here = *places.last()?;
-            match self.step(atom, text, here, work) {
-                Some(next) if next > here || matches!(atom, Atom::WordEdge) => places.push(next),
-                _ => break,
-            }
-        }
-        let least = usize::try_from(*min).unwrap_or(0);
-        (least..places.len())
-            .rev()
-            .find_map(|n| self.run(rest, text, *places.get(n)?, ends, work))
-    }
-
-    fn step(&self, atom: &Atom, text: &[u8], at: usize, work: &mut u32) -> Option<usize> {
-        let same = |a: u8, b: u8| {
-            if self.fold {
-                a.eq_ignore_ascii_case(&b)
-            } else {
-                a == b
-            }
-        };
-        let byte = text.get(at).copied();
-        match atom {
-            Atom::Any => byte.map(|_| at + 1),
-            Atom::Byte(b) => byte.filter(|c| same(*b, *c)).map(|_| at + 1),
-            Atom::Set(set) => {
-                let hit = |c: u8| glob::matches(set, &[c]);
-                byte.filter(|c| {
-                    hit(*c) || (self.fold && (hit(c.to_ascii_lowercase()) || hit(c.to_ascii_uppercase())))
-                })
-                .map(|_| at + 1)
-            }
-            Atom::Group(inner) => inner
-                .branches
-                .iter()
-                .filter_map(|branch| inner.run(branch, text, at, false, work))
-                .max(),
-            Atom::WordEdge => {
-                let word = |i: Option<usize>| {
-                    i.and_then(|i| text.get(i))
-                        .is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
-                };
-                (word(at.checked_sub(1)) != word(Some(at))).then_some(at)
-            }
-        }
-    }
-}
-
-fn split_branches(pattern: &[u8], extended: bool) -> Vec<&[u8]> {
-    let mut out = Vec::new();
-    let (mut depth, mut from, mut i, mut set) = (0_usize, 0, 0, false);
-    while let Some(b) = pattern.get(i) {
-        let escaped = *b == b'\\' && !set;
-        let token = if escaped {
-            pattern.get(i + 1).copied().unwrap_or(0)
-        } else {
-            *b
-        };
-        let special = escaped != extended;
-        match token {
-            b'[' if !escaped => set = true,
-            b']' if !escaped => set = false,
-            b'(' if special && !set => depth += 1,
-            b')' if special && !set => depth = depth.saturating_sub(1),
-            b'|' if special && depth == 0 && !set => {
-                out.push(pattern.get(from..i).unwrap_or_default());
-                from = i + 1 + usize::from(escaped);
-            }
-            _ => {}
-        }
-        i += 1 + usize::from(escaped);
-    }
-    out.push(pattern.get(from..).unwrap_or_default());
-    out
-}
-
-fn atoms(pattern: &[u8], extended: bool, fold: bool, depth: usize) -> Vec<(Atom, u32, u32)> {
-    let mut out: Vec<(Atom, u32, u32)> = Vec::new();
-    let mut i = 0;
-    while let Some(&b) = pattern.get(i) {
-        let escaped = b == b'\\' && i + 1 < pattern.len();
-        let token = if escaped {
-            pattern.get(i + 1).copied().unwrap_or(b)
-        } else {
-            b
-        };
-        let special = escaped != extended;
-        i += 1 + usize::from(escaped);
-        let atom = match token {
-            b'*' if !escaped && !out.is_empty() => {
-                repeat(&mut out, 0, u32::MAX);
-                continue;
-            }
-            b'+' if special && !out.is_empty() => {
-                repeat(&mut out, 1, u32::MAX);
-                continue;
-            }
-            b'?' if special && !out.is_empty() => {
-                repeat(&mut out, 0, 1);
-                continue;
-            }
-            b'{' if special && !out.is_empty() => {
-                let rest = pattern.get(i..).unwrap_or_default();
-                let len = rest
-                    .iter()
-                    .take_while(|b| b.is_ascii_digit() || **b == b',')
-                    .count();
-                let text = String::from_utf8_lossy(rest.get(..len).unwrap_or_default()).into_owned();
-                let (min, max) = match text.split_once(',') {
-                    Some((a, b)) => (a.parse().unwrap_or(0), b.parse().unwrap_or(u32::MAX)),
-                    None => (text.parse().unwrap_or(1), text.parse().unwrap_or(1)),
-                };
-                repeat(&mut out, min, max);
-                i += len + 1 + usize::from(!extended);
-                continue;
-            }
-            b'(' if special => {
-                let rest = pattern.get(i..).unwrap_or_default();
-                let (inner, used) = group(rest, extended);
-                i += used;
-                if depth > 20 {
-                    Atom::Any
-                } else {
-                    Atom::Group(Regex::at(inner, extended, fold, depth + 1))
-                }
-            }
-            b'.' if !escaped => Atom::Any,
-            b'[' if !escaped => {
-                let rest = pattern.get(i - 1..).unwrap_or_default();
-                let end = set_end(rest);
-                i += end - 1;
-                Atom::Set(rest.get(..end).unwrap_or_default().to_vec())
-            }
-            b's' if escaped => Atom::Set(b"[[:space:]]".to_vec()),
-            b'S' if escaped => Atom::Set(b"[![:space:]]".to_vec()),
-            b'w' if escaped => Atom::Set(b"[A-Za-z0-9_]".to_vec()),
-            b'd' if escaped => Atom::Set(b"[0-9]".to_vec()),
-            b'b' | b'<' | b'>' if escaped => Atom::WordEdge,
-            b't' if escaped => Atom::Byte(b'\t'),
-            b'n' if escaped => Atom::Byte(b'\n'),
-            other => Atom::Byte(other),
-        };
-        out.push((atom, 1, 1));
-    }
-    out
-}
-
-fn repeat(out: &mut [(Atom, u32, u32)], min: u32, max: u32) {
-    if let Some(last) = out.last_mut() {
-        (last.1, last.2) = (min, max);
-    }
-}
-
-/// The inside of a group and how many bytes it takes with its closing parenthesis.
-fn group(rest: &[u8], extended: bool) -> (&[u8], usize) {
-    let mut depth = 0_usize;
-    let mut i = 0;
-    while let Some(b) = rest.get(i) {
-        let escaped = *b == b'\\';
-        let token = if escaped {
-            rest.get(i + 1).copied().unwrap_or(0)
-        } else {
-            *b
-        };
-        let width = 1 + usize::from(escaped);
-        if escaped != extended {
-            match token {
-                b'(' => depth += 1,
-                b')' if depth == 0 => return (rest.get(..i).unwrap_or_default(), i + width),
-                b')' => depth -= 1,
-                _ => {}
-            }
-        }
-        i += width;
-    }
-    (rest, rest.len())
-}
-
-fn set_end(rest: &[u8]) -> usize {
-    let mut i = 1;
-    if matches!(rest.get(i), Some(b'^' | b'!')) {
-        i += 1;
-    }
-    if rest.get(i) == Some(&b']') {
-        i += 1;
-    }
-    while let Some(b) = rest.get(i) {
-        if *b == b'[' && rest.get(i + 1) == Some(&b':') {
-            i += 2;
-            while rest.get(i).is_some_and(|b| *b != b']') {
-                i += 1;
-            }
-        } else if *b == b']' {
-            return i + 1;
-        }
-        i += 1;
-    }
-    rest.len()
-}
-
 pub(super) fn grep(shell: &mut Shell, call: &mut Call) -> u8 {
     let mut operands = call.operands("eABCmf");
     let pattern = match call.value("-e", "--regexp") {
@@ -970,401 +706,6 @@ pub(super) fn grep(shell: &mut Shell, call: &mut Call) -> u8 {
     }
 }
 
-enum SedCommand {
-    Substitute {
-        regex: Regex,
-        text: Vec<u8>,
-        global: bool,
-        print: bool,
-    },
-    Print,
-    Delete,
-    Quit,
-}
-
-enum SedAddress {
-    Always,
-    Line(usize),
-    Range(usize, usize),
-    Last,
-    Match(Regex),
-}
-
-/// One `sed` command with its address.
-fn sed_command(script: &str, extended: bool) -> Option<(SedAddress, SedCommand)> {
-    let script = script.trim();
-    let (address, rest) = if let Some(inner) = script.strip_prefix('/') {
-        let (pattern, rest) = inner.split_once('/')?;
-        (
-            SedAddress::Match(Regex::new(pattern.as_bytes(), extended, false)),
-            rest,
-        )
-    } else if let Some(rest) = script.strip_prefix('$') {
-        (SedAddress::Last, rest)
-    } else {
-        let end = script
-            .find(|c: char| !c.is_ascii_digit() && c != ',' && c != '$')
-            .unwrap_or(script.len());
-        let (numbers, rest) = script.split_at(end);
-        match numbers.split_once(',') {
-            Some((a, b)) => (
-                SedAddress::Range(a.parse().ok()?, b.parse().unwrap_or(usize::MAX)),
-                rest,
-            ),
-            None if numbers.is_empty() => (SedAddress::Always, rest),
-            None => (SedAddress::Line(numbers.parse().ok()?), rest),
-        }
-    };
-    let rest = rest.trim_start();
-    let command = match rest.chars().next()? {
-        'p' => SedCommand::Print,
-        'd' => SedCommand::Delete,
-        'q' => SedCommand::Quit,
-        's' => {
-            let mut bytes = rest.bytes().skip(1);
-            let by = bytes.next()?;
-            let mut parts = vec![Vec::new()];
-            let mut escaped = false;
-            for b in bytes {
-                let count = parts.len();
-                let last = parts.last_mut()?;
-                if escaped {
-                    if b != by {
-                        last.push(b'\\');
-                    }
-                    last.push(b);
-                    escaped = false;
-                } else if b == b'\\' {
-                    escaped = true;
-                } else if b == by && count < 3 {
-                    parts.push(Vec::new());
-                } else {
-                    last.push(b);
-                }
-            }
-            let flags = (parts.len() == 3).then(|| parts.pop())??;
-            if !flags
-                .iter()
-                .all(|b| matches!(b, b'g' | b'p' | b'i' | b'I' | b'0'..=b'9'))
-            {
-                return None;
-            }
-            let text = parts.pop()?;
-            let pattern = parts.pop()?;
-            SedCommand::Substitute {
-                regex: Regex::new(&pattern, extended, flags.contains(&b'i') || flags.contains(&b'I')),
-                text,
-                global: flags.contains(&b'g'),
-                print: flags.contains(&b'p'),
-            }
-        }
-        _ => return None,
-    };
-    Some((address, command))
-}
-
-pub(super) fn sed(shell: &mut Shell, call: &mut Call) -> u8 {
-    let extended = call.has('E') || call.has('r');
-    let mut operands = call.operands("e");
-    let script = match call.value("-e", "--expression") {
-        Some(script) => script,
-        None if operands.is_empty() => {
-            call.err("Usage: sed [OPTION]... {script-only-if-no-other-script} [input-file]...\n");
-            return 1;
-        }
-        None => operands.remove(0),
-    };
-    let whole = sed_command(&script, extended).filter(|_| script.trim_start().starts_with('s'));
-    let commands: Option<Vec<_>> = match whole {
-        Some(one) => Some(vec![one]),
-        None => script
-            .split([';', '\n'])
-            .filter(|s| !s.trim().is_empty())
-            .map(|s| sed_command(s, extended))
-            .collect(),
-    };
-    let Some(commands) = commands else {
-        let first = script.chars().next().unwrap_or(' ');
-        let text = if first == 's' {
-            "-e expression #1, char 1: unterminated `s' command".to_owned()
-        } else {
-            format!("-e expression #1, char 1: unknown command: `{first}'")
-        };
-        return call.fail(text);
-    };
-    let quiet = call.has('n');
-    let in_place = call
-        .args
-        .iter()
-        .any(|a| a.starts_with("-i") || a.starts_with("--in-place"));
-    let (files, mut status) = inputs(shell, call, &operands);
-    for (path, bytes) in files {
-        let mut out = Vec::new();
-        let total = lines(&bytes).count();
-        'lines: for (i, line) in lines(&bytes).enumerate() {
-            let mut line = line.to_vec();
-            let mut emit = !quiet;
-            let mut quit = false;
-            for (address, command) in &commands {
-                let chosen = match address {
-                    SedAddress::Always => true,
-                    SedAddress::Line(n) => i + 1 == *n,
-                    SedAddress::Range(a, b) => (*a..=*b).contains(&(i + 1)),
-                    SedAddress::Last => i + 1 == total,
-                    SedAddress::Match(regex) => regex.find(&line, 0).is_some(),
-                };
-                if !chosen {
-                    continue;
-                }
-                match command {
-                    SedCommand::Print => {
-                        out.extend_from_slice(&line);
-                        out.push(b'\n');
-                    }
-                    SedCommand::Delete => continue 'lines,
-                    SedCommand::Quit => quit = true,
-                    SedCommand::Substitute {
-                        regex,
-                        text,
-                        global,
-                        print,
-                    } => {
-                        let (new, hit) = substitute(&line, regex, text, *global);
-                        line = new;
-                        if hit && *print {
-                            out.extend_from_slice(&line);
-                            out.push(b'\n');
-                        }
-                    }
-                }
-            }
-            if emit {
-                out.extend_from_slice(&line);
-                out.push(b'\n');
-            }
-            emit = false;
-            if quit && !emit {
-                break;
-            }
-        }
-        if in_place {
-            let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
-            if let Err(errno) = shell.vfs.write(who, &cwd, &path, &out, false, now) {
-                status = call.fail(format!("couldn't open file {path}: {}", errno.text()));
-            }
-        } else {
-            call.out(out);
-        }
-    }
-    if status == 0 { 0 } else { 2 }
-}
-
-fn substitute(line: &[u8], regex: &Regex, text: &[u8], global: bool) -> (Vec<u8>, bool) {
-    let mut out = Vec::new();
-    let mut at = 0;
-    let mut hit = false;
-    while let Some((from, to)) = regex.find(line, at) {
-        hit = true;
-        out.extend_from_slice(line.get(at..from).unwrap_or_default());
-        let matched = line.get(from..to).unwrap_or_default();
-        let mut it = text.iter();
-        while let Some(b) = it.next() {
-            match b {
-                b'&' => out.extend_from_slice(matched),
-                b'\\' => match it.next() {
-                    Some(b'n') => out.push(b'\n'),
-                    Some(b't') => out.push(b'\t'),
-                    Some(b) => out.push(*b),
-                    None => {}
-                },
-                b => out.push(*b),
-            }
-        }
-        at = to;
-        if to == from {
-            out.extend(line.get(at));
-            at += 1;
-        }
-        if !global || at > line.len() {
-            break;
-        }
-    }
-    out.extend_from_slice(line.get(at..).unwrap_or_default());
-    (out, hit)
-}
-
-/// The one-liners: `/pattern/ {print $1, $NF}`, `BEGIN{…}`, `NR==2`, `-F`.
-pub(super) fn awk(shell: &mut Shell, call: &mut Call) -> u8 {
-    let mut operands = call.operands("Fv");
-    if operands.is_empty() {
-        call.err("Usage: mawk [Options] [Program] [file ...]\n");
-        return 2;
-    }
-    let program = operands.remove(0);
-    let by = call.value("-F", "--field-separator");
-    let (files, status) = inputs(shell, call, &operands);
-    let program = program.trim();
-    if let Some(body) = program.strip_prefix("BEGIN") {
-        let body = body.trim().trim_start_matches('{').trim_end_matches('}');
-        let line = awk_print(body, b"", &[], 0);
-        call.out(line);
-        return 0;
-    }
-    let (condition, body) = match program.find('{') {
-        Some(at) => {
-            let (c, b) = program.split_at(at);
-            (c.trim(), b.trim_start_matches('{').trim_end_matches('}').trim())
-        }
-        None => (program, "print"),
-    };
-    let regex = condition
-        .strip_prefix('/')
-        .and_then(|c| c.strip_suffix('/'))
-        .map(|p| Regex::new(p.as_bytes(), true, false));
-    let mut number = 0;
-    for (_, bytes) in files {
-        for line in lines(&bytes) {
-            number += 1;
-            let fields: Vec<&[u8]> = match by.as_deref() {
-                None | Some(" ") => line
-                    .split(u8::is_ascii_whitespace)
-                    .filter(|f| !f.is_empty())
-                    .collect(),
-                Some(by) if by.len() == 1 => line.split(|b| by.as_bytes().first() == Some(b)).collect(),
-                Some(by) => {
-                    let regex = Regex::new(by.as_bytes(), true, false);
-                    let mut out = Vec::new();
-                    let mut at = 0;
-                    while let Some((from, to)) = regex.find(line, at).filter(|(a, b)| b > a) {
-                        out.push(line.get(at..from).unwrap_or_default());
-                        at = to;
-                    }
-                    out.push(line.get(at..).unwrap_or_default());
-                    out
-                }
-            };
-            let chosen = match (&regex, condition) {
-                (Some(regex), _) => regex.find(line, 0).is_some(),
-                (None, "") => true,
-                (None, condition) => awk_condition(condition, line, &fields, number),
-            };
-            if chosen {
-                let text = awk_print(body, line, &fields, number);
-                call.out(text);
-            }
-        }
-    }
-    status
-}
-
-fn awk_value(term: &str, line: &[u8], fields: &[&[u8]], number: usize) -> Vec<u8> {
-    let term = term.trim();
-    if let Some(text) = term.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
-        return unescape(text.as_bytes(), Escapes::Ansi).0;
-    }
-    match term {
-        "$0" => line.to_vec(),
-        "NR" | "FNR" => number.to_string().into_bytes(),
-        "NF" => fields.len().to_string().into_bytes(),
-        "$NF" => fields.last().unwrap_or(&&b""[..]).to_vec(),
-        "$(NF-1)" => fields
-            .len()
-            .checked_sub(2)
-            .and_then(|i| fields.get(i))
-            .unwrap_or(&&b""[..])
-            .to_vec(),
-        _ => match term.strip_prefix('$').map(str::parse::<usize>) {
-            Some(Ok(n)) => n
-                .checked_sub(1)
-                .and_then(|i| fields.get(i))
-                .unwrap_or(&&b""[..])
-                .to_vec(),
-            _ if term.parse::<f64>().is_ok() => term.as_bytes().to_vec(),
-            _ => Vec::new(),
-        },
-    }
-}
-
-fn awk_condition(condition: &str, line: &[u8], fields: &[&[u8]], number: usize) -> bool {
-    for op in ["==", "!=", ">=", "<=", "~", ">", "<"] {
-        if let Some((a, b)) = condition.split_once(op) {
-            let left = awk_value(a, line, fields, number);
-            if op == "~" {
-                let pattern = b.trim().trim_matches('/');
-                return Regex::new(pattern.as_bytes(), true, false)
-                    .find(&left, 0)
-                    .is_some();
-            }
-            let right = awk_value(b, line, fields, number);
-            let value = |v: &[u8]| {
-                std::str::from_utf8(v)
-                    .ok()
-                    .and_then(|s| s.trim().parse::<f64>().ok())
-            };
-            let order = match (value(&left), value(&right)) {
-                (Some(a), Some(b)) => a.total_cmp(&b),
-                _ => left.cmp(&right),
-            };
-            return match op {
-                "==" => order.is_eq(),
-                "!=" => order.is_ne(),
-                ">=" => order.is_ge(),
-                "<=" => order.is_le(),
-                ">" => order.is_gt(),
-                _ => order.is_lt(),
-            };
-        }
-    }
-    let value = awk_value(condition, line, fields, number);
-    !value.is_empty() && value != b"0"
-}
-
-fn awk_print(body: &str, line: &[u8], fields: &[&[u8]], number: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    for statement in body.split(';').map(str::trim).filter(|s| !s.is_empty()) {
-        let Some(what) = statement.strip_prefix("print") else {
-            continue;
-        };
-        let what = what.trim_start_matches('f').trim();
-        if what.is_empty() {
-            out.extend_from_slice(line);
-        } else {
-            let items: Vec<Vec<u8>> = split_quoted(what, ',')
-                .iter()
-                .map(|item| {
-                    split_quoted(item, ' ')
-                        .iter()
-                        .flat_map(|t| awk_value(t, line, fields, number))
-                        .collect()
-                })
-                .collect();
-            out.extend(items.join(&b' '));
-        }
-        if !statement.starts_with("printf") {
-            out.push(b'\n');
-        }
-    }
-    out
-}
-
-fn split_quoted(text: &str, by: char) -> Vec<String> {
-    let mut out = vec![String::new()];
-    let mut quoted = false;
-    for c in text.chars() {
-        quoted ^= c == '"';
-        if c == by && !quoted {
-            out.push(String::new());
-        } else if let Some(last) = out.last_mut() {
-            last.push(c);
-            if by == ' ' && c == '"' && !quoted {
-                out.push(String::new());
-            }
-        }
-    }
-    out.retain(|s| !s.trim().is_empty());
-    out
-}
-
 pub(super) fn tee(shell: &mut Shell, call: &mut Call) -> u8 {
     let input = std::mem::take(&mut call.input);
     let append = call.has('a');
@@ -1473,50 +814,124 @@ pub(super) fn sum(shell: &mut Shell, call: &mut Call) -> u8 {
 }
 
 pub(super) fn xxd(shell: &mut Shell, call: &mut Call) -> u8 {
-    let paths = call.operands("lcNtA");
+    if call.name == "od" {
+        return od(shell, call);
+    }
+    let paths = call.operands("lcs");
     let (files, status) = inputs(shell, call, &paths);
     let most = call
-        .value(if call.name == "xxd" { "-l" } else { "-N" }, "")
+        .value("-l", "")
         .and_then(|n| n.parse().ok())
         .unwrap_or(usize::MAX);
     for (_, bytes) in files {
         let bytes = bytes.get(..most.min(bytes.len())).unwrap_or_default();
-        if call.name == "xxd" && call.has('p') {
+        if call.has('p') {
             for line in bytes.chunks(30) {
                 call.out(format!("{}\n", hex::encode(line)));
             }
             continue;
         }
         for (i, line) in bytes.chunks(16).enumerate() {
-            if call.name == "xxd" {
-                let pairs: Vec<String> = line.chunks(2).map(hex::encode).collect();
-                let ascii: String = line
-                    .iter()
-                    .map(|b| {
-                        if (32..127).contains(b) {
-                            char::from(*b)
-                        } else {
-                            '.'
-                        }
-                    })
-                    .collect();
-                call.out(format!("{:08x}: {:<39}  {ascii}\n", i * 16, pairs.join(" ")));
-            } else {
-                let words: Vec<String> = line
-                    .chunks(2)
-                    .map(|p| {
-                        format!(
-                            "{:06o}",
-                            p.iter().rev().fold(0_u32, |v, b| v << 8 | u32::from(*b))
-                        )
-                    })
-                    .collect();
-                call.out(format!("{:07o} {}\n", i * 16, words.join(" ")));
+            let pairs: Vec<String> = line.chunks(2).map(hex::encode).collect();
+            let ascii: String = line
+                .iter()
+                .map(|b| {
+                    if (32..127).contains(b) {
+                        char::from(*b)
+                    } else {
+                        '.'
+                    }
+                })
+                .collect();
+            call.out(format!("{:08x}: {:<39}  {ascii}\n", i * 16, pairs.join(" ")));
+        }
+    }
+    status
+}
+
+/// `od`: bytes or words in a base, or characters.
+fn od(shell: &mut Shell, call: &mut Call) -> u8 {
+    let paths = call.operands("NAtjw");
+    let (files, status) = inputs(shell, call, &paths);
+    let most = call
+        .value("-N", "")
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(usize::MAX);
+    let skip: usize = call.value("-j", "").and_then(|n| n.parse().ok()).unwrap_or(0);
+    let addresses = call.value("-A", "").unwrap_or_else(|| "o".to_owned());
+    let kind = match call.value("-t", "") {
+        Some(kind) => kind,
+        None if call.has('c') => "c".to_owned(),
+        None if call.has('x') => "x2".to_owned(),
+        None if call.has('b') => "o1".to_owned(),
+        None if call.has('d') => "u2".to_owned(),
+        None => "o2".to_owned(),
+    };
+    let letter = kind.chars().next().unwrap_or('o');
+    let width: usize = match kind.get(1..).and_then(|n| n.trim_end_matches('z').parse().ok()) {
+        Some(width @ (1 | 2 | 4 | 8)) => width,
+        _ if matches!(letter, 'c' | 'a') => 1,
+        _ => 4,
+    };
+    let all: Vec<u8> = files
+        .into_iter()
+        .flat_map(|f| f.1)
+        .skip(skip)
+        .take(most)
+        .collect();
+    let address = |n: usize| match addresses.as_str() {
+        "n" => String::new(),
+        "x" => format!("{n:06x}"),
+        "d" => format!("{n:07}"),
+        _ => format!("{n:07o}"),
+    };
+    let cell = |word: &[u8]| {
+        let value = word.iter().rev().fold(0_u64, |v, b| v << 8 | u64::from(*b));
+        match (letter, width) {
+            ('c' | 'a', _) => {
+                let b = word.first().copied().unwrap_or(0);
+                let text = match b {
+                    0 => "\\0".to_owned(),
+                    7 => "\\a".to_owned(),
+                    8 => "\\b".to_owned(),
+                    9 => "\\t".to_owned(),
+                    10 => "\\n".to_owned(),
+                    11 => "\\v".to_owned(),
+                    12 => "\\f".to_owned(),
+                    13 => "\\r".to_owned(),
+                    32..=126 => char::from(b).to_string(),
+                    b => format!("{b:03o}"),
+                };
+                format!(" {text:>3}")
             }
+            ('x', 1) => format!(" {value:02x}"),
+            ('x', 2) => format!(" {value:04x}"),
+            ('x', 4) => format!(" {value:08x}"),
+            ('x', _) => format!(" {value:016x}"),
+            ('u' | 'd', 1) => format!(" {value:>3}"),
+            ('u' | 'd', 2) => format!(" {value:>5}"),
+            ('u' | 'd', _) => format!(" {value:>10}"),
+            (_, 1) => format!(" {value:03o}"),
+            (_, 2) => format!(" {value:06o}"),
+            (_, _) => format!(" {value:011o}"),
         }
-        if call.name == "od" {
-            call.out(format!("{:07o}\n", bytes.len()));
+    };
+    let mut before: Option<&[u8]> = None;
+    let mut starred = false;
+    for (i, line) in all.chunks(16).enumerate() {
+        if before == Some(line) && line.len() == 16 && !call.has('v') {
+            if !starred {
+                call.out("*\n");
+            }
+            starred = true;
+            continue;
         }
+        (before, starred) = (Some(line), false);
+        let cells: String = line.chunks(width).map(cell).collect();
+        call.out(format!("{}{cells}\n", address(skip + i * 16)));
+    }
+    if addresses != "n" {
+        call.out(format!("{}\n", address(skip + all.len())));
     }
     status
 }
@@ -1525,7 +940,6 @@ pub(super) fn test(shell: &mut Shell, call: &mut Call) -> u8 {
     let mut args: Vec<&str> = call.args.iter().map(String::as_str).collect();
     let close = match call.name.as_str() {
         "[" => Some("]"),
-        "[[" => Some("]]"),
         _ => None,
     };
     if let Some(close) = close
@@ -1577,7 +991,7 @@ fn test_or(shell: &Shell, args: &[&str], depth: usize) -> Result<bool, String> {
     }
 }
 
-fn unary(shell: &Shell, op: &str, arg: &str) -> Result<bool, String> {
+pub(in crate::shell) fn unary(shell: &Shell, op: &str, arg: &str) -> Result<bool, String> {
     let stat = || {
         shell
             .vfs
@@ -1609,7 +1023,7 @@ fn unary(shell: &Shell, op: &str, arg: &str) -> Result<bool, String> {
     })
 }
 
-fn binary(shell: &Shell, a: &str, op: &str, b: &str) -> Option<Result<bool, String>> {
+pub(in crate::shell) fn binary(shell: &Shell, a: &str, op: &str, b: &str) -> Option<Result<bool, String>> {
     let whole = |text: &str| {
         text.trim()
             .parse::<i64>()
@@ -1653,34 +1067,175 @@ fn binary(shell: &Shell, a: &str, op: &str, b: &str) -> Option<Result<bool, Stri
     }
 }
 
-pub(super) fn expr(shell: &mut Shell, call: &mut Call) -> u8 {
-    let words = call.args.join(" ");
-    if let ["length", text] = call
-        .args
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
-        let text = format!("{}\n", text.len());
-        call.out(text);
-        return 0;
-    }
-    if words.is_empty() {
+pub(super) fn expr(_: &mut Shell, call: &mut Call) -> u8 {
+    if call.args.is_empty() {
         call.err("expr: missing operand\nTry 'expr --help' for more information.\n");
         return 2;
     }
-    let text = words.replace(" = ", " == ");
-    match crate::shell::arith::evaluate(&text, &mut shell.env.vars.clone()) {
+    let args = call.args.clone();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut words = words.into_iter().peekable();
+    let value = expr_level(&mut words, 0, 0).and_then(|value| match words.next() {
+        None => Ok(value),
+        Some(word) => Err(format!("syntax error: unexpected argument ‘{word}’")),
+    });
+    match value {
         Ok(value) => {
             call.out(format!("{value}\n"));
-            u8::from(value == 0)
+            u8::from(value.is_empty() || value.trim_start_matches('-').bytes().all(|b| b == b'0'))
         }
-        Err(_) => {
-            call.err("expr: syntax error\n");
+        Err(fault) => {
+            call.fail(fault);
             2
         }
     }
+}
+
+type ExprWords<'a> = std::iter::Peekable<std::vec::IntoIter<&'a str>>;
+
+/// Operators of `expr` by rising precedence.
+const EXPR: [&[&str]; 5] = [
+    &["|"],
+    &["&"],
+    &["<", "<=", "=", "==", "!=", ">=", ">"],
+    &["+", "-"],
+    &["*", "/", "%"],
+];
+
+fn expr_level(words: &mut ExprWords<'_>, level: usize, depth: usize) -> Result<String, String> {
+    if depth > 40 {
+        return Err("syntax error".to_owned());
+    }
+    let Some(operators) = EXPR.get(level) else {
+        return expr_match(words, depth);
+    };
+    let mut left = expr_level(words, level + 1, depth)?;
+    while let Some(op) = words.next_if(|w| operators.contains(w)) {
+        let right = expr_level(words, level + 1, depth)?;
+        let empty = |v: &str| v.is_empty() || v == "0";
+        let (a, b) = (left.parse::<i64>(), right.parse::<i64>());
+        left = match op {
+            "|" => {
+                if !empty(&left) {
+                    left
+                } else if right.is_empty() {
+                    "0".to_owned()
+                } else {
+                    right
+                }
+            }
+            "&" => {
+                if empty(&left) || empty(&right) {
+                    "0".to_owned()
+                } else {
+                    left
+                }
+            }
+            "+" | "-" | "*" | "/" | "%" => {
+                let (Ok(a), Ok(b)) = (a, b) else {
+                    return Err("non-integer argument".to_owned());
+                };
+                if matches!(op, "/" | "%") && b == 0 {
+                    return Err("division by zero".to_owned());
+                }
+                match op {
+                    "+" => a.wrapping_add(b),
+                    "-" => a.wrapping_sub(b),
+                    "*" => a.wrapping_mul(b),
+                    "/" => a.wrapping_div(b),
+                    _ => a.wrapping_rem(b),
+                }
+                .to_string()
+            }
+            op => {
+                let order = match (a, b) {
+                    (Ok(a), Ok(b)) => a.cmp(&b),
+                    _ => left.cmp(&right),
+                };
+                let yes = match op {
+                    "<" => order.is_lt(),
+                    "<=" => order.is_le(),
+                    "!=" => order.is_ne(),
+                    ">=" => order.is_ge(),
+                    ">" => order.is_gt(),
+                    _ => order.is_eq(),
+                };
+                u8::from(yes).to_string()
+            }
+        };
+    }
+    Ok(left)
+}
+
+/// `text : pattern`, and what stands for itself.
+fn expr_match(words: &mut ExprWords<'_>, depth: usize) -> Result<String, String> {
+    let mut left = expr_one(words, depth)?;
+    while words.next_if_eq(&":").is_some() {
+        let pattern = expr_one(words, depth)?;
+        left = expr_matched(&left, &pattern);
+    }
+    Ok(left)
+}
+
+fn expr_matched(text: &str, pattern: &str) -> String {
+    let regex = Regex::new(format!("^{pattern}").as_bytes(), false, false);
+    let groups = regex.captures(text.as_bytes(), 0);
+    match (&groups, pattern.contains("\\(")) {
+        (Some(groups), true) => {
+            let group = groups.get(1).copied().flatten();
+            group
+                .and_then(|(a, b)| text.get(a..b))
+                .unwrap_or_default()
+                .to_owned()
+        }
+        (Some(groups), false) => {
+            let whole = groups.first().copied().flatten();
+            whole.map_or(0, |(a, b)| b - a).to_string()
+        }
+        (None, true) => String::new(),
+        (None, false) => "0".to_owned(),
+    }
+}
+
+fn expr_one(words: &mut ExprWords<'_>, depth: usize) -> Result<String, String> {
+    let missing = || "syntax error: missing argument after".to_owned();
+    let word = words.next().ok_or_else(missing)?;
+    let mut next = || words.next().map(str::to_owned).ok_or_else(missing);
+    Ok(match word {
+        "(" => {
+            let inner = expr_level(words, 0, depth + 1)?;
+            if words.next() != Some(")") {
+                return Err("syntax error: expecting ')'".to_owned());
+            }
+            inner
+        }
+        "length" => next()?.chars().count().to_string(),
+        "match" => {
+            let text = next()?;
+            let pattern = next()?;
+            expr_matched(&text, &pattern)
+        }
+        "index" => {
+            let text = next()?;
+            let set = next()?;
+            text.chars()
+                .position(|c| set.contains(c))
+                .map_or(0, |i| i + 1)
+                .to_string()
+        }
+        "substr" => {
+            let text = next()?;
+            let from: usize = next()?.parse().unwrap_or(0);
+            let len: usize = next()?.parse().unwrap_or(0);
+            if from == 0 {
+                String::new()
+            } else {
+                text.chars().skip(from - 1).take(len).collect()
+            }
+        }
+        "+" => next()?,
+        word => word.to_owned(),
+    })
 }
 
 pub(super) fn yes(_: &mut Shell, call: &mut Call) -> u8 {
