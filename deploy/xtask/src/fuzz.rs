@@ -1,12 +1,13 @@
-//! `cargo xtask fuzz`: every parser of outside bytes, for a while each. Needs a nightly toolchain and cargo-fuzz.
+//! `cargo xtask fuzz`: every parser of outside bytes, for a while each. Needs a nightly toolchain, for its sanitizers.
 
-use std::fs;
+use std::{env, fs, process::Command};
 
 use anyhow::{Context, Result, bail};
 
 use crate::{
     place::Place,
-    shell::{has, sh, step},
+    setup,
+    shell::{output, sh, step},
 };
 
 /// What `cargo xtask fuzz` takes.
@@ -21,26 +22,39 @@ pub(crate) struct Options {
 
 /// `cargo xtask fuzz`.
 pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
-    if !has("cargo-fuzz") {
-        bail!("cargo-fuzz is not installed: cargo install cargo-fuzz --locked");
+    let targets = targets(place, &options.targets)?;
+    if output(Command::new("rustup").args(["run", "nightly", "rustc", "--version"])).is_none() {
+        bail!("there is no nightly toolchain: rustup toolchain install nightly --profile minimal");
     }
-    let folder = place.root.join("fuzz/fuzz_targets");
-    let mut targets: Vec<String> = fs::read_dir(&folder)
-        .with_context(|| format!("cannot read {}", folder.display()))?
-        .filter_map(|e| e.ok()?.path().file_stem()?.to_str().map(str::to_owned))
-        .collect();
-    targets.sort();
-    for target in targets
-        .iter()
-        .filter(|t| options.targets.is_empty() || options.targets.contains(t))
-    {
+    setup::cargo_fuzz(place)?;
+    let tools = place.tool("cargo-fuzz", setup::CARGO_FUZZ).join("bin");
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Cargo looks for its subcommands on the PATH.
+    let path = env::join_paths(std::iter::once(tools).chain(env::split_paths(&path)))?;
+    for target in targets {
         step(&format!("Fuzzing {target} for {} s", options.seconds), || {
-            sh(std::process::Command::new("cargo")
-                .args(["+nightly", "fuzz", "run", target, "--", "-rss_limit_mb=2048"])
+            sh(Command::new("cargo")
+                .args(["+nightly", "fuzz", "run", &target, "--", "-rss_limit_mb=2048"])
                 .arg(format!("-max_total_time={}", options.seconds))
                 .current_dir(place.root.join("fuzz"))
+                .env("PATH", &path)
                 .env("CARGO_TARGET_DIR", place.cache.join("fuzz-target")))
         })?;
     }
     Ok(())
+}
+
+/// The targets of these names, or all.
+fn targets(place: &Place, wanted: &[String]) -> Result<Vec<String>> {
+    let folder = place.root.join("fuzz/fuzz_targets");
+    let mut all: Vec<String> = fs::read_dir(&folder)
+        .with_context(|| format!("cannot read {}", folder.display()))?
+        .filter_map(|e| e.ok()?.path().file_stem()?.to_str().map(str::to_owned))
+        .collect();
+    all.sort();
+    if let Some(unknown) = wanted.iter().find(|name| !all.contains(name)) {
+        bail!("there is no fuzz target {unknown}; there are {}", all.join(", "));
+    }
+    all.retain(|name| wanted.is_empty() || wanted.contains(name));
+    Ok(all)
 }

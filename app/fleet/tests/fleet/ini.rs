@@ -1,6 +1,10 @@
-use decnet_fleet::spec::from_ini_with;
+use decnet_fleet::{
+    BuiltIn, Limits, resolve,
+    spec::{from_ini, from_ini_with},
+};
 use proptest::prelude::*;
 use serde_json::json;
+use time::OffsetDateTime;
 
 use crate::Six;
 
@@ -97,6 +101,48 @@ fn text_without_sections_doubled_keys_and_torn_lines_are_faults() {
     }
     assert!(from_ini_with("", &Six).is_err());
     assert!(from_ini_with(&"#".repeat(600_000), &Six).is_err());
+}
+
+/// The fuzzer's seeds, so that what it once found stays found.
+#[test]
+fn the_seeds_of_the_fuzzer_are_fleets_or_have_faults_with_lines() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/fleet_ini");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(corpus).expect("the corpus is part of the repository") {
+        let entry = entry.unwrap();
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match from_ini(&text) {
+            // The seeds that begin with "bad" have faults, those that begin with "good" can be settled.
+            Ok(spec) => {
+                assert!(!name.starts_with("bad"), "{name}");
+                let settled = resolve(
+                    &spec,
+                    &[],
+                    &Limits::default(),
+                    &BuiltIn,
+                    OffsetDateTime::UNIX_EPOCH,
+                );
+                assert!(
+                    !name.starts_with("good") || settled.is_ok(),
+                    "{name}: {settled:?}"
+                );
+            }
+            Err(faults) => {
+                assert!(!name.starts_with("good"), "{name}: {faults:?}");
+                let lines = text.lines().count();
+                assert!(
+                    faults
+                        .iter()
+                        .filter_map(|f| f.line)
+                        .all(|line| (1..=lines).contains(&line)),
+                    "{name}: {faults:?}"
+                );
+            }
+        }
+        seen += 1;
+    }
+    assert!(seen >= 9, "{seen} seeds");
 }
 
 proptest! {

@@ -21,6 +21,8 @@ use crate::{
 pub(crate) const WASM_BINDGEN: &str = "0.2.130";
 /// The version of cargo-leptos.
 pub(crate) const CARGO_LEPTOS: &str = "0.3.11";
+/// The version of cargo-fuzz.
+pub(crate) const CARGO_FUZZ: &str = "0.13.2";
 
 /// Disk that a first build takes, with its tests.
 const FIRST_BUILD_GB: u32 = 12;
@@ -239,6 +241,18 @@ pub(crate) fn cargo_leptos(place: &Place) -> Result<()> {
         "`cargo leptos serve` and `watch` are for development; about 8 minutes, once",
     )?;
     development_environment(place)
+}
+
+/// The driver of the fuzz targets.
+pub(crate) fn cargo_fuzz(place: &Place) -> Result<()> {
+    cargo_tool(
+        place,
+        "cargo-fuzz",
+        CARGO_FUZZ,
+        "cargo-fuzz",
+        &["--locked"],
+        "it drives the fuzz targets; about a minute, once",
+    )
 }
 
 fn cargo_tool(
