@@ -512,8 +512,15 @@ fn a_client_sees_the_same_refusals_as_from_openssh() {
     let mut seen = 0;
     let mut table = BTreeSet::new();
     for (name, user, options, keys) in sessions {
+        let began = Instant::now();
         let theirs = transcript(control.address, user, options, keys);
+        let between = Instant::now();
         let mine = without_the_last_failure(transcript(ours.address, user, options, keys));
+        println!(
+            "{name:22} | sshd {:5.2} s | ours {:5.2} s",
+            (between - began).as_secs_f64(),
+            between.elapsed().as_secs_f64()
+        );
         for (whose, lines, others) in [("sshd", &theirs, &mine), ("ours", &mine, &theirs)] {
             let only = lines
                 .iter()

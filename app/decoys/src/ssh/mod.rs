@@ -5,15 +5,20 @@
 //! and channels, `session.rs` a shell or a command in a channel, `sftp.rs`, `scp.rs` and `upload.rs` file transfer. The
 //! shell itself is `crate::shell`.
 //!
-//! What still tells it from the real program, all of it because russh 0.65 has no door for it:
+//! What still tells it from the real program, because russh 0.65 has no door for it:
 //!
 //! - The algorithms and methods that `LACKING` in `proposal.rs` names are not offered, so HASSHServer differs. Its traits for
 //!   key exchanges, ciphers and MACs are private.
 //! - `server-sig-algs` begins with the host keys' algorithms and lacks `ssh-rsa`, because russh makes it and the KEXINIT of
 //!   one list; `publickey-hostbound@openssh.com` and `ping@openssh.com` are not in EXT_INFO.
 //! - The last failure of `MaxAuthTries` is answered by a failure and the disconnect; OpenSSH leaves the failure away.
-//! - Group exchange gives groups of RFC 3526 and not of `/etc/ssh/moduli`.
-//! - A malformed packet of authentication ends the connection, where OpenSSH refuses some of them.
+//! - A password or a name that is not UTF-8 ends the connection, and a method that is not there counts as failed only once there
+//!   were more of them than tries.
+//! - EXT_INFO goes to every client that asks for it, also from servers that were too old to know it.
+//!
+//! And because nobody has written it: group exchange gives the groups of RFC 3526 and not those of `/etc/ssh/moduli`; a
+//! connection that is refused with words of its visitor unread is closed in order, where sshd's ends in a reset; dropbear's
+//! and IOS's way with malformed packets is OpenSSH's here.
 //!
 //! Agent, X11 and port forwarding are refused and reported.
 //!

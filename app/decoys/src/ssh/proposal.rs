@@ -64,6 +64,28 @@ pub(super) enum Dialogue {
     Asks(&'static str),
 }
 
+/// What it says to a client that does not identify itself, before it closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refusals {
+    pub(super) invalid: &'static str,
+    pub(super) differs: &'static str,
+}
+
+const REFUSALS: Refusals = Refusals {
+    invalid: "Invalid SSH identification string.\r\n",
+    differs: "Protocol major versions differ.\r\n",
+};
+/// Before OpenSSH 8.0.
+const OLD_REFUSALS: Refusals = Refusals {
+    invalid: "Protocol mismatch.\n",
+    differs: "Protocol major versions differ.\n",
+};
+/// dropbear closes without a word.
+const NO_REFUSALS: Refusals = Refusals {
+    invalid: "",
+    differs: "",
+};
+
 /// What one server offers.
 #[derive(Debug, Clone)]
 pub(super) struct Proposal {
@@ -72,6 +94,7 @@ pub(super) struct Proposal {
     /// Its ways to authenticate, in its order.
     pub(super) methods: &'static str,
     pub(super) dialogue: Dialogue,
+    pub(super) refusals: Refusals,
     /// Failures after which it hangs up (`MaxAuthTries`).
     pub(super) tries: u32,
     /// Bits of its RSA key.
@@ -170,6 +193,7 @@ impl Proposal {
             lists,
             methods,
             dialogue,
+            refusals: if version < 800 { OLD_REFUSALS } else { REFUSALS },
             tries: 6,
             rsa_bits: 3_072,
             signatures: match version {
@@ -201,6 +225,7 @@ impl Proposal {
             },
             methods: "publickey,password,keyboard-interactive",
             dialogue: Dialogue::None,
+            refusals: if version < 800 { OLD_REFUSALS } else { REFUSALS },
             tries: 6,
             rsa_bits: if version < 800 { 2_048 } else { 3_072 },
             signatures: CURVE_SIGNATURES,
@@ -235,6 +260,7 @@ impl Proposal {
             },
             methods: "publickey,password",
             dialogue: Dialogue::None,
+            refusals: NO_REFUSALS,
             tries: 10,
             rsa_bits: 2_048,
             signatures: CURVE_SIGNATURES,
@@ -253,6 +279,7 @@ impl Proposal {
             },
             methods: "publickey,keyboard-interactive,password",
             dialogue: Dialogue::Asks("Password: "),
+            refusals: OLD_REFUSALS,
             tries: 3,
             rsa_bits: 2_048,
             signatures: CURVE_SIGNATURES,

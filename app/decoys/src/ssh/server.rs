@@ -47,8 +47,6 @@ use crate::{
 const FAILURE_MIN: Duration = Duration::from_millis(5);
 /// See [`FAILURE_MIN`].
 const FAILURE_MAX: Duration = Duration::from_secs(5);
-/// Refusals that russh gives by itself, such as of methods that are not there, end here.
-const REFUSALS_MAX: usize = 64;
 /// `LoginGraceTime` of sshd_config.
 const LOGIN_GRACE: Duration = Duration::from_secs(120);
 /// `MaxSessions` of sshd_config.
@@ -164,8 +162,11 @@ impl Decoy for Ssh {
 
     async fn session(&self, mut peer: Peer, tap: Tap) -> Result<(), SessionError> {
         let (address, local) = (peer.addr(), peer.local());
-        let greeted =
-            tokio::time::timeout(LOGIN_GRACE, wire::greet(&mut peer, &tap, &self.shared.version)).await;
+        let Shared {
+            version, proposal, ..
+        } = &*self.shared;
+        let greeted = wire::greet(&mut peer, &tap, version, &proposal.refusals);
+        let greeted = tokio::time::timeout(LOGIN_GRACE, greeted).await;
         let client = match greeted {
             Ok(Ok(Some(client))) => client,
             Ok(Ok(None)) => {
@@ -209,7 +210,8 @@ impl Decoy for Ssh {
             Arc::clone(&self.shared.kex),
             stop.cancelled_owned(),
         );
-        let connection = run_stream(config, stream, visitor)
+        // In a box, whose two kilobytes are given back once the connection runs.
+        let connection = Box::pin(run_stream(config, stream, visitor))
             .await
             .map_err(|Fault(error)| told(error))?;
         // It is set nowhere else.
@@ -252,7 +254,8 @@ fn server_config(server_id: SshId, keys: Vec<russh::keys::PrivateKey>, proposal:
         // How long a refusal takes depends on its method and its user: see `Visitor::refuse`.
         auth_rejection_time: Duration::ZERO,
         auth_rejection_time_initial: Some(Duration::ZERO),
-        max_auth_attempts: REFUSALS_MAX,
+        // For what russh refuses by itself, such as a method that is not there; the rest `Visitor::failed` counts.
+        max_auth_attempts: usize::try_from(proposal.tries).unwrap_or(0) + 1,
         inactivity_timeout: None,
         keepalive_interval: None,
         window_size: 2 << 20,
@@ -352,8 +355,8 @@ impl Visitor {
     /// End the connection as OpenSSH's `ssh_packet_disconnect` does, as soon as what is being answered has been.
     async fn hang_up(&self, words: String) -> Result<(), Fault> {
         if let Some(line) = self.line.get() {
-            line.disconnect(Disconnect::ProtocolError, words, String::new())
-                .await?;
+            // It seldom happens, and without the box every connection would keep room for it.
+            Box::pin(line.disconnect(Disconnect::ProtocolError, words, String::new())).await?;
         }
         Ok(())
     }

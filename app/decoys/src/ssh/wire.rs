@@ -17,6 +17,7 @@ use md5::{Digest as _, Md5};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::proposal::Refusals;
 use crate::serve::{Peer, Tap};
 
 /// The longest identification that OpenSSH reads (SSH_MAX_BANNER_LEN).
@@ -51,11 +52,11 @@ pub(crate) enum Identification {
     Version(Vec<u8>),
     /// More bytes are needed.
     Incomplete,
-    /// Answered with these words, and closed.
-    Refused(&'static [u8]),
+    /// None at all.
+    Invalid,
+    /// That of another protocol.
+    Differs,
 }
-
-const INVALID: Identification = Identification::Refused(b"Invalid SSH identification string.\r\n");
 
 /// Read an identification out of the bytes that came so far.
 #[must_use]
@@ -67,16 +68,16 @@ pub(crate) fn identification(bytes: &[u8]) -> Identification {
             b'\r' => expect_newline = true,
             b'\n' => {
                 if !(line.len() > 4 && line.starts_with(b"SSH-")) {
-                    return INVALID;
+                    return Identification::Invalid;
                 }
                 return version(line);
             }
-            0 => return INVALID,
-            _ if expect_newline => return INVALID,
+            0 => return Identification::Invalid,
+            _ if expect_newline => return Identification::Invalid,
             _ => line.push(b),
         }
         if line.len() > BANNER_MAX {
-            return INVALID;
+            return Identification::Invalid;
         }
     }
     Identification::Incomplete
@@ -92,15 +93,15 @@ fn version(line: Vec<u8>) -> Identification {
     let mut numbers = numbers.splitn(2, |b| *b == b'.');
     let (Some(major), Some(minor)) = (numbers.next().and_then(number), numbers.next().and_then(number))
     else {
-        return INVALID;
+        return Identification::Invalid;
     };
     if software.is_empty() {
-        return INVALID;
+        return Identification::Invalid;
     }
     if major == 2 || (major == 1 && minor == 99) {
         Identification::Version(line)
     } else {
-        Identification::Refused(b"Protocol major versions differ.\r\n")
+        Identification::Differs
     }
 }
 
@@ -121,7 +122,12 @@ fn for_russh(line: &[u8]) -> Vec<u8> {
 }
 
 /// Exchange identifications; what russh is to read as the client's, or none where the client was turned away.
-pub(super) async fn greet(peer: &mut Peer, tap: &Tap, banner: &str) -> io::Result<Option<Vec<u8>>> {
+pub(super) async fn greet(
+    peer: &mut Peer,
+    tap: &Tap,
+    banner: &str,
+    refusals: &Refusals,
+) -> io::Result<Option<Vec<u8>>> {
     peer.send(format!("{banner}\r\n").as_bytes()).await?;
     loop {
         match identification(peer.buffered()) {
@@ -139,13 +145,17 @@ pub(super) async fn greet(peer: &mut Peer, tap: &Tap, banner: &str) -> io::Resul
                     return Ok(None);
                 }
             }
-            Identification::Refused(words) => {
+            refused => {
                 let bytes = peer.buffered().to_vec();
                 tap.emit(Event::Violation {
                     what: "no SSH identification",
                     bytes: &bytes,
                 });
-                peer.send(words).await?;
+                let words = match refused {
+                    Identification::Differs => refusals.differs,
+                    _ => refusals.invalid,
+                };
+                peer.send(words.as_bytes()).await?;
                 return Ok(None);
             }
         }
@@ -522,19 +532,18 @@ mod tests {
 
     #[test]
     fn garbage_before_the_identification_is_answered_as_openssh_does() {
-        let invalid = b"Invalid SSH identification string.\r\n";
-        for (bytes, answer) in [
-            (&b"SSH-1337-OpenSSH_9\r\n"[..], Some(&invalid[..])),
-            (b"GET / HTTP/1.1\r\n", Some(invalid)),
-            (b"\n", Some(invalid)),
-            (b"\r\r\r\r\r\r\r\r", None),
-            (b"\r\r\r\r\r\r\r\rx", Some(invalid)),
-            (b"SSH-1.5-old\r\n", Some(b"Protocol major versions differ.\r\n")),
-            (b"SSH-9.9-new\n", Some(b"Protocol major versions differ.\r\n")),
-            (b"SSH-2.0-\n", Some(invalid)),
-            (b"SSH-2.0-Go", None),
+        use Identification::{Differs, Incomplete, Invalid};
+        for (bytes, expected) in [
+            (&b"SSH-1337-OpenSSH_9\r\n"[..], Invalid),
+            (b"GET / HTTP/1.1\r\n", Invalid),
+            (b"\n", Invalid),
+            (b"\r\r\r\r\r\r\r\r", Incomplete),
+            (b"\r\r\r\r\r\r\r\rx", Invalid),
+            (b"SSH-1.5-old\r\n", Differs),
+            (b"SSH-9.9-new\n", Differs),
+            (b"SSH-2.0-\n", Invalid),
+            (b"SSH-2.0-Go", Incomplete),
         ] {
-            let expected = answer.map_or(Identification::Incomplete, Identification::Refused);
             assert_eq!(identification(bytes), expected, "{bytes:?}");
         }
         assert_eq!(
@@ -631,5 +640,18 @@ mod tests {
             "Invalid ssh2 packet type: 200"
         ));
         assert_eq!(clear().look(&packet(&[50])), Verdict::HangUp(Vec::new()));
+    }
+
+    #[test]
+    fn the_fuzz_corpus_is_read_to_its_end() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/ssh_hello");
+        let mut whole = 0;
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            let _either = identification(&bytes);
+            let _maybe = hassh(&bytes);
+            whole += usize::from(fuzz(&bytes) == bytes.len());
+        }
+        assert!(whole > 0, "no whole key exchange is among the seeds");
     }
 }
