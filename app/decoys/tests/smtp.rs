@@ -453,6 +453,48 @@ fn twenty_errors_end_the_conversation() {
     assert_eq!(c.answer(), "");
 }
 
+/// Conversations with Exim 4.96-15+deb12u10 (exim4-daemon-light) as Debian configures it for an internet site, from an address that
+/// may not relay. A request stands after `>`, as JSON.
+const EXIM: &str = include_str!("data/exim-4.96.transcript");
+
+#[test]
+fn conversations_go_as_with_a_real_exim() {
+    let spec = persona("Exim");
+    let who = Persona::derive(&spec).unwrap();
+    let knobs = [("auth", false.into()), ("size", 52_428_800.into())];
+    let site = support::start_with("smtp", spec, &knobs);
+    let mut different = String::new();
+    for real in EXIM.split("===\n").filter(|c| !c.is_empty()) {
+        let requests = real.lines().filter_map(|line| line.strip_prefix("> "));
+        let lines: Vec<String> = requests.map(|json| serde_json::from_str(json).unwrap()).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let ours = conversation(site.address, &lines, &who.domain);
+        let shape = |line: &str| {
+            let line = line
+                .trim_end()
+                .replace(&who.fqdn(), "{host}")
+                .replace(&who.domain, "{domain}");
+            match (line.split_once("Exim 4.96 "), line.split_once("OK id=")) {
+                (Some((before, _)), _) => format!("{before}Exim 4.96 {{date}}\n"),
+                (_, Some((before, _))) => format!("{before}OK id={{id}}\n"),
+                _ => format!("{line}\n"),
+            }
+        };
+        // A slot without an answer is an empty line of ours.
+        let answers = |text: &str| -> String {
+            let lines = text
+                .lines()
+                .filter(|line| !line.starts_with("> ") && !line.is_empty());
+            lines.map(shape).collect()
+        };
+        let (real, ours) = (answers(real), answers(&ours));
+        if real != ours {
+            different.push_str(&format!("=== {lines:?}\n--- exim\n{real}--- ours\n{ours}"));
+        }
+    }
+    assert!(different.is_empty(), "{different}");
+}
+
 #[test]
 fn exim_speaks_in_its_own_words() {
     let site = start("smtp", persona("Exim"), &[("accept", "always")]);

@@ -142,6 +142,8 @@ struct Envelope {
     to: Vec<Vec<u8>>,
     /// A recipient was refused: DATA is then answered differently.
     refused: bool,
+    /// How the last one was refused, which Exim tells again.
+    refusal: Option<String>,
     chunks: Option<Mail>,
 }
 
@@ -178,6 +180,8 @@ struct Talk<'a> {
     user: Option<Vec<u8>>,
     envelope: Envelope,
     errors: u32,
+    /// Commands that Exim did not know: it counts them by themselves, too.
+    unknown: u32,
 }
 
 /// Whether the conversation goes on.
@@ -196,6 +200,7 @@ impl<'a> Talk<'a> {
             user: None,
             envelope: Envelope::default(),
             errors: 0,
+            unknown: 0,
         }
     }
 
@@ -217,8 +222,106 @@ impl<'a> Talk<'a> {
     }
 
     fn fault(&mut self, words: &str, arg: &str) {
-        self.errors += 1;
-        self.say(words, arg);
+        if self.server.product != Product::Exim {
+            self.errors += 1;
+            return self.say(words, arg);
+        }
+        // Exim counts what breaks the protocol, not what it refuses; the last error says that it was too many.
+        let (code, text) = words.split_at_checked(4).unwrap_or((words, ""));
+        let counts = matches!(code, "500 " | "501 " | "503 " | "501-" | "503-");
+        self.errors += u32::from(counts);
+        if counts && self.errors >= self.server.words.errors_max {
+            let code = code.get(..3).unwrap_or_default();
+            self.say(
+                &format!("{code}-{text}\r\n{code} Too many syntax or protocol errors"),
+                arg,
+            );
+        } else {
+            self.say(words, arg);
+        }
+    }
+
+    /// A command that Exim does not know.
+    fn unknown_to_exim(&mut self) {
+        self.unknown += 1;
+        if self.unknown >= self.server.words.errors_max {
+            self.errors = self.server.words.errors_max;
+            self.say("500 Too many unrecognized commands", "");
+        } else {
+            self.fault(self.server.words.unknown, "");
+        }
+    }
+
+    /// What Exim answers otherwise than by its wording; whether it did.
+    fn exim_alone(&mut self, verb: &[u8], rest: &[u8]) -> bool {
+        let colon = rest.contains(&b':');
+        let shown = String::from_utf8_lossy(rest).into_owned();
+        match verb {
+            b"MAIL" | b"RCPT" if !colon => self.unknown_to_exim(),
+            b"MAIL" if !self.greeted => self.say("503 HELO or EHLO required", ""),
+            b"MAIL" | b"RCPT" if self.envelope.from.is_some() == (verb == b"RCPT") => {
+                let path = shown.split_once(':').map_or("", |(_, path)| path.trim());
+                let (address, more) = path.split_once('>').unwrap_or((path, ""));
+                let inside = address.strip_prefix('<').unwrap_or(address);
+                if verb == b"RCPT" && path == "<>" {
+                    self.refused("501 <>: missing or malformed local part", "");
+                } else if let Some((word, _)) = inside.split_once(' ') {
+                    let words = format!(
+                        "501 {{arg}}: \"@\" or \".\" expected after \"{}\"",
+                        word.replace(['{', '}'], "")
+                    );
+                    self.refused(&words, path);
+                } else if verb == b"RCPT" && !more.trim().is_empty() {
+                    let words = "501 {arg}: malformed address: {more} may not follow {address}> ";
+                    let words = words.replace("{more}", more.trim()).replace("{address}", address);
+                    self.refused(&words, path);
+                } else {
+                    return false;
+                }
+            }
+            b"RCPT" => self.refused(self.server.words.rcpt_first, ""),
+            b"DATA" | b"RSET" if !rest.is_empty() => self.fault("501 unexpected argument data", ""),
+            b"DATA" if self.envelope.to.is_empty() => {
+                let words = self.server.words.data_first;
+                match self.envelope.refusal.clone() {
+                    Some(refusal) => {
+                        let words = format!(
+                            "503-All RCPT commands were rejected with this error:\r\n503-{refusal}\r\n{words}"
+                        );
+                        self.fault(&words, "");
+                    }
+                    None => self.fault(words, ""),
+                }
+            }
+            b"VRFY" if rest.is_empty() => self.say("501 empty address", ""),
+            b"VRFY" => self.say(self.server.words.vrfy, ""),
+            b"EXPN" => self.say(self.server.words.not_implemented, ""),
+            b"TURN" | b"SAML" | b"SEND" | b"SOML" | b"" => self.unknown_to_exim(),
+            b"BDAT" => {
+                let size = shown
+                    .split(' ')
+                    .next()
+                    .and_then(|digits| digits.parse::<u64>().ok());
+                if size.is_some() && !self.envelope.to.is_empty() {
+                    return false;
+                }
+                // What follows a chunk that is not wanted is passed over with it.
+                let words = match size {
+                    None => "501 missing size for BDAT command",
+                    Some(1..) => return false,
+                    Some(0) => "503 valid RCPT command must precede BDAT",
+                };
+                self.fault(words, "");
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Refuse a recipient, and remember how.
+    fn refused(&mut self, words: &str, arg: &str) {
+        self.envelope.refusal = Some(words.replace("{arg}", arg));
+        self.fault(words, arg);
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -239,9 +342,19 @@ impl<'a> Talk<'a> {
                 self.flush().await?;
             }
             let Some(line) = self.read_command().await? else {
+                if server.product == Product::Exim {
+                    // Who is only half gone still hears it.
+                    self.say("421 {host} lost input connection", "");
+                    let _unheard = self.flush().await;
+                }
                 return Ok(());
             };
             let goes = self.command(&line).await?;
+            if self.errors >= server.words.errors_max && server.product == Product::Exim {
+                // That it was too many stood in the last answer.
+                self.flush().await?;
+                return Ok(());
+            }
             if self.errors >= server.words.errors_max {
                 self.say(server.words.too_many_errors, "");
                 self.flush().await?;
@@ -280,6 +393,9 @@ impl<'a> Talk<'a> {
         let arg = String::from_utf8_lossy(rest).into_owned();
         if verb != b"AUTH" {
             self.tap.emit(Event::Command { line, detail: &[] });
+        }
+        if self.server.product == Product::Exim && self.exim_alone(&verb, rest) {
+            return Ok(true);
         }
         match verb.as_slice() {
             b"HELO" | b"EHLO" => self.hello(&verb, rest),
@@ -341,6 +457,10 @@ impl<'a> Talk<'a> {
                     self.say(words.goodbye, "");
                     return Ok(false);
                 }
+                if self.server.product == Product::Exim {
+                    self.unknown_to_exim();
+                    return Ok(true);
+                }
                 let old = self.server.product == Product::Postfix && self.server.version < (3, 7);
                 self.fault(
                     if old {
@@ -359,8 +479,23 @@ impl<'a> Talk<'a> {
         let words = self.server.words;
         let name = String::from_utf8_lossy(rest).into_owned();
         let extended = verb == b"EHLO";
-        let odd = |c: char| c.is_whitespace() || c.is_control();
-        let bad = rest.is_empty() || self.server.product == Product::Exim && name.contains(odd);
+        let literal = name.starts_with('[') && name.ends_with(']');
+        let odd = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
+        let exim = self.server.product == Product::Exim;
+        let bad = rest.is_empty() || exim && !literal && name.contains(odd);
+        if bad && exim {
+            // The one error that does not say that it was the last.
+            self.errors += 1;
+            self.say(
+                if extended {
+                    words.ehlo_syntax
+                } else {
+                    words.helo_syntax
+                },
+                "",
+            );
+            return;
+        }
         if bad && self.server.product != Product::Microsoft {
             self.fault(
                 if extended {
@@ -463,7 +598,8 @@ impl<'a> Talk<'a> {
                     .parameter("SIZE")
                     .and_then(|digits| std::str::from_utf8(digits).ok());
                 let size = size.map_or(Some(0), |digits| digits.parse::<u64>().ok());
-                let Some(size) = size else {
+                let exim = self.server.product == Product::Exim;
+                let Some(size) = size.or(exim.then_some(0)) else {
                     return self.fault("501 5.5.4 Bad message size syntax", "");
                 };
                 if size > u64::from(self.server.config.size) {
@@ -482,7 +618,7 @@ impl<'a> Talk<'a> {
                     !key.eq_ignore_ascii_case(b"SMTPUTF8")
                         && !known.iter().any(|k| key.eq_ignore_ascii_case(k.as_bytes()))
                 });
-                if let Some(option) = unknown {
+                if let (Some(option), false) = (unknown, exim) {
                     let option = String::from_utf8_lossy(option).into_owned();
                     return self.fault("555 5.5.4 Unsupported option: {arg}", &option);
                 }

@@ -152,7 +152,7 @@ pub(super) const EXIM: Words = Words {
     auth_off: "503 AUTH command used when not advertised",
     auth_again: "503 already authenticated",
     auth_in_mail: "503 not permitted in mail transaction",
-    etrn: "550 Administrative prohibition",
+    etrn: "458 Administrative prohibition",
     line_too_long: "500 unrecognized command",
     busy: "421 Too many concurrent SMTP connections; please try again later.",
     goodbye: "",
