@@ -390,7 +390,19 @@ impl Backend {
                 .max_lifetime(options.max_lifetime)
                 .test_before_acquire(false)
         };
-        let writer = pool().max_connections(1).connect_with(connect.clone()).await?;
+        let writer = pool()
+            .max_connections(1)
+            // A transaction that finds no room is rolled back by SQLite itself; the library's own rollback then fails, and
+            // it takes the connection to be in that transaction for ever. Such a one is replaced.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    // A rollback that is under way is through then.
+                    connection.ping().await?;
+                    Ok(!connection.is_in_transaction())
+                })
+            })
+            .connect_with(connect.clone())
+            .await?;
         let reader = pool()
             .max_connections(options.max_connections)
             .idle_timeout(Duration::from_secs(60))

@@ -1,6 +1,7 @@
 //! For tests, benchmarks and demonstrations only: nothing that runs in earnest depends on this crate, but for
 //! `decnet demo seed`.
 //!
-//! [`demo::Day`] makes a realistic, reproducible day of evidence.
+//! [`demo::Day`] makes a realistic, reproducible day of evidence, [`disk::small`] a disk that can be filled.
 
 pub mod demo;
+pub mod disk;

@@ -91,6 +91,9 @@ impl IngesterWorker {
     }
 
     fn report(&self, turn: &Result<Turn, IngestError>) {
+        if turn.is_ok() && self.status.calm() {
+            tracing::info!("lines are stored again");
+        }
         match turn {
             Ok(Turn::Idle) => self.status.set("spool", "at the end"),
             Ok(Turn::Stored { behind, .. }) => match self.ingester.lag_bytes() {
@@ -106,8 +109,13 @@ impl IngesterWorker {
                 self.status.set("gap", error.to_string());
             }
             Err(error) => {
-                tracing::error!(error = chain(error), "lines were not stored; trying again");
-                self.status.set("spool", chain(error));
+                let error = chain(error);
+                if self.status.alarm(&error) {
+                    tracing::error!(
+                        error,
+                        "lines are not stored; the spool keeps them, and it is tried again"
+                    );
+                }
             }
         }
     }

@@ -27,7 +27,7 @@ use decnet_model::{
     query::{AttackerQuery, LogQuery},
     topic::{Pattern, Topic},
 };
-use decnet_runtime::{Context, Settings, Shutdown, Worker as _, settings::Sources};
+use decnet_runtime::{Context, Settings, Shutdown, Worker as _, heartbeat::ALARM, settings::Sources};
 use decnet_spool::Writer;
 use decnet_testkit::demo;
 use time::OffsetDateTime;
@@ -509,5 +509,59 @@ fn a_database_that_takes_nothing_at_all_is_waited_for() {
             .unwrap();
         while ingester.turn().await.unwrap() != Turn::Idle {}
         assert_equals(&store, folder.path(), &lines).await;
+    });
+}
+
+#[test]
+fn a_full_disk_is_an_alarm_loses_nothing_and_passes_by_itself() {
+    let test = "a_full_disk_is_an_alarm_loses_nothing_and_passes_by_itself";
+    let Some(disk) = decnet_testkit::disk::small(test, "32m").unwrap() else {
+        return;
+    };
+    // The database is on the small disk, the spool is not.
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = database(&disk).await;
+        let lines = lines(1200);
+        let mut writer = spool(folder.path());
+        let mut sources = Sources::default();
+        sources
+            .env
+            .insert("DECNET_DATA_DIR".into(), folder.path().display().to_string());
+        let settings = Arc::new(Settings::read(&sources).unwrap());
+        let context = Context::new(settings, Bus::none(), Some(store.clone()), Arc::new(SystemClock));
+        let status = context.status.clone();
+        let alarm = || status.all().get(ALARM).cloned();
+        let worker = IngesterWorker::polling(context, Duration::from_millis(50))
+            .await
+            .unwrap();
+        let shutdown = Shutdown::new();
+        let order = shutdown.clone();
+        let task = tokio::spawn(async move { worker.run(order).await.unwrap() });
+
+        for part in lines.chunks(lines.len() / 3) {
+            let before = total(&store).await;
+            let ballast = disk.join("ballast");
+            let mut file = std::fs::File::create(&ballast).unwrap();
+            while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+            drop(file);
+            append(&mut writer, part);
+            let told = until("it says that it cannot store", async || alarm()).await;
+            assert!(told.contains("full"), "{told}");
+            assert!(
+                total(&store).await - before < part.len() as u64,
+                "it was not full"
+            );
+
+            std::fs::remove_file(&ballast).unwrap();
+            until("everything is stored", async || {
+                (store.spool_position(READER).await.unwrap() == writer.position()).then_some(())
+            })
+            .await;
+            until("the alarm is over", async || alarm().is_none().then_some(())).await;
+        }
+        shutdown.request();
+        tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
+        assert_equals(&store, &disk, &lines).await;
     });
 }

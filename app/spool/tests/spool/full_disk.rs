@@ -1,68 +1,22 @@
 //! A full disk: a small tmpfs in a mount namespace of its own.
 
-use std::{
-    env, fs,
-    process::{Command, Stdio},
-};
+use std::fs;
 
 use decnet_spool::{
     Options, Position, Writer,
     outlet::{Inlet, Outlet},
     verify,
 };
+use decnet_testkit::disk;
 
 use super::*;
 
-/// Set for the second run of a test, inside the namespace: the folder of the tmpfs.
-const INSIDE: &str = "DECNET_TEST_TMPFS";
-
-/// Run `test` again with a tmpfs of one MiB. `None` where this is that run; else whether it could be done.
-fn in_small_tmpfs(test: &str) -> Option<()> {
-    if env::var_os(INSIDE).is_some() {
-        return None;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let unshared = Command::new("unshare")
-        .args([
-            "-m",
-            "sh",
-            "-c",
-            "mount -t tmpfs -o size=1m tmpfs \"$0\"",
-            &dir.path().to_string_lossy(),
-        ])
-        .stderr(Stdio::null())
-        .status();
-    if !unshared.is_ok_and(|status| status.success()) {
-        eprintln!("skipped {test}: a tmpfs in a private mount namespace needs root");
-        return Some(());
-    }
-    let status = Command::new("unshare")
-        .args([
-            "-m",
-            "sh",
-            "-c",
-            "mount -t tmpfs -o size=1m tmpfs \"$1\" && exec \"$0\" --exact \"$2\" --nocapture",
-        ])
-        .arg(env::current_exe().unwrap())
-        .arg(dir.path())
-        .arg(test)
-        .env(INSIDE, dir.path())
-        .status()
-        .unwrap();
-    assert!(status.success(), "{test} on a small tmpfs: {status}");
-    Some(())
-}
-
-fn tmpfs() -> std::path::PathBuf {
-    env::var_os(INSIDE).unwrap().into()
-}
-
 #[test]
 fn a_full_disk_loses_and_doubles_nothing_and_passes_by_itself() {
-    if in_small_tmpfs("full_disk::a_full_disk_loses_and_doubles_nothing_and_passes_by_itself").is_some() {
+    let test = "full_disk::a_full_disk_loses_and_doubles_nothing_and_passes_by_itself";
+    let Some(disk) = disk::small(test, "1m").unwrap() else {
         return;
-    }
-    let disk = tmpfs();
+    };
     let spool = disk.join("spool");
     let outlets = tempfile::tempdir().unwrap();
     let mut writer = Writer::open(&spool, small_segments(100_000)).unwrap();
@@ -122,12 +76,10 @@ fn a_full_disk_loses_and_doubles_nothing_and_passes_by_itself() {
 
 #[test]
 fn what_is_in_hand_when_the_disk_is_full_is_committed_once_when_there_is_room() {
-    if in_small_tmpfs("full_disk::what_is_in_hand_when_the_disk_is_full_is_committed_once_when_there_is_room")
-        .is_some()
-    {
+    let test = "full_disk::what_is_in_hand_when_the_disk_is_full_is_committed_once_when_there_is_room";
+    let Some(disk) = disk::small(test, "1m").unwrap() else {
         return;
-    }
-    let disk = tmpfs();
+    };
     let spool = disk.join("spool");
     let mut writer = Writer::open(&spool, options()).unwrap();
     write(&mut writer, ["before"]);
