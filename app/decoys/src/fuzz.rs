@@ -17,3 +17,8 @@ pub fn ssh_hello(bytes: &[u8]) {
     let _maybe = crate::ssh::wire::hassh(bytes);
     let _taken = crate::ssh::wire::fuzz(bytes);
 }
+
+/// Answer statements of SQL, one a line, in one session with a MariaDB and one with a MySQL.
+pub fn mysql_statement(bytes: &[u8]) {
+    crate::mysql::fuzz(bytes);
+}

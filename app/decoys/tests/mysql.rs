@@ -471,3 +471,79 @@ fn the_seeds_of_the_fuzzer_are_read_without_a_panic() {
     }
     assert!(logins >= 2);
 }
+
+#[test]
+fn the_statements_of_the_fuzzer_are_answered_without_a_panic() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/mysql_statement");
+    let mut seeds = 0;
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        decnet_decoys::fuzz::mysql_statement(&std::fs::read(entry.unwrap().path()).unwrap());
+        seeds += 1;
+    }
+    assert!(seeds >= 8);
+}
+
+#[test]
+fn other_clients_find_their_way_in_and_are_reported() {
+    let site = start("mysql", persona(Distro::Debian12), &[("accept", "always")]);
+    let port = site.address.port().to_string();
+    let script = format!(
+        "import pymysql\nc = pymysql.connect(host='127.0.0.1', port={port}, user='root', password='x')\nk = \
+         c.cursor()\nk.execute('select 1.50, 7, %s, cast(\\'2024-01-02 03:04:05\\' as datetime)', ('x',))\nprint(k.fetchone())\n\
+         k.execute('select @@version')\nprint(len(k.fetchone()))\n"
+    );
+    let python = Command::new("/usr/bin/python3").args(["-c", &script]).output();
+    match python {
+        Ok(out) if out.status.success() => {
+            let told = String::from_utf8_lossy(&out.stdout).into_owned();
+            assert!(told.starts_with("(Decimal('1.50'), 7, 'x', "), "{told}");
+            site.lines.wait(&["client_info", "pymysql"]);
+        }
+        other => println!("skipped: python3-pymysql is not installed: {other:?}"),
+    }
+    let guarded = start("mysql", persona(Distro::Debian12), &[("accept", "after_3")]);
+    let list = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(list.path(), "one\ntwo\nthree\nfour\n").unwrap();
+    let hydra = Command::new("hydra")
+        .args(["-I", "-t", "1", "-l", "root", "-P"])
+        .arg(list.path())
+        .args(["-s", &guarded.address.port().to_string(), "127.0.0.1", "mysql"])
+        .output();
+    match hydra {
+        Ok(out) => {
+            let told = String::from_utf8_lossy(&out.stdout).into_owned();
+            assert!(told.contains("login: root   password: three"), "{told}");
+            guarded
+                .lines
+                .wait(&["auth_attempt", "principal=\"root\"", "accepted"]);
+        }
+        Err(_) => println!("skipped: hydra is not installed"),
+    }
+    let nmap = Command::new("nmap")
+        .args([
+            "-n",
+            "-Pn",
+            "-sT",
+            "-sV",
+            "--script",
+            "mysql-info",
+            "-p",
+            &port,
+            "127.0.0.1",
+        ])
+        .output();
+    match nmap {
+        Ok(out) => {
+            let told = String::from_utf8_lossy(&out.stdout).into_owned();
+            for part in [
+                "Protocol: 10",
+                "Version: ",
+                "Auth Plugin Name: mysql_native_password",
+                "-MariaDB",
+            ] {
+                assert!(told.contains(part), "{part} not in {told}");
+            }
+        }
+        Err(_) => println!("skipped: nmap is not installed"),
+    }
+}

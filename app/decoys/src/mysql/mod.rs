@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Category, Meta, Port, Service, knob::Accept};
 
+#[cfg(feature = "serve")]
+pub(crate) use sql::fuzz;
+
 /// The service.
 pub struct Mysql {
     #[cfg(feature = "serve")]

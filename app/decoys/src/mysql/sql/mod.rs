@@ -1150,3 +1150,43 @@ fn balanced(cursor: &mut Cursor<'_>) -> Result<(), SqlError> {
     }
     if open == 0 { Ok(()) } else { Err(cursor.syntax()) }
 }
+
+/// For the fuzz target: answer `raw`, a statement a line, in one session with each flavour.
+pub(crate) fn fuzz(raw: &[u8]) {
+    static DATABASES: std::sync::OnceLock<Vec<Database>> = std::sync::OnceLock::new();
+    let made = |mariadb: bool| {
+        let spec =
+            decnet_persona::PersonaSpec::new(decnet_persona::Seed::from_bytes([7; 16]), "database-server");
+        let bait = decnet_persona::Persona::derive(&spec).map(|persona| bait::database(&persona));
+        let version = if mariadb {
+            "10.11.11-MariaDB-0+deb12u1"
+        } else {
+            "8.0.40-0ubuntu0.24.04.1"
+        };
+        let flavour = Flavour {
+            mariadb,
+            version: version.to_owned(),
+            comment: String::new(),
+        };
+        Database::new(
+            flavour,
+            bait.unwrap_or_default(),
+            "db".to_owned(),
+            String::new(),
+            String::new(),
+        )
+    };
+    let text = String::from_utf8_lossy(raw);
+    for database in DATABASES.get_or_init(|| vec![made(true), made(false)]) {
+        let mut asker = Asker {
+            user: "root".to_owned(),
+            host: "localhost".to_owned(),
+            database: database.schemas.first().map(|(name, _)| name.clone()),
+            now: "2026-01-02 03:04:05".to_owned(),
+            ..Asker::default()
+        };
+        for line in text.lines() {
+            let _whatever = database.run(line, &[], &mut asker);
+        }
+    }
+}
