@@ -15,6 +15,7 @@ mod faults;
 mod fleet;
 mod hardening;
 mod listener;
+mod load;
 mod openapi;
 mod roles;
 mod stream;
