@@ -152,18 +152,7 @@ fn a_line_of_evidence_is_printed_without_what_steers_a_terminal_and_ends_where_i
             .collect(),
         quarantine: Vec::new(),
     };
-    let url = format!("sqlite://{}", dir.path().join("data/decnet.db").display());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let store = decnet_db::Store::connect(&decnet_db::Options::new(url))
-            .await
-            .unwrap();
-        store.ingest_batch(&batch).await.unwrap();
-        store.close().await;
-    });
+    store(dir.path(), &batch);
 
     let (stdout, ..) = said(&decnet(PROGRAM, dir.path()).arg("logs").output().unwrap());
     let [command, message] = stdout.lines().collect::<Vec<_>>()[..] else {
@@ -184,6 +173,68 @@ fn a_line_of_evidence_is_printed_without_what_steers_a_terminal_and_ends_where_i
         format!("{}\n{}\n", lines[0], lines[1]),
         "every byte, into a pipe"
     );
+}
+
+/// Store `batch` in the database of the data directory below `dir`, as the ingester does.
+fn store(dir: &Path, batch: &decnet_db::ingest::Batch) {
+    let url = format!("sqlite://{}", dir.join("data/decnet.db").display());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = decnet_db::Store::connect(&decnet_db::Options::new(url))
+            .await
+            .unwrap();
+        store.ingest_batch(batch).await.unwrap();
+        store.close().await;
+    });
+}
+
+#[test]
+fn lines_that_did_not_become_evidence_are_listed_with_the_reason_and_byte_by_byte() {
+    let dir = TempDir::new().unwrap();
+    let init = decnet(PROGRAM, dir.path()).arg("init").output().unwrap();
+    assert!(init.status.success(), "{init:?}");
+    let logs = |words: &[&str]| {
+        decnet(PROGRAM, dir.path())
+            .args(["logs", "--quarantine"])
+            .args(words)
+            .output()
+            .unwrap()
+    };
+    assert!(said(&logs(&[])).0.starts_with("Every line"), "{:?}", logs(&[]));
+    let end = |offset| decnet_spool::Position { segment: 3, offset };
+    let kept = |raw: &[u8], offset| decnet_db::ingest::Unreadable {
+        raw: raw.to_vec(),
+        why: "no version".to_owned(),
+        end: end(offset),
+        received_at: time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap(),
+    };
+    let batch = decnet_db::ingest::Batch {
+        reader: "test".into(),
+        from: decnet_spool::Position::START,
+        to: end(20),
+        lines: Vec::new(),
+        quarantine: vec![kept(b"first \xff\x1b[2J", 10), kept(b"second", 20)],
+    };
+    store(dir.path(), &batch);
+
+    let (stdout, stderr, code) = said(&logs(&[]));
+    assert_eq!(code, 0, "{stderr}");
+    let [first, second] = stdout.lines().collect::<Vec<_>>()[..] else {
+        panic!("{stdout:?}")
+    };
+    assert!(
+        first.ends_with(r"3:10  no version: first \xff\x1b[2J"),
+        "{first:?}"
+    );
+    assert!(second.ends_with("3:20  no version: second"), "{second:?}");
+    assert_eq!(logs(&["--raw"]).stdout, b"first \xff\x1b[2J\nsecond\n");
+    let json: serde_json::Value = serde_json::from_slice(&logs(&["--json", "-n", "1"]).stdout).unwrap();
+    assert_eq!((&json["line"], &json["segment"]), (&"second".into(), &3.into()));
+    let (_, stderr, code) = said(&logs(&["--decky", "web-01"]));
+    assert_eq!(code, 64, "it has no filters: {stderr}");
 }
 
 #[test]

@@ -75,12 +75,15 @@ async fn quarantine(host: &Host, args: &LogsArgs) -> Result<()> {
     for kept in page.data.iter().rev() {
         if args.json {
             serde_json::to_writer(&mut out, kept)?;
-        } else if args.raw {
+        } else if args.raw && !out.is_terminal() {
             out.write_all(&bytes_of(&kept.line))?;
+        } else if args.raw {
+            write!(out, "{}", output::harmless(&kept.line))?;
         } else {
             let (segment, offset) = (kept.segment, kept.offset);
             let met = output::time(kept.received_at);
-            write!(out, "{met}  {segment}:{offset}  {}: {}", kept.why, kept.line)?;
+            let line = format!("{met}  {segment}:{offset}  {}: {}", kept.why, kept.line);
+            write!(out, "{}", output::harmless(&line))?;
         }
         writeln!(out)?;
     }
