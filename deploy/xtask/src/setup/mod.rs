@@ -91,6 +91,12 @@ const TEST_PACKAGES: &[Package] = &[
         "what the redis decoy is compared with",
     ),
     package("mysql", "default-mysql-client", "attacks the mysql decoy"),
+    // A library is no program: its own file shows that it is there.
+    package(
+        "/usr/lib/python3/dist-packages/pymysql/__init__.py",
+        "python3-pymysql",
+        "attacks the mysql decoy",
+    ),
     package("lftp", "lftp", "attacks the ftp decoy"),
     package("ssh", "openssh-client", "attacks the ssh decoy"),
     package("sshpass", "sshpass", "attacks the ssh decoy"),
