@@ -163,3 +163,92 @@ impl Out {
         Ok(flushed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read as _, os::unix::net::UnixStream as Peer};
+
+    use proptest::prelude::*;
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::wire::FrameError;
+
+    fn frame(number: usize, length: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        wire::encode::<FrameError>("PUB", &format!("topic.{number}"), &mut out, |out| {
+            out.resize(out.len() + length, b'x');
+            Ok(())
+        })
+        .unwrap();
+        out
+    }
+
+    /// The whole frames at the front of `bytes`: what the other side makes of a connection that broke behind them.
+    fn whole(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut frames = Vec::new();
+        while let Some((_, used)) = wire::decode(bytes).unwrap() {
+            let (frame, rest) = bytes.split_at(used);
+            frames.push(frame.to_vec());
+            bytes = rest;
+        }
+        frames
+    }
+
+    /// One connection: broken once the other side has read so much, or at the end. Gives everything that was written to
+    /// it, and how many events the outlet counts as gone.
+    async fn connection(outlet: &Outlet, broken_at: usize) -> (Vec<u8>, u64) {
+        let (ours, mut theirs) = Peer::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let (read, write) = UnixStream::from_std(ours).unwrap().into_split();
+        let write = Arc::new(write);
+        outlet.attach(Arc::clone(&write));
+        let (mut got, mut events, mut buffer) = (Vec::new(), 0, [0; 4096]);
+        while got.len() < broken_at {
+            write.writable().await.unwrap();
+            let flushed = outlet.flush(|_, _| {}).unwrap();
+            events += flushed.events;
+            if flushed.done {
+                break;
+            }
+            // To the last byte: nobody else makes room in the socket.
+            while let Ok(n) = theirs.read(&mut buffer) {
+                got.extend_from_slice(&buffer[..n]);
+            }
+        }
+        events += outlet.detach();
+        drop((read, write));
+        theirs.set_nonblocking(false).unwrap();
+        theirs.read_to_end(&mut got).unwrap();
+        (got, events)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn wherever_connections_break_every_frame_arrives_once_whole_and_in_order(
+            lengths in prop::collection::vec(prop_oneof![0_usize..200, 0_usize..150_000], 1..30),
+            breaks in prop::collection::vec(0_usize..1_000_000, 0..6),
+        ) {
+            let frames: Vec<_> = lengths.iter().enumerate().map(|(n, length)| frame(n, *length)).collect();
+            let outlet = Outlet::new(Limits { items: 1000, bytes: 64 << 20 });
+            for frame in &frames {
+                prop_assert_eq!(outlet.queue.push(frame, 1).lost, 0);
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let (arrived, events) = runtime.block_on(async {
+                let (mut arrived, mut events) = (Vec::new(), 0);
+                for broken_at in breaks.iter().copied().chain([usize::MAX]) {
+                    let (got, gone) = connection(&outlet, broken_at).await;
+                    arrived.extend(whole(&got));
+                    events += gone;
+                }
+                (arrived, events)
+            });
+            prop_assert_eq!(events, frames.len() as u64);
+            prop_assert!(arrived == frames, "{} of {} frames, or others", arrived.len(), frames.len());
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use decnet_bus::{Bus, BusConfig};
 use futures::FutureExt;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::setup::{NatsServer, TestBroker, small_queue, socket, soon, subscribed, tally, topic};
 
@@ -135,6 +136,56 @@ async fn a_broker_that_stops_in_order_first_gives_what_waits() {
     let tally = reading.await.unwrap();
     assert_eq!((tally.received, tally.lost, tally.gaps), (5000, 0, 0));
     assert!(!path.exists(), "the socket is gone");
+}
+
+#[tokio::test]
+async fn a_client_takes_frames_in_any_pieces() {
+    let (_folder, path) = socket();
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let frame = |line: &str, body: &str| {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        [line.as_bytes(), b"\n", &length, body.as_bytes()].concat()
+    };
+    let mut stream = frame("SUB system.log", "");
+    for n in 0..40 {
+        let payload = format!("[{n},\"{}\"]", "x".repeat(n * 37));
+        let event = format!(
+            r#"{{"v":1,"id":"018bcfe5-6800-7000-8000-000000000000","ts":1700000000000000,"payload":{payload}}}"#
+        );
+        stream.extend(frame("EVT system.log", &event));
+    }
+    let hello = frame("HELLO", r#"{"v":1,"name":"pieces","pid":1}"#);
+    // Neither the publisher's connection nor the subscription's gets more than a piece at a time.
+    let broker = tokio::spawn(async move {
+        let mut open = Vec::new();
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut greeting = vec![0; 4096];
+            let n = connection.read(&mut greeting).await.unwrap();
+            let subscribes = greeting[..n].windows(4).any(|word| word == b"SUB ");
+            let told = if subscribes {
+                [hello.as_slice(), &stream].concat()
+            } else {
+                hello.clone()
+            };
+            let mut rest = told.as_slice();
+            let mut sizes = [1, 2, 3, 5, 8, 13, 610, 1, 4].iter().cycle();
+            while let Some(size) = sizes.next().filter(|_| !rest.is_empty()) {
+                let (piece, later) = rest.split_at((*size).min(rest.len()));
+                connection.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+                rest = later;
+            }
+            open.push(connection);
+        }
+    });
+    let bus = Bus::connect(&BusConfig::unix(&path), "worker");
+    let mut subscription = subscribed(&bus, "system.log").await;
+    for n in 0..40 {
+        let event = soon("the next event", subscription.recv()).await.unwrap();
+        assert_eq!(event.payload[0], json!(n));
+    }
+    broker.abort();
 }
 
 #[tokio::test]
