@@ -39,8 +39,9 @@ impl Write for Lines {
 }
 
 struct Lab {
-    _runtime: tokio::runtime::Runtime,
-    _decky: Decky,
+    runtime: tokio::runtime::Runtime,
+    decky: Decky,
+    config: DeckyConfig,
     address: SocketAddr,
     lines: Lines,
     folder: tempfile::TempDir,
@@ -60,12 +61,18 @@ fn lab() -> Lab {
     let lines = Lines::default();
     let decky = {
         let _inside = runtime.enter();
-        Decky::start(config, Arc::new(Sink::to(lines.clone())), Arc::new(SystemClock)).unwrap()
+        Decky::start(
+            config.clone(),
+            Arc::new(Sink::to(lines.clone())),
+            Arc::new(SystemClock),
+        )
+        .unwrap()
     };
     let address = decky.listening()[0].1;
     Lab {
-        _runtime: runtime,
-        _decky: decky,
+        runtime,
+        decky,
+        config,
         address,
         lines,
         folder,
@@ -380,4 +387,87 @@ fn what_a_visitor_leaves_is_there_on_its_next_visit_and_long_files_are_captured_
         out.starts_with("/root\ncd /var/tmp\necho first visit\nexit\n-rw-------"),
         "{out}"
     );
+}
+
+#[test]
+fn a_changed_window_reaches_the_shell_and_the_recording() {
+    if !installed(&["ssh", "sshpass", "script", "stty"]) {
+        return;
+    }
+    let lab = lab();
+    guess_until_in(&lab);
+    let ask = lab.folder.path().join("ask");
+    std::fs::write(&ask, "#!/bin/sh\necho letmein9\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&ask, mode).unwrap();
+    let command = format!(
+        "stty cols 91 rows 33; (sleep 3; stty cols 77 rows 22 </dev/tty) & exec ssh -F /dev/null -tt -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o PubkeyAuthentication=no -p {} root@127.0.0.1",
+        lab.address.port()
+    );
+    let mut child = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("SSH_ASKPASS", &ask)
+        .env("SSH_ASKPASS_REQUIRE", "force")
+        .env("TERM", "vt100")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut keys = child.stdin.take().unwrap();
+    assert!(lab.told(&["session_started"]));
+    keys.write_all(b"stty size\n").unwrap();
+    let shards = lab.folder.path().join("transcripts");
+    let recorded = |what: &str| {
+        std::fs::read_dir(&shards)
+            .unwrap()
+            .flatten()
+            .any(|shard| std::fs::read_to_string(shard.path()).unwrap().contains(what))
+    };
+    let end = Instant::now() + Duration::from_secs(30);
+    while !recorded("\"ch\":\"r\",\"d\":\"77x22\"") {
+        assert!(Instant::now() < end, "no change of the window was recorded");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    keys.write_all(b"stty size; echo [$COLUMNS-$LINES]\nexit\n")
+        .unwrap();
+    let out = child.wait_with_output().unwrap();
+    drop(keys);
+    let shown = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(shown.contains("33 91") && shown.contains("22 77"), "{shown}");
+    assert!(shown.contains("[77-22]"), "{shown}");
+}
+
+#[test]
+fn what_the_machine_runs_follows_a_live_reconfiguration() {
+    if !installed(&["ssh", "sshpass"]) {
+        return;
+    }
+    let mut lab = lab();
+    guess_until_in(&lab);
+    let ask = ["ss -ltn; netstat -ltn; ps aux; systemctl is-active vsftpd"];
+    let (before, ..) = lab.ssh(&ask, b"");
+    assert!(
+        before.contains(":22 ") && !before.contains(":21 ") && !before.contains("vsftpd"),
+        "{before}"
+    );
+    let mut config = lab.config.clone();
+    let added = serde_json::json!({"slug": "ftp", "listen": ["127.0.0.1:0"]});
+    config.services.push(serde_json::from_value(added).unwrap());
+    {
+        let _inside = lab.runtime.enter();
+        lab.decky.apply(config).unwrap();
+    }
+    let (during, ..) = lab.ssh(&ask, b"");
+    assert!(
+        during.contains(":21 ") && during.contains("/usr/sbin/vsftpd") && during.ends_with("\nactive\n"),
+        "{during}"
+    );
+    let back = lab.config.clone();
+    {
+        let _inside = lab.runtime.enter();
+        lab.decky.apply(back).unwrap();
+    }
+    let (after, ..) = lab.ssh(&ask, b"");
+    assert!(!after.contains(":21 ") && !after.contains("vsftpd"), "{after}");
 }

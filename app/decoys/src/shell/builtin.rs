@@ -103,6 +103,9 @@ const BASH_ONLY: &[&str] = &[
     "typeset",
 ];
 
+/// Those of bash that BusyBox's shell has, too.
+const ASH_TOO: &[&str] = &["help", "history", "let", "source"];
+
 /// Words of the grammar, as `type` and `compgen -k` know them.
 const KEYWORDS: &[&str] = &[
     "if", "then", "else", "elif", "fi", "case", "esac", "for", "select", "while", "until", "do", "done",
@@ -114,7 +117,16 @@ const SUDO_REMEMBERS_S: i64 = 15 * 60;
 
 /// Whether a shell of that dialect has a builtin of that name.
 pub(super) fn is_builtin(dialect: Dialect, name: &str) -> bool {
-    BUILTINS.contains(&name) && (dialect != Dialect::Dash || !BASH_ONLY.contains(&name))
+    BUILTINS.contains(&name) && !is_foreign(dialect, name)
+}
+
+/// Whether it is a builtin of bash that a shell of that dialect lacks.
+fn is_foreign(dialect: Dialect, name: &str) -> bool {
+    match dialect {
+        Dialect::Bash => false,
+        Dialect::Dash => BASH_ONLY.contains(&name),
+        Dialect::Ash => BASH_ONLY.contains(&name) && !ASH_TOO.contains(&name),
+    }
 }
 
 fn text(arg: &[u8]) -> String {
@@ -130,7 +142,7 @@ impl Shell {
         args: &[Vec<u8>],
         fds: &Fds,
     ) -> Option<Result<(), Stop>> {
-        if self.env.dialect == Dialect::Dash && BASH_ONLY.contains(&name) {
+        if is_foreign(self.env.dialect, name) {
             return None;
         }
         let rest = args.get(1..).unwrap_or_default();
@@ -638,10 +650,9 @@ impl Shell {
                 self.env.set(&variable, value);
             }
             let unexport = (name == "export" && flags.contains('n')) || off.contains('x');
-            if export || unexport {
-                if cut.is_some() || unexport || self.env.vars.contains_key(&variable) {
-                    self.env.vars.entry(variable.clone()).or_default().exported = !unexport;
-                }
+            let there = cut.is_some() || self.env.vars.contains_key(&variable);
+            if unexport || (export && there) {
+                self.env.vars.entry(variable.clone()).or_default().exported = !unexport;
             }
             if name == "readonly" || flags.contains('r') {
                 self.env.vars.entry(variable).or_default().readonly = true;
@@ -1008,10 +1019,23 @@ impl Shell {
             self.put_out(fds, lines.as_bytes());
             return 0;
         }
-        if words.iter().any(|w| !w.starts_with('-')) {
+        let letter = letters.chars().next().unwrap_or('f');
+        // What was set goes behind a name that no script can give.
+        let kept = format!("\u{0}ULIMIT{letter}");
+        if let Some(limit) = words.iter().find(|w| !w.starts_with('-')) {
+            if limit == "unlimited" || limit.parse::<u64>().is_ok() {
+                self.env.set(&kept, limit.clone().into_bytes());
+                return 0;
+            }
+            let line = format!("{}: ulimit: {limit}: invalid number\n", self.complaint());
+            self.put_err(fds, line.as_bytes());
+            return 1;
+        }
+        if let Some(var) = self.env.vars.get(&kept) {
+            let line = [var.value.as_slice(), b"\n"].concat();
+            self.put_out(fds, &line);
             return 0;
         }
-        let letter = letters.chars().next().unwrap_or('f');
         match limits.iter().find(|(l, ..)| *l == letter) {
             Some((_, _, value)) => {
                 let line = format!("{value}\n");
@@ -1903,11 +1927,8 @@ impl Shell {
             return Ok(());
         };
         let name = command.first().map_or_else(String::new, |c| text(c));
-        if !name.is_empty()
-            && !(login || shell)
-            && self.program_of(&name).is_none()
-            && !self.is_present(&name)
-        {
+        let installed = self.program_of(&name).is_some() || self.is_present(&name);
+        if !(name.is_empty() || login || shell || installed) {
             self.put_err(fds, format!("sudo: {name}: command not found\n").as_bytes());
             self.status = 1;
             return Ok(());

@@ -263,9 +263,67 @@ impl Distribution {
     /// Programs of its own, beside those of the listing: their paths.
     pub(crate) fn programs(&self) -> &'static [&'static str] {
         match self.family {
-            Family::Debian => &[],
-            Family::RedHat => &["/usr/bin/rpm", "/usr/bin/dnf", "/usr/bin/yum"],
-            Family::Arch => &["/usr/bin/pacman"],
+            Family::Debian => &[
+                "/usr/bin/crontab",
+                "/usr/bin/curl",
+                "/usr/bin/dig",
+                "/usr/bin/file",
+                "/usr/bin/getconf",
+                "/usr/bin/hexdump",
+                "/usr/bin/host",
+                "/usr/bin/lspci",
+                "/usr/bin/nano",
+                "/usr/bin/nc",
+                "/usr/bin/nslookup",
+                "/usr/bin/ping",
+                "/usr/bin/python3",
+                "/usr/bin/sudo",
+                "/usr/bin/telnet",
+                "/usr/bin/vi",
+                "/usr/sbin/cron",
+                "/usr/sbin/insmod",
+                "/usr/sbin/iptables",
+                "/usr/sbin/lsmod",
+                "/usr/sbin/modprobe",
+                "/usr/sbin/nft",
+                "/usr/sbin/rmmod",
+            ],
+            Family::RedHat => &[
+                "/usr/bin/crontab",
+                "/usr/bin/curl",
+                "/usr/bin/dnf",
+                "/usr/bin/file",
+                "/usr/bin/getconf",
+                "/usr/bin/hexdump",
+                "/usr/bin/lspci",
+                "/usr/bin/ping",
+                "/usr/bin/python3",
+                "/usr/bin/rpm",
+                "/usr/bin/sudo",
+                "/usr/bin/vi",
+                "/usr/bin/yum",
+                "/usr/sbin/crond",
+                "/usr/sbin/getenforce",
+                "/usr/sbin/setenforce",
+                "/usr/sbin/insmod",
+                "/usr/sbin/iptables",
+                "/usr/sbin/lsmod",
+                "/usr/sbin/modprobe",
+                "/usr/sbin/nft",
+                "/usr/sbin/rmmod",
+            ],
+            Family::Arch => &[
+                "/usr/bin/curl",
+                "/usr/bin/file",
+                "/usr/bin/lsmod",
+                "/usr/bin/modprobe",
+                "/usr/bin/nano",
+                "/usr/bin/pacman",
+                "/usr/bin/ping",
+                "/usr/bin/python3",
+                "/usr/bin/sudo",
+                "/usr/bin/vi",
+            ],
             Family::Alpine => &[
                 "/sbin/apk",
                 "/usr/bin/ssh",
@@ -469,6 +527,14 @@ impl Distribution {
                 ("openssh-server", format!("{upstream}_p1-r0")),
             ],
             Family::Device => Vec::new(),
+        }
+    }
+
+    /// What `rpm -q` says of one package, and whether it is installed.
+    pub(crate) fn package(&self, name: &str) -> (String, bool) {
+        match self.packages().into_iter().find(|p| p.0 == name) {
+            Some((name, version)) => (format!("{name}-{version}\n"), true),
+            None => (format!("package {name} is not installed\n"), false),
         }
     }
 

@@ -221,8 +221,15 @@ impl Machine {
             ppid: 0,
             user: "root",
             rss_kb: 12_440,
-            command: "/sbin/init".into(),
+            command: match self.distribution.family {
+                Family::Device => "init".into(),
+                _ => "/sbin/init".into(),
+            },
         }];
+        let kernel: &[&str] = match self.distribution.family {
+            Family::Device => kernel.get(..12).unwrap_or_default(),
+            _ => &kernel,
+        };
         for (i, name) in kernel.iter().enumerate() {
             let pid = 2 + u32::try_from(i).unwrap_or(0);
             all.push(Process {
@@ -234,26 +241,59 @@ impl Machine {
                 command: format!("[{name}]"),
             });
         }
-        let services: [(&'static str, u32, &str); 8] = [
-            ("root", 22_344, "/lib/systemd/systemd-journald"),
-            ("root", 6_612, "/lib/systemd/systemd-udevd"),
-            ("root", 2_808, "/usr/sbin/cron -f"),
-            (
-                "messagebus",
-                4_984,
-                "/usr/bin/dbus-daemon --system --address=systemd: --nofork --nopidfile --systemd-activation --syslog-only",
-            ),
-            ("root", 5_536, "/usr/sbin/rsyslogd -n -iNONE"),
-            ("root", 7_760, "/lib/systemd/systemd-logind"),
-            ("root", 1_092, "/sbin/agetty -o -p -- \\u --noclear - linux"),
-            (
-                "root",
-                9_216,
-                "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups",
-            ),
-        ];
+        let services: &[(&'static str, u32, &str)] = match self.distribution.family {
+            Family::Alpine => &[
+                ("root", 1_004, "/sbin/syslogd -t"),
+                ("root", 968, "/usr/sbin/crond -c /etc/crontabs -f"),
+                (
+                    "root",
+                    1_012,
+                    "/sbin/udhcpc -b -R -p /var/run/udhcpc.eth0.pid -i eth0",
+                ),
+                (
+                    "root",
+                    4_216,
+                    "sshd: /usr/sbin/sshd [listener] 0 of 10-100 startups",
+                ),
+                ("root", 940, "/sbin/getty 38400 tty1"),
+            ],
+            Family::Device => &[
+                ("root", 812, "/sbin/syslogd -n"),
+                ("root", 796, "/sbin/klogd -n"),
+                (
+                    "root",
+                    1_020,
+                    "/usr/sbin/dropbear -F -P /var/run/dropbear.1.pid -p 22 -K 300",
+                ),
+                ("root", 844, "/usr/sbin/crond -f -c /etc/crontabs -l 5"),
+                (
+                    "root",
+                    860,
+                    "udhcpc -p /var/run/udhcpc-eth0.pid -s /lib/netifd/dhcp.script -f -t 0 -i eth0",
+                ),
+                ("root", 804, "/sbin/getty -L ttyS0 115200 vt100"),
+            ],
+            _ => &[
+                ("root", 22_344, "/lib/systemd/systemd-journald"),
+                ("root", 6_612, "/lib/systemd/systemd-udevd"),
+                ("root", 2_808, "/usr/sbin/cron -f"),
+                (
+                    "messagebus",
+                    4_984,
+                    "/usr/bin/dbus-daemon --system --address=systemd: --nofork --nopidfile --systemd-activation --syslog-only",
+                ),
+                ("root", 5_536, "/usr/sbin/rsyslogd -n -iNONE"),
+                ("root", 7_760, "/lib/systemd/systemd-logind"),
+                ("root", 1_092, "/sbin/agetty -o -p -- \\u --noclear - linux"),
+                (
+                    "root",
+                    9_216,
+                    "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups",
+                ),
+            ],
+        };
         let mut pid = 240;
-        for (user, rss_kb, command) in services {
+        for &(user, rss_kb, command) in services {
             pid += u32::try_from(rng.range(3, 70)).unwrap_or(9);
             all.push(Process {
                 started: boot,
@@ -274,8 +314,14 @@ impl Machine {
             processes: self.always.clone(),
             listening: Vec::new(),
         };
-        if let Some(sshd) = out.processes.iter().find(|p| p.command.starts_with("sshd: ")) {
-            out.listening.push((22, "sshd", sshd.pid));
+        let listener = |p: &&Process| p.command.starts_with("sshd: ") || p.command.contains("/dropbear ");
+        if let Some(server) = out.processes.iter().find(listener) {
+            let name = if server.command.starts_with("sshd") {
+                "sshd"
+            } else {
+                "dropbear"
+            };
+            out.listening.push((22, name, server.pid));
         }
         for offered in self.services.now() {
             for (user, rss_kb, command, port) in processes_of(&offered.slug) {
@@ -493,7 +539,12 @@ impl Machine {
             }
         }
         for path in self.distribution.programs() {
-            base.put(path, node(Kind::Opaque(88_104), 0o755, 0, 0));
+            // A size for each, of the order that such programs have.
+            let hash = Sha512::new().chain_update(path).finalize();
+            let drawn = hash.iter().take(3).fold(0_u64, |n, b| n << 8 | u64::from(*b));
+            let size = 22_000 + drawn % 31_000 * 8;
+            let mode = if path.ends_with("/sudo") { 0o4755 } else { 0o755 };
+            base.put(path, node(Kind::Opaque(size), mode, 0, 0));
         }
         if self.distribution.is_busybox() {
             base.put("/bin/busybox", node(Kind::Opaque(824_984), 0o755, 0, 0));
@@ -651,6 +702,14 @@ impl Machine {
         )
     }
 
+    /// What is mounted, as `/proc/mounts` has it.
+    pub(crate) fn mounts(&self) -> &'static str {
+        match self.distribution.family {
+            Family::Device => DEVICE_MOUNTS,
+            _ => MOUNTS,
+        }
+    }
+
     /// Memory that is free, and what buffers and the page cache hold, in KiB.
     pub(crate) fn spare_kb(&self) -> (u64, u64) {
         let spare = self.mem_kb - self.mem_used_kb;
@@ -740,8 +799,7 @@ impl Machine {
                 2_000 + up % 27_000
             ),
         );
-        put("/proc/mounts", MOUNTS.to_owned());
-        put("/proc/self/mounts", MOUNTS.to_owned());
+        put("/proc/mounts", self.mounts().to_owned());
         put(
             "/proc/cmdline",
             format!(
@@ -753,6 +811,27 @@ impl Machine {
         put("/proc/sys/kernel/hostname", format!("{}\n", self.hostname));
         put("/proc/sys/kernel/osrelease", format!("{}\n", self.kernel_release));
         put("/proc/sys/kernel/ostype", "Linux\n".to_owned());
+        put("/proc/sys/vm/nr_hugepages", "0\n".to_owned());
+        put("/proc/sys/vm/swappiness", "60\n".to_owned());
+        put("/proc/sys/net/ipv4/ip_forward", "0\n".to_owned());
+        put("/proc/sys/fs/file-max", "9223372036854775807\n".to_owned());
+        put("/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/sda5                               partition\t998396\t\t0\t\t-2\n".to_owned());
+        put(
+            "/proc/partitions",
+            format!(
+                "major minor  #blocks  name\n\n   8        0 {:>10} sda\n   8        1 {:>10} sda1\n   8        2          1 sda2\n   8        5     998400 sda5\n",
+                self.disk_kb + 2_100_000,
+                self.disk_kb
+            ),
+        );
+        put(
+            "/proc/net/arp",
+            format!(
+                "IP address       HW type     Flags       HW address            Mask     Device\n{:<16} 0x1         0x2         00:50:56:a1:4c:02     *        {}\n",
+                self.gateway, self.interface
+            ),
+        );
+        put("/proc/1/cgroup", "0::/init.scope\n".to_owned());
         put("/proc/filesystems", "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tdevpts\n\text3\n\text2\n\text4\n".to_owned());
         put(
             "/proc/net/dev",
@@ -827,4 +906,7 @@ fn processes_of(slug: &str) -> &'static [(&'static str, u32, &'static str, Optio
 const BASHRC: &str = "# ~/.bashrc: executed by bash(1) for non-login shells.\n\n# If not running interactively, don't do anything\ncase $- in\n    *i*) ;;\n      *) return;;\nesac\n\nHISTCONTROL=ignoreboth\nHISTSIZE=1000\nHISTFILESIZE=2000\n\nalias ls='ls --color=auto'\n";
 const PROFILE: &str = "# ~/.profile: executed by the command interpreter for login shells.\n\nif [ -n \"$BASH_VERSION\" ]; then\n    if [ -f \"$HOME/.bashrc\" ]; then\n\t. \"$HOME/.bashrc\"\n    fi\nfi\n";
 /// What is mounted, as `/proc/mounts` has it.
-pub(super) const MOUNTS: &str = "sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\nudev /dev devtmpfs rw,nosuid,relatime,size=1988420k,nr_inodes=497105,mode=755,inode64 0 0\ndevpts /dev/pts devpts rw,nosuid,noexec,relatime,gid=5,mode=620,ptmxmode=000 0 0\ntmpfs /run tmpfs rw,nosuid,nodev,noexec,relatime,size=402820k,mode=755,inode64 0 0\n/dev/sda1 / ext4 rw,relatime,errors=remount-ro 0 0\nsecurityfs /sys/kernel/security securityfs rw,nosuid,nodev,noexec,relatime 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,nodev,inode64 0 0\ntmpfs /run/lock tmpfs rw,nosuid,nodev,noexec,relatime,size=5120k,inode64 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec,relatime,nsdelegate,memory_recursiveprot 0 0\n";
+const MOUNTS: &str = "sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\nudev /dev devtmpfs rw,nosuid,relatime,size=1988420k,nr_inodes=497105,mode=755,inode64 0 0\ndevpts /dev/pts devpts rw,nosuid,noexec,relatime,gid=5,mode=620,ptmxmode=000 0 0\ntmpfs /run tmpfs rw,nosuid,nodev,noexec,relatime,size=402820k,mode=755,inode64 0 0\n/dev/sda1 / ext4 rw,relatime,errors=remount-ro 0 0\nsecurityfs /sys/kernel/security securityfs rw,nosuid,nodev,noexec,relatime 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,nodev,inode64 0 0\ntmpfs /run/lock tmpfs rw,nosuid,nodev,noexec,relatime,size=5120k,inode64 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec,relatime,nsdelegate,memory_recursiveprot 0 0\n";
+
+/// The same of a device whose system is one image.
+const DEVICE_MOUNTS: &str = "/dev/root / squashfs ro,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,noatime 0 0\nsysfs /sys sysfs rw,nosuid,nodev,noexec,noatime 0 0\ntmpfs /tmp tmpfs rw,nosuid,nodev,noatime 0 0\n/dev/mtdblock6 /overlay jffs2 rw,noatime 0 0\ntmpfs /dev tmpfs rw,nosuid,relatime,size=512k,mode=755 0 0\ndevpts /dev/pts devpts rw,nosuid,noexec,relatime,mode=600,ptmxmode=000 0 0\n";

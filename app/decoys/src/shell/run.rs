@@ -889,6 +889,13 @@ impl Shell {
         } else {
             redirected = outer.clone();
             if !self.redirect(&command.redirects, &mut redirected).await? {
+                // A special builtin that cannot be redirected ends a shell that nobody types to.
+                let special = matches!(&command.kind, Kind::Simple { words, .. }
+                    if matches!(words.first().map(|w| w.0.as_slice()), Some([Part::Text(t)]) if t == b"exec"));
+                if special && !self.interactive {
+                    self.status = 1;
+                    return Err(Stop::Exit);
+                }
                 self.status = if self.env.dialect == Dialect::Dash { 2 } else { 1 };
                 return Ok(());
             }

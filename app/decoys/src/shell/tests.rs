@@ -19,6 +19,17 @@ struct Seen {
     files: Vec<(String, Vec<u8>)>,
     fetched: Vec<String>,
     input: std::collections::VecDeque<Vec<u8>>,
+    /// Both streams, in the order in which a terminal shows them, and what was reported between.
+    shown: Vec<u8>,
+    reports: Vec<String>,
+    /// What is typed at prompts.
+    typed: std::collections::VecDeque<Typed>,
+    /// The terminal's size, where there is one.
+    size: Option<(u32, u32)>,
+    /// Seconds that were waited.
+    waited: u64,
+    /// Unix time; 0 for a fixed one.
+    now: i64,
 }
 
 struct Bench(Arc<Mutex<Seen>>);
@@ -30,6 +41,21 @@ impl Outside for Bench {
             Stream::Out => seen.out.extend_from_slice(bytes),
             Stream::Err => seen.err.extend_from_slice(bytes),
         }
+        seen.shown.extend_from_slice(bytes);
+    }
+    fn prompt<'a>(&'a mut self, prompt: &'a str, _history: &'a [String]) -> Running<'a, Typed> {
+        let mut seen = self.0.lock().unwrap();
+        seen.shown.extend_from_slice(prompt.as_bytes());
+        let next = seen.typed.pop_front().unwrap_or(Typed::End);
+        if let Typed::Line(line) = &next {
+            let line = [line.as_slice(), b"\n"].concat();
+            seen.shown.extend_from_slice(&line);
+        }
+        // Typing may come with another window.
+        Box::pin(async { next })
+    }
+    fn size(&self) -> Option<(u32, u32)> {
+        self.0.lock().unwrap().size
     }
     fn flush(&mut self) -> Running<'_, bool> {
         Box::pin(async { true })
@@ -38,11 +64,38 @@ impl Outside for Bench {
         let next = self.0.lock().unwrap().input.pop_front();
         Box::pin(async { next })
     }
-    fn pause(&mut self, _time: Duration) -> Running<'_, bool> {
+    fn pause(&mut self, time: Duration) -> Running<'_, bool> {
+        self.0.lock().unwrap().waited += time.as_secs();
         Box::pin(async { true })
     }
     fn report(&mut self, report: Report<'_>) {
         let mut seen = self.0.lock().unwrap();
+        let line = match &report {
+            Report::File { path, bytes, user } => {
+                use sha2::Digest as _;
+                let sha256 = hex::encode(sha2::Sha256::digest(bytes));
+                format!(
+                    "file {path} {} bytes by {user} {}",
+                    bytes.len(),
+                    sha256.get(..12).unwrap()
+                )
+            }
+            Report::Fetch { url, via } => format!("fetch {url} via {via}"),
+            Report::Secret {
+                user,
+                secret,
+                via,
+                accepted,
+            } => format!(
+                "secret {user} {} via {via} {}",
+                String::from_utf8_lossy(secret),
+                if *accepted { "accepted" } else { "refused" }
+            ),
+            Report::Command { line, user, cwd } => {
+                format!("command {} as {user} in {cwd}", String::from_utf8_lossy(line))
+            }
+        };
+        seen.reports.push(line);
         match report {
             Report::File { path, bytes, .. } => seen.files.push((path.to_owned(), bytes.to_vec())),
             Report::Fetch { url, .. } => seen.fetched.push(url.to_owned()),
@@ -50,7 +103,10 @@ impl Outside for Bench {
         }
     }
     fn now(&self) -> i64 {
-        1_700_000_000
+        match self.0.lock().unwrap().now {
+            0 => 1_700_000_000,
+            now => now,
+        }
     }
 }
 
@@ -502,4 +558,344 @@ fn the_listing_names_no_build_machine() {
     }
     let (out, ..) = run("cat /etc/services /etc/login.defs | grep -c ELF");
     assert_eq!(out, "0\n");
+}
+
+/// What intruders' programs are known to run, with every answer as it is: `$` before a command, `@` before what was
+/// reported of it. `DECNET_WRITE_TRANSCRIPTS=1` writes the answers anew, to be read before they are kept.
+#[test]
+fn known_intruders_get_the_answers_that_were_read_and_found_right() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/shell");
+    let write = std::env::var_os("DECNET_WRITE_TRANSCRIPTS").is_some();
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .flatten()
+        .map(|e| e.path())
+        .collect();
+    files.sort();
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut head = String::new();
+        let mut commands: Vec<String> = Vec::new();
+        for line in text.lines() {
+            if let Some(command) = line.strip_prefix("$ ") {
+                commands.push(command.to_owned());
+            } else if commands.is_empty() {
+                head.push_str(&format!("{line}\n"));
+            }
+        }
+        let distro = match () {
+            () if head.contains("rocky9") => Distro::Rocky9,
+            () if head.contains("firmware") => Distro::Firmware,
+            () if head.contains("ubuntu22") => Distro::Ubuntu22,
+            () => Distro::Debian12,
+        };
+        let template = of_distro(distro, 7);
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        seen.lock().unwrap().now = template.machine.boot_time + 2_451_907;
+        let outside = Box::new(Bench(Arc::clone(&seen)));
+        let mut shell = template.shell(
+            "root",
+            "192.0.2.7 40022 22",
+            outside,
+            4_711,
+            vfs::Shared::default(),
+        );
+        shell.env.arg0 = template.machine.distribution.shell_name().to_owned();
+        shell.env.from_argument = true;
+        let mut got = head.clone();
+        for command in &commands {
+            count += 1;
+            now_or_never(shell.run_line(command.as_bytes()));
+            shell.surrender_all();
+            let mut seen = seen.lock().unwrap();
+            let mut shown = String::from_utf8_lossy(&std::mem::take(&mut seen.shown)).into_owned();
+            if !shown.is_empty() && !shown.ends_with('\n') {
+                shown.push_str("%\n");
+            }
+            got.push_str(&format!("$ {command}\n{shown}"));
+            for report in std::mem::take(&mut seen.reports) {
+                got.push_str(&format!("@ {report}\n"));
+            }
+        }
+        if write {
+            std::fs::write(&path, &got).unwrap();
+        } else if got != text {
+            let at = got.lines().zip(text.lines()).find(|(a, b)| a != b);
+            wrong.push(format!("{}: now and before: {at:?}", path.display()));
+        }
+    }
+    assert!(count >= 60, "{count} commands");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A login of `user` at a terminal that types `lines`, answers prompts for secrets with `secrets`, and leaves.
+fn dialogue(user: &str, secret: &str, lines: &[&str], secrets: &[&str]) -> (String, Vec<String>) {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    {
+        let mut seen = seen.lock().unwrap();
+        seen.size = Some((80, 24));
+        seen.typed = lines.iter().map(|l| Typed::Line(l.as_bytes().to_vec())).collect();
+        seen.input = secrets.iter().map(|s| format!("{s}\n").into_bytes()).collect();
+    }
+    let template = of_distro(Distro::Debian12, 7);
+    let outside = Box::new(Bench(Arc::clone(&seen)));
+    let mut shell = template.shell(user, "192.0.2.7 40022 22", outside, 4_711, vfs::Shared::default());
+    shell.terminal = Some((80, 24));
+    shell.login_secret = Some((user.to_owned(), secret.as_bytes().to_vec()));
+    shell.env.export("TERM", "vt100");
+    now_or_never(shell.login(""));
+    let seen = seen.lock().unwrap();
+    let shown = String::from_utf8_lossy(&seen.shown).into_owned();
+    let shown = shown.replace("\x1b[?2004h", "").replace("\x1b[?2004l\r", "");
+    (
+        shown,
+        seen.reports
+            .iter()
+            .filter(|r| !r.starts_with("command"))
+            .cloned()
+            .collect(),
+    )
+}
+
+#[test]
+fn a_shell_in_a_shell_has_its_own_prompt_history_and_end() {
+    let (shown, _) = dialogue(
+        "root",
+        "x",
+        &[
+            "echo $SHLVL $0",
+            "bash",
+            "echo $SHLVL $0; v=1",
+            "cd /tmp",
+            "exit",
+            "echo [$v] $PWD",
+            "sh",
+            "nosuch",
+            "exit",
+            "bash -i",
+            "logout",
+            "exit 3",
+            "exit",
+        ],
+        &[],
+    );
+    let host = of_distro(Distro::Debian12, 7).machine.hostname.clone();
+    let prompt = format!("root@{host}:~# ");
+    let expected = format!(
+        "{prompt}echo $SHLVL $0\n1 -bash\n{prompt}bash\n{prompt}echo $SHLVL $0; v=1\n2 bash\n{prompt}cd /tmp\nroot@{host}:/tmp# exit\nexit\n{prompt}echo [$v] $PWD\n[] /root\n{prompt}sh\n# nosuch\nsh: 1: nosuch: not found\n# exit\n{prompt}bash -i\n{prompt}logout\nbash: logout: not login shell: use `exit'\n{prompt}exit 3\nexit\n{prompt}exit\nlogout\n"
+    );
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn su_and_sudo_ask_and_what_is_typed_is_reported() {
+    let template = of_distro(Distro::Debian12, 7);
+    let admin = template
+        .machine
+        .accounts
+        .iter()
+        .find(|a| a.uid != 0 && a.admin)
+        .unwrap();
+    let (shown, reports) = dialogue(
+        &admin.name,
+        "came-in",
+        &[
+            "su -",
+            "sudo -i",
+            "id -u; echo $HOME $USER $SUDO_USER",
+            "exit",
+            "sudo id -un",
+            "sudo su -",
+            "whoami",
+            "exit",
+            "passwd",
+            "exit",
+        ],
+        &["guess", "wrong", "came-in", "came-in", "new-one", "new-one"],
+    );
+    let name = &admin.name;
+    assert_eq!(
+        reports
+            .iter()
+            .filter(|r| r.starts_with("secret"))
+            .cloned()
+            .collect::<Vec<_>>(),
+        [
+            "secret root guess via su refused".to_owned(),
+            format!("secret {name} wrong via sudo refused"),
+            format!("secret {name} came-in via sudo accepted"),
+            format!("secret {name} came-in via passwd accepted"),
+            format!("secret {name} new-one via passwd accepted"),
+        ]
+    );
+    for part in [
+        "Password: \nsu: Authentication failure\n".to_owned(),
+        format!("[sudo] password for {name}: \nSorry, try again.\n[sudo] password for {name}: \nroot@"),
+        format!("0\n/root root {name}\n"),
+        "# exit\nlogout\n".to_owned(),
+        "sudo id -un\nroot\n".to_owned(),
+        "whoami\nroot\n".to_owned(),
+        format!(
+            "Changing password for {name}.\nCurrent password: \nNew password: \nRetype new password: \npasswd: password updated successfully\n"
+        ),
+    ] {
+        assert!(shown.contains(&part), "{part:?} in {shown}");
+    }
+    assert_eq!(shown.matches("[sudo] password").count(), 2, "{shown}");
+}
+
+#[test]
+fn a_changed_window_reaches_the_shell_and_its_programs() {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    seen.lock().unwrap().size = Some((132, 43));
+    let template = of_distro(Distro::Debian12, 7);
+    let outside = Box::new(Bench(Arc::clone(&seen)));
+    let mut shell = template.shell("root", "192.0.2.7 4 22", outside, 1, vfs::Shared::default());
+    shell.terminal = Some((80, 24));
+    shell.interactive = true;
+    now_or_never(
+        shell.run_line(
+            b"stty size; echo $COLUMNS $LINES; tput cols; ls /usr/bin | head -1 >/dev/null; ls /etc",
+        ),
+    );
+    let wide = String::from_utf8(std::mem::take(&mut seen.lock().unwrap().out)).unwrap();
+    assert!(wide.starts_with("43 132\n132 43\n132\n"), "{wide}");
+    assert!(
+        wide.lines().any(|l| l.len() > 90) && wide.lines().all(|l| l.len() <= 132),
+        "{wide}"
+    );
+    seen.lock().unwrap().size = Some((50, 20));
+    now_or_never(shell.run_line(b"stty size; ls /etc"));
+    let narrow = String::from_utf8(std::mem::take(&mut seen.lock().unwrap().out)).unwrap();
+    assert!(narrow.starts_with("20 50\n"), "{narrow}");
+    assert!(narrow.lines().all(|l| l.len() <= 50), "{narrow}");
+}
+
+#[test]
+fn a_line_that_wraps_is_edited_over_the_edge_and_shown_again_in_another_width() {
+    let mut editor = terminal::Editor::default();
+    editor.begin("$ ", 10);
+    let mut screen = Vec::new();
+    for key in b"abcdefghijkl" {
+        editor.key(*key, terminal::Mode::Line, &[], &mut screen);
+    }
+    // The eighth letter ends the first row; the terminal is made to go on to the next.
+    assert_eq!(screen, b"abcdefgh \rijkl");
+    screen.clear();
+    editor.key(1, terminal::Mode::Line, &[], &mut screen);
+    assert_eq!(screen, b"\x1b[1A\r\x1b[2C");
+    screen.clear();
+    editor.resize(40, &mut screen);
+    assert_eq!(
+        String::from_utf8_lossy(&screen),
+        format!("\r\x1b[J$ abcdefghijkl{}", "\x08".repeat(12))
+    );
+}
+
+#[test]
+fn a_program_that_reads_lines_gets_the_kernels_editing_and_no_history() {
+    let history = ["secret command".to_owned()];
+    for (keys, line, echo) in [
+        (&b"ab\x7fc\r"[..], "ac", "ab\x08 \x08c\r\n"),
+        (
+            b"one two\x17x\r",
+            "one x",
+            "one two\x08 \x08\x08 \x08\x08 \x08x\r\n",
+        ),
+        (
+            b"gone\x15k\r",
+            "k",
+            "gone\x08 \x08\x08 \x08\x08 \x08\x08 \x08k\r\n",
+        ),
+        (b"\x1b[A\r", "\x1b[A", "^[[A\r\n"),
+    ] {
+        let mut editor = terminal::Editor::default();
+        let mut shown = Vec::new();
+        let done = keys
+            .iter()
+            .find_map(|k| editor.key(*k, terminal::Mode::Plain, &history, &mut shown));
+        assert_eq!(done, Some(terminal::Key::Line(line.as_bytes().to_vec())));
+        assert_eq!(String::from_utf8_lossy(&shown), echo);
+    }
+}
+
+#[test]
+fn history_is_searched_and_events_are_recalled() {
+    let history = vec!["cat /etc/passwd".to_owned(), "uname -a".to_owned()];
+    let mut editor = terminal::Editor::default();
+    let mut shown = Vec::new();
+    let done = b"\x12pass\r"
+        .iter()
+        .find_map(|k| editor.key(*k, terminal::Mode::Line, &history, &mut shown));
+    assert_eq!(done, Some(terminal::Key::Line(b"cat /etc/passwd".to_vec())));
+    let (shown, _) = dialogue(
+        "root",
+        "x",
+        &[
+            "echo one two",
+            "!!",
+            "echo last !$",
+            "!nosuch",
+            "!echo",
+            "history | tail -1",
+        ],
+        &[],
+    );
+    assert!(shown.contains("!!\necho one two\none two\n"), "{shown}");
+    assert!(shown.contains("echo last two\nlast two\n"), "{shown}");
+    assert!(shown.contains("-bash: !nosuch: event not found\n"), "{shown}");
+}
+
+#[test]
+fn what_waits_in_the_background_does_not_keep_the_shell() {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let outside = Box::new(Bench(Arc::clone(&seen)));
+    let mut shell = template().shell("root", "192.0.2.7 4 22", outside, 1, vfs::Shared::default());
+    shell.interactive = true;
+    now_or_never(shell.run_line(b"sleep 500 & jobs; ps | grep -c sleep; kill %1; jobs"));
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.waited, 0);
+    let out = String::from_utf8_lossy(&seen.out).into_owned();
+    assert_eq!(
+        out,
+        "[1]+  Running                 sleep 500 &\n1\n[1]+  Terminated              sleep 500\n"
+    );
+}
+
+#[test]
+fn what_runs_follows_the_services_that_are_offered() {
+    let services = Arc::new(crate::serve::Services::default());
+    services.set(["ssh", "redis"], None);
+    let spec = PersonaSpec::new(Seed::from_bytes([7; 16]), "linux-server");
+    let template = Template::new(&Persona::derive(&spec).unwrap(), Arc::clone(&services));
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let outside = Box::new(Bench(Arc::clone(&seen)));
+    let mut shell = template.shell("root", "192.0.2.7 4 22", outside, 1, vfs::Shared::default());
+    let mut ask = |script: &str| {
+        now_or_never(shell.run_line(script.as_bytes()));
+        String::from_utf8(std::mem::take(&mut seen.lock().unwrap().out)).unwrap()
+    };
+    let all = "ss -ltn; netstat -ltn; ps aux; systemctl list-units; cat /proc/net/tcp; ls /proc";
+    let before = ask(all);
+    assert!(before.contains(":6379") && before.contains("redis-server") && !before.contains("vsftpd"));
+    let redis = ask("pgrep redis-server");
+    services.set(["ssh", "redis", "ftp"], Some(1_700_000_000));
+    let both = ask(all);
+    assert!(
+        both.contains(":21 ") && both.contains("vsftpd") && both.contains(":0015 "),
+        "{both}"
+    );
+    assert_eq!(ask("pgrep redis-server"), redis);
+    services.set(["ssh", "ftp"], Some(1_700_000_000));
+    let after = ask(all);
+    assert!(
+        !after.contains("redis") && !after.contains(":18EB ") && after.contains("vsftpd"),
+        "{after}"
+    );
+    assert_eq!(
+        ask("systemctl is-active redis-server; systemctl is-active vsftpd"),
+        "inactive\nactive\n"
+    );
 }

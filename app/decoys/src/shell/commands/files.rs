@@ -120,7 +120,7 @@ pub(super) fn ls(shell: &mut Shell, call: &mut Call) -> u8 {
     }
     let mut first = files.is_empty();
     if !files.is_empty() {
-        let text = ls_rows(shell, call, files);
+        let text = ls_rows(shell, call, files, ".");
         call.out(text);
     }
     let titled = directories.len() > 1 || !first || call.has('R');
@@ -190,13 +190,13 @@ pub(super) fn ls(shell: &mut Shell, call: &mut Call) -> u8 {
             };
             call.out(format!("total {total}\n"));
         }
-        let text = ls_rows(shell, call, rows);
+        let text = ls_rows(shell, call, rows, &directory);
         call.out(text);
     }
     status
 }
 
-fn ls_rows(shell: &Shell, call: &Call, mut rows: Vec<(String, Node)>) -> String {
+fn ls_rows(shell: &Shell, call: &Call, mut rows: Vec<(String, Node)>, directory: &str) -> String {
     // The locale's order: letters first, case and punctuation only to break a tie.
     let key = |name: &str| {
         name.chars()
@@ -255,9 +255,23 @@ fn ls_rows(shell: &Shell, call: &Call, mut rows: Vec<(String, Node)>) -> String 
                 Kind::Link(target) => format!(" -> {target}"),
                 _ => mark(node).to_owned(),
             };
-            let links = if node.is_dir() { "2" } else { "1" };
+            let links = if node.is_dir() {
+                let path = if name.starts_with('/') {
+                    name.clone()
+                } else {
+                    format!("{directory}/{name}")
+                };
+                let below = shell.vfs.list(Who { uid: 0, gid: 0 }, &shell.env.cwd, &path);
+                2 + below
+                    .unwrap_or_default()
+                    .iter()
+                    .filter(|(_, n)| n.is_dir())
+                    .count()
+            } else {
+                1
+            };
             [
-                links.to_owned(),
+                links.to_string(),
                 user,
                 group,
                 size,
@@ -847,6 +861,11 @@ pub(super) fn file(shell: &mut Shell, call: &mut Call) -> u8 {
                 Kind::Device => "character special (1/3)".to_owned(),
                 Kind::Opaque(_) => "ELF 64-bit LSB pie executable, x86-64, version 1 (SYSV), dynamically linked, interpreter /lib64/ld-linux-x86-64.so.2, for GNU/Linux 3.2.0, stripped".to_owned(),
                 Kind::File(bytes) if bytes.is_empty() => "empty".to_owned(),
+                Kind::File(bytes) | Kind::Cut { head: bytes, .. }
+                    if bytes.starts_with(b"\x7fELF") && bytes.get(16) == Some(&3) =>
+                {
+                    "ELF 64-bit LSB pie executable, x86-64, version 1 (SYSV), dynamically linked, interpreter /lib64/ld-linux-x86-64.so.2, for GNU/Linux 3.2.0, stripped".to_owned()
+                }
                 Kind::File(bytes) | Kind::Cut { head: bytes, .. } if bytes.starts_with(b"\x7fELF") => "ELF 64-bit LSB executable, x86-64, version 1 (SYSV), statically linked, stripped".to_owned(),
                 Kind::File(bytes) if bytes.starts_with(b"#!") => "Bourne-Again shell script, ASCII text executable".to_owned(),
                 Kind::File(bytes) if bytes.is_ascii() => "ASCII text".to_owned(),
@@ -959,7 +978,12 @@ pub(super) fn archive(shell: &mut Shell, call: &mut Call) -> u8 {
     let operands = call.operands("fC");
     if call.name == "tar" {
         let letters = call.args.first().cloned().unwrap_or_default();
-        let file = call.value("-f", "--file").or_else(|| {
+        let bundled = call
+            .args
+            .first()
+            .filter(|a| a.trim_start_matches('-').ends_with('f') || (!a.starts_with('-') && a.contains('f')))
+            .and_then(|_| call.args.get(1).cloned());
+        let file = bundled.or_else(|| call.value("-f", "--file")).or_else(|| {
             operands
                 .iter()
                 .find(|o| o.contains(".t") || o.contains(".gz"))
@@ -987,7 +1011,16 @@ pub(super) fn archive(shell: &mut Shell, call: &mut Call) -> u8 {
                 |_| 0,
             );
         }
-        let Ok(bytes) = shell.vfs.read(shell.who(), &shell.env.cwd, &file) else {
+        let read = if file == "-" {
+            Ok(std::mem::take(&mut call.input).into())
+        } else {
+            shell.vfs.read(shell.who(), &shell.env.cwd, &file)
+        };
+        if file == "-" && letters.contains('z') && read.as_ref().is_ok_and(|b| b.is_empty()) {
+            call.err("\ngzip: stdin: unexpected end of file\ntar: Child returned status 1\ntar: Error is not recoverable: exiting now\n");
+            return 2;
+        }
+        let Ok(bytes) = read else {
             call.err(format!("tar ({file}): Cannot open: No such file or directory\ntar: Error is not recoverable: exiting now\n"));
             return 2;
         };

@@ -188,7 +188,7 @@ pub(super) fn reads_input(name: &str, args: &[String]) -> bool {
         "cat" | "uniq" | "md5sum" | "sha1sum" | "sha256sum" | "sha512sum" | "rev" | "tac" | "nl" => {
             plain == 0 || dash
         }
-        "base64" | "sort" | "xxd" | "od" => {
+        "base64" | "sort" | "xxd" | "od" | "hexdump" => {
             let valued = args
                 .iter()
                 .filter(|a| match name {
@@ -233,7 +233,11 @@ pub(super) fn reads_input(name: &str, args: &[String]) -> bool {
         "dd" => !args.iter().any(|a| a.starts_with("if=")),
         "crontab" => args.first().is_some_and(|a| a == "-"),
         "gzip" | "gunzip" | "zcat" => plain == 0,
-        "tar" => dash,
+        "tar" => {
+            args.first()
+                .is_some_and(|a| a.contains('f') && args.get(1).is_some_and(|f| f == "-"))
+                || dash
+        }
         "python" | "python3" | "perl" => plain == 0 && args.is_empty(),
         _ => false,
     }
@@ -282,11 +286,18 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "base64" => text::base64,
         "md5sum" | "sha1sum" | "sha256sum" | "sha512sum" => text::sum,
         "xxd" | "od" => text::xxd,
+        "hexdump" | "hd" => text::hexdump,
+        "getenforce" | "setenforce" => system::enforce,
         "test" | "[" => text::test,
         "expr" => text::expr,
         "yes" => text::yes,
         "false" => |_, _| 1,
-        "true" | "sync" | "setterm" | "stty" | "tput" | "logger" => |_, _| 0,
+        "stty" => system::stty,
+        "tput" => system::tput,
+        "modprobe" | "insmod" | "rmmod" | "depmod" => system::modprobe,
+        "sysctl" => system::sysctl,
+        "openssl" => system::openssl,
+        "true" | "sync" | "setterm" | "logger" => |_, _| 0,
         "id" => system::id,
         "whoami" => system::whoami,
         "groups" => system::groups,

@@ -160,6 +160,18 @@ pub(super) fn netstat(shell: &mut Shell, call: &mut Call) -> u8 {
                 who(*pid, name)
             ));
         }
+        for (port, name, pid) in shell
+            .running()
+            .listening
+            .iter()
+            .filter(|l| matches!(l.0, 22 | 80 | 443))
+        {
+            out.push_str(&format!(
+                "tcp6       0      0 {:<23} :::*                    LISTEN      {}\n",
+                format!(":::{port}"),
+                who(*pid, name)
+            ));
+        }
     }
     if !call.has('l')
         && let Some((address, port)) = peer(shell)
@@ -176,30 +188,69 @@ pub(super) fn netstat(shell: &mut Shell, call: &mut Call) -> u8 {
 }
 
 pub(super) fn ss(shell: &mut Shell, call: &mut Call) -> u8 {
-    let m = &shell.machine;
-    let mut out = String::from("State  Recv-Q Send-Q Local Address:Port  Peer Address:PortProcess\n");
-    if call.has('l') || call.has('a') {
+    // State, local address and port, peer address and port, process.
+    let mut rows: Vec<[String; 6]> = Vec::new();
+    let word = |text: &str| text.to_owned();
+    let tcp = !call.has('u') || call.has('t');
+    if tcp && (call.has('l') || call.has('a')) {
         for (port, name, pid) in &shell.running().listening {
-            let process = if call.has('p') && shell.env.uid == 0 {
-                format!("users:((\"{name}\",pid={pid},fd=3))")
-            } else {
-                String::new()
-            };
-            out.push_str(&format!(
-                "LISTEN 0      128    {:>18} {:>18}{process}\n",
-                format!("0.0.0.0:{port}"),
-                "0.0.0.0:*"
-            ));
+            for (address, fd) in [("0.0.0.0", 3), ("[::]", 4)] {
+                if address == "[::]" && !matches!(port, 22 | 80 | 443) {
+                    continue;
+                }
+                let process = if call.has('p') && shell.env.uid == 0 {
+                    format!("users:((\"{name}\",pid={pid},fd={fd}))")
+                } else {
+                    String::new()
+                };
+                rows.push([
+                    word("LISTEN"),
+                    word(address),
+                    port.to_string(),
+                    word(address),
+                    word("*"),
+                    process,
+                ]);
+            }
         }
     }
-    if !call.has('l')
+    if tcp
+        && !call.has('l')
         && let Some((address, port)) = peer(shell)
     {
-        out.push_str(&format!(
-            "ESTAB  0      0      {:>18} {:>18}\n",
-            format!("{}:22", m.address),
-            format!("{address}:{port}")
-        ));
+        let process = if call.has('p') && shell.env.uid == 0 {
+            format!("users:((\"sshd\",pid={},fd=4))", shell.login_pid - 4)
+        } else {
+            String::new()
+        };
+        rows.push([
+            word("ESTAB"),
+            shell.machine.address.clone(),
+            word("22"),
+            address,
+            port,
+            process,
+        ]);
+    }
+    let width = |i: usize, least: usize| {
+        rows.iter()
+            .filter_map(|r| r.get(i))
+            .map(String::len)
+            .max()
+            .unwrap_or(0)
+            .max(least)
+    };
+    let (local, port, far, far_port) = (width(1, 13), width(2, 4), width(3, 12), width(4, 4));
+    let mut out = format!(
+        "State  Recv-Q Send-Q {:>local$}:{:<port$} {:>far$}:{:<far_port$}Process\n",
+        "Local Address", "Port", "Peer Address", "Port"
+    );
+    for [state, a, b, c, d, process] in &rows {
+        let queue = if state == "LISTEN" { "128" } else { "0" };
+        let line =
+            format!("{state:<6} 0      {queue:<6} {a:>local$}:{b:<port$} {c:>far$}:{d:<far_port$} {process}");
+        out.push_str(line.trim_end());
+        out.push('\n');
     }
     call.out(out);
     0
@@ -300,6 +351,9 @@ pub(super) fn wget(shell: &mut Shell, call: &mut Call) -> u8 {
         call.out("GNU Wget 1.21.3 built on linux-gnu.\n");
         return 0;
     }
+    if shell.machine.distribution.is_busybox() {
+        return busybox_wget(shell, call, &urls);
+    }
     if urls.is_empty() {
         call.err(
             "wget: missing URL\nUsage: wget [OPTION]... [URL]...\n\nTry `wget --help' for more options.\n",
@@ -345,6 +399,37 @@ pub(super) fn wget(shell: &mut Shell, call: &mut Call) -> u8 {
         }
     }
     4
+}
+
+/// BusyBox's own, which says less.
+fn busybox_wget(shell: &Shell, call: &mut Call, urls: &[String]) -> u8 {
+    if urls.is_empty() {
+        let head = shell.machine.distribution.busybox();
+        call.err(format!("{head}\n\nUsage: wget [-c|--continue] [--spider] [-q|--quiet] [-O|--output-document FILE]\n\t[--header 'header: value'] [-Y|--proxy on/off] [-P DIR]\n\t[-S|--server-response] [-U|--user-agent AGENT] [-T SEC] URL...\n"));
+        return 1;
+    }
+    for url in urls {
+        let (scheme, host, port, path) = url_parts(url);
+        let whole = if url.contains("://") {
+            url.clone()
+        } else {
+            format!("{scheme}://{host}{path}")
+        };
+        call.fetched.push((whole, "wget".to_owned()));
+        if !is_address(&host) {
+            call.wait(Duration::from_secs(5));
+            call.err(format!("wget: bad address '{host}'\n"));
+            return 1;
+        }
+        if !call.has('q') {
+            call.err(format!("Connecting to {host} ({host}:{port})\n"));
+        }
+        call.wait(HANG);
+        call.err(format!(
+            "wget: can't connect to remote host ({host}): Connection timed out\n"
+        ));
+    }
+    1
 }
 
 fn stamp(now: i64) -> String {
@@ -397,12 +482,14 @@ pub(super) fn curl(_: &mut Shell, call: &mut Call) -> u8 {
     status
 }
 
-pub(super) fn other(_: &mut Shell, call: &mut Call) -> u8 {
+pub(super) fn other(shell: &mut Shell, call: &mut Call) -> u8 {
     let operands = call.operands("lrgpucPioF");
     let name = call.name.clone();
     let target = operands.join(" ");
     if target.is_empty() {
+        let head = shell.machine.distribution.busybox();
         call.err(match name.as_str() {
+            "tftp" if shell.machine.distribution.is_busybox() => format!("{head}\n\nUsage: tftp [OPTIONS] HOST [PORT]\n\nTransfer a file from/to tftp server\n\n\t-l FILE\tLocal FILE\n\t-r FILE\tRemote FILE\n\t-g\tGet file\n\t-p\tPut file\n\t-b SIZE\tTransfer blocks of SIZE octets\n"),
             "ssh" => "usage: ssh [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface] [-b bind_address]\n           [-c cipher_spec] [-D [bind_address:]port] destination [command [argument ...]]\n".to_owned(),
             "nc" => "usage: nc [-46CDdFhklNnrStUuvZz] [destination] [port]\n".to_owned(),
             _ => format!("usage: {name} host\n"),
@@ -433,7 +520,9 @@ pub(super) fn other(_: &mut Shell, call: &mut Call) -> u8 {
             255
         }
         "tftp" | "ftpget" => {
-            call.err(if name == "tftp" {
+            call.err(if name == "tftp" && shell.machine.distribution.is_busybox() {
+                "tftp: timeout\n".to_owned()
+            } else if name == "tftp" {
                 "Transfer timed out.\n\n".to_owned()
             } else {
                 format!("ftpget: can't connect to remote host ({host}): Connection timed out\n")

@@ -5,7 +5,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::{Call, Shell, files};
-use crate::shell::{machine::MOUNTS, vfs::Errno};
+use crate::shell::vfs::Errno;
 
 pub(in crate::shell) const BUSYBOX_HELP: &str = "\nBusyBox is copyrighted by many authors between 1998-2015.\nLicensed under GPLv2. See source distribution for detailed\ncopyright notices.\n\nUsage: busybox [function [arguments]...]\n   or: busybox --list[-full]\n   or: busybox --install [-s] [DIR]\n   or: function [arguments]...\n\n\tBusyBox is a multi-call binary that combines many common Unix\n\tutilities into a single executable.  Most people will create a\n\tlink to busybox for each function they wish to use and BusyBox\n\twill act like whatever it was invoked as.\n\nCurrently defined functions:\n\t[, [[, ar, arch, ash, awk, base64, basename, bunzip2, bzcat, cat, chgrp, chmod, chown, clear, cp, cut, date, dd, df,\n\tdmesg, du, echo, env, expr, false, find, free, grep, gunzip, gzip, head, hostname, id, ifconfig, ip, kill, killall,\n\tln, ls, md5sum, mkdir, mount, mv, nc, netstat, nslookup, ping, ps, pwd, rm, rmdir, route, sed, sh, sha1sum, sleep,\n\tsort, stat, tail, tar, tee, test, tftp, touch, tr, true, umount, uname, uniq, uptime, vi, wc, wget, xargs, yes, zcat\n";
 
@@ -45,8 +45,20 @@ pub(super) fn id(shell: &mut Shell, call: &mut Call) -> u8 {
             ""
         };
         format!(
-            "uid={0}({2}) gid={1}({2}) groups={1}({2}){extra}",
-            account.uid, account.gid, account.name
+            "uid={0}({2}) gid={1}({3}) groups={1}({3}){extra}",
+            account.uid,
+            account.gid,
+            // Of several names for one number the first counts.
+            shell
+                .machine
+                .accounts
+                .iter()
+                .find(|a| a.uid == account.uid)
+                .map_or(account.name.as_str(), |a| a.name.as_str()),
+            match shell.machine.group_name(account.gid) {
+                number if number == account.gid.to_string() => account.name.clone(),
+                name => name,
+            }
         )
     };
     call.out(format!("{text}\n"));
@@ -175,7 +187,7 @@ fn rows(shell: &Shell, call: &Call) -> Vec<Row> {
     let visitor = first.map_or(&me, |a| &a.user).clone();
     let listener = out
         .iter()
-        .find(|r| r.command.starts_with("sshd: /usr"))
+        .find(|r| r.command.starts_with("sshd: /usr") || r.command.contains("/dropbear "))
         .map_or(1, |r| r.pid);
     let terminal = shell.terminal.is_some();
     let tty = if terminal { "pts/0" } else { "?" };
@@ -193,24 +205,29 @@ fn rows(shell: &Shell, call: &Call) -> Vec<Row> {
         });
     };
     let login = shell.login_pid;
-    own(
-        login - 9,
-        listener,
-        "root",
-        10_912,
-        "?",
-        "Ss",
-        format!("sshd: {visitor} [priv]"),
-    );
-    own(
-        login - 4,
-        login - 9,
-        &visitor,
-        6_524,
-        "?",
-        "S",
-        format!("sshd: {visitor}@{at}"),
-    );
+    if shell.machine.distribution.family == crate::shell::distribution::Family::Device {
+        let command = "/usr/sbin/dropbear -F -P /var/run/dropbear.1.pid -p 22 -K 300";
+        own(login - 4, listener, "root", 1_204, "?", "S", command.to_owned());
+    } else {
+        own(
+            login - 9,
+            listener,
+            "root",
+            10_912,
+            "?",
+            "Ss",
+            format!("sshd: {visitor} [priv]"),
+        );
+        own(
+            login - 4,
+            login - 9,
+            &visitor,
+            6_524,
+            "?",
+            "S",
+            format!("sshd: {visitor}@{at}"),
+        );
+    }
     let mut parent = login - 4;
     for ancestor in &shell.ancestors {
         let stat = if parent == login - 4 { "Ss" } else { "S" };
@@ -373,16 +390,11 @@ pub(super) fn ps(shell: &mut Shell, call: &mut Call) -> u8 {
                 || (shell.terminal.is_none() && r.pid >= shell.pid)
         }
     });
-    if let Some(key) = call
-        .args
-        .iter()
-        .find_map(|a| a.strip_prefix("--sort=").or(a.strip_prefix("--sort")))
-    {
-        if key.contains("mem") || key.contains("rss") {
-            rows.sort_by_key(|r| r.rss);
-            if key.starts_with('-') {
-                rows.reverse();
-            }
+    let key = call.args.iter().find_map(|a| a.strip_prefix("--sort="));
+    if let Some(key) = key.filter(|key| key.contains("mem") || key.contains("rss")) {
+        rows.sort_by_key(|r| r.rss);
+        if key.starts_with('-') {
+            rows.reverse();
         }
     }
     let short = |user: &str, most: usize| {
@@ -1004,10 +1016,10 @@ pub(super) fn free(shell: &mut Shell, call: &mut Call) -> u8 {
                     (value, unit) = (value / 1024.0, next);
                 }
             }
-            if value < 9.95 {
-                format!("{value:.1}{unit}i")
+            if value < 10.0 {
+                format!("{:.1}{unit}i", (value * 10.0).floor() / 10.0)
             } else {
-                format!("{value:.0}{unit}i")
+                format!("{:.0}{unit}i", value.floor())
             }
         } else if call.has('m') {
             (kb >> 10).to_string()
@@ -1056,7 +1068,7 @@ pub(super) fn mount(shell: &mut Shell, call: &mut Call) -> u8 {
         call.fail(text);
         return 32;
     }
-    for line in MOUNTS.lines() {
+    for line in shell.machine.mounts().lines() {
         let f: Vec<&str> = line.split(' ').collect();
         if let [device, on, kind, options, ..] = f.as_slice() {
             call.out(format!("{device} on {on} type {kind} ({options})\n"));
@@ -1125,7 +1137,7 @@ pub(super) fn dmidecode(shell: &mut Shell, call: &mut Call) -> u8 {
         call.err("/sys/firmware/dmi/tables/smbios_entry_point: Permission denied\nScanning /dev/mem for entry point.\n/dev/mem: Permission denied\n");
         return 1;
     }
-    call.out("# dmidecode 3.4\nGetting SMBIOS data from sysfs.\nSMBIOS 2.8 present.\n\nHandle 0x0100, DMI type 1, 27 bytes\nSystem Information\n\tManufacturer: QEMU\n\tProduct Name: Standard PC (i440FX + PIIX, 1996)\n\tVersion: pc-i440fx-7.2\n\tSerial Number: Not Specified\n\tWake-up Type: Power Switch\n\n");
+    call.out("# dmidecode 3.4\nGetting SMBIOS data from sysfs.\nSMBIOS 2.8 present.\n\nHandle 0x0000, DMI type 0, 24 bytes\nBIOS Information\n\tVendor: SeaBIOS\n\tVersion: rel-1.16.2-0-gea1b7a073390-prebuilt.qemu.org\n\tRelease Date: 04/01/2014\n\nHandle 0x0100, DMI type 1, 27 bytes\nSystem Information\n\tManufacturer: QEMU\n\tProduct Name: Standard PC (i440FX + PIIX, 1996)\n\tVersion: pc-i440fx-7.2\n\tSerial Number: Not Specified\n\tWake-up Type: Power Switch\n\n");
     0
 }
 
@@ -1281,7 +1293,16 @@ pub(super) fn systemctl(shell: &mut Shell, call: &mut Call) -> u8 {
     let description = UNITS.iter().find(|u| u.0 == alias).map_or("", |u| u.1);
     match verb.as_str() {
         "status" if loaded.is_some() => {
-            let unit = alias;
+            let redhat = shell.machine.distribution.family == crate::shell::distribution::Family::RedHat;
+            let (unit, lib) = match (redhat, alias) {
+                (true, "ssh") => ("sshd", "/usr/lib"),
+                (true, "cron") => ("crond", "/usr/lib"),
+                (true, other) => (other, "/usr/lib"),
+                (false, other) => (other, "/lib"),
+            };
+            if redhat && call.name == "service" {
+                call.err(format!("Redirecting to /bin/systemctl status {unit}.service\n"));
+            }
             let day = |at: i64| {
                 let at = clock(at);
                 let week = at.weekday().to_string();
@@ -1311,7 +1332,7 @@ pub(super) fn systemctl(shell: &mut Shell, call: &mut Call) -> u8 {
                         .unwrap_or_default();
                     let name = name.rsplit('/').next().unwrap_or(name);
                     call.out(format!(
-                        "● {unit}.service - {description}\n     Loaded: loaded (/lib/systemd/system/{unit}.service; enabled; preset: enabled)\n     Active: active (running) since {}; {ago}\n   Main PID: {} ({name})\n      Tasks: 1 (limit: {})\n     Memory: {:.1}M\n        CPU: 62ms\n     CGroup: /system.slice/{unit}.service\n             └─{} \"{}\"\n",
+                        "● {unit}.service - {description}\n     Loaded: loaded ({lib}/systemd/system/{unit}.service; enabled; preset: enabled)\n     Active: active (running) since {}; {ago}\n   Main PID: {} ({name})\n      Tasks: 1 (limit: {})\n     Memory: {:.1}M\n        CPU: 62ms\n     CGroup: /system.slice/{unit}.service\n             └─{} \"{}\"\n",
                         day(p.started),
                         p.pid,
                         shell.machine.mem_kb / 870,
@@ -1322,7 +1343,7 @@ pub(super) fn systemctl(shell: &mut Shell, call: &mut Call) -> u8 {
                     0
                 }
                 None => {
-                    call.out(format!("○ {unit}.service - {description}\n     Loaded: loaded (/lib/systemd/system/{unit}.service; enabled; preset: enabled)\n     Active: inactive (dead)\n"));
+                    call.out(format!("○ {unit}.service - {description}\n     Loaded: loaded ({lib}/systemd/system/{unit}.service; enabled; preset: enabled)\n     Active: inactive (dead)\n"));
                     3
                 }
             }
@@ -1430,7 +1451,11 @@ pub(super) fn systemctl(shell: &mut Shell, call: &mut Call) -> u8 {
 }
 
 pub(super) fn useradd(shell: &mut Shell, call: &mut Call) -> u8 {
-    let Some(name) = call.operands("dgGsupcek").first().cloned() else {
+    let mut operands = call.operands("dgGsupcekK");
+    if call.name == "usermod" && call.args.iter().any(|a| a == "-aG" || a == "-a") && operands.len() > 1 {
+        operands.remove(0);
+    }
+    let Some(name) = operands.first().cloned() else {
         let name = call.name.clone();
         call.err(format!("Usage: {name} [options] LOGIN\n"));
         return 2;
@@ -1442,25 +1467,84 @@ pub(super) fn useradd(shell: &mut Shell, call: &mut Call) -> u8 {
         ));
         return 1;
     }
-    if matches!(call.name.as_str(), "useradd" | "adduser") {
-        if shell.machine.account(&name).is_some() {
+    let known = shell.account(&name).is_some();
+    let tool = call.name.clone();
+    match tool.as_str() {
+        "useradd" | "adduser" if known => {
             call.fail(format!("user '{name}' already exists"));
             return 9;
         }
-        let now = shell.now();
-        let line = format!("{name}:x:1010:1010::/home/{name}:/bin/sh\n");
-        if let Ok(at) = shell
-            .vfs
-            .write(shell.who(), "/", "/etc/passwd", line.as_bytes(), true, now)
-        {
-            shell.vfs.forget_written(&at);
+        "useradd" | "adduser" => {
+            let free = (1_000..2_000_u32).find(|uid| shell.machine.accounts.iter().all(|a| a.uid != *uid));
+            let free = free.unwrap_or(1_010);
+            let uid = call
+                .value("-u", "--uid")
+                .and_then(|u| u.parse().ok())
+                .unwrap_or(free);
+            let gid = call
+                .value("-g", "--gid")
+                .and_then(|g| g.parse().ok())
+                .unwrap_or(uid);
+            if uid == 0 && !call.has('o') {
+                call.fail("UID 0 is not unique");
+                return 4;
+            }
+            let home = call
+                .value("-d", "--home")
+                .unwrap_or_else(|| format!("/home/{name}"));
+            let sh = call
+                .value("-s", "--shell")
+                .unwrap_or_else(|| if tool == "adduser" { "/bin/bash" } else { "/bin/sh" }.to_owned());
+            let now = shell.now();
+            let root = shell.who();
+            let line = format!("{name}:x:{uid}:{gid}::{home}:{sh}\n");
+            let secret = format!("{name}:!:{}:0:99999:7:::\n", now / 86_400);
+            for (file, line) in [("/etc/passwd", line), ("/etc/shadow", secret)] {
+                if let Ok(at) = shell.vfs.write(root, "/", file, line.as_bytes(), true, now) {
+                    shell.vfs.forget_written(&at);
+                }
+            }
+            if call.has('m') || tool == "adduser" {
+                // An existing folder is taken as it is.
+                let _there = shell.vfs.mkdir(root, "/", &home, 0o755, now);
+                let _own = shell.vfs.alter(root, "/", &home, |n| (n.uid, n.gid) = (uid, gid));
+            }
         }
-    } else if shell.machine.account(&name).is_none() {
-        let tool = call.name.clone();
-        call.err(format!("{tool}: user '{name}' does not exist\n"));
-        return 6;
+        _ if tool == "groupadd" => {}
+        _ if !known => {
+            call.err(format!("{tool}: user '{name}' does not exist\n"));
+            return 6;
+        }
+        "userdel" => {
+            let now = shell.now();
+            let root = shell.who();
+            for file in ["/etc/passwd", "/etc/shadow"] {
+                let Ok(text) = shell.vfs.read(root, "/", file) else {
+                    continue;
+                };
+                let mark = format!("{name}:");
+                let kept: String = String::from_utf8_lossy(&text)
+                    .lines()
+                    .filter(|l| !l.starts_with(&mark))
+                    .map(|l| format!("{l}\n"))
+                    .collect();
+                if let Ok(at) = shell.vfs.write(root, "/", file, kept.as_bytes(), false, now) {
+                    shell.vfs.forget_written(&at);
+                }
+            }
+        }
+        _ => {}
     }
     0
+}
+
+pub(super) fn enforce(_: &mut Shell, call: &mut Call) -> u8 {
+    if call.name == "getenforce" {
+        call.out("Disabled\n");
+        return 0;
+    }
+    call.err("setenforce: SELinux is disabled\n");
+    1
 }
 
 pub(super) fn chpasswd(shell: &mut Shell, call: &mut Call) -> u8 {
@@ -1540,6 +1624,14 @@ pub(super) fn packager(shell: &mut Shell, call: &mut Call) -> u8 {
         "pacman" => call.has('Q'),
         _ => call.args.iter().any(|a| matches!(a.as_str(), "info" | "list")),
     };
+    if call.name == "rpm"
+        && call.has('q')
+        && let Some(package) = call.operands("").first()
+    {
+        let (line, known) = shell.machine.distribution.package(package);
+        call.out(line);
+        return u8::from(!known);
+    }
     if listing {
         let list = shell.machine.distribution.package_list();
         call.out(list);
@@ -1565,7 +1657,7 @@ pub(super) fn packager(shell: &mut Shell, call: &mut Call) -> u8 {
     status
 }
 
-pub(super) fn interpreter(_: &mut Shell, call: &mut Call) -> u8 {
+pub(super) fn interpreter(shell: &mut Shell, call: &mut Call) -> u8 {
     if call
         .args
         .iter()
@@ -1578,13 +1670,25 @@ pub(super) fn interpreter(_: &mut Shell, call: &mut Call) -> u8 {
         });
         return 0;
     }
-    // An import that fails is what a minimal installation answers to most one-liners.
+    // A one-liner of an interpreter is not run: it takes its time and says nothing.
     call.wait(Duration::from_millis(300));
-    if call.name == "perl" {
-        return 0;
+    if let Some(path) = call.operands("cem").first()
+        && !call.args.iter().any(|a| matches!(a.as_str(), "-c" | "-e" | "-m"))
+        && shell.vfs.stat(shell.who(), &shell.env.cwd, path).is_err()
+    {
+        let text = if call.name == "perl" {
+            format!("Can't open perl script \"{path}\": No such file or directory\n")
+        } else {
+            format!(
+                "{0}: can't open file '{1}': [Errno 2] No such file or directory\n",
+                call.name,
+                crate::shell::vfs::absolute(&shell.env.cwd, path)
+            )
+        };
+        call.err(text);
+        return 2;
     }
-    call.err("Fatal Python error: init_import_site: Failed to import the site module\nPython runtime state: initialized\nModuleNotFoundError: No module named 'site'\n");
-    1
+    0
 }
 
 pub(super) fn lsof(shell: &mut Shell, call: &mut Call) -> u8 {
@@ -1657,7 +1761,7 @@ pub(in crate::shell) fn own_proc(shell: &Shell, live: &mut std::collections::BTr
         put("cmdline", format!("{}\0", shell.env.arg0));
         put("loginuid", shell.env.uid.to_string());
         put("maps", String::new());
-        put("mounts", MOUNTS.to_owned());
+        put("mounts", shell.machine.mounts().to_owned());
         put("limits", "Limit                     Soft Limit           Hard Limit           Units     \nMax open files            1024                 1048576              files     \n".to_owned());
         put(
             "status",
@@ -1671,5 +1775,128 @@ pub(in crate::shell) fn own_proc(shell: &Shell, live: &mut std::collections::BTr
                 shell.machine.cores.saturating_sub(1)
             ),
         );
+    }
+}
+
+pub(super) fn stty(shell: &mut Shell, call: &mut Call) -> u8 {
+    let Some((columns, rows)) = shell.terminal else {
+        return call.fail("'standard input': Inappropriate ioctl for device");
+    };
+    match call.args.first().map(String::as_str) {
+        Some("size") => call.out(format!("{rows} {columns}\n")),
+        None => call.out("speed 38400 baud; line = 0;\n-brkint -imaxbel iutf8\n"),
+        Some("-a") => call.out(format!("speed 38400 baud; rows {rows}; columns {columns}; line = 0;\nintr = ^C; quit = ^\\; erase = ^?; kill = ^U; eof = ^D; eol = <undef>; eol2 = <undef>; swtch = <undef>; start = ^Q; stop = ^S; susp = ^Z; rprnt = ^R; werase = ^W; lnext = ^V; discard = ^O; min = 1; time = 0;\n-parenb -parodd -cmspar cs8 -hupcl -cstopb cread -clocal -crtscts\n-ignbrk -brkint -ignpar -parmrk -inpck -istrip -inlcr -igncr icrnl ixon -ixoff -iuclc -ixany -imaxbel iutf8\nopost -olcuc -ocrnl onlcr -onocr -onlret -ofill -ofdel nl0 cr0 tab0 bs0 vt0 ff0\nisig icanon iexten echo echoe echok -echonl -noflsh -xcase -tostop -echoprt echoctl echoke -flusho -extproc\n")),
+        _ => {}
+    }
+    0
+}
+
+pub(super) fn tput(shell: &mut Shell, call: &mut Call) -> u8 {
+    let (columns, rows) = shell.terminal.unwrap_or((80, 24));
+    let text = match call.args.first().map(String::as_str) {
+        Some("cols") => format!("{columns}\n"),
+        Some("lines") => format!("{rows}\n"),
+        Some("colors") => {
+            let many = shell.env.text("TERM").ends_with("256color");
+            format!("{}\n", if many { 256 } else { 8 })
+        }
+        Some("clear") => "\x1b[H\x1b[2J\x1b[3J".to_owned(),
+        Some("sgr0") => "\x1b(B\x1b[m".to_owned(),
+        Some("bold") => "\x1b[1m".to_owned(),
+        Some("setaf") => format!("\x1b[3{}m", call.args.get(1).map_or("7", String::as_str)),
+        _ => String::new(),
+    };
+    call.out(text);
+    0
+}
+
+pub(super) fn modprobe(shell: &mut Shell, call: &mut Call) -> u8 {
+    let Some(module) = call.operands("").first().cloned() else {
+        let name = call.name.clone();
+        call.err(format!("{name}: ERROR: missing parameters. See -h.\n"));
+        return 1;
+    };
+    let fault = match (call.name.as_str(), shell.env.uid) {
+        ("modprobe", 0) if module == "msr" => return 0,
+        ("modprobe", 0) => format!(
+            "modprobe: FATAL: Module {module} not found in directory /lib/modules/{}\n",
+            shell.machine.kernel_release
+        ),
+        ("modprobe", _) => format!("modprobe: ERROR: could not insert '{module}': Operation not permitted\n"),
+        ("insmod", _) => {
+            format!("insmod: ERROR: could not load module {module}: No such file or directory\n")
+        }
+        (name, _) => format!("{name}: ERROR: Module {module} is not currently loaded\n"),
+    };
+    call.err(fault);
+    1
+}
+
+pub(super) fn sysctl(shell: &mut Shell, call: &mut Call) -> u8 {
+    let mut status = 0;
+    for arg in call.operands("p") {
+        match arg.split_once('=') {
+            Some((name, _)) if shell.env.uid != 0 => {
+                call.err(format!("sysctl: permission denied on key \"{}\"\n", name.trim()));
+                status = 1;
+            }
+            Some((name, value)) => call.out(format!("{} = {}\n", name.trim(), value.trim())),
+            None => {
+                let path = format!("/proc/sys/{}", arg.replace('.', "/"));
+                match shell.vfs.read(shell.who(), "/", &path) {
+                    Ok(value) => {
+                        let value = String::from_utf8_lossy(&value).trim().to_owned();
+                        call.out(format!("{arg} = {value}\n"));
+                    }
+                    Err(_) => {
+                        call.err(format!("sysctl: cannot stat {path}: No such file or directory\n"));
+                        status = 255;
+                    }
+                }
+            }
+        }
+    }
+    status
+}
+
+pub(super) fn openssl(shell: &mut Shell, call: &mut Call) -> u8 {
+    match call.args.first().map(String::as_str) {
+        Some("version") => {
+            let debian = shell.machine.distribution.has_dash();
+            call.out(if debian {
+                "OpenSSL 3.0.15 3 Sep 2024 (Library: OpenSSL 3.0.15 3 Sep 2024)\n"
+            } else {
+                "OpenSSL 3.0.7 1 Nov 2022 (Library: OpenSSL 3.0.7 1 Nov 2022)\n"
+            });
+            0
+        }
+        Some("rand") => {
+            let count = call
+                .args
+                .last()
+                .and_then(|n| n.parse::<usize>().ok())
+                .unwrap_or(16)
+                .min(4_096);
+            let bytes: Vec<u8> = (0..count).map(|_| shell.random().to_le_bytes()[0]).collect();
+            let text = if call.args.iter().any(|a| a == "-hex") {
+                format!("{}\n", hex::encode(bytes))
+            } else {
+                use base64::Engine as _;
+                format!("{}\n", base64::engine::general_purpose::STANDARD.encode(bytes))
+            };
+            call.out(text);
+            0
+        }
+        Some("passwd") => {
+            let salt: String = (0..8)
+                .map(|_| char::from(b'a' + u8::try_from(shell.random() % 26).unwrap_or(0)))
+                .collect();
+            let tail: String = (0..22)
+                .map(|_| char::from(b'A' + u8::try_from(shell.random() % 26).unwrap_or(0)))
+                .collect();
+            call.out(format!("$1${salt}${tail}\n"));
+            0
+        }
+        _ => 1,
     }
 }

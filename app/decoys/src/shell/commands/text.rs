@@ -849,6 +849,69 @@ pub(super) fn xxd(shell: &mut Shell, call: &mut Call) -> u8 {
     status
 }
 
+/// `hexdump`: words of 16 bits, or with `-C` bytes and characters.
+pub(super) fn hexdump(shell: &mut Shell, call: &mut Call) -> u8 {
+    let paths = call.operands("ns");
+    let (files, status) = inputs(shell, call, &paths);
+    let most = call
+        .value("-n", "")
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(usize::MAX);
+    let all: Vec<u8> = files.into_iter().flat_map(|f| f.1).take(most).collect();
+    let canonical = call.has('C') || call.name == "hd";
+    let mut before: Option<&[u8]> = None;
+    let mut starred = false;
+    for (i, line) in all.chunks(16).enumerate() {
+        if before == Some(line) && line.len() == 16 && !call.has('v') {
+            if !starred {
+                call.out("*\n");
+            }
+            starred = true;
+            continue;
+        }
+        (before, starred) = (Some(line), false);
+        if canonical {
+            let half = |part: &[u8]| part.iter().map(|b| format!("{b:02x} ")).collect::<String>();
+            let (left, right) = line.split_at(line.len().min(8));
+            let ascii: String = line
+                .iter()
+                .map(|b| {
+                    if (32..127).contains(b) {
+                        char::from(*b)
+                    } else {
+                        '.'
+                    }
+                })
+                .collect();
+            call.out(format!(
+                "{:08x}  {:<24} {:<24} |{ascii}|\n",
+                i * 16,
+                half(left),
+                half(right)
+            ));
+        } else {
+            let words: String = line
+                .chunks(2)
+                .map(|w| {
+                    format!(
+                        " {:04x}",
+                        w.iter().rev().fold(0_u32, |v, b| v << 8 | u32::from(*b))
+                    )
+                })
+                .collect();
+            call.out(format!("{:07x}{words:<40}\n", i * 16));
+        }
+    }
+    if !all.is_empty() {
+        call.out(if canonical {
+            format!("{:08x}\n", all.len())
+        } else {
+            format!("{:07x}\n", all.len())
+        });
+    }
+    status
+}
+
 /// `od`: bytes or words in a base, or characters.
 fn od(shell: &mut Shell, call: &mut Call) -> u8 {
     let paths = call.operands("NAtjw");
