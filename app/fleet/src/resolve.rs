@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::IpAddr,
+    path::Path,
 };
 
 use decnet_decoys::Port;
@@ -14,6 +15,7 @@ use decnet_model::{
 use decnet_persona::{
     Distro, Mac, OsFamily, Overrides, Persona, PersonaSpec, Seed,
     archetype::{self, Archetype, MAX_SERVICES},
+    bait::Bait,
 };
 use ipnet::IpNet;
 use time::OffsetDateTime;
@@ -216,6 +218,9 @@ fn read<'a>(
             result.ok().flatten()
         }};
     }
+    for problem in spec.bait.as_deref().map(bait_faults).unwrap_or_default() {
+        parsed("bait", Some(problem));
+    }
     let distro = parse!(distro: Distro);
     let os = parse!(os: OsFamily);
     let mac = parse!(mac: Mac);
@@ -264,6 +269,23 @@ fn read<'a>(
         amount,
         spec,
     })
+}
+
+/// What is wrong with a folder of bait, with what to do about it.
+fn bait_faults(folder: &str) -> Vec<String> {
+    if folder.is_empty() {
+        return Vec::new();
+    }
+    let path = Path::new(folder);
+    if !path.is_absolute() {
+        return vec![format!(
+            "{folder}: the decoys run elsewhere; name the folder from / on, or leave it empty for the built-in bait"
+        )];
+    }
+    match Bait::load(path) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(ToString::to_string).collect(),
+    }
 }
 
 fn check_services(
@@ -559,6 +581,10 @@ fn settle_persona(
             mac: read.mac.or_else(|| kept.and_then(|k| k.mac)),
             overrides: Overrides {
                 deployed_at: kept.map_or(Some(now.unix_timestamp()), |k| k.overrides.deployed_at),
+                bait: match &read.spec.bait {
+                    Some(folder) => Some(folder.clone()).filter(|folder| !folder.is_empty()),
+                    None => kept.and_then(|k| k.overrides.bait.clone()),
+                },
                 ..Overrides::default()
             },
             ..PersonaSpec::new(seed.clone(), read.archetype.slug)

@@ -7,6 +7,7 @@
 //! [web]                    ; a decky, or with amount= a group web-01, web-02 …
 //! archetype = web-server
 //! amount = 3
+//! bait = /etc/decnet/bait  ; a folder of your own bait; empty for the built-in one
 //!
 //! [web.http]               ; knobs of a service of it; the service is added where services= does not name it
 //! tarpit_ms = 200
@@ -305,13 +306,14 @@ fn set(decky: &mut DeckySpec, field: &str, value: &str) -> Result<(), String> {
         "mac" => decky.mac = Some(value.to_owned()),
         "hostname" => decky.hostname = Some(value.to_owned()),
         "seed" => decky.seed = Some(value.to_owned()),
+        "bait" => decky.bait = Some(value.to_owned()),
         "mutate_interval_minutes" => {
             decky.mutate_interval_minutes = parsed(field, value, "a number of minutes")?
         }
         _ => {
             return Err(format!(
                 "a decky has no key {field}; there are: amount, archetype, services, randomize_services, distro, os, \
-                 ip, mac, hostname, seed, mutate_interval_minutes"
+                 ip, mac, hostname, seed, bait, mutate_interval_minutes"
             ));
         }
     }

@@ -117,28 +117,33 @@ pub struct Site {
     pub sections: Vec<(String, String)>,
 }
 
-/// The built-in files of a persona.
+/// The files of a persona.
 #[must_use]
 pub fn files(persona: &Persona) -> Vec<BaitFile> {
-    BUILT_IN.files(persona)
+    of(persona).files(persona)
 }
 
-/// The built-in redis keys of a persona.
+/// The redis keys of a persona.
 #[must_use]
 pub fn redis(persona: &Persona) -> Vec<RedisEntry> {
-    BUILT_IN.redis(persona)
+    of(persona).redis(persona)
 }
 
-/// The built-in databases of a persona.
+/// The databases of a persona.
 #[must_use]
 pub fn database(persona: &Persona) -> Vec<Database> {
-    BUILT_IN.database(persona)
+    of(persona).database(persona)
 }
 
-/// The built-in web site of a persona.
+/// The web site of a persona.
 #[must_use]
 pub fn site(persona: &Persona) -> Site {
-    BUILT_IN.site(persona)
+    of(persona).site(persona)
+}
+
+/// The bait of a persona: its operator's, or the built-in one.
+fn of(persona: &Persona) -> &Bait {
+    persona.bait.as_deref().unwrap_or(&BUILT_IN)
 }
 
 /// Bait that cannot be used: where, and what is wrong with it.
@@ -154,7 +159,7 @@ pub struct BaitFault {
 }
 
 /// A checked set of bait.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bait {
     files: Vec<FileSource>,
     redis: Vec<RedisSource>,
@@ -188,7 +193,7 @@ struct Document {
 }
 
 /// Which machines an entry is for.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 struct When {
     /// Operating-system families; all where empty.
@@ -199,7 +204,7 @@ struct When {
     chance: Option<u8>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 struct FileSource {
     path: Template,
@@ -218,7 +223,7 @@ struct FileSource {
     noise: Option<Noise>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 struct Noise {
     /// First bytes, hex.
@@ -237,7 +242,7 @@ fn days() -> [u32; 2] {
     [1, 400]
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 struct RedisSource {
     key: Template,
@@ -257,7 +262,7 @@ fn one() -> [u32; 2] {
     [1, 1]
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 struct DatabaseSource {
     name: Template,
@@ -266,7 +271,7 @@ struct DatabaseSource {
     table: Vec<TableSource>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 struct TableSource {
     name: String,
@@ -277,7 +282,7 @@ struct TableSource {
     templates: Vec<Template>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 struct SiteSource {
     #[serde(default)]
@@ -307,7 +312,8 @@ impl Bait {
         paths.sort();
         let mut faults = Vec::new();
         if paths.is_empty() {
-            faults.push(fault(dir, "holds no .toml file".to_owned()));
+            let problem = "holds no .toml file; it takes files.toml, redis.toml, database.toml and site.toml";
+            faults.push(fault(dir, problem.to_owned()));
         }
         let mut texts = Vec::new();
         for path in &paths {

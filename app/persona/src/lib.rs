@@ -129,6 +129,10 @@ pub struct Overrides {
     /// before it. Without it they lie before a fixed day, which suits tests alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployed_at: Option<i64>,
+    /// Folder of an operator's own bait, from `/` on; the built-in one where absent. Deriving does not read it: who runs the
+    /// machine does, and gives it to [`Persona::with_bait`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bait: Option<String>,
 }
 
 impl PersonaSpec {
@@ -194,6 +198,8 @@ pub struct Persona {
     pub users: Vec<User>,
     /// What it runs.
     pub services: Vec<ServiceSlug>,
+    /// What lies around on it; the built-in bait where absent.
+    bait: Option<std::sync::Arc<bait::Bait>>,
 }
 
 /// 2026-01-05 09:00 UTC: stands in for the day of deployment where a spec names none.
@@ -201,6 +207,15 @@ const REFERENCE_TIME: i64 = 1_767_603_600;
 const HOUR: i64 = 3600;
 
 impl Persona {
+    /// The same machine with an operator's own bait.
+    #[must_use]
+    pub fn with_bait(self, bait: bait::Bait) -> Self {
+        Self {
+            bait: Some(std::sync::Arc::new(bait)),
+            ..self
+        }
+    }
+
     /// The persona of `spec`: the same for the same spec, in every release.
     ///
     /// # Errors
@@ -245,6 +260,7 @@ impl Persona {
             boot_time: deployed_at.saturating_sub(time_since_boot(&mut seed.rng("boot"))),
             users: names::users(archetype, distro, &mut seed.rng("users")),
             services: spec.services.clone(),
+            bait: None,
         })
     }
 

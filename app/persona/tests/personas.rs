@@ -326,6 +326,7 @@ fn overrides_are_taken_or_refused_with_the_rule() {
             company: Some("Acme".into()),
             domain: Some("acme.lan".into()),
             deployed_at: Some(1_800_000_000),
+            bait: None,
         },
         ..spec("x", "windows-server")
     };

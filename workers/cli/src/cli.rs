@@ -149,6 +149,9 @@ pub(crate) struct DeployArgs {
     /// What the personas are made from: the same seed gives the same machines
     #[arg(long)]
     pub(crate) seed: Option<String>,
+    /// Folder of your own bait (files.toml, redis.toml, database.toml, site.toml); empty for the built-in one
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bait: Option<String>,
     /// Minutes between mutations
     #[arg(long, value_name = "MINUTES")]
     pub(crate) mutate_interval: Option<u32>,

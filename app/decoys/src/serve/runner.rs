@@ -10,6 +10,7 @@ use std::{
     io::{self, Write as _},
     net::{IpAddr, SocketAddr, TcpListener},
     panic::AssertUnwindSafe,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
@@ -18,7 +19,10 @@ use decnet_model::{
     clock::SharedClock,
     event::{CloseReason, Event},
 };
-use decnet_persona::{Persona, PersonaError};
+use decnet_persona::{
+    Persona, PersonaError,
+    bait::{Bait, BaitFault},
+};
 use tokio::{net::TcpStream, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -48,6 +52,9 @@ pub enum StartError {
     /// The persona cannot be made.
     #[error("persona: {0}")]
     Persona(#[from] PersonaError),
+    /// The operator's own bait cannot be used.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Bait(Vec<BaitFault>),
     /// A service cannot be built.
     #[error("service {0}")]
     Build(#[from] BuildError),
@@ -125,7 +132,10 @@ impl Decky {
     /// # Errors
     /// Where something cannot be built or bound; nothing is left running then.
     pub fn start(config: DeckyConfig, sink: Arc<Sink>, clock: SharedClock) -> Result<Self, StartError> {
-        let persona = Persona::derive(&config.persona)?;
+        let mut persona = Persona::derive(&config.persona)?;
+        if let Some(folder) = &config.persona.overrides.bait {
+            persona = persona.with_bait(Bait::load(Path::new(folder)).map_err(StartError::Bait)?);
+        }
         let mut host = Host::new(persona, Arc::clone(&clock));
         host.artifacts.clone_from(&config.artifacts);
         host.transcripts.clone_from(&config.transcripts);

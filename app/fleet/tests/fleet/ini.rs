@@ -155,3 +155,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_folder_of_bait_is_taken_from_a_file_and_its_faults_name_what_to_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |bait: &str| format!("[web]\narchetype = web-server\nbait = {bait}\n");
+    let bait = folder.path().display().to_string();
+    let faults = from_ini_with(&text(&bait), &Six).unwrap_err();
+    assert_eq!(faults[0].line, Some(3));
+    assert!(
+        faults[0]
+            .problem
+            .contains("holds no .toml file; it takes files.toml"),
+        "{faults:?}"
+    );
+    std::fs::write(folder.path().join("files.toml"), "[[file]]\npath = 7\n").unwrap();
+    let faults = from_ini_with(&text(&bait), &Six).unwrap_err();
+    assert!(faults[0].problem.contains("files.toml: line 2"), "{faults:?}");
+    std::fs::write(folder.path().join("files.toml"), "[[file]]\npath = \"/a\"\n").unwrap();
+    let spec = from_ini_with(&text(&bait), &Six).unwrap();
+    assert_eq!(spec.deckies[0].bait.as_deref(), Some(bait.as_str()));
+    let faults = from_ini_with(&text("here"), &Six).unwrap_err();
+    assert!(
+        faults[0].problem.contains("name the folder from / on"),
+        "{faults:?}"
+    );
+}

@@ -135,6 +135,10 @@ fn from_args(args: &DeployArgs) -> DeckySpec {
         distro: args.distro.clone(),
         ip: args.ip,
         seed: args.seed.clone(),
+        // Decoys do not run in the folder of this command.
+        bait: args.bait.as_ref().map(|dir| {
+            std::path::absolute(dir).map_or_else(|_| dir.clone(), |dir| dir.display().to_string())
+        }),
         mutate_interval_minutes: args.mutate_interval,
         ..DeckySpec::default()
     }
