@@ -19,6 +19,16 @@ use crate::{
 /// A file that is written last, and says what the others were made from.
 pub(crate) const STAMP: &str = ".built";
 
+/// What rustc uses of WebAssembly. With more, wasm-opt writes what browsers do not read yet.
+const WASM_FEATURES: [&str; 6] = [
+    "--enable-bulk-memory",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+];
+
 /// Build the dashboard's files, unless they are made from just what there is.
 pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
     let cargo_profile = match profile {
@@ -87,7 +97,7 @@ fn glue(place: &Place, profile: Profile, compiled: &Path, pkg: &Path) -> Result<
     if profile == Profile::Release {
         sh(Command::new(npm_program(place, "wasm-opt"))
             .arg("-Oz")
-            .arg("--all-features")
+            .args(WASM_FEATURES)
             .arg(&named)
             .arg("-o")
             .arg(&wanted))?;
