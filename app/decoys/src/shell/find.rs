@@ -11,6 +11,8 @@ use super::{
 
 /// Files that one call looks at.
 const MOST: usize = 20_000;
+/// Tests and actions of one expression.
+const MOST_TERMS: usize = 100;
 /// Arguments that `-exec … +` gives at once.
 const BATCH: usize = 500;
 
@@ -52,6 +54,8 @@ struct Parser<'a> {
     now: i64,
     shell: &'a Shell,
     commands: usize,
+    /// Terms so far: they nest in the tree.
+    terms: usize,
 }
 
 type Parse<T> = Result<T, String>;
@@ -97,6 +101,10 @@ impl Parser<'_> {
     }
 
     fn one(&mut self, depth: usize) -> Parse<Expr> {
+        self.terms += 1;
+        if depth > 40 || self.terms > MOST_TERMS {
+            return Err("find: expression is too long".to_owned());
+        }
         let Some(word) = self.next() else {
             return Err("find: expected an expression after `-a'".to_owned());
         };
@@ -323,6 +331,7 @@ impl Shell {
                 now: self.now(),
                 shell: self,
                 commands: 0,
+                terms: 0,
             };
             let parsed = if tests.is_empty() {
                 Ok(Expr::True)

@@ -2,8 +2,8 @@
 //!
 //! It does no I/O. A [`Shell`] takes command lines and gives output, reports and waits to an [`Outside`], which a
 //! protocol implements over its connection and a test over two strings. Start at [`Template::shell`]; `parse.rs` is
-//! the grammar, `expand.rs` the expansions, `run.rs` the interpreter, `vfs.rs` the file system, `commands/` the
-//! programs, `terminal.rs` the line editor.
+//! the grammar, `expand.rs` the expansions, `run.rs` the interpreter, `vars.rs` what it remembers, `vfs.rs` the file
+//! system, `commands/` the programs, `interactive.rs` and `terminal.rs` what a terminal adds.
 //!
 //! Deliberately absent: running anything, and reaching anything. A fetch is reported and times out.
 

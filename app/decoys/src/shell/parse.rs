@@ -8,6 +8,9 @@
 /// The deepest nesting of commands and substitutions; bash itself gives up on deeper ones only when memory ends.
 pub(crate) const MAX_DEPTH: usize = 40;
 
+/// The most terms of one `[[ … ]]`: they nest in the tree.
+const MAX_TERMS: usize = 150;
+
 /// The longest script that is parsed at all, in bytes.
 pub(crate) const MAX_SCRIPT: usize = 1 << 20;
 
@@ -670,24 +673,26 @@ impl Parser<'_> {
 
     fn cond_or(&mut self) -> Parse<Cond> {
         let mut left = self.cond_and()?;
-        loop {
+        for _ in 0..MAX_TERMS {
             self.cond_blanks();
             if !self.eat(b"||") {
                 return Ok(left);
             }
             left = Cond::Or(Box::new(left), Box::new(self.cond_and()?));
         }
+        Err(self.unexpected())
     }
 
     fn cond_and(&mut self) -> Parse<Cond> {
         let mut left = self.nested(Self::cond_one)?;
-        loop {
+        for _ in 0..MAX_TERMS {
             self.cond_blanks();
             if !self.eat(b"&&") {
                 return Ok(left);
             }
             left = Cond::And(Box::new(left), Box::new(self.nested(Self::cond_one)?));
         }
+        Err(self.unexpected())
     }
 
     fn cond_one(&mut self) -> Parse<Cond> {

@@ -348,6 +348,29 @@ fn a_plain_user_is_kept_out_of_what_is_roots() {
 }
 
 #[test]
+fn what_nests_without_end_is_refused_and_not_followed() {
+    let long = |part: &str| part.repeat(30_000);
+    for script in [
+        format!("[[ a {} ]]", long("&& a ")),
+        format!("[[ a {} ]]", long("|| a ")),
+        format!("awk 'BEGIN {{ print 1{} }}'", long("+1")),
+        format!("awk 'BEGIN {{ print {}1 }}'", long("-")),
+        format!("awk 'BEGIN {{ print {} }}'", long("\"a\" ")),
+        format!("find / {}", "-o -name a ".repeat(3_000)),
+        format!("echo {0} | grep -E '{0}'", "a".repeat(3_000)),
+        format!("echo aaa | grep -E '{}'", "(a".repeat(5_000)),
+        format!("echo {} | grep -E '(a|b)*c'", "ab".repeat(5_000)),
+        format!("echo $(({}1))", long("1+")),
+        format!("expr {}1", "1 + ".repeat(3_000)),
+    ] {
+        // That it comes back at all is the point.
+        run(&script);
+    }
+    let literal = "x".repeat(3_000);
+    assert_eq!(run(&format!("echo {literal} | grep -c {literal}")).0, "1\n");
+}
+
+#[test]
 fn endless_work_is_killed() {
     for script in [
         "while :; do :; done",
@@ -430,6 +453,18 @@ proptest! {
         "$(", "`", "\"", "'", "${x", "$((", "))", "echo", "ls", "x=1", "$x", "*", "\n", "f()", "!", "cat", "/etc/passwd", "2>&1", "sed", "s/a/b/", "awk",
     ]), 0..30)) {
         run(&words.join(" "));
+    }
+
+    #[test]
+    fn the_languages_within_the_shell_take_any_program(
+        words in prop::collection::vec(prop::sample::select(vec![
+            "{", "}", "(", ")", "[", "]", "print", "$1", "NF", "/a/", "~", "!", "++", "+", "=", "in", "for", "while", "if", ";", "\"x\"",
+            "a", "1", ",", "s/a/b/", "p", "d", "$", "2,3", "-name", "-o", "-exec", "*", "\\(", "|", "{1,2}", "^", "y/a/b/", "a\\",
+        ]), 0..40),
+        tool in prop::sample::select(vec!["awk", "sed", "find", "grep -E", "expr", "sed -n"]),
+    ) {
+        let program = words.join(" ");
+        run(&format!("printf 'a b\\nc\\n' | {tool} '{program}'; [[ abc =~ ${{0+a}} ]]; find /tmp {}", words.iter().filter(|w| w.starts_with('-')).copied().collect::<Vec<_>>().join(" ")));
     }
 
     #[test]

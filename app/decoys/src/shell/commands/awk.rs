@@ -13,6 +13,8 @@ use crate::shell::parse::{Escapes, unescape};
 const WORK: u32 = 400_000;
 /// How deep a program may nest.
 const DEPTH: usize = 60;
+/// Operators of one statement.
+const TERMS: usize = 120;
 /// Bytes that one program may print or hold.
 const BYTES: usize = 4 << 20;
 
@@ -199,6 +201,8 @@ struct Parser {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    /// Operators of the expression that is read: they nest in the tree.
+    terms: usize,
     /// In the list of `print`, where `>` sends the output.
     printing: bool,
     /// In the head of a `for`, where `in` is no operator.
@@ -309,7 +313,17 @@ impl Parser {
         out
     }
 
+    /// One more operator of an expression.
+    fn term(&mut self) -> Parse<()> {
+        self.terms += 1;
+        if self.terms > TERMS {
+            return Err("expression too complex".to_owned());
+        }
+        Ok(())
+    }
+
     fn statement(&mut self) -> Parse<Stmt> {
+        self.terms = 0;
         self.nested(Self::statement_inner)
     }
 
@@ -504,6 +518,7 @@ impl Parser {
     fn or(&mut self) -> Parse<Expr> {
         let mut left = self.and()?;
         while self.eat("||") {
+            self.term()?;
             self.lines();
             left = Expr::Binary("||", Box::new(left), Box::new(self.and()?));
         }
@@ -513,6 +528,7 @@ impl Parser {
     fn and(&mut self) -> Parse<Expr> {
         let mut left = self.membership()?;
         while self.eat("&&") {
+            self.term()?;
             self.lines();
             left = Expr::Binary("&&", Box::new(left), Box::new(self.membership()?));
         }
@@ -530,6 +546,7 @@ impl Parser {
                 Expr::Call(name, keys) if name.is_empty() => keys,
                 key => vec![key],
             };
+            self.term()?;
             left = Expr::In(keys, array);
         }
         Ok(left)
@@ -545,6 +562,7 @@ impl Parser {
             } else {
                 return Ok(left);
             };
+            self.term()?;
             left = Expr::Match(yes, Box::new(left), Box::new(self.comparison()?));
         }
     }
@@ -572,6 +590,7 @@ impl Parser {
             if !joins {
                 return Ok(left);
             }
+            self.term()?;
             left = Expr::Concat(Box::new(left), Box::new(self.sum()?));
         }
     }
@@ -586,6 +605,7 @@ impl Parser {
             } else {
                 return Ok(left);
             };
+            self.term()?;
             left = Expr::Binary(op, Box::new(left), Box::new(self.product()?));
         }
     }
@@ -602,6 +622,7 @@ impl Parser {
             } else {
                 return Ok(left);
             };
+            self.term()?;
             left = Expr::Binary(op, Box::new(left), Box::new(self.unary()?));
         }
     }
@@ -1475,6 +1496,7 @@ pub(super) fn awk(shell: &mut Shell, call: &mut Call) -> u8 {
             tokens,
             at: 0,
             depth: 0,
+            terms: 0,
             printing: false,
             no_in: false,
         };

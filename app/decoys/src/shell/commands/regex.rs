@@ -6,7 +6,7 @@ use crate::shell::glob;
 /// Steps that one search may take.
 const WORK: u32 = 400_000;
 /// How deep one match may nest.
-const DEPTH: u32 = 600;
+const DEPTH: u32 = 300;
 /// Groups that are captured.
 const GROUPS: usize = 10;
 
@@ -159,6 +159,17 @@ impl<'a> Run<'a> {
             return false;
         }
         self.work -= 1;
+        let (mut nodes, mut at) = (nodes, at);
+        // What has to match once needs no way back of its own.
+        while let Some((Node { atom, min: 1, max: 1 }, rest)) = nodes.split_first() {
+            if matches!(atom, Atom::Group(..)) {
+                break;
+            }
+            match self.step(atom, at, captures) {
+                Some(next) => (at, nodes) = (next, rest),
+                None => return false,
+            }
+        }
         let Some((node, rest)) = nodes.split_first() else {
             return then(self, at, captures);
         };
