@@ -28,6 +28,9 @@ use crate::{
     AppState, Config, api, client::ClientAddr, http::wrap, problem::ApiError, session, throttle::Throttle,
 };
 
+/// Where `cargo leptos watch` tells an open page that there is a newer one: `reload-port` in Cargo.toml.
+const RELOAD_PORT: u32 = 8081;
+
 /// Whoever sends the request, if anybody is signed in: an extension of every request for a page.
 #[derive(Debug, Clone)]
 struct Visitor(Option<Actor>);
@@ -59,6 +62,7 @@ fn pages(state: &AppState) -> Router {
         } else {
             Env::PROD
         })
+        .reload_port(RELOAD_PORT)
         .build();
     let routes = generate_route_list(App);
     let context = {
@@ -173,11 +177,10 @@ fn not_found(answer: &ResponseOptions) {
 /// What a page may do: everything from here, nothing from elsewhere, and no inline script but those that Leptos makes
 /// for hydration, which carry this answer's nonce.
 fn page_policy(nonce: &str, config: &Config) -> String {
-    // `cargo leptos watch` tells an open page over this socket that there is a newer one.
     let reload = if config.show_causes {
-        " ws://127.0.0.1:8081 ws://localhost:8081"
+        format!(" ws://127.0.0.1:{RELOAD_PORT} ws://localhost:{RELOAD_PORT}")
     } else {
-        ""
+        String::new()
     };
     format!(
         "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' 'nonce-{nonce}'; style-src 'self'; \

@@ -284,6 +284,17 @@ fn every_path_that_the_documents_name_exists() {
 }
 
 #[test]
+fn pages_may_speak_to_cargo_leptos_where_it_listens() {
+    let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let port = &manifest["workspace"]["metadata"]["leptos"][0]["reload-port"];
+    let ui = fs::read_to_string(root().join("server/src/ui.rs")).unwrap();
+    assert!(ui.contains(&format!("const RELOAD_PORT: u32 = {port};")));
+}
+
+#[test]
 fn nothing_names_a_machine_or_a_package_host() {
     // Spelt in two halves, so that this file does not name them itself.
     let hosts: Vec<String> = [

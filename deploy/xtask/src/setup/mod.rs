@@ -402,3 +402,18 @@ fn development_environment(place: &Place) -> Result<()> {
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_glue_is_made_by_the_version_that_the_library_has() {
+        let manifest: toml::Table = fs::read_to_string(Place::find().unwrap().root.join("Cargo.toml"))
+            .unwrap()
+            .parse()
+            .unwrap();
+        let library = manifest["workspace"]["dependencies"]["wasm-bindgen"].as_str();
+        assert_eq!(library, Some(format!("={WASM_BINDGEN}").as_str()));
+    }
+}
