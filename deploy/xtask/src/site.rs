@@ -101,6 +101,10 @@ fn glue(place: &Place, profile: Profile, compiled: &Path, pkg: &Path) -> Result<
             .arg(&named)
             .arg("-o")
             .arg(&wanted))?;
+        let compile = "WebAssembly.compile(require('node:fs').readFileSync(process.argv[1]))\
+            .catch((error)=>{console.error(error.message);process.exit(1)})";
+        sh(Command::new("node").args(["-e", compile]).arg(&wanted))
+            .context("no browser would read the optimised WebAssembly")?;
         fs::remove_file(&named).context("cannot remove the unoptimised WebAssembly")
     } else {
         fs::rename(&named, &wanted).context("cannot name the WebAssembly")
