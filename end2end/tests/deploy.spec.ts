@@ -69,6 +69,24 @@ test("a decky is deployed, changed and taken down from the browser", async ({ pa
     await expect(card(page, shop)).toContainText("running");
   });
 
+  await test.step("an order for several is one task, followed to the end of the last", async () => {
+    const other = name();
+    const spec = { deckies: [{ archetype: "web-server", name: other }] };
+    expect((await page.request.post("/api/v1/deckies/deploy", { data: spec })).status()).toBe(202);
+    await expect(card(page, other)).toContainText("running");
+    await open(page, `/fleet?mutate=${shop},${other}`);
+    await expect(dialog).toContainText("Change the services of 2 deckies");
+    await dialog.getByRole("button", { name: "Change services" }).click();
+    await expect(dialog).toHaveCount(0);
+    const id = new URL(page.url()).searchParams.get("task")!;
+    await expect(task).toContainText("succeeded");
+    const done = await (await page.request.get(`/api/v1/tasks/${id}`)).json();
+    expect([done.operation, done.status, done.done], "both deckies").toEqual(["mutate", "succeeded", done.total]);
+    for (const decky of [shop, other]) await expect(card(page, decky)).toContainText("running");
+    expect((await page.request.delete(`/api/v1/deckies/${other}`)).status()).toBe(202);
+    await expect(card(page, other)).toHaveCount(0);
+  });
+
   await test.step("it is taken down, once the numbers are told", async () => {
     await card(page, shop).getByRole("link", { name: `Take down ${shop}` }).click();
     await expect(dialog).toContainText("Take down 1 decky");

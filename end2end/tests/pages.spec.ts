@@ -61,8 +61,12 @@ const PAGES: [string, string][] = [
   ["teardown", "/fleet?teardown=web-01"],
   ["shortcuts", "/live?help=keys"],
   ["password", "/password"],
+  ["quarantine", "/quarantine"],
   ["lost", "/no-such-page"],
 ];
+
+/** What there is not is answered with 404, and with a page all the same. */
+const LOST = ["/no-such-page", "/attackers/nobody", "/attackers/01890a5d-ac96-774b-bcce-b302099a8057"];
 
 async function settled(page: Page): Promise<void> {
   await expect(page.locator(".loading, .histogram-blank")).toHaveCount(0);
@@ -93,6 +97,18 @@ for (const [name, path] of PAGES) {
     complaints.none(name === "lost" ? /404/ : undefined);
   });
 }
+
+test("what is not there is answered with 404 and a page that leads on", async ({ page, day }) => {
+  const complaints = new Complaints(page);
+  for (const path of LOST) {
+    const answer = await page.goto(path);
+    expect(answer?.status(), path).toBe(404);
+    await expect(page.getByText(/There is no such (page|thing)/)).toBeVisible();
+    await expect(page.locator("#main a.button")).toHaveCount(1);
+  }
+  complaints.none(/404/);
+  expect((await page.goto(`/attackers/${day.attacker}`))?.status()).toBe(200);
+});
 
 /** axe finds nothing serious. */
 async function nobodyIsShutOut(page: Page): Promise<void> {
