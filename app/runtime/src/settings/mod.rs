@@ -759,6 +759,31 @@ mod tests {
         }
     }
 
+    /// The fuzzer's seeds: those that begin with "good" are settings, those that begin with "bad" have faults.
+    #[test]
+    fn the_seeds_of_the_fuzzer_are_settings_or_have_faults_with_lines() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/settings_ini");
+        let mut seen = 0;
+        for entry in fs::read_dir(corpus).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let text = fs::read_to_string(entry.path()).unwrap();
+            let (_dir, sources) = with_ini(&text);
+            match Settings::read(&sources) {
+                Ok(_) => assert!(!name.starts_with("bad"), "{name} has no fault"),
+                Err(faults) => {
+                    assert!(!name.starts_with("good"), "{name}: {faults}");
+                    for fault in &faults.0 {
+                        let told = matches!(fault.origin, Origin::File(_, line) if line <= text.lines().count() && line > 0);
+                        assert!(told, "{name}: {fault}");
+                    }
+                }
+            }
+            seen += 1;
+        }
+        assert!(seen >= 9, "{seen} seeds");
+    }
+
     #[test]
     fn nothing_said_gives_the_defaults_and_every_key_is_read() {
         let settings = Settings::read(&Sources::default()).unwrap();

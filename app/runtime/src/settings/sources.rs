@@ -189,13 +189,13 @@ fn ini_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'static s
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
-        if let Some(name) = line.strip_prefix('[') {
-            let name = name.strip_suffix(']').unwrap_or(name).trim();
-            section = Section::by_name(name);
+        if line.starts_with('[') {
+            let name = line.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+            section = name.and_then(|name| Section::by_name(name.trim()));
             skipping = section.is_none();
             if skipping {
                 fault(
-                    &format!("[{name}]"),
+                    line,
                     "unknown section; there are [decnet], [master] and [agent]".to_owned(),
                 );
             }
