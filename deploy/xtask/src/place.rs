@@ -42,7 +42,10 @@ impl Profile {
 impl Place {
     /// The folders of this clone and this user.
     pub(crate) fn find() -> Result<Self> {
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        // Asked at run time: clones that share a target directory share this program, too, and cargo says for which it runs.
+        let manifest = env::var_os("CARGO_MANIFEST_DIR");
+        let root = manifest
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from)
             .ancestors()
             .nth(2)
             .context("the xtask crate is not two folders below the workspace")?

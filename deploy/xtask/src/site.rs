@@ -37,7 +37,6 @@ pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
     };
     sh(cargo(place).args([
         "build",
-        "--quiet",
         "-p",
         "decnet-frontend",
         "--lib",

@@ -11,6 +11,17 @@ use crate::{
     site,
 };
 
+/// The options of `decnet up` that a first look needs. The program tells them all, once it is built.
+const UP_OPTIONS: &str = "\
+Options of `cargo xtask up`: see `cargo xtask up --help`. Those of the host go behind them, such as
+
+  --listen ADDRESS:PORT    where the dashboard listens [default: 127.0.0.1:8080]
+  --data-dir DIR           where everything is kept [default: /var/lib/decnet for root, else ~/.local/share/decnet]
+  --tls auto|off|CERT,KEY  https with a certificate of the installation's own authority, or with yours [default: off]
+  --set KEY=VALUE          any other key of the configuration, such as --set fleet-network=127.77.0.0/16
+
+`decnet up --help` and `decnet config keys` list all of them; `cargo xtask up --build-only` says where `decnet` is.";
+
 /// What `cargo xtask up` takes; everything else goes to `decnet up`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -39,6 +50,15 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     } else {
         Profile::Release
     };
+    // Who asks what there is does not want to wait for a build.
+    if options
+        .rest
+        .iter()
+        .any(|option| option == "--help" || option == "-h")
+    {
+        println!("{UP_OPTIONS}");
+        return Ok(());
+    }
     setup::for_build(place)?;
     step(
         "Building the programs (the first time takes a while: about 500 crates)",
