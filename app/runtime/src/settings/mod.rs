@@ -748,7 +748,13 @@ mod tests {
 
     #[test]
     fn a_log_level_is_a_level_or_a_filter_and_no_misspelt_word() {
-        for good in ["info", "WARN", "decnet_spool=debug,warn", "off", "decnet_bus[peer]=trace"] {
+        for good in [
+            "info",
+            "WARN",
+            "decnet_spool=debug,warn",
+            "off",
+            "decnet_bus[peer]=trace",
+        ] {
             let (_dir, sources) = with_ini(&format!("[decnet]\nlog-level = {good}\n"));
             assert_eq!(Settings::read(&sources).unwrap().log_level, good);
         }
