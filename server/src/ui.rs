@@ -2,26 +2,24 @@
 //!
 //! A request is looked at in this order: the API, a file of the site's folder, a server function or a page.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::sync::{Arc, LazyLock};
 
 use axum::{
     Router,
-    body::Body,
     extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::Response,
     routing::any,
 };
 use decnet_app::{App, shell, visit::Visit};
 use decnet_domain::Actor;
-use futures::future::select;
 use leptos::{
     config::{Env, LeptosOptions},
     nonce::use_nonce,
     prelude::{provide_context, use_context},
 };
-use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
+use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_route_list};
 use tower_http::services::ServeDir;
 
 use crate::{
@@ -52,6 +50,11 @@ pub fn router(state: &AppState, throttle: &Throttle) -> Result<Router, tower_htt
     wrap(api::routes(state).fallback_service(files), state, throttle)
 }
 
+/// The addresses of the pages. Leptos runs the whole app to find them, and as long as it does so, no other page of the process
+/// may begin to load its data: it would wait for them for ever (leptos-rs/leptos, issue 4773). Hence once a process, and
+/// before anything is served.
+static ROUTES: LazyLock<Vec<AxumRouteListing>> = LazyLock::new(|| generate_route_list(App));
+
 /// The pages and their server functions.
 fn pages(state: &AppState) -> Router {
     let options = LeptosOptions::builder()
@@ -64,7 +67,6 @@ fn pages(state: &AppState) -> Router {
         })
         .reload_port(RELOAD_PORT)
         .build();
-    let routes = generate_route_list(App);
     let context = {
         let state = state.clone();
         move || provide_visit(&state)
@@ -75,7 +77,7 @@ fn pages(state: &AppState) -> Router {
     };
     let nothing = || any(|| async { ApiError::no_route() });
     Router::new()
-        .leptos_routes_with_context(&options, routes, context, document)
+        .leptos_routes_with_context(&options, ROUTES.clone(), context, document)
         // What is missing there is no page that a reader could be led to.
         .route("/pkg/{*rest}", nothing())
         .route("/fonts/{*rest}", nothing())
@@ -84,29 +86,6 @@ fn pages(state: &AppState) -> Router {
         .fallback(|| async { ApiError::no_route() })
         .method_not_allowed_fallback(|| async { ApiError::no_method() })
         .layer(middleware::from_fn_with_state(state.clone(), visitor))
-        .layer(middleware::from_fn(rendered))
-}
-
-/// A page that is not through by then is taken to be stuck.
-const STUCK: Duration = Duration::from_secs(10);
-
-/// Middleware: render a page that does not come a second time beside the first; the one that is through first is the
-/// answer. Of many thousand pages that Leptos 0.8 renders on a busy machine, one waits for ever for data that have
-/// come (leptos-rs/leptos issues 4578 and 4673 are of that kind); one that is only slow is not lost either way. Only
-/// what changes nothing can be asked for twice.
-async fn rendered(request: Request, next: Next) -> Response {
-    if request.method() != Method::GET {
-        return next.run(request).await;
-    }
-    let (parts, body) = request.into_parts();
-    let again = Request::from_parts(parts.clone(), Body::empty());
-    let first = next.clone().run(Request::from_parts(parts, body));
-    let second = async move {
-        tokio::time::sleep(STUCK).await;
-        tracing::warn!("a page does not come; it is rendered a second time");
-        next.run(again).await
-    };
-    select(pin!(first), pin!(second)).await.factor_first().0
 }
 
 /// Middleware: find out who asks, once a request.
@@ -199,46 +178,4 @@ async fn cached(request: Request, next: Next) -> Response {
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use axum::routing::get;
-    use tower::ServiceExt;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_page_that_never_comes_is_rendered_again_and_an_order_is_not_given_twice() {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let stuck_once = {
-            let asked = asked.clone();
-            move || async move {
-                if asked.fetch_add(1, Ordering::SeqCst) == 0 {
-                    std::future::pending::<()>().await;
-                }
-                "page"
-            }
-        };
-        let router = Router::new()
-            .route("/", get(stuck_once.clone()).post(stuck_once))
-            .layer(middleware::from_fn(rendered));
-        let ask = |method| {
-            Request::builder()
-                .method(method)
-                .uri("/")
-                .body(Body::empty())
-                .unwrap()
-        };
-        let page = router.clone().oneshot(ask(Method::GET)).await.unwrap();
-        assert_eq!(
-            (page.status(), asked.swap(0, Ordering::SeqCst)),
-            (StatusCode::OK, 2)
-        );
-        let order = router.oneshot(ask(Method::POST));
-        assert!(tokio::time::timeout(STUCK * 3, order).await.is_err());
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
-    }
 }
