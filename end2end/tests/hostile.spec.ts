@@ -1,6 +1,6 @@
 // What an intruder says is text, wherever it is shown: nothing of it runs, nothing of it breaks a page.
 
-import { attackAll } from "../attack";
+import { attackAll, ssh } from "../attack";
 import { expect, fits, open, test } from "../test";
 
 const canary = (how: string) => `document.documentElement.dataset.canary='${how}'`;
@@ -18,7 +18,12 @@ const PAGES = ["/", "/live", "/attackers", "/fleet", "/fleet?view=table"];
 
 test.beforeAll(async ({ host }) => {
   const services = await host.services();
-  for (const text of Object.values(STRINGS)) await attackAll(services, text);
+  const { at, user, password } = host.account();
+  for (const text of Object.values(STRINGS)) {
+    await attackAll(services, text);
+    // As a command, too: guessing alone lets nobody in.
+    await ssh(at, user, password, text);
+  }
 });
 
 interface LogRow {

@@ -34,7 +34,7 @@ pub fn parse<S: Service>(knobs: &BTreeMap<String, Value>) -> Result<S::Config, K
 
 /// Who gets in: the one login policy that all services share.
 ///
-/// Written as one word: `never`, `listed`, `always`, or `after_3` (any number from 1 to 100).
+/// Written as one word: `never`, `listed`, `weak`, `always`, or `after_3` (any number from 1 to 100).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Accept {
@@ -43,8 +43,12 @@ pub enum Accept {
     /// The accounts of the persona, with their passwords.
     #[default]
     Listed,
+    /// As [`Accept::Listed`], and some accounts have a word beside it that everybody guesses: which of them, and which word, is
+    /// the machine's own and does not change, as with a careless operator.
+    Weak,
     /// From this attempt of one address on. The pair that got in keeps working for that address, as a guessed
-    /// password does; others are refused.
+    /// password does; others are refused. It takes in whatever a bot brings, and gives itself away to whoever tries
+    /// passwords that nobody has.
     AfterN(u32),
     /// Everybody.
     Always,
@@ -55,6 +59,7 @@ impl fmt::Display for Accept {
         match self {
             Self::Never => f.write_str("never"),
             Self::Listed => f.write_str("listed"),
+            Self::Weak => f.write_str("weak"),
             Self::AfterN(n) => write!(f, "after_{n}"),
             Self::Always => f.write_str("always"),
         }
@@ -80,6 +85,7 @@ impl FromStr for Accept {
         match text {
             "never" => Ok(Self::Never),
             "listed" => Ok(Self::Listed),
+            "weak" => Ok(Self::Weak),
             "always" => Ok(Self::Always),
             _ => text
                 .strip_prefix("after_")
@@ -88,7 +94,7 @@ impl FromStr for Accept {
                 .map(Self::AfterN)
                 .ok_or_else(|| {
                     let given: String = text.chars().take(40).collect();
-                    format!("accept {given:?}: one of never, listed, always, after_1 to after_100")
+                    format!("accept {given:?}: one of never, listed, weak, always, after_1 to after_100")
                 }),
         }
     }
@@ -100,7 +106,13 @@ mod tests {
 
     #[test]
     fn a_login_policy_is_one_word_both_ways() {
-        for policy in [Accept::Never, Accept::Listed, Accept::AfterN(3), Accept::Always] {
+        for policy in [
+            Accept::Never,
+            Accept::Listed,
+            Accept::Weak,
+            Accept::AfterN(3),
+            Accept::Always,
+        ] {
             assert_eq!(policy.to_string().parse::<Accept>(), Ok(policy));
         }
         for bad in ["", "after_0", "after_101", "after_", "maybe", "ALWAYS"] {

@@ -136,7 +136,7 @@ impl Decoy for Mysql {
                     uid,
                     made,
                 ),
-                logins: Logins::with_accounts(config.accept, accounts),
+                logins: Logins::with_accounts(config.accept, persona, accounts),
                 host: Arc::clone(host),
                 tls,
                 rsa: OnceLock::new(),

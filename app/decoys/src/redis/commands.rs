@@ -89,7 +89,11 @@ impl Server {
             replication_id: host.persona.rng("redis/replication-id").hex(40),
             connections: AtomicU64::new(rng.range(40, 9000)),
             commands: AtomicU64::new(rng.range(90_000, 4_000_000)),
-            logins: Logins::with_accounts(config.accept, vec![("default".to_owned(), password)]),
+            logins: Logins::with_accounts(
+                config.accept,
+                &host.persona,
+                vec![("default".to_owned(), password)],
+            ),
             config,
             host: Arc::clone(host),
         })

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use decnet_persona::Persona;
 use sha2::{Digest as _, Sha256};
 
 use super::Host;
@@ -13,6 +14,70 @@ use crate::knob::Accept;
 
 /// The most addresses whose attempts are counted; past that the whole count starts again.
 const ADDRESSES_MAX: usize = 1024;
+
+/// Words that careless people choose and every guessing program tries, the commonest first; `{}` is the account's name.
+const WEAK_WORDS: &[&str] = &[
+    "123456",
+    "{}",
+    "password",
+    "admin",
+    "12345678",
+    "{}123",
+    "1234",
+    "12345",
+    "123456789",
+    "qwerty",
+    "123",
+    "111111",
+    "password1",
+    "P@ssw0rd",
+    "1q2w3e4r",
+    "abc123",
+    "{}1234",
+    "changeme",
+    "letmein",
+    "test",
+    "test123",
+    "admin123",
+    "Passw0rd",
+    "passw0rd",
+    "toor",
+    "welcome",
+    "default",
+    "server",
+    "000000",
+    "123123",
+    "qwerty123",
+    "1qaz2wsx",
+    "Password1",
+    "Admin123",
+    "{}@123",
+    "{}2024",
+    "linux",
+    "ubuntu",
+    "secret",
+    "master",
+    "dragon",
+    "monkey",
+    "iloveyou",
+    "football",
+    "sunshine",
+    "princess",
+    "987654321",
+    "654321",
+    "666666",
+    "888888",
+    "121212",
+    "q1w2e3r4",
+    "zaq12wsx",
+    "Welcome1",
+    "backup",
+    "oracle",
+    "user",
+    "guest",
+    "support",
+    "service",
+];
 
 /// What a visitor offers to prove who it is.
 pub enum Offer<'a> {
@@ -48,12 +113,19 @@ impl Logins {
             .iter()
             .filter(|user| !user.shell.ends_with("nologin"));
         let accounts = people.map(|user| (user.name.clone(), user.password.clone()));
-        Self::with_accounts(accept, accounts.collect())
+        Self::with_accounts(accept, &host.persona, accounts.collect())
     }
 
-    /// The policy `accept` for `accounts`, names and passwords: for a product that keeps its own.
+    /// The policy `accept` for `accounts` of the machine `persona`, names and passwords: for a product that keeps its own.
     #[must_use]
-    pub fn with_accounts(accept: Accept, accounts: Vec<(String, String)>) -> Self {
+    pub fn with_accounts(accept: Accept, persona: &Persona, mut accounts: Vec<(String, String)>) -> Self {
+        if accept == Accept::Weak {
+            let weak: Vec<_> = accounts
+                .iter()
+                .filter_map(|(name, _)| Some((name.clone(), weak_word(persona, name)?)))
+                .collect();
+            accounts.extend(weak);
+        }
         Self {
             accept,
             accounts,
@@ -66,7 +138,7 @@ impl Logins {
         match self.accept {
             Accept::Never => false,
             Accept::Always => true,
-            Accept::Listed => self.listed(user, offer),
+            Accept::Listed | Accept::Weak => self.listed(user, offer),
             Accept::AfterN(n) => self.listed(user, offer) || self.worn_down(n, address, user, offer),
         }
     }
@@ -103,12 +175,33 @@ impl Logins {
     }
 }
 
+/// The word that everybody guesses and that opens the account `name` all the same; `None` where its owner took care. The same
+/// account has the same word in every service, because people use one for all.
+fn weak_word(persona: &Persona, name: &str) -> Option<String> {
+    let mut rng = persona.rng(&format!("login/weak/{name}"));
+    // Most of what guesses asks for the one account that every machine has.
+    let careless = match name {
+        "root" | "Administrator" | "admin" => rng.chance(3, 4),
+        _ => rng.chance(1, 4),
+    };
+    // The lower of two draws: the commonest words are chosen most often.
+    let place = rng.index(WEAK_WORDS.len()).min(rng.index(WEAK_WORDS.len()));
+    let word = WEAK_WORDS.get(place).filter(|_| careless)?;
+    Some(word.replace("{}", name))
+}
+
 #[cfg(test)]
 mod tests {
+    use decnet_persona::{PersonaSpec, Seed};
+
     use super::*;
 
+    fn machine(seed: u8) -> Persona {
+        Persona::derive(&PersonaSpec::new(Seed::from_bytes([seed; 16]), "linux-server")).unwrap()
+    }
+
     fn logins(accept: Accept) -> Logins {
-        Logins::with_accounts(accept, vec![("eva".to_owned(), "right".to_owned())])
+        Logins::with_accounts(accept, &machine(1), vec![("eva".to_owned(), "right".to_owned())])
     }
 
     fn tries(logins: &Logins, from: u8, password: &[u8]) -> bool {
@@ -126,6 +219,42 @@ mod tests {
         let address = IpAddr::from([127, 0, 0, 1]);
         assert!(logins.admits(address, b"eva", &Offer::Proof(&|password| password == b"right")));
         assert!(!logins.admits(address, b"eva", &Offer::Proof(&|_| false)));
+    }
+
+    #[test]
+    fn a_careless_machine_has_one_common_word_an_account_and_no_machine_takes_another() {
+        let (mut open, mut words) = (0, std::collections::BTreeSet::<&str>::new());
+        for seed in 0..60 {
+            let accounts = ["root", "eva"].map(|name| (name.to_owned(), format!("own-{name}")));
+            let logins = Logins::with_accounts(Accept::Weak, &machine(seed), accounts.to_vec());
+            let tries = |from: u8, user: &str, word: &str| {
+                let address = IpAddr::from([127, 0, 0, from]);
+                logins.admits(address, user.as_bytes(), &Offer::Password(word.as_bytes()))
+            };
+            for user in ["root", "eva"] {
+                let found: Vec<_> = WEAK_WORDS
+                    .iter()
+                    .filter(|word| tries(1, user, &word.replace("{}", user)))
+                    .collect();
+                assert!(found.len() <= 1, "{user} of {seed}: {found:?}");
+                // Nor does trying open it, however often; and every address finds the same.
+                assert!((0..200).all(|n| !tries(2, user, &format!("zk3!{n}"))));
+                let again: Vec<_> = WEAK_WORDS
+                    .iter()
+                    .filter(|word| tries(3, user, &word.replace("{}", user)))
+                    .collect();
+                assert_eq!(found, again);
+                assert!(
+                    tries(4, user, &format!("own-{user}")),
+                    "its own works at the first try"
+                );
+                open += found.len();
+                words.extend(found.into_iter().copied());
+            }
+            assert!(!tries(1, "nobody-here", "123456") && !tries(1, "nobody-here", "nobody-here"));
+        }
+        assert!((30..90).contains(&open), "{open} of 120 accounts are open");
+        assert!(words.len() > 15, "{words:?}");
     }
 
     #[test]

@@ -57,8 +57,8 @@ pub struct Ssh {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename = "knobs")]
 pub struct SshConfig {
-    /// Who gets in. By default the persona's own weak passwords and, from the third attempt of an address on, whatever
-    /// it tries: bots that guess get in, and what they guessed keeps working for them.
+    /// Who gets in. By default the persona's accounts with their passwords and, where the machine was set up carelessly, with
+    /// a word that bots guess; what nobody would have chosen never opens it.
     pub accept: Accept,
     /// Text shown before authentication, as `Banner` of sshd_config; none by default, as distributions have it.
     pub banner: Option<String>,
@@ -72,7 +72,7 @@ pub struct SshConfig {
 impl Default for SshConfig {
     fn default() -> Self {
         Self {
-            accept: Accept::AfterN(3),
+            accept: Accept::Weak,
             banner: None,
             version: None,
             refusal_ms: 2_000,
