@@ -19,7 +19,7 @@ const test = base.extend<object, { host: Host; session: Session; day: Day }>({
   host: [
     async ({}, use) => {
       const host = await Host.start();
-      await host.decnet(["demo", "seed", "--events", String(EVENTS)]);
+      await host.decnet(["demo", "seed", "--yes", "--events", String(EVENTS)]);
       await use(host);
       await host.stop();
     },

@@ -348,7 +348,7 @@ pub(crate) struct IngestArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DemoCommand {
-    /// Put a reproducible day of evidence into the spool
+    /// Put a reproducible day of invented evidence into the spool
     Seed {
         /// How many lines
         #[arg(long, default_value_t = 50_000)]
@@ -365,6 +365,9 @@ pub(crate) enum DemoCommand {
         /// When the day ends (RFC 3339) [default: now]
         #[arg(long, value_parser = time_arg)]
         end: Option<OffsetDateTime>,
+        /// Even where there is evidence already: what is invented cannot be taken out again
+        #[arg(long)]
+        yes: bool,
     },
 }
 

@@ -12,7 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use decnet_model::state::WORKERS;
+use decnet_model::{
+    clock::{Clock as _, SystemClock},
+    state::{DeckyState, WORKERS, WorkerState},
+    view::WorkerView,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -29,9 +33,16 @@ fn decnet(program: impl AsRef<std::ffi::OsStr>, dir: &Path) -> Command {
         .env("HOME", dir)
         .env("DECNET_DATA_DIR", dir.join("data"))
         .env("DECNET_BUS_ENABLED", "false")
+        .env("DECNET_LISTEN", free_address())
         .current_dir(dir)
         .stdin(Stdio::null());
     command
+}
+
+/// Where nothing listens, so that a program of this machine's own does not matter.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 /// Standard output, standard error, exit code.
@@ -177,6 +188,11 @@ fn a_line_of_evidence_is_printed_without_what_steers_a_terminal_and_ends_where_i
 
 /// Store `batch` in the database of the data directory below `dir`, as the ingester does.
 fn store(dir: &Path, batch: &decnet_db::ingest::Batch) {
+    with_store(dir, async |store| store.ingest_batch(batch).await.unwrap());
+}
+
+/// Do `work` with the database of the data directory below `dir`.
+fn with_store<T>(dir: &Path, work: impl AsyncFnOnce(&decnet_db::Store) -> T) -> T {
     let url = format!("sqlite://{}", dir.join("data/decnet.db").display());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -186,9 +202,79 @@ fn store(dir: &Path, batch: &decnet_db::ingest::Batch) {
         let store = decnet_db::Store::connect(&decnet_db::Options::new(url))
             .await
             .unwrap();
-        store.ingest_batch(batch).await.unwrap();
+        let outcome = work(&store).await;
         store.close().await;
+        outcome
+    })
+}
+
+/// Run the program below `dir` to its end, which has to be good, and give what it printed.
+fn good(dir: &Path, words: &str) -> String {
+    let output = decnet(PROGRAM, dir).args(words.split(' ')).output().unwrap();
+    let (stdout, stderr, code) = said(&output);
+    assert_eq!(code, 0, "{words}: {stderr}");
+    stdout
+}
+
+#[test]
+fn how_a_decky_does_is_unknown_once_the_mutator_is_gone_without_a_word() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    for name in ["front", "back"] {
+        good(
+            dir.path(),
+            &format!("deploy --archetype web-server --name {name} --no-wait"),
+        );
+    }
+    with_store(dir.path(), async |store| {
+        let seen = decnet_db::Observation {
+            state: DeckyState::Running,
+            last_error: None,
+            services: None,
+        };
+        let now = SystemClock.now();
+        store
+            .decky_observe(&"front".parse().unwrap(), &seen, now)
+            .await
+            .unwrap();
     });
+    let mut mutator = Command::new("sleep").arg("600").spawn().unwrap();
+    let beat = WorkerView {
+        name: "mutator".parse().unwrap(),
+        state: WorkerState::Ok,
+        last_heard: Some(SystemClock.now()),
+        pid: Some(mutator.id()),
+        version: None,
+        uptime_s: None,
+        tasks: Default::default(),
+    };
+    // It says so in both places, and only one of them is read together with its process.
+    decnet_runtime::heartbeat::leave(&dir.path().join("data/run"), &beat).unwrap();
+    with_store(dir.path(), async |store| {
+        store.worker_heartbeat_put(&beat).await.unwrap();
+    });
+    let states = || {
+        let listed: serde_json::Value = serde_json::from_str(&good(dir.path(), "status --json")).unwrap();
+        let state = |name: &str| {
+            let decky = listed.as_array().unwrap().iter().find(|d| d["name"] == name);
+            decky.unwrap()["state"].clone()
+        };
+        [state("front"), state("back")]
+    };
+    assert_eq!(states(), ["running", "pending"]);
+    mutator.kill().unwrap();
+    mutator.wait().unwrap();
+    // What is pending needs nobody who looks after it to be that.
+    assert_eq!(states(), ["unknown", "pending"]);
+    let table = good(dir.path(), "status");
+    assert!(table.contains("unknown (mutator not heard since 20"), "{table}");
+    let workers = good(dir.path(), "worker list");
+    assert!(
+        workers
+            .lines()
+            .any(|line| line.starts_with("mutator") && line.contains("stale")),
+        "{workers}"
+    );
 }
 
 #[test]
@@ -328,6 +414,40 @@ fn a_first_start_that_fails_still_tells_the_password() {
     let (stdout, stderr, code) = said(&again.unwrap());
     assert_eq!(code, 69, "{stderr}");
     assert!(!stdout.contains("password"), "told once: {stdout}");
+}
+
+#[test]
+fn a_port_in_use_is_told_in_one_line_before_anything_is_made() {
+    let dir = TempDir::new().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = decnet(PROGRAM, dir.path())
+        .args(["up", "--listen", &address])
+        .output()
+        .unwrap();
+    let (out, err, code) = said(&output);
+    assert_eq!((out.as_str(), code), ("", 69), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+    assert!(err.contains(&address) && err.contains("--listen"), "{err}");
+    assert!(!dir.path().join("data").exists());
+}
+
+#[test]
+fn invented_evidence_is_not_mixed_with_what_is_there_unless_asked_for() {
+    let dir = TempDir::new().unwrap();
+    let seed = |more: &[&str]| {
+        let output = decnet(PROGRAM, dir.path())
+            .args(["demo", "seed", "--events", "10"])
+            .args(more)
+            .output()
+            .unwrap();
+        said(&output)
+    };
+    assert_eq!(seed(&[]).2, 0);
+    let (_, err, code) = seed(&[]);
+    assert_eq!(code, 69);
+    assert!(err.contains("--yes") && err.contains("--data-dir"), "{err}");
+    assert_eq!(seed(&["--yes"]).2, 0);
 }
 
 #[test]

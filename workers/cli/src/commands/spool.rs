@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use decnet_model::clock::{Clock, SystemClock};
 use decnet_runtime::StartError;
-use decnet_spool::{Reader, SpoolError, Writer, acknowledged, outlet::Outlet};
+use decnet_spool::{Position, Reader, SpoolError, Writer, acknowledged, outlet::Outlet};
 use decnet_testkit::demo::{Day, Options};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -113,8 +113,17 @@ pub(crate) fn demo(place: &PlaceArgs, command: &DemoCommand) -> Result<()> {
         deckies,
         seed,
         end,
+        yes,
     } = command;
     let settings = master_settings(place)?;
+    if !yes && Reader::open(&settings.spool_dir(), Position::default()).lag_bytes()? > 0 {
+        return Err(StartError::unavailable(format!(
+            "there is evidence in {}, and what is invented could not be told from it or taken out again: \
+             name another --data-dir, or say --yes",
+            settings.data_dir.display()
+        ))
+        .into());
+    }
     let end = end.unwrap_or_else(|| SystemClock.now());
     let day = Day::new(Options {
         events: *events,
@@ -142,7 +151,7 @@ pub(crate) fn demo(place: &PlaceArgs, command: &DemoCommand) -> Result<()> {
     if progress {
         eprintln!();
     }
-    println!("{written} lines of {attackers} attackers on {deckies} deckies are in the spool.");
+    println!("{written} lines of at most {attackers} attackers on {deckies} deckies are in the spool.");
     Ok(())
 }
 

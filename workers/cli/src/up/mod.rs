@@ -36,6 +36,8 @@ use crate::{
 
 /// The order in which workers are told to stop: those who make evidence, those who carry it, those who show it.
 const STOP_ORDER: &[&str] = &["mutator", "collector", "ingester", "profiler", "server", "bus"];
+/// Held by the host of a data directory, in the folder of sockets.
+const LOCK: &str = "up.lock";
 /// How long a worker may take to be ready.
 const READY: Duration = Duration::from_secs(60);
 
@@ -55,11 +57,20 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
         terminate: signal(SignalKind::terminate())?,
     };
 
+    // Before anything is made: the likeliest things to go wrong, and a password that is told once should not scroll by with
+    // them. A host that runs on this folder already holds the port, too, and is the better thing to name.
+    let held = settings
+        .run_dir()
+        .join(LOCK)
+        .exists()
+        .then(|| alone(&settings))
+        .transpose()?;
+    free(settings.server.listen)?;
     let admin = tokio::select! {
         prepared = database::prepare(&settings) => prepared?,
         () = stop.next() => return Ok(()),
     };
-    let _alone = alone(&settings.data_dir)?;
+    let _alone = held.map_or_else(|| alone(&settings), Ok)?;
     let screen = Prefixed::new();
     let run_dir = settings.run_dir();
     let mut supervisor = Supervisor::new(&run_dir, screen.clone());
@@ -143,8 +154,8 @@ impl StopSignals {
 
 /// Hold the data directory: two hosts on one would take each other's sockets away. The lock ends with the process,
 /// however that ends.
-fn alone(data_dir: &Path) -> Result<File, StartError> {
-    let path = data_dir.join("run/up.lock");
+fn alone(settings: &Settings) -> Result<File, StartError> {
+    let path = settings.run_dir().join(LOCK);
     let fault = |error: &std::io::Error| StartError::io(&path.display().to_string(), error);
     let mut file = OpenOptions::new()
         .read(true)
@@ -162,7 +173,7 @@ fn alone(data_dir: &Path) -> Result<File, StartError> {
             return Err(StartError::unavailable(format!(
                 "another `decnet up` (process {}) runs on {}: stop it, or give another --data-dir",
                 holder.trim(),
-                data_dir.display()
+                settings.data_dir.display()
             )));
         }
         Err(TryLockError::Error(error)) => return Err(fault(&error)),
@@ -171,6 +182,17 @@ fn alone(data_dir: &Path) -> Result<File, StartError> {
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(|e| fault(&e))?;
     Ok(file)
+}
+
+/// Whether the dashboard can listen there. The server binds it for itself a moment later.
+fn free(listen: std::net::SocketAddr) -> Result<(), StartError> {
+    match std::net::TcpListener::bind(listen) {
+        Ok(_closed) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(StartError::unavailable(format!(
+            "{listen} is in use: end what listens there (`ss -ltnp` names it), or give another address by --listen 127.0.0.1:PORT"
+        ))),
+        Err(error) => Err(StartError::io(&format!("listen on {listen}"), &error)),
+    }
 }
 
 /// What a person needs to know, after everything that scrolled by.
@@ -182,8 +204,10 @@ fn banner(settings: &Settings, admin: &FirstAdmin, took: Duration, touches: &[St
             password.expose_secret()
         ),
         None => format!(
-            "Log in as {0}. Forgotten? `decnet user reset {0}`",
-            admin.username
+            "Log in as {0}. Forgotten? `{1} user reset {0} --data-dir {2}`",
+            admin.username,
+            std::env::current_exe().map_or_else(|_| "decnet".to_owned(), |path| path.display().to_string()),
+            settings.data_dir.display()
         ),
     };
     let trust = match settings.server.tls {
