@@ -24,7 +24,7 @@ use decnet_decoys::{
     Category, Meta, Port, Service, catalogue,
     config::{DeckyConfig, Limits, ServiceEntry},
     serve::{
-        AnyDecoy, BuildError, Decoy, Host, Peer, SessionError, Tap,
+        AnyDecoy, BuildError, Decoy, Full, Host, Peer, SessionError, Tap,
         artifact::Artifacts,
         runner::{Decky, Visit},
         sink::Sink,
@@ -106,7 +106,7 @@ async fn wait_for(lines: &Lines, kind: &str, count: usize) {
 
 /// Every service in turn is full for the visitor `second` while `first` is inside, says its product's words, and lets
 /// somebody in once `first` is gone.
-async fn full(limits: Limits, first: [u8; 4], second: [u8; 4], what: &str) {
+async fn full(limits: Limits, first: [u8; 4], second: [u8; 4], why: Full, what: &str) {
     let (decky, lines) = decky(limits);
     let host = Arc::new(Host::new(
         Persona::derive(&spec(1)).unwrap(),
@@ -120,7 +120,7 @@ async fn full(limits: Limits, first: [u8; 4], second: [u8; 4], what: &str) {
         let product = catalogue::build(&slug, &BTreeMap::new(), &host).unwrap();
         assert_eq!(
             String::from_utf8_lossy(&words),
-            String::from_utf8_lossy(&product.busy()),
+            String::from_utf8_lossy(&product.busy(why)),
             "{slug}"
         );
         drop(inside);
@@ -158,7 +158,13 @@ fn a_full_decky_says_what_each_product_says_and_lets_in_again_once_there_is_room
         connections: 1,
         ..Limits::default()
     };
-    real_time().block_on(full(limits, [127, 0, 0, 2], [127, 0, 0, 3], "connections"));
+    real_time().block_on(full(
+        limits,
+        [127, 0, 0, 2],
+        [127, 0, 0, 3],
+        Full::Everyone,
+        "connections",
+    ));
 }
 
 #[test]
@@ -171,6 +177,7 @@ fn one_address_has_a_limit_of_its_own() {
         limits,
         [127, 0, 0, 2],
         [127, 0, 0, 2],
+        Full::Address([127, 0, 0, 2].into()),
         "connections_per_address",
     ));
 }
@@ -187,6 +194,47 @@ fn another_address_is_let_in_while_one_has_reached_its_limit() {
         let _other = connect(address, [127, 0, 0, 3]).await;
         wait_for(&lines, "connect", 2).await;
         assert!(!lines.text().contains(" limit_reached "));
+        decky.stop(PATIENCE).await;
+    });
+}
+
+#[test]
+fn each_product_is_full_at_the_number_that_it_comes_with() {
+    real_time().block_on(async {
+        let (decky, lines) = decky(Limits::default());
+        let host = Arc::new(Host::new(
+            Persona::derive(&spec(1)).unwrap(),
+            Arc::new(SystemClock),
+        ));
+        let (from, mut bounded) = ([127, 0, 0, 2], 0);
+        let mut inside = Vec::new();
+        for (slug, address) in decky.listening() {
+            let product = catalogue::build(&slug, &BTreeMap::new(), &host).unwrap();
+            let room = product.room();
+            let most = room.all.min(room.each);
+            if most > 200 {
+                continue;
+            }
+            bounded += 1;
+            for _ in 0..most {
+                inside.push(connect(address, from).await);
+                wait_for(&lines, "connect", inside.len()).await;
+            }
+            let why = if room.each < room.all {
+                Full::Address(from.into())
+            } else {
+                Full::Everyone
+            };
+            let words = hear_out(connect(address, from).await).await;
+            assert_eq!(
+                String::from_utf8_lossy(&words),
+                String::from_utf8_lossy(&product.busy(why)),
+                "{slug}"
+            );
+            assert_eq!(lines.text().matches(" limit_reached ").count(), bounded, "{slug}");
+        }
+        assert!(bounded >= 3, "mysql, ftp and smtp have numbers of their own");
+        drop(inside);
         decky.stop(PATIENCE).await;
     });
 }

@@ -14,7 +14,7 @@ use super::{
     wording::{self, Product, Say},
 };
 use crate::serve::{
-    BuildError, Decoy, Host, Peer, SessionError, Tap,
+    BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
     login::{Logins, Offer},
     tls::Identity,
 };
@@ -81,8 +81,26 @@ impl Decoy for Ftp {
         Ok(Self { server })
     }
 
-    fn busy(&self) -> Cow<'static, [u8]> {
-        let mut words = self.server.product.says(&Say::TooMany).into_bytes();
+    fn room(&self) -> Room {
+        match self.server.product {
+            // tunables.c.
+            Product::VsFtpd => Room { all: 2000, each: 50 },
+            // `MaxInstances` of the packages' configuration.
+            Product::ProFtpd => Room {
+                all: 30,
+                ..Room::default()
+            },
+        }
+    }
+
+    fn busy(&self, full: Full) -> Cow<'static, [u8]> {
+        let what = match (self.server.product, full) {
+            (Product::VsFtpd, Full::Everyone) => Say::TooMany,
+            (Product::VsFtpd, Full::Address(_)) => Say::TooManyOfAddress,
+            // It closes without a word.
+            (Product::ProFtpd, _) => return Cow::Borrowed(b""),
+        };
+        let mut words = self.server.product.says(&what).into_bytes();
         words.extend_from_slice(b"\r\n");
         Cow::Owned(words)
     }

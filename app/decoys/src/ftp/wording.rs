@@ -13,6 +13,7 @@ pub(super) enum Product {
 /// What is to be said; a name stands for a command or a path as the visitor wrote it.
 pub(super) enum Say<'a> {
     TooMany,
+    TooManyOfAddress,
     TooLong,
     Timeout,
     NotLoggedIn,
@@ -124,7 +125,10 @@ impl Product {
         use Product::{ProFtpd as Pro, VsFtpd as Vs};
         match (self, what) {
             (Vs, Say::TooMany) => "421 There are too many connected users, please try later.".into(),
-            (Pro, Say::TooMany) => "530 Sorry, the maximum number of allowed clients are already connected.".into(),
+            (Vs, Say::TooManyOfAddress) => "421 There are too many connections from your internet address.".into(),
+            (Pro, Say::TooMany | Say::TooManyOfAddress) => {
+                "530 Sorry, the maximum number of allowed clients are already connected.".into()
+            }
             (_, Say::TooLong) => "500 Input line too long.".into(),
             (Vs, Say::Timeout) => "421 Timeout.".into(),
             (Pro, Say::Timeout) => "421 Idle timeout (600 seconds): closing control connection".into(),

@@ -29,7 +29,7 @@ use super::{
     sql::{self, Asker, Database, Flavour, Outcome, SqlError},
 };
 use crate::serve::{
-    BuildError, Decoy, Host, Peer, SessionError, Tap,
+    BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
     login::{Logins, Offer},
     tls::{Identity, Look},
 };
@@ -146,7 +146,15 @@ impl Decoy for Mysql {
         })
     }
 
-    fn busy(&self) -> Cow<'static, [u8]> {
+    fn room(&self) -> Room {
+        // `max_connections` of both products.
+        Room {
+            all: 151,
+            ..Room::default()
+        }
+    }
+
+    fn busy(&self, _full: Full) -> Cow<'static, [u8]> {
         let mut out = Out::default();
         out.error(1040, "08004", "Too many connections");
         Cow::Owned(out.bytes)

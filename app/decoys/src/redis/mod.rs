@@ -87,7 +87,7 @@ mod session {
         commands::{Server, Visitor},
         wire::{Request, read_request},
     };
-    use crate::serve::{BuildError, Decoy, Host, Peer, SessionError, Tap};
+    use crate::serve::{BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap};
 
     /// How much is answered before it is sent, while more requests wait.
     const ANSWER_CHUNK: usize = 64 * 1024;
@@ -99,7 +99,15 @@ mod session {
             })
         }
 
-        fn busy(&self) -> Cow<'static, [u8]> {
+        fn room(&self) -> Room {
+            // `maxclients`.
+            Room {
+                all: 10_000,
+                ..Room::default()
+            }
+        }
+
+        fn busy(&self, _full: Full) -> Cow<'static, [u8]> {
             Cow::Borrowed(b"-ERR max number of clients reached\r\n")
         }
 

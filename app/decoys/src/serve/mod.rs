@@ -16,6 +16,7 @@ pub mod tls;
 
 use std::{
     borrow::Cow,
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -160,6 +161,33 @@ pub enum SessionError {
     Violation(&'static str),
 }
 
+/// How many connections a product takes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// From everybody together.
+    pub all: u32,
+    /// From one address.
+    pub each: u32,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            all: u32::MAX,
+            each: u32::MAX,
+        }
+    }
+}
+
+/// Why a visitor cannot be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// There are too many visitors.
+    Everyone,
+    /// There are too many connections from this address.
+    Address(IpAddr),
+}
+
 /// A service that answers visitors.
 ///
 /// MUST: report through `tap` only; answer as the product and version of the persona would; keep per-connection
@@ -178,8 +206,14 @@ pub trait Decoy: Service + Sized + Send + Sync {
     /// Where the connection ended otherwise than by the protocol.
     fn session(&self, peer: Peer, tap: Tap) -> impl Future<Output = Result<(), SessionError>> + Send;
 
+    /// How many visitors the real product takes as its package configures it; without a bound by default. The decky's own
+    /// limits are a ceiling above it.
+    fn room(&self) -> Room {
+        Room::default()
+    }
+
     /// What the real product sends before it closes a connection that it has no room for; nothing by default.
-    fn busy(&self) -> Cow<'static, [u8]> {
+    fn busy(&self, _full: Full) -> Cow<'static, [u8]> {
         Cow::Borrowed(b"")
     }
 }
@@ -196,8 +230,11 @@ pub trait AnyDecoy: Send + Sync {
         tap: Tap,
     ) -> Pin<Box<dyn Future<Output = Result<(), SessionError>> + Send + 'a>>;
 
+    /// See [`Decoy::room`].
+    fn room(&self) -> Room;
+
     /// See [`Decoy::busy`].
-    fn busy(&self) -> Cow<'static, [u8]>;
+    fn busy(&self, full: Full) -> Cow<'static, [u8]>;
 }
 
 impl<D: Decoy> AnyDecoy for D {
@@ -213,8 +250,12 @@ impl<D: Decoy> AnyDecoy for D {
         Box::pin(Decoy::session(self, peer, tap))
     }
 
-    fn busy(&self) -> Cow<'static, [u8]> {
-        Decoy::busy(self)
+    fn room(&self) -> Room {
+        Decoy::room(self)
+    }
+
+    fn busy(&self, full: Full) -> Cow<'static, [u8]> {
+        Decoy::busy(self, full)
     }
 }
 

@@ -27,7 +27,7 @@ use tokio::{net::TcpStream, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    AnyDecoy, BuildError, Host, SessionError,
+    AnyDecoy, BuildError, Full, Host, Room, SessionError,
     artifact::Artifacts,
     peer::{Bounds, Meter, Peer},
     sink::Sink,
@@ -90,6 +90,7 @@ pub struct Decky {
     host: Arc<Host>,
     evidence: Arc<Evidence>,
     gate: Arc<Gate>,
+    limits: Arc<RwLock<Limits>>,
     services: BTreeMap<String, Running>,
     sessions: TaskTracker,
 }
@@ -99,6 +100,8 @@ struct Running {
     entry: ServiceEntry,
     decoy: Arc<RwLock<Arc<dyn AnyDecoy>>>,
     listeners: BTreeMap<SocketAddr, Listening>,
+    /// Counts its visitors.
+    room: Arc<Gate>,
     /// Ends the service's sessions.
     stop: CancellationToken,
 }
@@ -153,7 +156,8 @@ impl Decky {
         let mut decky = Self {
             host,
             evidence,
-            gate: Arc::new(Gate::new(config.limits)),
+            gate: Arc::new(Gate::new(Room::from(&config.limits))),
+            limits: Arc::new(RwLock::new(config.limits)),
             services: BTreeMap::new(),
             sessions: TaskTracker::new(),
             config: DeckyConfig {
@@ -184,7 +188,8 @@ impl Decky {
         }
         let prepared = self.prepare(&config.services)?;
 
-        self.gate.set(config.limits);
+        self.gate.set(Room::from(&config.limits));
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = config.limits;
         self.services.retain(|slug, running| {
             let stays = prepared.contains_key(slug);
             if !stays {
@@ -254,8 +259,10 @@ impl Decky {
             entry: prepared.entry.clone(),
             decoy: Arc::new(RwLock::new(Arc::clone(&prepared.decoy))),
             listeners: BTreeMap::new(),
+            room: Arc::new(Gate::new(prepared.decoy.room())),
             stop: CancellationToken::new(),
         });
+        running.room.set(prepared.decoy.room());
         *running.decoy.write().unwrap_or_else(PoisonError::into_inner) = prepared.decoy;
         running
             .listeners
@@ -272,7 +279,8 @@ impl Decky {
                 slug: meta.slug,
                 decoy: Arc::clone(&running.decoy),
                 evidence: Arc::clone(&self.evidence),
-                gate: Arc::clone(&self.gate),
+                gates: [Arc::clone(&self.gate), Arc::clone(&running.room)],
+                limits: Arc::clone(&self.limits),
                 sessions: self.sessions.clone(),
                 stop_sessions: running.stop.clone(),
                 service: tap.clone(),
@@ -340,7 +348,9 @@ struct Door {
     slug: &'static str,
     decoy: Arc<RwLock<Arc<dyn AnyDecoy>>>,
     evidence: Arc<Evidence>,
-    gate: Arc<Gate>,
+    /// The decky's own, and the service's.
+    gates: [Arc<Gate>; 2],
+    limits: Arc<RwLock<Limits>>,
     sessions: TaskTracker,
     stop_sessions: CancellationToken,
     service: Tap,
@@ -354,8 +364,8 @@ impl Door {
             match listener.accept().await {
                 Ok((stream, address)) => {
                     pause = Duration::from_millis(10);
-                    match self.gate.enter(address.ip().to_canonical()) {
-                        Ok(pass) => self.admit(stream, address, pass),
+                    match self.enter(address.ip().to_canonical()) {
+                        Ok(passes) => self.admit(stream, address, passes),
                         Err(refusal) => {
                             if refused_at.is_none_or(|at| at.elapsed() >= REFUSALS_EVERY) {
                                 refused_at = Some(Instant::now());
@@ -367,7 +377,7 @@ impl Door {
                                     },
                                 );
                             }
-                            turn_away(stream, &read(&self.decoy).busy());
+                            turn_away(stream, &read(&self.decoy).busy(refusal.full));
                         }
                     }
                 }
@@ -387,19 +397,24 @@ impl Door {
         }
     }
 
-    fn admit(&self, stream: TcpStream, address: SocketAddr, pass: Pass) {
+    fn enter(&self, address: IpAddr) -> Result<[Pass; 2], Refusal> {
+        let [decky, service] = &self.gates;
+        Ok([decky.enter(address)?, service.enter(address)?])
+    }
+
+    fn admit(&self, stream: TcpStream, address: SocketAddr, passes: [Pass; 2]) {
         // Answers are small and written whole; without this they would wait for acknowledgements. A socket that
         // refuses it works all the same.
         let _only_slower = stream.set_nodelay(true);
         let local = stream.local_addr().unwrap_or(address);
         let tap = Tap::of_session(&self.evidence, self.slug, address, local);
-        let bounds = Bounds::from(&self.gate.limits());
+        let bounds = Bounds::from(&*self.limits.read().unwrap_or_else(PoisonError::into_inner));
         let visit = Visit::begin(stream, address, local, bounds, tap);
         let decoy = read(&self.decoy);
         let stop = self.stop_sessions.clone();
         let _tracked = self.sessions.spawn(async move {
             visit.answered_by(decoy, stop).await;
-            drop(pass);
+            drop(passes);
         });
     }
 }
@@ -484,19 +499,29 @@ impl Visit {
     }
 }
 
+impl From<&Limits> for Room {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            all: limits.connections,
+            each: limits.connections_per_address,
+        }
+    }
+}
+
 /// Counts connections, in all and for each address.
 struct Gate {
     state: Mutex<GateState>,
 }
 
 struct GateState {
-    limits: Limits,
+    room: Room,
     inside: u32,
     by_address: HashMap<IpAddr, u32>,
 }
 
 /// A limit that keeps a visitor out.
 struct Refusal {
+    full: Full,
     what: &'static str,
     limit: u64,
 }
@@ -508,42 +533,36 @@ struct Pass {
 }
 
 impl Gate {
-    fn new(limits: Limits) -> Self {
+    fn new(room: Room) -> Self {
         Self {
             state: Mutex::new(GateState {
-                limits,
+                room,
                 inside: 0,
                 by_address: HashMap::new(),
             }),
         }
     }
 
-    fn set(&self, limits: Limits) {
-        self.state().limits = limits;
-    }
-
-    fn limits(&self) -> Limits {
-        self.state().limits
+    fn set(&self, room: Room) {
+        self.state().room = room;
     }
 
     fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Pass, Refusal> {
         let mut state = self.state();
-        let Limits {
-            connections,
-            connections_per_address,
-            ..
-        } = state.limits;
-        if state.inside >= connections {
+        let Room { all, each } = state.room;
+        if state.inside >= all {
             return Err(Refusal {
+                full: Full::Everyone,
                 what: "connections",
-                limit: connections.into(),
+                limit: all.into(),
             });
         }
         let of_address = state.by_address.entry(address).or_default();
-        if *of_address >= connections_per_address {
+        if *of_address >= each {
             return Err(Refusal {
+                full: Full::Address(address),
                 what: "connections_per_address",
-                limit: connections_per_address.into(),
+                limit: each.into(),
             });
         }
         *of_address += 1;

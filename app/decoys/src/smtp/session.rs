@@ -20,7 +20,7 @@ use super::{
     words::{EXIM, MICROSOFT, POSTFIX, Words},
 };
 use crate::serve::{
-    BuildError, Decoy, Host, Peer, SessionError, Tap,
+    BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
     artifact::Capture,
     login::{Logins, Offer},
     tls::Identity,
@@ -114,8 +114,34 @@ impl Decoy for Smtp {
         })
     }
 
-    fn busy(&self) -> Cow<'static, [u8]> {
-        Cow::Owned(self.server.busy.clone().into_bytes())
+    fn room(&self) -> Room {
+        match self.server.product {
+            // `smtpd_client_connection_count_limit`.
+            Product::Postfix => Room {
+                each: 50,
+                ..Room::default()
+            },
+            // `smtp_accept_max`.
+            Product::Exim => Room {
+                all: 20,
+                ..Room::default()
+            },
+            // The receive connector's `MaxInboundConnection` and `MaxInboundConnectionPerSource`.
+            Product::Microsoft => Room { all: 5000, each: 20 },
+        }
+    }
+
+    fn busy(&self, full: Full) -> Cow<'static, [u8]> {
+        match full {
+            Full::Everyone if self.server.product == Product::Postfix => Cow::Borrowed(b""),
+            Full::Everyone => Cow::Owned(self.server.busy.clone().into_bytes()),
+            Full::Address(from) => Cow::Owned(
+                self.server
+                    .busy
+                    .replace("{address}", &from.to_string())
+                    .into_bytes(),
+            ),
+        }
     }
 
     async fn session(&self, peer: Peer, tap: Tap) -> Result<(), SessionError> {

@@ -103,7 +103,7 @@ pub(super) const POSTFIX: Words = Words {
     auth_in_mail: "503 5.5.1 Error: MAIL transaction in progress",
     etrn: "459 <{arg}>: service unavailable",
     line_too_long: "500 5.5.2 Error: bad syntax",
-    busy: "421 4.7.0 {host} Error: too many connections from unknown",
+    busy: "421 4.7.0 {host} Error: too many connections from {address}",
     goodbye: "221 2.7.0 Error: I can break rules, too. Goodbye.",
     errors_max: 20,
     patience_s: 300,

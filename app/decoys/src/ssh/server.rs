@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     serve::{
-        BuildError, Decoy, Host, Peer, SessionError, Tap,
+        BuildError, Decoy, Full, Host, Peer, SessionError, Tap,
         login::{Logins, Offer},
     },
     shell::{
@@ -49,6 +49,15 @@ const FAILURE_MIN: Duration = Duration::from_millis(5);
 const FAILURE_MAX: Duration = Duration::from_secs(5);
 /// `LoginGraceTime` of sshd_config.
 const LOGIN_GRACE: Duration = Duration::from_secs(120);
+/// What sshd says to whom it has no room for.
+const MAX_STARTUPS_WORDS: &[u8] = b"Exceeded MaxStartups\r\n";
+/// `MaxStartups` of sshd_config: as many that have not signed in yet are taken without question, past that the rate (in
+/// hundredths) begins at which visitors are dropped, and at the full number all are.
+const STARTUPS_BEGIN: u32 = 10;
+/// See [`STARTUPS_BEGIN`].
+const STARTUPS_RATE: u32 = 30;
+/// See [`STARTUPS_BEGIN`].
+const STARTUPS_FULL: u32 = 100;
 /// `MaxSessions` of sshd_config.
 const MAX_SESSIONS: usize = 10;
 /// Bytes of input that a channel may be behind with before the connection is closed.
@@ -70,6 +79,8 @@ pub(super) struct Shared {
     /// What the time of a refusal depends on beside the user.
     refusal_secret: [u8; 32],
     logins: Logins,
+    /// Connections that have not signed in yet.
+    startups: Arc<AtomicU32>,
     /// What visitors left, by their address.
     pub(super) overlays: Overlays,
     /// The server's configuration, once the host keys are made.
@@ -77,28 +88,30 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// What a terminal shows after a login: the kernel's line, the message of the day, the last login.
-    pub(super) fn greeting(&self, source: &str, now: i64) -> String {
+    /// What a terminal shows after `user` signed in from `source`: the message of the day, and the login before.
+    pub(super) fn greeting(&self, user: &str, source: &str, now: i64) -> String {
         let machine = &self.template.machine;
         let motd = machine.distribution.motd(&machine.uname, machine.architecture);
         if !machine.distribution.tells_last_login() {
             return motd;
         }
-        let before =
-            now - 86_400 - i64::try_from(self.host.persona.rng("ssh/last-login").below(400_000)).unwrap_or(0);
+        let Some(before) = machine.login(user, source, now) else {
+            return motd;
+        };
         let at =
-            time::OffsetDateTime::from_unix_timestamp(before).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+            time::OffsetDateTime::from_unix_timestamp(before.at).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
         let (week, month) = (at.weekday().to_string(), at.month().to_string());
         let head = |text: &str| text.chars().take(3).collect::<String>();
         format!(
-            "{motd}Last login: {} {} {:>2} {:02}:{:02}:{:02} {} from {source}\n",
+            "{motd}Last login: {} {} {:>2} {:02}:{:02}:{:02} {} from {}\n",
             head(&week),
             head(&month),
             at.day(),
             at.hour(),
             at.minute(),
             at.second(),
-            at.year()
+            at.year(),
+            before.from
         )
     }
 }
@@ -148,6 +161,7 @@ impl Decoy for Ssh {
             proposal,
             refusal_secret: host.persona.secret("ssh/refusal"),
             logins,
+            startups: Arc::default(),
             overlays: Overlays::default(),
             ready,
         };
@@ -156,11 +170,22 @@ impl Decoy for Ssh {
         })
     }
 
-    fn busy(&self) -> Cow<'static, [u8]> {
-        Cow::Borrowed(b"Exceeded MaxStartups\r\n")
+    fn busy(&self, _full: Full) -> Cow<'static, [u8]> {
+        Cow::Borrowed(MAX_STARTUPS_WORDS)
     }
 
     async fn session(&self, mut peer: Peer, tap: Tap) -> Result<(), SessionError> {
+        let (startup, before) = Startup::begin(&self.shared.startups);
+        let counts = self.shared.version.contains("OpenSSH");
+        if counts && is_dropped(before, rand::rng().random_range(0..100)) {
+            tap.emit(Event::Limited {
+                what: "startups",
+                limit: STARTUPS_FULL.into(),
+            });
+            peer.send(MAX_STARTUPS_WORDS).await?;
+            peer.close().await;
+            return Ok(());
+        }
         let (address, local) = (peer.addr(), peer.local());
         let Shared {
             version, proposal, ..
@@ -222,6 +247,7 @@ impl Decoy for Ssh {
                 .await
                 .is_ok();
             if passed {
+                drop(startup);
                 std::future::pending::<()>().await;
             }
         };
@@ -310,6 +336,35 @@ struct Visitor {
     /// Requests to authenticate, and those of them that count as failed.
     attempts: u32,
     failures: u32,
+}
+
+/// One connection that has not signed in yet, as long as it lives.
+struct Startup(Arc<AtomicU32>);
+
+impl Startup {
+    /// Another one, and how many there were before.
+    fn begin(all: &Arc<AtomicU32>) -> (Self, u32) {
+        let before = all.fetch_add(1, Ordering::Relaxed);
+        (Self(Arc::clone(all)), before)
+    }
+}
+
+impl Drop for Startup {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether a visitor is dropped who comes while `startups` others have not signed in, where `drawn` of a hundred is its luck
+/// (`should_drop_connection` of sshd.c).
+fn is_dropped(startups: u32, drawn: u32) -> bool {
+    let over = match startups.checked_sub(STARTUPS_BEGIN) {
+        None => return false,
+        Some(_) if startups >= STARTUPS_FULL => return true,
+        Some(over) => over,
+    };
+    let rate = (100 - STARTUPS_RATE) * over / (STARTUPS_FULL - STARTUPS_BEGIN) + STARTUPS_RATE;
+    drawn < rate
 }
 
 /// How long OpenSSH makes a refusal take that was found after `elapsed`: the time that belongs to the user, doubled until
@@ -772,6 +827,15 @@ mod tests {
         assert_ne!(own, evened_out(Duration::ZERO, &[8; 32], "root"));
         let long = Duration::from_secs(6);
         assert_eq!(evened_out(long, &secret, "root"), long);
+    }
+
+    #[test]
+    fn visitors_who_have_not_signed_in_are_dropped_as_max_startups_has_it() {
+        let dropped = |startups| (0..100).filter(|drawn| is_dropped(startups, *drawn)).count();
+        assert_eq!(
+            [0, 9, 10, 55, 99, 100, 5000].map(dropped),
+            [0, 0, 30, 65, 99, 100, 100]
+        );
     }
 
     #[test]
