@@ -289,6 +289,13 @@ impl Persona {
         names::password(&mut self.rng(&format!("password/{label}")))
     }
 
+    /// The first three numbers of the network that its administrators sit in, such as `10.41.7`.
+    #[must_use]
+    pub fn lan(&self) -> String {
+        let mut rng = self.rng("bait/lan");
+        format!("10.{}.{}", rng.range(1, 250), rng.range(0, 250))
+    }
+
     /// `/etc/machine-id`: 32 hex digits.
     #[must_use]
     pub fn machine_id(&self) -> String {

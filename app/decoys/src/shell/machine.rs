@@ -1,7 +1,10 @@
 //! The machine behind the shell: accounts, hardware, processes and the files that tell of them, all drawn from the
 //! persona, so that `free`, `/proc/meminfo` and `top` agree with each other and with the next visit.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use decnet_persona::{Persona, bait};
 use sha2::{Digest as _, Sha512};
@@ -64,6 +67,18 @@ pub(crate) struct Process {
     pub(crate) command: String,
 }
 
+/// A login as `/var/log/lastlog` keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    /// Unix seconds.
+    pub(crate) at: i64,
+    /// The address that it came from.
+    pub(crate) from: String,
+}
+
+/// Accounts whose last login is kept: those of the machine and as many again that only the policy lets in.
+const LOGINS_MAX: usize = 64;
+
 /// What runs on the machine at a time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Running {
@@ -102,6 +117,8 @@ pub(crate) struct Machine {
     os_release: String,
     machine_id: String,
     secret: [u8; 32],
+    /// The last login of each account.
+    logins: Mutex<BTreeMap<String, Login>>,
 }
 
 impl Machine {
@@ -173,6 +190,7 @@ impl Machine {
             os_release: persona.os_release(),
             machine_id: persona.machine_id(),
             secret: persona.secret("shell/accounts"),
+            logins: Mutex::new(logins(persona)),
         };
         machine.start(persona);
         machine
@@ -422,6 +440,17 @@ impl Machine {
             None if gid == 65_534 => "nogroup".to_owned(),
             None => gid.to_string(),
         }
+    }
+
+    /// Note that `user` signs in at a terminal, and tell when it did so before; nothing at its first time.
+    pub(crate) fn login(&self, user: &str, from: &str, now: i64) -> Option<Login> {
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = logins.get(user).cloned();
+        if before.is_some() || logins.len() < LOGINS_MAX {
+            let from = from.to_owned();
+            logins.insert(user.to_owned(), Login { at: now, from });
+        }
+        before
     }
 
     /// Whether that is the account's password.
@@ -870,6 +899,23 @@ impl Machine {
         }
         files
     }
+}
+
+/// Who signed in before the first visitor: whoever can, from the administrators' network, in the weeks before the boot.
+fn logins(persona: &Persona) -> BTreeMap<String, Login> {
+    let lan = persona.lan();
+    let people = persona.users.iter().filter(|u| !u.shell.ends_with("nologin"));
+    people
+        .map(|user| {
+            let mut rng = persona.rng(&format!("shell/last-login/{}", user.name));
+            let before = i64::try_from(rng.range(90, 2_000_000)).unwrap_or(0);
+            let login = Login {
+                at: persona.boot_time - before,
+                from: format!("{lan}.{}", rng.range(20, 240)),
+            };
+            (user.name.clone(), login)
+        })
+        .collect()
 }
 
 /// The processes of a service as the distribution's package runs it: user, resident KiB, command, port. Empty for

@@ -11,6 +11,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod machine;
+
 /// What was seen from outside.
 #[derive(Debug, Default)]
 struct Seen {

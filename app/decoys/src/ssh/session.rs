@@ -431,7 +431,7 @@ impl Session {
                 shell.finish().await;
             }
             None if self.terminal.is_some() => {
-                let greeting = self.shared.greeting(&connection, shell.now());
+                let greeting = self.shared.greeting(&shell.env.user, &connection, shell.now());
                 shell.login(&greeting).await;
             }
             None => {

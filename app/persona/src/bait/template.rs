@@ -293,10 +293,7 @@ impl<'a> Context<'a> {
             Name::PersonEmail => format!("{}@{}", self.login(), persona.domain),
             Name::Street => format!("{} {}", self.rng.word(STREETS), self.rng.range(1, 148)),
             Name::City => self.rng.word(CITIES).to_owned(),
-            Name::Lan => {
-                let mut rng = persona.rng("bait/lan");
-                format!("10.{}.{}", rng.range(1, 250), rng.range(0, 250))
-            }
+            Name::Lan => persona.lan(),
         }
     }
 
