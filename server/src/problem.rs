@@ -12,6 +12,9 @@ use decnet_domain::DomainError;
 use decnet_model::view::{FieldError, Problem};
 use uuid::Uuid;
 
+/// When to ask again for what needs something that does not answer: about as long as a database takes to start.
+const AWAY: Duration = Duration::from_secs(5);
+
 /// An answer that is no success. The type is the last part of `/problems/<type>` and never changes its meaning.
 #[derive(Debug)]
 pub struct ApiError {
@@ -206,6 +209,7 @@ impl From<DomainError> for ApiError {
                     "try again in a moment; the log has the whole story under error_id",
                 );
                 Self {
+                    retry_after: Some(AWAY),
                     cause: Some(Box::new(error)),
                     ..public
                 }

@@ -134,6 +134,42 @@ impl DbError {
         }
     }
 
+    /// Whether the database cannot be reached just now, or sends everybody away: nothing that was asked is at fault, and
+    /// asking again later is right.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Query { source, .. } => match source {
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed => true,
+                sqlx::Error::Database(error) => error
+                    .try_downcast_ref::<MySqlDatabaseError>()
+                    .is_some_and(|error| mysql_is_away(error.number())),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether there was no room left to write.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let Self::Query {
+            source: sqlx::Error::Database(error),
+            ..
+        } = self
+        else {
+            return false;
+        };
+        match error.try_downcast_ref::<MySqlDatabaseError>() {
+            Some(error) => mysql_is_full(error.number()),
+            None => error.code().is_some_and(|code| sqlite_is_full(&code)),
+        }
+    }
+
     /// Whether the request is at fault rather than the database.
     #[must_use]
     pub fn is_bad_query(&self) -> bool {
@@ -153,6 +189,21 @@ fn sqlite_refuses(code: &str) -> bool {
 fn mysql_refuses(state: Option<&str>, number: u16) -> bool {
     let class = state.and_then(|state| state.get(..2));
     matches!(class, Some("22" | "23" | "45")) || matches!(number, 1153 | 1366 | 3819)
+}
+
+/// ER_CON_COUNT_ERROR, ER_SERVER_SHUTDOWN, ER_CONNECTION_KILLED.
+fn mysql_is_away(number: u16) -> bool {
+    matches!(number, 1040 | 1053 | 1927)
+}
+
+/// ER_DISK_FULL, ER_RECORD_FILE_FULL.
+fn mysql_is_full(number: u16) -> bool {
+    matches!(number, 1021 | 1114)
+}
+
+/// SQLITE_FULL, and SQLITE_IOERR_SHMSIZE: the memory that readers of a write-ahead log share is a file, too.
+fn sqlite_is_full(code: &str) -> bool {
+    matches!(code, "13" | "4874")
 }
 
 #[cfg(test)]
@@ -194,5 +245,26 @@ mod tests {
             source: sqlx::Error::PoolTimedOut,
         };
         assert!(!gone.is_refusal());
+    }
+
+    #[test]
+    fn what_is_away_or_full_is_no_fault_of_a_request() {
+        let failed = |source| DbError::Query {
+            operation: "read users",
+            source,
+        };
+        let cut = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        for away in [
+            sqlx::Error::PoolTimedOut,
+            sqlx::Error::PoolClosed,
+            sqlx::Error::Io(cut()),
+        ] {
+            let away = failed(away);
+            assert!(away.is_unreachable() && !away.is_full(), "{away:?}");
+        }
+        assert!(!failed(sqlx::Error::RowNotFound).is_unreachable());
+        assert!(mysql_is_away(1053) && !mysql_is_away(1146) && !mysql_is_away(1114));
+        assert!(mysql_is_full(1114) && !mysql_is_full(1205));
+        assert!(sqlite_is_full("13") && !sqlite_is_full("5") && !sqlite_is_full("778"));
     }
 }

@@ -129,7 +129,7 @@ impl From<DbError> for DomainError {
             DbError::BadQuery { field, rule } => Self::field(field, rule),
             DbError::Taken { .. } | DbError::LastAdmin => Self::Conflict(error.to_string()),
             DbError::Missing { what } => Self::NotFound { what },
-            DbError::Unreachable { .. } => Self::Unavailable {
+            error if error.is_unreachable() => Self::Unavailable {
                 operation: "asking the database",
                 source: Box::new(error),
             },

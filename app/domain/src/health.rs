@@ -6,14 +6,13 @@ use std::{
 };
 
 use decnet_model::{
-    permission::ViewFleet,
     state::WorkerState,
     view::{Health, HealthComponent, WorkerView},
 };
 use decnet_runtime::heartbeat::ALARM;
 use tokio::time::timeout;
 
-use crate::{Domain, DomainError, Permit};
+use crate::{Domain, DomainError};
 
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -23,26 +22,28 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) struct Board(Mutex<Option<Health>>);
 
 impl Domain {
-    /// How the host did when it was last looked at. Asks nobody.
+    /// How the host did when it was last looked at: in one word for anybody, with its parts for whoever brings a session
+    /// token of ours. Asks nobody: whether the session behind the token still holds only the database could say, and that
+    /// may be what fails. The parts tell how this host does and nothing of what it has recorded.
     ///
     /// # Errors
     /// [`DomainError::Unavailable`] before the first look, which [`Domain::background`] takes at once.
-    pub fn health(&self, _permit: &Permit<ViewFleet>) -> Result<Health, DomainError> {
-        self.inner
+    pub fn health(&self, token: Option<&str>) -> Result<Health, DomainError> {
+        let last = self
+            .inner
             .health
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-            .ok_or_else(|| DomainError::Unavailable {
-                operation: "reading the host's health",
-                source: "not looked at yet".into(),
-            })
-    }
-
-    /// Look at every part now: for processes that run no [`Domain::background`].
-    pub async fn health_probe(&self, _permit: &Permit<ViewFleet>) -> Health {
-        self.probe().await
+            .clone();
+        let mut health = last.ok_or_else(|| DomainError::Unavailable {
+            operation: "reading the host's health",
+            source: "not looked at yet".into(),
+        })?;
+        if token.and_then(|token| self.token_id(token)).is_none() {
+            health.components.clear();
+        }
+        Ok(health)
     }
 
     pub(crate) async fn health_refresher(&self) {
@@ -98,7 +99,7 @@ fn of_worker(worker: &WorkerView) -> HealthComponent {
     let critical = worker.name.as_str() == "ingester";
     let (status, detail) = match worker.state {
         WorkerState::Ok => ("ok", "running"),
-        WorkerState::Stale => ("failing", "not heard for 90 s"),
+        WorkerState::Stale => ("failing", "not heard for 90 s, or ended without a word"),
         WorkerState::Stopped => ("failing", "stopped"),
         WorkerState::Unknown => ("failing", "never heard"),
     };

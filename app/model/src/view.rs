@@ -349,6 +349,7 @@ views! {
     Health {
         /// `healthy`, `degraded` or `unhealthy`.
         status: String,
+        /// Its parts; none for whoever is not signed in.
         components: Vec<HealthComponent>,
     }
 

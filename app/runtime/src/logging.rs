@@ -22,12 +22,19 @@ pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(text).map_err(|error| format!("is no filter: {error}"))
 }
 
+/// The database's connection pool warns of each connection that a dead server cut. Whoever asked for something says so
+/// already, with what it was, so the pool is silent where `level` does not name it.
+fn with_quiet_pool(level: &str) -> String {
+    format!("sqlx::pool=off,{level}")
+}
+
 /// Start logging as `settings` say. Later calls (tests start several workers in a process) change nothing.
 ///
 /// # Errors
 /// Where the log file cannot be opened.
 pub fn start(settings: &Settings) -> Result<(), StartError> {
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(&settings.log_level));
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::new(with_quiet_pool(&settings.log_level)));
     let (json, file) = (
         settings.log_format == LogFormat::Json,
         settings.log_file_path.as_deref(),
@@ -63,4 +70,20 @@ pub fn start(settings: &Settings) -> Result<(), StartError> {
         tracing::error!(target: "panic", "{panic}\n{}", std::backtrace::Backtrace::capture());
     }));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pool_is_silent_unless_it_is_asked_for() {
+        let pool = |level: &str| {
+            let filter = EnvFilter::new(with_quiet_pool(level)).to_string();
+            let of_pool = filter.split(',').find_map(|d| d.strip_prefix("sqlx::pool="));
+            of_pool.map(str::to_owned)
+        };
+        assert_eq!(pool("debug").as_deref(), Some("off"));
+        assert_eq!(pool("info,sqlx::pool=warn").as_deref(), Some("warn"));
+    }
 }

@@ -151,7 +151,7 @@ async fn until_the_password_is_changed_nothing_else_is_open() {
     let app = App::new().await;
     app.fresh_user("alice", Role::Admin).await;
     let first = token(&app.login("alice", &format!("{PASSWORD}-0")).send().await);
-    for path in ["/logs", "/users", "/health", "/stream", "/deckies"] {
+    for path in ["/logs", "/users", "/workers", "/stream", "/deckies"] {
         let refused = app.get(path).token(&first).send().await;
         assert_eq!(
             (refused.status, refused.problem().as_str()),

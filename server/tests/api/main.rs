@@ -14,6 +14,7 @@ mod evidence;
 mod faults;
 mod fleet;
 mod hardening;
+mod health;
 mod listener;
 mod load;
 mod openapi;

@@ -54,7 +54,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("get", "/tasks/{id}", Viewer),
     ("get", "/workers", Viewer),
     ("post", "/workers/{name}/stop", Admin),
-    ("get", "/health", Viewer),
+    ("get", "/health", Nobody),
     ("get", "/audit", Admin),
     ("get", "/stream", Viewer),
 ];
@@ -119,7 +119,7 @@ fn needs(method: &str, path: &str) -> Needs {
 }
 
 #[tokio::test]
-async fn without_a_session_every_route_is_closed_but_the_login() {
+async fn without_a_session_every_route_is_closed_but_the_login_and_the_health() {
     let app = App::new().await;
     for ((method, path), uri) in routes() {
         let method_ = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();

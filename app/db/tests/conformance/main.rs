@@ -84,6 +84,17 @@ fn every_case_holds_on_mariadb() {
             return;
         };
         all_on(&maria).await;
+
+        // Last, because the server does not come back.
+        let mut database = maria.database().await;
+        database.options.acquire_timeout = std::time::Duration::from_millis(500);
+        let store = decnet_db::Store::connect(&database.options).await.unwrap();
+        store.ping().await.unwrap();
+        drop(maria);
+        for _ in 0..2 {
+            let gone = store.ping().await.unwrap_err();
+            assert!(gone.is_unreachable() && !gone.is_refusal(), "{gone:?}");
+        }
     });
 }
 
