@@ -394,7 +394,7 @@ pub(crate) async fn a_refused_line_is_told_from_a_database_that_is_gone(database
         assert!(refused.is_refusal(), "{refused:?}");
     }
 
-    let mut alone = batch(0, &[poison.clone()]);
+    let mut alone = batch(0, std::slice::from_ref(&poison));
     alone.lines.clear();
     alone.quarantine.push(Unreadable {
         raw: poison,
