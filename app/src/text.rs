@@ -31,7 +31,8 @@ pub fn ago(at: OffsetDateTime, now: OffsetDateTime) -> String {
     let seconds = (now - at).whole_seconds();
     let length = span(seconds.unsigned_abs());
     match seconds {
-        -1..=1 => "now".to_owned(),
+        // What has just happened is ahead of a page whose present moves every few seconds.
+        -59..=1 => "now".to_owned(),
         2.. => format!("{length} ago"),
         _ => format!("in {length}"),
     }
@@ -375,6 +376,7 @@ mod tests {
             (datetime!(2026-11-20 09:00:00 UTC), "3 h ago"),
             (datetime!(2026-11-17 12:00:00 UTC), "3 d ago"),
             (datetime!(2026-11-20 12:04:00 UTC), "in 4 min"),
+            (datetime!(2026-11-20 12:00:03 UTC), "now"),
         ];
         for (at, words) in cases {
             assert_eq!(ago(at, now), words);

@@ -165,8 +165,8 @@ fn Full(overview: Overview, shown: Shown) -> impl IntoView {
             <StatCard
                 label="Loot"
                 value=Signal::derive(move || stats.with(|s| s.bounties))
-                note=Signal::stored("files, payloads, credentials".to_owned())
-                href="/live?event_type=file_captured"
+                note=Signal::stored("credentials, fingerprints, payloads, files".to_owned())
+                href="/attackers"
                 hot=true
             />
             <StatCard
