@@ -114,8 +114,12 @@ impl Domain {
 }
 
 /// What is nearest to `now` of what is stored of a worker and what it left on this host, as it is to be understood now.
-fn newest(stored: WorkerView, left: Option<WorkerView>, now: OffsetDateTime) -> WorkerView {
+fn newest(mut stored: WorkerView, left: Option<WorkerView>, now: OffsetDateTime) -> WorkerView {
     let Some(left) = left else { return stored };
+    // Only on this host can be seen that the process which said so is gone.
+    if left.state == WorkerState::Stale && stored.state == WorkerState::Ok && stored.pid == left.pid {
+        stored.state = WorkerState::Stale;
+    }
     let distance = |beat: &WorkerView| beat.last_heard.map(|at| (now - at).abs());
     match (left.last_heard, distance(&left), distance(&stored)) {
         (Some(heard), Some(near), far) if far.is_none_or(|far| near < far) => WorkerView {

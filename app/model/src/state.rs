@@ -75,7 +75,7 @@ text_enum! {
     WorkerState {
         /// Heard within the last 90 seconds.
         Ok = "ok",
-        /// Heard once, and not for 90 seconds.
+        /// Heard once, and not for 90 seconds; or its process is gone without having said that it stops.
         Stale = "stale",
         /// It said that it stops.
         Stopped = "stopped",

@@ -18,6 +18,8 @@ use decnet_db::Store;
 use decnet_model::{
     clock::SharedClock, name::WorkerName, state::WorkerState, topic::Topic, view::WorkerView,
 };
+use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+use serde::{Deserialize, Serialize};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{VERSION, exit::chain};
@@ -83,6 +85,16 @@ impl Status {
     }
 }
 
+/// A heartbeat as it lies in its file.
+#[derive(Serialize, Deserialize)]
+struct Left {
+    #[serde(flatten)]
+    beat: WorkerView,
+    /// Where the process id means something: containers that share a data directory number their processes themselves.
+    #[serde(default)]
+    pid_namespace: Option<PathBuf>,
+}
+
 /// Leave `beat` in the folder `run` for whoever is on the same host: whole, or the one before stays.
 ///
 /// # Errors
@@ -91,19 +103,47 @@ pub fn leave(run: &Path, beat: &WorkerView) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(run)?;
     let path = file_of(run, &beat.name);
     let draft = run.join(format!(".{}.health", beat.name));
-    fs::write(&draft, serde_json::to_vec(beat)?)?;
+    let left = Left {
+        beat: beat.clone(),
+        pid_namespace: pid_namespace(),
+    };
+    fs::write(&draft, serde_json::to_vec(&left)?)?;
     fs::rename(&draft, &path)
 }
 
-/// What `worker` last left in the folder `run`; nothing where it never did, or the file is not what it leaves.
+/// What `worker` last left in the folder `run`; nothing where it never did, or the file is not what it leaves. A worker
+/// that left no farewell and whose process is gone is [`WorkerState::Stale`] at once.
 #[must_use]
 pub fn left(run: &Path, worker: &WorkerName) -> Option<WorkerView> {
     let mut text = Vec::new();
     File::open(file_of(run, worker))
         .and_then(|file| file.take(MAX_FILE).read_to_end(&mut text))
         .ok()?;
-    let beat: WorkerView = serde_json::from_slice(&text).ok()?;
+    let Left {
+        mut beat,
+        pid_namespace: theirs,
+    } = serde_json::from_slice(&text).ok()?;
+    let known_here = theirs.is_some() && theirs == pid_namespace();
+    if beat.state == WorkerState::Ok && known_here && beat.pid.is_some_and(is_gone) {
+        beat.state = WorkerState::Stale;
+    }
     (beat.name == *worker).then_some(beat)
+}
+
+fn pid_namespace() -> Option<PathBuf> {
+    fs::read_link("/proc/self/ns/pid").ok()
+}
+
+/// Whether the process `pid` has ended. One of another user, which may not be signalled, has not.
+fn is_gone(pid: u32) -> bool {
+    let there =
+        i32::try_from(pid).is_ok_and(|pid| pid > 0 && kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH));
+    // What nobody has waited for yet has a number still. The state follows the name, which may have brackets itself.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !there
+        || stat
+            .rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
 fn file_of(run: &Path, worker: &WorkerName) -> PathBuf {
@@ -170,7 +210,7 @@ impl Heart {
 
 #[cfg(test)]
 mod tests {
-    use decnet_model::clock::SystemClock;
+    use decnet_model::clock::{Clock as _, SystemClock};
 
     use super::*;
 
@@ -222,6 +262,44 @@ mod tests {
             fs::write(file_of(dir.path(), &name), text).unwrap();
             assert_eq!(left(dir.path(), &name), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_worker_whose_process_is_gone_is_stale_at_once_unless_it_took_its_leave() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut process = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let mut beat = WorkerView {
+            name: "mutator".parse().unwrap(),
+            state: WorkerState::Ok,
+            last_heard: Some(SystemClock.now()),
+            pid: Some(process.id()),
+            version: None,
+            uptime_s: None,
+            tasks: BTreeMap::new(),
+        };
+        let listed = |beat: &WorkerView| {
+            leave(dir.path(), beat).unwrap();
+            left(dir.path(), &beat.name).unwrap().state
+        };
+        assert_eq!(listed(&beat), WorkerState::Ok);
+        process.kill().unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while listed(&beat) != WorkerState::Stale {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "nobody waited for it, and it has ended"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        process.wait().unwrap();
+        assert_eq!(listed(&beat), WorkerState::Stale);
+        // Its number says nothing to those who do not count with it.
+        let file = file_of(dir.path(), &beat.name);
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace("pid:[", "pid:[9")).unwrap();
+        assert_eq!(left(dir.path(), &beat.name).unwrap().state, WorkerState::Ok);
+        beat.state = WorkerState::Stopped;
+        assert_eq!(listed(&beat), WorkerState::Stopped);
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,10 +8,12 @@ use decnet_model::{
     fleet::{DeckySpec, FleetSpec, ServiceSpec},
     name::DeckyName,
     permission::{ManageFleet, ViewFleet},
+    state::{DeckyState, WorkerState},
     topic::{Pattern, Topic},
-    view::{DeckyView, TaskAccepted, TaskView},
+    view::{DeckyView, TaskAccepted, TaskView, WorkerView},
 };
 use decnet_persona::Persona;
+use time::OffsetDateTime;
 
 use crate::{
     cli::{DeployArgs, PlaceArgs, StatusArgs, TargetArgs, WaitArgs},
@@ -40,7 +42,11 @@ pub(crate) async fn deploy(place: &PlaceArgs, args: &DeployArgs) -> Result<()> {
         if args.wait.json {
             return output::json(&plan);
         }
-        print_deckies(&plan, "Nothing would be deployed.");
+        print_deckies(
+            &plan,
+            |decky| decky.state.to_string(),
+            "Nothing would be deployed.",
+        );
         println!("Nothing was changed (--dry-run).");
         return Ok(());
     }
@@ -95,15 +101,42 @@ pub(crate) async fn status(place: &PlaceArgs, args: &StatusArgs) -> Result<()> {
         return print_persona(&persona, args.list.json);
     }
     let deckies = host.domain.decky_list(&permit).await?;
+    let unheard = unheard(&host.domain.worker_list(&permit).await?);
+    // What is at rest is that until a mutator moves it; of the others nobody knows without one.
+    let unknown = |decky: &DeckyView| {
+        let at_rest = matches!(
+            decky.state,
+            DeckyState::Pending | DeckyState::Stopped | DeckyState::Failed
+        );
+        unheard.filter(|_| !at_rest)
+    };
     if args.list.json {
-        return output::json(&deckies);
+        let mut listed = serde_json::to_value(&deckies)?;
+        for (decky, listed) in deckies.iter().zip(listed.as_array_mut().into_iter().flatten()) {
+            if let Some(state) = listed.get_mut("state").filter(|_| unknown(decky).is_some()) {
+                *state = "unknown".into();
+            }
+        }
+        return output::json(&listed);
     }
+    let state = |decky: &DeckyView| match unknown(decky) {
+        Some(at) => format!("unknown (mutator not heard since {})", output::time(at)),
+        None => decky.state.to_string(),
+    };
     print_deckies(
         &deckies,
+        state,
         "There is no decky yet: `decnet deploy --archetype linux-server` makes one.",
     );
     host.close().await;
     Ok(())
+}
+
+/// When the mutator was last heard, where it is gone without a word: the states that it wrote down are those of then. One
+/// that takes its leave ends the deckies before, and writes that down.
+fn unheard(workers: &[WorkerView]) -> Option<OffsetDateTime> {
+    let mutator = workers.iter().find(|worker| worker.name.as_str() == "mutator")?;
+    mutator.last_heard.filter(|_| mutator.state == WorkerState::Stale)
 }
 
 async fn targets(host: &Host, args: &TargetArgs) -> Result<Vec<DeckyName>> {
@@ -224,7 +257,7 @@ fn print_persona(persona: &Persona, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-fn print_deckies(deckies: &[DeckyView], empty: &str) {
+fn print_deckies(deckies: &[DeckyView], state: impl Fn(&DeckyView) -> String, empty: &str) {
     let rows: Vec<_> = deckies
         .iter()
         .map(|d| {
@@ -238,7 +271,7 @@ fn print_deckies(deckies: &[DeckyView], empty: &str) {
                 .collect();
             vec![
                 d.name.to_string(),
-                d.state.to_string(),
+                state(d),
                 d.ip.to_string(),
                 d.hostname.clone(),
                 d.distro.clone(),
