@@ -13,7 +13,7 @@ use decnet_model::{
     name::{DeckyName, ServiceSlug},
 };
 use decnet_persona::{
-    Distro, Mac, OsFamily, Overrides, Persona, PersonaSpec, Seed,
+    Distro, Mac, OsFamily, Overrides, Persona, PersonaError, PersonaSpec, Seed,
     archetype::{self, Archetype, MAX_SERVICES},
     bait::Bait,
 };
@@ -135,8 +135,14 @@ pub(crate) fn available(archetype: &Archetype, catalogue: &dyn Catalogue) -> Vec
         .collect()
 }
 
-/// What a decky's specification says, read.
+/// The most deckies of one specification.
+const MAX_AMOUNT: u32 = 1000;
+
+/// What a decky's specification says, read. Where it has a fault, the nearest thing stands in for what could not be
+/// read, so that all other faults are found too.
 struct Read<'a> {
+    /// The field of the decky.
+    at: String,
     archetype: &'static Archetype,
     services: Vec<ServiceSlug>,
     distro: Option<Distro>,
@@ -155,37 +161,32 @@ pub fn check(spec: &FleetSpec, catalogue: &dyn Catalogue) -> Vec<SpecFault> {
     faults
 }
 
-/// Each decky's specification with its field name; those without fault.
+/// Each decky's specification.
 fn read_all<'a>(
     spec: &'a FleetSpec,
     catalogue: &dyn Catalogue,
     faults: &mut Vec<SpecFault>,
-) -> Vec<(String, Read<'a>)> {
+) -> Vec<Read<'a>> {
     if spec.deckies.is_empty() && !spec.replace {
         faults.push(SpecFault::new("deckies", "there is none; name at least one"));
     }
-    let mut reads = Vec::new();
-    for (i, decky) in spec.deckies.iter().enumerate() {
-        let at = format!("deckies[{i}]");
-        if let Some(read) = read(decky, &at, catalogue, faults) {
-            reads.push((at, read));
-        }
-    }
-    reads
+    let deckies = spec.deckies.iter().enumerate();
+    deckies
+        .map(|(i, decky)| read(decky, format!("deckies[{i}]"), catalogue, faults))
+        .collect()
 }
 
 fn read<'a>(
     spec: &'a DeckySpec,
-    at: &str,
+    at: String,
     catalogue: &dyn Catalogue,
     faults: &mut Vec<SpecFault>,
-) -> Option<Read<'a>> {
-    let before = faults.len();
+) -> Read<'a> {
     let amount = spec.amount.unwrap_or(1);
-    if !(1..=1000).contains(&amount) {
+    if !(1..=MAX_AMOUNT).contains(&amount) {
         faults.push(SpecFault::new(
             format!("{at}.amount"),
-            format!("{amount}: allowed are 1 to 1000"),
+            format!("{amount}: allowed are 1 to {MAX_AMOUNT}"),
         ));
     }
     if amount > 1 {
@@ -253,22 +254,42 @@ fn read<'a>(
         );
         faults.push(SpecFault::new(format!("{at}.distro"), problem));
     }
-    check_services(spec, archetype, at, catalogue, faults);
-    let archetype = archetype?;
-    if slugs.is_empty() && available(archetype, catalogue).is_empty() {
+    check_services(spec, archetype, &at, catalogue, faults);
+    if let Some(archetype) = archetype
+        && slugs.is_empty()
+        && available(archetype, catalogue).is_empty()
+    {
         let problem = format!("none of the services of a {} can be run yet", archetype.slug);
         faults.push(SpecFault::new(format!("{at}.archetype"), problem));
     }
-    (faults.len() == before).then_some(Read {
-        archetype,
+    let read = Read {
+        archetype: archetype.unwrap_or_else(|| archetype::fitting(&slugs)),
+        at,
         services: slugs,
         distro,
         os,
         mac,
         seed,
-        amount,
+        amount: amount.min(MAX_AMOUNT),
         spec,
-    })
+    };
+    if let Some(error) = hostname_fault(&read) {
+        faults.push(SpecFault::new(format!("{}.hostname", read.at), error.to_string()));
+    }
+    read
+}
+
+/// What is wrong with the host name that is given: what is allowed depends on the machine, and not on its seed.
+fn hostname_fault(read: &Read<'_>) -> Option<PersonaError> {
+    let spec = PersonaSpec {
+        distro: read.distro,
+        os: read.os,
+        hostname: Some(read.spec.hostname.clone()?),
+        ..PersonaSpec::new(Seed::from_bytes([0; 16]), read.archetype.slug)
+    };
+    Persona::derive(&spec)
+        .err()
+        .filter(|error| matches!(error, PersonaError::Hostname { .. }))
 }
 
 /// What is wrong with a folder of bait, with what to do about it.
@@ -395,17 +416,18 @@ pub fn resolve(
             .collect(),
         seeds: staying.iter().map(|d| d.persona.seed.clone()).collect(),
     };
-    if !faults.is_empty() {
+    let readable = faults.is_empty();
+    // Names and addresses that are given come first, so that none that is drawn takes them.
+    for read in &reads {
+        claim(read, existing, &mut taken, limits, &mut faults);
+    }
+    if !readable {
         return Err(faults);
     }
-    // Names and addresses that are given come first, so that none that is drawn takes them.
-    for (at, read) in &reads {
-        claim(at, read, existing, &mut taken, limits, &mut faults);
-    }
     let mut out = Vec::new();
-    for (at, read) in &reads {
+    for read in &reads {
         for nth in 1..=read.amount {
-            match settle(at, read, nth, existing, &mut taken, limits, catalogue, now) {
+            match settle(read, nth, existing, &mut taken, limits, catalogue, now) {
                 Ok(decky) => out.push(decky),
                 Err(fault) => {
                     faults.push(fault);
@@ -429,19 +451,19 @@ fn name_of(spec: &DeckySpec, amount: u32, nth: u32) -> Option<String> {
 
 /// Whether `name` is one of those that `spec` gives.
 fn named(spec: &DeckySpec, name: &DeckyName) -> bool {
-    let amount = spec.amount.unwrap_or(1).min(1000);
+    let amount = spec.amount.unwrap_or(1).min(MAX_AMOUNT);
     (1..=amount).any(|nth| name_of(spec, amount, nth).is_some_and(|n| n == name.as_str()))
 }
 
 /// Take what is given; a fault where it is taken already, or cannot be had.
 fn claim(
-    at: &str,
     read: &Read<'_>,
     existing: &[DesiredDecky],
     taken: &mut Taken,
     limits: &Limits,
     faults: &mut Vec<SpecFault>,
 ) {
+    let at = &read.at;
     for nth in 1..=read.amount {
         let Some(name) = name_of(read.spec, read.amount, nth) else {
             break;
@@ -454,7 +476,10 @@ fn claim(
                 ));
             }
             Ok(_) => {}
-            Err(error) => faults.push(SpecFault::new(format!("{at}.name"), error.to_string())),
+            Err(error) => {
+                faults.push(SpecFault::new(format!("{at}.name"), error.to_string()));
+                break;
+            }
         }
     }
     let own = |d: &&DesiredDecky| named(read.spec, &d.name);
@@ -463,7 +488,7 @@ fn claim(
         if !limits.network.contains(&ip) {
             let problem = format!("{ip} is outside {} (fleet-network)", limits.network);
             faults.push(SpecFault::new(format!("{at}.ip"), problem));
-        } else if !hosts(limits).any(|host| host == ip) {
+        } else if !is_host(limits, ip) {
             faults.push(SpecFault::new(
                 format!("{at}.ip"),
                 format!("{ip} is not an address for a decky"),
@@ -490,12 +515,16 @@ fn hosts(limits: &Limits) -> impl Iterator<Item = IpAddr> {
     limits.network.hosts().skip(1)
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one decky out of everything that it depends on"
-)]
+/// Whether `ip` is one of [`hosts`], of which there may be millions.
+fn is_host(limits: &Limits, ip: IpAddr) -> bool {
+    let mut all = limits.network.hosts();
+    match (all.next(), all.next_back()) {
+        (Some(gateway), Some(last)) => gateway < ip && ip <= last,
+        _ => false,
+    }
+}
+
 fn settle(
-    at: &str,
     read: &Read<'_>,
     nth: u32,
     existing: &[DesiredDecky],
@@ -504,7 +533,7 @@ fn settle(
     catalogue: &dyn Catalogue,
     now: OffsetDateTime,
 ) -> Result<DesiredDecky, SpecFault> {
-    let fault = |field: &str, problem: String| SpecFault::new(format!("{at}.{field}"), problem);
+    let fault = |field: &str, problem: String| SpecFault::new(format!("{}.{field}", read.at), problem);
     let name: DeckyName = match name_of(read.spec, read.amount, nth) {
         Some(name) => name.parse().map_err(|e| fault("name", format!("{e}")))?,
         None => {
@@ -523,7 +552,7 @@ fn settle(
     };
     taken.ips.insert(ip);
     let (persona, drawn) = settle_persona(read, nth, before, taken, now).map_err(|e| match e {
-        decnet_persona::PersonaError::Hostname { .. } => fault("hostname", e.to_string()),
+        PersonaError::Hostname { .. } => fault("hostname", e.to_string()),
         _ => fault("seed", e.to_string()),
     })?;
     let slugs = choose(read, &drawn, before, catalogue);
@@ -558,7 +587,7 @@ fn settle_persona(
     before: Option<&DesiredDecky>,
     taken: &mut Taken,
     now: OffsetDateTime,
-) -> Result<(PersonaSpec, Persona), decnet_persona::PersonaError> {
+) -> Result<(PersonaSpec, Persona), PersonaError> {
     let mut tries = 0;
     loop {
         let given = match (&read.seed, before) {

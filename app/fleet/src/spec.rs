@@ -43,41 +43,71 @@ pub fn from_ini(text: &str) -> Result<FleetSpec, Vec<SpecFault>> {
 /// # Errors
 /// Every fault, with its line.
 pub fn from_ini_with(text: &str, catalogue: &dyn Catalogue) -> Result<FleetSpec, Vec<SpecFault>> {
-    if text.len() > MAX_TEXT {
-        let problem = format!("{} bytes; allowed are {MAX_TEXT}", text.len());
-        return Err(vec![SpecFault::new("text", problem)]);
+    let described = Described::read(text, catalogue);
+    let faults = described.faults(resolve::check(&described.spec, catalogue));
+    if faults.is_empty() {
+        Ok(described.spec)
+    } else {
+        Err(faults)
     }
-    let mut reader = Reader {
-        catalogue,
-        spec: FleetSpec::default(),
-        lines: BTreeMap::new(),
-        sections: BTreeMap::new(),
-        faults: Vec::new(),
-    };
-    let sections = reader.sections(text);
-    // Knobs belong to deckies, which may stand below them.
-    for section in sections.iter().filter(|s| !s.name.contains('.')) {
-        reader.plain(section);
-    }
-    for section in sections.iter().filter(|s| s.name.contains('.')) {
-        reader.knobs(section);
-    }
-    let Reader {
-        spec,
-        lines,
-        mut faults,
-        ..
-    } = reader;
-    // What could not be read was told already; the checks below would tell it again in other words.
-    let told: Vec<usize> = faults.iter().filter_map(|f| f.line).collect();
-    for mut fault in resolve::check(&spec, catalogue) {
-        fault.line = line_of(&fault.field, &lines);
-        if !fault.line.is_some_and(|line| told.contains(&line)) {
-            faults.push(fault);
+}
+
+/// What an INI text says of a fleet, and where.
+#[derive(Debug)]
+pub struct Described {
+    /// The fleet, as far as it could be read. Nothing of it is checked.
+    pub spec: FleetSpec,
+    /// Where each field stands.
+    lines: BTreeMap<String, usize>,
+    /// What could not be read.
+    unread: Vec<SpecFault>,
+}
+
+impl Described {
+    /// Read `text`. The faults of it are asked for by [`Described::faults`].
+    #[must_use]
+    pub fn read(text: &str, catalogue: &dyn Catalogue) -> Self {
+        let mut reader = Reader {
+            catalogue,
+            spec: FleetSpec::default(),
+            lines: BTreeMap::new(),
+            sections: BTreeMap::new(),
+            faults: Vec::new(),
+        };
+        if text.len() > MAX_TEXT {
+            let problem = format!("{} bytes; allowed are {MAX_TEXT}", text.len());
+            reader.faults.push(SpecFault::new("text", problem));
+        } else {
+            reader.read(text);
+        }
+        Self {
+            spec: reader.spec,
+            lines: reader.lines,
+            unread: reader.faults,
         }
     }
-    faults.sort_by_key(|f| f.line);
-    if faults.is_empty() { Ok(spec) } else { Err(faults) }
+
+    /// Whether all of the text could be read.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    /// Everything that is wrong with the text, in its order: what could not be read, and of `checked`, which is wrong with
+    /// the fleet, what that does not tell already in other words. Each is told with its line.
+    #[must_use]
+    pub fn faults(&self, checked: impl IntoIterator<Item = SpecFault>) -> Vec<SpecFault> {
+        let mut faults = self.unread.clone();
+        for mut fault in checked {
+            fault.line = line_of(&fault.field, &self.lines);
+            let told = |unread: &SpecFault| unread.line.is_none() || unread.line == fault.line;
+            if !self.unread.iter().any(told) {
+                faults.push(fault);
+            }
+        }
+        faults.sort_by_key(|f| f.line);
+        faults
+    }
 }
 
 /// The line of a field, or of the nearest field that it belongs to.
@@ -109,6 +139,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn read(&mut self, text: &str) {
+        let sections = self.sections(text);
+        // Knobs belong to deckies, which may stand below them.
+        for section in sections.iter().filter(|s| !s.name.contains('.')) {
+            self.plain(section);
+        }
+        for section in sections.iter().filter(|s| s.name.contains('.')) {
+            self.knobs(section);
+        }
+    }
+
     fn fault(&mut self, line: usize, problem: impl Display) {
         self.faults.push(SpecFault {
             field: format!("line {line}"),

@@ -324,6 +324,48 @@ fn lines_that_did_not_become_evidence_are_listed_with_the_reason_and_byte_by_byt
 }
 
 #[test]
+fn every_fault_of_a_fleet_file_is_told_at_once_by_line_and_none_of_it_is_deployed() {
+    let dir = TempDir::new().unwrap();
+    let text = "[front]\narchetype = web-server\ndistro = beos\nip = 8.8.8.8\nhostname = -bad-\n\n[back]\n\
+                archetype = web-server\ncolour = blue\n";
+    fs::write(dir.path().join("fleet.ini"), text).unwrap();
+    let deploy = || {
+        let deploy = ["deploy", "--no-wait", "--file", "fleet.ini"];
+        said(&decnet(PROGRAM, dir.path()).args(deploy).output().unwrap())
+    };
+    let told = |lines: &[usize]| {
+        let (_, stderr, code) = deploy();
+        assert_eq!(code, 64, "{stderr}");
+        assert!(
+            stderr.contains(&format!("fleet.ini has {} faults:", lines.len())),
+            "{stderr}"
+        );
+        for line in lines {
+            assert!(stderr.contains(&format!("\n  line {line}: ")), "{line}: {stderr}");
+        }
+    };
+    // Which addresses there are, only an installation knows.
+    told(&[3, 5, 9]);
+    good(dir.path(), "init");
+    told(&[3, 4, 5, 9]);
+    let only_address = "[front]\narchetype = web-server\nip = 8.8.8.8\n";
+    fs::write(dir.path().join("fleet.ini"), only_address).unwrap();
+    let (_, stderr, code) = deploy();
+    assert_eq!(code, 64, "{stderr}");
+    assert!(
+        stderr.contains("fleet.ini has 1 fault:\n  line 3: 8.8.8.8 is outside"),
+        "{stderr}"
+    );
+    assert_eq!(good(dir.path(), "status --json").trim(), "[]");
+    fs::write(
+        dir.path().join("fleet.ini"),
+        only_address.replace("8.8.8.8", "127.66.0.9"),
+    )
+    .unwrap();
+    assert_eq!(deploy().2, 0);
+}
+
+#[test]
 fn a_second_signal_ends_a_host_at_once() {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("decnet");

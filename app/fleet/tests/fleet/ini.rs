@@ -1,6 +1,6 @@
 use decnet_fleet::{
     BuiltIn, Limits, resolve,
-    spec::{from_ini, from_ini_with},
+    spec::{Described, from_ini, from_ini_with},
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -86,6 +86,54 @@ tarpit_ms = 1
         assert!(found, "line {line} {word}:\n{}", told.join("\n"));
     }
     assert_eq!(told.len(), 6, "{}", told.join("\n"));
+}
+
+#[test]
+fn what_is_wrong_with_the_fleet_and_what_the_network_does_not_have_come_in_one_round_by_line() {
+    let text = "\
+[web]
+archetype = web-server
+distro = beos
+mac = zz
+ip = 8.8.8.8
+hostname = -bad-
+[db]
+services = mysql
+seed = one
+colour = blue
+[cache]
+services = redis
+seed = one
+ip = 127.66.0.1
+[mail]
+services = smtp
+ip = 127.66.255.255
+";
+    let described = Described::read(text, &Six);
+    let limits = Limits::default();
+    let found = resolve(&described.spec, &[], &limits, &Six, OffsetDateTime::UNIX_EPOCH);
+    let faults = described.faults(found.unwrap_err());
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let expected = [
+        (3, "distribution"),
+        (4, "hex"),
+        (5, "8.8.8.8 is outside 127.66.0.0/16"),
+        (6, "host name \"-bad-\""),
+        (10, "colour"),
+        (13, "share their keys"),
+        (14, "127.66.0.1 is not an address for a decky"),
+        (17, "127.66.255.255 is not an address for a decky"),
+    ];
+    assert_eq!(told.len(), expected.len(), "{}", told.join("\n"));
+    for (told, (line, words)) in told.iter().zip(expected) {
+        assert!(
+            told.starts_with(&format!("line {line}: ")) && told.contains(words),
+            "{told}"
+        );
+    }
+    // A bad host name is one without any network, too.
+    let faults = from_ini_with("[web]\narchetype = web-server\nhostname = -bad-\n", &Six).unwrap_err();
+    assert_eq!(faults[0].line, Some(3));
 }
 
 #[test]

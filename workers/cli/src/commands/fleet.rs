@@ -1,8 +1,14 @@
 //! `decnet deploy`, `teardown`, `redeploy`, `mutate` and `status`.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
+use decnet_domain::DomainError;
+use decnet_fleet::{BuiltIn, SpecFault, spec::Described};
 use decnet_model::{
     clock::{Clock, SystemClock},
     fleet::{DeckySpec, FleetSpec, ServiceSpec},
@@ -26,19 +32,14 @@ const MAX_FILE: u64 = 512 * 1024;
 
 /// `decnet deploy`
 pub(crate) async fn deploy(place: &PlaceArgs, args: &DeployArgs) -> Result<()> {
-    let spec = match &args.file {
-        Some(path) => from_file(path)?,
-        None => FleetSpec {
-            deckies: vec![from_args(args)],
-            replace: args.replace,
-        },
+    let asked = Asked::read(args)?;
+    let host = match Host::open(place).await {
+        Ok(host) => host,
+        Err(error) => return Err(asked.fault_of_itself().unwrap_or(error)),
     };
-    let host = Host::open(place).await?;
-    if args.dry_run {
-        let plan = host
-            .domain
-            .decky_preview(&host.permit::<ViewFleet>()?, spec)
-            .await?;
+    if args.dry_run || !asked.is_read() {
+        let permit = host.permit::<ViewFleet>()?;
+        let plan = asked.judged(host.domain.decky_preview(&permit, asked.spec.clone()).await)?;
         if args.wait.json {
             return output::json(&plan);
         }
@@ -50,11 +51,80 @@ pub(crate) async fn deploy(place: &PlaceArgs, args: &DeployArgs) -> Result<()> {
         println!("Nothing was changed (--dry-run).");
         return Ok(());
     }
-    let accepted = host
-        .domain
-        .decky_deploy(&host.permit::<ManageFleet>()?, spec)
-        .await?;
+    let permit = host.permit::<ManageFleet>()?;
+    let accepted = asked.judged(host.domain.decky_deploy(&permit, asked.spec.clone()).await)?;
     finish(host, accepted, args.wait, "deployed").await
+}
+
+/// The fleet that is asked for.
+struct Asked {
+    spec: FleetSpec,
+    /// The INI file that describes it, where one does: its faults are told by line.
+    file: Option<(PathBuf, Described)>,
+}
+
+impl Asked {
+    fn read(args: &DeployArgs) -> Result<Self> {
+        let Some(path) = &args.file else {
+            return Ok(Self {
+                spec: FleetSpec {
+                    deckies: vec![from_args(args)],
+                    replace: args.replace,
+                },
+                file: None,
+            });
+        };
+        let text = text_of(path)?;
+        if path.extension().is_some_and(|e| e == "json") {
+            let spec = serde_json::from_str(&text);
+            let spec = spec.map_err(|error| usage(format!("{}: {error}", path.display())))?;
+            return Ok(Self { spec, file: None });
+        }
+        let described = Described::read(&text, &BuiltIn);
+        Ok(Self {
+            spec: described.spec.clone(),
+            file: Some((path.clone(), described)),
+        })
+    }
+
+    /// Whether there is nothing in the file that could not be read.
+    fn is_read(&self) -> bool {
+        self.file
+            .as_ref()
+            .is_none_or(|(_, described)| described.is_read())
+    }
+
+    /// What is wrong with the file by itself, for those who have no installation to ask.
+    fn fault_of_itself(&self) -> Option<anyhow::Error> {
+        let (path, described) = self.file.as_ref()?;
+        let faults = described.faults(decnet_fleet::check(&described.spec, &BuiltIn));
+        (!faults.is_empty()).then(|| refused(path, &faults))
+    }
+
+    /// What the installation made of it. Where that or the file has faults, all of them, by line where it has lines.
+    fn judged<T>(&self, outcome: Result<T, DomainError>) -> Result<T> {
+        let Some((path, described)) = &self.file else {
+            return Ok(outcome?);
+        };
+        let fields = match outcome {
+            Ok(value) if described.is_read() => return Ok(value),
+            Ok(_) => Vec::new(),
+            Err(DomainError::Invalid(fields)) => fields,
+            Err(error) => return Err(error.into()),
+        };
+        let found = fields.into_iter().map(|fault| SpecFault {
+            field: fault.field,
+            line: None,
+            problem: fault.message,
+        });
+        Err(refused(path, &described.faults(found)))
+    }
+}
+
+fn refused(path: &Path, faults: &[SpecFault]) -> anyhow::Error {
+    let told: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();
+    let word = if faults.len() == 1 { "fault" } else { "faults" };
+    usage(format!("{} has {} {word}:{told}", path.display(), faults.len()))
 }
 
 /// `decnet teardown`
@@ -177,7 +247,7 @@ fn from_args(args: &DeployArgs) -> DeckySpec {
     }
 }
 
-fn from_file(path: &Path) -> Result<FleetSpec> {
+fn text_of(path: &Path) -> Result<String> {
     let size = fs::metadata(path)
         .with_context(|| format!("cannot read {}", path.display()))?
         .len();
@@ -187,19 +257,7 @@ fn from_file(path: &Path) -> Result<FleetSpec> {
             path.display()
         )));
     }
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    if path.extension().is_some_and(|e| e == "json") {
-        return serde_json::from_str(&text).map_err(|error| usage(format!("{}: {error}", path.display())));
-    }
-    decnet_fleet::spec::from_ini(&text).map_err(|faults| {
-        let told: Vec<_> = faults.iter().map(|f| format!("\n  {f}")).collect();
-        usage(format!(
-            "{} has {} faults:{}",
-            path.display(),
-            told.len(),
-            told.concat()
-        ))
-    })
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Who a decky pretends to be, its accounts with their passwords: only who may manage the fleet gets here.
