@@ -1671,7 +1671,7 @@ impl Shell {
             }
             script.from_argument = true;
             let params = args.get(2..).unwrap_or_default().to_vec();
-            return self.run_as_script(script, content, params, fds).await;
+            return self.run_as_script(script, Some(content), params, fds).await;
         }
         if let Some(path) = args.first().filter(|a| a.as_slice() != b"-" && !from_input) {
             let path = text(path);
@@ -1682,7 +1682,7 @@ impl Shell {
                 Ok(content) => {
                     script.arg0 = path;
                     let params = args.get(1..).unwrap_or_default().to_vec();
-                    return self.run_as_script(script, &content, params, fds).await;
+                    return self.run_as_script(script, Some(&content), params, fds).await;
                 }
                 Err(errno) => {
                     let status = if errno == vfs::Errno::NoEntry { 127 } else { 126 };
@@ -1714,12 +1714,7 @@ impl Shell {
                 })
                 .await;
         }
-        let content = self.input_all(fds).await?;
-        let inner = Fds {
-            input: Input::of(b""),
-            ..fds.clone()
-        };
-        self.run_as_script(script, &content, args.to_vec(), &inner).await
+        self.run_as_script(script, None, args.to_vec(), fds).await
     }
 
     async fn busybox(&mut self, rest: &[Vec<u8>], fds: &Fds) -> Result<(), Stop> {
@@ -2032,7 +2027,7 @@ impl Shell {
             switches: Vec::new(),
         };
         if let Some(command) = command {
-            return self.run_as_script(script, &command, Vec::new(), fds).await;
+            return self.run_as_script(script, Some(&command), Vec::new(), fds).await;
         }
         if matches!(fds.input, Input::Session) && self.terminal.is_some() {
             return self
@@ -2043,12 +2038,7 @@ impl Shell {
                 })
                 .await;
         }
-        let content = self.input_all(fds).await?;
-        let inner = Fds {
-            input: Input::of(b""),
-            ..fds.clone()
-        };
-        self.run_as_script(script, &content, Vec::new(), &inner).await
+        self.run_as_script(script, None, Vec::new(), fds).await
     }
 
     async fn su(&mut self, words: &[String], fds: &Fds) -> Result<(), Stop> {

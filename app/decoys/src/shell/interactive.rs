@@ -26,10 +26,27 @@ pub(super) struct Start {
     pub(super) login: bool,
 }
 
+/// What a command that was begun still waits for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    Nothing,
+    /// More of it.
+    Lines,
+    /// The body of a here-document.
+    Here(parse::OpenHere),
+}
+
 impl Shell {
-    /// Whether a command line ends in the middle, so that the shell would ask for more.
-    pub(crate) fn wants_more(line: &[u8]) -> bool {
-        line.ends_with(b"\\") || matches!(parse::parse(line), Err(Fault::Incomplete(_)))
+    /// What a shell that reads lines still waits for, of a command that begins like this.
+    pub(super) fn rest_of(command: &[u8]) -> Rest {
+        let mut read = parse::read(command);
+        match read.list {
+            Err(Fault::Unexpected(_)) => Rest::Nothing,
+            _ if !read.open.is_empty() => Rest::Here(read.open.swap_remove(0)),
+            Err(Fault::Incomplete(_)) => Rest::Lines,
+            Ok(_) if command.ends_with(b"\\") => Rest::Lines,
+            Ok(_) => Rest::Nothing,
+        }
     }
 
     /// What a shell at a terminal sets before its first prompt: its files' work.
@@ -196,6 +213,8 @@ impl Shell {
                 && self.env.text("TERM") != "dumb"
                 && !self.machine.distribution.bash().starts_with("5.0");
             let mut pending = String::new();
+            // The here-document whose body is typed.
+            let mut here: Option<parse::OpenHere> = None;
             loop {
                 self.fit_terminal();
                 self.tell_jobs();
@@ -223,36 +242,48 @@ impl Shell {
                 }
                 match typed {
                     Typed::Line(line) => {
-                        let Some(line) = self.recalled(&String::from_utf8_lossy(&line)) else {
-                            pending.clear();
-                            continue;
-                        };
-                        if !pending.is_empty() {
+                        let line = String::from_utf8_lossy(&line).into_owned();
+                        if let Some(open) = &here {
+                            // A body is taken as it is: `#!/bin/sh` in it recalls nothing.
                             pending.push('\n');
+                            pending.push_str(&line);
+                            if !open.is_closed_by(line.as_bytes()) && pending.len() < parse::MAX_SCRIPT {
+                                continue;
+                            }
+                        } else {
+                            let Some(line) = self.recalled(&line) else {
+                                pending.clear();
+                                continue;
+                            };
+                            if !pending.is_empty() {
+                                pending.push('\n');
+                            }
+                            pending.push_str(&line);
                         }
-                        pending.push_str(&line);
                         if pending.trim().is_empty() {
                             pending.clear();
                             continue;
                         }
-                        if Self::wants_more(pending.as_bytes()) && pending.len() < UNFINISHED {
-                            continue;
-                        }
-                        let line = std::mem::take(&mut pending);
-                        self.remember(&line);
-                        self.outside.report(Report::Command {
-                            line: line.as_bytes(),
-                            user: &self.env.user,
-                            cwd: &self.env.cwd,
-                        });
-                        if self.run_line(line.as_bytes()).await {
+                        here = match Self::rest_of(pending.as_bytes()) {
+                            Rest::Here(open) if pending.len() < parse::MAX_SCRIPT => Some(open),
+                            Rest::Lines if pending.len() < UNFINISHED => None,
+                            _ => {
+                                here = None;
+                                if self.entered(&std::mem::take(&mut pending)).await {
+                                    return;
+                                }
+                                continue;
+                            }
+                        };
+                    }
+                    Typed::End if here.take().is_some() => {
+                        // `^D` ends the body, and with it the command.
+                        if self.entered(&std::mem::take(&mut pending)).await {
                             return;
-                        }
-                        if self.env.dialect == Dialect::Dash {
-                            self.lines_before += 1;
                         }
                     }
                     Typed::Interrupt => {
+                        here = None;
                         pending.clear();
                         self.status = 130;
                     }
@@ -274,6 +305,22 @@ impl Shell {
                 }
             }
         })
+    }
+
+    /// Run a whole command that was typed at a prompt; true where the shell ends with it.
+    async fn entered(&mut self, command: &str) -> bool {
+        self.remember(command);
+        self.outside.report(Report::Command {
+            line: command.as_bytes(),
+            user: &self.env.user,
+            cwd: &self.env.cwd,
+        });
+        if self.run_line(command.as_bytes()).await {
+            return true;
+        }
+        let lines = command.split('\n').count();
+        self.lines_before += u32::try_from(lines).unwrap_or(1);
+        false
     }
 
     /// A line with what `!` recalls put in, shown where that changed it; `None` after a complaint.

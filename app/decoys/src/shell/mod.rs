@@ -3,7 +3,8 @@
 //! It does no I/O. A [`Shell`] takes command lines and gives output, reports and waits to an [`Outside`], which a
 //! protocol implements over its connection and a test over two strings. Start at [`Template::shell`]; `parse.rs` is
 //! the grammar, `expand.rs` the expansions, `run.rs` the interpreter, `vars.rs` what it remembers, `vfs.rs` the file
-//! system, `commands/` the programs, `interactive.rs` and `terminal.rs` what a terminal adds.
+//! system, `commands/` the programs, `interactive.rs` and `terminal.rs` what a terminal adds, `stream.rs` a shell
+//! whose commands come through its standard input.
 //!
 //! Deliberately absent: running anything, and reaching anything. A fetch is reported and times out.
 
@@ -18,6 +19,7 @@ mod interactive;
 pub(crate) mod machine;
 pub(crate) mod parse;
 mod run;
+mod stream;
 pub(crate) mod terminal;
 mod vars;
 pub(crate) mod vfs;

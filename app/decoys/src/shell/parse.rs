@@ -250,54 +250,65 @@ pub(crate) enum Fault {
 
 type Parse<T> = Result<T, Fault>;
 
-/// The syntax tree of a whole script.
+/// A here-document whose delimiter the text does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OpenHere {
+    /// The line that its body stands behind.
+    pub(crate) line: u32,
+    pub(crate) delimiter: Vec<u8>,
+    strip_tabs: bool,
+}
+
+impl OpenHere {
+    /// Whether this line, without its end, closes it.
+    pub(crate) fn is_closed_by(&self, line: &[u8]) -> bool {
+        without_tabs(line, self.strip_tabs) == self.delimiter
+    }
+}
+
+/// What came of reading a script to its end.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub(crate) list: Parse<List>,
+    /// Here-documents that only the end of the text ended, in their order.
+    pub(crate) open: Vec<OpenHere>,
+}
+
+/// The syntax tree of a whole script, whose end ends its here-documents, too.
 ///
 /// # Errors
 /// The first fault in it.
 pub(crate) fn parse(script: &[u8]) -> Parse<List> {
+    read(script).list
+}
+
+/// A whole script, and the here-documents that its end cut off.
+pub(crate) fn read(script: &[u8]) -> Script {
     if script.len() > MAX_SCRIPT {
-        return Err(Fault::Unexpected("newline".into()));
+        return Script {
+            list: Err(Fault::Unexpected("newline".into())),
+            open: Vec::new(),
+        };
     }
-    parse_at(script, 0)
+    let mut parser = Parser::new(script, 0);
+    let list = parser.script();
+    if matches!(list, Err(Fault::Incomplete(_))) {
+        // The operator stands on the last line: its body would come before what else is missing.
+        parser.read_heredocs();
+    }
+    Script {
+        list,
+        open: parser.open,
+    }
 }
 
 fn parse_at(script: &[u8], depth: usize) -> Parse<List> {
-    let mut parser = Parser {
-        text: script,
-        at: 0,
-        depth,
-        line: (0, 1),
-        heredocs: Vec::new(),
-        bodies: Vec::new(),
-        here_scanned: 0,
-    };
-    let mut list = parser.list(&[])?;
-    parser.blank_lines();
-    if parser.at < parser.text.len() {
-        return Err(parser.unexpected());
-    }
-    if !parser.heredocs.is_empty() {
-        parser.read_heredocs();
-    }
-    let bodies = std::mem::take(&mut parser.bodies);
-    if !bodies.is_empty() {
-        fill_list(&mut list, &bodies);
-    }
-    Ok(list)
+    Parser::new(script, depth).script()
 }
 
 /// The parts of text in which only `$`, backticks and backslashes are live: a here-document, or a prompt.
 pub(crate) fn parse_double(text: &[u8], depth: usize) -> Parse<Word> {
-    let mut parser = Parser {
-        text,
-        at: 0,
-        depth,
-        line: (0, 1),
-        heredocs: Vec::new(),
-        bodies: Vec::new(),
-        here_scanned: 0,
-    };
-    Ok(Word(parser.double_parts(None)?))
+    Ok(Word(Parser::new(text, depth).double_parts(None)?))
 }
 
 struct Pending {
@@ -315,13 +326,51 @@ struct Parser<'a> {
     heredocs: Vec<Pending>,
     /// Bodies of here-documents in the order of their operators.
     bodies: Vec<Word>,
+    /// Those whose delimiter was not found.
+    open: Vec<OpenHere>,
     /// How many here-document operators were seen, which numbers their placeholders.
     here_scanned: usize,
 }
 
 const RESERVED_STOP: &[&str] = &["then", "elif", "else", "fi", "do", "done", "esac", "}"];
 
+/// A line without the tabs that `<<-` takes off.
+fn without_tabs(line: &[u8], strip: bool) -> &[u8] {
+    let tabs = line.iter().take_while(|b| strip && **b == b'\t').count();
+    line.get(tabs..).unwrap_or_default()
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a [u8], depth: usize) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth,
+            line: (0, 1),
+            heredocs: Vec::new(),
+            bodies: Vec::new(),
+            open: Vec::new(),
+            here_scanned: 0,
+        }
+    }
+}
+
 impl Parser<'_> {
+    /// All of the text.
+    fn script(&mut self) -> Parse<List> {
+        let mut list = self.list(&[])?;
+        self.blank_lines();
+        if self.at < self.text.len() {
+            return Err(self.unexpected());
+        }
+        self.read_heredocs();
+        let bodies = std::mem::take(&mut self.bodies);
+        if !bodies.is_empty() {
+            fill_list(&mut list, &bodies);
+        }
+        Ok(list)
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
@@ -397,21 +446,27 @@ impl Parser<'_> {
     fn read_heredocs(&mut self) {
         for pending in std::mem::take(&mut self.heredocs) {
             let mut body = Vec::new();
+            let begun = self.text.get(..self.at).is_some_and(|t| t.ends_with(b"\n"));
+            let line = self.line() - u32::from(begun);
+            let mut closed = false;
             while self.at < self.text.len() {
                 let rest = self.text.get(self.at..).unwrap_or_default();
                 let line = rest.split(|&b| b == b'\n').next().unwrap_or_default();
                 self.at = (self.at + line.len() + 1).min(self.text.len());
-                let line = if pending.strip_tabs {
-                    let tabs = line.iter().take_while(|&&b| b == b'\t').count();
-                    line.get(tabs..).unwrap_or_default()
-                } else {
-                    line
-                };
-                if line == pending.delimiter {
+                let line = without_tabs(line, pending.strip_tabs);
+                closed = line == pending.delimiter;
+                if closed {
                     break;
                 }
                 body.extend_from_slice(line);
                 body.push(b'\n');
+            }
+            if !closed {
+                self.open.push(OpenHere {
+                    line,
+                    delimiter: pending.delimiter,
+                    strip_tabs: pending.strip_tabs,
+                });
             }
             let word = if pending.quoted {
                 Word(vec![Part::Quoted(body)])

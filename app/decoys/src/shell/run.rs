@@ -300,6 +300,10 @@ pub(crate) struct Shell {
     /// How many background commands deep, and how long the innermost has waited.
     behind: u32,
     behind_for: Duration,
+    /// What came from the session, where it has no terminal, and was not read yet.
+    unread: VecDeque<u8>,
+    /// Commands that were read from pipes since the last one that the visitor gave.
+    pub(super) piped: u32,
     next_pid: u32,
     random_state: std::cell::Cell<u64>,
     steps: u32,
@@ -350,6 +354,8 @@ impl Shell {
             sourced: 0,
             behind: 0,
             behind_for: Duration::ZERO,
+            unread: VecDeque::new(),
+            piped: 0,
             next_pid: pid + 11,
             random_state: std::cell::Cell::new(seed | 1),
             steps: 0,
@@ -411,8 +417,7 @@ impl Shell {
 
     /// Run one command line (or a whole script): its exit status, and whether the shell is to end.
     pub(crate) async fn run_line(&mut self, line: &[u8]) -> bool {
-        self.steps = 0;
-        self.printed = 0;
+        self.renew_budget();
         (self.guarded, self.loops) = (0, 0);
         self.fit_terminal();
         self.refresh();
@@ -429,6 +434,11 @@ impl Shell {
         };
         let alive = self.outside.flush().await;
         ended || !alive || self.doomed
+    }
+
+    /// Begin to count anew what bounds a command line.
+    pub(super) fn renew_budget(&mut self) {
+        (self.steps, self.printed, self.piped) = (0, 0, 0);
     }
 
     /// What a shell does last: its EXIT trap.
@@ -548,7 +558,11 @@ impl Shell {
     ) -> Running<'a, Result<(), Stop>> {
         Box::pin(async move {
             let script = self.with_aliases(script);
-            match parse::parse(&script) {
+            let parse::Script { list, open } = parse::read(&script);
+            if self.env.dialect == Dialect::Bash {
+                self.warn_of_open(&script, &open, fds);
+            }
+            match list {
                 Ok(list) => self.list(&list, fds).await,
                 Err(fault) => {
                     // What stands on lines before the fault runs first, as it does in a shell that reads line by line.
@@ -595,6 +609,22 @@ impl Shell {
         })
     }
 
+    /// What bash says where the end of its input ended a here-document.
+    fn warn_of_open(&mut self, script: &[u8], open: &[parse::OpenHere], fds: &Fds) {
+        let lines = script.split_inclusive(|b| *b == b'\n').count();
+        let number = std::mem::replace(&mut self.line_number, u32::try_from(lines).unwrap_or(1));
+        for here in open {
+            let text = format!(
+                "{}: warning: here-document at line {} delimited by end-of-file (wanted `{}')\n",
+                self.complaint(),
+                self.lines_before + here.line,
+                String::from_utf8_lossy(&here.delimiter)
+            );
+            self.put_err(fds, text.as_bytes());
+        }
+        self.line_number = number;
+    }
+
     fn syntax_error(&mut self, fault: &Fault, line: &[u8], fds: &Fds) {
         let mut who = self.complaint();
         let bash = self.env.dialect == Dialect::Bash;
@@ -629,6 +659,7 @@ impl Shell {
                 format!("{who}: unexpected EOF while looking for matching `{what}'\n")
             }
             Fault::Incomplete(_) => {
+                let line = line.strip_suffix(b"\n").unwrap_or(line);
                 let breaks = line.iter().filter(|b| **b == b'\n').count() + 1;
                 let after = self.lines_before + self.line_number + u32::try_from(breaks).unwrap_or(0);
                 let who = match who.rsplit_once(' ') {
@@ -1760,7 +1791,7 @@ impl Shell {
         match &fds.input {
             Input::Bytes(bytes) => Ok(lock(bytes).drain(..).collect()),
             Input::Session => {
-                let mut all = Vec::new();
+                let mut all: Vec<u8> = self.unread.drain(..).collect();
                 if !self.outside.flush().await {
                     return Err(Stop::Killed);
                 }
@@ -1789,23 +1820,25 @@ impl Shell {
         most: Option<usize>,
     ) -> Result<(Option<Vec<u8>>, bool), Stop> {
         match &fds.input {
-            Input::Bytes(bytes) => {
-                let mut bytes = lock(bytes);
-                if bytes.is_empty() {
-                    return Ok((None, false));
+            Input::Bytes(bytes) => Ok(take_until(&mut lock(bytes), delimiter, most)),
+            Input::Session if self.terminal.is_none() => {
+                if !self.outside.flush().await {
+                    return Err(Stop::Killed);
                 }
-                let end = bytes.iter().position(|b| *b == delimiter).map(|i| i + 1);
-                let whole = match (end, most) {
-                    (Some(end), Some(most)) if end <= most => (end, true),
-                    (_, Some(most)) if most <= bytes.len() => (most, true),
-                    (Some(end), None) => (end, true),
-                    _ => (bytes.len(), false),
-                };
-                let mut line: Vec<u8> = bytes.drain(..whole.0).collect();
-                if line.last() == Some(&delimiter) {
-                    line.pop();
+                let mut looked = 0;
+                while !self.unread.iter().skip(looked).any(|b| *b == delimiter)
+                    && most.is_none_or(|most| self.unread.len() < most)
+                {
+                    looked = self.unread.len();
+                    if looked > super::vfs::MAX_BYTES {
+                        return Err(Stop::Killed);
+                    }
+                    let Some(more) = self.outside.read(echo).await else {
+                        break;
+                    };
+                    self.unread.extend(more);
                 }
-                Ok((Some(line), whole.1))
+                Ok(take_until(&mut self.unread, delimiter, most))
             }
             Input::Session => {
                 if !self.outside.flush().await {
@@ -1857,7 +1890,7 @@ impl Shell {
                             switches: Vec::new(),
                         };
                         let params = args.get(1..).unwrap_or_default().to_vec();
-                        return self.run_as_script(script, &content, params, fds).await;
+                        return self.run_as_script(script, Some(&content), params, fds).await;
                     }
                 }
             }
@@ -1900,11 +1933,12 @@ impl Shell {
         }
     }
 
-    /// Run a script in a process of its own: it inherits what is exported and nothing else.
+    /// Run a script in a process of its own: it inherits what is exported and nothing else. One without content is
+    /// what its input has.
     pub(super) async fn run_as_script(
         &mut self,
         script: Script,
-        content: &[u8],
+        content: Option<&[u8]>,
         params: Vec<Vec<u8>>,
         fds: &Fds,
     ) -> Result<(), Stop> {
@@ -1939,7 +1973,10 @@ impl Shell {
         }
         self.status = 0;
         self.subshells += 1;
-        let ended = self.run_script(content, fds).await;
+        let ended = match content {
+            Some(content) => self.run_script(content, fds).await,
+            None => self.follow(fds).await,
+        };
         if ended == Err(Stop::Failed) && self.status == 0 {
             self.status = 1;
         }
@@ -1958,6 +1995,25 @@ impl Shell {
             Ok(())
         }
     }
+}
+
+/// Bytes up to a delimiter, without it, or `most` of them; and whether the delimiter (or the count) was reached.
+fn take_until(bytes: &mut VecDeque<u8>, delimiter: u8, most: Option<usize>) -> (Option<Vec<u8>>, bool) {
+    if bytes.is_empty() {
+        return (None, false);
+    }
+    let end = bytes.iter().position(|b| *b == delimiter).map(|i| i + 1);
+    let (end, reached) = match (end, most) {
+        (Some(end), Some(most)) if end <= most => (end, true),
+        (_, Some(most)) if most <= bytes.len() => (most, true),
+        (Some(end), None) => (end, true),
+        _ => (bytes.len(), false),
+    };
+    let mut taken: Vec<u8> = bytes.drain(..end).collect();
+    if taken.last() == Some(&delimiter) {
+        taken.pop();
+    }
+    (Some(taken), reached)
 }
 
 /// How a script is run.

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod language;
 mod machine;
 
 /// What was seen from outside.

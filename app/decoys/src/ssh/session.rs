@@ -20,7 +20,7 @@ use crate::{
         artifact::Capture,
         recorder::{Channel, Recorder},
     },
-    shell::{Outside, Report, Running, Shell, Stream, Typed, terminal, vfs::Shared as Overlay},
+    shell::{Outside, Report, Running, Stream, Typed, terminal, vfs::Shared as Overlay},
 };
 
 /// How long a shell waits for a key; the connection's own limits usually end it earlier.
@@ -315,9 +315,11 @@ impl Outside for Link {
     }
 }
 
-/// A window that a terminal may have.
+/// A window that a terminal may have; one that has no size, as that of a client without a terminal, is what readline
+/// takes it for.
 fn window(columns: u32, rows: u32) -> (u32, u32) {
-    (columns.clamp(1, 1_000), rows.clamp(1, 1_000))
+    let fit = |n: u32, otherwise| if n == 0 { otherwise } else { n.min(1_000) };
+    (fit(columns, 80), fit(rows, 24))
 }
 
 /// Keep a file that the visitor left, and report it.
@@ -435,8 +437,7 @@ impl Session {
                 shell.login(&greeting).await;
             }
             None => {
-                stream(&mut shell).await;
-                shell.finish().await;
+                shell.login_stream().await;
             }
         }
         shell.surrender_all();
@@ -597,49 +598,5 @@ impl Session {
             fine = go_on && (answer.is_empty() || self.output.data_bytes(answer).await.is_ok());
         }
         u8::from(sink.failed || !fine)
-    }
-}
-
-/// A login shell without a terminal: bash reads commands from its input.
-async fn stream(shell: &mut Shell) {
-    shell.env.arg0 = format!("-{}", shell.machine.distribution.shell_name());
-    let mut pending = Vec::new();
-    while let Some(bytes) = shell.outside.read(true).await {
-        pending.extend_from_slice(&bytes);
-        while let Some(end) = pending.iter().position(|b| *b == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            let mut line = line.trim_ascii_end().to_vec();
-            while Shell::wants_more(&line)
-                && let Some(end) = pending.iter().position(|b| *b == b'\n')
-            {
-                line.push(b'\n');
-                line.extend(pending.drain(..=end));
-            }
-            let breaks = u32::try_from(line.iter().filter(|b| **b == b'\n').count()).unwrap_or(0);
-            if line.is_empty() {
-                shell.lines_before += 1;
-                continue;
-            }
-            shell.outside.report(Report::Command {
-                line: &line,
-                user: &shell.env.user,
-                cwd: &shell.env.cwd,
-            });
-            if shell.run_line(&line).await {
-                return;
-            }
-            shell.lines_before += breaks + 1;
-        }
-        if pending.len() > 1 << 20 {
-            return;
-        }
-    }
-    if !pending.is_empty() {
-        shell.outside.report(Report::Command {
-            line: &pending,
-            user: &shell.env.user,
-            cwd: &shell.env.cwd,
-        });
-        shell.run_line(&pending).await;
     }
 }

@@ -1,0 +1,159 @@
+//! How commands reach the language: here-documents at a prompt, and commands that come through standard input.
+
+use super::*;
+
+/// A shell of root's without a terminal; `input` is its standard input, in the pieces in which it comes.
+fn without_terminal(input: &[&str]) -> (Shell, Arc<Mutex<Seen>>) {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    seen.lock().unwrap().input = input.iter().map(|s| s.as_bytes().to_vec()).collect();
+    let outside = Box::new(Bench(Arc::clone(&seen)));
+    let shell = template().shell("root", "192.0.2.7 4 22", outside, 1, vfs::Shared::default());
+    (shell, seen)
+}
+
+/// What is printed and which commands are reported where `ssh host COMMAND` (or no command) reads `input`.
+fn piped(command: Option<&str>, input: &[&str]) -> (String, String, Vec<String>) {
+    let (mut shell, seen) = without_terminal(input);
+    match command {
+        Some(command) => {
+            shell.env.arg0 = "bash".to_owned();
+            shell.env.from_argument = true;
+            now_or_never(shell.run_line(command.as_bytes()));
+        }
+        None => now_or_never(shell.login_stream()),
+    }
+    let seen = seen.lock().unwrap();
+    let reports = seen
+        .reports
+        .iter()
+        .filter_map(|r| r.strip_prefix("command ")?.strip_suffix(" as root in /root"))
+        .map(str::to_owned)
+        .collect();
+    (
+        String::from_utf8_lossy(&seen.out).into_owned(),
+        String::from_utf8_lossy(&seen.err).into_owned(),
+        reports,
+    )
+}
+
+#[test]
+fn a_here_document_at_a_prompt_asks_for_its_body_and_recalls_nothing_in_it() {
+    let lines = [
+        "cat > /tmp/e.sh <<EOF",
+        "#!/bin/sh",
+        "",
+        "echo hello $((1+1))",
+        "EOF",
+        "sh /tmp/e.sh; wc -l < /tmp/e.sh",
+        "if true; then cat <<-'A' <<B",
+        "\tfirst",
+        "\tA",
+        "!! $x",
+        "B",
+        "fi",
+        "exit",
+    ];
+    let (shown, _) = dialogue("root", "x", &lines, &[]);
+    let host = of_distro(Distro::Debian12, 7).machine.hostname.clone();
+    let prompt = format!("root@{host}:~# ");
+    let expected = format!(
+        "{prompt}{}\n> {}\n> \n> {}\n> EOF\n{prompt}{}\nhello 2\n3\n{prompt}{}\n> \tfirst\n> \tA\n> !! $x\n> B\n> fi\n!! \n{prompt}exit\nlogout\n",
+        lines[0], lines[1], lines[3], lines[5], lines[6]
+    );
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn only_the_end_of_input_ends_a_here_document_without_its_delimiter() {
+    let (shown, _) = dialogue("root", "x", &["cat <<EOF", "one"], &[]);
+    assert!(
+        shown.contains("> one\n> -bash: warning: here-document at line 1 delimited by end-of-file (wanted `EOF')\none\nroot@"),
+        "{shown}"
+    );
+    assert_eq!(
+        run("echo a\ncat <<A <<B\nx"),
+        (
+            "a\n".to_owned(),
+            "bash: line 3: warning: here-document at line 2 delimited by end-of-file (wanted `A')\nbash: line 3: warning: here-document at line 3 delimited by end-of-file (wanted `B')\n".to_owned(),
+            0
+        )
+    );
+}
+
+#[test]
+fn a_login_without_a_terminal_runs_whole_commands_however_they_come_in_pieces() {
+    let (out, err, reports) = piped(
+        None,
+        &[
+            "cat > /tmp/e.sh <<EO",
+            "F\necho hello\nEOF\nsh /tm",
+            "p/e.sh\nif true\nthen echo yes\nfi\nread x\nle",
+            "ft\necho $x; nosuch",
+        ],
+    );
+    assert_eq!(out, "hello\nyes\nleft\n");
+    assert_eq!(err, "-bash: line 9: nosuch: command not found\n");
+    assert_eq!(
+        reports,
+        [
+            "cat > /tmp/e.sh <<EOF\necho hello\nEOF",
+            "sh /tmp/e.sh",
+            "if true\nthen echo yes\nfi",
+            "read x",
+            "echo $x; nosuch"
+        ]
+    );
+}
+
+#[test]
+fn each_command_that_a_shell_reads_from_its_input_is_reported() {
+    let script = "uname\nfor i in 1 2\ndo echo $i\ndone\n\ncat /nowhere\nexit 3\nnever\n";
+    let commands = [
+        "uname",
+        "for i in 1 2\ndo echo $i\ndone",
+        "cat /nowhere",
+        "exit 3",
+    ];
+    let encoded = "aWQgLXUKd2hvYW1pCg==";
+    for (command, input, wanted) in [
+        ("bash -s a b", script, &commands[..]),
+        ("cat | sh", script, &commands[..]),
+        ("sudo bash", script, &commands[..]),
+        ("bash <<E\nid -u\nwhoami\nE", "", &["id -u", "whoami"][..]),
+        (
+            &format!("echo {encoded} | base64 -d | bash"),
+            "",
+            &["id -u", "whoami"][..],
+        ),
+    ] {
+        let (_, _, reports) = piped(Some(command), &[input]);
+        assert_eq!(reports, wanted, "{command}");
+    }
+    let (out, err, _) = piped(
+        Some("bash -s a b; echo $?"),
+        &["echo $2 $#\n", "(exit 4)\n", "foo\nexit 5\n"],
+    );
+    assert_eq!(
+        (out.as_str(), err.as_str()),
+        ("b 2\n5\n", "bash: line 3: foo: command not found\n")
+    );
+}
+
+#[test]
+fn scripts_out_of_pipes_report_no_more_than_a_line_may() {
+    let (_, _, reports) = piped(
+        Some("for i in {1..100}; do seq -f : 100 | sh; printf ':\\n%.0s' {1..100} | sh; done"),
+        &[],
+    );
+    assert_eq!(reports.len(), 1_000);
+}
+
+#[test]
+fn a_long_script_is_read_in_time() {
+    let body = "0123456789abcdef\n".repeat(20_000);
+    let (out, ..) = piped(None, &["cat > /tmp/f <<E\n", &body, "E\nwc -c < /tmp/f\n"]);
+    assert_eq!(out, "340000\n");
+    let unfinished = format!("if true\nthen\n{}", ":\n".repeat(100_000));
+    let (_, err, _) = piped(None, &[&unfinished]);
+    assert_eq!(err, "-bash: line 100003: syntax error: unexpected end of file\n");
+}
