@@ -90,6 +90,7 @@ fn ours(version: &str) -> SocketAddr {
         }],
         artifacts: None,
         transcripts: None,
+        user: decnet_decoys::config::NOBODY,
         limits: Limits::default(),
     };
     std::thread::spawn(move || {
@@ -161,6 +162,12 @@ const CONVERSATIONS: &[&str] = &[
     "EVAL \"local io_l = package.loadlib('/usr/lib/x86_64-linux-gnu/liblua5.1.so.0', 'luaopen_io'); return 1\" 0\r\n",
     "SLOWLOG LEN\r\nCOMMAND COUNT\r\nCLIENT GETNAME\r\nCLIENT SETNAME x\r\nCLIENT GETNAME\r\nCLIENT SETNAME \"a b\"\r\nCLUSTER INFO\r\nWAIT 0 0\r\nLATENCY RESET\r\n",
     "COMMAND INFO foo\r\nTIME x\r\nLASTSAVE x\r\nRESET\r\n",
+    "SETBIT b 7 1\r\nSETBIT b 7 0\r\nSETBIT b 100 1\r\nGETBIT b 100\r\nGETBIT b 9\r\nSTRLEN b\r\nBITCOUNT b\r\nBITCOUNT b 0 -2\r\nBITCOUNT b 96 103 BIT\r\nBITCOUNT b 1\r\nSETBIT b x 1\r\nSETBIT b 1 2\r\nGETBIT none 3\r\n",
+    "XADD x 1-1 a 1 b 2\r\nXADD x 1-* c 3\r\nXADD x 1-1 d 4\r\nXADD x 0-0 d 4\r\nXADD x bad d 4\r\nXADD x 5 d\r\nXADD x MAXLEN 2 7 e 5\r\nXLEN x\r\nXRANGE x - +\r\nXRANGE x (1-2 + COUNT 1\r\nXREVRANGE x + -\r\nXDEL x 7-0 9-9\r\nTYPE x\r\nOBJECT ENCODING x\r\nGET x\r\nXADD none NOMKSTREAM * a b\r\n",
+    "PFADD p a b c\r\nPFADD p a\r\nPFCOUNT p\r\nPFADD q d a\r\nPFCOUNT p q\r\nPFMERGE r p q\r\nPFCOUNT r none\r\nTYPE p\r\n",
+    "GEOADD g 13.361389 38.115556 Palermo 15.087269 37.502669 Catania\r\nGEOADD g 13.361389 38.115556 Palermo\r\nGEOPOS g Palermo nobody Catania\r\nGEODIST g Palermo Catania\r\nGEODIST g Palermo Catania km\r\nGEODIST g Palermo x\r\nZSCORE g Palermo\r\nGEOADD g 200 100 x\r\nTYPE g\r\n",
+    "EVAL 'return redis.call(\"ping\")' 0\r\nEVAL \"return redis.call('set', KEYS[1], ARGV[1])\" 1 k v\r\nEVAL \"return redis.call('get', 'k')\" 0\r\nEVAL \"return {1, 'two', KEYS[1], {3}}\" 1 k\r\nEVAL \"local v = redis.call('get', 'k'); return v\" 0\r\nEVAL \"redis.call('del', 'k')\" 0\r\nEXISTS k\r\nEVAL \"return redis.sha1hex('x')\" 0\r\nEVAL \"return nothing\" 0\r\nEVAL \"return redis.pcall('lpush')\" 0\r\nEVAL \"return redis.call('nope')\" 0\r\nEVAL \"return redis.call('get')\" 0\r\nEVAL \"return redis.call('subscribe', 'a')\" 0\r\n",
+    "SET s 1\r\nEVAL \"return redis.call('lpush', 's', 'x')\" 0\r\nEVAL 'return -5' 0\r\nEVAL 'return 3.9' 0\r\nEVAL 'return ARGV' 0 a b\r\nEVAL 'return' 0\r\nEVAL '' 0\r\n",
     "INFO nothing\r\nINFO cluster\r\nINFO modules\r\n",
 ];
 

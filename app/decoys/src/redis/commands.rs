@@ -319,7 +319,7 @@ impl<'a> Visitor<'a> {
     }
 
     /// Run a command whose number of words is right.
-    fn execute(&mut self, name: &str, words: &[Vec<u8>]) -> Reply {
+    pub(super) fn execute(&mut self, name: &str, words: &[Vec<u8>]) -> Reply {
         let args = words.get(1..).unwrap_or_default();
         if let Some(refusal) = self.cannot_write(name) {
             return refusal;

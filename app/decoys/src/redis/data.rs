@@ -6,18 +6,19 @@ use super::{
     commands::{NOT_AN_INTEGER, Visitor, lower, wrong_number},
     glob,
     keyspace::{Database, Value},
+    structures::Stream,
     wire::{Reply, double, number},
 };
 
-type Bytes = Vec<u8>;
-type Answer = Result<Reply, Reply>;
+pub(super) type Bytes = Vec<u8>;
+pub(super) type Answer = Result<Reply, Reply>;
 
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
 const NOT_A_FLOAT: &str = "ERR value is not a valid float";
 /// The most elements that a range or a scan looks at by default.
 const SCAN_COUNT: usize = 10;
 /// The longest string that SETRANGE and the like make (the visitor's world is bounded anyway).
-const STRING_MAX: usize = 4 << 20;
+pub(super) const STRING_MAX: usize = 4 << 20;
 
 /// Answer `name`, if it is a command on data.
 pub(super) fn execute(visitor: &Visitor<'_>, name: &str, args: &[Bytes]) -> Option<Reply> {
@@ -43,20 +44,28 @@ pub(super) fn execute(visitor: &Visitor<'_>, name: &str, args: &[Bytes]) -> Opti
         | "zrevrangebyscore" | "zcount" | "zrank" | "zrevrank" | "zincrby" | "zscan" => {
             v.sorted_sets(name, args)
         }
+        "setbit" | "getbit" | "bitcount" => v.bitmaps(name, args),
+        "xadd" | "xlen" | "xdel" | "xrange" | "xrevrange" => v.streams(name, args),
+        "pfadd" | "pfcount" | "pfmerge" => v.counters(name, args),
+        "geoadd" | "geopos" | "geodist" => v.places(name, args),
         _ => return None,
     };
     Some(answer.unwrap_or_else(|refusal| refusal))
 }
 
-struct Data<'a> {
+pub(super) struct Data<'a> {
     visitor: &'a Visitor<'a>,
-    now: i64,
+    pub(super) now: i64,
 }
 
 /// Reading and changing a value of one type.
 macro_rules! access {
     ($read:ident, $edit:ident, $variant:ident, $type:ty) => {
-        fn $read<T>(&self, key: &[u8], look: impl FnOnce(Option<&$type>) -> T) -> Result<T, Reply> {
+        pub(super) fn $read<T>(
+            &self,
+            key: &[u8],
+            look: impl FnOnce(Option<&$type>) -> T,
+        ) -> Result<T, Reply> {
             self.visitor
                 .see(|db| match db.get(key, self.now) {
                     None => Ok(look(None)),
@@ -66,7 +75,7 @@ macro_rules! access {
                 .unwrap_or(Err(Reply::Nil))
         }
 
-        fn $edit<T>(&self, key: &[u8], edit: impl FnOnce(&mut $type) -> T) -> Result<T, Reply> {
+        pub(super) fn $edit<T>(&self, key: &[u8], edit: impl FnOnce(&mut $type) -> T) -> Result<T, Reply> {
             self.$read(key, |_| ())?;
             self.visitor
                 .change(|db| {
@@ -88,6 +97,8 @@ impl Data<'_> {
     access!(list, edit_list, List, VecDeque<Bytes>);
     access!(set, edit_set, Set, BTreeSet<Bytes>);
     access!(hash, edit_hash, Hash, BTreeMap<Bytes, Bytes>);
+    access!(stream, edit_stream, Stream, Stream);
+    access!(counter, edit_counter, Counter, BTreeSet<Bytes>);
     access!(sorted_set, edit_sorted_set, SortedSet, BTreeMap<Bytes, f64>);
 
     fn see<T>(&self, look: impl FnOnce(&Database) -> T) -> Result<T, Reply> {
@@ -98,7 +109,7 @@ impl Data<'_> {
         self.visitor.change(change).ok_or(Reply::Nil)
     }
 
-    fn exists(&self, key: &[u8]) -> Result<bool, Reply> {
+    pub(super) fn exists(&self, key: &[u8]) -> Result<bool, Reply> {
         self.see(|db| db.get(key, self.now).is_some())
     }
 
@@ -273,6 +284,8 @@ impl Data<'_> {
                 Value::Hash(_) => "hashtable",
                 Value::SortedSet(z) if z.len() <= 128 && z.keys().all(|m| m.len() <= 64) => small,
                 Value::SortedSet(_) => "skiplist",
+                Value::Stream(_) => "stream",
+                Value::Counter(_) => "raw",
             })
         })?;
         let Some(encoding) = encoding else {
@@ -811,11 +824,11 @@ impl Data<'_> {
     }
 }
 
-fn first(args: &[Bytes]) -> &[u8] {
+pub(super) fn first(args: &[Bytes]) -> &[u8] {
     args.first().map_or(&[], Vec::as_slice)
 }
 
-fn second(args: &[Bytes]) -> &[u8] {
+pub(super) fn second(args: &[Bytes]) -> &[u8] {
     args.get(1).map_or(&[], Vec::as_slice)
 }
 
@@ -823,12 +836,12 @@ fn pair(args: &[Bytes]) -> (&[u8], &[u8]) {
     (first(args), second(args))
 }
 
-fn integer(word: Option<&Bytes>) -> Result<i64, Reply> {
+pub(super) fn integer(word: Option<&Bytes>) -> Result<i64, Reply> {
     word.and_then(|w| number(w))
         .ok_or_else(|| Reply::error(NOT_AN_INTEGER))
 }
 
-fn float(word: Option<&Bytes>) -> Result<f64, Reply> {
+pub(super) fn float(word: Option<&Bytes>) -> Result<f64, Reply> {
     let text = word.and_then(|w| std::str::from_utf8(w).ok());
     let value = text.and_then(|t| t.parse::<f64>().ok()).filter(|f| !f.is_nan());
     value.ok_or_else(|| Reply::error(NOT_A_FLOAT))
@@ -857,7 +870,7 @@ fn position(len: usize, at: i64) -> Option<usize> {
 }
 
 /// The elements from `from` to `to`, both included and either counted from the end; `None` where there are none.
-fn range(len: usize, from: i64, to: i64) -> Option<std::ops::Range<usize>> {
+pub(super) fn range(len: usize, from: i64, to: i64) -> Option<std::ops::Range<usize>> {
     let from = position(len, from).unwrap_or(0);
     let to = position(len, to)?.min(len.checked_sub(1)?);
     (from <= to).then_some(from..to + 1)

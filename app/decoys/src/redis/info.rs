@@ -2,6 +2,8 @@
 
 use std::{fmt::Write as _, sync::atomic::Ordering};
 
+use decnet_persona::Release;
+
 use super::{
     commands::{Visitor, lower},
     keyspace::Database,
@@ -128,7 +130,11 @@ fn server(visitor: &Visitor<'_>) -> Vec<Line> {
             }
             .to_owned(),
         ),
-        ("gcc_version", "5", gcc(server.version).to_owned()),
+        (
+            "gcc_version",
+            "5",
+            gcc(server.host.persona.release(), server.version).to_owned(),
+        ),
         ("process_id", "5", rng.range(420, 1900).to_string()),
         ("process_supervised", "6.2", "systemd".to_owned()),
         ("run_id", "5", server.run_id.clone()),
@@ -157,12 +163,21 @@ fn build_id(version: &str) -> String {
         .to_owned()
 }
 
-fn gcc(version: Version) -> &'static str {
-    match version {
-        v if v.at_least(7, 0) => "12.2.0",
-        v if v.at_least(6, 2) => "11.3.0",
-        v if v.at_least(6, 0) => "10.2.1",
-        _ => "9.3.0",
+/// The compiler that the distribution's packages are built with.
+fn gcc(release: &Release, version: Version) -> &'static str {
+    match (release.id, release.version_id) {
+        ("debian", "11") => "10.2.1",
+        ("debian", _) => "12.2.0",
+        ("ubuntu", "20.04") => "9.4.0",
+        ("ubuntu", "22.04") => "11.4.0",
+        ("ubuntu", _) => "13.2.0",
+        ("kali", _) => "13.2.0",
+        ("rocky", _) => "11.4.1",
+        ("fedora", _) => "13.2.1",
+        ("arch", _) => "14.1.1",
+        ("alpine", _) => "13.2.1",
+        _ if version.at_least(7, 0) => "12.2.0",
+        _ => "10.2.1",
     }
 }
 

@@ -12,6 +12,8 @@ use std::{
 
 use decnet_persona::bait::{RedisEntry, RedisValue};
 
+use super::structures::Stream;
+
 /// How many addresses have a world of their own.
 const WORLDS_MAX: usize = 32;
 /// Bytes of keys and values in one world; past that the server is out of memory.
@@ -27,17 +29,22 @@ pub(super) enum Value {
     Set(BTreeSet<Vec<u8>>),
     Hash(BTreeMap<Vec<u8>, Vec<u8>>),
     SortedSet(BTreeMap<Vec<u8>, f64>),
+    Stream(Stream),
+    /// What a HyperLogLog has counted.
+    Counter(BTreeSet<Vec<u8>>),
 }
 
 impl Value {
     /// Its type as `TYPE` names it.
     pub(super) fn type_name(&self) -> &'static str {
         match self {
-            Self::Str(_) => "string",
+            // A HyperLogLog is kept in a string.
+            Self::Str(_) | Self::Counter(_) => "string",
             Self::List(_) => "list",
             Self::Set(_) => "set",
             Self::Hash(_) => "hash",
             Self::SortedSet(_) => "zset",
+            Self::Stream(_) => "stream",
         }
     }
 
@@ -45,16 +52,20 @@ impl Value {
         match self {
             Self::Str(s) => s.len(),
             Self::List(items) => items.iter().map(|i| i.len() + 24).sum(),
-            Self::Set(items) => items.iter().map(|i| i.len() + 24).sum(),
+            Self::Set(items) | Self::Counter(items) => items.iter().map(|i| i.len() + 24).sum(),
             Self::Hash(pairs) => pairs.iter().map(|(k, v)| k.len() + v.len() + 48).sum(),
             Self::SortedSet(pairs) => pairs.keys().map(|k| k.len() + 40).sum(),
+            Self::Stream(stream) => {
+                let fields = stream.entries.values().flatten();
+                fields.map(|f| f.len() + 24).sum::<usize>() + stream.entries.len() * 48
+            }
         }
     }
 
     fn is_empty(&self) -> bool {
         match self {
-            // An empty string is a value like any other.
-            Self::Str(_) => false,
+            // An empty one of these is a value like any other.
+            Self::Str(_) | Self::Stream(_) | Self::Counter(_) => false,
             Self::List(items) => items.is_empty(),
             Self::Set(items) => items.is_empty(),
             Self::Hash(pairs) => pairs.is_empty(),

@@ -3,9 +3,9 @@
 //! Its words are those of the persona's version, errors and protocol faults included; `tests/redis_control.rs` sends the same
 //! transcript to a real server and compares. `wire.rs` reads requests and writes replies, `keyspace.rs` holds what a
 //! visitor sees and changes, `commands.rs` and `data.rs` answer, `table.rs` knows which commands and settings a version
-//! has.
+//! has. `structures.rs` is the rarer kinds of data, `script.rs` what is understood of scripts.
 //!
-//! Deliberately absent: Lua (scripts get as far as a server that is short of memory lets them), replication (nothing
+//! Deliberately absent: Lua (but for values and commands in a row), replication (nothing
 //! is ever connected to), and modules.
 
 #[cfg(feature = "serve")]
@@ -18,6 +18,10 @@ mod glob;
 mod info;
 #[cfg(feature = "serve")]
 mod keyspace;
+#[cfg(feature = "serve")]
+mod script;
+#[cfg(feature = "serve")]
+mod structures;
 #[cfg(feature = "serve")]
 mod table;
 #[cfg(feature = "serve")]

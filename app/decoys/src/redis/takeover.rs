@@ -9,7 +9,7 @@ use sha1::{Digest as _, Sha1};
 use super::{
     commands::{NOT_AN_INTEGER, Visitor, lower, shown, wrong_number},
     keyspace::Database,
-    table,
+    script, table,
     wire::{Reply, number},
 };
 
@@ -55,9 +55,9 @@ pub(super) fn execute(visitor: &mut Visitor<'_>, name: &str, args: &[Vec<u8>]) -
         "replconf" => Reply::OK,
         "module" => module(visitor, args),
         "debug" => debug(visitor, args),
-        "eval" | "eval_ro" => eval(visitor, args),
+        "eval" | "eval_ro" => script::eval(visitor, args),
         "evalsha" | "evalsha_ro" => Reply::error("NOSCRIPT No matching script. Please use EVAL."),
-        "script" => script(visitor, args),
+        "script" => scripts(visitor, args),
         "migrate" => migrate(visitor, args),
         "shutdown" => {
             visitor.tap.emit(Event::Exploit {
@@ -295,97 +295,7 @@ fn debug(visitor: &Visitor<'_>, args: &[Vec<u8>]) -> Reply {
     }
 }
 
-/// What reaches out of the sandbox.
-const ESCAPES: [&[u8]; 6] = [
-    b"package.loadlib",
-    b"package",
-    b"io.popen",
-    b"os.execute",
-    b"require",
-    b"loadstring",
-];
-
-fn eval(visitor: &Visitor<'_>, args: &[Vec<u8>]) -> Reply {
-    let code = args.first().map_or(&[][..], Vec::as_slice);
-    let Some(keys) = args.get(1).and_then(|n| number(n)) else {
-        return Reply::error(NOT_AN_INTEGER);
-    };
-    if keys < 0 {
-        return Reply::error("ERR Number of keys can't be negative");
-    }
-    if usize::try_from(keys).unwrap_or(usize::MAX) > args.len().saturating_sub(2) {
-        return Reply::error("ERR Number of keys can't be greater than number of args");
-    }
-    let contains = |what: &[u8]| code.windows(what.len()).any(|window| window == what);
-    let exploit = if contains(b"package.loadlib") || contains(b"luaopen_io") {
-        "CVE-2022-0543"
-    } else {
-        "redis-eval"
-    };
-    visitor.tap.emit(Event::Exploit {
-        name: exploit,
-        bytes: code,
-    });
-    if let Some(escape) = ESCAPES.iter().find(|escape| contains(escape)) {
-        // A patched server: the sandbox has no such global.
-        let global = escape.split(|b| *b == b'.').next().unwrap_or_default();
-        if global != b"loadstring" && !(matches!(global, b"os")) {
-            return no_such_global(visitor, &String::from_utf8_lossy(global), code);
-        }
-    }
-    returned(code).unwrap_or_else(|| out_of_memory(visitor, code))
-}
-
-/// The value of a script that is a single `return` of a literal.
-fn returned(code: &[u8]) -> Option<Reply> {
-    let text = std::str::from_utf8(code)
-        .ok()?
-        .trim()
-        .trim_end_matches(';')
-        .trim();
-    let value = text.strip_prefix("return")?.trim();
-    if let Ok(n) = value.parse::<i64>() {
-        return Some(Reply::Int(n));
-    }
-    for quote in ['\'', '"'] {
-        if let Some(inner) = value.strip_prefix(quote).and_then(|v| v.strip_suffix(quote))
-            && !inner.contains(['\\', quote])
-        {
-            return Some(Reply::bulk(inner));
-        }
-    }
-    match value {
-        "nil" | "false" => Some(Reply::Nil),
-        "true" => Some(Reply::Int(1)),
-        "{}" => Some(Reply::Array(Vec::new())),
-        _ => None,
-    }
-}
-
-fn no_such_global(visitor: &Visitor<'_>, global: &str, code: &[u8]) -> Reply {
-    let sha = hex::encode(Sha1::digest(code));
-    Reply::Error(if visitor.server.version.at_least(7, 0) {
-        format!(
-            "ERR user_script:1: Script attempted to access nonexistent global variable '{global}' script: {sha}, on @user_script:1."
-        )
-    } else {
-        format!(
-            "ERR Error running script (call to f_{sha}): @enable_strict_lua:15: user_script:1: Script attempted to access nonexistent global variable '{global}' "
-        )
-    })
-}
-
-fn out_of_memory(visitor: &Visitor<'_>, code: &[u8]) -> Reply {
-    if visitor.server.version.at_least(7, 0) {
-        return Reply::error("OOM command not allowed when used memory > 'maxmemory'.");
-    }
-    let sha = hex::encode(Sha1::digest(code));
-    Reply::Error(format!(
-        "ERR Error running script (call to f_{sha}): @user_script:1: @user_script: 1: -OOM command not allowed when used memory > 'maxmemory'. "
-    ))
-}
-
-fn script(visitor: &Visitor<'_>, args: &[Vec<u8>]) -> Reply {
+fn scripts(visitor: &Visitor<'_>, args: &[Vec<u8>]) -> Reply {
     let rest = args.get(1..).unwrap_or_default();
     match lower(args.first()).as_str() {
         "load" => {
