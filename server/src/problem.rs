@@ -214,6 +214,13 @@ impl From<DomainError> for ApiError {
                     ..public
                 }
             }
+            error @ DomainError::DiskFull { .. } => {
+                let public = Self::new(StatusCode::SERVICE_UNAVAILABLE, "disk-full", "No room left", text);
+                Self {
+                    cause: Some(Box::new(error)),
+                    ..public
+                }
+            }
             error @ DomainError::Internal { .. } => Self::internal(error),
         }
     }

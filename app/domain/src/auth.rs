@@ -124,14 +124,10 @@ impl Domain {
         };
         self.inner.attempts.succeeded(&attempt);
         let now = self.inner.clock.now();
-        if self.inner.hasher.is_outdated(&user.password_hash) {
-            let hash = self.inner.hasher.hash(password).await?;
-            self.inner
-                .store
-                .user_rehash(user.id, &user.password_hash, &hash)
-                .await?;
+        if let Err(error) = self.login_note(&user, password, now).await {
+            // Whoever can mend a full disk has to get in first.
+            tracing::error!(error = &error as &dyn std::error::Error, user = %user.username, "a login could not be noted");
         }
-        self.inner.store.user_logged_in(user.id, now).await?;
         let (token, claims) = tokens.issue(user.id, micros(user.tokens_valid_from), now)?;
         Ok(SignedIn {
             token: token.into(),
@@ -139,6 +135,23 @@ impl Domain {
             lifetime: self.inner.options.token_lifetime,
             me: me(&user),
         })
+    }
+
+    /// What the database keeps of a login: when it was, and the password's hash as it is made today.
+    async fn login_note(
+        &self,
+        user: &UserRow,
+        password: &SecretString,
+        now: OffsetDateTime,
+    ) -> Result<(), DomainError> {
+        if self.inner.hasher.is_outdated(&user.password_hash) {
+            let hash = self.inner.hasher.hash(password).await?;
+            self.inner
+                .store
+                .user_rehash(user.id, &user.password_hash, &hash)
+                .await?;
+        }
+        Ok(self.inner.store.user_logged_in(user.id, now).await?)
     }
 
     /// Who is behind a session token.

@@ -58,6 +58,14 @@ pub enum DomainError {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// There is no room left to write.
+    #[error("the disk of {of} is full: until there is room again, nothing can be changed")]
+    DiskFull {
+        /// What lies on it.
+        of: &'static str,
+        /// Who said so.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// A fault of ours or of the machine.
     #[error("{operation} failed")]
     Internal {
@@ -118,7 +126,7 @@ impl DomainError {
             Self::Conflict(_) => "conflict",
             Self::Invalid(_) => "invalid",
             Self::TooMany { .. } | Self::Busy { .. } => "limited",
-            Self::Unavailable { .. } | Self::Internal { .. } => "failed",
+            Self::Unavailable { .. } | Self::DiskFull { .. } | Self::Internal { .. } => "failed",
         }
     }
 }
@@ -131,6 +139,10 @@ impl From<DbError> for DomainError {
             DbError::Missing { what } => Self::NotFound { what },
             error if error.is_unreachable() => Self::Unavailable {
                 operation: "asking the database",
+                source: Box::new(error),
+            },
+            error if error.is_full() => Self::DiskFull {
+                of: "the database",
                 source: Box::new(error),
             },
             other => Self::internal("asking the database", other),

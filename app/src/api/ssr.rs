@@ -61,7 +61,7 @@ impl From<DomainError> for Fault {
             }
             DomainError::TooMany { .. } | DomainError::Busy { .. } => FaultKind::Limited,
             DomainError::Unavailable { .. } => FaultKind::Unavailable,
-            DomainError::Internal { .. } => FaultKind::Internal,
+            DomainError::DiskFull { .. } | DomainError::Internal { .. } => FaultKind::Internal,
         };
         let mut fault = Self::new(kind, err.to_string());
         match err {
@@ -73,7 +73,7 @@ impl From<DomainError> for Fault {
                     crate::text::span(retry_after.as_secs().max(1))
                 );
             }
-            DomainError::Unavailable { .. } | DomainError::Internal { .. } => {
+            DomainError::Unavailable { .. } | DomainError::DiskFull { .. } | DomainError::Internal { .. } => {
                 let id = ErrorId(uuid::Uuid::new_v4());
                 tracing::error!(error_id = %id, error = &err as &dyn std::error::Error, "a server function failed");
                 fault.error_id = Some(id.to_string());

@@ -197,7 +197,21 @@ impl App {
     }
 
     pub(crate) async fn with_bus(bus: Bus, options: Options, change: impl FnOnce(&mut Config)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::begin(tempfile::tempdir().unwrap(), bus, options, change).await
+    }
+
+    /// With its database on this disk.
+    pub(crate) async fn on(disk: &std::path::Path) -> Self {
+        let dir = tempfile::tempdir_in(disk).unwrap();
+        Self::begin(dir, Bus::fake(), Options::default(), |_| {}).await
+    }
+
+    async fn begin(
+        dir: tempfile::TempDir,
+        bus: Bus,
+        options: Options,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let url = format!("sqlite://{}", dir.path().join("decnet.db").display());
         let store = Store::connect(&decnet_db::Options::new(url)).await.unwrap();
         store.migrate().await.unwrap();

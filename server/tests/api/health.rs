@@ -1,12 +1,13 @@
-//! The host's health, told whatever fails.
+//! What is told and what goes on when a part of the host fails: a database that is away, a full disk.
 
 use std::time::Duration;
 
 use axum::http::{StatusCode, header};
 use decnet_domain::Options;
+use decnet_model::{clock::Clock, state::Role};
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App};
+use crate::app::{Answer, App, PASSWORD, token};
 
 /// The health as it is told once `fits` takes it.
 async fn until(app: &App, token: Option<&str>, fits: impl Fn(&Answer) -> bool) -> Answer {
@@ -43,7 +44,7 @@ async fn a_database_that_is_away_is_told_without_asking_it_and_fails_no_request_
         ..Options::default()
     };
     let app = App::with(options, |_| {}).await;
-    let (_, token) = app.user("vera", decnet_model::state::Role::Viewer).await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
     until(&app, Some(&token), |answer| database(answer) == "ok").await;
 
     app.store.close().await;
@@ -66,4 +67,53 @@ async fn a_database_that_is_away_is_told_without_asking_it_and_fails_no_request_
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
     );
     assert_eq!(logs.headers[header::RETRY_AFTER], "5");
+}
+
+#[test]
+fn on_a_full_disk_one_can_sign_in_and_a_change_is_refused_with_the_reason() {
+    let test = "health::on_a_full_disk_one_can_sign_in_and_a_change_is_refused_with_the_reason";
+    let Some(disk) = decnet_testkit::disk::small(test, "16m").unwrap() else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let app = App::on(&disk).await;
+        let (root, _) = app.user("root", Role::Admin).await;
+        let ballast = disk.join("ballast");
+        let mut file = std::fs::File::create(&ballast).unwrap();
+        while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+        // The database has some room of its own: first the file cannot grow, and then the log before it neither.
+        let filler = "x".repeat(100_000);
+        let fill = async |at| app.store.audit_append(at, "a", "b", &filler, None, "ok").await;
+        let note = async |at| app.store.user_logged_in(root.id, at).await;
+        let mut writes = 0;
+        while fill(app.clock.now()).await.is_ok() || note(app.clock.now()).await.is_ok() {
+            // What is stored already is not written again.
+            app.clock.advance(time::Duration::milliseconds(1));
+            writes += 1;
+            assert!(writes < 10_000, "the disk is never full");
+        }
+
+        let token = token(&app.login("root", PASSWORD).send().await);
+        let new = json!({ "username": "vera", "password": PASSWORD, "role": "viewer" });
+        let refused = app.post("/users", &new).token(&token).send().await;
+        assert_eq!(
+            (refused.status, refused.problem().as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, "disk-full")
+        );
+        assert!(
+            refused.text.contains("the disk of the database is full"),
+            "{}",
+            refused.text
+        );
+        assert_eq!(
+            app.get("/users").token(&token).send().await.status,
+            StatusCode::OK
+        );
+
+        drop(file);
+        std::fs::remove_file(&ballast).unwrap();
+        let made = app.post("/users", &new).token(&token).send().await;
+        assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    });
 }
