@@ -122,7 +122,7 @@ const LINUX_SERVER: Archetype = Archetype {
     vendors: SERVER_VENDORS,
     roles: &["srv", "lnx", "app", "node", "host", "util", "int"],
     styles: SERVER_STYLES,
-    service_accounts: &["deploy", "backup"],
+    service_accounts: &["deploy", "borg"],
 };
 
 /// Every archetype, in the order in which they are offered.
@@ -153,7 +153,7 @@ pub const ALL: &[Archetype] = &[
         ],
         usual: 3,
         roles: &["db", "sql", "mysql", "data", "dwh", "maria"],
-        service_accounts: &["mysql", "dbadmin", "backup"],
+        service_accounts: &["mysql", "dbadmin", "borg"],
         ..LINUX_SERVER
     },
     Archetype {
@@ -182,7 +182,7 @@ pub const ALL: &[Archetype] = &[
         services: &["ftp", "ssh", "smb", "http", "tftp", "snmp"],
         usual: 3,
         roles: &["file", "files", "nas", "share", "store", "fs"],
-        service_accounts: &["ftpadmin", "backup"],
+        service_accounts: &["ftpadmin", "borg"],
         ..LINUX_SERVER
     },
     Archetype {

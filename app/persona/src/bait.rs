@@ -198,6 +198,8 @@ struct Document {
 struct When {
     /// Operating-system families; all where empty.
     os: Vec<String>,
+    /// Distributions; all where empty.
+    distros: Vec<String>,
     /// Archetypes; all where empty.
     archetypes: Vec<String>,
     /// Per cent of the machines that have it; all where absent.
@@ -512,6 +514,7 @@ impl When {
     fn holds(&self, persona: &Persona, rng: &mut Rng) -> bool {
         let drawn = rng.below(100);
         (self.os.is_empty() || self.os.iter().any(|o| o == persona.os.as_str()))
+            && (self.distros.is_empty() || self.distros.iter().any(|d| d == persona.distro.as_str()))
             && (self.archetypes.is_empty() || self.archetypes.contains(&persona.archetype))
             && self.chance.is_none_or(|chance| drawn < u64::from(chance))
     }

@@ -226,10 +226,20 @@ pub(crate) fn users(archetype: &Archetype, distro: Distro, rng: &mut Rng) -> Vec
         });
     }
     let admin_like = if device { &["admin"][..] } else { &[] };
-    for name in admin_like.iter().chain(archetype.service_accounts) {
+    let named = |name: &&'static str| match (*name, distro) {
+        ("www-data", Distro::Rocky9 | Distro::Fedora) => "apache",
+        ("www-data", Distro::Arch) => "http",
+        (name, _) => name,
+    };
+    for name in &admin_like
+        .iter()
+        .chain(archetype.service_accounts)
+        .map(named)
+        .collect::<Vec<_>>()
+    {
         let daemon = matches!(
             *name,
-            "www-data" | "mysql" | "vmail" | "zabbix" | "nagios" | "asterisk"
+            "www-data" | "apache" | "http" | "mysql" | "vmail" | "zabbix" | "nagios" | "asterisk"
         );
         out.push(User {
             name: (*name).to_owned(),
@@ -265,6 +275,8 @@ fn home(windows: bool, name: &str) -> String {
 fn daemon_home(name: &str) -> &'static str {
     match name {
         "www-data" => "/var/www",
+        "apache" => "/usr/share/httpd",
+        "http" => "/srv/http",
         "mysql" => "/var/lib/mysql",
         "vmail" => "/var/mail",
         _ => "/nonexistent",
@@ -280,7 +292,11 @@ fn number(users: &mut [User], windows: bool) {
         } else {
             &mut person
         };
-        user.uid = if user.name == "www-data" { 33 } else { *next };
+        user.uid = match user.name.as_str() {
+            "www-data" | "http" => 33,
+            "apache" => 48,
+            _ => *next,
+        };
         user.gid = if windows { 513 } else { user.uid };
         *next += 1;
     }

@@ -367,15 +367,41 @@ impl Distribution {
                 } else {
                     "/etc/fedora-release"
                 };
+                let (repo, repo_text) = self.repository();
                 vec![
                     (own, name.clone()),
                     ("/etc/redhat-release", name.clone()),
                     ("/etc/system-release", name),
+                    (repo, repo_text),
+                    ("/etc/selinux/config", "# This file controls the state of SELinux on the system.\nSELINUX=disabled\nSELINUXTYPE=targeted\n".to_owned()),
+                    ("/etc/sysconfig/network", "# Created by anaconda\n".to_owned()),
+                    ("/etc/sysconfig/sshd", "# Configuration file for the sshd service.\n".to_owned()),
+                    ("/etc/sysconfig/crond", "# Settings for the CRON daemon.\nCRONDARGS=\n".to_owned()),
+                    ("/etc/dnf/dnf.conf", "[main]\ngpgcheck=1\ninstallonly_limit=3\nclean_requirements_on_remove=True\nbest=True\nskip_if_unavailable=False\n".to_owned()),
                 ]
             }
             Family::Arch => vec![("/etc/arch-release", String::new())],
             Family::Alpine => vec![("/etc/alpine-release", format!("{}\n", r.version_id))],
             Family::Device => Vec::new(),
+        }
+    }
+
+    /// The file of the first package source of dnf, and its text: the organisation's mirror.
+    fn repository(&self) -> (&'static str, String) {
+        let mirror = &self.mirror;
+        match self.release.id {
+            "rocky" => (
+                "/etc/yum.repos.d/rocky.repo",
+                format!(
+                    "[baseos]\nname=Rocky Linux $releasever - BaseOS\nbaseurl=http://{mirror}/rocky/$releasever/BaseOS/$basearch/os/\ngpgcheck=1\nenabled=1\ngpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-Rocky-9\n\n[appstream]\nname=Rocky Linux $releasever - AppStream\nbaseurl=http://{mirror}/rocky/$releasever/AppStream/$basearch/os/\ngpgcheck=1\nenabled=1\ngpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-Rocky-9\n"
+                ),
+            ),
+            _ => (
+                "/etc/yum.repos.d/fedora.repo",
+                format!(
+                    "[fedora]\nname=Fedora $releasever - $basearch\nbaseurl=http://{mirror}/fedora/releases/$releasever/Everything/$basearch/os/\nenabled=1\ngpgcheck=1\ngpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-fedora-$releasever-$basearch\n"
+                ),
+            ),
         }
     }
 
@@ -402,6 +428,76 @@ impl Distribution {
             "ubuntu" => "/ubuntu",
             "kali" => "/kali",
             _ => "/debian",
+        }
+    }
+
+    /// What the root is formatted with.
+    pub(crate) fn root_fs(&self) -> &'static str {
+        match self.release.id {
+            "rocky" => "xfs",
+            _ => "ext4",
+        }
+    }
+
+    /// `/etc/fstab`.
+    pub(crate) fn fstab(&self) -> &'static str {
+        match (self.family, self.root_fs()) {
+            (Family::RedHat, "xfs") => {
+                "\n#\n# /etc/fstab\n# Created by anaconda\n#\n# Accessible filesystems, by reference, are maintained under '/dev/disk/'.\n# See man pages fstab(5), findfs(8), mount(8) and/or blkid(8) for more info.\n#\n# After editing this file, run 'systemctl daemon-reload' to update systemd\n# units generated from this file.\n#\n/dev/sda1               /                       xfs     defaults        0 0\n/dev/sda5               none                    swap    defaults        0 0\n"
+            }
+            (Family::RedHat, _) => {
+                "\n#\n# /etc/fstab\n# Created by anaconda\n#\n# After editing this file, run 'systemctl daemon-reload' to update systemd\n# units generated from this file.\n#\n/dev/sda1               /                       ext4    defaults        1 1\n/dev/sda5               none                    swap    defaults        0 0\n"
+            }
+            (Family::Arch, _) => {
+                "# Static information about the filesystems.\n# See fstab(5) for details.\n\n# <file system> <dir> <type> <options> <dump> <pass>\n/dev/sda1           \t/         \text4      \trw,relatime\t0 1\n/dev/sda5           \tnone      \tswap      \tdefaults  \t0 0\n"
+            }
+            (Family::Alpine, _) => {
+                "/dev/sda1\t/\text4\trw,relatime 0 1\n/dev/sda5\tswap\tswap\tdefaults\t0 0\n/dev/cdrom\t/media/cdrom\tiso9660\tnoauto,ro 0 0\n"
+            }
+            (Family::Device, _) => {
+                "# <file system>\t<mount pt>\t<type>\t<options>\t<dump>\t<pass>\n/dev/root\t/\t\tsquashfs\tro\t0\t0\nproc\t\t/proc\t\tproc\tdefaults\t0\t0\n"
+            }
+            (Family::Debian, _) => {
+                "# /etc/fstab: static file system information.\n#\n# <file system> <mount point>   <type>  <options>       <dump>  <pass>\n/dev/sda1 /               ext4    errors=remount-ro 0       1\n/dev/sda5 none            swap    sw              0       0\n"
+            }
+        }
+    }
+
+    /// `/etc/crontab`.
+    pub(crate) fn crontab(&self) -> &'static str {
+        match self.family {
+            Family::Debian => {
+                "# /etc/crontab: system-wide crontab\n\nSHELL=/bin/sh\nPATH=/usr/local/sbin:/usr/local/bin:/sbin:/bin:/usr/sbin:/usr/bin\n\n17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly\n25 6\t* * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }\n47 6\t* * 7\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.weekly; }\n52 6\t1 * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.monthly; }\n"
+            }
+            _ => {
+                "SHELL=/bin/bash\nPATH=/sbin:/bin:/usr/sbin:/usr/bin\nMAILTO=root\n\n# For details see man 4 crontabs\n\n# Example of job definition:\n# .---------------- minute (0 - 59)\n# |  .------------- hour (0 - 23)\n# |  |  .---------- day of month (1 - 31)\n# |  |  |  .------- month (1 - 12) OR jan,feb,mar,apr ...\n# |  |  |  |  .---- day of week (0 - 6) (Sunday=0 or 7) OR sun,mon,tue,wed,thu,fri,sat\n# |  |  |  |  |\n# *  *  *  *  * user-name  command to be executed\n\n"
+            }
+        }
+    }
+
+    /// `/etc/shells`.
+    pub(crate) fn shells(&self) -> &'static str {
+        match self.family {
+            Family::Debian => {
+                "# /etc/shells: valid login shells\n/bin/sh\n/usr/bin/sh\n/bin/bash\n/usr/bin/bash\n/bin/rbash\n/usr/bin/rbash\n/usr/bin/dash\n"
+            }
+            Family::Alpine | Family::Device => "# valid login shells\n/bin/sh\n/bin/ash\n",
+            _ => "/bin/sh\n/bin/bash\n/usr/bin/sh\n/usr/bin/bash\n",
+        }
+    }
+
+    /// `/etc/ssh/sshd_config`, without its comments.
+    pub(crate) fn sshd_config(&self) -> &'static str {
+        match self.family {
+            Family::Debian => {
+                "Include /etc/ssh/sshd_config.d/*.conf\n\nPermitRootLogin yes\n#PubkeyAuthentication yes\nKbdInteractiveAuthentication no\nUsePAM yes\nX11Forwarding yes\nPrintMotd no\nAcceptEnv LANG LC_*\nSubsystem\tsftp\t/usr/lib/openssh/sftp-server\n"
+            }
+            Family::RedHat => {
+                "Include /etc/ssh/sshd_config.d/*.conf\n\nPermitRootLogin yes\nAuthorizedKeysFile\t.ssh/authorized_keys\n#PubkeyAuthentication yes\nSubsystem\tsftp\t/usr/libexec/openssh/sftp-server\n"
+            }
+            _ => {
+                "PermitRootLogin yes\nAuthorizedKeysFile\t.ssh/authorized_keys\nSubsystem\tsftp\t/usr/lib/ssh/sftp-server\n"
+            }
         }
     }
 

@@ -10,6 +10,8 @@ use decnet_persona::{Persona, bait};
 use sha2::{Digest as _, Sha512};
 
 use super::{
+    accounts::{self, System},
+    daemons::{Programs, Unit},
     distribution::{Distribution, Family},
     vfs::{Base, Kind, Node},
 };
@@ -17,30 +19,6 @@ use crate::serve::Services;
 
 /// The listing of a server's file system, taken from the packages of Debian 12: `kind mode size path [target]`.
 const TREE: &str = include_str!("data/tree.txt");
-
-/// System accounts below the persona's own: name, uid, gid, comment, home.
-const SYSTEM_ACCOUNTS: &[(&str, u32, u32, &str, &str)] = &[
-    ("daemon", 1, 1, "daemon", "/usr/sbin"),
-    ("bin", 2, 2, "bin", "/bin"),
-    ("sys", 3, 3, "sys", "/dev"),
-    ("sync", 4, 65_534, "sync", "/bin"),
-    ("games", 5, 60, "games", "/usr/games"),
-    ("man", 6, 12, "man", "/var/cache/man"),
-    ("lp", 7, 7, "lp", "/var/spool/lpd"),
-    ("mail", 8, 8, "mail", "/var/mail"),
-    ("news", 9, 9, "news", "/var/spool/news"),
-    ("uucp", 10, 10, "uucp", "/var/spool/uucp"),
-    ("proxy", 13, 13, "proxy", "/bin"),
-    ("www-data", 33, 33, "www-data", "/var/www"),
-    ("backup", 34, 34, "backup", "/var/backups"),
-    ("list", 38, 38, "Mailing List Manager", "/var/list"),
-    ("irc", 39, 39, "ircd", "/run/ircd"),
-    ("_apt", 42, 65_534, "", "/nonexistent"),
-    ("nobody", 65_534, 65_534, "nobody", "/nonexistent"),
-    ("systemd-network", 998, 998, "systemd Network Management", "/"),
-    ("messagebus", 100, 107, "", "/nonexistent"),
-    ("sshd", 101, 65_534, "", "/run/sshd"),
-];
 
 /// Somebody who can sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +94,11 @@ pub(crate) struct Machine {
     services: Arc<Services>,
     os_release: String,
     machine_id: String,
+    admin_group: &'static str,
     secret: [u8; 32],
+    /// Accounts of the system and of its services, beside those of people.
+    system: Vec<System>,
+    programs: Programs,
     /// The last login of each account.
     logins: Mutex<BTreeMap<String, Login>>,
 }
@@ -155,10 +137,11 @@ impl Machine {
             Some((head, _)) => format!("{head}.1"),
             None => gateway,
         };
+        let distribution = Distribution::new(persona);
         let mut machine = Self {
             hostname: persona.hostname.clone(),
             domain: persona.domain.clone(),
-            distribution: Distribution::new(persona),
+            distribution: distribution.clone(),
             pretty: release.pretty,
             kernel_release: kernel.release,
             kernel_version: kernel.version,
@@ -189,11 +172,47 @@ impl Machine {
             services,
             os_release: persona.os_release(),
             machine_id: persona.machine_id(),
+            admin_group: persona.distro.admin_group(),
             secret: persona.secret("shell/accounts"),
+            system: Vec::new(),
+            programs: Programs::of(persona, distribution.family),
             logins: Mutex::new(logins(persona)),
         };
+        machine.system = machine.system_accounts(persona);
         machine.start(persona);
         machine
+    }
+
+    /// The accounts of the family, and those that the packages of what the persona runs have made. An account that the
+    /// persona has of the same name is that one.
+    fn system_accounts(&self, persona: &Persona) -> Vec<System> {
+        let family = self.distribution.family;
+        let services = persona.services.iter().map(|s| s.as_str().to_owned());
+        let offered = self.services.now().into_iter().map(|o| o.slug.to_string());
+        let users = services
+            .chain(offered)
+            .filter_map(|slug| self.programs.daemon(&slug))
+            .flat_map(|daemon| daemon.processes.iter().map(|p| p.0));
+        let mut out = accounts::system(family).to_vec();
+        for user in users {
+            if !out.iter().any(|a| a.0 == user)
+                && let Some(account) = accounts::of_service(family, user)
+            {
+                out.push(account);
+            }
+        }
+        out.retain(|a| self.account(a.0).is_none());
+        out
+    }
+
+    /// The units of systemd that this machine may have.
+    pub(crate) fn units(&self) -> impl Iterator<Item = Unit> + '_ {
+        self.programs.units()
+    }
+
+    /// See [`Programs::unit_name`].
+    pub(crate) fn unit_name<'a>(&self, wanted: &'a str) -> &'a str {
+        self.programs.unit_name(wanted)
     }
 
     /// What runs whatever the decky offers: the kernel's threads and the system's services.
@@ -230,8 +249,16 @@ impl Machine {
             "kswapd0",
             "kthrotld",
             "scsi_eh_0",
-            "jbd2/sda1-8",
-            "ext4-rsv-conver",
+            if self.distribution.root_fs() == "xfs" {
+                "xfs-buf/sda1"
+            } else {
+                "jbd2/sda1-8"
+            },
+            if self.distribution.root_fs() == "xfs" {
+                "xfsaild/sda1"
+            } else {
+                "ext4-rsv-conver"
+            },
         ];
         let mut all = vec![Process {
             started: boot,
@@ -241,6 +268,7 @@ impl Machine {
             rss_kb: 12_440,
             command: match self.distribution.family {
                 Family::Device => "init".into(),
+                Family::RedHat => "/usr/lib/systemd/systemd --switched-root --system --deserialize 31".into(),
                 _ => "/sbin/init".into(),
             },
         }];
@@ -291,7 +319,43 @@ impl Machine {
                 ),
                 ("root", 804, "/sbin/getty -L ttyS0 115200 vt100"),
             ],
-            _ => &[
+            Family::RedHat => &[
+                ("root", 13_844, "/usr/lib/systemd/systemd-journald"),
+                ("root", 12_612, "/usr/lib/systemd/systemd-udevd"),
+                (
+                    "dbus",
+                    3_984,
+                    "/usr/bin/dbus-broker-launch --scope system --audit",
+                ),
+                ("chrony", 3_336, "/usr/sbin/chronyd -F 2"),
+                ("root", 12_760, "/usr/lib/systemd/systemd-logind"),
+                ("root", 20_412, "/usr/sbin/NetworkManager --no-daemon"),
+                (
+                    "root",
+                    9_216,
+                    "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups",
+                ),
+                ("root", 7_536, "/usr/sbin/rsyslogd -n"),
+                ("root", 3_808, "/usr/sbin/crond -n"),
+                ("root", 1_792, "/sbin/agetty -o -p -- \\u --noclear - linux"),
+            ],
+            Family::Arch => &[
+                ("root", 22_344, "/usr/lib/systemd/systemd-journald"),
+                ("root", 9_612, "/usr/lib/systemd/systemd-udevd"),
+                (
+                    "dbus",
+                    3_984,
+                    "/usr/bin/dbus-broker-launch --scope system --audit",
+                ),
+                ("root", 8_760, "/usr/lib/systemd/systemd-logind"),
+                ("root", 2_092, "/sbin/agetty -o -p -- \\u --noclear - linux"),
+                (
+                    "root",
+                    9_216,
+                    "sshd: /usr/bin/sshd -D [listener] 0 of 10-100 startups",
+                ),
+            ],
+            Family::Debian => &[
                 ("root", 22_344, "/lib/systemd/systemd-journald"),
                 ("root", 6_612, "/lib/systemd/systemd-udevd"),
                 ("root", 2_808, "/usr/sbin/cron -f"),
@@ -342,48 +406,47 @@ impl Machine {
             out.listening.push((22, name, server.pid));
         }
         for offered in self.services.now() {
-            for (user, rss_kb, command, port) in processes_of(&offered.slug) {
-                if let Some(port) = port
-                    && out.listening.iter().any(|l| l.0 == *port)
-                {
-                    continue;
-                }
+            let Some(daemon) = self.programs.daemon(&offered.slug) else {
+                continue;
+            };
+            if out.listening.iter().any(|l| l.0 == daemon.port) {
+                continue;
+            }
+            // One program may answer on several ports.
+            let first = daemon.processes.first();
+            let known = first.and_then(|f| out.processes.iter().find(|p| p.command == f.2));
+            if let Some(known) = known {
+                let pid = known.pid;
+                out.listening.push((daemon.port, daemon.name, pid));
+                continue;
+            }
+            let mut above = None;
+            for (user, rss_kb, command) in daemon.processes {
                 let hash = Sha512::new()
                     .chain_update(self.secret)
                     .chain_update(command)
                     .finalize();
                 let drawn = hash.iter().take(2).fold(0_u32, |n, b| n << 8 | u32::from(*b));
-                let (started, mut pid) = match offered.since {
-                    None => (self.boot_time, 700 + drawn % 220),
-                    Some(at) => (at, 9_000 + drawn % 19_000),
+                let (started, mut pid) = match (above, offered.since) {
+                    (Some(parent), since) => (since.unwrap_or(self.boot_time), parent + 1),
+                    (None, None) => (self.boot_time, 700 + drawn % 220),
+                    (None, Some(at)) => (at, 9_000 + drawn % 19_000),
                 };
                 while out.processes.iter().any(|p| p.pid == pid) {
                     pid += 1;
                 }
-                let known = out
-                    .processes
-                    .iter()
-                    .find(|p| p.command == *command)
-                    .map(|p| p.pid);
-                if known.is_none() {
-                    let above = processes_of(&offered.slug)
-                        .first()
-                        .is_some_and(|p| p.2 == *command);
-                    let parent = out.processes.last().map_or(1, |p| p.pid);
-                    out.processes.push(Process {
-                        started,
-                        pid,
-                        ppid: if above { 1 } else { parent },
-                        user,
-                        rss_kb: *rss_kb,
-                        command: (*command).to_owned(),
-                    });
-                }
-                if let Some(port) = port {
-                    let program = command.split([' ', ':']).next().unwrap_or_default();
-                    let program = program.rsplit('/').next().unwrap_or(program);
-                    out.listening.push((*port, program, known.unwrap_or(pid)));
-                }
+                out.processes.push(Process {
+                    started,
+                    pid,
+                    ppid: above.unwrap_or(1),
+                    user,
+                    rss_kb: *rss_kb,
+                    command: (*command).to_owned(),
+                });
+                above.get_or_insert(pid);
+            }
+            if let Some(pid) = above {
+                out.listening.push((daemon.port, daemon.name, pid));
             }
         }
         out.processes.sort_by_key(|p| p.pid);
@@ -397,7 +460,7 @@ impl Machine {
     /// The account of that name; one as `useradd` would have made it where there is none.
     pub(crate) fn account_or_new(&self, name: &str) -> Account {
         self.account(name).cloned().unwrap_or_else(|| {
-            let system = SYSTEM_ACCOUNTS.iter().find(|a| a.0 == name);
+            let system = self.system.iter().find(|a| a.0 == name);
             let clean: String = name
                 .chars()
                 .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
@@ -425,7 +488,7 @@ impl Machine {
         if let Some(account) = self.accounts.iter().find(|a| a.uid == uid) {
             return account.name.clone();
         }
-        SYSTEM_ACCOUNTS
+        self.system
             .iter()
             .find(|a| a.1 == uid)
             .map_or_else(|| uid.to_string(), |a| a.0.to_owned())
@@ -435,10 +498,16 @@ impl Machine {
         if let Some(account) = self.accounts.iter().find(|a| a.gid == gid) {
             return account.name.clone();
         }
-        match SYSTEM_ACCOUNTS.iter().find(|a| a.2 == gid && a.2 != 65_534) {
-            Some(account) => account.0.to_owned(),
-            None if gid == 65_534 => "nogroup".to_owned(),
-            None => gid.to_string(),
+        let group = accounts::groups(self.distribution.family)
+            .iter()
+            .find(|g| g.1 == gid);
+        match group {
+            Some(group) => group.0.to_owned(),
+            None => self
+                .system
+                .iter()
+                .find(|a| a.2 == gid)
+                .map_or_else(|| gid.to_string(), |a| a.0.to_owned()),
         }
     }
 
@@ -575,6 +644,19 @@ impl Machine {
             let mode = if path.ends_with("/sudo") { 0o4755 } else { 0o755 };
             base.put(path, node(Kind::Opaque(size), mode, 0, 0));
         }
+        let kernel = self.kernel_release;
+        for (path, size) in [
+            (format!("/usr/lib/modules/{kernel}/modules.dep"), 312_418),
+            (format!("/usr/lib/modules/{kernel}/modules.alias"), 1_021_377),
+            (format!("/usr/lib/modules/{kernel}/modules.builtin"), 9_214),
+            (format!("/boot/vmlinuz-{kernel}"), 8_217_472),
+            (format!("/boot/System.map-{kernel}"), 83),
+            (format!("/boot/config-{kernel}"), 259_511),
+        ] {
+            if !self.distribution.is_busybox() {
+                base.put(&path, node(Kind::Opaque(size), 0o644, 0, 0));
+            }
+        }
         if self.distribution.is_busybox() {
             base.put("/bin/busybox", node(Kind::Opaque(824_984), 0o755, 0, 0));
         }
@@ -612,9 +694,11 @@ impl Machine {
             let owner = self.account(&file.owner);
             let (uid, gid) = owner.map_or_else(
                 || {
-                    SYSTEM_ACCOUNTS
+                    // Bait names the web server's account as Debian does.
+                    let web = ["apache", "nginx", "http"];
+                    self.system
                         .iter()
-                        .find(|a| a.0 == file.owner)
+                        .find(|a| a.0 == file.owner || (file.owner == "www-data" && web.contains(&a.0)))
                         .map_or((0, 0), |a| (a.1, a.2))
                 },
                 |a| (a.uid, a.gid),
@@ -638,8 +722,8 @@ impl Machine {
         use std::fmt::Write as _;
         let mut passwd = String::new();
         let mut shadow = String::new();
-        let mut group =
-            String::from("root:x:0:\ndaemon:x:1:\nbin:x:2:\nsys:x:3:\nadm:x:4:\ntty:x:5:\ndisk:x:6:\n");
+        let mut group = String::new();
+        let family = self.distribution.family;
         let admins: Vec<&str> = self
             .accounts
             .iter()
@@ -651,33 +735,48 @@ impl Machine {
         for a in self.accounts.iter().filter(|a| a.uid == 0) {
             account(&format!("{}:x:0:0:{}:{}:{}\n", a.name, a.gecos, a.home, a.shell));
         }
-        for (name, uid, gid, gecos, home) in SYSTEM_ACCOUNTS {
-            let shell = if *name == "sync" {
-                "/bin/sync"
-            } else {
-                "/usr/sbin/nologin"
-            };
+        for (name, uid, gid, gecos, home) in &self.system {
+            let shell = accounts::shell(family, name);
             account(&format!("{name}:x:{uid}:{gid}:{gecos}:{home}:{shell}\n"));
         }
         for a in self.accounts.iter().filter(|a| a.uid != 0) {
             account(&format!(
-                "{}:x:{}:{}:{},,,:{}:{}\n",
-                a.name, a.uid, a.gid, a.gecos, a.home, a.shell
+                "{}:x:{}:{}:{}{}:{}:{}\n",
+                a.name,
+                a.uid,
+                a.gid,
+                a.gecos,
+                // adduser asks for room and telephones, useradd does not.
+                if family == Family::Debian { ",,," } else { "" },
+                a.home,
+                a.shell
             ));
         }
         // Writing to a String cannot fail.
         for a in &self.accounts {
             let _infallible = writeln!(shadow, "{}:{}:{days}:0:99999:7:::", a.name, self.crypt(&a.name));
         }
-        for (name, ..) in SYSTEM_ACCOUNTS {
+        for (name, ..) in &self.system {
             let _infallible = writeln!(shadow, "{name}:*:{days}:0:99999:7:::");
         }
-        let _infallible = writeln!(
-            group,
-            "www-data:x:33:\nsudo:x:27:{}\nshadow:x:42:\nnogroup:x:65534:",
-            admins.join(",")
-        );
+        for (name, gid) in accounts::groups(family) {
+            let members = if *name == self.admin_group {
+                admins.join(",")
+            } else {
+                String::new()
+            };
+            let _infallible = writeln!(group, "{name}:x:{gid}:{members}");
+        }
+        for (name, _, gid, ..) in &self.system {
+            if !accounts::groups(family).iter().any(|g| g.1 == *gid) {
+                let _infallible = writeln!(group, "{name}:x:{gid}:");
+            }
+        }
+        let known = accounts::groups(family);
         for a in self.accounts.iter().filter(|a| a.uid != 0) {
+            if known.iter().any(|g| g.1 == a.gid || g.0 == a.name) {
+                continue;
+            }
             let _infallible = writeln!(group, "{}:x:{}:", a.name, a.gid);
         }
         let host = &self.hostname;
@@ -693,13 +792,13 @@ impl Machine {
             ("/etc/issue", 0o644, self.distribution.issue()),
             ("/etc/issue.net", 0o644, self.distribution.issue()),
             ("/etc/machine-id", 0o444, format!("{}\n", self.machine_id)),
-            ("/etc/fstab", 0o644, "# /etc/fstab: static file system information.\n#\n# <file system> <mount point>   <type>  <options>       <dump>  <pass>\n/dev/sda1 /               ext4    errors=remount-ro 0       1\n/dev/sda5 none            swap    sw              0       0\n".into()),
+            ("/etc/fstab", 0o644, self.distribution.fstab().to_owned()),
             ("/etc/resolv.conf", 0o644, format!("domain {0}\nsearch {0}\nnameserver {1}\n", self.domain, self.gateway)),
-            ("/etc/crontab", 0o644, "# /etc/crontab: system-wide crontab\n\nSHELL=/bin/sh\nPATH=/usr/local/sbin:/usr/local/bin:/sbin:/bin:/usr/sbin:/usr/bin\n\n17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly\n25 6\t* * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }\n47 6\t* * 7\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.weekly; }\n52 6\t1 * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.monthly; }\n".into()),
+            ("/etc/crontab", 0o644, self.distribution.crontab().to_owned()),
             ("/etc/motd", 0o644, self.static_motd()),
-            ("/etc/shells", 0o644, "# /etc/shells: valid login shells\n/bin/sh\n/usr/bin/sh\n/bin/bash\n/usr/bin/bash\n/bin/rbash\n/usr/bin/rbash\n/usr/bin/dash\n".into()),
+            ("/etc/shells", 0o644, self.distribution.shells().to_owned()),
             ("/etc/nsswitch.conf", 0o644, "passwd:         files systemd\ngroup:          files systemd\nshadow:         files\n\nhosts:          files dns\nnetworks:       files\n".into()),
-            ("/etc/ssh/sshd_config", 0o644, "Include /etc/ssh/sshd_config.d/*.conf\n\nPermitRootLogin yes\n#PubkeyAuthentication yes\nKbdInteractiveAuthentication no\nUsePAM yes\nX11Forwarding yes\nPrintMotd no\nAcceptEnv LANG LC_*\nSubsystem\tsftp\t/usr/lib/openssh/sftp-server\n".into()),
+            ("/etc/ssh/sshd_config", 0o644, self.distribution.sshd_config().to_owned()),
         ]
     }
 
@@ -916,37 +1015,6 @@ fn logins(persona: &Persona) -> BTreeMap<String, Login> {
             (user.name.clone(), login)
         })
         .collect()
-}
-
-/// The processes of a service as the distribution's package runs it: user, resident KiB, command, port. Empty for
-/// those that the shell's machine runs anyway or that no process stands for.
-fn processes_of(slug: &str) -> &'static [(&'static str, u32, &'static str, Option<u16>)] {
-    match slug {
-        "http" => &[
-            (
-                "root",
-                11_020,
-                "nginx: master process /usr/sbin/nginx -g daemon on; master_process on;",
-                Some(80),
-            ),
-            ("www-data", 6_204, "nginx: worker process", None),
-        ],
-        "https" => &[
-            (
-                "root",
-                11_020,
-                "nginx: master process /usr/sbin/nginx -g daemon on; master_process on;",
-                Some(443),
-            ),
-            ("www-data", 6_204, "nginx: worker process", None),
-        ],
-        "redis" => &[("redis", 14_104, "/usr/bin/redis-server 0.0.0.0:6379", Some(6_379))],
-        "mysql" | "mariadb" => &[("mysql", 212_660, "/usr/sbin/mariadbd", Some(3_306))],
-        "ftp" => &[("root", 3_212, "/usr/sbin/vsftpd /etc/vsftpd.conf", Some(21))],
-        "smtp" => &[("root", 4_708, "/usr/lib/postfix/sbin/master -w", Some(25))],
-        "smtp_relay" => &[("root", 4_708, "/usr/lib/postfix/sbin/master -w", Some(587))],
-        _ => &[],
-    }
 }
 
 const BASHRC: &str = "# ~/.bashrc: executed by bash(1) for non-login shells.\n\n# If not running interactively, don't do anything\ncase $- in\n    *i*) ;;\n      *) return;;\nesac\n\nHISTCONTROL=ignoreboth\nHISTSIZE=1000\nHISTFILESIZE=2000\n\nalias ls='ls --color=auto'\n";

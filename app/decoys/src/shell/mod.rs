@@ -8,9 +8,11 @@
 //!
 //! Deliberately absent: running anything, and reaching anything. A fetch is reported and times out.
 
+mod accounts;
 mod arith;
 mod builtin;
 mod commands;
+mod daemons;
 mod distribution;
 mod expand;
 mod find;

@@ -907,7 +907,12 @@ fn what_runs_follows_the_services_that_are_offered() {
     let services = Arc::new(crate::serve::Services::default());
     services.set(["ssh", "redis"], None);
     let spec = PersonaSpec::new(Seed::from_bytes([7; 16]), "linux-server");
-    let template = Template::new(&Persona::derive(&spec).unwrap(), Arc::clone(&services));
+    let persona = Persona::derive(&spec).unwrap();
+    let ftp = match persona.product(decnet_persona::ProductKind::Ftp).name {
+        "ProFTPD" => "proftpd",
+        _ => "vsftpd",
+    };
+    let template = Template::new(&persona, Arc::clone(&services));
     let seen = Arc::new(Mutex::new(Seen::default()));
     let outside = Box::new(Bench(Arc::clone(&seen)));
     let mut shell = template.shell("root", "192.0.2.7 4 22", outside, 1, vfs::Shared::default());
@@ -917,23 +922,23 @@ fn what_runs_follows_the_services_that_are_offered() {
     };
     let all = "ss -ltn; netstat -ltn; ps aux; systemctl list-units; cat /proc/net/tcp; ls /proc";
     let before = ask(all);
-    assert!(before.contains(":6379") && before.contains("redis-server") && !before.contains("vsftpd"));
+    assert!(before.contains(":6379") && before.contains("redis-server") && !before.contains(ftp));
     let redis = ask("pgrep redis-server");
     services.set(["ssh", "redis", "ftp"], Some(1_700_000_000));
     let both = ask(all);
     assert!(
-        both.contains(":21 ") && both.contains("vsftpd") && both.contains(":0015 "),
+        both.contains(":21 ") && both.contains(ftp) && both.contains(":0015 "),
         "{both}"
     );
     assert_eq!(ask("pgrep redis-server"), redis);
     services.set(["ssh", "ftp"], Some(1_700_000_000));
     let after = ask(all);
     assert!(
-        !after.contains("redis") && !after.contains(":18EB ") && after.contains("vsftpd"),
+        !after.contains("redis") && !after.contains(":18EB ") && after.contains(ftp),
         "{after}"
     );
     assert_eq!(
-        ask("systemctl is-active redis-server; systemctl is-active vsftpd"),
+        ask(&format!("systemctl is-active redis-server; systemctl is-active {ftp}")),
         "inactive\nactive\n"
     );
 }

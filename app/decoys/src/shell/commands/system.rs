@@ -5,7 +5,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::{Call, Shell, files};
-use crate::shell::vfs::Errno;
+use crate::shell::{daemons::Unit, vfs::Errno};
 
 pub(in crate::shell) const BUSYBOX_HELP: &str = "\nBusyBox is copyrighted by many authors between 1998-2015.\nLicensed under GPLv2. See source distribution for detailed\ncopyright notices.\n\nUsage: busybox [function [arguments]...]\n   or: busybox --list[-full]\n   or: busybox --install [-s] [DIR]\n   or: function [arguments]...\n\n\tBusyBox is a multi-call binary that combines many common Unix\n\tutilities into a single executable.  Most people will create a\n\tlink to busybox for each function they wish to use and BusyBox\n\twill act like whatever it was invoked as.\n\nCurrently defined functions:\n\t[, [[, ar, arch, ash, awk, base64, basename, bunzip2, bzcat, cat, chgrp, chmod, chown, clear, cp, cut, date, dd, df,\n\tdmesg, du, echo, env, expr, false, find, free, grep, gunzip, gzip, head, hostname, id, ifconfig, ip, kill, killall,\n\tln, ls, md5sum, mkdir, mount, mv, nc, netstat, nslookup, ping, ps, pwd, rm, rmdir, route, sed, sh, sha1sum, sleep,\n\tsort, stat, tail, tar, tee, test, tftp, touch, tr, true, umount, uname, uniq, uptime, vi, wc, wget, xargs, yes, zcat\n";
 
@@ -1238,31 +1238,6 @@ pub(super) fn crontab(shell: &mut Shell, call: &mut Call) -> u8 {
     }
 }
 
-/// Units that stand for a process: name, description, what its command has in it.
-const UNITS: &[(&str, &str, &str)] = &[
-    ("cron", "Regular background program processing daemon", "/cron "),
-    ("dbus", "D-Bus System Message Bus", "dbus-daemon"),
-    ("getty@tty1", "Getty on tty1", "agetty"),
-    ("mariadb", "MariaDB 10.11.6 database server", "mariadbd"),
-    (
-        "nginx",
-        "A high performance web server and a reverse proxy server",
-        "nginx: master",
-    ),
-    ("postfix", "Postfix Mail Transport Agent", "postfix"),
-    ("redis-server", "Advanced key-value store", "redis-server"),
-    ("rsyslog", "System Logging Service", "rsyslogd"),
-    ("ssh", "OpenBSD Secure Shell server", "sshd: /usr"),
-    ("systemd-journald", "Journal Service", "systemd-journald"),
-    ("systemd-logind", "User Login Management", "systemd-logind"),
-    (
-        "systemd-udevd",
-        "Rule-based Manager for Device Events and Files",
-        "systemd-udevd",
-    ),
-    ("vsftpd", "vsftpd FTP server", "vsftpd"),
-];
-
 pub(super) fn systemctl(shell: &mut Shell, call: &mut Call) -> u8 {
     let mut operands = call.operands("tpHMnso");
     if call.name == "service" {
@@ -1273,33 +1248,26 @@ pub(super) fn systemctl(shell: &mut Shell, call: &mut Call) -> u8 {
         .get(1)
         .map(|u| u.trim_end_matches(".service").to_owned())
         .unwrap_or_default();
-    let alias = match wanted.as_str() {
-        "sshd" => "ssh",
-        "crond" => "cron",
-        "mysql" | "mysqld" => "mariadb",
-        "redis" => "redis-server",
-        "syslog" => "rsyslog",
-        "systemd-journal" => "systemd-journald",
-        other => other,
-    };
+    let machine = std::sync::Arc::clone(&shell.machine);
+    let alias = machine.unit_name(&wanted);
     // All that this machine runs, whether the visitor has stopped it or not, and what still runs.
     let (all, left) = (shell.machine.running(), shell.running());
     let process = |of: &[crate::shell::machine::Process], unit: &str| {
-        let mark = UNITS.iter().find(|u| u.0 == unit)?.2;
-        of.iter().find(|p| p.command.contains(mark)).cloned()
+        machine
+            .units()
+            .filter(|u| u.name == unit)
+            .find_map(|u| of.iter().find(|p| p.command.contains(u.mark)).cloned())
     };
     let loaded = process(&all.processes, alias);
     let running = process(&left.processes, alias);
-    let description = UNITS.iter().find(|u| u.0 == alias).map_or("", |u| u.1);
+    let description = machine
+        .units()
+        .find(|u| u.name == alias)
+        .map_or_else(String::new, |u| u.description);
     match verb.as_str() {
         "status" if loaded.is_some() => {
             let redhat = shell.machine.distribution.family == crate::shell::distribution::Family::RedHat;
-            let (unit, lib) = match (redhat, alias) {
-                (true, "ssh") => ("sshd", "/usr/lib"),
-                (true, "cron") => ("crond", "/usr/lib"),
-                (true, other) => (other, "/usr/lib"),
-                (false, other) => (other, "/lib"),
-            };
+            let (unit, lib) = (alias, if redhat { "/usr/lib" } else { "/lib" });
             if redhat && call.name == "service" {
                 call.err(format!("Redirecting to /bin/systemctl status {unit}.service\n"));
             }
@@ -1378,8 +1346,13 @@ pub(super) fn systemctl(shell: &mut Shell, call: &mut Call) -> u8 {
         "" | "list-units" | "status" | "list-unit-files" => {
             let mut out = String::from("  UNIT                      LOAD   ACTIVE SUB     DESCRIPTION\n");
             let mut count = 0;
-            for (name, description, _) in UNITS {
-                if process(&left.processes, name).is_some() {
+            let mut before = "";
+            for Unit {
+                name, description, ..
+            } in machine.units()
+            {
+                if name != before && process(&left.processes, name).is_some() {
+                    before = name;
                     count += 1;
                     out.push_str(&format!(
                         "  {:<25} loaded active running {description}\n",
