@@ -67,6 +67,15 @@ pub(crate) fn with(path: &str, params: &ParamsMap, changes: &[(&'static str, Opt
     format!("{path}{}", query_string(&next))
 }
 
+/// The login that leads back to `here`, a path and its query.
+pub(crate) fn login(here: &str) -> String {
+    if here == "/" {
+        "/login".to_owned()
+    } else {
+        format!("/login?next={}", escape(here))
+    }
+}
+
 /// `params` as the query of a URL, with its `?` where there are any.
 fn query_string(params: &ParamsMap) -> String {
     let pairs: Vec<_> = params

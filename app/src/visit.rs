@@ -8,6 +8,8 @@ use std::sync::Arc;
 use axum::http::HeaderValue;
 use decnet_domain::{Actor, Domain, SignedIn, Source};
 
+use crate::url;
+
 /// Makes the value of a `Set-Cookie` header: for a new session, or (`None`) to end one. Nothing where it cannot be made,
 /// which the server has logged.
 pub type SessionCookie = Arc<dyn Fn(Option<&SignedIn>) -> Option<HeaderValue> + Send + Sync>;
@@ -25,4 +27,17 @@ pub struct Visit {
     pub cookie: SessionCookie,
     /// Called by a page that has nothing to show at its address.
     pub nothing_here: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// Where whoever asks for the page at `here` (its path and query) has to go first: to the login, or to the choice of a
+/// password of their own.
+#[must_use]
+pub fn detour(actor: Option<&Actor>, here: &str) -> Option<String> {
+    let path = here.split('?').next().unwrap_or_default();
+    match actor {
+        _ if path == "/login" => None,
+        None => Some(url::login(here)),
+        Some(actor) if actor.must_change_password() && path != "/password" => Some("/password".to_owned()),
+        Some(_) => None,
+    }
 }

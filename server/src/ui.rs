@@ -7,12 +7,15 @@ use std::sync::{Arc, LazyLock};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
-    response::Response,
+    response::{IntoResponse, Redirect, Response},
     routing::any,
 };
-use decnet_app::{App, shell, visit::Visit};
+use decnet_app::{
+    App, shell,
+    visit::{self, Visit},
+};
 use decnet_domain::Actor;
 use leptos::{
     config::{Env, LeptosOptions},
@@ -78,6 +81,7 @@ fn pages(state: &AppState) -> Router {
     let nothing = || any(|| async { ApiError::no_route() });
     Router::new()
         .leptos_routes_with_context(&options, ROUTES.clone(), context, document)
+        .route_layer(middleware::from_fn(led))
         // What is missing there is no page that a reader could be led to.
         .route("/pkg/{*rest}", nothing())
         .route("/fonts/{*rest}", nothing())
@@ -105,6 +109,19 @@ async fn visitor(State(state): State<AppState>, request: Request, next: Next) ->
     };
     parts.extensions.insert(Visitor(actor));
     next.run(Request::from_parts(parts, body)).await
+}
+
+/// Middleware: lead whoever has to sign in or choose a password first there, before a page is rendered that they may not
+/// see. The pages do so too, but only scripts and what asks for HTML follow those.
+async fn led(request: Request, next: Next) -> Response {
+    let visitor = request.extensions().get::<Visitor>();
+    let actor = visitor.and_then(|Visitor(actor)| actor.as_ref());
+    let here = request.uri().path_and_query().map_or("/", |here| here.as_str());
+    let is_page = matches!(*request.method(), Method::GET | Method::HEAD);
+    match visit::detour(actor, here).filter(|_| is_page) {
+        Some(first) => Redirect::to(&first).into_response(),
+        None => next.run(request).await,
+    }
 }
 
 /// Give the page or server function that is being answered what it needs to know of the request, and the answer its

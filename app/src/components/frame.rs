@@ -53,16 +53,11 @@ pub(crate) fn Frame() -> impl IntoView {
     let login = move || {
         let query = location.search.get_untracked();
         let path = location.pathname.get_untracked();
-        let whole = if query.is_empty() {
+        url::login(&if query.is_empty() {
             path
         } else {
             format!("{path}?{query}")
-        };
-        if whole == "/" {
-            "/login".to_owned()
-        } else {
-            format!("/login?next={}", url::escape(&whole))
-        }
+        })
     };
     provide_context(Reader(me));
     view! {

@@ -191,18 +191,33 @@ async fn whoever_has_to_sign_in_first_is_led_there_and_not_told_what_there_is() 
     let app = App::new().await;
     app.fresh_user("fred", Role::Viewer).await;
     let fresh = session(&app, "fred", &format!("{PASSWORD}-0")).await;
-    for path in ["/no-such-page", "/attackers/nobody", "/live"] {
-        for (cookie, to) in [("", "/login?next="), (fresh.as_str(), "/password")] {
-            let page = app
-                .page(path)
-                .header(header::ACCEPT, "text/html")
-                .header(header::COOKIE, cookie);
-            let page = page.send().await;
-            assert_eq!(page.status, StatusCode::FOUND, "{path} {to}");
-            let location = page.headers[header::LOCATION].to_str().unwrap();
-            assert!(location.starts_with(to), "{path}: {location}");
+    for (path, login) in [
+        ("/", "/login"),
+        ("/no-such-page", "/login?next=/no-such-page"),
+        ("/attackers/nobody", "/login?next=/attackers/nobody"),
+        (
+            "/live?decky=a&last=1h",
+            "/login?next=/live%3Fdecky%3Da%26last%3D1h",
+        ),
+    ] {
+        for (cookie, to) in [("", login), (fresh.as_str(), "/password")] {
+            for accept in ["text/html", "*/*", ""] {
+                let page = app
+                    .page(path)
+                    .header(header::ACCEPT, accept)
+                    .header(header::COOKIE, cookie);
+                let page = page.send().await;
+                assert_eq!(page.status, StatusCode::SEE_OTHER, "{path} {to} {accept}");
+                assert_eq!(page.headers[header::LOCATION], to, "{path}");
+                assert_eq!(page.text, "", "nothing of the page is shown");
+            }
         }
     }
+    let password = app.page("/password").header(header::COOKIE, &fresh).send().await;
+    assert_eq!(password.status, StatusCode::OK);
+    assert_eq!(app.page("/login").send().await.status, StatusCode::OK);
+    let anonymous = app.page("/password").send().await;
+    assert_eq!(anonymous.headers[header::LOCATION], "/login?next=/password");
 }
 
 #[tokio::test]
