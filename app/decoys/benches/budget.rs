@@ -88,6 +88,7 @@ impl Decky {
             services,
             artifacts: Some(folder.path().join("artifacts")),
             transcripts: Some(folder.path().join("transcripts")),
+            user: decnet_decoys::config::NOBODY,
             limits: decnet_decoys::config::Limits::default(),
         };
         let file = folder.path().join("config.json");

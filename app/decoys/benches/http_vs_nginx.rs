@@ -102,6 +102,7 @@ fn decoy(evidence: &Path) -> SocketAddr {
         }],
         artifacts: None,
         transcripts: None,
+        user: decnet_decoys::config::NOBODY,
         limits: Limits::default(),
     };
     let sink = Arc::new(Sink::to(File::create(evidence).unwrap()));

@@ -26,9 +26,19 @@ pub struct DeckyConfig {
     /// Folder for session recordings. Without it none are made.
     #[serde(default)]
     pub transcripts: Option<PathBuf>,
+    /// The user and group that it becomes where root starts it; the two folders are handed to it.
+    #[serde(default = "nobody")]
+    pub user: u32,
     /// What one decky may use.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// The user that owns nothing, by Linux's convention.
+pub const NOBODY: u32 = 65534;
+
+fn nobody() -> u32 {
+    NOBODY
 }
 
 /// A service, its knobs and where it listens.

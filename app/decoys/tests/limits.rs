@@ -65,6 +65,7 @@ fn decky(limits: Limits) -> (Decky, Lines) {
         services,
         artifacts: None,
         transcripts: None,
+        user: decnet_decoys::config::NOBODY,
         limits,
     };
     let decky = Decky::start(config, Arc::new(Sink::to(lines.clone())), Arc::new(SystemClock)).unwrap();

@@ -6,6 +6,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "in a test a panic is the report, and a skipped scan is printed"
 )]
@@ -116,6 +117,7 @@ fn nmap_names_product_and_version_of_every_service_as_the_persona_claims_them() 
             services,
             artifacts: None,
             transcripts: None,
+            user: decnet_decoys::config::NOBODY,
             limits: Limits::default(),
         };
         let sink = Arc::new(Sink::to(Lines::default()));

@@ -1,4 +1,5 @@
-//! The program inside a decky: runs all its services from one configuration, as an unprivileged user.
+//! The program inside a decky: runs all its services from one configuration, as an unprivileged user with next to no
+//! rights, whoever started it (`confine.rs`).
 //!
 //! `PROGRAM [FILE]`: the configuration (`decnet_decoys::config::DeckyConfig` as JSON) is read from FILE, or from
 //! standard input where there is none or it is `-`. Evidence goes to standard output, the program's own trouble to
@@ -12,6 +13,8 @@
 //! option parser (help texts explain) and a panic handler that names no file. The build of what is shipped
 //! (deploy/xtask/src/decoy.rs) holds the binary to that.
 
+mod confine;
+
 use std::{
     fs,
     io::{self, Read as _, Write as _},
@@ -21,10 +24,11 @@ use std::{
     time::Duration,
 };
 
+use confine::{Files, confine};
 use decnet_decoys::{
     config::DeckyConfig,
     serve::{
-        runner::{Decky, StartError},
+        runner::{Decky, StartError, persona},
         sink::Sink,
     },
 };
@@ -47,6 +51,8 @@ enum Error {
     Parse(String, serde_json::Error),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Confine(#[from] confine::Error),
     #[error("signals: {0}")]
     Signals(io::Error),
     #[error("standard output: {0}")]
@@ -82,11 +88,18 @@ fn main() -> ExitCode {
 async fn run(source: Option<&Path>) -> Result<(), Error> {
     raise_file_limit();
     let config = read_config(source)?;
+    // The operator's bait may lie where only the operator reads.
+    let persona = persona(&config)?;
+    if confine(&config, source)? == Files::ByUserOnly {
+        tell(format_args!(
+            "this kernel has no Landlock: users and permissions alone say which files can be read"
+        ));
+    }
     let sink = Arc::new(Sink::stdout().map_err(Error::Output)?);
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut reload = listen_for(SignalKind::hangup())?;
-    let mut decky = Decky::start(config, Arc::clone(&sink), Arc::new(SystemClock))?;
+    let mut decky = Decky::start_as(persona, config, Arc::clone(&sink), Arc::new(SystemClock))?;
     tell(format_args!("ready"));
     let mut check = tokio::time::interval(CHECK);
     loop {

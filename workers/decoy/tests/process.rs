@@ -11,9 +11,10 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
     process::{Child, ChildStderr, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -59,6 +60,17 @@ impl Running {
         Self { child, trouble }
     }
 
+    /// Wait until it listens; whether the kernel restricts the files that it can read.
+    fn ready(&mut self) -> bool {
+        let mut first = self.says();
+        let restricted = !first.starts_with("this kernel has no Landlock");
+        if !restricted {
+            first = self.says();
+        }
+        assert_eq!(first, "ready");
+        restricted
+    }
+
     /// The next line that it says to the operator.
     fn says(&mut self) -> String {
         let mut line = String::new();
@@ -81,6 +93,13 @@ impl Running {
             .unwrap();
         (self.child.wait().unwrap().code(), evidence)
     }
+}
+
+/// A folder that the program can still read when it is no longer root.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    folder
 }
 
 fn free_port() -> SocketAddr {
@@ -111,12 +130,12 @@ fn ask(stream: &mut TcpStream, words: &[u8], answer: &[u8]) {
 
 #[test]
 fn services_come_and_go_by_sighup_without_dropping_other_sessions_and_sigterm_ends_in_order() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let file = folder.path().join("config.json");
     let (redis, ftp) = (free_port(), free_port());
     fs::write(&file, config(&[("redis", redis)])).unwrap();
     let mut program = Running::start(&file);
-    assert_eq!(program.says(), "ready");
+    program.ready();
 
     let mut session = TcpStream::connect(redis).unwrap();
     ask(&mut session, b"PING\r\n", b"+PONG\r\n");
@@ -157,12 +176,12 @@ fn services_come_and_go_by_sighup_without_dropping_other_sessions_and_sigterm_en
 
 #[test]
 fn out_of_file_descriptors_it_waits_says_so_and_serves_again_once_there_are_some() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let file = folder.path().join("config.json");
     let redis = free_port();
     fs::write(&file, config(&[("redis", redis)])).unwrap();
     let mut program = Running::start_with_files(&file, 40);
-    assert_eq!(program.says(), "ready");
+    program.ready();
     let mut first = TcpStream::connect(redis).unwrap();
     ask(&mut first, b"PING\r\n", b"+PONG\r\n");
     // The kernel takes them in; the program cannot.
@@ -187,8 +206,60 @@ fn out_of_file_descriptors_it_waits_says_so_and_serves_again_once_there_are_some
 }
 
 #[test]
+fn it_reads_no_file_outside_its_folder_even_one_that_every_user_may_read() {
+    let (inside, outside) = (folder(), folder());
+    let file = inside.path().join("config.json");
+    let redis = free_port();
+    fs::write(&file, config(&[("redis", redis)])).unwrap();
+    let mut program = Running::start(&file);
+    if !program.ready() {
+        println!("skipped: this kernel has no Landlock");
+        return;
+    }
+    // Another file of the same folder is read, so it is not the link itself that is refused.
+    for (place, answer) in [
+        (&inside, "configuration applied"),
+        (&outside, "configuration not applied: "),
+    ] {
+        let other = place.path().join("other.json");
+        fs::write(&other, config(&[("redis", redis)])).unwrap();
+        fs::remove_file(&file).unwrap();
+        symlink(&other, &file).unwrap();
+        program.signal(Signal::SIGHUP);
+        let words = program.says();
+        assert!(words.starts_with(answer), "{words}");
+        assert_eq!(
+            words.contains("Permission denied"),
+            place.path() == outside.path(),
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn it_ends_with_its_parent_whoever_it_became() {
+    let folder = folder();
+    let file = folder.path().join("config.json");
+    fs::write(&file, config(&[("redis", free_port())])).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"setpriv --pdeathsig KILL "$@" & echo $! > "$0"; wait"#]);
+    let pid = folder.path().join("pid");
+    let mut program = Running::run(shell.arg(&pid).arg(env!("CARGO_BIN_EXE_decnet-decoy")).arg(&file));
+    program.ready();
+    let pid = fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    program.child.kill().unwrap();
+    // Its standard output stays open, so that is not why it ends.
+    let begun = Instant::now();
+    while kill(Pid::from_raw(pid), None).is_ok() && begun.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let outlived = kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok();
+    assert!(!outlived, "it outlived its parent");
+}
+
+#[test]
 fn a_port_in_use_is_named_and_nothing_runs() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let file = folder.path().join("config.json");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap();
@@ -205,7 +276,7 @@ fn a_port_in_use_is_named_and_nothing_runs() {
 
 #[test]
 fn an_unknown_key_in_the_configuration_is_named() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let file = folder.path().join("config.json");
     fs::write(&file, config(&[]).replacen('{', r#"{"colour":"red","#, 1)).unwrap();
     let mut program = Running::start(&file);
@@ -216,12 +287,12 @@ fn an_unknown_key_in_the_configuration_is_named() {
 
 #[test]
 fn without_a_reader_of_its_evidence_it_ends() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let file = folder.path().join("config.json");
     let redis = free_port();
     fs::write(&file, config(&[("redis", redis)])).unwrap();
     let mut program = Running::start(&file);
-    assert_eq!(program.says(), "ready");
+    program.ready();
     drop(program.child.stdout.take());
     // The session itself may be cut short: what is proved is how the program ends.
     let _cut_short = TcpStream::connect(redis).unwrap().write_all(b"PING\r\n");

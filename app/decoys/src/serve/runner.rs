@@ -129,16 +129,38 @@ struct Prepared {
     bound: BTreeMap<SocketAddr, tokio::net::TcpListener>,
 }
 
+/// Who the decky of `config` is, with the operator's own bait.
+///
+/// # Errors
+/// Where the persona cannot be made or the bait cannot be used.
+pub fn persona(config: &DeckyConfig) -> Result<Persona, StartError> {
+    let persona = Persona::derive(&config.persona)?;
+    Ok(match &config.persona.overrides.bait {
+        Some(folder) => persona.with_bait(Bait::load(Path::new(folder)).map_err(StartError::Bait)?),
+        None => persona,
+    })
+}
+
 impl Decky {
     /// Build and bind everything that `config` names, then begin to answer. Must run inside a tokio runtime.
     ///
     /// # Errors
     /// Where something cannot be built or bound; nothing is left running then.
     pub fn start(config: DeckyConfig, sink: Arc<Sink>, clock: SharedClock) -> Result<Self, StartError> {
-        let mut persona = Persona::derive(&config.persona)?;
-        if let Some(folder) = &config.persona.overrides.bait {
-            persona = persona.with_bait(Bait::load(Path::new(folder)).map_err(StartError::Bait)?);
-        }
+        let persona = persona(&config)?;
+        Self::start_as(persona, config, sink, clock)
+    }
+
+    /// [`Decky::start`] with the persona of `config` made already, so that it may run where the bait cannot be read.
+    ///
+    /// # Errors
+    /// As [`Decky::start`].
+    pub fn start_as(
+        persona: Persona,
+        config: DeckyConfig,
+        sink: Arc<Sink>,
+        clock: SharedClock,
+    ) -> Result<Self, StartError> {
         let mut host = Host::new(persona, Arc::clone(&clock));
         host.artifacts.clone_from(&config.artifacts);
         host.transcripts.clone_from(&config.transcripts);
@@ -185,6 +207,9 @@ impl Decky {
         }
         if (&config.artifacts, &config.transcripts) != (&self.config.artifacts, &self.config.transcripts) {
             return Err(StartError::Fixed("a folder"));
+        }
+        if config.user != self.config.user {
+            return Err(StartError::Fixed("the user"));
         }
         let prepared = self.prepare(&config.services)?;
 

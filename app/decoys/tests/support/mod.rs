@@ -83,6 +83,7 @@ pub(crate) fn start_with(slug: &str, spec: PersonaSpec, knobs: &[(&str, serde_js
         }],
         artifacts: Some(artifacts.path().to_owned()),
         transcripts: None,
+        user: decnet_decoys::config::NOBODY,
         limits: Limits::default(),
     };
     let decky = {

@@ -6,6 +6,9 @@
 //! bounded), `artifacts/` and `transcripts/` (evidence, which no step takes away). Its evidence lines go straight to a
 //! new outlet file at each start.
 //!
+//! Where this is root, each decky becomes a user of its own that can read `config.json` and owns the two folders of
+//! evidence, and nothing else; the program sees to that itself (`workers/decoy/src/confine.rs`).
+//!
 //! Children are started by one thread that lives as long as the engine, and ask the kernel to be killed when that
 //! thread is gone: they end with the engine, also where its process is killed.
 
@@ -29,7 +32,7 @@ use std::{
 
 use decnet_decoys::{
     Port,
-    config::{DeckyConfig, ServiceEntry},
+    config::{DeckyConfig, NOBODY, ServiceEntry},
 };
 use decnet_model::name::{DeckyName, ServiceSlug};
 use decnet_spool::outlet::Outlet;
@@ -39,7 +42,7 @@ use nix::{
         prctl,
         signal::{Signal, killpg},
     },
-    unistd::{Pid, getpid, getppid},
+    unistd::{Pid, geteuid, getpid, getppid},
 };
 use tokio::{
     io::AsyncReadExt as _,
@@ -211,7 +214,6 @@ impl LocalEngine {
 
     fn config(&self, decky: &DesiredDecky) -> DeckyConfig {
         let mut listen = self.listen(decky);
-        let dir = self.dir(&decky.name);
         DeckyConfig {
             name: decky.name.clone(),
             persona: decky.persona.clone(),
@@ -224,8 +226,10 @@ impl LocalEngine {
                     listen: listen.remove(&service.slug).unwrap_or_default(),
                 })
                 .collect(),
-            artifacts: Some(dir.join("artifacts")),
-            transcripts: Some(dir.join("transcripts")),
+            // Relative to its working directory: as a user of its own it may not pass the folders above.
+            artifacts: Some("artifacts".into()),
+            transcripts: Some("transcripts".into()),
+            user: user(decky.ip),
             limits: decnet_decoys::config::Limits::default(),
         }
     }
@@ -233,18 +237,23 @@ impl LocalEngine {
     /// Write both files whole or not at all.
     fn write(&self, decky: &DesiredDecky) -> Result<(), StepError> {
         let dir = self.dir(&decky.name);
+        let config = self.config(decky);
+        // Only root can start a program as somebody else; the program hands the two folders over itself.
+        let group = geteuid().is_root().then_some(config.user);
         let written = (|| {
-            for sub in ["", "artifacts", "transcripts"] {
+            for sub in ["artifacts", "transcripts"] {
                 let path = dir.join(sub);
                 fs::create_dir_all(&path)?;
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
             }
+            share(&dir, 0o710, group)?;
             // desired.json last: it says that config.json is what it would make.
             replace(
                 &dir.join("config.json"),
-                &serde_json::to_vec_pretty(&self.config(decky))?,
+                &serde_json::to_vec_pretty(&config)?,
+                group,
             )?;
-            replace(&dir.join("desired.json"), &serde_json::to_vec(decky)?)
+            replace(&dir.join("desired.json"), &serde_json::to_vec(decky)?, None)
         })();
         written.map_err(|e: io::Error| StepError::transient(format!("write {}: {e}", dir.display())))
     }
@@ -272,6 +281,8 @@ impl LocalEngine {
                 "{ip}: local deckies live in 127.0.0.0/8"
             )));
         }
+        // What an earlier version wrote may be for another user.
+        self.write(&decky)?;
         let outlet = Outlet::create(&self.options.outlets, name.as_str())
             .map_err(|e| StepError::transient(format!("outlet of {name}: {e}")))?;
         let (stderr, for_child) = io::pipe().map_err(|e| StepError::transient(format!("pipe: {e}")))?;
@@ -564,8 +575,42 @@ fn may_bind_low_ports() -> bool {
     !matches!(probe, Err(e) if e.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// Replace `path` with `content`, readable by this user alone, in one step.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+/// The user of the decky at `address`: the address as a number. It lies between 2130706432 and 2147483647, which no
+/// distribution gives out and systemd leaves free, and no two deckies share it. Where this user namespace has no such
+/// user it is nobody.
+fn user(address: IpAddr) -> u32 {
+    let IpAddr::V4(address) = address else {
+        return NOBODY;
+    };
+    let user = u32::from(address);
+    let there = |map| fs::read_to_string(map).map_or(true, |map| covers(&map, user));
+    if there("/proc/self/uid_map") && there("/proc/self/gid_map") {
+        user
+    } else {
+        NOBODY
+    }
+}
+
+/// Whether a map of user_namespaces(7) holds `id`: lines of the first id inside, the first outside, and how many.
+fn covers(map: &str, id: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map_while(|word| word.parse::<u64>().ok());
+        match (numbers.next(), numbers.nth(1)) {
+            (Some(first), Some(count)) => (first..first.saturating_add(count)).contains(&u64::from(id)),
+            _ => false,
+        }
+    })
+}
+
+/// Let `group` use `path` as `mode` says; without a group it is for this user alone.
+fn share(path: &Path, mode: u32, group: Option<u32>) -> io::Result<()> {
+    let mode = if group.is_some() { mode } else { mode & 0o700 };
+    std::os::unix::fs::chown(path, None, group)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// Replace `path` with `content`, readable by this user and `group` alone, in one step.
+fn replace(path: &Path, content: &[u8], group: Option<u32>) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = OpenOptions::new()
         .create(true)
@@ -573,6 +618,7 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         .write(true)
         .mode(0o600)
         .open(&new)?;
+    share(&new, 0o640, group)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&new, path)
@@ -687,5 +733,20 @@ impl Log {
         } else {
             self.file = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decky_is_the_user_of_its_address_where_the_namespace_has_one() {
+        let user = u32::from(Ipv4Addr::new(127, 66, 0, 2));
+        assert!((0x7000_0000..0x8000_0000).contains(&user));
+        assert!(covers("         0          0 4294967295\n", user));
+        assert!(!covers("         0     100000      65536\n", user));
+        let second = format!("0 1000 1\n{user} 165536 2\n");
+        assert!(covers(&second, user + 1) && !covers(&second, user + 2) && !covers("", user));
     }
 }

@@ -20,7 +20,7 @@ use decnet_fleet::{
 use decnet_model::name::DeckyName;
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::Pid,
+    unistd::{Pid, geteuid},
 };
 use tokio::sync::mpsc;
 
@@ -117,14 +117,10 @@ async fn deckies_are_made_run_reconfigured_and_taken_away_and_their_evidence_sta
             .iter()
             .all(|s| s.listen.iter().all(|l| l.ip() == desired[0].ip))
     );
-    assert_eq!(
-        fs::metadata(home.join("config.json"))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o777,
-        0o600
-    );
+    let mode = |file: &str| fs::metadata(home.join(file)).unwrap().permissions().mode() & 0o777;
+    // As root it is read by the user that the program becomes.
+    let shared = if geteuid().is_root() { 0o640 } else { 0o600 };
+    assert_eq!((mode("config.json"), mode("desired.json")), (shared, 0o600));
     let outlets = dir.path().join("outlets").join(desired[0].name.as_str());
     let evidence: Vec<_> = fs::read_dir(outlets)
         .unwrap()
