@@ -56,6 +56,13 @@ impl Worker for Server {
                 secrecy::ExposeSecret::expose_secret(&password),
             );
         }
+        // On a disk that is full the dashboard says so; a note that has not changed needs no room.
+        if let Err(error) = domain.fleet_network_note().await {
+            tracing::warn!(
+                error = decnet_server::problem::chain(&error),
+                "the fleet's network not noted"
+            );
+        }
         let certificate = tls::certificate(settings, &ctx.clock)
             .map_err(|error| StartError::config(format!("tls: {error}")))?;
         let limits = Limits {

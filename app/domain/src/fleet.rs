@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use decnet_db::{DeckyRecord, NewDecky};
 use decnet_decoys::{Category, Meta, Port, catalogue};
-use decnet_fleet::{BuiltIn, DesiredDecky, SpecFault, resolve};
+use decnet_fleet::{BuiltIn, DesiredDecky, Limits, SpecFault, resolve};
 use decnet_model::{
     fleet::FleetSpec,
     id::TaskId,
@@ -25,6 +25,8 @@ use crate::{Domain, DomainError, Permit};
 
 /// Tasks that a listing goes back.
 const TASKS: u32 = 50;
+/// The setting under which the installation's network is noted: that of the key.
+const NETWORK: &str = "fleet-network";
 /// The longest interval between two mutations, in minutes: a year.
 const MAX_INTERVAL: u32 = 525_600;
 
@@ -64,7 +66,8 @@ impl Domain {
         _permit: &Permit<ViewFleet>,
         spec: FleetSpec,
     ) -> Result<Vec<DeckyView>, DomainError> {
-        let settled = self.settle(&spec, &self.inner.store.decky_records().await?)?;
+        let limits = self.limits().await?;
+        let settled = self.settle(&spec, &self.inner.store.decky_records().await?, &limits)?;
         let now = self.inner.clock.now();
         let view = |decky: &DesiredDecky| {
             let new = self.new_decky(decky, self.inner.options.engine.clone())?;
@@ -292,7 +295,7 @@ impl Domain {
         let _turn = inner.deploying.lock().await;
         let now = inner.clock.now();
         let records = inner.store.decky_records().await?;
-        let settled = self.settle(&spec, &records)?;
+        let settled = self.settle(&spec, &records, &self.limits().await?)?;
         let new = settled
             .iter()
             .map(|decky| self.new_decky(decky, inner.options.engine.clone()))
@@ -312,11 +315,50 @@ impl Domain {
         self.begin("deploy", about).await
     }
 
+    /// Note where this process takes addresses from: the server does when it starts, so that a command line that was
+    /// not told the same takes them from there, too.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn fleet_network_note(&self) -> Result<(), DomainError> {
+        let network = self.inner.options.fleet.network.to_string();
+        if self.inner.store.setting_get(NETWORK).await?.as_ref() != Some(&network) {
+            self.inner.store.setting_set(NETWORK, &network).await?;
+        }
+        Ok(())
+    }
+
+    /// The bounds of the fleet, with the installation's network.
+    async fn limits(&self) -> Result<Limits, DomainError> {
+        let options = &self.inner.options;
+        let mut limits = options.fleet.clone();
+        let Some(noted) = self.inner.store.setting_get(NETWORK).await? else {
+            return Ok(limits);
+        };
+        let noted = noted
+            .parse()
+            .map_err(|e| DomainError::internal("reading the installation's network", e))?;
+        if options.fleet_network_given && limits.network != noted {
+            return Err(DomainError::Conflict(format!(
+                "this installation was started with the fleet-network {noted}, and not {}: leave that out here, or \
+                 start the host with it",
+                limits.network
+            )));
+        }
+        limits.network = noted;
+        Ok(limits)
+    }
+
     /// The deckies of `spec` beside those that there are.
-    fn settle(&self, spec: &FleetSpec, there: &[DeckyRecord]) -> Result<Vec<DesiredDecky>, DomainError> {
+    fn settle(
+        &self,
+        spec: &FleetSpec,
+        there: &[DeckyRecord],
+        limits: &Limits,
+    ) -> Result<Vec<DesiredDecky>, DomainError> {
         let existing = there.iter().map(desired).collect::<Result<Vec<_>, _>>()?;
         let now = self.inner.clock.now();
-        resolve(spec, &existing, &self.inner.options.fleet, &BuiltIn, now).map_err(invalid)
+        resolve(spec, &existing, limits, &BuiltIn, now).map_err(invalid)
     }
 
     /// A settled decky as the database keeps it.

@@ -55,6 +55,9 @@ pub struct Options {
     pub hash_parallelism: usize,
     /// How many deckies there may be, and where their addresses are taken from.
     pub fleet: decnet_fleet::Limits,
+    /// Whether the operator of this process said where they are taken from. The network of the installation, which its
+    /// server notes, holds otherwise; see [`Domain::fleet_network_note`].
+    pub fleet_network_given: bool,
     /// The engine that runs new deckies; `local`.
     pub engine: String,
     /// How often the parts of the host are looked at in the background; 5 s.
@@ -73,6 +76,7 @@ impl Default for Options {
             admin_password: None,
             hash_parallelism: std::thread::available_parallelism().map_or(2, usize::from),
             fleet: decnet_fleet::Limits::default(),
+            fleet_network_given: false,
             engine: "local".into(),
             health_interval: Duration::from_secs(5),
             run_dir: None,
@@ -93,6 +97,7 @@ impl Options {
                 deckies: settings.fleet.deployment_limit,
                 network: settings.fleet.network,
             },
+            fleet_network_given: settings.is_given("fleet-network"),
             engine: settings.fleet.engine.clone(),
             run_dir: Some(settings.run_dir()),
             ..Self::default()

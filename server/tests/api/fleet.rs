@@ -1,6 +1,8 @@
 //! What is wanted of the fleet and of the workers: desired state and orders, nothing more.
 
 use axum::http::{Method, StatusCode};
+use decnet_bus::Bus;
+use decnet_domain::{Actor, Domain, DomainError, Options};
 use decnet_model::topic::{Pattern, Topic};
 use serde_json::json;
 
@@ -156,4 +158,39 @@ async fn a_worker_is_told_to_stop_over_the_bus() {
             .problem(),
         "conflict"
     );
+}
+
+#[tokio::test]
+async fn the_network_that_the_server_notes_holds_for_every_process_that_was_not_told_another() {
+    let noted = |network: &str| {
+        let mut options = Options {
+            fleet_network_given: true,
+            ..Options::default()
+        };
+        options.fleet.network = network.parse().unwrap();
+        options
+    };
+    let app = App::with(noted("127.177.0.0/16"), |_| {}).await;
+    app.domain.fleet_network_note().await.unwrap();
+    let address = async |options: Options| {
+        let domain = Domain::new(app.store.clone(), Bus::none(), app.clock.clone(), options).unwrap();
+        let permit = domain.permit(&Actor::operator("test")).unwrap();
+        let spec = serde_json::from_value(json!({ "deckies": [{ "archetype": "web-server" }] })).unwrap();
+        let settled = domain.decky_preview(&permit, spec).await;
+        settled.map(|deckies| deckies[0].ip.to_string())
+    };
+    assert_eq!(address(Options::default()).await.unwrap(), "127.177.0.2");
+    assert_eq!(address(noted("127.177.0.0/16")).await.unwrap(), "127.177.0.2");
+    let refused = address(noted("127.99.0.0/16")).await.unwrap_err();
+    assert!(matches!(refused, DomainError::Conflict(_)), "{refused}");
+
+    // The host is started again with another.
+    let domain = Domain::new(
+        app.store.clone(),
+        Bus::none(),
+        app.clock.clone(),
+        noted("127.99.0.0/16"),
+    );
+    domain.unwrap().fleet_network_note().await.unwrap();
+    assert_eq!(address(Options::default()).await.unwrap(), "127.99.0.2");
 }

@@ -366,6 +366,44 @@ fn every_fault_of_a_fleet_file_is_told_at_once_by_line_and_none_of_it_is_deploye
 }
 
 #[test]
+fn addresses_come_from_the_network_that_the_host_was_started_with() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let preview = |network: &str| {
+        let words = format!("deploy --archetype web-server --dry-run --json{network}");
+        said(
+            &decnet(PROGRAM, dir.path())
+                .args(words.split(' '))
+                .output()
+                .unwrap(),
+        )
+    };
+    let address = |stdout: &str| {
+        let deckies: serde_json::Value = serde_json::from_str(stdout).unwrap();
+        deckies[0]["ip"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(address(&preview("").0), "127.66.0.2");
+    // As the server does when it starts.
+    with_store(dir.path(), async |store| {
+        store
+            .setting_set("fleet-network", "127.177.0.0/16")
+            .await
+            .unwrap();
+    });
+    assert_eq!(address(&preview("").0), "127.177.0.2");
+    assert_eq!(
+        address(&preview(" --set fleet-network=127.177.0.0/16").0),
+        "127.177.0.2"
+    );
+    let (stdout, stderr, code) = preview(" --set fleet-network=127.99.0.0/16");
+    assert_eq!((code, stdout.as_str()), (64, ""));
+    assert!(
+        stderr.contains("127.177.0.0/16, and not 127.99.0.0/16"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_second_signal_ends_a_host_at_once() {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("decnet");

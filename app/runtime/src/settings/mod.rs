@@ -259,6 +259,13 @@ impl Settings {
         &self.explained
     }
 
+    /// Whether somebody said what `key` is; its default is in effect otherwise.
+    #[must_use]
+    pub fn is_given(&self, key: &str) -> bool {
+        let default = Origin::Default.to_string();
+        self.explained.iter().any(|e| e.key == key && e.origin != default)
+    }
+
     /// The secret that signs sessions: asked for by the server alone.
     ///
     /// # Errors
