@@ -16,7 +16,12 @@ use crate::{
 pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
     for directive in text.split(',').map(str::trim) {
         if !directive.contains(['=', '[']) && directive.parse::<LevelFilter>().is_err() {
-            return Err(format!("{directive:?} is no level"));
+            // Whoever tells it says what the whole text was.
+            return Err(if directive == text.trim() {
+                "is no level".to_owned()
+            } else {
+                format!("has {directive:?}, which is no level")
+            });
         }
     }
     EnvFilter::try_new(text).map_err(|error| format!("is no filter: {error}"))

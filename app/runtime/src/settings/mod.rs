@@ -769,7 +769,14 @@ mod tests {
             let (_dir, sources) = with_ini(&format!("[decnet]\nlog-level = {bad}\n"));
             let faults = Settings::read(&sources).unwrap_err().to_string();
             assert!(faults.contains("log-level"), "{bad}: {faults}");
+            assert_eq!(faults.matches(&format!("{bad:?}")).count(), 1, "{faults}");
         }
+        let (_dir, sources) = with_ini("[decnet]\nlog-level = info,quiet\n");
+        let faults = Settings::read(&sources).unwrap_err().to_string();
+        assert!(
+            faults.contains("\"info,quiet\" has \"quiet\", which is no level"),
+            "{faults}"
+        );
     }
 
     /// The fuzzer's seeds: those that begin with "good" are settings, those that begin with "bad" have faults.

@@ -310,12 +310,12 @@ fn env_faults(sources: &Sources, faults: &mut Vec<Fault>) {
     }
 }
 
-/// "; did you mean …?" where a known key is close.
+/// "; did you mean …?" where a known key is close: a short name has no room for many slips of the finger.
 fn nearest(name: &str) -> String {
     KEYS.iter()
         .map(|key| (distance(key.name, name), key.name))
         .min()
-        .filter(|(distance, _)| *distance <= 3)
+        .filter(|(distance, _)| *distance <= (name.len() / 2).min(3))
         .map(|(_, name)| format!("; did you mean {name}?"))
         .unwrap_or_else(|| "; `decnet config keys` lists what there is".to_owned())
 }
@@ -385,6 +385,25 @@ mod tests {
             told,
             ["DECNET_BATCHSIZE (environment DECNET_BATCHSIZE): unknown key; did you mean batch-size?"]
         );
+    }
+
+    #[test]
+    fn only_what_is_near_is_suggested() {
+        for (name, near) in [
+            ("batchsize", "batch-size"),
+            ("lisen", "listen"),
+            ("moed", "mode"),
+            ("database-ur", "database-url"),
+        ] {
+            assert_eq!(nearest(name), format!("; did you mean {near}?"));
+        }
+        for name in ["foo", "x", "", "food", "bar", "no-key-at-all"] {
+            assert_eq!(
+                nearest(name),
+                "; `decnet config keys` lists what there is",
+                "{name}"
+            );
+        }
     }
 
     #[test]
