@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::{
     Router,
+    body::{self, Body},
     extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
@@ -13,7 +14,9 @@ use axum::{
     routing::any,
 };
 use decnet_app::{
-    App, shell,
+    App,
+    api::{Fault, FaultKind},
+    shell,
     visit::{self, Visit},
 };
 use decnet_domain::Actor;
@@ -21,6 +24,7 @@ use leptos::{
     config::{Env, LeptosOptions},
     nonce::use_nonce,
     prelude::{provide_context, use_context},
+    server_fn::error::SERVER_FN_ERROR_HEADER,
 };
 use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_route_list};
 use tower_http::services::ServeDir;
@@ -82,6 +86,7 @@ fn pages(state: &AppState) -> Router {
     Router::new()
         .leptos_routes_with_context(&options, ROUTES.clone(), context, document)
         .route_layer(middleware::from_fn(led))
+        .route_layer(middleware::from_fn(named))
         // What is missing there is no page that a reader could be led to.
         .route("/pkg/{*rest}", nothing())
         .route("/fonts/{*rest}", nothing())
@@ -122,6 +127,37 @@ async fn led(request: Request, next: Next) -> Response {
         Some(first) => Redirect::to(&first).into_response(),
         None => next.run(request).await,
     }
+}
+
+/// The most bytes of a fault that a server function tells.
+const MAX_FAULT: usize = 64 * 1024;
+
+/// Middleware: server functions answer every fault with 500. Give each the status that the API has for it, so that a
+/// refusal does not look like a fault of ours.
+async fn named(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if response.status() != StatusCode::INTERNAL_SERVER_ERROR
+        || !response.headers().contains_key(SERVER_FN_ERROR_HEADER)
+    {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let text = match body::to_bytes(body, MAX_FAULT).await {
+        Ok(text) => text,
+        Err(error) => return ApiError::internal(error).into_response(),
+    };
+    if let Ok(fault) = serde_json::from_slice::<Fault>(&text) {
+        parts.status = match fault.kind {
+            FaultKind::SignedOut => StatusCode::UNAUTHORIZED,
+            FaultKind::PasswordChange | FaultKind::Forbidden => StatusCode::FORBIDDEN,
+            FaultKind::NotFound => StatusCode::NOT_FOUND,
+            FaultKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            FaultKind::Limited => StatusCode::TOO_MANY_REQUESTS,
+            FaultKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            FaultKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+    }
+    Response::from_parts(parts, Body::from(text))
 }
 
 /// Give the page or server function that is being answered what it needs to know of the request, and the answer its

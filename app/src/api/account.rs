@@ -21,14 +21,19 @@ pub async fn who() -> Result<Option<Me>, Fault> {
     Ok(Some(visit.domain.me(&permit)?))
 }
 
-/// Sign in and go to `next`, a path of this site; to the overview where it is none.
+/// Sign in and go to `next`, a path of this site; to the overview where it is none, and to the choice of a password where
+/// that comes first: any other page would ask for what it is not given yet.
 #[server(prefix = "/ui", endpoint = "login")]
 pub async fn login(username: String, password: String, next: String) -> Answer<()> {
     let visit = visit()?;
     let password = secrecy::SecretString::from(password);
     let session = visit.domain.login(username.trim(), &password, visit.from).await?;
     begin_session(&visit, &session)?;
-    leptos_axum::redirect(local_path(&next));
+    leptos_axum::redirect(if session.me.must_change_password {
+        "/password"
+    } else {
+        local_path(&next)
+    });
     Ok(())
 }
 

@@ -435,13 +435,16 @@ pub(crate) fn FirstTouch(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
                                 hint="No decoy is listening. Deploy a few; they look like real, boring hosts."
                                 command="decnet deploy --archetype linux-server --deckies 4"
                             >
-                                {manages
-                                    .get()
-                                    .then(|| {
-                                        view! {
-                                            <a class="button primary" href="/fleet?dialog=deploy">"Deploy deckies"</a>
-                                        }
-                                    })}
+                                // Read on its own: what is inside of a component is made untracked.
+                                {move || {
+                                    manages
+                                        .get()
+                                        .then(|| {
+                                            view! {
+                                                <a class="button primary" href="/fleet?dialog=deploy">"Deploy deckies"</a>
+                                            }
+                                        })
+                                }}
                             </Empty>
                         }
                             .into_any()

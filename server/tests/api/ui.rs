@@ -129,6 +129,65 @@ async fn a_server_function_is_closed_without_a_session_and_from_other_sites() {
     }
 }
 
+#[tokio::test]
+async fn a_server_function_refuses_with_the_status_of_its_reason_and_the_first_login_leads_to_the_password() {
+    let app = App::new().await;
+    app.fresh_user("fred", Role::Admin).await;
+    let fresh = session(&app, "fred", &format!("{PASSWORD}-0")).await;
+    app.user("vera", Role::Viewer).await;
+    let viewer = session(&app, "vera", PASSWORD).await;
+    let deploy = "archetype=x&amount=1&name=&seed=&interval=";
+    for (cookie, path, body, status, kind) in [
+        (
+            fresh.as_str(),
+            "/ui/overview_get",
+            "",
+            StatusCode::FORBIDDEN,
+            "PasswordChange",
+        ),
+        (
+            fresh.as_str(),
+            "/ui/deploy",
+            deploy,
+            StatusCode::FORBIDDEN,
+            "PasswordChange",
+        ),
+        (
+            viewer.as_str(),
+            "/ui/deploy",
+            deploy,
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+        ),
+        ("", "/ui/overview_get", "", StatusCode::UNAUTHORIZED, "SignedOut"),
+        (
+            "",
+            "/ui/login",
+            "username=vera&password=no&next=",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Invalid",
+        ),
+    ] {
+        let answer = app
+            .ask(Method::POST, path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::COOKIE, cookie)
+            .body(body)
+            .send()
+            .await;
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+        assert_eq!(answer.json()["kind"], kind, "{path}");
+    }
+    let first = app
+        .ask(Method::POST, "/ui/login")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::ACCEPT, "text/html")
+        .body(format!("username=fred&password={PASSWORD}-0&next=/live"))
+        .send()
+        .await;
+    assert_eq!(first.headers[header::LOCATION], "/password", "{first:?}");
+}
+
 /// A session of this account as a page's request carries it.
 async fn session(app: &App, name: &str, password: &str) -> String {
     let login = app.login(name, password).send().await;
