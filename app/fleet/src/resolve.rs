@@ -578,6 +578,12 @@ fn free_name(archetype: &Archetype, taken: &mut Taken) -> Option<DeckyName> {
     Some(name)
 }
 
+/// A seed that nobody has, from the system's randomness.
+#[must_use]
+pub fn draw_seed() -> Seed {
+    Seed::from_bytes(rand::random())
+}
+
 /// How often another seed is drawn where a host name or an address comes up that is taken.
 const REDRAWS: u32 = 64;
 
@@ -597,7 +603,7 @@ fn settle_persona(
             (None, None) => None,
         };
         let fixed = given.is_some();
-        let seed = given.unwrap_or_else(|| Seed::from_bytes(rand::random()));
+        let seed = given.unwrap_or_else(draw_seed);
         let kept = before.filter(|b| b.persona.seed == seed).map(|b| &b.persona);
         let mut spec = PersonaSpec {
             distro: read.distro.or_else(|| kept.and_then(|k| k.distro)),

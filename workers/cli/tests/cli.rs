@@ -404,6 +404,57 @@ fn addresses_come_from_the_network_that_the_host_was_started_with() {
 }
 
 #[test]
+fn what_a_dry_run_shows_is_deployed_with_the_seed_that_it_tells() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let machines = |json: &str| -> Vec<String> {
+        let deckies: serde_json::Value = serde_json::from_str(json).unwrap();
+        let identity = |d: &serde_json::Value| {
+            let fields = ["name", "ip", "hostname", "mac", "distro", "services"];
+            let identity = fields.map(|field| match &d[field] {
+                serde_json::Value::Array(services) => {
+                    services.iter().map(|s| s["slug"].to_string()).collect()
+                }
+                value => value.to_string(),
+            });
+            identity.join(" ")
+        };
+        let mut all: Vec<_> = deckies.as_array().unwrap().iter().map(identity).collect();
+        all.sort();
+        all
+    };
+    let group = "deploy --archetype linux-server -n 3 --name front --randomize-services";
+    let shown = good(dir.path(), &format!("{group} --dry-run --json"));
+    let seed = serde_json::from_str::<serde_json::Value>(&shown).unwrap()[0]["seed"].clone();
+    let other = good(dir.path(), &format!("{group} --dry-run --json"));
+    assert_ne!(machines(&shown), machines(&other), "each run draws its own");
+    good(
+        dir.path(),
+        &format!("{group} --no-wait --seed {}", seed.as_str().unwrap()),
+    );
+    assert_eq!(machines(&shown), machines(&good(dir.path(), "status --json")));
+
+    // Who is there stays who it is, and needs no seed for that.
+    let again = good(
+        dir.path(),
+        "deploy --archetype linux-server -n 3 --name front --dry-run",
+    );
+    assert!(again.contains("front-03") && !again.contains("seed"), "{again}");
+
+    let fleet = "[general]\nreplace = yes\n[shop]\narchetype = web-server\n";
+    fs::write(dir.path().join("fleet.ini"), fleet).unwrap();
+    let shown = good(dir.path(), "deploy --file fleet.ini --dry-run");
+    let (_, told) = shown.split_once("To deploy these very machines: ").unwrap();
+    let seed = told.trim().strip_suffix(" below [shop]").unwrap();
+    fs::write(dir.path().join("fleet.ini"), format!("{fleet}{seed}\n")).unwrap();
+    good(dir.path(), "deploy --file fleet.ini --no-wait");
+    let deployed: serde_json::Value = serde_json::from_str(&good(dir.path(), "status --json")).unwrap();
+    let shop = deployed.as_array().unwrap().iter().find(|d| d["name"] == "shop");
+    let hostname = shop.unwrap()["hostname"].as_str().unwrap();
+    assert!(shown.contains(hostname), "{hostname}: {shown}");
+}
+
+#[test]
 fn a_second_signal_ends_a_host_at_once() {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("decnet");

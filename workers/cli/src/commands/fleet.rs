@@ -18,7 +18,7 @@ use decnet_model::{
     topic::{Pattern, Topic},
     view::{DeckyView, TaskAccepted, TaskView, WorkerView},
 };
-use decnet_persona::Persona;
+use decnet_persona::{Persona, Seed};
 use time::OffsetDateTime;
 
 use crate::{
@@ -37,30 +37,85 @@ pub(crate) async fn deploy(place: &PlaceArgs, args: &DeployArgs) -> Result<()> {
         Ok(host) => host,
         Err(error) => return Err(asked.fault_of_itself().unwrap_or(error)),
     };
+    // What could not be read is refused there, with everything else that is wrong.
     if args.dry_run || !asked.is_read() {
-        let permit = host.permit::<ViewFleet>()?;
-        let plan = asked.judged(host.domain.decky_preview(&permit, asked.spec.clone()).await)?;
-        if args.wait.json {
-            return output::json(&plan);
-        }
-        print_deckies(
-            &plan,
-            |decky| decky.state.to_string(),
-            "Nothing would be deployed.",
-        );
-        println!("Nothing was changed (--dry-run).");
-        return Ok(());
+        return preview(&host, asked, args.wait.json).await;
     }
     let permit = host.permit::<ManageFleet>()?;
     let accepted = asked.judged(host.domain.decky_deploy(&permit, asked.spec.clone()).await)?;
     finish(host, accepted, args.wait, "deployed").await
 }
 
+/// Show what would be deployed. A machine is what its seed makes of it, so those that are new get theirs here, and it is
+/// told: with it, what is shown is what will be deployed.
+async fn preview(host: &Host, mut asked: Asked, as_json: bool) -> Result<()> {
+    let permit = host.permit::<ViewFleet>()?;
+    let unsown = asked.judged(host.domain.decky_preview(&permit, asked.spec.clone()).await)?;
+    let there = host.domain.decky_list(&permit).await?;
+    let sown = sow(&mut asked.spec, &unsown, &there);
+    let plan = asked.judged(host.domain.decky_preview(&permit, asked.spec.clone()).await)?;
+    if as_json {
+        let deckies = asked.spec.deckies.iter();
+        let seeds = deckies.flat_map(|decky| std::iter::repeat_n(&decky.seed, amount(decky)));
+        let mut listed = serde_json::to_value(&plan)?;
+        for (decky, seed) in listed.as_array_mut().into_iter().flatten().zip(seeds) {
+            if let (Some(decky), Some(seed)) = (decky.as_object_mut(), seed) {
+                decky.insert("seed".to_owned(), seed.as_str().into());
+            }
+        }
+        return output::json(&listed);
+    }
+    print_deckies(
+        &plan,
+        |decky| decky.state.to_string(),
+        "Nothing would be deployed.",
+    );
+    println!("Nothing was changed (--dry-run).");
+    for (field, seed) in sown {
+        println!(
+            "To deploy these very machines: {}",
+            asked.seed_given(field, &seed)
+        );
+    }
+    Ok(())
+}
+
+/// How many deckies `spec` stands for.
+fn amount(spec: &DeckySpec) -> usize {
+    usize::try_from(spec.amount.unwrap_or(1)).unwrap_or(usize::MAX)
+}
+
+/// Draw a seed for each specification without one, and tell which got which. One that is about deckies which are there
+/// gets none: they stay who they are. `unsown` is what `spec` was settled as without.
+fn sow(spec: &mut FleetSpec, unsown: &[DeckyView], there: &[DeckyView]) -> Vec<(usize, Seed)> {
+    let is_there = |decky: &&DeckyView| there.iter().any(|other| other.name == decky.name);
+    let mut unsown = unsown.iter();
+    let mut sown = Vec::new();
+    for (at, decky) in spec.deckies.iter_mut().enumerate() {
+        let known = unsown.by_ref().take(amount(decky)).filter(is_there).count();
+        if known == 0 && decky.seed.is_none() {
+            let seed = decnet_fleet::draw_seed();
+            decky.seed = Some(seed.to_string());
+            sown.push((at, seed));
+        }
+    }
+    sown
+}
+
 /// The fleet that is asked for.
 struct Asked {
     spec: FleetSpec,
-    /// The INI file that describes it, where one does: its faults are told by line.
-    file: Option<(PathBuf, Described)>,
+    source: Source,
+}
+
+/// What it is asked for by.
+enum Source {
+    /// The words of the command line.
+    Words,
+    /// A JSON file.
+    Json,
+    /// An INI file, whose faults are told by line.
+    Ini(PathBuf, Described),
 }
 
 impl Asked {
@@ -71,39 +126,53 @@ impl Asked {
                     deckies: vec![from_args(args)],
                     replace: args.replace,
                 },
-                file: None,
+                source: Source::Words,
             });
         };
         let text = text_of(path)?;
         if path.extension().is_some_and(|e| e == "json") {
             let spec = serde_json::from_str(&text);
             let spec = spec.map_err(|error| usage(format!("{}: {error}", path.display())))?;
-            return Ok(Self { spec, file: None });
+            let source = Source::Json;
+            return Ok(Self { spec, source });
         }
         let described = Described::read(&text, &BuiltIn);
         Ok(Self {
             spec: described.spec.clone(),
-            file: Some((path.clone(), described)),
+            source: Source::Ini(path.clone(), described),
         })
+    }
+
+    /// How the specification number `at` is given a seed.
+    fn seed_given(&self, at: usize, seed: &Seed) -> String {
+        let section = self.spec.deckies.get(at).and_then(|decky| decky.name.as_ref());
+        match (&self.source, section) {
+            (Source::Words, _) => format!("--seed {seed}"),
+            (Source::Ini(..), Some(section)) => format!("seed = {seed} below [{section}]"),
+            _ => format!("deckies[{at}].seed {seed}"),
+        }
     }
 
     /// Whether there is nothing in the file that could not be read.
     fn is_read(&self) -> bool {
-        self.file
-            .as_ref()
-            .is_none_or(|(_, described)| described.is_read())
+        match &self.source {
+            Source::Ini(_, described) => described.is_read(),
+            Source::Words | Source::Json => true,
+        }
     }
 
     /// What is wrong with the file by itself, for those who have no installation to ask.
     fn fault_of_itself(&self) -> Option<anyhow::Error> {
-        let (path, described) = self.file.as_ref()?;
+        let Source::Ini(path, described) = &self.source else {
+            return None;
+        };
         let faults = described.faults(decnet_fleet::check(&described.spec, &BuiltIn));
         (!faults.is_empty()).then(|| refused(path, &faults))
     }
 
     /// What the installation made of it. Where that or the file has faults, all of them, by line where it has lines.
     fn judged<T>(&self, outcome: Result<T, DomainError>) -> Result<T> {
-        let Some((path, described)) = &self.file else {
+        let Source::Ini(path, described) = &self.source else {
             return Ok(outcome?);
         };
         let fields = match outcome {
