@@ -18,6 +18,7 @@ mod expand;
 mod find;
 mod glob;
 mod interactive;
+mod long;
 pub(crate) mod machine;
 pub(crate) mod parse;
 mod run;

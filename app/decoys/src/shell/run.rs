@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     commands, glob,
+    long::{KEPT, Long},
     machine::Machine,
     parse::{
         self, AndOr, ArmEnd, Assign, Command, Cond, Fault, Item, Kind, List, Part, Pipeline, Redirect,
@@ -129,9 +130,32 @@ pub(crate) enum Stop {
 #[derive(Debug, Clone)]
 pub(crate) enum Output {
     Session(Stream),
-    Buffer(Arc<Mutex<Vec<u8>>>),
+    Buffer(Arc<Mutex<Pipe>>),
     File(String),
     Null,
+}
+
+/// What was written into a pipe.
+#[derive(Debug, Default)]
+pub(crate) struct Pipe {
+    bytes: Vec<u8>,
+    /// What comes behind them, and is too long to be kept.
+    long: Option<Long>,
+}
+
+impl Pipe {
+    /// All of it as bytes; `None` where that is more than a program may hold.
+    fn into_bytes(self) -> Option<Vec<u8>> {
+        let mut bytes = self.bytes;
+        if let Some(mut long) = self.long {
+            let left = usize::try_from(long.left()?).ok()?;
+            if bytes.len() + left > OUTPUT {
+                return None;
+            }
+            bytes.extend(long.take(left));
+        }
+        Some(bytes)
+    }
 }
 
 /// Where input comes from.
@@ -139,6 +163,7 @@ pub(crate) enum Output {
 pub(crate) enum Input {
     Session,
     Bytes(Arc<Mutex<VecDeque<u8>>>),
+    Long(Arc<Mutex<Long>>),
 }
 
 impl Input {
@@ -245,6 +270,8 @@ pub(crate) struct Ancestor {
 pub(crate) enum Step {
     Out(Vec<u8>),
     Err(Vec<u8>),
+    /// Output that is counted and not kept.
+    Long(Long),
     Wait(Duration),
 }
 
@@ -805,7 +832,7 @@ impl Shell {
                 statuses.push(self.status);
                 break;
             }
-            let buffer = Arc::new(Mutex::new(Vec::new()));
+            let buffer = Arc::new(Mutex::new(Pipe::default()));
             let out = if i == last {
                 fds.out.clone()
             } else {
@@ -822,7 +849,14 @@ impl Shell {
             let ended = self.command(command, &stage).await;
             self.leave_subshell(saved, ended, &stage).await?;
             statuses.push(self.status);
-            input = Input::of(&lock(&buffer));
+            let mut pipe = std::mem::take(&mut *lock(&buffer));
+            input = match pipe.long.take() {
+                Some(long) if pipe.bytes.is_empty() => Input::Long(Arc::new(Mutex::new(long))),
+                long => {
+                    pipe.long = long;
+                    Input::of(&pipe.into_bytes().ok_or(Stop::Killed)?)
+                }
+            };
         }
         if self.env.options.pipefail {
             self.status = statuses.iter().rev().copied().find(|s| *s != 0).unwrap_or(0);
@@ -1284,6 +1318,10 @@ impl Shell {
                     let Some(path) = self.path_of(word, fds).await? else {
                         return Ok(false);
                     };
+                    if let Some(long) = Long::device(&path, self.random()) {
+                        fds.set(redirect.fd, Handle::In(Input::Long(Arc::new(Mutex::new(long)))));
+                        continue;
+                    }
                     let content = match path.as_str() {
                         "/dev/null" => Arc::from([]),
                         "/dev/stdin" | "/dev/tty" => continue,
@@ -1469,7 +1507,7 @@ impl Shell {
 
     pub(super) async fn substitute(&mut self, list: &List, fds: &Fds) -> Result<Vec<u8>, Stop> {
         let no_split = std::mem::replace(&mut self.no_split, false);
-        let buffer = Arc::new(Mutex::new(Vec::new()));
+        let buffer = Arc::new(Mutex::new(Pipe::default()));
         let inner = Fds {
             out: Output::Buffer(Arc::clone(&buffer)),
             ..fds.clone()
@@ -1488,7 +1526,8 @@ impl Shell {
         self.depth -= 1;
         self.no_split = no_split;
         ended?;
-        Ok(std::mem::take(&mut *lock(&buffer)))
+        let pipe = std::mem::take(&mut *lock(&buffer));
+        pipe.into_bytes().ok_or(Stop::Killed)
     }
 
     /// `<(…)`: a path at which its output is read; `>(…)`: one at which what is written is lost.
@@ -1520,7 +1559,16 @@ impl Shell {
         }
         match to {
             Output::Session(stream) => self.outside.write(*stream, bytes),
-            Output::Buffer(buffer) => lock(buffer).extend_from_slice(bytes),
+            Output::Buffer(buffer) => {
+                let mut pipe = lock(buffer);
+                if pipe.long.is_some() {
+                    let Some(before) = std::mem::take(&mut *pipe).into_bytes() else {
+                        return false;
+                    };
+                    pipe.bytes = before;
+                }
+                pipe.bytes.extend_from_slice(bytes);
+            }
             Output::File(at) => {
                 let now = self.now();
                 return self
@@ -1531,6 +1579,44 @@ impl Shell {
             Output::Null => {}
         }
         true
+    }
+
+    /// Write what is too long to be kept; false where a bound was hit.
+    async fn put_long(&mut self, to: &Output, mut long: Long) -> Result<bool, Stop> {
+        match to {
+            Output::Null => {
+                if long.left().is_none() {
+                    // It goes on until somebody stops it.
+                    self.wait(Duration::from_secs(86_400)).await?;
+                }
+                return Ok(true);
+            }
+            Output::Buffer(buffer) => {
+                let mut pipe = lock(buffer);
+                if pipe.bytes.is_empty() && pipe.long.is_none() {
+                    pipe.long = Some(long);
+                    return Ok(true);
+                }
+            }
+            Output::File(at) => {
+                // As much as the disk holds.
+                let (at, now, room) = (at.clone(), self.now(), self.vfs.room());
+                let bytes = long.take(room);
+                let full = long.left() != Some(0);
+                let root = Who { uid: 0, gid: 0 };
+                return Ok(self.vfs.write(root, "/", &at, &bytes, true, now).is_ok() && !full);
+            }
+            Output::Session(_) => {}
+        }
+        loop {
+            let bytes = long.take(64 << 10);
+            if bytes.is_empty() {
+                return Ok(true);
+            }
+            if !self.put(to, &bytes) {
+                return Err(Stop::Killed);
+            }
+        }
     }
 
     pub(super) fn put_out(&mut self, fds: &Fds, bytes: &[u8]) {
@@ -1761,24 +1847,41 @@ impl Shell {
         let mut call = commands::Call::new(name, args);
         call.piped = !matches!(fds.out, Output::Session(_));
         if commands::reads_input(name, &call.args) {
-            call.input = self.input_all(fds).await?;
+            match &fds.input {
+                Input::Long(long) if commands::counts(name) => call.long = Some(lock(long).clone()),
+                _ => call.input = self.input_all(fds).await?,
+            }
         }
         let status = command(self, &mut call);
         for (url, via) in std::mem::take(&mut call.fetched) {
             self.outside.report(Report::Fetch { url: &url, via: &via });
         }
+        let mut full = false;
         for step in call.steps {
             match step {
                 Step::Out(bytes) => {
-                    if !self.put(&fds.out, &bytes) {
-                        return Err(Stop::Killed);
+                    if !full && !self.put(&fds.out, &bytes) {
+                        if !matches!(fds.out, Output::File(_)) {
+                            return Err(Stop::Killed);
+                        }
+                        full = true;
                     }
                 }
+                Step::Long(long) => full |= !self.put_long(&fds.out, long).await?,
                 Step::Err(bytes) => self.put_err(fds, &bytes),
                 Step::Wait(time) => self.wait(time).await?,
             }
         }
         self.status = status;
+        if full {
+            let what = match name {
+                "head" => "error writing 'standard output'",
+                _ => "write error",
+            };
+            let text = format!("{name}: {what}: {}\n", Errno::NoSpace.text());
+            self.put_err(fds, text.as_bytes());
+            self.status = 1;
+        }
         if self.outside.flush().await {
             Ok(())
         } else {
@@ -1790,6 +1893,17 @@ impl Shell {
     pub(super) async fn input_all(&mut self, fds: &Fds) -> Result<Vec<u8>, Stop> {
         match &fds.input {
             Input::Bytes(bytes) => Ok(lock(bytes).drain(..).collect()),
+            Input::Long(long) => {
+                let mut long = lock(long);
+                // A program that never sees an end is stopped by the one behind it in the pipe.
+                match long.left() {
+                    Some(left) => match usize::try_from(left) {
+                        Ok(left) if left <= OUTPUT => Ok(long.take(left)),
+                        _ => Err(Stop::Killed),
+                    },
+                    None => Ok(long.take(KEPT)),
+                }
+            }
             Input::Session => {
                 let mut all: Vec<u8> = self.unread.drain(..).collect();
                 if !self.outside.flush().await {
@@ -1821,6 +1935,20 @@ impl Shell {
     ) -> Result<(Option<Vec<u8>>, bool), Stop> {
         match &fds.input {
             Input::Bytes(bytes) => Ok(take_until(&mut lock(bytes), delimiter, most)),
+            Input::Long(long) => {
+                let mut long = lock(long);
+                let mut line = VecDeque::new();
+                while most.is_none_or(|most| line.len() < most) && line.len() < KEPT {
+                    let Some(byte) = long.take(1).first().copied() else {
+                        break;
+                    };
+                    line.push_back(byte);
+                    if byte == delimiter {
+                        break;
+                    }
+                }
+                Ok(take_until(&mut line, delimiter, most))
+            }
             Input::Session if self.terminal.is_none() => {
                 if !self.outside.flush().await {
                     return Err(Stop::Killed);

@@ -644,6 +644,11 @@ impl Vfs {
         Ok(())
     }
 
+    /// Bytes that fit on the disk.
+    pub(crate) fn room(&self) -> usize {
+        MAX_BYTES.saturating_sub(locked(&self.overlay).bytes)
+    }
+
     /// Whether `who` may create or remove `at` in its directory.
     fn may_change(&self, who: Who, at: &str) -> Result<(), Errno> {
         let above = self.node(parent(at)).ok_or(Errno::NoEntry)?;

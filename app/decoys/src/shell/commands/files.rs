@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Call, Shell, inputs};
+use super::{Call, Long, Shell, inputs, tar};
 use crate::shell::vfs::{Errno, Kind, Node, Who, file_name};
 
 const MONTHS: [&str; 12] = [
@@ -897,6 +897,45 @@ pub(super) fn du(shell: &mut Shell, call: &mut Call) -> u8 {
     0
 }
 
+/// A count of bytes with coreutils' suffixes: `512`, `64k`, `1M`, `2GB`.
+pub(super) fn size(text: &str) -> Option<usize> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let scale = match text.get(digits.len()..).unwrap_or_default() {
+        "" | "c" => 1,
+        "w" => 2,
+        "b" => 512,
+        "kB" => 1_000,
+        "k" | "K" | "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "M" | "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "G" | "GiB" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<usize>().ok()?.checked_mul(scale)
+}
+
+/// A count of bytes as dd shows it: three digits at most, with a space before the unit.
+fn dd_human(bytes: u64, base: u64) -> String {
+    let units = if base == 1_000 {
+        ["B", "kB", "MB", "GB", "TB", "PB"]
+    } else {
+        ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
+    };
+    let (mut scale, mut at) = (1_u64, 0);
+    while bytes / scale >= base && at < 5 {
+        scale *= base;
+        at += 1;
+    }
+    let unit = units.get(at).copied().unwrap_or_default();
+    let tenths = (u128::from(bytes) * 10 + u128::from(scale) / 2) / u128::from(scale);
+    if at > 0 && tenths < 100 {
+        format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    } else {
+        format!("{} {unit}", (bytes + scale / 2) / scale)
+    }
+}
+
 pub(super) fn dd(shell: &mut Shell, call: &mut Call) -> u8 {
     let value = |name: &str| {
         call.args
@@ -904,73 +943,105 @@ pub(super) fn dd(shell: &mut Shell, call: &mut Call) -> u8 {
             .find_map(|a| a.strip_prefix(name))
             .map(str::to_owned)
     };
-    let size = |text: &str| -> usize {
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let scale = match text.get(digits.len()..).unwrap_or_default() {
-            "k" | "K" | "kB" => 1 << 10,
-            "M" | "MB" => 1 << 20,
-            "G" | "GB" => 1 << 30,
-            _ => 1,
-        };
-        digits.parse::<usize>().unwrap_or(512).saturating_mul(scale)
-    };
-    let bs = value("bs=").map_or(512, |b| size(&b)).max(1);
-    let count = value("count=").and_then(|c| c.parse::<usize>().ok());
-    let (from, to) = (value("if="), value("of="));
+    let mut numbers = [512, usize::MAX, 0];
+    for (name, number) in ["bs=", "count=", "skip="].into_iter().zip(&mut numbers) {
+        if let Some(text) = value(name) {
+            match size(&text).filter(|n| *n > 0 || name != "bs=") {
+                Some(n) => *number = n,
+                None => return call.fail(format!("invalid number: ‘{text}’")),
+            }
+        }
+    }
+    let [bs, blocks, skip] = numbers;
+    let (from, to, quiet) = (value("if="), value("of="), value("status="));
+    let most = u64::try_from(blocks.saturating_mul(bs)).unwrap_or(u64::MAX);
     let paths: Vec<String> = from.clone().into_iter().collect();
-    let (files, status) = inputs(shell, call, &paths);
-    if status != 0 {
-        call.steps.clear();
-        return call.fail(format!(
-            "failed to open '{}': No such file or directory",
-            from.unwrap_or_default()
-        ));
-    }
-    let mut bytes = files.into_iter().next().map(|f| f.1).unwrap_or_default();
-    let wanted = count.map_or(bytes.len(), |c| c.saturating_mul(bs));
-    let endless = matches!(
-        from.as_deref(),
-        Some("/dev/zero" | "/dev/urandom" | "/dev/random")
-    );
-    if endless {
-        bytes.resize(wanted.min(1 << 20), 0);
-    }
-    bytes.truncate(wanted);
-    let shown = if endless { wanted } else { bytes.len() };
+    let endless_count = blocks == usize::MAX;
+    let mut source = match call.long_input(shell, &paths) {
+        Some(long) if endless_count => long,
+        Some(long) => long.first(most),
+        None => {
+            let (files, status) = inputs(shell, call, &paths);
+            if status != 0 {
+                call.steps.clear();
+                return call.fail(format!(
+                    "failed to open '{}': No such file or directory",
+                    from.unwrap_or_default()
+                ));
+            }
+            let bytes = files.into_iter().next().map(|f| f.1).unwrap_or_default();
+            let bytes = bytes.get(skip.saturating_mul(bs)..).unwrap_or_default();
+            let length = u64::try_from(bytes.len()).unwrap_or(0).min(most);
+            Long::repeat(bytes).first(length)
+        }
+    };
+    let wanted = source.left();
+    let mut written = wanted.unwrap_or(u64::MAX);
+    let mut full = None;
     match to.as_deref() {
-        Some("/dev/null") => {}
+        Some("/dev/null" | "/dev/zero" | "/dev/full") | None => {}
         Some(path) => {
             shell.surrender(path);
             let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
-            if let Err(errno) = shell.vfs.write(who, &cwd, path, &bytes, false, now) {
+            let mut done = shell.vfs.write(who, &cwd, path, b"", false, now);
+            if done.is_ok() {
+                let bytes = source.take(shell.vfs.room());
+                if wanted != Some(u64::try_from(bytes.len()).unwrap_or(0)) {
+                    full = Some(path);
+                }
+                written = u64::try_from(bytes.len()).unwrap_or(0);
+                done = shell.vfs.write(who, &cwd, path, &bytes, false, now);
+            }
+            if let Err(errno) = done {
                 return call.fail(format!("failed to open '{path}': {}", errno.text()));
             }
         }
-        None => call.out(&bytes),
     }
-    let (whole, part) = (shown / bs, usize::from(shown % bs != 0));
-    let nice = if shown >= 1000 {
-        format!(
-            " ({})",
-            if shown >= 1_000_000 {
-                format!(
-                    "{} MB, {:.1} MiB",
-                    shown / 1_000_000,
-                    f64::from(u32::try_from(shown >> 10).unwrap_or(0)) / 1024.0
-                )
-            } else {
-                format!(
-                    "{:.1} kB, {:.1} KiB",
-                    f64::from(u32::try_from(shown).unwrap_or(0)) / 1000.0,
-                    f64::from(u32::try_from(shown).unwrap_or(0)) / 1024.0
-                )
-            }
-        )
-    } else {
-        String::new()
-    };
-    call.err(format!("{whole}+{part} records in\n{whole}+{part} records out\n{shown} bytes{nice} copied, 0.000{} s, {:.1} MB/s\n", 100 + shell.random() % 800, 1.0 + f64::from(u32::try_from(shell.random() % 900).unwrap_or(1)) / 10.0));
-    0
+    if to.is_none() {
+        call.out_long(source);
+    } else if written == u64::MAX {
+        return call.never_end();
+    }
+    if written == u64::MAX {
+        return 0;
+    }
+    if let Some(path) = full {
+        call.err(format!("dd: error writing '{path}': No space left on device\n"));
+    }
+    let bs = u64::try_from(bs).unwrap_or(u64::MAX);
+    let (whole, part) = (written / bs, u64::from(written % bs != 0));
+    // A gigabyte or two a second, and less of what is random, plus what a program takes to start.
+    let noisy = from.as_deref().is_some_and(|f| f.ends_with("random"));
+    let speed = if noisy { 290_000_000 } else { 1_300_000_000 }
+        + shell.random() % 400_000_000 / if noisy { 8 } else { 1 };
+    let nanos = u128::from(written) * 1_000_000_000 / u128::from(speed)
+        + 90_000
+        + u128::from(shell.random() % 90_000);
+    let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
+    let rate = u64::try_from(u128::from(written) * 1_000_000_000 / u128::from(nanos)).unwrap_or(0);
+    call.wait(std::time::Duration::from_nanos(nanos.min(60_000_000_000)));
+    let read = (whole + u64::from(full.is_some()), part);
+    if quiet.as_deref() == Some("none") {
+        return u8::from(full.is_some());
+    }
+    call.err(format!(
+        "{}+{} records in\n{whole}+{part} records out\n",
+        read.0, read.1
+    ));
+    if quiet.as_deref() != Some("noxfer") {
+        let seconds = f64::from(u32::try_from(nanos / 1_000).unwrap_or(u32::MAX)) / 1e6;
+        let places = if seconds >= 1.0 { 5 } else { 6 };
+        let amount = match written {
+            0..1_000 => String::new(),
+            1_000..1_024 => format!(" ({})", dd_human(written, 1_000)),
+            _ => format!(" ({}, {})", dd_human(written, 1_000), dd_human(written, 1_024)),
+        };
+        call.err(format!(
+            "{written} bytes{amount} copied, {seconds:.places$} s, {}/s\n",
+            dd_human(rate, 1_000)
+        ));
+    }
+    u8::from(full.is_some())
 }
 
 pub(super) fn archive(shell: &mut Shell, call: &mut Call) -> u8 {
@@ -994,22 +1065,19 @@ pub(super) fn archive(shell: &mut Shell, call: &mut Call) -> u8 {
             return 2;
         }
         let Some(file) = file else { return 0 };
+        let folder = match call.value("-C", "--directory") {
+            Some(folder) => crate::shell::vfs::absolute(&shell.env.cwd, &folder),
+            None => shell.env.cwd.clone(),
+        };
         if letters.contains('c') {
-            let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
-            let done = shell.vfs.write(who, &cwd, &file, &[0; 10_240], false, now);
-            if let Ok(at) = &done {
-                shell.vfs.forget_written(at);
+            let mut members = operands;
+            if !letters.starts_with('-') {
+                members.retain(|m| *m != letters);
             }
-            return done.map_or_else(
-                |errno| {
-                    call.err(format!(
-                        "tar ({file}): Cannot open: {}\ntar: Error is not recoverable: exiting now\n",
-                        errno.text()
-                    ));
-                    2
-                },
-                |_| 0,
-            );
+            if let Some(at) = members.iter().position(|m| *m == file) {
+                members.remove(at);
+            }
+            return tar::pack(shell, call, &file, &folder, &members, letters.contains('z'));
         }
         let read = if file == "-" {
             Ok(std::mem::take(&mut call.input).into())
@@ -1038,7 +1106,14 @@ pub(super) fn archive(shell: &mut Shell, call: &mut Call) -> u8 {
         } else {
             &bytes
         };
-        return untar(shell, call, bytes, letters.contains('t'), letters.contains('v'));
+        return untar(
+            shell,
+            call,
+            bytes,
+            &folder,
+            letters.contains('t'),
+            letters.contains('v'),
+        );
     }
     if call.name == "unzip" {
         let path = operands.first().cloned().unwrap_or_default();
@@ -1098,7 +1173,7 @@ impl<R: std::io::Read> ReadBounded for std::io::Take<R> {
 }
 
 /// Unpack (or list) a ustar archive into the session's file system.
-fn untar(shell: &mut Shell, call: &mut Call, bytes: &[u8], list: bool, verbose: bool) -> u8 {
+fn untar(shell: &mut Shell, call: &mut Call, bytes: &[u8], folder: &str, list: bool, verbose: bool) -> u8 {
     let mut at = 0;
     let mut entries = 0;
     while let Some(header) = bytes.get(at..at + 512).filter(|h| h.iter().any(|b| *b != 0)) {
@@ -1112,7 +1187,10 @@ fn untar(shell: &mut Shell, call: &mut Call, bytes: &[u8], list: bool, verbose: 
                 .trim()
                 .to_owned()
         };
-        let name = text(0, 100);
+        let name = match text(345, 155) {
+            prefix if prefix.is_empty() || text(257, 6) != "ustar" => text(0, 100),
+            prefix => format!("{prefix}/{}", text(0, 100)),
+        };
         let size = usize::from_str_radix(&text(124, 12), 8).unwrap_or(0);
         let mode = u32::from_str_radix(&text(100, 8), 8).unwrap_or(0o644) & 0o7777;
         let Some(content) = bytes.get(at + 512..(at + 512).saturating_add(size)) else {
@@ -1123,10 +1201,18 @@ fn untar(shell: &mut Shell, call: &mut Call, bytes: &[u8], list: bool, verbose: 
             call.out(format!("{name}\n"));
         }
         if !list {
-            let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
+            let (who, cwd, now) = (shell.who(), folder.to_owned(), shell.now());
             let name = name.trim_start_matches('/');
+            for (i, _) in name.trim_end_matches('/').match_indices('/') {
+                // Folders that the archive does not hold are made; most are there.
+                let _there = shell
+                    .vfs
+                    .mkdir(who, &cwd, name.get(..i).unwrap_or_default(), 0o755, now);
+            }
             let done = if header.get(156) == Some(&b'5') || name.ends_with('/') {
                 shell.vfs.mkdir(who, &cwd, name, mode, now)
+            } else if header.get(156) == Some(&b'2') {
+                shell.vfs.symlink(who, &cwd, &text(157, 100), name, now)
             } else {
                 shell
                     .vfs

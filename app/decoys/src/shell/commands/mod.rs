@@ -10,12 +10,16 @@ mod network;
 mod regex;
 mod sed;
 pub(super) mod system;
+mod tar;
 pub(super) mod text;
 
 use std::time::Duration;
 
-use super::run::Shell;
 pub(super) use super::run::Step;
+use super::{
+    long::{Long, SHORT},
+    run::Shell,
+};
 
 /// A program.
 pub(super) type Run = fn(&mut Shell, &mut Call) -> u8;
@@ -30,6 +34,8 @@ pub(super) struct Call {
     pub(super) raw: Vec<Vec<u8>>,
     /// Standard input, where [`reads_input`] says that it reads it.
     pub(super) input: Vec<u8>,
+    /// Standard input that is too long to be kept, where [`counts`] says that it is counted.
+    pub(super) long: Option<Long>,
     /// What it does, in order.
     pub(super) steps: Vec<Step>,
     /// URLs that it wanted, and under which name.
@@ -51,6 +57,7 @@ impl Call {
                 .collect(),
             raw: args,
             input: Vec::new(),
+            long: None,
             steps: Vec::new(),
             fetched: Vec::new(),
             piped: false,
@@ -62,6 +69,33 @@ impl Call {
             Some(Step::Out(before)) => before.extend_from_slice(bytes.as_ref()),
             _ => self.steps.push(Step::Out(bytes.as_ref().to_vec())),
         }
+    }
+
+    /// Output that may be too long to be kept.
+    pub(super) fn out_long(&mut self, mut long: Long) {
+        match long.left() {
+            Some(left) if left <= SHORT => {
+                let bytes = long.take(usize::try_from(left).unwrap_or(0));
+                self.out(bytes);
+            }
+            _ => self.steps.push(Step::Long(long)),
+        }
+    }
+
+    /// The one input of a command where it is too long to be kept.
+    pub(super) fn long_input(&mut self, shell: &Shell, paths: &[String]) -> Option<Long> {
+        match paths {
+            [] => self.long.take(),
+            [path] if path == "-" => self.long.take(),
+            [path] => Long::device(path, shell.random()),
+            _ => None,
+        }
+    }
+
+    /// Go on until somebody stops it.
+    pub(super) fn never_end(&mut self) -> u8 {
+        self.wait(Duration::from_secs(86_400));
+        1
     }
 
     pub(super) fn err(&mut self, text: impl AsRef<str>) {
@@ -178,6 +212,11 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let empty = bytes.is_empty();
     bytes.split(|b| *b == b'\n').filter(move |_| !empty)
+}
+
+/// Whether a command counts an input that is too long to be kept.
+pub(super) fn counts(name: &str) -> bool {
+    matches!(name, "cat" | "head" | "tail" | "wc" | "dd")
 }
 
 /// Whether a command reads its standard input when called like this.

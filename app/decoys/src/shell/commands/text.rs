@@ -5,15 +5,20 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 
 pub(in crate::shell) use super::regex::Regex;
-use super::{Call, Shell, inputs, lines};
+use super::{Call, Long, Shell, inputs, lines};
 use crate::shell::{
     glob,
+    long::KEPT,
     parse::{Escapes, unescape},
     vars::{self, Dialect},
 };
 
 pub(super) fn cat(shell: &mut Shell, call: &mut Call) -> u8 {
     let paths = call.operands("");
+    if let Some(long) = call.long_input(shell, &paths) {
+        call.out_long(long);
+        return 0;
+    }
     let (files, status) = inputs(shell, call, &paths);
     let numbered = call.has('n');
     let mut number = 0;
@@ -240,7 +245,7 @@ fn count_option(call: &Call) -> (usize, bool, bool) {
     let from_start = |v: &str| v.starts_with('+');
     if let Some(v) = call.value("-c", "--bytes") {
         return (
-            v.trim_start_matches('+').parse().unwrap_or(0),
+            super::files::size(v.trim_start_matches('+')).unwrap_or(0),
             true,
             from_start(&v),
         );
@@ -267,6 +272,9 @@ pub(super) fn tail(shell: &mut Shell, call: &mut Call) -> u8 {
 fn ends(shell: &mut Shell, call: &mut Call, front: bool) -> u8 {
     let (n, bytewise, from_start) = count_option(call);
     let paths = call.operands("nc");
+    if let Some(long) = call.long_input(shell, &paths) {
+        return ends_of_long(call, long, (n, bytewise, from_start), front);
+    }
     let (files, status) = inputs(shell, call, &paths);
     let titled = paths.len() > 1;
     for (i, (path, bytes)) in files.iter().enumerate() {
@@ -298,22 +306,66 @@ fn ends(shell: &mut Shell, call: &mut Call, front: bool) -> u8 {
     status
 }
 
+/// An end of what is too long to be kept.
+fn ends_of_long(call: &mut Call, mut long: Long, what: (usize, bool, bool), front: bool) -> u8 {
+    let (n, bytewise, from_start) = what;
+    let most = u64::try_from(n).unwrap_or(u64::MAX);
+    if front {
+        call.out_long(if bytewise {
+            long.first(most)
+        } else {
+            long.first_lines(most)
+        });
+        return 0;
+    }
+    if from_start {
+        let most = most.saturating_sub(1);
+        let skipped = if bytewise {
+            Some(most)
+        } else {
+            long.clone().first_lines(most).left()
+        };
+        long.skip(skipped.unwrap_or(0));
+        call.out_long(long);
+        return 0;
+    }
+    let last = if bytewise {
+        long.last(n.min(KEPT))
+    } else {
+        long.last_lines(n)
+    };
+    match last {
+        Some(bytes) => {
+            call.out(bytes);
+            0
+        }
+        None => call.never_end(),
+    }
+}
+
 pub(super) fn wc(shell: &mut Shell, call: &mut Call) -> u8 {
     let paths = call.operands("");
+    let long = match call.long_input(shell, &paths).map(Long::counted) {
+        None => None,
+        Some(Some(counts)) => Some(counts.map(|n| usize::try_from(n).unwrap_or(usize::MAX))),
+        Some(None) => return call.never_end(),
+    };
     let (files, status) = inputs(shell, call, &paths);
     let (l, w, c) = (call.has('l'), call.has('w'), call.has('c') || call.has('m'));
     let all = !(l || w || c);
     let mut total = [0_usize; 3];
     let mut rows = Vec::new();
     for (path, bytes) in &files {
-        let counts = [
-            bytes.iter().filter(|b| **b == b'\n').count(),
-            bytes
-                .split(u8::is_ascii_whitespace)
-                .filter(|x| !x.is_empty())
-                .count(),
-            bytes.len(),
-        ];
+        let counts = long.unwrap_or_else(|| {
+            [
+                bytes.iter().filter(|b| **b == b'\n').count(),
+                bytes
+                    .split(u8::is_ascii_whitespace)
+                    .filter(|x| !x.is_empty())
+                    .count(),
+                bytes.len(),
+            ]
+        });
         total.iter_mut().zip(counts).for_each(|(t, n)| *t += n);
         rows.push((
             counts,
@@ -734,14 +786,11 @@ pub(super) fn seq(_: &mut Shell, call: &mut Call) -> u8 {
             return 1;
         }
     };
-    let mut at = from;
-    for _ in 0..200_000 {
-        if step == 0 || (step > 0 && at > to) || (step < 0 && at < to) {
-            break;
-        }
-        call.out(format!("{at}\n"));
-        at = at.saturating_add(step);
+    if step == 0 {
+        call.err("seq: invalid Zero increment value: ‘0’\nTry 'seq --help' for more information.\n");
+        return 1;
     }
+    call.out_long(Long::numbers(from, step, to));
     0
 }
 
@@ -1307,7 +1356,6 @@ pub(super) fn yes(_: &mut Shell, call: &mut Call) -> u8 {
     } else {
         call.args.join(" ")
     };
-    // As much as fits a pipe's reader; a terminal's is cut by the bound on output.
-    call.out(format!("{line}\n").repeat(4_096));
+    call.out_long(Long::repeat(format!("{line}\n").as_bytes()));
     0
 }

@@ -157,3 +157,108 @@ fn a_long_script_is_read_in_time() {
     let (_, err, _) = piped(None, &[&unfinished]);
     assert_eq!(err, "-bash: line 100003: syntax error: unexpected end of file\n");
 }
+
+#[test]
+fn what_is_too_long_to_be_kept_is_counted_and_not_cut() {
+    for (script, out) in [
+        ("yes | head -c 300000000 | wc -c", "300000000\n"),
+        ("yes | head -n 100000000 | wc", "100000000 100000000 200000000\n"),
+        ("seq 1 100000000 | tail -1", "100000000\n"),
+        ("seq 100000000 | tail -n 2", "99999999\n100000000\n"),
+        ("seq 1 100000000 | wc -l", "100000000\n"),
+        ("head -c 3G /dev/zero | tail -c +3221225470 | wc -c", "3\n"),
+        ("head -c 2000000000 < /dev/zero | wc -c", "2000000000\n"),
+        ("cat /dev/urandom | head -c 70000000 | wc -c", "70000000\n"),
+        (
+            "dd if=/dev/zero bs=1M count=500 2>/dev/null | wc -c",
+            "524288000\n",
+        ),
+        ("tr -dc a-z </dev/urandom | head -c 12 | wc -c", "12\n"),
+        ("yes no | head -2; yes | (read a; echo $a)", "no\nno\ny\n"),
+        (
+            "x=$(seq 300000 | wc -c); seq 200001 | sort -n | tail -1; echo $x",
+            "200001\n1988895\n",
+        ),
+        (
+            "head -c 20000000 /dev/zero > /tmp/z; echo $?; wc -c < /tmp/z",
+            "1\n8388608\n",
+        ),
+    ] {
+        assert_eq!(run(script).0, out, "{script}");
+    }
+    let (_, err, _) = run("head -c 20000000 /dev/zero > /tmp/z");
+    assert_eq!(
+        err,
+        "head: error writing 'standard output': No space left on device\n"
+    );
+}
+
+#[test]
+fn dd_writes_what_it_says_until_the_disk_is_full() {
+    let (out, err, _) = run("dd if=/dev/zero of=/tmp/z bs=1M count=3; wc -c < /tmp/z");
+    assert_eq!(out, "3145728\n");
+    let lines: Vec<&str> = err.lines().collect();
+    assert_eq!(lines[..2], ["3+0 records in", "3+0 records out"]);
+    assert!(
+        lines[2].starts_with("3145728 bytes (3.1 MB, 3.0 MiB) copied, 0.00"),
+        "{err}"
+    );
+    let (out, err, status) =
+        run("dd if=/dev/zero of=/tmp/z bs=1M count=100 status=noxfer; ls -l /tmp/z | cut -d' ' -f5; false");
+    assert_eq!((out.as_str(), status), ("8388608\n", 1));
+    assert_eq!(
+        err,
+        "dd: error writing '/tmp/z': No space left on device\n9+0 records in\n8+0 records out\n"
+    );
+    let (_, err, _) = run("dd if=/dev/zero of=/dev/null bs=1M count=100");
+    let words: Vec<&str> = err.lines().last().unwrap().split(' ').collect();
+    assert_eq!(
+        words[..8],
+        [
+            "104857600",
+            "bytes",
+            "(105",
+            "MB,",
+            "100",
+            "MiB)",
+            "copied,",
+            words[7]
+        ]
+    );
+    // The rate is that of the bytes and the seconds.
+    let (seconds, rate): (f64, f64) = (words[7].parse().unwrap(), words[9].parse().unwrap());
+    assert!((104_857_600.0 / seconds / 1e9 - rate).abs() < 0.1, "{err}");
+}
+
+#[test]
+fn what_tar_packs_it_unpacks() {
+    let long = format!("d/{0}/{0}/{0}/", "n".repeat(45));
+    let script = format!(
+        "cd /tmp; mkdir -p t/sub {long}; echo one > t/f1; echo two > t/sub/f2; ln -s f1 t/l; echo deep > {long}f; chmod 600 t/f1
+tar czf a.tgz t {long}f; tar cf - t | tar tf -; rm -rf t d
+tar xzf a.tgz; cat t/f1 t/sub/f2 t/l {long}f; ls -l t/f1 | cut -c1-10; readlink t/l
+mkdir o; tar -cf b.tar -C t f1; tar xf b.tar -C o; cat o/f1; wc -c < b.tar; tar cf c.tar nowhere; echo $?"
+    );
+    let (out, err, _) = run(&script);
+    assert_eq!(
+        out,
+        "t/\nt/f1\nt/l\nt/sub/\nt/sub/f2\none\ntwo\none\ndeep\n-rw-------\nf1\none\n10240\n2\n"
+    );
+    assert_eq!(
+        err,
+        "tar: nowhere: Cannot stat: No such file or directory\ntar: Exiting with failure status due to previous errors\n"
+    );
+    // The archive is one for the real tar, too.
+    let (.., seen) = run_as(
+        "root",
+        "cd /tmp; mkdir t; echo one > t/f1; tar cf a.tar t; cat a.tar",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.tar");
+    std::fs::write(&file, &seen.lock().unwrap().out).unwrap();
+    let listed = std::process::Command::new("tar").arg("tf").arg(&file).output();
+    match listed {
+        Ok(listed) => assert_eq!(String::from_utf8_lossy(&listed.stdout), "t/\nt/f1\n"),
+        Err(fault) => println!("skipped: no tar on this machine to compare with: {fault}"),
+    }
+}
