@@ -431,6 +431,21 @@ impl Distribution {
         }
     }
 
+    /// Versions of perl and Python, as the release packages them.
+    pub(crate) fn interpreters(&self) -> (&'static str, &'static str) {
+        match (self.release.id, self.release.version_id) {
+            ("debian", "11") => ("5.32.1", "3.9.2"),
+            ("debian", _) => ("5.36.0", "3.11.2"),
+            ("ubuntu", "20.04") => ("5.30.0", "3.8.10"),
+            ("ubuntu", "22.04") => ("5.34.0", "3.10.12"),
+            ("ubuntu", _) => ("5.38.2", "3.12.3"),
+            ("kali", _) => ("5.38.2", "3.11.9"),
+            ("rocky", _) => ("5.32.1", "3.9.18"),
+            ("fedora", _) => ("5.38.2", "3.12.3"),
+            _ => ("5.38.2", "3.12.3"),
+        }
+    }
+
     /// What the root is formatted with.
     pub(crate) fn root_fs(&self) -> &'static str {
         match self.release.id {

@@ -488,7 +488,13 @@ impl Shell {
                     Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. } => 'f',
                     Kind::Directory => 'd',
                     Kind::Link(_) => 'l',
-                    Kind::Device => 'c',
+                    Kind::Device(device) => {
+                        if device.block {
+                            'b'
+                        } else {
+                            'c'
+                        }
+                    }
                 }),
                 Expr::Size(sign, n, unit) => compare(*sign, node.size().div_ceil(*unit), *n),
                 Expr::Age(sign, n, unit) => {

@@ -13,7 +13,7 @@ use super::{
     accounts::{self, System},
     daemons::{Programs, Unit},
     distribution::{Distribution, Family},
-    vfs::{Base, Kind, Node},
+    vfs::{Base, Device, Kind, Node},
 };
 use crate::serve::Services;
 
@@ -57,6 +57,17 @@ pub(crate) struct Login {
 /// Accounts whose last login is kept: those of the machine and as many again that only the policy lets in.
 const LOGINS_MAX: usize = 64;
 
+/// A processor as CPUID tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cpu {
+    pub(crate) vendor: &'static str,
+    pub(crate) family: u32,
+    pub(crate) model: u32,
+    pub(crate) stepping: u32,
+    /// Its clock, rounded down.
+    pub(crate) mhz: u32,
+}
+
 /// What runs on the machine at a time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Running {
@@ -80,6 +91,10 @@ pub(crate) struct Machine {
     pub(crate) boot_time: i64,
     pub(crate) address: String,
     pub(crate) gateway: String,
+    /// Hardware address of the gateway.
+    pub(crate) gateway_mac: String,
+    /// Milliseconds after which what the machine connects to fails.
+    pub(crate) hang_ms: u32,
     pub(crate) mac: String,
     pub(crate) interface: &'static str,
     pub(crate) cpu: &'static str,
@@ -151,6 +166,8 @@ impl Machine {
             boot_time: persona.boot_time,
             address,
             gateway,
+            gateway_mac: gateway_mac(persona),
+            hang_ms: u32::try_from(persona.rng("shell/hang").range(7_000, 17_000)).unwrap_or(12_000),
             mac: persona.mac.to_string().to_lowercase(),
             interface: *rng
                 .pick(&["eth0", "ens18", "ens192", "enp1s0"])
@@ -551,6 +568,9 @@ impl Machine {
         {
             base.put(link, node(Kind::Link(target.into()), 0o777, 0, 0));
         }
+        if !self.distribution.is_busybox() && self.distribution.root_fs() == "ext4" {
+            base.put("/lost+found", node(Kind::Directory, 0o700, 0, 0));
+        }
         for (path, mode) in [
             ("/boot", 0o755),
             ("/dev", 0o755),
@@ -585,13 +605,33 @@ impl Machine {
         ] {
             base.put(path, node(Kind::Directory, mode, 0, 0));
         }
-        for device in [
-            "null", "zero", "random", "urandom", "tty", "ptmx", "full", "console",
+        // Name, numbers, group and mode, as devtmpfs and udev make them.
+        for (name, block, major, minor, gid, mode) in [
+            ("null", false, 1, 3, 0, 0o666),
+            ("zero", false, 1, 5, 0, 0o666),
+            ("full", false, 1, 7, 0, 0o666),
+            ("random", false, 1, 8, 0, 0o666),
+            ("urandom", false, 1, 9, 0, 0o666),
+            ("kmsg", false, 1, 11, 0, 0o644),
+            ("tty", false, 5, 0, 5, 0o666),
+            ("console", false, 5, 1, 5, 0o600),
+            ("ptmx", false, 5, 2, 5, 0o666),
+            ("tty0", false, 4, 0, 5, 0o620),
+            ("tty1", false, 4, 1, 5, 0o620),
+            ("sda", true, 8, 0, 6, 0o660),
+            ("sda1", true, 8, 1, 6, 0o660),
+            ("sda2", true, 8, 2, 6, 0o660),
+            ("sda5", true, 8, 5, 6, 0o660),
         ] {
-            base.put(&format!("/dev/{device}"), node(Kind::Device, 0o666, 0, 0));
+            let device = Device { block, major, minor };
+            base.put(
+                &format!("/dev/{name}"),
+                Node {
+                    mtime: self.boot_time,
+                    ..node(Kind::Device(device), mode, 0, gid)
+                },
+            );
         }
-        base.put("/dev/sda", node(Kind::Device, 0o660, 0, 6));
-        base.put("/dev/sda1", node(Kind::Device, 0o660, 0, 6));
         for (name, size) in [
             ("sudo", 281_624_u64),
             ("awk", 161_096),
@@ -663,6 +703,7 @@ impl Machine {
         for path in self.distribution.applets() {
             base.put(&path, node(Kind::Link("/bin/busybox".into()), 0o777, 0, 0));
         }
+        base.built_by(self.pretty);
         for (path, text) in self.distribution.texts() {
             base.put(path, node(Kind::File(text.into_bytes().into()), 0o644, 0, 0));
         }
@@ -831,10 +872,50 @@ impl Machine {
     }
 
     /// What is mounted, as `/proc/mounts` has it.
-    pub(crate) fn mounts(&self) -> &'static str {
-        match self.distribution.family {
-            Family::Device => DEVICE_MOUNTS,
-            _ => MOUNTS,
+    pub(crate) fn mounts(&self) -> String {
+        if self.distribution.family == Family::Device {
+            return DEVICE_MOUNTS.to_owned();
+        }
+        let (name, root) = match (self.distribution.family, self.distribution.root_fs()) {
+            (Family::Debian, _) => ("udev", "ext4 rw,relatime,errors=remount-ro"),
+            (_, "xfs") => (
+                "devtmpfs",
+                "xfs rw,relatime,attr2,inode64,logbufs=8,logbsize=32k,noquota",
+            ),
+            _ => ("devtmpfs", "ext4 rw,relatime"),
+        };
+        let dev = self.dev_kb();
+        MOUNTS
+            .replace("udev /dev", &format!("{name} /dev"))
+            .replace("{dev}", &dev.to_string())
+            .replace("{inodes}", &(dev / 4).to_string())
+            .replace("{run}", &(self.mem_kb / 10).to_string())
+            .replace("{root}", root)
+    }
+
+    /// How large the file system of `/dev` may become, in KiB: what the kernel leaves of half the memory.
+    pub(crate) fn dev_kb(&self) -> u64 {
+        self.mem_kb / 2 - 21_000
+    }
+
+    /// What CPUID says of the processor.
+    pub(crate) fn cpu_model(&self) -> Cpu {
+        let (family, model, stepping, mhz) = match self.cpu {
+            cpu if cpu.contains("4214") => (6, 85, 7, 2_199),
+            cpu if cpu.contains("6130") => (6, 85, 4, 2_099),
+            cpu if cpu.starts_with("AMD") => (23, 49, 0, 2_994),
+            _ => (6, 79, 1, 2_399),
+        };
+        Cpu {
+            vendor: if self.cpu.starts_with("AMD") {
+                "AuthenticAMD"
+            } else {
+                "GenuineIntel"
+            },
+            family,
+            model,
+            stepping,
+            mhz,
         }
     }
 
@@ -867,16 +948,15 @@ impl Machine {
         let running = self.running();
         let [a, b, c] = self.load(now);
         let mut cpuinfo = String::new();
-        let vendor = if self.cpu.starts_with("AMD") {
-            "AuthenticAMD"
-        } else {
-            "GenuineIntel"
-        };
+        let cpu = self.cpu_model();
+        let (vendor, family, model, stepping, mhz) =
+            (cpu.vendor, cpu.family, cpu.model, cpu.stepping, cpu.mhz);
         for i in 0..self.cores {
             let _infallible = write!(
                 cpuinfo,
-                "processor\t: {i}\nvendor_id\t: {vendor}\ncpu family\t: 6\nmodel\t\t: 79\nmodel name\t: {}\nstepping\t: 1\nmicrocode\t: 0x1\ncpu MHz\t\t: 2399.996\ncache size\t: 16384 KB\nphysical id\t: {i}\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\napicid\t\t: {i}\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\nflags\t\t: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 ss syscall nx pdpe1gb rdtscp lm constant_tsc arch_perfmon rep_good nopl xtopology cpuid pni pclmulqdq vmx ssse3 fma cx16 pcid sse4_1 sse4_2 x2apic movbe popcnt aes xsave avx f16c rdrand hypervisor lahf_lm abm\nbugs\t\t: spectre_v1 spectre_v2 spec_store_bypass\nbogomips\t: 4799.99\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n",
-                self.cpu
+                "processor\t: {i}\nvendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: {}\nstepping\t: {stepping}\nmicrocode\t: 0x1\ncpu MHz\t\t: {mhz}.996\ncache size\t: 16384 KB\nphysical id\t: {i}\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\napicid\t\t: {i}\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\nflags\t\t: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 ss syscall nx pdpe1gb rdtscp lm constant_tsc arch_perfmon rep_good nopl xtopology cpuid pni pclmulqdq vmx ssse3 fma cx16 pcid sse4_1 sse4_2 x2apic movbe popcnt aes xsave avx f16c rdrand hypervisor lahf_lm abm\nbugs\t\t: spectre_v1 spectre_v2 spec_store_bypass\nbogomips\t: {}.99\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n",
+                self.cpu,
+                mhz * 2 + 1
             );
         }
         let (free, cached) = self.spare_kb();
@@ -927,7 +1007,7 @@ impl Machine {
                 2_000 + up % 27_000
             ),
         );
-        put("/proc/mounts", self.mounts().to_owned());
+        put("/proc/mounts", self.mounts());
         put(
             "/proc/cmdline",
             format!(
@@ -955,8 +1035,8 @@ impl Machine {
         put(
             "/proc/net/arp",
             format!(
-                "IP address       HW type     Flags       HW address            Mask     Device\n{:<16} 0x1         0x2         00:50:56:a1:4c:02     *        {}\n",
-                self.gateway, self.interface
+                "IP address       HW type     Flags       HW address            Mask     Device\n{:<16} 0x1         0x2         {}     *        {}\n",
+                self.gateway, self.gateway_mac, self.interface
             ),
         );
         put("/proc/1/cgroup", "0::/init.scope\n".to_owned());
@@ -1000,6 +1080,23 @@ impl Machine {
     }
 }
 
+/// The hardware address of the persona's gateway: of a maker of routers and firewalls.
+fn gateway_mac(persona: &Persona) -> String {
+    let mut rng = persona.rng("shell/gateway");
+    // Cisco, Juniper, Fortinet, Palo Alto, HP, Cisco again, VMware.
+    let maker = *rng
+        .pick(&[
+            "00:1b:54", "00:26:88", "90:6c:ac", "00:1b:17", "3c:d9:2b", "70:ca:9b", "00:50:56",
+        ])
+        .unwrap_or(&"00:1b:54");
+    format!(
+        "{maker}:{:02x}:{:02x}:{:02x}",
+        rng.below(64),
+        rng.below(256),
+        rng.below(256)
+    )
+}
+
 /// Who signed in before the first visitor: whoever can, from the administrators' network, in the weeks before the boot.
 fn logins(persona: &Persona) -> BTreeMap<String, Login> {
     let lan = persona.lan();
@@ -1020,7 +1117,7 @@ fn logins(persona: &Persona) -> BTreeMap<String, Login> {
 const BASHRC: &str = "# ~/.bashrc: executed by bash(1) for non-login shells.\n\n# If not running interactively, don't do anything\ncase $- in\n    *i*) ;;\n      *) return;;\nesac\n\nHISTCONTROL=ignoreboth\nHISTSIZE=1000\nHISTFILESIZE=2000\n\nalias ls='ls --color=auto'\n";
 const PROFILE: &str = "# ~/.profile: executed by the command interpreter for login shells.\n\nif [ -n \"$BASH_VERSION\" ]; then\n    if [ -f \"$HOME/.bashrc\" ]; then\n\t. \"$HOME/.bashrc\"\n    fi\nfi\n";
 /// What is mounted, as `/proc/mounts` has it.
-const MOUNTS: &str = "sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\nudev /dev devtmpfs rw,nosuid,relatime,size=1988420k,nr_inodes=497105,mode=755,inode64 0 0\ndevpts /dev/pts devpts rw,nosuid,noexec,relatime,gid=5,mode=620,ptmxmode=000 0 0\ntmpfs /run tmpfs rw,nosuid,nodev,noexec,relatime,size=402820k,mode=755,inode64 0 0\n/dev/sda1 / ext4 rw,relatime,errors=remount-ro 0 0\nsecurityfs /sys/kernel/security securityfs rw,nosuid,nodev,noexec,relatime 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,nodev,inode64 0 0\ntmpfs /run/lock tmpfs rw,nosuid,nodev,noexec,relatime,size=5120k,inode64 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec,relatime,nsdelegate,memory_recursiveprot 0 0\n";
+const MOUNTS: &str = "sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\nudev /dev devtmpfs rw,nosuid,relatime,size={dev}k,nr_inodes={inodes},mode=755,inode64 0 0\ndevpts /dev/pts devpts rw,nosuid,noexec,relatime,gid=5,mode=620,ptmxmode=000 0 0\ntmpfs /run tmpfs rw,nosuid,nodev,noexec,relatime,size={run}k,mode=755,inode64 0 0\n/dev/sda1 / {root} 0 0\nsecurityfs /sys/kernel/security securityfs rw,nosuid,nodev,noexec,relatime 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,nodev,inode64 0 0\ntmpfs /run/lock tmpfs rw,nosuid,nodev,noexec,relatime,size=5120k,inode64 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec,relatime,nsdelegate,memory_recursiveprot 0 0\n";
 
 /// The same of a device whose system is one image.
 const DEVICE_MOUNTS: &str = "/dev/root / squashfs ro,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,noatime 0 0\nsysfs /sys sysfs rw,nosuid,nodev,noexec,noatime 0 0\ntmpfs /tmp tmpfs rw,nosuid,nodev,noatime 0 0\n/dev/mtdblock6 /overlay jffs2 rw,noatime 0 0\ntmpfs /dev tmpfs rw,nosuid,relatime,size=512k,mode=755 0 0\ndevpts /dev/pts devpts rw,nosuid,noexec,relatime,mode=600,ptmxmode=000 0 0\n";

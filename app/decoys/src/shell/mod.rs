@@ -29,6 +29,7 @@ pub(crate) mod vfs;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+pub(crate) use commands::files::ls_time;
 use machine::Machine;
 pub(crate) use run::{Outside, Report, Running, Shell, Stream, Typed};
 use vars::{Dialect, Env, Options};

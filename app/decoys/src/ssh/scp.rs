@@ -2,7 +2,7 @@
 //! OpenSSH's scp.c are its only description). Bytes in, bytes out.
 
 use super::upload::Upload;
-use crate::shell::vfs::{Errno, Kind, Vfs, Who, file_name};
+use crate::shell::vfs::{Errno, Vfs, Who, file_name};
 
 /// The longest control line.
 const LINE_MAX: usize = 2_048;
@@ -324,7 +324,7 @@ fn send(
         pieces.push(b"E\n".to_vec());
         return fine;
     }
-    if node.kind == Kind::Device {
+    if node.device().is_some() {
         pieces.push(told("not a regular file".to_owned()));
         return false;
     }

@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::upload::Upload;
-use crate::shell::vfs::{Errno, HEAD_MAX, Kind, Node, Vfs, Who, absolute};
+use crate::shell::{
+    ls_time,
+    vfs::{Errno, HEAD_MAX, Kind, Node, Vfs, Who, absolute},
+};
 
 /// The longest packet that OpenSSH takes (SFTP_MAX_MSG_LENGTH).
 const PACKET_MAX: usize = 256 * 1024;
@@ -500,13 +503,19 @@ impl Sftp {
                             return Some(Ok(status(id, END)));
                         }
                         let mut out = Packet::new(104, id).u32(u32::try_from(entries.len()).unwrap_or(0));
-                        for (name, node) in entries {
+                        for (name, mut node) in entries {
+                            // What the kernel makes at each look has no time of its own.
+                            if node.mtime == 0 {
+                                node.mtime = now;
+                            }
                             let long = format!(
-                                "{}    1 {:<8} {:<8} {:>8} Jan  1 00:00 {name}",
+                                "{} {:>3} {:<8} {:<8} {:>8} {} {name}",
                                 node.mode_text(),
+                                if node.is_dir() { 2 } else { 1 },
                                 (self.names)(node.uid),
                                 (self.names)(node.gid),
-                                node.size()
+                                node.size(),
+                                ls_time(node.mtime, now)
                             );
                             out = out
                                 .bytes(name.as_bytes())

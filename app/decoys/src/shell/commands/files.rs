@@ -18,7 +18,7 @@ pub(super) fn month(at: OffsetDateTime) -> &'static str {
 }
 
 /// A time as `ls -l` shows it: with the hour when it is within half a year, else with the year.
-fn ls_time(mtime: i64, now: i64) -> String {
+pub(crate) fn ls_time(mtime: i64, now: i64) -> String {
     let at = OffsetDateTime::from_unix_timestamp(mtime).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     if mtime > now || now - mtime > 15_778_476 {
         format!("{} {:>2}  {:>4}", month(at), at.day(), at.year())
@@ -196,6 +196,19 @@ pub(super) fn ls(shell: &mut Shell, call: &mut Call) -> u8 {
     status
 }
 
+/// The size of a directory that another file system than the root's is mounted on: a kernel's own has none, and
+/// tmpfs counts its entries.
+fn mounted(path: &str) -> Option<u32> {
+    match path {
+        "/proc" | "/sys" => Some(0),
+        "/dev" => Some(3_180),
+        "/run" => Some(680),
+        "/dev/shm" => Some(40),
+        "/run/lock" => Some(80),
+        _ => None,
+    }
+}
+
 fn ls_rows(shell: &Shell, call: &Call, mut rows: Vec<(String, Node)>, directory: &str) -> String {
     // The locale's order: letters first, case and punctuation only to break a tie.
     let key = |name: &str| {
@@ -236,8 +249,11 @@ fn ls_rows(shell: &Shell, call: &Call, mut rows: Vec<(String, Node)>, directory:
     let cells: Vec<[String; 6]> = rows
         .iter()
         .map(|(name, node)| {
-            let size = if node.kind == Kind::Device {
-                "1, 3".to_owned()
+            let place = crate::shell::vfs::absolute(&shell.env.cwd, &format!("{directory}/{name}"));
+            let size = if let Some(device) = node.device() {
+                format!("{}, {}", device.major, device.minor)
+            } else if let Some(size) = mounted(&place).filter(|_| node.is_dir()) {
+                size.to_string()
             } else if call.has('h') {
                 human(node.size())
             } else {
@@ -823,7 +839,8 @@ pub(super) fn stat(shell: &mut Shell, call: &mut Call) -> u8 {
                 let kind = match node.kind {
                     Kind::Directory => "directory",
                     Kind::Link(_) => "symbolic link",
-                    Kind::Device => "character special file",
+                    Kind::Device(device) if device.block => "block special file",
+                    Kind::Device(_) => "character special file",
                     _ if node.size() == 0 => "regular empty file",
                     _ => "regular file",
                 };
@@ -858,7 +875,12 @@ pub(super) fn file(shell: &mut Shell, call: &mut Call) -> u8 {
             Ok((_, node)) => match &node.kind {
                 Kind::Directory => "directory".to_owned(),
                 Kind::Link(target) => format!("symbolic link to {target}"),
-                Kind::Device => "character special (1/3)".to_owned(),
+                Kind::Device(device) => format!(
+                    "{} special ({}/{})",
+                    if device.block { "block" } else { "character" },
+                    device.major,
+                    device.minor
+                ),
                 Kind::Opaque(_) => "ELF 64-bit LSB pie executable, x86-64, version 1 (SYSV), dynamically linked, interpreter /lib64/ld-linux-x86-64.so.2, for GNU/Linux 3.2.0, stripped".to_owned(),
                 Kind::File(bytes) if bytes.is_empty() => "empty".to_owned(),
                 Kind::File(bytes) | Kind::Cut { head: bytes, .. }

@@ -6,8 +6,11 @@ use std::time::Duration;
 use super::{Call, Shell};
 use crate::shell::machine::Machine;
 
-/// How long a connection attempt hangs before we answer for it; intruders' tools rarely wait out the kernel's two minutes.
-const HANG: Duration = Duration::from_secs(12);
+/// How long a connection attempt hangs before we answer for it: the machine's own time, and a little that differs
+/// each time. Intruders' tools rarely wait out the kernel's two minutes.
+fn hang(shell: &Shell) -> Duration {
+    Duration::from_millis(u64::from(shell.machine.hang_ms) + u64::from(shell.random() % 90))
+}
 
 fn counters(machine: &Machine, now: i64) -> (i64, i64, i64, i64) {
     let up = machine.uptime(now);
@@ -107,8 +110,8 @@ pub(super) fn ip(shell: &mut Shell, call: &mut Call) -> u8 {
         )
     } else if "neighbour".starts_with(&object) || object == "neigh" {
         format!(
-            "{} dev {} lladdr 00:50:56:a1:4c:02 REACHABLE\n",
-            m.gateway, m.interface
+            "{} dev {} lladdr {} REACHABLE\n",
+            m.gateway, m.interface, m.gateway_mac
         )
     } else {
         call.err(format!("Object \"{object}\" is unknown, try \"ip help\".\n"));
@@ -259,7 +262,7 @@ pub(super) fn ss(shell: &mut Shell, call: &mut Call) -> u8 {
 pub(super) fn route(shell: &mut Shell, call: &mut Call) -> u8 {
     let m = &shell.machine;
     if call.name == "arp" {
-        call.out(format!("Address                  HWtype  HWaddress           Flags Mask            Iface\n{:<24} ether   00:50:56:a1:4c:02   C                     {}\n", m.gateway, m.interface));
+        call.out(format!("Address                  HWtype  HWaddress           Flags Mask            Iface\n{:<24} ether   {}   C                     {}\n", m.gateway, m.gateway_mac, m.interface));
         return 0;
     }
     let net = m
@@ -394,7 +397,7 @@ pub(super) fn wget(shell: &mut Shell, call: &mut Call) -> u8 {
             );
         } else {
             say(call, format!("Connecting to {host}:{port}... "));
-            call.wait(HANG);
+            call.wait(hang(shell));
             say(call, "failed: Connection timed out.\nGiving up.\n\n".to_owned());
         }
     }
@@ -424,7 +427,7 @@ fn busybox_wget(shell: &Shell, call: &mut Call, urls: &[String]) -> u8 {
         if !call.has('q') {
             call.err(format!("Connecting to {host} ({host}:{port})\n"));
         }
-        call.wait(HANG);
+        call.wait(hang(shell));
         call.err(format!(
             "wget: can't connect to remote host ({host}): Connection timed out\n"
         ));
@@ -443,7 +446,7 @@ fn stamp(now: i64) -> String {
     )
 }
 
-pub(super) fn curl(_: &mut Shell, call: &mut Call) -> u8 {
+pub(super) fn curl(shell: &mut Shell, call: &mut Call) -> u8 {
     let urls = call.operands("oHdXAubeTmFxr");
     if call.args.iter().any(|a| a == "--version" || a == "-V") {
         call.out("curl 7.88.1 (x86_64-pc-linux-gnu) libcurl/7.88.1 OpenSSL/3.0.15 zlib/1.2.13 brotli/1.0.9 zstd/1.5.4 libidn2/2.3.3 libpsl/0.21.2 (+libidn2/2.3.3) libssh2/1.10.0 nghttp2/1.52.0 librtmp/2.3 OpenLDAP/2.5.13\n");
@@ -464,12 +467,30 @@ pub(super) fn curl(_: &mut Shell, call: &mut Call) -> u8 {
         };
         call.fetched.push((whole, "curl".to_owned()));
         let text = if is_address(&host) {
-            call.wait(HANG);
+            // What the caller allows, in seconds; curl tells which of the two limits it was.
+            let limit = |short: &str, long: &str| {
+                let seconds = call.value(short, long)?.parse::<f64>().ok()?;
+                Duration::try_from_secs_f64(seconds).ok()
+            };
+            let own = hang(shell);
+            let late = Duration::from_millis(u64::from(shell.random() % 3));
+            let whole = limit("-m", "--max-time").filter(|t| *t < own).map(|t| t + late);
+            let connect = limit("--connect-timeout", "--connect-timeout")
+                .filter(|t| *t < whole.unwrap_or(own))
+                .map(|t| t + late);
+            let waited = connect.or(whole).unwrap_or(own);
+            call.wait(waited);
             status = 28;
-            format!(
-                "curl: (28) Failed to connect to {host} port {port} after {} ms: Couldn't connect to server\n",
-                HANG.as_millis()
-            )
+            let ms = waited.as_millis();
+            match (connect, whole) {
+                (Some(_), _) => format!(
+                    "curl: (28) Failed to connect to {host} port {port} after {ms} ms: Timeout was reached\n"
+                ),
+                (None, Some(_)) => format!("curl: (28) Connection timed out after {ms} milliseconds\n"),
+                (None, None) => format!(
+                    "curl: (28) Failed to connect to {host} port {port} after {ms} ms: Couldn't connect to server\n"
+                ),
+            }
         } else {
             call.wait(Duration::from_secs(5));
             status = 6;
@@ -503,7 +524,7 @@ pub(super) fn other(shell: &mut Shell, call: &mut Call) -> u8 {
         .cloned()
         .unwrap_or_default();
     call.fetched.push((call.args.join(" "), name.clone()));
-    call.wait(HANG);
+    call.wait(hang(shell));
     match name.as_str() {
         "ssh" | "scp" | "rsync" | "git" => {
             let host = host

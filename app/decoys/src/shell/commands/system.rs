@@ -944,14 +944,21 @@ pub(super) fn date(shell: &mut Shell, call: &mut Call) -> u8 {
         call.out(format!("{out}\n"));
         return 0;
     }
+    // The C locale has no halves of a day, American English has; others are not installed.
+    let locale = ["LC_ALL", "LC_TIME", "LANG"]
+        .into_iter()
+        .map(|name| shell.env.text(name))
+        .find(|value| !value.is_empty());
+    let american = locale.is_some_and(|l| l.starts_with("en_US")) && !shell.machine.distribution.is_busybox();
     let (hour, half) = match at.hour() {
-        0 => (12, "AM"),
-        h @ 1..=11 => (h, "AM"),
-        12 => (12, "PM"),
-        h => (h - 12, "PM"),
+        hour if !american => (hour, ""),
+        0 => (12, " AM"),
+        h @ 1..=11 => (h, " AM"),
+        12 => (12, " PM"),
+        h => (h - 12, " PM"),
     };
     call.out(format!(
-        "{week} {} {:>2} {hour:02}:{:02}:{:02} {half} UTC {}\n",
+        "{week} {} {:>2} {hour:02}:{:02}:{:02}{half} UTC {}\n",
         files::month(at),
         at.day(),
         at.minute(),
@@ -965,7 +972,16 @@ pub(super) fn df(shell: &mut Shell, call: &mut Call) -> u8 {
     let m = &shell.machine;
     let tmp = m.mem_kb / 10;
     let table: [(&str, u64, u64, &str); 5] = [
-        ("udev", m.mem_kb / 2 - 21_000, 0, "/dev"),
+        (
+            if m.distribution.has_dash() {
+                "udev"
+            } else {
+                "devtmpfs"
+            },
+            m.dev_kb(),
+            0,
+            "/dev",
+        ),
         ("tmpfs", tmp, tmp / 600, "/run"),
         ("/dev/sda1", m.disk_kb, m.disk_used_kb, "/"),
         ("tmpfs", m.mem_kb / 2, 0, "/dev/shm"),
@@ -1110,19 +1126,22 @@ pub(super) fn tty(shell: &mut Shell, call: &mut Call) -> u8 {
 
 pub(super) fn lscpu(shell: &mut Shell, call: &mut Call) -> u8 {
     let m = &shell.machine;
-    let vendor = if m.cpu.starts_with("AMD") {
-        "AuthenticAMD"
-    } else {
-        "GenuineIntel"
-    };
+    let cpu = m.cpu_model();
     let list = if m.cores == 1 {
         "0".to_owned()
     } else {
         format!("0-{}", m.cores - 1)
     };
     call.out(format!(
-        "Architecture:                       x86_64\nCPU op-mode(s):                     32-bit, 64-bit\nAddress sizes:                      46 bits physical, 48 bits virtual\nByte Order:                         Little Endian\nCPU(s):                             {0}\nOn-line CPU(s) list:                {list}\nVendor ID:                          {vendor}\nModel name:                         {1}\nCPU family:                         6\nModel:                              79\nThread(s) per core:                 1\nCore(s) per socket:                 1\nSocket(s):                          {0}\nStepping:                           1\nBogoMIPS:                           4799.99\nHypervisor vendor:                  KVM\nVirtualization type:                full\nL1d cache:                          {2} KiB ({0} instances)\nL1i cache:                          {2} KiB ({0} instances)\nNUMA node(s):                       1\nNUMA node0 CPU(s):                  {list}\n",
-        m.cores, m.cpu, 32 * m.cores
+        "Architecture:                       x86_64\nCPU op-mode(s):                     32-bit, 64-bit\nAddress sizes:                      46 bits physical, 48 bits virtual\nByte Order:                         Little Endian\nCPU(s):                             {0}\nOn-line CPU(s) list:                {list}\nVendor ID:                          {3}\nModel name:                         {1}\nCPU family:                         {4}\nModel:                              {5}\nThread(s) per core:                 1\nCore(s) per socket:                 1\nSocket(s):                          {0}\nStepping:                           {6}\nBogoMIPS:                           {7}.99\nHypervisor vendor:                  KVM\nVirtualization type:                full\nL1d cache:                          {2} KiB ({0} instances)\nL1i cache:                          {2} KiB ({0} instances)\nNUMA node(s):                       1\nNUMA node0 CPU(s):                  {list}\n",
+        m.cores,
+        m.cpu,
+        32 * m.cores,
+        cpu.vendor,
+        cpu.family,
+        cpu.model,
+        cpu.stepping,
+        cpu.mhz * 2 + 1
     ));
     0
 }
@@ -1636,10 +1655,13 @@ pub(super) fn interpreter(shell: &mut Shell, call: &mut Call) -> u8 {
         .iter()
         .any(|a| a == "--version" || a == "-V" || a == "-v")
     {
+        let (perl, python) = shell.machine.distribution.interpreters();
         call.out(if call.name == "perl" {
-            "\nThis is perl 5, version 36, subversion 0 (v5.36.0) built for x86_64-linux-gnu-thread-multi\n"
+            let mut parts = perl.split('.');
+            let (version, subversion) = (parts.nth(1).unwrap_or("0"), parts.next().unwrap_or("0"));
+            format!("\nThis is perl 5, version {version}, subversion {subversion} (v{perl}) built for x86_64-linux-gnu-thread-multi\n")
         } else {
-            "Python 3.11.2\n"
+            format!("Python {python}\n")
         });
         return 0;
     }
@@ -1734,7 +1756,7 @@ pub(in crate::shell) fn own_proc(shell: &Shell, live: &mut std::collections::BTr
         put("cmdline", format!("{}\0", shell.env.arg0));
         put("loginuid", shell.env.uid.to_string());
         put("maps", String::new());
-        put("mounts", shell.machine.mounts().to_owned());
+        put("mounts", shell.machine.mounts());
         put("limits", "Limit                     Soft Limit           Hard Limit           Units     \nMax open files            1024                 1048576              files     \n".to_owned());
         put(
             "status",

@@ -1115,7 +1115,7 @@ pub(in crate::shell) fn unary(shell: &Shell, op: &str, arg: &str) -> Result<bool
         "-z" => arg.is_empty(),
         "-n" => !arg.is_empty(),
         "-e" | "-a" => stat().is_some(),
-        "-f" => stat().is_some_and(|n| !n.is_dir() && n.kind != crate::shell::vfs::Kind::Device),
+        "-f" => stat().is_some_and(|n| !n.is_dir() && n.device().is_none()),
         "-d" => stat().is_some_and(|n| n.is_dir()),
         "-s" => stat().is_some_and(|n| n.size() > 0),
         "-r" => {
@@ -1123,13 +1123,13 @@ pub(in crate::shell) fn unary(shell: &Shell, op: &str, arg: &str) -> Result<bool
         }
         "-w" => stat().is_some_and(|n| shell.env.uid == 0 || n.uid == shell.env.uid || n.mode & 2 != 0),
         "-x" => stat().is_some_and(|n| crate::shell::vfs::Vfs::executable(shell.who(), &n)),
-        "-c" => stat().is_some_and(|n| n.kind == crate::shell::vfs::Kind::Device),
+        "-b" | "-c" => stat().is_some_and(|n| n.device().is_some_and(|device| device.block == (op == "-b"))),
         "-L" | "-h" => shell
             .vfs
             .lstat(shell.who(), &shell.env.cwd, arg)
             .is_ok_and(|(_, n)| matches!(n.kind, crate::shell::vfs::Kind::Link(_))),
         "-t" => shell.terminal.is_some(),
-        "-b" | "-p" | "-S" | "-u" | "-g" | "-k" => false,
+        "-p" | "-S" | "-u" | "-g" | "-k" => false,
         "-v" => shell.env.vars.contains_key(arg),
         _ => return Err(format!("{op}: unary operator expected")),
     })
