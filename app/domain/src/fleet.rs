@@ -1,7 +1,7 @@
 //! The fleet: what is wanted of it. What is wanted becomes desired state in the database, and a task whose progress
 //! the reconciler reports; nothing here starts or stops a decoy.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use decnet_db::{DeckyRecord, NewDecky};
 use decnet_decoys::{Category, Meta, Port, catalogue};
@@ -21,7 +21,7 @@ use decnet_persona::{
 };
 use uuid::Uuid;
 
-use crate::{Domain, DomainError, Permit};
+use crate::{Actor, Domain, DomainError, Permit};
 
 /// Tasks that a listing goes back.
 const TASKS: u32 = 50;
@@ -48,7 +48,10 @@ impl Domain {
         permit: &Permit<ManageFleet>,
         spec: FleetSpec,
     ) -> Result<TaskAccepted, DomainError> {
-        let outcome = self.deploy_unaudited(spec).await;
+        let outcome = match self.bait_check(permit.actor(), &spec) {
+            Ok(()) => self.deploy_unaudited(spec).await,
+            Err(refused) => Err(refused),
+        };
         let target = match &outcome {
             Ok(accepted) => names(&accepted.deckies),
             Err(_) => "fleet".into(),
@@ -63,9 +66,10 @@ impl Domain {
     /// [`DomainError::Invalid`] with every fault of the specification.
     pub async fn decky_preview(
         &self,
-        _permit: &Permit<ViewFleet>,
+        permit: &Permit<ViewFleet>,
         spec: FleetSpec,
     ) -> Result<Vec<DeckyView>, DomainError> {
+        self.bait_check(permit.actor(), &spec)?;
         let limits = self.limits().await?;
         let settled = self.settle(&spec, &self.inner.store.decky_records().await?, &limits)?;
         let now = self.inner.clock.now();
@@ -350,6 +354,42 @@ impl Domain {
     }
 
     /// The deckies of `spec` beside those that there are.
+    /// Whether `actor` may name the folders of bait in `spec`. They are read by this process and shown to intruders, so
+    /// whoever comes over the network may name only what lies in the one folder for it. The command line reads with the
+    /// rights of whoever types there.
+    fn bait_check(&self, actor: &Actor, spec: &FleetSpec) -> Result<(), DomainError> {
+        let Some(root) = &self.inner.options.bait_dir else {
+            return Ok(());
+        };
+        if actor.id().is_none() {
+            return Ok(());
+        }
+        let whole = root.canonicalize();
+        let is_within = |folder: &str| match (Path::new(folder).canonicalize(), &whole) {
+            (Ok(folder), Ok(root)) => folder.starts_with(root),
+            _ => false,
+        };
+        let faults: Vec<FieldError> = spec
+            .deckies
+            .iter()
+            .enumerate()
+            .filter_map(|(i, decky)| Some((i, decky.bait.as_deref().filter(|b| !b.is_empty())?)))
+            .filter(|(_, folder)| !is_within(folder))
+            .map(|(i, folder)| FieldError {
+                field: format!("deckies[{i}].bait"),
+                message: format!(
+                    "{folder}: there is no such folder in {}; only `decnet deploy` on the host takes one from elsewhere",
+                    root.display()
+                ),
+            })
+            .collect();
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(DomainError::Invalid(faults))
+        }
+    }
+
     fn settle(
         &self,
         spec: &FleetSpec,

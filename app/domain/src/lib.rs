@@ -64,6 +64,8 @@ pub struct Options {
     pub health_interval: Duration,
     /// Where the workers of this host leave their heartbeats. Without it, only what the database has of them is known.
     pub run_dir: Option<PathBuf>,
+    /// The folder in which bait that is named over the network has to lie; anywhere where absent.
+    pub bait_dir: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -80,6 +82,7 @@ impl Default for Options {
             engine: "local".into(),
             health_interval: Duration::from_secs(5),
             run_dir: None,
+            bait_dir: None,
         }
     }
 }
@@ -100,6 +103,7 @@ impl Options {
             fleet_network_given: settings.is_given("fleet-network"),
             engine: settings.fleet.engine.clone(),
             run_dir: Some(settings.run_dir()),
+            bait_dir: Some(settings.data_dir.join("bait")),
             ..Self::default()
         }
     }

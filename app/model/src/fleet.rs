@@ -46,7 +46,8 @@ pub struct DeckySpec {
     pub hostname: Option<String>,
     /// What the persona is made from, 1 to 128 characters; drawn where absent.
     pub seed: Option<String>,
-    /// Folder of the operator's own bait, from `/` on; empty for the built-in one, which is there where absent.
+    /// Folder of the operator's own bait, from `/` on; empty for the built-in one, which is there where absent. Over the
+    /// network, only folders in `bait` of the data directory may be named.
     pub bait: Option<String>,
     /// Minutes between mutations; never where absent.
     pub mutate_interval_minutes: Option<u32>,

@@ -3,7 +3,10 @@
 use axum::http::{Method, StatusCode};
 use decnet_bus::Bus;
 use decnet_domain::{Actor, Domain, DomainError, Options};
-use decnet_model::topic::{Pattern, Topic};
+use decnet_model::{
+    permission::ManageFleet,
+    topic::{Pattern, Topic},
+};
 use serde_json::json;
 
 use crate::app::App;
@@ -193,4 +196,55 @@ async fn the_network_that_the_server_notes_holds_for_every_process_that_was_not_
     );
     domain.unwrap().fleet_network_note().await.unwrap();
     assert_eq!(address(Options::default()).await.unwrap(), "127.99.0.2");
+}
+
+#[tokio::test]
+async fn over_the_network_bait_is_taken_from_its_folder_only_and_the_command_line_takes_any() {
+    let host = tempfile::tempdir().unwrap();
+    let (bait, elsewhere) = (host.path().join("bait"), host.path().join("elsewhere"));
+    for folder in [&bait.join("shop"), &elsewhere] {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("files.toml"), "").unwrap();
+    }
+    std::os::unix::fs::symlink(&elsewhere, bait.join("link")).unwrap();
+    let options = Options {
+        bait_dir: Some(bait.clone()),
+        ..Options::default()
+    };
+    let app = App::with(options, |_| {}).await;
+    let admin = app.admin().await;
+    let spec = |folder: &str| json!({ "deckies": [{ "archetype": "linux-server", "bait": folder }] });
+    let climbing = format!("{}/../elsewhere", bait.display());
+    let linked = bait.join("link").display().to_string();
+    for folder in [
+        elsewhere.to_str().unwrap(),
+        &climbing,
+        &linked,
+        "/",
+        "/no/such/folder",
+        "shop",
+    ] {
+        let refused = app
+            .post("/deckies/deploy", &spec(folder))
+            .token(&admin)
+            .send()
+            .await;
+        assert_eq!(refused.fields(), ["deckies[0].bait"], "{folder}");
+        assert!(refused.text.contains("no such folder in"), "{}", refused.text);
+    }
+    let within = bait.join("shop").display().to_string();
+    for folder in [within.as_str(), ""] {
+        let taken = app
+            .post("/deckies/deploy", &spec(folder))
+            .token(&admin)
+            .send()
+            .await;
+        assert_eq!(taken.status, StatusCode::ACCEPTED, "{folder}: {taken:?}");
+    }
+    let permit = app
+        .domain
+        .permit::<ManageFleet>(&Actor::operator("test"))
+        .unwrap();
+    let any = serde_json::from_value(spec(elsewhere.to_str().unwrap())).unwrap();
+    app.domain.decky_deploy(&permit, any).await.unwrap();
 }
