@@ -20,6 +20,7 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt as _,
     process::{Child, ChildStderr, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -69,6 +70,8 @@ impl Decky {
     /// Start decky number `n` with all services of the catalogue, as many as an archetype may have.
     fn start(n: u8) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        // Where root measures, the program becomes somebody else.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let services: Vec<_> = catalogue::ALL
             .iter()
             .filter(|meta| matches!(meta.listen.first(), Some(Port::Tcp(_))))

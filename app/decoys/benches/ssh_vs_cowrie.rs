@@ -18,6 +18,7 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -100,6 +101,8 @@ impl Server {
     /// The decoy as the fleet runs it: evidence into a file. `accept` is its knob.
     fn decoy(program: &str, accept: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        // Where root measures, the program becomes somebody else.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let config = serde_json::json!({
             "name": "bench-1",
             "persona": {"seed": "ssh-bench", "archetype": "linux-server", "distro": "debian12"},
