@@ -262,3 +262,16 @@ mkdir o; tar -cf b.tar -C t f1; tar xf b.tar -C o; cat o/f1; wc -c < b.tar; tar 
         Err(fault) => println!("skipped: no tar on this machine to compare with: {fault}"),
     }
 }
+
+#[test]
+fn a_password_that_is_set_is_no_attempt_to_sign_in() {
+    let (_, err, status, seen) = run_as("root", "printf 'root:x\\nsys\\n' | chpasswd");
+    assert_eq!(seen.lock().unwrap().reports, [""; 0]);
+    assert_eq!(
+        (err.as_str(), status),
+        (
+            "chpasswd: line 2: missing new password\nchpasswd: error detected, changes ignored\n",
+            1
+        )
+    );
+}
