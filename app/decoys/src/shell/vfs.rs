@@ -237,7 +237,7 @@ impl Base {
                 && path.starts_with("/usr/")
             {
                 // A sixteenth more or less, as another compiler makes it.
-                let part = *size / 16 & !7;
+                let part = *size / 16 / 8 * 8;
                 *size = *size - part / 2 + hash(self.build, path) % part.max(1) / 8 * 8;
             }
         }

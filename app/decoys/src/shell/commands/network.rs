@@ -9,7 +9,7 @@ use crate::shell::machine::Machine;
 /// How long a connection attempt hangs before we answer for it: the machine's own time, and a little that differs
 /// each time. Intruders' tools rarely wait out the kernel's two minutes.
 fn hang(shell: &Shell) -> Duration {
-    Duration::from_millis(u64::from(shell.machine.hang_ms) + u64::from(shell.random() % 90))
+    Duration::from_millis(u64::from(shell.machine.hang_ms) + shell.random() % 90)
 }
 
 fn counters(machine: &Machine, now: i64) -> (i64, i64, i64, i64) {
@@ -473,7 +473,7 @@ pub(super) fn curl(shell: &mut Shell, call: &mut Call) -> u8 {
                 Duration::try_from_secs_f64(seconds).ok()
             };
             let own = hang(shell);
-            let late = Duration::from_millis(u64::from(shell.random() % 3));
+            let late = Duration::from_millis(shell.random() % 3);
             let whole = limit("-m", "--max-time").filter(|t| *t < own).map(|t| t + late);
             let connect = limit("--connect-timeout", "--connect-timeout")
                 .filter(|t| *t < whole.unwrap_or(own))
