@@ -938,7 +938,9 @@ fn what_runs_follows_the_services_that_are_offered() {
         "{after}"
     );
     assert_eq!(
-        ask(&format!("systemctl is-active redis-server; systemctl is-active {ftp}")),
+        ask(&format!(
+            "systemctl is-active redis-server; systemctl is-active {ftp}"
+        )),
         "inactive\nactive\n"
     );
 }
