@@ -136,6 +136,12 @@ fn restrict(source: Option<&Path>, evidence: &[&Path]) -> Result<Files, Error> {
         };
         rules = rules.add_rule(beneath(folder, read)?)?;
     }
+    // The static program asks them for random numbers.
+    for device in ["/dev/random", "/dev/urandom"].map(Path::new) {
+        if device.exists() {
+            rules = rules.add_rule(beneath(device, AccessFs::ReadFile.into())?)?;
+        }
+    }
     for folder in evidence {
         rules = rules.add_rule(beneath(folder, read | write)?)?;
     }
