@@ -62,6 +62,22 @@ fn shape(answer: &[u8]) -> String {
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return format!("no head, a page: {}", text.starts_with("<!DOCTYPE html>"));
     };
+    if let Some((_, boundary)) = head.split_once("boundary=") {
+        // Several parts: the boundary is the process's own, the length the page's.
+        let boundary = boundary.split("\r\n").next().unwrap();
+        let place = if boundary.len() == 16 {
+            "BOUNDARY-OF-16"
+        } else {
+            "BOUNDARY"
+        };
+        let mut body = body.replace(boundary, place);
+        if let Some((_, tail)) = body.split_once("0-0/") {
+            let whole: String = tail.chars().take_while(char::is_ascii_digit).collect();
+            body = body.replace(&format!("/{whole}\r"), "/…\r");
+        }
+        let head = head.replace(&format!("boundary={boundary}"), place);
+        return format!("{}\n{body}", shape(format!("{head}\r\n\r\n").as_bytes()));
+    }
     let error = !head.starts_with("HTTP/1.1 20") && !head.starts_with("HTTP/1.1 304");
     let mut lines = head.split("\r\n");
     let mut out = lines.next().unwrap_or_default().to_owned();
@@ -98,6 +114,7 @@ const TRANSCRIPT: &[&str] = &[
     "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n",
     "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /nope HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /%2e%2e%2f%2e%2e%2fetc/passwd HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /a/../ HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -139,6 +156,52 @@ const TRANSCRIPT: &[&str] = &[
     // A body that never comes: who is refused learns it without sending it.
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\nExpect: 100-continue\r\n\r\n",
 ];
+
+/// Several parts of a page. Apache says `Vary` with them, too, and gives the whole where one of them lies outside: ours does not.
+const IN_PARTS: &[&str] = &[
+    "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0,2-2\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0, 99999-\r\n\r\n",
+];
+
+/// What Debian's configuration of Apache answers by itself.
+const OF_APACHE: &[&str] = &[
+    "GET /.htaccess HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /.htpasswd HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+    "DELETE /.htaccess/x HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /nope/.htaccess HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /icons/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /icons HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /icons/small/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /server-status HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /server-status?auto HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /server-statuses HTTP/1.1\r\nHost: a\r\n\r\n",
+];
+
+#[test]
+fn a_page_is_the_same_file_by_both_of_its_names() {
+    for product in ["Apache", "nginx"] {
+        let site = start("http", persona(Distro::Debian12, product), &[("site", "company")]);
+        let tags = |path: &str| -> Vec<String> {
+            let answer = text(site.address, &format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            let own = |line: &&str| line.starts_with("ETag") || line.starts_with("Last-Modified");
+            answer.lines().filter(own).map(str::to_owned).collect()
+        };
+        assert_eq!(tags("/").len(), 2);
+        assert_eq!(tags("/"), tags("/index.html"), "{product}");
+    }
+}
+
+#[test]
+fn an_exploit_is_told_by_its_request_line_alone() {
+    let site = start("http", persona(Distro::Debian12, "Apache"), &[]);
+    let line = "GET /cgi-bin/.%2e/.%2e/.%2e/bin/sh HTTP/1.1";
+    text(site.address, &format!("{line}\r\nHost: a\r\nX: y\r\n\r\n"));
+    let told = site.lines.wait(&["exploit_attempt", "CVE-2021-41773"]);
+    assert!(
+        told.contains("/bin/sh") && !told.contains("Host") && !told.contains("\\x0"),
+        "{told}"
+    );
+}
 
 struct Server(Child);
 
@@ -219,6 +282,7 @@ fn apache(folder: &Path, fqdn: &str) -> Option<(Server, SocketAddr)> {
     let address = free.local_addr().unwrap();
     drop(free);
     document_root(&folder.join("html"));
+    std::fs::create_dir_all(folder.join("icons/small")).unwrap();
     // Apache gives up root, and its account has to read the page.
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
     let (f, m) = (folder.display(), modules.display());
@@ -228,9 +292,11 @@ fn apache(folder: &Path, fqdn: &str) -> Option<(Server, SocketAddr)> {
         "dir",
         "mime",
         "autoindex",
+        "alias",
         "filter",
         "deflate",
         "reqtimeout",
+        "status",
     ]
     .map(|name| format!("LoadModule {name}_module {m}/mod_{name}.so\n"))
     .concat();
@@ -238,7 +304,8 @@ fn apache(folder: &Path, fqdn: &str) -> Option<(Server, SocketAddr)> {
         "ServerRoot {f}\nPidFile {f}/pid\nListen {address}\nServerName {fqdn}:{}\nErrorLog {f}/err\nDefaultRuntimeDir {f}\n\
          Mutex file:{f} default\n{load}User www-data\nGroup www-data\nTypesConfig /dev/null\nAddType text/html .html\nAddType \
          text/plain .txt\nAddOutputFilterByType DEFLATE text/html text/plain\nServerTokens OS\nServerSignature On\nTraceEnable \
-         Off\nKeepAliveTimeout 5\nDocumentRoot {f}/html\nOptions FollowSymLinks\n",
+         Off\nKeepAliveTimeout 5\nDocumentRoot {f}/html\nOptions FollowSymLinks\n<FilesMatch \"^\\.ht\">\nRequire all denied\n</FilesMatch>\nAlias /icons/ {f}/icons/\n\
+         <Location /server-status>\nSetHandler server-status\nRequire all denied\n</Location>\n",
         address.port()
     );
     let file = folder.join("apache2.conf");
@@ -297,7 +364,7 @@ fn the_same_transcript_looks_as_apache_answers_it() {
         "GET / HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\n\r\n",
         "a".repeat(8300)
     );
-    for raw in TRANSCRIPT.iter().copied().chain([long.as_str()]) {
+    for raw in TRANSCRIPT.iter().chain(OF_APACHE).copied().chain([long.as_str()]) {
         let (real, ours) = (
             apache_shape(&ask(control, raw.as_bytes()), control.port()),
             apache_shape(&ask(site.address, raw.as_bytes()), site.address.port()),
@@ -318,7 +385,7 @@ fn a_transcript_of_forty_requests_looks_as_nginx_answers_it() {
     };
     let site = start("http", persona(Distro::Debian12, "nginx"), &[("site", "company")]);
     let mut different = String::new();
-    for raw in TRANSCRIPT {
+    for raw in TRANSCRIPT.iter().chain(IN_PARTS) {
         let seen = |at: SocketAddr| {
             let shown = shape(&ask(at, raw.as_bytes()));
             shown.replace(&format!(":{}/", at.port()), ":…/")

@@ -34,6 +34,10 @@ pub(super) struct Dialect {
     signed: bool,
     /// Whether the package compresses, as Debian's have it.
     compresses: bool,
+    /// Paths that the package's own configuration keeps from visitors, with all that is below them.
+    denied: &'static [&'static str],
+    /// Folders of the package's own aliases, which may not be listed.
+    pub(super) folders: &'static [&'static str],
     /// Whether Apache answers TRACE, which Debian's packages switch off.
     traces: bool,
     /// The order of methods in Apache's `Allow`: its hash tables are seeded anew in each process.
@@ -89,7 +93,7 @@ enum Length {
 pub(super) struct Answer<'a> {
     pub(super) status: u16,
     /// Empty where the answer has none.
-    pub(super) content_type: &'a str,
+    pub(super) content_type: Cow<'a, str>,
     /// The file that is served.
     pub(super) file: Option<&'a File>,
     /// First and last byte of a part, and length of the whole.
@@ -108,7 +112,7 @@ impl<'a> Answer<'a> {
     pub(super) fn file(file: &'a File) -> Self {
         Self {
             status: 200,
-            content_type: file.content_type,
+            content_type: Cow::Borrowed(file.content_type),
             file: Some(file),
             part: None,
             extra: Vec::new(),
@@ -122,7 +126,7 @@ impl<'a> Answer<'a> {
     pub(super) fn made(status: u16, content_type: &'a str, body: impl Into<Cow<'a, [u8]>>) -> Self {
         Self {
             status,
-            content_type,
+            content_type: Cow::Borrowed(content_type),
             file: None,
             part: None,
             extra: Vec::new(),
@@ -191,6 +195,18 @@ impl Dialect {
             version,
             signed: debian || id == "alpine",
             compresses: debian,
+            denied: match kind {
+                // mods-enabled/status.conf: `Require local`.
+                Product::Apache if debian => &["/server-status"],
+                _ => &[],
+            },
+            folders: match (kind, id) {
+                // mods-enabled/alias.conf: without `Indexes`.
+                (Product::Apache, "debian" | "ubuntu" | "kali") => &["/icons/", "/icons/small/"],
+                // httpd.conf: a ScriptAlias.
+                (Product::Apache, "rocky" | "fedora") => &["/cgi-bin/"],
+                _ => &[],
+            },
             traces: !debian,
             allow: persona
                 .rng("http/allow")
@@ -208,6 +224,16 @@ impl Dialect {
             },
             _ => Strictness::Apache,
         }
+    }
+
+    /// Whether the configuration that the product comes with denies `path`, whether there is such a thing or not.
+    pub(super) fn denies(&self, path: &[u8]) -> bool {
+        let below = |denied: &&str| {
+            path.strip_prefix(denied.as_bytes())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        // `<FilesMatch "^\.ht">` of every package of Apache.
+        (self.product == Product::Apache && path.starts_with(b"/.ht")) || self.denied.iter().any(below)
     }
 
     pub(super) fn traces(&self) -> bool {
@@ -397,7 +423,7 @@ impl Dialect {
         // Apache sends its own error pages past the filter; nginx compresses those, too.
         let filtered = answer.file.is_none() && (answer.made || self.product == Product::Nginx);
         if !filtered
-            || !self.compresses(answer.status, answer.content_type, answer.body.len())
+            || !self.compresses(answer.status, &answer.content_type, answer.body.len())
             || !coding::is_wanted(self.product, request)
         {
             return answer;
@@ -459,7 +485,7 @@ impl Dialect {
         line(head, "Date", date);
         let unchanged = answer.status == 304;
         if !unchanged && !answer.content_type.is_empty() {
-            line(head, "Content-Type", answer.content_type);
+            line(head, "Content-Type", &answer.content_type);
         }
         if let Length::Known(n) = length
             && !unchanged
@@ -536,7 +562,7 @@ impl Dialect {
         if !answer.packed {
             let whole = answer.part.map_or(answer.body.len(), |(_, _, whole)| whole);
             if (answer.file.is_some() || answer.made)
-                && self.compresses(answer.status, answer.content_type, whole)
+                && self.compresses(answer.status, &answer.content_type, whole)
             {
                 line(head, "Vary", "Accept-Encoding");
             }
@@ -554,7 +580,7 @@ impl Dialect {
             After::Closes => line(head, "Connection", "close"),
         }
         if !unchanged && !answer.content_type.is_empty() {
-            line(head, "Content-Type", answer.content_type);
+            line(head, "Content-Type", &answer.content_type);
         }
     }
 
@@ -567,7 +593,7 @@ impl Dialect {
             &self.banner
         };
         if !answer.content_type.is_empty() {
-            line(head, "Content-Type", answer.content_type);
+            line(head, "Content-Type", &answer.content_type);
         }
         for (name, value) in &answer.extra {
             line(head, name, value);

@@ -454,9 +454,13 @@ fn normalise(path: &[u8], nginx: bool) -> Option<(Vec<u8>, bool)> {
         if byte == 0 && nginx {
             return None;
         }
-        if byte == 0 || (byte == b'/' && !nginx) {
+        if byte == b'/' && !nginx {
+            // To Apache it is no separator: `..` beside it is part of a name, and leads nowhere.
             unnameable = true;
+            decoded.extend_from_slice(b"%2f");
+            continue;
         }
+        unnameable |= byte == 0;
         decoded.push(byte);
     }
     let mut out: Vec<&[u8]> = Vec::new();
@@ -544,6 +548,11 @@ mod tests {
                 b"GET /%2e%2e/%2e%2e/etc HTTP/1.1\r\nHost: a\r\n\r\n",
                 bad.clone(),
                 bad.clone(),
+            ),
+            (
+                b"GET /%2e%2e%2fetc HTTP/1.1\r\nHost: a\r\n\r\n",
+                bad.clone(),
+                Ok(b"/..%2fetc".to_vec()),
             ),
             (
                 b"GET /a/../ HTTP/1.1\r\nHost: a\r\n\r\n",

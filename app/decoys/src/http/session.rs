@@ -4,7 +4,10 @@ use std::{
     borrow::Cow,
     io,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,7 +22,7 @@ use sha2::Sha256;
 use super::{
     Http, HttpConfig, SiteKind, coding,
     credentials::{self, Credentials},
-    dialect::{After, Answer, Dialect, Product, Sending, http_date, parse_http_date},
+    dialect::{After, Answer, Dialect, File, Product, Sending, http_date, parse_http_date},
     exploit,
     request::{Fault, Length, Progress, Request, Strictness, Version, head_end, leading_blank, parse},
     site::Site,
@@ -32,6 +35,8 @@ use crate::serve::{
 
 /// The longest line that begins a chunk.
 const CHUNK_LINE_MAX: usize = 256;
+/// Parts that one answer may have: Apache's `MaxRanges`.
+const PARTS_MAX: usize = 200;
 /// How long the rest of a head may take: nginx's `client_header_timeout`, Apache's `RequestReadTimeout`.
 const HEAD_NGINX: Duration = Duration::from_secs(60);
 const HEAD_APACHE: Duration = Duration::from_secs(20);
@@ -47,6 +52,10 @@ pub(super) struct Server {
     /// What login cookies are signed with; new in each process.
     cookie_key: [u8; 32],
     cookie_name: String,
+    /// What stands between the parts of an answer in Apache; drawn by each process.
+    boundary: u64,
+    /// The same in nginx: a count.
+    boundaries: AtomicU64,
 }
 
 /// The `Date` header, written once a second as the products do.
@@ -110,6 +119,8 @@ impl Decoy for Http {
                 date: DateHeader::new(Arc::clone(&host.clock)),
                 cookie_key: rand::rng().random(),
                 cookie_name: format!("wordpress_logged_in_{}", host.persona.rng("http/cookie").hex(32)),
+                boundary: rand::rng().random(),
+                boundaries: AtomicU64::new(1),
             },
         })
     }
@@ -249,7 +260,11 @@ impl Server {
             bytes: &bytes,
         });
         if let Some(name) = exploit::of_refused(&bytes) {
-            tap.emit(Event::Exploit { name, bytes: &bytes });
+            let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+            tap.emit(Event::Exploit {
+                name,
+                bytes: line.trim_ascii(),
+            });
         }
         let (status, note) = self.dialect.verdict(fault);
         let answer = self.dialect.error(status, note, None, peer.local().port());
@@ -386,8 +401,11 @@ impl Server {
 
     fn report(&self, request: &Request<'_>, answer: &Answer<'_>, body: Body, tap: &Tap) {
         for name in exploit::named(request, &body.kept) {
-            let bytes = [request.target, b"\n", &body.kept].concat();
-            tap.emit(Event::Exploit { name, bytes: &bytes });
+            let bytes = [request.target, &body.kept].join(&b'\n');
+            tap.emit(Event::Exploit {
+                name,
+                bytes: bytes.trim_ascii_end(),
+            });
         }
         tap.emit(Event::Request {
             method: request.method,
@@ -486,6 +504,9 @@ impl Server {
     /// What lies in the document root.
     fn stored<'a>(&'a self, request: &'a Request<'a>, visitor: &Visitor<'_>) -> Answer<'a> {
         let apache = self.dialect.product == Product::Apache;
+        if self.dialect.denies(&request.path) {
+            return self.error(403, "", request, visitor);
+        }
         let reads = matches!(request.method, b"GET" | b"HEAD") || (apache && request.method == b"POST");
         if apache && request.method == b"OPTIONS" {
             let kind = self.site.file(&request.path).map_or("", |file| file.content_type);
@@ -499,7 +520,9 @@ impl Server {
                 .error(405, "", request, visitor)
                 .with("Allow", self.dialect.allow());
         }
-        if self.site.folder(&request.path) {
+        let folders = self.dialect.folders.iter();
+        let mut aliased = folders.map(|folder| folder.as_bytes());
+        if self.site.folder(&request.path) || aliased.any(|folder| folder == request.path) {
             return self.error(403, "", request, visitor);
         }
         let slashed = [request.path.as_slice(), b"/"].concat();
@@ -529,26 +552,60 @@ impl Server {
         let range = request
             .header("range")
             .filter(|_| packed.is_none() || apache)
-            .and_then(|range| part_of(range, whole));
-        let (status, part, body) = match range {
+            .and_then(|range| parts_of(range, whole));
+        let (status, part, body) = match range.as_deref() {
             None => (200, None, entity.as_slice()),
-            Some(None) => {
+            Some([]) => {
                 return Answer {
                     part: Some((0, 0, whole)),
                     ..self.error(416, "", request, visitor)
                 };
             }
-            Some(Some((first, last))) => (
+            Some([(first, last)]) => (
                 206,
-                Some((first, last, whole)),
-                entity.get(first..=last).unwrap_or_default(),
+                Some((*first, *last, whole)),
+                entity.get(*first..=*last).unwrap_or_default(),
             ),
+            Some(parts) => {
+                return Answer {
+                    packed: packed.is_some(),
+                    ..self.in_parts(parts, entity, file)
+                };
+            }
         };
         Answer {
             status,
             part,
             packed: packed.is_some(),
             body: Cow::Borrowed(body),
+            ..Answer::file(file)
+        }
+    }
+
+    /// Several parts of a file, each with a head of its own (RFC 9110 section 14.6).
+    fn in_parts<'a>(&self, parts: &[(usize, usize)], entity: &[u8], file: &'a File) -> Answer<'a> {
+        let (boundary, kind, range) = match self.dialect.product {
+            Product::Apache => (format!("{:016x}", self.boundary), "Content-type", "Content-range"),
+            _ => {
+                let count = self.boundaries.fetch_add(1, Ordering::Relaxed);
+                (format!("{count:020}"), "Content-Type", "Content-Range")
+            }
+        };
+        let mut body = Vec::new();
+        for (first, last) in parts {
+            let head = format!(
+                "\r\n--{boundary}\r\n{kind}: {}\r\n{range}: bytes {first}-{last}/{}\r\n\r\n",
+                file.content_type,
+                entity.len()
+            );
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(entity.get(*first..=*last).unwrap_or_default());
+        }
+        body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        Answer {
+            status: 206,
+            content_type: Cow::Owned(format!("multipart/byteranges; boundary={boundary}")),
+            body: Cow::Owned(body),
             ..Answer::file(file)
         }
     }
@@ -863,11 +920,20 @@ fn xmlrpc_credentials(path: &[u8], body: &[u8]) -> Option<Credentials> {
     })
 }
 
-/// The part of `len` bytes that a Range header asks for (RFC 9110 section 14.1.2): first and last byte; `Some(None)` where
-/// it lies outside. `None` where the whole is served: another unit, nonsense, or several parts.
-fn part_of(range: &[u8], len: usize) -> Option<Option<(usize, usize)>> {
-    let range = std::str::from_utf8(range).ok()?.strip_prefix("bytes=")?;
-    let (first, last) = range.split_once('-')?;
+/// The parts of `len` bytes that a Range header asks for and that there are; `None` where the whole is served: another unit,
+/// nonsense, or more in parts than in the whole.
+fn parts_of(ranges: &[u8], len: usize) -> Option<Vec<(usize, usize)>> {
+    let ranges = std::str::from_utf8(ranges).ok()?.strip_prefix("bytes=")?;
+    let asked: Option<Vec<_>> = ranges.split(',').map(|range| part_of(range, len)).collect();
+    let parts: Vec<_> = asked?.into_iter().flatten().collect();
+    let sum: usize = parts.iter().map(|(first, last)| last - first + 1).sum();
+    (parts.len() <= PARTS_MAX && (parts.len() < 2 || sum <= len)).then_some(parts)
+}
+
+/// One part of `len` bytes that a Range header asks for (RFC 9110 section 14.1.2): first and last byte; `Some(None)` where
+/// it lies outside. `None` where it is nonsense.
+fn part_of(range: &str, len: usize) -> Option<Option<(usize, usize)>> {
+    let (first, last) = range.trim().split_once('-')?;
     let end = len.checked_sub(1)?;
     Some(match (first.parse::<usize>(), last.parse::<usize>()) {
         (Ok(first), Ok(last)) if first > last => return None,
@@ -951,19 +1017,20 @@ mod tests {
 
     #[test]
     fn a_range_is_the_part_the_rfc_says() {
-        assert_eq!(part_of(b"bytes=0-9", 100), Some(Some((0, 9))));
-        assert_eq!(part_of(b"bytes=90-", 100), Some(Some((90, 99))));
-        assert_eq!(part_of(b"bytes=-5", 100), Some(Some((95, 99))));
-        assert_eq!(part_of(b"bytes=-500", 100), Some(Some((0, 99))));
-        assert_eq!(part_of(b"bytes=100-", 100), Some(None));
+        assert_eq!(parts_of(b"bytes=0-9", 100), Some(vec![(0, 9)]));
+        assert_eq!(parts_of(b"bytes=90-", 100), Some(vec![(90, 99)]));
+        assert_eq!(parts_of(b"bytes=-5", 100), Some(vec![(95, 99)]));
+        assert_eq!(parts_of(b"bytes=-500", 100), Some(vec![(0, 99)]));
+        assert_eq!(parts_of(b"bytes=100-", 100), Some(vec![]));
+        assert_eq!(parts_of(b"bytes=0-1, 3-4,200-", 100), Some(vec![(0, 1), (3, 4)]));
         for whole in [
             &b"bytes=5-1"[..],
             b"lines=0-1",
             b"bytes=a-b",
-            b"bytes=0-1,3-4",
+            b"bytes=0-80,10-90",
             b"",
         ] {
-            assert_eq!(part_of(whole, 100), None);
+            assert_eq!(parts_of(whole, 100), None);
         }
     }
 

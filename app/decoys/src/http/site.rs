@@ -1,6 +1,6 @@
 //! The pages of each kind of site, written for DECNET and filled from the persona.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use decnet_persona::{Persona, bait};
 use time::OffsetDateTime;
@@ -14,7 +14,7 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Site {
     pub(super) kind: SiteKind,
-    files: BTreeMap<&'static str, File>,
+    files: BTreeMap<&'static str, Arc<File>>,
     /// Folders that exist and may not be listed.
     folders: &'static [&'static str],
     /// Title of login pages.
@@ -83,9 +83,8 @@ impl Site {
                 modified,
                 body,
             };
-            site.files.insert(path, file);
+            site.files.insert(path, Arc::new(file));
         };
-        put("/", "text/html", front.clone().into_bytes());
         let index = match (kind, dialect.product) {
             (SiteKind::Default, Product::Nginx) => "/index.nginx-debian.html",
             (_, Product::Iis) => "/iisstart.htm",
@@ -102,12 +101,16 @@ impl Site {
             put("/robots.txt", "text/plain", robots.as_bytes().to_vec());
             put("/favicon.ico", "image/x-icon", favicon(persona));
         }
+        // The folder's page is the file, whichever name it is asked for by.
+        if let Some(front) = site.files.get(index).cloned() {
+            site.files.insert("/", front);
+        }
         site
     }
 
     /// The file at `path`.
     pub(super) fn file(&self, path: &[u8]) -> Option<&File> {
-        self.files.get(std::str::from_utf8(path).ok()?)
+        self.files.get(std::str::from_utf8(path).ok()?).map(AsRef::as_ref)
     }
 
     /// Whether `path` is a folder that may not be listed.
