@@ -445,10 +445,11 @@ fn what_the_machine_runs_follows_a_live_reconfiguration() {
     }
     let mut lab = lab();
     guess_until_in(&lab);
-    let ask = ["ss -ltn; netstat -ltn; ps aux; systemctl is-active vsftpd"];
+    // The persona of these tests serves files with ProFTPD.
+    let ask = ["ss -ltn; netstat -ltn; ps aux; systemctl is-active proftpd"];
     let (before, ..) = lab.ssh(&ask, b"");
     assert!(
-        before.contains(":22 ") && !before.contains(":21 ") && !before.contains("vsftpd"),
+        before.contains(":22 ") && !before.contains(":21 ") && !before.contains("proftpd:"),
         "{before}"
     );
     let mut config = lab.config.clone();
@@ -460,7 +461,7 @@ fn what_the_machine_runs_follows_a_live_reconfiguration() {
     }
     let (during, ..) = lab.ssh(&ask, b"");
     assert!(
-        during.contains(":21 ") && during.contains("/usr/sbin/vsftpd") && during.ends_with("\nactive\n"),
+        during.contains(":21 ") && during.contains("proftpd:") && during.ends_with("\nactive\n"),
         "{during}"
     );
     let back = lab.config.clone();
@@ -469,5 +470,5 @@ fn what_the_machine_runs_follows_a_live_reconfiguration() {
         lab.decky.apply(back).unwrap();
     }
     let (after, ..) = lab.ssh(&ask, b"");
-    assert!(!after.contains(":21 ") && !after.contains("vsftpd"), "{after}");
+    assert!(!after.contains(":21 ") && !after.contains("proftpd:"), "{after}");
 }
