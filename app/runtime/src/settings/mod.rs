@@ -8,7 +8,7 @@ pub mod sources;
 use std::{
     collections::BTreeMap,
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -581,23 +581,28 @@ impl Reader {
             }
         });
         let scheme = if tls == Tls::Off { "http" } else { "https" };
-        let public_url = self.read(
-            "public-url",
-            format!("{scheme}://{listen}"),
-            String::clone,
-            |text| {
-                let url = text.trim_end_matches('/');
-                let host = url
-                    .strip_prefix("https://")
-                    .or_else(|| url.strip_prefix("http://"));
-                match host {
-                    Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => {
-                        Ok(url.to_owned())
-                    }
-                    _ => Err("is no address of a web site without a path".to_owned()),
+        // Nobody can go to 0.0.0.0; whoever started it can go to this machine.
+        let at = match listen.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => {
+                SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port())
+            }
+            IpAddr::V6(ip) if ip.is_unspecified() => {
+                SocketAddr::new(Ipv6Addr::LOCALHOST.into(), listen.port())
+            }
+            _ => listen,
+        };
+        let public_url = self.read("public-url", format!("{scheme}://{at}"), String::clone, |text| {
+            let url = text.trim_end_matches('/');
+            let host = url
+                .strip_prefix("https://")
+                .or_else(|| url.strip_prefix("http://"));
+            match host {
+                Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']) => {
+                    Ok(url.to_owned())
                 }
-            },
-        );
+                _ => Err("is no address of a web site without a path".to_owned()),
+            }
+        });
         // The other way round is a proxy that ends TLS in front of this server.
         if tls != Tls::Off && public_url.starts_with("http://") {
             self.contradiction("public-url", "is http://, and tls is on");
@@ -871,6 +876,18 @@ mod tests {
             assert!(good, "{key} line {line} {word}: {told:#?}");
         }
         assert_eq!(faults.len(), 6, "{told:#?}");
+    }
+
+    #[test]
+    fn the_public_url_is_one_that_somebody_can_go_to() {
+        for (listen, url) in [
+            ("0.0.0.0:8080", "http://127.0.0.1:8080"),
+            ("[::]:8080", "http://[::1]:8080"),
+            ("192.0.2.7:80", "http://192.0.2.7:80"),
+        ] {
+            let (_dir, sources) = with_ini(&format!("[master]\nlisten = {listen}\n"));
+            assert_eq!(Settings::read(&sources).unwrap().server.public_url, url);
+        }
     }
 
     #[test]

@@ -217,8 +217,19 @@ fn banner(settings: &Settings, admin: &FirstAdmin, took: Duration, touches: &[St
         ),
         _ => String::new(),
     };
+    let listen = settings.server.listen;
+    let reach = if listen.ip().is_unspecified() {
+        "  It listens on every address of this machine: from elsewhere, put one of them into that URL.\n"
+    } else {
+        ""
+    };
+    let clear = if settings.server.tls == Tls::Off && !listen.ip().is_loopback() {
+        "  TLS is off: passwords go over the network in the clear. Give --tls auto, or put a proxy with TLS before it.\n"
+    } else {
+        ""
+    };
     let mut text = format!(
-        "\n  DECNET is up after {:.1} s.  Dashboard: {}\n{trust}  {login}\n  Everything is kept in {}.  Ctrl-C stops it in order.\n\n",
+        "\n  DECNET is up after {:.1} s.  Dashboard: {}\n{reach}{clear}{trust}  {login}\n  Everything is kept in {}.  Ctrl-C stops it in order.\n\n",
         took.as_secs_f64(),
         settings.server.public_url,
         settings.data_dir.display()
