@@ -100,7 +100,7 @@ impl BrokerConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
     /// There is one already.
-    #[error("another bus runs at {path}, process {pid}: stop it, or use another socket", path = path.display())]
+    #[error("another bus runs at {path}, process {pid}: stop it, or use another socket (bus-url, such as DECNET_BUS_URL=unix:/path)", path = path.display())]
     Running {
         /// The socket.
         path: PathBuf,

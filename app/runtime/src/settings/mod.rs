@@ -849,7 +849,7 @@ mod tests {
                 .origin
                 .clone()
         };
-        assert_eq!(origin("batch-size"), "--batch-size");
+        assert_eq!(origin("batch-size"), "command line");
         assert!(origin("listen").ends_with(".env.local:2"));
         assert!(origin("admin-user").ends_with("decnet.ini:4"));
         assert_eq!(origin("port-offset"), "default");

@@ -17,8 +17,8 @@ const NO_KEYS: &[&str] = &["CONFIG", "SUPERVISOR", "PROGRAMS"];
 /// Where a value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// `--name` on the command line.
-    Flag(&'static str),
+    /// The command line: a worker takes every key by a flag of its own, `decnet` most of them by `--set`.
+    CommandLine,
     /// An environment variable.
     Env(String),
     /// A line of a file; the file as a whole at line 0.
@@ -30,7 +30,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Flag(name) => write!(f, "--{name}"),
+            Self::CommandLine => f.write_str("command line"),
             Self::Env(name) => write!(f, "environment {name}"),
             Self::File(path, 0) => write!(f, "{}", path.display()),
             Self::File(path, line) => write!(f, "{}:{line}", path.display()),
@@ -132,7 +132,7 @@ pub(super) fn gather(sources: &Sources) -> (BTreeMap<&'static str, Raw>, Vec<Fau
         let strongest = (sources.flags.get(key.name))
             .map(|text| Raw {
                 text: text.clone(),
-                origin: Origin::Flag(key.name),
+                origin: Origin::CommandLine,
             })
             .or_else(|| {
                 sources.env.get(&env).map(|t| Raw {
