@@ -165,7 +165,7 @@ fn Full(overview: Overview, shown: Shown) -> impl IntoView {
             <StatCard
                 label="Loot"
                 value=Signal::derive(move || stats.with(|s| s.bounties))
-                note=Signal::stored("credentials, fingerprints, payloads, files".to_owned())
+                note=Signal::stored("credentials, files and more".to_owned())
                 href="/attackers"
                 hot=true
             />
