@@ -43,8 +43,17 @@ use components::{
     when::Present,
 };
 use pages::{
-    attacker::AttackerPage, attackers::AttackersPage, fleet::FleetPage, live::LivePage, login::LoginPage,
-    overview::OverviewPage, password::PasswordPage, quarantine::QuarantinePage,
+    attacker::AttackerPage,
+    attackers::AttackersPage,
+    credentials::CredentialsPage,
+    fleet::FleetPage,
+    live::LivePage,
+    login::LoginPage,
+    overview::OverviewPage,
+    password::PasswordPage,
+    quarantine::QuarantinePage,
+    settings::{SettingsFrame, account::AccountPage, audit::AuditPage, users::UsersPage},
+    workers::WorkersPage,
 };
 
 /// The document around the pages.
@@ -109,14 +118,28 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/live") view=LivePage ssr=SsrMode::Async />
                     <Route path=path!("/attackers") view=AttackersPage ssr=SsrMode::Async />
                     <Route path=path!("/attackers/:id") view=AttackerPage ssr=SsrMode::Async />
+                    <Route path=path!("/credentials") view=CredentialsPage ssr=SsrMode::Async />
                     <Route path=path!("/fleet") view=FleetPage ssr=SsrMode::Async />
+                    <Route path=path!("/workers") view=WorkersPage ssr=SsrMode::Async />
+                    <ParentRoute path=path!("/settings") view=SettingsFrame ssr=SsrMode::Async>
+                        <Route path=path!("/") view=AccountPage ssr=SsrMode::Async />
+                        <Route path=path!("/users") view=UsersPage ssr=SsrMode::Async />
+                        <Route path=path!("/audit") view=AuditPage ssr=SsrMode::Async />
+                    </ParentRoute>
                     <Route path=path!("/quarantine") view=QuarantinePage ssr=SsrMode::Async />
+                    <Route path=path!("/gallery") view=Gallery ssr=SsrMode::Async />
                     <Route path=path!("/*any") view=LostInside ssr=SsrMode::Async />
                 </ParentRoute>
             </Routes>
         </Router>
     }
 }
+
+#[cfg(debug_assertions)]
+use pages::gallery::GalleryPage as Gallery;
+
+#[cfg(not(debug_assertions))]
+use LostInside as Gallery;
 
 #[component]
 fn LostInside() -> impl IntoView {

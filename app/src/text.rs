@@ -360,6 +360,20 @@ pub fn touch_command(service: &str, listen: &str) -> String {
     }
 }
 
+/// `length` letters and digits that are told apart at a glance, drawn by the browser's generator of secrets.
+pub fn draw(length: usize) -> String {
+    const DIGITS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut drawn = vec![0_u8; length];
+    let crypto = web_sys::window().and_then(|window| window.crypto().ok());
+    if crypto.is_none_or(|crypto| crypto.get_random_values_with_u8_array(&mut drawn).is_err()) {
+        return String::new();
+    }
+    drawn
+        .iter()
+        .filter_map(|byte| DIGITS.get(usize::from(byte % 32)).copied().map(char::from))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;

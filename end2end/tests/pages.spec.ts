@@ -6,10 +6,12 @@ import { request, test as base, type Page } from "@playwright/test";
 import { Host, type Session } from "../host";
 import { Complaints, expect, fits, open } from "../test";
 
-/** What the demo evidence has: the busiest attacker, and a command of somebody. */
+/** What the demo evidence has: the busiest attacker, a command of somebody, the last find; and the administrator. */
 interface Day {
   attacker: string;
   command: string;
+  bounty: string;
+  user: string;
 }
 
 const EVENTS = 20_000;
@@ -34,8 +36,10 @@ const test = base.extend<object, { host: Host; session: Session; day: Day }>({
       await expect.poll(async () => (await get("stats")).total_logs, { timeout: 60_000 }).toBeGreaterThanOrEqual(EVENTS);
       const attacker = (await get("attackers?sort_by=active&limit=1")).data[0].id;
       const command = (await get("logs?event_type=command&limit=1")).data[0].id;
+      const bounty = (await get("bounty?limit=1")).data[0].id;
+      const user = (await get("users"))[0].id;
       await api.dispose();
-      await use({ attacker, command });
+      await use({ attacker, command, bounty, user });
     },
     { scope: "worker", timeout: 120_000 },
   ],
@@ -55,10 +59,22 @@ const PAGES: [string, string][] = [
   ["drawer", "/live?event_type=command&log=COMMAND"],
   ["attackers", "/attackers"],
   ["attacker", "/attackers/ATTACKER"],
+  ["credentials", "/credentials"],
+  ["credentials-nothing", "/credentials?search=there-is-no-such-word"],
+  ["bounty", "/credentials?bounty=BOUNTY"],
   ["fleet", "/fleet"],
   ["fleet-table", "/fleet?view=table"],
   ["deploy", "/fleet?dialog=deploy"],
   ["teardown", "/fleet?teardown=web-01"],
+  ["decky", "/fleet?decky=web-01"],
+  ["decky-gone", "/fleet?decky=no-such-decky"],
+  ["workers", "/workers"],
+  ["worker-stop", "/workers?stop=profiler"],
+  ["settings", "/settings"],
+  ["users", "/settings/users"],
+  ["user-new", "/settings/users?dialog=user"],
+  ["user", "/settings/users?user=USER"],
+  ["audit", "/settings/audit"],
   ["shortcuts", "/live?help=keys"],
   ["password", "/password"],
   ["quarantine", "/quarantine"],
@@ -67,6 +83,14 @@ const PAGES: [string, string][] = [
 
 /** What there is not is answered with 404, and with a page all the same. */
 const LOST = ["/no-such-page", "/attackers/nobody", "/attackers/01890a5d-ac96-774b-bcce-b302099a8057"];
+
+function at(path: string, day: Day): string {
+  return path
+    .replace("ATTACKER", day.attacker)
+    .replace("COMMAND", day.command)
+    .replace("BOUNTY", day.bounty)
+    .replace("USER", day.user);
+}
 
 async function settled(page: Page): Promise<void> {
   await expect(page.locator(".loading, .histogram-blank")).toHaveCount(0);
@@ -78,7 +102,7 @@ for (const [name, path] of PAGES) {
   test(`${name}: nothing complains, scrolls sideways or shuts anybody out, in every width and theme`, async ({ page, day }, info) => {
     const complaints = new Complaints(page);
     await page.emulateMedia({ reducedMotion: "reduce" });
-    await open(page, path.replace("ATTACKER", day.attacker).replace("COMMAND", day.command));
+    await open(page, at(path, day));
     await settled(page);
     for (const colorScheme of ["dark", "light"] as const) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });

@@ -6,13 +6,14 @@ use std::{
 };
 
 use decnet_model::{
+    permission::ViewFleet,
     state::WorkerState,
     view::{Health, HealthComponent, WorkerView},
 };
 use decnet_runtime::heartbeat::ALARM;
 use tokio::time::timeout;
 
-use crate::{Domain, DomainError};
+use crate::{Domain, DomainError, Permit};
 
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -29,6 +30,22 @@ impl Domain {
     /// # Errors
     /// [`DomainError::Unavailable`] before the first look, which [`Domain::background`] takes at once.
     pub fn health(&self, token: Option<&str>) -> Result<Health, DomainError> {
+        let mut health = self.health_last()?;
+        if token.and_then(|token| self.token_id(token)).is_none() {
+            health.components.clear();
+        }
+        Ok(health)
+    }
+
+    /// The same with its parts.
+    ///
+    /// # Errors
+    /// See [`Domain::health`].
+    pub fn health_parts(&self, _permit: &Permit<ViewFleet>) -> Result<Health, DomainError> {
+        self.health_last()
+    }
+
+    fn health_last(&self) -> Result<Health, DomainError> {
         let last = self
             .inner
             .health
@@ -36,14 +53,10 @@ impl Domain {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let mut health = last.ok_or_else(|| DomainError::Unavailable {
+        last.ok_or_else(|| DomainError::Unavailable {
             operation: "reading the host's health",
             source: "not looked at yet".into(),
-        })?;
-        if token.and_then(|token| self.token_id(token)).is_none() {
-            health.components.clear();
-        }
-        Ok(health)
+        })
     }
 
     pub(crate) async fn health_refresher(&self) {

@@ -2,7 +2,7 @@
 
 use decnet_model::{
     id::{AttackerId, LogId},
-    query::{AttackerQuery, HistogramQuery, LogQuery},
+    query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery},
     view::{
         AttackerView, BountyView, CommandView, DeckyView, HistogramBucket, LogView, Page, QuarantineView,
         Stats, StreamSnapshot, Tops, WorkerView,
@@ -146,10 +146,16 @@ pub async fn attacker_page(query: AttackerQuery) -> Answer<Page<AttackerView>> {
     Ok(domain.attacker_page(&see, query).await?)
 }
 
+/// A page of what intruders gave away or left.
+#[server(prefix = "/ui", endpoint = "bounty_page", input = Json)]
+pub async fn bounty_page(query: BountyQuery) -> Answer<Page<BountyView>> {
+    let (domain, see) = permitted()?;
+    Ok(domain.bounty_page(&see, query).await?)
+}
+
 /// One attacker with all that the page shows.
 #[server(prefix = "/ui", endpoint = "dossier_get", input = Json)]
 pub async fn dossier_get(id: AttackerId) -> Answer<Dossier> {
-    use decnet_model::query::BountyQuery;
     let (domain, see) = permitted()?;
     let attacker = domain.attacker_get(&see, id).await?;
     let bounties = BountyQuery {

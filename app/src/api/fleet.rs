@@ -9,6 +9,10 @@ use decnet_model::{
     view::{ArchetypeView, DeckyView, FieldError, ServiceView, TaskView},
 };
 use leptos::{prelude::*, server_fn::codec::Json};
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "ssr")]
+use decnet_model::name::NameError;
 
 #[cfg(feature = "ssr")]
 use super::ssr::permitted;
@@ -62,6 +66,49 @@ pub async fn deploy(
     Ok(())
 }
 
+/// What [`deploy`] would make, each decky as it would be: nothing is changed. With a seed, deploying makes just these.
+#[server(prefix = "/ui", endpoint = "deploy_preview", input = Json)]
+pub async fn deploy_preview(form: DeployForm) -> Answer<Vec<DeckyView>> {
+    let DeployForm {
+        archetype,
+        amount,
+        name,
+        seed,
+        interval,
+    } = form;
+    let spec = deploy_spec(&archetype, &amount, &name, &seed, &interval)?;
+    let (domain, see) = permitted()?;
+    Ok(domain.decky_preview(&see, spec).await?)
+}
+
+/// Set how often a decky changes its services: `minutes` between two changes, nothing for never.
+#[server(prefix = "/ui", endpoint = "interval_set")]
+pub async fn interval_set(name: String, minutes: String) -> Answer<()> {
+    let name = decky_name(&name)?;
+    let minutes = interval_minutes(&minutes).map_err(|message| {
+        let mut invalid = Fault::new(FaultKind::Invalid, "The form has a fault");
+        invalid.fields.push(FieldError {
+            field: "minutes".into(),
+            message,
+        });
+        invalid
+    })?;
+    let (domain, manage) = permitted()?;
+    domain.decky_set_mutate_interval(&manage, &name, minutes).await?;
+    leptos_axum::redirect(&format!("/fleet?decky={name}"));
+    Ok(())
+}
+
+/// Try a decky again that was given up after failing too often.
+#[server(prefix = "/ui", endpoint = "quarantine_clear")]
+pub async fn clear_quarantine(name: String) -> Answer<()> {
+    let name = decky_name(&name)?;
+    let (domain, manage) = permitted()?;
+    domain.decky_clear_quarantine(&manage, &name).await?;
+    leptos_axum::redirect(&format!("/fleet?decky={name}"));
+    Ok(())
+}
+
 /// Take deckies down; `names` by comma.
 #[server(prefix = "/ui", endpoint = "teardown")]
 pub async fn teardown(names: String) -> Answer<()> {
@@ -90,6 +137,21 @@ pub async fn redeploy(names: String) -> Answer<()> {
     let accepted = domain.decky_redeploy(&manage, &names).await?;
     leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
     Ok(())
+}
+
+/// What stands in the deploy form, as it stands there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeployForm {
+    /// Slug of the archetype.
+    pub archetype: String,
+    /// How many.
+    pub amount: String,
+    /// Name, or prefix of names; may be empty.
+    pub name: String,
+    /// What the personas are made from; may be empty.
+    pub seed: String,
+    /// Minutes between mutations; may be empty.
+    pub interval: String,
 }
 
 /// What the deploy form asks for; every field that says nothing sensible is named.
@@ -125,16 +187,10 @@ pub(crate) fn deploy_spec(
             Err(err) => fault("name", err.rule.to_owned()),
         }
     }
-    let mut minutes = None;
-    if !interval.trim().is_empty() {
-        minutes = interval.trim().parse().ok().filter(|n| (1..=525_600).contains(n));
-        if minutes.is_none() {
-            fault(
-                "interval",
-                "a number of minutes from 1 to 525600, or nothing for never".into(),
-            );
-        }
-    }
+    let minutes = interval_minutes(interval).unwrap_or_else(|message| {
+        fault("interval", message);
+        None
+    });
     if seed.chars().count() > 128 {
         fault("seed", "at most 128 characters".into());
     }
@@ -155,6 +211,24 @@ pub(crate) fn deploy_spec(
         deckies: vec![spec],
         replace: false,
     })
+}
+
+/// Minutes between mutations as a form gives them; nothing for never.
+fn interval_minutes(text: &str) -> Result<Option<u32>, String> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let minutes = text.trim().parse().ok().filter(|n| (1..=525_600).contains(n));
+    minutes
+        .map(Some)
+        .ok_or_else(|| "a number of minutes from 1 to 525600, or nothing for never".into())
+}
+
+#[cfg(feature = "ssr")]
+fn decky_name(text: &str) -> Result<DeckyName, Fault> {
+    text.trim()
+        .parse()
+        .map_err(|err: NameError| Fault::new(FaultKind::Invalid, err.to_string()))
 }
 
 /// The names in a list by comma.

@@ -6,8 +6,10 @@
 pub mod account;
 pub mod evidence;
 pub mod fleet;
+pub mod host;
 #[cfg(feature = "ssr")]
 mod ssr;
+pub mod users;
 
 use decnet_model::view::FieldError;
 use leptos::{

@@ -13,6 +13,8 @@ use super::{
     dialog::Dialog,
     icon::{Icon, Mark},
     keys,
+    palette::Palette,
+    store,
     task::TaskCorner,
     when::use_present,
 };
@@ -26,12 +28,17 @@ use crate::{
 const HEAT_STEP: i64 = 10;
 
 /// Where one can go.
-const PLACES: &[(&str, &str, Icon)] = &[
+pub(crate) const PLACES: &[(&str, &str, Icon)] = &[
     ("/", "Overview", Icon::Overview),
     ("/live", "Live", Icon::Live),
     ("/attackers", "Attackers", Icon::Attackers),
+    ("/credentials", "Credentials", Icon::Credentials),
     ("/fleet", "Fleet", Icon::Fleet),
+    ("/workers", "Workers", Icon::Workers),
+    ("/settings", "Settings", Icon::Settings),
 ];
+/// How many of them the rail and the bar of a phone show as daily ones; the rail has the others at its foot.
+const DAILY: usize = 5;
 
 /// Who reads the page, for whatever depends on what they may do. It is read below a `Suspense`.
 #[derive(Clone, Copy)]
@@ -82,11 +89,12 @@ fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
     let live = Live::new();
     provide_context(live);
     let help = RwSignal::new(false);
+    let palette = RwSignal::new(false);
     let query = use_query_map();
     let path = use_location().pathname;
     Effect::new(move |_| {
         live.start();
-        keys::listen(help);
+        keys::listen(help, palette);
     });
     on_cleanup(crate::live::close);
     let help_shown = move || help.get() || query.with(|q| q.get_str("help").is_some());
@@ -101,8 +109,9 @@ fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
         <div class="frame">
             <nav class="rail" aria-label="Pages">
                 <a class="brand" href="/" aria-label="DECNET, overview"><Brand /><span>"DECNET"</span></a>
-                <ul>{places()}</ul>
+                <ul>{places(0..DAILY)}</ul>
                 <div class="rail-foot">
+                    <ul>{places(DAILY..PLACES.len())}</ul>
                     <a class="rail-link" href=move || url::with(&path.get(), &query.get(), &[("help", Some("keys"))]) data-noscroll="">
                         <Mark icon=Icon::Help />
                         <span>"Shortcuts"</span>
@@ -110,6 +119,18 @@ fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
                 </div>
             </nav>
             <header class="top">
+                <a
+                    class="find"
+                    href="/live"
+                    aria-label="Go to a page, a decky or an address"
+                    on:click=move |event| {
+                        event.prevent_default();
+                        palette.set(true);
+                    }
+                >
+                    <Mark icon=Icon::Search />
+                    <kbd>"Ctrl K"</kbd>
+                </a>
                 <Heat />
                 <LiveDot />
                 <Suspense>
@@ -120,9 +141,10 @@ fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
                 <Outlet />
             </main>
             <nav class="bottom" aria-label="Pages">
-                <ul>{places()}</ul>
+                <ul>{places(0..DAILY)}</ul>
             </nav>
         </div>
+        <Palette open=palette />
         <TaskCorner />
         {move || {
             help_shown()
@@ -146,8 +168,10 @@ fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
     .into_any()
 }
 
-fn places() -> impl IntoView {
+fn places(which: std::ops::Range<usize>) -> impl IntoView {
     PLACES
+        .get(which)
+        .unwrap_or_default()
         .iter()
         .map(|(href, words, icon)| {
             view! {
@@ -285,6 +309,8 @@ fn UserMenu(me: Me) -> impl IntoView {
                     <span class="badge idle">{me.role.as_str()}</span>
                 </p>
                 <ThemeChoice />
+                <a href="/workers" class="on-phone"><Mark icon=Icon::Workers />"Workers"</a>
+                <a href="/settings" class="on-phone"><Mark icon=Icon::Settings />"Settings"</a>
                 <a href="/password"><Mark icon=Icon::Key />"Change password"</a>
                 <ActionForm action=logout>
                     <button type="submit"><Mark icon=Icon::Leave />"Sign out"</button>
@@ -299,7 +325,7 @@ fn UserMenu(me: Me) -> impl IntoView {
 #[component]
 pub(crate) fn ThemeChoice() -> impl IntoView {
     let theme = RwSignal::new(String::new());
-    Effect::new(move |_| theme.set(stored_theme()));
+    Effect::new(move |_| theme.set(store::get(THEME_KEY).unwrap_or_default()));
     let choose = move |chosen: &'static str| {
         store_theme(chosen);
         theme.set(chosen.to_owned());
@@ -329,16 +355,6 @@ pub(crate) fn ThemeChoice() -> impl IntoView {
 /// The key of the browser's storage that `theme.js` reads too.
 const THEME_KEY: &str = "decnet-theme";
 
-fn storage() -> Option<web_sys::Storage> {
-    web_sys::window()?.local_storage().ok()?
-}
-
-fn stored_theme() -> String {
-    storage()
-        .and_then(|s| s.get_item(THEME_KEY).ok()?)
-        .unwrap_or_default()
-}
-
 /// Show `theme` and keep it where the browser lets us.
 fn store_theme(theme: &str) {
     if let Some(root) = web_sys::window()
@@ -354,11 +370,7 @@ fn store_theme(theme: &str) {
             leptos::logging::warn!("the theme cannot be set");
         }
     }
-    if let Some(storage) = storage()
-        && storage.set_item(THEME_KEY, theme).is_err()
-    {
-        leptos::logging::warn!("the browser does not keep the theme");
-    }
+    store::put(THEME_KEY, theme);
 }
 
 /// The head of a page: its title, what it says of itself, and what can be done there.

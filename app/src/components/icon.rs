@@ -28,9 +28,45 @@ pub(crate) enum Icon {
     Rows,
     Key,
     Leave,
+    Columns,
+    Credentials,
+    Workers,
+    Settings,
 }
 
 impl Icon {
+    /// Every icon.
+    #[cfg(debug_assertions)]
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::Overview,
+        Self::Live,
+        Self::Attackers,
+        Self::Fleet,
+        Self::Theme,
+        Self::User,
+        Self::Close,
+        Self::Copy,
+        Self::Plus,
+        Self::Search,
+        Self::Pause,
+        Self::Play,
+        Self::Download,
+        Self::Alert,
+        Self::Help,
+        Self::Down,
+        Self::Swap,
+        Self::Stop,
+        Self::Again,
+        Self::Grid,
+        Self::Rows,
+        Self::Key,
+        Self::Leave,
+        Self::Columns,
+        Self::Credentials,
+        Self::Workers,
+        Self::Settings,
+    ];
+
     /// Its strokes.
     fn path(self) -> &'static str {
         match self {
@@ -64,6 +100,14 @@ impl Icon {
             Self::Grid => "M2.5 2.5H7V7H2.5zM9 2.5h4.5V7H9zM2.5 9H7v4.5H2.5zM9 9h4.5v4.5H9z",
             Self::Rows => "M2.5 4h11M2.5 8h11M2.5 12h11",
             Self::Key => "M6 7.5a2.75 2.75 0 1 0 0 5.5a2.75 2.75 0 1 0 0-5.5M8 8.3l5.5-5.5M11 5.3l2 2",
+            Self::Columns => "M2.5 3h11v10h-11zM6.2 3v10M9.8 3v10",
+            Self::Credentials => "M3.5 7h9v6.5h-9zM5.5 7V5a2.5 2.5 0 0 1 5 0v2M8 9.5v1.5",
+            Self::Workers => {
+                "M8 5.5a2.5 2.5 0 1 0 0 5a2.5 2.5 0 1 0 0-5M8 1.8v2M8 12.2v2M1.8 8h2M12.2 8h2M3.6 3.6l1.4 1.4M11 11l1.4 1.4M3.6 12.4L5 11M11 5l1.4-1.4"
+            }
+            Self::Settings => {
+                "M2.5 4.5h6M11.5 4.5h2M10 3v3M2.5 8h2M7.5 8h6M6 6.5v3M2.5 11.5h5M10.5 11.5h3M9 10v3"
+            }
             Self::Leave => "M6.5 2.5h-4v11h4M6.5 8h7.2M11 5l3 3-3 3",
         }
     }

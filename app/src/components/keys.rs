@@ -1,4 +1,4 @@
-//! The keyboard: j and k walk the rows of a page, Esc closes what is open, ? shows the list.
+//! The keyboard: Ctrl-K opens the palette, j and k walk the rows of a page, Esc closes what is open, ? shows the list.
 //!
 //! Rows are links (or buttons) marked `data-row`, so that Enter is the browser's own and a screen reader knows them.
 
@@ -9,22 +9,33 @@ use web_sys::{HtmlElement, KeyboardEvent};
 
 /// What the list of shortcuts says.
 pub(crate) const SHORTCUTS: &[(&str, &str)] = &[
+    ("Ctrl K", "go anywhere, find anybody"),
     ("j  k", "next and previous row"),
     ("Enter", "open the row"),
+    ("x", "select the row"),
     ("Esc", "close what is open"),
     ("/", "go to the search field"),
     ("g o", "overview"),
     ("g l", "live"),
     ("g a", "attackers"),
+    ("g c", "credentials"),
     ("g f", "fleet"),
+    ("g w", "workers"),
+    ("g s", "settings"),
     ("?", "this list"),
 ];
 
-/// Listen for the shortcuts, in a browser. `help` opens the list; Esc follows the first link marked `data-close`.
-pub(crate) fn listen(help: RwSignal<bool>) {
+/// Listen for the shortcuts, in a browser. `help` opens the list, `palette` the palette; Esc follows the first link marked
+/// `data-close`.
+pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
     let navigate = use_navigate();
     let after_g = RwSignal::new(false);
     let handle = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
+        if (event.ctrl_key() || event.meta_key()) && !event.alt_key() && event.key() == "k" {
+            event.prevent_default();
+            palette.update(|open| *open = !*open);
+            return;
+        }
         if event.ctrl_key() || event.meta_key() || event.alt_key() || event.default_prevented() {
             return;
         }
@@ -55,7 +66,10 @@ pub(crate) fn listen(help: RwSignal<bool>) {
                 "o" => "/",
                 "l" => "/live",
                 "a" => "/attackers",
+                "c" => "/credentials",
                 "f" => "/fleet",
+                "w" => "/workers",
+                "s" => "/settings",
                 _ => return,
             };
             event.prevent_default();
@@ -69,6 +83,7 @@ pub(crate) fn listen(help: RwSignal<bool>) {
                 after_g.set(true);
                 set_timeout(move || after_g.set(false), std::time::Duration::from_millis(900));
             }
+            "x" => tick(),
             "/" if focus("[data-search]") => event.prevent_default(),
             "?" => help.update(|open| *open = !*open),
             _ => {}
@@ -103,6 +118,30 @@ fn walk(by: i32) {
     if let Some(row) = u32::try_from(next).ok().and_then(|i| rows.get(i))
         && let Ok(row) = row.dyn_into::<HtmlElement>()
     {
+        drop(row.focus());
+    }
+}
+
+/// Tick the box of the row that has the focus, or untick it.
+fn tick() {
+    let row = document()
+        .and_then(|d| d.active_element())
+        .and_then(|el| el.closest("tr").ok()?);
+    let found = row.and_then(|row| row.query_selector("[data-tick]").ok()?);
+    if let Some(found) = found.and_then(|el| el.dyn_into::<HtmlElement>().ok()) {
+        found.click();
+    }
+}
+
+/// Focus the link of the row that is called so, where it is in the page.
+pub(crate) fn focus_row(name: &str) {
+    let rows = document().and_then(|d| d.query_selector_all("[data-row]").ok());
+    let row = rows.and_then(|rows| {
+        (0..rows.length())
+            .filter_map(|i| rows.get(i)?.dyn_into::<HtmlElement>().ok())
+            .find(|row| row.get_attribute("data-row").as_deref() == Some(name))
+    });
+    if let Some(row) = row {
         drop(row.focus());
     }
 }

@@ -3,107 +3,108 @@
 use std::sync::Arc;
 
 use decnet_model::{id::LogId, view::LogView};
-use leptos::{html, prelude::*};
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_location, use_navigate, use_query_map},
-};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_location, use_query_map};
 
 use super::{
+    drawer::Drawer,
     glyph::Glyph,
-    icon::{Icon, Mark},
     notice::{Loading, Problem},
     said::{CopyButton, Said},
+    table::{Column, Leads, Listed, Row, Table},
     when::{Ago, Clock, use_present},
 };
 use crate::{api::evidence, live::use_live, text, url};
 
-/// A row and whether it just came.
-pub(crate) type Row = (Arc<LogView>, bool);
-
 /// The rows that a page shows at the moment, once it shows any.
-pub(crate) type Shown = StoredValue<Option<Memo<Vec<Row>>>>;
+pub(crate) type Shown = StoredValue<Option<Memo<Vec<Row<LogView>>>>>;
+
+impl Listed for LogView {
+    fn row_id(&self) -> String {
+        self.id.0.to_string()
+    }
+
+    fn row_words(&self) -> String {
+        format!("{}, details", text::event_words(&self.event_type))
+    }
+
+    fn row_class(&self) -> &'static str {
+        text::weight(&self.event_type).class()
+    }
+}
+
+const TIME: Column<LogView> = Column {
+    label: "Time",
+    class: "c-time",
+    sort: None,
+    cell: |row| view! { <Clock at=row.at /> }.into_any(),
+};
+const SOURCE: Column<LogView> = Column {
+    label: "Source",
+    class: "c-source",
+    sort: None,
+    cell: |row| {
+        let source = row.attacker_ip.map(|ip| (ip.to_string(), glyph_of(row)));
+        source
+            .map(|(ip, glyph)| {
+                view! {
+                    <span class="who">
+                        {move || view! { <Glyph seed=glyph.get() size=16 /> }}
+                        <code>{ip}</code>
+                    </span>
+                }
+            })
+            .into_any()
+    },
+};
+const DECKY: Column<LogView> = Column {
+    label: "Decky",
+    class: "c-decky",
+    sort: None,
+    cell: |row| view! { <Said text=row.decky.clone() max=28 /> }.into_any(),
+};
+const SERVICE: Column<LogView> = Column {
+    label: "Service",
+    class: "c-service",
+    sort: None,
+    cell: |row| view! { <Said text=row.service.clone() max=20 /> }.into_any(),
+};
+const EVENT: Column<LogView> = Column {
+    label: "Event",
+    class: "c-type",
+    sort: None,
+    cell: |row| {
+        view! { <span class="event">{text::visible(&text::event_words(&row.event_type))}</span> }.into_any()
+    },
+};
+const WHAT: Column<LogView> = Column {
+    label: "What",
+    class: "c-what",
+    sort: None,
+    cell: |row| view! { <code><Said text=text::summary(row) max=220 /></code> }.into_any(),
+};
+
+const COLUMNS: &[Column<LogView>] = &[TIME, SOURCE, DECKY, SERVICE, EVENT, WHAT];
+const OF_ONE_SOURCE: &[Column<LogView>] = &[TIME, DECKY, SERVICE, EVENT, WHAT];
 
 /// A table of log rows, newest first. A row leads to its drawer: `?log=<id>` on the same page.
 #[component]
 pub(crate) fn LogTable(
-    #[prop(into)] rows: Signal<Vec<Row>>,
+    #[prop(into)] rows: Signal<Vec<Row<LogView>>>,
     /// Without the column of the source, where all rows have the same.
     #[prop(optional)]
     one_source: bool,
+    /// See [`Table`].
+    #[prop(optional)]
+    bare: bool,
 ) -> impl IntoView {
-    view! {
-        <div class="table-frame">
-            <table class="table logs" class:one-source=one_source>
-                <thead>
-                    <tr>
-                        <th scope="col" class="c-time">"Time"</th>
-                        {(!one_source).then(|| view! { <th scope="col" class="c-source">"Source"</th> })}
-                        <th scope="col" class="c-decky">"Decky"</th>
-                        <th scope="col" class="c-service">"Service"</th>
-                        <th scope="col" class="c-type">"Event"</th>
-                        <th scope="col" class="c-what">"What"</th>
-                    </tr>
-                </thead>
-                <tbody>
-                    <For each=move || rows.get() key=|(row, _)| row.id children=move |(row, new)| view! { <LogRow row new one_source /> } />
-                </tbody>
-            </table>
-        </div>
-    }
-    .into_any()
-}
-
-#[component]
-fn LogRow(row: Arc<LogView>, new: bool, one_source: bool) -> impl IntoView {
-    let query = use_query_map();
-    let path = use_location().pathname;
-    let id = row.id;
-    let href = move || url::with(&path.get(), &query.get(), &[("log", Some(&id.0.to_string()))]);
-    let chosen = move || query.with(|q| q.get_str("log").is_some_and(|log| log.parse() == Ok(id.0)));
-    let weight = text::weight(&row.event_type);
-    let source = row.attacker_ip.map(|ip| (ip.to_string(), glyph_of(&row)));
-    let navigate = use_navigate();
-    let open = move |event: web_sys::MouseEvent| {
-        // A click on a link in the row is the link's own, and one that ends the marking of text is none.
-        if !event.default_prevented() && selection_is_empty() {
-            let here = NavigateOptions {
-                scroll: false,
-                ..NavigateOptions::default()
-            };
-            navigate(&href(), here);
-        }
+    let (name, columns) = if one_source {
+        ("logs one-source", OF_ONE_SOURCE)
+    } else {
+        ("logs", COLUMNS)
     };
     view! {
-        <tr class=weight.class() class:new=new class:chosen=chosen on:click=open>
-            <td class="c-time">
-                <a href=href data-row="" data-noscroll="" aria-label=format!("{}, details", text::event_words(&row.event_type))>
-                    <Clock at=row.at />
-                </a>
-            </td>
-            {(!one_source)
-                .then(|| {
-                    view! {
-                        <td class="c-source">
-                            {source
-                                .map(|(ip, glyph)| {
-                                    view! {
-                                        <span class="who">
-                                            {move || view! { <Glyph seed=glyph.get() size=16 /> }}
-                                            <code>{ip}</code>
-                                        </span>
-                                    }
-                                })}
-                        </td>
-                    }
-                })}
-            <td class="c-decky"><Said text=row.decky.clone() max=28 /></td>
-            <td class="c-service"><Said text=row.service.clone() max=20 /></td>
-            <td class="c-type">
-                <span class="event">{text::visible(&text::event_words(&row.event_type))}</span>
-            </td>
-            <td class="c-what"><code><Said text=text::summary(&row) max=220 /></code></td>
-        </tr>
+        <Table name=name columns=columns rows=rows leads=Leads::Drawer("log") bare=bare />
     }
     .into_any()
 }
@@ -118,13 +119,6 @@ fn glyph_of(row: &LogView) -> Memo<String> {
         let changed = live.attackers.with(|known| Some(known.get(&id?)?.glyph.clone()));
         changed.unwrap_or_else(|| first.clone())
     })
-}
-
-/// Whether the reader is not just marking text.
-fn selection_is_empty() -> bool {
-    web_sys::window()
-        .and_then(|w| w.get_selection().ok().flatten())
-        .is_none_or(|selection| selection.is_collapsed())
 }
 
 /// The drawer of the row that `?log=` names, taken from what is shown or fetched.
@@ -153,16 +147,16 @@ pub(crate) fn LogDrawer(shown: Shown) -> impl IntoView {
         {
         id.get().map(|opened| {
             view! {
-                <Transition fallback=move || view! { <Drawer opened close title="Log row"><Loading /></Drawer> }>
+                <Transition fallback=move || view! { <Drawer row=opened.0.to_string() close title="Log row"><Loading /></Drawer> }>
                     {move || Suspend::new(async move {
                         match row.await {
                             None => ().into_any(),
                             Some(Ok(row)) => {
                                 let title = text::event_words(&row.event_type);
-                                view! { <Drawer opened close title=text::visible(&title)><Detail row /></Drawer> }.into_any()
+                                view! { <Drawer row=opened.0.to_string() close title=text::visible(&title)><Detail row /></Drawer> }.into_any()
                             }
                             Some(Err(fault)) => {
-                                view! { <Drawer opened close title="Log row"><Problem fault /></Drawer> }.into_any()
+                                view! { <Drawer row=opened.0.to_string() close title="Log row"><Problem fault /></Drawer> }.into_any()
                             }
                         }
                     })}
@@ -172,46 +166,6 @@ pub(crate) fn LogDrawer(shown: Shown) -> impl IntoView {
     }
     .into_any()
     }
-}
-
-/// A panel at the side that takes the focus and gives it back.
-#[component]
-fn Drawer(
-    #[prop(into)] title: String,
-    opened: LogId,
-    close: Signal<String>,
-    children: Children,
-) -> impl IntoView {
-    let node = NodeRef::<html::A>::new();
-    Effect::new(move |_| {
-        if let Some(link) = node.get() {
-            drop(link.focus());
-        }
-    });
-    on_cleanup(move || {
-        // Back to the row that was opened.
-        super::keys::focus(&format!("a[data-row][href$='log={}']", opened.0));
-    });
-    let label = title.clone();
-    view! {
-        <aside class="drawer" role="dialog" aria-label=label>
-            <header>
-                <h2>{title}</h2>
-                <a
-                    class="icon-button"
-                    node_ref=node
-                    href=move || close.get()
-                    aria-label="Close"
-                    data-close=""
-                    data-noscroll=""
-                >
-                    <Mark icon=Icon::Close />
-                </a>
-            </header>
-            <div class="drawer-body">{children()}</div>
-        </aside>
-    }
-    .into_any()
 }
 
 #[component]

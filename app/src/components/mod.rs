@@ -1,11 +1,12 @@
 //! The pieces that pages are put together from.
 //!
-//! No piece fetches anything: they show what they are given. Widths and positions that depend on data are attributes
+//! No piece knows what it shows the rows of: they are given it, or a way to fetch it. Widths and positions that depend on data are attributes
 //! of SVG elements, because the content security policy allows no inline styles.
 
 pub(crate) mod chart;
 pub(crate) mod dialog;
 pub(crate) mod download;
+pub(crate) mod drawer;
 pub(crate) mod filter;
 pub(crate) mod frame;
 pub(crate) mod glyph;
@@ -15,7 +16,12 @@ pub(crate) mod line;
 pub(crate) mod log;
 pub(crate) mod loom;
 pub(crate) mod notice;
+pub(crate) mod pager;
+pub(crate) mod palette;
 pub(crate) mod said;
+pub(crate) mod sight;
 pub(crate) mod stat;
+pub(crate) mod store;
+pub(crate) mod table;
 pub(crate) mod task;
 pub(crate) mod when;

@@ -19,10 +19,11 @@ use crate::{
         glyph::Glyph,
         icon::{Icon, Mark},
         line::Line,
-        log::{LogDrawer, LogTable, Row, Shown},
+        log::{LogDrawer, LogTable, Shown},
         notice::{Loading, Problem},
         said::{CopyButton, Said},
         stat::ShareBar,
+        table::Row,
         when::{Ago, Clock},
     },
     live::use_live,
@@ -114,7 +115,7 @@ fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown) -> imp
     let stored: Vec<_> = logs.data.into_iter().map(Arc::new).collect();
     let address = ip.clone();
     let rows = Memo::new(move |_| {
-        let mut rows: Vec<Row> = live.rows.with(|rows| {
+        let mut rows: Vec<Row<LogView>> = live.rows.with(|rows| {
             rows.iter()
                 .filter(|row| newest.is_none_or(|newest| row.id > newest))
                 .filter(|row| row.attacker_ip.is_some_and(|from| from.to_string() == address))

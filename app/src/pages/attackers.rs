@@ -1,8 +1,9 @@
 //! The attackers: everybody who touched a decoy.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use decnet_model::{
+    clock::micros,
     query::{AttackerQuery, AttackerSort},
     view::{AttackerView, DeckyView, Page},
 };
@@ -11,13 +12,15 @@ use leptos_router::hooks::{use_location, use_query_map};
 
 use super::live::{FirstTouch, fleet_now};
 use crate::{
-    api::{Answer, evidence, fleet},
+    api::{evidence, fleet},
     components::{
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
         glyph::Glyph,
         notice::{Empty, Loading, Problem},
+        pager::{More, Pager},
         said::Said,
+        table::{Column, Leads, Listed, Row, Table},
         when::Ago,
     },
     live::use_live,
@@ -89,36 +92,92 @@ fn matches(query: &AttackerQuery, attacker: &AttackerView) -> bool {
         })
 }
 
+impl Listed for AttackerView {
+    fn row_id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn row_stamp(&self) -> i64 {
+        micros(self.last_seen).wrapping_add(self.event_count.cast_signed())
+    }
+
+    fn row_words(&self) -> String {
+        self.ip.to_string()
+    }
+}
+
+/// A column of figures. On a phone its head is gone, so each says what it counts.
+macro_rules! figures {
+    ($label:literal, $field:ident, $words:literal, $sort:expr) => {
+        Column {
+            label: $label,
+            class: "number",
+            sort: $sort,
+            cell: |attacker| view! { <Figure of=attacker.$field words=$words /> }.into_any(),
+        }
+    };
+}
+
+const COLUMNS: &[Column<AttackerView>] = &[
+    Column {
+        label: "Attacker",
+        class: "c-attacker",
+        sort: None,
+        cell: |attacker| {
+            view! {
+                <span class="who">
+                    <Glyph seed=attacker.glyph.clone() size=24 />
+                    <code>{attacker.ip.to_string()}</code>
+                </span>
+            }
+            .into_any()
+        },
+    },
+    Column {
+        label: "Last seen",
+        class: "c-seen",
+        sort: Some(""),
+        cell: |attacker| view! { <Ago at=attacker.last_seen /> }.into_any(),
+    },
+    figures!("Events", event_count, "events", Some("active")),
+    figures!("Sign-ins", auth_count, "sign-ins", None),
+    figures!("Commands", command_count, "commands", None),
+    figures!("Loot", bounty_count, "loot", None),
+    Column {
+        label: "Deckies",
+        class: "c-names",
+        sort: None,
+        cell: |attacker| view! { <Names names=attacker.deckies.clone() /> }.into_any(),
+    },
+    Column {
+        label: "Services",
+        class: "c-names",
+        sort: None,
+        cell: |attacker| view! { <Names names=attacker.services.clone() /> }.into_any(),
+    },
+];
+
 #[component]
 fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
     let live = use_live();
     let path = use_location().pathname;
     let filtered = query.search.is_some() || query.service.is_some() || query.decky.is_some();
-    let next = RwSignal::new(first.next);
-    let total = first.total;
-    let stored = RwSignal::new(first.data);
-    let more = Action::new({
+    let pager = Pager::new(first, {
         let query = query.clone();
-        move |before: &String| {
-            let query = AttackerQuery {
-                before: Some(before.clone()),
+        move |before| {
+            evidence::attacker_page(AttackerQuery {
+                before: Some(before),
                 ..query.clone()
-            };
-            async move {
-                let page: Answer<_> = evidence::attacker_page(query).await;
-                page.map(|page| {
-                    stored.update(|stored| stored.extend(page.data));
-                    next.set(page.next);
-                })
-            }
+            })
         }
     });
     let shown = Memo::new(move |_| {
-        let mut shown: BTreeMap<_, _> =
-            stored.with(|s| s.iter().map(|a| (a.id, (a.clone(), false))).collect());
+        let mut shown: BTreeMap<_, Row<_>> = pager
+            .rows
+            .with(|rows| rows.iter().map(|a| (a.id, (a.clone(), false))).collect());
         live.attackers.with(|changed| {
             for (id, attacker) in changed.iter().filter(|(_, a)| matches(&query, a)) {
-                shown.insert(*id, (attacker.clone(), true));
+                shown.insert(*id, (Arc::new(attacker.clone()), true));
             }
         });
         let mut shown: Vec<_> = shown.into_values().collect();
@@ -130,22 +189,6 @@ fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<Dec
         }
         shown
     });
-    let older = move || {
-        next.get().map(|before| {
-            view! {
-                <button
-                    type="button"
-                    class="button more"
-                    disabled=move || more.pending().get()
-                    on:click=move |_| {
-                        more.dispatch(before.clone());
-                    }
-                >
-                    "Load more"
-                </button>
-            }
-        })
-    };
     let nothing = move || {
         if filtered {
             view! {
@@ -160,75 +203,18 @@ fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<Dec
     };
     view! {
         <Show when=move || shown.with(|shown| !shown.is_empty()) fallback=nothing>
-            <p class="table-note">
-                {move || {
-                    let have = shown.with(Vec::len);
-                    match total {
-                        Some(total) if usize::try_from(total).is_ok_and(|t| t > have) => {
-                            format!("{have} of {}", text::count(total))
-                        }
-                        _ => text::plural(u64::try_from(have).unwrap_or(0), "attacker", "attackers"),
-                    }
-                }}
-            </p>
-            <div class="table-frame">
-                <table class="table attackers">
-                    <thead>
-                        <tr>
-                            <th scope="col">"Attacker"</th>
-                            <th scope="col">"Last seen"</th>
-                            <th scope="col" class="number">"Events"</th>
-                            <th scope="col" class="number">"Sign-ins"</th>
-                            <th scope="col" class="number">"Commands"</th>
-                            <th scope="col" class="number">"Loot"</th>
-                            <th scope="col">"Deckies"</th>
-                            <th scope="col">"Services"</th>
-                        </tr>
-                    </thead>
-                    <tbody>
-                        <For
-                            each=move || shown.get()
-                            key=|(a, _)| (a.id, a.event_count, a.last_seen)
-                            children=|(attacker, new)| view! { <AttackerRow attacker new /> }
-                        />
-                    </tbody>
-                </table>
-            </div>
-            {older}
+            <Table name="attackers" columns=COLUMNS rows=shown leads=Leads::Page(|a| format!("/attackers/{}", a.id))>
+                <p class="table-note">{move || pager.words(shown.with(Vec::len), "attacker", "attackers")}</p>
+            </Table>
+            <More pager=pager />
         </Show>
-        {move || more.value().get().and_then(Result::err).map(|fault| view! { <Problem fault /> })}
     }
     .into_any()
 }
 
 #[component]
-fn AttackerRow(attacker: AttackerView, new: bool) -> impl IntoView {
-    let href = format!("/attackers/{}", attacker.id);
-    let number = |n: u64, label: &'static str| {
-        view! {
-            <td class="number" class:zero=n == 0 data-label=label>
-                {text::count(n)}
-            </td>
-        }
-    };
-    view! {
-        <tr class:new=new>
-            <td class="c-attacker">
-                <a class="who" href=href data-row="">
-                    <Glyph seed=attacker.glyph size=24 />
-                    <code>{attacker.ip.to_string()}</code>
-                </a>
-            </td>
-            <td class="c-seen"><Ago at=attacker.last_seen /></td>
-            {number(attacker.event_count, "events")}
-            {number(attacker.auth_count, "sign-ins")}
-            {number(attacker.command_count, "commands")}
-            {number(attacker.bounty_count, "loot")}
-            <td class="c-names"><Names names=attacker.deckies /></td>
-            <td class="c-names"><Names names=attacker.services /></td>
-        </tr>
-    }
-    .into_any()
+fn Figure(of: u64, words: &'static str) -> impl IntoView {
+    view! { <span class="figure" class:zero=of == 0 data-label=words>{text::count(of)}</span> }
 }
 
 /// A few names and how many more there are.

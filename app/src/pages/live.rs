@@ -1,7 +1,5 @@
 //! Live logs: every line of evidence as it comes, filtered by what the URL says.
 
-use std::sync::Arc;
-
 use decnet_model::{
     event::EventKind,
     id::LogId,
@@ -14,15 +12,17 @@ use leptos_router::hooks::{use_location, use_query_map};
 use time::Duration;
 
 use crate::{
-    api::{Answer, evidence, fleet},
+    api::{evidence, fleet},
     components::{
         chart::{Histogram, Series, step_for},
         download::save,
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::{PageHead, may},
         icon::{Icon, Mark},
-        log::{LogDrawer, LogTable, Row, Shown},
+        log::{LogDrawer, LogTable, Shown},
         notice::{Empty, Loading, Problem},
+        pager::{More, Pager},
+        table::Row,
         when::use_present,
     },
     live::use_live,
@@ -158,28 +158,19 @@ fn Rows(
             limit: query.limit,
             ..LogQuery::default()
         };
-    let next = RwSignal::new(first.next);
-    let stored = RwSignal::new(first.data.into_iter().map(Arc::new).collect::<Vec<_>>());
-    let newest = stored.with_untracked(|rows| rows.first().map(|row| row.id));
-    let more = Action::new({
+    let pager = Pager::new(first, {
         let query = query.clone();
-        move |before: &String| {
-            let query = LogQuery {
-                before: Some(before.clone()),
+        move |before| {
+            evidence::log_page(LogQuery {
+                before: Some(before),
                 ..query.clone()
-            };
-            async move {
-                let page: Answer<_> = evidence::log_page(query).await;
-                page.map(|page| {
-                    stored.update(|stored| stored.extend(page.data.into_iter().map(Arc::new)));
-                    next.set(page.next);
-                })
-            }
+            })
         }
     });
+    let newest = pager.rows.with_untracked(|rows| rows.first().map(|row| row.id));
     let rows = Memo::new(move |_| {
         let until = paused.get();
-        let mut rows: Vec<Row> = live.rows.with(|rows| {
+        let mut rows: Vec<Row<LogView>> = live.rows.with(|rows| {
             rows.iter()
                 .filter(|row| newest.is_none_or(|newest| row.id > newest))
                 .filter(|row| until.is_none_or(|until| row.id <= until))
@@ -188,35 +179,20 @@ fn Rows(
                 .map(|row| (row.clone(), true))
                 .collect()
         });
-        stored.with(|stored| rows.extend(stored.iter().map(|row| (row.clone(), false))));
+        pager
+            .rows
+            .with(|stored| rows.extend(stored.iter().map(|row| (row.clone(), false))));
         rows
     });
     shown.set_value(Some(rows));
-    let older = move || {
-        next.get().map(|before| {
-            view! {
-                <button
-                    type="button"
-                    class="button more"
-                    disabled=move || more.pending().get()
-                    on:click=move |_| {
-                        more.dispatch(before.clone());
-                    }
-                >
-                    "Older"
-                </button>
-            }
-        })
-    };
     view! {
         <Show
             when=move || rows.with(|rows| !rows.is_empty())
             fallback=move || view! { <Nothing filtered path=path.get() deckies=deckies /> }
         >
             <LogTable rows=rows />
-            {older}
+            <More pager=pager words="Older" />
         </Show>
-        {move || more.value().get().and_then(Result::err).map(|fault| view! { <Problem fault /> })}
     }
     .into_any()
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use decnet_model::{
     permission::ManageFleet,
     state::{DeckyState, WORKERS, WorkerState},
-    view::{AttackerView, Count},
+    view::{AttackerView, Count, LogView},
 };
 use leptos::prelude::*;
 
@@ -17,11 +17,12 @@ use crate::{
         frame::{PageHead, may},
         glyph::Glyph,
         icon::{Icon, Mark},
-        log::{LogDrawer, LogTable, Row, Shown},
+        log::{LogDrawer, LogTable, Shown},
         loom::Loom,
         notice::{Loading, Problem},
         said::Said,
         stat::{ShareBar, StatCard, WorkerBadge},
+        table::Row,
         when::{Ago, use_present},
     },
     live::use_live,
@@ -93,7 +94,7 @@ fn Full(overview: Overview, shown: Shown) -> impl IntoView {
     let stored: Vec<_> = logs.into_iter().map(Arc::new).collect();
     let newest = stored.first().map(|row| row.id);
     let feed = Memo::new(move |_| {
-        let mut rows: Vec<Row> = live.rows.with(|rows| {
+        let mut rows: Vec<Row<LogView>> = live.rows.with(|rows| {
             let new = rows
                 .iter()
                 .filter(|row| newest.is_none_or(|newest| row.id > newest));
@@ -199,7 +200,7 @@ fn Full(overview: Overview, shown: Shown) -> impl IntoView {
                         <h2>"Now"</h2>
                         <a href="/live">"all events"</a>
                     </header>
-                    <LogTable rows=feed />
+                    <LogTable rows=feed bare=true />
                 </section>
                 <section class="panel">
                     <header>

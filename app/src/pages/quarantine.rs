@@ -4,11 +4,13 @@ use decnet_model::view::{Page, QuarantineView};
 use leptos::prelude::*;
 
 use crate::{
-    api::{Answer, evidence},
+    api::evidence,
     components::{
         frame::PageHead,
         notice::{Empty, Loading, Problem},
+        pager::{More, Pager},
         said::{CopyButton, Said},
+        table::{Column, Leads, Listed, Table},
         when::Clock,
     },
     live::use_live,
@@ -39,40 +41,64 @@ pub(crate) fn QuarantinePage() -> impl IntoView {
     .into_any()
 }
 
+impl Listed for QuarantineView {
+    fn row_id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn row_words(&self) -> String {
+        format!("the line at {}:{}", self.segment, self.offset)
+    }
+}
+
+const COLUMNS: &[Column<QuarantineView>] = &[
+    Column {
+        label: "Met",
+        class: "c-time",
+        sort: None,
+        cell: |line| view! { <Clock at=line.received_at /> }.into_any(),
+    },
+    Column {
+        label: "In the spool",
+        class: "c-place",
+        sort: None,
+        cell: |line| {
+            let place = format!("{}:{}", line.segment, line.offset);
+            view! { <code title="segment and the byte at which the line ends">{place}</code> }.into_any()
+        },
+    },
+    Column {
+        label: "Why",
+        class: "c-why",
+        sort: None,
+        cell: |line| view! { <Said text=line.why.clone() max=200 /> }.into_any(),
+    },
+    Column {
+        label: "Line",
+        class: "c-line",
+        sort: None,
+        cell: |line| {
+            view! {
+                <code><Said text=line.line.clone() max=300 /></code>
+                <CopyButton text=line.line.clone() what="line" />
+            }
+            .into_any()
+        },
+    },
+];
+
 #[component]
 fn List(first: Page<QuarantineView>) -> impl IntoView {
     let total = first.total.unwrap_or_default();
-    let next = RwSignal::new(first.next);
-    let lines = RwSignal::new(first.data);
-    let more = Action::new(move |before: &String| {
-        let before = before.clone();
-        async move {
-            let page: Answer<_> = evidence::quarantine_page(Some(before)).await;
-            page.map(|page| {
-                lines.update(|lines| lines.extend(page.data));
-                next.set(page.next);
-            })
-        }
+    let pager = Pager::new(first, |before| evidence::quarantine_page(Some(before)));
+    let rows = Signal::derive(move || {
+        pager
+            .rows
+            .with(|lines| lines.iter().map(|line| (line.clone(), false)).collect::<Vec<_>>())
     });
-    let older = move || {
-        next.get().map(|before| {
-            view! {
-                <button
-                    type="button"
-                    class="button more"
-                    disabled=move || more.pending().get()
-                    on:click=move |_| {
-                        more.dispatch(before.clone());
-                    }
-                >
-                    "Older"
-                </button>
-            }
-        })
-    };
     view! {
         <Show
-            when=move || lines.with(|lines| !lines.is_empty())
+            when=move || pager.rows.with(|lines| !lines.is_empty())
             fallback=|| {
                 view! {
                     <Empty
@@ -82,44 +108,15 @@ fn List(first: Page<QuarantineView>) -> impl IntoView {
                 }
             }
         >
-            <p class="table-note">
-                {text::plural(total, "line", "lines")}
-                ", kept as they came. They count for nothing; "<code>"decnet ingest --rebuild"</code>
-                " reads the spool anew, once what hindered them is mended."
-            </p>
-            <div class="table-frame">
-                <table class="table quarantine">
-                    <thead>
-                        <tr>
-                            <th scope="col">"Met"</th>
-                            <th scope="col">"In the spool"</th>
-                            <th scope="col">"Why"</th>
-                            <th scope="col">"Line"</th>
-                        </tr>
-                    </thead>
-                    <tbody>
-                        <For each=move || lines.get() key=|line| line.id children=move |line| view! { <Kept line /> } />
-                    </tbody>
-                </table>
-            </div>
-            {older}
+            <Table name="quarantine" columns=COLUMNS rows=rows leads=Leads::Nowhere>
+                <p class="table-note">
+                    {text::plural(total, "line", "lines")}
+                    ", kept as they came. They count for nothing; "<code>"decnet ingest --rebuild"</code>
+                    " reads the spool anew, once what hindered them is mended."
+                </p>
+            </Table>
+            <More pager=pager words="Older" />
         </Show>
-        {move || more.value().get().and_then(Result::err).map(|fault| view! { <Problem fault /> })}
-    }
-    .into_any()
-}
-
-#[component]
-fn Kept(line: QuarantineView) -> impl IntoView {
-    view! {
-        <tr>
-            <td><Clock at=line.received_at /></td>
-            <td title="segment and the byte at which the line ends">
-                <code>{format!("{}:{}", line.segment, line.offset)}</code>
-            </td>
-            <td class="c-why"><Said text=line.why max=200 /></td>
-            <td class="c-line"><code><Said text=line.line.clone() max=300 /></code><CopyButton text=line.line what="line" /></td>
-        </tr>
     }
     .into_any()
 }

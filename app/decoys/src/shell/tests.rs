@@ -182,7 +182,11 @@ fn scripts(text: &str) -> impl Iterator<Item = &str> {
 /// Run every script by the real shell in an empty folder and by ours, and compare what they print, how they end, and
 /// (where `complaints`) what they complain of. How many were compared, or `None` where there is no such shell here.
 fn compare(shell: &str, text: &str, complaints: bool) -> Option<usize> {
-    if std::process::Command::new(shell).args(["-c", ":"]).output().is_err() {
+    if std::process::Command::new(shell)
+        .args(["-c", ":"])
+        .output()
+        .is_err()
+    {
         println!("skipped: no {shell} on this machine to compare with");
         return None;
     }

@@ -1,0 +1,35 @@
+//! The host: its daemons, and telling one to stop.
+
+use decnet_model::view::{Health, WorkerView};
+use leptos::{prelude::*, server_fn::codec::Json};
+
+use super::Answer;
+#[cfg(feature = "ssr")]
+use super::{Fault, FaultKind, ssr::permitted};
+
+/// Every worker, heard or not.
+#[server(prefix = "/ui", endpoint = "worker_list", input = Json)]
+pub async fn worker_list() -> Answer<Vec<WorkerView>> {
+    let (domain, see) = permitted()?;
+    Ok(domain.worker_list(&see).await?)
+}
+
+/// How the parts of the host do.
+#[server(prefix = "/ui", endpoint = "health_get", input = Json)]
+pub async fn health_get() -> Answer<Health> {
+    let (domain, see) = permitted()?;
+    Ok(domain.health_parts(&see)?)
+}
+
+/// Tell a worker to stop. A plain form too, so it leads back to the workers.
+#[server(prefix = "/ui", endpoint = "worker_stop")]
+pub async fn worker_stop(name: String) -> Answer<()> {
+    let name = name
+        .trim()
+        .parse()
+        .map_err(|err: decnet_model::name::NameError| Fault::new(FaultKind::Invalid, err.to_string()))?;
+    let (domain, manage) = permitted()?;
+    domain.worker_stop(&manage, &name).await?;
+    leptos_axum::redirect("/workers");
+    Ok(())
+}

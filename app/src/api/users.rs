@@ -1,0 +1,95 @@
+//! Accounts as administrators keep them, and the audit log.
+//!
+//! What changes something is a plain form too, so it takes text as a form gives it and leads back to the page.
+
+use decnet_model::view::{AuditView, Page, UserView};
+use leptos::{prelude::*, server_fn::codec::Json};
+
+use super::Answer;
+#[cfg(feature = "ssr")]
+use super::{Fault, FaultKind, ssr::permitted};
+
+/// Every account, by name.
+#[server(prefix = "/ui", endpoint = "user_list", input = Json)]
+pub async fn user_list() -> Answer<Vec<UserView>> {
+    let (domain, manage) = permitted()?;
+    Ok(domain.user_list(&manage).await?)
+}
+
+/// Make an account, whose password has to be changed at the first sign-in.
+#[server(prefix = "/ui", endpoint = "user_create")]
+pub async fn user_create(username: String, password: String, role: String) -> Answer<()> {
+    let (domain, manage) = permitted()?;
+    let user = domain
+        .user_create(
+            &manage,
+            parsed(&username.to_lowercase())?,
+            &password.into(),
+            parsed(&role)?,
+        )
+        .await?;
+    leptos_axum::redirect(&format!("/settings/users?user={}", user.id));
+    Ok(())
+}
+
+/// Give an account another role. Its sessions end.
+#[server(prefix = "/ui", endpoint = "user_set_role")]
+pub async fn user_set_role(id: String, role: String) -> Answer<()> {
+    let (domain, manage) = permitted()?;
+    let user = domain
+        .user_set_role(&manage, parsed(&id)?, parsed(&role)?)
+        .await?;
+    leptos_axum::redirect(&format!("/settings/users?user={}", user.id));
+    Ok(())
+}
+
+/// Give an account another password, to be changed at its next sign-in. Its sessions end.
+#[server(prefix = "/ui", endpoint = "user_reset_password")]
+pub async fn user_reset_password(id: String, password: String) -> Answer<()> {
+    let (domain, manage) = permitted()?;
+    domain
+        .user_reset_password(&manage, parsed(&id)?, &password.into())
+        .await?;
+    leptos_axum::redirect(&format!("/settings/users?user={}", id.trim()));
+    Ok(())
+}
+
+/// Let an account sign in no more (`disabled` is `true`), or again. Its sessions end.
+#[server(prefix = "/ui", endpoint = "user_set_disabled")]
+pub async fn user_set_disabled(id: String, disabled: bool) -> Answer<()> {
+    let (domain, manage) = permitted()?;
+    let user = domain.user_set_disabled(&manage, parsed(&id)?, disabled).await?;
+    leptos_axum::redirect(&format!("/settings/users?user={}", user.id));
+    Ok(())
+}
+
+/// Remove an account; `confirm` has to be its name.
+#[server(prefix = "/ui", endpoint = "user_delete")]
+pub async fn user_delete(id: String, name: String, confirm: String) -> Answer<()> {
+    let (domain, manage) = permitted()?;
+    if confirm.trim() != name {
+        return Err(Fault::new(FaultKind::Invalid, format!("type {name} to confirm")));
+    }
+    domain.user_delete(&manage, parsed(&id)?).await?;
+    leptos_axum::redirect("/settings/users");
+    Ok(())
+}
+
+/// A page of the audit log, newest first.
+#[server(prefix = "/ui", endpoint = "audit_page", input = Json)]
+pub async fn audit_page(before: Option<String>) -> Answer<Page<AuditView>> {
+    let (domain, see) = permitted()?;
+    Ok(domain.audit_page(&see, Some(100), before).await?)
+}
+
+/// A value as a form gives it.
+#[cfg(feature = "ssr")]
+fn parsed<T>(text: &str) -> Result<T, Fault>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.trim()
+        .parse()
+        .map_err(|err: T::Err| Fault::new(FaultKind::Invalid, err.to_string()))
+}

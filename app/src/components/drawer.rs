@@ -1,0 +1,51 @@
+//! A panel at the side with everything about one row. That it is open stands in the URL, so it can be linked to, works
+//! without JavaScript, and Back closes it.
+
+use leptos::{html, prelude::*};
+
+use super::{
+    icon::{Icon, Mark},
+    keys,
+};
+
+/// The panel. It takes the focus, and gives it back to the row that it belongs to.
+#[component]
+pub(crate) fn Drawer(
+    #[prop(into)] title: String,
+    /// The row: what its link has in `data-row`.
+    #[prop(into)]
+    row: String,
+    /// The URL without the drawer.
+    close: Signal<String>,
+    children: Children,
+) -> impl IntoView {
+    let node = NodeRef::<html::A>::new();
+    Effect::new(move |_| {
+        if let Some(link) = node.get() {
+            drop(link.focus());
+        }
+    });
+    on_cleanup(move || {
+        keys::focus_row(&row);
+    });
+    let label = title.clone();
+    view! {
+        <aside class="drawer" role="dialog" aria-label=label>
+            <header>
+                <h2>{title}</h2>
+                <a
+                    class="icon-button"
+                    node_ref=node
+                    href=move || close.get()
+                    aria-label="Close"
+                    data-close=""
+                    data-noscroll=""
+                >
+                    <Mark icon=Icon::Close />
+                </a>
+            </header>
+            <div class="drawer-body">{children()}</div>
+        </aside>
+    }
+    .into_any()
+}

@@ -1,0 +1,469 @@
+//! Tables: a head that stays, columns that can be chosen, rows that lead somewhere, and of long lists only the rows
+//! that are seen.
+//!
+//! A page says what its rows are by [`Listed`] and what its columns are by [`Column`]; all else is here. Start at
+//! [`Table`]. How the rows come is the business of `pager`.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use leptos::{html, prelude::*};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_location, use_navigate, use_query_map},
+};
+use wasm_bindgen::JsCast as _;
+
+use super::{
+    icon::{Icon, Mark},
+    sight, store,
+};
+use crate::url;
+
+/// A row and whether it just came.
+pub(crate) type Row<T> = (Arc<T>, bool);
+
+/// What can stand in a table.
+pub(crate) trait Listed: Send + Sync + 'static {
+    /// What tells it from the others, and names it in the URL.
+    fn row_id(&self) -> String;
+
+    /// Changes when what is shown of it does, so that the row is drawn anew.
+    fn row_stamp(&self) -> i64 {
+        0
+    }
+
+    /// What its link says to those who do not see the row.
+    fn row_words(&self) -> String;
+
+    /// Classes of the row.
+    fn row_class(&self) -> &'static str {
+        ""
+    }
+}
+
+/// One column. The cells of the first one are the links of their rows, and must hold none themselves.
+pub(crate) struct Column<T: 'static> {
+    /// What its head says.
+    pub(crate) label: &'static str,
+    /// The class of its cells and of its head.
+    pub(crate) class: &'static str,
+    /// What `sort_by` is in the URL when rows stand in its order; `""` is the order of a list that nobody sorted.
+    pub(crate) sort: Option<&'static str>,
+    /// What stands in its cells.
+    pub(crate) cell: fn(&T) -> AnyView,
+}
+
+/// Where a row leads.
+pub(crate) enum Leads<T: 'static> {
+    /// To its drawer: the parameter of the URL that names the opened row.
+    Drawer(&'static str),
+    /// To a page of its own.
+    Page(fn(&T) -> String),
+    /// Everything about it is in the row.
+    Nowhere,
+}
+
+impl<T> Clone for Leads<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Leads<T> {}
+
+/// What a column is called in the browser's storage and in the style sheet: the table's first column is 1.
+type Hidden = RwSignal<BTreeSet<usize>>;
+
+/// Rows, newest or first ones on top.
+///
+/// With `selected`, rows can be ticked (by x, too); what is to be done with them is the page's business.
+#[component]
+pub(crate) fn Table<T: Listed>(
+    /// What it is called: the class that styles it, and the key under which the browser keeps the reader's choices.
+    name: &'static str,
+    columns: &'static [Column<T>],
+    #[prop(into)] rows: Signal<Vec<Row<T>>>,
+    leads: Leads<T>,
+    #[prop(optional, into)] selected: Option<RwSignal<BTreeSet<String>>>,
+    /// A glance at something that has its own page: without anything above it.
+    #[prop(optional)]
+    bare: bool,
+    /// What stands above it: how many there are, and what can be done with all of them.
+    #[prop(optional)]
+    children: Option<Children>,
+) -> impl IntoView {
+    let body = NodeRef::<html::Tbody>::new();
+    let length = Memo::new(move |_| rows.with(Vec::len));
+    let seen = RwSignal::new(Seen::default());
+    sight::watch(move || {
+        if let Some(now) = body.get_untracked().and_then(|body| Seen::of(&body))
+            && seen.get_untracked() != now
+        {
+            seen.set(now);
+        }
+    });
+    let span = Memo::new(move |_| seen.get().span(length.get()));
+    let shown = move || {
+        let Span { first, last, .. } = span.get();
+        rows.with(|rows| rows.get(first..last).unwrap_or_default().to_vec())
+    };
+    let wide = columns.len() + usize::from(selected.is_some());
+    let gap = move |px: fn(&Span) -> u32| {
+        let px = span.with(px);
+        (px > 0).then(|| {
+            view! {
+                <tr class="gap" aria-hidden="true">
+                    <td colspan=wide><svg width="1" height=px></svg></td>
+                </tr>
+            }
+        })
+    };
+    let hidden = Hidden::new(BTreeSet::new());
+    let key = format!("decnet-columns-{name}");
+    Effect::new({
+        let key = key.clone();
+        move |_| hidden.set(parse(&store::get(&key).unwrap_or_default()))
+    });
+    let off = move || hidden.with(|hidden| words(hidden));
+    let ticks = usize::from(selected.is_some());
+    let labels: Vec<_> = columns.iter().map(|column| column.label).collect();
+    let heads = columns
+        .iter()
+        .map(|column| view! { <Head label=column.label class=column.class sort=column.sort /> })
+        .collect_view();
+    view! {
+        {(!bare)
+            .then(|| {
+                view! {
+                    <div class="table-bar">
+                        {children.map(|children| children())}
+                        <Chooser labels=labels ticks=ticks hidden=hidden key=key />
+                    </div>
+                }
+            })}
+        <div class="table-frame">
+            <table class=format!("table {name}") data-off=off aria-rowcount=move || length.get()>
+                <thead>
+                    <tr>
+                        {selected.map(|_| view! { <th scope="col" class="c-tick"><span class="sr">"Selected"</span></th> })}
+                        {heads}
+                    </tr>
+                </thead>
+                <tbody node_ref=body>
+                    {move || gap(|span| span.above)}
+                    <For
+                        each=shown
+                        key=|(row, _)| (row.row_id(), row.row_stamp())
+                        children=move |(row, new)| line(&row, new, columns, leads, selected)
+                    />
+                    {move || gap(|span| span.below)}
+                </tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
+
+/// The head of a column; of one that rows can be sorted by, a link that sorts them.
+#[component]
+fn Head(label: &'static str, class: &'static str, sort: Option<&'static str>) -> impl IntoView {
+    let Some(order) = sort else {
+        return view! { <th scope="col" class=class>{label}</th> }.into_any();
+    };
+    let query = use_query_map();
+    let path = use_location().pathname;
+    let is = move || query.with(|q| q.get_str("sort_by").unwrap_or_default() == order);
+    let href = move || {
+        let order = Some(order).filter(|order| !order.is_empty());
+        url::with(&path.get(), &query.get(), &[("sort_by", order)])
+    };
+    view! {
+        <th scope="col" class=class aria-sort=move || if is() { "descending" } else { "none" }>
+            <a class="sort" href=href data-noscroll="">{label}</a>
+        </th>
+    }
+    .into_any()
+}
+
+/// One row.
+fn line<T: Listed>(
+    item: &Arc<T>,
+    new: bool,
+    columns: &'static [Column<T>],
+    leads: Leads<T>,
+    selected: Option<RwSignal<BTreeSet<String>>>,
+) -> AnyView {
+    let query = use_query_map();
+    let path = use_location().pathname;
+    let navigate = use_navigate();
+    let id = item.row_id();
+    let words = item.row_words();
+    let href = {
+        let id = id.clone();
+        let page = match leads {
+            Leads::Page(to) => Some(to(item)),
+            Leads::Drawer(_) | Leads::Nowhere => None,
+        };
+        move || match (&page, leads) {
+            (Some(page), _) => page.clone(),
+            (None, Leads::Drawer(param)) => url::with(&path.get(), &query.get(), &[(param, Some(&id))]),
+            (None, Leads::Page(_) | Leads::Nowhere) => String::new(),
+        }
+    };
+    let chosen = {
+        let id = id.clone();
+        move || match leads {
+            Leads::Drawer(param) => query.with(|q| q.get_str(param) == Some(id.as_str())),
+            Leads::Page(_) | Leads::Nowhere => false,
+        }
+    };
+    let open = {
+        let href = href.clone();
+        move |event: web_sys::MouseEvent| {
+            if !matches!(leads, Leads::Nowhere) && is_for_row(&event) {
+                let here = NavigateOptions {
+                    scroll: matches!(leads, Leads::Page(_)),
+                    ..NavigateOptions::default()
+                };
+                navigate(&href(), here);
+            }
+        }
+    };
+    let tick = selected.map(|selected| {
+        let (has, put, label) = (id.clone(), id.clone(), format!("Select {words}"));
+        view! {
+            <td class="c-tick">
+                <input
+                    type="checkbox"
+                    data-tick=""
+                    aria-label=label
+                    prop:checked=move || selected.with(|s| s.contains(&has))
+                    on:change=move |event| {
+                        selected
+                            .update(|s| {
+                                if event_target_checked(&event) {
+                                    s.insert(put.clone());
+                                } else {
+                                    s.remove(&put);
+                                }
+                            });
+                    }
+                />
+            </td>
+        }
+    });
+    let ticked = {
+        let id = id.clone();
+        move || selected.is_some_and(|selected| selected.with(|s| s.contains(&id)))
+    };
+    let cells = columns
+        .iter()
+        .enumerate()
+        .map(|(i, column)| {
+            let inside = (column.cell)(item);
+            if i == 0 && matches!(leads, Leads::Nowhere) {
+                view! {
+                    <td class=column.class>
+                        <span tabindex="0" data-row=id.clone()>{inside}</span>
+                    </td>
+                }
+                .into_any()
+            } else if i == 0 {
+                let (href, words) = (href.clone(), words.clone());
+                let still = matches!(leads, Leads::Drawer(_)).then_some("");
+                view! {
+                    <td class=column.class>
+                        <a class="row-link" href=href data-row=id.clone() data-noscroll=still aria-label=words>{inside}</a>
+                    </td>
+                }
+                .into_any()
+            } else {
+                view! { <td class=column.class>{inside}</td> }.into_any()
+            }
+        })
+        .collect_view();
+    view! {
+        <tr class=item.row_class() class:new=new class:chosen=chosen class:ticked=ticked on:click=open>
+            {tick}
+            {cells}
+        </tr>
+    }
+    .into_any()
+}
+
+/// Whether a click means the row: one on a link, a button or a box in it does not, nor one that ends the marking of text.
+fn is_for_row(event: &web_sys::MouseEvent) -> bool {
+    let own = event
+        .target()
+        .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
+        .is_some_and(|el| {
+            el.closest("a, button, input, label")
+                .is_ok_and(|found| found.is_some())
+        });
+    let marking = web_sys::window()
+        .and_then(|w| w.get_selection().ok().flatten())
+        .is_some_and(|selection| !selection.is_collapsed());
+    !event.default_prevented() && !own && !marking
+}
+
+/// Which columns are shown.
+#[component]
+fn Chooser(labels: Vec<&'static str>, ticks: usize, hidden: Hidden, key: String) -> impl IntoView {
+    let change = StoredValue::new(move |column: usize, shown: bool| {
+        hidden.update(|hidden| {
+            if shown {
+                hidden.remove(&column);
+            } else {
+                hidden.insert(column);
+            }
+        });
+        store::put(&key, &hidden.with_untracked(words));
+    });
+    // The first column is the rows' link, so it stays.
+    let boxes = labels.into_iter().enumerate().skip(1).map(|(i, label)| {
+        let column = i + ticks + 1;
+        view! {
+            <label>
+                <input
+                    type="checkbox"
+                    prop:checked=move || hidden.with(|hidden| !hidden.contains(&column))
+                    on:change=move |event| change.with_value(|change| change(column, event_target_checked(&event)))
+                />
+                {label}
+            </label>
+        }
+    });
+    view! {
+        <details class="menu column-menu">
+            <summary class="icon-button" aria-label="Columns" title="Columns"><Mark icon=Icon::Columns /></summary>
+            <div class="menu-body" role="group" aria-label="Columns that are shown">{boxes.collect_view()}</div>
+        </details>
+    }
+    .into_any()
+}
+
+fn words(hidden: &BTreeSet<usize>) -> String {
+    hidden.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn parse(words: &str) -> BTreeSet<usize> {
+    words
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect()
+}
+
+/// A list up to this long stands in the page whole: it is what a page is rendered with.
+const WHOLE: usize = 200;
+/// What is kept above and below what is seen, so that a turn of the wheel meets rows that are there.
+const MARGIN_PX: f64 = 800.0;
+
+/// Where the rows are in the window.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Seen {
+    /// The top of the first row, from the top of the window: negative once it is scrolled out.
+    top_px: f64,
+    /// Height of the window.
+    window_px: f64,
+    /// Height of a row.
+    row_px: f64,
+}
+
+/// The rows that stand in the page, and the room of those that do not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Span {
+    first: usize,
+    last: usize,
+    /// In CSS pixels.
+    above: u32,
+    /// In CSS pixels.
+    below: u32,
+}
+
+impl Seen {
+    fn of(body: &web_sys::HtmlTableSectionElement) -> Option<Self> {
+        let row = body.query_selector("tr:not(.gap)").ok()??;
+        Some(Self {
+            top_px: body.get_bounding_client_rect().top(),
+            window_px: web_sys::window()?.inner_height().ok()?.as_f64()?,
+            row_px: row.get_bounding_client_rect().height(),
+        })
+    }
+
+    /// Which of `length` rows to draw.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "pixels of a page, clamped at zero; a cast of what is too large saturates"
+    )]
+    fn span(self, length: usize) -> Span {
+        let whole = Span {
+            first: 0,
+            last: length,
+            above: 0,
+            below: 0,
+        };
+        if length <= WHOLE || self.row_px < 1.0 {
+            return Span {
+                last: length.min(WHOLE),
+                ..whole
+            };
+        }
+        let rows = |px: f64| (px.max(0.0) / self.row_px) as usize;
+        // An even number: rows keep their stripes, and small turns of the wheel change nothing.
+        let first = (rows(-self.top_px - MARGIN_PX) & !15).min(length);
+        let last = (rows(self.window_px - self.top_px + MARGIN_PX) | 15)
+            .min(length)
+            .max(first);
+        let px = |rows: usize| (rows as f64 * self.row_px) as u32;
+        Span {
+            first,
+            last,
+            above: px(first),
+            below: px(length - last),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_list_stands_there_whole_and_of_a_long_one_what_is_seen() {
+        let seen = |top_px| Seen {
+            top_px,
+            window_px: 900.0,
+            row_px: 30.0,
+        };
+        assert_eq!(seen(-3_000.0).span(150).last, 150);
+        for top_px in [100.0, 0.0, -45.0, -150_000.0, -299_000.0, -9e9] {
+            let span = seen(top_px).span(10_000);
+            assert!(span.first <= span.last && span.last <= 10_000, "{span:?}");
+            assert!(span.last - span.first < 130, "{span:?}");
+            let drawn = u32::try_from(span.last - span.first).unwrap() * 30;
+            assert_eq!(span.above + drawn + span.below, 300_000, "{span:?}");
+            // What the window shows is drawn.
+            if (-299_000.0..=0.0).contains(&top_px) {
+                assert!(f64::from(span.above) <= -top_px, "{span:?}");
+                assert!(
+                    f64::from(span.above + drawn) >= (900.0 - top_px).min(300_000.0),
+                    "{span:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn before_anything_was_measured_a_long_list_is_not_drawn_whole() {
+        assert_eq!(Seen::default().span(10_000).last, WHOLE);
+    }
+
+    #[test]
+    fn hidden_columns_are_kept_as_words() {
+        let hidden = BTreeSet::from([2, 11]);
+        assert_eq!(parse(&words(&hidden)), hidden);
+        assert_eq!(parse("3 x -1"), BTreeSet::from([3]));
+    }
+}

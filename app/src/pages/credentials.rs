@@ -1,0 +1,300 @@
+//! Credentials and other loot: everything that intruders gave away or left, each once, with how often it was seen.
+
+use std::sync::Arc;
+
+use decnet_model::{
+    query::BountyQuery,
+    state::BountyKind,
+    view::{BountyView, DeckyView, MAX_SEARCH, Page},
+};
+use leptos::prelude::*;
+use leptos_router::{
+    hooks::{use_location, use_query_map},
+    params::ParamsMap,
+};
+
+use super::live::{FirstTouch, fleet_now};
+use crate::{
+    api::{evidence, fleet},
+    components::{
+        drawer::Drawer,
+        filter::{Chips, Choice, FilterForm, SearchField},
+        frame::PageHead,
+        notice::{Empty, Loading, Problem},
+        pager::{More, Pager},
+        said::{CopyButton, Said},
+        table::{Column, Leads, Listed, Row, Table},
+        when::{Ago, use_present},
+    },
+    live::use_live,
+    text, url,
+};
+
+const FIELDS: &[&str] = &["search", "bounty_type", "service", "attacker_ip"];
+const CHIPS: &[(&str, &str)] = &[
+    ("search", "text"),
+    ("bounty_type", "kind"),
+    ("service", "service"),
+    ("attacker_ip", "source"),
+];
+
+/// The bounties that a URL asks for.
+fn asked(params: &ParamsMap) -> BountyQuery {
+    BountyQuery {
+        limit: Some(100),
+        before: None,
+        bounty_type: url::value(params, "bounty_type").and_then(|kind| kind.parse().ok()),
+        search: url::value(params, "search").map(|s| s.chars().take(MAX_SEARCH).collect()),
+        service: url::value(params, "service"),
+        attacker_ip: url::value(params, "attacker_ip").and_then(|ip| ip.parse().ok()),
+    }
+}
+
+/// The page.
+#[component]
+pub(crate) fn CredentialsPage() -> impl IntoView {
+    let live = use_live();
+    let params = use_query_map();
+    let query = Memo::new(move |_| params.with(asked));
+    // The stream tells how many there are, not which: a new one has the list fetched again.
+    let count = Memo::new(move |_| live.stats.with(|s| s.as_ref().map(|s| s.bounties)));
+    let page = Resource::new(
+        move || (query.get(), live.epoch.get(), count.get()),
+        |(query, ..)| evidence::bounty_page(query),
+    );
+    let services = Resource::new(|| (), |()| fleet::service_list());
+    let deckies = fleet_now();
+    let options = Signal::derive(move || match services.get() {
+        Some(Ok(services)) => services
+            .into_iter()
+            .map(|s| (s.slug.to_string(), s.label))
+            .collect::<Vec<_>>(),
+        _ => Vec::new(),
+    });
+    let kinds: Vec<_> = BountyKind::ALL
+        .iter()
+        .map(|kind| (kind.as_str().to_owned(), kind.as_str().to_owned()))
+        .collect();
+    view! {
+        <PageHead title="Credentials" />
+        <FilterForm fields=FIELDS label="Filter credentials">
+            <SearchField name="search" placeholder="Account, secret, decky or address" />
+            <Choice name="bounty_type" label="Kind" any="any kind" options=Signal::stored(kinds) />
+            <Transition>
+                <Choice name="service" label="Service" any="any service" options=options />
+            </Transition>
+        </FilterForm>
+        <Chips filters=CHIPS />
+        <Transition fallback=|| view! { <Loading rows=12 /> }>
+            {move || Suspend::new(async move {
+                match page.await {
+                    Ok(first) => view! { <List first=first query=query.get_untracked() deckies=deckies /> }.into_any(),
+                    Err(fault) => {
+                        let again = Callback::new(move |()| page.refetch());
+                        view! { <Problem fault again=again /> }.into_any()
+                    }
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+impl Listed for BountyView {
+    fn row_id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn row_stamp(&self) -> i64 {
+        self.count.cast_signed()
+    }
+
+    fn row_words(&self) -> String {
+        let account = self
+            .principal
+            .as_deref()
+            .map(|p| format!(" of {}", text::visible(p)));
+        format!("{}{}", self.kind, account.unwrap_or_default())
+    }
+}
+
+const COLUMNS: &[Column<BountyView>] = &[
+    Column {
+        label: "Kind",
+        class: "c-kind",
+        sort: None,
+        cell: |b| view! { <span class=format!("tag kind-{}", b.kind)>{b.kind.as_str()}</span> }.into_any(),
+    },
+    Column {
+        label: "Account",
+        class: "c-principal",
+        sort: None,
+        cell: |b| {
+            b.principal
+                .clone()
+                .map(|p| view! { <code><Said text=p max=40 /></code> })
+                .into_any()
+        },
+    },
+    Column {
+        label: "Secret or value",
+        class: "c-value",
+        sort: None,
+        cell: |b| {
+            let kind = b.secret_kind.clone().filter(|kind| kind != "plaintext");
+            view! {
+                <code><Said text=b.value.clone() max=64 /></code>
+                {kind.map(|kind| view! { " "<span class="tag">{kind}</span> })}
+                <CopyButton text=b.value.clone() what="value" />
+            }
+            .into_any()
+        },
+    },
+    Column {
+        label: "Seen",
+        class: "number",
+        sort: None,
+        cell: |b| view! { <span class="figure" data-label="times">{text::count(b.count)}</span> }.into_any(),
+    },
+    Column {
+        label: "Last",
+        class: "c-seen",
+        sort: Some(""),
+        cell: |b| view! { <Ago at=b.last_seen /> }.into_any(),
+    },
+    Column {
+        label: "From",
+        class: "c-source",
+        sort: None,
+        cell: |b| {
+            view! { <a href=format!("/attackers/{}", b.attacker_id)><code>{b.attacker_ip.to_string()}</code></a> }
+                .into_any()
+        },
+    },
+    Column {
+        label: "Service",
+        class: "c-service",
+        sort: None,
+        cell: |b| view! { <Said text=b.service.clone() max=20 /> }.into_any(),
+    },
+    Column {
+        label: "Decky",
+        class: "c-decky",
+        sort: None,
+        cell: |b| view! { <Said text=b.decky.clone() max=28 /> }.into_any(),
+    },
+];
+
+#[component]
+fn List(first: Page<BountyView>, query: BountyQuery, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
+    let path = use_location().pathname;
+    let filtered = query
+        != BountyQuery {
+            limit: query.limit,
+            ..BountyQuery::default()
+        };
+    let pager = Pager::new(first, move |before| {
+        evidence::bounty_page(BountyQuery {
+            before: Some(before),
+            ..query.clone()
+        })
+    });
+    let rows = Memo::new(move |_| {
+        pager
+            .rows
+            .with(|rows| rows.iter().map(|b| (b.clone(), false)).collect::<Vec<Row<_>>>())
+    });
+    let nothing = move || {
+        if filtered {
+            view! {
+                <Empty title="Nothing fits these filters" hint="Take one away, or clear them all.">
+                    <a class="button" href=path.get()>"Clear all filters"</a>
+                </Empty>
+            }
+            .into_any()
+        } else {
+            view! { <FirstTouch deckies=deckies /> }.into_any()
+        }
+    };
+    view! {
+        <Show when=move || rows.with(|rows| !rows.is_empty()) fallback=nothing>
+            <Table name="bounties" columns=COLUMNS rows=rows leads=Leads::Drawer("bounty")>
+                <p class="table-note">{move || pager.words(rows.with(Vec::len), "find", "finds")}</p>
+            </Table>
+            <More pager=pager />
+        </Show>
+        <BountyDrawer rows=rows />
+    }
+    .into_any()
+}
+
+/// The drawer of the bounty that `?bounty=` names, as far as it is in the list.
+#[component]
+fn BountyDrawer(rows: Memo<Vec<Row<BountyView>>>) -> impl IntoView {
+    let query = use_query_map();
+    let path = use_location().pathname;
+    let id = Memo::new(move |_| query.with(|q| url::value(q, "bounty")));
+    let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("bounty", None)]));
+    let found = Memo::new(move |_| {
+        let id = id.get()?;
+        rows.with(|rows| {
+            rows.iter()
+                .find(|(b, _)| b.row_id() == id)
+                .map(|(b, _)| b.clone())
+        })
+    });
+    move || {
+        id.get().map(|id| match found.get() {
+            Some(bounty) => {
+                let title = bounty.kind.as_str();
+                view! { <Drawer title=title row=id close=close><Detail bounty /></Drawer> }.into_any()
+            }
+            None => view! {
+                <Drawer title="Not in this list" row=text::visible(&id) close=close>
+                    <Empty title="It is not among these" hint="It may be further down, or left out by a filter." />
+                </Drawer>
+            }
+            .into_any(),
+        })
+    }
+}
+
+#[component]
+fn Detail(bounty: Arc<BountyView>) -> impl IntoView {
+    let present = use_present();
+    let times = move |at| view! { <Ago at /><span class="exact">{move || text::exact(at, present.zone.get())}</span> };
+    let only = |key: &'static str, value: &str| format!("/credentials?{key}={}", url::escape(value));
+    view! {
+        <dl class="facts">
+            {bounty
+                .principal
+                .clone()
+                .map(|account| {
+                    view! {
+                        <dt>"Account"</dt>
+                        <dd><code><Said text=account.clone() /></code><CopyButton text=account what="account" /></dd>
+                    }
+                })}
+            <dt>{if bounty.kind == BountyKind::Credential { "Secret" } else { "Value" }}</dt>
+            <dd><code><Said text=bounty.value.clone() /></code><CopyButton text=bounty.value.clone() what="value" /></dd>
+            {bounty.secret_kind.clone().map(|kind| view! { <dt>"Form"</dt><dd>{text::visible(&kind)}</dd> })}
+            <dt>"Seen"</dt>
+            <dd>{text::plural(bounty.count, "time", "times")}</dd>
+            <dt>"First"</dt>
+            <dd>{times(bounty.first_seen)}</dd>
+            <dt>"Last"</dt>
+            <dd>{times(bounty.last_seen)}</dd>
+            <dt>"From"</dt>
+            <dd><a href=format!("/attackers/{}", bounty.attacker_id)><code>{bounty.attacker_ip.to_string()}</code></a></dd>
+            <dt>"Service"</dt>
+            <dd><a href=only("service", &bounty.service)><Said text=bounty.service.clone() /></a></dd>
+            <dt>"Decky"</dt>
+            <dd><a href=format!("/fleet?decky={}", url::escape(&bounty.decky))><Said text=bounty.decky.clone() /></a></dd>
+            <dt>"Evidence"</dt>
+            <dd>
+                <a href=format!("/live?attacker_ip={}&log={}", bounty.attacker_ip, bounty.log_id.0)>"the line that it was first seen in"</a>
+            </dd>
+        </dl>
+    }
+    .into_any()
+}

@@ -1,0 +1,332 @@
+//! The fleet as cards and as a table.
+
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use decnet_model::view::DeckyView;
+use leptos::prelude::*;
+use leptos_router::hooks::{use_location, use_query_map};
+
+use crate::{
+    components::{
+        icon::{Icon, Mark},
+        said::{Command, CopyButton},
+        stat::StateBadge,
+        table::{Column, Leads, Listed, Table},
+        when::Elapsed,
+    },
+    text, url,
+};
+
+impl Listed for DeckyView {
+    fn row_id(&self) -> String {
+        self.name.to_string()
+    }
+
+    /// All but the time since when: what a card shows of that moves by itself.
+    fn row_stamp(&self) -> i64 {
+        let mut hash = DefaultHasher::new();
+        (self.state, self.desired, self.event_count, &self.last_error).hash(&mut hash);
+        for service in &self.services {
+            (service.slug.as_str(), &service.listen).hash(&mut hash);
+        }
+        hash.finish().cast_signed()
+    }
+
+    fn row_words(&self) -> String {
+        format!("{}, {}", self.name, self.state)
+    }
+
+    fn row_class(&self) -> &'static str {
+        if self.desired { "" } else { "leaving" }
+    }
+}
+
+/// The URL that opens the drawer of a decky.
+fn drawer_of(name: String) -> impl Fn() -> String + Clone + Send + Sync + 'static {
+    let query = use_query_map();
+    let path = use_location().pathname;
+    move || url::with(&path.get(), &query.get(), &[("decky", Some(&name))])
+}
+
+/// A card each.
+#[component]
+pub(super) fn Cards(deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>) -> impl IntoView {
+    view! {
+        <ul class="cards">
+            <For each=move || deckies.get() key=|decky| (decky.row_id(), decky.row_stamp()) children=move |decky| view! { <Card decky manages /> } />
+        </ul>
+    }
+    .into_any()
+}
+
+#[component]
+fn Card(decky: DeckyView, manages: Signal<bool>) -> impl IntoView {
+    let name = decky.name.to_string();
+    let logs = format!("/live?decky={name}");
+    let drawer = drawer_of(name.clone());
+    let ip = decky.ip.to_string();
+    view! {
+        <li class="card" class:leaving=!decky.desired>
+            <header>
+                <a class="card-name" href=drawer data-row=name.clone() data-noscroll=""><ArchetypeMark slug=decky.archetype.clone() />{name.clone()}</a>
+                <StateBadge state=Signal::stored(decky.state) />
+            </header>
+            <p class="card-who">
+                <code>{decky.hostname.clone()}</code>
+                <span>{format!("{} · {}", decky.archetype, decky.distro)}</span>
+            </p>
+            <p class="card-address">
+                <code>{ip.clone()}</code>
+                <CopyButton text=ip what="address" />
+                <code class="mac">{decky.mac.clone()}</code>
+            </p>
+            {decky.last_error.clone().map(|error| view! { <p class="card-error"><Mark icon=Icon::Alert />{text::visible(&error)}</p> })}
+            <ul class="services">
+                {decky
+                    .services
+                    .iter()
+                    .flat_map(|service| {
+                        let slug = service.slug.to_string();
+                        service
+                            .listen
+                            .iter()
+                            .map(|at| {
+                                view! {
+                                    <li>
+                                        <span class="tag">{slug.clone()}</span>
+                                        <Command text=text::touch_command(&slug, at) />
+                                    </li>
+                                }
+                            })
+                            .collect::<Vec<_>>()
+                    })
+                    .collect_view()}
+                {decky
+                    .services
+                    .iter()
+                    .filter(|service| service.listen.is_empty())
+                    .map(|service| {
+                        view! {
+                            <li>
+                                <span class="tag">{service.slug.to_string()}</span>
+                                <span class="muted">"not listening"</span>
+                            </li>
+                        }
+                    })
+                    .collect_view()}
+            </ul>
+            <footer>
+                <a href=logs class="card-events">
+                    <b>{text::count(decky.event_count)}</b>
+                    {if decky.event_count == 1 { " event" } else { " events" }}
+                </a>
+                <span class="muted">{decky.state.as_str()}" for "<Elapsed since=decky.since /></span>
+                {move || manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired /> })}
+            </footer>
+        </li>
+    }
+    .into_any()
+}
+
+/// What can be done to one decky.
+#[component]
+pub(super) fn DeckyOrders(name: String, desired: bool) -> impl IntoView {
+    let query = use_query_map();
+    let to = move |order: &'static str, name: &str| {
+        url::with(
+            "/fleet",
+            &query.get(),
+            &[(order, Some(name)), ("task", None), ("decky", None)],
+        )
+    };
+    let order = {
+        let name = name.clone();
+        move |key: &'static str, words: &'static str, icon: Icon| {
+            let name = name.clone();
+            let href = {
+                let name = name.clone();
+                move || to(key, &name)
+            };
+            view! {
+                <a class="icon-button" href=href title=words aria-label=format!("{words} {name}") data-noscroll="">
+                    <Mark icon=icon />
+                </a>
+            }
+        }
+    };
+    desired.then(|| {
+        view! {
+            <span class="orders">
+                {order("mutate", "Change the services of", Icon::Swap)}
+                {order("redeploy", "Restart", Icon::Again)}
+                {order("teardown", "Take down", Icon::Stop)}
+            </span>
+        }
+    })
+}
+
+const COLUMNS: &[Column<DeckyView>] = &[
+    Column {
+        label: "Decky",
+        class: "c-decky",
+        sort: None,
+        cell: |decky| {
+            view! {
+                <span class="who">
+                    <ArchetypeMark slug=decky.archetype.clone() />
+                    {decky.name.to_string()}
+                </span>
+            }
+            .into_any()
+        },
+    },
+    Column {
+        label: "State",
+        class: "c-state",
+        sort: None,
+        cell: |decky| view! { <StateBadge state=Signal::stored(decky.state) /> }.into_any(),
+    },
+    Column {
+        label: "Address",
+        class: "c-address",
+        sort: None,
+        cell: |decky| {
+            view! {
+                <code>{decky.ip.to_string()}</code>
+                <CopyButton text=decky.ip.to_string() what="address" />
+            }
+            .into_any()
+        },
+    },
+    Column {
+        label: "Persona",
+        class: "c-persona",
+        sort: None,
+        cell: |decky| {
+            view! {
+                <code>{decky.hostname.clone()}</code>
+                <span class="muted">{format!(" {}", decky.distro)}</span>
+            }
+            .into_any()
+        },
+    },
+    Column {
+        label: "Services",
+        class: "c-names",
+        sort: None,
+        cell: |decky| {
+            let services = decky.services.iter().map(|service| {
+                let at = service.listen.first().cloned().unwrap_or_default();
+                view! { <span class="tag" title=at>{service.slug.to_string()}</span> }
+            });
+            view! { <span class="names">{services.collect_view()}</span> }.into_any()
+        },
+    },
+    Column {
+        label: "For",
+        class: "c-since",
+        sort: None,
+        cell: |decky| view! { <Elapsed since=decky.since /> }.into_any(),
+    },
+    Column {
+        label: "Events",
+        class: "number",
+        sort: None,
+        cell: |decky| {
+            view! { <span class="figure" data-label="events">{text::count(decky.event_count)}</span> }
+                .into_any()
+        },
+    },
+];
+
+/// A row each. Whoever manages the fleet can select some and give one order to all of them.
+#[component]
+pub(super) fn Rows(
+    deckies: Memo<Vec<DeckyView>>,
+    manages: Signal<bool>,
+    /// How the fleet does, in a line.
+    summary: Signal<String>,
+) -> impl IntoView {
+    let query = use_query_map();
+    let rows = Signal::derive(move || {
+        deckies.with(|deckies| {
+            deckies
+                .iter()
+                .map(|d| (Arc::new(d.clone()), false))
+                .collect::<Vec<_>>()
+        })
+    });
+    let ticked = RwSignal::new(BTreeSet::<String>::new());
+    // One that is gone meanwhile cannot be given an order.
+    let names = Memo::new(move |_| {
+        deckies.with(|deckies| {
+            let there = deckies.iter().filter(|d| d.desired).map(|d| d.name.to_string());
+            ticked.with(|ticked| there.filter(|name| ticked.contains(name)).collect::<Vec<_>>())
+        })
+    });
+    let order = move |key: &'static str, words: &'static str, icon: Icon| {
+        let href = move || {
+            url::with(
+                "/fleet",
+                &query.get(),
+                &[(key, Some(&names.get().join(","))), ("task", None)],
+            )
+        };
+        view! { <a class="button" href=href data-noscroll=""><Mark icon=icon />{words}</a> }
+    };
+    let table = move |selected: Option<RwSignal<BTreeSet<String>>>| {
+        let leads = Leads::Drawer("decky");
+        match selected {
+            Some(selected) => {
+                view! {
+                    <Table name="fleet" columns=COLUMNS rows=rows leads=leads selected=selected>
+                        {move || names.with(Vec::is_empty).then(|| view! { <p class="table-note">{summary}</p> })}
+                        {move || {
+                            let number = names.with(Vec::len);
+                            (number > 0)
+                                .then(|| {
+                                    view! {
+                                        <div class="bulk" role="group" aria-label="Orders for the selected deckies">
+                                            <b>{format!("{number} selected")}</b>
+                                            {order("mutate", "Change services", Icon::Swap)}
+                                            {order("redeploy", "Restart", Icon::Again)}
+                                            {order("teardown", "Take down", Icon::Stop)}
+                                            <button type="button" class="link" on:click=move |_| ticked.update(BTreeSet::clear)>
+                                                "none"
+                                            </button>
+                                        </div>
+                                    }
+                                })
+                        }}
+                    </Table>
+                }
+                .into_any()
+            }
+            None => {
+                view! {
+                    <Table name="fleet" columns=COLUMNS rows=rows leads=leads>
+                        <p class="table-note">{summary}</p>
+                    </Table>
+                }
+                .into_any()
+            }
+        }
+    };
+    move || table(manages.get().then_some(ticked))
+}
+
+/// The mark of a kind of decky: its first letters in a box, so that kinds are told apart at a glance.
+#[component]
+pub(super) fn ArchetypeMark(slug: String) -> impl IntoView {
+    let letters: String = slug
+        .split(['-', '_'])
+        .filter_map(|part| part.chars().next())
+        .take(2)
+        .collect::<String>()
+        .to_uppercase();
+    view! { <span class="archetype-mark" title=slug aria-hidden="true">{letters}</span> }
+}

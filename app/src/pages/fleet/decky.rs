@@ -1,0 +1,201 @@
+//! The drawer of one decky: who it pretends to be, how it does, what it saw, and what can be done with it.
+
+use decnet_model::{state::DeckyState, view::DeckyView};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_location, use_query_map};
+
+use super::{DAY_STEP, Day, deckies::DeckyOrders};
+use crate::{
+    api::fleet::{ClearQuarantine, IntervalSet},
+    components::{
+        chart::{HeatStrip, Series},
+        drawer::Drawer,
+        icon::{Icon, Mark},
+        notice::{Empty, Problem},
+        said::{Command, CopyButton},
+        stat::StateBadge,
+        when::{Ago, Elapsed, use_present},
+    },
+    live::use_live,
+    pages::login::FormFault,
+    text, url,
+};
+
+/// The drawer of the decky that `?decky=` names.
+#[component]
+pub(super) fn DeckyDrawer(deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>, day: Day) -> impl IntoView {
+    let query = use_query_map();
+    let path = use_location().pathname;
+    let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("decky", None)]));
+    let name = Memo::new(move |_| query.with(|q| url::value(q, "decky")));
+    let there = Memo::new(move |_| {
+        let name = name.get()?;
+        deckies.with(|deckies| deckies.iter().any(|d| d.name.as_str() == name).then_some(name))
+    });
+    move || {
+        name.get().map(|name| match there.get() {
+            Some(name) => {
+                view! { <Drawer title=name.clone() row=name.clone() close=close><Inside name deckies manages day /></Drawer> }
+                    .into_any()
+            }
+            None => {
+                view! {
+                    <Drawer title=text::visible(&name) row=name close=close>
+                        <Empty title="No such decky" hint="It may have been taken down. What it recorded stays in the log." />
+                    </Drawer>
+                }
+                .into_any()
+            }
+        })
+    }
+}
+
+#[component]
+fn Inside(name: String, deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>, day: Day) -> impl IntoView {
+    let decky = {
+        let name = name.clone();
+        Memo::new(move |_| deckies.with(|all| all.iter().find(|d| d.name.as_str() == name).cloned()))
+    };
+    move || {
+        decky.get().map(|decky| {
+            let name = decky.name.to_string();
+            let logs = format!("/live?decky={name}");
+            let given_up = decky.state == DeckyState::Failed;
+            view! {
+                <p class="drawer-state">
+                    <StateBadge state=Signal::stored(decky.state) />
+                    <span class="muted">"for "<Elapsed since=decky.since /></span>
+                    {manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired /> })}
+                </p>
+                {decky
+                    .last_error
+                    .clone()
+                    .map(|error| view! { <p class="card-error"><Mark icon=Icon::Alert />{text::visible(&error)}</p> })}
+                {(given_up && manages.get()).then(|| view! { <Again name=name.clone() /> })}
+                <dl class="facts">
+                    <dt>"Address"</dt>
+                    <dd><code>{decky.ip.to_string()}</code><CopyButton text=decky.ip.to_string() what="address" /></dd>
+                    <dt>"Hardware"</dt>
+                    <dd><code>{decky.mac.clone()}</code></dd>
+                    <dt>"Host name"</dt>
+                    <dd><code>{decky.hostname.clone()}</code></dd>
+                    <dt>"Pretends"</dt>
+                    <dd>{format!("{} on {} ({})", decky.archetype, decky.distro, decky.os)}</dd>
+                    <dt>"Runs on"</dt>
+                    <dd>{format!("the {} engine", decky.engine)}</dd>
+                    <dt>"Mutation"</dt>
+                    <dd>
+                        {decky
+                            .mutate_interval_minutes
+                            .map_or_else(|| "never".to_owned(), |m| format!("every {}", text::span(u64::from(m) * 60)))}
+                        {decky.last_mutation.map(|at| view! { <span class="muted">", last "<Ago at /></span> })}
+                    </dd>
+                    <dt>"Events"</dt>
+                    <dd><a href=logs.clone()>{text::plural(decky.event_count, "event", "events")}</a></dd>
+                </dl>
+                <h3>"Last 24 hours"</h3>
+                <Traffic name=name.clone() day=day />
+                <h3>"Services"</h3>
+                <ul class="services">
+                    {decky
+                        .services
+                        .iter()
+                        .map(|service| {
+                            let slug = service.slug.to_string();
+                            let at = service.listen.first().cloned();
+                            view! {
+                                <li>
+                                    <span class="tag">{slug.clone()}</span>
+                                    {match at {
+                                        Some(at) => view! { <Command text=text::touch_command(&slug, &at) /> }.into_any(),
+                                        None => view! { <span class="muted">"not listening"</span> }.into_any(),
+                                    }}
+                                </li>
+                            }
+                        })
+                        .collect_view()}
+                </ul>
+                {manages
+                    .get()
+                    .then(|| view! { <h3>"New services every"</h3><Interval name=name minutes=decky.mutate_interval_minutes /> })}
+                <p class="drawer-foot"><a class="button" href=logs><Mark icon=Icon::Live />"All it saw"</a></p>
+            }
+        })
+    }
+}
+
+/// What it saw, half an hour a mark.
+#[component]
+fn Traffic(name: String, day: Day) -> impl IntoView {
+    let live = use_live();
+    let present = use_present();
+    let step = i64::from(DAY_STEP);
+    view! {
+        <Transition fallback=|| view! { <div class="heat"></div> }>
+            {move || {
+                let name = name.clone();
+                Suspend::new(async move {
+                    match day.await {
+                        Some(Ok(buckets)) => {
+                            let series = Signal::derive(move || {
+                                let came = live.arrived(Some(&name), None);
+                                Series::new(&buckets, &came, present.now.get(), step, 24 * 60 / step)
+                            });
+                            view! { <HeatStrip series=series /> }.into_any()
+                        }
+                        Some(Err(fault)) => view! { <Problem fault /> }.into_any(),
+                        None => ().into_any(),
+                    }
+                })
+            }}
+        </Transition>
+    }
+    .into_any()
+}
+
+/// How often it changes its services.
+#[component]
+fn Interval(name: String, minutes: Option<u32>) -> impl IntoView {
+    let set = ServerAction::<IntervalSet>::new();
+    let fault = move || set.value().get().and_then(Result::err);
+    view! {
+        <ActionForm action=set>
+            <div class="inline-form">
+                <input type="hidden" name="name" value=name />
+                <label>
+                    <span class="sr">"Minutes between two changes of services"</span>
+                    <input
+                        name="minutes"
+                        type="number"
+                        min="1"
+                        max="525600"
+                        placeholder="never"
+                        value=minutes.map(|m| m.to_string())
+                    />
+                </label>
+                <span class="muted">"minutes"</span>
+                <button type="submit" class="button" disabled=move || set.pending().get()>"Set"</button>
+            </div>
+            <FormFault fault=fault />
+        </ActionForm>
+    }
+    .into_any()
+}
+
+/// A decky that was given up after failing too often is tried again.
+#[component]
+fn Again(name: String) -> impl IntoView {
+    let clear = ServerAction::<ClearQuarantine>::new();
+    let fault = move || clear.value().get().and_then(Result::err);
+    view! {
+        <ActionForm action=clear>
+            <input type="hidden" name="name" value=name />
+            <button type="submit" class="button" disabled=move || clear.pending().get()>
+                <Mark icon=Icon::Again />
+                "Try it again"
+            </button>
+            <FormFault fault=fault />
+        </ActionForm>
+    }
+    .into_any()
+}

@@ -1,0 +1,141 @@
+//! Orders to deckies: what each does is said in numbers before it is given.
+
+use decnet_model::view::DeckyView;
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use super::{Archetypes, deploy::DeployDialog};
+use crate::{
+    api::fleet::{Mutate, Redeploy, Teardown},
+    components::dialog::Dialog,
+    pages::login::FormFault,
+    text, url,
+};
+
+/// The dialog that the URL names.
+#[component]
+pub(super) fn Orders(deckies: Memo<Vec<DeckyView>>, archetypes: Archetypes) -> impl IntoView {
+    let query = use_query_map();
+    let closed = Signal::derive(move || {
+        let out = ["dialog", "deploy", "teardown", "mutate", "redeploy"].map(|key| (key, None));
+        url::with("/fleet", &query.get(), &out)
+    });
+    let which = Memo::new(move |_| {
+        query.with(|q| {
+            if q.get_str("dialog") == Some("deploy") {
+                return Some(("deploy", String::new()));
+            }
+            ["teardown", "mutate", "redeploy"]
+                .into_iter()
+                .find_map(|key| Some((key, url::value(q, key)?)))
+        })
+    });
+    move || {
+        {
+            which.get().map(|(order, names)| match order {
+                "deploy" => {
+                    view! { <DeployDialog archetypes=archetypes deckies=deckies close=closed /> }.into_any()
+                }
+                order => {
+                    view! { <OrderDialog order=order names=names deckies=deckies close=closed /> }.into_any()
+                }
+            })
+        }
+        .into_any()
+    }
+}
+
+/// Says what an order does, in numbers, before it is given.
+#[component]
+fn OrderDialog(
+    order: &'static str,
+    names: String,
+    deckies: Memo<Vec<DeckyView>>,
+    close: Signal<String>,
+) -> impl IntoView {
+    let named: Vec<String> = names
+        .split(',')
+        .map(|n| n.trim().to_owned())
+        .filter(|n| !n.is_empty())
+        .collect();
+    let listed = named.clone();
+    let of = Memo::new(move |_| {
+        deckies.with(|all| {
+            all.iter()
+                .filter(|d| listed.iter().any(|n| n == d.name.as_str()))
+                .cloned()
+                .collect::<Vec<_>>()
+        })
+    });
+    let number = u64::try_from(named.len()).unwrap_or(0);
+    let deckies_words = text::plural(number, "decky", "deckies");
+    let services = move || {
+        let services = of.with(|of| of.iter().map(|d| d.services.len()).sum::<usize>());
+        text::plural(u64::try_from(services).unwrap_or(0), "service", "services")
+    };
+    let (title, button) = match order {
+        "teardown" => (format!("Take down {deckies_words}"), "Take down"),
+        "mutate" => (
+            format!("Change the services of {deckies_words}"),
+            "Change services",
+        ),
+        _ => (format!("Restart {deckies_words}"), "Restart"),
+    };
+    let effect = {
+        let deckies_words = deckies_words.clone();
+        move || match order {
+            "teardown" => format!(
+                "Stops {deckies_words} with {}, and gives the address back. Open sessions on them end. What they recorded stays.",
+                services()
+            ),
+            "mutate" => format!(
+                "Stops {} and starts others that fit the archetype. Open sessions on them end; address and name stay.",
+                services()
+            ),
+            _ => format!(
+                "Stops {deckies_words} with {} and starts the same again. Open sessions on them end.",
+                services()
+            ),
+        }
+    };
+    let teardown = ServerAction::<Teardown>::new();
+    let mutate = ServerAction::<Mutate>::new();
+    let redeploy = ServerAction::<Redeploy>::new();
+    let fault = move || {
+        [
+            teardown.value().get(),
+            mutate.value().get(),
+            redeploy.value().get(),
+        ]
+        .into_iter()
+        .flatten()
+        .find_map(Result::err)
+    };
+    let pending = move || teardown.pending().get() || mutate.pending().get() || redeploy.pending().get();
+    let inside = move || {
+        view! {
+            <input type="hidden" name="names" value=names.clone() />
+            <FormFault fault=fault />
+            <footer>
+                <a class="button" href=move || close.get() data-noscroll="">"Cancel"</a>
+                <button type="submit" class="button primary" class:danger=order == "teardown" disabled=pending>
+                    {button}
+                </button>
+            </footer>
+        }
+    };
+    view! {
+        <Dialog title=title close=close>
+            <ul class="named">
+                {named.into_iter().map(|name| view! { <li><code>{text::visible(&name)}</code></li> }).collect_view()}
+            </ul>
+            <p>{effect}</p>
+            {match order {
+                "teardown" => view! { <ActionForm action=teardown>{inside()}</ActionForm> }.into_any(),
+                "mutate" => view! { <ActionForm action=mutate>{inside()}</ActionForm> }.into_any(),
+                _ => view! { <ActionForm action=redeploy>{inside()}</ActionForm> }.into_any(),
+            }}
+        </Dialog>
+    }
+    .into_any()
+}

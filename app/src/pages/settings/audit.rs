@@ -1,0 +1,121 @@
+//! The audit log: who did what, on what, from where, and with which result.
+
+use decnet_model::view::{AuditView, Page};
+use leptos::prelude::*;
+
+use crate::{
+    api::users,
+    components::{
+        notice::{Empty, Loading, Problem},
+        pager::{More, Pager},
+        said::Said,
+        table::{Column, Leads, Listed, Table},
+        when::Clock,
+    },
+    text,
+};
+
+/// The page.
+#[component]
+pub(crate) fn AuditPage() -> impl IntoView {
+    let page = Resource::new(|| (), |()| users::audit_page(None));
+    view! {
+        <Transition fallback=|| view! { <Loading rows=12 /> }>
+            {move || Suspend::new(async move {
+                match page.await {
+                    Ok(first) => view! { <List first=first /> }.into_any(),
+                    Err(fault) => {
+                        let again = Callback::new(move |()| page.refetch());
+                        view! { <Problem fault again=again /> }.into_any()
+                    }
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+impl Listed for AuditView {
+    fn row_id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn row_words(&self) -> String {
+        format!("{} by {}", self.action, self.actor)
+    }
+}
+
+const COLUMNS: &[Column<AuditView>] = &[
+    Column {
+        label: "When",
+        class: "c-time",
+        sort: None,
+        cell: |entry| view! { <Clock at=entry.at /> }.into_any(),
+    },
+    Column {
+        label: "Who",
+        class: "c-who",
+        sort: None,
+        cell: |entry| view! { <Said text=entry.actor.clone() max=32 /> }.into_any(),
+    },
+    Column {
+        label: "Did",
+        class: "c-did",
+        sort: None,
+        cell: |entry| view! { <code>{text::visible(&entry.action)}</code> }.into_any(),
+    },
+    Column {
+        label: "On",
+        class: "c-target",
+        sort: None,
+        cell: |entry| view! { <Said text=entry.target.clone() max=48 /> }.into_any(),
+    },
+    Column {
+        label: "From",
+        class: "c-source",
+        sort: None,
+        cell: |entry| {
+            entry
+                .from
+                .map(|ip| view! { <code>{ip.to_string()}</code> })
+                .into_any()
+        },
+    },
+    Column {
+        label: "Result",
+        class: "c-result",
+        sort: None,
+        cell: |entry| {
+            let kind = if entry.result == "ok" {
+                "badge good"
+            } else {
+                "badge warn"
+            };
+            view! { <span class=kind>{text::visible(&entry.result)}</span> }.into_any()
+        },
+    },
+];
+
+#[component]
+fn List(first: Page<AuditView>) -> impl IntoView {
+    let pager = Pager::new(first, |before| users::audit_page(Some(before)));
+    let rows = Signal::derive(move || {
+        pager.rows.with(|rows| {
+            rows.iter()
+                .map(|entry| (entry.clone(), false))
+                .collect::<Vec<_>>()
+        })
+    });
+    view! {
+        <Show
+            when=move || pager.rows.with(|rows| !rows.is_empty())
+            fallback=|| view! { <Empty title="Nobody has done anything yet" hint="Sign-ins and changes are written here." /> }
+        >
+            <Table name="audit" columns=COLUMNS rows=rows leads=Leads::Nowhere>
+                <p class="table-note">"Nothing in it can be changed or removed."</p>
+            </Table>
+            <More pager=pager words="Older" />
+        </Show>
+    }
+    .into_any()
+}

@@ -1,0 +1,325 @@
+//! The accounts: who may sign in, and as what.
+
+use std::sync::Arc;
+
+use decnet_model::{state::Role, view::UserView};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_location, use_query_map};
+
+use crate::{
+    api::users::{self, UserCreate, UserDelete, UserResetPassword, UserSetDisabled, UserSetRole},
+    components::{
+        dialog::Dialog,
+        drawer::Drawer,
+        icon::{Icon, Mark},
+        notice::{Empty, Loading, Problem},
+        said::CopyButton,
+        table::{Column, Leads, Listed, Table},
+        when::Ago,
+    },
+    pages::login::FormFault,
+    text, url,
+};
+
+/// The page.
+#[component]
+pub(crate) fn UsersPage() -> impl IntoView {
+    let create = ServerAction::<UserCreate>::new();
+    let set_role = ServerAction::<UserSetRole>::new();
+    let reset = ServerAction::<UserResetPassword>::new();
+    let set_disabled = ServerAction::<UserSetDisabled>::new();
+    let delete = ServerAction::<UserDelete>::new();
+    let changes = move || {
+        [
+            create.version(),
+            set_role.version(),
+            reset.version(),
+            set_disabled.version(),
+            delete.version(),
+        ]
+        .map(|version| version.get())
+    };
+    let list = Resource::new(changes, |_| users::user_list());
+    let query = use_query_map();
+    let path = use_location().pathname;
+    let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("dialog", None)]));
+    let making = move || query.with(|q| q.get_str("dialog") == Some("user"));
+    view! {
+        <Transition fallback=|| view! { <Loading rows=4 /> }>
+            {move || Suspend::new(async move {
+                match list.await {
+                    Ok(users) => view! { <List users set_role reset set_disabled delete /> }.into_any(),
+                    Err(fault) => {
+                        let again = Callback::new(move |()| list.refetch());
+                        view! { <Problem fault again=again /> }.into_any()
+                    }
+                }
+            })}
+        </Transition>
+        {move || making().then(|| view! { <Create action=create close=close /> })}
+    }
+    .into_any()
+}
+
+impl Listed for UserView {
+    fn row_id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn row_words(&self) -> String {
+        self.username.to_string()
+    }
+}
+
+fn standing(user: &UserView) -> (&'static str, &'static str) {
+    if user.disabled {
+        ("badge idle", "disabled")
+    } else if user.must_change_password {
+        ("badge warn", "has to choose a password")
+    } else {
+        ("badge good", "may sign in")
+    }
+}
+
+const COLUMNS: &[Column<UserView>] = &[
+    Column {
+        label: "Name",
+        class: "c-who",
+        sort: None,
+        cell: |user| view! { <b>{user.username.to_string()}</b> }.into_any(),
+    },
+    Column {
+        label: "Role",
+        class: "c-role",
+        sort: None,
+        cell: |user| view! { <span class="badge idle">{user.role.as_str()}</span> }.into_any(),
+    },
+    Column {
+        label: "State",
+        class: "c-state",
+        sort: None,
+        cell: |user| {
+            let (class, words) = standing(user);
+            view! { <span class=class>{words}</span> }.into_any()
+        },
+    },
+    Column {
+        label: "Last sign-in",
+        class: "c-seen",
+        sort: None,
+        cell: |user| match user.last_login_at {
+            Some(at) => view! { <Ago at /> }.into_any(),
+            None => "never".into_any(),
+        },
+    },
+    Column {
+        label: "Made",
+        class: "c-seen",
+        sort: None,
+        cell: |user| view! { <Ago at=user.created_at /> }.into_any(),
+    },
+];
+
+#[component]
+fn List(
+    users: Vec<UserView>,
+    set_role: ServerAction<UserSetRole>,
+    reset: ServerAction<UserResetPassword>,
+    set_disabled: ServerAction<UserSetDisabled>,
+    delete: ServerAction<UserDelete>,
+) -> impl IntoView {
+    let query = use_query_map();
+    let path = use_location().pathname;
+    let number = users.len();
+    let users: Vec<_> = users.into_iter().map(Arc::new).collect();
+    let rows = Signal::stored(users.iter().map(|user| (user.clone(), false)).collect::<Vec<_>>());
+    let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("user", None)]));
+    let opened = Memo::new(move |_| query.with(|q| url::value(q, "user")));
+    let drawer = move || {
+        opened
+            .get()
+            .map(|id| match users.iter().find(|user| user.row_id() == id) {
+                Some(user) => {
+                    let user = user.clone();
+                    view! {
+                        <Drawer title=user.username.to_string() row=id close=close>
+                            <One user set_role reset set_disabled delete />
+                        </Drawer>
+                    }
+                    .into_any()
+                }
+                None => view! {
+                    <Drawer title="No such user" row=text::visible(&id) close=close>
+                        <Empty title="There is no such user" hint="The account may have been removed." />
+                    </Drawer>
+                }
+                .into_any(),
+            })
+    };
+    view! {
+        <Table name="users" columns=COLUMNS rows=rows leads=Leads::Drawer("user")>
+            <p class="table-note">{text::plural(u64::try_from(number).unwrap_or(0), "account", "accounts")}</p>
+            <a class="button" href="/settings/users?dialog=user" data-noscroll=""><Mark icon=Icon::Plus />"New user"</a>
+        </Table>
+        {drawer}
+    }
+    .into_any()
+}
+
+/// A field for a password that somebody else will be told, with a way to draw one.
+#[component]
+fn NewPassword(label: &'static str) -> impl IntoView {
+    let password = RwSignal::new(String::new());
+    view! {
+        <label>
+            <span>{label}</span>
+            <input
+                name="password"
+                type="text"
+                minlength="12"
+                maxlength="128"
+                required
+                autocomplete="off"
+                spellcheck="false"
+                prop:value=move || password.get()
+                on:input=move |event| password.set(event_target_value(&event))
+            />
+        </label>
+        <p class="inline-form">
+            <button type="button" class="button" on:click=move |_| password.set(text::draw(20))>"Draw one"</button>
+            {move || {
+                let drawn = password.get();
+                (!drawn.is_empty()).then(|| view! { <CopyButton text=drawn what="password" /> })
+            }}
+            <span class="muted">"It is shown to nobody again, and has to be changed at the first sign-in."</span>
+        </p>
+    }
+    .into_any()
+}
+
+#[component]
+fn Roles(chosen: Role) -> impl IntoView {
+    Role::ALL
+        .iter()
+        .map(|role| {
+            view! { <option value=role.as_str() selected=*role == chosen>{role.as_str()}</option> }
+        })
+        .collect_view()
+}
+
+#[component]
+fn Create(action: ServerAction<UserCreate>, close: Signal<String>) -> impl IntoView {
+    let fault = move || action.value().get().and_then(Result::err);
+    view! {
+        <Dialog title="New user" close=close>
+            <ActionForm action=action>
+                <div class="form">
+                    <label>
+                        <span>"Name"</span>
+                        <input
+                            name="username"
+                            required
+                            autofocus
+                            minlength="2"
+                            maxlength="64"
+                            pattern="[a-z0-9._@\\-]+"
+                            title="2 to 64 of a-z, 0-9 and . _ @ -"
+                            autocapitalize="none"
+                            autocomplete="off"
+                            spellcheck="false"
+                        />
+                    </label>
+                    <label><span>"Role"</span><select name="role"><Roles chosen=Role::Viewer /></select></label>
+                    <p class="muted">"A viewer reads everything but the audit log, the users and the unread lines, and changes nothing."</p>
+                    <NewPassword label="First password" />
+                </div>
+                <FormFault fault=fault />
+                <footer>
+                    <a class="button" href=move || close.get() data-noscroll="">"Cancel"</a>
+                    <button type="submit" class="button primary" disabled=move || action.pending().get()>"Make"</button>
+                </footer>
+            </ActionForm>
+        </Dialog>
+    }
+    .into_any()
+}
+
+#[component]
+fn One(
+    user: Arc<UserView>,
+    set_role: ServerAction<UserSetRole>,
+    reset: ServerAction<UserResetPassword>,
+    set_disabled: ServerAction<UserSetDisabled>,
+    delete: ServerAction<UserDelete>,
+) -> impl IntoView {
+    let (class, words) = standing(&user);
+    let id = StoredValue::new(user.id.to_string());
+    let name = user.username.to_string();
+    let UserView {
+        role,
+        disabled,
+        created_at,
+        ..
+    } = *user;
+    let role_fault = move || set_role.value().get().and_then(Result::err);
+    let reset_fault = move || reset.value().get().and_then(Result::err);
+    let disabled_fault = move || set_disabled.value().get().and_then(Result::err);
+    let delete_fault = move || delete.value().get().and_then(Result::err);
+    view! {
+        <p class="drawer-state">
+            <span class=class>{words}</span>
+            <span class="muted">"made "<Ago at=created_at /></span>
+        </p>
+        <h3>"Role"</h3>
+        <ActionForm action=set_role>
+            <input type="hidden" name="id" value=id.get_value() />
+            <p class="inline-form">
+                <select name="role" aria-label="Role"><Roles chosen=role /></select>
+                <button type="submit" class="button" disabled=move || set_role.pending().get()>"Change role"</button>
+                <span class="muted">"ends their sessions"</span>
+            </p>
+            <FormFault fault=role_fault />
+        </ActionForm>
+        <h3>"Password"</h3>
+        <ActionForm action=reset>
+            <input type="hidden" name="id" value=id.get_value() />
+            <div class="form"><NewPassword label="New password" /></div>
+            <p class="inline-form">
+                <button type="submit" class="button" disabled=move || reset.pending().get()>"Reset password"</button>
+                <span class="muted">"ends their sessions"</span>
+            </p>
+            <FormFault fault=reset_fault />
+        </ActionForm>
+        <h3>"Signing in"</h3>
+        <ActionForm action=set_disabled>
+            <input type="hidden" name="id" value=id.get_value() />
+            <input type="hidden" name="disabled" value=(!disabled).to_string() />
+            <p class="inline-form">
+                <button type="submit" class="button" disabled=move || set_disabled.pending().get()>
+                    {if disabled { "Let them sign in again" } else { "Disable" }}
+                </button>
+                <span class="muted">
+                    {if disabled { "with the password that they had" } else { "ends their sessions; nothing of theirs is lost" }}
+                </span>
+            </p>
+            <FormFault fault=disabled_fault />
+        </ActionForm>
+        <h3>"Remove"</h3>
+        <ActionForm action=delete>
+            <input type="hidden" name="id" value=id.get_value() />
+            <input type="hidden" name="name" value=name.clone() />
+            <div class="form">
+                <label>
+                    <span>"Type " <b>{name}</b> " to confirm"</span>
+                    <input name="confirm" required autocomplete="off" autocapitalize="none" spellcheck="false" />
+                </label>
+            </div>
+            <p class="inline-form">
+                <button type="submit" class="button danger" disabled=move || delete.pending().get()>"Remove the account"</button>
+                <span class="muted">"ends their sessions; what they did stays in the audit log"</span>
+            </p>
+            <FormFault fault=delete_fault />
+        </ActionForm>
+    }
+    .into_any()
+}

@@ -1,0 +1,240 @@
+//! The workers: every daemon of the host, how it does by its heartbeat, and telling one to stop.
+
+use std::collections::BTreeMap;
+
+use decnet_model::{
+    permission::ManageWorkers,
+    state::{WORKERS, WorkerState},
+    view::{Health, HealthComponent, WorkerView},
+};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_location, use_query_map};
+use time::Duration;
+
+use super::login::FormFault;
+use crate::{
+    api::host::{self, WorkerStop},
+    components::{
+        dialog::Dialog,
+        frame::{PageHead, may},
+        icon::{Icon, Mark},
+        notice::{Loading, Problem},
+        when::{Ago, Elapsed},
+    },
+    live::use_live,
+    text, url,
+};
+
+/// The page.
+#[component]
+pub(crate) fn WorkersPage() -> impl IntoView {
+    let live = use_live();
+    let manages = may::<ManageWorkers>();
+    let first = Resource::new(move || live.epoch.get(), |_| host::worker_list());
+    // A worker that comes or goes is what changes the health.
+    let health = Resource::new(
+        move || {
+            live.workers
+                .with(|w| w.values().map(|w| w.state).collect::<Vec<_>>())
+        },
+        |_| host::health_get(),
+    );
+    view! {
+        <PageHead title="Workers" />
+        <Transition fallback=|| view! { <Loading rows=4 /> }>
+            {move || Suspend::new(async move {
+                match health.await {
+                    Ok(health) => view! { <HostHealth health /> }.into_any(),
+                    Err(fault) => view! { <Problem fault /> }.into_any(),
+                }
+            })}
+        </Transition>
+        <Transition fallback=|| view! { <Loading rows=8 /> }>
+            {move || Suspend::new(async move {
+                match first.await {
+                    Ok(workers) => view! { <Workers first=workers manages=manages /> }.into_any(),
+                    Err(fault) => {
+                        let again = Callback::new(move |()| first.refetch());
+                        view! { <Problem fault again=again /> }.into_any()
+                    }
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+/// What each is for, in the order in which evidence passes them.
+fn purpose(name: &str) -> &'static str {
+    match name {
+        "bus" => "tells the others that there is something to look at",
+        "server" => "serves the dashboard and the API",
+        "collector" => "takes what decoys report into the spool",
+        "ingester" => "stores the spool in the database",
+        "profiler" => "derives attackers' sessions and the search index",
+        "mutator" => "makes the fleet what it should be",
+        _ => "",
+    }
+}
+
+#[component]
+fn HostHealth(health: Health) -> impl IntoView {
+    let words = match health.status.as_str() {
+        "healthy" => "Everything does its work.",
+        "degraded" => "Something is amiss; evidence is still taken and stored.",
+        _ => "Something that evidence needs is not there.",
+    };
+    view! {
+        <section class=format!("panel health {}", health.status)>
+            <header>
+                <h2>"The host is "{health.status.clone()}</h2>
+                <span class="panel-note">{words}</span>
+            </header>
+            <ul class="parts">{health.components.into_iter().map(|part| view! { <Part part /> }).collect_view()}</ul>
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn Part(part: HealthComponent) -> impl IntoView {
+    let kind = match part.status.as_str() {
+        "ok" => "good",
+        "degraded" => "warn",
+        _ => "bad",
+    };
+    view! {
+        <li>
+            <span class=format!("badge {kind}")>{part.status}</span>
+            <b>{part.name}</b>
+            <span class="muted">{text::visible(&part.detail)}</span>
+        </li>
+    }
+    .into_any()
+}
+
+#[component]
+fn Workers(first: Vec<WorkerView>, manages: Signal<bool>) -> impl IntoView {
+    let live = use_live();
+    let query = use_query_map();
+    let path = use_location().pathname;
+    let workers = Memo::new(move |_| {
+        let mut known: BTreeMap<_, _> = first.iter().map(|w| (w.name.clone(), w.clone())).collect();
+        live.workers
+            .with(|heard| known.extend(heard.iter().map(|(name, w)| (name.clone(), w.clone()))));
+        let mut known: Vec<_> = known.into_values().collect();
+        known.sort_by_key(|w| WORKERS.iter().position(|name| *name == w.name.as_str()));
+        known
+    });
+    let stopping = Memo::new(move |_| query.with(|q| url::value(q, "stop")));
+    let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("stop", None)]));
+    view! {
+        <ul class="cards">
+            <For
+                each=move || workers.get()
+                key=|w| (w.name.clone(), w.state, w.pid, w.last_heard, w.tasks.clone())
+                children=move |worker| view! { <Card worker manages /> }
+            />
+        </ul>
+        {move || stopping.get().map(|name| view! { <StopDialog name close /> })}
+    }
+    .into_any()
+}
+
+#[component]
+fn Card(worker: WorkerView, manages: Signal<bool>) -> impl IntoView {
+    let name = worker.name.to_string();
+    let (kind, words) = match worker.state {
+        WorkerState::Ok => ("good", "running"),
+        WorkerState::Stale => ("bad", "not heard"),
+        WorkerState::Stopped => ("idle", "stopped"),
+        WorkerState::Unknown => ("warn", "never heard"),
+    };
+    // The server would cut off whoever asks.
+    let can_stop = name != "server" && worker.state == WorkerState::Ok;
+    let up_since = worker
+        .last_heard
+        .zip(worker.uptime_s.and_then(|s| i64::try_from(s).ok()))
+        .and_then(|(heard, s)| heard.checked_sub(Duration::seconds(s)));
+    let stop = format!("/workers?stop={name}");
+    let start = (worker.state != WorkerState::Ok).then(|| format!("decnet {name}"));
+    view! {
+        <li class="card worker">
+            <header>
+                <span class="card-name"><Mark icon=Icon::Workers />{name.clone()}</span>
+                <span class=format!("badge {kind}")>{words}</span>
+            </header>
+            <p class="muted">{purpose(&name)}</p>
+            <dl class="facts">
+                <dt>"Heard"</dt>
+                <dd>{worker.last_heard.map_or_else(|| "never".into_any(), |at| view! { <Ago at /> }.into_any())}</dd>
+                {up_since.map(|since| view! { <dt>"Up for"</dt><dd><Elapsed since /></dd> })}
+                {worker.pid.map(|pid| view! { <dt>"Process"</dt><dd><code>{pid}</code></dd> })}
+                {worker.version.map(|version| view! { <dt>"Version"</dt><dd><code>{text::visible(&version)}</code></dd> })}
+                {worker
+                    .tasks
+                    .into_iter()
+                    .map(|(task, state)| {
+                        view! { <dt>{text::visible(&task)}</dt><dd>{text::visible(&state)}</dd> }
+                    })
+                    .collect_view()}
+            </dl>
+            {start
+                .map(|command| {
+                    view! {
+                        <p class="muted">
+                            "It is started where it runs: by "<code>"decnet up"</code>", by systemd, or by "
+                            <code>{command}</code>"."
+                        </p>
+                    }
+                })}
+            {move || {
+                (can_stop && manages.get())
+                    .then(|| {
+                        view! {
+                            <footer>
+                                <a class="button" href=stop.clone() data-noscroll=""><Mark icon=Icon::Stop />"Stop"</a>
+                            </footer>
+                        }
+                    })
+            }}
+        </li>
+    }
+    .into_any()
+}
+
+#[component]
+fn StopDialog(name: String, close: Signal<String>) -> impl IntoView {
+    let stop = ServerAction::<WorkerStop>::new();
+    let fault = move || stop.value().get().and_then(Result::err);
+    let effect = match name.as_str() {
+        "collector" => {
+            "Decoys go on and keep what they see; it is taken into the spool when the collector is back."
+        }
+        "ingester" => "Evidence waits in the spool and is stored when the ingester is back.",
+        "profiler" => "New attackers' sessions and the search index wait until it is back.",
+        "mutator" => {
+            "Local deckies end with it, open sessions on them too; it brings them up again when it is back."
+        }
+        "bus" => "Everything goes on, a little later: each worker looks by itself every few seconds.",
+        _ => "It finishes what it is doing and ends.",
+    };
+    view! {
+        <Dialog title=format!("Stop the {}", text::visible(&name)) close=close>
+            <p>{effect}</p>
+            <p class="muted">
+                "What started it decides what follows: "<code>"decnet up"</code>
+                " and systemd start it again at once, so this restarts it; one that was started by hand stays stopped."
+            </p>
+            <ActionForm action=stop>
+                <input type="hidden" name="name" value=name />
+                <FormFault fault=fault />
+                <footer>
+                    <a class="button" href=move || close.get() data-noscroll="">"Cancel"</a>
+                    <button type="submit" class="button primary danger" disabled=move || stop.pending().get()>"Stop"</button>
+                </footer>
+            </ActionForm>
+        </Dialog>
+    }
+    .into_any()
+}

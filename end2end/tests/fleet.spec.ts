@@ -1,0 +1,111 @@
+// The fleet: the drawer of a decky, orders to several at once, the plan before a deployment; and the workers.
+
+import { expect, hydrated, open, test } from "../test";
+
+test("a decky opens into its drawer by the keyboard, and its interval is set there", async ({ page, host, complaints }) => {
+  const [decky] = await host.deckies();
+  await open(page, "/fleet?view=table");
+  await page.keyboard.press("j");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/decky=/);
+  const name = new URL(page.url()).searchParams.get("decky")!;
+  const drawer = page.getByRole("dialog", { name });
+  await expect(drawer).toContainText("Last 24 hours");
+  await drawer.getByRole("spinbutton").fill("90");
+  await drawer.getByRole("button", { name: "Set" }).click();
+  await expect(page.getByRole("dialog", { name })).toContainText("every 1 h 30 min");
+  // What a form says wrongly is named.
+  await page.keyboard.press("Escape");
+  await expect(page).not.toHaveURL(/decky=/);
+  await page.goto(`/fleet?decky=${decky.name}`);
+  await hydrated(page);
+  await expect(page.getByRole("dialog", { name: decky.name })).toContainText(decky.ip);
+  complaints.none();
+});
+
+test("several deckies are selected with x and get one order", async ({ page, complaints }) => {
+  await open(page, "/fleet?view=table");
+  await page.keyboard.press("j");
+  await page.keyboard.press("x");
+  await page.keyboard.press("j");
+  await page.keyboard.press("x");
+  const bulk = page.getByRole("group", { name: "Orders for the selected deckies" });
+  await expect(bulk).toContainText("2 selected");
+  await bulk.getByRole("link", { name: "Restart" }).click();
+  const dialog = page.getByRole("dialog", { name: "Restart 2 deckies" });
+  await expect(dialog.locator(".named li")).toHaveCount(2);
+  await dialog.getByRole("button", { name: "Restart" }).click();
+  await expect(page.locator(".task.good")).toBeVisible({ timeout: 30_000 });
+  complaints.none();
+});
+
+test("the plan names the deckies that are then deployed", async ({ page, host, complaints }) => {
+  await open(page, "/fleet?dialog=deploy");
+  const dialog = page.getByRole("dialog", { name: "Deploy deckies" });
+  await dialog.getByLabel("How many").fill("2");
+  await dialog.getByLabel(/^Name/).fill("planned");
+  await dialog.getByRole("button", { name: "Show the plan" }).click();
+  const planned = dialog.locator(".plan tbody tr");
+  await expect(planned).toHaveCount(2);
+  const hosts = await planned.locator("td:nth-child(3)").allTextContents();
+  await dialog.getByRole("button", { name: "Deploy", exact: true }).click();
+  await expect(page.locator(".task.good")).toBeVisible({ timeout: 30_000 });
+  const made = (await host.deckies()).filter((d) => d.name.startsWith("planned-")) as unknown as { hostname: string }[];
+  expect(made.map((d) => d.hostname).sort()).toEqual(hosts.sort());
+  complaints.none();
+  await host.decnet(["teardown", "planned-1", "planned-2"]);
+});
+
+test("columns that are put away stay away, and come back", async ({ page }) => {
+  await open(page, "/fleet?view=table");
+  await page.locator("summary[aria-label=Columns]").click();
+  await page.getByLabel("Persona").uncheck();
+  await expect(page.locator("table.fleet th", { hasText: "Persona" })).toBeHidden();
+  await page.reload();
+  await hydrated(page);
+  await expect(page.locator("table.fleet th", { hasText: "Persona" })).toBeHidden();
+  await page.locator("summary[aria-label=Columns]").click();
+  await page.getByLabel("Persona").check();
+  await expect(page.locator("table.fleet th", { hasText: "Persona" })).toBeVisible();
+});
+
+test("a worker that is told to stop ends, and who keeps it running starts it again", async ({ page, host, complaints }) => {
+  await open(page, "/workers");
+  const card = page.locator(".worker").filter({ hasText: "profiler" });
+  await expect(card).toContainText("running");
+  const pid = await card.locator("dd code").first().textContent();
+  await card.getByRole("link", { name: "Stop" }).click();
+  const dialog = page.getByRole("dialog", { name: "Stop the profiler" });
+  await expect(dialog).toContainText("start it again at once");
+  await dialog.getByRole("button", { name: "Stop" }).click();
+  await expect(card.locator("dd code").first()).not.toHaveText(pid!, { timeout: 30_000 });
+  await expect(card).toContainText("running");
+  expect(host.printed).toContain("decnet-profiler ended with code 0");
+  complaints.none();
+});
+
+test("the palette goes anywhere and finds anybody", async ({ page, host, complaints }) => {
+  const [decky] = await host.deckies();
+  await open(page, "/");
+  await page.keyboard.press("Control+k");
+  const field = page.getByRole("combobox", { name: "Where to?" });
+  await expect(field).toBeFocused();
+  await page.keyboard.type("work");
+  await expect(page.getByRole("option").first()).toContainText("Workers");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/workers$/);
+
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type(decky.ip);
+  await expect(page.getByRole("option", { name: decky.name })).toBeVisible();
+  await page.getByRole("option", { name: decky.name }).click();
+  await expect(page.getByRole("dialog", { name: decky.name })).toBeVisible();
+  await page.keyboard.press("Escape");
+
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("wget & <b>");
+  await page.getByRole("option", { name: /Search the log for/ }).click();
+  await expect(page).toHaveURL(/\/live\?search=wget/);
+  await expect(page.getByLabel("Text, or field:value")).toHaveValue("wget & <b>");
+  complaints.none();
+});
