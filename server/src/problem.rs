@@ -182,6 +182,12 @@ impl From<DomainError> for ApiError {
             DomainError::Forbidden { .. } => {
                 Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", text)
             }
+            DomainError::SessionRequired => Self::new(
+                StatusCode::FORBIDDEN,
+                "session-required",
+                "Not with an API token",
+                text,
+            ),
             DomainError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", text),
             DomainError::Conflict(_) => Self::new(
                 StatusCode::CONFLICT,

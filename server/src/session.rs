@@ -27,6 +27,7 @@ pub fn token<'a>(headers: &'a HeaderMap, config: &Config) -> Option<&'a str> {
         .filter_map(|pair| pair.trim().split_once('='))
         .find(|(key, _)| *key == name)
         .map(|(_, value)| value)
+        .filter(|token| !decnet_domain::is_api_token(token))
 }
 
 /// With TLS the name's prefix makes browsers refuse a cookie that another host or path has set

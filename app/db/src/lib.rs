@@ -8,6 +8,7 @@
 //! [`ingest`] is how evidence comes in and [`meaning`] what a line of it means. Deliberately absent: permissions and
 //! limits of input (`decnet-domain`), and any knowledge of where the spool lies.
 
+mod api_tokens;
 mod audit;
 mod backend;
 mod cursor;
@@ -27,6 +28,7 @@ mod workers;
 
 use std::time::Duration;
 
+pub use api_tokens::{ApiTokenRow, NewApiToken, TokenDigest};
 pub use error::DbError;
 pub use fleet::{DeckyRecord, NewDecky, Observation};
 pub use options::Options;

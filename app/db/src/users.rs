@@ -77,10 +77,18 @@ impl fmt::Debug for NewUser {
     }
 }
 
-const SELECT: &str = "SELECT id, username, password_hash, role, disabled, must_change_password, tokens_valid_from, \
-                      created_at, last_login_at FROM users";
+/// What [`user`] reads, from `users u`.
+pub(crate) const USER_COLUMNS: &str = "u.id, u.username, u.password_hash, u.role, u.disabled, u.must_change_password, \
+                                       u.tokens_valid_from, u.created_at, u.last_login_at";
+/// How many columns that is.
+pub(crate) const USER_WIDTH: usize = 9;
 
-fn user(row: &Row) -> Result<UserRow, DbError> {
+fn select(condition: &str) -> Sql {
+    let text = format!("SELECT {USER_COLUMNS} FROM users u {condition}");
+    Sql::new("read users", text)
+}
+
+pub(crate) fn user(row: &Row) -> Result<UserRow, DbError> {
     let c = row.columns("read a user");
     Ok(UserRow {
         id: UserId(c.uuid(0)?),
@@ -111,15 +119,8 @@ impl Store {
             .bind(new.must_change_password)
             .bind(new.created_at)
             .bind(new.created_at);
-        match self.backend.execute(sql).await {
-            Err(DbError::Query {
-                source: sqlx::Error::Database(e),
-                ..
-            }) if e.is_unique_violation() => Err(DbError::Taken {
-                what: format!("user name {}", new.username),
-            }),
-            other => other.map(drop),
-        }
+        let made = self.backend.execute(sql).await.map(drop);
+        made.map_err(|error| taken(error, || format!("user name {}", new.username)))
     }
 
     /// The account of that name.
@@ -127,7 +128,7 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn user_by_name(&self, name: &UserName) -> Result<Option<UserRow>, DbError> {
-        let sql = Sql::new("read a user", format!("{SELECT} WHERE username = ?")).bind(name.as_str());
+        let sql = select("WHERE u.username = ?").bind(name.as_str());
         self.backend
             .fetch_optional(sql)
             .await?
@@ -141,7 +142,7 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn user_get(&self, id: UserId) -> Result<Option<UserRow>, DbError> {
-        let sql = Sql::new("read a user", format!("{SELECT} WHERE id = ?")).bind(id.0);
+        let sql = select("WHERE u.id = ?").bind(id.0);
         self.backend
             .fetch_optional(sql)
             .await?
@@ -155,8 +156,12 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn user_list(&self) -> Result<Vec<UserRow>, DbError> {
-        let sql = Sql::new("read users", format!("{SELECT} ORDER BY username"));
-        self.backend.fetch(sql).await?.iter().map(user).collect()
+        self.backend
+            .fetch(select("ORDER BY u.username"))
+            .await?
+            .iter()
+            .map(user)
+            .collect()
     }
 
     /// How many administrators can sign in.
@@ -217,10 +222,11 @@ impl Store {
         .bind(role.as_str())
         .bind(tokens_valid_from)
         .bind(id.0);
-        self.keeping_an_admin(sql).await
+        self.keeping_an_admin(sql, Vec::new()).await
     }
 
-    /// Forbids or allows to sign in and ends the tokens.
+    /// Forbids or allows to sign in and ends the tokens. API tokens are gone for good: a user who may sign in again makes
+    /// new ones.
     ///
     /// # Errors
     /// [`DbError::Missing`]; [`DbError::LastAdmin`] where nobody else could administer, also under a race.
@@ -237,7 +243,9 @@ impl Store {
         .bind(disabled)
         .bind(tokens_valid_from)
         .bind(id.0);
-        self.keeping_an_admin(sql).await
+        let tokens = Sql::new("end API tokens", "DELETE FROM api_tokens WHERE user_id = ?").bind(id.0);
+        self.keeping_an_admin(sql, if disabled { vec![tokens] } else { Vec::new() })
+            .await
     }
 
     /// Removes an account.
@@ -245,8 +253,8 @@ impl Store {
     /// # Errors
     /// [`DbError::Missing`]; [`DbError::LastAdmin`] where nobody else could administer, also under a race.
     pub async fn user_delete(&self, id: UserId) -> Result<(), DbError> {
-        self.keeping_an_admin(Sql::new("delete a user", "DELETE FROM users WHERE id = ?").bind(id.0))
-            .await
+        let sql = Sql::new("delete a user", "DELETE FROM users WHERE id = ?").bind(id.0);
+        self.keeping_an_admin(sql, Vec::new()).await
     }
 
     /// Notes a login.
@@ -307,13 +315,16 @@ impl Store {
             .await
     }
 
-    /// Runs a change of one user, unless it takes away the last administrator.
-    async fn keeping_an_admin(&self, change: Sql) -> Result<(), DbError> {
+    /// Runs a change of one user and what follows from it, unless it takes away the last administrator.
+    async fn keeping_an_admin(&self, change: Sql, then: Vec<Sql>) -> Result<(), DbError> {
         let mut tx = self.backend.begin().await?;
         let before = admin_count(&mut tx, self.backend.dialect().for_update()).await?;
         found(tx.execute(change).await?)?;
         if before > 0 && admin_count(&mut tx, "").await? == 0 {
             return Err(DbError::LastAdmin);
+        }
+        for sql in then {
+            tx.execute(sql).await?;
         }
         tx.commit().await
     }
@@ -329,6 +340,17 @@ fn admins(lock: &str) -> Sql {
 async fn admin_count(tx: &mut Tx, lock: &str) -> Result<u64, DbError> {
     let row = tx.fetch_optional(admins(lock)).await?;
     row.map_or(Ok(0), |row| row.columns("count administrators").count(0))
+}
+
+/// `error`, or that `what` is taken where that is why.
+pub(crate) fn taken(error: DbError, what: impl FnOnce() -> String) -> DbError {
+    match error {
+        DbError::Query {
+            source: sqlx::Error::Database(e),
+            ..
+        } if e.is_unique_violation() => DbError::Taken { what: what() },
+        other => other,
+    }
 }
 
 fn found(rows: u64) -> Result<(), DbError> {

@@ -24,7 +24,7 @@ impl Domain {
 
     /// Write an entry. A failure is logged and not passed on: what was done is done, and the log has it.
     pub(crate) async fn audit(&self, actor: &Actor, action: &str, target: &str, result: &str) {
-        self.audit_as(&actor.name, actor.from, action, target, result)
+        self.audit_as(&actor.audit_name(), actor.from, action, target, result)
             .await;
     }
 

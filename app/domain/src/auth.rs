@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use decnet_db::{NewUser, UserRow};
 use decnet_model::{
     clock::micros,
-    id::{TokenId, UserId},
+    id::{ApiTokenId, TokenId, UserId},
     name::UserName,
-    permission::OwnAccount,
+    permission::{ChangePassword, OwnAccount},
     state::Role,
     topic::{Pattern, Topic},
     view::Me,
@@ -16,7 +16,10 @@ use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Actor, Domain, DomainError, Permit, Source, password, session::Change, token::Tokens};
+use crate::{
+    Actor, Domain, DomainError, Permit, Source, api_tokens::is_api_token, password, permit::Credential,
+    session::Change, token::Tokens,
+};
 
 /// How often ended sessions are cleared away.
 const SWEEP: Duration = Duration::from_secs(3600);
@@ -154,12 +157,15 @@ impl Domain {
         Ok(self.inner.store.user_logged_in(user.id, now).await?)
     }
 
-    /// Who is behind a session token.
+    /// Who is behind the token of a session, or an API token.
     ///
     /// # Errors
-    /// [`DomainError::Unauthenticated`] where the token is not ours, expired, signed out, or older than the last change
-    /// of its user.
+    /// [`DomainError::Unauthenticated`] where the token is not ours, expired, signed out, revoked, or (of a session) older
+    /// than the last change of its user.
     pub async fn authenticate(&self, token: &str, from: Source) -> Result<Actor, DomainError> {
+        if is_api_token(token) {
+            return self.authenticate_api_token(token, from).await;
+        }
         let claims = self
             .tokens()?
             .check(token, self.inner.clock.now())
@@ -174,9 +180,11 @@ impl Domain {
             role: user.role,
             from,
             must_change_password: user.must_change_password,
-            token: Some(claims.jti),
-            expires_at: Some(claims.exp),
-            generation: Some(claims.r#gen),
+            credential: Credential::Session {
+                token: claims.jti,
+                expires_at: claims.exp,
+                generation: claims.r#gen,
+            },
         })
     }
 
@@ -205,31 +213,40 @@ impl Domain {
         Ok(holds.then_some(user))
     }
 
-    /// The id of a token that we signed and that has not expired. Says nothing of whether its session still holds: it is
-    /// what a rate limit is counted by before anything is looked up.
+    /// What the rate limit of a token's bearer is counted by before anything is looked up: the id of a session's token
+    /// that we signed and that has not expired, or of an API token that was good within the last seconds. Says nothing of
+    /// whether it still holds.
     #[must_use]
-    pub fn token_id(&self, token: &str) -> Option<TokenId> {
-        Some(
-            self.inner
-                .tokens
-                .as_ref()?
-                .check(token, self.inner.clock.now())?
-                .jti,
-        )
+    pub fn token_id(&self, token: &str) -> Option<Uuid> {
+        if is_api_token(token) {
+            return self.api_token_id(token).map(|ApiTokenId(id)| id);
+        }
+        let claims = self.inner.tokens.as_ref()?.check(token, self.inner.clock.now())?;
+        Some(claims.jti.0)
     }
 
-    /// Whether the session that `actor` came with still holds, as far as the database says.
+    /// Whether the session or the API token that `actor` came with still holds, as far as the database says.
     pub(crate) async fn session_holds(&self, actor: &Actor) -> bool {
-        let (Some(sub), Some(jti), Some(exp), Some(generation)) =
-            (actor.id, actor.token, actor.expires_at, actor.generation)
-        else {
+        let Some(sub) = actor.id else {
             return false;
         };
-        if exp <= self.inner.clock.now().unix_timestamp() {
-            return false;
-        }
-        match self.session_user(sub, jti, generation).await {
-            Ok(user) => user.is_some_and(|u| u.role == actor.role && !u.must_change_password),
+        let holds = match &actor.credential {
+            Credential::Operator => Ok(false),
+            Credential::ApiToken { id, .. } => self.api_token_holds(*id, actor).await,
+            Credential::Session { expires_at, .. }
+                if *expires_at <= self.inner.clock.now().unix_timestamp() =>
+            {
+                Ok(false)
+            }
+            Credential::Session {
+                token, generation, ..
+            } => {
+                let user = self.session_user(sub, *token, *generation).await;
+                user.map(|user| user.is_some_and(|u| u.role == actor.role && !u.must_change_password))
+            }
+        };
+        match holds {
+            Ok(holds) => holds,
             Err(error) => {
                 tracing::warn!(%error, "a stream's session could not be looked up");
                 false
@@ -240,15 +257,17 @@ impl Domain {
     /// End the session that `actor` came with.
     ///
     /// # Errors
-    /// [`DomainError::Internal`] where the database fails.
+    /// [`DomainError::SessionRequired`] for an API token, which is revoked and not signed out.
     pub async fn logout(&self, actor: &Actor) -> Result<(), DomainError> {
-        let (Some(token), Some(user)) = (actor.token, actor.id) else {
-            return Err(DomainError::Unauthenticated);
+        let user = actor.id.ok_or(DomainError::Unauthenticated)?;
+        let Credential::Session {
+            token, expires_at, ..
+        } = actor.credential
+        else {
+            return Err(DomainError::SessionRequired);
         };
-        let expires = actor
-            .expires_at
-            .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
-        let expires = expires.unwrap_or_else(|| self.inner.clock.now());
+        let expires = OffsetDateTime::from_unix_timestamp(expires_at);
+        let expires = expires.unwrap_or_else(|_| self.inner.clock.now());
         let outcome = self
             .inner
             .store
@@ -256,9 +275,7 @@ impl Domain {
             .await
             .map_err(DomainError::from);
         self.inner.sessions.changed(Change::Token(token));
-        self.inner
-            .bus
-            .publish(Topic::user_changed(), serde_json::json!({ "user": user }));
+        self.tell_user_changed(user);
         self.audited(actor, "auth.logout", &actor.name, outcome).await
     }
 
@@ -286,7 +303,7 @@ impl Domain {
     /// passwords.
     pub async fn password_change(
         &self,
-        permit: &Permit<OwnAccount>,
+        permit: &Permit<ChangePassword>,
         old: &SecretString,
         new: &SecretString,
     ) -> Result<SignedIn, DomainError> {
@@ -421,6 +438,11 @@ impl Domain {
     /// A user changed: end its sessions and streams, here and in other processes.
     pub(crate) fn user_changed(&self, id: UserId) {
         self.inner.sessions.changed(Change::User(id));
+        self.tell_user_changed(id);
+    }
+
+    /// Tell other processes that something of a user changed.
+    pub(crate) fn tell_user_changed(&self, id: UserId) {
         self.inner
             .bus
             .publish(Topic::user_changed(), serde_json::json!({ "user": id }));

@@ -24,6 +24,9 @@ pub enum DomainError {
         /// [`decnet_model::permission::Permission::NAME`].
         permission: &'static str,
     },
+    /// A program with an API token asked for what only a person in a session may do.
+    #[error("no API token may do this: sign in")]
+    SessionRequired,
     /// There is no such thing.
     #[error("there is no {what}")]
     NotFound {
@@ -121,7 +124,7 @@ impl DomainError {
     pub(crate) fn result(&self) -> &'static str {
         match self {
             Self::Unauthenticated | Self::BadCredentials => "refused",
-            Self::PasswordChangeRequired | Self::Forbidden { .. } => "denied",
+            Self::PasswordChangeRequired | Self::Forbidden { .. } | Self::SessionRequired => "denied",
             Self::NotFound { .. } => "not found",
             Self::Conflict(_) => "conflict",
             Self::Invalid(_) => "invalid",

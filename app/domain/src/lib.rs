@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: HTTP, cookies, HTML, and SQL. Start at [`Domain`]; the use-cases stand in one file a resource.
 
+mod api_tokens;
 mod attempts;
 mod audit;
 mod auth;
@@ -17,6 +18,7 @@ mod fleet;
 mod health;
 mod password;
 mod permit;
+mod random;
 mod session;
 mod stream;
 mod token;
@@ -31,6 +33,7 @@ use decnet_model::{clock::SharedClock, name::UserName};
 use decnet_runtime::Settings;
 use secrecy::SecretString;
 
+pub use api_tokens::{MadeToken, TokenRequest, is_api_token};
 pub use auth::{FirstAdmin, SignedIn};
 pub use error::DomainError;
 pub use fleet::{archetypes, services};

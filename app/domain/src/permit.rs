@@ -3,8 +3,9 @@
 use std::{marker::PhantomData, net::IpAddr};
 
 use decnet_model::{
-    id::{TokenId, UserId},
-    permission::{OwnAccount, Permission},
+    id::{ApiTokenId, TokenId, UserId},
+    name::TokenName,
+    permission::{Bearer, Permission, When},
     state::Role,
 };
 
@@ -18,11 +19,24 @@ pub struct Actor {
     pub(crate) role: Role,
     pub(crate) from: Option<IpAddr>,
     pub(crate) must_change_password: bool,
-    pub(crate) token: Option<TokenId>,
-    /// When the session ends by itself, in seconds since the epoch.
-    pub(crate) expires_at: Option<i64>,
-    /// See [`crate::token::Claims`].
-    pub(crate) generation: Option<i64>,
+    pub(crate) credential: Credential,
+}
+
+/// What somebody proved with who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// By being able to run the command line.
+    Operator,
+    /// By the token of a session.
+    Session {
+        token: TokenId,
+        /// When the session ends by itself, in seconds since the epoch.
+        expires_at: i64,
+        /// See [`crate::token::Claims`].
+        generation: i64,
+    },
+    /// By a token for programs.
+    ApiToken { id: ApiTokenId, name: TokenName },
 }
 
 impl Actor {
@@ -36,9 +50,7 @@ impl Actor {
             role: Role::Admin,
             from: None,
             must_change_password: false,
-            token: None,
-            expires_at: None,
-            generation: None,
+            credential: Credential::Operator,
         }
     }
 
@@ -52,6 +64,15 @@ impl Actor {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Who the audit log says that it was: the user, with the API token that acted in their name.
+    pub(crate) fn audit_name(&self) -> String {
+        match &self.credential {
+            // At most 64 and 64 characters; the column has 128, and both so long is nobody's need.
+            Credential::ApiToken { name, .. } => format!("{}/{name}", self.name).chars().take(128).collect(),
+            _ => self.name.clone(),
+        }
     }
 
     /// What they may do.
@@ -92,15 +113,20 @@ impl Domain {
     /// Check that `actor` holds `P`.
     ///
     /// # Errors
-    /// [`DomainError::PasswordChangeRequired`] while the password must be changed, for all but [`OwnAccount`];
-    /// [`DomainError::Forbidden`] where the role does not hold `P`, which the audit log notes.
+    /// [`DomainError::PasswordChangeRequired`] while the password must be changed, for all that is not open then;
+    /// [`DomainError::Forbidden`] where the role does not hold `P`, and [`DomainError::SessionRequired`] where an API token
+    /// asks for what only a person may do, which the audit log notes.
     pub fn permit<P: Permission>(&self, actor: &Actor) -> Result<Permit<P>, DomainError> {
-        if actor.must_change_password && P::NAME != OwnAccount::NAME {
+        if actor.must_change_password && P::WHEN == When::Settled {
             return Err(DomainError::PasswordChangeRequired);
         }
         if !actor.role.covers(P::ROLE) {
             self.audit_later(actor, "permission.check", P::NAME, "denied");
             return Err(DomainError::Forbidden { permission: P::NAME });
+        }
+        if P::BEARER == Bearer::Person && matches!(actor.credential, Credential::ApiToken { .. }) {
+            self.audit_later(actor, "permission.check", P::NAME, "denied");
+            return Err(DomainError::SessionRequired);
         }
         Ok(Permit {
             actor: actor.clone(),

@@ -6,8 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use decnet_db::UserRow;
-use decnet_model::id::{TokenId, UserId};
+use decnet_db::{ApiTokenRow, TokenDigest, UserRow};
+use decnet_model::id::{ApiTokenId, TokenId, UserId};
+use time::OffsetDateTime;
 use tokio::sync::broadcast;
 
 /// How long a user is taken for unchanged without asking the database.
@@ -22,6 +23,8 @@ pub(crate) enum Change {
     User(UserId),
     /// Somebody signed out.
     Token(TokenId),
+    /// An API token was revoked.
+    ApiToken(ApiTokenId),
     /// Another process changed some user.
     Anybody,
 }
@@ -35,6 +38,7 @@ pub(crate) struct Sessions {
 #[derive(Default)]
 struct Known {
     by_token: HashMap<TokenId, (Instant, UserRow)>,
+    by_digest: HashMap<TokenDigest, (Instant, (ApiTokenRow, UserRow))>,
     /// Counts changes, so that what was read before one is not remembered after it.
     epoch: u64,
 }
@@ -73,17 +77,51 @@ impl Sessions {
         known.by_token.insert(token, (Instant::now(), user));
     }
 
+    /// The API token with that digest and its owner, where it was looked up lately.
+    pub(crate) fn api_token(&self, digest: &TokenDigest) -> Option<(ApiTokenRow, UserRow)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, token) = known.by_digest.get(digest)?;
+        (at.elapsed() < GOOD_FOR).then(|| token.clone())
+    }
+
+    /// Remember an API token, unless something changed since `epoch`.
+    pub(crate) fn put_api_token(&self, digest: TokenDigest, token: (ApiTokenRow, UserRow), epoch: u64) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.epoch != epoch {
+            return;
+        }
+        if known.by_digest.len() >= SWEEP_OVER {
+            known.by_digest.retain(|_, (at, _)| at.elapsed() < GOOD_FOR);
+        }
+        known.by_digest.insert(digest, (Instant::now(), token));
+    }
+
+    /// An API token was used at `now`.
+    pub(crate) fn api_token_used(&self, digest: &TokenDigest, now: OffsetDateTime) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, (token, _))) = known.by_digest.get_mut(digest) {
+            token.last_used_at = Some(now);
+        }
+    }
+
     /// Forget whom `change` is about, and tell the streams.
     pub(crate) fn changed(&self, change: Change) {
         {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.epoch += 1;
             match change {
-                Change::User(id) => known.by_token.retain(|_, (_, user)| user.id != id),
+                Change::User(id) => {
+                    known.by_token.retain(|_, (_, user)| user.id != id);
+                    known.by_digest.retain(|_, (_, (_, owner))| owner.id != id);
+                }
                 Change::Token(token) => {
                     known.by_token.remove(&token);
                 }
-                Change::Anybody => known.by_token.clear(),
+                Change::ApiToken(id) => known.by_digest.retain(|_, (_, (token, _))| token.id != id),
+                Change::Anybody => {
+                    known.by_token.clear();
+                    known.by_digest.clear();
+                }
             }
         }
         // Nobody may be listening; that is not a fault.

@@ -96,7 +96,7 @@ impl Domain {
             .await
     }
 
-    /// Let a user sign in no more, or again. Its sessions end.
+    /// Let a user sign in no more, or again. Its sessions end; whoever may sign in no more loses their API tokens, too.
     ///
     /// # Errors
     /// [`DomainError::NotFound`]; [`DomainError::Conflict`] for the last admin.

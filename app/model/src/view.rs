@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
-    id::{AttackerId, LogId, TaskId, UserId},
-    name::{DeckyName, ServiceSlug, UserName, WorkerName},
+    id::{ApiTokenId, AttackerId, LogId, TaskId, UserId},
+    name::{DeckyName, ServiceSlug, TokenName, UserName, WorkerName},
     state::{BountyKind, DeckyState, Role, WorkerState},
 };
 
@@ -75,6 +75,23 @@ views! {
         created_at: OffsetDateTime,
         #[serde(with = "time::serde::rfc3339::option")]
         last_login_at: Option<OffsetDateTime>,
+    }
+
+    /// An API token, without its text: that is shown once, when it is made.
+    ApiTokenView {
+        id: ApiTokenId,
+        /// Its owner's name for it.
+        name: TokenName,
+        owner: UserName,
+        /// What it may do at most: never more than its owner at that time.
+        role: Role,
+        #[serde(with = "time::serde::rfc3339")]
+        created_at: OffsetDateTime,
+        #[serde(with = "time::serde::rfc3339")]
+        expires_at: OffsetDateTime,
+        /// To the minute.
+        #[serde(with = "time::serde::rfc3339::option")]
+        last_used_at: Option<OffsetDateTime>,
     }
 
     /// The dashboard's counters.

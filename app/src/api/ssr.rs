@@ -54,7 +54,7 @@ impl From<DomainError> for Fault {
         let kind = match &err {
             DomainError::Unauthenticated => FaultKind::SignedOut,
             DomainError::PasswordChangeRequired => FaultKind::PasswordChange,
-            DomainError::Forbidden { .. } => FaultKind::Forbidden,
+            DomainError::Forbidden { .. } | DomainError::SessionRequired => FaultKind::Forbidden,
             DomainError::NotFound { .. } => FaultKind::NotFound,
             DomainError::BadCredentials | DomainError::Conflict(_) | DomainError::Invalid(_) => {
                 FaultKind::Invalid

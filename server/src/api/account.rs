@@ -7,7 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use decnet_domain::SignedIn;
-use decnet_model::{permission::OwnAccount, view::Me};
+use decnet_model::{
+    permission::{ChangePassword, OwnAccount},
+    view::Me,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -92,7 +95,7 @@ pub async fn logout(State(state): State<AppState>, Signed(actor): Signed) -> Res
 )]
 pub async fn change_password(
     State(state): State<AppState>,
-    May { domain, permit }: May<OwnAccount>,
+    May { domain, permit }: May<ChangePassword>,
     Body(request): Body<ChangePasswordRequest>,
 ) -> Result<Response, ApiError> {
     let signed_in = domain

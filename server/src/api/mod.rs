@@ -14,6 +14,7 @@ pub mod extract;
 pub mod fleet;
 pub mod host;
 pub mod stream;
+pub mod tokens;
 pub mod users;
 
 use axum::{
@@ -45,6 +46,10 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(account::logout))
         .routes(routes!(account::change_password))
         .routes(routes!(account::me))
+        .routes(routes!(tokens::own, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(tokens::all))
+        .routes(routes!(tokens::revoke_any))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::set_role))
         .routes(routes!(users::reset_password))

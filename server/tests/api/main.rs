@@ -20,5 +20,6 @@ mod load;
 mod openapi;
 mod roles;
 mod stream;
+mod tokens;
 mod ui;
 mod workers;
