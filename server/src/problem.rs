@@ -179,6 +179,13 @@ impl From<DomainError> for ApiError {
                 "The password has to be changed",
                 text,
             ),
+            DomainError::EnrolmentRequired => Self::new(
+                StatusCode::FORBIDDEN,
+                "enrolment-required",
+                "A second factor has to be enrolled",
+                text,
+            ),
+            DomainError::BadCode => Self::new(StatusCode::UNAUTHORIZED, "bad-code", "Not signed in", text),
             DomainError::Forbidden { .. } => {
                 Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", text)
             }

@@ -21,6 +21,7 @@ mod migrate;
 mod options;
 pub mod profile;
 pub mod search;
+mod second_factor;
 mod settings;
 mod tasks;
 mod users;
@@ -32,6 +33,7 @@ pub use api_tokens::{ApiTokenRow, NewApiToken, TokenDigest};
 pub use error::DbError;
 pub use fleet::{DeckyRecord, NewDecky, Observation};
 pub use options::Options;
+pub use second_factor::SecondFactorRow;
 pub use users::{NewUser, UserRow};
 
 use backend::{Backend, Sql};

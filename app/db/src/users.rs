@@ -38,6 +38,8 @@ pub struct UserRow {
     pub created_at: OffsetDateTime,
     /// When somebody last signed in.
     pub last_login_at: Option<OffsetDateTime>,
+    /// Whether signing in takes a second factor.
+    pub second_factor: bool,
 }
 
 impl fmt::Debug for UserRow {
@@ -79,9 +81,11 @@ impl fmt::Debug for NewUser {
 
 /// What [`user`] reads, from `users u`.
 pub(crate) const USER_COLUMNS: &str = "u.id, u.username, u.password_hash, u.role, u.disabled, u.must_change_password, \
-                                       u.tokens_valid_from, u.created_at, u.last_login_at";
+                                       u.tokens_valid_from, u.created_at, u.last_login_at, \
+                                       EXISTS (SELECT 1 FROM second_factors f \
+                                       WHERE f.user_id = u.id AND f.confirmed = 1)";
 /// How many columns that is.
-pub(crate) const USER_WIDTH: usize = 9;
+pub(crate) const USER_WIDTH: usize = 10;
 
 fn select(condition: &str) -> Sql {
     let text = format!("SELECT {USER_COLUMNS} FROM users u {condition}");
@@ -100,6 +104,7 @@ pub(crate) fn user(row: &Row) -> Result<UserRow, DbError> {
         tokens_valid_from: c.time(6)?,
         created_at: c.time(7)?,
         last_login_at: c.opt_time(8)?,
+        second_factor: c.flag(9)?,
     })
 }
 

@@ -238,6 +238,8 @@ impl Domain {
             role,
             from,
             must_change_password: owner.must_change_password,
+            second_factor: owner.second_factor,
+            must_enrol: self.must_enrol(&owner),
             credential: Credential::ApiToken {
                 id: token.id,
                 name: token.name,
@@ -257,7 +259,7 @@ impl Domain {
             return Ok(false);
         };
         let role = role_now(&token, &owner, self.inner.clock.now());
-        Ok(role == Some(actor.role) && !owner.must_change_password)
+        Ok(role == Some(actor.role) && !owner.must_change_password && !self.must_enrol(&owner))
     }
 
     async fn token_note_use(&self, digest: &TokenDigest, token: &ApiTokenRow, now: OffsetDateTime) {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     Actor, Domain, DomainError, Permit, Source, api_tokens::is_api_token, password, permit::Credential,
-    session::Change, token::Tokens,
+    second_factor::Challenge, session::Change, token::Tokens,
 };
 
 /// How often ended sessions are cleared away.
@@ -35,6 +35,15 @@ pub struct SignedIn {
     pub lifetime: Duration,
     /// Who it is.
     pub me: Me,
+}
+
+/// What a right password gives.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// A session.
+    In(SignedIn),
+    /// The account has a second factor: a code has to follow, see [`Domain::login_second`].
+    SecondFactor(Challenge),
 }
 
 /// The account that a fresh installation begins with.
@@ -59,13 +68,17 @@ impl Domain {
         username: &str,
         password: &SecretString,
         from: Source,
-    ) -> Result<SignedIn, DomainError> {
+    ) -> Result<Login, DomainError> {
         let outcome = self.login_unaudited(username, password, from).await;
-        let result = outcome.as_ref().err().map_or("ok", DomainError::result);
+        let result = match &outcome {
+            Ok(Login::In(_)) => "ok",
+            Ok(Login::SecondFactor(_)) => "a code has to follow",
+            Err(error) => error.result(),
+        };
         // What was typed as a name may be a password typed into the wrong field: only a name that exists is written.
         let known = match &outcome {
-            Ok(signed_in) => signed_in.me.username.to_string(),
-            Err(_) => self.known_name(username).await,
+            Ok(Login::In(signed_in)) => signed_in.me.username.to_string(),
+            Ok(Login::SecondFactor(_)) | Err(_) => self.known_name(username).await,
         };
         self.audit_as(&known, from, "auth.login", &known, result).await;
         outcome
@@ -87,7 +100,7 @@ impl Domain {
         username: &str,
         password: &SecretString,
         from: Source,
-    ) -> Result<SignedIn, DomainError> {
+    ) -> Result<Login, DomainError> {
         let tokens = self.tokens()?;
         let too_many = |retry_after| DomainError::TooMany {
             what: "attempts to sign in",
@@ -127,26 +140,46 @@ impl Domain {
         };
         self.inner.attempts.succeeded(&attempt);
         let now = self.inner.clock.now();
-        if let Err(error) = self.login_note(&user, password, now).await {
+        if let Err(error) = self.rehash(&user, password).await {
+            tracing::error!(error = &error as &dyn std::error::Error, user = %user.username, "a hash could not be renewed");
+        }
+        if user.second_factor {
+            let (text, claims) = tokens.issue_challenge(user.id, micros(user.tokens_valid_from), now)?;
+            return Ok(Login::SecondFactor(Challenge {
+                text: text.into(),
+                expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
+            }));
+        }
+        Ok(Login::In(self.session_begin(&user, now).await?))
+    }
+
+    /// Begin a session of somebody who has shown everything that signing in takes.
+    pub(crate) async fn session_begin(
+        &self,
+        user: &UserRow,
+        now: OffsetDateTime,
+    ) -> Result<SignedIn, DomainError> {
+        if let Err(error) = self.inner.store.user_logged_in(user.id, now).await {
             // Whoever can mend a full disk has to get in first.
             tracing::error!(error = &error as &dyn std::error::Error, user = %user.username, "a login could not be noted");
         }
-        let (token, claims) = tokens.issue(user.id, micros(user.tokens_valid_from), now)?;
+        self.session_issue(user, now)
+    }
+
+    fn session_issue(&self, user: &UserRow, now: OffsetDateTime) -> Result<SignedIn, DomainError> {
+        let (token, claims) = self
+            .tokens()?
+            .issue(user.id, micros(user.tokens_valid_from), now)?;
         Ok(SignedIn {
             token: token.into(),
             expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
             lifetime: self.inner.options.token_lifetime,
-            me: me(&user),
+            me: self.me_of(user),
         })
     }
 
-    /// What the database keeps of a login: when it was, and the password's hash as it is made today.
-    async fn login_note(
-        &self,
-        user: &UserRow,
-        password: &SecretString,
-        now: OffsetDateTime,
-    ) -> Result<(), DomainError> {
+    /// Keep the password's hash as it is made today.
+    async fn rehash(&self, user: &UserRow, password: &SecretString) -> Result<(), DomainError> {
         if self.inner.hasher.is_outdated(&user.password_hash) {
             let hash = self.inner.hasher.hash(password).await?;
             self.inner
@@ -154,7 +187,7 @@ impl Domain {
                 .user_rehash(user.id, &user.password_hash, &hash)
                 .await?;
         }
-        Ok(self.inner.store.user_logged_in(user.id, now).await?)
+        Ok(())
     }
 
     /// Who is behind the token of a session, or an API token.
@@ -180,6 +213,8 @@ impl Domain {
             role: user.role,
             from,
             must_change_password: user.must_change_password,
+            second_factor: user.second_factor,
+            must_enrol: self.must_enrol(&user),
             credential: Credential::Session {
                 token: claims.jti,
                 expires_at: claims.exp,
@@ -242,7 +277,11 @@ impl Domain {
                 token, generation, ..
             } => {
                 let user = self.session_user(sub, *token, *generation).await;
-                user.map(|user| user.is_some_and(|u| u.role == actor.role && !u.must_change_password))
+                user.map(|user| {
+                    user.is_some_and(|u| {
+                        u.role == actor.role && !u.must_change_password && !self.must_enrol(&u)
+                    })
+                })
             }
         };
         match holds {
@@ -293,6 +332,8 @@ impl Domain {
             username,
             role: actor.role,
             must_change_password: actor.must_change_password,
+            second_factor: actor.second_factor,
+            must_enrol: actor.must_enrol,
         })
     }
 
@@ -319,7 +360,6 @@ impl Domain {
         old: &SecretString,
         new: &SecretString,
     ) -> Result<SignedIn, DomainError> {
-        let tokens = self.tokens()?;
         let id = actor.id.ok_or(DomainError::Unauthenticated)?;
         let user = self
             .inner
@@ -355,16 +395,12 @@ impl Domain {
             .user_set_password(id, &hash, false, valid_from)
             .await?;
         self.user_changed(id);
-        let (token, claims) = tokens.issue(id, micros(valid_from), now)?;
-        Ok(SignedIn {
-            token: token.into(),
-            expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
-            lifetime: self.inner.options.token_lifetime,
-            me: Me {
-                must_change_password: false,
-                ..me(&user)
-            },
-        })
+        let user = UserRow {
+            must_change_password: false,
+            tokens_valid_from: valid_from,
+            ..user
+        };
+        self.session_issue(&user, now)
     }
 
     /// Make sure that there is somebody who can sign in: called by the server at each start.
@@ -469,11 +505,29 @@ impl Domain {
         }
     }
 
-    fn tokens(&self) -> Result<&Tokens, DomainError> {
+    pub(crate) fn tokens(&self) -> Result<&Tokens, DomainError> {
         self.inner
             .tokens
             .as_ref()
             .ok_or_else(|| DomainError::internal("signing in", "this process has no token secret"))
+    }
+}
+
+impl Domain {
+    /// Whether a user may do nothing but enrol a second factor.
+    pub(crate) fn must_enrol(&self, user: &UserRow) -> bool {
+        self.inner.options.require_second_factor && !user.second_factor
+    }
+
+    fn me_of(&self, user: &UserRow) -> Me {
+        Me {
+            id: user.id,
+            username: user.username.clone(),
+            role: user.role,
+            must_change_password: user.must_change_password,
+            second_factor: user.second_factor,
+            must_enrol: self.must_enrol(user),
+        }
     }
 }
 
@@ -483,14 +537,5 @@ pub(crate) fn later(now: OffsetDateTime, before: OffsetDateTime) -> OffsetDateTi
         now
     } else {
         before + time::Duration::microseconds(1)
-    }
-}
-
-fn me(user: &UserRow) -> Me {
-    Me {
-        id: user.id,
-        username: user.username.clone(),
-        role: user.role,
-        must_change_password: user.must_change_password,
     }
 }

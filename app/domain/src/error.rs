@@ -18,6 +18,12 @@ pub enum DomainError {
     /// Until the password is changed, nothing else is allowed.
     #[error("change the password first")]
     PasswordChangeRequired,
+    /// Until a second factor is enrolled, nothing else is allowed.
+    #[error("enrol a second factor first")]
+    EnrolmentRequired,
+    /// Not a code of the second factor, or one that was used already.
+    #[error("the code is wrong, or was used already")]
+    BadCode,
     /// The role does not hold the permission.
     #[error("this needs the permission {permission}")]
     Forbidden {
@@ -123,8 +129,11 @@ impl DomainError {
     /// The word that the audit log has for it.
     pub(crate) fn result(&self) -> &'static str {
         match self {
-            Self::Unauthenticated | Self::BadCredentials => "refused",
-            Self::PasswordChangeRequired | Self::Forbidden { .. } | Self::SessionRequired => "denied",
+            Self::Unauthenticated | Self::BadCredentials | Self::BadCode => "refused",
+            Self::PasswordChangeRequired
+            | Self::EnrolmentRequired
+            | Self::Forbidden { .. }
+            | Self::SessionRequired => "denied",
             Self::NotFound { .. } => "not found",
             Self::Conflict(_) => "conflict",
             Self::Invalid(_) => "invalid",

@@ -19,9 +19,12 @@ mod health;
 mod password;
 mod permit;
 mod random;
+mod seal;
+mod second_factor;
 mod session;
 mod stream;
 mod token;
+mod totp;
 mod users;
 mod workers;
 
@@ -34,11 +37,12 @@ use decnet_runtime::Settings;
 use secrecy::SecretString;
 
 pub use api_tokens::{MadeToken, TokenRequest, is_api_token};
-pub use auth::{FirstAdmin, SignedIn};
+pub use auth::{FirstAdmin, Login, SignedIn};
 pub use error::DomainError;
 pub use fleet::{archetypes, services};
 pub use password::{MAX_PASSWORD, MIN_PASSWORD, PasswordFault, generate as generate_password};
 pub use permit::{Actor, Permit};
+pub use second_factor::{Challenge, Enrolment};
 pub use stream::EventStream;
 
 /// What the use-cases need to be told. Every process that holds a [`Domain`] makes its own.
@@ -46,6 +50,10 @@ pub use stream::EventStream;
 pub struct Options {
     /// What session tokens are signed with, at least 32 bytes. Only the server has it; without it nobody signs in.
     pub jwt_secret: Option<SecretString>,
+    /// What secrets of second factors are sealed with, at least 32 bytes. Only the server has it; without it nobody enrols.
+    pub second_factor_key: Option<SecretString>,
+    /// Whether everybody has to have a second factor: who has none may only enrol one.
+    pub require_second_factor: bool,
     /// How long a session lasts; 240 minutes.
     pub token_lifetime: Duration,
     /// Streams that one user may have open; 5.
@@ -75,6 +83,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             jwt_secret: None,
+            second_factor_key: None,
+            require_second_factor: false,
             token_lifetime: Duration::from_secs(240 * 60),
             sse_max_per_user: 5,
             admin_user: None,
@@ -91,10 +101,12 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Those of a configuration, without the secret that signs sessions: only the server asks for that.
+    /// Those of a configuration, without the secrets that sign sessions and seal second factors: only the server asks for
+    /// those.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         Self {
+            require_second_factor: settings.server.require_totp,
             token_lifetime: settings.server.jwt_expiry,
             sse_max_per_user: settings.server.sse_max_per_user,
             admin_user: Some(settings.server.admin_user.clone()),
@@ -126,6 +138,8 @@ pub(crate) struct Inner {
     pub(crate) hasher: password::Hasher,
     pub(crate) attempts: attempts::Attempts,
     pub(crate) tokens: Option<token::Tokens>,
+    pub(crate) seal: Option<seal::Seal>,
+    pub(crate) steps: second_factor::Steps,
     pub(crate) sessions: session::Sessions,
     pub(crate) summaries: evidence::Summaries,
     pub(crate) health: health::Board,
@@ -144,6 +158,11 @@ impl Domain {
             .jwt_secret
             .as_ref()
             .map(|secret| token::Tokens::new(secret, options.token_lifetime));
+        let seal = options
+            .second_factor_key
+            .as_ref()
+            .map(seal::Seal::new)
+            .transpose()?;
         let hub = stream::Hub::new(options.sse_max_per_user);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -153,6 +172,8 @@ impl Domain {
                 hasher,
                 attempts: attempts::Attempts::default(),
                 tokens,
+                seal,
+                steps: second_factor::Steps::default(),
                 sessions: session::Sessions::default(),
                 summaries: evidence::Summaries::default(),
                 health: health::Board::default(),

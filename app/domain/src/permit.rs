@@ -19,6 +19,8 @@ pub struct Actor {
     pub(crate) role: Role,
     pub(crate) from: Option<IpAddr>,
     pub(crate) must_change_password: bool,
+    pub(crate) second_factor: bool,
+    pub(crate) must_enrol: bool,
     pub(crate) credential: Credential,
 }
 
@@ -50,6 +52,8 @@ impl Actor {
             role: Role::Admin,
             from: None,
             must_change_password: false,
+            second_factor: false,
+            must_enrol: false,
             credential: Credential::Operator,
         }
     }
@@ -92,6 +96,12 @@ impl Actor {
     pub fn must_change_password(&self) -> bool {
         self.must_change_password
     }
+
+    /// Whether only enrolling a second factor is open to them.
+    #[must_use]
+    pub fn must_enrol(&self) -> bool {
+        self.must_enrol && !self.must_change_password
+    }
 }
 
 /// The proof that an actor holds `P`. Only [`Domain::permit`] makes one.
@@ -114,11 +124,15 @@ impl Domain {
     ///
     /// # Errors
     /// [`DomainError::PasswordChangeRequired`] while the password must be changed, for all that is not open then;
+    /// [`DomainError::EnrolmentRequired`] likewise while a second factor has to be enrolled;
     /// [`DomainError::Forbidden`] where the role does not hold `P`, and [`DomainError::SessionRequired`] where an API token
     /// asks for what only a person may do, which the audit log notes.
     pub fn permit<P: Permission>(&self, actor: &Actor) -> Result<Permit<P>, DomainError> {
-        if actor.must_change_password && P::WHEN == When::Settled {
+        if actor.must_change_password && !matches!(P::WHEN, When::PasswordDue | When::Always) {
             return Err(DomainError::PasswordChangeRequired);
+        }
+        if actor.must_enrol() && !matches!(P::WHEN, When::FactorDue | When::Always) {
+            return Err(DomainError::EnrolmentRequired);
         }
         if !actor.role.covers(P::ROLE) {
             self.audit_later(actor, "permission.check", P::NAME, "denied");

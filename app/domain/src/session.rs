@@ -21,6 +21,8 @@ const SWEEP_OVER: usize = 1024;
 pub(crate) enum Change {
     /// The user's password, role or state changed, or the user is gone.
     User(UserId),
+    /// The user has another second factor, or none. Sessions go on.
+    Factor(UserId),
     /// Somebody signed out.
     Token(TokenId),
     /// An API token was revoked.
@@ -110,7 +112,7 @@ impl Sessions {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.epoch += 1;
             match change {
-                Change::User(id) => {
+                Change::User(id) | Change::Factor(id) => {
                     known.by_token.retain(|_, (_, user)| user.id != id);
                     known.by_digest.retain(|_, (_, (_, owner))| owner.id != id);
                 }

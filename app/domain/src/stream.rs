@@ -388,6 +388,7 @@ impl Feed {
     async fn is_over(&self, change: Result<Change, broadcast::error::RecvError>) -> bool {
         match change {
             Ok(Change::User(id)) => self.actor.id == Some(id),
+            Ok(Change::Factor(_)) => false,
             Ok(Change::Token(ended)) => {
                 matches!(self.actor.credential, Credential::Session { token, .. } if token == ended)
             }

@@ -13,6 +13,10 @@ use crate::DomainError;
 const ISSUER: &str = "decnet";
 const AUDIENCE: &str = "decnet-dashboard";
 const ACCESS: &str = "access";
+/// What stands in the place of [`ACCESS`] where only the password was right.
+const CHALLENGE: &str = "second-factor";
+/// How long a code may take.
+const CHALLENGE_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,14 +67,35 @@ impl Tokens {
         generation: i64,
         now: OffsetDateTime,
     ) -> Result<(String, Claims), DomainError> {
+        self.issue_as(ACCESS, self.lifetime, user, generation, now)
+    }
+
+    /// What `user`, whose password was right, shows together with a code.
+    pub(crate) fn issue_challenge(
+        &self,
+        user: UserId,
+        generation: i64,
+        now: OffsetDateTime,
+    ) -> Result<(String, Claims), DomainError> {
+        self.issue_as(CHALLENGE, CHALLENGE_LIFETIME, user, generation, now)
+    }
+
+    fn issue_as(
+        &self,
+        kind: &str,
+        lifetime: Duration,
+        user: UserId,
+        generation: i64,
+        now: OffsetDateTime,
+    ) -> Result<(String, Claims), DomainError> {
         let iat = now.unix_timestamp();
-        let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
+        let lifetime = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
         let claims = Claims {
             sub: user,
             jti: TokenId(uuid::Uuid::new_v4()),
             iss: ISSUER.into(),
             aud: AUDIENCE.into(),
-            typ: ACCESS.into(),
+            typ: kind.into(),
             iat,
             exp: iat.saturating_add(lifetime),
             r#gen: generation,
@@ -80,12 +105,21 @@ impl Tokens {
         Ok((token, claims))
     }
 
-    /// What `token` says, where it is ours, for us, and not expired.
+    /// What the token of a session says, where it is ours, for us, and not expired.
     pub(crate) fn check(&self, token: &str, now: OffsetDateTime) -> Option<Claims> {
+        self.check_as(ACCESS, token, now)
+    }
+
+    /// The same for a challenge.
+    pub(crate) fn check_challenge(&self, token: &str, now: OffsetDateTime) -> Option<Claims> {
+        self.check_as(CHALLENGE, token, now)
+    }
+
+    fn check_as(&self, kind: &str, token: &str, now: OffsetDateTime) -> Option<Claims> {
         let claims = decode::<Claims>(token, &self.decoding, &self.validation)
             .ok()?
             .claims;
-        (claims.typ == ACCESS && now.unix_timestamp() < claims.exp).then_some(claims)
+        (claims.typ == kind && now.unix_timestamp() < claims.exp).then_some(claims)
     }
 }
 
@@ -216,6 +250,18 @@ mod tests {
         ] {
             bad.push((what.to_owned(), text));
         }
+        let challenge = ours
+            .issue_challenge(UserId(uuid::Uuid::new_v4()), 5, now)
+            .unwrap()
+            .0;
+        assert!(ours.check_challenge(&challenge, now).is_some());
+        assert_eq!(
+            ours.check_challenge(&issued, now),
+            None,
+            "a session is no challenge"
+        );
+        assert_eq!(ours.check_challenge(&challenge, now + CHALLENGE_LIFETIME), None);
+        bad.push(("a challenge".into(), challenge));
         let strange = tokens(&"b".repeat(32));
         bad.push((
             "another key".into(),

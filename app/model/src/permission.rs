@@ -30,6 +30,8 @@ pub enum When {
     Settled,
     /// Also while the password has to be changed.
     PasswordDue,
+    /// Also while a second factor has to be enrolled.
+    FactorDue,
     /// In every state.
     Always,
 }
@@ -72,6 +74,8 @@ permissions! {
     OwnAccount: "account.own", Viewer, Anyone, Always;
     /// Change one's own password.
     ChangePassword: "account.password", Viewer, Person, PasswordDue;
+    /// Enrol, see and disable one's own second factor.
+    OwnFactor: "account.second_factor", Viewer, Person, FactorDue;
     /// Make, see and revoke one's own API tokens.
     OwnAccess: "account.access", Viewer, Person, Settled;
 }

@@ -62,6 +62,23 @@ views! {
         role: Role,
         /// Only changing the password is allowed until it is done.
         must_change_password: bool,
+        /// Whether signing in takes a second factor.
+        second_factor: bool,
+        /// Only enrolling a second factor is allowed until it is done.
+        must_enrol: bool,
+    }
+
+    /// How one's own second factor stands.
+    SecondFactorView {
+        /// Signing in takes a code.
+        enabled: bool,
+        /// The configuration asks for it of everybody.
+        required: bool,
+        /// Since when it is enabled.
+        #[serde(with = "time::serde::rfc3339::option")]
+        since: Option<OffsetDateTime>,
+        /// Recovery codes that are left.
+        recovery_codes: u64,
     }
 
     /// An account, as an administrator sees it.
@@ -71,6 +88,8 @@ views! {
         role: Role,
         disabled: bool,
         must_change_password: bool,
+        /// Whether signing in takes a second factor.
+        second_factor: bool,
         #[serde(with = "time::serde::rfc3339")]
         created_at: OffsetDateTime,
         #[serde(with = "time::serde::rfc3339::option")]

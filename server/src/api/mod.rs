@@ -15,6 +15,7 @@ pub mod fleet;
 pub mod host;
 pub mod stream;
 pub mod tokens;
+pub mod totp;
 pub mod users;
 
 use axum::{
@@ -43,9 +44,15 @@ type Done = Result<StatusCode, ApiError>;
 fn api() -> OpenApiRouter<AppState> {
     let routes = OpenApiRouter::new()
         .routes(routes!(account::login))
+        .routes(routes!(account::second_factor))
         .routes(routes!(account::logout))
         .routes(routes!(account::change_password))
         .routes(routes!(account::me))
+        .routes(routes!(totp::get, totp::begin))
+        .routes(routes!(totp::confirm))
+        .routes(routes!(totp::recovery_codes))
+        .routes(routes!(totp::disable))
+        .routes(routes!(totp::reset))
         .routes(routes!(tokens::own, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(tokens::all))

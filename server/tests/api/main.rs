@@ -21,5 +21,6 @@ mod openapi;
 mod roles;
 mod stream;
 mod tokens;
+mod totp;
 mod ui;
 mod workers;

@@ -25,7 +25,14 @@ use Needs::{Admin, Keeper, Nobody, Person, Somebody, Viewer};
 /// What every route needs. A route that is not in this table fails the walk: that is what it is for.
 const TABLE: &[(&str, &str, Needs)] = &[
     ("post", "/auth/login", Nobody),
+    ("post", "/auth/second-factor", Nobody),
     ("post", "/auth/logout", Person),
+    ("get", "/auth/totp", Person),
+    ("post", "/auth/totp", Person),
+    ("post", "/auth/totp/confirm", Person),
+    ("post", "/auth/totp/recovery-codes", Person),
+    ("post", "/auth/totp/disable", Person),
+    ("delete", "/users/{id}/totp", Keeper),
     ("post", "/auth/change-password", Person),
     ("get", "/auth/me", Somebody),
     ("get", "/auth/tokens", Person),

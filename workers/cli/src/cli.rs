@@ -254,9 +254,21 @@ pub(crate) enum UserCommand {
         /// Its name
         name: UserName,
     },
+    /// Second factors
+    #[command(subcommand)]
+    Totp(TotpCommand),
     /// API tokens, with which programs sign in
     #[command(subcommand)]
     Token(TokenCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TotpCommand {
+    /// Take the second factor of an account away, whose owner lost it
+    Reset {
+        /// Its name
+        name: UserName,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -695,6 +695,33 @@ fn an_api_token_is_made_listed_and_revoked_and_its_text_told_once() {
 }
 
 #[test]
+fn a_second_factor_is_taken_away_where_there_is_one_and_its_key_is_private() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let key = dir.path().join("data/secrets/totp.key");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    let reset = || {
+        let output = decnet(PROGRAM, dir.path())
+            .args(["user", "totp", "reset", "admin"])
+            .output();
+        said(&output.unwrap())
+    };
+    let (_, stderr, code) = reset();
+    assert!(
+        code == 64 && stderr.contains("no second factor"),
+        "{code} {stderr}"
+    );
+    with_store(dir.path(), async |store| {
+        let admin = store.user_list().await.unwrap().remove(0).id;
+        let now = SystemClock.now();
+        store.second_factor_begin(admin, &[1], now).await.unwrap();
+        store.second_factor_confirm(admin, 1, &[], now).await.unwrap();
+    });
+    let (stdout, stderr, code) = reset();
+    assert!(code == 0 && stdout.contains("password alone"), "{code} {stderr}");
+}
+
+#[test]
 fn a_host_goes_on_without_whoever_read_its_output() {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("decnet");

@@ -21,6 +21,7 @@ mod fleet;
 mod lines;
 mod schema;
 mod search;
+mod second_factor;
 
 use engine::{Database, Maria};
 
@@ -60,6 +61,8 @@ cases![
     api_tokens::an_api_token_comes_back_by_its_digest_with_its_owner,
     api_tokens::the_use_of_an_api_token_is_noted_once_a_minute,
     api_tokens::api_tokens_end_with_their_owner_and_stay_with_the_last_admin,
+    second_factor::a_second_factor_counts_once_confirmed_and_each_step_once,
+    second_factor::a_recovery_code_is_used_once_and_everything_goes_with_its_owner,
     fleet::a_decky_is_wanted_observed_dismissed_and_forgotten,
     fleet::an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing,
     fleet::a_lease_has_one_holder,

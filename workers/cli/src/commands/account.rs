@@ -8,7 +8,7 @@ use decnet_model::{id::UserId, name::UserName, permission::ManageUsers, state::R
 use decnet_runtime::secret::{ExposeSecret, SecretString};
 
 use crate::{
-    cli::{PlaceArgs, RoleArg, TokenCommand, UserCommand},
+    cli::{PlaceArgs, RoleArg, TokenCommand, TotpCommand, UserCommand},
     host::{Host, usage},
     output,
 };
@@ -81,6 +81,12 @@ pub(crate) async fn run(place: &PlaceArgs, command: &UserCommand) -> Result<()> 
         UserCommand::Delete { name } => {
             host.domain.user_delete(&permit, id(&host, name).await?).await?;
             println!("{name} is gone; its sessions have ended.");
+        }
+        UserCommand::Totp(TotpCommand::Reset { name }) => {
+            host.domain
+                .user_second_factor_reset(&permit, id(&host, name).await?)
+                .await?;
+            println!("{name} signs in with the password alone; its sessions have ended.");
         }
         UserCommand::Token(command) => token(&host, &permit, command).await?,
     }
