@@ -22,6 +22,7 @@ mod options;
 pub mod profile;
 pub mod search;
 mod second_factor;
+mod sessions;
 mod settings;
 mod tasks;
 mod users;
@@ -34,6 +35,7 @@ pub use error::DbError;
 pub use fleet::{DeckyRecord, NewDecky, Observation};
 pub use options::Options;
 pub use second_factor::SecondFactorRow;
+pub use sessions::SessionNote;
 pub use users::{NewUser, UserRow};
 
 use backend::{Backend, Sql};

@@ -303,21 +303,22 @@ impl Store {
         Ok(self.backend.fetch_optional(sql).await?.is_some())
     }
 
-    /// Forgets ended tokens that expired a day ago; gives how many. A clock that is put back by less makes none of them good
-    /// again.
+    /// Forgets sessions and ended tokens that expired a day ago; gives how many. A clock that is put back by less makes none of
+    /// them good again.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn token_prune(&self, now: OffsetDateTime) -> Result<u64, DbError> {
-        self.backend
-            .execute(
-                Sql::new(
-                    "forget expired tokens",
-                    "DELETE FROM revoked_tokens WHERE expires_at < ?",
-                )
-                .bind(now - KEEP_EXPIRED),
-            )
-            .await
+        let before = now - KEEP_EXPIRED;
+        let mut pruned = 0;
+        for text in [
+            "DELETE FROM sessions WHERE expires_at < ?",
+            "DELETE FROM revoked_tokens WHERE expires_at < ?",
+        ] {
+            let sql = Sql::new("forget expired tokens", text).bind(before);
+            pruned += self.backend.execute(sql).await?;
+        }
+        Ok(pruned)
     }
 
     /// Runs a change of one user and what follows from it, unless it takes away the last administrator.

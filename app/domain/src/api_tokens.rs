@@ -19,7 +19,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    Actor, Domain, DomainError, Permit, Source, permit::Credential, random::random, session::Change,
+    Actor, Domain, DomainError, Permit, Source, briefly, permit::Credential, random::random, session::Change,
 };
 
 /// What the text of every API token begins with: secret scanners find it by that.
@@ -268,9 +268,13 @@ impl Domain {
         }
         // In memory first, so that of many requests at once one writes.
         self.inner.sessions.api_token_used(digest, now);
-        if let Err(error) = self.inner.store.api_token_used(token.id, now, GRAIN).await {
-            tracing::warn!(%error, token = %token.id, "the use of an API token could not be noted");
-        }
+        let (domain, id) = (self.clone(), token.id);
+        briefly(async move {
+            if let Err(error) = domain.inner.store.api_token_used(id, now, GRAIN).await {
+                tracing::warn!(%error, token = %id, "the use of an API token could not be noted");
+            }
+        })
+        .await;
     }
 }
 

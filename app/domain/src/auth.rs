@@ -69,6 +69,7 @@ impl Domain {
         password: &SecretString,
         from: Source,
     ) -> Result<Login, DomainError> {
+        let ip = from.ip;
         let outcome = self.login_unaudited(username, password, from).await;
         let result = match &outcome {
             Ok(Login::In(_)) => "ok",
@@ -80,7 +81,7 @@ impl Domain {
             Ok(Login::In(signed_in)) => signed_in.me.username.to_string(),
             Ok(Login::SecondFactor(_)) | Err(_) => self.known_name(username).await,
         };
-        self.audit_as(&known, from, "auth.login", &known, result).await;
+        self.audit_as(&known, ip, "auth.login", &known, result).await;
         outcome
     }
 
@@ -109,7 +110,7 @@ impl Domain {
         let attempt = self
             .inner
             .attempts
-            .begin(from, username, Instant::now())
+            .begin(from.ip, username, Instant::now())
             .map_err(too_many)?;
         let user = match username.to_lowercase().parse::<UserName>() {
             Ok(name) => self.inner.store.user_by_name(&name).await?,
@@ -150,26 +151,33 @@ impl Domain {
                 expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
             }));
         }
-        Ok(Login::In(self.session_begin(&user, now).await?))
+        Ok(Login::In(self.session_begin(&user, &from, now).await?))
     }
 
     /// Begin a session of somebody who has shown everything that signing in takes.
     pub(crate) async fn session_begin(
         &self,
         user: &UserRow,
+        from: &Source,
         now: OffsetDateTime,
     ) -> Result<SignedIn, DomainError> {
         if let Err(error) = self.inner.store.user_logged_in(user.id, now).await {
             // Whoever can mend a full disk has to get in first.
             tracing::error!(error = &error as &dyn std::error::Error, user = %user.username, "a login could not be noted");
         }
-        self.session_issue(user, now)
+        self.session_issue(user, from, now).await
     }
 
-    fn session_issue(&self, user: &UserRow, now: OffsetDateTime) -> Result<SignedIn, DomainError> {
+    async fn session_issue(
+        &self,
+        user: &UserRow,
+        from: &Source,
+        now: OffsetDateTime,
+    ) -> Result<SignedIn, DomainError> {
         let (token, claims) = self
             .tokens()?
             .issue(user.id, micros(user.tokens_valid_from), now)?;
+        self.session_note_use(&claims, from, now).await;
         Ok(SignedIn {
             token: token.into(),
             expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
@@ -207,6 +215,8 @@ impl Domain {
             .session_user(claims.sub, claims.jti, claims.r#gen)
             .await?
             .ok_or(DomainError::Unauthenticated)?;
+        self.session_note_use(&claims, &from, self.inner.clock.now())
+            .await;
         Ok(Actor {
             id: Some(user.id),
             name: user.username.to_string(),
@@ -372,7 +382,7 @@ impl Domain {
         let attempt = self
             .inner
             .attempts
-            .begin(actor.from, &actor.name, Instant::now())
+            .begin(actor.from.ip, &actor.name, Instant::now())
             .map_err(|retry_after| DomainError::TooMany {
                 what: "attempts",
                 retry_after,
@@ -400,7 +410,7 @@ impl Domain {
             tokens_valid_from: valid_from,
             ..user
         };
-        self.session_issue(&user, now)
+        self.session_issue(&user, &actor.from, now).await
     }
 
     /// Make sure that there is somebody who can sign in: called by the server at each start.

@@ -22,6 +22,7 @@ mod random;
 mod seal;
 mod second_factor;
 mod session;
+mod sessions;
 mod stream;
 mod token;
 mod totp;
@@ -197,5 +198,39 @@ impl Domain {
     }
 }
 
-/// Where a request came from, for limits and for the audit log.
-pub type Source = Option<IpAddr>;
+/// Where a request came from: for limits, for the audit log, and for the list of sessions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Source {
+    /// The address.
+    pub ip: Option<IpAddr>,
+    agent: Option<Arc<str>>,
+}
+
+/// The most characters that are kept of what a client calls itself.
+const MAX_AGENT: usize = 200;
+
+impl Source {
+    /// A request from `ip` of a client that calls itself `agent`, which is anybody's text: it is bounded, and nothing in it is
+    /// left that would steer a terminal.
+    #[must_use]
+    pub fn new(ip: Option<IpAddr>, agent: Option<&[u8]>) -> Self {
+        let agent = agent.map(|raw| {
+            let (text, _) = decnet_model::printable::printable_head(raw, MAX_AGENT);
+            text.chars().take(MAX_AGENT).collect::<String>().into()
+        });
+        Self { ip, agent }
+    }
+
+    pub(crate) fn agent(&self) -> &str {
+        self.agent.as_deref().unwrap_or_default()
+    }
+}
+
+/// How long a request waits for what it leaves behind; the work goes on by itself then.
+const BRIEFLY: Duration = Duration::from_millis(100);
+
+/// Do what a request need not wait for where it takes long: a note that is written while somebody else writes much.
+pub(crate) async fn briefly(work: impl Future<Output = ()> + Send + 'static) {
+    // Over time is no fault: the task goes on.
+    tokio::time::timeout(BRIEFLY, tokio::spawn(work)).await.ok();
+}

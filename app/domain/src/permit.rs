@@ -9,7 +9,7 @@ use decnet_model::{
     state::Role,
 };
 
-use crate::{Domain, DomainError};
+use crate::{Domain, DomainError, Source};
 
 /// Somebody who proved who they are. Made by [`Domain::authenticate`], or by [`Actor::operator`] for the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Actor {
     pub(crate) id: Option<UserId>,
     pub(crate) name: String,
     pub(crate) role: Role,
-    pub(crate) from: Option<IpAddr>,
+    pub(crate) from: Source,
     pub(crate) must_change_password: bool,
     pub(crate) second_factor: bool,
     pub(crate) must_enrol: bool,
@@ -50,7 +50,7 @@ impl Actor {
             id: None,
             name: format!("cli:{}", login.chars().take(64).collect::<String>()),
             role: Role::Admin,
-            from: None,
+            from: Source::default(),
             must_change_password: false,
             second_factor: false,
             must_enrol: false,
@@ -88,7 +88,7 @@ impl Actor {
     /// The address that they ask from.
     #[must_use]
     pub fn from(&self) -> Option<IpAddr> {
-        self.from
+        self.from.ip
     }
 
     /// Whether only changing their password is open to them.

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Instant,
 };
@@ -22,8 +23,8 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
 use crate::{
-    Actor, Domain, DomainError, Permit, SignedIn, Source, attempts::Attempt, auth::later, random::random,
-    seal::Seal, session::Change, totp,
+    Actor, Domain, DomainError, Permit, SignedIn, Source, attempts::Attempt, auth::later, permit::Credential,
+    random::random, seal::Seal, session::Change, totp,
 };
 
 /// Bytes of a secret: what RFC 4226 section 4 recommends.
@@ -122,11 +123,12 @@ impl Domain {
         from: Source,
     ) -> Result<SignedIn, DomainError> {
         let mut name = "(unknown)".to_owned();
+        let ip = from.ip;
         let outcome = self
             .login_second_unaudited(challenge, code, from, &mut name)
             .await;
         let result = outcome.as_ref().err().map_or("ok", DomainError::result);
-        self.audit_as(&name, from, "auth.second_factor", &name, result)
+        self.audit_as(&name, ip, "auth.second_factor", &name, result)
             .await;
         outcome
     }
@@ -149,7 +151,7 @@ impl Domain {
         if self.inner.store.token_is_revoked(claims.jti).await? {
             return Err(DomainError::Unauthenticated);
         }
-        let attempt = self.factor_attempt(from, &user)?;
+        let attempt = self.factor_attempt(from.ip, &user)?;
         if !self.code_accept(user.id, code).await? {
             return Err(DomainError::BadCode);
         }
@@ -159,7 +161,7 @@ impl Domain {
             // Its code is used up all the same.
             tracing::warn!(%error, "a used challenge could not be noted");
         }
-        self.session_begin(&user, now).await
+        self.session_begin(&user, &from, now).await
     }
 
     /// How one's own second factor stands.
@@ -207,7 +209,8 @@ impl Domain {
             .await
     }
 
-    /// Finish to enrol: a code of the new secret makes it count. The answer is the recovery codes, which are nowhere else.
+    /// Finish to enrol: a code of the new secret makes it count. The answer is the recovery codes, which are nowhere else. The
+    /// user's other sessions end.
     ///
     /// # Errors
     /// [`DomainError::Invalid`] naming `code`, [`DomainError::NotFound`] where none is begun, [`DomainError::TooMany`].
@@ -223,7 +226,7 @@ impl Domain {
             let row = row
                 .filter(|row| !row.confirmed)
                 .ok_or_else(|| DomainError::not_found("second factor of", &user.username))?;
-            let attempt = self.factor_attempt(actor.from, &user)?;
+            let attempt = self.factor_attempt(actor.from.ip, &user)?;
             let secret = self.unsealed(user.id, &row.sealed)?;
             let now = self.inner.clock.now();
             let step = totp::matching_step(&secret, &plain(code), now.unix_timestamp(), row.last_step);
@@ -234,6 +237,10 @@ impl Domain {
                 .store
                 .second_factor_confirm(user.id, step, &digests, now)
                 .await?;
+            // Whoever knows the password alone is out.
+            if let Credential::Session { token, .. } = actor.credential {
+                self.inner.store.session_end_others(user.id, token, now).await?;
+            }
             self.factor_changed(user.id);
             Ok(codes)
         }
@@ -255,7 +262,7 @@ impl Domain {
         let actor = permit.actor();
         let outcome = async {
             let user = self.own_row(actor).await?;
-            self.code_check(actor.from, &user, code).await?;
+            self.code_check(actor.from.ip, &user, code).await?;
             let (codes, digests) = recovery_codes(user.id)?;
             self.inner.store.recovery_codes_replace(user.id, &digests).await?;
             Ok(codes)
@@ -279,7 +286,7 @@ impl Domain {
         let actor = permit.actor();
         let outcome = async {
             let user = self.own_row(actor).await?;
-            let attempt = self.factor_attempt(actor.from, &user)?;
+            let attempt = self.factor_attempt(actor.from.ip, &user)?;
             if !self
                 .inner
                 .hasher
@@ -289,7 +296,7 @@ impl Domain {
                 return Err(DomainError::field("password", "this is not the present password"));
             }
             self.inner.attempts.succeeded(&attempt);
-            self.code_check(actor.from, &user, code).await?;
+            self.code_check(actor.from.ip, &user, code).await?;
             self.inner.store.second_factor_delete(user.id, None).await?;
             self.inner.steps.forget(user.id);
             self.factor_changed(user.id);
@@ -333,7 +340,7 @@ impl Domain {
     }
 
     /// Count an attempt at a code.
-    fn factor_attempt(&self, from: Source, user: &UserRow) -> Result<Attempt, DomainError> {
+    fn factor_attempt(&self, from: Option<IpAddr>, user: &UserRow) -> Result<Attempt, DomainError> {
         let begun = self
             .inner
             .attempts
@@ -345,7 +352,12 @@ impl Domain {
     }
 
     /// Check a code of somebody who is signed in.
-    async fn code_check(&self, from: Source, user: &UserRow, code: &SecretString) -> Result<(), DomainError> {
+    async fn code_check(
+        &self,
+        from: Option<IpAddr>,
+        user: &UserRow,
+        code: &SecretString,
+    ) -> Result<(), DomainError> {
         if !user.second_factor {
             return Err(DomainError::not_found("second factor of", &user.username));
         }
@@ -415,7 +427,7 @@ impl Domain {
 
     /// A user has a second factor now, or none: sessions go on and are looked up again.
     fn factor_changed(&self, id: UserId) {
-        self.inner.sessions.changed(Change::Factor(id));
+        self.inner.sessions.changed(Change::Access(id));
         self.tell_user_changed(id);
     }
 

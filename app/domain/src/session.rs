@@ -13,6 +13,8 @@ use tokio::sync::broadcast;
 
 /// How long a user is taken for unchanged without asking the database.
 const GOOD_FOR: Duration = Duration::from_secs(10);
+/// The least time between two notes of a session's use.
+const GRAIN: time::Duration = time::Duration::minutes(1);
 /// Sessions over which expired ones are cleared away.
 const SWEEP_OVER: usize = 1024;
 
@@ -21,8 +23,8 @@ const SWEEP_OVER: usize = 1024;
 pub(crate) enum Change {
     /// The user's password, role or state changed, or the user is gone.
     User(UserId),
-    /// The user has another second factor, or none. Sessions go on.
-    Factor(UserId),
+    /// Some sessions of the user ended, or what is asked of them changed: each is looked at again.
+    Access(UserId),
     /// Somebody signed out.
     Token(TokenId),
     /// An API token was revoked.
@@ -41,6 +43,8 @@ pub(crate) struct Sessions {
 struct Known {
     by_token: HashMap<TokenId, (Instant, UserRow)>,
     by_digest: HashMap<TokenDigest, (Instant, (ApiTokenRow, UserRow))>,
+    /// When the use of a session was last noted.
+    noted: HashMap<TokenId, OffsetDateTime>,
     /// Counts changes, so that what was read before one is not remembered after it.
     epoch: u64,
 }
@@ -79,6 +83,20 @@ impl Sessions {
         known.by_token.insert(token, (Instant::now(), user));
     }
 
+    /// Whether the use of a session at `now` is to be noted; from then on it counts as noted.
+    pub(crate) fn is_note_due(&self, token: TokenId, now: OffsetDateTime) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_lately = |at: &OffsetDateTime| (now - *at).abs() < GRAIN;
+        if known.noted.get(&token).is_some_and(is_lately) {
+            return false;
+        }
+        if known.noted.len() >= SWEEP_OVER {
+            known.noted.retain(|_, at| is_lately(at));
+        }
+        known.noted.insert(token, now);
+        true
+    }
+
     /// The API token with that digest and its owner, where it was looked up lately.
     pub(crate) fn api_token(&self, digest: &TokenDigest) -> Option<(ApiTokenRow, UserRow)> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +130,7 @@ impl Sessions {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.epoch += 1;
             match change {
-                Change::User(id) | Change::Factor(id) => {
+                Change::User(id) | Change::Access(id) => {
                     known.by_token.retain(|_, (_, user)| user.id != id);
                     known.by_digest.retain(|_, (_, (_, owner))| owner.id != id);
                 }

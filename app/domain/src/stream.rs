@@ -388,7 +388,9 @@ impl Feed {
     async fn is_over(&self, change: Result<Change, broadcast::error::RecvError>) -> bool {
         match change {
             Ok(Change::User(id)) => self.actor.id == Some(id),
-            Ok(Change::Factor(_)) => false,
+            Ok(Change::Access(id)) => {
+                self.actor.id == Some(id) && !self.domain.session_holds(&self.actor).await
+            }
             Ok(Change::Token(ended)) => {
                 matches!(self.actor.credential, Credential::Session { token, .. } if token == ended)
             }

@@ -27,7 +27,7 @@ pub(crate) struct Claims {
     aud: String,
     typ: String,
     /// Seconds since the epoch.
-    iat: i64,
+    pub(crate) iat: i64,
     /// Seconds since the epoch.
     pub(crate) exp: i64,
     /// The user's `tokens_valid_from` when it was issued, in microseconds. A token is good only while the two are

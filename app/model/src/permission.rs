@@ -76,7 +76,7 @@ permissions! {
     ChangePassword: "account.password", Viewer, Person, PasswordDue;
     /// Enrol, see and disable one's own second factor.
     OwnFactor: "account.second_factor", Viewer, Person, FactorDue;
-    /// Make, see and revoke one's own API tokens.
+    /// See and end one's own sessions and API tokens, and make tokens.
     OwnAccess: "account.access", Viewer, Person, Settled;
 }
 

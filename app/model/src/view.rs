@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
-    id::{ApiTokenId, AttackerId, LogId, TaskId, UserId},
+    id::{ApiTokenId, AttackerId, LogId, TaskId, TokenId, UserId},
     name::{DeckyName, ServiceSlug, TokenName, UserName, WorkerName},
     state::{BountyKind, DeckyState, Role, WorkerState},
 };
@@ -94,6 +94,26 @@ views! {
         created_at: OffsetDateTime,
         #[serde(with = "time::serde::rfc3339::option")]
         last_login_at: Option<OffsetDateTime>,
+    }
+
+    /// An open session of one's own.
+    SessionView {
+        id: TokenId,
+        #[serde(with = "time::serde::rfc3339")]
+        started_at: OffsetDateTime,
+        /// To the minute.
+        #[serde(with = "time::serde::rfc3339")]
+        last_seen_at: OffsetDateTime,
+        #[serde(with = "time::serde::rfc3339")]
+        expires_at: OffsetDateTime,
+        /// Where it was last used from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "ip"))]
+        address: Option<IpAddr>,
+        /// What the program that used it last calls itself: anybody's text, without control characters.
+        user_agent: String,
+        /// Whether it is the session that asks.
+        current: bool,
     }
 
     /// An API token, without its text: that is shown once, when it is made.

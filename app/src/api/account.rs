@@ -29,7 +29,11 @@ pub async fn who() -> Result<Option<Me>, Fault> {
 pub async fn login(username: String, password: String, next: String) -> Answer<()> {
     let visit = visit()?;
     let password = secrecy::SecretString::from(password);
-    let session = match visit.domain.login(username.trim(), &password, visit.from).await? {
+    let session = match visit
+        .domain
+        .login(username.trim(), &password, visit.from.clone())
+        .await?
+    {
         Step::In(session) => session,
         Step::SecondFactor(_) => {
             return Err(Fault::new(

@@ -19,9 +19,8 @@ use utoipa::ToSchema;
 use super::{Answer, extract::Body};
 use crate::{
     AppState,
-    client::ClientAddr,
     problem::ApiError,
-    session::{self, May, Signed},
+    session::{self, From, May, Signed},
 };
 
 /// A name and a password.
@@ -88,10 +87,9 @@ pub struct SecondFactorRequest {
 )]
 pub async fn login(
     State(state): State<AppState>,
-    client: Option<axum::Extension<ClientAddr>>,
+    From(from): From,
     Body(request): Body<LoginRequest>,
 ) -> Result<Response, ApiError> {
-    let from = client.map(|axum::Extension(ClientAddr(ip))| ip);
     let login = state
         .domain
         .login(&request.username, &request.password, from)
@@ -116,10 +114,9 @@ pub async fn login(
 )]
 pub async fn second_factor(
     State(state): State<AppState>,
-    client: Option<axum::Extension<ClientAddr>>,
+    From(from): From,
     Body(request): Body<SecondFactorRequest>,
 ) -> Result<Response, ApiError> {
-    let from = client.map(|axum::Extension(ClientAddr(ip))| ip);
     let signed_in = state
         .domain
         .login_second(&request.challenge, &request.code, from)

@@ -13,6 +13,7 @@ mod explain;
 pub mod extract;
 pub mod fleet;
 pub mod host;
+pub mod sessions;
 pub mod stream;
 pub mod tokens;
 pub mod totp;
@@ -53,6 +54,9 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(totp::recovery_codes))
         .routes(routes!(totp::disable))
         .routes(routes!(totp::reset))
+        .routes(routes!(sessions::list, sessions::end_others))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sessions::end_all))
         .routes(routes!(tokens::own, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(tokens::all))

@@ -19,6 +19,7 @@ mod listener;
 mod load;
 mod openapi;
 mod roles;
+mod sessions;
 mod stream;
 mod tokens;
 mod totp;

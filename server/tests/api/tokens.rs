@@ -1,7 +1,7 @@
 //! API tokens: made, used, and ended.
 
 use axum::http::{Method, StatusCode, header};
-use decnet_domain::{Actor, DomainError, TokenRequest};
+use decnet_domain::{Actor, DomainError, Source, TokenRequest};
 use decnet_model::{
     permission::{ManageUsers, ViewAudit},
     state::Role,
@@ -295,7 +295,7 @@ async fn only_the_command_line_makes_a_token_for_somebody_else() {
         role,
         days: 1,
     };
-    let actor = app.domain.authenticate(&admin, None).await.unwrap();
+    let actor = app.domain.authenticate(&admin, Source::default()).await.unwrap();
     let permit = app.domain.permit::<ManageUsers>(&actor).unwrap();
     let refused = app
         .domain

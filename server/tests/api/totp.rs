@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::app::{Answer, App, PASSWORD, token};
 
 /// An authenticator program of our own.
-struct Phone {
+pub(crate) struct Phone {
     secret: Vec<u8>,
 }
 
@@ -50,7 +50,7 @@ impl Phone {
 }
 
 /// Enrol for a session; the program and the recovery codes.
-async fn enrol(app: &App, session: &str) -> (Phone, Vec<String>) {
+pub(crate) async fn enrol(app: &App, session: &str) -> (Phone, Vec<String>) {
     let begun = app.ask(Method::POST, "/auth/totp").token(session).send().await;
     assert_eq!(begun.status, StatusCode::CREATED, "{begun:?}");
     let phone = Phone::of(&begun.json());

@@ -254,6 +254,11 @@ pub(crate) enum UserCommand {
         /// Its name
         name: UserName,
     },
+    /// End every session of an account; its API tokens stay
+    Logout {
+        /// Its name
+        name: UserName,
+    },
     /// Second factors
     #[command(subcommand)]
     Totp(TotpCommand),

@@ -22,6 +22,7 @@ mod lines;
 mod schema;
 mod search;
 mod second_factor;
+mod sessions;
 
 use engine::{Database, Maria};
 
@@ -63,6 +64,8 @@ cases![
     api_tokens::api_tokens_end_with_their_owner_and_stay_with_the_last_admin,
     second_factor::a_second_factor_counts_once_confirmed_and_each_step_once,
     second_factor::a_recovery_code_is_used_once_and_everything_goes_with_its_owner,
+    sessions::open_sessions_are_listed_and_ended_one_by_one_or_all_others,
+    sessions::a_change_of_the_user_and_time_end_sessions_without_a_list,
     fleet::a_decky_is_wanted_observed_dismissed_and_forgotten,
     fleet::an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing,
     fleet::a_lease_has_one_holder,

@@ -82,6 +82,12 @@ pub(crate) async fn run(place: &PlaceArgs, command: &UserCommand) -> Result<()> 
             host.domain.user_delete(&permit, id(&host, name).await?).await?;
             println!("{name} is gone; its sessions have ended.");
         }
+        UserCommand::Logout { name } => {
+            host.domain
+                .user_sessions_end(&permit, id(&host, name).await?)
+                .await?;
+            println!("{name} is signed out everywhere.");
+        }
         UserCommand::Totp(TotpCommand::Reset { name }) => {
             host.domain
                 .user_second_factor_reset(&permit, id(&host, name).await?)
