@@ -42,6 +42,7 @@ impl Worker for Server {
         let settings = &ctx.settings;
         let options = Options {
             jwt_secret: Some(settings.jwt_secret()?),
+            second_factor_key: settings.totp_key()?,
             ..Options::of(settings)
         };
         let domain = Domain::new(ctx.store()?, ctx.bus.clone(), ctx.clock.clone(), options)

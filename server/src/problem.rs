@@ -179,9 +179,22 @@ impl From<DomainError> for ApiError {
                 "The password has to be changed",
                 text,
             ),
+            DomainError::EnrolmentRequired => Self::new(
+                StatusCode::FORBIDDEN,
+                "enrolment-required",
+                "A second factor has to be enrolled",
+                text,
+            ),
+            DomainError::BadCode => Self::new(StatusCode::UNAUTHORIZED, "bad-code", "Not signed in", text),
             DomainError::Forbidden { .. } => {
                 Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", text)
             }
+            DomainError::SessionRequired => Self::new(
+                StatusCode::FORBIDDEN,
+                "session-required",
+                "Not with an API token",
+                text,
+            ),
             DomainError::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", text),
             DomainError::Conflict(_) => Self::new(
                 StatusCode::CONFLICT,

@@ -1,10 +1,12 @@
 //! Who sends a request: a session cookie or `Authorization: Bearer`. A token in a URL is never looked at.
 
+use std::convert::Infallible;
+
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
-use decnet_domain::{Actor, Domain, DomainError, Permit, SignedIn};
+use decnet_domain::{Actor, Domain, DomainError, Permit, SignedIn, Source};
 use decnet_model::permission::Permission;
 use secrecy::ExposeSecret;
 
@@ -27,6 +29,7 @@ pub fn token<'a>(headers: &'a HeaderMap, config: &Config) -> Option<&'a str> {
         .filter_map(|pair| pair.trim().split_once('='))
         .find(|(key, _)| *key == name)
         .map(|(_, value)| value)
+        .filter(|token| !decnet_domain::is_api_token(token))
 }
 
 /// With TLS the name's prefix makes browsers refuse a cookie that another host or path has set
@@ -68,8 +71,27 @@ fn set_cookie(value: &str, max_age_s: u64, config: &Config) -> Result<HeaderValu
 /// 401 where nobody is signed in.
 pub async fn actor(parts: &Parts, state: &AppState) -> Result<Actor, DomainError> {
     let token = token(&parts.headers, &state.config).ok_or(DomainError::Unauthenticated)?;
-    let from = parts.extensions.get::<ClientAddr>().map(|ClientAddr(ip)| *ip);
-    state.domain.authenticate(token, from).await
+    state.domain.authenticate(token, source(parts)).await
+}
+
+/// Where the request comes from.
+#[must_use]
+pub fn source(parts: &Parts) -> Source {
+    let ip = parts.extensions.get::<ClientAddr>().map(|ClientAddr(ip)| *ip);
+    let agent = parts.headers.get(header::USER_AGENT);
+    Source::new(ip, agent.map(HeaderValue::as_bytes))
+}
+
+/// Extractor: where the request comes from.
+#[derive(Debug)]
+pub struct From(pub Source);
+
+impl<S: Send + Sync> FromRequestParts<S> for From {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(source(parts)))
+    }
 }
 
 /// Extractor: whoever is signed in, whatever they may do.

@@ -1,8 +1,8 @@
 //! The general limit on requests, beside the limits on signing in that the domain keeps.
 //!
-//! Whoever carries a session token that we signed has a generous limit of its own; everybody else shares one with
-//! their address. The token's signature and expiry are checked for that, its session is not: a made-up token does not
-//! buy a fresh limit, and a limited request costs no look-up.
+//! Whoever carries a session token that we signed, or an API token that was good a moment ago, has a generous limit of
+//! its own; everybody else shares one with their address. Nothing is looked up for that: a made-up token does not buy a
+//! fresh limit, and a limited request costs no look-up.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -11,11 +11,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use decnet_model::id::TokenId;
 use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock, DefaultClock},
 };
+use uuid::Uuid;
 
 use crate::{AppState, client::ClientAddr, problem::ApiError, session};
 
@@ -30,7 +30,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Throttle {
     addresses: Arc<DefaultKeyedRateLimiter<std::net::IpAddr>>,
-    sessions: Arc<DefaultKeyedRateLimiter<TokenId>>,
+    sessions: Arc<DefaultKeyedRateLimiter<Uuid>>,
 }
 
 impl Default for Throttle {
@@ -58,7 +58,7 @@ impl Throttle {
         }
     }
 
-    fn check(&self, session: Option<TokenId>, client: Option<ClientAddr>) -> Result<(), Duration> {
+    fn check(&self, session: Option<Uuid>, client: Option<ClientAddr>) -> Result<(), Duration> {
         let checked = match (session, client) {
             (Some(session), _) => self.sessions.check_key(&session),
             (None, Some(ClientAddr(ip))) => self.addresses.check_key(&ip),
@@ -95,7 +95,7 @@ mod tests {
             .count();
         assert!((600..2_000).contains(&passed), "{passed}");
         assert!(throttle.check(None, client("192.0.2.2")).is_ok());
-        let session = Some(TokenId(uuid::Uuid::new_v4()));
+        let session = Some(Uuid::new_v4());
         assert!(throttle.check(session, client("192.0.2.1")).is_ok());
     }
 }

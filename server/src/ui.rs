@@ -29,9 +29,7 @@ use leptos::{
 use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_route_list};
 use tower_http::services::ServeDir;
 
-use crate::{
-    AppState, Config, api, client::ClientAddr, http::wrap, problem::ApiError, session, throttle::Throttle,
-};
+use crate::{AppState, Config, api, http::wrap, problem::ApiError, session, throttle::Throttle};
 
 /// Where `cargo leptos watch` tells an open page that there is a newer one: `reload-port` in Cargo.toml.
 const RELOAD_PORT: u32 = 8081;
@@ -178,9 +176,7 @@ fn provide_visit(state: &AppState) {
         actor: extensions
             .and_then(|e| e.get::<Visitor>())
             .and_then(|Visitor(actor)| actor.clone()),
-        from: extensions
-            .and_then(|e| e.get::<ClientAddr>())
-            .map(|ClientAddr(ip)| *ip),
+        from: parts.as_ref().map(session::source).unwrap_or_default(),
         cookie: Arc::new(move |signed_in| {
             let cookie = match signed_in {
                 Some(signed_in) => session::cookie(signed_in, &config),

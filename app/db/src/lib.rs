@@ -8,6 +8,7 @@
 //! [`ingest`] is how evidence comes in and [`meaning`] what a line of it means. Deliberately absent: permissions and
 //! limits of input (`decnet-domain`), and any knowledge of where the spool lies.
 
+mod api_tokens;
 mod audit;
 mod backend;
 mod cursor;
@@ -20,6 +21,8 @@ mod migrate;
 mod options;
 pub mod profile;
 pub mod search;
+mod second_factor;
+mod sessions;
 mod settings;
 mod tasks;
 mod users;
@@ -27,9 +30,12 @@ mod workers;
 
 use std::time::Duration;
 
+pub use api_tokens::{ApiTokenRow, NewApiToken, TokenDigest};
 pub use error::DbError;
 pub use fleet::{DeckyRecord, NewDecky, Observation};
 pub use options::Options;
+pub use second_factor::SecondFactorRow;
+pub use sessions::SessionNote;
 pub use users::{NewUser, UserRow};
 
 use backend::{Backend, Sql};

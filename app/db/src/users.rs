@@ -38,6 +38,8 @@ pub struct UserRow {
     pub created_at: OffsetDateTime,
     /// When somebody last signed in.
     pub last_login_at: Option<OffsetDateTime>,
+    /// Whether signing in takes a second factor.
+    pub second_factor: bool,
 }
 
 impl fmt::Debug for UserRow {
@@ -77,10 +79,20 @@ impl fmt::Debug for NewUser {
     }
 }
 
-const SELECT: &str = "SELECT id, username, password_hash, role, disabled, must_change_password, tokens_valid_from, \
-                      created_at, last_login_at FROM users";
+/// What [`user`] reads, from `users u`.
+pub(crate) const USER_COLUMNS: &str = "u.id, u.username, u.password_hash, u.role, u.disabled, u.must_change_password, \
+                                       u.tokens_valid_from, u.created_at, u.last_login_at, \
+                                       EXISTS (SELECT 1 FROM second_factors f \
+                                       WHERE f.user_id = u.id AND f.confirmed = 1)";
+/// How many columns that is.
+pub(crate) const USER_WIDTH: usize = 10;
 
-fn user(row: &Row) -> Result<UserRow, DbError> {
+fn select(condition: &str) -> Sql {
+    let text = format!("SELECT {USER_COLUMNS} FROM users u {condition}");
+    Sql::new("read users", text)
+}
+
+pub(crate) fn user(row: &Row) -> Result<UserRow, DbError> {
     let c = row.columns("read a user");
     Ok(UserRow {
         id: UserId(c.uuid(0)?),
@@ -92,6 +104,7 @@ fn user(row: &Row) -> Result<UserRow, DbError> {
         tokens_valid_from: c.time(6)?,
         created_at: c.time(7)?,
         last_login_at: c.opt_time(8)?,
+        second_factor: c.flag(9)?,
     })
 }
 
@@ -111,15 +124,8 @@ impl Store {
             .bind(new.must_change_password)
             .bind(new.created_at)
             .bind(new.created_at);
-        match self.backend.execute(sql).await {
-            Err(DbError::Query {
-                source: sqlx::Error::Database(e),
-                ..
-            }) if e.is_unique_violation() => Err(DbError::Taken {
-                what: format!("user name {}", new.username),
-            }),
-            other => other.map(drop),
-        }
+        let made = self.backend.execute(sql).await.map(drop);
+        made.map_err(|error| taken(error, || format!("user name {}", new.username)))
     }
 
     /// The account of that name.
@@ -127,7 +133,7 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn user_by_name(&self, name: &UserName) -> Result<Option<UserRow>, DbError> {
-        let sql = Sql::new("read a user", format!("{SELECT} WHERE username = ?")).bind(name.as_str());
+        let sql = select("WHERE u.username = ?").bind(name.as_str());
         self.backend
             .fetch_optional(sql)
             .await?
@@ -141,7 +147,7 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn user_get(&self, id: UserId) -> Result<Option<UserRow>, DbError> {
-        let sql = Sql::new("read a user", format!("{SELECT} WHERE id = ?")).bind(id.0);
+        let sql = select("WHERE u.id = ?").bind(id.0);
         self.backend
             .fetch_optional(sql)
             .await?
@@ -155,8 +161,12 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn user_list(&self) -> Result<Vec<UserRow>, DbError> {
-        let sql = Sql::new("read users", format!("{SELECT} ORDER BY username"));
-        self.backend.fetch(sql).await?.iter().map(user).collect()
+        self.backend
+            .fetch(select("ORDER BY u.username"))
+            .await?
+            .iter()
+            .map(user)
+            .collect()
     }
 
     /// How many administrators can sign in.
@@ -217,10 +227,11 @@ impl Store {
         .bind(role.as_str())
         .bind(tokens_valid_from)
         .bind(id.0);
-        self.keeping_an_admin(sql).await
+        self.keeping_an_admin(sql, Vec::new()).await
     }
 
-    /// Forbids or allows to sign in and ends the tokens.
+    /// Forbids or allows to sign in and ends the tokens. API tokens are gone for good: a user who may sign in again makes
+    /// new ones.
     ///
     /// # Errors
     /// [`DbError::Missing`]; [`DbError::LastAdmin`] where nobody else could administer, also under a race.
@@ -237,7 +248,9 @@ impl Store {
         .bind(disabled)
         .bind(tokens_valid_from)
         .bind(id.0);
-        self.keeping_an_admin(sql).await
+        let tokens = Sql::new("end API tokens", "DELETE FROM api_tokens WHERE user_id = ?").bind(id.0);
+        self.keeping_an_admin(sql, if disabled { vec![tokens] } else { Vec::new() })
+            .await
     }
 
     /// Removes an account.
@@ -245,8 +258,8 @@ impl Store {
     /// # Errors
     /// [`DbError::Missing`]; [`DbError::LastAdmin`] where nobody else could administer, also under a race.
     pub async fn user_delete(&self, id: UserId) -> Result<(), DbError> {
-        self.keeping_an_admin(Sql::new("delete a user", "DELETE FROM users WHERE id = ?").bind(id.0))
-            .await
+        let sql = Sql::new("delete a user", "DELETE FROM users WHERE id = ?").bind(id.0);
+        self.keeping_an_admin(sql, Vec::new()).await
     }
 
     /// Notes a login.
@@ -290,30 +303,34 @@ impl Store {
         Ok(self.backend.fetch_optional(sql).await?.is_some())
     }
 
-    /// Forgets ended tokens that expired a day ago; gives how many. A clock that is put back by less makes none of them good
-    /// again.
+    /// Forgets sessions and ended tokens that expired a day ago; gives how many. A clock that is put back by less makes none of
+    /// them good again.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn token_prune(&self, now: OffsetDateTime) -> Result<u64, DbError> {
-        self.backend
-            .execute(
-                Sql::new(
-                    "forget expired tokens",
-                    "DELETE FROM revoked_tokens WHERE expires_at < ?",
-                )
-                .bind(now - KEEP_EXPIRED),
-            )
-            .await
+        let before = now - KEEP_EXPIRED;
+        let mut pruned = 0;
+        for text in [
+            "DELETE FROM sessions WHERE expires_at < ?",
+            "DELETE FROM revoked_tokens WHERE expires_at < ?",
+        ] {
+            let sql = Sql::new("forget expired tokens", text).bind(before);
+            pruned += self.backend.execute(sql).await?;
+        }
+        Ok(pruned)
     }
 
-    /// Runs a change of one user, unless it takes away the last administrator.
-    async fn keeping_an_admin(&self, change: Sql) -> Result<(), DbError> {
+    /// Runs a change of one user and what follows from it, unless it takes away the last administrator.
+    async fn keeping_an_admin(&self, change: Sql, then: Vec<Sql>) -> Result<(), DbError> {
         let mut tx = self.backend.begin().await?;
         let before = admin_count(&mut tx, self.backend.dialect().for_update()).await?;
         found(tx.execute(change).await?)?;
         if before > 0 && admin_count(&mut tx, "").await? == 0 {
             return Err(DbError::LastAdmin);
+        }
+        for sql in then {
+            tx.execute(sql).await?;
         }
         tx.commit().await
     }
@@ -329,6 +346,17 @@ fn admins(lock: &str) -> Sql {
 async fn admin_count(tx: &mut Tx, lock: &str) -> Result<u64, DbError> {
     let row = tx.fetch_optional(admins(lock)).await?;
     row.map_or(Ok(0), |row| row.columns("count administrators").count(0))
+}
+
+/// `error`, or that `what` is taken where that is why.
+pub(crate) fn taken(error: DbError, what: impl FnOnce() -> String) -> DbError {
+    match error {
+        DbError::Query {
+            source: sqlx::Error::Database(e),
+            ..
+        } if e.is_unique_violation() => DbError::Taken { what: what() },
+        other => other,
+    }
 }
 
 fn found(rows: u64) -> Result<(), DbError> {

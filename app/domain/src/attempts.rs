@@ -30,6 +30,8 @@ pub(crate) struct Attempts {
 struct Seen {
     addresses: Window<IpAddr>,
     users: Window<String>,
+    /// Failures at a second factor: only who knew the password gets there.
+    factors: Window<String>,
 }
 
 /// An attempt that may go on. [`Attempts::succeeded`] takes it back; dropped, it stays counted.
@@ -38,6 +40,7 @@ pub(crate) struct Attempt {
     address: Option<IpAddr>,
     user: String,
     at: Instant,
+    factor: bool,
     /// The user name is over its limit: a wrong password answers like a refusal, after this time.
     pub(crate) user_limited: Option<Duration>,
 }
@@ -70,7 +73,39 @@ impl Attempts {
             address,
             user,
             at: now,
+            factor: false,
             user_limited,
+        })
+    }
+
+    /// Count an attempt at the second factor of `user`: to the limits of the address and of the name like any other, and to
+    /// one of its own that no fresh address gets around. A code has a million values, and whoever tries them knows the
+    /// password already.
+    pub(crate) fn begin_factor(
+        &self,
+        address: Option<IpAddr>,
+        user: &str,
+        now: Instant,
+    ) -> Result<Attempt, Duration> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wait) = seen.factors.wait(&user.to_owned(), now) {
+            return Err(wait);
+        }
+        let address = address.map(network);
+        if let Some(wait) = address.and_then(|a| seen.addresses.wait(&a, now)) {
+            return Err(wait);
+        }
+        if let Some(address) = address {
+            seen.addresses.add(address, now);
+        }
+        seen.users.add(user.to_owned(), now);
+        seen.factors.add(user.to_owned(), now);
+        Ok(Attempt {
+            address,
+            user: user.to_owned(),
+            at: now,
+            factor: true,
+            user_limited: None,
         })
     }
 
@@ -81,6 +116,9 @@ impl Attempts {
             seen.addresses.take_back(address, attempt.at);
         }
         seen.users.take_back(&attempt.user, attempt.at);
+        if attempt.factor {
+            seen.factors.take_back(&attempt.user, attempt.at);
+        }
     }
 }
 
@@ -217,6 +255,34 @@ mod tests {
             .filter(|_| attempts.begin(ip("192.0.2.1"), "a", now).is_ok())
             .count();
         assert_eq!(open, LIMIT);
+    }
+
+    #[test]
+    fn wrong_codes_lock_the_account_for_every_address_and_count_as_failures() {
+        let (attempts, now) = (Attempts::default(), Instant::now());
+        for n in 0..LIMIT {
+            let right = attempts.begin_factor(ip("198.51.100.7"), "victim", now).unwrap();
+            attempts.succeeded(&right);
+            attempts
+                .begin_factor(ip(&format!("192.0.2.{n}")), "victim", now)
+                .unwrap();
+        }
+        assert_eq!(
+            attempts
+                .begin_factor(ip("198.51.100.7"), "victim", now)
+                .unwrap_err(),
+            WINDOW
+        );
+        assert!(attempts.begin_factor(ip("198.51.100.7"), "another", now).is_ok());
+        assert!(
+            attempts.begin(ip("192.0.2.1"), "victim", now).is_err(),
+            "the name is over its limit"
+        );
+        assert!(
+            attempts
+                .begin_factor(ip("198.51.100.8"), "victim", now + WINDOW)
+                .is_ok()
+        );
     }
 
     #[test]

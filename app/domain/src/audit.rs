@@ -1,5 +1,7 @@
 //! The audit log: who did what, on what, from where, and with which result. Append-only.
 
+use std::net::IpAddr;
+
 use decnet_model::{
     permission::ViewAudit,
     view::{AuditView, Page},
@@ -24,7 +26,7 @@ impl Domain {
 
     /// Write an entry. A failure is logged and not passed on: what was done is done, and the log has it.
     pub(crate) async fn audit(&self, actor: &Actor, action: &str, target: &str, result: &str) {
-        self.audit_as(&actor.name, actor.from, action, target, result)
+        self.audit_as(&actor.audit_name(), actor.from.ip, action, target, result)
             .await;
     }
 
@@ -32,7 +34,7 @@ impl Domain {
     pub(crate) async fn audit_as(
         &self,
         actor: &str,
-        from: crate::Source,
+        from: Option<IpAddr>,
         action: &str,
         target: &str,
         result: &str,

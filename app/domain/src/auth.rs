@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use decnet_db::{NewUser, UserRow};
 use decnet_model::{
     clock::micros,
-    id::{TokenId, UserId},
+    id::{ApiTokenId, TokenId, UserId},
     name::UserName,
-    permission::OwnAccount,
+    permission::{ChangePassword, OwnAccount},
     state::Role,
     topic::{Pattern, Topic},
     view::Me,
@@ -16,7 +16,10 @@ use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Actor, Domain, DomainError, Permit, Source, password, session::Change, token::Tokens};
+use crate::{
+    Actor, Domain, DomainError, Permit, Source, api_tokens::is_api_token, password, permit::Credential,
+    second_factor::Challenge, session::Change, token::Tokens,
+};
 
 /// How often ended sessions are cleared away.
 const SWEEP: Duration = Duration::from_secs(3600);
@@ -32,6 +35,15 @@ pub struct SignedIn {
     pub lifetime: Duration,
     /// Who it is.
     pub me: Me,
+}
+
+/// What a right password gives.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// A session.
+    In(SignedIn),
+    /// The account has a second factor: a code has to follow, see [`Domain::login_second`].
+    SecondFactor(Challenge),
 }
 
 /// The account that a fresh installation begins with.
@@ -56,15 +68,20 @@ impl Domain {
         username: &str,
         password: &SecretString,
         from: Source,
-    ) -> Result<SignedIn, DomainError> {
+    ) -> Result<Login, DomainError> {
+        let ip = from.ip;
         let outcome = self.login_unaudited(username, password, from).await;
-        let result = outcome.as_ref().err().map_or("ok", DomainError::result);
+        let result = match &outcome {
+            Ok(Login::In(_)) => "ok",
+            Ok(Login::SecondFactor(_)) => "a code has to follow",
+            Err(error) => error.result(),
+        };
         // What was typed as a name may be a password typed into the wrong field: only a name that exists is written.
         let known = match &outcome {
-            Ok(signed_in) => signed_in.me.username.to_string(),
-            Err(_) => self.known_name(username).await,
+            Ok(Login::In(signed_in)) => signed_in.me.username.to_string(),
+            Ok(Login::SecondFactor(_)) | Err(_) => self.known_name(username).await,
         };
-        self.audit_as(&known, from, "auth.login", &known, result).await;
+        self.audit_as(&known, ip, "auth.login", &known, result).await;
         outcome
     }
 
@@ -84,7 +101,7 @@ impl Domain {
         username: &str,
         password: &SecretString,
         from: Source,
-    ) -> Result<SignedIn, DomainError> {
+    ) -> Result<Login, DomainError> {
         let tokens = self.tokens()?;
         let too_many = |retry_after| DomainError::TooMany {
             what: "attempts to sign in",
@@ -93,7 +110,7 @@ impl Domain {
         let attempt = self
             .inner
             .attempts
-            .begin(from, username, Instant::now())
+            .begin(from.ip, username, Instant::now())
             .map_err(too_many)?;
         let user = match username.to_lowercase().parse::<UserName>() {
             Ok(name) => self.inner.store.user_by_name(&name).await?,
@@ -124,26 +141,53 @@ impl Domain {
         };
         self.inner.attempts.succeeded(&attempt);
         let now = self.inner.clock.now();
-        if let Err(error) = self.login_note(&user, password, now).await {
+        if let Err(error) = self.rehash(&user, password).await {
+            tracing::error!(error = &error as &dyn std::error::Error, user = %user.username, "a hash could not be renewed");
+        }
+        if user.second_factor {
+            let (text, claims) = tokens.issue_challenge(user.id, micros(user.tokens_valid_from), now)?;
+            return Ok(Login::SecondFactor(Challenge {
+                text: text.into(),
+                expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
+            }));
+        }
+        Ok(Login::In(self.session_begin(&user, &from, now).await?))
+    }
+
+    /// Begin a session of somebody who has shown everything that signing in takes.
+    pub(crate) async fn session_begin(
+        &self,
+        user: &UserRow,
+        from: &Source,
+        now: OffsetDateTime,
+    ) -> Result<SignedIn, DomainError> {
+        if let Err(error) = self.inner.store.user_logged_in(user.id, now).await {
             // Whoever can mend a full disk has to get in first.
             tracing::error!(error = &error as &dyn std::error::Error, user = %user.username, "a login could not be noted");
         }
-        let (token, claims) = tokens.issue(user.id, micros(user.tokens_valid_from), now)?;
+        self.session_issue(user, from, now).await
+    }
+
+    async fn session_issue(
+        &self,
+        user: &UserRow,
+        from: &Source,
+        now: OffsetDateTime,
+    ) -> Result<SignedIn, DomainError> {
+        let (token, claims) = self
+            .tokens()?
+            .issue(user.id, micros(user.tokens_valid_from), now)?;
+        self.session_note_use(&claims, from, now).await;
         Ok(SignedIn {
             token: token.into(),
             expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
             lifetime: self.inner.options.token_lifetime,
-            me: me(&user),
+            me: self.me_of(user),
         })
     }
 
-    /// What the database keeps of a login: when it was, and the password's hash as it is made today.
-    async fn login_note(
-        &self,
-        user: &UserRow,
-        password: &SecretString,
-        now: OffsetDateTime,
-    ) -> Result<(), DomainError> {
+    /// Keep the password's hash as it is made today.
+    async fn rehash(&self, user: &UserRow, password: &SecretString) -> Result<(), DomainError> {
         if self.inner.hasher.is_outdated(&user.password_hash) {
             let hash = self.inner.hasher.hash(password).await?;
             self.inner
@@ -151,15 +195,18 @@ impl Domain {
                 .user_rehash(user.id, &user.password_hash, &hash)
                 .await?;
         }
-        Ok(self.inner.store.user_logged_in(user.id, now).await?)
+        Ok(())
     }
 
-    /// Who is behind a session token.
+    /// Who is behind the token of a session, or an API token.
     ///
     /// # Errors
-    /// [`DomainError::Unauthenticated`] where the token is not ours, expired, signed out, or older than the last change
-    /// of its user.
+    /// [`DomainError::Unauthenticated`] where the token is not ours, expired, signed out, revoked, or (of a session) older
+    /// than the last change of its user.
     pub async fn authenticate(&self, token: &str, from: Source) -> Result<Actor, DomainError> {
+        if is_api_token(token) {
+            return self.authenticate_api_token(token, from).await;
+        }
         let claims = self
             .tokens()?
             .check(token, self.inner.clock.now())
@@ -168,15 +215,21 @@ impl Domain {
             .session_user(claims.sub, claims.jti, claims.r#gen)
             .await?
             .ok_or(DomainError::Unauthenticated)?;
+        self.session_note_use(&claims, &from, self.inner.clock.now())
+            .await;
         Ok(Actor {
             id: Some(user.id),
             name: user.username.to_string(),
             role: user.role,
             from,
             must_change_password: user.must_change_password,
-            token: Some(claims.jti),
-            expires_at: Some(claims.exp),
-            generation: Some(claims.r#gen),
+            second_factor: user.second_factor,
+            must_enrol: self.must_enrol(&user),
+            credential: Credential::Session {
+                token: claims.jti,
+                expires_at: claims.exp,
+                generation: claims.r#gen,
+            },
         })
     }
 
@@ -205,31 +258,44 @@ impl Domain {
         Ok(holds.then_some(user))
     }
 
-    /// The id of a token that we signed and that has not expired. Says nothing of whether its session still holds: it is
-    /// what a rate limit is counted by before anything is looked up.
+    /// What the rate limit of a token's bearer is counted by before anything is looked up: the id of a session's token
+    /// that we signed and that has not expired, or of an API token that was good within the last seconds. Says nothing of
+    /// whether it still holds.
     #[must_use]
-    pub fn token_id(&self, token: &str) -> Option<TokenId> {
-        Some(
-            self.inner
-                .tokens
-                .as_ref()?
-                .check(token, self.inner.clock.now())?
-                .jti,
-        )
+    pub fn token_id(&self, token: &str) -> Option<Uuid> {
+        if is_api_token(token) {
+            return self.api_token_id(token).map(|ApiTokenId(id)| id);
+        }
+        let claims = self.inner.tokens.as_ref()?.check(token, self.inner.clock.now())?;
+        Some(claims.jti.0)
     }
 
-    /// Whether the session that `actor` came with still holds, as far as the database says.
+    /// Whether the session or the API token that `actor` came with still holds, as far as the database says.
     pub(crate) async fn session_holds(&self, actor: &Actor) -> bool {
-        let (Some(sub), Some(jti), Some(exp), Some(generation)) =
-            (actor.id, actor.token, actor.expires_at, actor.generation)
-        else {
+        let Some(sub) = actor.id else {
             return false;
         };
-        if exp <= self.inner.clock.now().unix_timestamp() {
-            return false;
-        }
-        match self.session_user(sub, jti, generation).await {
-            Ok(user) => user.is_some_and(|u| u.role == actor.role && !u.must_change_password),
+        let holds = match &actor.credential {
+            Credential::Operator => Ok(false),
+            Credential::ApiToken { id, .. } => self.api_token_holds(*id, actor).await,
+            Credential::Session { expires_at, .. }
+                if *expires_at <= self.inner.clock.now().unix_timestamp() =>
+            {
+                Ok(false)
+            }
+            Credential::Session {
+                token, generation, ..
+            } => {
+                let user = self.session_user(sub, *token, *generation).await;
+                user.map(|user| {
+                    user.is_some_and(|u| {
+                        u.role == actor.role && !u.must_change_password && !self.must_enrol(&u)
+                    })
+                })
+            }
+        };
+        match holds {
+            Ok(holds) => holds,
             Err(error) => {
                 tracing::warn!(%error, "a stream's session could not be looked up");
                 false
@@ -240,15 +306,17 @@ impl Domain {
     /// End the session that `actor` came with.
     ///
     /// # Errors
-    /// [`DomainError::Internal`] where the database fails.
+    /// [`DomainError::SessionRequired`] for an API token, which is revoked and not signed out.
     pub async fn logout(&self, actor: &Actor) -> Result<(), DomainError> {
-        let (Some(token), Some(user)) = (actor.token, actor.id) else {
-            return Err(DomainError::Unauthenticated);
+        let user = actor.id.ok_or(DomainError::Unauthenticated)?;
+        let Credential::Session {
+            token, expires_at, ..
+        } = actor.credential
+        else {
+            return Err(DomainError::SessionRequired);
         };
-        let expires = actor
-            .expires_at
-            .and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
-        let expires = expires.unwrap_or_else(|| self.inner.clock.now());
+        let expires = OffsetDateTime::from_unix_timestamp(expires_at);
+        let expires = expires.unwrap_or_else(|_| self.inner.clock.now());
         let outcome = self
             .inner
             .store
@@ -256,9 +324,7 @@ impl Domain {
             .await
             .map_err(DomainError::from);
         self.inner.sessions.changed(Change::Token(token));
-        self.inner
-            .bus
-            .publish(Topic::user_changed(), serde_json::json!({ "user": user }));
+        self.tell_user_changed(user);
         self.audited(actor, "auth.logout", &actor.name, outcome).await
     }
 
@@ -276,6 +342,8 @@ impl Domain {
             username,
             role: actor.role,
             must_change_password: actor.must_change_password,
+            second_factor: actor.second_factor,
+            must_enrol: actor.must_enrol,
         })
     }
 
@@ -286,7 +354,7 @@ impl Domain {
     /// passwords.
     pub async fn password_change(
         &self,
-        permit: &Permit<OwnAccount>,
+        permit: &Permit<ChangePassword>,
         old: &SecretString,
         new: &SecretString,
     ) -> Result<SignedIn, DomainError> {
@@ -302,7 +370,6 @@ impl Domain {
         old: &SecretString,
         new: &SecretString,
     ) -> Result<SignedIn, DomainError> {
-        let tokens = self.tokens()?;
         let id = actor.id.ok_or(DomainError::Unauthenticated)?;
         let user = self
             .inner
@@ -315,7 +382,7 @@ impl Domain {
         let attempt = self
             .inner
             .attempts
-            .begin(actor.from, &actor.name, Instant::now())
+            .begin(actor.from.ip, &actor.name, Instant::now())
             .map_err(|retry_after| DomainError::TooMany {
                 what: "attempts",
                 retry_after,
@@ -338,16 +405,12 @@ impl Domain {
             .user_set_password(id, &hash, false, valid_from)
             .await?;
         self.user_changed(id);
-        let (token, claims) = tokens.issue(id, micros(valid_from), now)?;
-        Ok(SignedIn {
-            token: token.into(),
-            expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
-            lifetime: self.inner.options.token_lifetime,
-            me: Me {
-                must_change_password: false,
-                ..me(&user)
-            },
-        })
+        let user = UserRow {
+            must_change_password: false,
+            tokens_valid_from: valid_from,
+            ..user
+        };
+        self.session_issue(&user, &actor.from, now).await
     }
 
     /// Make sure that there is somebody who can sign in: called by the server at each start.
@@ -421,6 +484,11 @@ impl Domain {
     /// A user changed: end its sessions and streams, here and in other processes.
     pub(crate) fn user_changed(&self, id: UserId) {
         self.inner.sessions.changed(Change::User(id));
+        self.tell_user_changed(id);
+    }
+
+    /// Tell other processes that something of a user changed.
+    pub(crate) fn tell_user_changed(&self, id: UserId) {
         self.inner
             .bus
             .publish(Topic::user_changed(), serde_json::json!({ "user": id }));
@@ -447,11 +515,29 @@ impl Domain {
         }
     }
 
-    fn tokens(&self) -> Result<&Tokens, DomainError> {
+    pub(crate) fn tokens(&self) -> Result<&Tokens, DomainError> {
         self.inner
             .tokens
             .as_ref()
             .ok_or_else(|| DomainError::internal("signing in", "this process has no token secret"))
+    }
+}
+
+impl Domain {
+    /// Whether a user may do nothing but enrol a second factor.
+    pub(crate) fn must_enrol(&self, user: &UserRow) -> bool {
+        self.inner.options.require_second_factor && !user.second_factor
+    }
+
+    fn me_of(&self, user: &UserRow) -> Me {
+        Me {
+            id: user.id,
+            username: user.username.clone(),
+            role: user.role,
+            must_change_password: user.must_change_password,
+            second_factor: user.second_factor,
+            must_enrol: self.must_enrol(user),
+        }
     }
 }
 
@@ -461,14 +547,5 @@ pub(crate) fn later(now: OffsetDateTime, before: OffsetDateTime) -> OffsetDateTi
         now
     } else {
         before + time::Duration::microseconds(1)
-    }
-}
-
-fn me(user: &UserRow) -> Me {
-    Me {
-        id: user.id,
-        username: user.username.clone(),
-        role: user.role,
-        must_change_password: user.must_change_password,
     }
 }

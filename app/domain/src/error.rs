@@ -18,12 +18,21 @@ pub enum DomainError {
     /// Until the password is changed, nothing else is allowed.
     #[error("change the password first")]
     PasswordChangeRequired,
+    /// Until a second factor is enrolled, nothing else is allowed.
+    #[error("enrol a second factor first")]
+    EnrolmentRequired,
+    /// Not a code of the second factor, or one that was used already.
+    #[error("the code is wrong, or was used already")]
+    BadCode,
     /// The role does not hold the permission.
     #[error("this needs the permission {permission}")]
     Forbidden {
         /// [`decnet_model::permission::Permission::NAME`].
         permission: &'static str,
     },
+    /// A program with an API token asked for what only a person in a session may do.
+    #[error("no API token may do this: sign in")]
+    SessionRequired,
     /// There is no such thing.
     #[error("there is no {what}")]
     NotFound {
@@ -120,8 +129,11 @@ impl DomainError {
     /// The word that the audit log has for it.
     pub(crate) fn result(&self) -> &'static str {
         match self {
-            Self::Unauthenticated | Self::BadCredentials => "refused",
-            Self::PasswordChangeRequired | Self::Forbidden { .. } => "denied",
+            Self::Unauthenticated | Self::BadCredentials | Self::BadCode => "refused",
+            Self::PasswordChangeRequired
+            | Self::EnrolmentRequired
+            | Self::Forbidden { .. }
+            | Self::SessionRequired => "denied",
             Self::NotFound { .. } => "not found",
             Self::Conflict(_) => "conflict",
             Self::Invalid(_) => "invalid",

@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: HTTP, cookies, HTML, and SQL. Start at [`Domain`]; the use-cases stand in one file a resource.
 
+mod api_tokens;
 mod attempts;
 mod audit;
 mod auth;
@@ -17,9 +18,14 @@ mod fleet;
 mod health;
 mod password;
 mod permit;
+mod random;
+mod seal;
+mod second_factor;
 mod session;
+mod sessions;
 mod stream;
 mod token;
+mod totp;
 mod users;
 mod workers;
 
@@ -31,11 +37,13 @@ use decnet_model::{clock::SharedClock, name::UserName};
 use decnet_runtime::Settings;
 use secrecy::SecretString;
 
-pub use auth::{FirstAdmin, SignedIn};
+pub use api_tokens::{MadeToken, TokenRequest, is_api_token};
+pub use auth::{FirstAdmin, Login, SignedIn};
 pub use error::DomainError;
 pub use fleet::{archetypes, services};
 pub use password::{MAX_PASSWORD, MIN_PASSWORD, PasswordFault, generate as generate_password};
 pub use permit::{Actor, Permit};
+pub use second_factor::{Challenge, Enrolment};
 pub use stream::EventStream;
 
 /// What the use-cases need to be told. Every process that holds a [`Domain`] makes its own.
@@ -43,6 +51,10 @@ pub use stream::EventStream;
 pub struct Options {
     /// What session tokens are signed with, at least 32 bytes. Only the server has it; without it nobody signs in.
     pub jwt_secret: Option<SecretString>,
+    /// What secrets of second factors are sealed with, at least 32 bytes. Only the server has it; without it nobody enrols.
+    pub second_factor_key: Option<SecretString>,
+    /// Whether everybody has to have a second factor: who has none may only enrol one.
+    pub require_second_factor: bool,
     /// How long a session lasts; 240 minutes.
     pub token_lifetime: Duration,
     /// Streams that one user may have open; 5.
@@ -72,6 +84,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             jwt_secret: None,
+            second_factor_key: None,
+            require_second_factor: false,
             token_lifetime: Duration::from_secs(240 * 60),
             sse_max_per_user: 5,
             admin_user: None,
@@ -88,10 +102,12 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Those of a configuration, without the secret that signs sessions: only the server asks for that.
+    /// Those of a configuration, without the secrets that sign sessions and seal second factors: only the server asks for
+    /// those.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
         Self {
+            require_second_factor: settings.server.require_totp,
             token_lifetime: settings.server.jwt_expiry,
             sse_max_per_user: settings.server.sse_max_per_user,
             admin_user: Some(settings.server.admin_user.clone()),
@@ -123,6 +139,8 @@ pub(crate) struct Inner {
     pub(crate) hasher: password::Hasher,
     pub(crate) attempts: attempts::Attempts,
     pub(crate) tokens: Option<token::Tokens>,
+    pub(crate) seal: Option<seal::Seal>,
+    pub(crate) steps: second_factor::Steps,
     pub(crate) sessions: session::Sessions,
     pub(crate) summaries: evidence::Summaries,
     pub(crate) health: health::Board,
@@ -141,6 +159,11 @@ impl Domain {
             .jwt_secret
             .as_ref()
             .map(|secret| token::Tokens::new(secret, options.token_lifetime));
+        let seal = options
+            .second_factor_key
+            .as_ref()
+            .map(seal::Seal::new)
+            .transpose()?;
         let hub = stream::Hub::new(options.sse_max_per_user);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -150,6 +173,8 @@ impl Domain {
                 hasher,
                 attempts: attempts::Attempts::default(),
                 tokens,
+                seal,
+                steps: second_factor::Steps::default(),
                 sessions: session::Sessions::default(),
                 summaries: evidence::Summaries::default(),
                 health: health::Board::default(),
@@ -173,5 +198,39 @@ impl Domain {
     }
 }
 
-/// Where a request came from, for limits and for the audit log.
-pub type Source = Option<IpAddr>;
+/// Where a request came from: for limits, for the audit log, and for the list of sessions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Source {
+    /// The address.
+    pub ip: Option<IpAddr>,
+    agent: Option<Arc<str>>,
+}
+
+/// The most characters that are kept of what a client calls itself.
+const MAX_AGENT: usize = 200;
+
+impl Source {
+    /// A request from `ip` of a client that calls itself `agent`, which is anybody's text: it is bounded, and nothing in it is
+    /// left that would steer a terminal.
+    #[must_use]
+    pub fn new(ip: Option<IpAddr>, agent: Option<&[u8]>) -> Self {
+        let agent = agent.map(|raw| {
+            let (text, _) = decnet_model::printable::printable_head(raw, MAX_AGENT);
+            text.chars().take(MAX_AGENT).collect::<String>().into()
+        });
+        Self { ip, agent }
+    }
+
+    pub(crate) fn agent(&self) -> &str {
+        self.agent.as_deref().unwrap_or_default()
+    }
+}
+
+/// How long a request waits for what it leaves behind; the work goes on by itself then.
+const BRIEFLY: Duration = Duration::from_millis(100);
+
+/// Do what a request need not wait for where it takes long: a note that is written while somebody else writes much.
+pub(crate) async fn briefly(work: impl Future<Output = ()> + Send + 'static) {
+    // Over time is no fault: the task goes on.
+    tokio::time::timeout(BRIEFLY, tokio::spawn(work)).await.ok();
+}

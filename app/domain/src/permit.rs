@@ -3,12 +3,13 @@
 use std::{marker::PhantomData, net::IpAddr};
 
 use decnet_model::{
-    id::{TokenId, UserId},
-    permission::{OwnAccount, Permission},
+    id::{ApiTokenId, TokenId, UserId},
+    name::TokenName,
+    permission::{Bearer, Permission, When},
     state::Role,
 };
 
-use crate::{Domain, DomainError};
+use crate::{Domain, DomainError, Source};
 
 /// Somebody who proved who they are. Made by [`Domain::authenticate`], or by [`Actor::operator`] for the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,13 +17,28 @@ pub struct Actor {
     pub(crate) id: Option<UserId>,
     pub(crate) name: String,
     pub(crate) role: Role,
-    pub(crate) from: Option<IpAddr>,
+    pub(crate) from: Source,
     pub(crate) must_change_password: bool,
-    pub(crate) token: Option<TokenId>,
-    /// When the session ends by itself, in seconds since the epoch.
-    pub(crate) expires_at: Option<i64>,
-    /// See [`crate::token::Claims`].
-    pub(crate) generation: Option<i64>,
+    pub(crate) second_factor: bool,
+    pub(crate) must_enrol: bool,
+    pub(crate) credential: Credential,
+}
+
+/// What somebody proved with who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// By being able to run the command line.
+    Operator,
+    /// By the token of a session.
+    Session {
+        token: TokenId,
+        /// When the session ends by itself, in seconds since the epoch.
+        expires_at: i64,
+        /// See [`crate::token::Claims`].
+        generation: i64,
+    },
+    /// By a token for programs.
+    ApiToken { id: ApiTokenId, name: TokenName },
 }
 
 impl Actor {
@@ -34,11 +50,11 @@ impl Actor {
             id: None,
             name: format!("cli:{}", login.chars().take(64).collect::<String>()),
             role: Role::Admin,
-            from: None,
+            from: Source::default(),
             must_change_password: false,
-            token: None,
-            expires_at: None,
-            generation: None,
+            second_factor: false,
+            must_enrol: false,
+            credential: Credential::Operator,
         }
     }
 
@@ -54,6 +70,15 @@ impl Actor {
         &self.name
     }
 
+    /// Who the audit log says that it was: the user, with the API token that acted in their name.
+    pub(crate) fn audit_name(&self) -> String {
+        match &self.credential {
+            // At most 64 and 64 characters; the column has 128, and both so long is nobody's need.
+            Credential::ApiToken { name, .. } => format!("{}/{name}", self.name).chars().take(128).collect(),
+            _ => self.name.clone(),
+        }
+    }
+
     /// What they may do.
     #[must_use]
     pub fn role(&self) -> Role {
@@ -63,13 +88,19 @@ impl Actor {
     /// The address that they ask from.
     #[must_use]
     pub fn from(&self) -> Option<IpAddr> {
-        self.from
+        self.from.ip
     }
 
     /// Whether only changing their password is open to them.
     #[must_use]
     pub fn must_change_password(&self) -> bool {
         self.must_change_password
+    }
+
+    /// Whether only enrolling a second factor is open to them.
+    #[must_use]
+    pub fn must_enrol(&self) -> bool {
+        self.must_enrol && !self.must_change_password
     }
 }
 
@@ -92,15 +123,24 @@ impl Domain {
     /// Check that `actor` holds `P`.
     ///
     /// # Errors
-    /// [`DomainError::PasswordChangeRequired`] while the password must be changed, for all but [`OwnAccount`];
-    /// [`DomainError::Forbidden`] where the role does not hold `P`, which the audit log notes.
+    /// [`DomainError::PasswordChangeRequired`] while the password must be changed, for all that is not open then;
+    /// [`DomainError::EnrolmentRequired`] likewise while a second factor has to be enrolled;
+    /// [`DomainError::Forbidden`] where the role does not hold `P`, and [`DomainError::SessionRequired`] where an API token
+    /// asks for what only a person may do, which the audit log notes.
     pub fn permit<P: Permission>(&self, actor: &Actor) -> Result<Permit<P>, DomainError> {
-        if actor.must_change_password && P::NAME != OwnAccount::NAME {
+        if actor.must_change_password && !matches!(P::WHEN, When::PasswordDue | When::Always) {
             return Err(DomainError::PasswordChangeRequired);
+        }
+        if actor.must_enrol() && !matches!(P::WHEN, When::FactorDue | When::Always) {
+            return Err(DomainError::EnrolmentRequired);
         }
         if !actor.role.covers(P::ROLE) {
             self.audit_later(actor, "permission.check", P::NAME, "denied");
             return Err(DomainError::Forbidden { permission: P::NAME });
+        }
+        if P::BEARER == Bearer::Person && matches!(actor.credential, Credential::ApiToken { .. }) {
+            self.audit_later(actor, "permission.check", P::NAME, "denied");
+            return Err(DomainError::SessionRequired);
         }
         Ok(Permit {
             actor: actor.clone(),

@@ -6,12 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use decnet_db::UserRow;
-use decnet_model::id::{TokenId, UserId};
+use decnet_db::{ApiTokenRow, TokenDigest, UserRow};
+use decnet_model::id::{ApiTokenId, TokenId, UserId};
+use time::OffsetDateTime;
 use tokio::sync::broadcast;
 
 /// How long a user is taken for unchanged without asking the database.
 const GOOD_FOR: Duration = Duration::from_secs(10);
+/// The least time between two notes of a session's use.
+const GRAIN: time::Duration = time::Duration::minutes(1);
 /// Sessions over which expired ones are cleared away.
 const SWEEP_OVER: usize = 1024;
 
@@ -20,8 +23,12 @@ const SWEEP_OVER: usize = 1024;
 pub(crate) enum Change {
     /// The user's password, role or state changed, or the user is gone.
     User(UserId),
+    /// Some sessions of the user ended, or what is asked of them changed: each is looked at again.
+    Access(UserId),
     /// Somebody signed out.
     Token(TokenId),
+    /// An API token was revoked.
+    ApiToken(ApiTokenId),
     /// Another process changed some user.
     Anybody,
 }
@@ -35,6 +42,9 @@ pub(crate) struct Sessions {
 #[derive(Default)]
 struct Known {
     by_token: HashMap<TokenId, (Instant, UserRow)>,
+    by_digest: HashMap<TokenDigest, (Instant, (ApiTokenRow, UserRow))>,
+    /// When the use of a session was last noted.
+    noted: HashMap<TokenId, OffsetDateTime>,
     /// Counts changes, so that what was read before one is not remembered after it.
     epoch: u64,
 }
@@ -73,17 +83,65 @@ impl Sessions {
         known.by_token.insert(token, (Instant::now(), user));
     }
 
+    /// Whether the use of a session at `now` is to be noted; from then on it counts as noted.
+    pub(crate) fn is_note_due(&self, token: TokenId, now: OffsetDateTime) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_lately = |at: &OffsetDateTime| (now - *at).abs() < GRAIN;
+        if known.noted.get(&token).is_some_and(is_lately) {
+            return false;
+        }
+        if known.noted.len() >= SWEEP_OVER {
+            known.noted.retain(|_, at| is_lately(at));
+        }
+        known.noted.insert(token, now);
+        true
+    }
+
+    /// The API token with that digest and its owner, where it was looked up lately.
+    pub(crate) fn api_token(&self, digest: &TokenDigest) -> Option<(ApiTokenRow, UserRow)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, token) = known.by_digest.get(digest)?;
+        (at.elapsed() < GOOD_FOR).then(|| token.clone())
+    }
+
+    /// Remember an API token, unless something changed since `epoch`.
+    pub(crate) fn put_api_token(&self, digest: TokenDigest, token: (ApiTokenRow, UserRow), epoch: u64) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.epoch != epoch {
+            return;
+        }
+        if known.by_digest.len() >= SWEEP_OVER {
+            known.by_digest.retain(|_, (at, _)| at.elapsed() < GOOD_FOR);
+        }
+        known.by_digest.insert(digest, (Instant::now(), token));
+    }
+
+    /// An API token was used at `now`.
+    pub(crate) fn api_token_used(&self, digest: &TokenDigest, now: OffsetDateTime) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, (token, _))) = known.by_digest.get_mut(digest) {
+            token.last_used_at = Some(now);
+        }
+    }
+
     /// Forget whom `change` is about, and tell the streams.
     pub(crate) fn changed(&self, change: Change) {
         {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.epoch += 1;
             match change {
-                Change::User(id) => known.by_token.retain(|_, (_, user)| user.id != id),
+                Change::User(id) | Change::Access(id) => {
+                    known.by_token.retain(|_, (_, user)| user.id != id);
+                    known.by_digest.retain(|_, (_, (_, owner))| owner.id != id);
+                }
                 Change::Token(token) => {
                     known.by_token.remove(&token);
                 }
-                Change::Anybody => known.by_token.clear(),
+                Change::ApiToken(id) => known.by_digest.retain(|_, (_, (token, _))| token.id != id),
+                Change::Anybody => {
+                    known.by_token.clear();
+                    known.by_digest.clear();
+                }
             }
         }
         // Nobody may be listening; that is not a fault.

@@ -26,7 +26,11 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use crate::{Domain, DomainError, Permit, permit::Actor, session::Change};
+use crate::{
+    Domain, DomainError, Permit,
+    permit::{Actor, Credential},
+    session::Change,
+};
 
 /// How often the reader looks without being woken.
 const POLL: Duration = Duration::from_secs(1);
@@ -384,7 +388,15 @@ impl Feed {
     async fn is_over(&self, change: Result<Change, broadcast::error::RecvError>) -> bool {
         match change {
             Ok(Change::User(id)) => self.actor.id == Some(id),
-            Ok(Change::Token(token)) => self.actor.token == Some(token),
+            Ok(Change::Access(id)) => {
+                self.actor.id == Some(id) && !self.domain.session_holds(&self.actor).await
+            }
+            Ok(Change::Token(ended)) => {
+                matches!(self.actor.credential, Credential::Session { token, .. } if token == ended)
+            }
+            Ok(Change::ApiToken(ended)) => {
+                matches!(self.actor.credential, Credential::ApiToken { id, .. } if id == ended)
+            }
             Ok(Change::Anybody) | Err(broadcast::error::RecvError::Lagged(_)) => {
                 !self.domain.session_holds(&self.actor).await
             }

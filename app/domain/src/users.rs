@@ -96,7 +96,7 @@ impl Domain {
             .await
     }
 
-    /// Let a user sign in no more, or again. Its sessions end.
+    /// Let a user sign in no more, or again. Its sessions end; whoever may sign in no more loses their API tokens, too.
     ///
     /// # Errors
     /// [`DomainError::NotFound`]; [`DomainError::Conflict`] for the last admin.
@@ -137,7 +137,7 @@ impl Domain {
             .await
     }
 
-    async fn user_row(&self, id: UserId) -> Result<UserRow, DomainError> {
+    pub(crate) async fn user_row(&self, id: UserId) -> Result<UserRow, DomainError> {
         self.inner
             .store
             .user_get(id)
@@ -153,6 +153,7 @@ fn view(user: &UserRow) -> UserView {
         role: user.role,
         disabled: user.disabled,
         must_change_password: user.must_change_password,
+        second_factor: user.second_factor,
         created_at: user.created_at,
         last_login_at: user.last_login_at,
     }

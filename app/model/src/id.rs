@@ -33,6 +33,8 @@ typed_id! {
     UserId,
     /// One login: the `jti` of its token.
     TokenId,
+    /// A token that its owner made for programs.
+    ApiTokenId,
     /// One deploy, teardown, redeploy or mutation: what its progress is reported under.
     TaskId,
     /// An error that a client was told about and that stands in the log in full.

@@ -106,6 +106,15 @@ checked_name!(
     |s| s.len() >= 2 && is_slug(s, 64, b"._@-")
 );
 checked_name!(
+    /// What its owner calls an API token, such as `backup on nas-2`.
+    TokenName,
+    "token name",
+    "1 to 64 of a-z, A-Z, 0-9, '.', '_', '@', - and spaces between them",
+    |s| (1..=64).contains(&s.len())
+        && s.trim() == s
+        && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@- ".contains(&b))
+);
+checked_name!(
     /// A worker, such as `ingester`: the closed list stands in [`crate::state::WORKERS`].
     WorkerName,
     "worker",

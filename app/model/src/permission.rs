@@ -1,4 +1,4 @@
-//! Permissions: marker types that a `Permit<P>` (in `decnet-domain`) carries, and the role that each one needs.
+//! Permissions: marker types that a `Permit<P>` (in `decnet-domain`) carries, and what each one needs.
 
 use crate::state::Role;
 
@@ -8,10 +8,36 @@ pub trait Permission: Send + Sync + 'static {
     const NAME: &'static str;
     /// The least role that holds it.
     const ROLE: Role;
+    /// Who may make use of it.
+    const BEARER: Bearer;
+    /// When it can be made use of.
+    const WHEN: When;
+}
+
+/// Who may make use of a permission that the role holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bearer {
+    /// A person in a session, and a program with an API token.
+    Anyone,
+    /// Only a person: whoever steals a token must not get more out of it than the token.
+    Person,
+}
+
+/// In which state of the account a permission can be made use of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// When nothing else has to be done first.
+    Settled,
+    /// Also while the password has to be changed.
+    PasswordDue,
+    /// Also while a second factor has to be enrolled.
+    FactorDue,
+    /// In every state.
+    Always,
 }
 
 macro_rules! permissions {
-    ($($(#[$doc:meta])* $name:ident: $text:literal, $role:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $text:literal, $role:ident, $bearer:ident, $when:ident;)*) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, Copy)]
@@ -19,6 +45,8 @@ macro_rules! permissions {
             impl Permission for $name {
                 const NAME: &'static str = $text;
                 const ROLE: Role = Role::$role;
+                const BEARER: Bearer = Bearer::$bearer;
+                const WHEN: When = When::$when;
             }
         )*
         /// Every permission with the role that it needs, for documentation and for tests.
@@ -28,21 +56,28 @@ macro_rules! permissions {
 
 permissions! {
     /// Read logs, attackers, credentials, counters and the event stream.
-    ViewEvidence: "evidence.view", Viewer;
+    ViewEvidence: "evidence.view", Viewer, Anyone, Settled;
     /// Read the state of the fleet and of the workers.
-    ViewFleet: "fleet.view", Viewer;
+    ViewFleet: "fleet.view", Viewer, Anyone, Settled;
     /// Deploy, tear down, redeploy and mutate.
-    ManageFleet: "fleet.manage", Admin;
+    ManageFleet: "fleet.manage", Admin, Anyone, Settled;
     /// Start and stop workers.
-    ManageWorkers: "workers.manage", Admin;
-    /// Create, change and delete users.
-    ManageUsers: "users.manage", Admin;
+    ManageWorkers: "workers.manage", Admin, Anyone, Settled;
+    /// Create, change and delete users, and what belongs to them. A token that could would outlive its own end: by a user
+    /// of its own, or by its owner's password.
+    ManageUsers: "users.manage", Admin, Person, Settled;
     /// Read the lines that did not become evidence.
-    ViewQuarantine: "quarantine.view", Admin;
+    ViewQuarantine: "quarantine.view", Admin, Anyone, Settled;
     /// Read the audit log.
-    ViewAudit: "audit.view", Admin;
-    /// Change one's own password, see one's own account.
-    OwnAccount: "account.own", Viewer;
+    ViewAudit: "audit.view", Admin, Anyone, Settled;
+    /// See one's own account.
+    OwnAccount: "account.own", Viewer, Anyone, Always;
+    /// Change one's own password.
+    ChangePassword: "account.password", Viewer, Person, PasswordDue;
+    /// Enrol, see and disable one's own second factor.
+    OwnFactor: "account.second_factor", Viewer, Person, FactorDue;
+    /// See and end one's own sessions and API tokens, and make tokens.
+    OwnAccess: "account.access", Viewer, Person, Settled;
 }
 
 impl Role {

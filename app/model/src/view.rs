@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
-    id::{AttackerId, LogId, TaskId, UserId},
-    name::{DeckyName, ServiceSlug, UserName, WorkerName},
+    id::{ApiTokenId, AttackerId, LogId, TaskId, TokenId, UserId},
+    name::{DeckyName, ServiceSlug, TokenName, UserName, WorkerName},
     state::{BountyKind, DeckyState, Role, WorkerState},
 };
 
@@ -62,6 +62,23 @@ views! {
         role: Role,
         /// Only changing the password is allowed until it is done.
         must_change_password: bool,
+        /// Whether signing in takes a second factor.
+        second_factor: bool,
+        /// Only enrolling a second factor is allowed until it is done.
+        must_enrol: bool,
+    }
+
+    /// How one's own second factor stands.
+    SecondFactorView {
+        /// Signing in takes a code.
+        enabled: bool,
+        /// The configuration asks for it of everybody.
+        required: bool,
+        /// Since when it is enabled.
+        #[serde(with = "time::serde::rfc3339::option")]
+        since: Option<OffsetDateTime>,
+        /// Recovery codes that are left.
+        recovery_codes: u64,
     }
 
     /// An account, as an administrator sees it.
@@ -71,10 +88,49 @@ views! {
         role: Role,
         disabled: bool,
         must_change_password: bool,
+        /// Whether signing in takes a second factor.
+        second_factor: bool,
         #[serde(with = "time::serde::rfc3339")]
         created_at: OffsetDateTime,
         #[serde(with = "time::serde::rfc3339::option")]
         last_login_at: Option<OffsetDateTime>,
+    }
+
+    /// An open session of one's own.
+    SessionView {
+        id: TokenId,
+        #[serde(with = "time::serde::rfc3339")]
+        started_at: OffsetDateTime,
+        /// To the minute.
+        #[serde(with = "time::serde::rfc3339")]
+        last_seen_at: OffsetDateTime,
+        #[serde(with = "time::serde::rfc3339")]
+        expires_at: OffsetDateTime,
+        /// Where it was last used from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "ip"))]
+        address: Option<IpAddr>,
+        /// What the program that used it last calls itself: anybody's text, without control characters.
+        user_agent: String,
+        /// Whether it is the session that asks.
+        current: bool,
+    }
+
+    /// An API token, without its text: that is shown once, when it is made.
+    ApiTokenView {
+        id: ApiTokenId,
+        /// Its owner's name for it.
+        name: TokenName,
+        owner: UserName,
+        /// What it may do at most: never more than its owner at that time.
+        role: Role,
+        #[serde(with = "time::serde::rfc3339")]
+        created_at: OffsetDateTime,
+        #[serde(with = "time::serde::rfc3339")]
+        expires_at: OffsetDateTime,
+        /// To the minute.
+        #[serde(with = "time::serde::rfc3339::option")]
+        last_used_at: Option<OffsetDateTime>,
     }
 
     /// The dashboard's counters.

@@ -54,11 +54,14 @@ impl From<DomainError> for Fault {
         let kind = match &err {
             DomainError::Unauthenticated => FaultKind::SignedOut,
             DomainError::PasswordChangeRequired => FaultKind::PasswordChange,
-            DomainError::Forbidden { .. } => FaultKind::Forbidden,
-            DomainError::NotFound { .. } => FaultKind::NotFound,
-            DomainError::BadCredentials | DomainError::Conflict(_) | DomainError::Invalid(_) => {
-                FaultKind::Invalid
+            DomainError::Forbidden { .. } | DomainError::SessionRequired | DomainError::EnrolmentRequired => {
+                FaultKind::Forbidden
             }
+            DomainError::NotFound { .. } => FaultKind::NotFound,
+            DomainError::BadCredentials
+            | DomainError::BadCode
+            | DomainError::Conflict(_)
+            | DomainError::Invalid(_) => FaultKind::Invalid,
             DomainError::TooMany { .. } | DomainError::Busy { .. } => FaultKind::Limited,
             DomainError::Unavailable { .. } => FaultKind::Unavailable,
             DomainError::DiskFull { .. } | DomainError::Internal { .. } => FaultKind::Internal,

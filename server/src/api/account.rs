@@ -6,8 +6,11 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use decnet_domain::SignedIn;
-use decnet_model::{permission::OwnAccount, view::Me};
+use decnet_domain::{Login, SignedIn};
+use decnet_model::{
+    permission::{ChangePassword, OwnAccount},
+    view::Me,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -16,9 +19,8 @@ use utoipa::ToSchema;
 use super::{Answer, extract::Body};
 use crate::{
     AppState,
-    client::ClientAddr,
     problem::ApiError,
-    session::{self, May, Signed},
+    session::{self, From, May, Signed},
 };
 
 /// A name and a password.
@@ -53,20 +55,71 @@ pub struct Token {
     expires_at: OffsetDateTime,
 }
 
-/// Begin a session.
+/// The password was right, and the account has a second factor: a code has to follow.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SecondFactorChallenge {
+    /// `true`.
+    second_factor_required: bool,
+    /// For `/auth/second-factor`, once, together with a code. It opens nothing else.
+    challenge: String,
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+}
+
+/// The challenge of a login, and a code.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecondFactorRequest {
+    #[schema(value_type = String, max_length = 1024)]
+    challenge: SecretString,
+    /// The code of this moment, or a recovery code.
+    #[schema(value_type = String, max_length = 64)]
+    code: SecretString,
+}
+
+/// Begin a session, or its first step where the account has a second factor.
 #[utoipa::path(
     post, path = "/auth/login", tag = "auth", security(()), request_body = LoginRequest,
-    responses((status = 200, body = Token, description = "Signed in; the session cookie is set"))
+    responses(
+        (status = 200, body = Token, description = "Signed in; the session cookie is set"),
+        (status = 202, body = SecondFactorChallenge, description = "The password is right; a code has to follow")
+    )
 )]
 pub async fn login(
     State(state): State<AppState>,
-    client: Option<axum::Extension<ClientAddr>>,
+    From(from): From,
     Body(request): Body<LoginRequest>,
 ) -> Result<Response, ApiError> {
-    let from = client.map(|axum::Extension(ClientAddr(ip))| ip);
-    let signed_in = state
+    let login = state
         .domain
         .login(&request.username, &request.password, from)
+        .await?;
+    match login {
+        Login::In(signed_in) => begun(&signed_in, &state),
+        Login::SecondFactor(challenge) => {
+            let challenge = SecondFactorChallenge {
+                second_factor_required: true,
+                challenge: challenge.text.expose_secret().to_owned(),
+                expires_at: challenge.expires_at,
+            };
+            Ok((StatusCode::ACCEPTED, Json(challenge)).into_response())
+        }
+    }
+}
+
+/// Begin a session: the second step.
+#[utoipa::path(
+    post, path = "/auth/second-factor", tag = "auth", security(()), request_body = SecondFactorRequest,
+    responses((status = 200, body = Token, description = "Signed in; the session cookie is set"))
+)]
+pub async fn second_factor(
+    State(state): State<AppState>,
+    From(from): From,
+    Body(request): Body<SecondFactorRequest>,
+) -> Result<Response, ApiError> {
+    let signed_in = state
+        .domain
+        .login_second(&request.challenge, &request.code, from)
         .await?;
     begun(&signed_in, &state)
 }
@@ -92,7 +145,7 @@ pub async fn logout(State(state): State<AppState>, Signed(actor): Signed) -> Res
 )]
 pub async fn change_password(
     State(state): State<AppState>,
-    May { domain, permit }: May<OwnAccount>,
+    May { domain, permit }: May<ChangePassword>,
     Body(request): Body<ChangePasswordRequest>,
 ) -> Result<Response, ApiError> {
     let signed_in = domain

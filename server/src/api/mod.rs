@@ -13,7 +13,10 @@ mod explain;
 pub mod extract;
 pub mod fleet;
 pub mod host;
+pub mod sessions;
 pub mod stream;
+pub mod tokens;
+pub mod totp;
 pub mod users;
 
 use axum::{
@@ -42,9 +45,22 @@ type Done = Result<StatusCode, ApiError>;
 fn api() -> OpenApiRouter<AppState> {
     let routes = OpenApiRouter::new()
         .routes(routes!(account::login))
+        .routes(routes!(account::second_factor))
         .routes(routes!(account::logout))
         .routes(routes!(account::change_password))
         .routes(routes!(account::me))
+        .routes(routes!(totp::get, totp::begin))
+        .routes(routes!(totp::confirm))
+        .routes(routes!(totp::recovery_codes))
+        .routes(routes!(totp::disable))
+        .routes(routes!(totp::reset))
+        .routes(routes!(sessions::list, sessions::end_others))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sessions::end_all))
+        .routes(routes!(tokens::own, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(tokens::all))
+        .routes(routes!(tokens::revoke_any))
         .routes(routes!(users::list, users::create))
         .routes(routes!(users::set_role))
         .routes(routes!(users::reset_password))

@@ -219,6 +219,7 @@ impl App {
         let clock = Arc::new(ManualClock::new(start));
         let options = Options {
             jwt_secret: Some("0123456789abcdefghijklmnopqrstuvwxyz".to_owned().into()),
+            second_factor_key: Some("zyxwvutsrqponmlkjihgfedcba9876543210".to_owned().into()),
             ..options
         };
         let domain = Domain::new(store.clone(), bus.clone(), clock.clone(), options).unwrap();

@@ -13,23 +13,43 @@ use crate::app::App;
 enum Needs {
     Nobody,
     Somebody,
+    /// Somebody in a session: no API token.
+    Person,
     Viewer,
     Admin,
+    /// An administrator in a session: no API token.
+    Keeper,
 }
-use Needs::{Admin, Nobody, Somebody, Viewer};
+use Needs::{Admin, Keeper, Nobody, Person, Somebody, Viewer};
 
 /// What every route needs. A route that is not in this table fails the walk: that is what it is for.
 const TABLE: &[(&str, &str, Needs)] = &[
     ("post", "/auth/login", Nobody),
-    ("post", "/auth/logout", Somebody),
-    ("post", "/auth/change-password", Somebody),
+    ("post", "/auth/second-factor", Nobody),
+    ("post", "/auth/logout", Person),
+    ("get", "/auth/totp", Person),
+    ("post", "/auth/totp", Person),
+    ("post", "/auth/totp/confirm", Person),
+    ("post", "/auth/totp/recovery-codes", Person),
+    ("post", "/auth/totp/disable", Person),
+    ("delete", "/users/{id}/totp", Keeper),
+    ("post", "/auth/change-password", Person),
     ("get", "/auth/me", Somebody),
-    ("get", "/users", Admin),
-    ("post", "/users", Admin),
-    ("put", "/users/{id}/role", Admin),
-    ("put", "/users/{id}/reset-password", Admin),
-    ("put", "/users/{id}/disabled", Admin),
-    ("delete", "/users/{id}", Admin),
+    ("get", "/auth/sessions", Person),
+    ("delete", "/auth/sessions", Person),
+    ("delete", "/auth/sessions/{id}", Person),
+    ("delete", "/users/{id}/sessions", Keeper),
+    ("get", "/auth/tokens", Person),
+    ("post", "/auth/tokens", Person),
+    ("delete", "/auth/tokens/{id}", Person),
+    ("get", "/tokens", Keeper),
+    ("delete", "/tokens/{id}", Keeper),
+    ("get", "/users", Keeper),
+    ("post", "/users", Keeper),
+    ("put", "/users/{id}/role", Keeper),
+    ("put", "/users/{id}/reset-password", Keeper),
+    ("put", "/users/{id}/disabled", Keeper),
+    ("delete", "/users/{id}", Keeper),
     ("get", "/stats", Viewer),
     ("get", "/tops", Viewer),
     ("get", "/logs", Viewer),
@@ -157,9 +177,29 @@ async fn a_viewer_is_refused_what_only_an_admin_may_and_nothing_else() {
         let refused = parts.status == StatusCode::FORBIDDEN || parts.status == StatusCode::UNAUTHORIZED;
         assert_eq!(
             refused,
-            needs(&method, &path) == Admin,
+            matches!(needs(&method, &path), Admin | Keeper),
             "{method} {path}: {}",
             parts.status
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_administrators_api_token_is_refused_what_is_for_persons_and_nothing_else() {
+    let app = App::new().await;
+    let session = app.admin().await;
+    let new = json!({ "name": "all", "role": "admin" });
+    let made = app.post("/auth/tokens", &new).token(&session).send().await;
+    let token = made.json()["token"].as_str().unwrap().to_owned();
+    for ((method, path), uri) in routes() {
+        let method_ = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+        let answer = app.ask(method_, &uri).token(&token).json(&json!({})).open().await;
+        let refused = answer.status() == StatusCode::FORBIDDEN || answer.status() == StatusCode::UNAUTHORIZED;
+        assert_eq!(
+            refused,
+            matches!(needs(&method, &path), Person | Keeper),
+            "{method} {path}: {}",
+            answer.status()
         );
     }
 }

@@ -15,20 +15,20 @@ use crate::app::{App, PASSWORD};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A stream that is being read.
-struct Stream {
+pub(crate) struct Stream {
     body: axum::body::Body,
     text: String,
 }
 
 /// An event: its id and its envelope.
 #[derive(Debug)]
-struct Said {
+pub(crate) struct Said {
     id: Option<String>,
     envelope: Value,
 }
 
 impl Stream {
-    async fn open(app: &App, token: &str, last: Option<&str>) -> Self {
+    pub(crate) async fn open(app: &App, token: &str, last: Option<&str>) -> Self {
         let mut ask = app.get("/stream").token(token);
         if let Some(last) = last {
             ask = ask.header(HeaderName::from_static("last-event-id"), last);
@@ -71,7 +71,7 @@ impl Stream {
     }
 
     /// The next event of that type.
-    async fn wait_for(&mut self, kind: &str) -> Said {
+    pub(crate) async fn wait_for(&mut self, kind: &str) -> Said {
         loop {
             let said = self.next().await.expect("the stream ended");
             assert_eq!(said.envelope["v"], 1);
@@ -83,7 +83,7 @@ impl Stream {
     }
 
     /// Read to the end; what was still to come does not matter.
-    async fn ends(&mut self) {
+    pub(crate) async fn ends(&mut self) {
         while self.next().await.is_some() {}
     }
 }

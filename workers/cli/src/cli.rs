@@ -3,7 +3,7 @@
 use std::{ffi::OsString, net::IpAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use decnet_model::name::{DeckyName, ServiceSlug, UserName, WorkerName};
+use decnet_model::name::{DeckyName, ServiceSlug, TokenName, UserName, WorkerName};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A deception network: decoy machines that pass for real hosts, and the evidence of who touched them.
@@ -253,6 +253,57 @@ pub(crate) enum UserCommand {
     Delete {
         /// Its name
         name: UserName,
+    },
+    /// End every session of an account; its API tokens stay
+    Logout {
+        /// Its name
+        name: UserName,
+    },
+    /// Second factors
+    #[command(subcommand)]
+    Totp(TotpCommand),
+    /// API tokens, with which programs sign in
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TotpCommand {
+    /// Take the second factor of an account away, whose owner lost it
+    Reset {
+        /// Its name
+        name: UserName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print it: it is shown this once
+    Add {
+        /// Whose it is
+        user: UserName,
+        /// What it is called
+        name: TokenName,
+        /// What it may do at most
+        #[arg(long, default_value = "viewer")]
+        role: RoleArg,
+        /// When it ends
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+    },
+    /// Every token, without its text
+    List {
+        /// Only this account's
+        user: Option<UserName>,
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// End a token
+    Revoke {
+        /// Whose it is
+        user: UserName,
+        /// What it is called
+        name: TokenName,
     },
 }
 

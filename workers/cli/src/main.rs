@@ -71,7 +71,7 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             DomainError::Invalid(_) | DomainError::NotFound { .. } | DomainError::Conflict(_) => {
                 Some(Exit::Usage)
             }
-            DomainError::Forbidden { .. } => Some(Exit::NotPermitted),
+            DomainError::Forbidden { .. } | DomainError::SessionRequired => Some(Exit::NotPermitted),
             DomainError::Unavailable { .. } | DomainError::Busy { .. } => Some(Exit::Unavailable),
             _ => Some(Exit::Failed),
         };

@@ -110,6 +110,7 @@ fn without_a_database_every_command_that_reads_says_how_to_get_one_and_makes_non
             "status",
             "logs",
             "user list",
+            "user token list",
             "worker list",
             "db status",
             "ingest --rebuild",
@@ -642,6 +643,7 @@ fn every_listing_is_json_where_that_is_asked_for() {
         "config show",
         "config keys",
         "user list",
+        "user token list",
         "worker list",
         "spool status",
     ] {
@@ -655,6 +657,68 @@ fn every_listing_is_json_where_that_is_asked_for() {
         serde_json::from_str::<serde_json::Value>(&stdout)
             .unwrap_or_else(|e| panic!("{words}: {e}: {stdout}"));
     }
+}
+
+#[test]
+fn an_api_token_is_made_listed_and_revoked_and_its_text_told_once() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let token = good(dir.path(), "user token add admin feed --role admin --days 7");
+    assert!(
+        token.starts_with("dnt_") && token.trim_end().len() == 47,
+        "{token}"
+    );
+    let list = good(dir.path(), "user token list admin");
+    assert!(
+        list.contains("feed") && list.contains("never") && !list.contains("dnt_"),
+        "{list}"
+    );
+    for (words, word) in [
+        ("user token add admin feed", "taken"),
+        ("user token add nobody feed", "no user nobody"),
+        ("user token add admin x --days 0", "1..=3650"),
+        ("user token revoke admin other", "no token other"),
+        ("user token list nobody", "no user nobody"),
+    ] {
+        let output = decnet(PROGRAM, dir.path())
+            .args(words.split(' '))
+            .output()
+            .unwrap();
+        let (stdout, stderr, code) = said(&output);
+        assert!(
+            code == 64 && stderr.contains(word) && stdout.is_empty(),
+            "{words}: {code} {stderr}"
+        );
+    }
+    good(dir.path(), "user token revoke admin feed");
+    assert!(good(dir.path(), "user token list").contains("no API token"));
+}
+
+#[test]
+fn a_second_factor_is_taken_away_where_there_is_one_and_its_key_is_private() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let key = dir.path().join("data/secrets/totp.key");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    let reset = || {
+        let output = decnet(PROGRAM, dir.path())
+            .args(["user", "totp", "reset", "admin"])
+            .output();
+        said(&output.unwrap())
+    };
+    let (_, stderr, code) = reset();
+    assert!(
+        code == 64 && stderr.contains("no second factor"),
+        "{code} {stderr}"
+    );
+    with_store(dir.path(), async |store| {
+        let admin = store.user_list().await.unwrap().remove(0).id;
+        let now = SystemClock.now();
+        store.second_factor_begin(admin, &[1], now).await.unwrap();
+        store.second_factor_confirm(admin, 1, &[], now).await.unwrap();
+    });
+    let (stdout, stderr, code) = reset();
+    assert!(code == 0 && stdout.contains("password alone"), "{code} {stderr}");
 }
 
 #[test]

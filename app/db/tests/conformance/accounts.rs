@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{Database, lines::at};
 
-fn new_user(name: &str, role: Role) -> NewUser {
+pub(crate) fn new_user(name: &str, role: Role) -> NewUser {
     NewUser {
         id: UserId(Uuid::new_v4()),
         username: name.parse().unwrap(),

@@ -14,12 +14,15 @@
 )]
 
 mod accounts;
+mod api_tokens;
 mod engine;
 mod evidence;
 mod fleet;
 mod lines;
 mod schema;
 mod search;
+mod second_factor;
+mod sessions;
 
 use engine::{Database, Maria};
 
@@ -56,6 +59,13 @@ cases![
     accounts::ended_tokens_stay_ended_until_they_expire,
     accounts::the_audit_log_takes_no_change_and_pages_newest_first,
     accounts::settings_are_kept,
+    api_tokens::an_api_token_comes_back_by_its_digest_with_its_owner,
+    api_tokens::the_use_of_an_api_token_is_noted_once_a_minute,
+    api_tokens::api_tokens_end_with_their_owner_and_stay_with_the_last_admin,
+    second_factor::a_second_factor_counts_once_confirmed_and_each_step_once,
+    second_factor::a_recovery_code_is_used_once_and_everything_goes_with_its_owner,
+    sessions::open_sessions_are_listed_and_ended_one_by_one_or_all_others,
+    sessions::a_change_of_the_user_and_time_end_sessions_without_a_list,
     fleet::a_decky_is_wanted_observed_dismissed_and_forgotten,
     fleet::an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing,
     fleet::a_lease_has_one_holder,

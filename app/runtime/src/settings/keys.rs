@@ -327,6 +327,20 @@ pub const KEYS: &[Key] = &[
         "Signs sessions",
         &["server"],
     ),
+    secret(
+        "totp-key",
+        "at least 32 bytes; in secrets/totp.key where absent",
+        "Seals the secrets of second factors in the database",
+        &["server"],
+    ),
+    key(
+        Section::Master,
+        "require-totp",
+        "false",
+        "true or false",
+        "Whoever has no second factor may only enrol one",
+        &["server"],
+    ),
     key(
         Section::Master,
         "jwt-exp-minutes",

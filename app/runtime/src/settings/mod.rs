@@ -167,6 +167,10 @@ pub struct ServerSettings {
     pub site_root: PathBuf,
     /// Signs sessions; in a key file where absent. See [`Settings::jwt_secret`].
     jwt_secret: Option<SecretString>,
+    /// Seals the secrets of second factors; in a key file where absent. See [`Settings::totp_key`].
+    totp_key: Option<SecretString>,
+    /// Whether everybody has to have a second factor.
+    pub require_totp: bool,
     /// How long a login lasts.
     pub jwt_expiry: Duration,
     /// The first administrator.
@@ -282,6 +286,31 @@ impl Settings {
     #[must_use]
     pub fn jwt_key_file(&self) -> PathBuf {
         self.data_dir.join("secrets/jwt.key")
+    }
+
+    /// What seals the secrets of second factors: asked for by the server alone. Absent where an installation from before
+    /// there were second factors has none yet, and none is required.
+    ///
+    /// # Errors
+    /// Where it is weak, or others can read it; or there is none, and it is required.
+    pub fn totp_key(&self) -> Result<Option<SecretString>, StartError> {
+        let file = self.totp_key_file();
+        if self.server.totp_key.is_none() && !file.exists() && !self.server.require_totp {
+            return Ok(None);
+        }
+        secret::load("totp-key", self.server.totp_key.as_ref(), &file).map(Some)
+    }
+
+    /// Where the key of second factors is kept unless it is configured.
+    #[must_use]
+    pub fn totp_key_file(&self) -> PathBuf {
+        self.data_dir.join("secrets/totp.key")
+    }
+
+    /// Whether a key of second factors is configured, so that no key file is needed.
+    #[must_use]
+    pub fn has_totp_key(&self) -> bool {
+        self.server.totp_key.is_some()
     }
 
     /// The folder of the installation's certificate authority.
@@ -614,6 +643,8 @@ impl Reader {
             public_url,
             site_root: self.path("site-root", default_site_root(sources)),
             jwt_secret: self.secret("jwt-secret", |text| secret::weakness(text).map_or(Ok(()), Err)),
+            totp_key: self.secret("totp-key", |text| secret::weakness(text).map_or(Ok(()), Err)),
+            require_totp: self.flag("require-totp", false),
             jwt_expiry: Duration::from_secs(60 * self.number::<u64>("jwt-exp-minutes", 240, 5..=10_080)),
             admin_user: self.read("admin-user", default_admin(), UserName::to_string, |text| {
                 text.parse()

@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal, Read};
 
 use anyhow::{Context, Result};
+use decnet_domain::{Permit, TokenRequest};
 use decnet_model::{id::UserId, name::UserName, permission::ManageUsers, state::Role};
 use decnet_runtime::secret::{ExposeSecret, SecretString};
 
 use crate::{
-    cli::{PlaceArgs, RoleArg, UserCommand},
+    cli::{PlaceArgs, RoleArg, TokenCommand, TotpCommand, UserCommand},
     host::{Host, usage},
     output,
 };
@@ -81,8 +82,92 @@ pub(crate) async fn run(place: &PlaceArgs, command: &UserCommand) -> Result<()> 
             host.domain.user_delete(&permit, id(&host, name).await?).await?;
             println!("{name} is gone; its sessions have ended.");
         }
+        UserCommand::Logout { name } => {
+            host.domain
+                .user_sessions_end(&permit, id(&host, name).await?)
+                .await?;
+            println!("{name} is signed out everywhere.");
+        }
+        UserCommand::Totp(TotpCommand::Reset { name }) => {
+            host.domain
+                .user_second_factor_reset(&permit, id(&host, name).await?)
+                .await?;
+            println!("{name} signs in with the password alone; its sessions have ended.");
+        }
+        UserCommand::Token(command) => token(&host, &permit, command).await?,
     }
     host.close().await;
+    Ok(())
+}
+
+/// `decnet user token …`
+async fn token(host: &Host, permit: &Permit<ManageUsers>, command: &TokenCommand) -> Result<()> {
+    match command {
+        TokenCommand::Add {
+            user,
+            name,
+            role,
+            days,
+        } => {
+            let request = TokenRequest {
+                name: name.clone(),
+                role: role.role(),
+                days: *days,
+            };
+            let owner = id(host, user).await?;
+            let made = host.domain.token_create_for(permit, owner, request).await?;
+            // The token alone on standard output, for a script to keep.
+            println!("{}", made.text.expose_secret());
+            eprintln!(
+                "It is told once; it acts as {user} ({} at most) until {}.",
+                made.view.role,
+                output::time(made.view.expires_at)
+            );
+        }
+        TokenCommand::List { user, list } => {
+            let mut tokens = host.domain.token_list_all(permit).await?;
+            if let Some(user) = user {
+                id(host, user).await?;
+                tokens.retain(|token| token.owner == *user);
+            }
+            if list.json {
+                return output::json(&tokens);
+            }
+            let rows: Vec<_> = tokens
+                .iter()
+                .map(|token| {
+                    let used = token
+                        .last_used_at
+                        .map_or_else(|| "never".to_owned(), output::time);
+                    vec![
+                        token.owner.to_string(),
+                        token.name.to_string(),
+                        token.role.to_string(),
+                        output::time(token.expires_at),
+                        used,
+                    ]
+                })
+                .collect();
+            output::table(
+                &["USER", "TOKEN", "ROLE", "EXPIRES", "LAST USED"],
+                &rows,
+                "There is no API token.",
+            );
+        }
+        TokenCommand::Revoke { user, name } => {
+            let tokens = host.domain.token_list_all(permit).await?;
+            let token = tokens
+                .into_iter()
+                .find(|token| token.owner == *user && token.name == *name)
+                .ok_or_else(|| {
+                    usage(format!(
+                        "{user} has no token {name}; `decnet user token list` lists them"
+                    ))
+                })?;
+            host.domain.token_revoke_any(permit, token.id).await?;
+            println!("{name} of {user} is good no more.");
+        }
+    }
     Ok(())
 }
 

@@ -62,6 +62,9 @@ pub(crate) async fn prepare(settings: &Settings) -> Result<FirstAdmin> {
     if !settings.has_jwt_secret() {
         ensure_key_file(&settings.jwt_key_file())?;
     }
+    if !settings.has_totp_key() {
+        ensure_key_file(&settings.totp_key_file())?;
+    }
     let clock: SharedClock = Arc::new(SystemClock);
     decnet_pki::Authority::ensure(&settings.pki_dir(), clock.now())
         .map_err(|error| StartError::config(error.to_string()))?;
