@@ -52,6 +52,7 @@ use pages::{
     overview::OverviewPage,
     password::PasswordPage,
     quarantine::QuarantinePage,
+    second_factor::SecondFactorPage,
     settings::{SettingsFrame, account::AccountPage, audit::AuditPage, users::UsersPage},
     workers::WorkersPage,
 };
@@ -113,6 +114,7 @@ pub fn App() -> impl IntoView {
             <Routes fallback=|| view! { <main class="lone"><Lost /></main> }>
                 <Route path=path!("/login") view=LoginPage ssr=SsrMode::Async />
                 <Route path=path!("/password") view=PasswordPage ssr=SsrMode::Async />
+                <Route path=path!("/second-factor") view=SecondFactorPage ssr=SsrMode::Async />
                 <ParentRoute path=path!("") view=Frame ssr=SsrMode::Async>
                     <Route path=path!("/") view=OverviewPage ssr=SsrMode::Async />
                     <Route path=path!("/live") view=LivePage ssr=SsrMode::Async />

@@ -192,6 +192,12 @@ fn contains(row: &LogView, search: &str) -> bool {
     })
 }
 
+/// The second step of signing in, which leads to `next`.
+#[cfg(feature = "ssr")]
+pub(crate) fn code(next: &str) -> String {
+    format!("/login?step=code&next={}", escape(next))
+}
+
 /// The attackers that a URL asks for.
 pub(crate) fn attacker_query(params: &ParamsMap) -> AttackerQuery {
     AttackerQuery {

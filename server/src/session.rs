@@ -6,11 +6,14 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
-use decnet_domain::{Actor, Domain, DomainError, Permit, SignedIn, Source};
+use decnet_domain::{Actor, Challenge, Domain, DomainError, Permit, SignedIn, Source};
 use decnet_model::permission::Permission;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{AppState, Config, client::ClientAddr, problem::ApiError};
+
+/// How long a browser keeps what stands between a password and a code. What it keeps has an end of its own, too.
+const CHALLENGE_S: u64 = 300;
 
 /// The token that a request carries, from the header or else the cookie.
 #[must_use]
@@ -20,16 +23,7 @@ pub fn token<'a>(headers: &'a HeaderMap, config: &Config) -> Option<&'a str> {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
     }
-    let name = cookie_name(config);
-    headers
-        .get_all(header::COOKIE)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value)
-        .filter(|token| !decnet_domain::is_api_token(token))
+    read_cookie(headers, cookie_name(config)).filter(|token| !decnet_domain::is_api_token(token))
 }
 
 /// With TLS the name's prefix makes browsers refuse a cookie that another host or path has set
@@ -56,13 +50,48 @@ pub fn no_cookie(config: &Config) -> Result<HeaderValue, ApiError> {
     set_cookie("", 0, config)
 }
 
+/// The cookie of somebody whose password was right and whose code is still due; none to forget it.
+pub fn challenge_cookie(challenge: Option<&Challenge>, config: &Config) -> Result<HeaderValue, ApiError> {
+    let value = challenge.map_or("", |challenge| challenge.text.expose_secret());
+    let seconds = challenge.map_or(0, |_| CHALLENGE_S);
+    write_cookie(challenge_name(config), value, seconds, config)
+}
+
+/// What that cookie says.
+#[must_use]
+pub fn challenge(headers: &HeaderMap, config: &Config) -> Option<SecretString> {
+    read_cookie(headers, challenge_name(config)).map(Into::into)
+}
+
+fn challenge_name(config: &Config) -> &'static str {
+    if config.is_https() {
+        "__Host-decnet_challenge"
+    } else {
+        "decnet_challenge"
+    }
+}
+
 fn set_cookie(value: &str, max_age_s: u64, config: &Config) -> Result<HeaderValue, ApiError> {
+    write_cookie(cookie_name(config), value, max_age_s, config)
+}
+
+fn write_cookie(name: &str, value: &str, max_age_s: u64, config: &Config) -> Result<HeaderValue, ApiError> {
     let secure = if config.is_https() { "; Secure" } else { "" };
-    let name = cookie_name(config);
     let text = format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Strict{secure}");
     let mut header = HeaderValue::try_from(text).map_err(ApiError::internal)?;
     header.set_sensitive(true);
     Ok(header)
+}
+
+fn read_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
 }
 
 /// Who sends the request.

@@ -17,7 +17,7 @@ use decnet_app::{
     App,
     api::{Fault, FaultKind},
     shell,
-    visit::{self, Visit},
+    visit::{self, Cookie, Visit},
 };
 use decnet_domain::Actor;
 use leptos::{
@@ -152,7 +152,7 @@ async fn named(request: Request, next: Next) -> Response {
     if let Ok(fault) = serde_json::from_slice::<Fault>(&text) {
         parts.status = match fault.kind {
             FaultKind::SignedOut => StatusCode::UNAUTHORIZED,
-            FaultKind::PasswordChange | FaultKind::Forbidden => StatusCode::FORBIDDEN,
+            FaultKind::PasswordChange | FaultKind::Enrolment | FaultKind::Forbidden => StatusCode::FORBIDDEN,
             FaultKind::NotFound => StatusCode::NOT_FOUND,
             FaultKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             FaultKind::Limited => StatusCode::TOO_MANY_REQUESTS,
@@ -177,10 +177,14 @@ fn provide_visit(state: &AppState) {
             .and_then(|e| e.get::<Visitor>())
             .and_then(|Visitor(actor)| actor.clone()),
         from: parts.as_ref().map(session::source).unwrap_or_default(),
-        cookie: Arc::new(move |signed_in| {
-            let cookie = match signed_in {
-                Some(signed_in) => session::cookie(signed_in, &config),
-                None => session::no_cookie(&config),
+        challenge: parts
+            .as_ref()
+            .and_then(|parts| session::challenge(&parts.headers, &config)),
+        cookie: Arc::new(move |cookie| {
+            let cookie = match cookie {
+                Cookie::Session(Some(signed_in)) => session::cookie(signed_in, &config),
+                Cookie::Session(None) => session::no_cookie(&config),
+                Cookie::Challenge(challenge) => session::challenge_cookie(challenge, &config),
             };
             cookie
                 .inspect_err(|error| tracing::error!(?error, "a session cookie has no form as a header"))

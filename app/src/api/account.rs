@@ -1,16 +1,18 @@
-//! Who is signed in, signing in and out, and changing one's password.
+//! Who is signed in, signing in (in two steps where there is a second factor) and out, and changing one's password.
 //!
-//! The three that change something are plain forms too: without JavaScript the browser posts them and follows the
+//! What changes something is a plain form too: without JavaScript the browser posts them and follows the
 //! redirect.
 
 use decnet_model::view::Me;
 use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
-use super::ssr::{begin_session, end_session, visit};
+use super::ssr::{set_cookie, visit};
 use super::{Answer, Fault};
 #[cfg(feature = "ssr")]
-use decnet_domain::Login as Step;
+use crate::visit::{Cookie, Visit};
+#[cfg(feature = "ssr")]
+use decnet_domain::{Login as Step, SignedIn};
 
 /// Who is signed in; nobody is not a fault.
 #[server(prefix = "/ui", endpoint = "who")]
@@ -24,29 +26,54 @@ pub async fn who() -> Result<Option<Me>, Fault> {
 }
 
 /// Sign in and go to `next`, a path of this site; to the overview where it is none, and to the choice of a password where
-/// that comes first: any other page would ask for what it is not given yet.
+/// that comes first: any other page would ask for what it is not given yet. An account with a second factor is asked for
+/// its code: the proof that the password was right is kept by the browser until then.
 #[server(prefix = "/ui", endpoint = "login")]
 pub async fn login(username: String, password: String, next: String) -> Answer<()> {
     let visit = visit()?;
     let password = secrecy::SecretString::from(password);
-    let session = match visit
+    match visit
         .domain
         .login(username.trim(), &password, visit.from.clone())
         .await?
     {
-        Step::In(session) => session,
-        Step::SecondFactor(_) => {
-            return Err(Fault::new(
-                super::FaultKind::Invalid,
-                "the password is right; this account also has a second factor, for which this page has no field yet: sign in by the REST API",
-            ));
+        Step::In(session) => begun(&visit, &session, &next)?,
+        Step::SecondFactor(challenge) => {
+            set_cookie(&visit, Cookie::Challenge(Some(&challenge)))?;
+            leptos_axum::redirect(&crate::url::code(local_path(&next)));
         }
+    }
+    Ok(())
+}
+
+/// Complete signing in with a code of the second factor, or a recovery code.
+#[server(prefix = "/ui", endpoint = "login_code")]
+pub async fn login_code(code: String, next: String) -> Answer<()> {
+    let visit = visit()?;
+    let Some(challenge) = &visit.challenge else {
+        return Err(Fault::new(
+            super::FaultKind::Invalid,
+            "the password was given too long ago: begin again with it",
+        ));
     };
-    begin_session(&visit, &session)?;
+    let session = visit
+        .domain
+        .login_second(challenge, &code.trim().to_owned().into(), visit.from.clone())
+        .await?;
+    set_cookie(&visit, Cookie::Challenge(None))?;
+    begun(&visit, &session, &next)
+}
+
+/// Have the browser keep the session, and lead it on.
+#[cfg(feature = "ssr")]
+fn begun(visit: &Visit, session: &SignedIn, next: &str) -> Result<(), Fault> {
+    set_cookie(visit, Cookie::Session(Some(session)))?;
     leptos_axum::redirect(if session.me.must_change_password {
         "/password"
+    } else if session.me.must_enrol {
+        "/second-factor"
     } else {
-        local_path(&next)
+        local_path(next)
     });
     Ok(())
 }
@@ -58,7 +85,7 @@ pub async fn logout() -> Answer<()> {
     if let Some(actor) = &visit.actor {
         visit.domain.logout(actor).await?;
     }
-    end_session(&visit)?;
+    set_cookie(&visit, Cookie::Session(None))?;
     leptos_axum::redirect("/login");
     Ok(())
 }
@@ -78,9 +105,7 @@ pub async fn password_change(old: String, new: String, again: String) -> Answer<
         .domain
         .password_change(&permit, &old.into(), &new.into())
         .await?;
-    begin_session(&visit, &session)?;
-    leptos_axum::redirect("/");
-    Ok(())
+    begun(&visit, &session, "/")
 }
 
 /// `next` where it is a path of this site, else the overview: a login form must not send anybody elsewhere.

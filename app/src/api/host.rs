@@ -5,7 +5,7 @@ use leptos::{prelude::*, server_fn::codec::Json};
 
 use super::Answer;
 #[cfg(feature = "ssr")]
-use super::{Fault, FaultKind, ssr::permitted};
+use super::{access::parsed, ssr::permitted};
 
 /// Every worker, heard or not.
 #[server(prefix = "/ui", endpoint = "worker_list", input = Json)]
@@ -24,12 +24,8 @@ pub async fn health_get() -> Answer<Health> {
 /// Tell a worker to stop. A plain form too, so it leads back to the workers.
 #[server(prefix = "/ui", endpoint = "worker_stop")]
 pub async fn worker_stop(name: String) -> Answer<()> {
-    let name = name
-        .trim()
-        .parse()
-        .map_err(|err: decnet_model::name::NameError| Fault::new(FaultKind::Invalid, err.to_string()))?;
     let (domain, manage) = permitted()?;
-    domain.worker_stop(&manage, &name).await?;
+    domain.worker_stop(&manage, &parsed(&name)?).await?;
     leptos_axum::redirect("/workers");
     Ok(())
 }

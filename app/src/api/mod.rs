@@ -3,6 +3,7 @@
 //! They hold no rules. Each takes who asks from the request's `Visit`, asks `decnet-domain` for the permit, calls one use-case
 //! or a few, and hands on the views of `decnet-model`. They live below `/ui`; programs use the REST API.
 
+pub mod access;
 pub mod account;
 pub mod evidence;
 pub mod fleet;
@@ -25,6 +26,8 @@ pub enum FaultKind {
     SignedOut,
     /// The password has to be changed first.
     PasswordChange,
+    /// A second factor has to be set up first.
+    Enrolment,
     /// This account may not do that.
     Forbidden,
     /// There is no such thing.
@@ -73,6 +76,7 @@ impl Fault {
         match self.kind {
             FaultKind::SignedOut => "You are signed out",
             FaultKind::PasswordChange => "Choose a password first",
+            FaultKind::Enrolment => "Set up a second factor first",
             FaultKind::Forbidden => "Not allowed for this account",
             FaultKind::NotFound => "There is no such thing",
             FaultKind::Invalid => "That cannot be done as asked",
@@ -87,7 +91,7 @@ impl Fault {
     pub fn advice(&self) -> &'static str {
         match self.kind {
             FaultKind::SignedOut => "Sign in again; you will come back to this page.",
-            FaultKind::PasswordChange => "Everything else opens once it is done.",
+            FaultKind::PasswordChange | FaultKind::Enrolment => "Everything else opens once it is done.",
             FaultKind::Forbidden => "Ask an administrator for the role, or sign in with another account.",
             FaultKind::NotFound => "It may have been removed; go back to the list.",
             FaultKind::Invalid => "Change what is named above and try again.",

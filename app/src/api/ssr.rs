@@ -1,13 +1,13 @@
 //! The server's half of the server functions: who asks, and what a use-case's error becomes.
 
 use axum::http::header::SET_COOKIE;
-use decnet_domain::{Actor, Domain, DomainError, Permit, SignedIn};
+use decnet_domain::{Actor, Domain, DomainError, Permit};
 use decnet_model::{id::ErrorId, permission::Permission};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 
 use super::{Fault, FaultKind};
-use crate::visit::Visit;
+use crate::visit::{Cookie, Visit};
 
 /// The request that is being answered.
 pub(super) fn visit() -> Result<Visit, Fault> {
@@ -28,17 +28,10 @@ impl Visit {
     }
 }
 
-pub(super) fn begin_session(visit: &Visit, session: &SignedIn) -> Result<(), Fault> {
-    set_cookie(visit, Some(session))
-}
-
-pub(super) fn end_session(visit: &Visit) -> Result<(), Fault> {
-    set_cookie(visit, None)
-}
-
-fn set_cookie(visit: &Visit, session: Option<&SignedIn>) -> Result<(), Fault> {
+/// Have the browser keep something for us, or forget it.
+pub(super) fn set_cookie(visit: &Visit, cookie: Cookie<'_>) -> Result<(), Fault> {
     let response = use_context::<ResponseOptions>().ok_or_else(|| mounted_without("ResponseOptions"))?;
-    let cookie = (visit.cookie)(session)
+    let cookie = (visit.cookie)(cookie)
         .ok_or_else(|| Fault::new(FaultKind::Internal, "the session's cookie could not be made"))?;
     response.append_header(SET_COOKIE, cookie);
     Ok(())
@@ -54,9 +47,8 @@ impl From<DomainError> for Fault {
         let kind = match &err {
             DomainError::Unauthenticated => FaultKind::SignedOut,
             DomainError::PasswordChangeRequired => FaultKind::PasswordChange,
-            DomainError::Forbidden { .. } | DomainError::SessionRequired | DomainError::EnrolmentRequired => {
-                FaultKind::Forbidden
-            }
+            DomainError::EnrolmentRequired => FaultKind::Enrolment,
+            DomainError::Forbidden { .. } | DomainError::SessionRequired => FaultKind::Forbidden,
             DomainError::NotFound { .. } => FaultKind::NotFound,
             DomainError::BadCredentials
             | DomainError::BadCode

@@ -7,7 +7,7 @@ use leptos::{prelude::*, server_fn::codec::Json};
 
 use super::Answer;
 #[cfg(feature = "ssr")]
-use super::{Fault, FaultKind, ssr::permitted};
+use super::{Fault, FaultKind, access::parsed, ssr::permitted};
 
 /// Every account, by name.
 #[server(prefix = "/ui", endpoint = "user_list", input = Json)]
@@ -63,6 +63,24 @@ pub async fn user_set_disabled(id: String, disabled: bool) -> Answer<()> {
     Ok(())
 }
 
+/// Take away an account's second factor, for whoever lost it.
+#[server(prefix = "/ui", endpoint = "user_second_factor_reset")]
+pub async fn user_second_factor_reset(id: String) -> Answer<()> {
+    let (domain, manage) = permitted()?;
+    domain.user_second_factor_reset(&manage, parsed(&id)?).await?;
+    leptos_axum::redirect(&format!("/settings/users?user={}", id.trim()));
+    Ok(())
+}
+
+/// End every session of an account.
+#[server(prefix = "/ui", endpoint = "user_sessions_end")]
+pub async fn user_sessions_end(id: String) -> Answer<()> {
+    let (domain, manage) = permitted()?;
+    domain.user_sessions_end(&manage, parsed(&id)?).await?;
+    leptos_axum::redirect(&format!("/settings/users?user={}", id.trim()));
+    Ok(())
+}
+
 /// Remove an account; `confirm` has to be its name.
 #[server(prefix = "/ui", endpoint = "user_delete")]
 pub async fn user_delete(id: String, name: String, confirm: String) -> Answer<()> {
@@ -80,16 +98,4 @@ pub async fn user_delete(id: String, name: String, confirm: String) -> Answer<()
 pub async fn audit_page(before: Option<String>) -> Answer<Page<AuditView>> {
     let (domain, see) = permitted()?;
     Ok(domain.audit_page(&see, Some(100), before).await?)
-}
-
-/// A value as a form gives it.
-#[cfg(feature = "ssr")]
-fn parsed<T>(text: &str) -> Result<T, Fault>
-where
-    T: std::str::FromStr,
-    T::Err: std::fmt::Display,
-{
-    text.trim()
-        .parse()
-        .map_err(|err: T::Err| Fault::new(FaultKind::Invalid, err.to_string()))
 }

@@ -74,6 +74,7 @@ pub(crate) fn Frame() -> impl IntoView {
                 match me.await {
                     Ok(None) => view! { <Redirect path=login() /> }.into_any(),
                     Ok(Some(me)) if me.must_change_password => view! { <Redirect path="/password" /> }.into_any(),
+                    Ok(Some(me)) if me.must_enrol => view! { <Redirect path="/second-factor" /> }.into_any(),
                     _ => ().into_any(),
                 }
             })}

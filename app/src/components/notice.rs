@@ -89,6 +89,9 @@ pub(crate) fn Problem(fault: Fault, #[prop(optional, into)] again: Option<Callba
                     (FaultKind::PasswordChange, _) => {
                         view! { <a class="button" href="/password">"Choose a password"</a> }.into_any()
                     }
+                    (FaultKind::Enrolment, _) => {
+                        view! { <a class="button" href="/second-factor">"Set up a second factor"</a> }.into_any()
+                    }
                     (_, Some(again)) => {
                         view! {
                             <button type="button" class="button" on:click=move |_| again.run(())>

@@ -4,45 +4,32 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
-    api::{Fault, account::Login},
+    api::{
+        Fault,
+        account::{Login, LoginCode},
+    },
     components::frame::Brand,
+    url,
 };
 
 /// The form. It is a plain one until the WASM has arrived, and works as such.
 #[component]
 pub(crate) fn LoginPage() -> impl IntoView {
-    let login = ServerAction::<Login>::new();
     let query = use_query_map();
     let next = move || query.with(|q| q.get("next").unwrap_or_default());
-    let pending = login.pending();
-    let fault = move || login.value().get().and_then(Result::err);
+    let code_due = move || query.with(|q| q.get_str("step") == Some("code"));
     view! {
         <leptos_meta::Title text="Sign in · DECNET" />
         <main class="lone">
             <section class="door">
                 <h1><Brand />"DECNET"</h1>
-                <ActionForm action=login>
-                    <input type="hidden" name="next" value=next />
-                    <label>
-                        <span>"User name"</span>
-                        <input
-                            name="username"
-                            autocomplete="username"
-                            autocapitalize="none"
-                            spellcheck="false"
-                            required
-                            autofocus
-                        />
-                    </label>
-                    <label>
-                        <span>"Password"</span>
-                        <input name="password" type="password" autocomplete="current-password" required />
-                    </label>
-                    <FormFault fault=fault />
-                    <button type="submit" class="button primary" disabled=move || pending.get()>
-                        {move || if pending.get() { "Signing in…" } else { "Sign in" }}
-                    </button>
-                </ActionForm>
+                {move || {
+                    if code_due() {
+                        view! { <Code next=next() /> }.into_any()
+                    } else {
+                        view! { <Password next=next() /> }.into_any()
+                    }
+                }}
                 <p class="door-note">
                     "The first password was printed when the server first started. Lost it? "
                     <code>"decnet user reset admin"</code>
@@ -54,6 +41,71 @@ pub(crate) fn LoginPage() -> impl IntoView {
 }
 
 /// What was wrong with a form, where it was sent.
+/// The first step: name and password.
+#[component]
+fn Password(next: String) -> impl IntoView {
+    let login = ServerAction::<Login>::new();
+    let pending = login.pending();
+    let fault = move || login.value().get().and_then(Result::err);
+    view! {
+        <ActionForm action=login>
+            <input type="hidden" name="next" value=next />
+            <label>
+                <span>"User name"</span>
+                <input
+                    name="username"
+                    autocomplete="username"
+                    autocapitalize="none"
+                    spellcheck="false"
+                    required
+                    autofocus
+                />
+            </label>
+            <label>
+                <span>"Password"</span>
+                <input name="password" type="password" autocomplete="current-password" required />
+            </label>
+            <FormFault fault=fault />
+            <button type="submit" class="button primary" disabled=move || pending.get()>
+                {move || if pending.get() { "Signing in…" } else { "Sign in" }}
+            </button>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+/// The second step, for an account with a second factor.
+#[component]
+fn Code(next: String) -> impl IntoView {
+    let login = ServerAction::<LoginCode>::new();
+    let pending = login.pending();
+    let fault = move || login.value().get().and_then(Result::err);
+    let again = url::login(&next);
+    view! {
+        <ActionForm action=login>
+            <input type="hidden" name="next" value=next />
+            <label>
+                <span>"Code of your authenticator"<small>" or a recovery code"</small></span>
+                <input
+                    name="code"
+                    autocomplete="one-time-code"
+                    autocapitalize="none"
+                    spellcheck="false"
+                    maxlength="64"
+                    required
+                    autofocus
+                />
+            </label>
+            <FormFault fault=fault />
+            <button type="submit" class="button primary" disabled=move || pending.get()>
+                {move || if pending.get() { "Signing in…" } else { "Sign in" }}
+            </button>
+        </ActionForm>
+        <div class="door-foot"><a href=again>"Begin again"</a></div>
+    }
+    .into_any()
+}
+
 #[component]
 pub(crate) fn FormFault<F>(fault: F) -> impl IntoView
 where

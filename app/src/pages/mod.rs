@@ -12,5 +12,6 @@ pub(crate) mod login;
 pub(crate) mod overview;
 pub(crate) mod password;
 pub(crate) mod quarantine;
+pub(crate) mod second_factor;
 pub(crate) mod settings;
 pub(crate) mod workers;

@@ -7,7 +7,10 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
 
 use crate::{
-    api::users::{self, UserCreate, UserDelete, UserResetPassword, UserSetDisabled, UserSetRole},
+    api::users::{
+        self, UserCreate, UserDelete, UserResetPassword, UserSecondFactorReset, UserSessionsEnd,
+        UserSetDisabled, UserSetRole,
+    },
     components::{
         dialog::Dialog,
         drawer::Drawer,
@@ -25,20 +28,14 @@ use crate::{
 #[component]
 pub(crate) fn UsersPage() -> impl IntoView {
     let create = ServerAction::<UserCreate>::new();
-    let set_role = ServerAction::<UserSetRole>::new();
-    let reset = ServerAction::<UserResetPassword>::new();
-    let set_disabled = ServerAction::<UserSetDisabled>::new();
-    let delete = ServerAction::<UserDelete>::new();
-    let changes = move || {
-        [
-            create.version(),
-            set_role.version(),
-            reset.version(),
-            set_disabled.version(),
-            delete.version(),
-        ]
-        .map(|version| version.get())
+    let orders = Orders {
+        set_role: ServerAction::new(),
+        reset: ServerAction::new(),
+        set_disabled: ServerAction::new(),
+        factor: ServerAction::new(),
+        delete: ServerAction::new(),
     };
+    let changes = move || (create.version().get(), orders.given());
     let list = Resource::new(changes, |_| users::user_list());
     let query = use_query_map();
     let path = use_location().pathname;
@@ -48,7 +45,7 @@ pub(crate) fn UsersPage() -> impl IntoView {
         <Transition fallback=|| view! { <Loading rows=4 /> }>
             {move || Suspend::new(async move {
                 match list.await {
-                    Ok(users) => view! { <List users set_role reset set_disabled delete /> }.into_any(),
+                    Ok(users) => view! { <List users orders /> }.into_any(),
                     Err(fault) => {
                         let again = Callback::new(move |()| list.refetch());
                         view! { <Problem fault again=again /> }.into_any()
@@ -59,6 +56,30 @@ pub(crate) fn UsersPage() -> impl IntoView {
         {move || making().then(|| view! { <Create action=create close=close /> })}
     }
     .into_any()
+}
+
+/// What can be done to one account.
+#[derive(Clone, Copy)]
+struct Orders {
+    set_role: ServerAction<UserSetRole>,
+    reset: ServerAction<UserResetPassword>,
+    set_disabled: ServerAction<UserSetDisabled>,
+    factor: ServerAction<UserSecondFactorReset>,
+    delete: ServerAction<UserDelete>,
+}
+
+impl Orders {
+    /// Changes with each order that was answered, so that the list is fetched again.
+    fn given(self) -> [usize; 5] {
+        [
+            self.set_role.version(),
+            self.reset.version(),
+            self.set_disabled.version(),
+            self.factor.version(),
+            self.delete.version(),
+        ]
+        .map(|version| version.get())
+    }
 }
 
 impl Listed for UserView {
@@ -104,6 +125,12 @@ const COLUMNS: &[Column<UserView>] = &[
         },
     },
     Column {
+        label: "Second factor",
+        class: "c-factor",
+        sort: None,
+        cell: |user| if user.second_factor { "yes" } else { "no" }.into_any(),
+    },
+    Column {
         label: "Last sign-in",
         class: "c-seen",
         sort: None,
@@ -121,13 +148,7 @@ const COLUMNS: &[Column<UserView>] = &[
 ];
 
 #[component]
-fn List(
-    users: Vec<UserView>,
-    set_role: ServerAction<UserSetRole>,
-    reset: ServerAction<UserResetPassword>,
-    set_disabled: ServerAction<UserSetDisabled>,
-    delete: ServerAction<UserDelete>,
-) -> impl IntoView {
+fn List(users: Vec<UserView>, orders: Orders) -> impl IntoView {
     let query = use_query_map();
     let path = use_location().pathname;
     let number = users.len();
@@ -143,7 +164,7 @@ fn List(
                     let user = user.clone();
                     view! {
                         <Drawer title=user.username.to_string() row=id close=close>
-                            <One user set_role reset set_disabled delete />
+                            <One user orders />
                         </Drawer>
                     }
                     .into_any()
@@ -245,13 +266,7 @@ fn Create(action: ServerAction<UserCreate>, close: Signal<String>) -> impl IntoV
 }
 
 #[component]
-fn One(
-    user: Arc<UserView>,
-    set_role: ServerAction<UserSetRole>,
-    reset: ServerAction<UserResetPassword>,
-    set_disabled: ServerAction<UserSetDisabled>,
-    delete: ServerAction<UserDelete>,
-) -> impl IntoView {
+fn One(user: Arc<UserView>, orders: Orders) -> impl IntoView {
     let (class, words) = standing(&user);
     let id = StoredValue::new(user.id.to_string());
     let name = user.username.to_string();
@@ -259,8 +274,20 @@ fn One(
         role,
         disabled,
         created_at,
+        second_factor,
         ..
     } = *user;
+    let Orders {
+        set_role,
+        reset,
+        set_disabled,
+        factor,
+        delete,
+    } = orders;
+    let end = ServerAction::<UserSessionsEnd>::new();
+    let end_fault = move || end.value().get().and_then(Result::err);
+    let ended = move || end.value().get().is_some_and(|done| done.is_ok());
+    let factor_fault = move || factor.value().get().and_then(Result::err);
     let role_fault = move || set_role.value().get().and_then(Result::err);
     let reset_fault = move || reset.value().get().and_then(Result::err);
     let disabled_fault = move || set_disabled.value().get().and_then(Result::err);
@@ -304,6 +331,29 @@ fn One(
             </p>
             <FormFault fault=disabled_fault />
         </ActionForm>
+        <h3>"Sessions"</h3>
+        <ActionForm action=end>
+            <input type="hidden" name="id" value=id.get_value() />
+            <p class="inline-form">
+                <button type="submit" class="button" disabled=move || end.pending().get()>"End their sessions"</button>
+                <span class="muted" role="status">{move || if ended() { "ended" } else { "they can sign in again" }}</span>
+            </p>
+            <FormFault fault=end_fault />
+        </ActionForm>
+        {second_factor
+            .then(|| {
+                view! {
+                    <h3>"Second factor"</h3>
+                    <ActionForm action=factor>
+                        <input type="hidden" name="id" value=id.get_value() />
+                        <p class="inline-form">
+                            <button type="submit" class="button" disabled=move || factor.pending().get()>"Take it away"</button>
+                            <span class="muted">"for whoever lost it: they sign in with the password alone then"</span>
+                        </p>
+                        <FormFault fault=factor_fault />
+                    </ActionForm>
+                }
+            })}
         <h3>"Remove"</h3>
         <ActionForm action=delete>
             <input type="hidden" name="id" value=id.get_value() />
