@@ -242,6 +242,7 @@ impl Store {
             credentials: get("bounties.credential"),
             bounties: get("bounties"),
             quarantined: get("quarantined"),
+            ignored: get("ignored"),
             deployed_deckies: deployed,
             active_deckies: active,
             last_hour,

@@ -18,6 +18,7 @@ use crate::{
     DbError, Store,
     backend::{Arg, Merge, Sql, Tx},
     meaning::{Evidence, Loot, attacker_id, cut, hash16},
+    retention::DELETED,
 };
 
 /// The most characters of a credential's name in the top list; four bytes each fit the column.
@@ -36,6 +37,8 @@ pub struct Batch {
     pub lines: Vec<Evidence>,
     /// The lines that could not, or that the database refused.
     pub quarantine: Vec<Unreadable>,
+    /// How many lines are neither, because an ignore rule fits them.
+    pub ignored: u64,
 }
 
 /// A line that is not RFC 5424, or that the database refused.
@@ -231,8 +234,13 @@ impl Store {
             .fetch_optional(Sql::new("find the last log row", "SELECT MAX(id) FROM logs"))
             .await?;
         let last = match &last {
-            Some(row) => row.columns("find the last log row").opt_int(0)?.unwrap_or(0),
-            None => 0,
+            Some(row) => row.columns("find the last log row").opt_int(0)?,
+            None => None,
+        };
+        let last = match last {
+            Some(last) => last,
+            // Ids do not come back after the newest row was deleted.
+            None => self.log_cursor_in(&mut tx, DELETED).await?,
         };
 
         let mut sums = Sums::default();
@@ -246,6 +254,7 @@ impl Store {
             "quarantined",
             u64::try_from(batch.quarantine.len()).unwrap_or(u64::MAX),
         );
+        sums.count("ignored", batch.ignored);
 
         let mut done = Ingested {
             last_id: (!rows.is_empty()).then(|| LogId(last + i64::try_from(rows.len()).unwrap_or(0))),
@@ -275,6 +284,13 @@ impl Store {
     /// Where the database fails; nothing is forgotten then.
     pub async fn evidence_clear(&self) -> Result<(), DbError> {
         let mut tx = self.backend.begin().await?;
+        self.evidence_clear_in(&mut tx).await?;
+        tx.execute(Sql::new("forget all evidence", "DELETE FROM spool_positions"))
+            .await?;
+        tx.commit().await
+    }
+
+    pub(crate) async fn evidence_clear_in(&self, tx: &mut Tx) -> Result<(), DbError> {
         for table in [
             "logs",
             "quarantine",
@@ -287,14 +303,12 @@ impl Store {
             "tallies",
             "log_minutes",
             "log_buckets",
-            "spool_positions",
         ] {
             tx.execute(Sql::new("forget all evidence", format!("DELETE FROM {table}")))
                 .await?;
         }
-        self.profile_clear_in(&mut tx).await?;
-        self.search_clear_in(&mut tx).await?;
-        tx.commit().await
+        self.profile_clear_in(tx).await?;
+        self.search_clear_in(tx).await
     }
 
     async fn store_quarantine(&self, tx: &mut Tx, batch: &Batch) -> Result<(), DbError> {

@@ -20,6 +20,7 @@ pub mod meaning;
 mod migrate;
 mod options;
 pub mod profile;
+mod retention;
 pub mod search;
 mod second_factor;
 mod sessions;
@@ -36,6 +37,7 @@ pub use fleet::{DeckyRecord, NewDecky, Observation};
 pub use options::Options;
 pub use second_factor::SecondFactorRow;
 pub use sessions::SessionNote;
+pub use settings::Setting;
 pub use users::{NewUser, UserRow};
 
 use backend::{Backend, Sql};

@@ -174,14 +174,15 @@ impl Domain {
         from: &Source,
         now: OffsetDateTime,
     ) -> Result<SignedIn, DomainError> {
+        let lifetime = self.session_lifetime().await;
         let (token, claims) = self
             .tokens()?
-            .issue(user.id, micros(user.tokens_valid_from), now)?;
+            .issue(lifetime, user.id, micros(user.tokens_valid_from), now)?;
         self.session_note_use(&claims, from, now).await;
         Ok(SignedIn {
             token: token.into(),
             expires_at: OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now),
-            lifetime: self.inner.options.token_lifetime,
+            lifetime,
             me: self.me_of(user),
         })
     }

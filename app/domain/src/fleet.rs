@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use decnet_db::{DeckyRecord, NewDecky};
+use decnet_db::{DeckyRecord, NewDecky, Setting};
 use decnet_decoys::{Category, Meta, Port, catalogue};
 use decnet_fleet::{BuiltIn, DesiredDecky, Limits, SpecFault, resolve};
 use decnet_model::{
@@ -336,6 +336,9 @@ impl Domain {
     async fn limits(&self) -> Result<Limits, DomainError> {
         let options = &self.inner.options;
         let mut limits = options.fleet.clone();
+        if let Some(most) = self.inner.store.setting_number(Setting::DeploymentLimit).await? {
+            limits.deckies = most;
+        }
         let Some(noted) = self.inner.store.setting_get(NETWORK).await? else {
             return Ok(limits);
         };
@@ -353,7 +356,6 @@ impl Domain {
         Ok(limits)
     }
 
-    /// The deckies of `spec` beside those that there are.
     /// Whether `actor` may name the folders of bait in `spec`. They are read by this process and shown to intruders, so
     /// whoever comes over the network may name only what lies in the one folder for it. The command line reads with the
     /// rights of whoever types there.

@@ -23,6 +23,7 @@ mod seal;
 mod second_factor;
 mod session;
 mod sessions;
+mod settings;
 mod stream;
 mod token;
 mod totp;
@@ -44,7 +45,10 @@ pub use fleet::{archetypes, services};
 pub use password::{MAX_PASSWORD, MIN_PASSWORD, PasswordFault, generate as generate_password};
 pub use permit::{Actor, Permit};
 pub use second_factor::{Challenge, Enrolment};
+pub use settings::REINITIALISE;
 pub use stream::EventStream;
+
+pub use decnet_db::Setting;
 
 /// What the use-cases need to be told. Every process that holds a [`Domain`] makes its own.
 #[derive(Debug, Clone)]
@@ -70,6 +74,8 @@ pub struct Options {
     /// Whether the operator of this process said where they are taken from. The network of the installation, which its
     /// server notes, holds otherwise; see [`Domain::fleet_network_note`].
     pub fleet_network_given: bool,
+    /// Minutes between two mutations of a decky that has no interval of its own, where no setting says otherwise; 0 is never.
+    pub mutate_interval_minutes: u32,
     /// The engine that runs new deckies; `local`.
     pub engine: String,
     /// How often the parts of the host are looked at in the background; 5 s.
@@ -93,6 +99,7 @@ impl Default for Options {
             hash_parallelism: std::thread::available_parallelism().map_or(2, usize::from),
             fleet: decnet_fleet::Limits::default(),
             fleet_network_given: false,
+            mutate_interval_minutes: 0,
             engine: "local".into(),
             health_interval: Duration::from_secs(5),
             run_dir: None,
@@ -117,6 +124,10 @@ impl Options {
                 network: settings.fleet.network,
             },
             fleet_network_given: settings.is_given("fleet-network"),
+            mutate_interval_minutes: settings
+                .fleet
+                .mutate_interval
+                .map_or(0, |every| u32::try_from(every.as_secs() / 60).unwrap_or(u32::MAX)),
             engine: settings.fleet.engine.clone(),
             run_dir: Some(settings.run_dir()),
             bait_dir: Some(settings.data_dir.join("bait")),
@@ -155,10 +166,7 @@ impl Domain {
     /// [`DomainError::Internal`] where the password hash or the token key cannot be set up.
     pub fn new(store: Store, bus: Bus, clock: SharedClock, options: Options) -> Result<Self, DomainError> {
         let hasher = password::Hasher::new(options.hash_parallelism)?;
-        let tokens = options
-            .jwt_secret
-            .as_ref()
-            .map(|secret| token::Tokens::new(secret, options.token_lifetime));
+        let tokens = options.jwt_secret.as_ref().map(token::Tokens::new);
         let seal = options
             .second_factor_key
             .as_ref()

@@ -40,11 +40,10 @@ pub(crate) struct Tokens {
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
-    lifetime: Duration,
 }
 
 impl Tokens {
-    pub(crate) fn new(secret: &SecretString, lifetime: Duration) -> Self {
+    pub(crate) fn new(secret: &SecretString) -> Self {
         let secret = secret.expose_secret().as_bytes();
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
@@ -56,18 +55,18 @@ impl Tokens {
             encoding: EncodingKey::from_secret(secret),
             decoding: DecodingKey::from_secret(secret),
             validation,
-            lifetime,
         }
     }
 
     /// A new session of `user`.
     pub(crate) fn issue(
         &self,
+        lifetime: Duration,
         user: UserId,
         generation: i64,
         now: OffsetDateTime,
     ) -> Result<(String, Claims), DomainError> {
-        self.issue_as(ACCESS, self.lifetime, user, generation, now)
+        self.issue_as(ACCESS, lifetime, user, generation, now)
     }
 
     /// What `user`, whose password was right, shows together with a code.
@@ -131,15 +130,17 @@ mod tests {
 
     use super::*;
 
+    const MINUTE: Duration = Duration::from_secs(60);
+
     fn tokens(secret: &str) -> Tokens {
-        Tokens::new(&secret.to_owned().into(), Duration::from_secs(60))
+        Tokens::new(&secret.to_owned().into())
     }
 
     #[test]
     fn a_token_holds_until_it_expires_and_only_under_its_key() {
         let (ours, theirs) = (tokens(&"a".repeat(32)), tokens(&"b".repeat(32)));
         let now = OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_000);
-        let (text, claims) = ours.issue(UserId(uuid::Uuid::new_v4()), 5, now).unwrap();
+        let (text, claims) = ours.issue(MINUTE, UserId(uuid::Uuid::new_v4()), 5, now).unwrap();
         assert_eq!(ours.check(&text, now), Some(claims));
         assert_eq!(theirs.check(&text, now), None);
         assert_eq!(ours.check(&text, now + time::Duration::seconds(60)), None);
@@ -160,7 +161,7 @@ mod tests {
     fn forged_and_stale_tokens_are_refused_one_and_all() {
         let ours = tokens(&"a".repeat(32));
         let now = OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_000);
-        let (issued, good) = ours.issue(UserId(uuid::Uuid::new_v4()), 5, now).unwrap();
+        let (issued, good) = ours.issue(MINUTE, UserId(uuid::Uuid::new_v4()), 5, now).unwrap();
         let good = serde_json::to_value(&good).unwrap();
         let claims = good.to_string();
         // What follows differs from this in one thing each.
@@ -220,7 +221,7 @@ mod tests {
         let (head, tag) = issued.rsplit_once('.').unwrap();
         let (header, body) = head.split_once('.').unwrap();
         let (_, other) = tokens(&"a".repeat(32))
-            .issue(UserId(uuid::Uuid::new_v4()), 5, now)
+            .issue(MINUTE, UserId(uuid::Uuid::new_v4()), 5, now)
             .map(|(text, claims)| (claims, text))
             .unwrap();
         let other_body = other.split('.').nth(1).unwrap();
@@ -265,7 +266,10 @@ mod tests {
         let strange = tokens(&"b".repeat(32));
         bad.push((
             "another key".into(),
-            strange.issue(UserId(uuid::Uuid::new_v4()), 5, now).unwrap().0,
+            strange
+                .issue(MINUTE, UserId(uuid::Uuid::new_v4()), 5, now)
+                .unwrap()
+                .0,
         ));
         assert!(bad.len() >= 60, "{}", bad.len());
         for (what, text) in &bad {

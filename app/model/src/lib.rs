@@ -8,6 +8,7 @@ pub mod clock;
 pub mod event;
 pub mod fleet;
 pub mod id;
+pub mod ignore;
 pub mod name;
 pub mod permission;
 pub mod printable;

@@ -68,6 +68,12 @@ permissions! {
     ManageUsers: "users.manage", Admin, Person, Settled;
     /// Read the lines that did not become evidence.
     ViewQuarantine: "quarantine.view", Admin, Anyone, Settled;
+    /// Read the settings that are changed while DECNET runs.
+    ViewSettings: "settings.view", Viewer, Anyone, Settled;
+    /// Change them.
+    ManageSettings: "settings.manage", Admin, Anyone, Settled;
+    /// Delete all evidence from the database.
+    Reinitialise: "evidence.reinitialise", Admin, Person, Settled;
     /// Read the audit log.
     ViewAudit: "audit.view", Admin, Anyone, Settled;
     /// See one's own account.

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use crate::{
     id::{ApiTokenId, AttackerId, LogId, TaskId, TokenId, UserId},
+    ignore::IgnoreRule,
     name::{DeckyName, ServiceSlug, TokenName, UserName, WorkerName},
     state::{BountyKind, DeckyState, Role, WorkerState},
 };
@@ -133,6 +134,25 @@ views! {
         last_used_at: Option<OffsetDateTime>,
     }
 
+    /// What operators change while DECNET runs.
+    ConfigView {
+        /// Most deckies.
+        deployment_limit: u32,
+        /// Minutes between two mutations of a decky that has no interval of its own; 0 is never.
+        mutation_interval_minutes: u32,
+        /// Days after which log rows are deleted; absent where they are kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retention_days: Option<u32>,
+        /// How long a session lasts.
+        session_lifetime_minutes: u32,
+        /// Which of these were set here; the configuration of the host says the others.
+        changed: Vec<String>,
+        /// Lines that are not looked at, in the order in which the rules were made.
+        ignore_rules: Vec<IgnoreRule>,
+        /// Lines that these and earlier rules kept out.
+        ignored_lines: u64,
+    }
+
     /// The dashboard's counters.
     Stats {
         /// Log rows ever stored.
@@ -147,6 +167,8 @@ views! {
         bounties: u64,
         /// Lines that could not be read or stored, kept in quarantine.
         quarantined: u64,
+        /// Lines that an ignore rule kept out.
+        ignored: u64,
         /// Deckies that are wanted.
         deployed_deckies: u64,
         /// Deckies that are running.

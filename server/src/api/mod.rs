@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod config;
 mod description;
 pub mod evidence;
 mod explain;
@@ -92,6 +93,14 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(host::stop_worker))
         .routes(routes!(host::health))
         .routes(routes!(audit::page))
+        .routes(routes!(config::get))
+        .routes(routes!(config::deployment_limit))
+        .routes(routes!(config::mutation_interval))
+        .routes(routes!(config::retention))
+        .routes(routes!(config::session_lifetime))
+        .routes(routes!(config::ignore))
+        .routes(routes!(config::ignore_no_more))
+        .routes(routes!(config::reinitialise))
         .routes(routes!(stream::open));
     OpenApiRouter::with_openapi(description::Doc::openapi()).nest(PREFIX, routes)
 }

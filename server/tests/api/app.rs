@@ -366,6 +366,7 @@ impl App {
             to: position(n + 1),
             lines: Vec::new(),
             quarantine: Vec::new(),
+            ignored: 0,
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod app;
+mod config;
 mod evidence;
 mod faults;
 mod fleet;

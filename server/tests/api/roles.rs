@@ -76,6 +76,14 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("post", "/workers/{name}/stop", Admin),
     ("get", "/health", Nobody),
     ("get", "/audit", Admin),
+    ("get", "/config", Viewer),
+    ("put", "/config/deployment-limit", Admin),
+    ("put", "/config/global-mutation-interval", Admin),
+    ("put", "/config/retention", Admin),
+    ("put", "/config/session-lifetime", Admin),
+    ("post", "/config/ignore-rules", Admin),
+    ("delete", "/config/ignore-rules/{id}", Admin),
+    ("delete", "/config/reinit", Keeper),
     ("get", "/stream", Viewer),
 ];
 

@@ -24,7 +24,7 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 pub(crate) struct Said {
     id: Option<String>,
-    envelope: Value,
+    pub(crate) envelope: Value,
 }
 
 impl Stream {

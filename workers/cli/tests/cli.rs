@@ -163,6 +163,7 @@ fn a_line_of_evidence_is_printed_without_what_steers_a_terminal_and_ends_where_i
             .map(|line| decnet_db::meaning::read(line.as_bytes(), at).unwrap())
             .collect(),
         quarantine: Vec::new(),
+        ignored: 0,
     };
     store(dir.path(), &batch);
 
@@ -304,6 +305,7 @@ fn lines_that_did_not_become_evidence_are_listed_with_the_reason_and_byte_by_byt
         to: end(20),
         lines: Vec::new(),
         quarantine: vec![kept(b"first \xff\x1b[2J", 10), kept(b"second", 20)],
+        ignored: 0,
     };
     store(dir.path(), &batch);
 

@@ -2,15 +2,19 @@
 //!
 //! It reads lines from where the database says it is, has [`decnet_db::meaning`] say what they mean, and stores them
 //! with everything that they count for and the new position in one transaction. Killed at any instruction it goes
-//! on where the database stands. Nothing here writes to the database but [`Store::ingest_batch`].
+//! on where the database stands. Nothing here writes evidence but [`Store::ingest_batch`].
 //!
 //! A batch that does not go in because the database is full or gone is tried again for as long as that takes. One that
 //! the database refuses for what is in it would be refused for ever: it is halved until the line stands alone, which
 //! then goes into quarantine, and the others in as ever.
 //!
+//! A line that an ignore rule fits moves the position and is counted, and is nothing else; the spool has it. Beside the turns,
+//! [`Keeper`] deletes rows that are older than an operator wants to keep them.
+//!
 //! Start at [`Ingester::turn`]. Deliberately absent: what a line means, and anything that can be derived later from what
 //! is stored (the profiler's).
 
+mod keeper;
 mod worker;
 
 use std::path::PathBuf;
@@ -19,13 +23,14 @@ use decnet_bus::Bus;
 use decnet_db::{
     DbError, Store,
     ingest::{Batch, Ingested, Unreadable},
-    meaning,
+    meaning::{self, Evidence},
 };
-use decnet_model::{clock::SharedClock, topic::Topic};
+use decnet_model::{clock::SharedClock, ignore::IgnoreRule, topic::Topic};
 use decnet_runtime::exit::chain;
 use decnet_spool::{Line, Position, Reader, SpoolError};
 use tokio::time::{Duration, Instant};
 
+pub use keeper::Keeper;
 pub use worker::IngesterWorker;
 
 /// The name under which the database keeps the position and the spool keeps segments.
@@ -36,6 +41,8 @@ const MAX_LINES: usize = 4096;
 /// The most bytes of a batch, but for a single longer line. With the parsed fields a statement stays well within the
 /// 16 MiB that MySQL takes.
 const MAX_BYTES: usize = 2 << 20;
+/// How long ignore rules are taken for unchanged.
+const RULES_GOOD_FOR: Duration = Duration::from_secs(2);
 /// How often the spool is told what it may drop.
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_secs(1);
 
@@ -83,6 +90,8 @@ pub struct Ingester {
     /// Lines of the next batch: it grows while batches come out full.
     lines: usize,
     acknowledged: Option<(Instant, Position)>,
+    /// What is noise, and when that was last asked.
+    ignored: (Option<Instant>, Vec<IgnoreRule>),
 }
 
 impl Ingester {
@@ -110,6 +119,7 @@ impl Ingester {
             batch_size,
             lines: batch_size,
             acknowledged: None,
+            ignored: (None, Vec::new()),
         })
     }
 
@@ -140,6 +150,7 @@ impl Ingester {
             return Ok(Turn::Idle);
         };
         let to = last.end;
+        self.refresh_rules().await?;
         let (count, full) = (lines.len(), self.is_full(&lines));
         let alone = match lines.as_slice() {
             [line] => Some(line.clone()),
@@ -194,6 +205,7 @@ impl Ingester {
         batch.lines.reserve(lines.len());
         for line in lines {
             match meaning::read(&line.bytes, received_at) {
+                Ok(evidence) if self.is_ignored(&evidence) => batch.ignored += 1,
                 Ok(evidence) => batch.lines.push(evidence),
                 Err(why) => batch.quarantine.push(Unreadable {
                     raw: line.bytes,
@@ -204,6 +216,31 @@ impl Ingester {
             }
         }
         batch
+    }
+
+    fn is_ignored(&self, line: &Evidence) -> bool {
+        let (_, rules) = &self.ignored;
+        rules.iter().any(|rule| {
+            rule.lines
+                .fits(line.attacker, &line.decky, &line.service, &line.event_type)
+        })
+    }
+
+    /// Asks for the ignore rules again now and then. Where they cannot be read nothing is stored either: a line that should have been
+    /// ignored would make an attacker of somebody.
+    async fn refresh_rules(&mut self) -> Result<(), IngestError> {
+        let (asked, rules) = &mut self.ignored;
+        if asked.is_none_or(|at| at.elapsed() >= RULES_GOOD_FOR) {
+            match self.store.ignore_rules().await {
+                Ok(new) => *rules = new,
+                Err(error) => {
+                    self.reader.seek(self.stored);
+                    return Err(error.into());
+                }
+            }
+            *asked = Some(Instant::now());
+        }
+        Ok(())
     }
 
     /// A batch that does nothing but keep `line`.
@@ -225,6 +262,7 @@ impl Ingester {
             to,
             lines: Vec::new(),
             quarantine: Vec::new(),
+            ignored: 0,
         }
     }
 

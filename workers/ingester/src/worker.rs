@@ -7,7 +7,7 @@ use decnet_runtime::{Context, RunError, Shutdown, StartError, Status, Wake, Work
 use decnet_spool::SpoolError;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{IngestError, Ingester, Turn};
+use crate::{IngestError, Ingester, Keeper, Turn};
 
 /// How often the spool is looked at with nobody saying so.
 const POLL: Duration = Duration::from_secs(1);
@@ -17,6 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The `decnet-ingester` daemon.
 pub struct IngesterWorker {
     ingester: Ingester,
+    keeper: Keeper,
     batch_max_wait: Duration,
     wake: Wake,
     status: Status,
@@ -33,6 +34,17 @@ impl Worker for IngesterWorker {
     }
 
     async fn run(mut self, shutdown: Shutdown) -> Result<(), RunError> {
+        let keeper = self.keeper.clone();
+        tokio::select! {
+            () = self.ingest(&shutdown) => Ok(()),
+            () = keeper.keep() => Ok(()),
+        }
+    }
+}
+
+impl IngesterWorker {
+    /// Take turns until the end.
+    async fn ingest(&mut self, shutdown: &Shutdown) {
         while !shutdown.is_requested() {
             // The first line after a pause is stored at once; those that follow gather until the wait is over.
             let gathered = Instant::now() + self.batch_max_wait;
@@ -60,11 +72,8 @@ impl Worker for IngesterWorker {
                 }
             }
         }
-        Ok(())
     }
-}
 
-impl IngesterWorker {
     /// Like [`Worker::build`], with another polling interval.
     ///
     /// # Errors
@@ -82,6 +91,7 @@ impl IngesterWorker {
         tracing::info!(position = %ingester.position(), "going on in the spool");
         Ok(Self {
             ingester,
+            keeper: Keeper::new(ctx.store()?, ctx.clock.clone()),
             batch_max_wait: ctx.settings.ingest.batch_max_wait,
             // The collector says so when the spool has grown. Our own word on what is stored wakes us once more, for
             // nothing, which is cheaper than a topic of its own.

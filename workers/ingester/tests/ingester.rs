@@ -19,11 +19,13 @@ use std::{
 };
 
 use decnet_bus::Bus;
-use decnet_db::{Options, Store, meaning};
-use decnet_ingester::{Ingester, IngesterWorker, READER, Turn};
+use decnet_db::{Options, Setting, Store, meaning};
+use decnet_ingester::{Ingester, IngesterWorker, Keeper, READER, Turn};
 use decnet_model::{
-    clock::SystemClock,
+    clock::{ManualClock, SystemClock},
     event::field,
+    id::IgnoreRuleId,
+    ignore::IgnoreRule,
     query::{AttackerQuery, LogQuery},
     topic::{Pattern, Topic},
 };
@@ -563,5 +565,107 @@ fn a_full_disk_is_an_alarm_loses_nothing_and_passes_by_itself() {
         shutdown.request();
         tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
         assert_equals(&store, &disk, &lines).await;
+    });
+}
+
+#[test]
+fn lines_that_a_rule_fits_are_counted_and_make_neither_rows_nor_attackers() {
+    let dir = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = database(dir.path()).await;
+        let rule = IgnoreRule {
+            id: IgnoreRuleId(uuid::Uuid::nil()),
+            lines: serde_json::from_str(r#"{"network":"198.51.100.0/24","event_type":"connect"}"#).unwrap(),
+            note: String::new(),
+            created_by: "test".into(),
+            created_at: OffsetDateTime::UNIX_EPOCH,
+        };
+        let change = store.ignore_rules_change(|rules| {
+            rules.push(rule);
+            Ok::<_, decnet_db::DbError>(())
+        });
+        change.await.unwrap();
+        let line = |ip: &str, kind: &str| {
+            format!("<134>1 2027-01-15T08:00:00Z web-01 ssh - {kind} [relay@55555 src_ip=\"{ip}\"]")
+                .into_bytes()
+        };
+        let written = [
+            line("198.51.100.1", "connect"),
+            line("198.51.100.1", "disconnect"),
+            line("192.0.2.1", "connect"),
+            line("198.51.100.2", "connect"),
+            b"no line".to_vec(),
+            line("198.51.100.3", "connect"),
+        ];
+        append(&mut spool(dir.path()), &written);
+        let clock = Arc::new(ManualClock::new(OffsetDateTime::UNIX_EPOCH));
+        let spool_dir = dir.path().join("spool");
+        let mut ingester = Ingester::open(store.clone(), Bus::none(), clock, spool_dir.clone(), 100)
+            .await
+            .unwrap();
+        let turn = ingester.turn().await.unwrap();
+        assert!(matches!(turn, Turn::Stored { lines: 6, .. }), "{turn:?}");
+        assert_eq!(
+            ingester.turn().await.unwrap(),
+            Turn::Idle,
+            "the position is behind all of them"
+        );
+        let stats = store.stats(OffsetDateTime::UNIX_EPOCH).await.unwrap();
+        assert_eq!((stats.total_logs, stats.ignored, stats.quarantined), (2, 3, 1));
+        let attackers = store.attacker_page(&AttackerQuery::default()).await.unwrap().data;
+        let mut seen: Vec<_> = attackers
+            .iter()
+            .map(|a| (a.ip.to_string(), a.event_count))
+            .collect();
+        seen.sort();
+        assert_eq!(
+            seen,
+            [("192.0.2.1".to_owned(), 1), ("198.51.100.1".to_owned(), 1)]
+        );
+        // The spool has every line.
+        let report = decnet_spool::verify(&spool_dir).unwrap();
+        assert_eq!(report.lines, 6);
+    });
+}
+
+#[test]
+fn rows_older_than_the_retention_go_and_without_one_none_does() {
+    let dir = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = database(dir.path()).await;
+        let written: Vec<_> = good_lines(3_000).into_iter().take(2_500).collect();
+        append(&mut spool(dir.path()), &written);
+        let clock = Arc::new(ManualClock::new(
+            OffsetDateTime::UNIX_EPOCH + time::Duration::days(1_000),
+        ));
+        let spool_dir = dir.path().join("spool");
+        let mut ingester = Ingester::open(store.clone(), Bus::none(), clock.clone(), spool_dir, 4_000)
+            .await
+            .unwrap();
+        while ingester.turn().await.unwrap() != Turn::Idle {}
+        let keeper = Keeper::new(store.clone(), clock.clone());
+        clock.advance(time::Duration::days(10));
+        assert_eq!(
+            keeper.step().await.unwrap(),
+            0,
+            "kept for ever unless somebody says otherwise"
+        );
+        store
+            .setting_number_set(Setting::RetentionDays, Some(10))
+            .await
+            .unwrap();
+        assert_eq!(keeper.step().await.unwrap(), 0, "not older than ten days");
+        clock.advance(time::Duration::seconds(1));
+        let mut steps = Vec::new();
+        loop {
+            let rows = keeper.step().await.unwrap();
+            steps.push(rows);
+            if rows == 0 {
+                break;
+            }
+        }
+        assert_eq!(steps, [1_000, 1_000, 500, 0], "in bounded steps");
+        assert_eq!(store.log_last_id().await.unwrap(), None);
+        assert_eq!(total(&store).await, 2_500, "counters stay");
     });
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use decnet_bus::Bus;
-use decnet_db::{DbError, DeckyRecord, NewDecky, Observation, Store};
+use decnet_db::{DbError, DeckyRecord, NewDecky, Observation, Setting, Store};
 use decnet_fleet::{
     Catalogue, DesiredDecky, Engine, EngineError, ObservedDecky, Options, Outcome, Progress, Step, StepError,
     StepKind, execute, mutation, plan,
@@ -55,7 +55,7 @@ pub(crate) struct Parts<E> {
     pub(crate) catalogue: Arc<dyn Catalogue + Send>,
     /// Folder of the outlets: mutations are evidence.
     pub(crate) outlets: PathBuf,
-    /// For deckies without an interval of their own.
+    /// For deckies without an interval of their own, where no setting says otherwise.
     pub(crate) mutate_interval: Option<Duration>,
     pub(crate) engine: E,
 }
@@ -66,6 +66,21 @@ pub(crate) struct Reconciler<E> {
     outlet: Option<Outlet>,
     /// Deckies whose present end is already among their failures.
     counted: BTreeSet<DeckyName>,
+}
+
+fn minutes_of(minutes: u32) -> Duration {
+    Duration::from_secs(60 * u64::from(minutes))
+}
+
+/// Whether a decky's time to mutate has come, by its own interval or else the `common` one.
+fn due(record: &DeckyRecord, common: Option<Duration>, now: OffsetDateTime) -> bool {
+    let own = record.view.mutate_interval_minutes.map(minutes_of);
+    let Some(interval) = own.or(common) else {
+        return false;
+    };
+    let last = record.view.last_mutation.unwrap_or(record.view.since);
+    // Where the last one is in the future the clock was put back, and nobody waits for it to come round again.
+    record.view.state == DeckyState::Running && (now - last).abs() >= interval
 }
 
 /// How a round went.
@@ -243,6 +258,11 @@ impl<E: Engine> Reconciler<E> {
     async fn mutate(&mut self, jobs: &mut [Job]) -> Result<(), ReconcileError> {
         let now = self.parts.clock.now();
         let known = self.known().await?;
+        let set = self.parts.store.setting_number(Setting::MutationInterval).await?;
+        let common = match set {
+            Some(minutes) => Some(minutes_of(minutes)).filter(|interval| !interval.is_zero()),
+            None => self.parts.mutate_interval,
+        };
         for Known { record, desired } in &known {
             let name = &record.view.name;
             // A task that has steps was mutated in an earlier round, and is only being finished.
@@ -252,7 +272,7 @@ impl<E: Engine> Reconciler<E> {
             let (Ok(before), true) = (desired, record.view.desired) else {
                 continue;
             };
-            if !ordered && !self.due(record, now) {
+            if !ordered && !due(record, common, now) {
                 continue;
             }
             let trigger = if ordered { "operator" } else { "schedule" };
@@ -272,19 +292,6 @@ impl<E: Engine> Reconciler<E> {
             self.parts.store.decky_mutated(name, now).await?;
         }
         Ok(())
-    }
-
-    fn due(&self, record: &DeckyRecord, now: OffsetDateTime) -> bool {
-        let own = record
-            .view
-            .mutate_interval_minutes
-            .map(|m| Duration::from_secs(60 * u64::from(m)));
-        let Some(interval) = own.or(self.parts.mutate_interval) else {
-            return false;
-        };
-        let last = record.view.last_mutation.unwrap_or(record.view.since);
-        // Where the last one is in the future the clock was put back, and nobody waits for it to come round again.
-        record.view.state == DeckyState::Running && (now - last).abs() >= interval
     }
 
     /// A mutation is evidence: an attacker's timeline shows why a service was gone.

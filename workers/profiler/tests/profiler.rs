@@ -62,6 +62,7 @@ async fn ingest(store: &Store, lines: &[Vec<u8>]) {
             to,
             lines,
             quarantine: Vec::new(),
+            ignored: 0,
         })
         .await
         .unwrap();

@@ -1,6 +1,7 @@
-use decnet_db::{DbError, NewUser};
+use decnet_db::{DbError, NewUser, Setting};
 use decnet_model::{
-    id::{TokenId, UserId},
+    id::{IgnoreRuleId, TokenId, UserId},
+    ignore::{IgnoreMatch, IgnoreRule},
     state::Role,
 };
 use uuid::Uuid;
@@ -180,4 +181,85 @@ pub(crate) async fn settings_are_kept(database: &Database) {
         store.setting_get("a").await.unwrap().as_deref(),
         Some("'; DROP TABLE settings; -- \u{1F980}")
     );
+}
+
+pub(crate) async fn numbers_among_the_settings_are_typed_and_can_be_left_alone_again(database: &Database) {
+    let store = &database.store;
+    for setting in Setting::ALL {
+        assert_eq!(store.setting_number(setting).await.unwrap(), None);
+        store.setting_number_set(setting, Some(7)).await.unwrap();
+        store.setting_number_set(setting, Some(u32::MAX)).await.unwrap();
+        assert_eq!(store.setting_number(setting).await.unwrap(), Some(u32::MAX));
+    }
+    store
+        .setting_number_set(Setting::RetentionDays, None)
+        .await
+        .unwrap();
+    assert_eq!(store.setting_number(Setting::RetentionDays).await.unwrap(), None);
+    assert_eq!(
+        store.setting_number(Setting::SessionMinutes).await.unwrap(),
+        Some(u32::MAX)
+    );
+    store
+        .setting_set(Setting::SessionMinutes.name(), "-1")
+        .await
+        .unwrap();
+    let bad = store.setting_number(Setting::SessionMinutes).await;
+    assert!(matches!(bad, Err(DbError::Corrupt { .. })), "{bad:?}");
+}
+
+pub(crate) async fn ignore_rules_are_changed_by_two_at_once_and_none_is_lost(database: &Database) {
+    let store = &database.store;
+    assert_eq!(store.ignore_rules().await.unwrap(), []);
+    let add = |n: u8| {
+        let rule = IgnoreRule {
+            id: IgnoreRuleId(Uuid::new_v4()),
+            lines: IgnoreMatch {
+                network: format!("192.0.2.{n}/32").parse().ok(),
+                ..IgnoreMatch::default()
+            },
+            note: "our scanner \u{1F980} '\"".into(),
+            created_by: "ann".into(),
+            created_at: at(0),
+        };
+        async move {
+            store
+                .ignore_rules_change(|rules| {
+                    rules.push(rule);
+                    Ok::<_, DbError>(())
+                })
+                .await
+        }
+    };
+    add(0).await.unwrap();
+    let (a, b, c) = tokio::join!(add(1), add(2), add(3));
+    for done in [a, b, c] {
+        done.unwrap();
+    }
+    let rules = store.ignore_rules().await.unwrap();
+    let mut networks: Vec<_> = rules
+        .iter()
+        .map(|r| r.lines.network.unwrap().to_string())
+        .collect();
+    assert_eq!(
+        networks[0], "192.0.2.0/32",
+        "in the order in which they were made"
+    );
+    networks.sort();
+    assert_eq!(
+        networks,
+        ["192.0.2.0/32", "192.0.2.1/32", "192.0.2.2/32", "192.0.2.3/32"]
+    );
+    assert_eq!(
+        (rules[0].note.as_str(), rules[0].created_at),
+        ("our scanner \u{1F980} '\"", at(0))
+    );
+    let refused = store
+        .ignore_rules_change(|rules| {
+            rules.clear();
+            Err(DbError::LastAdmin)
+        })
+        .await;
+    assert!(matches!(refused, Err(DbError::LastAdmin)));
+    assert_eq!(store.ignore_rules().await.unwrap(), rules, "nothing was changed");
 }

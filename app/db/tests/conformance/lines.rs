@@ -68,6 +68,7 @@ pub(crate) fn batch(from: u64, lines: &[Vec<u8>]) -> Batch {
         to: place(from + u64::try_from(lines.len()).unwrap()),
         lines: Vec::new(),
         quarantine: Vec::new(),
+        ignored: 0,
     };
     for (no, line) in (from + 1..).zip(lines) {
         match meaning::read(line, at(1_000_000)) {

@@ -19,6 +19,7 @@ mod engine;
 mod evidence;
 mod fleet;
 mod lines;
+mod retention;
 mod schema;
 mod search;
 mod second_factor;
@@ -66,6 +67,10 @@ cases![
     second_factor::a_recovery_code_is_used_once_and_everything_goes_with_its_owner,
     sessions::open_sessions_are_listed_and_ended_one_by_one_or_all_others,
     sessions::a_change_of_the_user_and_time_end_sessions_without_a_list,
+    accounts::numbers_among_the_settings_are_typed_and_can_be_left_alone_again,
+    accounts::ignore_rules_are_changed_by_two_at_once_and_none_is_lost,
+    retention::old_rows_go_step_by_step_and_counters_stay,
+    retention::ids_do_not_come_back_after_everything_was_deleted,
     fleet::a_decky_is_wanted_observed_dismissed_and_forgotten,
     fleet::an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing,
     fleet::a_lease_has_one_holder,

@@ -417,7 +417,7 @@ pub const KEYS: &[Key] = &[
         "0",
         "0 to 525600; 0 is never",
         "How often deckies mutate that have no interval of their own",
-        &["mutator"],
+        &["mutator", "server"],
     ),
     key(
         Section::Master,

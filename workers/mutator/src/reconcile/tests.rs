@@ -429,6 +429,30 @@ async fn a_decky_with_an_interval_mutates_when_it_is_over_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_decky_without_an_interval_follows_the_setting_and_without_one_the_configuration() {
+    let bench = Bench::new().await;
+    bench.want(1, None).await;
+    let mut it = bench.reconciler("a", Memory::default());
+    it.parts.mutate_interval = Some(Duration::from_secs(30 * 60));
+    it.round().await.unwrap();
+    for (setting, minutes, mutated) in [
+        (None, 29, 0),
+        (None, 2, 1),
+        (Some(0), 24 * 60, 1),
+        (Some(60), 0, 2),
+        (Some(60), 59, 2),
+        (Some(60), 2, 3),
+    ] {
+        let set = Setting::MutationInterval;
+        bench.store.setting_number_set(set, setting).await.unwrap();
+        bench.clock.advance(time::Duration::minutes(minutes));
+        it.round().await.unwrap();
+        it.round().await.unwrap();
+        assert_eq!(mutations(&bench).len(), mutated, "{setting:?} {minutes}");
+    }
+}
+
+#[tokio::test]
 async fn a_clock_that_jumps_mutates_at_most_once_and_keeps_mutating() {
     for hours in [1, -1, 24 * 365, -24 * 365] {
         let bench = Bench::new().await;

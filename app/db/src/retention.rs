@@ -1,0 +1,104 @@
+//! Deleting evidence: rows that are older than an operator wants to keep them, in small steps, or all of it at once.
+//!
+//! Ids of log rows never come back: readers go on from the last id that they saw. Where the newest row is deleted, the cursor
+//! [`DELETED`] remembers how far ids were.
+
+use std::collections::BTreeSet;
+
+use time::OffsetDateTime;
+
+use crate::{
+    DbError, Store,
+    backend::{Dialect, Sql, Tx},
+};
+
+/// The cursor over log rows up to which they are deleted.
+pub(crate) const DELETED: &str = "deleted";
+
+const OPERATION: &str = "delete old evidence";
+
+impl Store {
+    /// Deletes log rows and quarantined lines that were stored before `before`: the oldest `rows` of each at most. Counters, time
+    /// buckets, attackers and bounties stay. Gives how many there were.
+    ///
+    /// # Errors
+    /// Where the database fails; nothing is deleted then.
+    pub async fn evidence_expire(&self, before: OffsetDateTime, rows: u32) -> Result<u64, DbError> {
+        let before = decnet_model::clock::micros(before);
+        let mut tx = self.backend.begin().await?;
+        let logs = self.expire_logs(&mut tx, before, rows).await?;
+        let text = "SELECT id, received_at FROM quarantine ORDER BY id LIMIT ?";
+        let oldest = tx.fetch(Sql::new(OPERATION, text).bind(rows)).await?;
+        let mut last = None;
+        let mut lines = 0;
+        for row in &oldest {
+            let c = row.columns(OPERATION);
+            if c.int(1)? >= before {
+                break;
+            }
+            last = Some(c.int(0)?);
+            lines += 1;
+        }
+        if let Some(last) = last {
+            let sql = Sql::new(OPERATION, "DELETE FROM quarantine WHERE id <= ?").bind(last);
+            tx.execute(sql).await?;
+        }
+        tx.commit().await?;
+        Ok(logs + lines)
+    }
+
+    async fn expire_logs(&self, tx: &mut Tx, before: i64, rows: u32) -> Result<u64, DbError> {
+        // Ids rise in the order of storing, so what is too old is the beginning of the table.
+        let text = "SELECT id, received_at, attacker_id FROM logs ORDER BY id LIMIT ?";
+        let oldest = tx.fetch(Sql::new(OPERATION, text).bind(rows)).await?;
+        let (mut first, mut last) = (None, None);
+        let mut attackers = BTreeSet::new();
+        let mut count = 0;
+        for row in &oldest {
+            let c = row.columns(OPERATION);
+            if c.int(1)? >= before {
+                break;
+            }
+            first = first.or(Some(c.int(0)?));
+            last = Some(c.int(0)?);
+            attackers.extend(c.opt_uuid(2)?);
+            count += 1;
+        }
+        let (Some(first), Some(last)) = (first, last) else {
+            return Ok(0);
+        };
+        for attacker in attackers {
+            let text = "DELETE FROM commands WHERE attacker_id = ? AND log_id <= ?";
+            tx.execute(Sql::new(OPERATION, text).bind(attacker).bind(last))
+                .await?;
+        }
+        if self.backend.dialect() == Dialect::Sqlite {
+            let text = "DELETE FROM log_search WHERE rowid >= ? AND rowid <= ?";
+            tx.execute(Sql::new(OPERATION, text).bind(first).bind(last))
+                .await?;
+        }
+        tx.execute(Sql::new(OPERATION, "DELETE FROM logs WHERE id <= ?").bind(last))
+            .await?;
+        self.log_cursor_set(tx, DELETED, last).await?;
+        Ok(count)
+    }
+
+    /// Forgets all evidence and whatever was derived from it, and stores what comes from now on: the ingester goes on in the
+    /// spool where it is. The spool keeps everything; [`Store::evidence_clear`] lets it be stored again.
+    ///
+    /// # Errors
+    /// Where the database fails; nothing is forgotten then.
+    pub async fn evidence_forget(&self) -> Result<(), DbError> {
+        let mut tx = self.backend.begin().await?;
+        let newest = tx
+            .fetch_optional(Sql::new(OPERATION, "SELECT MAX(id) FROM logs"))
+            .await?;
+        if let Some(row) = newest
+            && let Some(last) = row.columns(OPERATION).opt_int(0)?
+        {
+            self.log_cursor_set(&mut tx, DELETED, last).await?;
+        }
+        self.evidence_clear_in(&mut tx).await?;
+        tx.commit().await
+    }
+}
