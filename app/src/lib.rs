@@ -53,7 +53,7 @@ use pages::{
     password::PasswordPage,
     quarantine::QuarantinePage,
     second_factor::SecondFactorPage,
-    settings::{SettingsFrame, account::AccountPage, audit::AuditPage, users::UsersPage},
+    settings::{SettingsFrame, account::AccountPage, audit::AuditPage, host::HostPage, users::UsersPage},
     workers::WorkersPage,
 };
 
@@ -125,6 +125,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/workers") view=WorkersPage ssr=SsrMode::Async />
                     <ParentRoute path=path!("/settings") view=SettingsFrame ssr=SsrMode::Async>
                         <Route path=path!("/") view=AccountPage ssr=SsrMode::Async />
+                        <Route path=path!("/host") view=HostPage ssr=SsrMode::Async />
                         <Route path=path!("/users") view=UsersPage ssr=SsrMode::Async />
                         <Route path=path!("/audit") view=AuditPage ssr=SsrMode::Async />
                     </ParentRoute>

@@ -55,6 +55,15 @@ pub fn span(seconds: u64) -> String {
     }
 }
 
+/// How often something is done: `2 h`, and `90 min` where no hours are whole.
+pub fn interval(minutes: u32) -> String {
+    if minutes.is_multiple_of(60) {
+        span(u64::from(minutes) * 60)
+    } else {
+        format!("{minutes} min")
+    }
+}
+
 /// `2026-11-20 21:53:39.042` in the zone of `at`.
 #[must_use]
 pub fn stamp(at: OffsetDateTime) -> String {

@@ -8,6 +8,7 @@ pub mod account;
 pub mod evidence;
 pub mod fleet;
 pub mod host;
+pub mod settings;
 #[cfg(feature = "ssr")]
 mod ssr;
 pub mod users;

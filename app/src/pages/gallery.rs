@@ -31,7 +31,7 @@ pub(crate) fn GalleryPage() -> impl IntoView {
     view! {
         <PageHead title="Gallery" />
         <Piece title="Buttons">
-            <p class="inline-form">
+            <div class="inline-form">
                 <button type="button" class="button">"Button"</button>
                 <button type="button" class="button primary">"Primary"</button>
                 <button type="button" class="button primary danger">"Danger"</button>
@@ -40,7 +40,7 @@ pub(crate) fn GalleryPage() -> impl IntoView {
                 <button type="button" class="link">"Link"</button>
                 <button type="button" class="icon-button" aria-label="An icon"><Mark icon=Icon::Again /></button>
                 <ThemeChoice />
-            </p>
+            </div>
         </Piece>
         <Piece title="Icons">
             <p class="inline-form">{Icon::ALL.iter().map(|icon| view! { <Mark icon=*icon /> }).collect_view()}</p>

@@ -87,7 +87,7 @@ fn Inside(name: String, deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>, da
                     <dd>
                         {decky
                             .mutate_interval_minutes
-                            .map_or_else(|| "never".to_owned(), |m| format!("every {}", text::span(u64::from(m) * 60)))}
+                            .map_or_else(|| "never".to_owned(), |m| format!("every {}", text::interval(m)))}
                         {decky.last_mutation.map(|at| view! { <span class="muted">", last "<Ago at /></span> })}
                     </dd>
                     <dt>"Events"</dt>

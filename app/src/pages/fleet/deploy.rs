@@ -94,7 +94,7 @@ fn DeployForm(
         };
         let mutation = group.mutate_interval_minutes.map_or_else(
             || "keeping its services".to_owned(),
-            |m| format!("changing services every {}", text::span(u64::from(m) * 60)),
+            |m| format!("changing services every {}", text::interval(m)),
         );
         let again = group
             .name

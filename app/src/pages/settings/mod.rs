@@ -1,7 +1,8 @@
-//! Settings: one's own account, the accounts of others, and who did what.
+//! Settings: one's own account, the installation's, the accounts of others, and who did what.
 
 pub(crate) mod account;
 pub(crate) mod audit;
+pub(crate) mod host;
 pub(crate) mod users;
 
 use decnet_model::permission::{ManageUsers, ViewAudit};
@@ -19,6 +20,7 @@ pub(crate) fn SettingsFrame() -> impl IntoView {
         <PageHead title="Settings" />
         <nav class="tabs" aria-label="Settings">
             <A href="/settings" exact=true>"Account"</A>
+            <A href="/settings/host">"Installation"</A>
             <Suspense>
                 {move || users.get().then(|| view! { <A href="/settings/users">"Users"</A> })}
                 {move || audit.get().then(|| view! { <A href="/settings/audit">"Audit log"</A> })}
