@@ -50,10 +50,10 @@ test("the plan names the deckies that are then deployed", async ({ page, host, c
   const hosts = await planned.locator("td:nth-child(3)").allTextContents();
   await dialog.getByRole("button", { name: "Deploy", exact: true }).click();
   await expect(page.locator(".task.good").filter({ hasText: "planned-" })).toBeVisible({ timeout: 30_000 });
-  const made = (await host.deckies()).filter((d) => d.name.startsWith("planned-")) as unknown as { hostname: string }[];
+  const made = (await host.deckies()).filter((d) => d.name.startsWith("planned-")) as unknown as { name: string; hostname: string }[];
   expect(made.map((d) => d.hostname).sort()).toEqual(hosts.sort());
   complaints.none();
-  await host.decnet(["teardown", "planned-1", "planned-2"]);
+  await host.decnet(["teardown", ...made.map((d) => d.name)]);
 });
 
 test("columns that are put away stay away, and come back", async ({ page }) => {

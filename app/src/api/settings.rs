@@ -24,13 +24,11 @@ pub async fn config_get() -> Answer<ConfigView> {
 #[server(prefix = "/ui", endpoint = "setting_change")]
 pub async fn setting_change(name: String, value: String) -> Answer<()> {
     use decnet_domain::Setting;
-    let setting = match name.as_str() {
-        "deployment_limit" => Setting::DeploymentLimit,
-        "mutation_interval_minutes" => Setting::MutationInterval,
-        "retention_days" => Setting::RetentionDays,
-        "session_lifetime_minutes" => Setting::SessionMinutes,
-        _ => return Err(Fault::new(FaultKind::Invalid, "there is no such setting")),
-    };
+    let setting = Setting::ALL
+        .iter()
+        .copied()
+        .find(|setting| setting.name() == name)
+        .ok_or_else(|| Fault::new(FaultKind::Invalid, "there is no such setting"))?;
     let value = match value.trim() {
         "" => None,
         value => Some(parsed(value).map_err(|fault| of_field("value", fault.detail))?),

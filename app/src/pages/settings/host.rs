@@ -36,7 +36,7 @@ struct Knob {
 
 const KNOBS: &[Knob] = &[
     Knob {
-        name: "deployment_limit",
+        name: "deployment-limit",
         words: "Most deckies",
         unit: "deckies",
         range: (1, 10_000),
@@ -44,7 +44,7 @@ const KNOBS: &[Knob] = &[
         of: |config| Some(config.deployment_limit),
     },
     Knob {
-        name: "mutation_interval_minutes",
+        name: "mutation-interval-minutes",
         words: "New services every",
         unit: "minutes",
         range: (0, 525_600),
@@ -52,7 +52,7 @@ const KNOBS: &[Knob] = &[
         of: |config| Some(config.mutation_interval_minutes),
     },
     Knob {
-        name: "retention_days",
+        name: "retention-days",
         words: "Keep log rows for",
         unit: "days",
         range: (1, 36_500),
@@ -60,7 +60,7 @@ const KNOBS: &[Knob] = &[
         of: |config| config.retention_days,
     },
     Knob {
-        name: "session_lifetime_minutes",
+        name: "session-minutes",
         words: "A session lasts",
         unit: "minutes",
         range: (5, 10_080),
