@@ -1,4 +1,7 @@
-//! `cargo xtask fuzz`: every parser of outside bytes, for a while each. Needs a nightly toolchain, for its sanitizers.
+//! `cargo xtask fuzz`: every parser of outside bytes, for a while each.
+//!
+//! Sanitizers are unstable flags of rustc: a nightly toolchain takes them, and where there is none the one in use does when
+//! it is told that it may (`RUSTC_BOOTSTRAP`).
 
 use std::{env, fs, process::Command};
 
@@ -23,9 +26,7 @@ pub(crate) struct Options {
 /// `cargo xtask fuzz`.
 pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     let targets = targets(place, &options.targets)?;
-    if output(Command::new("rustup").args(["run", "nightly", "rustc", "--version"])).is_none() {
-        bail!("there is no nightly toolchain: rustup toolchain install nightly --profile minimal");
-    }
+    let nightly = output(Command::new("rustup").args(["run", "nightly", "rustc", "--version"])).is_some();
     setup::cargo_fuzz(place)?;
     let tools = place.tool("cargo-fuzz", setup::CARGO_FUZZ).join("bin");
     let path = env::var_os("PATH").unwrap_or_default();
@@ -33,8 +34,14 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     let path = env::join_paths(std::iter::once(tools).chain(env::split_paths(&path)))?;
     for target in targets {
         step(&format!("Fuzzing {target} for {} s", options.seconds), || {
-            sh(Command::new("cargo")
-                .args(["+nightly", "fuzz", "run", &target, "--", "-rss_limit_mb=2048"])
+            let mut cargo = Command::new("cargo");
+            if nightly {
+                cargo.arg("+nightly");
+            } else {
+                cargo.env("RUSTC_BOOTSTRAP", "1");
+            }
+            sh(cargo
+                .args(["fuzz", "run", &target, "--", "-rss_limit_mb=2048"])
                 .arg(format!("-max_total_time={}", options.seconds))
                 .current_dir(place.root.join("fuzz"))
                 .env("PATH", &path)

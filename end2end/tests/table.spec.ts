@@ -1,0 +1,45 @@
+// Long lists: only the rows that are seen stand in the page, and more of them come by scrolling.
+
+import { expect, open, test } from "../test";
+
+test("a list of ten thousand rows keeps what is seen in the page, wherever one looks", async ({ page, complaints }) => {
+  const answer = await page.request.get("/gallery");
+  test.skip(answer.status() === 404, "the gallery, which has such a list, is left out of release builds");
+  await open(page, "/gallery");
+  const table = page.locator("table.gallery");
+  const rows = table.locator("tbody tr:not(.gap)");
+  await expect(table).toHaveAttribute("aria-rowcount", "10000");
+  const first = async () => Number(await rows.first().locator("td").nth(1).innerText());
+  const last = async () => Number(await rows.last().locator("td").nth(1).innerText());
+  for (const share of [0, 0.25, 0.5, 1]) {
+    await page.evaluate((share) => {
+      const body = document.querySelector("table.gallery tbody")!.getBoundingClientRect();
+      window.scrollTo(0, window.scrollY + body.top + share * (body.height - window.innerHeight));
+    }, share);
+    // What is asked for is drawn, and not much more.
+    await expect.poll(async () => (await first()) <= share * 9_960 && (await last()) >= share * 9_999).toBe(true);
+    expect(await rows.count()).toBeLessThan(200);
+    // Nothing jumps: the rows fill the window.
+    const holes = await page.evaluate(() => {
+      const seen = document.elementFromPoint(window.innerWidth / 2, window.innerHeight / 2);
+      return seen?.closest("tr")?.classList.contains("gap") ?? true;
+    });
+    expect(holes, `at ${share}`).toBe(false);
+  }
+  complaints.none();
+});
+
+test("scrolling near the end of a list brings more of it", async ({ page, host, complaints }) => {
+  await host.decnet(["demo", "seed", "--yes", "--events", "3000"]);
+  await expect.poll(async () => (await (await page.request.get("/api/v1/stats")).json()).total_logs).toBeGreaterThan(3_000);
+  await open(page, "/live");
+  const table = page.locator("table.logs");
+  const have = async () => Number(await table.getAttribute("aria-rowcount"));
+  const before = await have();
+  await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight));
+  await expect.poll(have).toBeGreaterThan(before);
+  await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight));
+  await expect.poll(have).toBeGreaterThan(before + 100);
+  expect(await table.locator("tbody tr").count()).toBeLessThan(230);
+  complaints.none();
+});
