@@ -2,7 +2,7 @@
 
 import AxeBuilder from "@axe-core/playwright";
 import { join } from "node:path";
-import { request, test as base, type Page } from "@playwright/test";
+import { request, test as base, type Page, type TestInfo } from "@playwright/test";
 import { Host, type Session } from "../host";
 import { Complaints, expect, fits, open } from "../test";
 
@@ -87,6 +87,11 @@ const PAGES: [string, string][] = [
 /** What there is not is answered with 404, and with a page all the same. */
 const LOST = ["/no-such-page", "/attackers/nobody", "/attackers/01890a5d-ac96-774b-bcce-b302099a8057"];
 
+/** Where the pictures go. */
+function pictures(info: TestInfo): string {
+  return process.env.DECNET_SCREENSHOTS ?? join(info.project.outputDir, "pages");
+}
+
 function at(path: string, day: Day): string {
   return path
     .replace("ATTACKER", day.attacker)
@@ -111,7 +116,7 @@ for (const [name, path] of PAGES) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       for (const width of [2560, 1440, 390]) {
         await page.setViewportSize({ width, height: width === 390 ? 844 : 1000 });
-        await page.screenshot({ path: join(info.project.outputDir, "pages", `${name}-${width}-${colorScheme}.png`) });
+        await page.screenshot({ path: join(pictures(info), `${name}-${width}-${colorScheme}.png`) });
         await fits(page);
         // Colours are of the theme, and the tree is of the width: two looks see all of both.
         if (width === (colorScheme === "dark" ? 390 : 1440)) await nobodyIsShutOut(page);

@@ -1,8 +1,11 @@
 //! The browser tests: Playwright against a whole host that they start themselves.
 
-use std::process::Command;
+use std::{
+    path::{self, Path, PathBuf},
+    process::Command,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     place::{Place, Profile},
@@ -18,6 +21,9 @@ pub(crate) struct Options {
     /// Against the release build
     #[arg(long)]
     release: bool,
+    /// Take pictures of every page in every width and theme, into this folder
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "target/screenshots")]
+    screenshots: Option<PathBuf>,
     /// Options of Playwright, such as a file's name or -g TITLE
     #[arg(
         trailing_var_arg = true,
@@ -38,7 +44,16 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     setup::for_tests(place)?;
     step("Building the programs", || programs::build(place, profile))?;
     step("Building the dashboard", || site::build(place, profile))?;
-    let count = tests(place, profile, &options.rest)?;
+    let mut rest = options.rest.clone();
+    let mut pictures = None;
+    if let Some(folder) = &options.screenshots {
+        let folder =
+            path::absolute(folder).with_context(|| format!("there is no folder {}", folder.display()))?;
+        rest.insert(0, "pages".to_owned());
+        println!("The pictures go into {}", folder.display());
+        pictures = Some(folder);
+    }
+    let count = tests(place, profile, &rest, pictures.as_deref())?;
     println!("{} passed, {} failed", count.passed, count.failed);
     if count.failed > 0 || count.passed == 0 {
         bail!("not every browser test passed");
@@ -46,12 +61,21 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Run the browser tests on programs that are built.
-pub(crate) fn tests(place: &Place, profile: Profile, rest: &[String]) -> Result<Count> {
+/// Run the browser tests on programs that are built; `pictures` is where those of the pages go.
+pub(crate) fn tests(
+    place: &Place,
+    profile: Profile,
+    rest: &[String],
+    pictures: Option<&Path>,
+) -> Result<Count> {
     let folder = place.root.join("end2end");
     let mut count = Count::default();
+    let mut playwright = Command::new(folder.join("node_modules/.bin/playwright"));
+    if let Some(pictures) = pictures {
+        playwright.env("DECNET_SCREENSHOTS", pictures);
+    }
     let good = run_watching(
-        Command::new(folder.join("node_modules/.bin/playwright"))
+        playwright
             .arg("test")
             .args(rest)
             .current_dir(&folder)

@@ -65,7 +65,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     if !options.no_e2e {
         step("Building the dashboard", || site::build(place, Profile::Dev))?;
         count += step("Running the browser tests", || {
-            e2e::tests(place, Profile::Dev, &[])
+            e2e::tests(place, Profile::Dev, &[], None)
         })?;
     }
     if !options.no_lint {
