@@ -13,9 +13,12 @@ pub fn sftp_packet(bytes: &[u8]) {
 
 /// Read an SSH identification, a KEXINIT and the packets of a key exchange.
 pub fn ssh_hello(bytes: &[u8]) {
-    let _either = crate::ssh::wire::identification(bytes);
-    let _maybe = crate::ssh::wire::hassh(bytes);
-    let _taken = crate::ssh::wire::fuzz(bytes);
+    let _seen = crate::ssh::fuzz_hello(bytes);
+}
+
+/// Read a message of an SSH client whose keys are exchanged, and a packet of it.
+pub fn ssh_message(bytes: &[u8]) {
+    crate::ssh::fuzz_message(bytes);
 }
 
 /// Answer statements of SQL, one a line, in one session with a MariaDB and one with a MySQL.
