@@ -292,6 +292,10 @@ const TOKEN_SIGNATURES: &str = "ssh-ed25519,sk-ssh-ed25519@openssh.com,ssh-rsa,r
 const WEB_SIGNATURES: &str = "ssh-ed25519,sk-ssh-ed25519@openssh.com,ssh-rsa,rsa-sha2-256,rsa-sha2-512,ssh-dss,\
     ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com,\
     webauthn-sk-ecdsa-sha2-nistp256@openssh.com";
+/// The same, in the order that its table of keys has since 9.2.
+const SORTED_SIGNATURES: &str = "ssh-ed25519,sk-ssh-ed25519@openssh.com,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,\
+    ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com,webauthn-sk-ecdsa-sha2-nistp256@openssh.com,ssh-dss,ssh-rsa,\
+    rsa-sha2-256,rsa-sha2-512";
 /// Since 9.6 it tells what `PubkeyAcceptedAlgorithms` says, without certificates.
 const ACCEPTED_SIGNATURES: &str = "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,\
     sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256";
@@ -303,7 +307,8 @@ fn extensions(version: u32) -> Vec<(&'static str, &'static str)> {
     let signatures = match version {
         ..802 => CURVE_SIGNATURES,
         802..804 => TOKEN_SIGNATURES,
-        804..906 => WEB_SIGNATURES,
+        804..902 => WEB_SIGNATURES,
+        902..906 => SORTED_SIGNATURES,
         _ => ACCEPTED_SIGNATURES,
     };
     let mut all = vec![(SIGNATURES, signatures)];
