@@ -271,7 +271,11 @@ fn a_command_runs_with_each_algorithm_that_the_client_has_too() {
                     // A MAC is used with ciphers that have none of their own.
                     let (chosen, cipher) = (format!("{option}={name}"), "Ciphers=aes256-ctr");
                     let options = [chosen.as_str(), cipher];
-                    let options = if *option == "MACs" { &options[..] } else { &options[..1] };
+                    let options = if *option == "MACs" {
+                        &options[..]
+                    } else {
+                        &options[..1]
+                    };
                     let (out, told) = session(&site, options, "cat; uname -s", b"in\n");
                     assert_eq!(String::from_utf8_lossy(&out), "in\nLinux\n", "{told}");
                     assert!(told.contains(name), "{told}");
@@ -290,26 +294,33 @@ fn megabytes_pass_both_ways_while_keys_are_exchanged_again_and_again() {
     }
     const LEN: usize = 3_000_000;
     let site = open_site(Distro::Debian12);
-    let noise: Vec<u8> = (0_u32..).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).take(LEN).collect();
-    for (cipher, mac, compresses) in [
-        ("chacha20-poly1305@openssh.com", "hmac-sha1", "no"),
-        ("chacha20-poly1305@openssh.com", "hmac-sha1", "yes"),
-        ("aes128-gcm@openssh.com", "hmac-sha1", "no"),
-        ("aes128-ctr", "umac-64-etm@openssh.com", "no"),
-        ("aes192-ctr", "umac-128@openssh.com", "yes"),
-        ("aes256-ctr", "hmac-sha2-256", "no"),
+    let noise: Vec<u8> = (0_u32..)
+        .map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[1])
+        .take(LEN)
+        .collect();
+    for (cipher, mac, compresses, limit) in [
+        ("chacha20-poly1305@openssh.com", "hmac-sha1", "no", "64K"),
+        ("chacha20-poly1305@openssh.com", "hmac-sha1", "yes", "256K"),
+        ("aes128-gcm@openssh.com", "hmac-sha1", "no", "256K"),
+        ("aes128-ctr", "umac-64-etm@openssh.com", "no", "256K"),
+        ("aes192-ctr", "umac-128@openssh.com", "yes", "256K"),
+        ("aes256-ctr", "hmac-sha2-256", "no", "256K"),
     ] {
         let options = [
-            &format!("Ciphers={cipher}")[..],
+            format!("Ciphers={cipher}").as_str(),
             &format!("MACs={mac}"),
             &format!("Compression={compresses}"),
-            "RekeyLimit=64K",
+            &format!("RekeyLimit={limit}"),
         ];
         let command = format!("wc -c; head -c {LEN} /dev/zero");
         let (out, told) = session(&site, &options, &command, &noise);
         let (count, zeros) = out.split_at(out.iter().position(|b| *b == b'\n').unwrap() + 1);
         assert_eq!(String::from_utf8_lossy(count).trim(), LEN.to_string());
-        assert!(zeros.len() == LEN && zeros.iter().all(|b| *b == 0), "{}", zeros.len());
+        assert!(
+            zeros.len() == LEN && zeros.iter().all(|b| *b == 0),
+            "{}",
+            zeros.len()
+        );
         let exchanges = told.matches("SSH2_MSG_NEWKEYS received").count();
         println!("{cipher:30} {mac:24} compression {compresses:3}: {exchanges} exchanges");
         assert!(exchanges > 10, "{told}");
@@ -330,8 +341,13 @@ fn long_files_arrive_whole_over_compressed_connections_whose_keys_change() {
     let copy = |way: &str, from: &str, to: &str| {
         let out = Command::new("sshpass")
             .args(["-p", "letmein9", "scp", way, "-C", "-F", "/dev/null"])
-            .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
-            .args(["-o", "PubkeyAuthentication=no", "-o", "RekeyLimit=64K"])
+            .args([
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+            ])
+            .args(["-o", "PubkeyAuthentication=no", "-o", "RekeyLimit=256K"])
             .args(["-P", &site.address.port().to_string(), from, to])
             .output()
             .unwrap();
@@ -340,15 +356,29 @@ fn long_files_arrive_whole_over_compressed_connections_whose_keys_change() {
     };
     // The old protocol, and SFTP.
     for (way, name) in [("-O", "old"), ("-s", "new")] {
-        copy(way, file.to_str().unwrap(), &format!("root@127.0.0.1:/tmp/{name}"));
+        copy(
+            way,
+            file.to_str().unwrap(),
+            &format!("root@127.0.0.1:/tmp/{name}"),
+        );
         let size = format!("size=\"{}\"", content.len());
-        let line = site.lines.wait(&["file_captured", &format!("/tmp/{name}"), &size]);
+        let line = site
+            .lines
+            .wait(&["file_captured", &format!("/tmp/{name}"), &size]);
         assert!(!line.contains("truncated=\"true\""), "{line}");
         // What the machine keeps whole comes back so.
         let short = folder.path().join("short");
         fs::write(&short, &content[..200_000]).unwrap();
-        copy(way, short.to_str().unwrap(), &format!("root@127.0.0.1:/tmp/{name}.short"));
-        copy(way, &format!("root@127.0.0.1:/tmp/{name}.short"), back.to_str().unwrap());
+        copy(
+            way,
+            short.to_str().unwrap(),
+            &format!("root@127.0.0.1:/tmp/{name}.short"),
+        );
+        copy(
+            way,
+            &format!("root@127.0.0.1:/tmp/{name}.short"),
+            back.to_str().unwrap(),
+        );
         assert!(fs::read(&back).unwrap() == content[..200_000]);
     }
 }
@@ -367,7 +397,10 @@ impl russh::client::Handler for AnyKey {
 
 #[test]
 fn the_exchange_that_openssh_prefers_since_ten_works_with_another_client() {
-    let knobs = [("accept", "always".into()), ("version", "SSH-2.0-OpenSSH_10.0".into())];
+    let knobs = [
+        ("accept", "always".into()),
+        ("version", "SSH-2.0-OpenSSH_10.0".into()),
+    ];
     let site = support::start_with("ssh", spec(Distro::Debian12, 1), &knobs);
     let preferred = russh::Preferred {
         kex: std::borrow::Cow::Borrowed(&[russh::kex::MLKEM768X25519_SHA256]),
@@ -379,7 +412,9 @@ fn the_exchange_that_openssh_prefers_since_ten_works_with_another_client() {
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let answer = runtime.block_on(async {
-        let mut session = russh::client::connect(config.into(), site.address, AnyKey).await.unwrap();
+        let mut session = russh::client::connect(config.into(), site.address, AnyKey)
+            .await
+            .unwrap();
         session.authenticate_password("root", "letmein9").await.unwrap()
     });
     assert!(answer.success());

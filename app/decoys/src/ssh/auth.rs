@@ -212,9 +212,8 @@ impl<'a> Gate<'a> {
         }
         let [user, service, other, another] =
             [user, service, request.user, request.service].map(|name| String::from_utf8_lossy(name));
-        let words = format!(
-            "Change of username or service not allowed: ({user},{service}) -> ({other},{another})"
-        );
+        let words =
+            format!("Change of username or service not allowed: ({user},{service}) -> ({other},{another})");
         Err(transport.hang_up(&words).await)
     }
 
@@ -323,12 +322,6 @@ fn pam_delay(mean: Duration) -> Duration {
     mean.mul_f64(0.5 + thirds / 3.0)
 }
 
-/// Read `body` as the messages of a client that signs in.
-pub(super) fn fuzz(body: &[u8]) {
-    let _request = Request::parse(body);
-    let _answer = answer(body);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,7 +337,11 @@ mod tests {
         let password = head(b"password").flag(false).string(b"\xff\xfe");
         let request = Request::parse(&password.0).unwrap();
         assert_eq!(request.user, b"root");
-        assert_eq!(request.method, Method::Password(b"\xff\xfe"), "it need not be UTF-8");
+        assert_eq!(
+            request.method,
+            Method::Password(b"\xff\xfe"),
+            "it need not be UTF-8"
+        );
         let zero = head(b"password").flag(false).string(b"a\0b");
         assert_eq!(Request::parse(&zero.0), None);
         let other = head(b"hostbased");

@@ -310,9 +310,9 @@ impl Channels<'_> {
             }
             CHANNEL_CLOSE => {
                 let id = fields.u32().ok_or_else(over)?;
-                let done = self.known("oclose", id).map(|channel| {
-                    (!channel.closed).then(|| channel.message(CHANNEL_CLOSE))
-                });
+                let done = self
+                    .known("oclose", id)
+                    .map(|channel| (!channel.closed).then(|| channel.message(CHANNEL_CLOSE)));
                 if let Ok(Some(message)) = &done {
                     self.push(message.clone());
                 }
@@ -460,10 +460,7 @@ impl Channels<'_> {
 
     fn data(&mut self, id: u32, data: &[u8]) -> Result<(), String> {
         let tap = &self.visit.tap;
-        let channel = self
-            .open
-            .get_mut(&id)
-            .ok_or_else(|| nonexistent("data", id))?;
+        let channel = self.open.get_mut(&id).ok_or_else(|| nonexistent("data", id))?;
         if !channel.has_job() {
             return Ok(());
         }
@@ -502,7 +499,11 @@ impl Channels<'_> {
             return Some(Err(words));
         }
         let granted = self.granted(id, name, fields)?;
-        if let Some(channel) = self.open.get(&id).filter(|channel| wants_reply && !channel.closed) {
+        if let Some(channel) = self
+            .open
+            .get(&id)
+            .filter(|channel| wants_reply && !channel.closed)
+        {
             let kind = if granted { CHANNEL_SUCCESS } else { CHANNEL_FAILURE };
             let message = channel.message(kind);
             self.push(message);
@@ -560,11 +561,7 @@ impl Channels<'_> {
             return Some(false);
         }
         let name = term.chars().filter(char::is_ascii_graphic).take(64).collect();
-        channel.terminal = Some(Terminal {
-            name,
-            columns,
-            rows,
-        });
+        channel.terminal = Some(Terminal { name, columns, rows });
         Some(true)
     }
 

@@ -74,7 +74,8 @@ impl Message {
     }
 
     pub(super) fn string(self, bytes: &[u8]) -> Self {
-        self.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX)).raw(bytes)
+        self.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+            .raw(bytes)
     }
 
     /// The number that `bytes` are, most significant first.

@@ -18,7 +18,8 @@ use sha2::{Digest as _, Sha256, Sha512};
 use super::fields::Message;
 
 /// The order of the curve P-256 (FIPS 186-4, D.1.2.3).
-const P256_ORDER: U256 = U256::from_be_hex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
+const P256_ORDER: U256 =
+    U256::from_be_hex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
 
 /// Keys that cannot be made; it would take a generator that is broken.
 #[derive(Debug, thiserror::Error)]
@@ -100,8 +101,7 @@ impl HostKeys {
     /// Those of `persona`. The RSA key takes about a second of arithmetic.
     pub(super) fn new(persona: &Persona, rsa_bits: usize) -> Result<Self, KeyError> {
         let rng = |label| Repeatable(persona.rng(label));
-        let rsa =
-            RsaPrivateKey::new(&mut rng("ssh/host/rsa"), rsa_bits).map_err(|_| KeyError("RSA"))?;
+        let rsa = RsaPrivateKey::new(&mut rng("ssh/host/rsa"), rsa_bits).map_err(|_| KeyError("RSA"))?;
         let failed = || KeyError("ECDSA");
         let order = NonZero::new(P256_ORDER).into_option().ok_or_else(failed)?;
         let scalar = U256::random_mod_vartime(&mut rng("ssh/host/ecdsa"), &order);
@@ -169,7 +169,9 @@ impl HostKeys {
             Algorithm::RsaSha256 => rsa(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(data))?,
             Algorithm::RsaSha1 => rsa(Pkcs1v15Sign::new::<Sha1>(), &Sha1::digest(data))?,
         };
-        let signed = Message::default().string(algorithm.name().as_bytes()).string(&signature);
+        let signed = Message::default()
+            .string(algorithm.name().as_bytes())
+            .string(&signature);
         Some(signed.0)
     }
 }

@@ -4,7 +4,8 @@ use super::{
     fields::Fields,
     kex::Kex,
     messages::{
-        DEBUG, DISCONNECT, EXT_INFO, IGNORE, KEXINIT, PING, PONG, SERVICE_REQUEST, UNIMPLEMENTED, USERAUTH_MIN,
+        DEBUG, DISCONNECT, EXT_INFO, IGNORE, KEXINIT, PING, PONG, SERVICE_REQUEST, UNIMPLEMENTED,
+        USERAUTH_MIN,
     },
     transport::{Packet, Transport, over},
 };
@@ -55,9 +56,4 @@ fn takes_extensions(body: &[u8]) -> bool {
     (0..count)
         .map_while(|_| Some((fields.bytes()?, fields.bytes()?)))
         .any(|(name, _)| name == b"ext-info-in-auth@openssh.com")
-}
-
-/// Read `body` as a client's EXT_INFO.
-pub(super) fn fuzz(body: &[u8]) {
-    let _either = takes_extensions(body);
 }

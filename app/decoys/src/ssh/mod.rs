@@ -29,6 +29,8 @@ mod channels;
 #[cfg(feature = "serve")]
 mod fields;
 #[cfg(feature = "serve")]
+pub(crate) mod fuzz;
+#[cfg(feature = "serve")]
 mod identification;
 #[cfg(feature = "serve")]
 mod kex;
@@ -61,21 +63,6 @@ use crate::{Category, Meta, Port, Service, knob::Accept};
 pub struct Ssh {
     #[cfg(feature = "serve")]
     shared: std::sync::Arc<server::Shared>,
-}
-
-/// Read `bytes` as the beginning of a connection, as far as nothing is encrypted; how many bytes of packets there are.
-#[cfg(feature = "serve")]
-pub(crate) fn fuzz_hello(bytes: &[u8]) -> usize {
-    let _either = identification::identification(bytes);
-    transport::fuzz(bytes, kex::fuzz)
-}
-
-/// Read `bytes` as one message after the key exchange.
-#[cfg(feature = "serve")]
-pub(crate) fn fuzz_message(bytes: &[u8]) {
-    auth::fuzz(bytes);
-    link::fuzz(bytes);
-    transport::fuzz_sealed(bytes);
 }
 
 /// Knobs of ssh.

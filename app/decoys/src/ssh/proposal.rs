@@ -277,9 +277,7 @@ impl Proposal {
 
     /// Whether `name` is one of its ways to authenticate.
     pub(super) fn has_method(&self, name: &[u8]) -> bool {
-        self.methods
-            .split(',')
-            .any(|method| method.as_bytes() == name)
+        self.methods.split(',').any(|method| method.as_bytes() == name)
     }
 }
 
@@ -395,14 +393,18 @@ mod tests {
                 compression,
             } = Proposal::of(banner, &persona).lists;
             let is_extension = |name: &str| {
-                name.starts_with("ext-info") || name.starts_with("kex-strict") || name.starts_with("kexguess2")
+                name.starts_with("ext-info")
+                    || name.starts_with("kex-strict")
+                    || name.starts_with("kexguess2")
             };
             let all = |list: &str, is_there: &dyn Fn(&str) -> bool| {
                 for name in list.split(',') {
                     assert!(is_there(name), "{banner}: {name}");
                 }
             };
-            all(&kex, &|name| is_extension(name) || exchange::Kind::of(name).is_some());
+            all(&kex, &|name| {
+                is_extension(name) || exchange::Kind::of(name).is_some()
+            });
             all(key, &|name| keys::Algorithm::of(name).is_some());
             all(cipher, &|name| cipher::Kind::of(name).is_some());
             all(mac, &|name| mac::Kind::of(name).is_some());

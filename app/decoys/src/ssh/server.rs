@@ -91,6 +91,15 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// The host keys, once they are made; `None` where they cannot be.
+    pub(super) async fn host_keys(&self) -> Option<Arc<HostKeys>> {
+        let mut keys = self.keys.clone();
+        let keys = keys.wait_for(Option::is_some).await.ok()?;
+        keys.clone()
+    }
+}
+
 impl Decoy for Ssh {
     fn build(config: SshConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
         let product = host.persona.product(ProductKind::Ssh);
@@ -195,12 +204,9 @@ impl Visit {
             peer.close().await;
             return Ok(None);
         };
-        let mut keys = self.shared.keys.clone();
-        let keys = match keys.wait_for(Option::is_some).await {
-            Ok(keys) => keys.clone(),
-            Err(_) => None,
+        let Some(keys) = self.shared.host_keys().await else {
+            return Ok(None);
         };
-        let Some(keys) = keys else { return Ok(None) };
         let mut link = Link {
             transport: Transport::new(peer, self.tap.clone(), proposal.pings),
             kex: Kex::new(Arc::clone(proposal), keys, version, client),
@@ -243,7 +249,85 @@ fn is_dropped(startups: u32, drawn: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io,
+        process::{Command, Stdio},
+    };
+
+    use decnet_model::clock::SystemClock;
+    use decnet_persona::{Persona, PersonaSpec, Seed};
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::{
+        config::Limits,
+        knob::Accept,
+        serve::{artifact::Artifacts, peer::Bounds, runner, sink::Sink, tap::Evidence},
+    };
+
+    #[test]
+    fn keys_are_exchanged_again_when_they_are_worn() {
+        if Command::new("sshpass").arg("-V").output().is_err() {
+            return println!("skipped: sshpass is not installed");
+        }
+        let persona = Persona::derive(&PersonaSpec::new(Seed::from_bytes([4; 16]), "linux-server"));
+        let host = Arc::new(Host::new(persona.unwrap(), Arc::new(SystemClock)));
+        let config = SshConfig {
+            accept: Accept::Always,
+            ..SshConfig::default()
+        };
+        let mut service = Ssh::build(config, &host).unwrap();
+        Arc::get_mut(&mut service.shared).unwrap().rekey_bytes = Some(100_000);
+        let evidence = Arc::new(Evidence {
+            sink: Arc::new(Sink::to(io::sink())),
+            artifacts: Arc::new(Artifacts::open(None, &Limits::default()).unwrap()),
+            clock: Arc::new(SystemClock),
+            decky: "decky-01".to_owned(),
+        });
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
+        let local = listener.local_addr().unwrap();
+        runtime.spawn(async move {
+            let (stream, address) = listener.accept().await.unwrap();
+            let tap = Tap::of_session(&evidence, "ssh", address, local);
+            let bounds = Bounds::from(&Limits::default());
+            runner::Visit::begin(stream, address, local, bounds, tap)
+                .answered_by(Arc::new(service), CancellationToken::new())
+                .await;
+        });
+        let out = Command::new("sshpass")
+            .args([
+                "-p",
+                "letmein9",
+                "ssh",
+                "-v",
+                "-F",
+                "/dev/null",
+                "-p",
+                &local.port().to_string(),
+            ])
+            .args([
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+            ])
+            .args([
+                "-o",
+                "PubkeyAuthentication=no",
+                "root@127.0.0.1",
+                "head -c 1000000 /dev/zero",
+            ])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success() && out.stdout == [0; 1_000_000], "{told}");
+        let exchanges = told.matches("SSH2_MSG_NEWKEYS received").count();
+        assert!(exchanges > 5, "{told}");
+    }
 
     #[test]
     fn visitors_who_have_not_signed_in_are_dropped_as_max_startups_has_it() {

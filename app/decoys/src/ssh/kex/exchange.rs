@@ -75,6 +75,9 @@ pub(super) struct Agreed {
     pub(super) secret: Vec<u8>,
 }
 
+/// What goes to the client, and the secret that it makes of it.
+type Pair = (Vec<u8>, Vec<u8>);
+
 impl Method {
     /// Whether it takes milliseconds, which other connections should not wait for.
     pub(super) fn is_slow(self) -> bool {
@@ -83,7 +86,7 @@ impl Method {
 
     /// Answer the share `theirs`, whose secret is hashed with `hash` where it has two parts. `None` where it is no share.
     pub(super) fn answer(self, hash: &'static Algorithm, theirs: &[u8]) -> Option<Agreed> {
-        let hybrid = |len: usize, seal: fn(&[u8]) -> Option<(Vec<u8>, Vec<u8>)>| {
+        let hybrid = |len: usize, seal: fn(&[u8]) -> Option<Pair>| {
             let (key, point) = theirs.split_at_checked(len)?;
             if point.len() != X25519_LEN {
                 return None;
@@ -131,7 +134,7 @@ fn of_strings(theirs: &[u8], ours: &[u8], secret: Vec<u8>) -> Agreed {
 }
 
 /// A point of ours and the secret shared with the one who has `theirs`.
-fn curve(algorithm: &'static agreement::Algorithm, theirs: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+fn curve(algorithm: &'static agreement::Algorithm, theirs: &[u8]) -> Option<Pair> {
     let key = PrivateKey::generate(algorithm).ok()?;
     let ours = key.compute_public_key().ok()?;
     let theirs = UnparsedPublicKey::new(algorithm, theirs);
@@ -198,7 +201,10 @@ mod tests {
             let start = base.iter().position(|byte| *byte != 0).unwrap();
             let base = BoxedUint::from_be_slice(&base[start..], GROUP14.bits).unwrap();
             let exponent = BoxedUint::from_be_slice(&[0xa5; 32], 256).unwrap();
-            BoxedMontyForm::new(base, &params).pow(&exponent).retrieve().to_be_bytes()
+            BoxedMontyForm::new(base, &params)
+                .pow(&exponent)
+                .retrieve()
+                .to_be_bytes()
         };
         let agreed = Method::Group(GROUP14).answer(&SHA256, &power(&[2])).unwrap();
         // Behind its length.

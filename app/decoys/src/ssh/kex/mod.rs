@@ -253,9 +253,7 @@ impl Kex {
                 let packet = self.expect(transport, GEX_REQUEST).await?;
                 let (request, group) = requested(packet.body()).ok_or_else(over)?;
                 let numbers = Message::default().mpint(&group.prime()).mpint(&[2]).0;
-                transport
-                    .send(Message::new(GEX_GROUP).raw(&numbers))
-                    .await?;
+                transport.send(Message::new(GEX_GROUP).raw(&numbers)).await?;
                 let share = self.expect(transport, GEX_INIT).await?;
                 (share, Some((group, [request, &numbers].concat())))
             }
@@ -324,11 +322,7 @@ impl Kex {
     ) -> Result<Option<Done>, SessionError> {
         let keys = Arc::clone(&self.keys);
         let work = move || {
-            let Agreed {
-                shares,
-                ours,
-                secret,
-            } = method.answer(hash, &share)?;
+            let Agreed { shares, ours, secret } = method.answer(hash, &share)?;
             let hash = digest(hash, &head.raw(&shares).raw(&secret).0).as_ref().to_vec();
             Some(Done {
                 share: ours,
@@ -448,7 +442,12 @@ pub(super) fn fuzz(payload: &[u8]) {
     }
     let _group = requested(payload);
     if let Some(share) = Fields(payload).bytes() {
-        for name in ["curve25519-sha256", "ecdh-sha2-nistp384", "sntrup761x25519-sha512", "mlkem768x25519-sha256"] {
+        for name in [
+            "curve25519-sha256",
+            "ecdh-sha2-nistp384",
+            "sntrup761x25519-sha512",
+            "mlkem768x25519-sha256",
+        ] {
             let _secret = Kind::of(name).and_then(|kind| kind.method.answer(kind.hash, share));
         }
     }

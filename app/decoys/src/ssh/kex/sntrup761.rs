@@ -37,10 +37,7 @@ fn hash(prefix: u8, parts: &[&[u8]]) -> [u8; HASH] {
 }
 
 /// A ciphertext for the holder of `public`, and the secret in it. `random` gives 761 words.
-pub(super) fn encapsulate(
-    public: &[u8; PUBLIC],
-    random: impl FnMut() -> u32,
-) -> (Vec<u8>, [u8; HASH]) {
+pub(super) fn encapsulate(public: &[u8; PUBLIC], random: impl FnMut() -> u32) -> (Vec<u8>, [u8; HASH]) {
     let short = short(random);
     let key = decode(public, &[Q; P]);
     let key: Vec<i32> = key.into_iter().map(|n| i32::from(n) - HALF).collect();

@@ -8,9 +8,7 @@ use aws_lc_rs::aead::{
     AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey,
     chacha20_poly1305_openssh::{OpeningKey, SealingKey},
 };
-use cbc::cipher::{
-    Array, BlockModeDecrypt, BlockModeEncrypt, BlockSizeUser, KeyIvInit, StreamCipher,
-};
+use cbc::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, BlockSizeUser, KeyIvInit, StreamCipher};
 use des::TdesEde3;
 use rand::Rng as _;
 
@@ -212,9 +210,7 @@ impl Seal {
 
     pub(super) fn new(material: &Material) -> Option<Self> {
         let state = match material.cipher.mode {
-            Mode::ChaCha20Poly1305 => {
-                Sealing::ChaCha(Box::new(SealingKey::new(material.key.first_chunk()?)))
-            }
+            Mode::ChaCha20Poly1305 => Sealing::ChaCha(Box::new(SealingKey::new(material.key.first_chunk()?))),
             Mode::Gcm => Sealing::Gcm(Box::new(Gcm::new(material)?)),
             Mode::Ctr | Mode::Cbc => Sealing::Pair(Box::new(Pair {
                 transform: transform(material.cipher, &material.key, &material.iv, true)?,
@@ -318,9 +314,7 @@ impl Open {
 
     pub(super) fn new(material: &Material) -> Option<Self> {
         let state = match material.cipher.mode {
-            Mode::ChaCha20Poly1305 => {
-                Opening::ChaCha(Box::new(OpeningKey::new(material.key.first_chunk()?)))
-            }
+            Mode::ChaCha20Poly1305 => Opening::ChaCha(Box::new(OpeningKey::new(material.key.first_chunk()?))),
             Mode::Gcm => Opening::Gcm(Box::new(Gcm::new(material)?)),
             Mode::Ctr | Mode::Cbc => Opening::Pair(Box::new(Pair {
                 transform: transform(material.cipher, &material.key, &material.iv, false)?,

@@ -50,7 +50,7 @@ impl Kind {
     /// A key of this kind, of at least `key_len` bytes.
     pub(super) fn key(self, key: &[u8]) -> Option<Mac> {
         let key = key.get(..self.key_len)?;
-        let hmac = |algorithm| State::Hmac(hmac::Key::new(algorithm, key));
+        let hmac = |algorithm| State::Hmac(Box::new(hmac::Key::new(algorithm, key)));
         let state = match self.function {
             Function::Sha1 => hmac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
             Function::Sha256 => hmac(hmac::HMAC_SHA256),
@@ -62,7 +62,7 @@ impl Kind {
 }
 
 enum State {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Umac(Umac),
 }
 
@@ -81,10 +81,7 @@ impl Mac {
                 context.update(&seq.to_be_bytes());
                 context.update(packet);
                 let tag = context.sign();
-                tag.as_ref()
-                    .get(..self.kind.tag_len)
-                    .unwrap_or_default()
-                    .to_vec()
+                tag.as_ref().get(..self.kind.tag_len).unwrap_or_default().to_vec()
             }
             State::Umac(key) => key.tag(seq.into(), packet),
         }

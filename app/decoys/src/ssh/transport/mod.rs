@@ -315,7 +315,9 @@ fn inflated(stream: &mut Decompress, payload: &[u8]) -> Option<Vec<u8>> {
     loop {
         out.reserve(CHUNK);
         let (before, had) = (stream.total_in(), out.len());
-        let status = stream.decompress_vec(rest, &mut out, FlushDecompress::Sync).ok()?;
+        let status = stream
+            .decompress_vec(rest, &mut out, FlushDecompress::Sync)
+            .ok()?;
         let taken = usize::try_from(stream.total_in() - before).ok()?;
         rest = rest.get(taken..)?;
         if out.len() > PACKET_MAX || status == Status::StreamEnd {
@@ -344,6 +346,13 @@ pub(super) fn fuzz(bytes: &[u8], mut seen: impl FnMut(&[u8])) -> usize {
         rest = rest.get(len..).unwrap_or_default();
     }
     bytes.len() - rest.len()
+}
+
+/// `payload` as an unencrypted packet.
+pub(super) fn clear(payload: &[u8]) -> Vec<u8> {
+    let mut packet = Vec::new();
+    Seal::clear().seal(0, payload, &mut packet);
+    packet
 }
 
 /// Open `bytes` with each kind of cipher, and inflate them.
