@@ -43,8 +43,9 @@ use tempfile::TempDir;
 const BAR: f64 = 5.0;
 /// Clock ticks a second in `/proc/PID/stat`: USER_HZ is 100 on every Linux that the project runs on.
 const TICKS: f64 = 100.0;
-/// Clients at a time.
-const CLIENTS: usize = 100;
+/// Clients at a time. The decoy drops some where there are more than `MaxStartups` begins with; Cowrie, which has no such limit,
+/// lets each of them wait.
+const CLIENTS: [usize; 2] = [8, 100];
 /// Attempts of one run. The median of [`RUNS`] counts.
 const ATTEMPTS: usize = 1_500;
 const RUNS: usize = 3;
@@ -58,6 +59,7 @@ const PASSWORD: &str = "letmein9";
 struct Server {
     child: Child,
     address: SocketAddr,
+    clients: usize,
     _folder: TempDir,
 }
 
@@ -98,16 +100,17 @@ impl Server {
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
-    /// The decoy as the fleet runs it: evidence into a file. `accept` is its knob.
-    fn decoy(program: &str, accept: &str) -> Self {
+    /// The decoy as the fleet runs it: evidence into a file. `knobs` are its own, but for the time of a refusal.
+    fn decoy(program: &str, mut knobs: serde_json::Value) -> Self {
+        // It is waited for, not worked for, by both.
+        knobs["refusal_ms"] = 1.into();
         let folder = tempfile::tempdir().unwrap();
         // Where root measures, the program becomes somebody else.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let config = serde_json::json!({
             "name": "bench-1",
             "persona": {"seed": "ssh-bench", "archetype": "linux-server", "distro": "debian12"},
-            // The time of a refusal is waited for, not worked for, by both.
-            "services": [{"slug": "ssh", "knobs": {"accept": accept, "refusal_ms": 1}, "listen": ["127.0.0.1:0"]}],
+            "services": [{"slug": "ssh", "knobs": knobs, "listen": ["127.0.0.1:0"]}],
             "artifacts": folder.path().join("artifacts"),
             "transcripts": folder.path().join("transcripts"),
         });
@@ -131,6 +134,7 @@ impl Server {
         Self {
             child,
             address: listen.split('"').next().unwrap().parse().unwrap(),
+            clients: CLIENTS[0],
             _folder: folder,
         }
     }
@@ -184,6 +188,7 @@ impl Server {
         let server = Self {
             child,
             address,
+            clients: CLIENTS[1],
             _folder: folder,
         };
         let until = Instant::now() + Duration::from_secs(60);
@@ -256,12 +261,13 @@ fn median(mut all: Vec<Run>) -> Run {
 /// Try `each` wrong passwords on every connection, [`ATTEMPTS`] in all.
 async fn guess(server: &Server, each: usize) -> Run {
     let config = config();
+    let rounds = ATTEMPTS / server.clients / each;
     let (before, began) = (server.processor_s(), Instant::now());
-    let clients: Vec<_> = (0..CLIENTS)
+    let clients: Vec<_> = (0..server.clients)
         .map(|n| {
             let (config, address) = (Arc::clone(&config), server.address);
             tokio::spawn(async move {
-                for round in 0..ATTEMPTS / CLIENTS / each {
+                for round in 0..rounds {
                     let mut session = connect(address, &config).await;
                     for guess in 0..each {
                         let word = format!("guess-{n}-{round}-{guess}");
@@ -279,7 +285,7 @@ async fn guess(server: &Server, each: usize) -> Run {
     }
     let seconds = began.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-    let attempts = (ATTEMPTS / CLIENTS / each * each * CLIENTS) as f64;
+    let attempts = (rounds * each * server.clients) as f64;
     Run {
         cost: (server.processor_s() - before) / attempts * 1000.0,
         rate: attempts / seconds,
@@ -335,7 +341,7 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
 
     let (ours, theirs) = (
-        Server::decoy(&program, "never"),
+        Server::decoy(&program, serde_json::json!({"accept": "never"})),
         Server::cowrie(Path::new(&cowrie)),
     );
     // The decoy makes its host keys when it starts, Cowrie its own at the first connection: none of an attempt's cost.
@@ -343,7 +349,7 @@ fn main() {
         runtime.block_on(connect(server.address, &config()));
     }
     println!(
-        "{ATTEMPTS} wrong passwords, {CLIENTS} clients at a time, median of {RUNS} runs; processor time is the server's"
+        "{ATTEMPTS} wrong passwords, {CLIENTS:?} clients at a time, median of {RUNS} runs; processor time is the server's"
     );
     for each in [3, 1] {
         let (mut a, mut b) = (Vec::new(), Vec::new());
@@ -370,7 +376,11 @@ fn main() {
 
     println!("resident memory of a connection, of {WAITING} that wait:");
     let (ours, theirs) = (
-        Server::decoy(&program, "always"),
+        // As a program that has no MaxStartups, which would let in a hundred only.
+        Server::decoy(
+            &program,
+            serde_json::json!({"accept": "always", "version": "SSH-2.0-dropbear_2020.81"}),
+        ),
         Server::cowrie(Path::new(&cowrie)),
     );
     for (name, server) in [("decoy", ours), ("Cowrie", theirs)] {
