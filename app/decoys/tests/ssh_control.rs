@@ -12,6 +12,7 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{ErrorKind, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -70,6 +71,13 @@ fn control() -> Result<Control, String> {
         keygen(kind, &file);
         config.push_str(&format!("HostKey {}\n", file.display()));
     }
+    // Who has this key is let in, as with us who has any password.
+    let owner = folder.path().join("owner");
+    keygen("ed25519", &owner);
+    config.push_str(&format!(
+        "AuthorizedKeysFile {}.pub\nStrictModes no\n",
+        owner.display()
+    ));
     let file = folder.path().join("sshd_config");
     fs::write(&file, config).unwrap();
     let child = Command::new(sshd)
@@ -109,11 +117,16 @@ fn identification(address: SocketAddr) -> String {
 
 /// Our server of the same name, once it has made its keys.
 fn ours(banner: &str) -> support::Site {
+    ours_with(banner, "never")
+}
+
+/// As [`ours`], with a policy of who gets in.
+fn ours_with(banner: &str, accept: &str) -> support::Site {
     let spec = PersonaSpec {
         distro: Some(Distro::Debian12),
         ..PersonaSpec::new(Seed::from_bytes([5; 16]), "linux-server")
     };
-    let ours = support::start("ssh", spec, &[("accept", "never"), ("version", banner)]);
+    let ours = support::start("ssh", spec, &[("accept", accept), ("version", banner)]);
     let until = Instant::now() + Duration::from_secs(120);
     while !Answer::to(ours.address, b"SSH-2.0-x\r\n", false)
         .shown()
@@ -390,6 +403,81 @@ fn before_encryption_everything_is_answered_as_openssh_does_and_offered_as_it_do
         differences.len()
     );
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// What a client of `server` got after it had signed in, each kind of message once: sshd and its command race each other.
+fn received(server: SocketAddr, how: &[&str], command: &[&str], input: &[u8]) -> BTreeSet<String> {
+    let mut child = Command::new("sshpass")
+        .args([
+            "-p",
+            "any",
+            "ssh",
+            "-vvv",
+            "-F",
+            "/dev/null",
+            "-o",
+            "StrictHostKeyChecking=no",
+        ])
+        .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "IdentityAgent=none"])
+        .args(how)
+        .args(["-p", &server.port().to_string(), "root@127.0.0.1"])
+        .args(command)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input).unwrap();
+    // With nothing said its input stays open until the command has ended.
+    let open = input.is_empty().then_some(stdin);
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    drop(open);
+    let _status = child.wait().unwrap();
+    let (_, after) = told
+        .split_once("Authenticated to ")
+        .unwrap_or_else(|| panic!("{told}"));
+    let wanted = [
+        "receive packet",
+        " rtype ",
+        "open confirm",
+        "rcvd adjust",
+        "Exit status",
+    ];
+    after
+        .lines()
+        .filter(|line| wanted.iter().any(|words| line.contains(words)))
+        // sshd tells who comes with a key what the key may do.
+        .filter(|line| !line.ends_with("receive packet: type 4"))
+        .map(|line| line.trim().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_session_goes_as_with_openssh() {
+    let control = match control() {
+        Ok(control) => control,
+        Err(reason) => return println!("skipped: {reason}"),
+    };
+    let ours = ours_with(&identification(control.address), "always");
+    let owner = control.folder.path().join("owner");
+    let with_key = ["-i", owner.to_str().unwrap(), "-o", "IdentitiesOnly=yes"];
+    let with_password = ["-o", "PubkeyAuthentication=no"];
+    let sessions: [(&str, &[&str], &[u8]); 6] = [
+        ("its input ended", &["cat; exit 3"], b"words\n"),
+        ("its input open", &["echo done"], b""),
+        ("words on both streams", &["echo out; echo err >&2"], b""),
+        ("a terminal", &["-tt", "echo done"], b""),
+        ("no such command", &["no-such-command-9"], b""),
+        ("a shell without a terminal", &["-T"], b"echo done\nfalse\n"),
+    ];
+    for (name, command, input) in sessions {
+        let theirs = received(control.address, &with_key, command, input);
+        let mine = received(ours.address, &with_password, command, input);
+        assert!(theirs.len() > 8, "{name}: {theirs:?}");
+        assert_eq!(mine, theirs, "{name}");
+    }
 }
 
 /// What a client says of a session with `server`, line by line, without what is different every time.

@@ -50,9 +50,7 @@ const FAILED: u32 = 2;
 enum Word {
     Data(Vec<u8>),
     Error(Vec<u8>),
-    ExitStatus(u32),
-    End,
-    Close,
+    Exit(u32),
 }
 
 /// The channel or the connection is gone.
@@ -109,9 +107,7 @@ impl Output {
 
     /// The job has ended.
     pub(super) async fn close(&self, status: u32) -> Result<(), Gone> {
-        self.say(Word::ExitStatus(status)).await?;
-        self.say(Word::End).await?;
-        self.say(Word::Close).await
+        self.say(Word::Exit(status)).await
     }
 }
 
@@ -132,6 +128,8 @@ struct Channel {
     input: mpsc::UnboundedSender<Input>,
     /// Until there is a job.
     receiver: Option<mpsc::UnboundedReceiver<Input>>,
+    /// The visitor sends nothing more.
+    ended: bool,
     closed: bool,
 }
 
@@ -145,6 +143,30 @@ impl Drop for Channel {
 impl Channel {
     fn message(&self, kind: u8) -> Message {
         Message::new(kind).u32(self.remote)
+    }
+
+    /// What is said when the job has ended. sshd hears that from two sides, the pipe and the process, and from either of them
+    /// first; this is what it mostly says. One OpenSSH tells the other that it reads no more (`eow@openssh.com`).
+    fn farewell(&mut self, status: u32, tells: bool) -> Vec<Message> {
+        self.closed = true;
+        let request = |name: &[u8]| self.message(CHANNEL_REQUEST).string(name).flag(false);
+        let exit = request(b"exit-status").u32(status);
+        let no_more = (tells && !self.ended).then(|| request(b"eow@openssh.com"));
+        let end = self.message(CHANNEL_EOF);
+        let close = self.message(CHANNEL_CLOSE);
+        let early = tells && (self.ended || self.terminal.is_some());
+        let (before, after) = if early {
+            (Some(end), None)
+        } else {
+            (None, Some(end))
+        };
+        before
+            .into_iter()
+            .chain([exit])
+            .chain(no_more)
+            .chain(after)
+            .chain([close])
+            .collect()
     }
 
     fn has_job(&self) -> bool {
@@ -188,7 +210,7 @@ enum Happened {
 /// Serve who has signed in until either side ends the connection.
 pub(super) async fn serve(link: &mut Link, visit: &Visit, entered: Entered) -> Result<(), SessionError> {
     let rekey_bytes = visit.shared.rekey_bytes;
-    if visit.shared.proposal.tells_keys {
+    if visit.shared.proposal.openssh {
         let all = link.kex.keys().all();
         let message = Message::new(GLOBAL_REQUEST)
             .string(b"hostkeys-00@openssh.com")
@@ -256,15 +278,13 @@ impl Channels<'_> {
         let message = match word {
             Word::Data(bytes) => channel.message(CHANNEL_DATA).string(&bytes),
             Word::Error(bytes) => channel.message(CHANNEL_EXTENDED_DATA).u32(1).string(&bytes),
-            Word::ExitStatus(status) => channel
-                .message(CHANNEL_REQUEST)
-                .string(b"exit-status")
-                .flag(false)
-                .u32(status),
-            Word::End => channel.message(CHANNEL_EOF),
-            Word::Close => {
-                channel.closed = true;
-                channel.message(CHANNEL_CLOSE)
+            Word::Exit(status) => {
+                let tells = self.visit.shared.proposal.openssh
+                    && self.link.kex.client().starts_with(b"SSH-2.0-OpenSSH");
+                for message in channel.farewell(status, tells) {
+                    self.link.transport.push(message);
+                }
+                return;
             }
         };
         self.push(message);
@@ -303,6 +323,7 @@ impl Channels<'_> {
             CHANNEL_EOF => {
                 let id = fields.u32().ok_or_else(over)?;
                 let done = self.known("ieof", id).map(|channel| {
+                    channel.ended = true;
                     // A job that has ended hears nothing any more.
                     let _ended = channel.input.send(Input::End);
                 });
@@ -435,6 +456,7 @@ impl Channels<'_> {
             variables: Vec::new(),
             input,
             receiver: Some(receiver),
+            ended: false,
             closed: false,
         };
         self.open.insert(id, channel);

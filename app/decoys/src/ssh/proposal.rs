@@ -75,8 +75,9 @@ pub(super) struct Proposal {
     /// 9.5).
     pub(super) repeats: bool,
     pub(super) pings: bool,
-    /// It tells who has signed in all of its host keys (`hostkeys-00@openssh.com`).
-    pub(super) tells_keys: bool,
+    /// It is an OpenSSH, which has extensions of its own for who has signed in (its PROTOCOL, sections 2.1 and 2.5), and
+    /// `MaxStartups`.
+    pub(super) openssh: bool,
     /// Whether a refusal takes the time that OpenSSH makes it take (auth2.c, since 7.9).
     pub(super) evens_out: bool,
 }
@@ -175,7 +176,7 @@ impl Proposal {
             extensions: extensions(version),
             repeats: version >= 906,
             pings: version >= 905,
-            tells_keys: true,
+            openssh: true,
             evens_out: version >= 709,
         }
     }
@@ -206,7 +207,7 @@ impl Proposal {
             extensions: extensions(version),
             repeats: false,
             pings: false,
-            tells_keys: true,
+            openssh: true,
             evens_out: version >= 709,
         }
     }
@@ -248,7 +249,7 @@ impl Proposal {
             },
             repeats: false,
             pings: false,
-            tells_keys: false,
+            openssh: false,
             evens_out: false,
         }
     }
@@ -270,7 +271,7 @@ impl Proposal {
             extensions: Vec::new(),
             repeats: false,
             pings: false,
-            tells_keys: false,
+            openssh: false,
             evens_out: false,
         }
     }

@@ -157,8 +157,7 @@ impl Decoy for Ssh {
 
     async fn session(&self, mut peer: Peer, tap: Tap) -> Result<(), SessionError> {
         let (startup, before) = Startup::begin(&self.shared.startups);
-        let counts = self.shared.version.contains("OpenSSH");
-        if counts && is_dropped(before, rand::rng().random_range(0..100)) {
+        if self.shared.proposal.openssh && is_dropped(before, rand::rng().random_range(0..100)) {
             tap.emit(Event::Limited {
                 what: "startups",
                 limit: STARTUPS_FULL.into(),

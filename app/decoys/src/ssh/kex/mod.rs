@@ -169,6 +169,11 @@ impl Kex {
         &self.keys
     }
 
+    /// What the client calls itself.
+    pub(super) fn client(&self) -> &[u8] {
+        &self.client
+    }
+
     /// The proof that the host key `public` is the machine's (`hostkeys-prove-00@openssh.com` of OpenSSH's PROTOCOL, section
     /// 2.5); `None` where it is not.
     pub(super) fn prove(&self, public: &[u8]) -> Option<Vec<u8>> {

@@ -222,6 +222,26 @@ mod tests {
         assert_eq!(ciphertext.len(), CIPHERTEXT);
     }
 
+    /// The key whose coefficients count up, in steps of seven.
+    fn key() -> [u8; PUBLIC] {
+        let numbers = (0..P).map(|n| u16::try_from(n * 7 % usize::from(Q)).unwrap());
+        encode(numbers.collect(), vec![Q; P]).try_into().unwrap()
+    }
+
+    #[test]
+    fn the_secret_is_the_one_that_openssh_agreed_with() {
+        // Taken when OpenSSH 9.2's client and this had come to the same secrets.
+        let (ciphertext, secret) = encapsulate(&key(), words());
+        assert_eq!(
+            hex::encode(hash(0, &[&ciphertext])),
+            "2c967e2a4d4d47c35027fd568cfea3b6281153e88be22b9b5826580c032b7677"
+        );
+        assert_eq!(
+            hex::encode(secret),
+            "26f7940075df22b2e181d3526c83899b2b309a18022def9f15682af253e32b3b"
+        );
+    }
+
     #[test]
     fn a_short_polynomial_has_its_weight() {
         let short = short(words());
