@@ -15,6 +15,7 @@ use exchange::{Agreed, Kind, Method};
 use groups::Group;
 use md5::{Digest as _, Md5};
 use rand::Rng as _;
+use tokio::sync::Semaphore;
 
 use super::{
     fields::{Fields, Message},
@@ -34,6 +35,8 @@ use crate::serve::SessionError;
 
 const STRICT_CLIENT: &str = "kex-strict-c-v00@openssh.com";
 const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
+/// Slow exchanges are made a few at a time, so that a crowd of visitors does not take a thread each.
+static SLOW: Semaphore = Semaphore::const_new(2);
 /// dropbear's marker: a guess is right where the first key exchanges are the same.
 const GUESS: &str = "kexguess2@matt.ucc.asn.au";
 
@@ -337,6 +340,8 @@ impl Kex {
             })
         };
         if method.is_slow() || host_key.is_slow() {
+            // It is never closed.
+            let _turn = SLOW.acquire().await.ok();
             return tokio::task::spawn_blocking(work)
                 .await
                 .map_err(|error| io::Error::other(error).into());

@@ -55,7 +55,7 @@ impl Kind {
             Function::Sha1 => hmac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
             Function::Sha256 => hmac(hmac::HMAC_SHA256),
             Function::Sha512 => hmac(hmac::HMAC_SHA512),
-            Function::Umac => State::Umac(Umac::new(key.first_chunk()?, self.tag_len)),
+            Function::Umac => State::Umac(Box::new(Umac::new(key.first_chunk()?, self.tag_len))),
         };
         Some(Mac { kind: self, state })
     }
@@ -63,7 +63,7 @@ impl Kind {
 
 enum State {
     Hmac(Box<hmac::Key>),
-    Umac(Umac),
+    Umac(Box<Umac>),
 }
 
 /// A key of one direction.
