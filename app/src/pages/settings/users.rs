@@ -125,10 +125,10 @@ const COLUMNS: &[Column<UserView>] = &[
         },
     },
     Column {
-        label: "Second factor",
+        label: "Signs in with",
         class: "c-factor",
         sort: None,
-        cell: |user| if user.second_factor { "yes" } else { "no" }.into_any(),
+        cell: |user| if user.second_factor { "second factor" } else { "password alone" }.into_any(),
     },
     Column {
         label: "Last sign-in",
