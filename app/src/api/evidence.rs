@@ -24,7 +24,7 @@ pub struct Overview {
     pub tops: Tops,
     /// Log rows a minute, for the last hour, oldest first.
     pub hour: Vec<HistogramBucket>,
-    /// The newest log rows, newest first.
+    /// The newest log rows of attackers, newest first.
     pub logs: Vec<LogView>,
     /// The host's workers.
     pub workers: Vec<WorkerView>,
@@ -45,6 +45,12 @@ pub struct Dossier {
     pub logs: Page<LogView>,
 }
 
+/// Rows of the overview's feed; on all but wide screens the style sheet shows fewer.
+pub(crate) const FEED: usize = 26;
+/// The newest rows among which those of the feed are looked for.
+#[cfg(feature = "ssr")]
+const FEED_FROM: u32 = 200;
+
 /// The overview.
 #[server(prefix = "/ui", endpoint = "overview_get")]
 pub async fn overview_get() -> Answer<Overview> {
@@ -57,26 +63,25 @@ pub async fn overview_get() -> Answer<Overview> {
         ..HistogramQuery::default()
     };
     let stats = domain.stats(&see).await?;
-    let untouched = if stats.total_logs == 0 {
+    let untouched = if stats.unique_attackers == 0 {
         domain.decky_list(&fleet).await?
     } else {
         Vec::new()
     };
+    // What decoys say of themselves is in the log; here stands what somebody did to them.
+    let newest = LogQuery {
+        limit: Some(FEED_FROM),
+        ..LogQuery::default()
+    };
+    let mut logs = domain.log_page(&see, newest).await?.data;
+    logs.retain(|row| row.attacker_id.is_some());
+    logs.truncate(FEED);
     Ok(Overview {
         stats,
         untouched,
         tops: domain.tops(&see).await?,
         hour: domain.log_histogram(&see, hour).await?,
-        logs: domain
-            .log_page(
-                &see,
-                LogQuery {
-                    limit: Some(26),
-                    ..LogQuery::default()
-                },
-            )
-            .await?
-            .data,
+        logs,
         workers: domain.worker_list(&fleet).await?,
     })
 }

@@ -11,7 +11,7 @@ use leptos::prelude::*;
 
 use super::live::FirstTouch;
 use crate::{
-    api::evidence::{self, Overview},
+    api::evidence::{self, FEED, Overview},
     components::{
         chart::{Histogram, Series},
         frame::{PageHead, may},
@@ -29,8 +29,6 @@ use crate::{
     text, url,
 };
 
-/// Rows of the feed; on all but wide screens the style sheet shows fewer.
-const FEED: usize = 26;
 /// Rows of a top list.
 const TOP: usize = 6;
 
@@ -97,7 +95,7 @@ fn Full(overview: Overview, shown: Shown) -> impl IntoView {
         let mut rows: Vec<Row<LogView>> = live.rows.with(|rows| {
             let new = rows
                 .iter()
-                .filter(|row| newest.is_none_or(|newest| row.id > newest));
+                .filter(|row| row.attacker_id.is_some() && newest.is_none_or(|newest| row.id > newest));
             new.take(FEED).map(|row| (row.clone(), true)).collect()
         });
         rows.extend(stored.iter().map(|row| (row.clone(), false)));
@@ -137,7 +135,7 @@ fn Full(overview: Overview, shown: Shown) -> impl IntoView {
         StoredValue::new(tops.credentials),
     );
     let untouched = Signal::stored(untouched);
-    let quiet = move || stats.with(|s| s.total_logs == 0) && feed.with(Vec::is_empty);
+    let quiet = move || stats.with(|s| s.unique_attackers == 0) && feed.with(Vec::is_empty);
     shown.set_value(Some(feed));
     view! {
         <section class="stats" aria-label="Counters">

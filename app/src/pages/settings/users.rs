@@ -128,7 +128,14 @@ const COLUMNS: &[Column<UserView>] = &[
         label: "Signs in with",
         class: "c-factor",
         sort: None,
-        cell: |user| if user.second_factor { "second factor" } else { "password alone" }.into_any(),
+        cell: |user| {
+            if user.second_factor {
+                "second factor"
+            } else {
+                "password alone"
+            }
+            .into_any()
+        },
     },
     Column {
         label: "Last sign-in",
