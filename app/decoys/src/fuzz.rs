@@ -13,9 +13,13 @@ pub fn sftp_packet(bytes: &[u8]) {
 
 /// Read an SSH identification, a KEXINIT and the packets of a key exchange.
 pub fn ssh_hello(bytes: &[u8]) {
-    let _either = crate::ssh::wire::identification(bytes);
-    let _maybe = crate::ssh::wire::hassh(bytes);
-    let _taken = crate::ssh::wire::fuzz(bytes);
+    let _seen = crate::ssh::fuzz::hello(bytes);
+}
+
+/// Serve an SSH client whose keys are exchanged: messages of at most 255 bytes, each behind its length. What the first byte
+/// says first is whether it has signed in.
+pub fn ssh_session(bytes: &[u8]) {
+    crate::ssh::fuzz::session(bytes);
 }
 
 /// Answer statements of SQL, one a line, in one session with a MariaDB and one with a MySQL.

@@ -1,31 +1,45 @@
 //! SSH: an OpenSSH server that a guessed password opens, with the emulated shell behind it.
 //!
-//! `wire.rs` is what happens before the encrypted part (identification strings, packets that none may be, the client's
-//! HASSH), `proposal.rs` what the persona's version offers, `keys.rs` the machine's host keys, `server.rs` authentication
-//! and channels, `session.rs` a shell or a command in a channel, `sftp.rs`, `scp.rs` and `upload.rs` file transfer. The
-//! shell itself is `crate::shell`.
+//! The protocol is this folder's own, and a server's half only, because no crate sends the KEXINIT of a real OpenSSH. From
+//! the wire upwards:
 //!
-//! What still tells it from the real program, because russh 0.65 has no door for it:
+//! - `identification.rs`: the first lines. `fields.rs`, `messages.rs`: data types and numbers.
+//! - `transport/`: packets, their encryption and compression.
+//! - `kex/`: key exchange, at the beginning and again; `keys.rs`: the machine's host keys.
+//! - `proposal.rs`: what the persona's version offers and says.
+//! - `link.rs`: messages for the layers above, whatever comes in between.
+//! - `auth.rs`: who gets in. `channels.rs`: what it may do then.
+//! - `session.rs`: a shell or a command in a channel; `sftp.rs`, `scp.rs` and `upload.rs`: file transfer. The shell itself is
+//!   `crate::shell`.
 //!
-//! - The algorithms and methods that `LACKING` in `proposal.rs` names are not offered, so HASSHServer differs. Its traits for
-//!   key exchanges, ciphers and MACs are private.
-//! - `server-sig-algs` begins with the host keys' algorithms and lacks `ssh-rsa`, because russh makes it and the KEXINIT of
-//!   one list; `publickey-hostbound@openssh.com` and `ping@openssh.com` are not in EXT_INFO.
-//! - The last failure of `MaxAuthTries` is answered by a failure and the disconnect; OpenSSH leaves the failure away.
-//! - A password or a name that is not UTF-8 ends the connection, and a method that is not there counts as failed only once there
-//!   were more of them than tries.
-//! - EXT_INFO goes to every client that asks for it, also from servers that were too old to know it.
+//! Start with `server.rs`, which leads a visitor through them.
 //!
-//! And because nobody has written it: group exchange gives the groups of RFC 3526 and not those of `/etc/ssh/moduli`; a
-//! connection that is refused with words of its visitor unread is closed in order, where sshd's ends in a reset; dropbear's
-//! and IOS's way with malformed packets is OpenSSH's here.
+//! What still tells it from the real program: group exchange gives the groups of RFC 3526 and not those of
+//! `/etc/ssh/moduli`; a connection that is refused with words of its visitor unread is closed in order, where sshd's ends in
+//! a reset; dropbear's and IOS's way with malformed packets is OpenSSH's here.
 //!
 //! Agent, X11 and port forwarding are refused and reported.
 //!
 //! Deliberately absent: any connection onwards.
 
 #[cfg(feature = "serve")]
+mod auth;
+#[cfg(feature = "serve")]
+mod channels;
+#[cfg(feature = "serve")]
+mod fields;
+#[cfg(feature = "serve")]
+pub(crate) mod fuzz;
+#[cfg(feature = "serve")]
+mod identification;
+#[cfg(feature = "serve")]
+mod kex;
+#[cfg(feature = "serve")]
 mod keys;
+#[cfg(feature = "serve")]
+mod link;
+#[cfg(feature = "serve")]
+mod messages;
 #[cfg(feature = "serve")]
 mod proposal;
 #[cfg(feature = "serve")]
@@ -37,12 +51,10 @@ mod session;
 #[cfg(feature = "serve")]
 pub(crate) mod sftp;
 #[cfg(feature = "serve")]
+mod transport;
+#[cfg(feature = "serve")]
 mod upload;
-#[cfg(feature = "serve")]
-pub(crate) mod wire;
 
-#[cfg(feature = "serve")]
-pub use proposal::LACKING;
 use serde::{Deserialize, Serialize};
 
 use crate::{Category, Meta, Port, Service, knob::Accept};

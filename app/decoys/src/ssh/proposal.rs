@@ -1,43 +1,13 @@
 //! What the persona's SSH server offers: the lists of its KEXINIT and its ways to authenticate.
 //!
-//! The lists stand here whole, as the real program sends them; what russh cannot do is left out where they are made into
-//! russh's ([`LACKING`] says what and why), because an algorithm that is offered has to work when a client chooses it.
+//! The lists stand here whole, as the real program sends them, and each algorithm in them works when a client chooses it.
 //! Sources: OpenSSH's `myproposal.h` and `servconf.c` of the versions named, the `DEFAULT` crypto-policy of Red Hat's
 //! systems, dropbear's `common-algo.c`; for Windows and IOS, published scans. Debian's sshd is held against it by
 //! `tests/ssh_control.rs`.
 //!
 //! Start with [`Proposal::of`].
 
-use std::{borrow::Cow, sync::Arc};
-
 use decnet_persona::{Persona, distro::Release};
-use russh::{MethodKind, MethodSet, Preferred, cipher, compression, kex, keys::Algorithm, mac};
-
-/// What real servers offer and this one does not, with the reason. All of russh 0.65.1: its traits for key exchanges,
-/// ciphers and MACs (`KexType`, `Cipher`, `MacAlgorithm`) and the tables that negotiation looks them up in are private to
-/// the crate, so that none can be added from outside.
-pub const LACKING: &[(&str, &str)] = &[
-    ("sntrup761x25519-sha512", "russh has no NTRU Prime"),
-    ("sntrup761x25519-sha512@openssh.com", "russh has no NTRU Prime"),
-    ("umac-64-etm@openssh.com", "russh has no UMAC"),
-    ("umac-128-etm@openssh.com", "russh has no UMAC"),
-    ("umac-64@openssh.com", "russh has no UMAC"),
-    ("umac-128@openssh.com", "russh has no UMAC"),
-    ("hmac-sha1-96", "russh has no shortened HMAC"),
-    ("3des-ctr", "russh has no counter mode of 3DES"),
-    (
-        "3des-cbc",
-        "3DES is a feature of russh that nothing else here needs",
-    ),
-    (
-        "kexguess2@matt.ucc.asn.au",
-        "russh has no name for dropbear's marker",
-    ),
-    (
-        "gssapi-keyex",
-        "russh has no name for this method, which no key exchange here makes possible",
-    ),
-];
 
 const CURVES: &str =
     "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521";
@@ -99,8 +69,15 @@ pub(super) struct Proposal {
     pub(super) tries: u32,
     /// Bits of its RSA key.
     pub(super) rsa_bits: usize,
-    /// What it takes of a user's keys beyond the algorithms of its own (`server-sig-algs`).
-    pub(super) signatures: &'static str,
+    /// What it tells of itself in EXT_INFO.
+    pub(super) extensions: Vec<(&'static str, &'static str)>,
+    /// It tells the first of them again while a client signs in that asks for it, and PING is a message (OpenSSH since 9.6 and
+    /// 9.5).
+    pub(super) repeats: bool,
+    pub(super) pings: bool,
+    /// It is an OpenSSH, which has extensions of its own for who has signed in (its PROTOCOL, sections 2.1 and 2.5), and
+    /// `MaxStartups`.
+    pub(super) openssh: bool,
     /// Whether a refusal takes the time that OpenSSH makes it take (auth2.c, since 7.9).
     pub(super) evens_out: bool,
 }
@@ -196,11 +173,10 @@ impl Proposal {
             refusals: if version < 800 { OLD_REFUSALS } else { REFUSALS },
             tries: 6,
             rsa_bits: 3_072,
-            signatures: match version {
-                ..802 => CURVE_SIGNATURES,
-                802..804 => TOKEN_SIGNATURES,
-                _ => WEB_SIGNATURES,
-            },
+            extensions: extensions(version),
+            repeats: version >= 906,
+            pings: version >= 905,
+            openssh: true,
             evens_out: version >= 709,
         }
     }
@@ -228,7 +204,10 @@ impl Proposal {
             refusals: if version < 800 { OLD_REFUSALS } else { REFUSALS },
             tries: 6,
             rsa_bits: if version < 800 { 2_048 } else { 3_072 },
-            signatures: CURVE_SIGNATURES,
+            extensions: extensions(version),
+            repeats: false,
+            pings: false,
+            openssh: true,
             evens_out: version >= 709,
         }
     }
@@ -263,7 +242,14 @@ impl Proposal {
             refusals: NO_REFUSALS,
             tries: 10,
             rsa_bits: 2_048,
-            signatures: CURVE_SIGNATURES,
+            extensions: if new {
+                vec![(SIGNATURES, DROPBEAR_SIGNATURES)]
+            } else {
+                Vec::new()
+            },
+            repeats: false,
+            pings: false,
+            openssh: false,
             evens_out: false,
         }
     }
@@ -282,62 +268,56 @@ impl Proposal {
             refusals: OLD_REFUSALS,
             tries: 3,
             rsa_bits: 2_048,
-            signatures: CURVE_SIGNATURES,
+            extensions: Vec::new(),
+            repeats: false,
+            pings: false,
+            openssh: false,
             evens_out: false,
         }
     }
 
-    /// As russh takes it, without what it lacks.
-    pub(super) fn preferred(&self) -> Preferred {
-        let Lists {
-            kex,
-            key,
-            cipher,
-            mac,
-            compression,
-        } = &self.lists;
-        let mut keys = known(key, |name| Algorithm::new(name).ok());
-        // russh makes `server-sig-algs` of the same list, and in the KEXINIT leaves out those without a host key.
-        keys.extend(known(self.signatures, |name| Algorithm::new(name).ok()));
-        Preferred {
-            kex: Cow::Owned(known(kex, exchange)),
-            key: Cow::Owned(keys),
-            host_key_certificates: Cow::Borrowed(&[]),
-            cipher: Cow::Owned(known(cipher, |name| cipher::Name::try_from(name).ok())),
-            mac: Cow::Owned(known(mac, |name| mac::Name::try_from(name).ok())),
-            compression: Cow::Owned(known(compression, |name| compression::Name::try_from(name).ok())),
-        }
-    }
-
-    /// The names of the key exchanges that are left, with those of extensions.
-    pub(super) fn kex_names(&self) -> Arc<[String]> {
-        let kex = known(&self.lists.kex, exchange);
-        kex.iter().map(|name| name.as_ref().to_owned()).collect()
-    }
-
-    /// The methods that russh has a name for.
-    pub(super) fn method_set(&self) -> MethodSet {
-        MethodSet::from(known(self.methods, |name| name.parse::<MethodKind>().ok()).as_slice())
+    /// Whether `name` is one of its ways to authenticate.
+    pub(super) fn has_method(&self, name: &[u8]) -> bool {
+        self.methods.split(',').any(|method| method.as_bytes() == name)
     }
 }
 
-const CURVE_SIGNATURES: &str = "ecdsa-sha2-nistp384,ecdsa-sha2-nistp521";
-/// With security keys, since 8.2 and 8.4.
-const TOKEN_SIGNATURES: &str = "sk-ssh-ed25519@openssh.com,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,\
-    sk-ecdsa-sha2-nistp256@openssh.com";
-const WEB_SIGNATURES: &str = "sk-ssh-ed25519@openssh.com,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,\
-    sk-ecdsa-sha2-nistp256@openssh.com,webauthn-sk-ecdsa-sha2-nistp256@openssh.com,ssh-dss";
+const SIGNATURES: &str = "server-sig-algs";
+/// Before security keys came in 8.2, and their form for browsers in 8.4.
+const CURVE_SIGNATURES: &str = "ssh-ed25519,ssh-rsa,rsa-sha2-256,rsa-sha2-512,ssh-dss,ecdsa-sha2-nistp256,\
+    ecdsa-sha2-nistp384,ecdsa-sha2-nistp521";
+const TOKEN_SIGNATURES: &str = "ssh-ed25519,sk-ssh-ed25519@openssh.com,ssh-rsa,rsa-sha2-256,rsa-sha2-512,ssh-dss,\
+    ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com";
+const WEB_SIGNATURES: &str = "ssh-ed25519,sk-ssh-ed25519@openssh.com,ssh-rsa,rsa-sha2-256,rsa-sha2-512,ssh-dss,\
+    ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com,\
+    webauthn-sk-ecdsa-sha2-nistp256@openssh.com";
+/// The same, in the order that its table of keys has since 9.2.
+const SORTED_SIGNATURES: &str = "ssh-ed25519,sk-ssh-ed25519@openssh.com,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,\
+    ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com,webauthn-sk-ecdsa-sha2-nistp256@openssh.com,ssh-dss,ssh-rsa,\
+    rsa-sha2-256,rsa-sha2-512";
+/// Since 9.6 it tells what `PubkeyAcceptedAlgorithms` says, without certificates.
+const ACCEPTED_SIGNATURES: &str = "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,\
+    sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256";
+const DROPBEAR_SIGNATURES: &str = "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-256,\
+    ssh-rsa";
 
-fn exchange(name: &str) -> Option<kex::Name> {
-    match name {
-        "ext-info-s" => Some(kex::EXTENSION_SUPPORT_AS_SERVER),
-        STRICT => Some(kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER),
-        _ => kex::Name::try_from(name).ok(),
+/// What an OpenSSH says in EXT_INFO (`kex_send_ext_info` of kex.c).
+fn extensions(version: u32) -> Vec<(&'static str, &'static str)> {
+    let signatures = match version {
+        ..802 => CURVE_SIGNATURES,
+        802..804 => TOKEN_SIGNATURES,
+        804..902 => WEB_SIGNATURES,
+        902..906 => SORTED_SIGNATURES,
+        _ => ACCEPTED_SIGNATURES,
+    };
+    let mut all = vec![(SIGNATURES, signatures)];
+    if version >= 809 {
+        all.push(("publickey-hostbound@openssh.com", "0"));
     }
-}
-
-fn known<T>(list: &str, find: impl Fn(&str) -> Option<T>) -> Vec<T> {
-    list.split(',').filter_map(find).collect()
+    if version >= 905 {
+        all.push(("ping@openssh.com", "0"));
+    }
+    all
 }
 
 /// `9.2p1 Debian-2` as 902.
@@ -375,11 +355,14 @@ fn knows_terrapin(software: &str, release: &Release) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use decnet_persona::{Distro, PersonaSpec, Seed};
 
     use super::*;
+    use crate::ssh::{
+        kex::exchange,
+        keys,
+        transport::{cipher, mac},
+    };
 
     fn personas() -> Vec<Persona> {
         let all = Distro::ALL.iter().flat_map(|distro| {
@@ -400,47 +383,34 @@ mod tests {
     }
 
     #[test]
-    fn every_persona_offers_what_its_server_does_but_for_what_is_named_with_a_reason() {
-        let mut left_out = BTreeSet::new();
+    fn all_that_any_persona_offers_is_there() {
         for persona in personas() {
             let banner = persona.release().ssh;
-            let proposal = Proposal::of(banner, &persona);
-            let ours = proposal.preferred();
-            let names = |all: &[&str]| all.join(",");
-            let kex: Vec<&str> = ours.kex.iter().map(AsRef::as_ref).collect();
-            let cipher: Vec<&str> = ours.cipher.iter().map(AsRef::as_ref).collect();
-            let mac: Vec<&str> = ours.mac.iter().map(AsRef::as_ref).collect();
-            let compression: Vec<&str> = ours.compression.iter().map(AsRef::as_ref).collect();
-            let methods: Vec<&str> = proposal.method_set().iter().map(Into::into).collect();
-            for (theirs, ours) in [
-                (proposal.lists.kex.as_str(), names(&kex)),
-                (proposal.lists.cipher, names(&cipher)),
-                (proposal.lists.mac, names(&mac)),
-                (proposal.lists.compression, names(&compression)),
-                (proposal.methods, names(&methods)),
-            ] {
-                let kept: Vec<&str> = theirs
-                    .split(',')
-                    .filter(|name| !LACKING.iter().any(|(lacking, _)| lacking == name))
-                    .collect();
-                assert_eq!(ours, kept.join(","), "{banner}");
-                assert!(!ours.is_empty(), "{banner}");
-                left_out.extend(
-                    theirs
-                        .split(',')
-                        .filter(|name| !kept.contains(name))
-                        .map(str::to_owned),
-                );
-            }
-            let keys: Vec<String> = ours.key.iter().map(ToString::to_string).collect();
-            assert!(
-                keys.join(",").starts_with(proposal.lists.key),
-                "{banner}: {keys:?}"
-            );
+            let Lists {
+                kex,
+                key,
+                cipher,
+                mac,
+                compression,
+            } = Proposal::of(banner, &persona).lists;
+            let is_extension = |name: &str| {
+                name.starts_with("ext-info")
+                    || name.starts_with("kex-strict")
+                    || name.starts_with("kexguess2")
+            };
+            let all = |list: &str, is_there: &dyn Fn(&str) -> bool| {
+                for name in list.split(',') {
+                    assert!(is_there(name), "{banner}: {name}");
+                }
+            };
+            all(&kex, &|name| {
+                is_extension(name) || exchange::Kind::of(name).is_some()
+            });
+            all(key, &|name| keys::Algorithm::of(name).is_some());
+            all(cipher, &|name| cipher::Kind::of(name).is_some());
+            all(mac, &|name| mac::Kind::of(name).is_some());
+            all(compression, &|name| ["none", "zlib@openssh.com"].contains(&name));
         }
-        // A gap that nobody has any more does not stay in the list.
-        let named: BTreeSet<String> = LACKING.iter().map(|(name, _)| (*name).to_owned()).collect();
-        assert_eq!(left_out, named);
     }
 
     #[test]

@@ -4,16 +4,15 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use decnet_model::event::Event;
-use russh::{ChannelWriteHalf, server::Msg};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
-use super::{scp, server::Shared, sftp};
+use super::{channels::Output, scp, server::Shared, sftp};
 use crate::{
     serve::{
         Tap,
@@ -37,15 +36,19 @@ pub(super) enum Input {
 /// A channel's input in the order in which it came.
 pub(super) struct Inbox {
     pub(super) receiver: mpsc::UnboundedReceiver<Input>,
-    /// Bytes that wait in it; the connection is closed where they become too many.
-    pub(super) behind: Arc<AtomicUsize>,
+    /// Bytes that were taken out of it; the visitor may send as many again.
+    pub(super) taken: Arc<AtomicU32>,
+    /// Tells the connection so.
+    pub(super) took: Arc<Notify>,
 }
 
 impl Inbox {
     async fn recv(&mut self) -> Option<Input> {
         let input = self.receiver.recv().await;
         if let Some(Input::Data(bytes)) = &input {
-            self.behind.fetch_sub(bytes.len(), Ordering::Relaxed);
+            let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            self.taken.fetch_add(len, Ordering::Relaxed);
+            self.took.notify_one();
         }
         input
     }
@@ -77,7 +80,7 @@ pub(super) struct Session {
     pub(super) terminal: Option<Terminal>,
     pub(super) variables: Vec<(String, String)>,
     pub(super) input: Inbox,
-    pub(super) output: Arc<ChannelWriteHalf<Msg>>,
+    pub(super) output: Arc<Output>,
     pub(super) seed: u64,
     /// The password that it came in with.
     pub(super) secret: Option<Vec<u8>>,
@@ -88,7 +91,7 @@ pub(super) struct Session {
 /// The shell's world: the channel, and the recording of it.
 struct Link {
     input: Inbox,
-    output: Arc<ChannelWriteHalf<Msg>>,
+    output: Arc<Output>,
     waiting: Vec<(Stream, Vec<u8>)>,
     ahead: VecDeque<u8>,
     editor: terminal::Editor,
@@ -115,8 +118,8 @@ impl Link {
     async fn send(&mut self) -> bool {
         for (stream, bytes) in std::mem::take(&mut self.waiting) {
             let sent = match stream {
-                Stream::Out => self.output.data_bytes(bytes).await,
-                Stream::Err => self.output.extended_data_bytes(1, bytes).await,
+                Stream::Out => self.output.data(bytes).await,
+                Stream::Err => self.output.error(bytes).await,
             };
             if sent.is_err() {
                 self.ended = true;
@@ -346,9 +349,7 @@ impl Session {
             Job::Shell => self.shell(None).await,
         };
         // The visitor may be gone already; then there is nobody to tell.
-        let _gone = output.exit_status(u32::from(status)).await;
-        let _gone = output.eof().await;
-        let _gone = output.close().await;
+        let _gone = output.close(u32::from(status)).await;
     }
 
     fn report_command(&self, line: &[u8]) {
@@ -471,7 +472,7 @@ impl Session {
                 status = 11;
                 break;
             };
-            if !answer.is_empty() && self.output.data_bytes(answer).await.is_err() {
+            if !answer.is_empty() && self.output.data(answer).await.is_err() {
                 break;
             }
         }
@@ -537,7 +538,7 @@ impl Session {
                 }
                 let Some(piece) = piece else { break };
                 awaited = piece.first() != Some(&1);
-                if self.output.data_bytes(piece).await.is_err() {
+                if self.output.data(piece).await.is_err() {
                     return 1;
                 }
             }
@@ -558,12 +559,12 @@ impl Session {
         {
             let _gone = self
                 .output
-                .data_bytes(format!("\x01scp: {target}: Not a directory\n").into_bytes())
+                .data(format!("\x01scp: {target}: Not a directory\n").into_bytes())
                 .await;
             return 1;
         }
         let mut sink = scp::Sink::new(call, who, &account.home);
-        if self.output.data_bytes(vec![0]).await.is_err() {
+        if self.output.data(vec![0]).await.is_err() {
             return 1;
         }
         let mut fine = true;
@@ -595,7 +596,7 @@ impl Session {
                     }
                 }
             }
-            fine = go_on && (answer.is_empty() || self.output.data_bytes(answer).await.is_ok());
+            fine = go_on && (answer.is_empty() || self.output.data(answer).await.is_ok());
         }
         u8::from(sink.failed || !fine)
     }

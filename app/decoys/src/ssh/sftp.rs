@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::upload::Upload;
+use super::{fields::Fields, upload::Upload};
 use crate::shell::{
     ls_time,
     vfs::{Errno, HEAD_MAX, Kind, Node, Vfs, Who, absolute},
@@ -69,33 +69,7 @@ pub(crate) struct Sftp {
     done: Vec<Done>,
 }
 
-/// Reads the fields of a packet.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn u32(&mut self) -> Option<u32> {
-        let (head, rest) = self.0.split_first_chunk::<4>()?;
-        self.0 = rest;
-        Some(u32::from_be_bytes(*head))
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        let (head, rest) = self.0.split_first_chunk::<8>()?;
-        self.0 = rest;
-        Some(u64::from_be_bytes(*head))
-    }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let len = usize::try_from(self.u32()?).ok()?;
-        let (head, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(head)
-    }
-
-    fn text(&mut self) -> Option<String> {
-        Some(String::from_utf8_lossy(self.bytes()?).into_owned())
-    }
-
+impl Fields<'_> {
     /// File attributes (section 5): size, permissions and time are what is used of them.
     fn attributes(&mut self) -> Option<Attributes> {
         let flags = self.u32()?;
