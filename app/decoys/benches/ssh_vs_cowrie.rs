@@ -4,7 +4,7 @@
 //! folder of its virtual environment) under twistd, and both record every attempt. The client is russh's, in this process;
 //! it shares the processors with both, so the figure to trust is the processor time of the server, out of `/proc`.
 //!
-//! Then the memory of 500 connections that wait: with a key exchanged and nobody signed in, and signed in.
+//! Then the memory of connections that wait: with a key exchanged and nobody signed in, and signed in.
 
 #![allow(
     clippy::unwrap_used,
@@ -43,13 +43,15 @@ use tempfile::TempDir;
 const BAR: f64 = 5.0;
 /// Clock ticks a second in `/proc/PID/stat`: USER_HZ is 100 on every Linux that the project runs on.
 const TICKS: f64 = 100.0;
-/// Clients at a time.
-const CLIENTS: usize = 100;
-/// Attempts of one run. The median of [`RUNS`] counts.
-const ATTEMPTS: usize = 1_500;
+/// Clients at a time: fewer than `MaxStartups` begins to drop.
+const CLIENTS: usize = 8;
+/// Attempts of one run, on the decoy and on Cowrie, which answers so few a second. The median of [`RUNS`] counts.
+const ATTEMPTS: [usize; 2] = [1_500, 240];
 const RUNS: usize = 3;
-/// Connections whose memory is looked at.
-const WAITING: usize = 500;
+/// Connections of each kind whose memory is looked at, of the decoy and of Cowrie.
+const WAITING: [usize; 2] = [1_000, 250];
+/// What the decoy may take with twice as many that have exchanged keys, in MiB.
+const MEMORY: f64 = 64.0;
 /// Who gets in, and nobody else.
 const USER: &str = "root";
 const PASSWORD: &str = "letmein9";
@@ -58,6 +60,7 @@ const PASSWORD: &str = "letmein9";
 struct Server {
     child: Child,
     address: SocketAddr,
+    attempts: usize,
     _folder: TempDir,
 }
 
@@ -98,16 +101,19 @@ impl Server {
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
-    /// The decoy as the fleet runs it: evidence into a file. `accept` is its knob.
-    fn decoy(program: &str, accept: &str) -> Self {
+    /// The decoy as the fleet runs it: evidence into a file. `knobs` are its own, but for the time of a refusal.
+    fn decoy(program: &str, mut knobs: serde_json::Value) -> Self {
+        // It is waited for, not worked for, by both.
+        let refusal = ("refusal_ms".to_owned(), 1.into());
+        knobs.as_object_mut().unwrap().extend([refusal]);
         let folder = tempfile::tempdir().unwrap();
         // Where root measures, the program becomes somebody else.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let config = serde_json::json!({
             "name": "bench-1",
             "persona": {"seed": "ssh-bench", "archetype": "linux-server", "distro": "debian12"},
-            // The time of a refusal is waited for, not worked for, by both.
-            "services": [{"slug": "ssh", "knobs": {"accept": accept, "refusal_ms": 1}, "listen": ["127.0.0.1:0"]}],
+            "services": [{"slug": "ssh", "knobs": knobs, "listen": ["127.0.0.1:0"]}],
+            "limits": {"connections_per_address": 2 * WAITING[0] + 1},
             "artifacts": folder.path().join("artifacts"),
             "transcripts": folder.path().join("transcripts"),
         });
@@ -131,6 +137,7 @@ impl Server {
         Self {
             child,
             address: listen.split('"').next().unwrap().parse().unwrap(),
+            attempts: ATTEMPTS[0],
             _folder: folder,
         }
     }
@@ -184,6 +191,7 @@ impl Server {
         let server = Self {
             child,
             address,
+            attempts: ATTEMPTS[1],
             _folder: folder,
         };
         let until = Instant::now() + Duration::from_secs(60);
@@ -253,15 +261,16 @@ fn median(mut all: Vec<Run>) -> Run {
     all.swap_remove(all.len() / 2)
 }
 
-/// Try `each` wrong passwords on every connection, [`ATTEMPTS`] in all.
+/// Try `each` wrong passwords on every connection, as many as [`ATTEMPTS`] says in all.
 async fn guess(server: &Server, each: usize) -> Run {
     let config = config();
+    let rounds = server.attempts / CLIENTS / each;
     let (before, began) = (server.processor_s(), Instant::now());
     let clients: Vec<_> = (0..CLIENTS)
         .map(|n| {
             let (config, address) = (Arc::clone(&config), server.address);
             tokio::spawn(async move {
-                for round in 0..ATTEMPTS / CLIENTS / each {
+                for round in 0..rounds {
                     let mut session = connect(address, &config).await;
                     for guess in 0..each {
                         let word = format!("guess-{n}-{round}-{guess}");
@@ -279,17 +288,17 @@ async fn guess(server: &Server, each: usize) -> Run {
     }
     let seconds = began.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-    let attempts = (ATTEMPTS / CLIENTS / each * each * CLIENTS) as f64;
+    let attempts = (rounds * each * CLIENTS) as f64;
     Run {
         cost: (server.processor_s() - before) / attempts * 1000.0,
         rate: attempts / seconds,
     }
 }
 
-/// Memory of a connection before and after it has signed in, in KiB.
-async fn waiting(server: &Server) -> (f64, f64) {
-    #[expect(clippy::cast_precision_loss, reason = "500")]
-    let count = WAITING as f64;
+/// Memory of a connection before and after it has signed in, in KiB, and of the whole server, in MiB: with `number` of each.
+async fn waiting(server: &Server, number: usize) -> (f64, f64, f64) {
+    #[expect(clippy::cast_precision_loss, reason = "1,000")]
+    let count = number as f64;
     let config = config();
     // Whatever the first connection leaves behind belongs to none.
     let mut first = connect(server.address, &config).await;
@@ -302,21 +311,19 @@ async fn waiting(server: &Server) -> (f64, f64) {
     );
     let idle = server.resident_kib();
     let mut sessions = Vec::new();
-    for _ in 0..WAITING {
+    for _ in 0..number {
+        let mut session = connect(server.address, &config).await;
+        let answer = session.authenticate_password(USER, PASSWORD).await.unwrap();
+        assert!(answer.success());
+        sessions.push(session);
+    }
+    // Those stay; the others would be sent away after two minutes.
+    let entered = server.resident_kib();
+    for _ in 0..number {
         sessions.push(connect(server.address, &config).await);
     }
-    let before = server.resident_kib();
-    for session in &mut sessions {
-        assert!(
-            session
-                .authenticate_password(USER, PASSWORD)
-                .await
-                .unwrap()
-                .success()
-        );
-    }
-    let after = server.resident_kib();
-    ((before - idle) / count, (after - idle) / count)
+    let all = server.resident_kib();
+    ((all - entered) / count, (entered - idle) / count, all / 1024.0)
 }
 
 fn main() {
@@ -335,7 +342,7 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
 
     let (ours, theirs) = (
-        Server::decoy(&program, "never"),
+        Server::decoy(&program, serde_json::json!({"accept": "never"})),
         Server::cowrie(Path::new(&cowrie)),
     );
     // The decoy makes its host keys when it starts, Cowrie its own at the first connection: none of an attempt's cost.
@@ -343,7 +350,7 @@ fn main() {
         runtime.block_on(connect(server.address, &config()));
     }
     println!(
-        "{ATTEMPTS} wrong passwords, {CLIENTS} clients at a time, median of {RUNS} runs; processor time is the server's"
+        "{ATTEMPTS:?} wrong passwords, {CLIENTS} clients at a time, median of {RUNS} runs; processor time is the server's"
     );
     for each in [3, 1] {
         let (mut a, mut b) = (Vec::new(), Vec::new());
@@ -368,13 +375,25 @@ fn main() {
     }
     drop((ours, theirs));
 
-    println!("resident memory of a connection, of {WAITING} that wait:");
+    println!("resident memory of a connection, of {WAITING:?} that wait:");
     let (ours, theirs) = (
-        Server::decoy(&program, "always"),
+        // As a program that has no MaxStartups, which would let in a hundred only.
+        Server::decoy(
+            &program,
+            serde_json::json!({"accept": "always", "version": "SSH-2.0-dropbear_2020.81"}),
+        ),
         Server::cowrie(Path::new(&cowrie)),
     );
-    for (name, server) in [("decoy", ours), ("Cowrie", theirs)] {
-        let (before, after) = runtime.block_on(waiting(&server));
+    let [many, some] = WAITING;
+    for (name, server, number) in [("decoy", ours, many), ("Cowrie", theirs, some)] {
+        let (before, after, all) = runtime.block_on(waiting(&server, number));
         println!("  {name:6} {before:7.1} KiB with keys exchanged, {after:7.1} KiB signed in");
+        if number == many {
+            println!(
+                "  {name:6} {all:7.1} MiB in all with {} (bar {MEMORY}): {}",
+                2 * number,
+                if all < MEMORY { "met" } else { "missed" }
+            );
+        }
     }
 }
