@@ -1153,7 +1153,7 @@ fn place(key: &Value) -> Option<usize> {
         clippy::cast_sign_loss,
         reason = "checked before"
     )]
-    let at = (n.fract() == 0.0 && (1.0..1e9).contains(n)).then(|| *n as usize);
+    let at = (n.fract() == 0.0 && (1.0..1e9).contains(n)).then_some(*n as usize);
     at.map(|at| at - 1)
 }
 

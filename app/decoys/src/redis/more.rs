@@ -249,7 +249,7 @@ impl Data<'_> {
             if gone.is_empty() {
                 return Ok(());
             }
-            self.edit_sorted_set(key, |z| gone.iter().for_each(|(m, _)| drop(z.remove(m))))
+            self.edit_sorted_set(key, |z| z.retain(|m, _| !gone.iter().any(|(g, _)| g == m)))
         };
         Ok(match name {
             "zpopmin" | "zpopmax" => {
