@@ -547,3 +547,40 @@ fn other_clients_find_their_way_in_and_are_reported() {
         Err(_) => println!("skipped: nmap is not installed"),
     }
 }
+
+#[test]
+fn uuids_are_of_the_time_and_of_the_machines_own_network_card() {
+    if !has_client() {
+        return;
+    }
+    let spec = persona(Distro::Debian12);
+    let mac = hex::encode(Persona::derive(&spec).unwrap().mac.0);
+    let site = start("mysql", spec, &[("accept", "always")]);
+    let shown = ask(
+        site.address,
+        "root",
+        "x",
+        "select uuid(); select uuid(); select uuid()",
+    );
+    let all: Vec<&str> = shown.lines().filter(|l| l.len() == 36).collect();
+    assert_eq!(all.len(), 3, "{shown}");
+    let ticks = |uuid: &str| {
+        let parts: Vec<&str> = uuid.split('-').collect();
+        assert_eq!(parts[4], mac, "{uuid}");
+        assert!(parts[2].starts_with('1'), "{uuid}");
+        u64::from_str_radix(
+            &format!("{}{}{}", parts[2].strip_prefix('1').unwrap(), parts[1], parts[0]),
+            16,
+        )
+        .unwrap()
+    };
+    let times: Vec<u64> = all.iter().map(|uuid| ticks(uuid)).collect();
+    assert!(times.is_sorted() && times[0] < times[2], "{all:?}");
+    let now =
+        u64::try_from(decnet_model::clock::Clock::now(&decnet_model::clock::SystemClock).unix_timestamp())
+            .unwrap();
+    let seconds = (times[0] - 0x01b2_1dd2_1381_4000) / 10_000_000;
+    assert!(seconds.abs_diff(now) < 60, "{seconds}");
+    // The sequence of the clock stays for as long as the server runs.
+    assert_eq!(all[0].split('-').nth(3), all[2].split('-').nth(3));
+}

@@ -528,3 +528,138 @@ fn the_seeds_of_the_fuzzer_are_read_without_a_panic() {
     }
     assert!(paths >= 3);
 }
+
+/// A Debian 12 mail server and one of its people: name and password.
+fn mail_server() -> (Site, String, String) {
+    let spec = persona("Postfix");
+    let who = Persona::derive(&spec).unwrap();
+    let user = who
+        .users
+        .iter()
+        .find(|u| u.uid >= 1000 && !u.shell.ends_with("nologin"))
+        .unwrap();
+    let (name, password) = (user.name.clone(), user.password.clone());
+    (start("smtp", spec, &[]), name, password)
+}
+
+#[test]
+fn swaks_signs_in_by_every_mechanism_with_and_without_tls() {
+    let (site, name, password) = mail_server();
+    let (host, port) = (site.address.ip().to_string(), site.address.port().to_string());
+    for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5"] {
+        for tls in [false, true] {
+            let mut swaks = Command::new("swaks");
+            swaks
+                .args([
+                    "--server",
+                    &host,
+                    "--port",
+                    &port,
+                    "--auth",
+                    mechanism,
+                    "--auth-user",
+                    &name,
+                ])
+                .args([
+                    "--auth-password",
+                    &password,
+                    "--quit-after",
+                    "AUTH",
+                    "--timeout",
+                    "20",
+                ]);
+            if tls {
+                swaks.arg("--tls");
+            }
+            let Ok(output) = swaks.output() else {
+                println!("skipped: swaks is not installed");
+                return;
+            };
+            let told = String::from_utf8_lossy(&output.stdout).into_owned();
+            let missing = String::from_utf8_lossy(&output.stderr).into_owned();
+            if told.contains("not available: requires") || missing.contains("not available: requires") {
+                println!("skipped: swaks lacks a module of perl for {mechanism}: {told}{missing}");
+                continue;
+            }
+            let mark = if tls { "<~ " } else { "<- " };
+            let accepted = told.lines().any(|l| {
+                l.trim_start().starts_with(mark.trim_end())
+                    && l.contains("235 2.7.0 Authentication successful")
+            });
+            assert!(accepted, "{mechanism} {tls}:\n{told}\n{missing}");
+            let shown = mechanism.to_owned();
+            site.lines.wait(&[
+                "auth_attempt",
+                &format!("principal=\"{name}\""),
+                &shown,
+                "outcome=\"accepted\"",
+            ]);
+        }
+    }
+}
+
+#[test]
+fn hydra_finds_the_password_that_there_is() {
+    let (site, name, password) = mail_server();
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("words");
+    std::fs::write(&list, format!("123456\nletmein\n{password}\n")).unwrap();
+    let output = Command::new("hydra")
+        .args([
+            "-I",
+            "-l",
+            &name,
+            "-P",
+            list.to_str().unwrap(),
+            "-s",
+            &site.address.port().to_string(),
+        ])
+        .args(["-t", "1", "-f", "127.0.0.1", "smtp"])
+        .output();
+    let Ok(output) = output else {
+        println!("skipped: hydra is not installed");
+        return;
+    };
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        told.contains(&format!("login: {name}   password: {password}")),
+        "{told}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn nmaps_scripts_are_answered_as_by_a_postfix() {
+    let (site, ..) = mail_server();
+    let port = site.address.port().to_string();
+    let output = Command::new("nmap")
+        .args([
+            "-n",
+            "-Pn",
+            "-sT",
+            "-sV",
+            "--script",
+            "smtp-commands,smtp-enum-users,smtp-open-relay",
+        ])
+        .args([
+            "--script-args",
+            "smtp-enum-users.methods={VRFY,RCPT}",
+            "-p",
+            &port,
+            "127.0.0.1",
+        ])
+        .output();
+    let Ok(output) = output else {
+        println!("skipped: nmap is not installed");
+        return;
+    };
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        "Postfix smtpd",
+        "PIPELINING, SIZE 10240000, VRFY, ETRN",
+        "ENHANCEDSTATUSCODES, 8BITMIME, DSN",
+    ] {
+        assert!(told.contains(part), "no {part} in:\n{told}");
+    }
+    assert!(!told.contains("Server is an open relay (1"), "{told}");
+}

@@ -3,20 +3,23 @@
 use std::{borrow::Cow, io, net::IpAddr, sync::Arc, time::Duration};
 
 use decnet_model::event::{ClientInfoKind, CloseReason, Event, Secret};
-use decnet_persona::{bait, product::ProductKind};
+use decnet_persona::{Distro, bait, product::ProductKind};
 use time::{OffsetDateTime, macros::format_description};
 use tokio_rustls::rustls::ServerConfig;
 
 use super::{
     Ftp, FtpConfig,
     transfer::Channel,
-    tree::{Node, Tree, parent, resolve},
+    tree::{Left, Node, Tree, parent, resolve},
     wording::{self, Product, Say},
 };
-use crate::serve::{
-    BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
-    login::{Logins, Offer},
-    tls::Identity,
+use crate::{
+    knob::Accept,
+    serve::{
+        BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
+        login::{Logins, Offer},
+        tls::Identity,
+    },
 };
 
 /// The longest command line (vsftpd: `VSFTP_MAX_COMMAND_LINE`).
@@ -39,6 +42,7 @@ pub(super) struct Server {
     banner: String,
     logins: Logins,
     tree: Tree,
+    left: Left,
     tls: Option<Arc<ServerConfig>>,
 }
 
@@ -74,6 +78,7 @@ impl Decoy for Ftp {
             banner: config.banner.clone().unwrap_or(own.banner),
             logins: Logins::new(config.accept, host),
             tree: Tree::of(&host.persona),
+            left: Left::default(),
             tls,
             host: Arc::clone(host),
             config,
@@ -143,6 +148,8 @@ struct Visitor<'a> {
     peer: Peer,
     tap: Tap,
     tree: Tree,
+    /// The tree as others of the same address see it.
+    shared: Tree,
     /// The name that USER gave.
     named: Option<String>,
     /// The account, once logged in, and whether it is the anonymous one.
@@ -171,11 +178,14 @@ enum Next {
 impl<'a> Visitor<'a> {
     fn new(server: &'a Server, mut peer: Peer, tap: Tap) -> Self {
         peer.set_idle(IDLE);
+        let now = server.host.clock.now().unix_timestamp();
+        let tree = server.left.by(peer.addr().ip().to_canonical(), &server.tree, now);
         Self {
             server,
             peer,
             tap,
-            tree: server.tree.clone(),
+            shared: tree.clone(),
+            tree,
             named: None,
             account: None,
             failures: 0,
@@ -220,13 +230,26 @@ impl<'a> Visitor<'a> {
             if line.is_empty() && self.server.product == Product::ProFtpd {
                 self.line("500 Invalid command: try being more creative").await?;
             }
-            if !line.is_empty()
-                && let Next::Stop = self.obey(&line).await?
-            {
-                return Ok(());
+            if !line.is_empty() {
+                let next = self.obey(&line).await;
+                self.share();
+                if let Next::Stop = next? {
+                    return Ok(());
+                }
             }
             self.peer.touch();
         }
+    }
+
+    /// Let what this session changed outlive it, for its address.
+    fn share(&mut self) {
+        if self.tree.is(&self.shared) {
+            return;
+        }
+        let now = self.server.host.clock.now().unix_timestamp();
+        let address = self.peer.addr().ip().to_canonical();
+        self.tree = self.server.left.keep(address, &self.shared, &self.tree, now);
+        self.shared = self.tree.clone();
     }
 
     async fn line(&mut self, text: &str) -> io::Result<()> {
@@ -387,6 +410,15 @@ impl<'a> Visitor<'a> {
         if let Some((_, anonymous)) = self.account {
             return self.say(&Say::AlreadyLoggedIn(anonymous)).await;
         }
+        if self.refuses_name(name) {
+            self.tap.emit(Event::AuthAttempt {
+                principal: name.as_bytes(),
+                secret: Secret::None,
+                mechanism: "USER",
+                accepted: false,
+            });
+            return self.line("530 Permission denied.").await;
+        }
         let anonymous = self.is_anonymous(name);
         self.named = Some(name.to_owned());
         self.say(&Say::NeedPassword(name, anonymous)).await
@@ -394,6 +426,31 @@ impl<'a> Visitor<'a> {
 
     fn is_anonymous(&self, name: &str) -> bool {
         self.server.config.anonymous && matches!(name.to_ascii_lowercase().as_str(), "anonymous" | "ftp")
+    }
+
+    /// Whether the product's package keeps the account out whatever its password is: `/etc/ftpusers` of Debian, which PAM
+    /// reads, and ProFTPD's `RootLogin off`. An operator that lets everybody in means everybody.
+    fn keeps_out(&self, name: &str) -> bool {
+        let distro = self.server.host.persona.distro;
+        let listed = self.server.product == Product::ProFtpd
+            || !matches!(
+                distro,
+                Distro::Alpine | Distro::Arch | Distro::Firmware | Distro::FreeBsd
+            );
+        listed && name == "root" && self.server.config.accept != Accept::Always
+    }
+
+    /// Whether vsftpd refuses the account before it asks for a password: `userlist_enable` as Red Hat's package sets it.
+    fn refuses_name(&self, name: &str) -> bool {
+        const USER_LIST: &[&str] = &[
+            "root", "bin", "daemon", "adm", "lp", "sync", "shutdown", "halt", "mail", "news", "uucp",
+            "operator", "games", "nobody",
+        ];
+        let redhat = matches!(self.server.host.persona.distro, Distro::Rocky9 | Distro::Fedora);
+        redhat
+            && self.server.product == Product::VsFtpd
+            && USER_LIST.contains(&name)
+            && self.server.config.accept != Accept::Always
     }
 
     async fn pass(&mut self, password: &[u8]) -> Result<Next, SessionError> {
@@ -409,10 +466,11 @@ impl<'a> Visitor<'a> {
         let anonymous = self.is_anonymous(&name);
         let from: IpAddr = self.peer.addr().ip().to_canonical();
         let accepted = anonymous
-            || self
-                .server
-                .logins
-                .admits(from, name.as_bytes(), &Offer::Password(password));
+            || !self.keeps_out(&name)
+                && self
+                    .server
+                    .logins
+                    .admits(from, name.as_bytes(), &Offer::Password(password));
         self.tap.emit(Event::AuthAttempt {
             principal: name.as_bytes(),
             secret: Secret::Plaintext(password),

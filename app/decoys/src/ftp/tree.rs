@@ -1,6 +1,10 @@
 //! The files that a visitor sees: the bait, and for its session what it changed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use decnet_persona::{Persona, bait};
 
@@ -9,8 +13,45 @@ const ADDED_MAX: usize = 1000;
 /// Bytes of uploads that one session can fetch again; what is over reads as empty.
 const KEPT_MAX: usize = 1 << 20;
 
+/// Addresses whose changes are kept while they are away.
+const ADDRESSES_MAX: usize = 64;
+/// Bytes of uploads that all of them keep together.
+const AWAY_MAX: usize = 8 << 20;
+/// Seconds after which a visitor that stays away finds everything as it was.
+const STAYS_S: i64 = 12 * 3_600;
+
+/// What visitors changed, by their address: it outlives their connections.
+#[derive(Debug, Default)]
+pub(super) struct Left(Mutex<HashMap<IpAddr, (Tree, i64)>>);
+
+impl Left {
+    /// What `address` finds: what it left, or `base`.
+    pub(super) fn by(&self, address: IpAddr, base: &Tree, now: i64) -> Tree {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, (_, last)| now - *last < STAYS_S);
+        all.get(&address)
+            .map_or_else(|| base.clone(), |(tree, _)| tree.clone())
+    }
+
+    /// Keep what a session of `address` changed of `before`, and give it what others of the same address did.
+    pub(super) fn keep(&self, address: IpAddr, before: &Tree, own: &Tree, now: i64) -> Tree {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tree, last) = all.entry(address).or_insert_with(|| (before.clone(), now));
+        *last = now;
+        tree.follow(before, own);
+        let merged = tree.clone();
+        while all.len() > ADDRESSES_MAX || all.values().map(|(tree, _)| tree.kept).sum::<usize>() > AWAY_MAX {
+            let Some(oldest) = all.iter().min_by_key(|(_, (_, last))| *last).map(|(a, _)| *a) else {
+                break;
+            };
+            all.remove(&oldest);
+        }
+        merged
+    }
+}
+
 /// A file or a folder.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
     /// What is in it; `None` for a folder.
     pub(super) content: Option<Arc<[u8]>>,
@@ -105,6 +146,26 @@ impl Tree {
             nodes: Arc::new(nodes),
             added: 0,
             kept: 0,
+        }
+    }
+
+    /// Whether both are the same, change by change.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.nodes, &other.nodes)
+    }
+
+    /// Make the changes that lead from `before` to `after`.
+    fn follow(&mut self, before: &Self, after: &Self) {
+        for (path, node) in after.nodes.iter() {
+            if before.nodes.get(path) != Some(node) {
+                // What has no room is missing, as on a full disk.
+                let _full = self.put(path, node.clone());
+            }
+        }
+        for path in before.nodes.keys() {
+            if !after.nodes.contains_key(path) {
+                Arc::make_mut(&mut self.nodes).remove(path);
+            }
         }
     }
 
@@ -245,6 +306,39 @@ mod tests {
             own.remove("/srv/ftp/y", false) && !own.remove("/srv/ftp", true)
                 || own.list("/srv/ftp").is_empty()
         );
+    }
+
+    #[test]
+    fn an_address_finds_what_it_left_and_another_does_not() {
+        let (base, left) = (tree(), Left::default());
+        let [here, there] = ["192.0.2.1", "192.0.2.2"].map(|a| a.parse::<IpAddr>().unwrap());
+        let (mut one, mut two) = (left.by(here, &base, 10), left.by(here, &base, 10));
+        assert!(one.put("/srv/ftp/x", upload(3)) && two.put("/srv/ftp/y", upload(3)));
+        left.keep(here, &base, &one, 11);
+        // Both of two connections at once stay.
+        let both = left.keep(here, &base, &two, 12);
+        assert!(both.get("/srv/ftp/x").is_some() && both.get("/srv/ftp/y").is_some());
+        let mut again = left.by(here, &base, 13);
+        let before = again.clone();
+        assert!(again.remove("/srv/ftp/x", false));
+        left.keep(here, &before, &again, 14);
+        assert!(left.by(here, &base, 15).get("/srv/ftp/x").is_none());
+        assert!(left.by(here, &base, 15).get("/srv/ftp/y").is_some());
+        assert!(left.by(there, &base, 15).get("/srv/ftp/y").is_none());
+        assert!(left.by(here, &base, 15 + STAYS_S).get("/srv/ftp/y").is_none());
+    }
+
+    #[test]
+    fn what_is_left_is_bounded_over_all_addresses() {
+        let (base, left) = (tree(), Left::default());
+        for n in 0..100_u32 {
+            let address = IpAddr::from(std::net::Ipv4Addr::from(0xc633_6400 + n));
+            let mut own = base.clone();
+            assert!(own.put("/srv/ftp/x", upload(900_000)));
+            left.keep(address, &base, &own, i64::from(n));
+        }
+        let all = left.0.lock().unwrap();
+        assert!(all.values().map(|(t, _)| t.kept).sum::<usize>() <= AWAY_MAX && !all.is_empty());
     }
 
     #[test]

@@ -122,6 +122,8 @@ impl Decoy for Mysql {
         // The tables are older than the uptime.
         let made = persona.boot_time
             - i64::try_from(persona.rng("mysql/made").range(86_400, 30_000_000)).unwrap_or(86_400);
+        // Drawn anew at each start, as the server does.
+        let sequence = rand::random::<u16>();
         let made = time::OffsetDateTime::from_unix_timestamp(made).map_or_else(|_| String::new(), shown);
         Ok(Self {
             server: Server {
@@ -134,6 +136,7 @@ impl Decoy for Mysql {
                     bait::database(persona),
                     persona.hostname.clone(),
                     uid,
+                    (sequence, persona.mac.0),
                     made,
                 ),
                 logins: Logins::with_accounts(config.accept, persona, accounts),

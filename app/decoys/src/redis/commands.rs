@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Redis, RedisConfig, data, glob, info,
     keyspace::{DATABASES, Database, World, Worlds},
+    more,
     table::{self, Version},
     takeover,
     wire::{Reply, number},
@@ -34,6 +35,8 @@ const QUEUE_MAX: usize = 1024;
 const QUEUE_BYTES_MAX: usize = 4 << 20;
 const CHANNELS_MAX: usize = 1024;
 const NAME_MAX: usize = 256;
+/// How long a command waits that is to wait for ever, in seconds.
+const FOREVER_S: f64 = 300.0;
 /// How much of a command line is put together for a report; the event cuts it further.
 const LINE_MAX: usize = 9 * 1024;
 
@@ -174,6 +177,8 @@ pub(super) struct Visitor<'a> {
     channels: BTreeSet<Vec<u8>>,
     patterns: BTreeSet<Vec<u8>>,
     quits: bool,
+    /// How long the answer to the last command takes: it waits for what nobody writes.
+    pub(super) patience: Option<std::time::Duration>,
 }
 
 /// What MULTI has queued.
@@ -202,6 +207,7 @@ impl<'a> Visitor<'a> {
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
             quits: false,
+            patience: None,
         }
     }
 
@@ -290,7 +296,19 @@ impl<'a> Visitor<'a> {
         {
             return self.enqueue(words);
         }
-        self.execute(name, words)
+        let reply = self.execute(name, words);
+        if matches!(reply, Reply::Nil | Reply::NilArray)
+            && let Some(seconds) = more::patience(name, words)
+        {
+            // For ever is until the visitor goes, or a limit of the decoy's is reached.
+            let seconds = if seconds > 0.0 {
+                seconds.min(FOREVER_S)
+            } else {
+                FOREVER_S
+            };
+            self.patience = std::time::Duration::try_from_secs_f64(seconds).ok();
+        }
+        reply
     }
 
     fn check_subcommand(&self, name: &str, words: &[Vec<u8>]) -> Option<String> {
@@ -924,12 +942,34 @@ fn fallback(name: &str, version: Version) -> Reply {
     }
 }
 
+/// The lines of `OBJECT HELP`, as 7.0 has them.
+const OBJECT_HELP: &[&str] = &[
+    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ENCODING <key>",
+    "    Return the kind of internal representation used in order to store the value",
+    "    associated with a <key>.",
+    "FREQ <key>",
+    "    Return the access frequency index of the <key>. The returned integer is",
+    "    proportional to the logarithm of the recent access frequency of the key.",
+    "IDLETIME <key>",
+    "    Return the idle time of the <key>, that is the approximated number of",
+    "    seconds elapsed since the last access to the key.",
+    "REFCOUNT <key>",
+    "    Return the number of references of the value associated with the specified",
+    "    <key>.",
+    "HELP",
+    "    Prints this help.",
+];
+
 /// The beginning of every HELP.
 fn help(name: &str) -> Reply {
+    if name == "object" {
+        return Reply::Array(OBJECT_HELP.iter().map(|line| Reply::Status(line)).collect());
+    }
     let container = name.to_ascii_uppercase();
     let head = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
     Reply::Array(vec![
-        Reply::Bulk(head.into_bytes()),
+        Reply::Text(head),
         Reply::Status("HELP"),
         Reply::Status("    Print this help."),
     ])

@@ -45,6 +45,14 @@ pub(super) fn execute(visitor: &Visitor<'_>, name: &str, args: &[Bytes]) -> Opti
             v.sorted_sets(name, args)
         }
         "setbit" | "getbit" | "bitcount" => v.bitmaps(name, args),
+        "lmove" | "blmove" | "rpoplpush" | "brpoplpush" | "blpop" | "brpop" | "lmpop" | "blmpop"
+        | "linsert" | "lpos" | "smove" | "sinterstore" | "sunionstore" | "sdiffstore" | "sintercard" => {
+            v.moves(name, args)
+        }
+        "zpopmin" | "zpopmax" | "bzpopmin" | "bzpopmax" | "zremrangebyrank" | "zremrangebyscore"
+        | "zmscore" | "zunionstore" | "zinterstore" => v.sorted_moves(name, args),
+        "hincrbyfloat" => v.hash_float(args),
+        "xgroup" | "xread" | "xreadgroup" | "xack" | "xpending" | "xsetid" | "xtrim" => v.groups(name, args),
         "xadd" | "xlen" | "xdel" | "xrange" | "xrevrange" => v.streams(name, args),
         "pfadd" | "pfcount" | "pfmerge" => v.counters(name, args),
         "geoadd" | "geopos" | "geodist" => v.places(name, args),
@@ -100,6 +108,11 @@ impl Data<'_> {
     access!(stream, edit_stream, Stream, Stream);
     access!(counter, edit_counter, Counter, BTreeSet<Bytes>);
     access!(sorted_set, edit_sorted_set, SortedSet, BTreeMap<Bytes, f64>);
+
+    /// Remove a key, whatever it holds.
+    pub(super) fn forget(&self, key: &[u8]) -> Result<(), Reply> {
+        self.change(|db| drop(db.remove(key, self.now)))
+    }
 
     fn see<T>(&self, look: impl FnOnce(&Database) -> T) -> Result<T, Reply> {
         self.visitor.see(look).ok_or(Reply::Nil)
@@ -297,6 +310,14 @@ impl Data<'_> {
         };
         Ok(match lower(args.first()).as_str() {
             "encoding" => Reply::bulk(encoding),
+            // Small numbers are shared by all keys (`OBJ_SHARED_INTEGERS`).
+            "refcount" if encoding == "int" => {
+                let shared = self.string(key, |s| {
+                    s.and_then(|s| number(s))
+                        .is_some_and(|n| (0..10_000).contains(&n))
+                })?;
+                Reply::Int(if shared { i64::from(i32::MAX) } else { 1 })
+            }
             "refcount" => Reply::Int(1),
             "idletime" => Reply::Int(0),
             _ => Reply::error(

@@ -19,6 +19,10 @@ mod info;
 #[cfg(feature = "serve")]
 mod keyspace;
 #[cfg(feature = "serve")]
+mod lua;
+#[cfg(feature = "serve")]
+mod more;
+#[cfg(feature = "serve")]
 mod script;
 #[cfg(feature = "serve")]
 mod structures;
@@ -127,7 +131,18 @@ mod session {
                 match read_request(&mut peer, visitor.authenticated()).await? {
                     Request::End => break,
                     Request::Nothing => {}
-                    Request::Command(args) => visitor.answer(&args, &mut out),
+                    Request::Command(args) => {
+                        let before = out.len();
+                        visitor.answer(&args, &mut out);
+                        if let Some(patience) = visitor.patience.take() {
+                            // What was answered before it is not held back.
+                            let late = out.split_off(before.min(out.len()));
+                            peer.send(&out).await?;
+                            out = late;
+                            tokio::time::sleep(patience).await;
+                            peer.touch();
+                        }
+                    }
                     Request::Fault(text) => {
                         tap.emit(Event::Violation {
                             what: "not the Redis protocol",

@@ -1,14 +1,12 @@
-//! Scripts, as far as intruders' are simple: values, lists, variables, `KEYS`, `ARGV` and commands of the server. What is
-//! longer than that gives nothing, as a script without `return` does.
-
-use std::collections::HashMap;
+//! Scripts: `lua.rs` runs them, and here is what they may ask of the server. What goes beyond it gives nothing, as a script without
+//! `return` does.
 
 use decnet_model::event::Event;
 use sha1::{Digest as _, Sha1};
 
 use super::{
     commands::{NOT_AN_INTEGER, Visitor, lower},
-    table,
+    lua, table,
     wire::{Reply, number},
 };
 
@@ -25,16 +23,6 @@ const ESCAPES: [&[u8]; 6] = [
 const DEPTH_MAX: u32 = 16;
 /// Commands that one script may call.
 const CALLS_MAX: u32 = 1000;
-
-/// Why a script ends before its end.
-enum Stop {
-    /// It is none of those that are understood.
-    Unknown,
-    /// It names a global that is not there.
-    NoGlobal(String),
-    /// A command failed.
-    Failed(Reply),
-}
 
 pub(super) fn eval(visitor: &mut Visitor<'_>, args: &[Vec<u8>]) -> Reply {
     let code = args.first().map_or(&[][..], Vec::as_slice);
@@ -69,19 +57,84 @@ pub(super) fn eval(visitor: &mut Visitor<'_>, args: &[Vec<u8>]) -> Reply {
     let Ok(text) = std::str::from_utf8(code) else {
         return Reply::Nil;
     };
+    let list = |items: &[Vec<u8>]| lua::Value::table(items.iter().cloned().map(lua::Value::Text).collect());
+    let globals = vec![("KEYS".to_owned(), list(keys)), ("ARGV".to_owned(), list(argv))];
     let mut script = Script {
         visitor,
-        rest: text,
-        keys,
-        argv,
         sha: &sha,
-        variables: HashMap::new(),
         calls: 0,
     };
-    match script.run() {
-        Ok(reply) | Err(Stop::Failed(reply)) => reply,
-        Err(Stop::NoGlobal(name)) => no_such_global(visitor, &name, &sha),
-        Err(Stop::Unknown) => Reply::Nil,
+    match lua::run(text, globals, &mut script) {
+        Ok(value) => reply(&value, 0),
+        Err(lua::Stop::Failed(value)) => reply(&value, 0),
+        Err(lua::Stop::Error(line, text)) => failed(visitor, line, &text, &sha),
+        Err(lua::Stop::Unknown) => Reply::Nil,
+    }
+}
+
+/// An error of the language, as the server words it.
+fn failed(visitor: &Visitor<'_>, line: u32, text: &str, sha: &str) -> Reply {
+    Reply::Error(if visitor.server.version.at_least(7, 0) {
+        format!("ERR user_script:{line}: {text} script: {sha}, on @user_script:{line}.")
+    } else if text.starts_with("Script attempted") {
+        format!(
+            "ERR Error running script (call to f_{sha}): @enable_strict_lua:15: user_script:{line}: {text} "
+        )
+    } else {
+        format!(
+            "ERR Error running script (call to f_{sha}): @user_script:{line}: user_script:{line}: {text} "
+        )
+    })
+}
+
+/// A value of a script on its way out: numbers become whole ones, and a list ends at its first nil.
+fn reply(value: &lua::Value, depth: u32) -> Reply {
+    match value {
+        lua::Value::Nil | lua::Value::Bool(false) | lua::Value::Function(_) => Reply::Nil,
+        lua::Value::Bool(true) => Reply::Int(1),
+        #[expect(clippy::cast_possible_truncation, reason = "as the server cuts it")]
+        lua::Value::Number(n) => Reply::Int(*n as i64),
+        lua::Value::Text(text) => Reply::Bulk(text.clone()),
+        lua::Value::Table(table) => {
+            let table = table.borrow();
+            if let Some(lua::Value::Text(text)) = table.named.get(&b"err"[..]) {
+                return Reply::Error(String::from_utf8_lossy(text).into_owned());
+            }
+            if let Some(lua::Value::Text(text)) = table.named.get(&b"ok"[..]) {
+                return match text.as_slice() {
+                    b"OK" => Reply::OK,
+                    b"PONG" => Reply::Status("PONG"),
+                    other => Reply::Text(String::from_utf8_lossy(other).replace(['\r', '\n'], " ")),
+                };
+            }
+            if depth > DEPTH_MAX {
+                return Reply::error("ERR reached lua stack limit");
+            }
+            let items = table.items.iter().take_while(|v| !matches!(v, lua::Value::Nil));
+            Reply::Array(items.map(|v| reply(v, depth + 1)).collect())
+        }
+    }
+}
+
+/// An answer of the server as a script sees it.
+fn value(reply: Reply) -> lua::Value {
+    match reply {
+        #[expect(clippy::cast_precision_loss, reason = "as Lua's numbers are")]
+        Reply::Int(n) => lua::Value::Number(n as f64),
+        Reply::Bulk(text) | Reply::Verbatim(text) => lua::Value::Text(text),
+        Reply::Double(n) => lua::Value::Text(super::wire::double(n).into()),
+        Reply::Status(text) => lua::Value::named("ok", lua::Value::Text(text.as_bytes().to_vec())),
+        Reply::Error(text) => lua::Value::named("err", lua::Value::Text(text.into_bytes())),
+        Reply::Array(items) | Reply::Set(items) | Reply::Push(items) => {
+            lua::Value::table(items.into_iter().map(value).collect())
+        }
+        Reply::Map(pairs) => lua::Value::table(
+            pairs
+                .into_iter()
+                .flat_map(|(k, v)| [value(k), value(v)])
+                .collect(),
+        ),
+        _ => lua::Value::Bool(false),
     }
 }
 
@@ -99,169 +152,55 @@ fn no_such_global(visitor: &Visitor<'_>, global: &str, sha: &str) -> Reply {
 
 struct Script<'s, 'v> {
     visitor: &'s mut Visitor<'v>,
-    rest: &'s str,
-    keys: &'s [Vec<u8>],
-    argv: &'s [Vec<u8>],
     sha: &'s str,
-    variables: HashMap<&'s str, Reply>,
     calls: u32,
 }
 
-impl<'s> Script<'s, '_> {
-    fn run(&mut self) -> Result<Reply, Stop> {
-        loop {
-            while self.takes(";") {}
-            if self.rest.is_empty() {
-                return Ok(Reply::Nil);
-            }
-            match self.word() {
-                "return" => {
-                    while self.takes(";") {}
-                    if self.rest.is_empty() {
-                        return Ok(Reply::Nil);
-                    }
-                    let value = self.value(0)?;
-                    while self.takes(";") {}
-                    return if self.rest.is_empty() {
-                        Ok(value)
-                    } else {
-                        Err(Stop::Unknown)
-                    };
-                }
-                "local" => {
-                    let name = self.word();
-                    self.expect("=")?;
-                    let value = self.value(0)?;
-                    self.variables.insert(name, value);
-                }
-                name @ ("redis.call" | "redis.pcall") => drop(self.call(name == "redis.pcall", 0)?),
-                _ => return Err(Stop::Unknown),
-            }
+impl lua::Host for Script<'_, '_> {
+    fn call(&mut self, name: &str, args: &[lua::Value], line: u32) -> Option<Result<lua::Value, lua::Stop>> {
+        let (library, function) = name.split_once('.')?;
+        if library != "redis" && library != "server" {
+            return None;
         }
-    }
-
-    fn takes(&mut self, mark: &str) -> bool {
-        let rest = self.rest.trim_start();
-        let after = rest.strip_prefix(mark);
-        self.rest = after.unwrap_or(rest);
-        after.is_some()
-    }
-
-    fn expect(&mut self, mark: &str) -> Result<(), Stop> {
-        if self.takes(mark) {
-            Ok(())
-        } else {
-            Err(Stop::Unknown)
-        }
-    }
-
-    /// The next name, with its dots; empty where there is none.
-    fn word(&mut self) -> &'s str {
-        let rest = self.rest.trim_start();
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
-        let (word, after) = rest
-            .split_at_checked(end.unwrap_or(rest.len()))
-            .unwrap_or((rest, ""));
-        self.rest = after;
-        word
-    }
-
-    fn value(&mut self, depth: u32) -> Result<Reply, Stop> {
-        if depth > DEPTH_MAX {
-            return Err(Stop::Unknown);
-        }
-        let rest = self.rest.trim_start();
-        self.rest = rest;
-        for quote in ['\'', '"'] {
-            if let Some(after) = rest.strip_prefix(quote) {
-                let (text, after) = after.split_once(quote).ok_or(Stop::Unknown)?;
-                self.rest = after;
-                return if text.contains('\\') {
-                    Err(Stop::Unknown)
+        let text = |i: usize| args.get(i).and_then(lua::Value::text).ok_or(lua::Stop::Unknown);
+        Some(match function {
+            "call" | "pcall" => self.command(args, function == "pcall", line),
+            "sha1hex" => text(0).map(|t| lua::Value::Text(hex::encode(Sha1::digest(t)).into_bytes())),
+            "status_reply" => text(0).map(|t| lua::Value::named("ok", lua::Value::Text(t))),
+            "error_reply" => text(0).map(|t| {
+                // What is more than one word begins with its code.
+                let t = t.strip_prefix(b"-").map(<[u8]>::to_vec).unwrap_or(t);
+                let coded = t.contains(&b' ') || !self.visitor.server.version.at_least(7, 0);
+                let t = if coded {
+                    t
                 } else {
-                    Ok(Reply::bulk(text))
+                    [b"ERR ", t.as_slice()].concat()
                 };
+                lua::Value::named("err", lua::Value::Text(t))
+            }),
+            "log" | "set_repl" | "replicate_commands" | "setresp" | "breakpoint" | "debug" => {
+                Ok(lua::Value::Nil)
             }
-        }
-        if self.takes("{") {
-            return Ok(Reply::Array(self.values("}", depth)?));
-        }
-        let minus = self.takes("-");
-        let word = self.word();
-        if word.starts_with(|c: char| c.is_ascii_digit()) {
-            // A number becomes a whole one on its way out.
-            let whole = word.split('.').next().unwrap_or_default();
-            let n: i64 = whole.parse().map_err(|_| Stop::Unknown)?;
-            return Ok(Reply::Int(if minus { -n } else { n }));
-        }
-        if minus {
-            return Err(Stop::Unknown);
-        }
-        match word {
-            "" => Err(Stop::Unknown),
-            "nil" | "false" => Ok(Reply::Nil),
-            "true" => Ok(Reply::Int(1)),
-            "KEYS" | "ARGV" => {
-                let list = if word == "KEYS" { self.keys } else { self.argv };
-                if !self.takes("[") {
-                    return Ok(Reply::bulks(list));
-                }
-                let n: usize = self.word().parse().map_err(|_| Stop::Unknown)?;
-                self.expect("]")?;
-                Ok(n.checked_sub(1)
-                    .and_then(|n| list.get(n))
-                    .map_or(Reply::Nil, Reply::bulk))
-            }
-            "redis.call" | "redis.pcall" => self.call(word == "redis.pcall", depth),
-            "redis.sha1hex" => match self.arguments(depth)?.as_slice() {
-                [Reply::Bulk(text)] => Ok(Reply::bulk(hex::encode(Sha1::digest(text)))),
-                _ => Err(Stop::Unknown),
-            },
-            name => match self.variables.get(name) {
-                Some(value) => Ok(value.clone()),
-                None if name.contains('.') || self.rest.trim_start().starts_with('(') => Err(Stop::Unknown),
-                None => Err(Stop::NoGlobal(name.to_owned())),
-            },
-        }
+            _ => Err(lua::Stop::Unknown),
+        })
     }
+}
 
-    /// Values to the closing mark.
-    fn values(&mut self, end: &str, depth: u32) -> Result<Vec<Reply>, Stop> {
-        let mut values = Vec::new();
-        while !self.takes(end) {
-            if !values.is_empty() {
-                self.expect(",")?;
-            }
-            values.push(self.value(depth + 1)?);
-        }
-        Ok(values)
-    }
-
-    fn arguments(&mut self, depth: u32) -> Result<Vec<Reply>, Stop> {
-        self.expect("(")?;
-        self.values(")", depth)
-    }
-
+impl Script<'_, '_> {
     /// A command of the server; where it fails, the script does, unless it is `protected`.
-    fn call(&mut self, protected: bool, depth: u32) -> Result<Reply, Stop> {
-        let words: Option<Vec<Vec<u8>>> = self
-            .arguments(depth)?
-            .into_iter()
-            .map(|word| match word {
-                Reply::Bulk(text) => Some(text),
-                Reply::Int(n) => Some(n.to_string().into_bytes()),
-                _ => None,
-            })
-            .collect();
+    fn command(&mut self, args: &[lua::Value], protected: bool, line: u32) -> Result<lua::Value, lua::Stop> {
         self.calls += 1;
         if self.calls > CALLS_MAX {
-            return Err(Stop::Unknown);
+            return Err(lua::Stop::Unknown);
         }
         let version = self.visitor.server.version;
-        let words = words.unwrap_or_default();
+        let given: Option<Vec<Vec<u8>>> = args.iter().map(lua::Value::text).collect();
+        let plain = given.is_some();
+        let words = given.unwrap_or_default();
         let name = lower(words.first());
         let new = version.at_least(7, 0);
         let refused = match table::command(&name, version) {
+            _ if !plain => Some("Lua redis lib command arguments must be strings or integers"),
             _ if words.is_empty() => Some("Please specify at least one argument for this redis.call()"),
             None if new => Some("Unknown Redis command called from script"),
             None => Some("Unknown Redis command called from Lua script"),
@@ -271,21 +210,25 @@ impl<'s> Script<'s, '_> {
             Some(command) if command.has("noscript") => Some("This Redis command is not allowed from script"),
             Some(_) => None,
         };
-        let reply = match refused {
+        let answer = match refused {
             Some(words) if new => Reply::Error(format!("ERR {words}")),
-            Some(words) => Reply::Error(format!("@user_script: 1: {words}")),
+            Some(words) => Reply::Error(format!("@user_script: {line}: {words}")),
             None => self.visitor.execute(&name, &words),
         };
-        match reply {
+        match answer {
             Reply::Error(words) if !protected => {
                 let sha = self.sha;
-                Err(Stop::Failed(Reply::Error(if new {
-                    format!("{words} script: {sha}, on @user_script:1.")
+                let text = if new {
+                    format!("{words} script: {sha}, on @user_script:{line}.")
                 } else {
-                    format!("ERR Error running script (call to f_{sha}): @user_script:1: {words} ")
-                })))
+                    format!("ERR Error running script (call to f_{sha}): @user_script:{line}: {words} ")
+                };
+                Err(lua::Stop::Failed(lua::Value::named(
+                    "err",
+                    lua::Value::Text(text.into_bytes()),
+                )))
             }
-            reply => Ok(reply),
+            answer => Ok(value(answer)),
         }
     }
 }

@@ -18,7 +18,18 @@ pub(super) type Id = (u64, u64);
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Stream {
     pub(super) entries: BTreeMap<Id, Vec<Bytes>>,
-    last: Id,
+    pub(super) last: Id,
+    pub(super) groups: BTreeMap<Bytes, Group>,
+}
+
+/// A group of consumers of a stream.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Group {
+    /// The newest entry that it was given.
+    pub(super) last: Id,
+    /// What was given to whom and not acknowledged.
+    pub(super) pending: BTreeMap<Id, Bytes>,
+    pub(super) consumers: BTreeSet<Bytes>,
 }
 
 const BAD_ID: &str = "ERR Invalid stream ID specified as stream command argument";
@@ -304,7 +315,7 @@ impl Data<'_> {
 }
 
 /// An identifier, and whether the server is to count within its millisecond; `missing` where it has no second half.
-fn id(text: &[u8], missing: u64) -> Option<(Id, bool)> {
+pub(super) fn id(text: &[u8], missing: u64) -> Option<(Id, bool)> {
     let text = std::str::from_utf8(text).ok()?;
     Some(match text.split_once('-') {
         None => ((text.parse().ok()?, missing), false),

@@ -193,6 +193,8 @@ fn escaped(rest: &mut std::iter::Peekable<impl Iterator<Item = u8> + Clone>) -> 
 pub(super) enum Reply {
     /// `+…`
     Status(&'static str),
+    /// `+…`, of a script's own words.
+    Text(String),
     /// `-…`: with its code, such as `ERR`.
     Error(String),
     /// `:…`
@@ -245,6 +247,7 @@ impl Reply {
         let resp3 = version >= 3;
         match self {
             Self::Status(text) => line(out, b'+', text.as_bytes()),
+            Self::Text(text) => line(out, b'+', text.as_bytes()),
             Self::Error(text) => {
                 // An error is one line, whatever a visitor's words in it.
                 let text: Vec<u8> = text

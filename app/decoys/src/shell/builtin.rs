@@ -463,6 +463,9 @@ impl Shell {
                 return Some(self.sub_shell(name, rest, fds).await);
             }
             "busybox" if self.is_present("busybox") => return Some(self.busybox(rest, fds).await),
+            "python" | "python3" | "perl" if self.is_present(name) => {
+                return Some(self.interpreter(name, &words, fds).await);
+            }
             "find" if self.is_present("find") => return Some(self.find(rest, fds).await),
             "sudo" if self.is_present("sudo") => return Some(self.sudo(rest, fds).await),
             "su" => return Some(self.su(&words, fds).await),
@@ -2189,12 +2192,8 @@ impl Shell {
         }
         let done = matches!(typed.as_slice(), [a, b] if a == b && !a.is_empty());
         if let Some(secret) = typed.first() {
-            self.outside.report(Report::Secret {
-                user: &user,
-                secret,
-                via: "passwd",
-                accepted: done,
-            });
+            self.outside
+                .password_changed(&user, secret, &self.env.user, &self.env.cwd, done);
         }
         if done {
             if user == self.env.user

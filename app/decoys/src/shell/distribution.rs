@@ -24,7 +24,7 @@ pub(crate) enum Family {
 #[derive(Debug, Clone)]
 pub(crate) struct Distribution {
     pub(crate) family: Family,
-    release: &'static Release,
+    pub(super) release: &'static Release,
     /// The organisation's own package mirror: what a server without a way out is set up with, and what then fails.
     mirror: Arc<str>,
 }
@@ -193,6 +193,14 @@ impl Distribution {
         self.family == Family::Debian
     }
 
+    /// Whether its `ps` and `w` are of procps 4.
+    pub(super) fn has_procps_4(&self) -> bool {
+        !matches!(
+            (self.release.id, self.release.version_id),
+            ("debian", "11") | ("ubuntu", "20.04" | "22.04") | ("rocky", _)
+        )
+    }
+
     /// The name of a login shell's process, without the dash.
     pub(crate) fn shell_name(&self) -> &'static str {
         match self.family {
@@ -341,15 +349,14 @@ impl Distribution {
         match self.family {
             Family::Debian => {
                 let version = match (r.id, r.version_id) {
-                    ("debian", "11") => "11.9\n",
-                    ("debian", _) => "12.5\n",
-                    ("ubuntu", "20.04") => "bullseye/sid\n",
-                    ("ubuntu", "22.04") => "bookworm/sid\n",
-                    ("ubuntu", _) => "trixie/sid\n",
-                    _ => "kali-rolling\n",
+                    ("debian", _) => self.debian_point(),
+                    ("ubuntu", "20.04") => "bullseye/sid",
+                    ("ubuntu", "22.04") => "bookworm/sid",
+                    ("ubuntu", _) => "trixie/sid",
+                    _ => "kali-rolling",
                 };
                 let mut texts = vec![
-                    ("/etc/debian_version", version.to_owned()),
+                    ("/etc/debian_version", format!("{version}\n")),
                     ("/etc/apt/sources.list", self.sources()),
                 ];
                 if r.id == "ubuntu" {
@@ -422,6 +429,15 @@ impl Distribution {
         }
     }
 
+    /// What apt calls the release that the installed packages are from.
+    pub(super) fn suite(&self) -> &'static str {
+        match (self.release.id, self.release.version_id) {
+            ("debian", "11") => "oldstable",
+            ("debian", _) => "stable",
+            _ => self.release.codename,
+        }
+    }
+
     /// Where the first of its packages' sources is on the mirror.
     fn archive(&self) -> &'static str {
         match self.release.id {
@@ -443,6 +459,20 @@ impl Distribution {
             ("rocky", _) => ("5.32.1", "3.9.18"),
             ("fedora", _) => ("5.38.2", "3.12.3"),
             _ => ("5.38.2", "3.12.3"),
+        }
+    }
+
+    /// What `sys.version` says behind the version.
+    pub(super) fn python_build(&self) -> &'static str {
+        match (self.release.id, self.release.version_id) {
+            ("debian", "11") => "(default, Feb 28 2021, 17:03:44) \n[GCC 10.2.1 20210110]",
+            ("ubuntu", "20.04") => "(default, Nov 22 2023, 10:22:35) \n[GCC 9.4.0]",
+            ("ubuntu", "22.04") => "(main, Nov 20 2023, 15:14:05) [GCC 11.4.0]",
+            ("ubuntu", _) => "(main, Aug  8 2024, 18:06:29) [GCC 13.2.0]",
+            ("rocky", _) => "(main, Jan 24 2024, 00:00:00) \n[GCC 11.4.1 20231218 (Red Hat 11.4.1-3)]",
+            ("fedora", _) => "(main, Apr  9 2024, 00:00:00) [GCC 14.0.1 20240328 (Red Hat 14.0.1-0)]",
+            ("debian", _) => "(main, Mar 13 2023, 12:18:29) [GCC 12.2.0]",
+            _ => "(main, Apr 23 2024, 09:16:07) [GCC 13.2.1 20240417]",
         }
     }
 
@@ -603,67 +633,15 @@ impl Distribution {
         }
     }
 
-    /// Packages: name and version. The SSH server's agrees with its banner.
-    fn packages(&self) -> Vec<(&'static str, String)> {
-        let r = self.release;
-        let ssh = r.ssh.trim_start_matches("SSH-2.0-OpenSSH_");
-        let (upstream, patch) = ssh.split_once(' ').unwrap_or((ssh, ""));
-        let bash = self.bash().split('(').next().unwrap_or_default();
-        let revision = patch.split_once('-').map_or("", |p| p.1);
-        match self.family {
-            Family::Debian => vec![
-                ("bash", format!("{bash}-2")),
-                ("openssh-server", format!("1:{upstream}-{revision}")),
-            ],
-            Family::RedHat => {
-                let dist = if r.id == "rocky" {
-                    "el9".to_owned()
-                } else {
-                    format!("fc{}", r.version_id)
-                };
-                vec![
-                    ("bash", format!("{bash}-6.{dist}.x86_64")),
-                    ("kernel-core", r.kernel_release.to_owned()),
-                    ("openssh-server", format!("{upstream}p1-34.{dist}.x86_64")),
-                ]
-            }
-            Family::Arch => vec![
-                ("bash", format!("{bash}-1")),
-                ("openssh", format!("{upstream}p1-1")),
-            ],
-            Family::Alpine => vec![
-                ("alpine-baselayout", "3.4.3-r2".to_owned()),
-                ("busybox", "1.36.1-r15".to_owned()),
-                ("musl", "1.2.4_git20230717-r4".to_owned()),
-                ("openssh-server", format!("{upstream}_p1-r0")),
-            ],
-            Family::Device => Vec::new(),
+    /// The point release of Debian that the kernel is of, as `/etc/debian_version` has it.
+    pub(super) fn debian_point(&self) -> &'static str {
+        match self.release.kernel_release {
+            "5.10.0-28-amd64" => "11.9",
+            "5.10.0-32-amd64" => "11.11",
+            "6.1.0-25-amd64" => "12.7",
+            "6.1.0-31-amd64" => "12.9",
+            _ => "12.5",
         }
-    }
-
-    /// What `rpm -q` says of one package, and whether it is installed.
-    pub(crate) fn package(&self, name: &str) -> (String, bool) {
-        match self.packages().into_iter().find(|p| p.0 == name) {
-            Some((name, version)) => (format!("{name}-{version}\n"), true),
-            None => (format!("package {name} is not installed\n"), false),
-        }
-    }
-
-    /// What the packager's list of the installed says: `dpkg -l`, `rpm -qa`, `apk info`, `pacman -Q`.
-    pub(crate) fn package_list(&self) -> String {
-        let packages = self.packages();
-        let lines = packages.iter().map(|(name, version)| match self.family {
-            Family::Debian => format!("ii  {name:<14} {version:<16} amd64        {name}\n"),
-            Family::RedHat => format!("{name}-{version}\n"),
-            Family::Arch => format!("{name} {version}\n"),
-            Family::Alpine | Family::Device => format!("{name}\n"),
-        });
-        let head = if self.family == Family::Debian {
-            "Desired=Unknown/Install/Remove/Purge/Hold\n| Status=Not/Inst/Conf-files/Unpacked/halF-conf/Half-inst/trig-aWait/Trig-pend\n|/ Err?=(none)/Reinst-required (Status,Err: uppercase=bad)\n||/ Name           Version          Architecture Description\n+++-==============-================-============-=================================\n"
-        } else {
-            ""
-        };
-        std::iter::once(head.to_owned()).chain(lines).collect()
     }
 
     /// What a refresh of the package lists prints where names do not resolve: output, complaints, exit status.

@@ -485,7 +485,7 @@ impl Shell {
                     glob::matches(pattern.as_bytes(), text.as_bytes())
                 }
                 Expr::Type(kinds) => kinds.contains(match node.kind {
-                    Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. } => 'f',
+                    Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. } | Kind::Log(_) => 'f',
                     Kind::Directory => 'd',
                     Kind::Link(_) => 'l',
                     Kind::Device(device) => {

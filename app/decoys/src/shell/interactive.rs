@@ -143,6 +143,10 @@ impl Shell {
 
     /// A login shell at a terminal, from its greeting to `logout`.
     pub(crate) async fn login(&mut self, greeting: &str) {
+        let source = self.env.text("SSH_CLIENT");
+        let from = source.split(' ').next().unwrap_or_default();
+        let (user, now) = (self.env.user.clone(), self.now());
+        self.seat = Some(Machine::sit(&self.machine, &user, from, now));
         self.settle();
         let known = self.recall_history();
         self.outside.write(Stream::Out, greeting.as_bytes());

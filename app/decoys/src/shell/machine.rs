@@ -106,16 +106,23 @@ pub(crate) struct Machine {
     /// What runs whatever the decky offers.
     always: Vec<Process>,
     /// What the decky offers, as it is by now.
-    services: Arc<Services>,
+    pub(super) services: Arc<Services>,
     os_release: String,
-    machine_id: String,
+    pub(super) machine_id: String,
     admin_group: &'static str,
-    secret: [u8; 32],
+    pub(super) secret: [u8; 32],
     /// Accounts of the system and of its services, beside those of people.
     system: Vec<System>,
-    programs: Programs,
+    pub(super) programs: Programs,
     /// The last login of each account.
     logins: Mutex<BTreeMap<String, Login>>,
+    /// The same before the first visitor.
+    pub(super) first_logins: BTreeMap<String, Login>,
+    pub(super) logbook: super::logins::Logbook,
+    /// When the system was installed, in Unix seconds.
+    pub(super) installed: i64,
+    /// What a device's tree says it is; empty on a server.
+    pub(super) board: &'static str,
 }
 
 impl Machine {
@@ -153,6 +160,7 @@ impl Machine {
             None => gateway,
         };
         let distribution = Distribution::new(persona);
+        let hardware = (distribution.family == Family::Device).then(|| hardware(persona));
         let mut machine = Self {
             hostname: persona.hostname.clone(),
             domain: persona.domain.clone(),
@@ -194,7 +202,22 @@ impl Machine {
             system: Vec::new(),
             programs: Programs::of(persona, distribution.family),
             logins: Mutex::new(logins(persona)),
+            first_logins: logins(persona),
+            logbook: super::logins::Logbook::default(),
+            installed: persona.boot_time
+                - 86_400 * i64::try_from(persona.rng("shell/installed").range(40, 500)).unwrap_or(90),
+            board: "",
         };
+        if let Some(hardware) = hardware {
+            machine.cpu = hardware.cpu;
+            machine.board = hardware.board;
+            machine.cores = hardware.cores;
+            machine.mem_kb = hardware.mem_kb;
+            machine.mem_used_kb = hardware.mem_kb / 100 * (35 + machine.disk_kb % 27);
+            machine.disk_kb = hardware.flash_kb;
+            machine.disk_used_kb = hardware.flash_kb;
+            machine.interface = "eth0";
+        }
         machine.system = machine.system_accounts(persona);
         machine.start(persona);
         machine
@@ -546,10 +569,10 @@ impl Machine {
     }
 
     /// The file system of the machine as a visitor finds it.
-    pub(crate) fn base(&self, persona: &Persona) -> Base {
-        let mut rng = persona.rng("shell/installed");
-        let installed = self.boot_time - 86_400 * i64::try_from(rng.range(40, 500)).unwrap_or(90);
-        let mut base = Base::from_listing(TREE, installed, |path| self.distribution.path(path));
+    pub(crate) fn base(machine: &Arc<Self>, persona: &Persona) -> Base {
+        let this = machine.as_ref();
+        let installed = this.installed;
+        let mut base = Base::from_listing(TREE, installed, |path| this.distribution.path(path));
         let node = |kind, mode, uid, gid| Node {
             kind,
             mode,
@@ -564,11 +587,11 @@ impl Machine {
             ("/lib64", "usr/lib64"),
         ]
         .into_iter()
-        .filter(|_| !self.distribution.is_busybox())
+        .filter(|_| !this.distribution.is_busybox())
         {
             base.put(link, node(Kind::Link(target.into()), 0o777, 0, 0));
         }
-        if !self.distribution.is_busybox() && self.distribution.root_fs() == "ext4" {
+        if !this.distribution.is_busybox() && this.distribution.root_fs() == "ext4" {
             base.put("/lost+found", node(Kind::Directory, 0o700, 0, 0));
         }
         for (path, mode) in [
@@ -605,6 +628,7 @@ impl Machine {
         ] {
             base.put(path, node(Kind::Directory, mode, 0, 0));
         }
+        let device_names = if this.is_device() { FLASH } else { DISK };
         // Name, numbers, group and mode, as devtmpfs and udev make them.
         for (name, block, major, minor, gid, mode) in [
             ("null", false, 1, 3, 0, 0o666),
@@ -618,16 +642,15 @@ impl Machine {
             ("ptmx", false, 5, 2, 5, 0o666),
             ("tty0", false, 4, 0, 5, 0o620),
             ("tty1", false, 4, 1, 5, 0o620),
-            ("sda", true, 8, 0, 6, 0o660),
-            ("sda1", true, 8, 1, 6, 0o660),
-            ("sda2", true, 8, 2, 6, 0o660),
-            ("sda5", true, 8, 5, 6, 0o660),
-        ] {
+        ]
+        .into_iter()
+        .chain(device_names.iter().copied())
+        {
             let device = Device { block, major, minor };
             base.put(
                 &format!("/dev/{name}"),
                 Node {
-                    mtime: self.boot_time,
+                    mtime: this.boot_time,
                     ..node(Kind::Device(device), mode, 0, gid)
                 },
             );
@@ -664,7 +687,7 @@ impl Machine {
             ("service", 9_102),
             ("reboot", 1_120_000),
         ] {
-            if size > 0 && !self.distribution.is_busybox() {
+            if size > 0 && !this.distribution.is_busybox() {
                 base.put(
                     &format!("/usr/bin/{name}"),
                     node(
@@ -676,7 +699,7 @@ impl Machine {
                 );
             }
         }
-        for path in self.distribution.programs() {
+        for path in this.distribution.programs() {
             // A size for each, of the order that such programs have.
             let hash = Sha512::new().chain_update(path).finalize();
             let drawn = hash.iter().take(3).fold(0_u64, |n, b| n << 8 | u64::from(*b));
@@ -684,7 +707,7 @@ impl Machine {
             let mode = if path.ends_with("/sudo") { 0o4755 } else { 0o755 };
             base.put(path, node(Kind::Opaque(size), mode, 0, 0));
         }
-        let kernel = self.kernel_release;
+        let kernel = this.kernel_release;
         for (path, size) in [
             (format!("/usr/lib/modules/{kernel}/modules.dep"), 312_418),
             (format!("/usr/lib/modules/{kernel}/modules.alias"), 1_021_377),
@@ -693,35 +716,35 @@ impl Machine {
             (format!("/boot/System.map-{kernel}"), 83),
             (format!("/boot/config-{kernel}"), 259_511),
         ] {
-            if !self.distribution.is_busybox() {
+            if !this.distribution.is_busybox() {
                 base.put(&path, node(Kind::Opaque(size), 0o644, 0, 0));
             }
         }
-        if self.distribution.is_busybox() {
+        if this.distribution.is_busybox() {
             base.put("/bin/busybox", node(Kind::Opaque(824_984), 0o755, 0, 0));
         }
-        for path in self.distribution.applets() {
+        for path in this.distribution.applets() {
             base.put(&path, node(Kind::Link("/bin/busybox".into()), 0o777, 0, 0));
         }
-        base.built_by(self.pretty);
-        for (path, text) in self.distribution.texts() {
+        base.built_by(this.pretty, this.is_device());
+        for (path, text) in this.distribution.texts() {
             base.put(path, node(Kind::File(text.into_bytes().into()), 0o644, 0, 0));
         }
-        for (path, mode, text) in self.texts() {
+        for (path, mode, text) in this.texts() {
             let kind = Kind::File(text.into_bytes().into());
             base.put(
                 path,
                 node(kind, mode, 0, if path == "/etc/shadow" { 42 } else { 0 }),
             );
         }
-        for account in &self.accounts {
+        for account in &this.accounts {
             let mode = if account.uid == 0 { 0o700 } else { 0o755 };
             base.put(
                 &account.home,
                 node(Kind::Directory, mode, account.uid, account.gid),
             );
             for (name, text) in [(".bashrc", BASHRC), (".profile", PROFILE)] {
-                if self.distribution.is_busybox() {
+                if this.distribution.is_busybox() {
                     continue;
                 }
                 let kind = Kind::File(text.as_bytes().into());
@@ -731,13 +754,33 @@ impl Machine {
                 );
             }
         }
+        for placed in Self::logs(machine) {
+            let gid = match placed.group {
+                "adm" => 4,
+                "utmp" => 43,
+                _ => 0,
+            };
+            base.put(&placed.path, node(Kind::Log(placed.log), placed.mode, 0, gid));
+        }
+        if !this.distribution.is_busybox() {
+            let folder = format!("/var/log/journal/{}", this.machine_id);
+            base.put(&folder, node(Kind::Directory, 0o2755, 0, 101));
+            base.put(
+                &format!("{folder}/system.journal"),
+                Node {
+                    mtime: this.boot_time + 5,
+                    ..node(Kind::Opaque(16_777_216), 0o640, 0, 101)
+                },
+            );
+            base.put("/var/log/private", node(Kind::Directory, 0o700, 0, 0));
+        }
         for file in bait::files(persona) {
-            let owner = self.account(&file.owner);
+            let owner = this.account(&file.owner);
             let (uid, gid) = owner.map_or_else(
                 || {
                     // Bait names the web server's account as Debian does.
                     let web = ["apache", "nginx", "http"];
-                    self.system
+                    this.system
                         .iter()
                         .find(|a| a.0 == file.owner || (file.owner == "www-data" && web.contains(&a.0)))
                         .map_or((0, 0), |a| (a.1, a.2))
@@ -895,7 +938,40 @@ impl Machine {
 
     /// How large the file system of `/dev` may become, in KiB: what the kernel leaves of half the memory.
     pub(crate) fn dev_kb(&self) -> u64 {
-        self.mem_kb / 2 - 21_000
+        (self.mem_kb / 2).saturating_sub(21_000)
+    }
+
+    /// Whether it is a device of one image, and no server.
+    pub(crate) fn is_device(&self) -> bool {
+        self.distribution.family == Family::Device
+    }
+
+    /// Swap space, in KiB.
+    pub(crate) fn swap_kb(&self) -> u64 {
+        if self.is_device() { 0 } else { 998_396 }
+    }
+
+    /// `/proc/cpuinfo` of an ARM.
+    fn arm_cpuinfo(&self) -> String {
+        use std::fmt::Write as _;
+        let a53 = self.cpu.contains("rev 4");
+        let mut out = String::new();
+        for i in 0..self.cores {
+            let _infallible = write!(
+                out,
+                "processor\t: {i}\nmodel name\t: {}\nBogoMIPS\t: {}\nFeatures\t: half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm\nCPU implementer\t: 0x41\nCPU architecture: 7\nCPU variant\t: 0x0\nCPU part\t: {}\nCPU revision\t: {}\n\n",
+                self.cpu,
+                if a53 { "38.40" } else { "1196.85" },
+                if a53 { "0xd03" } else { "0xc07" },
+                if a53 { 4 } else { 5 }
+            );
+        }
+        let _infallible = write!(
+            out,
+            "Hardware\t: {}\nRevision\t: 0000\nSerial\t\t: 0000000000000000\n",
+            self.board
+        );
+        out
     }
 
     /// What CPUID says of the processor.
@@ -944,6 +1020,7 @@ impl Machine {
     /// `/proc` as of `now`.
     pub(crate) fn live(&self, now: i64) -> BTreeMap<String, Vec<u8>> {
         use std::fmt::Write as _;
+        self.tick(now);
         let up = self.uptime(now);
         let running = self.running();
         let [a, b, c] = self.load(now);
@@ -961,7 +1038,7 @@ impl Machine {
         }
         let (free, cached) = self.spare_kb();
         let meminfo = format!(
-            "MemTotal:       {:>8} kB\nMemFree:        {:>8} kB\nMemAvailable:   {:>8} kB\nBuffers:        {:>8} kB\nCached:         {:>8} kB\nSwapCached:            0 kB\nActive:         {:>8} kB\nInactive:       {:>8} kB\nSwapTotal:        998396 kB\nSwapFree:         998396 kB\nDirty:               104 kB\nWriteback:             0 kB\nShmem:              1176 kB\nSlab:           {:>8} kB\nSReclaimable:   {:>8} kB\nHugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n",
+            "MemTotal:       {:>8} kB\nMemFree:        {:>8} kB\nMemAvailable:   {:>8} kB\nBuffers:        {:>8} kB\nCached:         {:>8} kB\nSwapCached:            0 kB\nActive:         {:>8} kB\nInactive:       {:>8} kB\nSwapTotal:      {:>8} kB\nSwapFree:       {:>8} kB\nDirty:               104 kB\nWriteback:             0 kB\nShmem:              1176 kB\nSlab:           {:>8} kB\nSReclaimable:   {:>8} kB\nHugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n",
             self.mem_kb,
             free,
             self.mem_kb - self.mem_used_kb,
@@ -969,6 +1046,8 @@ impl Machine {
             cached - cached / 9 - cached / 16,
             self.mem_used_kb / 2,
             cached / 2,
+            self.swap_kb(),
+            self.swap_kb(),
             cached / 12,
             cached / 16,
         );
@@ -992,7 +1071,14 @@ impl Machine {
         let mut put = |path: &str, text: String| {
             files.insert(path.to_owned(), text.into_bytes());
         };
-        put("/proc/cpuinfo", cpuinfo);
+        put(
+            "/proc/cpuinfo",
+            if self.is_device() {
+                self.arm_cpuinfo()
+            } else {
+                cpuinfo
+            },
+        );
         put("/proc/meminfo", meminfo);
         put("/proc/version", version);
         put(
@@ -1054,6 +1140,30 @@ impl Machine {
                 up
             ),
         );
+        if self.is_device() {
+            put(
+                "/proc/cmdline",
+                "console=ttyS0,115200 root=/dev/mtdblock3 rootfstype=squashfs,jffs2 mem=64M\n".replace(
+                    "64M",
+                    &format!("{}M", self.mem_kb.div_ceil(1024).next_power_of_two()),
+                ),
+            );
+            put(
+                "/proc/swaps",
+                "Filename\t\t\t\tType\t\tSize\tUsed\tPriority\n".to_owned(),
+            );
+            put("/proc/filesystems", "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevpts\n\tsquashfs\nnodev\tramfs\nnodev\tjffs2\n".to_owned());
+            let sizes = [256_u64, 64, 3_072, self.disk_kb, 64, 320, 4_608];
+            let names = ["boot", "env", "kernel", "rootfs", "factory", "config", "overlay"];
+            let mut mtd = String::from("dev:    size   erasesize  name\n");
+            let mut partitions = String::from("major minor  #blocks  name\n\n");
+            for (i, (kb, name)) in sizes.iter().zip(names).enumerate() {
+                let _infallible = writeln!(mtd, "mtd{i}: {:08x} 00010000 \"{name}\"", kb * 1_024);
+                let _infallible = writeln!(partitions, "  31     {i:>4} {kb:>10} mtdblock{i}");
+            }
+            put("/proc/mtd", mtd);
+            put("/proc/partitions", partitions);
+        }
         for p in &running.processes {
             let plain = p.command.trim_matches(['[', ']']);
             put(
@@ -1077,6 +1187,114 @@ impl Machine {
             );
         }
         files
+    }
+}
+
+/// What a device is made of.
+struct Hardware {
+    cpu: &'static str,
+    board: &'static str,
+    cores: u32,
+    mem_kb: u64,
+    /// Its root file system's size.
+    flash_kb: u64,
+}
+
+/// The hardware of a persona that is a device: small where it is a camera, a sensor or a controller, larger in a printer.
+fn hardware(persona: &Persona) -> Hardware {
+    const A7: &str = "ARMv7 Processor rev 5 (v7l)";
+    const A53: &str = "ARMv7 Processor rev 4 (v7l)";
+    let all: &[Hardware] = match persona.archetype.as_str() {
+        "ip-camera" => &[
+            Hardware {
+                cpu: A7,
+                board: "Hisilicon Hi3516EV200",
+                cores: 1,
+                mem_kb: 38_732,
+                flash_kb: 5_376,
+            },
+            Hardware {
+                cpu: A7,
+                board: "Hisilicon Hi3516CV500",
+                cores: 2,
+                mem_kb: 94_416,
+                flash_kb: 9_728,
+            },
+            Hardware {
+                cpu: A7,
+                board: "SStar Soc (Flattened Device Tree)",
+                cores: 1,
+                mem_kb: 57_128,
+                flash_kb: 6_400,
+            },
+        ],
+        "printer" => &[
+            Hardware {
+                cpu: A53,
+                board: "Marvell 88PA6270 (Flattened Device Tree)",
+                cores: 2,
+                mem_kb: 248_632,
+                flash_kb: 48_640,
+            },
+            Hardware {
+                cpu: A7,
+                board: "Marvell 88PA6120 (Flattened Device Tree)",
+                cores: 1,
+                mem_kb: 121_904,
+                flash_kb: 31_232,
+            },
+        ],
+        "industrial-control" => &[
+            Hardware {
+                cpu: A7,
+                board: "Freescale i.MX6 Ultralite (Device Tree)",
+                cores: 1,
+                mem_kb: 247_208,
+                flash_kb: 18_944,
+            },
+            Hardware {
+                cpu: A7,
+                board: "Generic AM33XX (Flattened Device Tree)",
+                cores: 1,
+                mem_kb: 250_116,
+                flash_kb: 15_872,
+            },
+        ],
+        _ => &[
+            Hardware {
+                cpu: A53,
+                board: "BCM2835",
+                cores: 4,
+                mem_kb: 443_080,
+                flash_kb: 23_552,
+            },
+            Hardware {
+                cpu: A7,
+                board: "Allwinner sun8i Family",
+                cores: 4,
+                mem_kb: 249_840,
+                flash_kb: 17_408,
+            },
+            Hardware {
+                cpu: A7,
+                board: "Mediatek MT7623",
+                cores: 4,
+                mem_kb: 124_620,
+                flash_kb: 12_800,
+            },
+        ],
+    };
+    let mut rng = persona.rng("shell/hardware");
+    let index = rng.index(all.len());
+    match all.get(index) {
+        Some(h) => Hardware { ..*h },
+        None => Hardware {
+            cpu: A7,
+            board: "Generic DT based system",
+            cores: 1,
+            mem_kb: 61_208,
+            flash_kb: 7_424,
+        },
     }
 }
 
@@ -1113,6 +1331,27 @@ fn logins(persona: &Persona) -> BTreeMap<String, Login> {
         })
         .collect()
 }
+
+/// A node of `/dev`: name, whether it is of blocks, numbers, group and mode.
+type Named = (&'static str, bool, u32, u32, u32, u32);
+
+const DISK: &[Named] = &[
+    ("sda", true, 8, 0, 6, 0o660),
+    ("sda1", true, 8, 1, 6, 0o660),
+    ("sda2", true, 8, 2, 6, 0o660),
+    ("sda5", true, 8, 5, 6, 0o660),
+];
+const FLASH: &[Named] = &[
+    ("mtd0", false, 90, 0, 0, 0o600),
+    ("mtd1", false, 90, 2, 0, 0o600),
+    ("mtd3", false, 90, 6, 0, 0o600),
+    ("mtd6", false, 90, 12, 0, 0o600),
+    ("mtdblock0", true, 31, 0, 0, 0o600),
+    ("mtdblock3", true, 31, 3, 0, 0o600),
+    ("mtdblock6", true, 31, 6, 0, 0o600),
+    ("ttyS0", false, 4, 64, 5, 0o620),
+    ("watchdog", false, 10, 130, 0, 0o600),
+];
 
 const BASHRC: &str = "# ~/.bashrc: executed by bash(1) for non-login shells.\n\n# If not running interactively, don't do anything\ncase $- in\n    *i*) ;;\n      *) return;;\nesac\n\nHISTCONTROL=ignoreboth\nHISTSIZE=1000\nHISTFILESIZE=2000\n\nalias ls='ls --color=auto'\n";
 const PROFILE: &str = "# ~/.profile: executed by the command interpreter for login shells.\n\nif [ -n \"$BASH_VERSION\" ]; then\n    if [ -f \"$HOME/.bashrc\" ]; then\n\t. \"$HOME/.bashrc\"\n    fi\nfi\n";

@@ -18,9 +18,13 @@ mod expand;
 mod find;
 mod glob;
 mod interactive;
+mod interpreters;
+mod logins;
 mod long;
 pub(crate) mod machine;
+mod packages;
 pub(crate) mod parse;
+mod python;
 mod run;
 mod stream;
 pub(crate) mod terminal;
@@ -46,7 +50,7 @@ impl Template {
     /// The machine of `persona` and its file system; `services` is what it offers at any time.
     pub(crate) fn new(persona: &decnet_persona::Persona, services: Arc<crate::serve::Services>) -> Self {
         let machine = Arc::new(Machine::new(persona, services));
-        let base = Arc::new(machine.base(persona));
+        let base = Arc::new(Machine::base(&machine, persona));
         Self { machine, base }
     }
 
@@ -128,7 +132,11 @@ impl Template {
                 env.cwd = "/".to_owned();
             }
         }
-        Shell::with(Arc::clone(&self.machine), vfs, env, outside, seed)
+        let shell = Shell::with(Arc::clone(&self.machine), vfs, env, outside, seed);
+        let parent = shell.login_pid.saturating_sub(9);
+        self.machine
+            .note_login(&account.name, account.uid, source, parent, now);
+        shell
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) enum Report<'a> {
         bytes: &'a [u8],
         user: &'a str,
     },
-    /// A password was typed at a prompt of `su`, `sudo` or `passwd`.
+    /// A password was typed that is to prove who types it, at a prompt of `su`, `sudo` or `passwd`.
     Secret {
         user: &'a str,
         secret: &'a [u8],
@@ -109,6 +109,18 @@ pub(crate) trait Outside: Send {
     fn pause(&mut self, time: Duration) -> Running<'_, bool>;
     /// Take a report.
     fn report(&mut self, report: Report<'_>);
+    /// A new password was given to an account: no attempt to sign in, and no command line shows it. `done` tells whether it
+    /// was taken.
+    fn password_changed(&mut self, user: &str, secret: &[u8], by: &str, cwd: &str, done: bool) {
+        let state = if done { "" } else { " (not taken)" };
+        let mut line = format!("passwd {user}: new password{state}: ").into_bytes();
+        line.extend_from_slice(secret);
+        self.report(Report::Command {
+            line: &line,
+            user: by,
+            cwd,
+        });
+    }
     /// Unix time in seconds.
     fn now(&self) -> i64;
 }
@@ -289,6 +301,8 @@ pub(crate) struct Shell {
     pub(crate) terminal: Option<(u32, u32)>,
     pub(crate) history: Vec<String>,
     pub(crate) started: i64,
+    /// Its place at a terminal, as `who` lists it.
+    pub(super) seat: Option<super::logins::Seat>,
     pub(super) no_split: bool,
     pub(super) line_number: u32,
     /// Lines of the script that were read before the one that runs.
@@ -360,6 +374,7 @@ impl Shell {
             terminal: None,
             history: Vec::new(),
             started,
+            seat: None,
             no_split: false,
             line_number: 0,
             lines_before: 0,
@@ -417,6 +432,11 @@ impl Shell {
         running.processes.retain(|p| !self.killed.contains(&p.pid));
         running.listening.retain(|l| !self.killed.contains(&l.2));
         running
+    }
+
+    /// The name of its terminal: `pts/0`.
+    pub(crate) fn tty_name(&self) -> String {
+        format!("pts/{}", self.seat.as_ref().map_or(0, |seat| seat.terminal))
     }
 
     /// The process id that the command has which runs now.
@@ -2001,7 +2021,9 @@ impl Shell {
                 match content.get(..4) {
                     // A binary that runs and says nothing would be believable, too, but one that never shows up in
                     // `ps` is not: it is the wrong architecture or it crashes.
-                    Some(b"\x7fELF") if content.get(18) == Some(&0x3e) => {
+                    Some(b"\x7fELF")
+                        if content.get(18) == Some(if self.machine.is_device() { &0x28 } else { &0x3e }) =>
+                    {
                         self.put_err(fds, b"Segmentation fault\n");
                         self.status = 139;
                         return Ok(());

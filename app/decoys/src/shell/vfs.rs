@@ -80,6 +80,8 @@ pub(crate) enum Kind {
         size: u64,
         sha256: [u8; 32],
     },
+    /// A file whose content is made when it is read.
+    Log(super::logins::Log),
     /// A symbolic link.
     Link(String),
     /// A device.
@@ -125,6 +127,7 @@ impl Node {
             Kind::Directory => 4_096,
             Kind::File(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             Kind::Opaque(size) | Kind::Cut { size, .. } => *size,
+            Kind::Log(log) => log.size(),
             Kind::Link(target) => u64::try_from(target.len()).unwrap_or(u64::MAX),
             Kind::Device(_) => 0,
         }
@@ -142,7 +145,7 @@ impl Node {
                     'c'
                 }
             }
-            Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. } => '-',
+            Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. } | Kind::Log(_) => '-',
         };
         let mut out = String::from(kind);
         for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
@@ -172,7 +175,7 @@ impl Node {
                         0o020_000
                     }
                 }
-                Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. } => 0o100_000,
+                Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. } | Kind::Log(_) => 0o100_000,
             }
     }
 }
@@ -183,6 +186,8 @@ pub(crate) struct Base {
     nodes: BTreeMap<String, Node>,
     /// What the bytes of its programs depend on beside their names: two distributions share none.
     build: u64,
+    /// They are of a 32-bit ARM, not of x86-64.
+    arm: bool,
 }
 
 impl Base {
@@ -226,11 +231,16 @@ impl Base {
                 },
             );
         }
-        Self { nodes, build: 0 }
+        Self {
+            nodes,
+            build: 0,
+            arm: false,
+        }
     }
 
     /// Let its programs be those that `distribution` built: their bytes are its own, and so are their sizes.
-    pub(crate) fn built_by(&mut self, distribution: &str) {
+    pub(crate) fn built_by(&mut self, distribution: &str, arm: bool) {
+        self.arm = arm;
         self.build = hash(0xcbf2_9ce4_8422_2325, distribution);
         for (path, node) in &mut self.nodes {
             if let Kind::Opaque(size) = &mut node.kind
@@ -424,7 +434,12 @@ impl Vfs {
     fn raw(&self, path: &str) -> Option<Node> {
         match locked(&self.overlay).changed.get(path) {
             Some(change) => change.clone(),
-            None => self.base.nodes.get(path).cloned(),
+            None => self.base.nodes.get(path).cloned().map(|mut node| {
+                if let Kind::Log(log) = &node.kind {
+                    node.mtime = log.mtime();
+                }
+                node
+            }),
         }
     }
 
@@ -602,7 +617,8 @@ impl Vfs {
         }
         Ok(match node.kind {
             Kind::File(bytes) | Kind::Cut { head: bytes, .. } => bytes,
-            Kind::Opaque(size) => executable(&at, size, self.base.build),
+            Kind::Opaque(size) => executable(&at, size, self.base.build, self.base.arm),
+            Kind::Log(log) => log.bytes().into(),
             _ => Arc::from([]),
         })
     }
@@ -618,11 +634,12 @@ impl Vfs {
         now: i64,
     ) -> Result<String, Errno> {
         let mut content = Vec::new();
-        if append
-            && let Ok((_, node)) = self.stat(who, cwd, path)
-            && let Kind::File(before) | Kind::Cut { head: before, .. } = &node.kind
-        {
-            content.extend_from_slice(before);
+        if append && let Ok((_, node)) = self.stat(who, cwd, path) {
+            match &node.kind {
+                Kind::File(before) | Kind::Cut { head: before, .. } => content.extend_from_slice(before),
+                Kind::Log(log) => content = log.bytes(),
+                _ => {}
+            }
         }
         content.extend_from_slice(bytes);
         let at = self.place(who, cwd, path, Kind::File(content.into()), now)?;
@@ -940,12 +957,36 @@ fn hash(from: u64, text: &str) -> u64 {
 
 /// What an executable of the distribution reads as: an ELF header and bytes that depend on its path and the build;
 /// cut at 256 KiB.
-fn executable(path: &str, size: u64, build: u64) -> Arc<[u8]> {
+fn executable(path: &str, size: u64, build: u64, arm: bool) -> Arc<[u8]> {
     let len = usize::try_from(size).unwrap_or(usize::MAX).min(256 << 10);
     // The generator never leaves 0.
     let mut state = hash(build, path).max(1);
     let mut out = Vec::with_capacity(len);
     // The header of a position-independent x86-64 program: entry point, program and section headers.
+    if path.ends_with(".journal") {
+        // systemd's journal begins so (JOURNAL_FILE_FORMAT).
+        out.extend_from_slice(b"LPKSHHRH\x01\0\0\0\x1d\0\0\0\x01\0\0\0\0\0\0\0");
+        fill(&mut out, len, &mut state);
+        return out.into();
+    }
+    if arm {
+        // ELFCLASS32, EM_ARM, EABI 5 with the loader of uClibc.
+        out.extend_from_slice(b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x28\0\x01\0\0\0");
+        let entry = 0x1_0000 + u32::try_from(state % 0x5000).unwrap_or(0) / 4 * 4;
+        let sections = u32::try_from(size.saturating_sub(28 * 40)).unwrap_or(0) / 4 * 4;
+        for word in [entry, 52, sections, 0x0500_0400] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        out.extend_from_slice(b"\x34\0\x20\0\x08\0\x28\0\x1c\0\x1b\0");
+        // PT_INTERP.
+        for word in [3_u32, 0x134, 0x1_0134, 0x1_0134, 0x14, 0x14, 4, 1] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        out.resize(0x134, 0);
+        out.extend_from_slice(b"/lib/ld-uClibc.so.0\0");
+        fill(&mut out, len, &mut state);
+        return out.into();
+    }
     out.extend_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0\x01\0\0\0");
     out.extend_from_slice(&(0x2000 + state % 0x5000 / 16 * 16).to_le_bytes());
     out.extend_from_slice(&64_u64.to_le_bytes());
@@ -961,14 +1002,19 @@ fn executable(path: &str, size: u64, build: u64) -> Arc<[u8]> {
     }
     out.resize(0x318, 0);
     out.extend_from_slice(b"/lib64/ld-linux-x86-64.so.2\0");
+    fill(&mut out, len, &mut state);
+    out.into()
+}
+
+/// Bytes of no meaning up to `len`.
+fn fill(out: &mut Vec<u8>, len: usize, state: &mut u64) {
     while out.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
         out.extend_from_slice(&state.to_le_bytes());
     }
     out.truncate(len);
-    out.into()
 }
 
 #[cfg(test)]

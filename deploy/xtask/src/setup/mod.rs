@@ -101,7 +101,16 @@ const TEST_PACKAGES: &[Package] = &[
     package("ssh", "openssh-client", "attacks the ssh decoy"),
     package("sshpass", "sshpass", "attacks the ssh decoy"),
     package("sshd", "openssh-server", "what the ssh decoy is compared with"),
-    package("swaks", "swaks", "attacks the smtp decoy"),
+    package(
+        "swaks",
+        "swaks libnet-ssleay-perl libdigest-hmac-perl",
+        "attacks the smtp decoy, over TLS and with CRAM-MD5, too",
+    ),
+    package(
+        "/usr/share/perl5/Digest/HMAC_MD5.pm",
+        "libnet-ssleay-perl libdigest-hmac-perl",
+        "swaks speaks TLS and CRAM-MD5 with them",
+    ),
     package("curl", "curl", "attacks the http decoy"),
     package("nginx", "nginx-light", "what the http decoy is compared with"),
     package("apache2", "apache2-bin", "what the http decoy is compared with"),

@@ -258,7 +258,7 @@ impl Run<'_> {
             "last_insert_id" => Val::Int(0),
             "row_count" => Val::Int(asker.row_count),
             "found_rows" => Val::Int(asker.found_rows),
-            "uuid" => Val::text(uuid()),
+            "uuid" => Val::text(self.database.uuid(asker.unix_time)),
             "rand" => Val::Real(rand::rng().random_range(0.0..1.0)),
             "pi" => Val::number("3.141593"),
             "sleep" => {
@@ -673,16 +673,41 @@ fn rounded(a: &Val, places: i64, cut: bool) -> Val {
     }
 }
 
-/// A version 1 UUID, as the server makes it.
-fn uuid() -> String {
-    let mut raw: [u8; 16] = rand::rng().random();
-    let [_, _, _, _, _, _, version, _, variant, ..] = &mut raw;
-    *version = *version & 0x0f | 0x10;
-    *variant = *variant & 0x3f | 0x80;
-    let hex = hex::encode(raw);
-    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| hex.get(range).unwrap_or_default());
-    parts.join("-")
+impl super::Database {
+    /// A version 1 UUID (RFC 4122 section 4.2): of the time, which never stands still, and the machine's own node.
+    fn uuid(&self, now: i64) -> String {
+        use std::sync::atomic::Ordering;
+        let second = u64::try_from(now).unwrap_or(0) * 10_000_000;
+        let next = |last: u64| {
+            // Within a second the last one goes before by as much as a statement takes.
+            if last / 10_000_000 == second / 10_000_000 || last > second {
+                last + rand::rng().random_range(180..4_000)
+            } else {
+                second + rand::rng().random_range(0..5_000_000)
+            }
+        };
+        let mut new = 0;
+        let _never_refused = self
+            .ticks
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                new = next(last);
+                Some(new)
+            });
+        let ticks = new + UUID_EPOCH;
+        let (sequence, node) = self.node;
+        format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{}",
+            ticks & 0xffff_ffff,
+            ticks >> 32 & 0xffff,
+            ticks >> 48 & 0x0fff | 0x1000,
+            sequence & 0x3fff | 0x8000,
+            hex::encode(node)
+        )
+    }
 }
+
+/// Ticks of 100 ns between 15 October 1582 and 1970.
+const UUID_EPOCH: u64 = 0x01b2_1dd2_1381_4000;
 
 /// A date with or without a time.
 fn moment(text: &str) -> Option<PrimitiveDateTime> {

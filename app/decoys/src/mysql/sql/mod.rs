@@ -76,6 +76,10 @@ pub(super) struct Database {
     hostname: String,
     /// What tells this server from others: `server_uid`, or MySQL's `server_uuid`.
     uid: String,
+    /// What the UUIDs that it makes end in: the clock's sequence of this start, and the hardware address.
+    node: (u16, [u8; 6]),
+    /// The time of the last one, in ticks of 100 ns of Unix time.
+    ticks: std::sync::atomic::AtomicU64,
     /// When its tables were made, as `CREATE_TIME` has it.
     made: String,
 }
@@ -213,6 +217,7 @@ impl Database {
         bait: Vec<bait::Database>,
         hostname: String,
         uid: String,
+        node: (u16, [u8; 6]),
         made: String,
     ) -> Self {
         let mut schemas: Vec<(String, Vec<Held>)> = Vec::new();
@@ -228,6 +233,8 @@ impl Database {
             schemas,
             hostname,
             uid,
+            node,
+            ticks: std::sync::atomic::AtomicU64::new(0),
             made,
         }
     }
@@ -1173,6 +1180,7 @@ pub(crate) fn fuzz(raw: &[u8]) {
             bait.unwrap_or_default(),
             "db".to_owned(),
             String::new(),
+            (0, [0; 6]),
             String::new(),
         )
     };

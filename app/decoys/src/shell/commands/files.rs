@@ -10,7 +10,9 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// The month's short name.
-pub(super) fn month(at: OffsetDateTime) -> &'static str {
+pub(in crate::shell) use month as month_of;
+
+pub(in crate::shell) fn month(at: OffsetDateTime) -> &'static str {
     MONTHS
         .get(usize::from(u8::from(at.month())) - 1)
         .copied()
@@ -824,48 +826,11 @@ pub(in crate::shell) fn found_line(shell: &Shell, path: &str, node: &Node) -> St
 }
 
 /// A file's number: the same at every look.
-fn inode(path: &str) -> u64 {
+pub(super) fn inode(path: &str) -> u64 {
     let hash = path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
         (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
     });
     131_072 + hash % 1_200_000
-}
-
-pub(super) fn stat(shell: &mut Shell, call: &mut Call) -> u8 {
-    let mut status = 0;
-    for path in call.operands("cf") {
-        match shell.vfs.lstat(shell.who(), &shell.env.cwd, &path) {
-            Ok((_, node)) => {
-                let kind = match node.kind {
-                    Kind::Directory => "directory",
-                    Kind::Link(_) => "symbolic link",
-                    Kind::Device(device) if device.block => "block special file",
-                    Kind::Device(_) => "character special file",
-                    _ if node.size() == 0 => "regular empty file",
-                    _ => "regular file",
-                };
-                let at =
-                    OffsetDateTime::from_unix_timestamp(node.mtime).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-                let time = format!(
-                    "{} {:02}:{:02}:{:02}.000000000 +0000",
-                    at.date(),
-                    at.hour(),
-                    at.minute(),
-                    at.second()
-                );
-                let (user, group) = (
-                    shell.machine.user_name(node.uid),
-                    shell.machine.group_name(node.gid),
-                );
-                call.out(format!(
-                    "  File: {path}\n  Size: {:<10}\tBlocks: {:<10} IO Block: 4096   {kind}\nDevice: 8,1\tInode: {:<11} Links: 1\nAccess: ({:04o}/{})  Uid: ({:>5}/{user:>8})   Gid: ({:>5}/{group:>8})\nAccess: {time}\nModify: {time}\nChange: {time}\n Birth: {time}\n",
-                    node.size(), node.size().div_ceil(4_096) * 8, inode(&path), node.mode, node.mode_text(), node.uid, node.gid
-                ));
-            }
-            Err(errno) => status = call.fail(format!("cannot statx '{path}': {}", errno.text())),
-        }
-    }
-    status
 }
 
 pub(super) fn file(shell: &mut Shell, call: &mut Call) -> u8 {
@@ -891,7 +856,10 @@ pub(super) fn file(shell: &mut Shell, call: &mut Call) -> u8 {
                 Kind::File(bytes) | Kind::Cut { head: bytes, .. } if bytes.starts_with(b"\x7fELF") => "ELF 64-bit LSB executable, x86-64, version 1 (SYSV), statically linked, stripped".to_owned(),
                 Kind::File(bytes) if bytes.starts_with(b"#!") => "Bourne-Again shell script, ASCII text executable".to_owned(),
                 Kind::File(bytes) if bytes.is_ascii() => "ASCII text".to_owned(),
-                Kind::File(_) | Kind::Cut { .. } => "data".to_owned(),
+                Kind::Log(_) if node.size() == 0 => "empty".to_owned(),
+                Kind::Log(_) if path.ends_with(".gz") => "gzip compressed data, from Unix".to_owned(),
+                Kind::Log(log) if log.bytes().is_ascii() => "ASCII text".to_owned(),
+                Kind::File(_) | Kind::Cut { .. } | Kind::Log(_) => "data".to_owned(),
             },
         };
         call.out(format!("{path}: {kind}\n"));

@@ -6,9 +6,12 @@
 
 mod awk;
 pub(super) mod files;
+mod logins;
 mod network;
+mod packages;
 mod regex;
 mod sed;
+mod stat;
 pub(super) mod system;
 mod tar;
 pub(super) mod text;
@@ -277,7 +280,6 @@ pub(super) fn reads_input(name: &str, args: &[String]) -> bool {
                 .is_some_and(|a| a.contains('f') && args.get(1).is_some_and(|f| f == "-"))
                 || dash
         }
-        "python" | "python3" | "perl" => plain == 0 && args.is_empty(),
         _ => false,
     }
 }
@@ -299,7 +301,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "chattr" => files::chattr,
         "lsattr" => files::lsattr,
         "find" => |_, _| 1,
-        "stat" => files::stat,
+        "stat" => stat::stat,
         "file" => files::file,
         "du" => files::du,
         "dd" => files::dd,
@@ -346,8 +348,13 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "top" => system::top,
         "pgrep" | "pidof" => system::pgrep,
         "kill" | "pkill" | "killall" => system::kill,
-        "w" | "who" | "users" => system::who,
-        "last" | "lastlog" => system::last,
+        "w" => logins::w,
+        "who" => logins::who,
+        "users" => logins::users,
+        "last" => logins::last,
+        "lastb" => logins::lastb,
+        "lastlog" => logins::lastlog,
+        "journalctl" => logins::journalctl,
         "uptime" => system::uptime,
         "date" => system::date,
         "df" => system::df,
@@ -366,9 +373,11 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "systemctl" | "service" => system::systemctl,
         "useradd" | "adduser" | "userdel" | "usermod" | "groupadd" => system::useradd,
         "chpasswd" => system::chpasswd,
-        "apt" | "apt-get" | "dpkg" => system::apt,
-        "rpm" | "dnf" | "yum" | "pacman" | "apk" => system::packager,
-        "python" | "python3" | "perl" => system::interpreter,
+        "apt" | "apt-get" | "apt-cache" => packages::apt,
+        "dpkg" | "dpkg-query" => packages::dpkg,
+        "rpm" => packages::rpm,
+        "dnf" | "yum" | "pacman" | "apk" => packages::packager,
+        "python" | "python3" | "perl" => |_, _| 0,
         "lsof" => system::lsof,
         "screen" | "tmux" => system::screen,
         "reboot" | "shutdown" | "poweroff" | "halt" => system::reboot,

@@ -1,7 +1,5 @@
 //! Programs that tell of the machine, its users and its processes, and those that would change them.
 
-use std::time::Duration;
-
 use time::OffsetDateTime;
 
 use super::{Call, Shell, files};
@@ -138,7 +136,7 @@ struct Row {
     pid: u32,
     ppid: u32,
     rss: u32,
-    tty: &'static str,
+    tty: String,
     stat: &'static str,
     started: i64,
     command: String,
@@ -167,7 +165,7 @@ fn rows(shell: &Shell, call: &Call) -> Vec<Row> {
             pid: p.pid,
             ppid: p.ppid,
             rss: p.rss_kb,
-            tty: if p.command.contains("agetty") { "tty1" } else { "?" },
+            tty: if p.command.contains("agetty") { "tty1" } else { "?" }.to_owned(),
             stat: match p.command.as_str() {
                 command if command.contains("agetty") => "Ss+",
                 _ if p.rss_kb > 0 => "Ss",
@@ -190,15 +188,16 @@ fn rows(shell: &Shell, call: &Call) -> Vec<Row> {
         .find(|r| r.command.starts_with("sshd: /usr") || r.command.contains("/dropbear "))
         .map_or(1, |r| r.pid);
     let terminal = shell.terminal.is_some();
-    let tty = if terminal { "pts/0" } else { "?" };
-    let at = if terminal { "pts/0" } else { "notty" };
-    let mut own = |pid: u32, ppid: u32, user: &str, rss: u32, tty, stat, command: String| {
+    let place = shell.tty_name();
+    let tty = if terminal { place.as_str() } else { "?" };
+    let at = if terminal { place.as_str() } else { "notty" };
+    let mut own = |pid: u32, ppid: u32, user: &str, rss: u32, tty: &str, stat, command: String| {
         out.push(Row {
             user: user.to_owned(),
             pid,
             ppid,
             rss,
-            tty,
+            tty: tty.to_owned(),
             stat,
             started: shell.started,
             command,
@@ -576,7 +575,7 @@ fn ps_cell(shell: &Shell, r: &Row, column: &str, now: i64) -> String {
         "pmem" | "%mem" => format!("{:.1}", memory_share(r, shell)),
         "rss" | "rsz" => r.rss.to_string(),
         "vsz" => vsz(r).to_string(),
-        "tty" | "tt" => r.tty.to_owned(),
+        "tty" | "tt" => r.tty.clone(),
         "stat" => r.stat.to_owned(),
         "state" | "s" => r.stat.chars().take(1).collect(),
         "etime" => elapsed(now - r.started),
@@ -595,12 +594,37 @@ pub(super) fn top(shell: &mut Shell, call: &mut Call) -> u8 {
     let at = clock(shell.now());
     let (free, cached) = m.spare_kb();
     let all = rows(shell, call);
+    if m.distribution.is_busybox() {
+        let mut out = format!(
+            "Mem: {}K used, {free}K free, 1176K shrd, {}K buff, {}K cached\nCPU:   0% usr   4% sys   0% nic  95% idle   0% io   0% irq   0% sirq\nLoad average: {a:.2} {b:.2} {c:.2} 1/{} {}\n  PID  PPID USER     STAT   VSZ %VSZ %CPU COMMAND\n",
+            m.mem_kb - free,
+            cached / 9,
+            cached - cached / 9,
+            all.len() + 12,
+            shell.newest_pid()
+        );
+        for r in &all {
+            out.push_str(&format!(
+                "{:>5} {:>5} {:<8} {:<4} {:>5} {:>4}%   0% {}\n",
+                r.pid,
+                r.ppid,
+                r.user,
+                r.stat.chars().take(1).collect::<String>(),
+                r.rss,
+                u64::from(r.rss) * 100 / m.mem_kb.max(1),
+                r.command
+            ));
+        }
+        call.out(out);
+        return 0;
+    }
     let mut out = format!(
-        "top - {:02}:{:02}:{:02} {},  1 user,  load average: {a:.2}, {b:.2}, {c:.2}\nTasks: {:>3} total,   1 running, {:>3} sleeping,   0 stopped,   0 zombie\n%Cpu(s):  0.0 us,  0.0 sy,  0.0 ni,100.0 id,  0.0 wa,  0.0 hi,  0.0 si,  0.0 st \nMiB Mem : {:>8.1} total, {:>8.1} free, {:>8.1} used, {:>8.1} buff/cache     \nMiB Swap: {:>8.1} total, {:>8.1} free, {:>8.1} used. {:>8.1} avail Mem \n\n    PID USER      PR  NI    VIRT    RES    SHR S  %CPU  %MEM     TIME+ COMMAND\n",
+        "top - {:02}:{:02}:{:02} {}, {}  load average: {a:.2}, {b:.2}, {c:.2}\nTasks: {:>3} total,   1 running, {:>3} sleeping,   0 stopped,   0 zombie\n%Cpu(s):  0.0 us,  0.0 sy,  0.0 ni,100.0 id,  0.0 wa,  0.0 hi,  0.0 si,  0.0 st \nMiB Mem : {:>8.1} total, {:>8.1} free, {:>8.1} used, {:>8.1} buff/cache     \nMiB Swap: {:>8.1} total, {:>8.1} free, {:>8.1} used. {:>8.1} avail Mem \n\n    PID USER      PR  NI    VIRT    RES    SHR S  %CPU  %MEM     TIME+ COMMAND\n",
         at.hour(),
         at.minute(),
         at.second(),
         up_text(shell),
+        users_text(shell),
         all.len(),
         all.len() - 1,
         mib(m.mem_kb),
@@ -840,73 +864,51 @@ fn up_text(shell: &Shell) -> String {
     }
 }
 
-fn source(shell: &Shell) -> String {
-    shell
-        .env
-        .text("SSH_CLIENT")
-        .split(' ')
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-}
-
 pub(super) fn uptime(shell: &mut Shell, call: &mut Call) -> u8 {
-    let at = clock(shell.now());
-    let [a, b, c] = shell.machine.load(shell.now());
     if call.has('p') {
         call.out(format!("{}\n", up_text(shell)));
         return 0;
     }
+    if call.has('s') {
+        let boot = clock(shell.machine.boot_time);
+        call.out(format!(
+            "{} {:02}:{:02}:{:02}\n",
+            boot.date(),
+            boot.hour(),
+            boot.minute(),
+            boot.second()
+        ));
+        return 0;
+    }
+    uptime_line(shell, call);
+    0
+}
+
+/// The line of `uptime`, which `w` begins with.
+pub(super) fn uptime_line(shell: &Shell, call: &mut Call) {
+    let at = clock(shell.now());
+    let [a, b, c] = shell.machine.load(shell.now());
+    let users = users_text(shell);
     call.out(format!(
-        " {:02}:{:02}:{:02} {},  1 user,  load average: {a:.2}, {b:.2}, {c:.2}\n",
+        " {:02}:{:02}:{:02} {}, {users}  load average: {a:.2}, {b:.2}, {c:.2}\n",
         at.hour(),
         at.minute(),
         at.second(),
         up_text(shell)
     ));
-    0
 }
 
-pub(super) fn who(shell: &mut Shell, call: &mut Call) -> u8 {
-    let started = clock(shell.started);
-    let user = shell.env.user.clone();
-    match call.name.as_str() {
-        "users" => call.out(format!("{user}\n")),
-        "who" => call.out(format!(
-            "{user:<8} pts/0        {} {:02}:{:02} ({})\n",
-            started.date(),
-            started.hour(),
-            started.minute(),
-            source(shell)
-        )),
-        _ => {
-            let command = call.name.clone();
-            uptime(shell, call);
-            call.out(format!("USER     TTY      FROM             LOGIN@   IDLE   JCPU   PCPU WHAT\n{user:<8} pts/0    {:<16} {:02}:{:02}    1.00s  0.01s  0.00s {command}\n", source(shell), started.hour(), started.minute()));
-        }
+/// ` 1 user,`: how many are at terminals. BusyBox does not tell.
+fn users_text(shell: &Shell) -> String {
+    if shell.machine.distribution.is_busybox() {
+        return String::new();
     }
-    0
-}
-
-pub(super) fn last(shell: &mut Shell, call: &mut Call) -> u8 {
-    let started = clock(shell.started);
-    let boot = clock(shell.machine.boot_time);
-    let day = |at: OffsetDateTime| {
-        let week = at.weekday().to_string();
-        format!(
-            "{} {} {:>2} {:02}:{:02}",
-            week.chars().take(3).collect::<String>(),
-            files::month(at),
-            at.day(),
-            at.hour(),
-            at.minute()
-        )
-    };
-    call.out(format!(
-        "{:<8} pts/0        {:<16} {}   still logged in\nreboot   system boot  {:<16} {}   still running\n\nwtmp begins {} {}\n",
-        shell.env.user, source(shell), day(started), shell.machine.kernel_release.chars().take(16).collect::<String>(), day(boot), day(boot), boot.year()
-    ));
-    0
+    match shell.machine.present().len() {
+        1 => " 1 user,".to_owned(),
+        // procps 4 has no plural for none.
+        0 if shell.machine.distribution.has_procps_4() => " 0 user,".to_owned(),
+        n => format!("{n:>2} users,"),
+    }
 }
 
 pub(super) fn date(shell: &mut Shell, call: &mut Call) -> u8 {
@@ -988,6 +990,11 @@ pub(super) fn df(shell: &mut Shell, call: &mut Call) -> u8 {
         ("tmpfs", 5_120, 0, "/run/lock"),
     ];
     let human = call.has('h');
+    if m.distribution.is_busybox() {
+        let out = busybox_df(m, human);
+        call.out(out);
+        return 0;
+    }
     let mut out = if human {
         "Filesystem      Size  Used Avail Use% Mounted on\n".to_owned()
     } else {
@@ -1016,6 +1023,48 @@ pub(super) fn df(shell: &mut Shell, call: &mut Call) -> u8 {
     }
     call.out(out);
     0
+}
+
+/// `df` of BusyBox.
+fn busybox_df(m: &crate::shell::machine::Machine, human: bool) -> String {
+    let half = m.mem_kb / 2;
+    let table: Vec<(&str, u64, u64, &str)> = if m.is_device() {
+        vec![
+            ("/dev/root", m.disk_kb, m.disk_kb, "/"),
+            ("tmpfs", half, half / 260, "/tmp"),
+            ("/dev/mtdblock6", 4_608, 812, "/overlay"),
+            ("tmpfs", 512, 0, "/dev"),
+        ]
+    } else {
+        vec![
+            ("devtmpfs", 10_240, 0, "/dev"),
+            ("shm", half, 0, "/dev/shm"),
+            ("/dev/sda1", m.disk_kb, m.disk_used_kb, "/"),
+            ("tmpfs", m.mem_kb / 5, m.mem_kb / 9_000, "/run"),
+        ]
+    };
+    let mut out = if human {
+        "Filesystem                Size      Used Available Use% Mounted on\n".to_owned()
+    } else {
+        "Filesystem           1K-blocks      Used Available Use% Mounted on\n".to_owned()
+    };
+    for (name, size, used, on) in table {
+        let show = |kb: u64| match (human, kb) {
+            (false, kb) => kb.to_string(),
+            (true, 0) => "0".to_owned(),
+            (true, kb) if kb < 1024 => format!("{kb}.0K"),
+            (true, kb) if kb < 1 << 20 => format!("{:.1}M", mib(kb)),
+            (true, kb) => format!("{:.1}G", mib(kb) / 1024.0),
+        };
+        let percent = (used * 100).div_ceil(size.max(1));
+        out.push_str(&format!(
+            "{name:<20} {:>9} {:>9} {:>9} {percent:>3}% {on}\n",
+            show(size),
+            show(used),
+            show(size - used)
+        ));
+    }
+    out
 }
 
 pub(super) fn free(shell: &mut Shell, call: &mut Call) -> u8 {
@@ -1059,15 +1108,21 @@ pub(super) fn free(shell: &mut Shell, call: &mut Call) -> u8 {
         cached,
         m.mem_kb - m.mem_used_kb,
     ];
-    let mut out =
-        "               total        used        free      shared  buff/cache   available\n".to_owned();
-    out.push_str(&row("Mem:", &total));
-    out.push_str(&row("Swap:", &[998_396, 0, 998_396]));
+    let head = "               total        used        free      shared  buff/cache   available\n";
+    let swap = m.swap_kb();
+    let mut out = String::new();
+    if m.distribution.is_busybox() {
+        out.push_str(head.get(1..).unwrap_or_default());
+        let narrow = |line: String| line.replacen("  ", " ", 1);
+        out.push_str(&narrow(row("Mem:", &total)));
+        out.push_str(&narrow(row("Swap:", &[swap, 0, swap])));
+    } else {
+        out.push_str(head);
+        out.push_str(&row("Mem:", &total));
+        out.push_str(&row("Swap:", &[swap, 0, swap]));
+    }
     if call.has('t') {
-        out.push_str(&row(
-            "Total:",
-            &[m.mem_kb + 998_396, m.mem_used_kb, free + 998_396],
-        ));
+        out.push_str(&row("Total:", &[m.mem_kb + swap, m.mem_used_kb, free + swap]));
     }
     call.out(out);
     0
@@ -1117,9 +1172,9 @@ pub(super) fn getconf(shell: &mut Shell, call: &mut Call) -> u8 {
 
 pub(super) fn tty(shell: &mut Shell, call: &mut Call) -> u8 {
     call.out(if shell.terminal.is_some() {
-        "/dev/pts/0\n"
+        format!("/dev/{}\n", shell.tty_name())
     } else {
-        "not a tty\n"
+        "not a tty\n".to_owned()
     });
     u8::from(shell.terminal.is_none())
 }
@@ -1164,12 +1219,24 @@ pub(super) fn dmesg(shell: &mut Shell, call: &mut Call) -> u8 {
     if shell.env.uid != 0 {
         return call.fail("read kernel buffer failed: Operation not permitted");
     }
-    let m = &shell.machine;
-    call.out(format!("[    0.000000] Linux version {} {}\n[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz-{0} root=/dev/sda1 ro quiet\n[    0.000000] BIOS-provided physical RAM map:\n[    0.000000] Hypervisor detected: KVM\n[    0.211482] Memory: {}K/{}K available\n[    1.482112] EXT4-fs (sda1): mounted filesystem with ordered data mode. Quota mode: none.\n[    2.118733] systemd[1]: Hostname set to <{}>.\n[    4.902116] {}: link up, 1000 Mbps\n", m.kernel_release, m.kernel_version, m.mem_kb - 90_000, m.mem_kb, m.hostname, m.interface));
+    let text: String = shell
+        .machine
+        .boot_lines()
+        .into_iter()
+        .map(|(ms, text)| {
+            let micro = if ms == 0 { 0 } else { ms % 1_000 * 1_000 + 117 };
+            format!("[{:>5}.{micro:06}] {text}\n", ms / 1_000)
+        })
+        .collect();
+    call.out(text);
     0
 }
 
-pub(super) fn lsmod(_: &mut Shell, call: &mut Call) -> u8 {
+pub(super) fn lsmod(shell: &mut Shell, call: &mut Call) -> u8 {
+    if shell.machine.is_device() {
+        call.out("Module                  Size  Used by    Tainted: P  \n");
+        return 0;
+    }
     call.out("Module                  Size  Used by\nintel_rapl_msr         20480  0\nintel_rapl_common      32768  1 intel_rapl_msr\nghash_clmulni_intel    16384  0\nvirtio_net             73728  0\nnet_failover           20480  1 virtio_net\next4                  983040  1\njbd2                  167936  1 ext4\nvirtio_scsi            28672  2\n");
     0
 }
@@ -1556,125 +1623,6 @@ pub(super) fn chpasswd(shell: &mut Shell, call: &mut Call) -> u8 {
         }
     }
     status
-}
-
-pub(super) fn apt(shell: &mut Shell, call: &mut Call) -> u8 {
-    let operands = call.operands("o");
-    let verb = operands.first().cloned().unwrap_or_default();
-    if call.name == "dpkg" {
-        if call.has('l') {
-            let list = shell.machine.distribution.package_list();
-            call.out(list);
-        } else if call.args.iter().any(|a| a == "--print-architecture") {
-            call.out("amd64\n");
-        }
-        return 0;
-    }
-    if verb.is_empty() {
-        call.out("apt 2.6.1 (amd64)\nUsage: apt [options] command\n");
-        return 0;
-    }
-    if shell.env.uid != 0 {
-        call.err("E: Could not open lock file /var/lib/dpkg/lock-frontend - open (13: Permission denied)\nE: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), are you root?\n");
-        return 100;
-    }
-    match verb.as_str() {
-        "update" => {
-            call.wait(Duration::from_secs(8));
-            let (out, err, status) = shell.machine.distribution.refresh();
-            call.out(out);
-            call.err(err);
-            status
-        }
-        "install" => {
-            let package = operands.get(1).cloned().unwrap_or_default();
-            call.out("Reading package lists...\nBuilding dependency tree...\nReading state information...\n");
-            call.wait(Duration::from_secs(1));
-            call.err(format!("E: Unable to locate package {package}\n"));
-            100
-        }
-        _ => {
-            call.out("Reading package lists...\nBuilding dependency tree...\nReading state information...\n0 upgraded, 0 newly installed, 0 to remove and 0 not upgraded.\n");
-            0
-        }
-    }
-}
-
-/// `rpm`, `dnf`, `yum`, `pacman` and `apk`: they list what is there, and find no mirror for the rest.
-pub(super) fn packager(shell: &mut Shell, call: &mut Call) -> u8 {
-    let listing = match call.name.as_str() {
-        "rpm" => call.has('q') || call.has('a'),
-        "pacman" => call.has('Q'),
-        _ => call.args.iter().any(|a| matches!(a.as_str(), "info" | "list")),
-    };
-    if call.name == "rpm"
-        && call.has('q')
-        && let Some(package) = call.operands("").first()
-    {
-        let (line, known) = shell.machine.distribution.package(package);
-        call.out(line);
-        return u8::from(!known);
-    }
-    if listing {
-        let list = shell.machine.distribution.package_list();
-        call.out(list);
-        return 0;
-    }
-    if call.args.is_empty() || call.name == "rpm" {
-        let name = call.name.clone();
-        call.err(format!("{name}: no operation specified\n"));
-        return 1;
-    }
-    if shell.env.uid != 0 {
-        call.err(match call.name.as_str() {
-            "pacman" => "error: you cannot perform this operation unless you are root.\n",
-            "apk" => "ERROR: Unable to lock database: Permission denied\nERROR: Failed to open apk database: Permission denied\n",
-            _ => "Error: This command has to be run with superuser privileges (under the root user on most systems).\n",
-        });
-        return 1;
-    }
-    call.wait(Duration::from_secs(8));
-    let (out, err, status) = shell.machine.distribution.refresh();
-    call.out(out);
-    call.err(err);
-    status
-}
-
-pub(super) fn interpreter(shell: &mut Shell, call: &mut Call) -> u8 {
-    if call
-        .args
-        .iter()
-        .any(|a| a == "--version" || a == "-V" || a == "-v")
-    {
-        let (perl, python) = shell.machine.distribution.interpreters();
-        call.out(if call.name == "perl" {
-            let mut parts = perl.split('.');
-            let (version, subversion) = (parts.nth(1).unwrap_or("0"), parts.next().unwrap_or("0"));
-            format!("\nThis is perl 5, version {version}, subversion {subversion} (v{perl}) built for x86_64-linux-gnu-thread-multi\n")
-        } else {
-            format!("Python {python}\n")
-        });
-        return 0;
-    }
-    // A one-liner of an interpreter is not run: it takes its time and says nothing.
-    call.wait(Duration::from_millis(300));
-    if let Some(path) = call.operands("cem").first()
-        && !call.args.iter().any(|a| matches!(a.as_str(), "-c" | "-e" | "-m"))
-        && shell.vfs.stat(shell.who(), &shell.env.cwd, path).is_err()
-    {
-        let text = if call.name == "perl" {
-            format!("Can't open perl script \"{path}\": No such file or directory\n")
-        } else {
-            format!(
-                "{0}: can't open file '{1}': [Errno 2] No such file or directory\n",
-                call.name,
-                crate::shell::vfs::absolute(&shell.env.cwd, path)
-            )
-        };
-        call.err(text);
-        return 2;
-    }
-    0
 }
 
 pub(super) fn lsof(shell: &mut Shell, call: &mut Call) -> u8 {

@@ -3,7 +3,7 @@
 use super::*;
 
 /// What root is answered on the machine of `template`.
-fn ask(template: &Template, script: &str) -> String {
+pub(super) fn ask(template: &Template, script: &str) -> String {
     let seen = Arc::new(Mutex::new(Seen::default()));
     seen.lock().unwrap().now = template.machine.boot_time + 2_451_907;
     let outside = Box::new(Bench(Arc::clone(&seen)));
@@ -41,7 +41,7 @@ fn the_last_login_is_an_administrators_until_somebody_signed_in() {
 }
 
 /// The machine of `archetype` on `distro` that offers these.
-fn serving(distro: Distro, archetype: &str, seed: u8, services: &[&str]) -> (Persona, Template) {
+pub(super) fn serving(distro: Distro, archetype: &str, seed: u8, services: &[&str]) -> (Persona, Template) {
     let mut spec = PersonaSpec::new(Seed::from_bytes([seed; 16]), archetype);
     spec.distro = Some(distro);
     let persona = Persona::derive(&spec).unwrap();
