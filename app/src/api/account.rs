@@ -8,10 +8,10 @@ use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
 use super::ssr::{begin_session, end_session, visit};
-use super::{Answer, Fault};
+use super::{Answer, Fault, json::Json};
 
 /// Who is signed in; nobody is not a fault.
-#[server(prefix = "/ui", endpoint = "who")]
+#[server(prefix = "/ui", endpoint = "who", output = Json)]
 pub async fn who() -> Result<Option<Me>, Fault> {
     let visit = visit()?;
     let Some(actor) = &visit.actor else {
@@ -23,7 +23,7 @@ pub async fn who() -> Result<Option<Me>, Fault> {
 
 /// Sign in and go to `next`, a path of this site; to the overview where it is none, and to the choice of a password where
 /// that comes first: any other page would ask for what it is not given yet.
-#[server(prefix = "/ui", endpoint = "login")]
+#[server(prefix = "/ui", endpoint = "login", output = Json)]
 pub async fn login(username: String, password: String, next: String) -> Answer<()> {
     let visit = visit()?;
     let password = secrecy::SecretString::from(password);
@@ -38,7 +38,7 @@ pub async fn login(username: String, password: String, next: String) -> Answer<(
 }
 
 /// End the session.
-#[server(prefix = "/ui", endpoint = "logout")]
+#[server(prefix = "/ui", endpoint = "logout", output = Json)]
 pub async fn logout() -> Answer<()> {
     let visit = visit()?;
     if let Some(actor) = &visit.actor {
@@ -50,7 +50,7 @@ pub async fn logout() -> Answer<()> {
 }
 
 /// Change one's own password; `again` has to be the same as `new`.
-#[server(prefix = "/ui", endpoint = "password_change")]
+#[server(prefix = "/ui", endpoint = "password_change", output = Json)]
 pub async fn password_change(old: String, new: String, again: String) -> Answer<()> {
     let visit = visit()?;
     if new != again {

@@ -6,14 +6,12 @@
 pub mod account;
 pub mod evidence;
 pub mod fleet;
+pub mod json;
 #[cfg(feature = "ssr")]
 mod ssr;
 
 use decnet_model::view::FieldError;
-use leptos::{
-    prelude::{FromServerFnError, ServerFnErrorErr},
-    server_fn::codec::JsonEncoding,
-};
+use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
 
 /// What kind of thing went wrong, as far as a page acts on it.
@@ -105,7 +103,7 @@ impl std::fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 impl FromServerFnError for Fault {
-    type Encoder = JsonEncoding;
+    type Encoder = json::JsonText;
 
     fn from_server_fn_error(value: ServerFnErrorErr) -> Self {
         let kind = match value {
