@@ -10,6 +10,7 @@ use crate::{
     shell::{run_watching, step},
     site,
     test::Count,
+    weight,
 };
 
 /// What `cargo xtask e2e` takes.
@@ -38,7 +39,14 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     setup::for_tests(place)?;
     step("Building the programs", || programs::build(place, profile))?;
     step("Building the dashboard", || site::build(place, profile))?;
-    let count = tests(place, profile, &options.rest)?;
+    if profile == Profile::Release {
+        step("Weighing the pages", || weight::check(place))?;
+    }
+    all_held(tests(place, profile, &options.rest)?)
+}
+
+/// An error where not all of them did, or none was run.
+pub(crate) fn all_held(count: Count) -> Result<()> {
     println!("{} passed, {} failed", count.passed, count.failed);
     if count.failed > 0 || count.passed == 0 {
         bail!("not every browser test passed");
