@@ -24,6 +24,7 @@ mod live;
     reason = "the component macro makes the properties of every component public"
 )]
 mod pages;
+mod piece;
 pub mod text;
 mod url;
 #[cfg(feature = "ssr")]
@@ -42,26 +43,15 @@ use components::{
     notice::Empty,
     when::Present,
 };
-use pages::{
-    attacker::AttackerPage,
-    attackers::AttackersPage,
-    credentials::CredentialsPage,
-    fleet::FleetPage,
-    live::LivePage,
-    login::LoginPage,
-    overview::OverviewPage,
-    password::PasswordPage,
-    quarantine::QuarantinePage,
-    second_factor::SecondFactorPage,
-    settings::{SettingsFrame, account::AccountPage, audit::AuditPage, host::HostPage, users::UsersPage},
-    workers::WorkersPage,
-};
+use pages::settings::SettingsFrame;
+pub use piece::fetch;
 
 /// The document around the pages.
 ///
 /// `theme.js` sets the theme before the first paint and `boot.js` fetches the WASM: files, because inline scripts are
 /// forbidden.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let pkg = options.site_pkg_dir.clone();
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -72,7 +62,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta name="robots" content="noindex, nofollow" />
                 <script src="/theme.js"></script>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
-                <link rel="stylesheet" href="/pkg/decnet.css" />
+                <link rel="stylesheet" href=format!("/{pkg}/decnet.css") />
                 <link
                     rel="preload"
                     href="/fonts/inter.woff2"
@@ -80,15 +70,15 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                     r#type="font/woff2"
                     crossorigin="anonymous"
                 />
-                <link rel="modulepreload" href="/pkg/decnet.js" />
+                <link rel="modulepreload" href=format!("/{pkg}/decnet.js") />
                 <link
                     rel="preload"
-                    href="/pkg/decnet.wasm"
+                    href=format!("/{pkg}/decnet.wasm")
                     r#as="fetch"
                     r#type="application/wasm"
                     crossorigin="anonymous"
                 />
-                <script type="module" src="/boot.js"></script>
+                <script type="module" src="/boot.js" data-pieces=piece::all()></script>
                 <AutoReload options />
                 <MetaTags />
             </head>
@@ -112,24 +102,24 @@ pub fn App() -> impl IntoView {
     view! {
         <Router>
             <Routes fallback=|| view! { <main class="lone"><Lost /></main> }>
-                <Route path=path!("/login") view=LoginPage ssr=SsrMode::Async />
-                <Route path=path!("/password") view=PasswordPage ssr=SsrMode::Async />
-                <Route path=path!("/second-factor") view=SecondFactorPage ssr=SsrMode::Async />
+                <Route path=path!("/login") view=pages::LOGIN ssr=SsrMode::Async />
+                <Route path=path!("/password") view=pages::PASSWORD ssr=SsrMode::Async />
+                <Route path=path!("/second-factor") view=pages::SECOND_FACTOR ssr=SsrMode::Async />
                 <ParentRoute path=path!("") view=Frame ssr=SsrMode::Async>
-                    <Route path=path!("/") view=OverviewPage ssr=SsrMode::Async />
-                    <Route path=path!("/live") view=LivePage ssr=SsrMode::Async />
-                    <Route path=path!("/attackers") view=AttackersPage ssr=SsrMode::Async />
-                    <Route path=path!("/attackers/:id") view=AttackerPage ssr=SsrMode::Async />
-                    <Route path=path!("/credentials") view=CredentialsPage ssr=SsrMode::Async />
-                    <Route path=path!("/fleet") view=FleetPage ssr=SsrMode::Async />
-                    <Route path=path!("/workers") view=WorkersPage ssr=SsrMode::Async />
+                    <Route path=path!("/") view=pages::OVERVIEW ssr=SsrMode::Async />
+                    <Route path=path!("/live") view=pages::LIVE ssr=SsrMode::Async />
+                    <Route path=path!("/attackers") view=pages::ATTACKERS ssr=SsrMode::Async />
+                    <Route path=path!("/attackers/:id") view=pages::ATTACKER ssr=SsrMode::Async />
+                    <Route path=path!("/credentials") view=pages::CREDENTIALS ssr=SsrMode::Async />
+                    <Route path=path!("/fleet") view=pages::FLEET ssr=SsrMode::Async />
+                    <Route path=path!("/workers") view=pages::WORKERS ssr=SsrMode::Async />
                     <ParentRoute path=path!("/settings") view=SettingsFrame ssr=SsrMode::Async>
-                        <Route path=path!("/") view=AccountPage ssr=SsrMode::Async />
-                        <Route path=path!("/host") view=HostPage ssr=SsrMode::Async />
-                        <Route path=path!("/users") view=UsersPage ssr=SsrMode::Async />
-                        <Route path=path!("/audit") view=AuditPage ssr=SsrMode::Async />
+                        <Route path=path!("/") view=pages::ACCOUNT ssr=SsrMode::Async />
+                        <Route path=path!("/host") view=pages::HOST ssr=SsrMode::Async />
+                        <Route path=path!("/users") view=pages::USERS ssr=SsrMode::Async />
+                        <Route path=path!("/audit") view=pages::AUDIT ssr=SsrMode::Async />
                     </ParentRoute>
-                    <Route path=path!("/quarantine") view=QuarantinePage ssr=SsrMode::Async />
+                    <Route path=path!("/quarantine") view=pages::QUARANTINE ssr=SsrMode::Async />
                     <Route path=path!("/gallery") view=Gallery ssr=SsrMode::Async />
                     <Route path=path!("/*any") view=LostInside ssr=SsrMode::Async />
                 </ParentRoute>

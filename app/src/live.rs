@@ -150,7 +150,7 @@ impl Live {
             let Some(data) = event.data().as_string() else {
                 return;
             };
-            match serde_json::from_str::<StreamEvent>(&data) {
+            match StreamEvent::from_json(&data) {
                 Ok(event) => self.take(event),
                 Err(err) => leptos::logging::warn!("the stream sent what this page cannot read: {err}"),
             }

@@ -29,7 +29,10 @@ use leptos::{
 use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_route_list};
 use tower_http::services::ServeDir;
 
-use crate::{AppState, Config, api, http::wrap, problem::ApiError, session, throttle::Throttle};
+use crate::{
+    AppState, Config, api, http::wrap, problem::ApiError, session, site::Package,
+    throttle::Throttle,
+};
 
 /// Where `cargo leptos watch` tells an open page that there is a newer one: `reload-port` in Cargo.toml.
 const RELOAD_PORT: u32 = 8081;
@@ -43,15 +46,16 @@ struct Visitor(Option<Actor>);
 /// # Errors
 /// Where the public URL is no origin.
 pub fn router(state: &AppState, throttle: &Throttle) -> Result<Router, tower_http::csrf::ConfigError> {
+    let package = Package::find(&state.config.site_root);
     let files = ServeDir::new(&state.config.site_root)
         .append_index_html_on_directories(false)
         .precompressed_br()
         .precompressed_gzip()
         .call_fallback_on_method_not_allowed(true)
-        .fallback(pages(state));
+        .fallback(pages(state, &package));
     let files = Router::new()
         .fallback_service(files)
-        .layer(middleware::from_fn(cached));
+        .layer(middleware::from_fn_with_state(package, cached));
     wrap(api::routes(state).fallback_service(files), state, throttle)
 }
 
@@ -61,10 +65,11 @@ pub fn router(state: &AppState, throttle: &Throttle) -> Result<Router, tower_htt
 static ROUTES: LazyLock<Vec<AxumRouteListing>> = LazyLock::new(|| generate_route_list(App));
 
 /// The pages and their server functions.
-fn pages(state: &AppState) -> Router {
+fn pages(state: &AppState, package: &Package) -> Router {
     let options = LeptosOptions::builder()
         .output_name("decnet")
         .site_root(state.config.site_root.to_string_lossy().into_owned())
+        .site_pkg_dir(Arc::clone(&package.folder))
         .env(if state.config.show_causes {
             Env::DEV
         } else {
@@ -74,7 +79,13 @@ fn pages(state: &AppState) -> Router {
         .build();
     let context = {
         let state = state.clone();
-        move || provide_visit(&state)
+        let pieces = package.pieces.clone();
+        move || {
+            provide_visit(&state);
+            if let Some(pieces) = &pieces {
+                provide_context(pieces.clone());
+            }
+        }
     };
     let document = {
         let options = options.clone();
@@ -226,14 +237,21 @@ fn page_policy(nonce: &str, config: &Config) -> String {
     )
 }
 
-/// Middleware: files are kept by browsers and asked for again, answers about evidence are not kept at all.
-async fn cached(request: Request, next: Next) -> Response {
+/// Middleware: files are kept by browsers, for good where their address changes with their content, else they are asked
+/// for again; answers about evidence are not kept at all.
+async fn cached(State(package): State<Package>, request: Request, next: Next) -> Response {
+    let for_good = package.is_for_good(request.uri().path());
     let mut response = next.run(request).await;
     let is_file = response.headers().contains_key(header::LAST_MODIFIED);
     if is_file {
+        let kept = if for_good {
+            "public, max-age=31536000, immutable"
+        } else {
+            "no-cache"
+        };
         response
             .headers_mut()
-            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
     }
     response
 }

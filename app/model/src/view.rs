@@ -463,8 +463,8 @@ views! {
     }
 }
 
-/// One event of the live stream. The envelope is `{v, type, ts, payload}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One event of the live stream. The envelope is `{v, type, ts, payload}`; [`StreamEvent::from_json`] reads it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StreamEvent {
     /// Version of the envelope: 1.
     pub v: u8,
@@ -477,7 +477,7 @@ pub struct StreamEvent {
 }
 
 /// What a stream event says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", content = "payload", rename_all = "snake_case")]
 pub enum StreamBody {
     /// Everything that a page needs to begin with.
@@ -496,4 +496,110 @@ pub enum StreamBody {
     Task(TaskView),
     /// A worker's state.
     Worker(WorkerView),
+}
+
+impl StreamEvent {
+    /// Read an event.
+    ///
+    /// By hand and in two goes, because a derived reader keeps what it has read until it knows the type, and brings a second
+    /// way to read each view for that: a tenth of what a browser loads.
+    ///
+    /// # Errors
+    /// Where `text` is no event, or of a type that is not known here.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Envelope {
+            v: u8,
+            #[serde(with = "time::serde::rfc3339")]
+            ts: OffsetDateTime,
+            r#type: StreamKind,
+        }
+
+        #[derive(Deserialize)]
+        struct Of<T> {
+            payload: T,
+        }
+
+        fn payload<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+            serde_json::from_str::<Of<T>>(text).map(|of| of.payload)
+        }
+
+        let Envelope { v, ts, r#type } = serde_json::from_str(text)?;
+        let body = match r#type {
+            StreamKind::Snapshot => StreamBody::Snapshot(payload(text)?),
+            StreamKind::Logs => StreamBody::Logs(payload(text)?),
+            StreamKind::Stats => StreamBody::Stats(payload(text)?),
+            StreamKind::Attackers => StreamBody::Attackers(payload(text)?),
+            StreamKind::Decky => StreamBody::Decky(payload(text)?),
+            StreamKind::DeckyRemoved => StreamBody::DeckyRemoved(payload(text)?),
+            StreamKind::Task => StreamBody::Task(payload(text)?),
+            StreamKind::Worker => StreamBody::Worker(payload(text)?),
+        };
+        Ok(Self { v, ts, body })
+    }
+}
+
+/// The types of [`StreamBody`], as they stand in the envelope.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StreamKind {
+    Snapshot,
+    Logs,
+    Stats,
+    Attackers,
+    Decky,
+    DeckyRemoved,
+    Task,
+    Worker,
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_read_as_it_was_written_whatever_it_says() {
+        let stats = Stats {
+            total_logs: 7,
+            unique_attackers: 1,
+            auth_attempts: 2,
+            credentials: 1,
+            bounties: 0,
+            quarantined: 0,
+            deployed_deckies: 4,
+            active_deckies: 3,
+            last_hour: 7,
+        };
+        let bodies = [
+            StreamBody::Snapshot(Box::new(StreamSnapshot {
+                stats: stats.clone(),
+                logs: Vec::new(),
+                deckies: Vec::new(),
+                workers: Vec::new(),
+            })),
+            StreamBody::Logs(Vec::new()),
+            StreamBody::Stats(stats),
+            StreamBody::Attackers(Vec::new()),
+            StreamBody::DeckyRemoved("web-1".parse().unwrap()),
+        ];
+        for body in bodies {
+            let event = StreamEvent {
+                v: 1,
+                ts: datetime!(2026-11-20 11:58:00 UTC),
+                body,
+            };
+            let text = serde_json::to_string(&event).unwrap();
+            assert_eq!(StreamEvent::from_json(&text).unwrap(), event, "{text}");
+        }
+        assert!(
+            StreamEvent::from_json(r#"{"v":1,"type":"rumour","ts":"2026-11-20T11:58:00Z","payload":1}"#)
+                .is_err()
+        );
+        assert!(
+            StreamEvent::from_json(r#"{"v":1,"type":"stats","ts":"2026-11-20T11:58:00Z","payload":[]}"#)
+                .is_err()
+        );
+    }
 }

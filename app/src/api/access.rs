@@ -3,10 +3,10 @@
 //! What shows a secret once answers with it, so it needs scripts; the rest are plain forms too.
 
 use decnet_model::view::{ApiTokenView, SecondFactorView, SessionView};
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Answer;
+use super::{Answer, json::Json};
 #[cfg(feature = "ssr")]
 use super::{Fault, FaultKind, ssr::permitted};
 
@@ -31,14 +31,14 @@ pub struct Made {
 }
 
 /// How one's own second factor stands.
-#[server(prefix = "/ui", endpoint = "second_factor_get", input = Json)]
+#[server(prefix = "/ui", endpoint = "second_factor_get", input = Json, output = Json)]
 pub async fn second_factor_get() -> Answer<SecondFactorView> {
     let (domain, own) = permitted()?;
     Ok(domain.second_factor(&own).await?)
 }
 
 /// Begin to set one up: it counts once a code of it was shown.
-#[server(prefix = "/ui", endpoint = "second_factor_begin")]
+#[server(prefix = "/ui", endpoint = "second_factor_begin", output = Json)]
 pub async fn second_factor_begin() -> Answer<Enrolment> {
     use secrecy::ExposeSecret as _;
     let (domain, own) = permitted()?;
@@ -52,7 +52,7 @@ pub async fn second_factor_begin() -> Answer<Enrolment> {
 }
 
 /// Complete it with a code; gives the recovery codes.
-#[server(prefix = "/ui", endpoint = "second_factor_confirm")]
+#[server(prefix = "/ui", endpoint = "second_factor_confirm", output = Json)]
 pub async fn second_factor_confirm(code: String) -> Answer<Vec<String>> {
     let (domain, own) = permitted()?;
     Ok(shown(
@@ -63,7 +63,7 @@ pub async fn second_factor_confirm(code: String) -> Answer<Vec<String>> {
 }
 
 /// Draw new recovery codes: the old ones are good no more.
-#[server(prefix = "/ui", endpoint = "recovery_codes_renew")]
+#[server(prefix = "/ui", endpoint = "recovery_codes_renew", output = Json)]
 pub async fn recovery_codes_renew(code: String) -> Answer<Vec<String>> {
     let (domain, own) = permitted()?;
     Ok(shown(
@@ -74,7 +74,7 @@ pub async fn recovery_codes_renew(code: String) -> Answer<Vec<String>> {
 }
 
 /// Sign in with the password alone again.
-#[server(prefix = "/ui", endpoint = "second_factor_disable")]
+#[server(prefix = "/ui", endpoint = "second_factor_disable", output = Json)]
 pub async fn second_factor_disable(password: String, code: String) -> Answer<()> {
     let (domain, own) = permitted()?;
     domain
@@ -85,14 +85,14 @@ pub async fn second_factor_disable(password: String, code: String) -> Answer<()>
 }
 
 /// One's own open sessions, and API tokens.
-#[server(prefix = "/ui", endpoint = "access_list", input = Json)]
+#[server(prefix = "/ui", endpoint = "access_list", input = Json, output = Json)]
 pub async fn access_list() -> Answer<(Vec<SessionView>, Vec<ApiTokenView>)> {
     let (domain, own) = permitted()?;
     Ok((domain.session_list(&own).await?, domain.token_list(&own).await?))
 }
 
 /// End one of one's own sessions.
-#[server(prefix = "/ui", endpoint = "session_end")]
+#[server(prefix = "/ui", endpoint = "session_end", output = Json)]
 pub async fn session_end(id: String) -> Answer<()> {
     let (domain, own) = permitted()?;
     domain.session_end(&own, parsed(&id)?).await?;
@@ -101,7 +101,7 @@ pub async fn session_end(id: String) -> Answer<()> {
 }
 
 /// End all of one's own sessions but this one.
-#[server(prefix = "/ui", endpoint = "session_end_others")]
+#[server(prefix = "/ui", endpoint = "session_end_others", output = Json)]
 pub async fn session_end_others() -> Answer<()> {
     let (domain, own) = permitted()?;
     domain.session_end_others(&own).await?;
@@ -110,7 +110,7 @@ pub async fn session_end_others() -> Answer<()> {
 }
 
 /// Make an API token.
-#[server(prefix = "/ui", endpoint = "token_create")]
+#[server(prefix = "/ui", endpoint = "token_create", output = Json)]
 pub async fn token_create(name: String, role: String, days: u32) -> Answer<Made> {
     use secrecy::ExposeSecret as _;
     let (domain, own) = permitted()?;
@@ -127,7 +127,7 @@ pub async fn token_create(name: String, role: String, days: u32) -> Answer<Made>
 }
 
 /// End an API token.
-#[server(prefix = "/ui", endpoint = "token_revoke")]
+#[server(prefix = "/ui", endpoint = "token_revoke", output = Json)]
 pub async fn token_revoke(id: String) -> Answer<()> {
     let (domain, own) = permitted()?;
     domain.token_revoke(&own, parsed(&id)?).await?;

@@ -8,14 +8,14 @@ use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
 use super::ssr::{set_cookie, visit};
-use super::{Answer, Fault};
+use super::{Answer, Fault, json::Json};
 #[cfg(feature = "ssr")]
 use crate::visit::{Cookie, Visit};
 #[cfg(feature = "ssr")]
 use decnet_domain::{Login as Step, SignedIn};
 
 /// Who is signed in; nobody is not a fault.
-#[server(prefix = "/ui", endpoint = "who")]
+#[server(prefix = "/ui", endpoint = "who", output = Json)]
 pub async fn who() -> Result<Option<Me>, Fault> {
     let visit = visit()?;
     let Some(actor) = &visit.actor else {
@@ -28,7 +28,7 @@ pub async fn who() -> Result<Option<Me>, Fault> {
 /// Sign in and go to `next`, a path of this site; to the overview where it is none, and to the choice of a password where
 /// that comes first: any other page would ask for what it is not given yet. An account with a second factor is asked for
 /// its code: the proof that the password was right is kept by the browser until then.
-#[server(prefix = "/ui", endpoint = "login")]
+#[server(prefix = "/ui", endpoint = "login", output = Json)]
 pub async fn login(username: String, password: String, next: String) -> Answer<()> {
     let visit = visit()?;
     let password = secrecy::SecretString::from(password);
@@ -47,7 +47,7 @@ pub async fn login(username: String, password: String, next: String) -> Answer<(
 }
 
 /// Complete signing in with a code of the second factor, or a recovery code.
-#[server(prefix = "/ui", endpoint = "login_code")]
+#[server(prefix = "/ui", endpoint = "login_code", output = Json)]
 pub async fn login_code(code: String, next: String) -> Answer<()> {
     let visit = visit()?;
     let Some(challenge) = &visit.challenge else {
@@ -79,7 +79,7 @@ fn begun(visit: &Visit, session: &SignedIn, next: &str) -> Result<(), Fault> {
 }
 
 /// End the session.
-#[server(prefix = "/ui", endpoint = "logout")]
+#[server(prefix = "/ui", endpoint = "logout", output = Json)]
 pub async fn logout() -> Answer<()> {
     let visit = visit()?;
     if let Some(actor) = &visit.actor {
@@ -91,7 +91,7 @@ pub async fn logout() -> Answer<()> {
 }
 
 /// Change one's own password; `again` has to be the same as `new`.
-#[server(prefix = "/ui", endpoint = "password_change")]
+#[server(prefix = "/ui", endpoint = "password_change", output = Json)]
 pub async fn password_change(old: String, new: String, again: String) -> Answer<()> {
     let visit = visit()?;
     if new != again {

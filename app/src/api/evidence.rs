@@ -8,12 +8,12 @@ use decnet_model::{
         Stats, StreamSnapshot, Tops, WorkerView,
     },
 };
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Answer;
 #[cfg(feature = "ssr")]
 use super::ssr::permitted;
+use super::{Answer, json::Json};
 
 /// What the overview begins with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ pub(crate) const FEED: usize = 26;
 const FEED_FROM: u32 = 200;
 
 /// The overview.
-#[server(prefix = "/ui", endpoint = "overview_get")]
+#[server(prefix = "/ui", endpoint = "overview_get", output = Json)]
 pub async fn overview_get() -> Answer<Overview> {
     use decnet_model::permission::{ViewEvidence, ViewFleet};
     let (domain, see) = permitted::<ViewEvidence>()?;
@@ -87,7 +87,7 @@ pub async fn overview_get() -> Answer<Overview> {
 }
 
 /// What the stream would begin with: for browsers that cannot have the stream, asked every few seconds.
-#[server(prefix = "/ui", endpoint = "snapshot")]
+#[server(prefix = "/ui", endpoint = "snapshot", output = Json)]
 pub async fn snapshot() -> Answer<StreamSnapshot> {
     use decnet_model::permission::{ViewEvidence, ViewFleet};
     let (domain, see) = permitted::<ViewEvidence>()?;
@@ -110,56 +110,56 @@ pub async fn snapshot() -> Answer<StreamSnapshot> {
 }
 
 /// A page of log rows.
-#[server(prefix = "/ui", endpoint = "log_page", input = Json)]
+#[server(prefix = "/ui", endpoint = "log_page", input = Json, output = Json)]
 pub async fn log_page(query: LogQuery) -> Answer<Page<LogView>> {
     let (domain, see) = permitted()?;
     Ok(domain.log_page(&see, query).await?)
 }
 
 /// One log row.
-#[server(prefix = "/ui", endpoint = "log_get", input = Json)]
+#[server(prefix = "/ui", endpoint = "log_get", input = Json, output = Json)]
 pub async fn log_get(id: LogId) -> Answer<LogView> {
     let (domain, see) = permitted()?;
     Ok(domain.log_get(&see, id).await?)
 }
 
 /// The counters.
-#[server(prefix = "/ui", endpoint = "stats_get")]
+#[server(prefix = "/ui", endpoint = "stats_get", output = Json)]
 pub async fn stats_get() -> Answer<Stats> {
     let (domain, see) = permitted()?;
     Ok(domain.stats(&see).await?)
 }
 
 /// A page of the lines that did not become evidence.
-#[server(prefix = "/ui", endpoint = "quarantine_page", input = Json)]
+#[server(prefix = "/ui", endpoint = "quarantine_page", input = Json, output = Json)]
 pub async fn quarantine_page(before: Option<String>) -> Answer<Page<QuarantineView>> {
     let (domain, see) = permitted()?;
     Ok(domain.quarantine_page(&see, Some(100), before).await?)
 }
 
 /// Log rows counted by time.
-#[server(prefix = "/ui", endpoint = "log_histogram", input = Json)]
+#[server(prefix = "/ui", endpoint = "log_histogram", input = Json, output = Json)]
 pub async fn log_histogram(query: HistogramQuery) -> Answer<Vec<HistogramBucket>> {
     let (domain, see) = permitted()?;
     Ok(domain.log_histogram(&see, query).await?)
 }
 
 /// A page of attackers.
-#[server(prefix = "/ui", endpoint = "attacker_page", input = Json)]
+#[server(prefix = "/ui", endpoint = "attacker_page", input = Json, output = Json)]
 pub async fn attacker_page(query: AttackerQuery) -> Answer<Page<AttackerView>> {
     let (domain, see) = permitted()?;
     Ok(domain.attacker_page(&see, query).await?)
 }
 
 /// A page of what intruders gave away or left.
-#[server(prefix = "/ui", endpoint = "bounty_page", input = Json)]
+#[server(prefix = "/ui", endpoint = "bounty_page", input = Json, output = Json)]
 pub async fn bounty_page(query: BountyQuery) -> Answer<Page<BountyView>> {
     let (domain, see) = permitted()?;
     Ok(domain.bounty_page(&see, query).await?)
 }
 
 /// One attacker with all that the page shows.
-#[server(prefix = "/ui", endpoint = "dossier_get", input = Json)]
+#[server(prefix = "/ui", endpoint = "dossier_get", input = Json, output = Json)]
 pub async fn dossier_get(id: AttackerId) -> Answer<Dossier> {
     let (domain, see) = permitted()?;
     let attacker = domain.attacker_get(&see, id).await?;

@@ -8,7 +8,7 @@ use decnet_model::{
     name::DeckyName,
     view::{ArchetypeView, DeckyView, FieldError, ServiceView, TaskView},
 };
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -16,34 +16,34 @@ use decnet_model::name::NameError;
 
 #[cfg(feature = "ssr")]
 use super::ssr::permitted;
-use super::{Answer, Fault, FaultKind};
+use super::{Answer, Fault, FaultKind, json::Json};
 
 /// The most deckies that one form deploys.
 pub const MAX_AMOUNT: u32 = 64;
 
 /// Every decky.
-#[server(prefix = "/ui", endpoint = "decky_list")]
+#[server(prefix = "/ui", endpoint = "decky_list", output = Json)]
 pub async fn decky_list() -> Answer<Vec<DeckyView>> {
     let (domain, see) = permitted()?;
     Ok(domain.decky_list(&see).await?)
 }
 
 /// The kinds of decky that can be deployed.
-#[server(prefix = "/ui", endpoint = "archetype_list")]
+#[server(prefix = "/ui", endpoint = "archetype_list", output = Json)]
 pub async fn archetype_list() -> Answer<Vec<ArchetypeView>> {
     let (domain, see) = permitted()?;
     Ok(domain.archetype_list(&see))
 }
 
 /// The services that a decky can have.
-#[server(prefix = "/ui", endpoint = "service_list")]
+#[server(prefix = "/ui", endpoint = "service_list", output = Json)]
 pub async fn service_list() -> Answer<Vec<ServiceView>> {
     let (domain, see) = permitted()?;
     Ok(domain.service_list(&see))
 }
 
 /// Running and recent pieces of long work, newest first.
-#[server(prefix = "/ui", endpoint = "task_list")]
+#[server(prefix = "/ui", endpoint = "task_list", output = Json)]
 pub async fn task_list() -> Answer<Vec<TaskView>> {
     let (domain, see) = permitted()?;
     Ok(domain.task_list(&see).await?)
@@ -51,7 +51,7 @@ pub async fn task_list() -> Answer<Vec<TaskView>> {
 
 /// Deploy `amount` deckies of an archetype. The rest may be empty: `name` (a prefix where there are several), `seed`
 /// and `interval` (minutes between mutations).
-#[server(prefix = "/ui", endpoint = "deploy")]
+#[server(prefix = "/ui", endpoint = "deploy", output = Json)]
 pub async fn deploy(
     archetype: String,
     amount: String,
@@ -67,7 +67,7 @@ pub async fn deploy(
 }
 
 /// What [`deploy`] would make, each decky as it would be: nothing is changed. With a seed, deploying makes just these.
-#[server(prefix = "/ui", endpoint = "deploy_preview", input = Json)]
+#[server(prefix = "/ui", endpoint = "deploy_preview", input = Json, output = Json)]
 pub async fn deploy_preview(form: DeployForm) -> Answer<Vec<DeckyView>> {
     let DeployForm {
         archetype,
@@ -82,7 +82,7 @@ pub async fn deploy_preview(form: DeployForm) -> Answer<Vec<DeckyView>> {
 }
 
 /// Set how often a decky changes its services: `minutes` between two changes, nothing for never.
-#[server(prefix = "/ui", endpoint = "interval_set")]
+#[server(prefix = "/ui", endpoint = "interval_set", output = Json)]
 pub async fn interval_set(name: String, minutes: String) -> Answer<()> {
     let name = decky_name(&name)?;
     let minutes = interval_minutes(&minutes).map_err(|message| {
@@ -100,7 +100,7 @@ pub async fn interval_set(name: String, minutes: String) -> Answer<()> {
 }
 
 /// Try a decky again that was given up after failing too often.
-#[server(prefix = "/ui", endpoint = "quarantine_clear")]
+#[server(prefix = "/ui", endpoint = "quarantine_clear", output = Json)]
 pub async fn clear_quarantine(name: String) -> Answer<()> {
     let name = decky_name(&name)?;
     let (domain, manage) = permitted()?;
@@ -110,7 +110,7 @@ pub async fn clear_quarantine(name: String) -> Answer<()> {
 }
 
 /// Take deckies down; `names` by comma.
-#[server(prefix = "/ui", endpoint = "teardown")]
+#[server(prefix = "/ui", endpoint = "teardown", output = Json)]
 pub async fn teardown(names: String) -> Answer<()> {
     let names = decky_names(&names)?;
     let (domain, manage) = permitted()?;
@@ -120,7 +120,7 @@ pub async fn teardown(names: String) -> Answer<()> {
 }
 
 /// Give deckies other services that fit their archetype; `names` by comma.
-#[server(prefix = "/ui", endpoint = "mutate")]
+#[server(prefix = "/ui", endpoint = "mutate", output = Json)]
 pub async fn mutate(names: String) -> Answer<()> {
     let names = decky_names(&names)?;
     let (domain, manage) = permitted()?;
@@ -130,7 +130,7 @@ pub async fn mutate(names: String) -> Answer<()> {
 }
 
 /// Stop deckies and start them again as they were; `names` by comma.
-#[server(prefix = "/ui", endpoint = "redeploy")]
+#[server(prefix = "/ui", endpoint = "redeploy", output = Json)]
 pub async fn redeploy(names: String) -> Answer<()> {
     let names = decky_names(&names)?;
     let (domain, manage) = permitted()?;
@@ -248,7 +248,7 @@ pub(crate) fn decky_names(list: &str) -> Result<Vec<DeckyName>, Fault> {
 }
 
 /// One piece of long work.
-#[server(prefix = "/ui", endpoint = "task_get", input = Json)]
+#[server(prefix = "/ui", endpoint = "task_get", input = Json, output = Json)]
 pub async fn task_get(id: decnet_model::id::TaskId) -> Answer<TaskView> {
     let (domain, see) = permitted()?;
     Ok(domain.task_get(&see, id).await?)

@@ -1,28 +1,28 @@
 //! The host: its daemons, and telling one to stop.
 
 use decnet_model::view::{Health, WorkerView};
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
-use super::Answer;
+use super::{Answer, json::Json};
 #[cfg(feature = "ssr")]
 use super::{access::parsed, ssr::permitted};
 
 /// Every worker, heard or not.
-#[server(prefix = "/ui", endpoint = "worker_list", input = Json)]
+#[server(prefix = "/ui", endpoint = "worker_list", input = Json, output = Json)]
 pub async fn worker_list() -> Answer<Vec<WorkerView>> {
     let (domain, see) = permitted()?;
     Ok(domain.worker_list(&see).await?)
 }
 
 /// How the parts of the host do.
-#[server(prefix = "/ui", endpoint = "health_get", input = Json)]
+#[server(prefix = "/ui", endpoint = "health_get", input = Json, output = Json)]
 pub async fn health_get() -> Answer<Health> {
     let (domain, see) = permitted()?;
     Ok(domain.health_parts(&see)?)
 }
 
 /// Tell a worker to stop. A plain form too, so it leads back to the workers.
-#[server(prefix = "/ui", endpoint = "worker_stop")]
+#[server(prefix = "/ui", endpoint = "worker_stop", output = Json)]
 pub async fn worker_stop(name: String) -> Answer<()> {
     let (domain, manage) = permitted()?;
     domain.worker_stop(&manage, &parsed(&name)?).await?;

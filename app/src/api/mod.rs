@@ -8,16 +8,14 @@ pub mod account;
 pub mod evidence;
 pub mod fleet;
 pub mod host;
+pub mod json;
 pub mod settings;
 #[cfg(feature = "ssr")]
 mod ssr;
 pub mod users;
 
 use decnet_model::view::FieldError;
-use leptos::{
-    prelude::{FromServerFnError, ServerFnErrorErr},
-    server_fn::codec::JsonEncoding,
-};
+use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
 use serde::{Deserialize, Serialize};
 
 /// What kind of thing went wrong, as far as a page acts on it.
@@ -112,7 +110,7 @@ impl std::fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 impl FromServerFnError for Fault {
-    type Encoder = JsonEncoding;
+    type Encoder = json::JsonText;
 
     fn from_server_fn_error(value: ServerFnErrorErr) -> Self {
         let kind = match value {

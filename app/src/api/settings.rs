@@ -1,9 +1,9 @@
 //! Settings that are changed while DECNET runs. What changes something is a plain form too.
 
 use decnet_model::view::ConfigView;
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
-use super::Answer;
+use super::{Answer, json::Json};
 #[cfg(feature = "ssr")]
 use super::{Fault, FaultKind, access::parsed, ssr::permitted};
 #[cfg(feature = "ssr")]
@@ -14,14 +14,14 @@ use decnet_model::view::FieldError;
 const PAGE: &str = "/settings/host";
 
 /// What is in effect.
-#[server(prefix = "/ui", endpoint = "config_get", input = Json)]
+#[server(prefix = "/ui", endpoint = "config_get", input = Json, output = Json)]
 pub async fn config_get() -> Answer<ConfigView> {
     let (domain, see) = permitted()?;
     Ok(domain.config(&see).await?)
 }
 
 /// Change the setting called `name`; nothing is what the configuration of the host says.
-#[server(prefix = "/ui", endpoint = "setting_change")]
+#[server(prefix = "/ui", endpoint = "setting_change", output = Json)]
 pub async fn setting_change(name: String, value: String) -> Answer<()> {
     use decnet_domain::Setting;
     let setting = Setting::ALL
@@ -40,7 +40,7 @@ pub async fn setting_change(name: String, value: String) -> Answer<()> {
 }
 
 /// Keep lines out that agree with everything that is said; what is empty is not said.
-#[server(prefix = "/ui", endpoint = "ignore_rule_create")]
+#[server(prefix = "/ui", endpoint = "ignore_rule_create", output = Json)]
 pub async fn ignore_rule_create(
     network: String,
     decky: String,
@@ -74,7 +74,7 @@ pub async fn ignore_rule_create(
 }
 
 /// Look at such lines again, from now on.
-#[server(prefix = "/ui", endpoint = "ignore_rule_delete")]
+#[server(prefix = "/ui", endpoint = "ignore_rule_delete", output = Json)]
 pub async fn ignore_rule_delete(id: String) -> Answer<()> {
     let (domain, manage) = permitted()?;
     domain.ignore_rule_delete(&manage, parsed(&id)?).await?;
@@ -83,7 +83,7 @@ pub async fn ignore_rule_delete(id: String) -> Answer<()> {
 }
 
 /// Delete all evidence from the database; `confirm` has to be the words that the page names.
-#[server(prefix = "/ui", endpoint = "reinitialise")]
+#[server(prefix = "/ui", endpoint = "reinitialise", output = Json)]
 pub async fn reinitialise(confirm: String) -> Answer<()> {
     let (domain, permit) = permitted()?;
     domain.reinitialise(&permit, confirm.trim()).await?;

@@ -3,21 +3,21 @@
 //! What changes something is a plain form too, so it takes text as a form gives it and leads back to the page.
 
 use decnet_model::view::{AuditView, Page, UserView};
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
-use super::Answer;
+use super::{Answer, json::Json};
 #[cfg(feature = "ssr")]
 use super::{Fault, FaultKind, access::parsed, ssr::permitted};
 
 /// Every account, by name.
-#[server(prefix = "/ui", endpoint = "user_list", input = Json)]
+#[server(prefix = "/ui", endpoint = "user_list", input = Json, output = Json)]
 pub async fn user_list() -> Answer<Vec<UserView>> {
     let (domain, manage) = permitted()?;
     Ok(domain.user_list(&manage).await?)
 }
 
 /// Make an account, whose password has to be changed at the first sign-in.
-#[server(prefix = "/ui", endpoint = "user_create")]
+#[server(prefix = "/ui", endpoint = "user_create", output = Json)]
 pub async fn user_create(username: String, password: String, role: String) -> Answer<()> {
     let (domain, manage) = permitted()?;
     let user = domain
@@ -33,7 +33,7 @@ pub async fn user_create(username: String, password: String, role: String) -> An
 }
 
 /// Give an account another role. Its sessions end.
-#[server(prefix = "/ui", endpoint = "user_set_role")]
+#[server(prefix = "/ui", endpoint = "user_set_role", output = Json)]
 pub async fn user_set_role(id: String, role: String) -> Answer<()> {
     let (domain, manage) = permitted()?;
     let user = domain
@@ -44,7 +44,7 @@ pub async fn user_set_role(id: String, role: String) -> Answer<()> {
 }
 
 /// Give an account another password, to be changed at its next sign-in. Its sessions end.
-#[server(prefix = "/ui", endpoint = "user_reset_password")]
+#[server(prefix = "/ui", endpoint = "user_reset_password", output = Json)]
 pub async fn user_reset_password(id: String, password: String) -> Answer<()> {
     let (domain, manage) = permitted()?;
     domain
@@ -55,7 +55,7 @@ pub async fn user_reset_password(id: String, password: String) -> Answer<()> {
 }
 
 /// Let an account sign in no more (`disabled` is `true`), or again. Its sessions end.
-#[server(prefix = "/ui", endpoint = "user_set_disabled")]
+#[server(prefix = "/ui", endpoint = "user_set_disabled", output = Json)]
 pub async fn user_set_disabled(id: String, disabled: bool) -> Answer<()> {
     let (domain, manage) = permitted()?;
     let user = domain.user_set_disabled(&manage, parsed(&id)?, disabled).await?;
@@ -64,7 +64,7 @@ pub async fn user_set_disabled(id: String, disabled: bool) -> Answer<()> {
 }
 
 /// Take away an account's second factor, for whoever lost it.
-#[server(prefix = "/ui", endpoint = "user_second_factor_reset")]
+#[server(prefix = "/ui", endpoint = "user_second_factor_reset", output = Json)]
 pub async fn user_second_factor_reset(id: String) -> Answer<()> {
     let (domain, manage) = permitted()?;
     domain.user_second_factor_reset(&manage, parsed(&id)?).await?;
@@ -73,7 +73,7 @@ pub async fn user_second_factor_reset(id: String) -> Answer<()> {
 }
 
 /// End every session of an account.
-#[server(prefix = "/ui", endpoint = "user_sessions_end")]
+#[server(prefix = "/ui", endpoint = "user_sessions_end", output = Json)]
 pub async fn user_sessions_end(id: String) -> Answer<()> {
     let (domain, manage) = permitted()?;
     domain.user_sessions_end(&manage, parsed(&id)?).await?;
@@ -82,7 +82,7 @@ pub async fn user_sessions_end(id: String) -> Answer<()> {
 }
 
 /// Remove an account; `confirm` has to be its name.
-#[server(prefix = "/ui", endpoint = "user_delete")]
+#[server(prefix = "/ui", endpoint = "user_delete", output = Json)]
 pub async fn user_delete(id: String, name: String, confirm: String) -> Answer<()> {
     let (domain, manage) = permitted()?;
     if confirm.trim() != name {
@@ -94,7 +94,7 @@ pub async fn user_delete(id: String, name: String, confirm: String) -> Answer<()
 }
 
 /// A page of the audit log, newest first.
-#[server(prefix = "/ui", endpoint = "audit_page", input = Json)]
+#[server(prefix = "/ui", endpoint = "audit_page", input = Json, output = Json)]
 pub async fn audit_page(before: Option<String>) -> Answer<Page<AuditView>> {
     let (domain, see) = permitted()?;
     Ok(domain.audit_page(&see, Some(100), before).await?)

@@ -5,17 +5,17 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
-    decoy,
+    decoy, e2e,
     place::{Place, Profile},
     programs, setup,
     shell::{cargo, sh, step},
-    site,
+    site, weight,
 };
 
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these: ingest, bus, decoy, http, ssh, host; all where none is named
+    /// Only these: ingest, bus, decoy, http, ssh, host, weight; all where none is named
     names: Vec<String>,
 }
 
@@ -88,6 +88,18 @@ const BENCHES: &[Bench] = &[
             sh(Command::new(place.programs(Profile::Release).join("decnet"))
                 .args(["bench", "host"])
                 .current_dir(&place.root))
+        },
+    ),
+    (
+        "weight",
+        "what a page of the dashboard loads (400 KB), and when the first is alive on a slow machine and network (2 s)",
+        |place| {
+            setup::for_tests(place)?;
+            programs::build(place, Profile::Release)?;
+            site::build(place, Profile::Release)?;
+            weight::check(place)?;
+            let config = ["--config", "bench.config.ts"].map(str::to_owned);
+            e2e::all_held(e2e::tests(place, Profile::Release, &config, None)?)
         },
     ),
 ];

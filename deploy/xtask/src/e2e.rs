@@ -13,6 +13,7 @@ use crate::{
     shell::{run_watching, step},
     site,
     test::Count,
+    weight,
 };
 
 /// What `cargo xtask e2e` takes.
@@ -53,7 +54,14 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
         println!("The pictures go into {}", folder.display());
         pictures = Some(folder);
     }
-    let count = tests(place, profile, &rest, pictures.as_deref())?;
+    if profile == Profile::Release {
+        step("Weighing the pages", || weight::check(place))?;
+    }
+    all_held(tests(place, profile, &rest, pictures.as_deref())?)
+}
+
+/// An error where not all of them did, or none was run.
+pub(crate) fn all_held(count: Count) -> Result<()> {
     println!("{} passed, {} failed", count.passed, count.failed);
     if count.failed > 0 || count.passed == 0 {
         bail!("not every browser test passed");

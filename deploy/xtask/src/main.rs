@@ -14,13 +14,16 @@ mod fuzz;
 mod leptos;
 mod licences;
 mod package;
+mod pieces;
 mod place;
 mod programs;
 mod setup;
+mod shear;
 mod shell;
 mod site;
 mod test;
 mod up;
+mod weight;
 
 use std::process::ExitCode;
 

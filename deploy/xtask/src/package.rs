@@ -11,7 +11,7 @@ use crate::{
     place::{Place, Profile},
     programs, setup,
     shell::{output, sh, step},
-    site,
+    site, weight,
 };
 
 /// What `cargo xtask package` takes.
@@ -32,6 +32,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
         || programs::build(place, Profile::Release),
     )?;
     step("Building the dashboard", || site::build(place, Profile::Release))?;
+    step("Weighing its pages", || weight::check(place))?;
     let name = format!("decnet-{}-{}-linux", env!("CARGO_PKG_VERSION"), env::consts::ARCH);
     let out = options.out.clone().unwrap_or_else(|| place.root.join("dist"));
     let staging = place.target.join("package").join(&name);
@@ -60,7 +61,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
         for file in programs::PROGRAMS
             .iter()
             .map(|(_, program)| staging.join(program))
-            .chain([staging.join("site/pkg/decnet.wasm")])
+            .chain(site::modules(&staging.join("site"))?)
         {
             decoy::says_nothing_of(&file, &folders)?;
         }

@@ -76,6 +76,13 @@ impl Place {
         self.programs(profile).join("site")
     }
 
+    /// This place, where rustc is given these flags, too.
+    pub(crate) fn with_flags(&self, flags: &[&str]) -> Self {
+        let mut place = self.clone();
+        place.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        place
+    }
+
     /// The folder of a tool that is kept by its version.
     pub(crate) fn tool(&self, name: &str, version: &str) -> PathBuf {
         self.cache.join("tools").join(format!("{name}-{version}"))

@@ -6,6 +6,7 @@ use crate::{
     decoy,
     place::{Place, Profile},
     shell::{cargo, sh},
+    site,
 };
 
 /// Packages and their programs.
@@ -23,7 +24,11 @@ pub(crate) const PROGRAMS: &[(&str, &str)] = &[
 /// Build them all in one go, so that what they share is built once; for release the program inside a decky on its own,
 /// because it is built in another way.
 pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
-    let mut command = cargo(place);
+    let mut command = match profile {
+        Profile::Dev => cargo(place),
+        // The server's half of the dashboard has to be made as the browser's.
+        Profile::Release => cargo(&place.with_flags(&[site::ERASED])),
+    };
     command.args(["build", "--bins"]);
     if profile == Profile::Release {
         command.arg("--release");

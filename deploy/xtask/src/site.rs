@@ -1,8 +1,12 @@
 //! The dashboard's files: WebAssembly, its glue, the style sheet, fonts and icons, each also in brotli for release.
+//!
+//! In a release they lie in a folder that is named after what is in them (`pkg/<hash>`), so that a browser keeps them for
+//! good. Development builds have one module, in `pkg` itself, as cargo-leptos makes it.
 
 use std::{
     fmt::Write as _,
     fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
     process::Command,
     time::SystemTime,
@@ -11,6 +15,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    pieces,
     place::{Place, Profile},
     setup::{WASM_BINDGEN, wasm},
     shell::{cargo, sh, step},
@@ -19,37 +24,14 @@ use crate::{
 /// A file that is written last, and says what the others were made from.
 pub(crate) const STAMP: &str = ".built";
 
-/// What rustc uses of WebAssembly. With more, wasm-opt writes what browsers do not read yet.
-const WASM_FEATURES: [&str; 6] = [
-    "--enable-bulk-memory",
-    "--enable-multivalue",
-    "--enable-mutable-globals",
-    "--enable-nontrapping-float-to-int",
-    "--enable-reference-types",
-    "--enable-sign-ext",
-];
+/// In a release Leptos erases the types of what views are made of: about an eighth less WebAssembly, and more of it alike. It
+/// changes the marks in a page that hydration goes by (an element's children end with one), so both halves are built with it.
+/// It is a flag of rustc; in development it would only have everything built a second time.
+pub(crate) const ERASED: &str = "--cfg=erase_components";
 
 /// Build the dashboard's files, unless they are made from just what there is.
 pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
-    let cargo_profile = match profile {
-        Profile::Dev => "dev",
-        Profile::Release => "wasm-release",
-    };
-    sh(cargo(place).args([
-        "build",
-        "-p",
-        "decnet-frontend",
-        "--lib",
-        "--target",
-        wasm::TARGET,
-        "--profile",
-        cargo_profile,
-    ]))?;
-    let folder = if profile == Profile::Release {
-        "wasm-release"
-    } else {
-        "debug"
-    };
+    let folder = compile(place, profile)?;
     let compiled = place
         .target
         .join(wasm::TARGET)
@@ -68,46 +50,49 @@ pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
         }
         let pkg = site.join("pkg");
         fs::create_dir_all(&pkg)?;
-        glue(place, profile, &compiled, &pkg)?;
+        match profile {
+            Profile::Dev => glue(place, &compiled, &pkg)?,
+            Profile::Release => pieces::make(place, &compiled, &pkg)?,
+        }
         style(place, profile, &pkg)?;
         copy_folder(&place.root.join("style/public"), &site)?;
         if profile == Profile::Release {
             compress(&site)?;
+            name_by_content(&pkg)?;
         }
         fs::write(&done, &inputs).with_context(|| format!("cannot write {}", done.display()))
     })
 }
 
-fn glue(place: &Place, profile: Profile, compiled: &Path, pkg: &Path) -> Result<()> {
+/// Compile the browser's half, and give the folder below the target's that it ends up in.
+fn compile(place: &Place, profile: Profile) -> Result<&'static str> {
+    let (place, cargo_profile, folder) = match profile {
+        Profile::Dev => (place.clone(), "dev", "debug"),
+        Profile::Release => (
+            place.with_flags(&[ERASED, pieces::RELOCATIONS]),
+            "wasm-release",
+            "wasm-release",
+        ),
+    };
+    let mut command = cargo(&place);
+    command.args(["build", "-p", "decnet-frontend", "--lib"]);
+    command.args(["--target", wasm::TARGET, "--profile", cargo_profile]);
+    if profile == Profile::Release {
+        command.args(["--features", pieces::FEATURE]);
+    }
+    sh(&mut command)?;
+    Ok(folder)
+}
+
+fn glue(place: &Place, compiled: &Path, pkg: &Path) -> Result<()> {
     let program = place.tool("wasm-bindgen", WASM_BINDGEN).join("bin/wasm-bindgen");
     sh(Command::new(program)
-        .args([
-            "--target",
-            "web",
-            "--out-name",
-            "decnet",
-            "--no-typescript",
-            "--out-dir",
-        ])
+        .args(["--target", "web", "--out-name", "decnet", "--no-typescript"])
+        .arg("--out-dir")
         .arg(pkg)
         .arg(compiled))?;
     // What the page asks for is `decnet.wasm`; wasm-bindgen calls it `decnet_bg.wasm`.
-    let (named, wanted) = (pkg.join("decnet_bg.wasm"), pkg.join("decnet.wasm"));
-    if profile == Profile::Release {
-        sh(Command::new(npm_program(place, "wasm-opt"))
-            .arg("-Oz")
-            .args(WASM_FEATURES)
-            .arg(&named)
-            .arg("-o")
-            .arg(&wanted))?;
-        let compile = "WebAssembly.compile(require('node:fs').readFileSync(process.argv[1]))\
-            .catch((error)=>{console.error(error.message);process.exit(1)})";
-        sh(Command::new("node").args(["-e", compile]).arg(&wanted))
-            .context("no browser would read the optimised WebAssembly")?;
-        fs::remove_file(&named).context("cannot remove the unoptimised WebAssembly")
-    } else {
-        fs::rename(&named, &wanted).context("cannot name the WebAssembly")
-    }
+    fs::rename(pkg.join("decnet_bg.wasm"), pkg.join("decnet.wasm")).context("cannot name the WebAssembly")
 }
 
 fn style(place: &Place, profile: Profile, pkg: &Path) -> Result<()> {
@@ -138,8 +123,41 @@ fn compress(site: &Path) -> Result<()> {
     sh(Command::new("node").args(["-e", script]).args(&files))
 }
 
-fn npm_program(place: &Place, name: &str) -> PathBuf {
+/// Move what is in `pkg` into a folder of it whose name changes with the content.
+fn name_by_content(pkg: &Path) -> Result<()> {
+    let mut files = Vec::new();
+    walk(pkg, &mut |path| files.push(path.to_owned()))?;
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in &files {
+        file.file_name().hash(&mut hasher);
+        fs::read(file)
+            .with_context(|| format!("cannot read {}", file.display()))?
+            .hash(&mut hasher);
+    }
+    let folder = pkg.join(format!("{:016x}", hasher.finish()));
+    fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for file in &files {
+        let name = file.file_name().context("a file has no name")?;
+        fs::rename(file, folder.join(name)).with_context(|| format!("cannot move {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// A program that npm has put beside the style sheets.
+pub(crate) fn npm_program(place: &Place, name: &str) -> PathBuf {
     place.root.join("style/node_modules/.bin").join(name)
+}
+
+/// The WebAssembly modules of a site.
+pub(crate) fn modules(site: &Path) -> Result<Vec<PathBuf>> {
+    let mut modules = Vec::new();
+    walk(site, &mut |path| {
+        if path.extension().is_some_and(|e| e == "wasm") {
+            modules.push(path.to_owned());
+        }
+    })?;
+    Ok(modules)
 }
 
 /// Copy a folder with everything in it.

@@ -8,7 +8,7 @@ use crate::{
     place::{Place, Profile},
     programs, setup,
     shell::step,
-    site,
+    site, weight,
 };
 
 /// The options of `decnet up` that a first look needs. The program tells them all, once it is built.
@@ -66,6 +66,9 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     )?;
     step("Building the dashboard", || site::build(place, profile))?;
     if options.build_only {
+        if profile == Profile::Release {
+            step("Weighing the dashboard's pages", || weight::check(place))?;
+        }
         println!("The programs are in {}", place.programs(profile).display());
         return Ok(());
     }

@@ -73,6 +73,55 @@ async fn files_of_the_site_are_served_precompressed_and_nothing_else_is() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_release_names_its_own_pieces_and_files_that_are_kept_for_good() {
+    // The folder is made before the server starts: `with` is given the configuration just before.
+    let app = App::with(decnet_domain::Options::default(), |config| {
+        let folder = config.site_root.join("pkg/0123456789abcdef");
+        std::fs::create_dir_all(&folder).unwrap();
+        let list = r#"{"login": ["chunk_1", "split_login"], "fleet": ["split_fleet"]}"#;
+        std::fs::write(folder.join("pieces.json"), list).unwrap();
+        std::fs::write(folder.join("decnet.js"), "glue").unwrap();
+        std::fs::write(config.site_root.join("boot.js"), "boot").unwrap();
+    })
+    .await;
+    let page = app.get("/login").send().await.text;
+    for file in [
+        "decnet.css",
+        "decnet.js",
+        "decnet.wasm",
+        "split_login.wasm",
+        "chunk_1.wasm",
+        "__wasm_split.js",
+    ] {
+        let address = format!("href=\"/pkg/0123456789abcdef/{file}\"");
+        assert!(page.contains(&address), "{file}: {page}");
+    }
+    assert!(!page.contains("split_fleet.wasm"), "another page's piece: {page}");
+    assert!(
+        page.contains("data-pieces=\"chunk_1 split_fleet split_login\""),
+        "{page}"
+    );
+    for (path, kept) in [
+        (
+            "/pkg/0123456789abcdef/decnet.js",
+            "public, max-age=31536000, immutable",
+        ),
+        ("/boot.js", "no-cache"),
+    ] {
+        let file = app.get(path).send().await;
+        assert_eq!(file.headers[header::CACHE_CONTROL], kept, "{path}");
+    }
+    let gone = app.get("/pkg/0000000000000000/decnet.js").send().await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    assert_ne!(
+        gone.headers
+            .get(header::CACHE_CONTROL)
+            .map(|v| v.to_str().unwrap()),
+        Some("public, max-age=31536000, immutable")
+    );
+}
+
+#[tokio::test]
 async fn the_login_form_works_without_script_and_leads_on() {
     let app = App::new().await;
     app.user("vera", Role::Viewer).await;

@@ -19,6 +19,8 @@ use crate::{
 
 /// The version of wasm-bindgen, which must equal the library's in Cargo.toml.
 pub(crate) const WASM_BINDGEN: &str = "0.2.130";
+/// The version of wasm-split's program, which has to know what the library `wasm_split_helpers` of Cargo.lock marks.
+pub(crate) const WASM_SPLIT: &str = "0.2.4";
 /// The version of cargo-leptos.
 pub(crate) const CARGO_LEPTOS: &str = "0.3.11";
 /// The version of cargo-fuzz.
@@ -38,6 +40,7 @@ pub(crate) struct Options {
 /// `cargo xtask setup`.
 pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     for_build(place)?;
+    wasm_split(place)?;
     if !options.minimal {
         for_tests(place)?;
         cargo_leptos(place)?;
@@ -242,6 +245,18 @@ fn wasm_bindgen(place: &Place) -> Result<()> {
         "wasm-bindgen",
         &["--no-default-features"],
         "it makes the browser's side callable; about 2 minutes, once",
+    )
+}
+
+/// The program that cuts the release dashboard into pieces.
+pub(crate) fn wasm_split(place: &Place) -> Result<()> {
+    cargo_tool(
+        place,
+        "wasm_split_cli_support",
+        WASM_SPLIT,
+        "wasm-split-cli",
+        &["--features", "build-binary"],
+        "a page of the dashboard loads its own piece only; about 2 minutes, once",
     )
 }
 
