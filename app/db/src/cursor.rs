@@ -51,6 +51,21 @@ pub(crate) fn of_ranked(rank: i64, id: Uuid) -> String {
     format!("r{rank}.{}", id.simple())
 }
 
+/// A cursor over a number and an id that breaks ties.
+pub(crate) fn pair_of(before: Option<&str>) -> Result<Option<(i64, i64)>, DbError> {
+    before
+        .map(|c| {
+            let (rank, id) = c.strip_prefix('p')?.split_once('.')?;
+            Some((rank.parse().ok()?, id.parse().ok()?))
+        })
+        .map(|parsed| parsed.ok_or_else(bad))
+        .transpose()
+}
+
+pub(crate) fn of_pair(rank: i64, id: i64) -> String {
+    format!("p{rank}.{id}")
+}
+
 /// A page of `rows`, of which one more than `size` was asked for, to know whether another follows.
 pub(crate) fn page<T>(mut rows: Vec<T>, size: usize, cursor: impl Fn(&T) -> String) -> Page<T> {
     let more = rows.len() > size;
@@ -75,8 +90,14 @@ mod tests {
             ranked_of(Some(&of_ranked(i64::MIN, id))).unwrap(),
             Some((i64::MIN, id))
         );
+        assert_eq!(
+            pair_of(Some(&of_pair(-1, i64::MAX))).unwrap(),
+            Some((-1, i64::MAX))
+        );
         for bad in [
             "",
+            "p1",
+            "p1.x",
             "7",
             "i",
             "i1x",
@@ -86,7 +107,7 @@ mod tests {
             "i1; DROP TABLE logs",
         ] {
             assert!(
-                id_of(Some(bad)).is_err() && ranked_of(Some(bad)).is_err(),
+                id_of(Some(bad)).is_err() && ranked_of(Some(bad)).is_err() && pair_of(Some(bad)).is_err(),
                 "{bad:?}"
             );
         }

@@ -11,6 +11,7 @@
 mod api_tokens;
 mod audit;
 mod backend;
+mod credentials;
 mod cursor;
 mod error;
 mod evidence;

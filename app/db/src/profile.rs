@@ -235,6 +235,7 @@ impl Store {
             .await?;
         tx.execute(Sql::new(FORGET, "DELETE FROM attacker_profiles"))
             .await?;
+        self.credentials_clear_in(tx).await?;
         tx.execute(Sql::new(FORGET, "DELETE FROM log_cursors WHERE name = ?").bind(CURSOR))
             .await
             .map(drop)

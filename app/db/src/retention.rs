@@ -90,14 +90,6 @@ impl Store {
     /// Where the database fails; nothing is forgotten then.
     pub async fn evidence_forget(&self) -> Result<(), DbError> {
         let mut tx = self.backend.begin().await?;
-        let newest = tx
-            .fetch_optional(Sql::new(OPERATION, "SELECT MAX(id) FROM logs"))
-            .await?;
-        if let Some(row) = newest
-            && let Some(last) = row.columns(OPERATION).opt_int(0)?
-        {
-            self.log_cursor_set(&mut tx, DELETED, last).await?;
-        }
         self.evidence_clear_in(&mut tx).await?;
         tx.commit().await
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use decnet_model::{
     id::{AttackerId, LogId},
     permission::{ViewEvidence, ViewQuarantine},
-    query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery},
+    query::{AttackerQuery, BountyQuery, HashKind, HistogramQuery, LogQuery, ReuseQuery, Wordlist},
     view::{
         AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView, MAX_LIMIT, MAX_SEARCH,
-        Page, QuarantineView, Stats, Tops,
+        Page, QuarantineView, ReuseView, Stats, Tops,
     },
 };
 
@@ -247,6 +247,49 @@ impl Domain {
         faults.text("before", query.before.as_deref(), MAX_FILTER);
         faults.none()?;
         Ok(self.inner.store.bounty_page(&query).await?)
+    }
+
+    /// Credentials that turned up at several deckies or with several attackers, spread widest first.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] naming the field that is over its limit.
+    pub async fn reuse_page(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        query: ReuseQuery,
+    ) -> Result<Page<ReuseView>, DomainError> {
+        let mut faults = Faults::default();
+        faults.limit(query.limit);
+        faults.text("secret_kind", query.secret_kind.as_deref(), 64);
+        faults.text("before", query.before.as_deref(), MAX_FILTER);
+        faults.none()?;
+        Ok(self.inner.store.reuse_page(&query).await?)
+    }
+
+    /// Lines for a password cracker, each once, oldest first; at most 500 a page.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] for a cursor that is none.
+    pub async fn wordlist_page(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        list: Wordlist,
+        before: Option<String>,
+    ) -> Result<Page<String>, DomainError> {
+        Ok(self.inner.store.wordlist_page(list, before.as_deref()).await?)
+    }
+
+    /// Hashes as hashcat takes them, each once, oldest first; at most 500 a page.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] for a cursor that is none.
+    pub async fn hashcat_page(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        kind: HashKind,
+        before: Option<String>,
+    ) -> Result<Page<String>, DomainError> {
+        Ok(self.inner.store.hashcat_page(kind, before.as_deref()).await?)
     }
 }
 

@@ -120,6 +120,12 @@ impl<P: Permission> Permit<P> {
 }
 
 impl Domain {
+    /// Whether what a permit was given for is still so: for work that goes on after its request was answered. The command line has no
+    /// session that could end.
+    pub async fn permit_holds<P: Permission>(&self, permit: &Permit<P>) -> bool {
+        matches!(permit.actor.credential, Credential::Operator) || self.session_holds(&permit.actor).await
+    }
+
     /// Check that `actor` holds `P`.
     ///
     /// # Errors

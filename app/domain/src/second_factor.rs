@@ -183,13 +183,18 @@ impl Domain {
     /// Begin to enrol: draw a secret. It counts once a code of it is shown; until then one can begin anew.
     ///
     /// # Errors
-    /// [`DomainError::Conflict`] where there is one that counts.
+    /// [`DomainError::Conflict`] where there is one that counts, or the host has no key to seal it with.
     pub async fn second_factor_begin(&self, permit: &Permit<OwnFactor>) -> Result<Enrolment, DomainError> {
         let actor = permit.actor();
         let outcome = async {
             let user = actor.id.ok_or(DomainError::Unauthenticated)?;
             let secret = random::<SECRET>()?;
-            let sealed = self.seal()?.seal(user.0.as_bytes(), &secret)?;
+            let seal = self.inner.seal.as_ref().ok_or_else(|| {
+                DomainError::Conflict(
+                    "this host has no key for second factors; `decnet init` makes one".into(),
+                )
+            })?;
+            let sealed = seal.seal(user.0.as_bytes(), &secret)?;
             let now = self.inner.clock.now();
             let begun = self.inner.store.second_factor_begin(user, &sealed, now).await;
             begun.map_err(|error| match error {

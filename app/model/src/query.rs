@@ -122,3 +122,64 @@ pub struct BountyQuery {
     #[cfg_attr(feature = "openapi", param(value_type = Option<String>, format = "ip"))]
     pub attacker_ip: Option<IpAddr>,
 }
+
+text_enum! {
+    /// What is the same in several places: see [`ReuseQuery`].
+    ReuseScope {
+        /// A secret, whatever the account.
+        Secret = "secret",
+        /// An account together with its secret.
+        Pair = "pair",
+    }
+}
+
+/// Which credentials that turn up at several deckies or with several attackers; those that are spread widest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct ReuseQuery {
+    /// Rows a page, 1 to 500; 50 where absent.
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
+    pub limit: Option<u32>,
+    /// Cursor.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
+    pub before: Option<String>,
+    /// What is the same; `secret` where absent.
+    pub scope: Option<ReuseScope>,
+    /// Only this kind of secret, such as `plaintext`.
+    #[cfg_attr(feature = "openapi", param(max_length = 64))]
+    pub secret_kind: Option<String>,
+}
+
+text_enum! {
+    /// What a list for a password cracker holds, each line once.
+    Wordlist {
+        /// Account names.
+        Users = "users",
+        /// Passwords that came in clear.
+        Passwords = "passwords",
+        /// Both, as `user:password`.
+        Pairs = "pairs",
+    }
+}
+
+text_enum! {
+    /// A kind of secret whose text hashcat takes as it stands. Not among them: `caching_sha2_password` and `http_digest_md5`,
+    /// for which it has no mode, and `http_bearer` and `public_key`, which are no hashes.
+    HashKind {
+        /// Mode 11200.
+        MysqlNative = "mysql_native_password",
+        /// Mode 16400.
+        CramMd5 = "cram_md5",
+    }
+}
+
+text_enum! {
+    /// The form of an export.
+    ExportFormat {
+        /// Comma-separated values (RFC 4180), with a head. A cell that a spreadsheet would run begins with an apostrophe.
+        Csv = "csv",
+        /// An array of the list's views.
+        Json = "json",
+    }
+}

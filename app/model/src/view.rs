@@ -301,6 +301,27 @@ views! {
         log_id: LogId,
     }
 
+    /// A credential that turned up at several deckies or with several attackers.
+    ReuseView {
+        id: i64,
+        /// The account, where that is the same, too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        principal: Option<String>,
+        /// `plaintext`, `public_key`, or a kind of hash.
+        secret_kind: String,
+        /// The secret or the hash.
+        value: String,
+        /// Deckies that it was tried at.
+        deckies: u64,
+        /// Source addresses that tried it.
+        attackers: u64,
+        #[serde(with = "time::serde::rfc3339")]
+        first_seen: OffsetDateTime,
+        /// When it last turned up somewhere new, or with somebody new.
+        #[serde(with = "time::serde::rfc3339")]
+        last_spread: OffsetDateTime,
+    }
+
     /// A service of a decky.
     DeckyService {
         slug: ServiceSlug,

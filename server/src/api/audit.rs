@@ -6,7 +6,12 @@ use decnet_model::{
     view::{AuditView, Page},
 };
 
-use super::{Answer, evidence::PageQuery, extract::Filter};
+use super::{
+    Answer, File,
+    evidence::PageQuery,
+    export::{self, Export, FormatQuery, NoFilter},
+    extract::Filter,
+};
 use crate::session::May;
 
 /// Who did what, on what, from where, and with which result; newest first.
@@ -19,4 +24,19 @@ pub async fn page(
     Filter(page): Filter<PageQuery>,
 ) -> Answer<Page<AuditView>> {
     Ok(Json(domain.audit_page(&permit, page.limit, page.before).await?))
+}
+
+/// All of it, as a file.
+#[utoipa::path(
+    get, path = "/audit/export", tag = "audit", params(FormatQuery),
+    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+)]
+pub async fn export(May { domain, permit }: May<ViewAudit>, Export { format, .. }: Export<NoFilter>) -> File {
+    export::file(
+        "audit",
+        format,
+        (domain, permit),
+        |domain, permit, next| async move { domain.audit_page(&permit, export::ROWS, next).await },
+    )
+    .await
 }

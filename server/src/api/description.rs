@@ -24,7 +24,8 @@ use utoipa::{
     ),
     modifiers(&Security),
     security(("bearer" = []), ("cookie" = [])),
-    components(schemas(decnet_model::view::Problem, decnet_model::query::AttackerSort))
+    components(schemas(decnet_model::view::Problem, decnet_model::query::AttackerSort, decnet_model::query::ReuseScope,
+        decnet_model::query::Wordlist, decnet_model::query::HashKind, decnet_model::query::ExportFormat))
 )]
 pub(super) struct Doc;
 
@@ -35,7 +36,7 @@ impl Modify for Security {
         let components = document.components.get_or_insert_with(Default::default);
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
+            .description(Some("The token of a session, or an API token"))
             .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let cookie = ApiKey::Cookie(ApiKeyValue::new("decnet_session"));

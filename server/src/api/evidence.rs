@@ -4,16 +4,18 @@ use axum::Json;
 use decnet_model::{
     id::{AttackerId, LogId},
     permission::{ViewEvidence, ViewQuarantine},
-    query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery},
+    query::{AttackerQuery, BountyQuery, HashKind, HistogramQuery, LogQuery, ReuseQuery, Wordlist},
     view::{
-        AttackerView, BountyView, CommandView, HistogramBucket, LogView, Page, QuarantineView, Stats, Tops,
+        AttackerView, BountyView, CommandView, HistogramBucket, LogView, Page, QuarantineView, ReuseView,
+        Stats, Tops,
     },
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
-    Answer,
+    Answer, File,
+    export::{self, Export, FormatQuery, NoFilter},
     extract::{Filter, Param},
 };
 use crate::session::May;
@@ -162,4 +164,176 @@ pub async fn quarantine(
     Ok(Json(
         domain.quarantine_page(&permit, page.limit, page.before).await?,
     ))
+}
+
+/// All log rows that agree with the filters, as a file.
+#[utoipa::path(
+    get, path = "/logs/export", tag = "logs", params(LogQuery, FormatQuery),
+    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+)]
+pub async fn logs_export(
+    May { domain, permit }: May<ViewEvidence>,
+    Export { format, query }: Export<LogQuery>,
+) -> File {
+    export::file("logs", format, (domain, permit), move |domain, permit, next| {
+        let before = next.or_else(|| query.before.clone());
+        let query = LogQuery {
+            limit: export::ROWS,
+            before,
+            ..query.clone()
+        };
+        async move { domain.log_page(&permit, query).await }
+    })
+    .await
+}
+
+/// All attackers that agree with the filters, as a file.
+#[utoipa::path(
+    get, path = "/attackers/export", tag = "attackers", params(AttackerQuery, FormatQuery),
+    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+)]
+pub async fn attackers_export(
+    May { domain, permit }: May<ViewEvidence>,
+    Export { format, query }: Export<AttackerQuery>,
+) -> File {
+    export::file(
+        "attackers",
+        format,
+        (domain, permit),
+        move |domain, permit, next| {
+            let before = next.or_else(|| query.before.clone());
+            let query = AttackerQuery {
+                limit: export::ROWS,
+                before,
+                ..query.clone()
+            };
+            async move { domain.attacker_page(&permit, query).await }
+        },
+    )
+    .await
+}
+
+/// All command lines of an attacker, as a file.
+#[utoipa::path(
+    get, path = "/attackers/{id}/commands/export", tag = "attackers", params(("id" = AttackerId, Path), FormatQuery),
+    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+)]
+pub async fn commands_export(
+    May { domain, permit }: May<ViewEvidence>,
+    Param(id): Param<AttackerId>,
+    Export { format, .. }: Export<NoFilter>,
+) -> File {
+    export::file("commands", format, (domain, permit), move |domain, permit, next| async move {
+        domain.attacker_commands(&permit, id, export::ROWS, next).await
+    })
+    .await
+}
+
+/// All bounties that agree with the filters, as a file.
+#[utoipa::path(
+    get, path = "/bounty/export", tag = "bounty", params(BountyQuery, FormatQuery),
+    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+)]
+pub async fn bounty_export(
+    May { domain, permit }: May<ViewEvidence>,
+    Export { format, query }: Export<BountyQuery>,
+) -> File {
+    export::file("bounty", format, (domain, permit), move |domain, permit, next| {
+        let before = next.or_else(|| query.before.clone());
+        let query = BountyQuery {
+            limit: export::ROWS,
+            before,
+            ..query.clone()
+        };
+        async move { domain.bounty_page(&permit, query).await }
+    })
+    .await
+}
+
+/// Which list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WordlistQuery {
+    list: Wordlist,
+}
+
+/// Captured accounts and passwords as a list for a password cracker, each line once. Bytes that no line can hold stand as
+/// `$HEX[…]`, which hashcat and john read.
+#[utoipa::path(
+    get, path = "/bounty/wordlist", tag = "bounty", params(WordlistQuery),
+    responses((status = 200, body = String, content_type = "text/plain", description = "The list"))
+)]
+pub async fn wordlist(
+    May { domain, permit }: May<ViewEvidence>,
+    Filter(query): Filter<WordlistQuery>,
+) -> File {
+    let list = query.list;
+    export::lines(
+        &format!("{list}.txt"),
+        (domain, permit),
+        move |domain, permit, next| async move { domain.wordlist_page(&permit, list, next).await },
+    )
+    .await
+}
+
+/// Which hashes.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct HashQuery {
+    kind: HashKind,
+}
+
+/// Captured hashes of a kind as hashcat takes them, each once.
+#[utoipa::path(
+    get, path = "/bounty/hashcat", tag = "bounty", params(HashQuery),
+    responses((status = 200, body = String, content_type = "text/plain", description = "The hashes"))
+)]
+pub async fn hashcat(May { domain, permit }: May<ViewEvidence>, Filter(query): Filter<HashQuery>) -> File {
+    let kind = query.kind;
+    export::lines(
+        &format!("{kind}.hash"),
+        (domain, permit),
+        move |domain, permit, next| async move { domain.hashcat_page(&permit, kind, next).await },
+    )
+    .await
+}
+
+/// Credentials that turned up at several deckies or with several attackers, spread widest first.
+#[utoipa::path(
+    get, path = "/credential-reuse", tag = "bounty", params(ReuseQuery),
+    responses((status = 200, body = Page<ReuseView>, description = "A page"))
+)]
+pub async fn reuse(
+    May { domain, permit }: May<ViewEvidence>,
+    Filter(query): Filter<ReuseQuery>,
+) -> Answer<Page<ReuseView>> {
+    Ok(Json(domain.reuse_page(&permit, query).await?))
+}
+
+/// All credentials that turned up at several deckies or with several attackers, as a file.
+#[utoipa::path(
+    get, path = "/credential-reuse/export", tag = "bounty", params(ReuseQuery, FormatQuery),
+    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+)]
+pub async fn reuse_export(
+    May { domain, permit }: May<ViewEvidence>,
+    Export { format, query }: Export<ReuseQuery>,
+) -> File {
+    export::file(
+        "credential-reuse",
+        format,
+        (domain, permit),
+        move |domain, permit, next| {
+            let before = next.or_else(|| query.before.clone());
+            let query = ReuseQuery {
+                limit: export::ROWS,
+                before,
+                ..query.clone()
+            };
+            async move { domain.reuse_page(&permit, query).await }
+        },
+    )
+    .await
 }

@@ -47,6 +47,12 @@ pub(super) fn query<T: IntoParams>(pairs: &[(String, String)]) -> Vec<FieldError
         .flatten()
         .filter_map(|p| Some((p.get("name")?.as_str()?, p.get("schema")?)))
         .collect();
+    let needed = parameters
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|p| p.get("required").is_some_and(|needed| needed == true))
+        .filter_map(|p| p.get("name")?.as_str());
     let mut faults = Faults::default();
     let mut seen = BTreeSet::new();
     for (name, text) in pairs {
@@ -55,6 +61,9 @@ pub(super) fn query<T: IntoParams>(pairs: &[(String, String)]) -> Vec<FieldError
             Some(_) if !seen.insert(name) => faults.add(name, "is given more than once"),
             Some((_, schema)) => faults.check(schema, &as_value(schema, text), name),
         }
+    }
+    for name in needed.filter(|name| !pairs.iter().any(|(given, _)| given == name)) {
+        faults.add(name, "is needed");
     }
     if faults.0.is_empty() {
         faults.add("query", UNFIT);

@@ -6,13 +6,14 @@ use decnet_model::{
     id::TaskId,
     name::DeckyName,
     permission::{ManageFleet, ViewFleet},
-    view::{ArchetypeView, DeckyView, ServiceView, TaskAccepted, TaskView},
+    view::{ArchetypeView, DeckyView, Page, ServiceView, TaskAccepted, TaskView},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
-    Answer, Done, Told,
+    Answer, Done, File, Told,
+    export::{self, Export, FormatQuery, NoFilter},
     extract::{Body, Param},
 };
 use crate::session::May;
@@ -154,4 +155,28 @@ pub async fn tasks(May { domain, permit }: May<ViewFleet>) -> Answer<Vec<TaskVie
 )]
 pub async fn task(May { domain, permit }: May<ViewFleet>, Param(id): Param<TaskId>) -> Answer<TaskView> {
     Ok(Json(domain.task_get(&permit, id).await?))
+}
+
+/// Every decky, as a file.
+#[utoipa::path(
+    get, path = "/fleet/export", tag = "fleet", params(FormatQuery),
+    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+)]
+pub async fn deckies_export(
+    May { domain, permit }: May<ViewFleet>,
+    Export { format, .. }: Export<NoFilter>,
+) -> File {
+    export::file(
+        "deckies",
+        format,
+        (domain, permit),
+        |domain, permit, _| async move {
+            Ok(Page {
+                data: domain.decky_list(&permit).await?,
+                next: None,
+                total: None,
+            })
+        },
+    )
+    .await
 }

@@ -11,6 +11,7 @@ pub mod config;
 mod description;
 pub mod evidence;
 mod explain;
+pub mod export;
 pub mod extract;
 pub mod fleet;
 pub mod host;
@@ -38,6 +39,9 @@ type Answer<T> = Result<Json<T>, ApiError>;
 
 /// The same for what was only accepted, or made, with its status.
 type Told<T> = Result<(StatusCode, Json<T>), ApiError>;
+
+/// A whole list.
+type File = Result<axum::response::Response, ApiError>;
 
 /// The same for what has nothing to show.
 type Done = Result<StatusCode, ApiError>;
@@ -71,14 +75,23 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(evidence::tops))
         .routes(routes!(evidence::logs))
         .routes(routes!(evidence::histogram))
+        .routes(routes!(evidence::logs_export))
         .routes(routes!(evidence::log))
         .routes(routes!(evidence::attackers))
+        .routes(routes!(evidence::attackers_export))
         .routes(routes!(evidence::attacker))
+        .routes(routes!(evidence::commands_export))
         .routes(routes!(evidence::attacker_commands))
         .routes(routes!(evidence::attacker_logs))
         .routes(routes!(evidence::bounty))
+        .routes(routes!(evidence::bounty_export))
+        .routes(routes!(evidence::wordlist))
+        .routes(routes!(evidence::hashcat))
+        .routes(routes!(evidence::reuse))
+        .routes(routes!(evidence::reuse_export))
         .routes(routes!(evidence::quarantine))
         .routes(routes!(fleet::deckies))
+        .routes(routes!(fleet::deckies_export))
         .routes(routes!(fleet::deploy))
         .routes(routes!(fleet::teardown))
         .routes(routes!(fleet::redeploy))
@@ -93,6 +106,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(host::stop_worker))
         .routes(routes!(host::health))
         .routes(routes!(audit::page))
+        .routes(routes!(audit::export))
         .routes(routes!(config::get))
         .routes(routes!(config::deployment_limit))
         .routes(routes!(config::mutation_interval))

@@ -72,7 +72,7 @@ pub async fn get(May { domain, permit }: May<OwnFactor>) -> Answer<SecondFactorV
     post, path = "/auth/totp", tag = "auth",
     responses(
         (status = 201, body = TotpEnrolment, description = "Begun; the secret is shown this once"),
-        (status = 409, description = "There is one; disable it first")
+        (status = 409, description = "There is one, to be disabled first; or the host has no key for it")
     )
 )]
 pub async fn begin(May { domain, permit }: May<OwnFactor>) -> Told<TotpEnrolment> {

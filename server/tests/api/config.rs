@@ -224,7 +224,10 @@ async fn all_evidence_is_deleted_after_the_word_for_it_and_what_comes_is_stored_
         assert_eq!(page["data"], json!([]), "{path}");
     }
     let stats = app.store.stats(app.clock.now()).await.unwrap();
-    assert_eq!((stats.total_logs, stats.unique_attackers, stats.bounties), (0, 0, 0));
+    assert_eq!(
+        (stats.total_logs, stats.unique_attackers, stats.bounties),
+        (0, 0, 0)
+    );
     app.ingest(
         "web-01",
         &[("src_ip", "192.0.2.7"), ("command", "new")],

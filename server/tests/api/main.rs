@@ -12,6 +12,7 @@ mod accounts;
 mod app;
 mod config;
 mod evidence;
+mod export;
 mod faults;
 mod fleet;
 mod hardening;

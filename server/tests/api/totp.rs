@@ -2,8 +2,8 @@
 
 use aws_lc_rs::hmac;
 use axum::http::{Method, StatusCode, header};
-use decnet_domain::Options;
-use decnet_model::{clock::Clock, state::Role};
+use decnet_domain::{Domain, DomainError, Options, Source};
+use decnet_model::{clock::Clock, permission::OwnFactor, state::Role};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, PASSWORD, token};
@@ -21,14 +21,13 @@ impl Phone {
             uri.starts_with("otpauth://totp/DECNET:") && uri.contains(letters),
             "{uri}"
         );
-        let mut bits = String::new();
+        let mut bits = Vec::new();
         for c in letters.chars() {
             let value = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap();
-            bits.push_str(&format!("{value:05b}"));
+            bits.extend((0..5).rev().map(|bit| (value >> bit & 1) as u8));
         }
-        let secret = (0..bits.len() / 8)
-            .map(|n| u8::from_str_radix(&bits[n * 8..n * 8 + 8], 2).unwrap())
-            .collect();
+        let byte = |bits: &[u8]| bits.iter().fold(0, |byte, bit| byte << 1 | bit);
+        let secret = bits.chunks_exact(8).map(byte).collect();
         Self { secret }
     }
 
@@ -110,7 +109,8 @@ async fn signing_in_takes_a_code_once_a_second_factor_is_confirmed() {
         "the code that confirmed it is used up"
     );
     let code = phone.fresh(&app);
-    let begun = answer(&app, &first, &format!("{} {}", &code[..3], &code[3..])).await;
+    let (left, right) = code.split_at(3);
+    let begun = answer(&app, &first, &format!("{left} {right}")).await;
     assert!(begun.headers.contains_key(header::SET_COOKIE));
     let new = token(&begun);
     assert_eq!(app.get("/stats").token(&new).send().await.status, StatusCode::OK);
@@ -420,4 +420,37 @@ async fn no_answer_shows_a_secret_that_was_told_before() {
         }
     }
     assert!(asked > 20, "{asked}");
+}
+
+#[tokio::test]
+async fn without_a_key_nobody_enrols_and_the_reason_is_told() {
+    let app = App::new().await;
+    let (_, session) = app.user("vera", Role::Viewer).await;
+    let options = Options {
+        jwt_secret: Some("0123456789abcdefghijklmnopqrstuvwxyz".to_owned().into()),
+        second_factor_key: None,
+        ..Options::default()
+    };
+    let keyless = Domain::new(app.store.clone(), app.bus.clone(), app.clock.clone(), options).unwrap();
+    let actor = keyless.authenticate(&session, Source::default()).await.unwrap();
+    let permit = keyless.permit::<OwnFactor>(&actor).unwrap();
+    let refused = keyless.second_factor_begin(&permit).await.unwrap_err();
+    assert!(
+        matches!(&refused, DomainError::Conflict(why) if why.contains("decnet init")),
+        "{refused:?}"
+    );
+    // With another key what was sealed does not open, and a recovery code still lets its owner in.
+    let (phone, codes) = enrol(&app, &session).await;
+    let other = Options {
+        jwt_secret: Some("0123456789abcdefghijklmnopqrstuvwxyz".to_owned().into()),
+        second_factor_key: Some("another-key-0123456789-abcdefghijklmnop".to_owned().into()),
+        ..Options::default()
+    };
+    let other = Domain::new(app.store.clone(), app.bus.clone(), app.clock.clone(), other).unwrap();
+    let text = challenge(&app.login("vera", PASSWORD).send().await).into();
+    let code = phone.fresh(&app).into();
+    let failed = other.login_second(&text, &code, Source::default()).await;
+    assert!(matches!(failed, Err(DomainError::Internal { .. })), "{failed:?}");
+    let code = codes[0].clone().into();
+    other.login_second(&text, &code, Source::default()).await.unwrap();
 }

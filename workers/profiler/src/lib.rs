@@ -1,7 +1,7 @@
 //! The profiler: derives from stored evidence what the ingester does not keep, and what would slow it down.
 //!
-//! It follows the log rows with cursors of its own: sessions and glyphs ([`decnet_db::profile`]) and, on SQLite, the index
-//! behind the search ([`decnet_db::search`]). Each step moves its cursor in the transaction of its effect, so a kill at
+//! It follows the log rows with cursors of its own: sessions and glyphs ([`decnet_db::profile`]), what is the same among
+//! credentials (`Store::credentials_step`) and, on SQLite, the index behind the search ([`decnet_db::search`]). Each step moves its cursor in the transaction of its effect, so a kill at
 //! any instruction costs a step; the result is the same however often it was killed, and after
 //! `Store::profile_clear`. Counters and top lists are the ingester's.
 //!
@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const STEP: u32 = 2000;
 /// Rows of an indexing step: the ingester waits for it on SQLite.
 const INDEX_STEP: u32 = 250;
+/// Credentials of a comparing step: each is written three times.
+const COMPARE_STEP: u32 = 250;
 /// Sessions that are ended at once.
 const ENDINGS: u32 = 500;
 /// How old the last event of a session may be for its change to be news.
@@ -58,7 +60,8 @@ impl Profiler {
             self.tell(&Topic::attacker_session_started(), session);
         }
         let indexed = self.store.search_index(INDEX_STEP).await?;
-        let mut more = step.rows > 0 || indexed > 0;
+        let compared = self.store.credentials_step(COMPARE_STEP).await?;
+        let mut more = step.rows > 0 || indexed > 0 || compared > 0;
         if step.rows == 0 {
             // Only now is every row of a session known that could have kept it open.
             let ended = self.store.session_close(self.clock.now(), ENDINGS).await?;

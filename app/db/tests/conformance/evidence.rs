@@ -809,4 +809,7 @@ pub(crate) async fn clearing_evidence_leaves_none_and_starts_over(database: &Dat
     assert!(all_logs(db, &LogQuery::default(), 10).await.is_empty());
     random_batches(db).await;
     assert_eq!(db.stats(at(0)).await.unwrap(), before);
+    let rows = all_logs(db, &LogQuery::default(), 500).await;
+    let newest_before = LogId(i64::try_from(before.total_logs).unwrap());
+    assert!(rows.iter().all(|row| row.id > newest_before), "no id comes twice");
 }

@@ -15,6 +15,7 @@
 
 mod accounts;
 mod api_tokens;
+mod credentials;
 mod engine;
 mod evidence;
 mod fleet;
@@ -71,6 +72,8 @@ cases![
     accounts::ignore_rules_are_changed_by_two_at_once_and_none_is_lost,
     retention::old_rows_go_step_by_step_and_counters_stay,
     retention::ids_do_not_come_back_after_everything_was_deleted,
+    credentials::reuse_is_counted_as_a_scan_would_however_it_is_cut_into_steps,
+    credentials::lists_for_crackers_have_each_line_once,
     fleet::a_decky_is_wanted_observed_dismissed_and_forgotten,
     fleet::an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing,
     fleet::a_lease_has_one_holder,

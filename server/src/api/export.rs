@@ -1,0 +1,389 @@
+//! Whole lists as files: CSV or JSON of what a list shows, page by page, so that memory does not grow with the list.
+//!
+//! The first page is read before anything is answered, so that a fault is told as ever. A fault after that cuts the connection: a
+//! client sees that the file is not whole. An export ends with the session that asked for it.
+
+use std::{future::Future, io, sync::Arc};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::FromRequestParts,
+    http::{HeaderValue, Uri, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use decnet_domain::{Domain, DomainError, Permit};
+use decnet_model::{
+    permission::Permission,
+    query::ExportFormat,
+    view::{
+        AttackerView, AuditView, BountyView, CommandView, DeckyView, LogView, MAX_LIMIT, Page, ReuseView,
+    },
+};
+use futures::StreamExt;
+use serde::{Serialize, de::DeserializeOwned};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::IntoParams;
+
+use super::extract::Filter;
+use crate::problem::{ApiError, chain};
+
+/// Rows of a page of an export.
+pub(super) const ROWS: Option<u32> = Some(MAX_LIMIT);
+
+/// The form of an export.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct FormatQuery {
+    /// `csv` where absent.
+    pub format: Option<ExportFormat>,
+}
+
+/// Extractor: the form of an export, and the filters of its list. `limit` means nothing here.
+#[derive(Debug)]
+pub struct Export<Q> {
+    /// The form.
+    pub format: ExportFormat,
+    /// The filters.
+    pub query: Q,
+}
+
+impl<Q: DeserializeOwned + IntoParams, S: Send + Sync> FromRequestParts<S> for Export<Q> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let whole = parts.uri.query().unwrap_or_default();
+        let (mut format, mut rest) = (ExportFormat::Csv, Vec::new());
+        for pair in whole.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.strip_prefix("format=") {
+                Some(word) => {
+                    format = word.parse().map_err(|_| {
+                        ApiError::invalid(vec![decnet_model::view::FieldError {
+                            field: "format".into(),
+                            message: "csv or json".into(),
+                        }])
+                    })?;
+                }
+                None => rest.push(pair),
+            }
+        }
+        let rest = format!("/?{}", rest.join("&"));
+        let uri: Uri = rest
+            .parse()
+            .map_err(|_| ApiError::malformed("the query cannot be read"))?;
+        let asked = std::mem::replace(&mut parts.uri, uri);
+        let query = Filter::<Q>::from_request_parts(parts, state).await;
+        parts.uri = asked;
+        Ok(Self {
+            format,
+            query: query?.0,
+        })
+    }
+}
+
+/// A list without filters.
+#[derive(Debug, serde::Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct NoFilter {}
+
+/// A view as a line of CSV.
+pub(super) trait Record: Serialize {
+    /// The names of its cells.
+    const HEAD: &'static [&'static str];
+    /// Its cells, in the same order.
+    fn cells(&self) -> Vec<String>;
+}
+
+fn time(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_default()
+}
+
+fn text<T: ToString>(value: &Option<T>) -> String {
+    value.as_ref().map(T::to_string).unwrap_or_default()
+}
+
+macro_rules! records {
+    ($($view:ident |$row:ident| { $($name:literal: $cell:expr),* $(,)? })*) => {$(
+        impl Record for $view {
+            const HEAD: &'static [&'static str] = &[$($name),*];
+            fn cells(&self) -> Vec<String> {
+                let $row = self;
+                vec![$($cell),*]
+            }
+        }
+    )*};
+}
+
+records! {
+    LogView |row| {
+        "id": row.id.0.to_string(),
+        "at": time(row.at),
+        "received_at": time(row.received_at),
+        "decky": row.decky.clone(),
+        "service": row.service.clone(),
+        "event_type": row.event_type.clone(),
+        "attacker_ip": text(&row.attacker_ip),
+        "fields": serde_json::to_string(&row.fields).unwrap_or_default(),
+        "message": row.message.clone(),
+        "raw": row.raw.clone(),
+    }
+    AttackerView |row| {
+        "id": row.id.to_string(),
+        "ip": row.ip.to_string(),
+        "first_seen": time(row.first_seen),
+        "last_seen": time(row.last_seen),
+        "event_count": row.event_count.to_string(),
+        "auth_count": row.auth_count.to_string(),
+        "command_count": row.command_count.to_string(),
+        "credential_count": row.credential_count.to_string(),
+        "bounty_count": row.bounty_count.to_string(),
+        "session_count": row.session_count.to_string(),
+        "deckies": row.deckies.join(" "),
+        "services": row.services.join(" "),
+    }
+    BountyView |row| {
+        "id": row.id.to_string(),
+        "kind": row.kind.to_string(),
+        "first_seen": time(row.first_seen),
+        "last_seen": time(row.last_seen),
+        "count": row.count.to_string(),
+        "attacker_ip": row.attacker_ip.to_string(),
+        "decky": row.decky.clone(),
+        "service": row.service.clone(),
+        "principal": text(&row.principal),
+        "secret_kind": text(&row.secret_kind),
+        "value": row.value.clone(),
+        "log_id": row.log_id.0.to_string(),
+    }
+    ReuseView |row| {
+        "id": row.id.to_string(),
+        "principal": text(&row.principal),
+        "secret_kind": row.secret_kind.clone(),
+        "value": row.value.clone(),
+        "deckies": row.deckies.to_string(),
+        "attackers": row.attackers.to_string(),
+        "first_seen": time(row.first_seen),
+        "last_spread": time(row.last_spread),
+    }
+    CommandView |row| {
+        "log_id": row.log_id.0.to_string(),
+        "at": time(row.at),
+        "decky": row.decky.clone(),
+        "service": row.service.clone(),
+        "command": row.command.clone(),
+    }
+    DeckyView |row| {
+        "name": row.name.to_string(),
+        "state": row.state.to_string(),
+        "desired": row.desired.to_string(),
+        "archetype": row.archetype.clone(),
+        "distro": row.distro.clone(),
+        "os": row.os.clone(),
+        "hostname": row.hostname.clone(),
+        "ip": row.ip.to_string(),
+        "mac": row.mac.clone(),
+        "services": row.services.iter().map(|s| s.slug.as_str()).collect::<Vec<_>>().join(" "),
+        "engine": row.engine.clone(),
+        "last_error": text(&row.last_error),
+        "since": time(row.since),
+        "mutate_interval_minutes": text(&row.mutate_interval_minutes),
+        "last_mutation": row.last_mutation.map(time).unwrap_or_default(),
+        "event_count": row.event_count.to_string(),
+    }
+    AuditView |row| {
+        "id": row.id.to_string(),
+        "at": time(row.at),
+        "actor": row.actor.clone(),
+        "action": row.action.clone(),
+        "target": row.target.clone(),
+        "from": text(&row.from),
+        "result": row.result.clone(),
+    }
+}
+
+/// One line of CSV (RFC 4180). A cell that a spreadsheet would take for a formula begins with an apostrophe, so that it is text
+/// (OWASP, CSV Injection): what intruders type stands in them.
+fn csv_line<S: AsRef<str>>(cells: impl IntoIterator<Item = S>, out: &mut String) {
+    for (n, cell) in cells.into_iter().enumerate() {
+        let cell = cell.as_ref();
+        out.push_str(if n > 0 { ",\"" } else { "\"" });
+        if cell.starts_with([
+            '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+        ]) {
+            out.push('\'');
+        }
+        out.push_str(&cell.replace('"', "\"\""));
+        out.push('"');
+    }
+    out.push_str("\r\n");
+}
+
+/// A page of rows, with what stands before and after it in the file.
+fn written<T: Record>(
+    format: ExportFormat,
+    page: &Page<T>,
+    first: bool,
+) -> Result<String, serde_json::Error> {
+    let mut out = String::new();
+    match format {
+        ExportFormat::Csv => {
+            if first {
+                csv_line(T::HEAD, &mut out);
+            }
+            for row in &page.data {
+                csv_line(row.cells(), &mut out);
+            }
+        }
+        ExportFormat::Json => {
+            if first {
+                out.push('[');
+            }
+            for (n, row) in page.data.iter().enumerate() {
+                out.push_str(if first && n == 0 { "\n" } else { ",\n" });
+                out.push_str(&serde_json::to_string(row)?);
+            }
+            if page.next.is_none() {
+                out.push_str("\n]\n");
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The list behind `page` as a file called `name`.
+pub(super) async fn file<T, P, F, Fut>(
+    name: &str,
+    format: ExportFormat,
+    (domain, permit): (Domain, Permit<P>),
+    page: F,
+) -> Result<Response, ApiError>
+where
+    T: Record + Send + Sync + 'static,
+    P: Permission,
+    F: Fn(Domain, Arc<Permit<P>>, Option<String>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Page<T>, DomainError>> + Send + 'static,
+{
+    let mut first = true;
+    let write = move |page: &Page<T>| {
+        let text = written(format, page, first);
+        first = false;
+        text.map_err(io::Error::other)
+    };
+    let (kind, ending) = match format {
+        ExportFormat::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
+        ExportFormat::Json => ("application/json", "json"),
+    };
+    stream(kind, &format!("{name}.{ending}"), (domain, permit), page, write).await
+}
+
+/// Lines of text, one a row, as a file called `name`.
+pub(super) async fn lines<P, F, Fut>(
+    name: &str,
+    (domain, permit): (Domain, Permit<P>),
+    page: F,
+) -> Result<Response, ApiError>
+where
+    P: Permission,
+    F: Fn(Domain, Arc<Permit<P>>, Option<String>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Page<String>, DomainError>> + Send + 'static,
+{
+    let write = |page: &Page<String>| Ok(page.data.iter().flat_map(|line| [line.as_str(), "\n"]).collect());
+    stream("text/plain; charset=utf-8", name, (domain, permit), page, write).await
+}
+
+/// What is still to come of an export.
+struct Rest<P, F, W> {
+    domain: Domain,
+    permit: Arc<Permit<P>>,
+    page: F,
+    write: W,
+    next: Option<String>,
+}
+
+async fn stream<T, P, F, Fut, W>(
+    kind: &'static str,
+    name: &str,
+    (domain, permit): (Domain, Permit<P>),
+    page: F,
+    mut write: W,
+) -> Result<Response, ApiError>
+where
+    T: Send + Sync + 'static,
+    P: Permission,
+    F: Fn(Domain, Arc<Permit<P>>, Option<String>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Page<T>, DomainError>> + Send + 'static,
+    W: FnMut(&Page<T>) -> io::Result<String> + Send + 'static,
+{
+    let permit = Arc::new(permit);
+    let beginning = page(domain.clone(), permit.clone(), None).await?;
+    let text = write(&beginning).map_err(ApiError::internal)?;
+    let rest = Rest {
+        domain,
+        permit,
+        page,
+        write,
+        next: beginning.next,
+    };
+    let rest = futures::stream::unfold(Some(rest), |rest: Option<Rest<P, F, W>>| async move {
+        let mut rest = rest?;
+        let next = rest.next.take()?;
+        match more(&mut rest, next).await {
+            Ok(text) => Some((Ok(Bytes::from(text)), Some(rest))),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "an export was cut off");
+                Some((Err(error), None))
+            }
+        }
+    });
+    let begun = futures::stream::iter([Ok(Bytes::from(text))]);
+    let body = Body::from_stream(begun.chain(rest));
+    let name = HeaderValue::try_from(format!("attachment; filename=\"decnet-{name}\""));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CONTENT_DISPOSITION, name.map_err(ApiError::internal)?),
+    ];
+    Ok((headers, body).into_response())
+}
+
+/// The text of the page at `next`.
+async fn more<T, P, F, Fut, W>(rest: &mut Rest<P, F, W>, next: String) -> io::Result<String>
+where
+    P: Permission,
+    F: Fn(Domain, Arc<Permit<P>>, Option<String>) -> Fut,
+    Fut: Future<Output = Result<Page<T>, DomainError>>,
+    W: FnMut(&Page<T>) -> io::Result<String>,
+{
+    if !rest.domain.permit_holds(&rest.permit).await {
+        return Err(io::Error::other("the session has ended"));
+    }
+    let page = (rest.page)(rest.domain.clone(), rest.permit.clone(), Some(next));
+    let page = page.await.map_err(io::Error::other)?;
+    let text = (rest.write)(&page)?;
+    rest.next = page.next;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_quoted_and_never_a_formula() {
+        for (cell, line) in [
+            ("plain", "\"plain\""),
+            ("", "\"\""),
+            ("a \"b\", c\r\nd", "\"a \"\"b\"\", c\r\nd\""),
+            ("=1+1", "\"'=1+1\""),
+            ("+1", "\"'+1\""),
+            ("-1", "\"'-1\""),
+            ("@SUM(A1)", "\"'@SUM(A1)\""),
+            ("\t=1", "\"'\t=1\""),
+            ("\r=1", "\"'\r=1\""),
+            ("\u{ff1d}1", "\"'\u{ff1d}1\""),
+            ("a=1", "\"a=1\""),
+        ] {
+            let mut out = String::new();
+            csv_line([cell, "x"], &mut out);
+            assert_eq!(out, format!("{line},\"x\"\r\n"));
+        }
+    }
+}

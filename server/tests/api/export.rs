@@ -1,0 +1,272 @@
+//! Whole lists as files.
+
+use axum::http::{HeaderMap, StatusCode, header};
+use decnet_model::state::Role;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+
+use crate::app::{Answer, App};
+
+/// The lines of a CSV file, each as its cells; a reader of our own, by RFC 4180.
+fn csv(text: &str) -> Vec<Vec<String>> {
+    let (mut lines, mut line, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, quoted) {
+            ('"', true) if chars.peek() == Some(&'"') => {
+                chars.next();
+                cell.push('"');
+            }
+            ('"', _) => quoted = !quoted,
+            (',', false) => line.push(std::mem::take(&mut cell)),
+            ('\r', false) => {
+                assert_eq!(chars.next(), Some('\n'));
+                line.push(std::mem::take(&mut cell));
+                lines.push(std::mem::take(&mut line));
+            }
+            (c, true) => cell.push(c),
+            (c, false) => panic!("{c:?} outside of quotes"),
+        }
+    }
+    assert!(!quoted && line.is_empty() && cell.is_empty(), "cut off: {text:?}");
+    lines
+}
+
+fn named(headers: &HeaderMap, kind: &str, name: &str) {
+    assert_eq!(
+        headers[header::CONTENT_TYPE].to_str().unwrap().split(';').next(),
+        Some(kind)
+    );
+    let disposition = headers[header::CONTENT_DISPOSITION].to_str().unwrap();
+    assert_eq!(disposition, format!("attachment; filename=\"{name}\""));
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+}
+
+async fn file(app: &App, token: &str, path: &str) -> Answer {
+    let answer = app.get(path).token(token).send().await;
+    assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
+    answer
+}
+
+const HOSTILE: &[&str] = &[
+    "=cmd|'/c calc'!A1",
+    "+1+1",
+    "-2+3",
+    "@SUM(A1:A9)",
+    "a \"quoted\", text; <script>",
+    "\u{202e}gnp.exe",
+];
+
+#[tokio::test]
+async fn every_list_comes_whole_as_csv_and_as_json_and_no_cell_is_a_formula() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    for n in 0..1_203 {
+        let command = HOSTILE.get(n).copied().unwrap_or("id");
+        let fields = [("src_ip", "192.0.2.7"), ("command", command)];
+        app.ingest("web-01", &fields, "command").await;
+    }
+    for (n, text) in HOSTILE.iter().enumerate() {
+        let ip = format!("192.0.2.{n}");
+        let fields = [
+            ("src_ip", ip.as_str()),
+            ("principal", text),
+            ("secret_printable", text),
+        ];
+        app.ingest("web-02", &fields, "auth_attempt").await;
+    }
+    let attacker = app
+        .get("/attackers?search=192.0.2.7")
+        .token(&admin)
+        .send()
+        .await
+        .json();
+    let attacker = attacker["data"][0]["id"].as_str().unwrap().to_owned();
+    let commands = format!("/attackers/{attacker}/commands/export");
+    let audited = app.get("/audit?limit=500").token(&admin).send().await.json();
+    let audited = audited["data"].as_array().unwrap().len();
+    for (path, name, rows, column) in [
+        ("/logs/export", "logs", 1_203 + HOSTILE.len(), "raw"),
+        ("/attackers/export", "attackers", HOSTILE.len() + 1, "ip"),
+        (commands.as_str(), "commands", 1_203, "command"),
+        ("/bounty/export", "bounty", HOSTILE.len(), "principal"),
+        ("/fleet/export", "deckies", 0, "name"),
+        ("/audit/export", "audit", audited, "action"),
+        ("/credential-reuse/export", "credential-reuse", 0, "value"),
+    ] {
+        let answer = file(&app, &admin, &format!("{path}?format=csv")).await;
+        named(&answer.headers, "text/csv", &format!("decnet-{name}.csv"));
+        let lines = csv(&answer.text);
+        assert_eq!(lines.len(), rows + 1, "{path}");
+        let head = &lines[0];
+        let column_no = head.iter().position(|c| c == column).unwrap();
+        for line in &lines {
+            assert_eq!(line.len(), head.len());
+            for cell in line {
+                assert!(
+                    !cell.starts_with(['=', '+', '-', '@', '\t', '\r']),
+                    "{path}: {cell:?}"
+                );
+            }
+        }
+        assert_eq!(
+            file(&app, &admin, path).await.text,
+            answer.text,
+            "CSV where nothing is said"
+        );
+
+        let answer = file(&app, &admin, &format!("{path}?format=json")).await;
+        named(
+            &answer.headers,
+            "application/json",
+            &format!("decnet-{name}.json"),
+        );
+        let whole = answer.json();
+        let whole = whole.as_array().unwrap();
+        assert_eq!(whole.len(), rows, "{path}");
+        for (row, line) in whole.iter().zip(&lines[1..]) {
+            let cell = line[column_no].trim_start_matches('\'');
+            assert_eq!(row[column].as_str().unwrap().trim_start_matches('\''), cell);
+        }
+        let ids: std::collections::BTreeSet<_> = whole.iter().map(Value::to_string).collect();
+        assert_eq!(ids.len(), rows, "{path}: each once");
+    }
+    let bounty = file(&app, &admin, "/bounty/export").await.text;
+    for text in HOSTILE {
+        assert!(bounty.contains(&text.replace('"', "\"\"")), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_export_takes_the_filters_of_its_list_and_tells_faults_before_it_begins() {
+    let app = App::new().await;
+    let (_, viewer) = app.user("vera", Role::Viewer).await;
+    for (decky, kind) in [
+        ("web-01", "command"),
+        ("web-02", "command"),
+        ("web-01", "connect"),
+    ] {
+        app.ingest(decky, &[("src_ip", "192.0.2.7"), ("command", "id")], kind)
+            .await;
+    }
+    let rows = async |query: &str| {
+        let answer = file(&app, &viewer, &format!("/logs/export?{query}")).await;
+        csv(&answer.text).len() - 1
+    };
+    assert_eq!(rows("").await, 3);
+    assert_eq!(rows("decky=web-01&format=csv").await, 2);
+    assert_eq!(rows("format=csv&decky=web-01&event_type=command").await, 1);
+    assert_eq!(rows("search=id&limit=1").await, 3, "a limit is for pages");
+    assert_eq!(rows("decky=web-01&before=i3").await, 1, "from a cursor on");
+    for (path, field) in [
+        ("/logs/export?format=xml", "format"),
+        ("/logs/export?format=", "format"),
+        ("/logs/export?nope=1", "nope"),
+        ("/logs/export?attacker_ip=x", "attacker_ip"),
+        ("/logs/export?before=x", "before"),
+        ("/fleet/export?decky=web-01", "decky"),
+        ("/bounty/wordlist", "list"),
+        ("/bounty/wordlist?list=all", "list"),
+        ("/bounty/hashcat?kind=plaintext", "kind"),
+    ] {
+        let answer = app.get(path).token(&viewer).send().await;
+        assert_eq!(answer.fields(), [field], "{path}");
+        assert!(!answer.headers.contains_key(header::CONTENT_DISPOSITION));
+    }
+    let nobody = "/attackers/01890a5d-ac96-774b-bcce-b302099a8057/commands/export";
+    assert_eq!(app.get(nobody).token(&viewer).send().await.problem(), "not-found");
+    assert_eq!(
+        app.get("/audit/export").token(&viewer).send().await.problem(),
+        "forbidden"
+    );
+}
+
+#[tokio::test]
+async fn an_export_comes_page_by_page_and_is_cut_off_with_its_session() {
+    let app = App::new().await;
+    let (vera, viewer) = app.user("vera", Role::Viewer).await;
+    let admin = app.admin().await;
+    for n in 0..1_400 {
+        let fields = [("src_ip", "192.0.2.7"), ("command", &*format!("command-{n}"))];
+        app.ingest("web-01", &fields, "command").await;
+    }
+    let mut body = app.get("/logs/export").token(&viewer).open().await.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    let rows = csv(std::str::from_utf8(&first).unwrap()).len() - 1;
+    assert_eq!(rows, 500, "a page at a time, whatever the list's length");
+    let path = format!("/users/{}/sessions", vera.id);
+    let ended = app
+        .ask(axum::http::Method::DELETE, &path)
+        .token(&admin)
+        .send()
+        .await;
+    assert_eq!(ended.status, StatusCode::NO_CONTENT);
+    let next = body.frame().await.unwrap();
+    assert!(
+        next.is_err(),
+        "what comes after is an error, so that no client takes the file for whole"
+    );
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn reuse_and_lists_for_crackers_come_once_credentials_were_compared() {
+    let app = App::new().await;
+    let (_, viewer) = app.user("vera", Role::Viewer).await;
+    for (decky, ip, user, password) in [
+        ("web-01", "192.0.2.1", "root", "toor"),
+        ("web-02", "192.0.2.1", "root", "toor"),
+        ("web-02", "192.0.2.2", "admin", "toor"),
+        ("web-03", "192.0.2.3", "admin", "once"),
+    ] {
+        let fields = [
+            ("src_ip", ip),
+            ("principal", user),
+            ("secret_printable", password),
+        ];
+        app.ingest(decky, &fields, "auth_attempt").await;
+    }
+    let get = async |path: &str| app.get(path).token(&viewer).send().await;
+    assert_eq!(get("/credential-reuse").await.json(), json!({ "data": [] }));
+    while app.store.credentials_step(2).await.unwrap() > 0 {}
+    let secrets = get("/credential-reuse").await.json();
+    let first = &secrets["data"][0];
+    assert_eq!(secrets["data"].as_array().unwrap().len(), 1, "{secrets}");
+    assert_eq!(
+        (
+            &first["value"],
+            &first["deckies"],
+            &first["attackers"],
+            first.get("principal")
+        ),
+        (&json!("toor"), &json!(2), &json!(2), None)
+    );
+    let pairs = get("/credential-reuse?scope=pair&secret_kind=plaintext")
+        .await
+        .json();
+    assert_eq!(
+        (
+            &pairs["data"][0]["principal"],
+            &pairs["data"][0]["deckies"],
+            &pairs["data"][0]["attackers"]
+        ),
+        (&json!("root"), &json!(2), &json!(1))
+    );
+    assert_eq!(get("/credential-reuse?limit=501").await.fields(), ["limit"]);
+    assert_eq!(get("/credential-reuse?scope=user").await.fields(), ["scope"]);
+
+    for (list, lines) in [
+        ("users", vec!["admin", "root"]),
+        ("passwords", vec!["once", "toor"]),
+        ("pairs", vec!["admin:once", "admin:toor", "root:toor"]),
+    ] {
+        let answer = get(&format!("/bounty/wordlist?list={list}")).await;
+        named(&answer.headers, "text/plain", &format!("decnet-{list}.txt"));
+        let mut said: Vec<_> = answer.text.lines().collect();
+        said.sort_unstable();
+        assert_eq!(said, lines);
+    }
+    let hashes = get("/bounty/hashcat?kind=cram_md5").await;
+    named(&hashes.headers, "text/plain", "decnet-cram_md5.hash");
+    assert_eq!(hashes.text, "");
+}
