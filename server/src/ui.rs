@@ -30,8 +30,7 @@ use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_rout
 use tower_http::services::ServeDir;
 
 use crate::{
-    AppState, Config, api, http::wrap, problem::ApiError, session, site::Package,
-    throttle::Throttle,
+    AppState, Config, api, http::wrap, problem::ApiError, session, site::Package, throttle::Throttle,
 };
 
 /// Where `cargo leptos watch` tells an open page that there is a newer one: `reload-port` in Cargo.toml.

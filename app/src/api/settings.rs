@@ -24,6 +24,7 @@ pub async fn config_get() -> Answer<ConfigView> {
 #[server(prefix = "/ui", endpoint = "setting_change", output = Json)]
 pub async fn setting_change(name: String, value: String) -> Answer<()> {
     use decnet_domain::Setting;
+    let (domain, manage) = permitted::<decnet_model::permission::ManageSettings>()?;
     let setting = Setting::ALL
         .iter()
         .copied()
@@ -33,7 +34,6 @@ pub async fn setting_change(name: String, value: String) -> Answer<()> {
         "" => None,
         value => Some(parsed(value).map_err(|fault| of_field("value", fault.detail))?),
     };
-    let (domain, manage) = permitted()?;
     domain.setting_change(&manage, setting, value).await?;
     leptos_axum::redirect(PAGE);
     Ok(())
@@ -48,7 +48,8 @@ pub async fn ignore_rule_create(
     event_type: String,
     note: String,
 ) -> Answer<()> {
-    use decnet_model::ignore::IgnoreMatch;
+    use decnet_model::{ignore::IgnoreMatch, permission::ManageSettings};
+    let (domain, manage) = permitted::<ManageSettings>()?;
     let word = |text: String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let network = match word(network) {
         None => None,
@@ -65,7 +66,6 @@ pub async fn ignore_rule_create(
         service: word(service),
         event_type: word(event_type),
     };
-    let (domain, manage) = permitted()?;
     domain
         .ignore_rule_create(&manage, lines, note.trim().to_owned())
         .await?;
