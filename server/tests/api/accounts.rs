@@ -393,6 +393,65 @@ async fn the_first_admin_follows_the_environment_until_it_has_its_own_password()
 }
 
 #[tokio::test]
+async fn the_configured_password_does_not_come_back_after_a_reset() {
+    const CONFIGURED: &str = "first-orange-kayak";
+    const RESET: &str = "reset-orange-kayak";
+    let options = Options {
+        admin_user: Some("chief".parse().unwrap()),
+        admin_password: Some(CONFIGURED.to_owned().into()),
+        ..Options::default()
+    };
+    // Whether the account changed its password before, or was reset right away.
+    for changed in [true, false] {
+        let app = App::with(options.clone(), |_| {}).await;
+        app.domain.ensure_admin().await.unwrap();
+        if changed {
+            let session = token(&app.login("chief", CONFIGURED).send().await);
+            let change = json!({ "old_password": CONFIGURED, "new_password": PASSWORD });
+            token(
+                &app.post("/auth/change-password", &change)
+                    .token(&session)
+                    .send()
+                    .await,
+            );
+        }
+        let permit = app
+            .domain
+            .permit::<ManageUsers>(&Actor::operator("test"))
+            .unwrap();
+        let chief = app.domain.user_list(&permit).await.unwrap().remove(0);
+        app.domain
+            .user_reset_password(&permit, chief.id, &RESET.to_owned().into())
+            .await
+            .unwrap();
+        app.domain.ensure_admin().await.unwrap();
+        assert_eq!(
+            app.login("chief", CONFIGURED).send().await.status,
+            StatusCode::UNAUTHORIZED,
+            "changed before: {changed}"
+        );
+        let reset = app.login("chief", RESET).send().await;
+        assert_eq!(reset.json()["must_change_password"], true);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_an_administrator_made_does_not_get_the_configured_password() {
+    let options = Options {
+        admin_user: Some("chief".parse().unwrap()),
+        admin_password: Some("first-orange-kayak".to_owned().into()),
+        ..Options::default()
+    };
+    let app = App::with(options, |_| {}).await;
+    app.fresh_user("chief", Role::Viewer).await;
+    app.domain.ensure_admin().await.unwrap();
+    assert_eq!(
+        app.login("chief", "first-orange-kayak").send().await.status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
 async fn without_a_configured_password_one_is_drawn_once() {
     let app = App::new().await;
     let made = app.domain.ensure_admin().await.unwrap();
