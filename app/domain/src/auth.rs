@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use decnet_db::{NewUser, UserRow};
+use decnet_db::{DbError, NewUser, UserRow};
 use decnet_model::{
     clock::micros,
     id::{ApiTokenId, TokenId, UserId},
@@ -429,10 +429,17 @@ impl Domain {
                 .parse()
                 .map_err(|e| DomainError::internal("naming the first admin", e))?,
         };
-        match self.inner.store.user_by_name(&username).await? {
-            Some(user) => self.first_password_follow(&user).await?,
-            None if self.inner.store.user_admin_count().await? > 0 => {}
-            None => return self.first_admin_make(username).await,
+        let store = &self.inner.store;
+        let mut user = store.user_by_name(&username).await?;
+        if user.is_none() && store.user_admin_count().await? == 0 {
+            if let Some(made) = self.first_admin_make(&username).await? {
+                return Ok(made);
+            }
+            // Another server that started at the same time was first.
+            user = store.user_by_name(&username).await?;
+        }
+        if let Some(user) = &user {
+            self.first_password_follow(user).await?;
         }
         Ok(FirstAdmin {
             username,
@@ -440,10 +447,11 @@ impl Domain {
         })
     }
 
-    async fn first_admin_make(&self, username: UserName) -> Result<FirstAdmin, DomainError> {
+    /// Make the first admin; none where the name is taken meanwhile.
+    async fn first_admin_make(&self, username: &UserName) -> Result<Option<FirstAdmin>, DomainError> {
         let configured = self.inner.options.admin_password.as_ref();
         if let Some(password) = configured {
-            first_password_check(password, &username)?;
+            first_password_check(password, username)?;
         }
         let password = configured.cloned().unwrap_or_else(password::generate);
         let new = NewUser {
@@ -454,13 +462,16 @@ impl Domain {
             must_change_password: true,
             created_at: self.inner.clock.now(),
         };
-        self.inner.store.user_create_first(&new).await?;
+        match self.inner.store.user_create_first(&new).await {
+            Err(DbError::Taken { .. }) => return Ok(None),
+            made => made?,
+        }
         self.audit_as("system", None, "auth.admin_created", username.as_str(), "ok")
             .await;
-        Ok(FirstAdmin {
-            username,
+        Ok(Some(FirstAdmin {
+            username: username.clone(),
             generated_password: configured.is_none().then_some(password),
-        })
+        }))
     }
 
     /// Give `user` the password of the environment where it still has the first one.

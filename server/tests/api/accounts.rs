@@ -435,6 +435,30 @@ async fn the_configured_password_does_not_come_back_after_a_reset() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_eight_servers_on_an_empty_database_one_draws_the_password() {
+    let app = App::new().await;
+    let servers: Vec<_> = (0..8)
+        .map(|_| {
+            let (store, bus, clock) = (app.store.clone(), app.bus.clone(), app.clock.clone());
+            let server = decnet_domain::Domain::new(store, bus, clock, Options::default()).unwrap();
+            tokio::spawn(async move { server.ensure_admin().await })
+        })
+        .collect();
+    let mut told = Vec::new();
+    for server in servers {
+        let admin = server.await.unwrap().unwrap();
+        assert_eq!(admin.username.as_str(), "admin");
+        told.extend(admin.generated_password);
+    }
+    assert_eq!(told.len(), 1, "only the winner's password is good");
+    let login = app
+        .login("admin", secrecy::ExposeSecret::expose_secret(&told[0]))
+        .send()
+        .await;
+    assert_eq!(login.status, StatusCode::OK);
+}
+
 #[tokio::test]
 async fn an_account_that_an_administrator_made_does_not_get_the_configured_password() {
     let options = Options {

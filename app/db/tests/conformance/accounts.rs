@@ -120,6 +120,27 @@ pub(crate) async fn the_first_password_is_the_configured_one_until_anybody_gives
     assert!(matches!(again, Err(DbError::Taken { .. })), "{again:?}");
 }
 
+pub(crate) async fn of_eight_servers_that_start_at_once_one_makes_the_first_account(database: &Database) {
+    let servers: Vec<_> = (0..8)
+        .map(|_| {
+            let (store, new) = (database.store.clone(), new_user("admin", Role::Admin));
+            tokio::spawn(async move { store.user_create_first(&new).await.map(|()| new.id) })
+        })
+        .collect();
+    let mut made = Vec::new();
+    for server in servers {
+        match server.await.unwrap() {
+            Ok(id) => made.push(id),
+            Err(error) => assert!(matches!(error, DbError::Taken { .. }), "{error:?}"),
+        }
+    }
+    assert_eq!(made.len(), 1);
+    assert!(
+        database.store.user_has_first_password(made[0]).await.unwrap(),
+        "nobody else has noted itself"
+    );
+}
+
 pub(crate) async fn a_name_is_taken_once(database: &Database) {
     database
         .store

@@ -56,6 +56,7 @@ cases![
     schema::a_migrated_schema_is_accepted_and_migrating_again_does_nothing,
     accounts::a_user_comes_back_as_it_was_made,
     accounts::a_name_is_taken_once,
+    accounts::of_eight_servers_that_start_at_once_one_makes_the_first_account,
     accounts::the_first_password_is_the_configured_one_until_anybody_gives_another,
     accounts::the_last_admin_stays_under_a_race,
     accounts::ended_tokens_stay_ended_until_they_expire,
