@@ -46,11 +46,13 @@ pub enum Login {
     SecondFactor(Challenge),
 }
 
-/// The account that a fresh installation begins with.
+/// The account that a fresh installation begins with; later, one that administers.
 #[derive(Debug, Clone)]
 pub struct FirstAdmin {
     /// Its name.
     pub username: UserName,
+    /// The configured name, where it is another: it only names the account that a fresh installation begins with.
+    pub passed_over: Option<UserName>,
     /// The password that was drawn just now: shown once and stored nowhere. Absent where the environment has it.
     pub generated_password: Option<SecretString>,
 }
@@ -441,8 +443,23 @@ impl Domain {
         if let Some(user) = &user {
             self.first_password_follow(user).await?;
         }
+        let administers = |user: &UserRow| user.role == Role::Admin && !user.disabled;
+        let named = user.as_ref().is_some_and(administers);
+        // Of several, whoever signed in last is there.
+        let other = match named {
+            true => None,
+            false => {
+                let users = store.user_list().await?.into_iter();
+                users.filter(administers).max_by_key(|user| user.last_login_at)
+            }
+        };
+        let (username, passed_over) = match other {
+            Some(other) => (other.username, Some(username)),
+            None => (username, None),
+        };
         Ok(FirstAdmin {
             username,
+            passed_over,
             generated_password: None,
         })
     }
@@ -470,6 +487,7 @@ impl Domain {
             .await;
         Ok(Some(FirstAdmin {
             username: username.clone(),
+            passed_over: None,
             generated_password: configured.is_none().then_some(password),
         }))
     }

@@ -460,6 +460,39 @@ async fn of_eight_servers_on_an_empty_database_one_draws_the_password() {
 }
 
 #[tokio::test]
+async fn who_is_named_to_log_in_is_an_administrator_that_exists() {
+    let options = Options {
+        admin_user: Some("boss".parse().unwrap()),
+        ..Options::default()
+    };
+    let app = App::with(options, |_| {}).await;
+    let told = async || {
+        let admin = app.domain.ensure_admin().await.unwrap();
+        assert!(admin.generated_password.is_none());
+        let passed_over = admin.passed_over.map(|name| name.to_string());
+        (admin.username.to_string(), passed_over)
+    };
+    app.user("vera", Role::Viewer).await;
+    app.fresh_user("anna", Role::Admin).await;
+    app.user("root", Role::Admin).await;
+    app.clock.advance(time::Duration::seconds(1));
+    app.login("root", PASSWORD).send().await;
+    let passed_over = ("root".to_owned(), Some("boss".to_owned()));
+    assert_eq!(told().await, passed_over, "who signed in last");
+    let boss = app.fresh_user("boss", Role::Viewer).await;
+    assert_eq!(told().await, passed_over, "a viewer administers nothing");
+    let permit = app
+        .domain
+        .permit::<ManageUsers>(&Actor::operator("test"))
+        .unwrap();
+    app.domain
+        .user_set_role(&permit, boss.id, Role::Admin)
+        .await
+        .unwrap();
+    assert_eq!(told().await, ("boss".to_owned(), None));
+}
+
+#[tokio::test]
 async fn an_account_that_an_administrator_made_does_not_get_the_configured_password() {
     let options = Options {
         admin_user: Some("chief".parse().unwrap()),
