@@ -529,6 +529,51 @@ async fn without_a_configured_password_one_is_drawn_once() {
 }
 
 #[tokio::test]
+async fn the_audit_log_names_whom_something_was_done_to() {
+    let app = App::new().await;
+    let (vera, _) = app.user("vera", Role::Viewer).await;
+    let operator = Actor::operator("test");
+    let permit = app.domain.permit::<ManageUsers>(&operator).unwrap();
+    let (domain, id) = (&app.domain, vera.id);
+    domain.user_set_role(&permit, id, Role::Admin).await.unwrap();
+    domain
+        .user_reset_password(&permit, id, &format!("{PASSWORD}-1").into())
+        .await
+        .unwrap();
+    // There is none; the attempt is written down all the same.
+    domain.user_second_factor_reset(&permit, id).await.unwrap_err();
+    domain.user_sessions_end(&permit, id).await.unwrap();
+    domain.user_set_role(&permit, id, Role::Viewer).await.unwrap();
+    domain.user_set_disabled(&permit, id, true).await.unwrap();
+    domain.user_set_disabled(&permit, id, false).await.unwrap();
+    domain.user_delete(&permit, id).await.unwrap();
+    domain.user_delete(&permit, id).await.unwrap_err();
+    let permit = app.domain.permit::<ViewAudit>(&operator).unwrap();
+    let mut entries = app.domain.audit_page(&permit, None, None).await.unwrap().data;
+    entries.retain(|e| e.actor == operator.name() && e.action != "user.create");
+    let gone = entries.remove(0);
+    assert_eq!(gone.target, vera.id.to_string(), "it is nobody's any more");
+    let mut done: Vec<_> = entries.iter().map(|e| e.action.as_str()).collect();
+    done.sort_unstable();
+    done.dedup();
+    assert_eq!(
+        done,
+        [
+            "user.delete",
+            "user.disable",
+            "user.enable",
+            "user.reset_password",
+            "user.role",
+            "user.second_factor_reset",
+            "user.sessions_end",
+        ]
+    );
+    for entry in entries {
+        assert_eq!(entry.target, "vera", "{}", entry.action);
+    }
+}
+
+#[tokio::test]
 async fn the_audit_log_has_what_was_done_and_what_was_refused() {
     let app = App::new().await;
     let admin = app.admin().await;
