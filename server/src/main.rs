@@ -57,6 +57,12 @@ impl Worker for Server {
                 secrecy::ExposeSecret::expose_secret(&password),
             );
         }
+        if let Some(name) = admin.passed_over.filter(|_| settings.is_given("admin-user")) {
+            tracing::warn!(
+                "admin-user {name} has no effect: it names the account of a fresh installation, and {} administers this one",
+                admin.username
+            );
+        }
         // On a disk that is full the dashboard says so; a note that has not changed needs no room.
         if let Err(error) = domain.fleet_network_note().await {
             tracing::warn!(

@@ -117,8 +117,7 @@ impl<'a> Sums<'a> {
     }
 
     fn add(&mut self, id: i64, line: &'a Evidence) {
-        let at = micros(line.at);
-        let minute = at.div_euclid(60_000_000);
+        let minute = micros(line.at).div_euclid(60_000_000);
         let slot = self.minutes.entry(minute).or_insert(Minute {
             count: 0,
             min_id: id,
@@ -143,6 +142,7 @@ impl<'a> Sums<'a> {
             return;
         };
         let attacker = attacker_id(ip);
+        let at = micros(line.seen_at());
         let meaning = &line.meaning;
         let deeds = self.attackers.entry(attacker).or_insert(Deeds {
             ip,

@@ -55,6 +55,15 @@ pub struct Evidence {
     pub meaning: Meaning,
 }
 
+impl Evidence {
+    /// When its attacker was seen: as the line says, and never after it was read. Anybody may say that it is the year 2099,
+    /// and would stand first among the recent until then.
+    #[must_use]
+    pub fn seen_at(&self) -> OffsetDateTime {
+        self.at.min(self.received_at)
+    }
+}
+
 /// What a line counts as.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meaning {

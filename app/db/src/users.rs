@@ -11,11 +11,14 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{
     DbError, Store,
-    backend::{Row, Sql, Tx},
+    backend::{Merge, Row, Sql, Tx},
 };
 
 /// How long ended tokens are remembered that have expired.
 const KEEP_EXPIRED: Duration = Duration::days(1);
+/// The setting that names the account which still has the password that the configuration gave it at the first start.
+/// Not the same as having to change it: that holds after a reset by an operator, too.
+const FIRST_PASSWORD: &str = "first-password-of";
 
 /// An account as it is stored. Not a view: it holds the password's hash, and its Debug leaves that out.
 #[derive(Clone, PartialEq, Eq)]
@@ -114,18 +117,57 @@ impl Store {
     /// # Errors
     /// [`DbError::Taken`] where the name is in use.
     pub async fn user_create(&self, new: &NewUser) -> Result<(), DbError> {
-        let text = "INSERT INTO users (id, username, password_hash, role, disabled, must_change_password, \
-                    tokens_valid_from, created_at) VALUES (?, ?, ?, ?, 0, ?, ?, ?)";
-        let sql = Sql::new("make a user", text)
-            .bind(new.id.0)
-            .bind(new.username.as_str())
-            .bind(&new.password_hash)
-            .bind(new.role.as_str())
-            .bind(new.must_change_password)
-            .bind(new.created_at)
-            .bind(new.created_at);
-        let made = self.backend.execute(sql).await.map(drop);
+        let made = self.backend.execute(insert(new)).await.map(drop);
         made.map_err(|error| taken(error, || format!("user name {}", new.username)))
+    }
+
+    /// Makes the first account, whose password is the configuration's until it gets another.
+    ///
+    /// # Errors
+    /// [`DbError::Taken`] where the name is in use, such as by another server that started at the same time.
+    pub async fn user_create_first(&self, new: &NewUser) -> Result<(), DbError> {
+        let mut tx = self.backend.begin().await?;
+        tx.execute(insert(new))
+            .await
+            .map_err(|error| taken(error, || format!("user name {}", new.username)))?;
+        let upsert = self.backend.dialect().upsert("name", &[("value", Merge::Put)]);
+        let text = format!("INSERT INTO settings (name, value) VALUES (?, ?){upsert}");
+        let sql = Sql::new("note whose the first password is", text)
+            .bind(FIRST_PASSWORD)
+            .bind(new.id.0.to_string());
+        tx.execute(sql).await?;
+        tx.commit().await
+    }
+
+    /// Whether an account has the password that the configuration gave it at the first start: nobody has changed or reset
+    /// it since.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn user_has_first_password(&self, id: UserId) -> Result<bool, DbError> {
+        Ok(self.setting_get(FIRST_PASSWORD).await? == Some(id.0.to_string()))
+    }
+
+    /// Gives another first password, and ends every token that was issued before `tokens_valid_from`. Answers false, and
+    /// changes nothing, where somebody has changed or reset the password meanwhile.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn user_set_first_password(
+        &self,
+        id: UserId,
+        hash: &str,
+        tokens_valid_from: OffsetDateTime,
+    ) -> Result<bool, DbError> {
+        let text = "UPDATE users SET password_hash = ?, tokens_valid_from = ? \
+                    WHERE id = ? AND EXISTS (SELECT 1 FROM settings WHERE name = ? AND value = ?)";
+        let sql = Sql::new("follow the configured password", text)
+            .bind(hash)
+            .bind(tokens_valid_from)
+            .bind(id.0)
+            .bind(FIRST_PASSWORD)
+            .bind(id.0.to_string());
+        Ok(self.backend.execute(sql).await? > 0)
     }
 
     /// The account of that name.
@@ -178,7 +220,8 @@ impl Store {
         row.map_or(Ok(0), |row| row.columns("count administrators").count(0))
     }
 
-    /// Gives a new password, and ends every token that was issued before `tokens_valid_from`.
+    /// Gives a new password, and ends every token that was issued before `tokens_valid_from`. From then on, the password is
+    /// no longer the configuration's.
     ///
     /// # Errors
     /// [`DbError::Missing`].
@@ -195,7 +238,14 @@ impl Store {
             .bind(must_change)
             .bind(tokens_valid_from)
             .bind(id.0);
-        found(self.backend.execute(sql).await?)
+        let mut tx = self.backend.begin().await?;
+        found(tx.execute(sql).await?)?;
+        let text = "DELETE FROM settings WHERE name = ? AND value = ?";
+        let sql = Sql::new("forget whose the first password is", text)
+            .bind(FIRST_PASSWORD)
+            .bind(id.0.to_string());
+        tx.execute(sql).await?;
+        tx.commit().await
     }
 
     /// Replaces the hash of an unchanged password, unless the password was changed meanwhile.
@@ -334,6 +384,19 @@ impl Store {
         }
         tx.commit().await
     }
+}
+
+fn insert(new: &NewUser) -> Sql {
+    let text = "INSERT INTO users (id, username, password_hash, role, disabled, must_change_password, \
+                tokens_valid_from, created_at) VALUES (?, ?, ?, ?, 0, ?, ?, ?)";
+    Sql::new("make a user", text)
+        .bind(new.id.0)
+        .bind(new.username.as_str())
+        .bind(&new.password_hash)
+        .bind(new.role.as_str())
+        .bind(new.must_change_password)
+        .bind(new.created_at)
+        .bind(new.created_at)
 }
 
 fn admins(lock: &str) -> Sql {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use decnet_db::{NewUser, UserRow};
+use decnet_db::{DbError, NewUser, UserRow};
 use decnet_model::{
     clock::micros,
     id::{ApiTokenId, TokenId, UserId},
@@ -46,11 +46,13 @@ pub enum Login {
     SecondFactor(Challenge),
 }
 
-/// The account that a fresh installation begins with.
+/// The account that a fresh installation begins with; later, one that administers.
 #[derive(Debug, Clone)]
 pub struct FirstAdmin {
     /// Its name.
     pub username: UserName,
+    /// The configured name, where it is another: it only names the account that a fresh installation begins with.
+    pub passed_over: Option<UserName>,
     /// The password that was drawn just now: shown once and stored nowhere. Absent where the environment has it.
     pub generated_password: Option<SecretString>,
 }
@@ -416,7 +418,7 @@ impl Domain {
 
     /// Make sure that there is somebody who can sign in: called by the server at each start.
     ///
-    /// Without any admin, one is made. While the first admin has not changed its password yet, it follows the
+    /// Without any admin, one is made. While nobody has changed or reset the password of the first admin, it follows the
     /// environment; afterwards it is never touched again.
     ///
     /// # Errors
@@ -429,57 +431,99 @@ impl Domain {
                 .parse()
                 .map_err(|e| DomainError::internal("naming the first admin", e))?,
         };
-        let existing = self.inner.store.user_by_name(&username).await?;
-        let configured = options.admin_password.as_ref();
-        if let Some(password) = configured
-            && existing.as_ref().is_none_or(|user| user.must_change_password)
-        {
-            password::check(password, username.as_str())
-                .map_err(|fault| DomainError::field("DECNET_ADMIN_PASSWORD", fault.to_string()))?;
-        }
-        let mut generated_password = None;
-        match existing {
-            Some(user) => {
-                if user.must_change_password
-                    && let Some(password) = configured
-                    && !self
-                        .inner
-                        .hasher
-                        .verify(password, Some(&user.password_hash))
-                        .await?
-                {
-                    let hash = self.inner.hasher.hash(password).await?;
-                    let valid_from = later(self.inner.clock.now(), user.tokens_valid_from);
-                    self.inner
-                        .store
-                        .user_set_password(user.id, &hash, true, valid_from)
-                        .await?;
-                    self.user_changed(user.id);
-                    self.audit_as("system", None, "auth.admin_synchronised", username.as_str(), "ok")
-                        .await;
-                }
+        let store = &self.inner.store;
+        let mut user = store.user_by_name(&username).await?;
+        if user.is_none() && store.user_admin_count().await? == 0 {
+            if let Some(made) = self.first_admin_make(&username).await? {
+                return Ok(made);
             }
-            None if self.inner.store.user_admin_count().await? > 0 => {}
-            None => {
-                let password = configured.cloned().unwrap_or_else(password::generate);
-                let new = NewUser {
-                    id: UserId(Uuid::new_v4()),
-                    username: username.clone(),
-                    role: Role::Admin,
-                    password_hash: self.inner.hasher.hash(&password).await?,
-                    must_change_password: true,
-                    created_at: self.inner.clock.now(),
-                };
-                self.inner.store.user_create(&new).await?;
-                self.audit_as("system", None, "auth.admin_created", username.as_str(), "ok")
-                    .await;
-                generated_password = configured.is_none().then_some(password);
-            }
+            // Another server that started at the same time was first.
+            user = store.user_by_name(&username).await?;
         }
+        if let Some(user) = &user {
+            self.first_password_follow(user).await?;
+        }
+        let administers = |user: &UserRow| user.role == Role::Admin && !user.disabled;
+        let named = user.as_ref().is_some_and(administers);
+        // Of several, whoever signed in last is there.
+        let other = match named {
+            true => None,
+            false => {
+                let users = store.user_list().await?.into_iter();
+                users.filter(administers).max_by_key(|user| user.last_login_at)
+            }
+        };
+        let (username, passed_over) = match other {
+            Some(other) => (other.username, Some(username)),
+            None => (username, None),
+        };
         Ok(FirstAdmin {
             username,
-            generated_password,
+            passed_over,
+            generated_password: None,
         })
+    }
+
+    /// Make the first admin; none where the name is taken meanwhile.
+    async fn first_admin_make(&self, username: &UserName) -> Result<Option<FirstAdmin>, DomainError> {
+        let configured = self.inner.options.admin_password.as_ref();
+        if let Some(password) = configured {
+            first_password_check(password, username)?;
+        }
+        let password = configured.cloned().unwrap_or_else(password::generate);
+        let new = NewUser {
+            id: UserId(Uuid::new_v4()),
+            username: username.clone(),
+            role: Role::Admin,
+            password_hash: self.inner.hasher.hash(&password).await?,
+            must_change_password: true,
+            created_at: self.inner.clock.now(),
+        };
+        match self.inner.store.user_create_first(&new).await {
+            Err(DbError::Taken { .. }) => return Ok(None),
+            made => made?,
+        }
+        self.audit_as("system", None, "auth.admin_created", username.as_str(), "ok")
+            .await;
+        Ok(Some(FirstAdmin {
+            username: username.clone(),
+            passed_over: None,
+            generated_password: configured.is_none().then_some(password),
+        }))
+    }
+
+    /// Give `user` the password of the environment where it still has the first one.
+    async fn first_password_follow(&self, user: &UserRow) -> Result<(), DomainError> {
+        let store = &self.inner.store;
+        let Some(password) = &self.inner.options.admin_password else {
+            return Ok(());
+        };
+        if !store.user_has_first_password(user.id).await? {
+            return Ok(());
+        }
+        first_password_check(password, &user.username)?;
+        if self
+            .inner
+            .hasher
+            .verify(password, Some(&user.password_hash))
+            .await?
+        {
+            return Ok(());
+        }
+        let hash = self.inner.hasher.hash(password).await?;
+        let valid_from = later(self.inner.clock.now(), user.tokens_valid_from);
+        if store.user_set_first_password(user.id, &hash, valid_from).await? {
+            self.user_changed(user.id);
+            self.audit_as(
+                "system",
+                None,
+                "auth.admin_synchronised",
+                user.username.as_str(),
+                "ok",
+            )
+            .await;
+        }
+        Ok(())
     }
 
     /// A user changed: end its sessions and streams, here and in other processes.
@@ -540,6 +584,11 @@ impl Domain {
             must_enrol: self.must_enrol(user),
         }
     }
+}
+
+fn first_password_check(password: &SecretString, username: &UserName) -> Result<(), DomainError> {
+    password::check(password, username.as_str())
+        .map_err(|fault| DomainError::field("DECNET_ADMIN_PASSWORD", fault.to_string()))
 }
 
 /// A generation of tokens that differs from the one before, whatever the clock does.

@@ -35,6 +35,11 @@ impl<T: Clone> Cached<T> {
         *slot = Some((Instant::now(), value.clone()));
         Ok(value)
     }
+
+    /// Forget the value, one that is being made just now too: it may be of before.
+    pub(crate) async fn forget(&self) {
+        *self.value.lock().await = None;
+    }
 }
 
 #[cfg(test)]
@@ -66,6 +71,24 @@ mod tests {
             assert_eq!(caller.await.unwrap(), Ok(7));
         }
         assert_eq!(made.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_made_anew_also_while_it_was_being_made() {
+        let cached = Cached::new(Duration::from_secs(60));
+        let (begun, finish) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+        let old = cached.get(|| async {
+            begun.notify_one();
+            finish.notified().await;
+            Ok::<_, ()>(1)
+        });
+        let forgetting = async {
+            begun.notified().await;
+            tokio::join!(cached.forget(), async { finish.notify_one() });
+        };
+        let (old, ()) = tokio::join!(old, forgetting);
+        assert_eq!(old, Ok(1));
+        assert_eq!(cached.get(|| async { Ok::<_, ()>(2) }).await, Ok(2));
     }
 
     #[tokio::test]

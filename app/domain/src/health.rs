@@ -73,7 +73,11 @@ impl Domain {
         let mut components = Vec::new();
         let workers = match timeout(PATIENCE, self.workers()).await {
             Ok(Ok(workers)) => {
-                components.push(component("database", "ok", "answers", true));
+                let (status, detail) = match self.inner.heard.refused() {
+                    Some(why) => ("degraded", why),
+                    None => ("ok", "answers"),
+                };
+                components.push(component("database", status, detail, true));
                 workers
             }
             Ok(Err(error)) => {

@@ -155,6 +155,7 @@ pub(crate) struct Inner {
     pub(crate) sessions: session::Sessions,
     pub(crate) summaries: evidence::Summaries,
     pub(crate) health: health::Board,
+    pub(crate) heard: workers::Heard,
     pub(crate) hub: stream::Hub,
     pub(crate) deploying: tokio::sync::Mutex<()>,
 }
@@ -186,6 +187,7 @@ impl Domain {
                 sessions: session::Sessions::default(),
                 summaries: evidence::Summaries::default(),
                 health: health::Board::default(),
+                heard: workers::Heard::default(),
                 hub,
                 deploying: tokio::sync::Mutex::new(()),
                 options,

@@ -323,6 +323,7 @@ impl Domain {
         id: UserId,
     ) -> Result<(), DomainError> {
         let actor = permit.actor();
+        let whose = self.user_label(id).await;
         let outcome = async {
             if actor.id == Some(id) {
                 return Err(DomainError::Conflict(
@@ -340,7 +341,7 @@ impl Domain {
             Ok(())
         }
         .await;
-        self.audited(actor, "user.second_factor_reset", &id.to_string(), outcome)
+        self.audited(actor, "user.second_factor_reset", &whose, outcome)
             .await
     }
 

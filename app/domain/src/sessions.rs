@@ -72,6 +72,7 @@ impl Domain {
         permit: &Permit<ManageUsers>,
         id: UserId,
     ) -> Result<(), DomainError> {
+        let whose = self.user_label(id).await;
         let outcome = async {
             let user = self.user_row(id).await?;
             let valid_from = later(self.inner.clock.now(), user.tokens_valid_from);
@@ -80,7 +81,7 @@ impl Domain {
             Ok(())
         }
         .await;
-        self.audited(permit.actor(), "user.sessions_end", &id.to_string(), outcome)
+        self.audited(permit.actor(), "user.sessions_end", &whose, outcome)
             .await
     }
 

@@ -239,10 +239,12 @@ impl Domain {
 
     /// Send what changed since the last look.
     async fn look(&self, seen: &mut Seen) -> Result<(), DomainError> {
-        let attackers = self.look_at_logs().await?;
-        if !attackers.is_empty() {
+        if let Some(attackers) = self.look_at_logs().await? {
+            self.stats_outdated().await;
             let changed = self.inner.store.attacker_list(&attackers).await?;
-            self.send(StreamBody::Attackers(changed));
+            if !changed.is_empty() {
+                self.send(StreamBody::Attackers(changed));
+            }
         }
         let stats = self.stats_cached().await?;
         if seen.stats.as_ref() != Some(&stats) {
@@ -277,14 +279,16 @@ impl Domain {
         Ok(())
     }
 
-    /// Send new log rows; the answer is whom they are about.
-    async fn look_at_logs(&self) -> Result<Vec<AttackerId>, DomainError> {
+    /// Send new log rows; the answer is whom they are about, and none where there were no rows.
+    async fn look_at_logs(&self) -> Result<Option<Vec<AttackerId>>, DomainError> {
         let mut about = BTreeSet::new();
+        let mut any = false;
         let mut cursor = self.inner.hub.cursor.lock().await;
         while let Some(after) = *cursor {
             let rows = self.inner.store.log_after(after, BATCH).await?;
             let Some(last) = rows.last() else { break };
             *cursor = Some(last.id);
+            any = true;
             let full = rows.len() == BATCH as usize;
             about.extend(rows.iter().filter_map(|row| row.attacker_id));
             self.send(StreamBody::Logs(rows));
@@ -292,7 +296,7 @@ impl Domain {
                 break;
             }
         }
-        Ok(about.into_iter().take(ATTACKERS).collect())
+        Ok(any.then(|| about.into_iter().take(ATTACKERS).collect()))
     }
 
     fn send(&self, body: StreamBody) {

@@ -56,6 +56,7 @@ impl Domain {
         id: UserId,
         role: Role,
     ) -> Result<UserView, DomainError> {
+        let whose = self.user_label(id).await;
         let outcome = async {
             let user = self.user_row(id).await?;
             let valid_from = later(self.inner.clock.now(), user.tokens_valid_from);
@@ -64,8 +65,7 @@ impl Domain {
             Ok(view(&self.user_row(id).await?))
         }
         .await;
-        self.audited(permit.actor(), "user.role", &id.to_string(), outcome)
-            .await
+        self.audited(permit.actor(), "user.role", &whose, outcome).await
     }
 
     /// Give a user a new password, which it has to change at its next login. Its sessions end.
@@ -78,6 +78,7 @@ impl Domain {
         id: UserId,
         password: &SecretString,
     ) -> Result<(), DomainError> {
+        let whose = self.user_label(id).await;
         let outcome = async {
             let user = self.user_row(id).await?;
             password::check(password, user.username.as_str())
@@ -92,7 +93,7 @@ impl Domain {
             Ok(())
         }
         .await;
-        self.audited(permit.actor(), "user.reset_password", &id.to_string(), outcome)
+        self.audited(permit.actor(), "user.reset_password", &whose, outcome)
             .await
     }
 
@@ -106,6 +107,7 @@ impl Domain {
         id: UserId,
         disabled: bool,
     ) -> Result<UserView, DomainError> {
+        let whose = self.user_label(id).await;
         let outcome = async {
             let user = self.user_row(id).await?;
             let valid_from = later(self.inner.clock.now(), user.tokens_valid_from);
@@ -118,8 +120,7 @@ impl Domain {
         }
         .await;
         let action = if disabled { "user.disable" } else { "user.enable" };
-        self.audited(permit.actor(), action, &id.to_string(), outcome)
-            .await
+        self.audited(permit.actor(), action, &whose, outcome).await
     }
 
     /// Remove an account. Its sessions end.
@@ -127,14 +128,23 @@ impl Domain {
     /// # Errors
     /// [`DomainError::NotFound`]; [`DomainError::Conflict`] for the last admin.
     pub async fn user_delete(&self, permit: &Permit<ManageUsers>, id: UserId) -> Result<(), DomainError> {
+        let whose = self.user_label(id).await;
         let outcome = async {
             self.inner.store.user_delete(id).await?;
             self.user_changed(id);
             Ok(())
         }
         .await;
-        self.audited(permit.actor(), "user.delete", &id.to_string(), outcome)
-            .await
+        self.audited(permit.actor(), "user.delete", &whose, outcome).await
+    }
+
+    /// What the audit log calls a user: the name, which says something after the account is gone, too; the id, where it is
+    /// nobody's.
+    pub(crate) async fn user_label(&self, id: UserId) -> String {
+        let user = self.inner.store.user_get(id).await;
+        user.ok()
+            .flatten()
+            .map_or_else(|| id.to_string(), |user| user.username.to_string())
     }
 
     pub(crate) async fn user_row(&self, id: UserId) -> Result<UserRow, DomainError> {

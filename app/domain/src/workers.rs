@@ -2,12 +2,18 @@
 //!
 //! A worker leaves its heartbeats in a file on its host, and in the database where it has one. Those without are heard
 //! on the bus too, maybe from another host: the server writes down for them what it hears. What is listed is the newest
-//! of all that.
+//! of all that, and of what was heard and is not written down yet: a full disk takes neither files nor rows, and is just
+//! what workers have to tell of then.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use crate::{Domain, DomainError, Permit};
 use decnet_bus::Event;
+use decnet_db::DbError;
 use decnet_model::{
     name::WorkerName,
     permission::{ManageWorkers, ViewFleet},
@@ -27,6 +33,67 @@ const NAME_CHARS: usize = 64;
 /// Characters of a task's text that are kept.
 const TEXT_CHARS: usize = 512;
 
+/// What workers say over the bus: the last of each.
+#[derive(Default)]
+pub(crate) struct Heard(Mutex<Said>);
+
+#[derive(Default)]
+struct Said {
+    last: BTreeMap<WorkerName, WorkerView>,
+    /// Who is to be written down still.
+    unwritten: BTreeSet<WorkerName>,
+    /// Why the database takes nothing.
+    refused: Option<&'static str>,
+}
+
+impl Heard {
+    /// Why the database took nothing when it was last tried.
+    pub(crate) fn refused(&self) -> Option<&'static str> {
+        self.said().refused
+    }
+
+    fn take(&self, beat: WorkerView) {
+        let mut said = self.said();
+        if !has_database(&beat.name) {
+            said.unwritten.insert(beat.name.clone());
+        }
+        said.last.insert(beat.name.clone(), beat);
+    }
+
+    /// What of `worker` goes beside what is stored of it. Whoever may open the bus may say anything there, so workers that
+    /// write their heartbeats themselves are believed only while nobody can.
+    fn of(&self, worker: &WorkerName) -> Option<WorkerView> {
+        let said = self.said();
+        let believed = !has_database(worker) || said.refused.is_some();
+        said.last.get(worker).filter(|_| believed).cloned()
+    }
+
+    fn unwritten(&self) -> Vec<WorkerView> {
+        let said = self.said();
+        let beats = said.unwritten.iter().filter_map(|name| said.last.get(name));
+        beats.cloned().collect()
+    }
+
+    /// How writing `beat` down went; what was not written stays to be. Answers whether that is news.
+    fn wrote(&self, beat: &WorkerView, outcome: &Result<(), DbError>) -> bool {
+        let refused = outcome.as_ref().err().map(|error| match error.is_full() {
+            true => "its disk is full: until there is room again, nothing can be changed",
+            false => "takes no changes: the server's log says why",
+        });
+        let mut said = self.said();
+        if refused.is_none() && said.last.get(&beat.name) == Some(beat) {
+            said.unwritten.remove(&beat.name);
+        }
+        let news = said.refused != refused;
+        said.refused = refused;
+        news
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Domain {
     /// Every worker of the closed list, heard or not; the bus's only where the bus needs it.
     ///
@@ -40,6 +107,11 @@ impl Domain {
         let now = self.inner.clock.now();
         let mut stored = self.inner.store.worker_list(now).await?;
         stored.retain(|worker| worker.name.as_str() != "bus" || self.inner.bus.has_broker());
+        let heard = stored.into_iter().map(|stored| {
+            let heard = self.inner.heard.of(&stored.name);
+            newest(stored, heard, now)
+        });
+        let stored: Vec<_> = heard.collect();
         let Some(run_dir) = self.inner.options.run_dir.clone() else {
             return Ok(stored);
         };
@@ -85,35 +157,47 @@ impl Domain {
             .await
     }
 
-    /// Write down the heartbeats of workers that have no database of their own. Never returns.
+    /// Hear heartbeats, and write down those of workers that have no database of their own. Never returns.
     pub(crate) async fn heartbeat_keeper(&self) {
+        // Beside each other: a database that hangs keeps nobody from being heard.
+        tokio::join!(self.heartbeat_hear(), self.heartbeat_write());
+    }
+
+    async fn heartbeat_hear(&self) {
         let mut beats = self.inner.bus.subscribe(heartbeats());
-        let mut unwritten: BTreeMap<WorkerName, WorkerView> = BTreeMap::new();
+        while let Some(event) = beats.recv().await {
+            if let Some(beat) = heard(&event, self.inner.clock.now()) {
+                self.inner.heard.take(beat);
+            }
+        }
+        // The bus was closed: nothing more is heard.
+    }
+
+    async fn heartbeat_write(&self) {
         let mut write = tokio::time::interval(WRITE_EVERY);
         write.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                event = beats.recv() => match event {
-                    Some(event) => {
-                        let beat = heard(&event, self.inner.clock.now());
-                        unwritten.extend(beat.map(|beat| (beat.name.clone(), beat)));
-                    }
-                    // The bus was closed: nothing more is heard.
-                    None => return std::future::pending().await,
-                },
-                _ = write.tick(), if !unwritten.is_empty() => {
-                    for beat in std::mem::take(&mut unwritten).into_values() {
-                        if let Err(error) = self.inner.store.worker_heartbeat_put(&beat).await {
-                            tracing::warn!(worker = %beat.name, %error, "heartbeat not stored");
-                        }
-                    }
+            write.tick().await;
+            for beat in self.inner.heard.unwritten() {
+                let outcome = self.inner.store.worker_heartbeat_put(&beat).await;
+                let news = self.inner.heard.wrote(&beat, &outcome);
+                match outcome {
+                    Err(error) if news => tracing::warn!(
+                        worker = %beat.name,
+                        %error,
+                        source = std::error::Error::source(&error),
+                        "heartbeat not stored; it is tried again"
+                    ),
+                    Ok(()) if news => tracing::info!("heartbeats are stored again"),
+                    _ => {}
                 }
             }
         }
     }
 }
 
-/// What is nearest to `now` of what is stored of a worker and what it left on this host, as it is to be understood now.
+/// What is nearest to `now` of what is stored of a worker and what it left on this host or said over the bus, as it is to be
+/// understood now.
 fn newest(mut stored: WorkerView, left: Option<WorkerView>, now: OffsetDateTime) -> WorkerView {
     let Some(left) = left else { return stored };
     // Only on this host can be seen that the process which said so is gone.
@@ -137,13 +221,13 @@ fn heartbeats() -> Pattern {
         .unwrap_or_else(|_| unreachable!("a pattern with one token between two"))
 }
 
-/// What `event` says of a worker that has no database, heard at `now`; none where it is about another, or no heartbeat:
-/// what the publisher says of the time is not believed, and texts are cut to a length.
+/// What `event` says of a worker, heard at `now`; none where it is no heartbeat of one: what the publisher says of the time
+/// is not believed, and texts are cut to a length.
 fn heard(event: &Event, now: OffsetDateTime) -> Option<WorkerView> {
     let beat: WorkerView = event.parse().ok()?;
     let said_itself = event.topic == Topic::worker_health(&beat.name);
     let alive = matches!(beat.state, WorkerState::Ok | WorkerState::Stopped);
-    if !said_itself || !alive || !WORKERS.contains(&beat.name.as_str()) || has_database(&beat.name) {
+    if !said_itself || !alive || !WORKERS.contains(&beat.name.as_str()) {
         return None;
     }
     let cut = |text: String, chars| text.chars().take(chars).collect::<String>();

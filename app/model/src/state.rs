@@ -5,6 +5,9 @@ use time::{Duration, OffsetDateTime};
 /// Every daemon of a host, as `decnet-<name>`. The server counts as one: it has a heartbeat like the others.
 pub const WORKERS: &[&str] = &["bus", "server", "collector", "ingester", "profiler", "mutator"];
 
+/// The task of a heartbeat under which a worker that lives says what keeps it from working.
+pub const ALARM: &str = "alarm";
+
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:tt),* $(,)? }) => {
         $(#[$doc])*

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Read as _},
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, FileExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -24,11 +24,10 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{VERSION, exit::chain};
 
+pub use decnet_model::state::ALARM;
+
 /// How often a worker is heard.
 pub const INTERVAL: Duration = Duration::from_secs(30);
-
-/// The task under which a worker that lives says what keeps it from working.
-pub const ALARM: &str = "alarm";
 
 /// The most bytes of a file with a heartbeat that are read.
 const MAX_FILE: u64 = 64 << 10;
@@ -95,7 +94,8 @@ struct Left {
     pid_namespace: Option<PathBuf>,
 }
 
-/// Leave `beat` in the folder `run` for whoever is on the same host: whole, or the one before stays.
+/// Leave `beat` in the folder `run` for whoever is on the same host: whole, or the one before stays. On a full disk, which
+/// is just what a heartbeat may have to tell of, it is written over the one before; who reads at that moment may find none.
 ///
 /// # Errors
 /// Where the file cannot be written.
@@ -107,8 +107,23 @@ pub fn leave(run: &Path, beat: &WorkerView) -> io::Result<()> {
         beat: beat.clone(),
         pid_namespace: pid_namespace(),
     };
-    fs::write(&draft, serde_json::to_vec(&left)?)?;
-    fs::rename(&draft, &path)
+    let text = serde_json::to_vec(&left)?;
+    match fs::write(&draft, &text) {
+        Ok(()) => fs::rename(&draft, &path),
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            // It holds part of the text at most; the next heartbeat makes it anew.
+            fs::remove_file(&draft).ok();
+            write_over(&path, &text)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Write into the blocks that `path` has already.
+fn write_over(path: &Path, text: &[u8]) -> io::Result<()> {
+    let file = File::options().write(true).open(path)?;
+    file.write_all_at(text, 0)?;
+    file.set_len(u64::try_from(text.len()).map_err(io::Error::other)?)
 }
 
 /// What `worker` last left in the folder `run`; nothing where it never did, or the file is not what it leaves. A worker
@@ -247,6 +262,35 @@ mod tests {
             .map(|e| e.unwrap().file_name())
             .collect();
         assert_eq!(files, ["collector.health"], "no draft stays behind");
+    }
+
+    #[test]
+    fn on_a_full_disk_a_heartbeat_is_left_all_the_same() {
+        let test = "heartbeat::tests::on_a_full_disk_a_heartbeat_is_left_all_the_same";
+        let Some(disk) = decnet_testkit::disk::small(test, "64k").unwrap() else {
+            return;
+        };
+        let run = disk.join("run");
+        let mut beat = WorkerView {
+            name: "collector".parse().unwrap(),
+            state: WorkerState::Ok,
+            last_heard: Some(SystemClock.now()),
+            pid: Some(std::process::id()),
+            version: None,
+            uptime_s: None,
+            tasks: BTreeMap::from([("spool".to_owned(), "x".repeat(200))]),
+        };
+        leave(&run, &beat).unwrap();
+        let mut ballast = File::create(disk.join("ballast")).unwrap();
+        while io::Write::write_all(&mut ballast, &[0; 512]).is_ok() {}
+        for task in [ALARM, "spool"] {
+            // A longer text, and a shorter one.
+            beat.tasks.insert(task.to_owned(), "no room".to_owned());
+            leave(&run, &beat).unwrap();
+            assert_eq!(left(&run, &beat.name).as_ref(), Some(&beat));
+        }
+        let files = fs::read_dir(&run).unwrap().count();
+        assert_eq!(files, 1, "no draft stays behind");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use decnet_model::{
     permission::ManageWorkers,
-    state::{WORKERS, WorkerState},
+    state::{ALARM, WORKERS, WorkerState},
     view::{Health, HealthComponent, WorkerView},
 };
 use leptos::prelude::*;
@@ -31,11 +31,13 @@ pub(crate) fn WorkersPage() -> impl IntoView {
     let live = use_live();
     let manages = may::<ManageWorkers>();
     let first = Resource::new(move || live.epoch.get(), |_| host::worker_list());
-    // A worker that comes or goes is what changes the health.
+    // A worker that comes or goes, or that cannot work, is what changes the health.
     let health = Resource::new(
         move || {
-            live.workers
-                .with(|w| w.values().map(|w| w.state).collect::<Vec<_>>())
+            live.workers.with(|w| {
+                let alarm = |w: &WorkerView| w.tasks.get(ALARM).cloned();
+                w.values().map(|w| (w.state, alarm(w))).collect::<Vec<_>>()
+            })
         },
         |_| host::health_get(),
     );
@@ -81,7 +83,7 @@ fn purpose(name: &str) -> &'static str {
 fn HostHealth(health: Health) -> impl IntoView {
     let words = match health.status.as_str() {
         "healthy" => "Everything does its work.",
-        "degraded" => "Something is amiss; evidence is still taken and stored.",
+        "degraded" => "Something is amiss: which part, and why, stands below.",
         _ => "Something that evidence needs is not there.",
     };
     view! {

@@ -393,6 +393,122 @@ async fn the_first_admin_follows_the_environment_until_it_has_its_own_password()
 }
 
 #[tokio::test]
+async fn the_configured_password_does_not_come_back_after_a_reset() {
+    const CONFIGURED: &str = "first-orange-kayak";
+    const RESET: &str = "reset-orange-kayak";
+    let options = Options {
+        admin_user: Some("chief".parse().unwrap()),
+        admin_password: Some(CONFIGURED.to_owned().into()),
+        ..Options::default()
+    };
+    // Whether the account changed its password before, or was reset right away.
+    for changed in [true, false] {
+        let app = App::with(options.clone(), |_| {}).await;
+        app.domain.ensure_admin().await.unwrap();
+        if changed {
+            let session = token(&app.login("chief", CONFIGURED).send().await);
+            let change = json!({ "old_password": CONFIGURED, "new_password": PASSWORD });
+            token(
+                &app.post("/auth/change-password", &change)
+                    .token(&session)
+                    .send()
+                    .await,
+            );
+        }
+        let permit = app
+            .domain
+            .permit::<ManageUsers>(&Actor::operator("test"))
+            .unwrap();
+        let chief = app.domain.user_list(&permit).await.unwrap().remove(0);
+        app.domain
+            .user_reset_password(&permit, chief.id, &RESET.to_owned().into())
+            .await
+            .unwrap();
+        app.domain.ensure_admin().await.unwrap();
+        assert_eq!(
+            app.login("chief", CONFIGURED).send().await.status,
+            StatusCode::UNAUTHORIZED,
+            "changed before: {changed}"
+        );
+        let reset = app.login("chief", RESET).send().await;
+        assert_eq!(reset.json()["must_change_password"], true);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_eight_servers_on_an_empty_database_one_draws_the_password() {
+    let app = App::new().await;
+    let servers: Vec<_> = (0..8)
+        .map(|_| {
+            let (store, bus, clock) = (app.store.clone(), app.bus.clone(), app.clock.clone());
+            let server = decnet_domain::Domain::new(store, bus, clock, Options::default()).unwrap();
+            tokio::spawn(async move { server.ensure_admin().await })
+        })
+        .collect();
+    let mut told = Vec::new();
+    for server in servers {
+        let admin = server.await.unwrap().unwrap();
+        assert_eq!(admin.username.as_str(), "admin");
+        told.extend(admin.generated_password);
+    }
+    assert_eq!(told.len(), 1, "only the winner's password is good");
+    let login = app
+        .login("admin", secrecy::ExposeSecret::expose_secret(&told[0]))
+        .send()
+        .await;
+    assert_eq!(login.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_is_named_to_log_in_is_an_administrator_that_exists() {
+    let options = Options {
+        admin_user: Some("boss".parse().unwrap()),
+        ..Options::default()
+    };
+    let app = App::with(options, |_| {}).await;
+    let told = async || {
+        let admin = app.domain.ensure_admin().await.unwrap();
+        assert!(admin.generated_password.is_none());
+        let passed_over = admin.passed_over.map(|name| name.to_string());
+        (admin.username.to_string(), passed_over)
+    };
+    app.user("vera", Role::Viewer).await;
+    app.fresh_user("anna", Role::Admin).await;
+    app.user("root", Role::Admin).await;
+    app.clock.advance(time::Duration::seconds(1));
+    app.login("root", PASSWORD).send().await;
+    let passed_over = ("root".to_owned(), Some("boss".to_owned()));
+    assert_eq!(told().await, passed_over, "who signed in last");
+    let boss = app.fresh_user("boss", Role::Viewer).await;
+    assert_eq!(told().await, passed_over, "a viewer administers nothing");
+    let permit = app
+        .domain
+        .permit::<ManageUsers>(&Actor::operator("test"))
+        .unwrap();
+    app.domain
+        .user_set_role(&permit, boss.id, Role::Admin)
+        .await
+        .unwrap();
+    assert_eq!(told().await, ("boss".to_owned(), None));
+}
+
+#[tokio::test]
+async fn an_account_that_an_administrator_made_does_not_get_the_configured_password() {
+    let options = Options {
+        admin_user: Some("chief".parse().unwrap()),
+        admin_password: Some("first-orange-kayak".to_owned().into()),
+        ..Options::default()
+    };
+    let app = App::with(options, |_| {}).await;
+    app.fresh_user("chief", Role::Viewer).await;
+    app.domain.ensure_admin().await.unwrap();
+    assert_eq!(
+        app.login("chief", "first-orange-kayak").send().await.status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
 async fn without_a_configured_password_one_is_drawn_once() {
     let app = App::new().await;
     let made = app.domain.ensure_admin().await.unwrap();
@@ -410,6 +526,51 @@ async fn without_a_configured_password_one_is_drawn_once() {
         .send()
         .await;
     assert_eq!(login.json()["must_change_password"], true);
+}
+
+#[tokio::test]
+async fn the_audit_log_names_whom_something_was_done_to() {
+    let app = App::new().await;
+    let (vera, _) = app.user("vera", Role::Viewer).await;
+    let operator = Actor::operator("test");
+    let permit = app.domain.permit::<ManageUsers>(&operator).unwrap();
+    let (domain, id) = (&app.domain, vera.id);
+    domain.user_set_role(&permit, id, Role::Admin).await.unwrap();
+    domain
+        .user_reset_password(&permit, id, &format!("{PASSWORD}-1").into())
+        .await
+        .unwrap();
+    // There is none; the attempt is written down all the same.
+    domain.user_second_factor_reset(&permit, id).await.unwrap_err();
+    domain.user_sessions_end(&permit, id).await.unwrap();
+    domain.user_set_role(&permit, id, Role::Viewer).await.unwrap();
+    domain.user_set_disabled(&permit, id, true).await.unwrap();
+    domain.user_set_disabled(&permit, id, false).await.unwrap();
+    domain.user_delete(&permit, id).await.unwrap();
+    domain.user_delete(&permit, id).await.unwrap_err();
+    let permit = app.domain.permit::<ViewAudit>(&operator).unwrap();
+    let mut entries = app.domain.audit_page(&permit, None, None).await.unwrap().data;
+    entries.retain(|e| e.actor == operator.name() && e.action != "user.create");
+    let gone = entries.remove(0);
+    assert_eq!(gone.target, vera.id.to_string(), "it is nobody's any more");
+    let mut done: Vec<_> = entries.iter().map(|e| e.action.as_str()).collect();
+    done.sort_unstable();
+    done.dedup();
+    assert_eq!(
+        done,
+        [
+            "user.delete",
+            "user.disable",
+            "user.enable",
+            "user.reset_password",
+            "user.role",
+            "user.second_factor_reset",
+            "user.sessions_end",
+        ]
+    );
+    for entry in entries {
+        assert_eq!(entry.target, "vera", "{}", entry.action);
+    }
 }
 
 #[tokio::test]

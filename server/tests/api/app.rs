@@ -201,9 +201,9 @@ impl App {
     }
 
     /// With its database on this disk.
-    pub(crate) async fn on(disk: &std::path::Path) -> Self {
+    pub(crate) async fn on(disk: &std::path::Path, options: Options) -> Self {
         let dir = tempfile::tempdir_in(disk).unwrap();
-        Self::begin(dir, Bus::fake(), Options::default(), |_| {}).await
+        Self::begin(dir, Bus::fake(), options, |_| {}).await
     }
 
     async fn begin(

@@ -1,10 +1,20 @@
 //! What is told and what goes on when a part of the host fails: a database that is away, a full disk.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use axum::http::{StatusCode, header};
 use decnet_domain::Options;
-use decnet_model::{clock::Clock, state::Role};
+use decnet_model::{
+    clock::Clock,
+    id::UserId,
+    state::{Role, WorkerState},
+    topic::Topic,
+    view::WorkerView,
+};
+use decnet_runtime::heartbeat;
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, PASSWORD, token};
@@ -30,11 +40,16 @@ async fn until(app: &App, token: Option<&str>, fits: impl Fn(&Answer) -> bool) -
         .unwrap_or_else(|_| panic!("the health is never told so"))
 }
 
-fn database(answer: &Answer) -> Value {
+/// The part of that name.
+fn part(answer: &Answer, name: &str) -> Value {
     let told = answer.json();
     let parts = told["components"].as_array().cloned().unwrap_or_default();
-    let found = parts.into_iter().find(|part| part["name"] == "database");
-    found.map_or(Value::Null, |part| part["status"].clone())
+    let found = parts.into_iter().find(|part| part["name"] == name);
+    found.unwrap_or_default()
+}
+
+fn database(answer: &Answer) -> Value {
+    part(answer, "database")["status"].clone()
 }
 
 #[tokio::test]
@@ -69,6 +84,100 @@ async fn a_database_that_is_away_is_told_without_asking_it_and_fails_no_request_
     assert_eq!(logs.headers[header::RETRY_AFTER], "5");
 }
 
+/// Fill `disk`, on which the database of `app` is, with a file, whose path this gives, until not even a login can be noted.
+async fn fill(app: &App, disk: &Path, user: UserId) -> PathBuf {
+    let ballast = disk.join("ballast");
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    // The database has some room of its own: first the file cannot grow, and then the log before it neither.
+    let filler = "x".repeat(100_000);
+    let fill = async |at| app.store.audit_append(at, "a", "b", &filler, None, "ok").await;
+    let note = async |at| app.store.user_logged_in(user, at).await;
+    let mut writes = 0;
+    while fill(app.clock.now()).await.is_ok() || note(app.clock.now()).await.is_ok() {
+        // What is stored already is not written again.
+        app.clock.advance(time::Duration::milliseconds(1));
+        writes += 1;
+        assert!(writes < 10_000, "the disk is never full");
+    }
+    ballast
+}
+
+#[test]
+fn a_full_disk_is_told_in_the_health_and_what_it_kept_from_being_stored_is_stored_later() {
+    let test = "health::a_full_disk_is_told_in_the_health_and_what_it_kept_from_being_stored_is_stored_later";
+    let Some(disk) = decnet_testkit::disk::small(test, "16m").unwrap() else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let options = Options {
+            health_interval: Duration::from_millis(20),
+            run_dir: Some(disk.join("run")),
+            ..Options::default()
+        };
+        let app = App::on(&disk, options).await;
+        let (vera, token) = app.user("vera", Role::Viewer).await;
+        let say = |name: &str, alarm: Option<&str>| {
+            let beat = WorkerView {
+                name: name.parse().unwrap(),
+                state: WorkerState::Ok,
+                last_heard: Some(app.clock.now()),
+                pid: Some(7),
+                version: None,
+                uptime_s: None,
+                tasks: alarm
+                    .map(|text| (heartbeat::ALARM.to_owned(), text.to_owned()))
+                    .into_iter()
+                    .collect(),
+            };
+            app.bus.publish(Topic::worker_health(&beat.name), &beat);
+        };
+        // The subscription stands once the background has begun.
+        until(&app, Some(&token), |answer| {
+            say("collector", None);
+            part(answer, "collector")["status"] == "ok"
+        })
+        .await;
+
+        let ballast = fill(&app, &disk, vera.id).await;
+        app.clock.advance(time::Duration::seconds(1));
+        for name in ["collector", "ingester"] {
+            say(name, Some("no room"));
+        }
+        let told = until(&app, Some(&token), |answer| {
+            database(answer) == "degraded" && part(answer, "ingester")["status"] == "degraded"
+        })
+        .await;
+        assert_eq!(
+            (told.status, &told.json()["status"]),
+            (StatusCode::OK, &json!("degraded"))
+        );
+        let collector = part(&told, "collector");
+        assert_eq!(
+            (&collector["status"], &collector["detail"]),
+            (&json!("degraded"), &json!("no room"))
+        );
+        let why = part(&told, "database")["detail"].to_string();
+        assert!(why.contains("disk is full"), "{why}");
+        let listed = app.get("/workers").token(&token).send().await.json();
+        let listed = listed.as_array().unwrap().iter();
+        let said = listed.filter(|worker| worker["tasks"][heartbeat::ALARM] == "no room");
+        assert_eq!(said.count(), 2, "the list of workers agrees");
+
+        std::fs::remove_file(&ballast).unwrap();
+        until(&app, Some(&token), |answer| database(answer) == "ok").await;
+        let stored = app.store.worker_list(app.clock.now()).await.unwrap();
+        let of = |name: &str| stored.iter().find(|worker| worker.name.as_str() == name).unwrap();
+        assert_eq!(of("collector").tasks[heartbeat::ALARM], "no room");
+        assert_eq!(
+            of("ingester").last_heard,
+            None,
+            "it has a database, and writes for itself"
+        );
+    });
+}
+
 #[test]
 fn on_a_full_disk_one_can_sign_in_and_a_change_is_refused_with_the_reason() {
     let test = "health::on_a_full_disk_one_can_sign_in_and_a_change_is_refused_with_the_reason";
@@ -77,22 +186,9 @@ fn on_a_full_disk_one_can_sign_in_and_a_change_is_refused_with_the_reason() {
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let app = App::on(&disk).await;
+        let app = App::on(&disk, Options::default()).await;
         let (root, _) = app.user("root", Role::Admin).await;
-        let ballast = disk.join("ballast");
-        let mut file = std::fs::File::create(&ballast).unwrap();
-        while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
-        // The database has some room of its own: first the file cannot grow, and then the log before it neither.
-        let filler = "x".repeat(100_000);
-        let fill = async |at| app.store.audit_append(at, "a", "b", &filler, None, "ok").await;
-        let note = async |at| app.store.user_logged_in(root.id, at).await;
-        let mut writes = 0;
-        while fill(app.clock.now()).await.is_ok() || note(app.clock.now()).await.is_ok() {
-            // What is stored already is not written again.
-            app.clock.advance(time::Duration::milliseconds(1));
-            writes += 1;
-            assert!(writes < 10_000, "the disk is never full");
-        }
+        let ballast = fill(&app, &disk, root.id).await;
 
         let token = token(&app.login("root", PASSWORD).send().await);
         let new = json!({ "username": "vera", "password": PASSWORD, "role": "viewer" });
@@ -111,7 +207,6 @@ fn on_a_full_disk_one_can_sign_in_and_a_change_is_refused_with_the_reason() {
             StatusCode::OK
         );
 
-        drop(file);
         std::fs::remove_file(&ballast).unwrap();
         let made = app.post("/users", &new).token(&token).send().await;
         assert_eq!(made.status, StatusCode::CREATED, "{made:?}");

@@ -129,6 +129,34 @@ async fn a_snapshot_comes_first_and_then_each_row_once() {
 }
 
 #[tokio::test]
+async fn the_counters_move_with_the_rows() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    let mut stream = Stream::open(&app, &token, None).await;
+    stream.wait_for("snapshot").await;
+    for n in 1..=5 {
+        command(&app, "id").await;
+        stream.wait_for("attackers").await;
+        // Told before the next look, which sends the next rows.
+        command(&app, "next").await;
+        let mut counted = None;
+        loop {
+            let said = stream.next().await.unwrap();
+            match said.envelope["type"].as_str().unwrap() {
+                "stats" => counted = said.envelope["payload"]["total_logs"].as_u64(),
+                "logs" => break,
+                _ => {}
+            }
+        }
+        assert!(
+            counted.is_some_and(|logs| logs > 2 * (n - 1)),
+            "round {n}: {counted:?}"
+        );
+        stream.wait_for("stats").await;
+    }
+}
+
+#[tokio::test]
 async fn with_the_bus_dead_the_rows_still_come() {
     let app = App::new().await;
     let (_, token) = app.user("vera", Role::Viewer).await;

@@ -68,6 +68,79 @@ pub(crate) async fn a_user_comes_back_as_it_was_made(database: &Database) {
     ));
 }
 
+pub(crate) async fn the_first_password_is_the_configured_one_until_anybody_gives_another(
+    database: &Database,
+) {
+    let store = &database.store;
+    let first = new_user("ann", Role::Admin);
+    store.user_create_first(&first).await.unwrap();
+    let other = new_user("bob", Role::Admin);
+    store.user_create(&other).await.unwrap();
+    assert!(store.user_has_first_password(first.id).await.unwrap());
+    assert!(!store.user_has_first_password(other.id).await.unwrap());
+    // Another account's password, and the hash of the same one, change nothing of that.
+    store
+        .user_set_password(other.id, "$bob", true, at(1))
+        .await
+        .unwrap();
+    store
+        .user_rehash(first.id, "$argon2id$x", "$rehashed")
+        .await
+        .unwrap();
+    assert!(
+        store
+            .user_set_first_password(first.id, "$second", at(2))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .user_set_first_password(other.id, "$no", at(2))
+            .await
+            .unwrap()
+    );
+
+    store
+        .user_set_password(first.id, "$reset", true, at(3))
+        .await
+        .unwrap();
+    assert!(!store.user_has_first_password(first.id).await.unwrap());
+    assert!(
+        !store
+            .user_set_first_password(first.id, "$no", at(4))
+            .await
+            .unwrap()
+    );
+    let ann = store.user_get(first.id).await.unwrap().unwrap();
+    assert_eq!(
+        (ann.password_hash.as_str(), ann.tokens_valid_from),
+        ("$reset", at(3))
+    );
+    let again = store.user_create_first(&new_user("ann", Role::Admin)).await;
+    assert!(matches!(again, Err(DbError::Taken { .. })), "{again:?}");
+}
+
+pub(crate) async fn of_eight_servers_that_start_at_once_one_makes_the_first_account(database: &Database) {
+    let servers: Vec<_> = (0..8)
+        .map(|_| {
+            let (store, new) = (database.store.clone(), new_user("admin", Role::Admin));
+            tokio::spawn(async move { store.user_create_first(&new).await.map(|()| new.id) })
+        })
+        .collect();
+    let mut made = Vec::new();
+    for server in servers {
+        match server.await.unwrap() {
+            Ok(id) => made.push(id),
+            Err(error) => assert!(matches!(error, DbError::Taken { .. }), "{error:?}"),
+        }
+    }
+    assert_eq!(made.len(), 1);
+    assert!(
+        database.store.user_has_first_password(made[0]).await.unwrap(),
+        "nobody else has noted itself"
+    );
+}
+
 pub(crate) async fn a_name_is_taken_once(database: &Database) {
     database
         .store

@@ -626,6 +626,33 @@ pub(crate) async fn filters_agree_with_a_scan(database: &Database) {
     }
 }
 
+pub(crate) async fn a_time_in_the_future_stays_in_its_row_and_puts_nobody_first(database: &Database) {
+    let db = &database.store;
+    // The lines are read at second 1,000,000.
+    let future = login(2_000_000_000, "web-01", "192.0.2.99", "root", "toor");
+    let now = login(999_999, "web-01", "192.0.2.1", "root", "toor");
+    store(db, &[future, now]).await;
+    store(db, &[login(1_000_000, "web-01", "192.0.2.2", "root", "toor")]).await;
+    let attackers = all_attackers(db, &AttackerQuery::default()).await;
+    for attacker in &attackers {
+        assert!(attacker.last_seen <= at(1_000_000), "{attacker:?}");
+        assert!(attacker.first_seen <= attacker.last_seen, "{attacker:?}");
+    }
+    let logs = all_logs(db, &LogQuery::default(), 500).await;
+    assert!(logs.iter().any(|row| row.at == at(2_000_000_000)));
+    let bounties = db.bounty_page(&BountyQuery::default()).await.unwrap().data;
+    assert_eq!(bounties.len(), 3);
+    assert!(bounties.iter().all(|b| b.last_seen <= at(1_000_000)));
+    // Who comes back later is first, whatever the other said.
+    let mut later = batch(3, &[login(1_000_001, "web-01", "192.0.2.1", "root", "toor")]);
+    for line in &mut later.lines {
+        line.received_at = at(1_000_002);
+    }
+    db.ingest_batch(&later).await.unwrap();
+    let attackers = all_attackers(db, &AttackerQuery::default()).await;
+    assert_eq!(attackers[0].ip.to_string(), "192.0.2.1");
+}
+
 pub(crate) async fn attackers_are_listed_by_recency_and_by_activity(database: &Database) {
     let db = &database.store;
     random_batches(db).await;

@@ -210,6 +210,16 @@ fn banner(settings: &Settings, admin: &FirstAdmin, took: Duration, touches: &[St
             settings.data_dir.display()
         ),
     };
+    let unused = match admin
+        .passed_over
+        .as_ref()
+        .filter(|_| settings.is_given("admin-user"))
+    {
+        Some(name) => format!(
+            "  Nobody named {name} administers: DECNET_ADMIN_USER has no effect once there is an administrator.\n"
+        ),
+        None => String::new(),
+    };
     let trust = match settings.server.tls {
         Tls::Auto => format!(
             "  Its certificate is of this installation's own authority: let your browser trust {}.\n",
@@ -229,7 +239,7 @@ fn banner(settings: &Settings, admin: &FirstAdmin, took: Duration, touches: &[St
         ""
     };
     let mut text = format!(
-        "\n  DECNET is up after {:.1} s.  Dashboard: {}\n{reach}{clear}{trust}  {login}\n  Everything is kept in {}.  Ctrl-C stops it in order.\n\n",
+        "\n  DECNET is up after {:.1} s.  Dashboard: {}\n{reach}{clear}{trust}  {login}\n{unused}  Everything is kept in {}.  Ctrl-C stops it in order.\n\n",
         took.as_secs_f64(),
         settings.server.public_url,
         settings.data_dir.display()
