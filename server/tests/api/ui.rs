@@ -108,7 +108,7 @@ async fn a_page_of_a_release_names_its_own_pieces_and_files_that_are_kept_for_go
         ),
         ("/boot.js", "no-cache"),
     ] {
-        let file = app.get(path).send().await;
+        let file = app.page(path).send().await;
         assert_eq!(file.headers[header::CACHE_CONTROL], kept, "{path}");
     }
     let gone = app.get("/pkg/0000000000000000/decnet.js").send().await;

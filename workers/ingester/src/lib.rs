@@ -143,7 +143,10 @@ impl Ingester {
     /// Nothing was stored then, and the next turn begins at the same line; after [`SpoolError::Gap`] at the first
     /// line that there is.
     pub async fn turn(&mut self) -> Result<Turn, IngestError> {
-        let lines = self.reader.next_batch(self.lines, MAX_BYTES)?;
+        let mut lines = self.reader.next_batch(self.lines, MAX_BYTES)?;
+        if lines.is_empty() && self.is_sent_back().await? {
+            lines = self.reader.next_batch(self.lines, MAX_BYTES)?;
+        }
         let Some(last) = lines.last() else {
             self.lines = self.batch_size;
             self.acknowledge(true)?;
@@ -193,6 +196,18 @@ impl Ingester {
                 Err(error.into())
             }
         }
+    }
+
+    /// Whether the database stands elsewhere than where this left it: an operator has everything stored again. A batch would
+    /// find that out by itself, but none comes while nothing happens.
+    async fn is_sent_back(&mut self) -> Result<bool, IngestError> {
+        let stands = self.store.spool_position(READER).await?;
+        let moved = stands != self.stored;
+        if moved {
+            self.stored = stands;
+            self.reader.seek(stands);
+        }
+        Ok(moved)
     }
 
     fn is_full(&self, lines: &[Line]) -> bool {

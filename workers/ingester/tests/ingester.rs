@@ -423,6 +423,31 @@ fn batches_grow_while_it_is_behind_and_a_stale_ingester_gives_way() {
     });
 }
 
+#[test]
+fn what_is_to_be_stored_again_is_while_nothing_new_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = database(folder.path()).await;
+        let lines = good_lines(300);
+        let mut writer = spool(folder.path());
+        append(&mut writer, &lines);
+        let mut ingester = Ingester::open(
+            store.clone(),
+            Bus::none(),
+            Arc::new(SystemClock),
+            folder.path().join("spool"),
+            100,
+        )
+        .await
+        .unwrap();
+        while ingester.turn().await.unwrap() != Turn::Idle {}
+        // What `decnet ingest --rebuild` does, beside an ingester that has nothing to do.
+        store.evidence_clear().await.unwrap();
+        while ingester.turn().await.unwrap() != Turn::Idle {}
+        assert_equals(&store, folder.path(), &lines).await;
+    });
+}
+
 /// Log rows with this word in them are refused.
 const REFUSE_POISON: &str = "CREATE TRIGGER poison BEFORE INSERT ON logs WHEN NEW.raw LIKE '%poison%' \
                              BEGIN SELECT RAISE(ABORT, 'too bitter'); END";

@@ -389,7 +389,7 @@ impl Reader {
                     let shown = if key.secret {
                         "the value".to_owned()
                     } else {
-                        format!("{:?}", raw.text)
+                        format!("{:?}", without_password(&raw.text))
                     };
                     self.faults.push(Fault {
                         key: name.to_owned(),
@@ -712,6 +712,16 @@ impl Reader {
     }
 }
 
+/// The text of a fault: what stands before the host of an address may be an account with its password.
+fn without_password(text: &str) -> String {
+    match text.split_once("://").zip(text.rsplit_once('@')) {
+        Some(((scheme, _), (_, host))) if text.find("://") < text.rfind('@') => {
+            format!("{scheme}://…@{host}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
 fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() {
@@ -813,6 +823,23 @@ mod tests {
             faults.contains("\"info,quiet\" has \"quiet\", which is no level"),
             "{faults}"
         );
+    }
+
+    #[test]
+    fn a_fault_of_an_address_does_not_tell_its_password() {
+        for bad in [
+            "nats://bob:top@secret@127.0.0.1:99999",
+            "natz://bob:top@secret@127.0.0.1",
+        ] {
+            let (_dir, sources) = with_ini(&format!("[decnet]\nbus-url = {bad}\n"));
+            let faults = Settings::read(&sources).unwrap_err().to_string();
+            assert!(
+                faults.contains("bus-url") && faults.contains("127.0.0.1"),
+                "{faults}"
+            );
+            assert!(!faults.contains("secret") && !faults.contains("bob"), "{faults}");
+        }
+        assert_eq!(without_password("a@b://c"), "a@b://c");
     }
 
     /// The fuzzer's seeds: those that begin with "good" are settings, those that begin with "bad" have faults.
