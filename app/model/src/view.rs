@@ -589,6 +589,7 @@ mod tests {
             credentials: 1,
             bounties: 0,
             quarantined: 0,
+            ignored: 0,
             deployed_deckies: 4,
             active_deckies: 3,
             last_hour: 7,
