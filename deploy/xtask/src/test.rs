@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// Leave out formatting, clippy and licences
     #[arg(long)]
     no_lint: bool,
+    /// Leave out the tests of the crates
+    #[arg(long)]
+    no_crates: bool,
     /// Leave out the browser tests
     #[arg(long)]
     no_e2e: bool,
@@ -61,7 +64,9 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     step("Building programs and tests", || {
         sh(cargo(place).args(["build", "--bins", "--tests"]).args(NATIVE))
     })?;
-    count += step("Running the tests of the crates", || native(place, &mut broken))?;
+    if !options.no_crates {
+        count += step("Running the tests of the crates", || native(place, &mut broken))?;
+    }
     if !options.no_e2e {
         step("Building the dashboard", || site::build(place, Profile::Dev))?;
         count += step("Running the browser tests", || {

@@ -531,6 +531,8 @@ async fn without_a_configured_password_one_is_drawn_once() {
 #[tokio::test]
 async fn the_audit_log_names_whom_something_was_done_to() {
     let app = App::new().await;
+    // Somebody else who can administer, so that the account may lose its role again.
+    app.admin().await;
     let (vera, _) = app.user("vera", Role::Viewer).await;
     let operator = Actor::operator("test");
     let permit = app.domain.permit::<ManageUsers>(&operator).unwrap();

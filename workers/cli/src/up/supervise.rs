@@ -38,6 +38,9 @@ const LAST_BACKOFF: Duration = Duration::from_secs(30);
 /// A worker that lived this long starts over with the first wait.
 const HEALTHY: Duration = Duration::from_secs(60);
 
+/// How long the last notification of a worker that has ended is waited for.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// Codes of ends that come again however often one tries: wrong usage, not permitted, wrong configuration.
 const LASTING: &[u8] = &[64, 77, 78];
 
@@ -237,7 +240,14 @@ impl Keeper {
         ];
         let ended = loop {
             tokio::select! {
-                status = child.wait() => break Some(status?),
+                status = child.wait() => {
+                    // What it said last may not be read yet, and whether it was ever ready decides what follows.
+                    if let Ok(ready) = timeout(LAST_WORDS, self.notify.ready()).await {
+                        ready?;
+                        self.announce.send_replace(true);
+                    }
+                    break Some(status?);
+                }
                 () = self.stop.requested() => {
                     end(&mut child).await?;
                     break None;
