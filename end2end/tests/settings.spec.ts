@@ -170,6 +170,7 @@ test("limits and rules of what is not looked at are set, and say what they do", 
   await page.getByRole("button", { name: "Ignore such lines" }).click();
   await expect(page.getByRole("alert").filter({ hasText: "an address" })).toBeVisible();
   complaints.none(/ignore_rule_create|status of 4\d\d/);
+  await page.getByText("New rule").click();
   await page.getByLabel("From").fill("203.0.113.77");
   await page.getByRole("button", { name: "Ignore such lines" }).click();
   const rule = page.locator("table.rules tbody tr").filter({ hasText: "203.0.113.77" });

@@ -54,7 +54,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
         println!("The pictures go into {}", folder.display());
         pictures = Some(folder);
     }
-    if profile == Profile::Release {
+    if site::in_pieces(profile) {
         step("Weighing the pages", || weight::check(place))?;
     }
     all_held(tests(place, profile, &rest, pictures.as_deref())?)

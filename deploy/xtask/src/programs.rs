@@ -25,9 +25,9 @@ pub(crate) const PROGRAMS: &[(&str, &str)] = &[
 /// because it is built in another way.
 pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
     let mut command = match profile {
-        Profile::Dev => cargo(place),
+        _ if !site::in_pieces(profile) => cargo(place),
         // The server's half of the dashboard has to be made as the browser's.
-        Profile::Release => cargo(&place.with_flags(&[site::ERASED])),
+        _ => cargo(&place.with_flags(&[site::ERASED])),
     };
     command.args(["build", "--bins"]);
     if profile == Profile::Release {

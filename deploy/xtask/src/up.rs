@@ -66,7 +66,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     )?;
     step("Building the dashboard", || site::build(place, profile))?;
     if options.build_only {
-        if profile == Profile::Release {
+        if site::in_pieces(profile) {
             step("Weighing the dashboard's pages", || weight::check(place))?;
         }
         println!("The programs are in {}", place.programs(profile).display());

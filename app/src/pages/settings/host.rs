@@ -287,10 +287,10 @@ fn NewRule(orders: Orders) -> impl IntoView {
                 <div class="form">
                     <label><span>"Why"</span><input name="note" maxlength="200" placeholder="our own scanner" /></label>
                 </div>
-                <FormFault fault=fault />
                 <button type="submit" class="button primary" disabled=move || create.pending().get()>"Ignore such lines"</button>
             </ActionForm>
         </details>
+        <FormFault fault=fault />
     }
     .into_any()
 }
