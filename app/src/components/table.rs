@@ -124,7 +124,7 @@ pub(crate) fn Table<T: Listed>(
         let key = key.clone();
         move |_| hidden.set(parse(&store::get(&key).unwrap_or_default()))
     });
-    let off = move || hidden.with(|hidden| words(hidden));
+    let off = move || hidden.with(words);
     let ticks = usize::from(selected.is_some());
     let labels: Vec<_> = columns.iter().map(|column| column.label).collect();
     let heads = columns
