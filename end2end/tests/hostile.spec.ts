@@ -69,6 +69,8 @@ test("no drawer is broken by what intruders said", async ({ page, host, complain
   }
   const services = new Set([...kinds.values()].map((row) => row.service));
   expect(services.size, `${[...services]} of ${[...(await host.services()).keys()]}`).toBeGreaterThan(3);
+  // Each is a page of its own, and a development build takes seconds to hydrate on a busy machine.
+  test.setTimeout(30_000 + kinds.size * 15_000);
   for (const [kind, row] of kinds) {
     await open(page, `/live?service=none&log=${row.id}`);
     await expect(page.getByRole("dialog").locator("pre.raw").first(), kind).toBeVisible();
