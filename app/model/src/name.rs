@@ -17,11 +17,11 @@ pub struct NameError {
 }
 
 macro_rules! checked_name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $pattern:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = $pattern))]
         pub struct $name(String);
 
         impl $name {
@@ -89,6 +89,7 @@ checked_name!(
     DeckyName,
     "name",
     "1 to 63 of a-z, 0-9 and -, with no - at its beginning or end",
+    "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
     |s| is_slug(s, 63, b"-") && !s.starts_with('-') && !s.ends_with('-')
 );
 checked_name!(
@@ -96,6 +97,7 @@ checked_name!(
     ServiceSlug,
     "service",
     "1 to 32 of a-z, 0-9, _ and -",
+    "^[a-z0-9_-]{1,32}$",
     |s| is_slug(s, 32, b"_-")
 );
 checked_name!(
@@ -103,6 +105,7 @@ checked_name!(
     UserName,
     "user name",
     "2 to 64 of a-z, 0-9, '.', '_', '@' and -",
+    "^[a-z0-9._@-]{2,64}$",
     |s| s.len() >= 2 && is_slug(s, 64, b"._@-")
 );
 checked_name!(
@@ -110,6 +113,7 @@ checked_name!(
     TokenName,
     "token name",
     "1 to 64 of a-z, A-Z, 0-9, '.', '_', '@', - and spaces between them",
+    "^[A-Za-z0-9._@-]([A-Za-z0-9._@ -]{0,62}[A-Za-z0-9._@-])?$",
     |s| (1..=64).contains(&s.len())
         && s.trim() == s
         && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@- ".contains(&b))
@@ -119,6 +123,7 @@ checked_name!(
     WorkerName,
     "worker",
     "1 to 32 of a-z and -",
+    "^[a-z-]{1,32}$",
     |s| is_slug(s, 32, b"-") && s.bytes().all(|b| !b.is_ascii_digit())
 );
 

@@ -18,7 +18,7 @@ pub struct LogQuery {
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
     pub limit: Option<u32>,
     /// Cursor: rows older than it.
-    #[cfg_attr(feature = "openapi", param(max_length = 128))]
+    #[cfg_attr(feature = "openapi", param(pattern = "^i-?[0-9]{1,18}$"))]
     pub before: Option<String>,
     /// Text in the line, the decky, the service or the address; `key:value` tokens match a field. 512 characters.
     #[cfg_attr(feature = "openapi", param(max_length = 512))]
@@ -84,7 +84,7 @@ pub struct AttackerQuery {
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
     pub limit: Option<u32>,
     /// Cursor.
-    #[cfg_attr(feature = "openapi", param(max_length = 128))]
+    #[cfg_attr(feature = "openapi", param(pattern = "^r-?[0-9]{1,18}\\.[0-9a-f]{32}$"))]
     pub before: Option<String>,
     /// Start of the address, or text in its deckies or services.
     #[cfg_attr(feature = "openapi", param(max_length = 512))]
@@ -108,7 +108,7 @@ pub struct BountyQuery {
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
     pub limit: Option<u32>,
     /// Cursor.
-    #[cfg_attr(feature = "openapi", param(max_length = 128))]
+    #[cfg_attr(feature = "openapi", param(pattern = "^i-?[0-9]{1,18}$"))]
     pub before: Option<String>,
     /// Only this kind.
     pub bounty_type: Option<BountyKind>,
@@ -142,7 +142,7 @@ pub struct ReuseQuery {
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
     pub limit: Option<u32>,
     /// Cursor.
-    #[cfg_attr(feature = "openapi", param(max_length = 128))]
+    #[cfg_attr(feature = "openapi", param(pattern = "^p-?[0-9]{1,18}\\.-?[0-9]{1,18}$"))]
     pub before: Option<String>,
     /// What is the same; `secret` where absent.
     pub scope: Option<ReuseScope>,

@@ -15,7 +15,7 @@ use crate::{
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these: ingest, bus, decoy, http, ssh, host, weight; all where none is named
+    /// Only these: ingest, bus, decoy, http, ssh, host, api, weight; all where none is named
     names: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ const BENCHES: &[Bench] = &[
         "ssh",
         "authentication attempts of the ssh decoy in the same CPU time, to Cowrie (bar 5)",
         |place| {
-            let cowrie = setup::cowrie(place)?;
+            let cowrie = setup::python(place, &setup::COWRIE)?;
             let program = decoy::build(place)?;
             sh(cargo(place)
                 .args([
@@ -88,6 +88,19 @@ const BENCHES: &[Bench] = &[
             sh(Command::new(place.programs(Profile::Release).join("decnet"))
                 .args(["bench", "host"])
                 .current_dir(&place.root))
+        },
+    ),
+    (
+        "api",
+        "500 users on 1,000,000 rows (p99 200 ms), CPU of every endpoint to FastAPI's (bar 20), a storm of logins (bar 2)",
+        |place| {
+            let fastapi = setup::python(place, &setup::FASTAPI)?;
+            programs::build(place, Profile::Release)?;
+            site::build(place, Profile::Release)?;
+            sh(cargo(place)
+                .args(["bench", "-p", "decnet-server", "--bench", "api"])
+                .env("DECNET_PROGRAMS", place.programs(Profile::Release))
+                .env("FASTAPI", fastapi))
         },
     ),
     (

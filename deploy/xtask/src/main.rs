@@ -8,6 +8,7 @@
 
 mod bench;
 mod checks;
+mod contract;
 mod decoy;
 mod e2e;
 mod fuzz;
@@ -54,6 +55,8 @@ enum Command {
     Lint(checks::Options),
     /// Run the benchmarks: each prints ratios against a baseline of the same run
     Bench(bench::Options),
+    /// Hold the API against its description with schemathesis
+    Contract(contract::Options),
     /// Run the fuzz targets for a while each
     Fuzz(fuzz::Options),
     /// Run the browser tests alone
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&place, &options),
         Command::Lint(options) => checks::run(&place, &options),
         Command::Bench(options) => bench::run(&place, &options),
+        Command::Contract(options) => contract::run(&place, &options),
         Command::Fuzz(options) => fuzz::run(&place, &options),
         Command::E2e(options) => e2e::run(&place, &options),
         Command::Leptos(options) => leptos::run(&place, &options),

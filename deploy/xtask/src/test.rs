@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::{
-    checks, e2e,
+    checks, contract, e2e,
     place::{Place, Profile},
     setup,
     shell::{cargo, run_watching, sh, step},
@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Leave out the tests of the crates
     #[arg(long)]
     no_crates: bool,
+    /// Leave out holding the API against its description
+    #[arg(long)]
+    no_contract: bool,
     /// Leave out the browser tests
     #[arg(long)]
     no_e2e: bool,
@@ -66,6 +69,16 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     })?;
     if !options.no_crates {
         count += step("Running the tests of the crates", || native(place, &mut broken))?;
+    }
+    if !options.no_contract {
+        match contract::hold(place, false) {
+            Ok(held) => count += held,
+            Err(error) => {
+                println!("contract: {error:#}");
+                broken.push("contract".to_owned());
+                count.failed += 1;
+            }
+        }
     }
     if !options.no_e2e {
         step("Building the dashboard", || site::build(place, Profile::Dev))?;

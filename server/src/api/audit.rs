@@ -29,7 +29,7 @@ pub async fn page(
 /// All of it, as a file.
 #[utoipa::path(
     get, path = "/audit/export", tag = "audit", params(FormatQuery),
-    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+    responses((status = 200, content((String = "text/csv"), (Vec<AuditView> = "application/json")), description = "The file"))
 )]
 pub async fn export(May { domain, permit }: May<ViewAudit>, Export { format, .. }: Export<NoFilter>) -> File {
     export::file(

@@ -77,8 +77,8 @@ pub struct CreateIgnoreRuleRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReinitialiseRequest {
-    /// `delete all evidence`.
-    #[schema(max_length = 64)]
+    /// That it is meant.
+    #[schema(pattern = "^delete all evidence$")]
     confirmation: String,
 }
 

@@ -4,6 +4,7 @@
 //! what it takes: those are added here, in one place, and a test holds every answer of the whole suite against them.
 
 use axum::http::StatusCode;
+use serde_json::{Value, json};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -12,6 +13,9 @@ use utoipa::{
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
+
+/// The parameter that a list has, and its export has not.
+pub(super) const PAGE_SIZE: &str = "limit";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -127,13 +131,45 @@ const REFUSALS: &[(StatusCode, &str, &str, Met)] = &[
     ),
 ];
 
-/// Add to every operation the refusals that it can meet, each as a problem.
-pub(super) fn complete(mut document: Document) -> Document {
+/// The document as it is served.
+pub(super) fn document(routes: Document) -> Value {
+    let mut document = serde_json::to_value(complete(routes)).unwrap_or_default();
+    in_terms_of_clients(&mut document);
+    document
+}
+
+/// Addresses in the formats that JSON Schema has: it knows version 4 and version 6, and no word for either of them.
+fn in_terms_of_clients(part: &mut Value) {
+    match part {
+        Value::Object(fields) => {
+            if fields.get("format").is_some_and(|format| format == "ip") {
+                fields.remove("format");
+                fields.insert(
+                    "anyOf".into(),
+                    json!([{ "format": "ipv4" }, { "format": "ipv6" }]),
+                );
+            }
+            fields.values_mut().for_each(in_terms_of_clients);
+        }
+        Value::Array(items) => items.iter_mut().for_each(in_terms_of_clients),
+        _ => {}
+    }
+}
+
+/// Add to every operation the refusals that it can meet, each as a problem; take from exports what pages have.
+fn complete(mut document: Document) -> Document {
     let components = document.components.get_or_insert_with(Default::default);
     for (_, name, words, _) in REFUSALS {
         components
             .responses
             .insert((*name).to_owned(), problem(words).into());
+    }
+    for (path, item) in &mut document.paths.paths {
+        if path.ends_with("/export") {
+            for parameters in operations(item).filter_map(|operation| operation.parameters.as_mut()) {
+                parameters.retain(|parameter| !matches!(parameter, RefOr::T(p) if p.name == PAGE_SIZE));
+            }
+        }
     }
     for operation in document.paths.paths.values_mut().flat_map(operations) {
         let answers = &mut operation.responses.responses;

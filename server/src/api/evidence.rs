@@ -29,7 +29,7 @@ pub struct PageQuery {
     #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u32>,
     /// Cursor: `next` of the page before.
-    #[param(max_length = 128)]
+    #[param(pattern = "^i-?[0-9]{1,18}$")]
     pub before: Option<String>,
 }
 
@@ -169,7 +169,7 @@ pub async fn quarantine(
 /// All log rows that agree with the filters, as a file.
 #[utoipa::path(
     get, path = "/logs/export", tag = "logs", params(LogQuery, FormatQuery),
-    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+    responses((status = 200, content((String = "text/csv"), (Vec<LogView> = "application/json")), description = "The file"))
 )]
 pub async fn logs_export(
     May { domain, permit }: May<ViewEvidence>,
@@ -190,7 +190,7 @@ pub async fn logs_export(
 /// All attackers that agree with the filters, as a file.
 #[utoipa::path(
     get, path = "/attackers/export", tag = "attackers", params(AttackerQuery, FormatQuery),
-    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+    responses((status = 200, content((String = "text/csv"), (Vec<AttackerView> = "application/json")), description = "The file"))
 )]
 pub async fn attackers_export(
     May { domain, permit }: May<ViewEvidence>,
@@ -216,7 +216,7 @@ pub async fn attackers_export(
 /// All command lines of an attacker, as a file.
 #[utoipa::path(
     get, path = "/attackers/{id}/commands/export", tag = "attackers", params(("id" = AttackerId, Path), FormatQuery),
-    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+    responses((status = 200, content((String = "text/csv"), (Vec<CommandView> = "application/json")), description = "The file"))
 )]
 pub async fn commands_export(
     May { domain, permit }: May<ViewEvidence>,
@@ -232,7 +232,7 @@ pub async fn commands_export(
 /// All bounties that agree with the filters, as a file.
 #[utoipa::path(
     get, path = "/bounty/export", tag = "bounty", params(BountyQuery, FormatQuery),
-    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+    responses((status = 200, content((String = "text/csv"), (Vec<BountyView> = "application/json")), description = "The file"))
 )]
 pub async fn bounty_export(
     May { domain, permit }: May<ViewEvidence>,
@@ -315,7 +315,7 @@ pub async fn reuse(
 /// All credentials that turned up at several deckies or with several attackers, as a file.
 #[utoipa::path(
     get, path = "/credential-reuse/export", tag = "bounty", params(ReuseQuery, FormatQuery),
-    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+    responses((status = 200, content((String = "text/csv"), (Vec<ReuseView> = "application/json")), description = "The file"))
 )]
 pub async fn reuse_export(
     May { domain, permit }: May<ViewEvidence>,

@@ -16,7 +16,8 @@ use decnet_model::{
     permission::Permission,
     query::ExportFormat,
     view::{
-        AttackerView, AuditView, BountyView, CommandView, DeckyView, LogView, MAX_LIMIT, Page, ReuseView,
+        AttackerView, AuditView, BountyView, CommandView, DeckyView, FieldError, LogView, MAX_LIMIT, Page,
+        ReuseView,
     },
 };
 use futures::StreamExt;
@@ -24,7 +25,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::IntoParams;
 
-use super::extract::Filter;
+use super::{description::PAGE_SIZE, extract::Filter};
 use crate::problem::{ApiError, chain};
 
 /// Rows of a page of an export.
@@ -38,7 +39,7 @@ pub struct FormatQuery {
     pub format: Option<ExportFormat>,
 }
 
-/// Extractor: the form of an export, and the filters of its list. `limit` means nothing here.
+/// Extractor: the form of an export, and the filters of its list without the size of a page.
 #[derive(Debug)]
 pub struct Export<Q> {
     /// The form.
@@ -53,17 +54,24 @@ impl<Q: DeserializeOwned + IntoParams, S: Send + Sync> FromRequestParts<S> for E
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let whole = parts.uri.query().unwrap_or_default();
         let (mut format, mut rest) = (ExportFormat::Csv, Vec::new());
+        let fault = |field: &str, message: &str| {
+            ApiError::invalid(vec![FieldError {
+                field: field.into(),
+                message: message.into(),
+            }])
+        };
         for pair in whole.split('&').filter(|pair| !pair.is_empty()) {
-            match pair.strip_prefix("format=") {
-                Some(word) => {
-                    format = word.parse().map_err(|_| {
-                        ApiError::invalid(vec![decnet_model::view::FieldError {
-                            field: "format".into(),
-                            message: "csv or json".into(),
-                        }])
-                    })?;
+            match pair.split_once('=').unwrap_or((pair, "")) {
+                ("format", word) => {
+                    format = word.parse().map_err(|_| fault("format", "csv or json"))?;
                 }
-                None => rest.push(pair),
+                (PAGE_SIZE, _) => {
+                    return Err(fault(
+                        PAGE_SIZE,
+                        "there is no such parameter: a file has the whole list",
+                    ));
+                }
+                _ => rest.push(pair),
             }
         }
         let rest = format!("/?{}", rest.join("&"));

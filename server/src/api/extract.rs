@@ -10,6 +10,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use utoipa::{IntoParams, PartialSchema};
 
 use super::explain;
@@ -37,7 +38,14 @@ impl<T: DeserializeOwned + PartialSchema, S: Send + Sync> FromRequest<S> for Bod
             return Ok(Self(body));
         }
         match serde_json::from_slice(&bytes) {
-            Ok(value) => Err(ApiError::invalid(explain::body::<T>(&value))),
+            Ok(mut value) => {
+                // Only then: a value has forgotten what else was wrong, such as a field that stands there twice.
+                let again = whole_numbers(&mut value).then(|| T::deserialize(&value));
+                match again {
+                    Some(Ok(body)) => Ok(Self(body)),
+                    _ => Err(ApiError::invalid(explain::body::<T>(&value))),
+                }
+            }
             Err(_) if bytes.is_empty() => Err(ApiError::malformed("the body is empty: send JSON")),
             Err(error) if error.is_eof() => Err(ApiError::malformed("the body is JSON without an end")),
             Err(error) => {
@@ -46,6 +54,28 @@ impl<T: DeserializeOwned + PartialSchema, S: Send + Sync> FromRequest<S> for Bod
                 Err(ApiError::malformed(words))
             }
         }
+    }
+}
+
+/// Write `3.0` as `3`: to JSON Schema, and to clients whose numbers are all of one kind, they are the same. Whether there
+/// was any.
+fn whole_numbers(value: &mut Value) -> bool {
+    let each = |found: bool, value: &mut Value| whole_numbers(value) || found;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            // Up to 2^53, where every whole number still has a double of its own.
+            let whole = number
+                .as_f64()
+                .filter(|n| n.fract() == 0.0 && n.abs() <= 9_007_199_254_740_992.0);
+            let whole = whole.and_then(|n| format!("{n:.0}").parse::<i64>().ok());
+            if let Some(same) = whole {
+                *value = same.into();
+            }
+            whole.is_some()
+        }
+        Value::Array(items) => items.iter_mut().fold(false, each),
+        Value::Object(fields) => fields.values_mut().fold(false, each),
+        _ => false,
     }
 }
 

@@ -160,7 +160,7 @@ pub async fn task(May { domain, permit }: May<ViewFleet>, Param(id): Param<TaskI
 /// Every decky, as a file.
 #[utoipa::path(
     get, path = "/fleet/export", tag = "fleet", params(FormatQuery),
-    responses((status = 200, body = String, content_type = "text/csv", description = "The file: CSV, or a JSON array"))
+    responses((status = 200, content((String = "text/csv"), (Vec<DeckyView> = "application/json")), description = "The file"))
 )]
 pub async fn deckies_export(
     May { domain, permit }: May<ViewFleet>,

@@ -160,8 +160,7 @@ impl Ask<'_> {
 
 /// Every answer of the API in any test is one that its description tells of.
 fn assert_described(method: &Method, path: &str, status: StatusCode) {
-    static PATHS: LazyLock<Value> =
-        LazyLock::new(|| serde_json::to_value(decnet_server::api::document().paths).unwrap());
+    static PATHS: LazyLock<Value> = LazyLock::new(|| decnet_server::api::document()["paths"].clone());
     let fits = |template: &str| {
         let (there, here): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
         there.len() == here.len()

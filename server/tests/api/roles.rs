@@ -201,7 +201,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
 ];
 
 fn routes() -> BTreeMap<(String, String), String> {
-    let document = serde_json::to_value(decnet_server::api::document()).unwrap();
+    let document = decnet_server::api::document();
     let mut routes = BTreeMap::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {

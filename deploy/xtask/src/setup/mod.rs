@@ -316,37 +316,61 @@ fn cargo_tool(
     fs::remove_dir_all(&built).with_context(|| format!("cannot remove {}", built.display()))
 }
 
-/// The version of Cowrie, which the ssh decoy is measured against.
-const COWRIE: &str = "3.1.4";
+/// A Python environment that a benchmark measures against, or a test checks with.
+pub(crate) struct Environment {
+    name: &'static str,
+    packages: &'static [&'static str],
+    why: &'static str,
+}
 
-/// The folder of a Python environment that has Cowrie. Only its benchmark asks for it.
-pub(crate) fn cowrie(place: &Place) -> Result<PathBuf> {
-    let folder = place.tool("cowrie", COWRIE);
+/// What the ssh decoy is measured against.
+pub(crate) const COWRIE: Environment = Environment {
+    name: "cowrie",
+    packages: &["cowrie==3.1.4"],
+    why: "the ssh decoy is measured against it",
+};
+
+/// What the API is measured against.
+pub(crate) const FASTAPI: Environment = Environment {
+    name: "fastapi",
+    packages: &["fastapi==0.165.0", "uvicorn==0.54.0"],
+    why: "the API is measured against it",
+};
+
+/// What holds the API against its description.
+pub(crate) const SCHEMATHESIS: Environment = Environment {
+    name: "schemathesis",
+    packages: &["schemathesis==4.32.5"],
+    why: "it holds the API against its description",
+};
+
+/// The folder of a Python environment. Only what needs it asks for it.
+pub(crate) fn python(place: &Place, environment: &Environment) -> Result<PathBuf> {
+    let Environment { name, packages, why } = environment;
+    let wanted = packages.join("\n");
+    let version = packages.first().and_then(|first| first.split("==").nth(1));
+    let folder = place.tool(name, version.unwrap_or("any"));
     // Written last, so that an installation that broke off is begun again.
     let stamp = folder.join("installed");
-    if stamp.is_file() {
+    if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(folder);
     }
     // Debian's python3 makes no environments without a second package.
     if output(Command::new("python3").args(["-c", "import ensurepip"])).is_none() {
         install(&[&PYTHON])?;
     }
-    step(
-        &format!("Installing Cowrie {COWRIE}: the ssh decoy is measured against it"),
-        || {
-            sh(Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&folder))?;
-            sh(Command::new(folder.join("bin/pip")).args([
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                &format!("cowrie=={COWRIE}"),
-            ]))?;
-            fs::write(&stamp, COWRIE).with_context(|| format!("cannot write {}", stamp.display()))
-        },
-    )
-    .context("pip could not install Cowrie (its words are above); it needs a network, then try again")?;
+    step(&format!("Installing {}: {why}", packages.join(", ")), || {
+        sh(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&folder))?;
+        sh(Command::new(folder.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check"])
+            .args(*packages))?;
+        fs::write(&stamp, &wanted).with_context(|| format!("cannot write {}", stamp.display()))
+    })
+    .with_context(|| {
+        format!("pip could not install {name} (its words are above); it needs a network, then try again")
+    })?;
     Ok(folder)
 }
 
