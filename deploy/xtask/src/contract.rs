@@ -93,7 +93,7 @@ fn ask(place: &Place, schemathesis: &Path, token: &str, examples: u32) -> Result
         // A stream does not end, and these end the session that asks.
         .args(["--exclude-path", "/api/v1/stream"])
         .args(["--exclude-path", "/api/v1/auth/logout"])
-        .args(["--exclude-path-regex", "^/api/v1/auth/sessions"])
+        .args(["--exclude-path-regex", "^/api/v1/(auth|users/.id.)/sessions"])
         .current_dir(place.cache.as_path()))
 }
 
