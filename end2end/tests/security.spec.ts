@@ -71,18 +71,12 @@ test("script that gets into a page does not run, and nothing is sent away", asyn
       () => "sent",
       () => "refused",
     );
-    let evaluated = "refused";
-    try {
-      evaluated = String(new Function("return 'evaluated'")());
-    } catch {
-      // As it should be.
-    }
+    setTimeout("document.documentElement.dataset.canary = 'string'");
     await new Promise((resolve) => setTimeout(resolve, 200));
-    return { violated, tried, evaluated, canary: document.documentElement.dataset.canary };
+    return { violated, tried, canary: document.documentElement.dataset.canary };
   });
   expect(blocked.canary).toBeUndefined();
   expect(blocked.tried).toBe("refused");
-  expect(blocked.evaluated).toBe("refused");
   for (const directive of ["script-src-elem", "script-src-attr", "img-src", "frame-src", "object-src", "connect-src"]) {
     expect(blocked.violated, directive).toContain(directive);
   }
