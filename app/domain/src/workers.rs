@@ -246,7 +246,7 @@ fn heard(event: &Event, now: OffsetDateTime) -> Option<WorkerView> {
     })
 }
 
-/// Whether the worker writes its heartbeats itself: it does where it reads the key that names the database.
+/// Whether the worker writes its heartbeats itself.
 fn has_database(worker: &WorkerName) -> bool {
-    keys::by_name("database-url").is_some_and(|key| key.is_for(worker.as_str()))
+    keys::uses_database(worker.as_str())
 }

@@ -38,7 +38,7 @@ pub trait Worker: Sized + Send + 'static {
     const NAME: &'static str;
     /// What it does, in a sentence: the head of its `--help`.
     const ABOUT: &'static str;
-    /// Whether it needs the database.
+    /// Whether it needs the database. That is the master's, and so is then the worker: on an agent it does not start.
     const DATABASE: bool;
     /// Whether it brings the database's schema up to date before it looks at it; several may do so at once.
     const MIGRATES: bool = false;
@@ -180,6 +180,9 @@ fn start<W: Worker>(matches: &ArgMatches) -> Result<(), StartError> {
     };
     let settings = Arc::new(Settings::read(&sources)?);
     logging::start(&settings)?;
+    if W::DATABASE {
+        settings.for_master(&format!("decnet-{}", W::NAME))?;
+    }
     end_with_supervisor()?;
     // Installing fails only where one is installed already, which is as good.
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -11,7 +11,7 @@ use decnet_model::{
 };
 use decnet_runtime::{
     Settings, StartError,
-    settings::{Mode, Sources, keys},
+    settings::{Sources, keys},
     worker::connect,
 };
 
@@ -65,18 +65,13 @@ pub(crate) fn master_settings(args: &PlaceArgs) -> Result<Settings> {
 /// The same from sources that are at hand already.
 pub(crate) fn master(sources: &Sources) -> Result<Settings> {
     let settings = Settings::read(sources).map_err(StartError::from)?;
-    if settings.mode == Mode::Agent {
-        let why = if settings.disallow_master {
-            " (and disallow-master is set)"
-        } else {
-            ""
-        };
-        return Err(StartError::not_permitted(format!(
-            "this host is an agent{why}: run this command on its master"
-        ))
-        .into());
-    }
+    settings.for_master("this command")?;
     Ok(settings)
+}
+
+/// The checked configuration, for what every host can do.
+pub(crate) fn settings(args: &PlaceArgs) -> Result<Settings> {
+    Ok(Settings::read(&sources(args)?).map_err(StartError::from)?)
 }
 
 /// An opened installation.

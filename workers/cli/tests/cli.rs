@@ -59,13 +59,18 @@ fn said(output: &Output) -> (String, String, i32) {
 fn faults_go_to_standard_error_with_the_code_of_their_kind() {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("agent.ini"), "[decnet]\nmode = agent\n").unwrap();
+    let held = "[decnet]\nmode = agent\ndisallow-master = true\n";
+    fs::write(dir.path().join("held.ini"), held).unwrap();
     for (words, code, word) in [
         ("--set nope=1 config check", 64, "no such key"),
         ("frobnicate", 64, "no command"),
         ("deploy --nope", 64, "--nope"),
         ("status --config agent.ini", 77, "agent"),
         ("up --config agent.ini", 77, "agent"),
-        ("init --config agent.ini", 77, "agent"),
+        ("init --config agent.ini", 77, "agent.ini:2"),
+        ("status --config held.ini", 77, "held.ini:2"),
+        ("status --config held.ini --set mode=master", 78, "held.ini:3"),
+        ("ingest --rebuild --config agent.ini", 77, "agent"),
         ("--set listen=127.0.0.1:99999 config check", 78, "listen"),
         ("config check --config gone.ini", 78, "gone.ini"),
         ("collector", 69, "decnet-collector"),
@@ -97,6 +102,43 @@ fn faults_go_to_standard_error_with_the_code_of_their_kind() {
             "{words}: {stdout} {stderr}"
         );
     }
+}
+
+#[test]
+fn an_agent_lists_its_workers_and_proves_its_spool() {
+    let dir = TempDir::new().unwrap();
+    let on_agent = |words: &str| good(dir.path(), &format!("{words} --set mode=agent"));
+    let mut spool =
+        decnet_spool::Writer::open(&dir.path().join("data/spool"), decnet_spool::Options::default()).unwrap();
+    spool
+        .append(b"<134>1 2027-01-15T08:00:00Z web-01 ssh - - - x")
+        .unwrap();
+    spool.commit().unwrap();
+    drop(spool);
+    let beat = WorkerView {
+        name: "collector".parse().unwrap(),
+        state: WorkerState::Ok,
+        last_heard: Some(SystemClock.now()),
+        pid: Some(std::process::id()),
+        version: None,
+        uptime_s: None,
+        tasks: Default::default(),
+    };
+    decnet_runtime::heartbeat::leave(&dir.path().join("data/run"), &beat).unwrap();
+    let workers: serde_json::Value = serde_json::from_str(&on_agent("worker list --json")).unwrap();
+    let listed: Vec<_> = workers.as_array().unwrap().iter().collect();
+    let of = |name: &str| {
+        listed
+            .iter()
+            .find(|w| w["name"] == name)
+            .map(|w| w["state"].clone())
+    };
+    assert_eq!(of("collector").unwrap(), "ok");
+    assert_eq!(of("bus").unwrap(), "unknown");
+    assert!(of("ingester").is_none(), "the master's: {workers}");
+    on_agent("spool verify");
+    on_agent("spool status");
+    on_agent("spool export out");
 }
 
 #[test]
