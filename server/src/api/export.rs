@@ -19,13 +19,14 @@ use decnet_model::{
         AttackerView, AuditView, BountyView, CommandView, DeckyView, LogView, MAX_LIMIT, Page, ReuseView,
     },
 };
+use decnet_runtime::exit::chain;
 use futures::StreamExt;
 use serde::{Serialize, de::DeserializeOwned};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::IntoParams;
 
 use super::extract::Filter;
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 
 /// Rows of a page of an export.
 pub(super) const ROWS: Option<u32> = Some(MAX_LIMIT);

@@ -93,12 +93,10 @@ impl Host {
         let store = connect(&settings).await?;
         let bus = Bus::connect(&settings.bus, "cli");
         let domain = Domain::new(store, bus.clone(), clock, decnet_domain::Options::of(&settings))?;
-        let login = nix::unistd::User::from_uid(nix::unistd::geteuid())?
-            .map_or_else(|| "unknown".to_owned(), |u| u.name);
         Ok(Self {
             bus,
             domain,
-            actor: Actor::operator(&login),
+            actor: Actor::operator(&login()?),
         })
     }
 
@@ -111,6 +109,12 @@ impl Host {
     pub(crate) async fn close(self) {
         self.bus.close().await;
     }
+}
+
+/// The name of whoever runs this process.
+pub(crate) fn login() -> Result<String> {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid())?;
+    Ok(user.map_or_else(|| "unknown".to_owned(), |user| user.name))
 }
 
 /// Run `work` on a runtime of one thread.

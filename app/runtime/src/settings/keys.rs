@@ -174,7 +174,7 @@ pub const KEYS: &[Key] = &[
     key(
         Section::Common,
         "bus-url",
-        "unix:// and the first of /run/decnet, $XDG_RUNTIME_DIR/decnet and ~/.decnet, with bus.sock",
+        "the bus of the `decnet up` that runs on data-dir, else unix:// and the first of /run/decnet, $XDG_RUNTIME_DIR/decnet and ~/.decnet, with bus.sock",
         "unix:///path or nats://host:port",
         "Where the bus is",
         &[],

@@ -24,7 +24,7 @@ use self::{
     keys::{KEYS, by_name},
     sources::{DISALLOW_MASTER, Raw, gather, truth},
 };
-use crate::{exit::StartError, secret};
+use crate::{exit::StartError, secret, supervisor};
 
 /// What this host is in the deception network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -543,6 +543,16 @@ impl Reader {
         let enabled = self.flag("bus-enabled", true);
         let socket = decnet_bus::default_socket_path(|name| sources.env.get(name).cloned())
             .unwrap_or_else(|| data_dir.join("run/bus.sock"));
+        // Whoever names no bus is of the host that runs on this data directory, where one does.
+        if !self.values.contains_key("bus-url")
+            && let Some((bus, file)) = supervisor::bus_of(&data_dir.join("run"))
+        {
+            let raw = Raw {
+                text: bus.with_password(),
+                origin: Origin::File(file, 2),
+            };
+            self.values.insert("bus-url", raw);
+        }
         let endpoint = self.read("bus-url", Endpoint::Unix(socket), Endpoint::to_string, |text| {
             text.parse::<Endpoint>().map_err(|error| error.to_string())
         });

@@ -1,16 +1,20 @@
 //! `decnet worker`: the daemons of this host.
 
 use anyhow::Result;
+use decnet_bus::{Bus, Endpoint};
 use decnet_model::{
     clock::{Clock as _, SystemClock},
     name::WorkerName,
     permission::{ManageWorkers, ViewFleet},
-    state::{WORKERS, WorkerState},
+    state::{ORDER, WORKERS, WorkerState},
     view::WorkerView,
 };
 use decnet_runtime::{
-    Settings, heartbeat,
+    Settings, StartError,
+    exit::chain,
+    heartbeat, order,
     settings::{Mode, keys::uses_database},
+    supervisor,
 };
 
 use crate::{
@@ -22,50 +26,104 @@ use crate::{
 /// `decnet worker …`
 pub(crate) async fn run(place: &PlaceArgs, command: &WorkerCommand) -> Result<()> {
     let settings = host::settings(place)?;
+    if settings.mode == Mode::Agent {
+        return on_agent(&settings, command).await;
+    }
+    let bus = bus_row(&settings);
+    let host = Host::with(settings).await?;
+    let done = on_master(&host, bus, command).await;
+    host.close().await;
+    done
+}
+
+async fn on_master(host: &Host, bus: Option<Vec<String>>, command: &WorkerCommand) -> Result<()> {
     match command {
-        // An agent has no database; its workers leave their heartbeats on the host.
-        WorkerCommand::List(how) if settings.mode == Mode::Agent => list(*how, &left(&settings)),
         WorkerCommand::List(how) => {
-            let host = Host::with(settings).await?;
-            list(
-                *how,
-                &host.domain.worker_list(&host.permit::<ViewFleet>()?).await?,
-            )?;
-            host.close().await;
-            Ok(())
+            let workers = host.domain.worker_list(&host.permit::<ViewFleet>()?).await?;
+            list(*how, bus, &workers)?;
         }
         WorkerCommand::Stop { name } => {
-            let host = Host::open(place).await?;
-            host.domain
-                .worker_stop(&host.permit::<ManageWorkers>()?, name)
-                .await?;
-            println!("{name} was told to stop.");
-            host.close().await;
+            let permit = host.permit::<ManageWorkers>()?;
+            host.domain.worker_stop(&permit, name).await?;
+            stopping(name);
+        }
+        WorkerCommand::Start { name } => {
+            let permit = host.permit::<ManageWorkers>()?;
+            host.domain.worker_start(&permit, name).await?;
+            running(name);
+        }
+    }
+    Ok(())
+}
+
+/// The same where there is no database: an agent's workers leave their heartbeats on the host, and nothing is audited.
+async fn on_agent(settings: &Settings, command: &WorkerCommand) -> Result<()> {
+    match command {
+        WorkerCommand::List(how) => list(*how, bus_row(settings), &left(settings)),
+        WorkerCommand::Stop { name } => {
+            let bus = Bus::connect(&settings.bus, "cli");
+            let told = order::stop(&bus, name, &host::login()?).await;
+            bus.close().await;
+            told.map_err(|untold| StartError::unavailable(untold.to_string()))?;
+            stopping(name);
+            Ok(())
+        }
+        WorkerCommand::Start { name } => {
+            supervisor::start(&settings.run_dir(), name)
+                .await
+                .map_err(|refused| StartError::unavailable(chain(&refused)))?;
+            running(name);
             Ok(())
         }
     }
 }
 
-fn list(how: ListArgs, workers: &[WorkerView]) -> Result<()> {
+fn stopping(name: &WorkerName) {
+    println!("{name} was told to stop, and does.");
+}
+
+fn running(name: &WorkerName) {
+    println!("{name} runs.");
+}
+
+/// The row of a bus that is no worker of this host.
+fn bus_row(settings: &Settings) -> Option<Vec<String>> {
+    let (state, doing) = match &settings.bus.endpoint {
+        Endpoint::Unix(_) => return None,
+        Endpoint::None => ("off".to_owned(), "each worker looks by itself"),
+        Endpoint::Nats(at) => (at.to_string(), "not of this host"),
+    };
+    let row = ["bus", &state, "-", "-", doing];
+    Some(row.map(str::to_owned).to_vec())
+}
+
+fn list(how: ListArgs, bus: Option<Vec<String>>, workers: &[WorkerView]) -> Result<()> {
     if how.json {
         return output::json(&workers);
     }
-    let rows: Vec<_> = workers
+    let listed = workers
         .iter()
+        .filter(|w| bus.is_none() || w.name.as_str() != "bus")
         .map(|w| {
             vec![
                 w.name.to_string(),
-                w.state.to_string(),
+                match w.state {
+                    WorkerState::Stopped if w.tasks.contains_key(ORDER) => "stopped by order".to_owned(),
+                    state => state.to_string(),
+                },
                 w.pid.map_or_else(|| "-".to_owned(), |p| p.to_string()),
                 w.last_heard.map_or_else(|| "never".to_owned(), output::time),
-                w.tasks
-                    .iter()
-                    .map(|(k, v)| format!("{k}: {v}"))
-                    .collect::<Vec<_>>()
-                    .join("; "),
+                // Whoever may open the bus may say anything there.
+                output::harmless(
+                    &w.tasks
+                        .iter()
+                        .map(|(k, v)| format!("{k}: {v}"))
+                        .collect::<Vec<_>>()
+                        .join("; "),
+                ),
             ]
-        })
-        .collect();
+        });
+    let rows: Vec<_> = bus.clone().into_iter().chain(listed).collect();
     output::table(
         &["WORKER", "STATE", "PID", "LAST HEARD", "DOING"],
         &rows,
