@@ -6,7 +6,7 @@ use axum::Router;
 use decnet_domain::{Domain, Options};
 use decnet_model::clock::SharedClock;
 use decnet_pki::ServerCertificate;
-use decnet_runtime::{Context, RunError, Shutdown, StartError, Worker};
+use decnet_runtime::{Context, RunError, Shutdown, StartError, Worker, exit::chain};
 use decnet_server::{
     AppState, Config,
     serve::{Limits, serve},
@@ -46,11 +46,11 @@ impl Worker for Server {
             ..Options::of(settings)
         };
         let domain = Domain::new(ctx.store()?, ctx.bus.clone(), ctx.clock.clone(), options)
-            .map_err(|error| StartError::config(decnet_server::problem::chain(&error)))?;
+            .map_err(|error| StartError::config(chain(&error)))?;
         let admin = domain
             .ensure_admin()
             .await
-            .map_err(|error| StartError::config(decnet_server::problem::chain(&error)))?;
+            .map_err(|error| StartError::config(chain(&error)))?;
         if let Some(password) = admin.generated_password {
             tell_password(
                 admin.username.as_str(),
@@ -65,13 +65,10 @@ impl Worker for Server {
         }
         // On a disk that is full the dashboard says so; a note that has not changed needs no room.
         if let Err(error) = domain.fleet_network_note().await {
-            tracing::warn!(
-                error = decnet_server::problem::chain(&error),
-                "the fleet's network not noted"
-            );
+            tracing::warn!(error = chain(&error), "the fleet's network not noted");
         }
         let certificate = tls::certificate(settings, &ctx.clock)
-            .map_err(|error| StartError::config(format!("tls: {error}")))?;
+            .map_err(|error| StartError::config(format!("tls: {}", chain(&error))))?;
         let limits = Limits {
             connections: settings.server.max_connections,
             proxies: settings.server.trusted_proxies.clone(),
@@ -90,7 +87,7 @@ impl Worker for Server {
         };
         let throttle = Throttle::default();
         let router = ui::router(&state, &throttle)
-            .map_err(|error| StartError::config(format!("public-url: {error}")))?;
+            .map_err(|error| StartError::config(format!("public-url: {}", chain(&error))))?;
         ctx.status.set("listen", listen.to_string());
         tracing::info!(%listen, url = settings.server.public_url, "listening");
         Ok(Self {

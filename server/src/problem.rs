@@ -10,6 +10,7 @@ use axum::{
 };
 use decnet_domain::DomainError;
 use decnet_model::view::{FieldError, Problem};
+use decnet_runtime::exit::chain;
 use uuid::Uuid;
 
 /// When to ask again for what needs something that does not answer: about as long as a database takes to start.
@@ -227,6 +228,12 @@ impl From<DomainError> for ApiError {
                     ..public
                 }
             }
+            DomainError::Unanswered(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unanswered",
+                "Another part of the host did not do it",
+                text,
+            ),
             error @ DomainError::DiskFull { .. } => {
                 let public = Self::new(StatusCode::SERVICE_UNAVAILABLE, "disk-full", "No room left", text);
                 Self {
@@ -290,16 +297,3 @@ impl IntoResponse for ApiError {
 /// What led to an error of ours, for development mode.
 #[derive(Debug, Clone)]
 pub struct Causes(pub String);
-
-/// An error and everything that led to it, in one line.
-#[must_use]
-pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

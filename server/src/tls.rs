@@ -9,7 +9,7 @@ use std::{
 use axum::http::Uri;
 use decnet_model::clock::SharedClock;
 use decnet_pki::{Names, PkiError, ServerCertificate, Source};
-use decnet_runtime::{Settings, settings::Tls};
+use decnet_runtime::{Settings, exit::chain, settings::Tls};
 
 /// How often the certificate is looked at again.
 const LOOK_EVERY: Duration = Duration::from_secs(12 * 3600);
@@ -69,7 +69,10 @@ pub async fn keep(certificate: Option<Arc<ServerCertificate>>, clock: SharedCloc
         match certificate.renew(clock.now()) {
             Ok(true) => tracing::info!("new connections get the new certificate"),
             Ok(false) => {}
-            Err(error) => tracing::error!(%error, "the certificate is not renewed; the present one stays"),
+            Err(error) => tracing::error!(
+                error = chain(&error),
+                "the certificate is not renewed; the present one stays"
+            ),
         }
     }
 }

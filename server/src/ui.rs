@@ -114,7 +114,7 @@ async fn visitor(State(state): State<AppState>, request: Request, next: Next) ->
         Err(error) => {
             // The page itself says so when it asks the domain; here it is a visitor like any other.
             tracing::error!(
-                error = crate::problem::chain(&error),
+                error = decnet_runtime::exit::chain(&error),
                 "a session could not be looked up"
             );
             None

@@ -174,6 +174,12 @@ impl Bus {
         !matches!(self.inner.transport, Transport::None)
     }
 
+    /// Where it is, for people: without user and password.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.inner.shared.outage.at
+    }
+
     /// Whether it is served by a `decnet-bus` of this host.
     #[must_use]
     pub fn has_broker(&self) -> bool {
@@ -259,7 +265,8 @@ impl Bus {
         }
     }
 
-    /// Sends what is still queued, within a second, and ends the connection; subscriptions then end too.
+    /// Sends what is still queued, within a second, also where it was not connected yet, and ends the connection;
+    /// subscriptions then end too.
     pub async fn close(&self) {
         self.inner.shared.ended.cancel();
         let publisher = self

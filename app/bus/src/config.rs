@@ -107,6 +107,17 @@ impl fmt::Debug for NatsUrl {
     }
 }
 
+impl Endpoint {
+    /// As it was configured, password and all: for where nobody else reads. [`fmt::Display`] shows none.
+    #[must_use]
+    pub fn with_password(&self) -> String {
+        match self {
+            Self::Nats(url) => url.text.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// `nats://…` (or `tls://…`), `unix:<path>`, an absolute path, or `none`.
 impl FromStr for Endpoint {
     type Err = BusError;
@@ -203,6 +214,7 @@ mod tests {
             .unwrap();
         assert_eq!(nats.to_string(), "nats://192.0.2.1:4222,nats://192.0.2.2:4222");
         assert!(!format!("{nats:?}").contains("hunter2"));
+        assert_eq!(nats.with_password().parse::<Endpoint>().unwrap(), nats);
         for bad in ["", "http://x", "relative/path"] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad:?}");
         }

@@ -93,6 +93,11 @@ impl Outlet {
         events
     }
 
+    /// Whether nothing is under way and nothing queued.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.out().bytes.is_empty() && self.queue.is_empty()
+    }
+
     /// Puts an answer behind what is under way and in front of what is queued.
     pub(crate) fn answer(&self, frame: &[u8]) {
         self.out().bytes.extend_from_slice(frame);

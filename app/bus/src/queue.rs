@@ -156,6 +156,11 @@ impl Queue {
         Taken { frames, all }
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().count == 0
+    }
+
     /// Whether half of what may wait waits.
     pub(crate) fn is_crowded(&self) -> bool {
         let state = self.lock();

@@ -20,6 +20,18 @@ pub enum DbError {
         source: sqlx::Error,
     },
 
+    /// What lies in the place of an SQLite database is none.
+    #[error(
+        "{url} is no SQLite database: restore it from a backup, or move it away; `decnet init` then makes a new one, into which \
+         the ingester stores the evidence of the spool again"
+    )]
+    NotADatabase {
+        /// Where it lies.
+        url: String,
+        /// What SQLite says.
+        source: sqlx::Error,
+    },
+
     /// The database has no schema yet.
     #[error("the database is empty: run `decnet db migrate`, or start the server once")]
     SchemaMissing,
@@ -104,12 +116,14 @@ pub enum DbError {
 }
 
 impl DbError {
-    /// Whether the schema is the reason: a worker then exits with 78, because trying again does not help.
+    /// Whether what the database holds, or that it is none, is the reason: a worker then exits with 78, because trying
+    /// again does not help.
     #[must_use]
     pub fn is_schema(&self) -> bool {
         matches!(
             self,
-            Self::SchemaMissing
+            Self::NotADatabase { .. }
+                | Self::SchemaMissing
                 | Self::SchemaOlder { .. }
                 | Self::SchemaNewer { .. }
                 | Self::SchemaUnknown(_)
@@ -175,6 +189,17 @@ impl DbError {
     pub fn is_bad_query(&self) -> bool {
         matches!(self, Self::BadQuery { .. })
     }
+}
+
+/// SQLITE_NOTADB and SQLITE_CORRUPT, which is what a file is that only begins like one.
+pub(crate) fn is_no_database(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    error.try_downcast_ref::<MySqlDatabaseError>().is_none()
+        && error
+            .code()
+            .is_some_and(|code| matches!(code.parse::<i32>().map(|code| code & 0xff), Ok(11 | 26)))
 }
 
 /// Extended result codes of SQLite; the lower byte is what went wrong (sqlite.org/rescode.html): TOOBIG, CONSTRAINT (a

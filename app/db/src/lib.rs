@@ -58,7 +58,7 @@ impl Store {
     /// Connects, in five attempts. It makes the file of an SQLite database and no schema: see [`Store::migrate`].
     ///
     /// # Errors
-    /// [`DbError::Options`], [`DbError::Unreachable`].
+    /// [`DbError::Options`], [`DbError::Unreachable`], [`DbError::NotADatabase`].
     pub async fn connect(options: &Options) -> Result<Self, DbError> {
         options.validate()?;
         let mut pause = CONNECT_PAUSE;
@@ -66,6 +66,10 @@ impl Store {
         loop {
             match Backend::open(options).await {
                 Ok(backend) => return Ok(Self { backend }),
+                Err(source) if error::is_no_database(&source) => {
+                    let url = options.public_url();
+                    return Err(DbError::NotADatabase { url, source });
+                }
                 Err(error) => {
                     let url = options.public_url();
                     tracing::warn!(url, attempt, of = CONNECT_ATTEMPTS, %error, "database cannot be reached");

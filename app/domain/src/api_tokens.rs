@@ -13,6 +13,7 @@ use decnet_model::{
     state::Role,
     view::ApiTokenView,
 };
+use decnet_runtime::exit::chain;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime};
@@ -271,7 +272,7 @@ impl Domain {
         let (domain, id) = (self.clone(), token.id);
         briefly(async move {
             if let Err(error) = domain.inner.store.api_token_used(id, now, GRAIN).await {
-                tracing::warn!(%error, token = %id, "the use of an API token could not be noted");
+                tracing::warn!(error = chain(&error), token = %id, "the use of an API token could not be noted");
             }
         })
         .await;

@@ -6,6 +6,7 @@ use decnet_model::{
     permission::ViewAudit,
     view::{AuditView, Page},
 };
+use decnet_runtime::exit::chain;
 
 use crate::{Actor, Domain, DomainError, Permit, evidence};
 
@@ -46,7 +47,14 @@ impl Domain {
             .audit_append(now, actor, action, target, from, result)
             .await
         {
-            tracing::error!(%error, actor, action, target, result, "the audit log could not be written");
+            tracing::error!(
+                error = chain(&error),
+                actor,
+                action,
+                target,
+                result,
+                "the audit log could not be written"
+            );
         }
     }
 

@@ -12,6 +12,7 @@ use decnet_model::{
     topic::{Pattern, Topic},
     view::Me,
 };
+use decnet_runtime::exit::chain;
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -300,7 +301,7 @@ impl Domain {
         match holds {
             Ok(holds) => holds,
             Err(error) => {
-                tracing::warn!(%error, "a stream's session could not be looked up");
+                tracing::warn!(error = chain(&error), "a stream's session could not be looked up");
                 false
             }
         }
@@ -555,7 +556,7 @@ impl Domain {
         loop {
             tick.tick().await;
             if let Err(error) = self.inner.store.token_prune(self.inner.clock.now()).await {
-                tracing::warn!(%error, "ended sessions could not be cleared away");
+                tracing::warn!(error = chain(&error), "ended sessions could not be cleared away");
             }
         }
     }

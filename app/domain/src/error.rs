@@ -67,6 +67,9 @@ pub enum DomainError {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// Another process of the host was asked for something and did not do it.
+    #[error("{0}")]
+    Unanswered(String),
     /// There is no room left to write.
     #[error("the disk of {of} is full: until there is room again, nothing can be changed")]
     DiskFull {
@@ -138,7 +141,10 @@ impl DomainError {
             Self::Conflict(_) => "conflict",
             Self::Invalid(_) => "invalid",
             Self::TooMany { .. } | Self::Busy { .. } => "limited",
-            Self::Unavailable { .. } | Self::DiskFull { .. } | Self::Internal { .. } => "failed",
+            Self::Unavailable { .. }
+            | Self::Unanswered(_)
+            | Self::DiskFull { .. }
+            | Self::Internal { .. } => "failed",
         }
     }
 }

@@ -10,7 +10,7 @@ use decnet_model::{
     state::WorkerState,
     view::{Health, HealthComponent, WorkerView},
 };
-use decnet_runtime::heartbeat::ALARM;
+use decnet_runtime::{exit::chain, heartbeat::ALARM};
 use tokio::time::timeout;
 
 use crate::{Domain, DomainError, Permit};
@@ -81,7 +81,7 @@ impl Domain {
                 workers
             }
             Ok(Err(error)) => {
-                tracing::error!(%error, source = std::error::Error::source(&error), "health: the database fails");
+                tracing::error!(error = chain(&error), "health: the database fails");
                 components.push(component("database", "failing", "does not answer", true));
                 Vec::new()
             }

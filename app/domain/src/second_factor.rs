@@ -18,6 +18,7 @@ use decnet_model::{
     permission::{ManageUsers, OwnFactor},
     view::SecondFactorView,
 };
+use decnet_runtime::exit::chain;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
@@ -159,7 +160,7 @@ impl Domain {
         let ends = OffsetDateTime::from_unix_timestamp(claims.exp).unwrap_or(now);
         if let Err(error) = self.inner.store.token_revoke(claims.jti, user.id, ends).await {
             // Its code is used up all the same.
-            tracing::warn!(%error, "a used challenge could not be noted");
+            tracing::warn!(error = chain(&error), "a used challenge could not be noted");
         }
         self.session_begin(&user, &from, now).await
     }

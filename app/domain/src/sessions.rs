@@ -6,6 +6,7 @@ use decnet_model::{
     permission::{ManageUsers, OwnAccess},
     view::SessionView,
 };
+use decnet_runtime::exit::chain;
 use time::OffsetDateTime;
 
 use crate::{
@@ -104,7 +105,7 @@ impl Domain {
         let store = self.inner.store.clone();
         briefly(async move {
             if let Err(error) = store.session_note(&note).await {
-                tracing::warn!(%error, "the use of a session could not be noted");
+                tracing::warn!(error = chain(&error), "the use of a session could not be noted");
             }
         })
         .await;

@@ -7,6 +7,7 @@ use decnet_model::{
     permission::{ManageSettings, Reinitialise, ViewSettings},
     view::ConfigView,
 };
+use decnet_runtime::exit::chain;
 use uuid::Uuid;
 
 use crate::{Domain, DomainError, Permit};
@@ -65,7 +66,10 @@ impl Domain {
             Ok(Some(minutes)) => std::time::Duration::from_secs(60 * u64::from(minutes)),
             Ok(None) => self.inner.options.token_lifetime,
             Err(error) => {
-                tracing::warn!(%error, "the lifetime of sessions could not be read; the configuration's is taken");
+                tracing::warn!(
+                    error = chain(&error),
+                    "the lifetime of sessions could not be read; the configuration's is taken"
+                );
                 self.inner.options.token_lifetime
             }
         }

@@ -20,6 +20,7 @@ use decnet_model::{
     topic::Pattern,
     view::{DeckyView, LogView, Stats, StreamBody, StreamEvent, StreamSnapshot, TaskView, WorkerView},
 };
+use decnet_runtime::exit::chain;
 use futures::Stream;
 use tokio::{
     sync::{broadcast, mpsc},
@@ -230,7 +231,7 @@ impl Domain {
                 }
             }
             if let Err(error) = self.look(&mut seen).await {
-                tracing::warn!(%error, source = std::error::Error::source(&error), "live events: reading failed");
+                tracing::warn!(error = chain(&error), "live events: reading failed");
             }
             sleep(REST).await;
             hint(&mut hints, POLL).await;

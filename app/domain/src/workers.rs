@@ -1,4 +1,4 @@
-//! The host's daemons: how they do by their heartbeats, and telling one to stop.
+//! The host's daemons: how they do by their heartbeats, telling one to stop, and having one started again.
 //!
 //! A worker leaves its heartbeats in a file on its host, and in the database where it has one. Those without are heard
 //! on the bus too, maybe from another host: the server writes down for them what it hears. What is listed is the newest
@@ -21,7 +21,7 @@ use decnet_model::{
     topic::{Pattern, Topic},
     view::WorkerView,
 };
-use decnet_runtime::{heartbeat, settings::keys};
+use decnet_runtime::{exit::chain, heartbeat, order, settings::keys, supervisor};
 use time::OffsetDateTime;
 
 /// How often what was heard is written down: of a flood, only the last of each worker.
@@ -127,11 +127,11 @@ impl Domain {
             .map_err(|error| DomainError::internal("reading heartbeats", error))
     }
 
-    /// Tell a worker to stop. It drains and ends by itself; its heartbeat tells when.
+    /// Tell a worker to stop, and wait until it says that it does. It drains and ends by itself; its heartbeat tells when.
     ///
     /// # Errors
     /// [`DomainError::NotFound`] for a name that is no worker's, [`DomainError::Conflict`] for the server, which would
-    /// cut off whoever asks, and where there is no bus to tell it over.
+    /// cut off whoever asks, [`DomainError::Unanswered`] where there is no bus to tell it over, or nobody who listens.
     pub async fn worker_stop(
         &self,
         permit: &Permit<ManageWorkers>,
@@ -143,17 +143,35 @@ impl Domain {
             Err(DomainError::Conflict(
                 "the server cannot be stopped through itself".into(),
             ))
-        } else if !self.inner.bus.is_on() {
-            Err(DomainError::Conflict(format!(
-                "the bus is off, over which {name} would be told: stop decnet-{name} where it was started, or set \
-                 bus-enabled"
-            )))
         } else {
-            let order = serde_json::json!({ "action": "stop", "requested_by": permit.actor().name() });
-            self.inner.bus.publish(Topic::worker_control(name), order);
-            Ok(())
+            order::stop(&self.inner.bus, name, permit.actor().name())
+                .await
+                .map_err(|untold| DomainError::Unanswered(untold.to_string()))
         };
         self.audited(permit.actor(), "worker.stop", name.as_str(), outcome)
+            .await
+    }
+
+    /// Have a worker started by the `decnet up` of this host, and wait until it is ready.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`] for a name that is no worker's, [`DomainError::Unanswered`] where no `decnet up` runs here,
+    /// or it did not start it.
+    pub async fn worker_start(
+        &self,
+        permit: &Permit<ManageWorkers>,
+        name: &WorkerName,
+    ) -> Result<(), DomainError> {
+        let outcome = match &self.inner.options.run_dir {
+            _ if !WORKERS.contains(&name.as_str()) => Err(DomainError::not_found("worker", name)),
+            None => Err(DomainError::Unanswered(format!(
+                "nobody here starts workers: start decnet-{name} where it is kept"
+            ))),
+            Some(run) => supervisor::start(run, name)
+                .await
+                .map_err(|refused| DomainError::Unanswered(refused.to_string())),
+        };
+        self.audited(permit.actor(), "worker.start", name.as_str(), outcome)
             .await
     }
 
@@ -184,8 +202,7 @@ impl Domain {
                 match outcome {
                     Err(error) if news => tracing::warn!(
                         worker = %beat.name,
-                        %error,
-                        source = std::error::Error::source(&error),
+                        error = chain(&error),
                         "heartbeat not stored; it is tried again"
                     ),
                     Ok(()) if news => tracing::info!("heartbeats are stored again"),
@@ -246,7 +263,7 @@ fn heard(event: &Event, now: OffsetDateTime) -> Option<WorkerView> {
     })
 }
 
-/// Whether the worker writes its heartbeats itself: it does where it reads the key that names the database.
+/// Whether the worker writes its heartbeats itself.
 fn has_database(worker: &WorkerName) -> bool {
-    keys::by_name("database-url").is_some_and(|key| key.is_for(worker.as_str()))
+    keys::uses_database(worker.as_str())
 }

@@ -8,6 +8,9 @@ pub const WORKERS: &[&str] = &["bus", "server", "collector", "ingester", "profil
 /// The task of a heartbeat under which a worker that lives says what keeps it from working.
 pub const ALARM: &str = "alarm";
 
+/// The task of a heartbeat under which a worker says that it ends, or has ended, because somebody told it to.
+pub const ORDER: &str = "order";
+
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:tt),* $(,)? }) => {
         $(#[$doc])*

@@ -90,7 +90,7 @@ impl From<decnet_db::DbError> for StartError {
         };
         Self {
             exit,
-            message: error.to_string(),
+            message: chain(&error),
         }
     }
 }

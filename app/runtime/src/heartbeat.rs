@@ -192,7 +192,20 @@ impl Heart {
 
     /// Say once how the worker does.
     pub(crate) async fn say(&self, state: WorkerState) {
-        let view = WorkerView {
+        let view = self.view(state);
+        self.bus.publish(Topic::worker_health(&self.name), &view);
+        // Beside each other: neither a disk nor a database that hangs keeps the other from being told.
+        tokio::join!(self.leave(view.clone()), self.store(&view));
+    }
+
+    /// Say it only to who listens now.
+    pub(crate) fn say_on_bus(&self, state: WorkerState) {
+        self.bus
+            .publish(Topic::worker_health(&self.name), self.view(state));
+    }
+
+    fn view(&self, state: WorkerState) -> WorkerView {
+        WorkerView {
             name: self.name.clone(),
             state,
             last_heard: Some(self.clock.now()),
@@ -200,11 +213,12 @@ impl Heart {
             version: Some(VERSION.to_owned()),
             uptime_s: Some(self.started.elapsed().as_secs()),
             tasks: self.status.all(),
-        };
-        self.bus.publish(Topic::worker_health(&self.name), &view);
-        self.leave(view.clone()).await;
+        }
+    }
+
+    async fn store(&self, view: &WorkerView) {
         if let Some(store) = &self.store
-            && let Err(error) = store.worker_heartbeat_put(&view).await
+            && let Err(error) = store.worker_heartbeat_put(view).await
         {
             tracing::warn!(error = chain(&error), "heartbeat not stored");
         }

@@ -15,9 +15,11 @@
 pub mod exit;
 pub mod heartbeat;
 pub mod logging;
+pub mod order;
 pub mod secret;
 pub mod settings;
 pub mod shutdown;
+pub mod supervisor;
 pub mod wake;
 pub mod worker;
 

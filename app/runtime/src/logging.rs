@@ -27,10 +27,11 @@ pub(crate) fn filter(text: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(text).map_err(|error| format!("is no filter: {error}"))
 }
 
-/// The database's connection pool warns of each connection that a dead server cut. Whoever asked for something says so
-/// already, with what it was, so the pool is silent where `level` does not name it.
-fn with_quiet_pool(level: &str) -> String {
-    format!("sqlx::pool=off,{level}")
+/// The database's connection pool warns of each connection that a dead server cut, and the client of NATS of each attempt to
+/// reach one. Whoever asked for something says so already, with what it was, and the bus says once when it goes and when it
+/// is back; so both are silent where `level` does not name them.
+fn with_quiet_libraries(level: &str) -> String {
+    format!("sqlx::pool=off,async_nats=off,{level}")
 }
 
 /// Start logging as `settings` say. Later calls (tests start several workers in a process) change nothing.
@@ -39,7 +40,7 @@ fn with_quiet_pool(level: &str) -> String {
 /// Where the log file cannot be opened.
 pub fn start(settings: &Settings) -> Result<(), StartError> {
     let builder =
-        tracing_subscriber::fmt().with_env_filter(EnvFilter::new(with_quiet_pool(&settings.log_level)));
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::new(with_quiet_libraries(&settings.log_level)));
     let (json, file) = (
         settings.log_format == LogFormat::Json,
         settings.log_file_path.as_deref(),
@@ -82,13 +83,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pool_is_silent_unless_it_is_asked_for() {
-        let pool = |level: &str| {
-            let filter = EnvFilter::new(with_quiet_pool(level)).to_string();
-            let of_pool = filter.split(',').find_map(|d| d.strip_prefix("sqlx::pool="));
-            of_pool.map(str::to_owned)
-        };
-        assert_eq!(pool("debug").as_deref(), Some("off"));
-        assert_eq!(pool("info,sqlx::pool=warn").as_deref(), Some("warn"));
+    fn libraries_that_tell_what_we_tell_are_silent_unless_they_are_asked_for() {
+        for library in ["sqlx::pool", "async_nats"] {
+            let level_of = |level: &str| {
+                let filter = EnvFilter::new(with_quiet_libraries(level)).to_string();
+                let own = filter
+                    .split(',')
+                    .find_map(|d| d.strip_prefix(library)?.strip_prefix('='));
+                own.map(str::to_owned)
+            };
+            assert_eq!(level_of("debug").as_deref(), Some("off"));
+            assert_eq!(level_of(&format!("info,{library}=warn")).as_deref(), Some("warn"));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The [`Worker`] trait and the one `main` that all workers share.
 
-use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
+use std::{fs, future::Future, io, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Arg, ArgMatches, Command};
 use decnet_bus::Bus;
@@ -8,9 +8,10 @@ use decnet_db::Store;
 use decnet_model::{
     clock::{SharedClock, SystemClock},
     name::WorkerName,
-    state::WorkerState,
+    state::{ORDER, WorkerState},
     topic::{Pattern, Topic},
 };
+use nix::unistd::{AccessFlags, access};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::Instant,
@@ -20,8 +21,9 @@ use crate::{
     Shutdown, Status, VERSION, Wake,
     exit::{Exit, RunError, StartError, chain},
     heartbeat::Heart,
-    logging,
+    logging, order,
     settings::{Settings, Sources, keys::KEYS},
+    supervisor,
 };
 
 /// Holds the process id of `decnet up` in its children: they end when it does, however it does.
@@ -38,7 +40,7 @@ pub trait Worker: Sized + Send + 'static {
     const NAME: &'static str;
     /// What it does, in a sentence: the head of its `--help`.
     const ABOUT: &'static str;
-    /// Whether it needs the database.
+    /// Whether it needs the database. That is the master's, and so is then the worker: on an agent it does not start.
     const DATABASE: bool;
     /// Whether it brings the database's schema up to date before it looks at it; several may do so at once.
     const MIGRATES: bool = false;
@@ -180,6 +182,10 @@ fn start<W: Worker>(matches: &ArgMatches) -> Result<(), StartError> {
     };
     let settings = Arc::new(Settings::read(&sources)?);
     logging::start(&settings)?;
+    if W::DATABASE {
+        settings.for_master(&format!("decnet-{}", W::NAME))?;
+    }
+    data_dir_is_there(&settings.data_dir)?;
     end_with_supervisor()?;
     // Installing fails only where one is installed already, which is as good.
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -198,6 +204,32 @@ fn start<W: Worker>(matches: &ArgMatches) -> Result<(), StartError> {
     // A task that hangs in a system call does not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
+}
+
+/// Every worker leaves something in the data directory, its heartbeat at least; none makes it.
+fn data_dir_is_there(data: &Path) -> Result<(), StartError> {
+    let name = format!("data directory {}", data.display());
+    match fs::metadata(data) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => {
+            return Err(StartError::config(format!(
+                "{name} is no directory: give another by --data-dir"
+            )));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(StartError::unavailable(format!(
+                "there is no {name}: run `decnet init` or `decnet up` first, or name another by --data-dir"
+            )));
+        }
+        Err(error) => return Err(StartError::io(&name, &error)),
+    }
+    access(data, AccessFlags::W_OK | AccessFlags::X_OK).map_err(|error| {
+        let mut fault = StartError::io(&name, &error.into());
+        fault
+            .message
+            .push_str("; make it writable for this user, or name another by --data-dir");
+        fault
+    })
 }
 
 /// Where a supervisor started this process, the kernel sends SIGTERM when it is gone.
@@ -262,17 +294,17 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
     );
     notify(&[sd_notify::NotifyState::Ready]);
 
-    let orders = {
-        let shutdown = shutdown.clone();
-        async move {
-            while let Some(event) = control.recv().await {
-                if event.payload.get("action").and_then(|a| a.as_str()) == Some("stop") {
-                    tracing::info!("told to stop over the bus");
-                    shutdown.request();
-                }
+    let orders = async {
+        while let Some(event) = control.recv().await {
+            if let Some(by) = order::stop_by(&event) {
+                tracing::info!(by, "told to stop over the bus");
+                heart.status.set(ORDER, format!("to stop, from {by}"));
+                heart.say_on_bus(WorkerState::Ok);
+                notify(&[sd_notify::NotifyState::Custom(supervisor::ORDERED)]);
+                shutdown.request();
             }
-            std::future::pending::<()>().await;
         }
+        std::future::pending::<()>().await;
     };
     let mut work = std::pin::pin!(worker.run(shutdown.clone()));
     let ended = tokio::select! {
@@ -287,14 +319,12 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
             })
         }
     };
-    let farewell = heart.say(WorkerState::Stopped);
-    if tokio::time::timeout(Duration::from_secs(1), farewell)
-        .await
-        .is_err()
-    {
+    // It is on its way over the bus before that closes; both then have the same second.
+    let farewell = tokio::time::timeout(Duration::from_secs(1), heart.say(WorkerState::Stopped));
+    let (said, ()) = tokio::join!(farewell, heart.bus.close());
+    if said.is_err() {
         tracing::debug!("the last heartbeat took too long");
     }
-    heart.bus.close().await;
     match ended {
         Ok(()) => {
             tracing::info!(worker = W::NAME, "stopped");

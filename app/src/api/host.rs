@@ -1,4 +1,4 @@
-//! The host: its daemons, and telling one to stop.
+//! The host: its daemons, telling one to stop, and having one started again.
 
 use decnet_model::view::{Health, WorkerView};
 use leptos::prelude::*;
@@ -26,6 +26,15 @@ pub async fn health_get() -> Answer<Health> {
 pub async fn worker_stop(name: String) -> Answer<()> {
     let (domain, manage) = permitted()?;
     domain.worker_stop(&manage, &parsed(&name)?).await?;
+    leptos_axum::redirect("/workers");
+    Ok(())
+}
+
+/// Have a worker started, where `decnet up` runs it. A plain form too, so it leads back to the workers.
+#[server(prefix = "/ui", endpoint = "worker_start", output = Json)]
+pub async fn worker_start(name: String) -> Answer<()> {
+    let (domain, manage) = permitted()?;
+    domain.worker_start(&manage, &parsed(&name)?).await?;
     leptos_axum::redirect("/workers");
     Ok(())
 }

@@ -53,6 +53,7 @@ impl From<DomainError> for Fault {
             DomainError::BadCredentials
             | DomainError::BadCode
             | DomainError::Conflict(_)
+            | DomainError::Unanswered(_)
             | DomainError::Invalid(_) => FaultKind::Invalid,
             DomainError::TooMany { .. } | DomainError::Busy { .. } => FaultKind::Limited,
             DomainError::Unavailable { .. } => FaultKind::Unavailable,

@@ -1,10 +1,10 @@
-//! The workers: every daemon of the host, how it does by its heartbeat, and telling one to stop.
+//! The workers: every daemon of the host, how it does by its heartbeat, telling one to stop and having it started again.
 
 use std::collections::BTreeMap;
 
 use decnet_model::{
     permission::ManageWorkers,
-    state::{ALARM, WORKERS, WorkerState},
+    state::{ALARM, ORDER, WORKERS, WorkerState},
     view::{Health, HealthComponent, WorkerView},
 };
 use leptos::prelude::*;
@@ -13,7 +13,7 @@ use time::Duration;
 
 use super::login::FormFault;
 use crate::{
-    api::host::{self, WorkerStop},
+    api::host::{self, WorkerStart, WorkerStop},
     components::{
         dialog::Dialog,
         frame::{PageHead, may},
@@ -146,20 +146,22 @@ fn Workers(first: Vec<WorkerView>, manages: Signal<bool>) -> impl IntoView {
 #[component]
 fn Card(worker: WorkerView, manages: Signal<bool>) -> impl IntoView {
     let name = worker.name.to_string();
-    let (kind, words) = match worker.state {
-        WorkerState::Ok => ("good", "running"),
-        WorkerState::Stale => ("bad", "not heard"),
-        WorkerState::Stopped => ("idle", "stopped"),
-        WorkerState::Unknown => ("warn", "never heard"),
+    let (kind, words) = match (worker.state, worker.tasks.contains_key(ORDER)) {
+        (WorkerState::Ok, false) => ("good", "running"),
+        (WorkerState::Ok, true) => ("warn", "stopping"),
+        (WorkerState::Stale, _) => ("bad", "not heard"),
+        (WorkerState::Stopped, false) => ("idle", "stopped"),
+        (WorkerState::Stopped, true) => ("idle", "stopped by order"),
+        (WorkerState::Unknown, _) => ("warn", "never heard"),
     };
     // The server would cut off whoever asks.
-    let can_stop = name != "server" && worker.state == WorkerState::Ok;
+    let can_stop = name != "server" && words == "running";
+    let is_down = worker.state != WorkerState::Ok;
     let up_since = worker
         .last_heard
         .zip(worker.uptime_s.and_then(|s| i64::try_from(s).ok()))
         .and_then(|(heard, s)| heard.checked_sub(Duration::seconds(s)));
     let stop = format!("/workers?stop={name}");
-    let start = (worker.state != WorkerState::Ok).then(|| format!("decnet {name}"));
     view! {
         <li class="card worker">
             <header>
@@ -181,15 +183,7 @@ fn Card(worker: WorkerView, manages: Signal<bool>) -> impl IntoView {
                     })
                     .collect_view()}
             </dl>
-            {start
-                .map(|command| {
-                    view! {
-                        <p class="muted">
-                            "It is started where it runs: by "<code>"decnet up"</code>", by systemd, or by "
-                            <code>{command}</code>"."
-                        </p>
-                    }
-                })}
+            {is_down.then(|| view! { <Start name=name.clone() manages /> })}
             {move || {
                 (can_stop && manages.get())
                     .then(|| {
@@ -201,6 +195,40 @@ fn Card(worker: WorkerView, manages: Signal<bool>) -> impl IntoView {
                     })
             }}
         </li>
+    }
+    .into_any()
+}
+
+/// How a worker that is down gets up again.
+#[component]
+fn Start(name: String, manages: Signal<bool>) -> impl IntoView {
+    let start = ServerAction::<WorkerStart>::new();
+    let fault = move || start.value().get().and_then(Result::err);
+    let command = format!("decnet {name}");
+    view! {
+        <p class="muted">
+            "Where "<code>"decnet up"</code>" runs the host, it is started here or by "
+            <code>{format!("decnet worker start {name}")}</code>"; else by systemd, or by "<code>{command}</code>"."
+        </p>
+        {move || {
+            let name = name.clone();
+            manages
+                .get()
+                .then(|| {
+                    view! {
+                        <ActionForm action=start>
+                            <input type="hidden" name="name" value=name />
+                            <FormFault fault=fault />
+                            <footer>
+                                <button type="submit" class="button" disabled=move || start.pending().get()>
+                                    <Mark icon=Icon::Play />
+                                    "Start"
+                                </button>
+                            </footer>
+                        </ActionForm>
+                    }
+                })
+        }}
     }
     .into_any()
 }
@@ -225,8 +253,8 @@ fn StopDialog(name: String, close: Signal<String>) -> impl IntoView {
         <Dialog title=format!("Stop the {}", text::visible(&name)) close=close>
             <p>{effect}</p>
             <p class="muted">
-                "What started it decides what follows: "<code>"decnet up"</code>
-                " and systemd start it again at once, so this restarts it; one that was started by hand stays stopped."
+                "It stays stopped until it is started again: here, where "<code>"decnet up"</code>
+                " runs the host, else by systemd or by hand."
             </p>
             <ActionForm action=stop>
                 <input type="hidden" name="name" value=name />

@@ -20,13 +20,14 @@ use decnet_model::{
         ReuseView,
     },
 };
+use decnet_runtime::exit::chain;
 use futures::StreamExt;
 use serde::{Serialize, de::DeserializeOwned};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::IntoParams;
 
 use super::{description::PAGE_SIZE, extract::Filter};
-use crate::problem::{ApiError, chain};
+use crate::problem::ApiError;
 
 /// Rows of a page of an export.
 pub(super) const ROWS: Option<u32> = Some(MAX_LIMIT);

@@ -26,17 +26,34 @@ pub async fn workers(May { domain, permit }: May<ViewFleet>) -> Answer<Vec<Worke
     Ok(Json(domain.worker_list(&permit).await?))
 }
 
-/// Tell a worker to stop.
+/// Tell a worker to stop, and wait until it says that it does.
 #[utoipa::path(
     post, path = "/workers/{name}/stop", tag = "host", params(("name" = WorkerName, Path)),
     responses(
         (status = 202, description = "Told; its heartbeat says when it has stopped"),
-        (status = 409, description = "It cannot be told: it is the server itself, or the bus is off")
+        (status = 409, description = "It is the server itself"),
+        (status = 503, description = "It was not told: the bus is off or away, or it does not listen")
     )
 )]
 pub async fn stop_worker(May { domain, permit }: May<ManageWorkers>, Param(name): Param<WorkerName>) -> Done {
     domain.worker_stop(&permit, &name).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Have a worker started by the `decnet up` of this host, and wait until it is ready.
+#[utoipa::path(
+    post, path = "/workers/{name}/start", tag = "host", params(("name" = WorkerName, Path)),
+    responses(
+        (status = 204, description = "It runs"),
+        (status = 503, description = "No `decnet up` runs this host, or it could not start it, or has it running already")
+    )
+)]
+pub async fn start_worker(
+    May { domain, permit }: May<ManageWorkers>,
+    Param(name): Param<WorkerName>,
+) -> Done {
+    domain.worker_start(&permit, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// How the host does, as it was last looked at. Answers whatever fails: nothing is looked up for it, not even the session.

@@ -105,6 +105,7 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(fleet::task))
         .routes(routes!(host::workers))
         .routes(routes!(host::stop_worker))
+        .routes(routes!(host::start_worker))
         .routes(routes!(host::health))
         .routes(routes!(audit::page))
         .routes(routes!(audit::export))

@@ -6,7 +6,7 @@ use decnet_bus::Bus;
 use decnet_domain::Options;
 use decnet_model::{
     clock::Clock,
-    state::{Role, WorkerState},
+    state::{ORDER, Role, WorkerState},
     topic::Topic,
     view::WorkerView,
 };
@@ -139,8 +139,69 @@ async fn without_the_bus_no_worker_can_be_told_to_stop_and_the_answer_says_so() 
         .token(&admin)
         .send()
         .await;
-    assert_eq!(answer.problem(), "conflict");
+    assert_eq!(answer.problem(), "unanswered");
     assert!(answer.text.contains("the bus is off"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_worker_was_told_to_stop_when_it_says_so_and_not_before() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let stop = async || {
+        let order = app.post("/workers/profiler/stop", &json!({})).token(&admin);
+        order.send().await
+    };
+    let unheard = stop().await;
+    assert_eq!(unheard.problem(), "unanswered");
+    assert!(unheard.text.contains("nobody heard"), "{}", unheard.text);
+    let mut control = app.bus.subscribe("system.profiler.control".parse().unwrap());
+    let profiler = async {
+        let order = control.recv().await.unwrap();
+        assert_eq!(order.payload["requested_by"], "root");
+        let obeying = BTreeMap::from([(ORDER.to_owned(), "to stop, from root".to_owned())]);
+        say(
+            &app,
+            &WorkerView {
+                tasks: obeying,
+                ..beat("profiler")
+            },
+        );
+    };
+    let (told, ()) = tokio::join!(stop(), profiler);
+    assert_eq!(told.status, axum::http::StatusCode::ACCEPTED, "{}", told.text);
+}
+
+#[tokio::test]
+async fn a_worker_is_started_by_the_host_that_runs_it_and_who_is_none_says_so() {
+    let data = tempfile::tempdir().unwrap();
+    let run = data.path().join("run");
+    std::fs::create_dir(&run).unwrap();
+    let options = Options {
+        run_dir: Some(run.clone()),
+        ..Options::default()
+    };
+    let app = App::with_bus(Bus::none(), options, |_| {}).await;
+    let admin = app.admin().await;
+    let start = async |name: &str| {
+        let order = app
+            .post(&format!("/workers/{name}/start"), &json!({}))
+            .token(&admin);
+        order.send().await
+    };
+    let nobody = start("profiler").await;
+    assert_eq!(nobody.problem(), "unanswered");
+    assert!(nobody.text.contains("no `decnet up` runs on"), "{}", nobody.text);
+    let door = decnet_runtime::supervisor::Door::open(&run).unwrap();
+    let host = tokio::spawn(door.serve(|name| async move {
+        match name.as_str() {
+            "profiler" => Ok(()),
+            other => Err(format!("decnet-{other} runs already")),
+        }
+    }));
+    assert_eq!(start("profiler").await.status, axum::http::StatusCode::NO_CONTENT);
+    assert!(start("mutator").await.text.contains("runs already"));
+    assert_eq!(start("barista").await.problem(), "not-found");
+    host.abort();
 }
 
 #[tokio::test]

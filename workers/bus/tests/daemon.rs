@@ -23,6 +23,7 @@ use nix::{
 const BOUND: Duration = Duration::from_secs(30);
 
 fn decnet_bus(folder: &Path, url: &str) -> Command {
+    std::fs::create_dir_all(folder.join("data")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_decnet-bus"));
     command
         .env_clear()
@@ -106,4 +107,54 @@ fn where_the_bus_needs_no_broker_it_says_so_and_ends_with_78() {
     );
     assert_eq!(ended.status.code(), Some(78), "{}", text(&ended));
     assert!(text(&ended).contains("nats://127.0.0.1:4222"), "{}", text(&ended));
+}
+
+#[test]
+fn without_its_data_directory_it_says_what_to_do_and_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("unix:{}", folder.path().join("bus.sock").display());
+    let refused = |place: &Path, code: i32, words: &str| {
+        let ended = output(
+            decnet_bus(folder.path(), &url)
+                .env("DECNET_DATA_DIR", place)
+                .spawn()
+                .unwrap(),
+        );
+        let told = text(&ended);
+        assert_eq!(ended.status.code(), Some(code), "{told}");
+        assert!(
+            told.contains(words) && told.contains(place.to_str().unwrap()) && told.contains("--data-dir"),
+            "{told}"
+        );
+    };
+    refused(&folder.path().join("gone"), 69, "`decnet init`");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    refused(&file, 78, "is no directory");
+    // Nobody may write there, not even root.
+    refused(Path::new("/proc/self"), 77, "writable");
+    assert!(!folder.path().join("gone").exists());
+}
+
+#[tokio::test]
+async fn told_to_stop_over_itself_it_says_that_it_does_before_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("bus.sock");
+    let running = decnet_bus(folder.path(), &format!("unix:{}", socket.display()))
+        .spawn()
+        .unwrap();
+    let pid = running.id();
+    let bus = Bus::connect(&BusConfig::unix(&socket), "test");
+    let there = tokio::time::timeout(BOUND, async {
+        bus.subscribe("system.log".parse().unwrap()).established().await;
+    });
+    there.await.unwrap();
+    let told = decnet_runtime::order::stop(&bus, &"bus".parse().unwrap(), "ann").await;
+    let ended = output(running);
+    told.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", text(&ended));
+    let left = decnet_runtime::heartbeat::left(&folder.path().join("data/run"), &"bus".parse().unwrap());
+    let beat = left.unwrap();
+    assert_eq!((beat.state, beat.pid), (WorkerState::Stopped, Some(pid)));
+    assert_eq!(beat.tasks["order"], "to stop, from ann");
 }

@@ -319,8 +319,13 @@ pub(crate) enum RoleArg {
 pub(crate) enum WorkerCommand {
     /// Every worker and how it does
     List(ListArgs),
-    /// Tell a worker to stop
+    /// Tell a worker to stop; it then stays stopped
     Stop {
+        /// Its name
+        name: WorkerName,
+    },
+    /// Have `decnet up` start a worker that is down
+    Start {
         /// Its name
         name: WorkerName,
     },

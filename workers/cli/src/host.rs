@@ -11,7 +11,7 @@ use decnet_model::{
 };
 use decnet_runtime::{
     Settings, StartError,
-    settings::{Mode, Sources, keys},
+    settings::{Sources, keys},
     worker::connect,
 };
 
@@ -65,18 +65,13 @@ pub(crate) fn master_settings(args: &PlaceArgs) -> Result<Settings> {
 /// The same from sources that are at hand already.
 pub(crate) fn master(sources: &Sources) -> Result<Settings> {
     let settings = Settings::read(sources).map_err(StartError::from)?;
-    if settings.mode == Mode::Agent {
-        let why = if settings.disallow_master {
-            " (and disallow-master is set)"
-        } else {
-            ""
-        };
-        return Err(StartError::not_permitted(format!(
-            "this host is an agent{why}: run this command on its master"
-        ))
-        .into());
-    }
+    settings.for_master("this command")?;
     Ok(settings)
+}
+
+/// The checked configuration, for what every host can do.
+pub(crate) fn settings(args: &PlaceArgs) -> Result<Settings> {
+    Ok(Settings::read(&sources(args)?).map_err(StartError::from)?)
 }
 
 /// An opened installation.
@@ -98,12 +93,10 @@ impl Host {
         let store = connect(&settings).await?;
         let bus = Bus::connect(&settings.bus, "cli");
         let domain = Domain::new(store, bus.clone(), clock, decnet_domain::Options::of(&settings))?;
-        let login = nix::unistd::User::from_uid(nix::unistd::geteuid())?
-            .map_or_else(|| "unknown".to_owned(), |u| u.name);
         Ok(Self {
             bus,
             domain,
-            actor: Actor::operator(&login),
+            actor: Actor::operator(&login()?),
         })
     }
 
@@ -116,6 +109,12 @@ impl Host {
     pub(crate) async fn close(self) {
         self.bus.close().await;
     }
+}
+
+/// The name of whoever runs this process.
+pub(crate) fn login() -> Result<String> {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid())?;
+    Ok(user.map_or_else(|| "unknown".to_owned(), |user| user.name))
 }
 
 /// Run `work` on a runtime of one thread.

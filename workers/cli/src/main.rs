@@ -72,7 +72,9 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
                 Some(Exit::Usage)
             }
             DomainError::Forbidden { .. } | DomainError::SessionRequired => Some(Exit::NotPermitted),
-            DomainError::Unavailable { .. } | DomainError::Busy { .. } => Some(Exit::Unavailable),
+            DomainError::Unavailable { .. } | DomainError::Unanswered(_) | DomainError::Busy { .. } => {
+                Some(Exit::Unavailable)
+            }
             _ => Some(Exit::Failed),
         };
     }

@@ -59,13 +59,18 @@ fn said(output: &Output) -> (String, String, i32) {
 fn faults_go_to_standard_error_with_the_code_of_their_kind() {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("agent.ini"), "[decnet]\nmode = agent\n").unwrap();
+    let held = "[decnet]\nmode = agent\ndisallow-master = true\n";
+    fs::write(dir.path().join("held.ini"), held).unwrap();
     for (words, code, word) in [
         ("--set nope=1 config check", 64, "no such key"),
         ("frobnicate", 64, "no command"),
         ("deploy --nope", 64, "--nope"),
         ("status --config agent.ini", 77, "agent"),
         ("up --config agent.ini", 77, "agent"),
-        ("init --config agent.ini", 77, "agent"),
+        ("init --config agent.ini", 77, "agent.ini:2"),
+        ("status --config held.ini", 77, "held.ini:2"),
+        ("status --config held.ini --set mode=master", 78, "held.ini:3"),
+        ("ingest --rebuild --config agent.ini", 77, "agent"),
         ("--set listen=127.0.0.1:99999 config check", 78, "listen"),
         ("config check --config gone.ini", 78, "gone.ini"),
         ("collector", 69, "decnet-collector"),
@@ -97,6 +102,43 @@ fn faults_go_to_standard_error_with_the_code_of_their_kind() {
             "{words}: {stdout} {stderr}"
         );
     }
+}
+
+#[test]
+fn an_agent_lists_its_workers_and_proves_its_spool() {
+    let dir = TempDir::new().unwrap();
+    let on_agent = |words: &str| good(dir.path(), &format!("{words} --set mode=agent"));
+    let mut spool =
+        decnet_spool::Writer::open(&dir.path().join("data/spool"), decnet_spool::Options::default()).unwrap();
+    spool
+        .append(b"<134>1 2027-01-15T08:00:00Z web-01 ssh - - - x")
+        .unwrap();
+    spool.commit().unwrap();
+    drop(spool);
+    let beat = WorkerView {
+        name: "collector".parse().unwrap(),
+        state: WorkerState::Ok,
+        last_heard: Some(SystemClock.now()),
+        pid: Some(std::process::id()),
+        version: None,
+        uptime_s: None,
+        tasks: Default::default(),
+    };
+    decnet_runtime::heartbeat::leave(&dir.path().join("data/run"), &beat).unwrap();
+    let workers: serde_json::Value = serde_json::from_str(&on_agent("worker list --json")).unwrap();
+    let listed: Vec<_> = workers.as_array().unwrap().iter().collect();
+    let of = |name: &str| {
+        listed
+            .iter()
+            .find(|w| w["name"] == name)
+            .map(|w| w["state"].clone())
+    };
+    assert_eq!(of("collector").unwrap(), "ok");
+    assert_eq!(of("bus").unwrap(), "unknown");
+    assert!(of("ingester").is_none(), "the master's: {workers}");
+    on_agent("spool verify");
+    on_agent("spool status");
+    on_agent("spool export out");
 }
 
 #[test]
@@ -584,17 +626,111 @@ fn invented_evidence_is_not_mixed_with_what_is_there_unless_asked_for() {
     assert_eq!(seed(&["--yes"]).2, 0);
 }
 
+/// What a host on the data directory below `dir` holds as long as it runs, whose bus is away.
+fn running_host(dir: &Path) -> decnet_runtime::supervisor::Lock {
+    fs::create_dir_all(dir.join("data/run")).unwrap();
+    let mut sources = decnet_runtime::settings::Sources::default();
+    let data = dir.join("data").display().to_string();
+    sources.flags.insert("data-dir", data.clone());
+    sources
+        .flags
+        .insert("bus-url", format!("unix:{data}/run/bus.sock"));
+    let settings = decnet_runtime::Settings::read(&sources).unwrap();
+    decnet_runtime::supervisor::Lock::take(&settings).unwrap()
+}
+
+#[test]
+fn an_order_that_nobody_takes_ends_with_69_and_says_who_was_not_there() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let _lock = running_host(dir.path());
+    let refused = |words: &str, bus: &str| {
+        let mut command = decnet(PROGRAM, dir.path());
+        command.args(words.split(' '));
+        match bus {
+            "of the host" => command.env_remove("DECNET_BUS_ENABLED"),
+            url => command
+                .env("DECNET_BUS_ENABLED", "true")
+                .env("DECNET_BUS_URL", url),
+        };
+        let (stdout, stderr, code) = said(&command.output().unwrap());
+        assert_eq!((code, stdout.as_str()), (69, ""), "{words}: {stderr}");
+        stderr
+    };
+    for mode in ["", " --set mode=agent"] {
+        let away = refused(&format!("worker stop collector{mode}"), "of the host");
+        assert!(
+            away.contains("was not told to stop") && away.contains("data/run/bus.sock does not answer"),
+            "{away}"
+        );
+        let off = refused(&format!("worker stop collector{mode}"), "none");
+        assert!(off.contains("the bus is off"), "{off}");
+        let absent = refused(&format!("worker start collector{mode}"), "none");
+        assert!(absent.contains("no `decnet up` runs on"), "{absent}");
+    }
+}
+
+#[test]
+fn the_bus_that_is_no_worker_here_is_listed_as_what_it_is() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let row = |bus: &str| {
+        let listed = decnet(PROGRAM, dir.path())
+            .args(["worker", "list"])
+            .env("DECNET_BUS_ENABLED", "true")
+            .env("DECNET_BUS_URL", bus)
+            .output();
+        let (stdout, stderr, code) = said(&listed.unwrap());
+        assert_eq!(code, 0, "{stderr}");
+        let rows: Vec<_> = stdout.lines().filter(|line| line.starts_with("bus ")).collect();
+        let [row] = rows[..] else { panic!("{stdout}") };
+        row.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_eq!(row("none"), "off");
+    assert_eq!(
+        row(&format!("nats://me:hunter2@{away}")),
+        format!("nats://{away}")
+    );
+    assert_eq!(row("unix:/nowhere/bus.sock"), "unknown");
+}
+
+#[test]
+fn what_is_no_database_is_told_at_once_with_the_way_out() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let database = dir.path().join("data/decnet.db");
+    for rest in ["-wal", "-shm"] {
+        let _gone = fs::remove_file(dir.path().join(format!("data/decnet.db{rest}")));
+    }
+    fs::write(&database, "no database\n".repeat(1000)).unwrap();
+    for words in ["status", "db migrate"] {
+        let output = decnet(PROGRAM, dir.path())
+            .args(words.split(' '))
+            .output()
+            .unwrap();
+        let (_, stderr, code) = said(&output);
+        assert_eq!(code, 78, "{words}: {stderr}");
+        assert!(
+            stderr.contains(database.to_str().unwrap()) && stderr.contains("move it away"),
+            "{words}: {stderr}"
+        );
+        assert!(!stderr.contains("attempt"), "{words}: {stderr}");
+    }
+    // As it says.
+    fs::rename(&database, dir.path().join("away")).unwrap();
+    good(dir.path(), "init");
+    good(dir.path(), "status");
+}
+
 #[test]
 fn a_second_host_on_the_same_data_directory_is_refused() {
     let dir = TempDir::new().unwrap();
-    fs::create_dir_all(dir.path().join("data/run")).unwrap();
-    let lock = fs::File::create(dir.path().join("data/run/up.lock")).unwrap();
-    fs::write(dir.path().join("data/run/up.lock"), "4711\n").unwrap();
-    lock.lock().unwrap();
+    let _lock = running_host(dir.path());
     let (_, stderr, code) = said(&decnet(PROGRAM, dir.path()).arg("up").output().unwrap());
     assert_eq!(code, 69);
     assert!(
-        stderr.contains("process 4711") && stderr.contains("--data-dir"),
+        stderr.contains(&format!("process {}", std::process::id())) && stderr.contains("--data-dir"),
         "{stderr}"
     );
 }

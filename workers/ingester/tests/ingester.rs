@@ -118,6 +118,27 @@ fn ingester_process(data_dir: &Path) -> Child {
         .unwrap()
 }
 
+#[test]
+fn the_masters_workers_do_not_start_on_an_agent_and_leave_nothing_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let ini = dir.path().join("agent.ini");
+    std::fs::write(&ini, "[decnet]\nmode = agent\n").unwrap();
+    let refused = Command::new(env!("CARGO_BIN_EXE_decnet-ingester"))
+        .env_clear()
+        .args(["--config", ini.to_str().unwrap()])
+        .env("DECNET_DATA_DIR", dir.path().join("data"))
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(77), "{told}");
+    assert!(
+        told.contains("decnet-ingester is the master's") && told.contains("agent.ini:2"),
+        "{told}"
+    );
+    assert!(!dir.path().join("data").exists());
+}
+
 fn kill(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();

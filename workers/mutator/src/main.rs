@@ -10,7 +10,7 @@ use decnet_fleet::{
     engine::local::{LocalEngine, LocalOptions},
 };
 use decnet_model::topic::{Pattern, Topic};
-use decnet_runtime::{Context, RunError, Shutdown, StartError, Status, Wake, Worker};
+use decnet_runtime::{Context, RunError, Shutdown, StartError, Status, Wake, Worker, exit::chain};
 
 mod reconcile;
 
@@ -90,7 +90,8 @@ impl Worker for Mutator {
                 }
                 // The database or the folder may come back; what runs goes on meanwhile.
                 Err(error) => {
-                    tracing::error!(%error, "the fleet could not be reconciled");
+                    let error = chain(&error);
+                    tracing::error!(error, "the fleet could not be reconciled");
                     self.status.set("fleet", format!("failing: {error}"));
                     None
                 }

@@ -34,6 +34,8 @@ pub(crate) struct Link {
     runtime: Handle,
     /// Rises whenever events may have been missed uncounted.
     gaps: watch::Sender<u64>,
+    /// Whether the server has us. What is given to the client while it has not, the client takes and may lose.
+    connected: watch::Sender<bool>,
 }
 
 impl Link {
@@ -44,6 +46,7 @@ impl Link {
             shared,
             runtime,
             gaps: watch::Sender::new(0),
+            connected: watch::Sender::new(false),
         }
     }
 
@@ -63,7 +66,11 @@ impl Link {
     }
 
     fn options(&self) -> ConnectOptions {
-        let (shared, gaps) = (Arc::clone(&self.shared), self.gaps.clone());
+        let (shared, gaps, connected) = (
+            Arc::clone(&self.shared),
+            self.gaps.clone(),
+            self.connected.clone(),
+        );
         let was_connected = Arc::new(std::sync::atomic::AtomicBool::new(false));
         ConnectOptions::new()
             .name(&self.shared.name)
@@ -74,12 +81,17 @@ impl Link {
                 match event {
                     Nats::Connected => {
                         shared.outage.over();
+                        connected.send_replace(true);
                         if was_connected.swap(true, Ordering::Relaxed) {
                             gaps.send_modify(|n| *n += 1);
                         }
                     }
                     Nats::SlowConsumer(_) => gaps.send_modify(|n| *n += 1),
-                    Nats::Disconnected | Nats::ClientError(_) => shared.outage.failed(&event),
+                    Nats::Disconnected => {
+                        connected.send_replace(false);
+                        shared.outage.failed(&event);
+                    }
+                    Nats::ClientError(_) => shared.outage.failed(&event),
                     Nats::ServerError(_) => tracing::warn!(%event, "NATS server"),
                     Nats::LameDuckMode | Nats::Draining | Nats::Closed => tracing::debug!(%event, "NATS"),
                 }
@@ -141,15 +153,23 @@ pub(crate) async fn publisher(link: Arc<Link>) {
     let shared = &link.shared;
     let client = tokio::select! {
         client = link.client() => client,
-        () = shared.ended.cancelled() => return,
+        () = nothing_left(shared) => return,
     };
+    let mut connected = link.connected.subscribe();
     let mut frame = Vec::new();
     loop {
+        let sendable = async {
+            shared.outbox.queue.ready().await;
+            // Its other end is in `link`.
+            connected.wait_for(|connected| *connected).await.is_ok()
+        };
         tokio::select! {
             biased;
-            () = shared.outbox.queue.ready() => {}
-            () = shared.ended.cancelled() => {
-                if let Err(error) = client.flush().await {
+            _ = sendable => {}
+            () = nothing_left(shared) => {
+                if *link.connected.borrow()
+                    && let Err(error) = client.flush().await
+                {
                     tracing::debug!(%error, "NATS flush");
                 }
                 return;
@@ -166,5 +186,13 @@ pub(crate) async fn publisher(link: Arc<Link>) {
             Ok(()) => shared.sent(1),
             Err(error) => shared.refused(1, &error),
         }
+    }
+}
+
+/// Returns once the bus is closed and nothing waits. What waits then may for as long as a bus may take to close.
+async fn nothing_left(shared: &Shared) {
+    shared.ended.cancelled().await;
+    if !shared.outbox.queue.is_empty() {
+        std::future::pending::<()>().await;
     }
 }

@@ -105,15 +105,36 @@ impl Link {
 /// Sends what is published, until the bus is closed and the queue empty.
 pub(crate) async fn publisher(path: PathBuf, shared: Arc<Shared>) {
     loop {
+        let last = shared.ended.is_cancelled();
         let link = tokio::select! {
             link = Link::open_eventually(&path, None, &shared) => link,
-            () = shared.ended.cancelled() => return,
+            () = shared.ended.cancelled() => match last_words(&path, &shared).await {
+                Some(link) => link,
+                None => return,
+            },
         };
         let ended = pump(link, &shared).await;
         shared.sent(shared.outbox.detach());
         match ended {
             Ok(()) => return,
             Err(error) => shared.outage.failed(&error),
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+/// A connection for what waits still when the bus is closed, where somebody answers at once.
+async fn last_words(path: &Path, shared: &Shared) -> Option<Link> {
+    if shared.outbox.is_empty() {
+        return None;
+    }
+    match Link::open(path, &shared.name, None).await {
+        Ok(link) => Some(link),
+        Err(error) => {
+            shared.outage.failed(&error);
+            None
         }
     }
 }

@@ -1,9 +1,7 @@
 //! The broker's own promises: the socket, hostile clients, slow clients, its figures.
 
 use std::{
-    io::Write,
     os::unix::fs::{FileTypeExt, PermissionsExt},
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -14,7 +12,7 @@ use tokio::{
     net::UnixStream,
 };
 
-use crate::setup::{TestBroker, small_queue, socket, soon, subscribed, tally, topic};
+use crate::setup::{Log, TestBroker, small_queue, socket, soon, subscribed, tally, topic};
 
 fn frame(line: &str, body: &[u8]) -> Vec<u8> {
     let mut frame = format!("{line}\n").into_bytes();
@@ -288,19 +286,6 @@ async fn the_brokers_health_tells_what_it_took_gave_and_dropped() {
     assert!(tally.lost > 0);
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn the_peers_user_and_process_stand_in_the_log() {
     let log = Log::default();
@@ -315,7 +300,7 @@ async fn the_peers_user_and_process_stand_in_the_log() {
     let bus = Bus::connect(&BusConfig::unix(&path), "some-worker");
     subscribed(&bus, ">").await;
     subscribed(&bus, "system.log").await;
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     let lines: Vec<_> = text
         .lines()
         .filter(|line| line.contains("bus client connected"))

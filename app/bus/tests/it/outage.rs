@@ -7,7 +7,7 @@ use futures::FutureExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::setup::{NatsServer, TestBroker, small_queue, socket, soon, subscribed, tally, topic};
+use crate::setup::{Log, NatsServer, TestBroker, small_queue, socket, soon, subscribed, tally, topic};
 
 #[tokio::test]
 async fn publishing_to_a_dead_bus_neither_waits_nor_grows_and_is_counted() {
@@ -33,6 +33,98 @@ async fn publishing_to_a_dead_bus_neither_waits_nor_grows_and_is_counted() {
     assert_eq!(bus.stats().sent, 100);
     bus.publish(topic("system.log"), "now");
     while soon("the event", subscription.recv()).await.unwrap().payload != json!("now") {}
+}
+
+/// What a command does that publishes, and ends before it is connected: `times` over.
+async fn last_words_arrive(config: &BusConfig, times: u32) {
+    let listener = Bus::connect(config, "listener");
+    let mut heard = subscribed(&listener, "system.log").await;
+    for n in 0..times {
+        let command = Bus::connect(config, "command");
+        command.publish(topic("system.log"), n);
+        assert_eq!(command.stats().sent, 0, "it is not connected yet");
+        soon("closing", command.close()).await;
+        assert_eq!(command.stats().sent, 1);
+        let event = soon("the last word", heard.recv()).await.unwrap();
+        assert_eq!(event.payload, json!(n));
+    }
+}
+
+#[tokio::test]
+async fn what_is_published_just_before_the_end_arrives_though_nothing_was_connected_yet() {
+    let (_folder, path) = socket();
+    let _broker = TestBroker::start(small_queue(&path, 1000));
+    last_words_arrive(&BusConfig::unix(&path), 200).await;
+}
+
+#[tokio::test]
+async fn what_is_published_just_before_the_end_arrives_over_nats_too() {
+    let Some(server) = NatsServer::start().await else {
+        return;
+    };
+    last_words_arrive(&server.config(1000), 20).await;
+}
+
+#[tokio::test]
+async fn nobody_is_told_that_something_was_sent_where_nobody_took_it() {
+    let (_folder, path) = socket();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    for config in [
+        BusConfig::unix(&path),
+        BusConfig::new(format!("nats://{nobody}").parse().unwrap()),
+    ] {
+        let command = Bus::connect(&config, "command");
+        command.publish(topic("system.log"), 1);
+        soon("closing", command.close()).await;
+        assert_eq!((command.stats().published, command.stats().sent), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn nats_that_is_away_is_told_once_and_once_when_it_is_back() {
+    let Some(first) = NatsServer::start().await else {
+        return;
+    };
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _default = tracing::subscriber::set_default(subscriber);
+    let port = first.url.rsplit_once(':').unwrap().1.to_owned();
+    let bus = Bus::connect(&first.config(1000), "worker");
+    let mut subscription = subscribed(&bus, "system.log").await;
+    drop(first);
+    // Long enough for several attempts.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    bus.publish(topic("system.log"), "kept until it is back");
+    let again = NatsServer::start_on(&port).unwrap();
+    while soon("the event", subscription.recv())
+        .await
+        .unwrap()
+        .dropped()
+        .is_some()
+    {}
+    drop(again);
+    let text = log.text();
+    let own: Vec<_> = text.lines().filter(|line| line.contains("decnet_bus")).collect();
+    let [away, back, ..] = own[..] else {
+        panic!("{text}")
+    };
+    assert!(
+        away.contains("the bus is away") && away.contains("nats://127.0.0.1"),
+        "{text}"
+    );
+    assert!(back.contains("the bus is back"), "{text}");
+    assert_eq!(
+        own.iter().filter(|line| line.contains("is back")).count(),
+        1,
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -198,13 +290,8 @@ async fn nats_that_dies_is_told_as_a_gap_after_it_is_back() {
     let mut subscription = subscribed(&bus, "system.log").await;
     drop(first);
     bus.publish(topic("system.log"), "into the void, or later");
-    let mut again = std::process::Command::new("nats-server")
-        .args(["-a", "127.0.0.1", "-p", &port])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let told = tokio::time::timeout(crate::setup::BOUND, async {
+    let _again = NatsServer::start_on(&port).unwrap();
+    soon("the gap", async {
         loop {
             let event = subscription.recv().await.unwrap();
             if event.dropped().is_some_and(|dropped| dropped.gap) {
@@ -215,7 +302,4 @@ async fn nats_that_dies_is_told_as_a_gap_after_it_is_back() {
         while subscription.recv().await.unwrap().payload != json!("again") {}
     })
     .await;
-    again.kill().unwrap();
-    again.wait().unwrap();
-    told.unwrap();
 }

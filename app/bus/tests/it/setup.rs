@@ -1,8 +1,10 @@
 //! Brokers, NATS servers and counting subscribers for the tests.
 
 use std::{
+    io::Write,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -149,6 +151,20 @@ impl NatsServer {
         })
     }
 
+    /// One on a port that is known.
+    pub(crate) fn start_on(port: &str) -> std::io::Result<Self> {
+        let child = Command::new("nats-server")
+            .args(["-a", "127.0.0.1", "-p", port])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        Ok(Self {
+            child,
+            url: format!("nats://127.0.0.1:{port}"),
+            _folder: tempfile::tempdir()?,
+        })
+    }
+
     pub(crate) fn config(&self, events: usize) -> BusConfig {
         BusConfig {
             queue_events: events,
@@ -161,6 +177,26 @@ impl Drop for NatsServer {
     fn drop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// Where a test's log goes.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

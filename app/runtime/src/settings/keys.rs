@@ -120,7 +120,7 @@ pub const KEYS: &[Key] = &[
         "disallow-master",
         "false",
         "true or false",
-        "Refuse the master's commands on an agent, whatever the flags say",
+        "This host is an agent: no stronger source takes this back or makes it a master",
         &[],
     ),
     key(
@@ -174,7 +174,7 @@ pub const KEYS: &[Key] = &[
     key(
         Section::Common,
         "bus-url",
-        "unix:// and the first of /run/decnet, $XDG_RUNTIME_DIR/decnet and ~/.decnet, with bus.sock",
+        "the bus of the `decnet up` that runs on data-dir, else unix:// and the first of /run/decnet, $XDG_RUNTIME_DIR/decnet and ~/.decnet, with bus.sock",
         "unix:///path or nats://host:port",
         "Where the bus is",
         &[],
@@ -428,6 +428,12 @@ pub const KEYS: &[Key] = &[
         &["mutator"],
     ),
 ];
+
+/// Whether `worker` works with the database. That is the master's, and so is then the worker.
+#[must_use]
+pub fn uses_database(worker: &str) -> bool {
+    STORES.contains(&worker)
+}
 
 /// The key of that name.
 #[must_use]

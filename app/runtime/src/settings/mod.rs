@@ -22,9 +22,9 @@ use secrecy::SecretString;
 pub use self::sources::{Fault, Origin, Sources};
 use self::{
     keys::{KEYS, by_name},
-    sources::{Raw, gather},
+    sources::{DISALLOW_MASTER, Raw, gather, truth},
 };
-use crate::{exit::StartError, secret};
+use crate::{exit::StartError, secret, supervisor};
 
 /// What this host is in the deception network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,6 +270,26 @@ impl Settings {
         self.explained.iter().any(|e| e.key == key && e.origin != default)
     }
 
+    /// Refuses what is the master's where this host is an agent: `what` says who asks, such as "this command".
+    ///
+    /// # Errors
+    /// On an agent.
+    pub fn for_master(&self, what: &str) -> Result<(), StartError> {
+        if self.mode == Mode::Master {
+            return Ok(());
+        }
+        let said = self.explained.iter().find(|e| e.key == "mode");
+        let by = said.map_or("default", |e| e.origin.as_str());
+        let or = if self.disallow_master {
+            ""
+        } else {
+            ", or set mode to master to make this host one"
+        };
+        Err(StartError::not_permitted(format!(
+            "{what} is the master's, and this host is an agent ({by}): run it on the master{or}"
+        )))
+    }
+
     /// The secret that signs sessions: asked for by the server alone.
     ///
     /// # Errors
@@ -426,11 +446,7 @@ impl Reader {
 
     fn flag(&mut self, name: &'static str, default: bool) -> bool {
         self.read(name, default, bool::to_string, |text| {
-            match text.to_ascii_lowercase().as_str() {
-                "true" | "yes" | "on" | "1" => Ok(true),
-                "false" | "no" | "off" | "0" => Ok(false),
-                _ => Err("is neither true nor false".to_owned()),
-            }
+            truth(text).ok_or_else(|| "is neither true nor false".to_owned())
         })
     }
 
@@ -474,7 +490,8 @@ impl Reader {
             Mode::Master,
             &[("master", Mode::Master), ("agent", Mode::Agent)],
         );
-        let disallow_master = self.flag("disallow-master", false);
+        let disallow_master = self.flag(DISALLOW_MASTER, false);
+        self.master_is_allowed(mode, disallow_master);
         let data_dir = self.path("data-dir", default_data_dir(sources));
         let environment = self.one_of(
             "environment",
@@ -526,6 +543,16 @@ impl Reader {
         let enabled = self.flag("bus-enabled", true);
         let socket = decnet_bus::default_socket_path(|name| sources.env.get(name).cloned())
             .unwrap_or_else(|| data_dir.join("run/bus.sock"));
+        // Whoever names no bus is of the host that runs on this data directory, where one does.
+        if !self.values.contains_key("bus-url")
+            && let Some((bus, file)) = supervisor::bus_of(&data_dir.join("run"))
+        {
+            let raw = Raw {
+                text: bus.with_password(),
+                origin: Origin::File(file, 2),
+            };
+            self.values.insert("bus-url", raw);
+        }
         let endpoint = self.read("bus-url", Endpoint::Unix(socket), Endpoint::to_string, |text| {
             text.parse::<Endpoint>().map_err(|error| error.to_string())
         });
@@ -696,6 +723,24 @@ impl Reader {
             ))
             .filter(|d| !d.is_zero()),
             decoy_program: self.path("decoy-program", beside_program("decnet-decoy")),
+        }
+    }
+
+    /// What an installation decided to be, no flag and no variable changes.
+    fn master_is_allowed(&mut self, mode: Mode, disallow_master: bool) {
+        // A word that is no mode is a fault already.
+        let said = self.values.get("mode").is_none_or(|raw| raw.text == "master");
+        if let Some(decided) = self.values.get(DISALLOW_MASTER)
+            && disallow_master
+            && mode == Mode::Master
+            && said
+        {
+            let problem = format!(
+                "is master, and {} has {DISALLOW_MASTER}, with which a host is an agent, whatever flags and variables say: \
+                 set mode to agent, or take {DISALLOW_MASTER} out there",
+                decided.origin
+            );
+            self.contradiction("mode", &problem);
         }
     }
 
@@ -993,6 +1038,61 @@ mod tests {
         assert_eq!(Settings::read(&sources).unwrap().mode, Mode::Agent);
         let (_dir, sources) = with_ini(&text.replace("mode = agent", "mode = master"));
         assert_eq!(Settings::read(&sources).unwrap_err().0.len(), 1);
+    }
+
+    #[test]
+    fn what_an_installation_refuses_no_flag_and_no_variable_takes_back() {
+        let agent = "[decnet]\nmode = agent\ndisallow-master = yes\n";
+        let (_dir, sources) = with_ini(agent);
+        let settings = Settings::read(&sources).unwrap();
+        assert_eq!((settings.mode, settings.disallow_master), (Mode::Agent, true));
+
+        let told = |change: &dyn Fn(&mut Sources), text: &str| {
+            let (dir, mut sources) = with_ini(text);
+            change(&mut sources);
+            let faults = Settings::read(&sources).unwrap_err();
+            assert_eq!(faults.0.len(), 1, "{faults}");
+            faults.to_string().replace(&dir.path().display().to_string(), "")
+        };
+        let by_flag = told(&|s| drop(s.flags.insert("mode", "master".into())), agent);
+        assert!(by_flag.contains("mode (command line): is master"), "{by_flag}");
+        let by_variable = told(
+            &|s| drop(s.env.insert("DECNET_MODE".into(), "master".into())),
+            agent,
+        );
+        assert!(
+            by_variable.contains("mode (environment DECNET_MODE)"),
+            "{by_variable}"
+        );
+        let taken_back = told(
+            &|s| {
+                s.flags.insert("disallow-master", "false".into());
+                s.env.insert("DECNET_DISALLOW_MASTER".into(), "true".into());
+            },
+            agent,
+        );
+        assert!(
+            taken_back.contains("disallow-master (command line): \"false\" takes nothing back"),
+            "{taken_back}"
+        );
+        let no_mode = told(&|_| (), &agent.replace("mode = agent\n", "\n"));
+        assert!(no_mode.contains("mode (default)"), "{no_mode}");
+        for told in [by_flag, by_variable, taken_back, no_mode] {
+            assert!(
+                told.contains("/decnet.ini:3 has") && told.contains("take"),
+                "{told}"
+            );
+        }
+
+        // Where nobody refuses it, the order is the usual one.
+        let (_dir, mut sources) = with_ini("[decnet]\nmode = agent\ndisallow-master = no\n");
+        sources.flags.insert("mode", "master".into());
+        assert_eq!(Settings::read(&sources).unwrap().mode, Mode::Master);
+        // A variable may refuse it, too.
+        let (_dir, mut sources) = with_ini("[decnet]\ndisallow-master = no\n");
+        sources.env.insert("DECNET_DISALLOW_MASTER".into(), "1".into());
+        sources.flags.insert("mode", "agent".into());
+        assert!(Settings::read(&sources).unwrap().disallow_master);
     }
 
     #[test]

@@ -14,6 +14,9 @@ use super::keys::{KEYS, Section, by_name};
 /// the whole, the folder of programs. So do those that begin with `DECNET_TEST_`.
 const NO_KEYS: &[&str] = &["CONFIG", "SUPERVISOR", "PROGRAMS"];
 
+/// The key by which an installation decides to be an agent for good.
+pub(super) const DISALLOW_MASTER: &str = "disallow-master";
+
 /// Where a value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -129,24 +132,56 @@ pub(super) fn gather(sources: &Sources) -> (BTreeMap<&'static str, Raw>, Vec<Fau
             read.then(|| raw.clone())
         });
         let env = key.env();
-        let strongest = (sources.flags.get(key.name))
-            .map(|text| Raw {
-                text: text.clone(),
-                origin: Origin::CommandLine,
-            })
-            .or_else(|| {
-                sources.env.get(&env).map(|t| Raw {
-                    text: t.clone(),
-                    origin: Origin::Env(env.clone()),
-                })
-            })
-            .or_else(|| dotenv.get(key.name).cloned())
-            .or(from_ini);
-        if let Some(raw) = strongest {
+        let from_flag = sources.flags.get(key.name).map(|text| Raw {
+            text: text.clone(),
+            origin: Origin::CommandLine,
+        });
+        let from_env = sources.env.get(&env).map(|text| Raw {
+            text: text.clone(),
+            origin: Origin::Env(env),
+        });
+        let from_dotenv = dotenv.get(key.name).cloned();
+        let said = [from_flag, from_env, from_dotenv, from_ini].into_iter().flatten();
+        let decided = if key.name == DISALLOW_MASTER {
+            weakest_yes(said.collect(), &mut faults)
+        } else {
+            said.into_iter().next()
+        };
+        if let Some(raw) = decided {
             values.insert(key.name, raw);
         }
     }
     (values, faults)
+}
+
+/// What is said of a key that no stronger source takes back, strongest first: the weakest that says yes holds, and who
+/// says otherwise is told where that is.
+fn weakest_yes(mut said: Vec<Raw>, faults: &mut Vec<Fault>) -> Option<Raw> {
+    let yes = |raw: &Raw| truth(&raw.text) == Some(true);
+    let Some(at) = said.iter().rposition(yes) else {
+        return (!said.is_empty()).then(|| said.swap_remove(0));
+    };
+    let holds = said.swap_remove(at);
+    for raw in said.iter().take(at).filter(|raw| truth(&raw.text) == Some(false)) {
+        faults.push(Fault {
+            key: DISALLOW_MASTER.to_owned(),
+            origin: raw.origin.clone(),
+            problem: format!(
+                "{:?} takes nothing back: {} has it; to have it no more, take it out there",
+                raw.text, holds.origin
+            ),
+        });
+    }
+    Some(holds)
+}
+
+/// What a word means as true or false.
+pub(super) fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Some(true),
+        "false" | "no" | "off" | "0" => Some(false),
+        _ => None,
+    }
 }
 
 fn read_text(path: &Path, faults: &mut Vec<Fault>) -> Option<String> {

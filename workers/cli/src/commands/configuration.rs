@@ -1,7 +1,7 @@
 //! `decnet config`: check it, show it, list its keys. Opens nothing and binds nothing.
 
 use anyhow::Result;
-use decnet_runtime::{Settings, StartError, settings::keys::KEYS};
+use decnet_runtime::settings::keys::KEYS;
 
 use crate::{
     cli::{ConfigCommand, PlaceArgs},
@@ -12,7 +12,7 @@ use crate::{
 pub(crate) fn run(place: &PlaceArgs, command: &ConfigCommand) -> Result<()> {
     match command {
         ConfigCommand::Check => {
-            let settings = Settings::read(&host::sources(place)?).map_err(StartError::from)?;
+            let settings = host::settings(place)?;
             let said = settings
                 .explain()
                 .iter()
@@ -24,7 +24,7 @@ pub(crate) fn run(place: &PlaceArgs, command: &ConfigCommand) -> Result<()> {
             );
         }
         ConfigCommand::Show(list) => {
-            let settings = Settings::read(&host::sources(place)?).map_err(StartError::from)?;
+            let settings = host::settings(place)?;
             if list.json {
                 return output::json(&settings.explain());
             }

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 use crate::{
     cli::{DemoCommand, PlaceArgs, SpoolCommand},
-    host::master_settings,
+    host::{self, master_settings},
     output,
 };
 
@@ -25,7 +25,7 @@ const INGESTER: &str = "ingester";
 
 /// `decnet spool …`
 pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
-    let settings = master_settings(place)?;
+    let settings = host::settings(place)?;
     let spool = settings.spool_dir();
     let named = match command {
         SpoolCommand::Verify { folder, .. } => folder.as_deref(),

@@ -1,52 +1,157 @@
 //! `decnet worker`: the daemons of this host.
 
 use anyhow::Result;
-use decnet_model::permission::{ManageWorkers, ViewFleet};
+use decnet_bus::{Bus, Endpoint};
+use decnet_model::{
+    clock::{Clock as _, SystemClock},
+    name::WorkerName,
+    permission::{ManageWorkers, ViewFleet},
+    state::{ORDER, WORKERS, WorkerState},
+    view::WorkerView,
+};
+use decnet_runtime::{
+    Settings, StartError,
+    exit::chain,
+    heartbeat, order,
+    settings::{Mode, keys::uses_database},
+    supervisor,
+};
 
 use crate::{
-    cli::{PlaceArgs, WorkerCommand},
-    host::Host,
+    cli::{ListArgs, PlaceArgs, WorkerCommand},
+    host::{self, Host},
     output,
 };
 
 /// `decnet worker …`
 pub(crate) async fn run(place: &PlaceArgs, command: &WorkerCommand) -> Result<()> {
-    let host = Host::open(place).await?;
+    let settings = host::settings(place)?;
+    if settings.mode == Mode::Agent {
+        return on_agent(&settings, command).await;
+    }
+    let bus = bus_row(&settings);
+    let host = Host::with(settings).await?;
+    let done = on_master(&host, bus, command).await;
+    host.close().await;
+    done
+}
+
+async fn on_master(host: &Host, bus: Option<Vec<String>>, command: &WorkerCommand) -> Result<()> {
     match command {
-        WorkerCommand::List(list) => {
+        WorkerCommand::List(how) => {
             let workers = host.domain.worker_list(&host.permit::<ViewFleet>()?).await?;
-            if list.json {
-                return output::json(&workers);
-            }
-            let rows: Vec<_> = workers
-                .iter()
-                .map(|w| {
-                    vec![
-                        w.name.to_string(),
-                        w.state.to_string(),
-                        w.pid.map_or_else(|| "-".to_owned(), |p| p.to_string()),
-                        w.last_heard.map_or_else(|| "never".to_owned(), output::time),
-                        w.tasks
-                            .iter()
-                            .map(|(k, v)| format!("{k}: {v}"))
-                            .collect::<Vec<_>>()
-                            .join("; "),
-                    ]
-                })
-                .collect();
-            output::table(
-                &["WORKER", "STATE", "PID", "LAST HEARD", "DOING"],
-                &rows,
-                "There are no workers.",
-            );
+            list(*how, bus, &workers)?;
         }
         WorkerCommand::Stop { name } => {
-            host.domain
-                .worker_stop(&host.permit::<ManageWorkers>()?, name)
-                .await?;
-            println!("{name} was told to stop.");
+            let permit = host.permit::<ManageWorkers>()?;
+            host.domain.worker_stop(&permit, name).await?;
+            stopping(name);
+        }
+        WorkerCommand::Start { name } => {
+            let permit = host.permit::<ManageWorkers>()?;
+            host.domain.worker_start(&permit, name).await?;
+            running(name);
         }
     }
-    host.close().await;
     Ok(())
+}
+
+/// The same where there is no database: an agent's workers leave their heartbeats on the host, and nothing is audited.
+async fn on_agent(settings: &Settings, command: &WorkerCommand) -> Result<()> {
+    match command {
+        WorkerCommand::List(how) => list(*how, bus_row(settings), &left(settings)),
+        WorkerCommand::Stop { name } => {
+            let bus = Bus::connect(&settings.bus, "cli");
+            let told = order::stop(&bus, name, &host::login()?).await;
+            bus.close().await;
+            told.map_err(|untold| StartError::unavailable(untold.to_string()))?;
+            stopping(name);
+            Ok(())
+        }
+        WorkerCommand::Start { name } => {
+            supervisor::start(&settings.run_dir(), name)
+                .await
+                .map_err(|refused| StartError::unavailable(chain(&refused)))?;
+            running(name);
+            Ok(())
+        }
+    }
+}
+
+fn stopping(name: &WorkerName) {
+    println!("{name} was told to stop, and does.");
+}
+
+fn running(name: &WorkerName) {
+    println!("{name} runs.");
+}
+
+/// The row of a bus that is no worker of this host.
+fn bus_row(settings: &Settings) -> Option<Vec<String>> {
+    let (state, doing) = match &settings.bus.endpoint {
+        Endpoint::Unix(_) => return None,
+        Endpoint::None => ("off".to_owned(), "each worker looks by itself"),
+        Endpoint::Nats(at) => (at.to_string(), "not of this host"),
+    };
+    let row = ["bus", &state, "-", "-", doing];
+    Some(row.map(str::to_owned).to_vec())
+}
+
+fn list(how: ListArgs, bus: Option<Vec<String>>, workers: &[WorkerView]) -> Result<()> {
+    if how.json {
+        return output::json(&workers);
+    }
+    let listed = workers
+        .iter()
+        .filter(|w| bus.is_none() || w.name.as_str() != "bus")
+        .map(|w| {
+            vec![
+                w.name.to_string(),
+                match w.state {
+                    WorkerState::Stopped if w.tasks.contains_key(ORDER) => "stopped by order".to_owned(),
+                    state => state.to_string(),
+                },
+                w.pid.map_or_else(|| "-".to_owned(), |p| p.to_string()),
+                w.last_heard.map_or_else(|| "never".to_owned(), output::time),
+                // Whoever may open the bus may say anything there.
+                output::harmless(
+                    &w.tasks
+                        .iter()
+                        .map(|(k, v)| format!("{k}: {v}"))
+                        .collect::<Vec<_>>()
+                        .join("; "),
+                ),
+            ]
+        });
+    let rows: Vec<_> = bus.clone().into_iter().chain(listed).collect();
+    output::table(
+        &["WORKER", "STATE", "PID", "LAST HEARD", "DOING"],
+        &rows,
+        "There are no workers.",
+    );
+    Ok(())
+}
+
+/// The workers of an agent, by what they left on it.
+fn left(settings: &Settings) -> Vec<WorkerView> {
+    let (now, run_dir) = (SystemClock.now(), settings.run_dir());
+    let names = WORKERS.iter().filter(|name| !uses_database(name));
+    names
+        .filter_map(|name| name.parse::<WorkerName>().ok())
+        .map(|name| match heartbeat::left(&run_dir, &name) {
+            Some(beat) => WorkerView {
+                state: beat.last_heard.map_or(beat.state, |at| beat.state.as_of(at, now)),
+                ..beat
+            },
+            None => WorkerView {
+                name,
+                state: WorkerState::Unknown,
+                last_heard: None,
+                pid: None,
+                version: None,
+                uptime_s: None,
+                tasks: Default::default(),
+            },
+        })
+        .collect()
 }

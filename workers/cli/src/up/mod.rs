@@ -5,13 +5,12 @@ mod supervise;
 
 use std::{
     fmt::Write as _,
-    fs::{File, OpenOptions, TryLockError},
-    io::{Read as _, Write as _},
     path::{self, Path},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
+use decnet_bus::Endpoint;
 use decnet_domain::FirstAdmin;
 use decnet_model::state::WORKERS;
 use decnet_runtime::{
@@ -19,6 +18,7 @@ use decnet_runtime::{
     exit::chain,
     secret::ExposeSecret,
     settings::{Tls, keys::KEYS},
+    supervisor::{self, Door, Lock},
     worker::ONE_SIGNAL,
 };
 use tokio::{
@@ -36,8 +36,6 @@ use crate::{
 
 /// The order in which workers are told to stop: those who make evidence, those who carry it, those who show it.
 const STOP_ORDER: &[&str] = &["mutator", "collector", "ingester", "profiler", "server", "bus"];
-/// Held by the host of a data directory, in the folder of sockets.
-const LOCK: &str = "up.lock";
 /// How long a worker may take to be ready.
 const READY: Duration = Duration::from_secs(60);
 
@@ -51,7 +49,12 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
     if let Some(tls) = &args.tls {
         sources.flags.insert("tls", absolute(tls)?);
     }
-    let settings = host::master(&sources)?;
+    let mut settings = host::master(&sources)?;
+    if !settings.is_given("bus-url") && matches!(settings.bus.endpoint, Endpoint::Unix(_)) {
+        // A host has a bus of its own, so that several of one user do not meet on theirs.
+        settings.bus.endpoint = Endpoint::Unix(settings.run_dir().join("bus.sock"));
+    }
+    let settings = settings;
     let mut stop = StopSignals {
         interrupt: signal(SignalKind::interrupt())?,
         terminate: signal(SignalKind::terminate())?,
@@ -59,21 +62,23 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
 
     // Before anything is made: the likeliest things to go wrong, and a password that is told once should not scroll by with
     // them. A host that runs on this folder already holds the port, too, and is the better thing to name.
-    let held = settings
-        .run_dir()
-        .join(LOCK)
-        .exists()
-        .then(|| alone(&settings))
+    let held = supervisor::was_here(&settings.run_dir())
+        .then(|| Lock::take(&settings))
         .transpose()?;
     free(settings.server.listen)?;
     let admin = tokio::select! {
         prepared = database::prepare(&settings) => prepared?,
         () = stop.next() => return Ok(()),
     };
-    let _alone = held.map_or_else(|| alone(&settings), Ok)?;
+    // The workers find the bus by it, as everybody does.
+    let _alone = held.map_or_else(|| Lock::take(&settings), Ok)?;
     let screen = Prefixed::new();
     let run_dir = settings.run_dir();
     let mut supervisor = Supervisor::new(&run_dir, screen.clone());
+    let door = Door::open(&run_dir)
+        .map_err(|error| StartError::io(&format!("orders in {}", run_dir.display()), &error))?;
+    let starter = supervisor.starter();
+    let orders = door.serve(move |name| starter.clone().start(name.to_string()));
     let env = environment(&sources.flags, sources.config.as_deref());
 
     let mut up = false;
@@ -97,6 +102,7 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
     let ended = tokio::select! {
         ended = life => ended,
         () = stop.next() => Ok(()),
+        () = orders => Ok(()),
     };
     let told = Instant::now();
     match &ended {
@@ -150,38 +156,6 @@ impl StopSignals {
             }
         }
     }
-}
-
-/// Hold the data directory: two hosts on one would take each other's sockets away. The lock ends with the process,
-/// however that ends.
-fn alone(settings: &Settings) -> Result<File, StartError> {
-    let path = settings.run_dir().join(LOCK);
-    let fault = |error: &std::io::Error| StartError::io(&path.display().to_string(), error);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|e| fault(&e))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // Whose it is helps, and is not needed.
-            let _unknown = file.read_to_string(&mut holder);
-            return Err(StartError::unavailable(format!(
-                "another `decnet up` (process {}) runs on {}: stop it, or give another --data-dir",
-                holder.trim(),
-                settings.data_dir.display()
-            )));
-        }
-        Err(TryLockError::Error(error)) => return Err(fault(&error)),
-    }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(|e| fault(&e))?;
-    Ok(file)
 }
 
 /// Whether the dashboard can listen there. The server binds it for itself a moment later.

@@ -2,18 +2,18 @@
 //!
 //! A child tells that it is ready in systemd's way (`NOTIFY_SOCKET`), so nothing is polled. One that ends before it
 //! was ever ready is not restarted, nor is one that ends with a code that says so: a port in use or a wrong key does not
-//! get better by trying again.
+//! get better by trying again. One that was told to stop says that too, and stays stopped until somebody has it started.
 
 use std::{
     io,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use decnet_runtime::Shutdown;
+use decnet_runtime::{Shutdown, supervisor::ORDERED};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -22,7 +22,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     net::UnixDatagram,
     process::{Child, Command},
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
@@ -40,6 +40,9 @@ const HEALTHY: Duration = Duration::from_secs(60);
 
 /// How long the last notification of a worker that has ended is waited for.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// How long a worker may take to be ready that somebody has started.
+const START: Duration = Duration::from_secs(20);
 
 /// Codes of ends that come again however often one tries: wrong usage, not permitted, wrong configuration.
 const LASTING: &[u8] = &[64, 77, 78];
@@ -74,6 +77,7 @@ pub(crate) struct Supervisor {
     run_dir: PathBuf,
     screen: Prefixed,
     running: Vec<Running>,
+    starter: Starter,
     failed: mpsc::UnboundedSender<Failure>,
     /// Workers that ended for good.
     pub(crate) failures: mpsc::UnboundedReceiver<Failure>,
@@ -82,8 +86,59 @@ pub(crate) struct Supervisor {
 struct Running {
     name: &'static str,
     stop: Shutdown,
-    ready: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
     task: JoinHandle<()>,
+}
+
+/// Where a worker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Its process is there.
+    Starting,
+    /// It has said that it is ready.
+    Ready,
+    /// It ended, and is started again in a while.
+    Waiting,
+    /// It was told to stop.
+    Stopped,
+}
+
+/// Has workers started that are down. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Starter(Arc<Mutex<Vec<Startable>>>);
+
+#[derive(Clone)]
+struct Startable {
+    name: &'static str,
+    again: Arc<Notify>,
+    phase: watch::Receiver<Phase>,
+}
+
+impl Starter {
+    /// Have the worker `name` started; returns once it is ready.
+    pub(crate) async fn start(self, name: String) -> Result<(), String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(mut found) = all.into_iter().find(|worker| worker.name == name) else {
+            return Err(format!(
+                "decnet-{name} is none of the workers that this `decnet up` runs"
+            ));
+        };
+        if *found.phase.borrow() == Phase::Ready {
+            return Err(format!("decnet-{name} runs already"));
+        }
+        found.again.notify_waiters();
+        let ready = found.phase.wait_for(|phase| *phase == Phase::Ready);
+        match timeout(START, ready).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(format!(
+                "decnet-{name} has ended for good: the log of `decnet up` says why"
+            )),
+            Err(_) => Err(format!(
+                "decnet-{name} was started, and is not ready after {} s: the log of `decnet up` says why",
+                START.as_secs()
+            )),
+        }
+    }
 }
 
 impl Supervisor {
@@ -94,28 +149,44 @@ impl Supervisor {
             run_dir: run_dir.to_owned(),
             screen,
             running: Vec::new(),
+            starter: Starter::default(),
             failed,
             failures,
         }
     }
 
+    /// What has its workers started again.
+    pub(crate) fn starter(&self) -> Starter {
+        self.starter.clone()
+    }
+
     /// Start `program` and keep it running.
     pub(crate) fn start(&mut self, program: Program) -> io::Result<()> {
         let stop = Shutdown::new();
-        let (announce, ready) = watch::channel(false);
-        let name = program.name;
+        let (phase, seen) = watch::channel(Phase::Starting);
+        let (name, again) = (program.name, Arc::new(Notify::new()));
+        let startable = Startable {
+            name,
+            again: Arc::clone(&again),
+            phase: seen.clone(),
+        };
         let keeper = Keeper {
-            notify: Notify::bind(&self.run_dir, name)?,
+            told: Told::bind(&self.run_dir, name)?,
             program,
             screen: self.screen.clone(),
             stop: stop.clone(),
-            announce: Arc::new(announce),
+            again,
+            phase,
+            was_ready: false,
             failed: self.failed.clone(),
         };
+        let mut all = self.starter.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(startable);
+        drop(all);
         self.running.push(Running {
             name,
             stop,
-            ready,
+            phase: seen,
             task: tokio::spawn(keeper.keep()),
         });
         Ok(())
@@ -127,12 +198,12 @@ impl Supervisor {
             .running
             .iter()
             .filter(|r| names.contains(&r.name))
-            .map(|r| (r.name, r.ready.clone()))
+            .map(|r| r.phase.clone())
             .collect();
         let all = async {
-            for (_, ready) in &mut waiting {
+            for phase in &mut waiting {
                 // An error means that its keeper is gone; the failure comes by the other channel.
-                if ready.wait_for(|ready| *ready).await.is_err() {
+                if phase.wait_for(|phase| *phase == Phase::Ready).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }
@@ -140,7 +211,7 @@ impl Supervisor {
         tokio::select! {
             failure = self.failures.recv() => Err(failure.unwrap_or(Failure { name: "?", how: "is gone".into(), code: 1 })),
             done = timeout(limit, all) => done.map_err(|_| {
-                let late = self.running.iter().find(|r| names.contains(&r.name) && !*r.ready.borrow());
+                let late = self.running.iter().find(|r| names.contains(&r.name) && *r.phase.borrow() != Phase::Ready);
                 Failure {
                     name: late.map_or("?", |r| r.name),
                     how: format!("is not ready after {} s", limit.as_secs()),
@@ -176,22 +247,41 @@ impl Running {
 /// One program's keeper.
 struct Keeper {
     program: Program,
-    notify: Notify,
+    told: Told,
     screen: Prefixed,
     stop: Shutdown,
-    announce: Arc<watch::Sender<bool>>,
+    /// Somebody wants it started now.
+    again: Arc<Notify>,
+    phase: watch::Sender<Phase>,
+    was_ready: bool,
     failed: mpsc::UnboundedSender<Failure>,
 }
 
 impl Keeper {
     async fn keep(mut self) {
         let mut backoff = FIRST_BACKOFF;
-        let mut was_ready = false;
         while !self.stop.is_requested() {
             let started = Instant::now();
             let (how, hint, code) = match self.live_once().await {
                 Ok(None) => return,
-                Ok(Some(status)) => {
+                Ok(Some(Ended {
+                    status,
+                    ordered: true,
+                })) if status.success() => {
+                    let name = self.program.name;
+                    self.screen.line(
+                        "up",
+                        &format!(
+                            "decnet-{name} was told to stop, and stays stopped until `decnet worker start {name}`"
+                        ),
+                    );
+                    if !self.pause(Phase::Stopped, std::future::pending()).await {
+                        return;
+                    }
+                    backoff = FIRST_BACKOFF;
+                    continue;
+                }
+                Ok(Some(Ended { status, .. })) => {
                     let code = status.code().and_then(|c| u8::try_from(c).ok());
                     let code = code.filter(|c| *c > 0).unwrap_or(1);
                     (describe(status), "; its last lines say why", code)
@@ -201,8 +291,7 @@ impl Keeper {
                     (format!("could not be started from {path}: {error}"), "", 69)
                 }
             };
-            was_ready |= *self.announce.borrow();
-            if !was_ready || LASTING.contains(&code) {
+            if !self.was_ready || LASTING.contains(&code) {
                 let failure = Failure {
                     name: self.program.name,
                     how: how + hint,
@@ -223,16 +312,42 @@ impl Keeper {
                     backoff.as_secs_f64()
                 ),
             );
-            tokio::select! {
-                () = sleep(backoff) => {}
-                () = self.stop.requested() => return,
+            if !self.pause(Phase::Waiting, sleep(backoff)).await {
+                return;
             }
             backoff = (backoff * 2).min(LAST_BACKOFF);
         }
     }
 
-    /// Run the program once; `None` where it ended because it was told to.
-    async fn live_once(&mut self) -> io::Result<Option<ExitStatus>> {
+    /// Wait until `over`, or somebody wants the worker started; false where the whole is being stopped.
+    async fn pause(&self, phase: Phase, over: impl Future<Output = ()>) -> bool {
+        let again = self.again.notified();
+        tokio::pin!(again);
+        // Whoever sees the phase is heard.
+        again.as_mut().enable();
+        self.phase.send_replace(phase);
+        tokio::select! {
+            () = over => true,
+            () = again => true,
+            () = self.stop.requested() => false,
+        }
+    }
+
+    /// Take in what the worker says of itself.
+    fn note(&mut self, said: Said, ordered: &mut bool) {
+        match said {
+            Said::Ready => {
+                self.was_ready = true;
+                self.phase.send_replace(Phase::Ready);
+            }
+            Said::Ordered => *ordered = true,
+        }
+    }
+
+    /// Run the program once; `None` where it ended because the whole is being stopped.
+    async fn live_once(&mut self) -> io::Result<Option<Ended>> {
+        self.phase.send_replace(Phase::Starting);
+        let mut ordered = false;
         let mut child = self.spawn()?;
         let output = [
             child.stdout.take().map(|o| self.relay(o)),
@@ -241,21 +356,17 @@ impl Keeper {
         let ended = loop {
             tokio::select! {
                 status = child.wait() => {
-                    // What it said last may not be read yet, and whether it was ever ready decides what follows.
-                    if let Ok(ready) = timeout(LAST_WORDS, self.notify.ready()).await {
-                        ready?;
-                        self.announce.send_replace(true);
+                    // What it said last may not be read yet, and decides what follows.
+                    while let Ok(said) = timeout(LAST_WORDS, self.told.next()).await {
+                        self.note(said?, &mut ordered);
                     }
-                    break Some(status?);
+                    break Some(Ended { status: status?, ordered });
                 }
                 () = self.stop.requested() => {
                     end(&mut child).await?;
                     break None;
                 }
-                ready = self.notify.ready() => {
-                    ready?;
-                    self.announce.send_replace(true);
-                }
+                said = self.told.next() => self.note(said?, &mut ordered),
             }
         };
         for relay in output.into_iter().flatten() {
@@ -271,7 +382,7 @@ impl Keeper {
         Command::new(&self.program.path)
             .args(&self.program.args)
             .envs(self.program.env.iter().map(|(k, v)| (k, v)))
-            .env("NOTIFY_SOCKET", &self.notify.path)
+            .env("NOTIFY_SOCKET", &self.told.path)
             .env(
                 decnet_runtime::worker::SUPERVISOR_ENV,
                 std::process::id().to_string(),
@@ -336,13 +447,26 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// The socket on which a child says `READY=1` (sd_notify(3)).
-struct Notify {
+/// How a life ended.
+struct Ended {
+    status: ExitStatus,
+    /// It had said before that it was told to.
+    ordered: bool,
+}
+
+/// What a child says of itself.
+enum Said {
+    Ready,
+    Ordered,
+}
+
+/// The socket on which a child says so (sd_notify(3)).
+struct Told {
     socket: UnixDatagram,
     path: PathBuf,
 }
 
-impl Notify {
+impl Told {
     fn bind(run_dir: &Path, name: &str) -> io::Result<Self> {
         let path = run_dir.join(format!("notify.{name}"));
         match std::fs::remove_file(&path) {
@@ -355,19 +479,24 @@ impl Notify {
         })
     }
 
-    async fn ready(&self) -> io::Result<()> {
+    /// What it says next that matters here.
+    async fn next(&self) -> io::Result<Said> {
         let mut buffer = [0; 4096];
         loop {
             let n = self.socket.recv(&mut buffer).await?;
             let text = buffer.get(..n).unwrap_or_default();
-            if text.split(|b| *b == b'\n').any(|line| line == b"READY=1") {
-                return Ok(());
+            let says = |word: &str| text.split(|b| *b == b'\n').any(|line| line == word.as_bytes());
+            if says("READY=1") {
+                return Ok(Said::Ready);
+            }
+            if says(ORDERED) {
+                return Ok(Said::Ordered);
             }
         }
     }
 }
 
-impl Drop for Notify {
+impl Drop for Told {
     fn drop(&mut self) {
         // The folder may be gone already.
         let _gone = std::fs::remove_file(&self.path);
@@ -392,32 +521,90 @@ mod tests {
         let life = fs::read_to_string(&lives).unwrap_or_default().len();
         fs::write(&lives, "x".repeat(life + 1)).unwrap();
         let code = codes.split(',').nth(life).unwrap();
-        if let Some(code) = code.strip_prefix("ready ") {
+        let tell = |word: &str| {
             let socket = Datagram::unbound().unwrap();
-            let told = socket.send_to(b"READY=1\n", env::var("NOTIFY_SOCKET").unwrap());
+            let told = socket.send_to(word.as_bytes(), env::var("NOTIFY_SOCKET").unwrap());
             told.unwrap();
-            std::process::exit(code.parse().unwrap());
+        };
+        let mut words: Vec<_> = code.split(' ').collect();
+        let code = words.pop().unwrap();
+        for word in words {
+            match word {
+                "ready" => tell("READY=1\n"),
+                "ordered" => tell(ORDERED),
+                // Until it is killed.
+                _ => std::thread::sleep(Duration::from_secs(600)),
+            }
         }
         std::process::exit(code.parse().unwrap());
     }
 
-    /// How a worker ended for good that ends with `codes`, and in how many lives.
-    async fn ended(codes: &str) -> (Failure, usize) {
-        let dir = tempfile::tempdir().unwrap();
-        let mut supervisor = Supervisor::new(dir.path(), Prefixed::new());
+    /// A supervisor of one worker, whose lives in `folder` end as `codes` say.
+    fn supervisor(folder: &Path, codes: &str) -> Supervisor {
+        let mut supervisor = Supervisor::new(folder, Prefixed::new());
         let program = Program {
             name: "child",
             path: env::current_exe().unwrap(),
             args: ["--exact", "up::supervise::tests::child", "--nocapture"]
                 .map(str::to_owned)
                 .to_vec(),
-            env: vec![(CHILD.to_owned(), format!("{} {codes}", dir.path().display()))],
+            env: vec![(CHILD.to_owned(), format!("{} {codes}", folder.display()))],
         };
         supervisor.start(program).unwrap();
+        supervisor
+    }
+
+    fn lives(folder: &Path) -> usize {
+        fs::read_to_string(folder.join("lives")).unwrap().len()
+    }
+
+    /// How a worker ended for good that ends with `codes`, and in how many lives.
+    async fn ended(codes: &str) -> (Failure, usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut supervisor = supervisor(dir.path(), codes);
         let failure = timeout(Duration::from_secs(60), supervisor.failures.recv()).await;
         supervisor.stop(&[]).await;
-        let lives = fs::read_to_string(dir.path().join("lives")).unwrap().len();
-        (failure.unwrap().unwrap(), lives)
+        (failure.unwrap().unwrap(), lives(dir.path()))
+    }
+
+    /// Waits until the one worker of `supervisor` is in that phase.
+    async fn until(supervisor: &Supervisor, phase: Phase) {
+        let mut seen = supervisor.running[0].phase.clone();
+        let reached = timeout(Duration::from_secs(60), seen.wait_for(|now| *now == phase));
+        reached.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_was_told_to_stop_stays_stopped_until_somebody_has_it_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut supervisor = supervisor(dir.path(), "ready ordered 0,ready lives 0");
+        let starter = supervisor.starter();
+        until(&supervisor, Phase::Stopped).await;
+        // Longer than the first wait of one that is started again by itself.
+        sleep(2 * FIRST_BACKOFF).await;
+        assert_eq!(lives(dir.path()), 1);
+        starter.clone().start("child".into()).await.unwrap();
+        assert_eq!(lives(dir.path()), 2);
+        let again = starter.clone().start("child".into()).await.unwrap_err();
+        assert!(again.contains("runs already"), "{again}");
+        let other = starter.start("barista".into()).await.unwrap_err();
+        assert!(other.contains("none of the workers"), "{other}");
+        supervisor.stop(&[]).await;
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_ends_with_0_and_was_not_told_to_is_started_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut supervisor = supervisor(dir.path(), "ready 0,ready ordered 1,ready lives 0");
+        until(&supervisor, Phase::Waiting).await;
+        let seen = async {
+            while lives(dir.path()) < 3 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), seen).await.unwrap();
+        until(&supervisor, Phase::Ready).await;
+        supervisor.stop(&[]).await;
     }
 
     #[tokio::test]

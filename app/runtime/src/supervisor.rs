@@ -1,0 +1,379 @@
+//! The `decnet up` of a data directory, as every other process sees it: a lock that says that it runs and where its bus
+//! is, and a socket on which it takes orders.
+//!
+//! Both lie in the folder `run`. The lock ends with the process, however that ends, so nothing that it says can be
+//! stale. What `decnet up` does with an order stands in the program `decnet`.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use decnet_bus::Endpoint;
+use decnet_model::name::WorkerName;
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, fcntl},
+    libc,
+};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    task::JoinSet,
+    time::timeout,
+};
+
+use crate::{exit::StartError, settings::Settings};
+
+/// How a worker tells its supervisor that it ends because it was told to, and wants to stay so (sd_notify(3)).
+pub const ORDERED: &str = "X_DECNET_ORDERED=stop";
+
+/// Held by the host of a data directory. Its lines: the process id, the address of the bus.
+const LOCK: &str = "up.lock";
+/// Where it takes orders.
+const SOCKET: &str = "up.sock";
+/// The most bytes of a lock, an order or an answer.
+const MAX_TEXT: u64 = 4096;
+/// How long the other side may take to say what it wants.
+const SPEAK: Duration = Duration::from_secs(5);
+/// How long an order may take: a worker has to become ready.
+const ANSWER: Duration = Duration::from_secs(25);
+
+/// Holds a data directory: two hosts on one would take each other's sockets away.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Hold the data directory of `settings`, and say there where its bus is.
+    ///
+    /// # Errors
+    /// Another host holds it, or its folder cannot be written.
+    pub fn take(settings: &Settings) -> Result<Self, StartError> {
+        let path = lock_file(&settings.run_dir());
+        let fault = |error: io::Error| StartError::io(&path.display().to_string(), &error);
+        // It may have the password of a bus in it.
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(fault)?;
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK))) {
+            Ok(_) => {}
+            Err(Errno::EAGAIN | Errno::EACCES) => {
+                let holder = read(&mut file).unwrap_or_default();
+                return Err(StartError::unavailable(format!(
+                    "another `decnet up` (process {}) runs on {}: stop it, or give another --data-dir",
+                    holder.lines().next().unwrap_or_default(),
+                    settings.data_dir.display()
+                )));
+            }
+            Err(error) => return Err(fault(error.into())),
+        }
+        file.set_len(0)
+            .and_then(|()| {
+                let bus = settings.bus.endpoint.with_password();
+                write!(file, "{}\n{bus}\n", std::process::id())
+            })
+            .map_err(fault)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Whether there is the lock of a host in the folder `run`, held or not.
+#[must_use]
+pub fn was_here(run: &Path) -> bool {
+    lock_file(run).exists()
+}
+
+/// Where the bus of the host is that runs on the folder `run`, and the file that says so; nothing where none runs.
+#[must_use]
+pub fn bus_of(run: &Path) -> Option<(Endpoint, PathBuf)> {
+    let path = lock_file(run);
+    let mut file = File::open(&path).ok()?;
+    let mut held = whole_file(libc::F_RDLCK);
+    fcntl(&file, FcntlArg::F_OFD_GETLK(&mut held)).ok()?;
+    if i32::from(held.l_type) == libc::F_UNLCK {
+        return None;
+    }
+    let bus = read(&mut file).ok()?.lines().nth(1)?.parse().ok()?;
+    Some((bus, path))
+}
+
+fn lock_file(run: &Path) -> PathBuf {
+    run.join(LOCK)
+}
+
+fn read(file: &mut File) -> io::Result<String> {
+    let mut text = String::new();
+    file.take(MAX_TEXT).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// A lock of this kind on all of a file.
+#[expect(clippy::cast_possible_truncation, reason = "these constants are 0 to 2")]
+fn whole_file(kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    /// The worker to start.
+    start: WorkerName,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    /// Why it was not done.
+    fault: Option<String>,
+}
+
+/// Why a supervisor did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// Nobody takes orders there.
+    #[error("no `decnet up` runs on {}: start decnet-{worker} where it is kept, by systemd or by `decnet {worker}`", data.display())]
+    Absent {
+        /// Who was to be started.
+        worker: WorkerName,
+        /// The data directory.
+        data: PathBuf,
+    },
+    /// It says why.
+    #[error("{0}")]
+    Refused(String),
+    /// It took the order, and said nothing that can be understood.
+    #[error("`decnet up` did not answer: its log says whether decnet-{worker} was started")]
+    Silent {
+        /// Who was to be started.
+        worker: WorkerName,
+        /// What is wrong.
+        source: io::Error,
+    },
+}
+
+/// Ask the host that runs on the folder `run` to start `worker`; returns once that is ready.
+///
+/// # Errors
+/// Nobody is there to be asked, or did not do it.
+pub async fn start(run: &Path, worker: &WorkerName) -> Result<(), NotStarted> {
+    let Ok(stream) = UnixStream::connect(run.join(SOCKET)).await else {
+        return Err(NotStarted::Absent {
+            worker: worker.clone(),
+            data: run.parent().unwrap_or(run).to_owned(),
+        });
+    };
+    let order = Order {
+        start: worker.clone(),
+    };
+    let answer = timeout(ANSWER, exchange(stream, &order)).await;
+    match answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(Answer { fault: None }) => Ok(()),
+        Ok(Answer { fault: Some(why) }) => Err(NotStarted::Refused(why)),
+        Err(source) => Err(NotStarted::Silent {
+            worker: worker.clone(),
+            source,
+        }),
+    }
+}
+
+async fn exchange(mut stream: UnixStream, order: &Order) -> io::Result<Answer> {
+    say(&mut stream, order).await?;
+    hear(&mut stream).await
+}
+
+async fn say(stream: &mut UnixStream, what: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(what)?;
+    line.push(b'\n');
+    stream.write_all(&line).await
+}
+
+async fn hear<T: for<'a> Deserialize<'a>>(stream: &mut UnixStream) -> io::Result<T> {
+    let mut line = Vec::new();
+    BufReader::new(stream.take(MAX_TEXT))
+        .read_until(b'\n', &mut line)
+        .await?;
+    Ok(serde_json::from_slice(&line)?)
+}
+
+/// Where a supervisor takes orders. The folder is its user's alone, so whoever reaches it may give them.
+#[derive(Debug)]
+pub struct Door {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Door {
+    /// Open it in the folder `run`, whose [`Lock`] the caller holds: what lies in its place is of a host that is gone.
+    ///
+    /// # Errors
+    /// It cannot be bound.
+    pub fn open(run: &Path) -> io::Result<Self> {
+        let path = run.join(SOCKET);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        Ok(Self { listener, path })
+    }
+
+    /// Answer every order to start a worker with what `start` says to it. Never returns.
+    pub async fn serve<F, Done>(self, start: F)
+    where
+        F: Fn(WorkerName) -> Done,
+        Done: Future<Output = Result<(), String>> + Send + 'static,
+        F: Clone + Send + 'static,
+    {
+        let mut visitors = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => drop(visitors.spawn(visit(stream, start.clone()))),
+                    Err(error) => {
+                        tracing::warn!(%error, "an order could not be taken");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(_ended) = visitors.join_next() => {}
+            }
+        }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        // The folder may be gone already.
+        let _gone = fs::remove_file(&self.path);
+    }
+}
+
+async fn visit<F, Done>(mut stream: UnixStream, start: F)
+where
+    F: Fn(WorkerName) -> Done,
+    Done: Future<Output = Result<(), String>>,
+{
+    let order = timeout(SPEAK, hear::<Order>(&mut stream)).await;
+    let answer = match order.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(order) => Answer {
+            fault: start(order.start).await.err(),
+        },
+        Err(error) => Answer {
+            fault: Some(format!("that is no order: {error}")),
+        },
+    };
+    // Who asked may be gone by now.
+    if let Err(error) = say(&mut stream, &answer).await {
+        tracing::debug!(%error, "an answer reached nobody");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::settings::Sources;
+
+    fn settings(data: &Path, bus: Option<&str>) -> Settings {
+        let mut sources = Sources::default();
+        sources.flags.insert("data-dir", data.display().to_string());
+        if let Some(bus) = bus {
+            sources.flags.insert("bus-url", bus.to_owned());
+        }
+        fs::create_dir_all(data.join("run")).unwrap();
+        Settings::read(&sources).unwrap()
+    }
+
+    #[test]
+    fn whoever_names_no_bus_has_that_of_the_host_while_it_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        let unnamed = settings(&one, None).bus.endpoint;
+        let nats = "nats://me:hunter2@192.0.2.1:4222";
+        let locks = [
+            Lock::take(&settings(&one, Some("unix:/one/bus.sock"))).unwrap(),
+            Lock::take(&settings(&two, Some(nats))).unwrap(),
+        ];
+        let seen = settings(&one, None);
+        assert_eq!(seen.bus.endpoint.to_string(), "unix:/one/bus.sock");
+        let said = seen.explain().iter().find(|e| e.key == "bus-url").unwrap();
+        assert!(said.origin.ends_with("one/run/up.lock:2"), "{said:?}");
+        assert_eq!(
+            settings(&two, None).bus.endpoint,
+            nats.parse().unwrap(),
+            "with its password"
+        );
+        assert_eq!(
+            settings(&one, Some("none")).bus.endpoint,
+            Endpoint::None,
+            "who names one has that"
+        );
+        let another = Lock::take(&settings(&one, None)).unwrap_err();
+        let told = another.message;
+        assert!(
+            told.contains(&format!("process {}", std::process::id())) && told.contains("--data-dir"),
+            "{told}"
+        );
+        drop(locks);
+        // Its file stays behind, and says nothing any more.
+        assert!(was_here(&one.join("run")));
+        assert_eq!(settings(&one, None).bus.endpoint, unnamed);
+    }
+
+    #[tokio::test]
+    async fn an_order_is_answered_with_what_became_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("data/run");
+        fs::create_dir_all(&run).unwrap();
+        let name: WorkerName = "profiler".parse().unwrap();
+        let absent = start(&run, &name).await.unwrap_err().to_string();
+        assert!(
+            absent.contains("no `decnet up` runs on") && absent.contains("`decnet profiler`"),
+            "{absent}"
+        );
+        // What a killed host leaves behind.
+        drop(std::os::unix::net::UnixListener::bind(run.join(SOCKET)).unwrap());
+        assert!(matches!(start(&run, &name).await, Err(NotStarted::Absent { .. })));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let door = Door::open(&run).unwrap();
+        let host = tokio::spawn(door.serve({
+            let asked = Arc::clone(&asked);
+            move |worker: WorkerName| {
+                asked.lock().unwrap().push(worker.to_string());
+                async move {
+                    match worker.as_str() {
+                        "profiler" => Ok(()),
+                        _ => Err("it runs already".to_owned()),
+                    }
+                }
+            }
+        }));
+        start(&run, &name).await.unwrap();
+        let refused = start(&run, &"mutator".parse().unwrap()).await.unwrap_err();
+        assert_eq!(refused.to_string(), "it runs already");
+        assert_eq!(*asked.lock().unwrap(), ["profiler", "mutator"]);
+        let mut stream = UnixStream::connect(run.join(SOCKET)).await.unwrap();
+        stream.write_all(b"{\"stop\":\"profiler\"}\n").await.unwrap();
+        let answer: Answer = hear(&mut stream).await.unwrap();
+        assert!(answer.fault.unwrap().contains("no order"));
+        host.abort();
+        assert!(host.await.unwrap_err().is_cancelled());
+        assert!(!run.join(SOCKET).exists());
+    }
+}
