@@ -77,6 +77,9 @@ impl FromStr for NatsUrl {
             .map(|one| one.trim().parse::<async_nats::ServerAddr>())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|source| BusError::NatsUrl { source })?;
+        if servers.iter().any(|server| server.host().is_empty()) {
+            return Err(BusError::Endpoint);
+        }
         Ok(Self {
             text: text.to_owned(),
             servers,
@@ -215,7 +218,7 @@ mod tests {
         assert_eq!(nats.to_string(), "nats://192.0.2.1:4222,nats://192.0.2.2:4222");
         assert!(!format!("{nats:?}").contains("hunter2"));
         assert_eq!(nats.with_password().parse::<Endpoint>().unwrap(), nats);
-        for bad in ["", "http://x", "relative/path"] {
+        for bad in ["", "http://x", "relative/path", "nats:///me:hunter2@192.0.2.1"] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad:?}");
         }
     }

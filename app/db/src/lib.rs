@@ -35,7 +35,7 @@ use std::time::Duration;
 pub use api_tokens::{ApiTokenRow, NewApiToken, TokenDigest};
 pub use error::DbError;
 pub use fleet::{DeckyRecord, NewDecky, Observation};
-pub use options::Options;
+pub use options::{Options, url_faults};
 pub use second_factor::SecondFactorRow;
 pub use sessions::SessionNote;
 pub use settings::Setting;

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr as _, time::Duration};
 
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{mysql::MySqlConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::DbError;
 
@@ -40,25 +40,10 @@ impl Options {
     /// # Errors
     /// [`DbError::Options`] with all of them.
     pub fn validate(&self) -> Result<(), DbError> {
-        let mut faults = Vec::new();
-        match self.url.split_once(':') {
-            Some(("sqlite", path)) => {
-                let path = path.trim_start_matches("//");
-                if path.is_empty() || path.contains(":memory:") || path.contains("mode=memory") {
-                    faults.push("url: SQLite needs the path of a file".to_owned());
-                }
-            }
-            Some(("mysql" | "mariadb", rest)) => {
-                let has_name = rest
-                    .trim_start_matches('/')
-                    .split_once('/')
-                    .is_some_and(|(_, name)| !name.split('?').next().unwrap_or_default().is_empty());
-                if !has_name {
-                    faults.push("url: name the database, as in mysql://user:password@host/decnet".to_owned());
-                }
-            }
-            _ => faults.push("url: must start with sqlite:, mysql: or mariadb:".to_owned()),
-        }
+        let mut faults: Vec<String> = url_faults(&self.url)
+            .into_iter()
+            .map(|fault| format!("url: {fault}"))
+            .collect();
         if !(1..=1000).contains(&self.max_connections) {
             faults.push("max_connections: 1 to 1000".to_owned());
         }
@@ -87,17 +72,84 @@ impl Options {
     /// The URL without its password, for messages.
     #[must_use]
     pub fn public_url(&self) -> String {
-        let Some((scheme, rest)) = self.url.split_once("://") else {
+        let Some((account, place)) = self.url.rsplit_once('@') else {
             return self.url.clone();
         };
-        match rest.rsplit_once('@') {
-            Some((account, place)) => {
+        match account.split_once("://") {
+            Some((scheme, account)) => {
                 let user = account.split(':').next().unwrap_or_default();
                 format!("{scheme}://{user}@{place}")
             }
-            None => self.url.clone(),
+            // No URL that anything connects to; whatever stands there may be a password.
+            None => format!("…@{place}"),
         }
     }
+}
+
+/// Everything that is wrong with the URL of a database, each in words that go on after its name. None of them repeats
+/// anything of it, since it may hold a password, well-formed or not.
+#[must_use]
+pub fn url_faults(url: &str) -> Vec<&'static str> {
+    match url.split_once(':') {
+        Some(("sqlite", path)) => sqlite_faults(url, path),
+        Some(("mysql" | "mariadb", rest)) => mysql_faults(url, rest),
+        _ => vec!["begins with none of sqlite:, mysql: and mariadb:"],
+    }
+}
+
+fn sqlite_faults(url: &str, rest: &str) -> Vec<&'static str> {
+    let rest = rest.trim_start_matches("//");
+    let path = rest.split('?').next().unwrap_or_default();
+    if path.is_empty() || rest.contains(":memory:") || rest.contains("mode=memory") {
+        vec!["names no file; SQLite in memory would be another one for each process"]
+    } else if path.ends_with('/') {
+        vec!["names a folder and no file"]
+    } else if SqliteConnectOptions::from_str(url).is_err() {
+        vec!["has something after ? that SQLite does not know"]
+    } else {
+        Vec::new()
+    }
+}
+
+const ENCODE: &str =
+    "has an account that cannot be read; / ? # and % in a password are written %2F %3F %23 and %25";
+
+fn mysql_faults(url: &str, rest: &str) -> Vec<&'static str> {
+    let Some(rest) = rest.strip_prefix("//") else {
+        return vec!["has no // after its scheme"];
+    };
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let path = rest.split('?').next().unwrap_or_default();
+    let (account, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+    // The password ended the authority before its host.
+    if account.is_empty() && (path.contains('@') || path.is_empty() && rest.contains('@')) {
+        return vec![ENCODE];
+    }
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (place, None),
+    };
+    let mut faults = Vec::new();
+    if host.is_empty() {
+        faults.push("names no host");
+    }
+    if port.is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
+        faults.push("has a port that is none of 1 to 65535");
+    }
+    match path.strip_prefix('/').unwrap_or_default() {
+        "" => faults.push("names no database, as in mysql://user:password@host/decnet"),
+        name if name.contains('/') => faults.push("does not name one database after its host"),
+        _ => {}
+    }
+    if faults.is_empty() && MySqlConnectOptions::from_str(url).is_err() {
+        let without_query = url.split('?').next().unwrap_or_default();
+        faults.push(match MySqlConnectOptions::from_str(without_query) {
+            Ok(_) => "has something after ? that cannot be",
+            Err(_) if account.is_empty() => "names a host that cannot be",
+            Err(_) => ENCODE,
+        });
+    }
+    faults
 }
 
 impl fmt::Debug for Options {
@@ -158,5 +210,11 @@ mod tests {
         let options = options("mysql://me:geheim@pw@host/decnet");
         assert_eq!(options.public_url(), "mysql://me@host/decnet");
         assert!(!format!("{options:?}").contains("geheim"));
+        for malformed in ["mysql:/me:geheim@host/decnet", "me:geheim@host"] {
+            assert!(
+                !Options::new(malformed).public_url().contains("geheim"),
+                "{malformed}"
+            );
+        }
     }
 }

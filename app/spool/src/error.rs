@@ -87,6 +87,14 @@ pub enum SpoolError {
         /// Where the spool ends.
         committed: Position,
     },
+    /// An interval that ends before it begins, or as it begins.
+    #[error("since {since} is not before until {until}: there is nothing between them")]
+    Interval {
+        /// Where it begins.
+        since: time::OffsetDateTime,
+        /// Where it ends.
+        until: time::OffsetDateTime,
+    },
     /// The bundle's folder is already there.
     #[error("{}: already there; evidence is exported into a new folder", .0.display())]
     Exists(PathBuf),

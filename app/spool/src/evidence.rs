@@ -3,8 +3,9 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    fs::{self, File},
+    fs::{self, DirBuilder, File, Permissions},
     io::{self, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -375,14 +376,18 @@ fn check_manifest(dir: &Path, roots: &[(u64, Digest)]) -> Result<Option<Fault>, 
 /// its seal, and a manifest. Segments go whole, since a seal proves a whole segment. The writer may be at work meanwhile.
 ///
 /// # Errors
-/// [`SpoolError::Exists`] where `out` is already there; [`SpoolError::Io`], [`SpoolError::Damaged`].
+/// [`SpoolError::Interval`] where `until` is not after `since`; [`SpoolError::Exists`] where `out` is already there;
+/// [`SpoolError::Io`], [`SpoolError::Damaged`].
 pub fn export(
     dir: &Path,
     since: OffsetDateTime,
     until: OffsetDateTime,
     out: &Path,
 ) -> Result<Bundle, SpoolError> {
-    match fs::create_dir(out) {
+    if since >= until {
+        return Err(SpoolError::Interval { since, until });
+    }
+    match DirBuilder::new().mode(0o700).create(out) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(SpoolError::Exists(out.to_owned())),
         made => made.map_err(SpoolError::io("make folder", out))?,
     }
@@ -417,6 +422,12 @@ pub fn export(
     let text =
         serde_json::to_vec_pretty(&bundle).map_err(|e| SpoolError::io("encode", &manifest)(e.into()))?;
     layout::put(&manifest, |file| file.write_all(&text))?;
+    // Unlike a spool, whose group may read it, a bundle is its maker's alone; until here its folder kept others out.
+    for entry in fs::read_dir(out).map_err(SpoolError::io("list", out))? {
+        let path = entry.map_err(SpoolError::io("list", out))?.path();
+        fs::set_permissions(&path, Permissions::from_mode(0o600))
+            .map_err(SpoolError::io("set the mode of", &path))?;
+    }
     Ok(bundle)
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn sources(args: &PlaceArgs) -> Result<Sources> {
     }
     for pair in &args.set {
         let Some((name, value)) = pair.split_once('=') else {
-            return Err(usage(format!("--set {pair}: give it as KEY=VALUE")));
+            return Err(usage("--set: give it as KEY=VALUE".to_owned()));
         };
         let Some(key) = keys::by_name(name) else {
             return Err(usage(format!(

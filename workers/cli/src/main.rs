@@ -81,7 +81,7 @@ fn meaning(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<SpoolError>() {
         return match error {
             SpoolError::Full { .. } | SpoolError::Locked { .. } => Some(Exit::Unavailable),
-            SpoolError::Exists(_) => Some(Exit::Usage),
+            SpoolError::Exists(_) | SpoolError::Interval { .. } => Some(Exit::Usage),
             // The system's error is the next in the chain.
             SpoolError::Io { .. } => None,
             _ => Some(Exit::Failed),

@@ -49,6 +49,8 @@ pub struct Key {
     pub doc: &'static str,
     /// Redacted wherever it is shown, and no command-line flag (those can be read by every process).
     pub secret: bool,
+    /// May carry a user with a password, malformed or not: a fault does not repeat its value.
+    pub account: bool,
     /// The workers that read it; all where empty.
     pub used_by: &'static [&'static str],
 }
@@ -82,8 +84,13 @@ const fn key(
         allowed,
         doc,
         secret: false,
+        account: false,
         used_by,
     }
+}
+
+const fn with_account(key: Key) -> Key {
+    Key { account: true, ..key }
 }
 
 const fn secret(
@@ -99,6 +106,7 @@ const fn secret(
         allowed,
         doc,
         secret: true,
+        account: true,
         used_by,
     }
 }
@@ -171,14 +179,14 @@ pub const KEYS: &[Key] = &[
         "Without the bus every worker polls",
         &[],
     ),
-    key(
+    with_account(key(
         Section::Common,
         "bus-url",
         "the bus of the `decnet up` that runs on data-dir, else unix:// and the first of /run/decnet, $XDG_RUNTIME_DIR/decnet and ~/.decnet, with bus.sock",
         "unix:///path or nats://host:port",
         "Where the bus is",
         &[],
-    ),
+    )),
     key(
         Section::Common,
         "spool-segment-bytes",
@@ -305,14 +313,14 @@ pub const KEYS: &[Key] = &[
         "Connections that the server has open at once; one address gets half of them",
         &["server"],
     ),
-    key(
+    with_account(key(
         Section::Master,
         "public-url",
         "http://, with tls https://, and listen",
         "http(s)://host[:port]",
         "How browsers reach the dashboard: decides Secure cookies and the origin that may post",
         &["server"],
-    ),
+    )),
     key(
         Section::Master,
         "site-root",

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use decnet_bus::{BusConfig, Endpoint};
+use decnet_bus::{BusConfig, BusError, Endpoint};
 use decnet_model::name::UserName;
 use ipnet::IpNet;
 use secrecy::SecretString;
@@ -406,10 +406,10 @@ impl Reader {
             Some(raw) => match parse(&raw.text) {
                 Ok(value) => (value, raw.origin.clone()),
                 Err(problem) => {
-                    let shown = if key.secret {
+                    let shown = if key.account {
                         "the value".to_owned()
                     } else {
-                        format!("{:?}", without_password(&raw.text))
+                        quoted(&raw.text)
                     };
                     self.faults.push(Fault {
                         key: name.to_owned(),
@@ -554,7 +554,15 @@ impl Reader {
             self.values.insert("bus-url", raw);
         }
         let endpoint = self.read("bus-url", Endpoint::Unix(socket), Endpoint::to_string, |text| {
-            text.parse::<Endpoint>().map_err(|error| error.to_string())
+            match text.parse() {
+                Ok(Endpoint::Unix(path)) if path.is_relative() => {
+                    Err("has a path that is not absolute".to_owned())
+                }
+                Ok(endpoint) => Ok(endpoint),
+                // What the parser says may be a piece of a password that it took for something else.
+                Err(BusError::NatsUrl { .. }) => Err("is no address of a NATS server".to_owned()),
+                Err(BusError::Endpoint) => Err("is no address of a bus".to_owned()),
+            }
         });
         if enabled {
             BusConfig::new(endpoint)
@@ -580,18 +588,26 @@ impl Reader {
         if settings.hard_cap_bytes < settings.cap_bytes {
             self.contradiction("spool-hard-cap-bytes", "is below spool-cap-bytes");
         }
+        if settings.segment_bytes > settings.hard_cap_bytes {
+            self.contradiction(
+                "spool-segment-bytes",
+                "is above spool-hard-cap-bytes; a segment that is being written is never dropped",
+            );
+        }
         settings
     }
 
     fn database(&mut self, data_dir: &Path) -> DatabaseSettings {
         let url = self.secret("database-url", |text| {
-            let known = ["sqlite://", "mysql://", "mariadb://"]
-                .iter()
-                .any(|scheme| text.starts_with(scheme));
-            if known {
+            let mut faults = decnet_db::url_faults(text);
+            let file = decnet_db::Options::new(text).sqlite_file();
+            if faults.is_empty() && file.is_some_and(|file| file.is_relative()) {
+                faults.push("has a path that is not absolute");
+            }
+            if faults.is_empty() {
                 Ok(())
             } else {
-                Err("names no database that is known".to_owned())
+                Err(faults.join(" and "))
             }
         });
         let url = url.unwrap_or_else(|| {
@@ -630,8 +646,9 @@ impl Reader {
                 let (chain, key) = files
                     .split_once(',')
                     .ok_or("is neither auto nor off nor CERT,KEY")?;
-                let path =
-                    |text: &str| absolute(text.trim()).map_err(|why| format!("has {text:?}, which {why}"));
+                let path = |text: &str| {
+                    absolute(text.trim()).map_err(|why| format!("has {}, which {why}", quoted(text)))
+                };
                 let (chain, key) = (path(chain)?, path(key)?);
                 Ok(Tls::Files { chain, key })
             }
@@ -692,7 +709,7 @@ impl Reader {
                         .map(|t| {
                             t.parse::<IpNet>()
                                 .or_else(|_| t.parse::<std::net::IpAddr>().map(IpNet::from))
-                                .map_err(|_| format!("has {t:?}, which is no network"))
+                                .map_err(|_| format!("has {}, which is no network", quoted(t)))
                         })
                         .collect()
                 },
@@ -757,13 +774,12 @@ impl Reader {
     }
 }
 
-/// The text of a fault: what stands before the host of an address may be an account with its password.
-fn without_password(text: &str) -> String {
-    match text.split_once("://").zip(text.rsplit_once('@')) {
-        Some(((scheme, _), (_, host))) if text.find("://") < text.rfind('@') => {
-            format!("{scheme}://…@{host}")
-        }
-        _ => text.to_owned(),
+/// What a fault repeats of a value that is no secret: an address with an account may stand in the wrong place.
+fn quoted(text: &str) -> String {
+    if text.contains('@') {
+        "the value".to_owned()
+    } else {
+        format!("{text:?}")
     }
 }
 
@@ -871,20 +887,163 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_an_address_does_not_tell_its_password() {
-        for bad in [
-            "nats://bob:top@secret@127.0.0.1:99999",
-            "natz://bob:top@secret@127.0.0.1",
+    fn no_fault_tells_what_may_be_a_secret() {
+        for (key, text) in [
+            ("bus-url", "nats://bob:top@hunter2@127.0.0.1:99999"),
+            ("bus-url", "natz://bob:hunter2@127.0.0.1"),
+            ("bus-url", "nats:/bob:hunter2@127.0.0.1"),
+            ("bus-url", "nats:bob:hunter2@127.0.0.1"),
+            ("bus-url", "bob:hunter2@127.0.0.1"),
+            ("bus-url", "nats://bob:hunter2"),
+            ("bus-url", "nats:///bob:hunter2@127.0.0.1"),
+            ("bus-url", "nats://127.0.0.1,hunter2://127.0.0.1"),
+            ("bus-url", "unix:nats://bob:hunter2@127.0.0.1"),
+            ("public-url", "https://bob:hunter2@web.test"),
+            ("public-url", "https:bob:hunter2"),
+            ("database-url", "mysql:/bob:hunter2@127.0.0.1/decnet"),
+            ("database-url", "mysql://bob:hunter2/decnet"),
+            ("database-url", "mysql://bob:hunter2@127.0.0.1"),
+            ("listen", "http://bob:hunter2@127.0.0.1"),
+            ("trusted-proxies", "127.0.0.1, http://bob:hunter2@127.0.0.1"),
+            ("tls", "/a, bob:hunter2@x"),
+            ("log-level", "nats://bob:hunter2@127.0.0.1"),
+            // Lines that are none, and keys that are no name.
+            ("jwt-secret:", "hunter2"),
+            ("jwt-secret hunter2", ""),
         ] {
-            let (_dir, sources) = with_ini(&format!("[decnet]\nbus-url = {bad}\n"));
+            let section = if ["bus-url", "log-level"].contains(&key) {
+                "decnet"
+            } else {
+                "master"
+            };
+            let (_dir, sources) = with_ini(&format!("[{section}]\n{key} = {text}\n"));
             let faults = Settings::read(&sources).unwrap_err().to_string();
             assert!(
-                faults.contains("bus-url") && faults.contains("127.0.0.1"),
-                "{faults}"
+                !faults.contains("hunter2") && !faults.contains("bob"),
+                "{key} {text}: {faults}"
             );
-            assert!(!faults.contains("secret") && !faults.contains("bob"), "{faults}");
+            assert!(faults.contains("decnet.ini:2)"), "{key} {text}: {faults}");
         }
-        assert_eq!(without_password("a@b://c"), "a@b://c");
+        for line in [
+            "hunter2",
+            "jwt-secret hunter2",
+            "[hunter2",
+            "[hunter2]",
+            "hunter2=",
+            "jwt-secret: hunter2==",
+        ] {
+            let (dir, mut sources) = with_ini(&format!("[master]\n{line}\n"));
+            let faults = Settings::read(&sources).unwrap_err().to_string();
+            assert!(
+                !faults.contains("hunter2") && faults.contains("decnet.ini:2)"),
+                "{line}: {faults}"
+            );
+            sources.config = None;
+            fs::write(
+                dir.path().join(".env.local"),
+                format!("DECNET_JWT_SECRET {line}\n"),
+            )
+            .unwrap();
+            let faults = Settings::read(&sources).unwrap_err().to_string();
+            assert!(
+                !faults.contains("hunter2") && faults.contains(".env.local:1)"),
+                "{line}: {faults}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_password_of_an_address_is_shown() {
+        for url in [
+            "nats://bob:hunter2@127.0.0.1",
+            "nats://192.0.2.1,bob:hunter2@127.0.0.1",
+            "tls://hunter2@127.0.0.1:1",
+        ] {
+            let (_dir, sources) = with_ini(&format!("[decnet]\nbus-url = {url}\n"));
+            let settings = Settings::read(&sources).unwrap();
+            let shown = format!("{:?}{settings:?}", settings.explain());
+            assert!(
+                !shown.contains("hunter2") && shown.contains("127.0.0.1"),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_address_of_the_database_is_checked_with_everything_else() {
+        for good in [
+            "sqlite:///var/lib/decnet/decnet.db",
+            "mysql://decnet@db.test/decnet",
+            "mariadb://u:p%40ss@[2001:db8::1]:3307/decnet?ssl-mode=REQUIRED",
+        ] {
+            let (_dir, sources) = with_ini(&format!("[master]\ndatabase-url = {good}\n"));
+            Settings::read(&sources).unwrap();
+        }
+        for (bad, words) in [
+            (
+                "postgres://u:hunter2@h/d",
+                "begins with none of sqlite:, mysql: and mariadb:",
+            ),
+            ("sqlite://", "names no file"),
+            ("sqlite::memory:", "names no file"),
+            ("sqlite:///var/lib/decnet/", "names a folder"),
+            ("sqlite://decnet.db", "not absolute"),
+            ("sqlite:///a.db?speed=hunter2", "after ?"),
+            ("mysql:u:hunter2@h/d", "has no // after its scheme"),
+            ("mysql://u:hunter2@/d", "names no host"),
+            ("mysql://u:hunter2@h", "names no database"),
+            (
+                "mysql://u:hunter2@:99999",
+                "names no host and has a port that is none of 1 to 65535 and names no database",
+            ),
+            ("mysql://u:hunter2@h:0/d", "has a port"),
+            ("mysql://u:hunter2@h/d/e", "one database"),
+            ("mysql://u:hun/ter2@h/d", "%2F"),
+            ("mysql://u:hunter2%ff@h/d", "%2F"),
+            ("mysql://u:hunter2@h/d?ssl-mode=often", "after ?"),
+        ] {
+            let (_dir, sources) = with_ini(&format!(
+                "[decnet]\nmode = king\n[master]\ndatabase-url = {bad}\n"
+            ));
+            let faults = Settings::read(&sources).unwrap_err();
+            let told = faults.to_string();
+            assert_eq!(faults.0.len(), 2, "{told}");
+            assert!(
+                told.contains(words) && told.contains("decnet.ini:4)"),
+                "{bad}: {told}"
+            );
+            assert!(!told.contains("hun"), "{bad}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_segment_is_not_larger_than_all_that_a_spool_may_hold() {
+        let caps = "spool-cap-bytes = 67108864\nspool-hard-cap-bytes = 67108864\n";
+        let (_dir, sources) = with_ini(&format!("[decnet]\n{caps}spool-segment-bytes = 67108864\n"));
+        Settings::read(&sources).unwrap();
+        let (_dir, sources) = with_ini(&format!("[decnet]\n{caps}spool-segment-bytes = 67108865\n"));
+        let told = Settings::read(&sources).unwrap_err().to_string();
+        assert!(
+            told.contains("spool-segment-bytes (")
+                && told.contains(":4)")
+                && told.contains("above spool-hard-cap-bytes"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_file_may_begin_with_the_mark_that_windows_editors_put_there() {
+        let (dir, sources) = with_ini("\u{feff}[decnet]\r\nmode = agent\r\n");
+        fs::write(
+            dir.path().join(".env.local"),
+            "\u{feff}DECNET_LOG_FORMAT=json\r\n",
+        )
+        .unwrap();
+        let settings = Settings::read(&sources).unwrap();
+        assert_eq!(
+            (settings.mode, settings.log_format),
+            (Mode::Agent, LogFormat::Json)
+        );
     }
 
     /// The fuzzer's seeds: those that begin with "good" are settings, those that begin with "bad" have faults.
@@ -970,7 +1129,7 @@ mod tests {
             ("listen", 4, "1 to 65535"),
             ("batch-size", 5, "1 to 10000"),
             ("lisen", 6, "did you mean listen?"),
-            ("[what]", 7, "unknown section"),
+            ("section", 7, "[master]"),
             ("data-dir", 11, "[decnet]"),
         ] {
             let good = told.iter().any(|t| {

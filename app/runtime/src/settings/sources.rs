@@ -3,7 +3,8 @@
 //! Everything is read through [`Sources`], so that a test can hand in any of them without touching the process.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
     fmt, fs,
     path::{Path, PathBuf},
 };
@@ -66,6 +67,8 @@ pub struct Sources {
     pub flags: BTreeMap<&'static str, String>,
     /// The environment.
     pub env: BTreeMap<String, String>,
+    /// Variables `DECNET_…` whose name or value is not UTF-8.
+    pub malformed: BTreeSet<String>,
     /// Working directory, for `.env.local`.
     pub working_dir: Option<PathBuf>,
     /// The INI file, where one was named; it has to exist then.
@@ -82,19 +85,38 @@ impl Sources {
     /// Those of this process, without flags.
     #[must_use]
     pub fn of_process() -> Self {
-        let env: BTreeMap<_, _> = std::env::vars_os()
-            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-            .collect();
+        let (env, malformed) = text_of(std::env::vars_os());
         Self {
             flags: BTreeMap::new(),
             config: env.get("DECNET_CONFIG").map(PathBuf::from),
             env,
+            malformed,
             working_dir: std::env::current_dir().ok(),
             default_config: Some(PathBuf::from("/etc/decnet/decnet.ini")),
             root: nix::unistd::geteuid().is_root(),
             worker: None,
         }
     }
+}
+
+/// The variables that are text, and the names of ours that are not.
+fn text_of(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> (BTreeMap<String, String>, BTreeSet<String>) {
+    let (mut env, mut malformed) = (BTreeMap::new(), BTreeSet::new());
+    for (name, value) in variables {
+        match (name.to_str(), value.to_str()) {
+            (Some(name), Some(value)) => {
+                env.insert(name.to_owned(), value.to_owned());
+            }
+            // What other programs keep there is none of our business.
+            _ if !name.as_encoded_bytes().starts_with(b"DECNET_") => {}
+            _ => {
+                malformed.insert(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    (env, malformed)
 }
 
 /// Text of a key, and where it stands.
@@ -186,7 +208,11 @@ pub(super) fn truth(text: &str) -> Option<bool> {
 
 fn read_text(path: &Path, faults: &mut Vec<Fault>) -> Option<String> {
     match fs::read_to_string(path) {
-        Ok(text) => Some(text),
+        // Editors on Windows begin a file with a byte order mark.
+        Ok(text) => match text.strip_prefix('\u{feff}') {
+            Some(rest) => Some(rest.to_owned()),
+            None => Some(text),
+        },
         Err(error) => {
             faults.push(Fault {
                 key: "config".to_owned(),
@@ -230,8 +256,8 @@ fn ini_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'static s
             skipping = section.is_none();
             if skipping {
                 fault(
-                    line,
-                    "unknown section; there are [decnet], [master] and [agent]".to_owned(),
+                    "section",
+                    "unknown; there are [decnet], [master] and [agent]".to_owned(),
                 );
             }
             continue;
@@ -240,23 +266,24 @@ fn ini_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'static s
             continue;
         }
         let Some((name, value)) = line.split_once('=') else {
-            fault(line, "neither a section nor `key = value`".to_owned());
+            fault(LINE, "neither a section nor `key = value`".to_owned());
             continue;
         };
         let (name, value) = (name.trim().to_ascii_lowercase().replace('_', "-"), value.trim());
+        let told = told(&name, value);
         let value = value
             .strip_prefix('"')
             .and_then(|v| v.strip_suffix('"'))
             .unwrap_or(value);
         let Some(in_section) = section else {
             fault(
-                &name,
+                told,
                 "stands before any section; put it below [decnet], [master] or [agent]".to_owned(),
             );
             continue;
         };
         match by_name(&name) {
-            None => fault(&name, format!("unknown key{}", nearest(&name))),
+            None => fault(told, format!("unknown key{}", nearest(&name))),
             Some(key) if key.section != in_section && in_section != Section::Agent => {
                 fault(&name, format!("belongs below [{}]", key.section.as_str()));
             }
@@ -294,12 +321,17 @@ fn dotenv_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'stati
     for (number, line) in (1..).zip(text.lines()) {
         let origin = Origin::File(path.clone(), number);
         let line = line.trim();
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        let Some((name, value)) = line.split_once('=') else {
+        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+        // Other programs keep their variables in the same file.
+        let Some(rest) = line.strip_prefix("DECNET_") else {
             continue;
         };
-        // Other programs keep their variables in the same file.
-        let Some(rest) = name.trim().strip_prefix("DECNET_") else {
+        let Some((rest, value)) = rest.split_once('=') else {
+            faults.push(Fault {
+                key: LINE.to_owned(),
+                origin,
+                problem: "not NAME=value".to_owned(),
+            });
             continue;
         };
         let value = value.trim();
@@ -307,7 +339,7 @@ fn dotenv_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'stati
             .strip_prefix(['"', '\''])
             .and_then(|v| v.strip_suffix(['"', '\'']))
             .unwrap_or(value);
-        let name = rest.to_ascii_lowercase().replace('_', "-");
+        let name = rest.trim().to_ascii_lowercase().replace('_', "-");
         match by_name(&name) {
             Some(key) => {
                 out.insert(
@@ -319,7 +351,10 @@ fn dotenv_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'stati
                 );
             }
             None => faults.push(Fault {
-                key: format!("DECNET_{rest}"),
+                key: match told(&name, value) {
+                    LINE => LINE.to_owned(),
+                    _ => format!("DECNET_{}", rest.trim()),
+                },
                 origin,
                 problem: format!("unknown key{}", nearest(&name)),
             }),
@@ -328,8 +363,40 @@ fn dotenv_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'stati
     out
 }
 
-/// Variables of this name that are no key, which nobody would miss otherwise: a misspelt one has no effect.
+/// What stands in the place of a key in the fault of a line whose text is not repeated.
+const LINE: &str = "line";
+
+/// `name` where a fault may repeat it. A secret whose line is malformed can stand where a key is expected, such as
+/// base64 with the `=` at its end: what no key looks like is not repeated.
+fn told<'a>(name: &'a str, value: &str) -> &'a str {
+    let like_a_key = name.len() <= 32
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    if like_a_key && !value.is_empty() && !value.starts_with('=') {
+        name
+    } else {
+        LINE
+    }
+}
+
+/// Variables of this name that are no text, and those that are no key: nobody would miss them otherwise, since they have no
+/// effect.
 fn env_faults(sources: &Sources, faults: &mut Vec<Fault>) {
+    let is_read = |name: &str| {
+        let key = KEYS.iter().find(|key| key.env() == name);
+        key.is_none_or(|key| !key.secret || sources.worker.is_none_or(|worker| key.is_for(worker)))
+    };
+    faults.extend(
+        sources
+            .malformed
+            .iter()
+            .filter(|name| is_read(name))
+            .map(|name| Fault {
+                key: name.clone(),
+                origin: Origin::Env(name.clone()),
+                problem: "is not UTF-8 text".to_owned(),
+            }),
+    );
     for name in sources.env.keys() {
         let Some(rest) = name.strip_prefix("DECNET_") else {
             continue;
@@ -420,6 +487,40 @@ mod tests {
             told,
             ["DECNET_BATCHSIZE (environment DECNET_BATCHSIZE): unknown key; did you mean batch-size?"]
         );
+    }
+
+    #[test]
+    fn a_variable_of_ours_that_is_no_text_is_a_fault_and_one_of_others_is_not() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let bytes = |text: &[u8]| OsString::from_vec(text.to_vec());
+        let (env, malformed) = text_of(
+            [
+                (bytes(b"DECNET_LISTEN"), bytes(b"127.0.0.1:8\xff")),
+                (bytes(b"DECNET_JWT_SECRET"), bytes(b"hunter2\xff")),
+                (bytes(b"DECNET_MO\xffDE"), bytes(b"agent")),
+                (bytes(b"LS_COLORS"), bytes(b"\xff")),
+                (bytes(b"DECNET_MODE"), bytes(b"agent")),
+            ]
+            .into_iter(),
+        );
+        assert_eq!(env.len(), 1);
+        let told = |worker: Option<&'static str>| {
+            let (_, faults) = gather(&Sources {
+                env: env.clone(),
+                malformed: malformed.clone(),
+                worker,
+                ..Sources::default()
+            });
+            faults.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let fault = |name: &str| format!("{name} (environment {name}): is not UTF-8 text");
+        let (listen, secret, mode) = (
+            fault("DECNET_LISTEN"),
+            fault("DECNET_JWT_SECRET"),
+            fault("DECNET_MO\u{fffd}DE"),
+        );
+        assert_eq!(told(None), [secret, listen.clone(), mode.clone()]);
+        assert_eq!(told(Some("collector")), [listen, mode]);
     }
 
     #[test]

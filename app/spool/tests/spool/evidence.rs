@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use decnet_spool::{FaultKind, SpoolError, Writer, export, verify};
 use proptest::prelude::*;
@@ -253,9 +253,22 @@ fn a_bundle_holds_the_range_and_verifies_on_its_own() {
         "hour 3 line 0\nhour 3 line 1\nhour 3 line 2\n"
     );
     assert!(matches!(
-        export(dir.path(), start, start, &out),
+        export(dir.path(), start, start + Duration::hours(1), &out),
         Err(SpoolError::Exists(_))
     ));
+    let nothing = out.with_file_name("nothing");
+    for until in [start, start - Duration::hours(1)] {
+        let refused = export(dir.path(), start, until, &nothing);
+        assert!(matches!(refused, Err(SpoolError::Interval { .. })), "{refused:?}");
+        assert!(!nothing.exists());
+    }
+
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&out), 0o700);
+    for entry in fs::read_dir(&out).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
 
     // The last segment taken out whole: the manifest misses it.
     for extension in ["log", "seal"] {

@@ -198,6 +198,8 @@ fn password() -> Result<(SecretString, bool)> {
         .read_to_string(&mut text)
         .context("the password on standard input")?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
+    // Windows ends its lines with two characters.
+    let text = text.strip_suffix('\r').unwrap_or(text);
     if text.is_empty() {
         return Ok((decnet_domain::generate_password(), true));
     }

@@ -83,7 +83,7 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
             let bundle = decnet_spool::export(&spool, since, until, out)?;
             let lines: u64 = bundle.segments.iter().map(|s| s.lines).sum();
             println!(
-                "{lines} lines in {} segments: {}",
+                "{lines} lines in {} segments, each whole, so that its seal proves it: {}",
                 bundle.segments.len(),
                 out.display()
             );
@@ -133,7 +133,16 @@ pub(crate) fn demo(place: &PlaceArgs, command: &DemoCommand) -> Result<()> {
         end,
     });
     // A running collector has the spool; lines go through its door then.
-    let mut door = match Writer::open(&settings.spool_dir(), decnet_spool::Options::default()) {
+    let kept = &settings.spool;
+    let options = decnet_spool::Options {
+        segment_bytes: kept.segment_bytes,
+        segment_age: kept.segment_age,
+        total_bytes: kept.cap_bytes,
+        hard_bytes: kept.hard_cap_bytes,
+        free_floor_bytes: kept.min_free_bytes,
+        ..decnet_spool::Options::default()
+    };
+    let mut door = match Writer::open(&settings.spool_dir(), options) {
         Ok(writer) => Door::Spool(Box::new(writer)),
         Err(SpoolError::Locked { .. }) => Door::Outlet(Outlet::create(&settings.outlets_dir(), "demo")?),
         Err(error) => return Err(error).context("the spool"),
