@@ -2,10 +2,10 @@
 
 use decnet_model::{
     id::{AttackerId, LogId},
-    query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery},
+    query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery, ReuseQuery},
     view::{
-        AttackerView, BountyView, CommandView, DeckyView, HistogramBucket, LogView, Page, QuarantineView,
-        Stats, StreamSnapshot, Tops, WorkerView,
+        AlertView, AttackerView, BountyView, CommandView, DeckyView, HistogramBucket, LogView, Page,
+        QuarantineView, ReuseDetail, ReuseView, Stats, StreamSnapshot, Tops, WorkerView,
     },
 };
 use leptos::prelude::*;
@@ -22,8 +22,8 @@ pub struct Overview {
     pub stats: Stats,
     /// Top lists.
     pub tops: Tops,
-    /// Log rows a minute, for the last hour, oldest first.
-    pub hour: Vec<HistogramBucket>,
+    /// Log rows by time, oldest first.
+    pub columns: Vec<HistogramBucket>,
     /// The newest log rows of attackers, newest first.
     pub logs: Vec<LogView>,
     /// The host's workers.
@@ -48,39 +48,37 @@ pub struct Dossier {
 /// Rows of the overview's feed; on all but wide screens the style sheet shows fewer.
 pub(crate) const FEED: usize = 26;
 /// The newest rows among which those of the feed are looked for.
-#[cfg(feature = "ssr")]
-const FEED_FROM: u32 = 200;
+pub(crate) const FEED_FROM: u32 = 200;
 
-/// The overview.
-#[server(prefix = "/ui", endpoint = "overview_get", output = Json)]
-pub async fn overview_get() -> Answer<Overview> {
+/// The overview: log rows counted as `columns` asks, and of the time of `rows` whatever is kept by time.
+#[server(prefix = "/ui", endpoint = "overview_get", input = Json, output = Json)]
+pub async fn overview_get(columns: HistogramQuery, rows: LogQuery) -> Answer<Overview> {
     use decnet_model::permission::{ViewEvidence, ViewFleet};
     let (domain, see) = permitted::<ViewEvidence>()?;
     let (_, fleet) = permitted::<ViewFleet>()?;
-    let hour = HistogramQuery {
-        start_time: Some(crate::text::now() - time::Duration::hours(1)),
-        interval_minutes: Some(1),
-        ..HistogramQuery::default()
-    };
     let stats = domain.stats(&see).await?;
     let untouched = if stats.unique_attackers == 0 {
         domain.decky_list(&fleet).await?
     } else {
         Vec::new()
     };
-    // What decoys say of themselves is in the log; here stands what somebody did to them.
-    let newest = LogQuery {
-        limit: Some(FEED_FROM),
-        ..LogQuery::default()
+    let tops = match (rows.start_time, rows.end_time) {
+        (None, None) => domain.tops(&see).await?,
+        (start, end) => {
+            let start = start.unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+            let end = end.unwrap_or_else(crate::text::now);
+            domain.tops_between(&see, start, end).await?
+        }
     };
-    let mut logs = domain.log_page(&see, newest).await?.data;
+    // What decoys say of themselves is in the log; here stands what somebody did to them.
+    let mut logs = domain.log_page(&see, rows).await?.data;
     logs.retain(|row| row.attacker_id.is_some());
     logs.truncate(FEED);
     Ok(Overview {
         stats,
         untouched,
-        tops: domain.tops(&see).await?,
-        hour: domain.log_histogram(&see, hour).await?,
+        tops,
+        columns: domain.log_histogram(&see, columns).await?,
         logs,
         workers: domain.worker_list(&fleet).await?,
     })
@@ -156,6 +154,28 @@ pub async fn attacker_page(query: AttackerQuery) -> Answer<Page<AttackerView>> {
 pub async fn bounty_page(query: BountyQuery) -> Answer<Page<BountyView>> {
     let (domain, see) = permitted()?;
     Ok(domain.bounty_page(&see, query).await?)
+}
+
+/// A page of credentials that are used again elsewhere.
+#[server(prefix = "/ui", endpoint = "reuse_page", input = Json, output = Json)]
+pub async fn reuse_page(query: ReuseQuery) -> Answer<Page<ReuseView>> {
+    let (domain, see) = permitted()?;
+    Ok(domain.reuse_page(&see, query).await?)
+}
+
+/// One of them, with each place.
+#[server(prefix = "/ui", endpoint = "reuse_get", input = Json, output = Json)]
+pub async fn reuse_get(id: i64) -> Answer<ReuseDetail> {
+    let (domain, see) = permitted()?;
+    Ok(domain.reuse_get(&see, id).await?)
+}
+
+/// What is to be looked at.
+#[server(prefix = "/ui", endpoint = "alert_list", input = Json, output = Json)]
+pub async fn alert_list() -> Answer<Vec<AlertView>> {
+    let (domain, evidence) = permitted()?;
+    let (_, fleet) = permitted()?;
+    Ok(domain.alert_list(&fleet, &evidence).await?)
 }
 
 /// One attacker with all that the page shows.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use decnet_model::{
+    id::AttackerId,
     state::BountyKind,
     view::{AttackerView, BountyView, CommandView, LogView},
 };
@@ -15,6 +16,7 @@ use crate::{
         evidence::{self, Dossier},
     },
     components::{
+        download::Export,
         frame::PageHead,
         glyph::Glyph,
         icon::{Icon, Mark},
@@ -133,16 +135,12 @@ fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown) -> imp
     let all_logs = format!("/live?attacker_ip={ip}");
     let more_logs = logs.next.is_some();
     let line = Signal::derive(move || rows.get().into_iter().map(|(row, _)| row).collect::<Vec<_>>());
-    let export = format!("/api/v1/attackers/{id}/logs?limit=500");
-    let file = format!("decnet-{ip}.json");
+    let export = format!("/api/v1/logs/export?attacker_ip={ip}");
     let rest = more_logs.then(|| view! { <a href=all_logs.clone()>"all of it"</a> });
     view! {
         <PageHead title=Signal::stored(ip.clone())>
             <a class="button" href=all_logs><Mark icon=Icon::Live />"In the log"</a>
-            <a class="button" href=export download=file rel="external">
-                <Mark icon=Icon::Download />
-                "JSON"
-            </a>
+            <Export from=Signal::stored(export) />
         </PageHead>
         <section class="identity">
             <Glyph seed=glyph size=72 />
@@ -173,7 +171,7 @@ fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown) -> imp
         <Transition>
             {move || {
                 let commands = left.get().1;
-                view! { <Commands commands=commands.data more=commands.next.is_some() /> }
+                view! { <Commands of=id commands=commands.data more=commands.next.is_some() /> }
             }}
         </Transition>
         <section class="panel">
@@ -305,7 +303,7 @@ fn Credentials(bounties: Vec<BountyView>) -> impl IntoView {
 
 /// Every command line, newest first.
 #[component]
-fn Commands(commands: Vec<CommandView>, more: bool) -> impl IntoView {
+fn Commands(of: AttackerId, commands: Vec<CommandView>, more: bool) -> impl IntoView {
     let all = commands
         .iter()
         .rev()
@@ -327,6 +325,7 @@ fn Commands(commands: Vec<CommandView>, more: bool) -> impl IntoView {
                 <h2>"Commands"</h2>
                 {more.then(|| view! { <span class="panel-note">"the newest 200"</span> })}
                 <CopyButton text=all what="all commands" />
+                <Export from=Signal::stored(format!("/api/v1/attackers/{of}/commands/export")) />
             </header>
             <ol class="commands">
                 {commands
