@@ -4,6 +4,7 @@
 //! stand in `components`.
 
 use decnet_model::view::{DeckyView, LogView};
+use serde::{Deserialize, Serialize};
 use time::{Date, Month, OffsetDateTime, UtcOffset};
 
 /// The present time: the machine's on the server, the browser's in a browser.
@@ -230,7 +231,7 @@ fn deceives(c: char) -> bool {
 }
 
 /// What kind of thing an event is, for colour and shape: how near it is to an intruder's hands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Weight {
     /// The fleet's own doing.
     Ours,

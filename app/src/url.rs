@@ -114,11 +114,7 @@ pub(crate) const TIMES: &[&str] = &["last", "start_time", "end_time"];
 
 /// Whether the page at `path` shows what happened in a time that the URL names.
 pub(crate) fn is_timed(path: &str) -> bool {
-    path == "/"
-        || ["/live", "/attackers", "/credentials"].iter().any(|page| {
-            path.strip_prefix(page)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+    ["/", "/live", "/attackers", "/credentials"].contains(&path) || path.starts_with("/attackers/")
 }
 
 /// A span of time; an end that is absent is open.
@@ -404,6 +400,7 @@ mod tests {
             ("/live", true),
             ("/attackers/x", true),
             ("/livestock", false),
+            ("/credentials/reuse", false),
             ("/fleet", false),
         ] {
             assert_eq!(is_timed(path), timed, "{path}");

@@ -1,7 +1,9 @@
 // The bell tells of what has to be looked at, once a kind, and leads there; toasts tell what came of an action.
 
 import { curl, redis, ssh } from "../attack";
-import { expect, live, open, test } from "../test";
+import { expect, live, onOwnHost, open } from "../test";
+
+const test = onOwnHost();
 
 test("nobody got in and all runs: the bell says so; somebody gets in: it counts, leads there, and is read", async ({ page, host, complaints }) => {
   const { host: ip, port } = await host.service("http");

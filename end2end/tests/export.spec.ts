@@ -92,7 +92,7 @@ test("a menu is closed by Escape, which gives the focus back, and by a click els
 test("a secret that is used again is told with who used it on what, and can be linked to", async ({ page, host, context, complaints }) => {
   await open(page, "/credentials");
   await page.getByRole("navigation", { name: "Views of the credentials" }).getByRole("link", { name: "Used again" }).click();
-  await expect(page).toHaveURL(/view=reuse/);
+  await expect(page).toHaveURL(/\/credentials\/reuse$/);
   const row = page.locator("table.reuse tbody tr").filter({ hasText: word });
   // The profiler compares behind the ingester.
   await expect(async () => {

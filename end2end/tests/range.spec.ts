@@ -90,6 +90,8 @@ test("dragging over the histogram or the strip of the day shows that time", asyn
   expect(minutes(page)).toBeGreaterThan(11 * 60);
   expect(minutes(page)).toBeLessThan(13.5 * 60);
   await expect(row(page)).toBeVisible();
+  // Half a day is counted in narrower columns than a whole one.
+  await expect(page.locator(".histogram .step")).toContainText("per 10 min");
   await drag(page, page.locator(".histogram svg").first(), 0.1, 0.3);
   await expect(page.getByText("Nothing fits these filters")).toBeVisible();
 

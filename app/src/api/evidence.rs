@@ -1,5 +1,7 @@
 //! Counters, log rows, attackers and what they left.
 
+use std::collections::BTreeMap;
+
 use decnet_model::{
     id::{AttackerId, LogId},
     query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery, ReuseQuery},
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "ssr")]
 use super::ssr::permitted;
 use super::{Answer, json::Json};
+use crate::text::{self, Weight};
 
 /// What the overview begins with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,10 +29,53 @@ pub struct Overview {
     pub columns: Vec<HistogramBucket>,
     /// The newest log rows of attackers, newest first.
     pub logs: Vec<LogView>,
+    /// Who touched what, minute by minute, as far as the newest rows tell.
+    pub touches: Vec<Touch>,
     /// The host's workers.
     pub workers: Vec<WorkerView>,
     /// The fleet, where nothing has touched it yet: to say how to.
     pub untouched: Vec<DeckyView>,
+}
+
+/// What an attacker did to a decky in a minute.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Touch {
+    /// Who.
+    pub attacker: AttackerId,
+    /// At which decky.
+    pub decky: String,
+    /// When the last of it was, in seconds since 1970.
+    pub at_s: i64,
+    /// How near it came.
+    pub weight: Weight,
+    /// Log rows.
+    pub count: u32,
+}
+
+impl Touch {
+    /// The touches of `rows`, each minute's in one.
+    pub(crate) fn of<'a>(rows: impl IntoIterator<Item = &'a LogView>) -> Vec<Self> {
+        let mut touches: BTreeMap<(AttackerId, &str, i64), Self> = BTreeMap::new();
+        for row in rows {
+            let (Some(attacker), at_s) = (row.attacker_id, row.at.unix_timestamp()) else {
+                continue;
+            };
+            let weight = text::weight(&row.event_type);
+            let touch = touches
+                .entry((attacker, &row.decky, at_s.div_euclid(60)))
+                .or_insert_with(|| Self {
+                    attacker,
+                    decky: row.decky.clone(),
+                    at_s,
+                    weight,
+                    count: 0,
+                });
+            touch.at_s = touch.at_s.max(at_s);
+            touch.weight = touch.weight.max(weight);
+            touch.count += 1;
+        }
+        touches.into_values().collect()
+    }
 }
 
 /// Everything that the page of one attacker shows.
@@ -48,7 +94,7 @@ pub struct Dossier {
 /// Rows of the overview's feed; on all but wide screens the style sheet shows fewer.
 pub(crate) const FEED: usize = 26;
 /// The newest rows among which those of the feed are looked for.
-pub(crate) const FEED_FROM: u32 = 200;
+pub(crate) const FEED_FROM: u32 = 500;
 
 /// The overview: log rows counted as `columns` asks, and of the time of `rows` whatever is kept by time.
 #[server(prefix = "/ui", endpoint = "overview_get", input = Json, output = Json)]
@@ -73,8 +119,10 @@ pub async fn overview_get(columns: HistogramQuery, rows: LogQuery) -> Answer<Ove
     // What decoys say of themselves is in the log; here stands what somebody did to them.
     let mut logs = domain.log_page(&see, rows).await?.data;
     logs.retain(|row| row.attacker_id.is_some());
+    let touches = Touch::of(&logs);
     logs.truncate(FEED);
     Ok(Overview {
+        touches,
         stats,
         untouched,
         tops,
@@ -178,20 +226,27 @@ pub async fn alert_list() -> Answer<Vec<AlertView>> {
     Ok(domain.alert_list(&fleet, &evidence).await?)
 }
 
-/// One attacker with all that the page shows.
+/// One attacker with all that the page shows, of the time that `rows` asks for.
 #[server(prefix = "/ui", endpoint = "dossier_get", input = Json, output = Json)]
-pub async fn dossier_get(id: AttackerId) -> Answer<Dossier> {
+pub async fn dossier_get(id: AttackerId, rows: LogQuery) -> Answer<Dossier> {
     let (domain, see) = permitted()?;
     let attacker = domain.attacker_get(&see, id).await?;
     let bounties = BountyQuery {
         limit: Some(200),
         attacker_ip: Some(attacker.ip),
+        start_time: rows.start_time,
+        end_time: rows.end_time,
         ..BountyQuery::default()
+    };
+    let rows = LogQuery {
+        limit: Some(300),
+        attacker_ip: Some(attacker.ip),
+        ..rows
     };
     Ok(Dossier {
         commands: domain.attacker_commands(&see, id, Some(200), None).await?,
         bounties: domain.bounty_page(&see, bounties).await?,
-        logs: domain.attacker_logs(&see, id, Some(300), None).await?,
+        logs: domain.log_page(&see, rows).await?,
         attacker,
     })
 }

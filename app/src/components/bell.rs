@@ -72,7 +72,14 @@ pub(crate) fn Bell() -> impl IntoView {
     let newest = RwSignal::new(0_i64);
     Effect::new(move |_| {
         let alerts = alerts.get().and_then(Result::ok).unwrap_or_default();
-        newest.set(alerts.iter().map(stamp).filter(|at| *at < i64::MAX).max().unwrap_or_default());
+        newest.set(
+            alerts
+                .iter()
+                .map(stamp)
+                .filter(|at| *at < i64::MAX)
+                .max()
+                .unwrap_or_default(),
+        );
     });
     let toggled = move |_| {
         let opened = node.get_untracked().is_some_and(|details| details.open());

@@ -25,7 +25,8 @@ pub(crate) fn skipped() -> RwSignal<bool> {
 #[component]
 pub(crate) fn Guide(deckies: Signal<Vec<DeckyView>>, skip: RwSignal<bool>) -> impl IntoView {
     let manages = may::<ManageFleet>();
-    let running = Memo::new(move |_| deckies.with(|all| all.iter().filter(|d| d.state == DeckyState::Running).count()));
+    let running =
+        Memo::new(move |_| deckies.with(|all| all.iter().filter(|d| d.state == DeckyState::Running).count()));
     let command = Memo::new(move |_| deckies.with(|deckies| text::touch_some(deckies)));
     let away = move |_| {
         store::put(SKIP_KEY, "skipped");
@@ -33,7 +34,11 @@ pub(crate) fn Guide(deckies: Signal<Vec<DeckyView>>, skip: RwSignal<bool>) -> im
     };
     let deploy = move || {
         if running.get() > 0 {
-            let words = text::plural(u64::try_from(running.get()).unwrap_or(0), "decky runs", "deckies run");
+            let words = text::plural(
+                u64::try_from(running.get()).unwrap_or(0),
+                "decky runs",
+                "deckies run",
+            );
             view! { <p>{words}", each with an address, a name and services of its own."</p> }.into_any()
         } else if deckies.with(|all| !all.is_empty()) {
             view! { <p>"The first ones are being started."</p> }.into_any()
@@ -46,7 +51,8 @@ pub(crate) fn Guide(deckies: Signal<Vec<DeckyView>>, skip: RwSignal<bool>) -> im
             .into_any()
         }
     };
-    let touch = move || match command.get() {
+    let touch = move || {
+        match command.get() {
         Some(command) => view! {
             <p>"Be the first intruder. In another terminal, with any password:"</p>
             <Command text=command />
@@ -54,6 +60,7 @@ pub(crate) fn Guide(deckies: Signal<Vec<DeckyView>>, skip: RwSignal<bool>) -> im
         }
         .into_any(),
         None => view! { <p>"As soon as one listens, the command for it stands here."</p> }.into_any(),
+    }
     };
     let state = move |done: bool, now: bool| match (done, now) {
         (true, _) => "done",

@@ -89,10 +89,17 @@ pub(crate) fn words(params: &ParamsMap, present: Present) -> String {
 /// The choice in the top bar, on pages that show a time.
 #[component]
 pub(crate) fn TimeRange() -> impl IntoView {
+    let path = use_location().pathname;
+    let shown = Memo::new(move |_| url::is_timed(&path.get()));
+    move || shown.get().then(|| view! { <RangeMenu /> })
+}
+
+/// The choice.
+#[component]
+pub(crate) fn RangeMenu() -> impl IntoView {
     let query = use_query_map();
     let path = use_location().pathname;
     let present = use_present();
-    let shown = Memo::new(move |_| url::is_timed(&path.get()));
     let words = Memo::new(move |_| query.with(|q| words(q, present)));
     let to = move |last: Option<&'static str>| {
         url::with(
@@ -117,10 +124,8 @@ pub(crate) fn TimeRange() -> impl IntoView {
         });
         (any, rest.collect_view())
     };
-    move || {
-        shown.get().then(|| {
-            view! {
-                <details class="menu range">
+    view! {
+        <details class="menu range">
                     <summary class="button" class:on=move || words.get() != "Any time" aria-label=move || format!("Time: {}", words.get())>
                         <Mark icon=Icon::Clock />
                         <span class="range-words">{move || words.get()}</span>
@@ -130,10 +135,8 @@ pub(crate) fn TimeRange() -> impl IntoView {
                         <Own />
                     </div>
                 </details>
-            }
-            .into_any()
-        })
     }
+    .into_any()
 }
 
 /// A time of one's own, from and until.

@@ -14,7 +14,7 @@ use time::Duration;
 
 use super::live::FirstTouch;
 use crate::{
-    api::evidence::{self, FEED, FEED_FROM, Overview},
+    api::evidence::{self, FEED, FEED_FROM, Overview, Touch},
     components::{
         chart::{Buckets, Histogram, Series},
         frame::{PageHead, may},
@@ -111,6 +111,7 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
         tops,
         columns,
         logs,
+        touches,
         workers,
         untouched,
     } = overview;
@@ -138,6 +139,17 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
         rows.extend(stored.iter().map(|row| (row.clone(), false)));
         rows.truncate(FEED);
         rows
+    });
+    let touches = Signal::derive(move || {
+        let mut all = touches.clone();
+        live.rows.with(|rows| {
+            let new = rows
+                .iter()
+                .filter(|row| newest.is_none_or(|newest| row.id > newest));
+            let new = new.filter(|row| between.has(row.at, row.at));
+            all.extend(Touch::of(new.map(|row| row.as_ref())));
+        });
+        all
     });
     let attackers = {
         let first = tops.attackers.clone();
@@ -176,7 +188,9 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
         StoredValue::new(tops.credentials),
     );
     let untouched = Signal::derive(move || {
-        let known = live.deckies.with(|d| d.as_ref().map(|d| d.values().cloned().collect::<Vec<_>>()));
+        let known = live
+            .deckies
+            .with(|d| d.as_ref().map(|d| d.values().cloned().collect::<Vec<_>>()));
         known.unwrap_or_else(|| untouched.clone())
     });
     let skipped = guide::skipped();
@@ -242,9 +256,12 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
                 <section class="panel who-what">
                     <header>
                         <h2>"Who touches what"</h2>
+                        <span class="panel-note legend">
+                            <i class="w-touch"></i>"touched"<i class="w-probe"></i>"tried"<i class="w-hands"></i>"hands on"
+                        </span>
                         <a href=move || carried.on("/attackers")>"all attackers"</a>
                     </header>
-                    <Loom attackers=attackers />
+                    <Loom attackers=attackers touches=touches />
                 </section>
                 <section class="panel feed">
                     <header>

@@ -115,7 +115,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
     (
         "dossier_get",
         Viewer,
-        r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057"}"#,
+        r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","rows":{}}"#,
     ),
     ("decky_list", Viewer, ""),
     ("archetype_list", Viewer, ""),

@@ -35,7 +35,7 @@ use crate::{
 };
 
 const FIELDS: &[&str] = &["search", "bounty_type", "service", "attacker_ip"];
-pub(super) const CHIPS: &[(&str, &str)] = &[
+const CHIPS: &[(&str, &str)] = &[
     ("search", "text"),
     ("bounty_type", "kind"),
     ("service", "service"),
@@ -61,7 +61,7 @@ fn asked(params: &ParamsMap, now: OffsetDateTime) -> BountyQuery {
 }
 
 #[component]
-pub(super) fn FindsPage() -> impl IntoView {
+pub(crate) fn FindsPage() -> impl IntoView {
     let live = use_live();
     let params = use_query_map();
     let present = use_present();

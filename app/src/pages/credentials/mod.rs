@@ -1,52 +1,23 @@
 //! Credentials and other loot: everything that intruders gave away or left, and which of it they use again elsewhere.
 
-mod finds;
-mod reuse;
+pub(crate) mod finds;
+pub(crate) mod reuse;
 
 use decnet_model::query::{HashKind, Wordlist};
 use leptos::prelude::*;
-use leptos_router::hooks::{use_location, use_query_map};
+use leptos_router::hooks::use_location;
 
-use crate::{components::download::ExportFile, url};
-
-/// The page.
-#[component]
-pub(crate) fn CredentialsPage() -> impl IntoView {
-    let params = use_query_map();
-    let reused = Memo::new(move |_| params.with(|q| q.get_str("view") == Some("reuse")));
-    move || {
-        if reused.get() {
-            view! { <reuse::ReusePage /> }.into_any()
-        } else {
-            view! { <finds::FindsPage /> }.into_any()
-        }
-    }
-}
+use crate::components::download::ExportFile;
 
 /// The way between what was found and what was used again.
 #[component]
 fn Views() -> impl IntoView {
-    let params = use_query_map();
     let path = use_location().pathname;
-    let reused = move || params.with(|q| q.get_str("view") == Some("reuse"));
-    // Time holds for both; what else is filtered by means something to one of them only.
-    let to = move |view: Option<&str>| {
-        let mut kept = params.get();
-        for (key, _) in finds::CHIPS.iter().chain(reuse::CHIPS) {
-            if !url::TIMES.contains(key) {
-                kept.remove(key);
-            }
-        }
-        url::with(
-            &path.get(),
-            &kept,
-            &[("view", view), ("bounty", None), ("reuse", None)],
-        )
-    };
+    let is = move |page: &str| path.with(|path| (path == page).then_some("page"));
     view! {
         <nav class="tabs" aria-label="Views of the credentials">
-            <a href=move || to(None) aria-current=move || (!reused()).then_some("page")>"Finds"</a>
-            <a href=move || to(Some("reuse")) aria-current=move || reused().then_some("page")>"Used again"</a>
+            <a href="/credentials" aria-current=move || is("/credentials")>"Finds"</a>
+            <a href="/credentials/reuse" aria-current=move || is("/credentials/reuse")>"Used again"</a>
         </nav>
     }
     .into_any()

@@ -29,7 +29,7 @@ use crate::{
 };
 
 const FIELDS: &[&str] = &["scope", "secret_kind"];
-pub(super) const CHIPS: &[(&str, &str)] = &[("scope", "same"), ("secret_kind", "form")];
+const CHIPS: &[(&str, &str)] = &[("scope", "same"), ("secret_kind", "form")];
 
 fn asked(params: &ParamsMap) -> ReuseQuery {
     ReuseQuery {
@@ -41,7 +41,7 @@ fn asked(params: &ParamsMap) -> ReuseQuery {
 }
 
 #[component]
-pub(super) fn ReusePage() -> impl IntoView {
+pub(crate) fn ReusePage() -> impl IntoView {
     let live = use_live();
     let params = use_query_map();
     let query = Memo::new(move |_| params.with(asked));
@@ -169,7 +169,7 @@ fn List(first: Page<ReuseView>, query: ReuseQuery) -> impl IntoView {
         if filtered {
             view! {
                 <Empty title="Nothing fits these filters" hint="Take one away, or clear them all.">
-                    <a class="button" href="/credentials?view=reuse">"Clear all filters"</a>
+                    <a class="button" href="/credentials/reuse">"Clear all filters"</a>
                 </Empty>
             }
             .into_any()
