@@ -275,7 +275,8 @@ fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
         <section class="panel columns" aria-label="Events over time">
             <Transition fallback=|| view! { <div class="histogram-blank"></div> }>
                 {move || Suspend::new(async move {
-                    let (shown, decky, service) = span.get();
+                    // Not tracked: what is drawn changes with what was counted, not before.
+                    let (shown, decky, service) = span.get_untracked();
                     match counted.await {
                         Ok(counts) => {
                             let series = Signal::derive(move || {
