@@ -55,6 +55,19 @@ export const test = base.extend<ForTests, ForWorkers>({
   complaints: [async ({ page }, use) => use(new Complaints(page)), { auto: true }],
 });
 
+/** Tests on a host that no other file's tests have touched. */
+export const onOwnHost = () =>
+  test.extend<object, Pick<ForWorkers, "host">>({
+    host: [
+      async ({}, use) => {
+        const host = await Host.start();
+        await use(host);
+        await host.stop();
+      },
+      { scope: "worker", timeout: 120_000 },
+    ],
+  });
+
 /** Go to a page and wait until it is the app's own. */
 export async function open(page: Page, path: string): Promise<void> {
   await page.goto(path);

@@ -111,6 +111,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/attackers") view=pages::ATTACKERS ssr=SsrMode::Async />
                     <Route path=path!("/attackers/:id") view=pages::ATTACKER ssr=SsrMode::Async />
                     <Route path=path!("/credentials") view=pages::CREDENTIALS ssr=SsrMode::Async />
+                    <Route path=path!("/credentials/reuse") view=pages::REUSE ssr=SsrMode::Async />
                     <Route path=path!("/fleet") view=pages::FLEET ssr=SsrMode::Async />
                     <Route path=path!("/workers") view=pages::WORKERS ssr=SsrMode::Async />
                     <ParentRoute path=path!("/settings") view=SettingsFrame ssr=SsrMode::Async>

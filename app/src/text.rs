@@ -3,7 +3,8 @@
 //! Everything here is a pure function of its arguments but [`now`]; the components that put the words on the page
 //! stand in `components`.
 
-use decnet_model::view::LogView;
+use decnet_model::view::{DeckyView, LogView};
+use serde::{Deserialize, Serialize};
 use time::{Date, Month, OffsetDateTime, UtcOffset};
 
 /// The present time: the machine's on the server, the browser's in a browser.
@@ -141,6 +142,20 @@ pub fn parse_rfc3339(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()
 }
 
+/// The time that an RFC 3339 text names, or that an input field of a browser does (`2026-11-20T21:53`): that one is in UTC.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<OffsetDateTime> {
+    parse_rfc3339(text)
+        .or_else(|| parse_rfc3339(&format!("{text}Z")))
+        .or_else(|| parse_rfc3339(&format!("{text}:00Z")))
+}
+
+/// `2026-11-20T21:53` in the zone of `at`, as an input field for times takes it.
+#[must_use]
+pub fn field_time(at: OffsetDateTime) -> String {
+    format!("{}T{}", day(at.date()), clock_minutes(at))
+}
+
 /// A count with thin separators between thousands: `12 345`.
 #[must_use]
 pub fn count(n: u64) -> String {
@@ -216,7 +231,7 @@ fn deceives(c: char) -> bool {
 }
 
 /// What kind of thing an event is, for colour and shape: how near it is to an intruder's hands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Weight {
     /// The fleet's own doing.
     Ours,
@@ -315,42 +330,6 @@ fn lasted_words(ms: u64) -> String {
     }
 }
 
-/// Log rows as CSV (RFC 4180), with a head. A value that a spreadsheet would take for a formula gets an apostrophe in
-/// front: it is an intruder's text.
-#[must_use]
-pub fn csv<'a>(rows: impl IntoIterator<Item = &'a LogView>) -> String {
-    let mut out = String::from("id,at,received_at,decky,service,event_type,attacker_ip,what,raw\r\n");
-    for row in rows {
-        let cells = [
-            row.id.0.to_string(),
-            rfc3339(row.at),
-            rfc3339(row.received_at),
-            row.decky.clone(),
-            row.service.clone(),
-            row.event_type.clone(),
-            row.attacker_ip.map(|ip| ip.to_string()).unwrap_or_default(),
-            summary(row),
-            row.raw.clone(),
-        ];
-        let cells: Vec<_> = cells.iter().map(|cell| csv_cell(cell)).collect();
-        out.push_str(&cells.join(","));
-        out.push_str("\r\n");
-    }
-    out
-}
-
-fn csv_cell(text: &str) -> String {
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        "'"
-    } else {
-        ""
-    };
-    if guard.is_empty() && !text.contains([',', '"', '\n', '\r']) {
-        return text.to_owned();
-    }
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
-}
-
 /// A command with which a reader can touch a service of a decky, from where it listens (`address:port`).
 #[must_use]
 pub fn touch_command(service: &str, listen: &str) -> String {
@@ -367,6 +346,19 @@ pub fn touch_command(service: &str, listen: &str) -> String {
         "smtp" | "smtp_relay" => format!("swaks --server {host} --port {port} --to root@localhost"),
         _ => format!("nc {host} {port}"),
     }
+}
+
+/// How to touch one of these, at a service that says most.
+#[must_use]
+pub fn touch_some(deckies: &[DeckyView]) -> Option<String> {
+    ["ssh", "http", "redis", "ftp"].iter().find_map(|want| {
+        let services = deckies.iter().flat_map(|decky| &decky.services);
+        let listens = services.filter(|s| s.slug.as_str() == *want);
+        listens
+            .filter_map(|s| s.listen.first())
+            .next()
+            .map(|at| touch_command(want, at))
+    })
 }
 
 /// `length` letters and digits that are told apart at a glance, drawn by the browser's generator of secrets.
@@ -428,14 +420,6 @@ mod tests {
         assert_eq!(ellipsis("0123456789", 5), "01…89");
         assert_eq!(ellipsis("äöü", 3), "äöü");
         assert_eq!(ellipsis("äöüß", 3), "ä…ß");
-    }
-
-    #[test]
-    fn a_cell_of_an_intruder_is_quoted_and_never_a_formula() {
-        assert_eq!(csv_cell("plain"), "plain");
-        assert_eq!(csv_cell("a \"b\", c"), "\"a \"\"b\"\", c\"");
-        assert_eq!(csv_cell("=cmd|'/C calc'!A0"), "\"'=cmd|'/C calc'!A0\"");
-        assert_eq!(csv_cell("line\nbreak"), "\"line\nbreak\"");
     }
 
     #[test]

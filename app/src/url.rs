@@ -4,7 +4,7 @@
 //! query. `last` (`15m`, `1h`, `24h`, `7d`) is the one that only pages know; it becomes a `start_time`.
 
 use decnet_model::{
-    query::{AttackerQuery, LogQuery},
+    query::{AttackerQuery, BountyQuery, LogQuery, ReuseQuery},
     view::{LogView, MAX_SEARCH},
 };
 use leptos_router::params::ParamsMap;
@@ -27,10 +27,15 @@ pub(crate) const LOG_FILTERS: &[(&str, &str)] = &[
     ("service", "service"),
     ("event_type", "type"),
     ("attacker_ip", "source"),
-    ("last", "last"),
-    ("start_time", "from"),
-    ("end_time", "until"),
+    LAST,
+    FROM,
+    UNTIL,
 ];
+
+/// The words for the parameters of time, where a page shows what is filtered by.
+pub(crate) const LAST: (&str, &str) = ("last", "last");
+pub(crate) const FROM: (&str, &str) = ("start_time", "from");
+pub(crate) const UNTIL: (&str, &str) = ("end_time", "until");
 
 /// The length of a span in [`SPANS`].
 pub(crate) fn span(word: &str) -> Option<Duration> {
@@ -104,24 +109,82 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
+/// The parameters that say which time a page shows.
+pub(crate) const TIMES: &[&str] = &["last", "start_time", "end_time"];
+
+/// Whether the page at `path` shows what happened in a time that the URL names.
+pub(crate) fn is_timed(path: &str) -> bool {
+    ["/", "/live", "/attackers", "/credentials"].contains(&path) || path.starts_with("/attackers/")
+}
+
+/// A span of time; an end that is absent is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Between {
+    /// Not before.
+    pub(crate) start: Option<OffsetDateTime>,
+    /// Before.
+    pub(crate) end: Option<OffsetDateTime>,
+}
+
+impl Between {
+    /// The span that `params` name, and what they say wrongly.
+    pub(crate) fn of(params: &ParamsMap, now: OffsetDateTime) -> (Self, Vec<String>) {
+        let mut faults = Vec::new();
+        let mut time = |key: &str| {
+            let text = value(params, key)?;
+            let at = text::parse_time(&text);
+            if at.is_none() {
+                faults.push(format!("{key} is not a time like 2026-11-20T21:53:00Z"));
+            }
+            at
+        };
+        let (start, end) = (time("start_time"), time("end_time"));
+        let last = value(params, "last").as_deref().and_then(span);
+        let mut between = Self {
+            start: start.or_else(|| Some(now - last?)),
+            end,
+        };
+        if let Self {
+            start: Some(start),
+            end: Some(end),
+        } = between
+            && start >= end
+        {
+            faults.push("the end of the time is before its start".to_owned());
+            between = Self::default();
+        }
+        (between, faults)
+    }
+
+    /// Whether something that lasted from `first` to `last` reaches into it.
+    pub(crate) fn has(self, first: OffsetDateTime, last: OffsetDateTime) -> bool {
+        self.start.is_none_or(|start| last >= start) && self.end.is_none_or(|end| first < end)
+    }
+
+    /// Whether it is all time.
+    pub(crate) fn is_ever(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// `path` with `params`, and the time from `start` to `end` as what is shown.
+pub(crate) fn at_time(path: &str, params: &ParamsMap, start: OffsetDateTime, end: OffsetDateTime) -> String {
+    let changes = [
+        ("start_time", Some(text::rfc3339(start))),
+        ("end_time", Some(text::rfc3339(end))),
+        ("last", None),
+        ("log", None),
+    ];
+    let changes: Vec<_> = changes
+        .iter()
+        .map(|(key, value)| (*key, value.as_deref()))
+        .collect();
+    with(path, params, &changes)
+}
+
 /// The log rows that a URL asks for. What it says wrongly (an address that is none) is told as the second part.
 pub(crate) fn log_query(params: &ParamsMap, now: OffsetDateTime) -> (LogQuery, Vec<String>) {
-    let mut faults = Vec::new();
-    let mut time = |key: &str| {
-        let text = value(params, key)?;
-        let at = text::parse_rfc3339(&text);
-        if at.is_none() {
-            faults.push(format!("{key} is not a time like 2026-11-20T21:53:00Z"));
-        }
-        at
-    };
-    let mut start_time = time("start_time");
-    let end_time = time("end_time");
-    if start_time.is_none()
-        && let Some(length) = value(params, "last").as_deref().and_then(span)
-    {
-        start_time = Some(now - length);
-    }
+    let (between, mut faults) = Between::of(params, now);
     let attacker_ip = value(params, "attacker_ip").and_then(|text| match text.parse() {
         Ok(ip) => Some(ip),
         Err(_) => {
@@ -137,31 +200,78 @@ pub(crate) fn log_query(params: &ParamsMap, now: OffsetDateTime) -> (LogQuery, V
         service: value(params, "service"),
         event_type: value(params, "event_type"),
         attacker_ip,
-        start_time,
-        end_time,
+        start_time: between.start,
+        end_time: between.end,
     };
     (query, faults)
 }
 
-/// Where the REST API gives the rows that `query` asks for, as JSON.
-pub(crate) fn api_logs(query: &LogQuery) -> String {
+/// Where the REST API makes a file of a whole list, of what these parameters leave.
+fn export(list: &str, filters: &[(&'static str, Option<String>)]) -> String {
     let mut params = ParamsMap::new();
-    params.insert("limit", "500".to_owned());
-    let texts = [
-        ("search", query.search.clone()),
-        ("decky", query.decky.clone()),
-        ("service", query.service.clone()),
-        ("event_type", query.event_type.clone()),
-        ("attacker_ip", query.attacker_ip.map(|ip| ip.to_string())),
-        ("start_time", query.start_time.map(text::rfc3339)),
-        ("end_time", query.end_time.map(text::rfc3339)),
-    ];
-    for (key, value) in texts {
+    for (key, value) in filters {
         if let Some(value) = value {
-            params.insert(key, value);
+            params.insert(*key, value.clone());
         }
     }
-    format!("/api/v1/logs{}", query_string(&params))
+    format!("/api/v1/{list}/export{}", query_string(&params))
+}
+
+/// The export of log rows.
+pub(crate) fn export_logs(query: &LogQuery) -> String {
+    export(
+        "logs",
+        &[
+            ("search", query.search.clone()),
+            ("decky", query.decky.clone()),
+            ("service", query.service.clone()),
+            ("event_type", query.event_type.clone()),
+            ("attacker_ip", query.attacker_ip.map(|ip| ip.to_string())),
+            ("start_time", query.start_time.map(text::rfc3339)),
+            ("end_time", query.end_time.map(text::rfc3339)),
+        ],
+    )
+}
+
+/// The export of attackers.
+pub(crate) fn export_attackers(query: &AttackerQuery) -> String {
+    export(
+        "attackers",
+        &[
+            ("search", query.search.clone()),
+            ("service", query.service.clone()),
+            ("decky", query.decky.clone()),
+            ("sort_by", query.sort_by.map(|order| order.to_string())),
+            ("start_time", query.start_time.map(text::rfc3339)),
+            ("end_time", query.end_time.map(text::rfc3339)),
+        ],
+    )
+}
+
+/// The export of finds.
+pub(crate) fn export_bounties(query: &BountyQuery) -> String {
+    export(
+        "bounty",
+        &[
+            ("bounty_type", query.bounty_type.map(|kind| kind.to_string())),
+            ("search", query.search.clone()),
+            ("service", query.service.clone()),
+            ("attacker_ip", query.attacker_ip.map(|ip| ip.to_string())),
+            ("start_time", query.start_time.map(text::rfc3339)),
+            ("end_time", query.end_time.map(text::rfc3339)),
+        ],
+    )
+}
+
+/// The export of credentials that are used again.
+pub(crate) fn export_reuse(query: &ReuseQuery) -> String {
+    export(
+        "credential-reuse",
+        &[
+            ("scope", query.scope.map(|scope| scope.to_string())),
+            ("secret_kind", query.secret_kind.clone()),
+        ],
+    )
 }
 
 /// Whether a row that just came belongs to what `query` asks for. The server decides for what is stored; this is the
@@ -199,7 +309,8 @@ pub(crate) fn code(next: &str) -> String {
 }
 
 /// The attackers that a URL asks for.
-pub(crate) fn attacker_query(params: &ParamsMap) -> AttackerQuery {
+pub(crate) fn attacker_query(params: &ParamsMap, now: OffsetDateTime) -> AttackerQuery {
+    let (Between { start, end }, _) = Between::of(params, now);
     AttackerQuery {
         limit: Some(50),
         before: None,
@@ -207,6 +318,8 @@ pub(crate) fn attacker_query(params: &ParamsMap) -> AttackerQuery {
         service: value(params, "service"),
         decky: value(params, "decky"),
         sort_by: value(params, "sort_by").and_then(|s| s.parse().ok()),
+        start_time: start,
+        end_time: end,
     }
 }
 
@@ -238,15 +351,60 @@ mod tests {
     }
 
     #[test]
-    fn the_apis_url_has_only_what_the_api_knows() {
+    fn an_export_is_asked_for_with_what_the_api_knows_and_no_more() {
         let now = datetime!(2026-11-20 12:00:00 UTC);
         let (query, _) = log_query(&params(&[("last", "1h"), ("service", "ssh"), ("log", "7")]), now);
-        let url = api_logs(&query);
-        assert!(url.starts_with("/api/v1/logs?"), "{url}");
-        for part in ["limit=500", "service=ssh", "start_time=2026-11-20T11"] {
-            assert!(url.contains(part), "{url}");
+        assert_eq!(
+            export_logs(&query),
+            "/api/v1/logs/export?service=ssh&start_time=2026-11-20T11:00:00Z"
+        );
+        assert_eq!(export_bounties(&BountyQuery::default()), "/api/v1/bounty/export");
+        let query = attacker_query(&params(&[("sort_by", "active"), ("search", "a&b")]), now);
+        assert_eq!(
+            export_attackers(&query),
+            "/api/v1/attackers/export?search=a%26b&sort_by=active"
+        );
+    }
+
+    #[test]
+    fn the_time_of_a_page_is_the_last_of_it_or_from_one_end_to_the_other() {
+        let now = datetime!(2026-11-20 12:00:00 UTC);
+        let of = |pairs| Between::of(&params(pairs), now);
+        let hour = of(&[("last", "1h")]).0;
+        assert_eq!(
+            (hour.start, hour.end),
+            (Some(datetime!(2026-11-20 11:00:00 UTC)), None)
+        );
+        // As an input field without scripts sends it: in UTC.
+        let (custom, faults) = of(&[
+            ("start_time", "2026-11-19T10:30"),
+            ("end_time", "2026-11-19T11:00:00Z"),
+        ]);
+        assert_eq!(custom.start, Some(datetime!(2026-11-19 10:30:00 UTC)));
+        assert_eq!(
+            (custom.end, faults.len()),
+            (Some(datetime!(2026-11-19 11:00:00 UTC)), 0)
+        );
+        let (wrong, faults) = of(&[
+            ("start_time", "2026-11-19T10:30"),
+            ("end_time", "2026-11-19T10:30"),
+        ]);
+        assert!(wrong.is_ever() && faults.len() == 1, "{faults:?}");
+        assert!(of(&[("last", "forever")]).0.is_ever());
+    }
+
+    #[test]
+    fn pages_that_show_a_time_are_told_by_their_path() {
+        for (path, timed) in [
+            ("/", true),
+            ("/live", true),
+            ("/attackers/x", true),
+            ("/livestock", false),
+            ("/credentials/reuse", false),
+            ("/fleet", false),
+        ] {
+            assert_eq!(is_timed(path), timed, "{path}");
         }
-        assert!(!url.contains("last") && !url.contains("log="), "{url}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
-// Filters stand in the URL, rows open into a drawer, and what is shown can be taken along.
+// Filters stand in the URL, and rows open into a drawer.
 
-import { readFileSync } from "node:fs";
-import type { Download, Page } from "@playwright/test";
+import type { Page } from "@playwright/test";
 import { attacks, redis } from "../attack";
 import { expect, hydrated, marker, open, test } from "../test";
 
@@ -100,31 +99,6 @@ test("a row opens by Enter and by click, shows its line and fields, and can be l
   const other = await context.newPage();
   await open(other, page.url());
   await expect(other.getByRole("dialog").locator(".fields")).toContainText(`SET ${word} 1`);
-});
-
-test("the downloads hold what is shown", async ({ page }) => {
-  await open(page, `/live?search=${word}&service=redis`);
-  await expect(rows(page)).toHaveCount(3);
-  const saved = async (name: string): Promise<string> => {
-    const [file]: [Download, void] = await Promise.all([
-      page.waitForEvent("download"),
-      page.locator(".page-tools .button").filter({ hasText: name }).click(),
-    ]);
-    return readFileSync(await file.path(), "utf8");
-  };
-
-  const csv = await saved("CSV");
-  const lines = csv.trimEnd().split("\r\n");
-  expect(lines[0]).toContain("id,at,received_at,decky,service");
-  expect(lines.slice(1)).toHaveLength(3);
-  for (const line of lines.slice(1)) expect(line).toContain(word);
-
-  const json = JSON.parse(await saved("JSON"));
-  expect(json.data.map((row: { fields: Record<string, string> }) => row.fields.command)).toEqual([
-    `SET ${word} 3`,
-    `SET ${word} 2`,
-    `SET ${word} 1`,
-  ]);
 });
 
 test("a click on the histogram narrows the time", async ({ page }) => {

@@ -100,3 +100,14 @@ test("a stream that breaks is opened again, and what came in between is there", 
   await expect(page.locator("table.logs tr").filter({ hasText: word }).first()).toBeVisible({ timeout: 30_000 });
   await live(page);
 });
+
+test("that the server does not answer stands over the page, until it does", async ({ page }) => {
+  const paths = ["**/api/v1/stream", "**/ui/snapshot"];
+  for (const path of paths) await page.route(path, (route) => route.abort());
+  await open(page, "/attackers");
+  const away = page.getByRole("alert").filter({ hasText: "The server cannot be reached." });
+  await expect(away).toContainText("It is as of", { timeout: 30_000 });
+  await expect(page.locator(".live-dot")).toHaveText("server lost");
+  for (const path of paths) await page.unroute(path);
+  await expect(away).toHaveCount(0, { timeout: 30_000 });
+});

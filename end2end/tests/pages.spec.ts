@@ -11,6 +11,7 @@ interface Day {
   attacker: string;
   command: string;
   bounty: string;
+  reuse: string;
   user: string;
 }
 
@@ -37,9 +38,12 @@ const test = base.extend<object, { host: Host; session: Session; day: Day }>({
       const attacker = (await get("attackers?sort_by=active&limit=1")).data[0].id;
       const command = (await get("logs?event_type=command&limit=1")).data[0].id;
       const bounty = (await get("bounty?limit=1")).data[0].id;
+      // The profiler compares credentials behind the ingester.
+      await expect.poll(async () => (await get("credential-reuse?limit=1")).data.length, { timeout: 60_000 }).toBe(1);
+      const reuse = String((await get("credential-reuse?limit=1")).data[0].id);
       const user = (await get("users"))[0].id;
       await api.dispose();
-      await use({ attacker, command, bounty, user });
+      await use({ attacker, command, bounty, reuse, user });
     },
     { scope: "worker", timeout: 120_000 },
   ],
@@ -62,6 +66,10 @@ const PAGES: [string, string][] = [
   ["credentials", "/credentials"],
   ["credentials-nothing", "/credentials?search=there-is-no-such-word"],
   ["bounty", "/credentials?bounty=BOUNTY"],
+  ["reuse", "/credentials/reuse"],
+  ["reuse-detail", "/credentials/reuse?reuse=REUSE"],
+  ["overview-range", "/?last=24h"],
+  ["attackers-range", "/attackers?last=1h"],
   ["fleet", "/fleet"],
   ["fleet-table", "/fleet?view=table"],
   ["deploy", "/fleet?dialog=deploy"],
@@ -78,6 +86,7 @@ const PAGES: [string, string][] = [
   ["user-new", "/settings/users?dialog=user"],
   ["user", "/settings/users?user=USER"],
   ["audit", "/settings/audit"],
+  ["gallery", "/gallery"],
   ["shortcuts", "/live?help=keys"],
   ["password", "/password"],
   ["quarantine", "/quarantine"],
@@ -97,11 +106,14 @@ function at(path: string, day: Day): string {
     .replace("ATTACKER", day.attacker)
     .replace("COMMAND", day.command)
     .replace("BOUNTY", day.bounty)
+    .replace("REUSE", day.reuse)
     .replace("USER", day.user);
 }
 
 async function settled(page: Page): Promise<void> {
-  await expect(page.locator(".loading, .histogram-blank")).toHaveCount(0);
+  // The gallery shows what loading looks like.
+  const loading = page.url().endsWith("/gallery") ? 1 : 0;
+  await expect(page.locator(".loading, .histogram-blank")).toHaveCount(loading);
   await expect(page.getByRole("heading", { level: 1 }).first()).toBeVisible();
   await page.evaluate(() => document.fonts.ready);
 }

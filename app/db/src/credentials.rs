@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use decnet_model::{
     printable::bytes_of,
     query::{HashKind, ReuseQuery, ReuseScope, Wordlist},
-    view::{Page, ReuseView},
+    view::{Page, ReuseDetail, ReuseView},
 };
 
 use crate::{
     DbError, Store,
-    backend::{Arg, Merge, Sql, Tx},
+    backend::{Arg, Merge, Row, Sql, Tx},
     cursor,
+    evidence::{SELECT_BOUNTIES, bounty},
     meaning::hash16,
 };
 
@@ -46,6 +47,21 @@ struct Group {
     last: i64,
     deckies: u64,
     attackers: u64,
+}
+
+/// What both readers of groups select first.
+fn reuse(row: &Row, operation: &'static str, is_pair: bool) -> Result<ReuseView, DbError> {
+    let c = row.columns(operation);
+    Ok(ReuseView {
+        id: c.int(0)?,
+        principal: is_pair.then(|| c.text(1)).transpose()?,
+        secret_kind: c.text(2)?,
+        value: c.text(3)?,
+        deckies: c.count(4)?,
+        attackers: c.count(5)?,
+        first_seen: c.time(6)?,
+        last_spread: c.time(7)?,
+    })
 }
 
 /// The groups that a credential belongs to: scope, account, kind and secret.
@@ -213,22 +229,43 @@ impl Store {
         sql.push(" ORDER BY spread DESC, id DESC LIMIT ?").arg(size + 1);
         let rows = self.backend.fetch(sql).await?;
         let views = rows.iter().map(|row| {
-            let c = row.columns(READ);
-            let view = ReuseView {
-                id: c.int(0)?,
-                principal: (scope == ReuseScope::Pair).then(|| c.text(1)).transpose()?,
-                secret_kind: c.text(2)?,
-                value: c.text(3)?,
-                deckies: c.count(4)?,
-                attackers: c.count(5)?,
-                first_seen: c.time(6)?,
-                last_spread: c.time(7)?,
-            };
-            Ok((c.int(8)?, view))
+            let view = reuse(row, READ, scope == ReuseScope::Pair)?;
+            Ok((row.columns(READ).int(8)?, view))
         });
         let views = views.collect::<Result<Vec<_>, DbError>>()?;
         let page = cursor::page(views, size, |(spread, view)| cursor::of_pair(*spread, view.id));
         Ok(page.map(|(_, view)| view))
+    }
+
+    /// A credential that is in several places, and each of them: the 500 that were seen last, those first. A search by value; there is no
+    /// index of texts.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn reuse_get(&self, id: i64) -> Result<Option<ReuseDetail>, DbError> {
+        const READ: &str = "read a reused credential";
+        let text = "SELECT id, principal, secret_kind, value, decky_count, attacker_count, first_seen, last_spread_at, scope \
+                    FROM credential_groups WHERE id = ? AND scope <> ? AND spread >= ?";
+        let sql = Sql::new(READ, text).bind(id).bind(USER).bind(SEVERAL);
+        let Some(row) = self.backend.fetch_optional(sql).await? else {
+            return Ok(None);
+        };
+        let is_pair = row.columns(READ).text(8)? == ReuseScope::Pair.as_str();
+        let reuse = reuse(&row, READ, is_pair)?;
+        let text = format!(
+            "{SELECT_BOUNTIES} WHERE b.kind = 'credential' AND b.value = ? AND COALESCE(b.secret_kind, '') = ?"
+        );
+        let mut sql = Sql::new(READ, text)
+            .bind(reuse.value.as_str())
+            .bind(reuse.secret_kind.as_str());
+        if let Some(principal) = &reuse.principal {
+            sql.push(" AND COALESCE(b.principal, '') = ?")
+                .arg(principal.as_str());
+        }
+        sql.push(" ORDER BY b.last_seen DESC, b.id DESC LIMIT 500");
+        let rows = self.backend.fetch(sql).await?;
+        let finds = rows.iter().map(bounty).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(ReuseDetail { reuse, finds }))
     }
 
     /// Lines for a password cracker, each once, in the order in which they turned up.

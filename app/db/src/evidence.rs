@@ -22,6 +22,15 @@ use crate::{
     meaning::{attacker_id, command_of},
 };
 
+/// What a top list of a span of time counts by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopColumn {
+    /// Deckies.
+    Decky,
+    /// Services.
+    Service,
+}
+
 /// The most buckets of a histogram.
 const MAX_BUCKETS: i64 = 10_000;
 
@@ -272,6 +281,51 @@ impl Store {
         })
     }
 
+    /// How many log rows each decky or service (the `column`) had from `start` to `end`, most first. The span is counted in whole
+    /// minutes, and one longer than two days in whole hours.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn top_between(
+        &self,
+        column: TopColumn,
+        start: OffsetDateTime,
+        end: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<Count>, DbError> {
+        const OPERATION: &str = "read a top list of a span of time";
+        let width: i64 = if end - start > time::Duration::days(2) {
+            60
+        } else {
+            1
+        };
+        let first = micros(start).div_euclid(60_000_000 * width);
+        let last = (micros(end) - 1).div_euclid(60_000_000 * width);
+        let column = match column {
+            TopColumn::Decky => "decky",
+            TopColumn::Service => "service",
+        };
+        let text = format!(
+            "SELECT {column}, CAST(SUM(seen_count) AS SIGNED) AS n FROM log_buckets WHERE width = ? AND minute_no >= ? AND minute_no < ? \
+             GROUP BY {column} ORDER BY n DESC, {column} LIMIT ?"
+        );
+        let sql = Sql::new(OPERATION, text)
+            .bind(width)
+            .bind(first * width)
+            .bind((last + 1) * width)
+            .bind(limit);
+        let rows = self.backend.fetch(sql).await?;
+        rows.iter()
+            .map(|row| {
+                let c = row.columns(OPERATION);
+                Ok(Count {
+                    name: c.text(0)?,
+                    count: c.count(1)?,
+                })
+            })
+            .collect()
+    }
+
     async fn top(&self, scope: &str, limit: u32) -> Result<Vec<Count>, DbError> {
         const OPERATION: &str = "read a top list";
         let text =
@@ -352,6 +406,7 @@ impl Store {
                 sql.arg(value.as_str());
             }
         }
+        seen_within(&mut sql, "a", query.start_time, query.end_time);
         let search = query.search.as_deref().unwrap_or_default();
         if !search.is_empty() {
             let like = |column| self.backend.dialect().like(column);
@@ -378,7 +433,8 @@ impl Store {
             cursor::of_ranked(rank, a.id.0)
         });
         self.fill_touched(&mut page.data).await?;
-        if query.service.is_none() && query.decky.is_none() && search.is_empty() {
+        let ever = query.start_time.is_none() && query.end_time.is_none();
+        if ever && query.service.is_none() && query.decky.is_none() && search.is_empty() {
             page.total = Some(self.counter("attackers").await?);
         }
         Ok(page)
@@ -458,13 +514,8 @@ impl Store {
     /// [`DbError::BadQuery`] naming the field.
     pub async fn bounty_page(&self, query: &BountyQuery) -> Result<Page<BountyView>, DbError> {
         let size = cursor::page_size(query.limit)?;
-        let mut sql = Sql::new(
-            BOUNTIES,
-            "SELECT b.id, b.kind, b.first_seen, b.last_seen, b.seen_count, a.ip, b.attacker_id, b.decky, b.service, \
-             b.principal, b.secret_kind, b.value, b.log_id FROM bounties b JOIN attackers a ON a.id = b.attacker_id \
-             WHERE b.id < ?",
-        )
-        .bind(cursor::id_of(query.before.as_deref())?.unwrap_or(i64::MAX));
+        let mut sql = Sql::new(BOUNTIES, format!("{SELECT_BOUNTIES} WHERE b.id < ?"))
+            .bind(cursor::id_of(query.before.as_deref())?.unwrap_or(i64::MAX));
         if let Some(kind) = query.bounty_type {
             sql.push(" AND b.kind = ?").arg(kind.as_str());
         }
@@ -474,6 +525,7 @@ impl Store {
         if let Some(ip) = query.attacker_ip {
             sql.push(" AND b.attacker_id = ?").arg(attacker_id(ip).0);
         }
+        seen_within(&mut sql, "b", query.start_time, query.end_time);
         let search = query.search.as_deref().unwrap_or_default();
         if !search.is_empty() {
             let columns = ["b.principal", "b.value", "b.decky", "b.service", "a.ip"];
@@ -489,7 +541,8 @@ impl Store {
         let rows = self.backend.fetch(sql).await?;
         let bounties = rows.iter().map(bounty).collect::<Result<Vec<_>, _>>()?;
         let mut page = cursor::page(bounties, size, |b| cursor::of_id(b.id));
-        if query.service.is_none() && query.attacker_ip.is_none() && search.is_empty() {
+        let ever = query.start_time.is_none() && query.end_time.is_none();
+        if ever && query.service.is_none() && query.attacker_ip.is_none() && search.is_empty() {
             let counter = query
                 .bounty_type
                 .map(|kind: BountyKind| format!("bounties.{kind}"));
@@ -499,7 +552,22 @@ impl Store {
     }
 }
 
-fn bounty(row: &Row) -> Result<BountyView, DbError> {
+/// Only rows of `table` whose time, from first to last, reaches into the span.
+fn seen_within(sql: &mut Sql, table: &str, start: Option<OffsetDateTime>, end: Option<OffsetDateTime>) {
+    if let Some(start) = start {
+        sql.push(&format!(" AND {table}.last_seen >= ?"))
+            .arg(micros(start));
+    }
+    if let Some(end) = end {
+        sql.push(&format!(" AND {table}.first_seen < ?")).arg(micros(end));
+    }
+}
+
+/// Selects what [`bounty`] reads.
+pub(crate) const SELECT_BOUNTIES: &str = "SELECT b.id, b.kind, b.first_seen, b.last_seen, b.seen_count, a.ip, b.attacker_id, b.decky, \
+     b.service, b.principal, b.secret_kind, b.value, b.log_id FROM bounties b JOIN attackers a ON a.id = b.attacker_id";
+
+pub(crate) fn bounty(row: &Row) -> Result<BountyView, DbError> {
     let c = row.columns(BOUNTIES);
     Ok(BountyView {
         id: c.int(0)?,

@@ -34,6 +34,7 @@ use std::time::Duration;
 
 pub use api_tokens::{ApiTokenRow, NewApiToken, TokenDigest};
 pub use error::DbError;
+pub use evidence::TopColumn;
 pub use fleet::{DeckyRecord, NewDecky, Observation};
 pub use options::{Options, url_faults};
 pub use second_factor::SecondFactorRow;

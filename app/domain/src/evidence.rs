@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use decnet_db::TopColumn;
 use decnet_model::{
     id::{AttackerId, LogId},
     permission::{ViewEvidence, ViewQuarantine},
-    query::{AttackerQuery, BountyQuery, HashKind, HistogramQuery, LogQuery, ReuseQuery, Wordlist},
+    query::{
+        AttackerQuery, AttackerSort, BountyQuery, HashKind, HistogramQuery, LogQuery, ReuseQuery, Wordlist,
+    },
     view::{
-        AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView, MAX_LIMIT, MAX_SEARCH,
-        Page, QuarantineView, ReuseView, Stats, Tops,
+        AlertView, AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView, MAX_LIMIT,
+        MAX_SEARCH, Page, QuarantineView, ReuseDetail, ReuseView, Stats, Tops,
     },
 };
+use time::OffsetDateTime;
 
 use crate::{Domain, DomainError, Permit, cached::Cached};
 
@@ -25,6 +29,8 @@ const MAX_FILTER: usize = 128;
 pub(crate) struct Summaries {
     stats: Cached<Stats>,
     tops: Cached<Tops>,
+    /// Who signed in to a decoy, lately.
+    pub(crate) intruders: Cached<Option<AlertView>>,
 }
 
 impl Default for Summaries {
@@ -32,6 +38,7 @@ impl Default for Summaries {
         Self {
             stats: Cached::new(GOOD_FOR),
             tops: Cached::new(GOOD_FOR),
+            intruders: Cached::new(GOOD_FOR),
         }
     }
 }
@@ -70,6 +77,34 @@ impl Domain {
             .await
     }
 
+    /// Which deckies and services had most log rows from `start` to `end`, and who of the attackers seen then is the most active.
+    /// Credentials are counted over all time only, so there are none.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] for a span that ends before it begins.
+    pub async fn tops_between(
+        &self,
+        permit: &Permit<ViewEvidence>,
+        start: OffsetDateTime,
+        end: OffsetDateTime,
+    ) -> Result<Tops, DomainError> {
+        let query = AttackerQuery {
+            limit: Some(TOP),
+            sort_by: Some(AttackerSort::Active),
+            start_time: Some(start),
+            end_time: Some(end),
+            ..AttackerQuery::default()
+        };
+        let attackers = self.attacker_page(permit, query).await?.data;
+        let store = &self.inner.store;
+        Ok(Tops {
+            attackers,
+            deckies: store.top_between(TopColumn::Decky, start, end, TOP).await?,
+            services: store.top_between(TopColumn::Service, start, end, TOP).await?,
+            credentials: Vec::new(),
+        })
+    }
+
     /// A page of log rows, newest first.
     ///
     /// # Errors
@@ -86,11 +121,7 @@ impl Domain {
         faults.text("service", query.service.as_deref(), MAX_FILTER);
         faults.text("event_type", query.event_type.as_deref(), MAX_FILTER);
         faults.text("before", query.before.as_deref(), MAX_FILTER);
-        if let (Some(start), Some(end)) = (query.start_time, query.end_time)
-            && start >= end
-        {
-            faults.add("end_time", "has to be after start_time");
-        }
+        faults.span(query.start_time, query.end_time);
         faults.none()?;
         Ok(self.inner.store.log_page(&query).await?)
     }
@@ -172,6 +203,7 @@ impl Domain {
         faults.text("service", query.service.as_deref(), MAX_FILTER);
         faults.text("decky", query.decky.as_deref(), MAX_FILTER);
         faults.text("before", query.before.as_deref(), MAX_FILTER);
+        faults.span(query.start_time, query.end_time);
         faults.none()?;
         Ok(self.inner.store.attacker_page(&query).await?)
     }
@@ -250,6 +282,7 @@ impl Domain {
         faults.text("search", query.search.as_deref(), MAX_SEARCH);
         faults.text("service", query.service.as_deref(), MAX_FILTER);
         faults.text("before", query.before.as_deref(), MAX_FILTER);
+        faults.span(query.start_time, query.end_time);
         faults.none()?;
         Ok(self.inner.store.bounty_page(&query).await?)
     }
@@ -269,6 +302,19 @@ impl Domain {
         faults.text("before", query.before.as_deref(), MAX_FILTER);
         faults.none()?;
         Ok(self.inner.store.reuse_page(&query).await?)
+    }
+
+    /// A credential that turned up in several places, and each of them.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`].
+    pub async fn reuse_get(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        id: i64,
+    ) -> Result<ReuseDetail, DomainError> {
+        let found = self.inner.store.reuse_get(id).await?;
+        found.ok_or_else(|| DomainError::not_found("reused credential", id))
     }
 
     /// Lines for a password cracker, each once, oldest first; at most 500 a page.
@@ -323,6 +369,14 @@ impl Faults {
     fn limit(&mut self, limit: Option<u32>) {
         if limit.is_some_and(|n| !(1..=MAX_LIMIT).contains(&n)) {
             self.add("limit", format!("1 to {MAX_LIMIT}"));
+        }
+    }
+
+    fn span(&mut self, start: Option<OffsetDateTime>, end: Option<OffsetDateTime>) {
+        if let (Some(start), Some(end)) = (start, end)
+            && start >= end
+        {
+            self.add("end_time", "has to be after start_time");
         }
     }
 

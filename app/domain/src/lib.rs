@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: HTTP, cookies, HTML, and SQL. Start at [`Domain`]; the use-cases stand in one file a resource.
 
+mod alerts;
 mod api_tokens;
 mod attempts;
 mod audit;

@@ -97,6 +97,12 @@ pub struct AttackerQuery {
     pub decky: Option<String>,
     /// Order; `recent` where absent.
     pub sort_by: Option<AttackerSort>,
+    /// Only those that were seen since: whose last time is not before it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub start_time: Option<OffsetDateTime>,
+    /// Only those that were seen before it: whose first time is.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub end_time: Option<OffsetDateTime>,
 }
 
 /// Which bounties.
@@ -121,6 +127,12 @@ pub struct BountyQuery {
     /// Only of this source address.
     #[cfg_attr(feature = "openapi", param(value_type = Option<String>, format = "ip"))]
     pub attacker_ip: Option<IpAddr>,
+    /// Only those that were seen since: whose last time is not before it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub start_time: Option<OffsetDateTime>,
+    /// Only those that were seen before it: whose first time is.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub end_time: Option<OffsetDateTime>,
 }
 
 text_enum! {

@@ -77,6 +77,18 @@ text_enum! {
 }
 
 text_enum! {
+    /// What an alert is about; the worst first.
+    AlertKind {
+        /// A part of the host does not do its work.
+        Host = "host",
+        /// Deckies that are wanted and do not run as they should.
+        Fleet = "fleet",
+        /// Somebody signed in to a decoy.
+        Intrusion = "intrusion",
+    }
+}
+
+text_enum! {
     /// How a worker is doing, by its heartbeat.
     WorkerState {
         /// Heard within the last 90 seconds.

@@ -11,7 +11,7 @@ use crate::{
     id::{ApiTokenId, AttackerId, LogId, TaskId, TokenId, UserId},
     ignore::IgnoreRule,
     name::{DeckyName, ServiceSlug, TokenName, UserName, WorkerName},
-    state::{BountyKind, DeckyState, Role, WorkerState},
+    state::{AlertKind, BountyKind, DeckyState, Role, WorkerState},
 };
 
 /// The most rows that one page may have.
@@ -320,6 +320,27 @@ views! {
         /// When it last turned up somewhere new, or with somebody new.
         #[serde(with = "time::serde::rfc3339")]
         last_spread: OffsetDateTime,
+    }
+
+    /// A credential that turned up in several places, and each of them.
+    ReuseDetail {
+        reuse: ReuseView,
+        /// Where it was captured: the 500 that were seen last, those first.
+        finds: Vec<BountyView>,
+    }
+
+    /// What whoever is on watch should look at: one alert of a kind, however much there is of it.
+    AlertView {
+        kind: AlertKind,
+        /// How many parts, deckies or attackers.
+        count: u64,
+        /// What they are called, at most five.
+        names: Vec<String>,
+        /// What the first of them has.
+        detail: String,
+        /// When it last happened, where that is known.
+        #[serde(with = "time::serde::rfc3339::option")]
+        since: Option<OffsetDateTime>,
     }
 
     /// A service of a decky.

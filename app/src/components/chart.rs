@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use decnet_model::view::HistogramBucket;
 use leptos::prelude::*;
-use time::OffsetDateTime;
+use leptos_router::{NavigateOptions, hooks::use_navigate};
+use time::{Duration, OffsetDateTime};
 
-use super::when::use_present;
-use crate::text;
+use super::{brush::Brush, when::use_present};
+use crate::{text, url::Between};
 
 const MINUTES_A_DAY: i64 = 1_440;
 
@@ -61,12 +62,61 @@ impl Series {
         self.counts.iter().sum()
     }
 
+    /// From and until when the buckets are that a part of the width, told in shares of it, touches.
+    pub(crate) fn part(&self, from: f64, to: f64) -> (OffsetDateTime, OffsetDateTime) {
+        let length = i64::try_from(self.counts.len()).unwrap_or(1).max(1);
+        let (first, last) = (slot(from, length), slot(to, length));
+        (
+            at_minute(self.start + first * self.step),
+            at_minute(self.start + (last + 1) * self.step),
+        )
+    }
+
     /// Start and end of each bucket with its count.
     pub(crate) fn buckets(&self) -> impl Iterator<Item = (OffsetDateTime, OffsetDateTime, u64)> + '_ {
         (0_i64..).zip(&self.counts).map(|(i, count)| {
             let from = self.start + i * self.step;
             (at_minute(from), at_minute(from + self.step), *count)
         })
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a place in a drawing, clamped to it"
+)]
+fn slot(share: f64, length: i64) -> i64 {
+    ((share * length as f64).floor() as i64).clamp(0, length - 1)
+}
+
+/// Buckets for a span of time: its start, its end where that is fixed, their width in minutes and how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Buckets {
+    pub(crate) start: OffsetDateTime,
+    pub(crate) end: Option<OffsetDateTime>,
+    pub(crate) step: i64,
+    pub(crate) length: i64,
+}
+
+impl Buckets {
+    /// For `between`; where that has no start, for the time of length `usual` before its end.
+    pub(crate) fn of(between: Between, usual: Duration, now: OffsetDateTime) -> Self {
+        let end = between.end.unwrap_or(now);
+        let start = between.start.unwrap_or(end - usual);
+        let minutes = (end - start).whole_minutes().max(1);
+        let step = step_for(minutes);
+        Self {
+            start,
+            end: between.end,
+            step,
+            length: (minutes + step - 1) / step,
+        }
+    }
+
+    /// When the last bucket is, `now` being now.
+    pub(crate) fn last(self, now: OffsetDateTime) -> OffsetDateTime {
+        self.end.map_or(now, |end| end - Duration::minutes(1))
     }
 }
 
@@ -84,7 +134,7 @@ pub(crate) fn step_for(minutes: i64) -> i64 {
         .unwrap_or(MINUTES_A_DAY)
 }
 
-/// Columns over time. With `href`, each column leads to the evidence of its time.
+/// Columns over time. With `href`, each column leads to the evidence of its time, and dragging over some to that of theirs.
 #[component]
 pub(crate) fn Histogram(
     #[prop(into)] series: Signal<Series>,
@@ -156,19 +206,22 @@ pub(crate) fn Histogram(
             }
         })
     };
+    let drawing = view! {
+        <svg
+            viewBox=move || format!("0 0 {} 100", width())
+            height=height
+            preserveAspectRatio="none"
+            role="group"
+            aria-label=label
+        >
+            <path class="grid" d=move || format!("M0 4H{w}M0 52H{w}", w = width()) />
+            {columns}
+            <path class="base" d=move || format!("M0 99.5H{}", width()) />
+        </svg>
+    };
     view! {
         <figure class="histogram">
-            <svg
-                viewBox=move || format!("0 0 {} 100", width())
-                height=height
-                preserveAspectRatio="none"
-                role="group"
-                aria-label=label
-            >
-                <path class="grid" d=move || format!("M0 4H{w}M0 52H{w}", w = width()) />
-                {columns}
-                <path class="base" d=move || format!("M0 99.5H{}", width()) />
-            </svg>
+            {brushed(series, href, drawing.into_any())}
             <figcaption>
                 <span>{move || edge(false)}</span>
                 <span class="step">{move || series.with(|s| format!("per {}, at most {}", step_words(s.step), text::count(s.most())))}</span>
@@ -177,6 +230,25 @@ pub(crate) fn Histogram(
         </figure>
     }
     .into_any()
+}
+
+/// A drawing of `series` that can be dragged over, where that leads anywhere.
+fn brushed(
+    series: Signal<Series>,
+    href: Option<Callback<(OffsetDateTime, OffsetDateTime), String>>,
+    drawing: AnyView,
+) -> AnyView {
+    let Some(href) = href else { return drawing };
+    let navigate = use_navigate();
+    let on = Callback::new(move |(from, to)| {
+        let to = href.run(series.with_untracked(|series| series.part(from, to)));
+        let here = NavigateOptions {
+            scroll: false,
+            ..NavigateOptions::default()
+        };
+        navigate(&to, here);
+    });
+    view! { <Brush on=on>{drawing}</Brush> }.into_any()
 }
 
 fn step_words(step: i64) -> String {
@@ -193,9 +265,14 @@ fn ratio(count: u64, most: u64) -> f64 {
     count as f64 / most as f64
 }
 
-/// The last 24 hours as one strip: the darker, the quieter. A mark leads to its time.
+/// The last 24 hours as one strip: the darker, the quieter. A mark leads to its time, and dragging over some to theirs.
 #[component]
-pub(crate) fn HeatStrip(#[prop(into)] series: Signal<Series>) -> impl IntoView {
+pub(crate) fn HeatStrip(
+    #[prop(into)] series: Signal<Series>,
+    /// The URL of a span of time.
+    #[prop(into)]
+    href: Callback<(OffsetDateTime, OffsetDateTime), String>,
+) -> impl IntoView {
     let present = use_present();
     let marks = move || {
         series.with(|s| {
@@ -203,11 +280,7 @@ pub(crate) fn HeatStrip(#[prop(into)] series: Signal<Series>) -> impl IntoView {
             s.buckets()
                 .enumerate()
                 .map(|(i, (from, to, count))| {
-                    let href = format!(
-                        "/live?start_time={}&end_time={}",
-                        text::rfc3339(from),
-                        text::rfc3339(to)
-                    );
+                    let href = href.run((from, to));
                     let title = format!(
                         "{} to {}: {}",
                         text::clock_minutes(present.local(from)),
@@ -227,7 +300,7 @@ pub(crate) fn HeatStrip(#[prop(into)] series: Signal<Series>) -> impl IntoView {
     };
     let label =
         move || series.with(|s| format!("The last 24 hours: {}", text::plural(s.sum(), "event", "events")));
-    view! {
+    let drawing = view! {
         <svg
             class="heat"
             viewBox=move || format!("0 0 {} 10", series.with(|s| s.counts.len() * 4))
@@ -237,8 +310,8 @@ pub(crate) fn HeatStrip(#[prop(into)] series: Signal<Series>) -> impl IntoView {
         >
             {marks}
         </svg>
-    }
-    .into_any()
+    };
+    brushed(series, Some(href), drawing.into_any())
 }
 
 /// How hot a count is, 0 to 5: by its share of the hottest, with anything at all told from nothing.
@@ -274,6 +347,28 @@ mod tests {
         assert_eq!(series.counts, [0, 3, 0, 2]);
         let starts: Vec<_> = series.buckets().map(|(from, ..)| from).collect();
         assert_eq!(starts.first(), Some(&datetime!(2026-11-20 11:57:00 UTC)));
+    }
+
+    #[test]
+    fn a_part_of_the_width_is_the_time_of_the_buckets_that_it_touches() {
+        let series = Series {
+            start: 1_000,
+            step: 10,
+            counts: vec![0; 6],
+        };
+        for (from, to, minutes) in [
+            (0.0, 1.0, (1_000, 1_060)),
+            (0.2, 0.2, (1_010, 1_020)),
+            (0.34, 0.49, (1_020, 1_030)),
+            (0.34, 0.51, (1_020, 1_040)),
+        ] {
+            let part = series.part(from, to);
+            assert_eq!(
+                part,
+                (at_minute(minutes.0), at_minute(minutes.1)),
+                "{from} to {to}"
+            );
+        }
     }
 
     #[test]

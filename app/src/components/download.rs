@@ -1,7 +1,58 @@
-//! Handing the reader a file that the page made itself.
+//! Taking a list along: files that the REST API makes of all that a page's filters leave, and files that the page made itself.
 
+use leptos::prelude::*;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
+
+use super::icon::{Icon, Mark};
+
+/// A menu of files: the whole list as CSV and as JSON, and what else the page has of it.
+#[component]
+pub(crate) fn Export(
+    /// Its export in the REST API, with what is filtered by: see [`url::export`](crate::url::export).
+    #[prop(into)]
+    from: Signal<String>,
+    /// More files, as [`ExportFile`]s.
+    #[prop(optional)]
+    children: Option<Children>,
+) -> impl IntoView {
+    let file = move |format: &'static str| {
+        Signal::derive(move || {
+            from.with(|from| {
+                let and = if from.contains('?') { '&' } else { '?' };
+                format!("{from}{and}format={format}")
+            })
+        })
+    };
+    view! {
+        <details class="menu export">
+            <summary class="button"><Mark icon=Icon::Download />"Export"</summary>
+            <div class="menu-body">
+                <ExportFile from=file("csv") words="CSV" note="all that the filters leave" />
+                <ExportFile from=file("json") words="JSON" note="the same, as an array" />
+                {children.map(|children| children())}
+            </div>
+        </details>
+    }
+    .into_any()
+}
+
+/// One file of an [`Export`].
+#[component]
+pub(crate) fn ExportFile(
+    #[prop(into)] from: Signal<String>,
+    words: &'static str,
+    /// What is in it.
+    note: &'static str,
+) -> impl IntoView {
+    view! {
+        <a href=move || from.get() download="" rel="external">
+            <span>{words}</span>
+            <span class="menu-note">{note}</span>
+        </a>
+    }
+    .into_any()
+}
 
 /// Have the browser save `text` as `name`.
 pub(crate) fn save(name: &str, text: &str) {

@@ -35,12 +35,6 @@ pub(crate) fn FilterForm(
             .iter()
             .map(|(field, value)| (*field, value.as_deref()))
             .collect();
-        if changes
-            .iter()
-            .any(|(field, value)| *field == "last" && value.is_some_and(|v| !v.is_empty()))
-        {
-            changes.extend([("start_time", None), ("end_time", None)]);
-        }
         changes.push(("log", None));
         let to = url::with(&path.get_untracked(), &query.get_untracked(), &changes);
         navigate(

@@ -4,18 +4,22 @@
 use decnet_model::{permission::Permission, query::HistogramQuery, view::Me};
 use leptos::prelude::*;
 use leptos_router::{
-    components::{A, Outlet, Redirect},
+    components::{Outlet, Redirect},
     hooks::{use_location, use_query_map},
+    params::ParamsMap,
 };
 
 use super::{
+    bell::Bell,
     chart::{HeatStrip, Series},
     dialog::Dialog,
     icon::{Icon, Mark},
     keys,
     palette::Palette,
+    range::{Carried, TimeRange, use_carried},
     store,
     task::TaskCorner,
+    toast::{ToastCorner, Toasts, tell_fault},
     when::use_present,
 };
 use crate::{
@@ -23,9 +27,13 @@ use crate::{
     live::{Link, Live, use_live},
     text, url,
 };
+use time::OffsetDateTime;
 
 /// Minutes of a mark of the heat strip.
 const HEAT_STEP: i64 = 10;
+
+/// A tick of the present that is this late was slept through.
+const SLEPT: time::Duration = time::Duration::seconds(30);
 
 /// Where one can go.
 pub(crate) const PLACES: &[(&str, &str, Icon)] = &[
@@ -89,6 +97,8 @@ pub(crate) fn Frame() -> impl IntoView {
 fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
     let live = Live::new();
     provide_context(live);
+    provide_context(Carried::new());
+    provide_context(Toasts::new());
     let help = RwSignal::new(false);
     let palette = RwSignal::new(false);
     let query = use_query_map();
@@ -96,6 +106,15 @@ fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
     Effect::new(move |_| {
         live.start();
         keys::listen(help, palette);
+    });
+    let present = use_present();
+    Effect::new(move |before: Option<OffsetDateTime>| {
+        let now = present.now.get();
+        // The machine slept: the stream may be dead without having said so.
+        if before.is_some_and(|before| now - before > SLEPT) {
+            live.start();
+        }
+        now
     });
     on_cleanup(crate::live::close);
     let help_shown = move || help.get() || query.with(|q| q.get_str("help").is_some());
@@ -133,12 +152,15 @@ fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
                     <kbd>"Ctrl K"</kbd>
                 </a>
                 <Heat />
+                <TimeRange />
                 <LiveDot />
+                <Bell />
                 <Suspense>
                     {move || me.get().and_then(Result::ok).flatten().map(|me| view! { <UserMenu me=me /> })}
                 </Suspense>
             </header>
             <main id="main" tabindex="-1">
+                <Away />
                 <Outlet />
             </main>
             <nav class="bottom" aria-label="Pages">
@@ -147,6 +169,7 @@ fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
         </div>
         <Palette open=palette />
         <TaskCorner />
+        <ToastCorner />
         {move || {
             help_shown()
                 .then(|| {
@@ -170,17 +193,22 @@ fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
 }
 
 fn places(which: std::ops::Range<usize>) -> impl IntoView {
+    let carried = use_carried();
+    let path = use_location().pathname;
     PLACES
         .get(which)
         .unwrap_or_default()
         .iter()
         .map(|(href, words, icon)| {
+            let is = move || {
+                path.with(|path| path == href || (*href != "/" && path.starts_with(&format!("{href}/"))))
+            };
             view! {
                 <li>
-                    <A href=*href exact=*href == "/">
+                    <a href=move || carried.on(href) aria-current=move || is().then_some("page")>
                         <Mark icon=*icon />
                         <span>{*words}</span>
-                    </A>
+                    </a>
                 </li>
             }
         })
@@ -204,6 +232,17 @@ pub(crate) fn Brand() -> impl IntoView {
 fn Heat() -> impl IntoView {
     let live = use_live();
     let present = use_present();
+    let query = use_query_map();
+    let path = use_location().pathname;
+    // A time of the strip is what this page shows then, or else the log.
+    let href = Callback::new(move |(from, to)| {
+        let path = path.get();
+        if url::is_timed(&path) {
+            url::at_time(&path, &query.get(), from, to)
+        } else {
+            url::at_time("/live", &ParamsMap::new(), from, to)
+        }
+    });
     let day = Resource::new(
         move || live.epoch.get(),
         |_| {
@@ -225,7 +264,7 @@ fn Heat() -> impl IntoView {
                                 let came = live.arrived(None, None);
                                 Series::new(&day, &came, present.now.get(), HEAT_STEP, 24 * 60 / HEAT_STEP)
                             });
-                            view! { <HeatStrip series=series /> }.into_any()
+                            view! { <HeatStrip series=series href=href /> }.into_any()
                         }
                         Err(_) => view! { <span class="heat-none">"no histogram"</span> }.into_any(),
                     }
@@ -235,6 +274,35 @@ fn Heat() -> impl IntoView {
         </div>
     }
     .into_any()
+}
+
+/// Says that what the page shows is no longer how it is, and since when.
+#[component]
+fn Away() -> impl IntoView {
+    let live = use_live();
+    let present = use_present();
+    let away = Memo::new(move |_| live.link.get() == Link::Lost);
+    let since = RwSignal::new(None);
+    Effect::new(move |_| since.set(away.get().then(text::now)));
+    move || {
+        away.get().then(|| {
+            let since = move || {
+                since
+                    .get()
+                    .map(|at| format!(" It is as of {}.", text::clock(present.local(at))))
+            };
+            view! {
+                <p class="away" role="alert">
+                    <Mark icon=Icon::Alert />
+                    <span>
+                        <b>"The server cannot be reached."</b>
+                        " What stands here does not move."{since}
+                        " What happens meanwhile is recorded, and comes once the server answers."
+                    </span>
+                </p>
+            }
+        })
+    }
 }
 
 /// How what happens reaches this page, and how late.
@@ -297,6 +365,7 @@ fn LiveDot() -> impl IntoView {
 #[component]
 fn UserMenu(me: Me) -> impl IntoView {
     let logout = ServerAction::<account::Logout>::new();
+    tell_fault(logout);
     view! {
         <details class="menu">
             <summary aria-label=format!("Account of {}", me.username)>

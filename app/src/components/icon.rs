@@ -32,6 +32,9 @@ pub(crate) enum Icon {
     Credentials,
     Workers,
     Settings,
+    Clock,
+    Bell,
+    Done,
 }
 
 impl Icon {
@@ -65,6 +68,9 @@ impl Icon {
         Self::Credentials,
         Self::Workers,
         Self::Settings,
+        Self::Clock,
+        Self::Bell,
+        Self::Done,
     ];
 
     /// Its strokes.
@@ -108,6 +114,9 @@ impl Icon {
             Self::Settings => {
                 "M2.5 4.5h6M11.5 4.5h2M10 3v3M2.5 8h2M7.5 8h6M6 6.5v3M2.5 11.5h5M10.5 11.5h3M9 10v3"
             }
+            Self::Clock => "M8 2.2a5.8 5.8 0 1 0 0 11.6A5.8 5.8 0 1 0 8 2.2M8 4.8V8l2.4 1.6",
+            Self::Bell => "M4 11.5V7a4 4 0 0 1 8 0v4.5l1 1H3zM6.8 14h2.4",
+            Self::Done => "M3 8.5l3.2 3.2L13 4.8",
             Self::Leave => "M6.5 2.5h-4v11h4M6.5 8h7.2M11 5l3 3-3 3",
         }
     }

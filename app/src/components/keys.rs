@@ -1,4 +1,5 @@
 //! The keyboard: Ctrl-K opens the palette, j and k walk the rows of a page, Esc closes what is open, ? shows the list.
+//! And what closes menus: Esc, a click elsewhere, going where one of their links leads.
 //!
 //! Rows are links (or buttons) marked `data-row`, so that Enter is the browser's own and a screen reader knows them.
 
@@ -6,6 +7,8 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
 use wasm_bindgen::JsCast as _;
 use web_sys::{HtmlElement, KeyboardEvent};
+
+use super::range::use_carried;
 
 /// What the list of shortcuts says.
 pub(crate) const SHORTCUTS: &[(&str, &str)] = &[
@@ -30,6 +33,15 @@ pub(crate) const SHORTCUTS: &[(&str, &str)] = &[
 pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
     let navigate = use_navigate();
     let after_g = RwSignal::new(false);
+    let carried = use_carried();
+    let clicks = window_event_listener(leptos::ev::click, |event| {
+        let on = event
+            .target()
+            .and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        let inside = on.as_ref().and_then(|on| on.closest("details.menu").ok()?);
+        let leads = on.is_some_and(|on| matches!(on.closest("a"), Ok(Some(_))));
+        close_menus(inside.as_ref().filter(|_| !leads));
+    });
     let handle = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
         if (event.ctrl_key() || event.meta_key()) && !event.alt_key() && event.key() == "k" {
             event.prevent_default();
@@ -48,7 +60,12 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
             });
         let key = event.key();
         if key == "Escape" {
-            if typing {
+            if let Some(menu) = open_menu() {
+                close_menus(None);
+                if let Ok(Some(summary)) = menu.query_selector("summary") {
+                    drop(summary.unchecked_into::<HtmlElement>().focus());
+                }
+            } else if typing {
                 blur();
             } else if help.get_untracked() {
                 help.set(false);
@@ -73,7 +90,7 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
                 _ => return,
             };
             event.prevent_default();
-            navigate(to, leptos_router::NavigateOptions::default());
+            navigate(&carried.on(to), leptos_router::NavigateOptions::default());
             return;
         }
         match key.as_str() {
@@ -89,7 +106,27 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
             _ => {}
         }
     });
-    on_cleanup(move || handle.remove());
+    on_cleanup(move || {
+        handle.remove();
+        clicks.remove();
+    });
+}
+
+/// The menu that is open.
+fn open_menu() -> Option<HtmlElement> {
+    find("details.menu[open]")
+}
+
+/// Close every menu but `keep`.
+fn close_menus(keep: Option<&web_sys::Element>) {
+    let Some(Ok(menus)) = document().map(|d| d.query_selector_all("details.menu[open]")) else {
+        return;
+    };
+    for menu in (0..menus.length()).filter_map(|i| menus.get(i)) {
+        if !keep.is_some_and(|keep| menu.is_same_node(Some(keep))) {
+            drop(menu.unchecked_into::<web_sys::Element>().remove_attribute("open"));
+        }
+    }
 }
 
 /// Focus the row `by` further on from the focused one.

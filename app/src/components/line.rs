@@ -1,16 +1,20 @@
 //! The line: what one attacker did along time, a lane a decky, a mark a row. The higher a mark reaches, the nearer it is
-//! to an intruder's hands.
+//! to an intruder's hands. Dragging over a part of it makes that the time that the page shows.
 
 use std::sync::Arc;
 
 use decnet_model::view::LogView;
 use leptos::prelude::*;
-use leptos_router::hooks::{use_location, use_query_map};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_location, use_navigate, use_query_map},
+};
+use time::{Duration, OffsetDateTime};
 
-use super::when::use_present;
+use super::{brush::Brush, when::use_present};
 use crate::{
     text::{self, Weight},
-    url,
+    url::{self, Between},
 };
 
 /// Width of the drawing in its own units.
@@ -18,17 +22,58 @@ const WIDTH: i64 = 1_000;
 /// Lanes that are drawn; the rest is counted.
 const LANES: usize = 8;
 
-/// The line of `rows`, newest first.
+/// From when to when a line goes: the time that is shown, as far as that has ends, else from the first row to the last. A minute at
+/// least, so that one touch stands at the start and not all over.
+fn ends(rows: &[Arc<LogView>], between: Between) -> Option<(OffsetDateTime, OffsetDateTime)> {
+    let first = between.start.or_else(|| rows.iter().map(|row| row.at).min())?;
+    let last = between.end.or_else(|| rows.iter().map(|row| row.at).max())?;
+    let least = if between.is_ever() {
+        Duration::minutes(1)
+    } else {
+        Duration::seconds(1)
+    };
+    Some((first, last.max(first + least)))
+}
+
+/// The time of a part of the width, in whole seconds.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a place in a drawing"
+)]
+fn part(
+    (first, last): (OffsetDateTime, OffsetDateTime),
+    from: f64,
+    to: f64,
+) -> (OffsetDateTime, OffsetDateTime) {
+    let length = (last - first).whole_seconds().max(1) as f64;
+    let at = |share: f64| Duration::seconds((share * length) as i64);
+    (first + at(from), first + at(to) + Duration::seconds(1))
+}
+
+/// The line of `rows`, newest first, over the time `between`.
 #[component]
-pub(crate) fn Line(rows: Signal<Vec<Arc<LogView>>>) -> impl IntoView {
+pub(crate) fn Line(rows: Signal<Vec<Arc<LogView>>>, between: Between) -> impl IntoView {
     let present = use_present();
     let query = use_query_map();
     let path = use_location().pathname;
+    let navigate = use_navigate();
+    let brushed = Callback::new(move |(from, to)| {
+        let Some(ends) = rows.with_untracked(|rows| ends(rows, between)) else {
+            return;
+        };
+        let (start, end) = part(ends, from, to);
+        let to = url::at_time(&path.get_untracked(), &query.get_untracked(), start, end);
+        let here = NavigateOptions {
+            scroll: false,
+            ..NavigateOptions::default()
+        };
+        navigate(&to, here);
+    });
     move || {
         let rows = rows.get();
-        let (Some(last), Some(first)) = (rows.iter().map(|r| r.at).max(), rows.iter().map(|r| r.at).min())
-        else {
-            return view! { <p class="none">"No rows at hand."</p> }.into_any();
+        let Some((first, last)) = ends(&rows, between).filter(|_| !rows.is_empty()) else {
+            return view! { <p class="none">"Nothing happened then."</p> }.into_any();
         };
         let mut deckies: Vec<String> = Vec::new();
         for row in rows.iter().rev() {
@@ -38,8 +83,7 @@ pub(crate) fn Line(rows: Signal<Vec<Arc<LogView>>>) -> impl IntoView {
         }
         let left_out = deckies.len().saturating_sub(LANES);
         deckies.truncate(LANES);
-        // A minute at least, so that one touch stands at the start and not all over.
-        let length = (last - first).whole_milliseconds().max(60_000);
+        let length = (last - first).whole_milliseconds().max(1);
         let place = move |row: &LogView| {
             let along = (row.at - first).whole_milliseconds() * i128::from(WIDTH - 12) / length;
             6 + i64::try_from(along).unwrap_or(0)
@@ -81,7 +125,6 @@ pub(crate) fn Line(rows: Signal<Vec<Arc<LogView>>>) -> impl IntoView {
                     .collect_view();
                 view! {
                     <li>
-                        <code class="lane-name">{text::visible(&text::ellipsis(decky, 22))}</code>
                         <svg viewBox=format!("0 0 {WIDTH} 26") preserveAspectRatio="none" height="26" aria-hidden="true">
                             <path class="rail" d=format!("M0 24.5H{WIDTH}") />
                             <path class="stay" d=format!("M{from} 24.5H{}", to + 2) />
@@ -90,6 +133,10 @@ pub(crate) fn Line(rows: Signal<Vec<Arc<LogView>>>) -> impl IntoView {
                     </li>
                 }
             })
+            .collect_view();
+        let names = deckies
+            .iter()
+            .map(|decky| view! { <li><code class="lane-name">{text::visible(&text::ellipsis(decky, 22))}</code></li> })
             .collect_view();
         let label = format!(
             "{} at {} from {} to {}",
@@ -102,19 +149,45 @@ pub(crate) fn Line(rows: Signal<Vec<Arc<LogView>>>) -> impl IntoView {
             text::exact(first, None),
             text::exact(last, None),
         );
-        let end = first + time::Duration::milliseconds(i64::try_from(length).unwrap_or(60_000));
         view! {
             <figure class="line" aria-label=label>
-                <ol>{lanes}</ol>
+                <div class="lanes">
+                    <ol aria-label="Deckies">{names}</ol>
+                    <Brush on=brushed><ol aria-hidden="true">{lanes}</ol></Brush>
+                </div>
                 <figcaption>
                     <span>{text::short_date(present.local(first))}</span>
                     <span>
                         {(left_out > 0).then(|| format!("and {}", text::plural(u64::try_from(left_out).unwrap_or(0), "more decky", "more deckies")))}
                     </span>
-                    <span>{text::short_date(present.local(end))}</span>
+                    <span>{text::short_date(present.local(last))}</span>
                 </figcaption>
             </figure>
         }
         .into_any()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_line_is_whole_seconds_and_never_nothing() {
+        let ends = (
+            datetime!(2026-11-20 12:00:00 UTC),
+            datetime!(2026-11-20 12:10:00 UTC),
+        );
+        assert_eq!(
+            part(ends, 0.25, 0.5),
+            (
+                datetime!(2026-11-20 12:02:30 UTC),
+                datetime!(2026-11-20 12:05:01 UTC)
+            )
+        );
+        let (start, end) = part((ends.0, ends.0), 0.3, 0.3);
+        assert!(start < end);
     }
 }

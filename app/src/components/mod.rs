@@ -3,6 +3,8 @@
 //! No piece knows what it shows the rows of: they are given it, or a way to fetch it. Widths and positions that depend on data are attributes
 //! of SVG elements, because the content security policy allows no inline styles.
 
+pub(crate) mod bell;
+pub(crate) mod brush;
 pub(crate) mod chart;
 pub(crate) mod dialog;
 pub(crate) mod download;
@@ -10,6 +12,7 @@ pub(crate) mod drawer;
 pub(crate) mod filter;
 pub(crate) mod frame;
 pub(crate) mod glyph;
+pub(crate) mod guide;
 pub(crate) mod icon;
 pub(crate) mod keys;
 pub(crate) mod line;
@@ -18,10 +21,12 @@ pub(crate) mod loom;
 pub(crate) mod notice;
 pub(crate) mod pager;
 pub(crate) mod palette;
+pub(crate) mod range;
 pub(crate) mod said;
 pub(crate) mod sight;
 pub(crate) mod stat;
 pub(crate) mod store;
 pub(crate) mod table;
 pub(crate) mod task;
+pub(crate) mod toast;
 pub(crate) mod when;

@@ -2,13 +2,14 @@
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     icon::{Icon, Mark},
     said::Command,
 };
 use crate::{
-    api::{Fault, FaultKind},
+    api::{Answer, Fault, FaultKind},
     url,
 };
 
@@ -19,6 +20,38 @@ pub(crate) fn Loading(#[prop(default = 6)] rows: usize) -> impl IntoView {
         <div class="loading" role="status" aria-label="Loading">
             {(0..rows).map(|_| view! { <div class="loading-row" aria-hidden="true"></div> }).collect_view()}
         </div>
+    }
+    .into_any()
+}
+
+/// What a page asked the server for: grey lines until it is there, then what `draw` makes of it, or what went wrong.
+#[component]
+pub(crate) fn Fetched<T, F>(
+    from: Resource<Answer<T>>,
+    /// Grey lines.
+    #[prop(default = 12)]
+    rows: usize,
+    draw: F,
+) -> impl IntoView
+where
+    T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+    F: Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+{
+    view! {
+        <Transition fallback=move || view! { <Loading rows /> }>
+            {move || {
+                let draw = draw.clone();
+                Suspend::new(async move {
+                    match from.await {
+                        Ok(it) => draw(it),
+                        Err(fault) => {
+                            let again = Callback::new(move |()| from.refetch());
+                            view! { <Problem fault again=again /> }.into_any()
+                        }
+                    }
+                })
+            }}
+        </Transition>
     }
     .into_any()
 }

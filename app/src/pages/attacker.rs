@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use decnet_model::{
+    id::AttackerId,
+    query::LogQuery,
     state::BountyKind,
     view::{AttackerView, BountyView, CommandView, LogView},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_location, use_params_map, use_query_map};
 
 use crate::{
     api::{
@@ -15,6 +17,7 @@ use crate::{
         evidence::{self, Dossier},
     },
     components::{
+        download::Export,
         frame::PageHead,
         glyph::Glyph,
         icon::{Icon, Mark},
@@ -24,10 +27,11 @@ use crate::{
         said::{CopyButton, Said},
         stat::ShareBar,
         table::Row,
-        when::{Ago, Clock},
+        when::{Ago, Clock, use_present},
     },
     live::use_live,
-    nothing_here, text, url,
+    nothing_here, text,
+    url::{self, Between},
 };
 
 /// The page.
@@ -37,6 +41,14 @@ pub(crate) fn AttackerPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
     let shown = Shown::new(None);
+    let query = use_query_map();
+    let present = use_present();
+    let between = Memo::new(move |_| query.with(|q| Between::of(q, present.now.get_untracked()).0));
+    let rows = move |Between { start, end }: Between| LogQuery {
+        start_time: start,
+        end_time: end,
+        ..LogQuery::default()
+    };
     // What the stream tells that they left since: their commands and credentials are not in it, so they are fetched.
     let told = Memo::new(move |_| {
         let id = id.get().parse().ok()?;
@@ -47,20 +59,20 @@ pub(crate) fn AttackerPage() -> impl IntoView {
         })
     });
     let since = Resource::new(
-        move || (id.get(), told.get()),
-        |(id, told)| async move {
+        move || (id.get(), told.get(), between.get()),
+        move |(id, told, between)| async move {
             let (Ok(id), Some(_)) = (id.parse(), told) else {
                 return None;
             };
             // A fault leaves what is there: the live dot tells of a server that does not answer.
-            evidence::dossier_get(id).await.ok()
+            evidence::dossier_get(id, rows(between)).await.ok()
         },
     );
     let dossier = Resource::new(
-        move || (id.get(), live.epoch.get()),
-        |(id, _)| async move {
+        move || (id.get(), live.epoch.get(), between.get()),
+        move |(id, _, between)| async move {
             let found: Answer<Dossier> = match id.parse() {
-                Ok(id) => evidence::dossier_get(id).await,
+                Ok(id) => evidence::dossier_get(id, rows(between)).await,
                 Err(_) => Err(Fault::new(
                     FaultKind::NotFound,
                     "That is not the id of an attacker.",
@@ -73,7 +85,10 @@ pub(crate) fn AttackerPage() -> impl IntoView {
         <Transition fallback=|| view! { <PageHead title="Attacker" /><Loading rows=12 /> }>
             {move || Suspend::new(async move {
                 match dossier.await {
-                    Ok(dossier) => view! { <Full dossier=dossier since=since shown=shown /> }.into_any(),
+                    Ok(dossier) => {
+                        let between = between.get_untracked();
+                        view! { <Full dossier=dossier since=since shown=shown between=between /> }
+                    }.into_any(),
                     Err(fault) => {
                         if fault.kind == FaultKind::NotFound {
                             nothing_here();
@@ -95,7 +110,13 @@ pub(crate) fn AttackerPage() -> impl IntoView {
 }
 
 #[component]
-fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown) -> impl IntoView {
+fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown, between: Between) -> impl IntoView {
+    let query = use_query_map();
+    let path = use_location().pathname;
+    let whole = move || {
+        let out = url::TIMES.iter().map(|key| (*key, None)).collect::<Vec<_>>();
+        url::with(&path.get(), &query.get(), &out)
+    };
     let live = use_live();
     let Dossier {
         attacker: first,
@@ -119,6 +140,7 @@ fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown) -> imp
             rows.iter()
                 .filter(|row| newest.is_none_or(|newest| row.id > newest))
                 .filter(|row| row.attacker_ip.is_some_and(|from| from.to_string() == address))
+                .filter(|row| between.has(row.at, row.at))
                 .map(|row| (row.clone(), true))
                 .collect()
         });
@@ -133,16 +155,12 @@ fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown) -> imp
     let all_logs = format!("/live?attacker_ip={ip}");
     let more_logs = logs.next.is_some();
     let line = Signal::derive(move || rows.get().into_iter().map(|(row, _)| row).collect::<Vec<_>>());
-    let export = format!("/api/v1/attackers/{id}/logs?limit=500");
-    let file = format!("decnet-{ip}.json");
+    let export = format!("/api/v1/logs/export?attacker_ip={ip}");
     let rest = more_logs.then(|| view! { <a href=all_logs.clone()>"all of it"</a> });
     view! {
         <PageHead title=Signal::stored(ip.clone())>
             <a class="button" href=all_logs><Mark icon=Icon::Live />"In the log"</a>
-            <a class="button" href=export download=file rel="external">
-                <Mark icon=Icon::Download />
-                "JSON"
-            </a>
+            <Export from=Signal::stored(export) />
         </PageHead>
         <section class="identity">
             <Glyph seed=glyph size=72 />
@@ -158,11 +176,13 @@ fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown) -> imp
         <section class="panel">
             <header>
                 <h2>"The line"</h2>
+                {(!between.is_ever())
+                    .then(|| view! { <a href=whole data-noscroll="">"All of it"</a> })}
                 <span class="panel-note legend">
                     <i class="w-touch"></i>"touched"<i class="w-probe"></i>"tried"<i class="w-hands"></i>"hands on"
                 </span>
             </header>
-            <Line rows=line />
+            <Line rows=line between=between />
         </section>
         <div class="two">
             <Where rows=line />
@@ -172,8 +192,9 @@ fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown) -> imp
         </div>
         <Transition>
             {move || {
-                let commands = left.get().1;
-                view! { <Commands commands=commands.data more=commands.next.is_some() /> }
+                let mut commands = left.get().1;
+                commands.data.retain(|command| between.has(command.at, command.at));
+                view! { <Commands of=id commands=commands.data more=commands.next.is_some() /> }
             }}
         </Transition>
         <section class="panel">
@@ -305,7 +326,7 @@ fn Credentials(bounties: Vec<BountyView>) -> impl IntoView {
 
 /// Every command line, newest first.
 #[component]
-fn Commands(commands: Vec<CommandView>, more: bool) -> impl IntoView {
+fn Commands(of: AttackerId, commands: Vec<CommandView>, more: bool) -> impl IntoView {
     let all = commands
         .iter()
         .rev()
@@ -327,6 +348,7 @@ fn Commands(commands: Vec<CommandView>, more: bool) -> impl IntoView {
                 <h2>"Commands"</h2>
                 {more.then(|| view! { <span class="panel-note">"the newest 200"</span> })}
                 <CopyButton text=all what="all commands" />
+                <Export from=Signal::stored(format!("/api/v1/attackers/{of}/commands/export")) />
             </header>
             <ol class="commands">
                 {commands

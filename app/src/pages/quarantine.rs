@@ -7,7 +7,7 @@ use crate::{
     api::evidence,
     components::{
         frame::PageHead,
-        notice::{Empty, Loading, Problem},
+        notice::{Empty, Fetched},
         pager::{More, Pager},
         said::{CopyButton, Said},
         table::{Column, Leads, Listed, Table},
@@ -26,17 +26,7 @@ pub(crate) fn QuarantinePage() -> impl IntoView {
         <PageHead title="Unread lines">
             <a class="button" href="/live">"Back to the log"</a>
         </PageHead>
-        <Transition fallback=|| view! { <Loading rows=8 /> }>
-            {move || Suspend::new(async move {
-                match page.await {
-                    Ok(first) => view! { <List first=first /> }.into_any(),
-                    Err(fault) => {
-                        let again = Callback::new(move |()| page.refetch());
-                        view! { <Problem fault again=again /> }.into_any()
-                    }
-                }
-            })}
-        </Transition>
+        <Fetched from=page rows=8 draw=|first| view! { <List first=first /> }.into_any() />
     }
     .into_any()
 }

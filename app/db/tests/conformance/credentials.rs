@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use decnet_db::Store;
 use decnet_model::{
     query::{HashKind, ReuseQuery, ReuseScope, Wordlist},
-    view::ReuseView,
+    view::{BountyView, ReuseView},
 };
 
 use crate::{
@@ -108,6 +108,21 @@ pub(crate) async fn reuse_is_counted_as_a_scan_would_however_it_is_cut_into_step
         ..ReuseQuery::default()
     };
     assert!(db.reuse_page(&bad).await.unwrap_err().is_bad_query());
+
+    // Each leads to all the places that it was counted at, and to no other.
+    for view in &before {
+        let detail = db.reuse_get(view.id).await.unwrap().unwrap();
+        assert_eq!(&detail.reuse, view);
+        let of = |f: fn(&BountyView) -> String| detail.finds.iter().map(f).collect::<BTreeSet<_>>();
+        assert_eq!(of(|b| b.decky.clone()).len() as u64, view.deckies);
+        assert_eq!(of(|b| b.attacker_ip.to_string()).len() as u64, view.attackers);
+        assert_eq!(of(|b| b.value.clone()), BTreeSet::from([view.value.clone()]));
+        assert_eq!(
+            of(|b| b.principal.clone().unwrap()),
+            BTreeSet::from([view.principal.clone().unwrap()])
+        );
+    }
+    assert_eq!(db.reuse_get(i64::MAX).await.unwrap(), None);
 
     // Derived anew it is the same.
     db.profile_clear().await.unwrap();

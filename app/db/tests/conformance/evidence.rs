@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use decnet_db::{DbError, Options, Store, ingest::Unreadable, meaning::attacker_id};
+use decnet_db::{DbError, Options, Store, TopColumn, ingest::Unreadable, meaning::attacker_id};
 use decnet_model::{
     id::LogId,
     printable::bytes_of,
@@ -688,6 +688,70 @@ pub(crate) async fn attackers_are_listed_by_recency_and_by_activity(database: &D
         (found[0].glyph.as_str(), found[0].deckies.as_slice()),
         ("203.0.113.5", ["only-here".to_owned()].as_slice())
     );
+}
+
+pub(crate) async fn a_span_of_time_has_who_was_seen_in_it_and_what_they_left(database: &Database) {
+    let db = &database.store;
+    let lines = [
+        login(0, "web-01", "192.0.2.1", "root", "early"),
+        login(3_600, "web-01", "192.0.2.2", "root", "between"),
+        login(3_605, "web-02", "192.0.2.2", "root", "between"),
+        login(7_200, "db-01", "192.0.2.3", "root", "late"),
+        // Seen before and after: their time reaches over all of it.
+        login(10, "web-01", "192.0.2.4", "root", "long"),
+        login(7_300, "web-01", "192.0.2.4", "root", "long"),
+    ];
+    store(db, &lines).await;
+    for (start, end, who, left, deckies) in [
+        (None, None, vec!["1", "2", "3", "4"], 5, 6),
+        (Some(1_800), Some(5_400), vec!["2", "4"], 3, 2),
+        (Some(5_400), None, vec!["3", "4"], 2, 2),
+        (None, Some(1_800), vec!["1", "4"], 2, 2),
+        // Both ends as they are told: from the first on, before the last.
+        (Some(3_600), Some(3_605), vec!["2", "4"], 2, 2),
+        (Some(90_000), None, vec![], 0, 0),
+    ] {
+        let query = AttackerQuery {
+            start_time: start.map(at),
+            end_time: end.map(at),
+            ..AttackerQuery::default()
+        };
+        let mut seen: Vec<_> = all_attackers(db, &query)
+            .await
+            .iter()
+            .map(|a| a.ip.to_string())
+            .collect();
+        seen.sort();
+        let who: Vec<_> = who.iter().map(|n| format!("192.0.2.{n}")).collect();
+        assert_eq!(seen, who, "{start:?} to {end:?}");
+        let query = BountyQuery {
+            start_time: start.map(at),
+            end_time: end.map(at),
+            ..BountyQuery::default()
+        };
+        let page = db.bounty_page(&query).await.unwrap();
+        assert_eq!(page.data.len(), left, "{start:?} to {end:?}");
+        assert_eq!(page.total.is_some(), start.is_none() && end.is_none());
+        let (from, to) = (at(start.unwrap_or(-60)), at(end.unwrap_or(100_000)));
+        let top = db.top_between(TopColumn::Decky, from, to, 8).await.unwrap();
+        assert_eq!(
+            top.iter().map(|c| c.count).sum::<u64>(),
+            deckies,
+            "{start:?} to {end:?}"
+        );
+    }
+    let top = |column, hours: i64| db.top_between(column, at(-3_600), at(hours * 3_600), 2);
+    // By minutes and, for a long span, by hours: the same.
+    for hours in [3, 72] {
+        let names: Vec<_> = top(TopColumn::Decky, hours).await.unwrap();
+        let names: Vec<_> = names.into_iter().map(|c| (c.name, c.count)).collect();
+        assert_eq!(names, [("web-01".to_owned(), 4), ("db-01".to_owned(), 1)]);
+        let services = top(TopColumn::Service, hours).await.unwrap();
+        assert_eq!(
+            services.first().map(|c| (c.name.as_str(), c.count)),
+            Some(("ssh", 6))
+        );
+    }
 }
 
 /// Run `call` until it has been polled `polls` times, then drop it. Gives whether it had ended by then.

@@ -2,7 +2,10 @@
 
 use decnet_model::{state::DeckyState, view::DeckyView};
 use leptos::prelude::*;
-use leptos_router::hooks::{use_location, use_query_map};
+use leptos_router::{
+    hooks::{use_location, use_query_map},
+    params::ParamsMap,
+};
 
 use super::{DAY_STEP, Day, deckies::DeckyOrders};
 use crate::{
@@ -14,6 +17,7 @@ use crate::{
         notice::{Empty, Problem},
         said::{Command, CopyButton},
         stat::StateBadge,
+        toast::tell,
         when::{Ago, Elapsed, use_present},
     },
     live::use_live,
@@ -130,6 +134,14 @@ fn Traffic(name: String, day: Day) -> impl IntoView {
     let live = use_live();
     let present = use_present();
     let step = i64::from(DAY_STEP);
+    let href = {
+        let name = name.clone();
+        Callback::new(move |(from, to)| {
+            let mut only = ParamsMap::new();
+            only.insert("decky", name.clone());
+            url::at_time("/live", &only, from, to)
+        })
+    };
     view! {
         <Transition fallback=|| view! { <div class="heat"></div> }>
             {move || {
@@ -141,7 +153,7 @@ fn Traffic(name: String, day: Day) -> impl IntoView {
                                 let came = live.arrived(Some(&name), None);
                                 Series::new(&buckets, &came, present.now.get(), step, 24 * 60 / step)
                             });
-                            view! { <HeatStrip series=series /> }.into_any()
+                            view! { <HeatStrip series=series href=href /> }.into_any()
                         }
                         Some(Err(fault)) => view! { <Problem fault /> }.into_any(),
                         None => ().into_any(),
@@ -157,6 +169,7 @@ fn Traffic(name: String, day: Day) -> impl IntoView {
 #[component]
 fn Interval(name: String, minutes: Option<u32>) -> impl IntoView {
     let set = ServerAction::<IntervalSet>::new();
+    tell(set, "The interval holds from now on.");
     let fault = move || set.value().get().and_then(Result::err);
     view! {
         <ActionForm action=set>
@@ -186,6 +199,7 @@ fn Interval(name: String, minutes: Option<u32>) -> impl IntoView {
 #[component]
 fn Again(name: String) -> impl IntoView {
     let clear = ServerAction::<ClearQuarantine>::new();
+    tell(clear, "The decky is tried again.");
     let fault = move || clear.value().get().and_then(Result::err);
     view! {
         <ActionForm action=clear>

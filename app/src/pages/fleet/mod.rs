@@ -22,9 +22,10 @@ use self::{
 use crate::{
     api::{Answer, evidence, fleet},
     components::{
+        download::Export,
         frame::{PageHead, may},
         icon::{Icon, Mark},
-        notice::{Empty, Loading, Problem},
+        notice::{Empty, Fetched},
     },
     live::use_live,
     text, url,
@@ -72,6 +73,7 @@ pub(crate) fn FleetPage() -> impl IntoView {
     view! {
         <PageHead title="Fleet">
             <Views />
+            <Export from=Signal::stored("/api/v1/fleet/export".to_owned()) />
             <Suspense>
                 {move || {
                     manages
@@ -87,17 +89,11 @@ pub(crate) fn FleetPage() -> impl IntoView {
                 }}
             </Suspense>
         </PageHead>
-        <Transition fallback=|| view! { <Loading rows=8 /> }>
-            {move || Suspend::new(async move {
-                match first.await {
-                    Ok(deckies) => view! { <Deckies first=deckies manages=manages archetypes=archetypes day=day /> }.into_any(),
-                    Err(fault) => {
-                        let again = Callback::new(move |()| first.refetch());
-                        view! { <Problem fault again=again /> }.into_any()
-                    }
-                }
-            })}
-        </Transition>
+        <Fetched from=first rows=8 draw={
+            move |deckies| {
+                view! { <Deckies first=deckies manages=manages archetypes=archetypes day=day /> }.into_any()
+            }
+        } />
     }
     .into_any()
 }

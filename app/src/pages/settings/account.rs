@@ -21,6 +21,7 @@ use crate::{
         notice::{Loading, Problem},
         said::{CopyButton, Said},
         table::{Column, Leads, Listed, Table},
+        toast::tell,
         when::Ago,
     },
     pages::login::FormFault,
@@ -34,6 +35,9 @@ pub(crate) fn AccountPage() -> impl IntoView {
     let end_others = ServerAction::<SessionEndOthers>::new();
     let create = ServerAction::<TokenCreate>::new();
     let revoke = ServerAction::<TokenRevoke>::new();
+    tell(end, "The session has ended.");
+    tell(end_others, "Your other sessions have ended.");
+    tell(revoke, "The token has ended.");
     let changes = move || {
         [
             end.version(),

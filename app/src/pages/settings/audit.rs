@@ -6,7 +6,8 @@ use leptos::prelude::*;
 use crate::{
     api::users,
     components::{
-        notice::{Empty, Loading, Problem},
+        download::Export,
+        notice::{Empty, Fetched},
         pager::{More, Pager},
         said::Said,
         table::{Column, Leads, Listed, Table},
@@ -20,17 +21,7 @@ use crate::{
 pub(crate) fn AuditPage() -> impl IntoView {
     let page = Resource::new(|| (), |()| users::audit_page(None));
     view! {
-        <Transition fallback=|| view! { <Loading rows=12 /> }>
-            {move || Suspend::new(async move {
-                match page.await {
-                    Ok(first) => view! { <List first=first /> }.into_any(),
-                    Err(fault) => {
-                        let again = Callback::new(move |()| page.refetch());
-                        view! { <Problem fault again=again /> }.into_any()
-                    }
-                }
-            })}
-        </Transition>
+        <Fetched from=page draw=|first| view! { <List first=first /> }.into_any() />
     }
     .into_any()
 }
@@ -113,6 +104,7 @@ fn List(first: Page<AuditView>) -> impl IntoView {
         >
             <Table name="audit" columns=COLUMNS rows=rows leads=Leads::Nowhere>
                 <p class="table-note">"Nothing in it can be changed or removed."</p>
+                <Export from=Signal::stored("/api/v1/audit/export".to_owned()) />
             </Table>
             <More pager=pager words="Older" />
         </Show>

@@ -15,6 +15,7 @@ use crate::{
         notice::{Loading, Problem},
         said::Said,
         table::{Column, Leads, Listed, Table},
+        toast::tell,
         when::Ago,
     },
     pages::login::FormFault,
@@ -86,6 +87,9 @@ pub(crate) fn HostPage() -> impl IntoView {
         create: ServerAction::new(),
         delete: ServerAction::new(),
     };
+    tell(orders.change, "The setting holds from now on.");
+    tell(orders.create, "The rule holds from now on.");
+    tell(orders.delete, "The rule was removed.");
     let given = move || {
         [
             orders.change.version(),

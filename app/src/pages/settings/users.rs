@@ -18,6 +18,7 @@ use crate::{
         notice::{Empty, Loading, Problem},
         said::CopyButton,
         table::{Column, Leads, Listed, Table},
+        toast::tell,
         when::Ago,
     },
     pages::login::FormFault,
@@ -35,6 +36,12 @@ pub(crate) fn UsersPage() -> impl IntoView {
         factor: ServerAction::new(),
         delete: ServerAction::new(),
     };
+    tell(create, "The account was made.");
+    tell(orders.set_role, "The role was changed.");
+    tell(orders.reset, "The new password holds from now on.");
+    tell(orders.set_disabled, "The account was changed.");
+    tell(orders.factor, "The second factor was taken away.");
+    tell(orders.delete, "The account was removed.");
     let changes = move || (create.version().get(), orders.given());
     let list = Resource::new(changes, |_| users::user_list());
     let query = use_query_map();

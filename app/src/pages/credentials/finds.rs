@@ -1,4 +1,4 @@
-//! Credentials and other loot: everything that intruders gave away or left, each once, with how often it was seen.
+//! Everything that intruders gave away or left, each once, with how often it was seen.
 
 use std::sync::Arc;
 
@@ -12,22 +12,26 @@ use leptos_router::{
     hooks::{use_location, use_query_map},
     params::ParamsMap,
 };
+use time::OffsetDateTime;
 
-use super::live::{FirstTouch, fleet_now};
+use super::{Views, Wordlists};
 use crate::{
     api::{evidence, fleet},
     components::{
+        download::Export,
         drawer::Drawer,
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
-        notice::{Empty, Loading, Problem},
+        notice::{Empty, Fetched},
         pager::{More, Pager},
         said::{CopyButton, Said},
         table::{Column, Leads, Listed, Row, Table},
         when::{Ago, use_present},
     },
     live::use_live,
-    text, url,
+    pages::live::{FirstTouch, fleet_now},
+    text,
+    url::{self, Between},
 };
 
 const FIELDS: &[&str] = &["search", "bounty_type", "service", "attacker_ip"];
@@ -36,10 +40,14 @@ const CHIPS: &[(&str, &str)] = &[
     ("bounty_type", "kind"),
     ("service", "service"),
     ("attacker_ip", "source"),
+    url::LAST,
+    url::FROM,
+    url::UNTIL,
 ];
 
 /// The bounties that a URL asks for.
-fn asked(params: &ParamsMap) -> BountyQuery {
+fn asked(params: &ParamsMap, now: OffsetDateTime) -> BountyQuery {
+    let (Between { start, end }, _) = Between::of(params, now);
     BountyQuery {
         limit: Some(100),
         before: None,
@@ -47,15 +55,18 @@ fn asked(params: &ParamsMap) -> BountyQuery {
         search: url::value(params, "search").map(|s| s.chars().take(MAX_SEARCH).collect()),
         service: url::value(params, "service"),
         attacker_ip: url::value(params, "attacker_ip").and_then(|ip| ip.parse().ok()),
+        start_time: start,
+        end_time: end,
     }
 }
 
-/// The page.
 #[component]
-pub(crate) fn CredentialsPage() -> impl IntoView {
+pub(crate) fn FindsPage() -> impl IntoView {
     let live = use_live();
     let params = use_query_map();
-    let query = Memo::new(move |_| params.with(asked));
+    let present = use_present();
+    let query = Memo::new(move |_| params.with(|p| asked(p, present.now.get_untracked())));
+    let export = Signal::derive(move || query.with(url::export_bounties));
     // The stream tells how many there are, not which: a new one has the list fetched again.
     let count = Memo::new(move |_| live.stats.with(|s| s.as_ref().map(|s| s.bounties)));
     let page = Resource::new(
@@ -76,7 +87,10 @@ pub(crate) fn CredentialsPage() -> impl IntoView {
         .map(|kind| (kind.as_str().to_owned(), kind.as_str().to_owned()))
         .collect();
     view! {
-        <PageHead title="Credentials" />
+        <PageHead title="Credentials">
+            <Export from=export><Wordlists /></Export>
+        </PageHead>
+        <Views />
         <FilterForm fields=FIELDS label="Filter credentials">
             <SearchField name="search" placeholder="Account, secret, decky or address" />
             <Choice name="bounty_type" label="Kind" any="any kind" options=Signal::stored(kinds) />
@@ -85,17 +99,7 @@ pub(crate) fn CredentialsPage() -> impl IntoView {
             </Transition>
         </FilterForm>
         <Chips filters=CHIPS />
-        <Transition fallback=|| view! { <Loading rows=12 /> }>
-            {move || Suspend::new(async move {
-                match page.await {
-                    Ok(first) => view! { <List first=first query=query.get_untracked() deckies=deckies /> }.into_any(),
-                    Err(fault) => {
-                        let again = Callback::new(move |()| page.refetch());
-                        view! { <Problem fault again=again /> }.into_any()
-                    }
-                }
-            })}
-        </Transition>
+        <Fetched from=page draw=move |first| view! { <List first=first query=query.get_untracked() deckies=deckies /> }.into_any() />
     }
     .into_any()
 }
@@ -207,7 +211,7 @@ fn List(first: Page<BountyView>, query: BountyQuery, deckies: Signal<Vec<DeckyVi
     let nothing = move || {
         if filtered {
             view! {
-                <Empty title="Nothing fits these filters" hint="Take one away, or clear them all.">
+                <Empty title="Nothing fits these filters" hint="Take one away, or widen the time.">
                     <a class="button" href=path.get()>"Clear all filters"</a>
                 </Empty>
             }

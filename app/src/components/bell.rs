@@ -1,0 +1,213 @@
+//! The alerts of the top bar: what the host knows to be wrong, and who got in. Few, grouped, each with the way to its place.
+
+use decnet_model::{
+    clock::micros,
+    event::{EventKind, field},
+    state::{AlertKind, DeckyState},
+    view::AlertView,
+};
+use leptos::{html, prelude::*};
+
+use super::{
+    icon::{Icon, Mark},
+    said::Said,
+    store,
+    when::{Ago, use_present},
+};
+use crate::{api::evidence, live::use_live, text, url};
+
+/// The key of the browser's storage under which stands which intrusions were read: the time of the last.
+const READ_KEY: &str = "decnet-alerts-read";
+
+/// The bell.
+#[component]
+pub(crate) fn Bell() -> impl IntoView {
+    let live = use_live();
+    let present = use_present();
+    // What alerts are made of, as far as the stream tells; the host's health moves without, so they are asked for every minute, too.
+    let moved = Memo::new(move |_| {
+        let deckies = live.deckies.with(|known| {
+            let bad = known.iter().flat_map(|known| known.values());
+            bad.filter(|d| matches!(d.state, DeckyState::Failed | DeckyState::Degraded))
+                .map(|d| d.name.clone())
+                .collect::<Vec<_>>()
+        });
+        let workers = live.workers.with(|known| {
+            known
+                .values()
+                .map(|w| (w.name.clone(), w.state))
+                .collect::<Vec<_>>()
+        });
+        let entered = live.rows.with(|rows| {
+            let accepted = rows.iter().find(|row| {
+                row.event_type == EventKind::AuthAttempt.as_str()
+                    && row
+                        .fields
+                        .get(field::OUTCOME)
+                        .is_some_and(|outcome| outcome == "accepted")
+            });
+            accepted.map(|row| row.id)
+        });
+        (
+            deckies,
+            workers,
+            entered,
+            present.now.get().unix_timestamp().div_euclid(60),
+        )
+    });
+    let alerts = Resource::new(
+        move || (live.epoch.get(), moved.get()),
+        |_| evidence::alert_list(),
+    );
+    let read = RwSignal::new(0_i64);
+    Effect::new(move |_| {
+        read.set(
+            store::get(READ_KEY)
+                .and_then(|at| at.parse().ok())
+                .unwrap_or_default(),
+        )
+    });
+    let node = NodeRef::<html::Details>::new();
+    // The last intrusion, as it was told.
+    let newest = RwSignal::new(0_i64);
+    Effect::new(move |_| {
+        let alerts = alerts.get().and_then(Result::ok).unwrap_or_default();
+        newest.set(
+            alerts
+                .iter()
+                .map(stamp)
+                .filter(|at| *at < i64::MAX)
+                .max()
+                .unwrap_or_default(),
+        );
+    });
+    let toggled = move |_| {
+        let opened = node.get_untracked().is_some_and(|details| details.open());
+        let newest = newest.get_untracked();
+        if opened && newest > read.get_untracked() {
+            read.set(newest);
+            store::put(READ_KEY, &newest.to_string());
+        }
+    };
+    view! {
+        <details class="menu bell" node_ref=node on:toggle=toggled>
+            <Transition fallback=|| view! { <BellFace unread=0 /> }>
+                {move || {
+                    let alerts = alerts.get().and_then(Result::ok).unwrap_or_default();
+                    let unread = alerts.iter().filter(|alert| stamp(alert) > read.get()).count();
+                    view! { <BellFace unread=unread /> }
+                }}
+            </Transition>
+            <div class="menu-body" role="region" aria-label="Alerts">
+                <Transition>
+                    {move || match alerts.get() {
+                        Some(Ok(alerts)) => view! { <Alerts alerts /> }.into_any(),
+                        Some(Err(fault)) => view! { <p class="menu-note">{format!("Alerts cannot be told: {}", fault.detail)}</p> }.into_any(),
+                        None => ().into_any(),
+                    }}
+                </Transition>
+            </div>
+        </details>
+    }
+    .into_any()
+}
+
+/// What an alert has to be newer than to count as read: what is still wrong is never read.
+fn stamp(alert: &AlertView) -> i64 {
+    match alert.kind {
+        AlertKind::Intrusion => alert.since.map_or(i64::MAX, micros),
+        AlertKind::Host | AlertKind::Fleet => i64::MAX,
+    }
+}
+
+#[component]
+pub(crate) fn BellFace(unread: usize) -> impl IntoView {
+    let label = match unread {
+        0 => "Alerts: nothing new".to_owned(),
+        n => format!("Alerts: {n} new"),
+    };
+    view! {
+        <summary aria-label=label>
+            <Mark icon=Icon::Bell />
+            {(unread > 0).then(|| view! { <span class="bell-count" aria-hidden="true">{unread}</span> })}
+        </summary>
+    }
+    .into_any()
+}
+
+/// The alerts, or that there are none.
+#[component]
+pub(crate) fn Alerts(alerts: Vec<AlertView>) -> impl IntoView {
+    if alerts.is_empty() {
+        return view! {
+            <p class="alerts-none"><b>"All is quiet"</b><span>"The host does its work, the deckies run, and nobody got in during the last 24 hours."</span></p>
+        }
+        .into_any();
+    }
+    view! { <ul class="alerts">{alerts.into_iter().map(|alert| view! { <Alert alert /> }).collect_view()}</ul> }.into_any()
+}
+
+#[component]
+fn Alert(alert: AlertView) -> impl IntoView {
+    let one = alert.count == 1;
+    let first = alert.names.first().cloned().unwrap_or_default();
+    let (icon, words, href) = match alert.kind {
+        AlertKind::Host => (
+            Icon::Workers,
+            format!(
+                "{} of the host in trouble",
+                text::plural(alert.count, "part", "parts")
+            ),
+            "/workers".to_owned(),
+        ),
+        AlertKind::Fleet => (
+            Icon::Fleet,
+            format!("{} in trouble", text::plural(alert.count, "decky", "deckies")),
+            if one {
+                format!("/fleet?decky={}", url::escape(&first))
+            } else {
+                "/fleet?view=table".to_owned()
+            },
+        ),
+        AlertKind::Intrusion => {
+            let all = format!(
+                "/live?event_type={}&search={}:accepted&last=24h",
+                EventKind::AuthAttempt,
+                field::OUTCOME
+            );
+            (
+                Icon::Attackers,
+                format!(
+                    "{} signed in to a decoy",
+                    text::plural(alert.count, "attacker", "attackers")
+                ),
+                if one {
+                    format!("{all}&attacker_ip={}", url::escape(&first))
+                } else {
+                    all
+                },
+            )
+        }
+    };
+    let rest = alert
+        .count
+        .saturating_sub(u64::try_from(alert.names.len()).unwrap_or(0));
+    let names = alert.names.join(", ");
+    view! {
+        <li class=format!("alert-{}", alert.kind)>
+            <a href=href>
+                <Mark icon=icon />
+                <span class="alert-words">
+                    <b>{words}</b>
+                    <span class="alert-names">
+                        <Said text=names max=90 />
+                        {(rest > 0).then(|| format!(" and {rest} more"))}
+                    </span>
+                    {(!alert.detail.is_empty()).then(|| view! { <span class="alert-detail"><Said text=alert.detail max=120 /></span> })}
+                </span>
+                {alert.since.map(|at| view! { <span class="alert-when"><Ago at=at /></span> })}
+            </a>
+        </li>
+    }
+    .into_any()
+}

@@ -1,0 +1,124 @@
+// The time that is shown: chosen in the top bar, by dragging over a drawing, or by a click on it; and carried along.
+
+import type { Locator, Page } from "@playwright/test";
+import { redis } from "../attack";
+import { expect, hydrated, open, test } from "../test";
+
+const range = (page: Page) => page.locator(".top .range");
+const row = (page: Page) => page.locator("#main tbody tr").first();
+
+test.beforeAll(async ({ host }) => {
+  await redis(await host.service("redis"), "AUTH", "range", "range");
+});
+
+async function choose(page: Page, words: string): Promise<void> {
+  await range(page).locator("summary").click();
+  await range(page).getByRole("link", { name: words, exact: true }).click();
+}
+
+/** Drag over a part of a drawing, told in shares of its width. */
+async function drag(page: Page, over: Locator, from: number, to: number): Promise<void> {
+  const box = (await over.boundingBox())!;
+  const y = box.y + box.height / 2;
+  await page.mouse.move(box.x + box.width * from, y);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * ((from + to) / 2), y);
+  await page.mouse.move(box.x + box.width * to, y);
+  await page.mouse.up();
+}
+
+/** Minutes that the URL names. */
+function minutes(page: Page): number {
+  const query = new URL(page.url()).searchParams;
+  return (Date.parse(query.get("end_time")!) - Date.parse(query.get("start_time")!)) / 60_000;
+}
+
+test("a time that is chosen stands in the URL, filters every list, and goes along from page to page", async ({ page, complaints }) => {
+  await open(page, "/live");
+  await expect(range(page).locator("summary")).toHaveText("Any time");
+  await choose(page, "Last 15 min");
+  await expect(page).toHaveURL(/\/live\?last=15m$/);
+  await expect(range(page).locator("summary")).toHaveText("Last 15 min");
+  await expect(row(page)).toBeVisible();
+  for (const place of ["Attackers", "Credentials"]) {
+    await page.getByRole("navigation", { name: "Pages" }).first().getByRole("link", { name: place }).click();
+    await expect(page).toHaveURL(new RegExp(`/${place.toLowerCase()}\\?last=15m$`));
+    await expect(row(page)).toBeVisible();
+  }
+  // A page without a time keeps it for the next one.
+  await page.getByRole("navigation", { name: "Pages" }).first().getByRole("link", { name: "Fleet" }).click();
+  await expect(page).toHaveURL(/\/fleet$/);
+  await expect(range(page)).toHaveCount(0);
+  await page.keyboard.press("g");
+  await page.keyboard.press("o");
+  await expect(page).toHaveURL(/\/\?last=15m$/);
+  await expect(page.locator(".overview .wide h2")).toHaveText("Last 15 min");
+  await page.reload();
+  await hydrated(page);
+  await expect(range(page).locator("summary")).toHaveText("Last 15 min");
+  await choose(page, "Any time");
+  await expect(page).toHaveURL(/\/$/);
+  await expect(page.locator(".overview .wide h2")).toHaveText("Last hour");
+  complaints.none();
+});
+
+test("a time of one's own leaves what was then", async ({ page, complaints }) => {
+  await open(page, "/attackers");
+  await expect(row(page)).toBeVisible();
+  const own = async (from: string, until: string) => {
+    await range(page).locator("summary").click();
+    await range(page).getByLabel("From").fill(from);
+    await range(page).getByLabel("Until").fill(until);
+    await range(page).getByRole("button", { name: "Show" }).click();
+  };
+  await own("2020-01-01T10:00", "2020-01-01T12:00");
+  await expect(page).toHaveURL(/start_time=2020-01-01T10:00:00Z&end_time=2020-01-01T12:00:00Z/);
+  await expect(page.getByText("Nobody fits these filters")).toBeVisible();
+  await expect(range(page).locator("summary")).toHaveText("1 Jan 10:00 to 12:00");
+  await range(page).locator("summary").click();
+  await own("2020-01-01T10:00", "");
+  await expect(range(page).locator("summary")).toHaveText("Since 1 Jan 10:00");
+  await expect(row(page)).toBeVisible();
+  complaints.none();
+});
+
+test("dragging over the histogram or the strip of the day shows that time", async ({ page, complaints }) => {
+  await open(page, "/live?service=redis");
+  await expect(row(page)).toBeVisible();
+  await drag(page, page.locator(".histogram svg").first(), 0.5, 0.999);
+  await expect(page).toHaveURL(/service=redis&start_time=.*&end_time=/);
+  expect(minutes(page)).toBeGreaterThan(11 * 60);
+  expect(minutes(page)).toBeLessThan(13.5 * 60);
+  await expect(row(page)).toBeVisible();
+  // Half a day is counted in narrower columns than a whole one.
+  await expect(page.locator(".histogram .step")).toContainText("per 10 min");
+  await drag(page, page.locator(".histogram svg").first(), 0.1, 0.3);
+  await expect(page.getByText("Nothing fits these filters")).toBeVisible();
+
+  // The strip is on every page; where a page shows a time, it is that page's.
+  await open(page, "/credentials");
+  await drag(page, page.locator("svg.heat"), 0.75, 0.999);
+  await expect(page).toHaveURL(/\/credentials\?start_time=/);
+  expect(minutes(page)).toBeGreaterThan(5.5 * 60);
+  expect(minutes(page)).toBeLessThan(6.5 * 60);
+  await expect(row(page)).toBeVisible();
+  await open(page, "/fleet");
+  await page.locator("svg.heat a").last().click({ force: true });
+  await expect(page).toHaveURL(/\/live\?start_time=/);
+  expect(minutes(page)).toBe(10);
+  await expect(row(page)).toBeVisible();
+  complaints.none();
+});
+
+test("without scripts the time is a form", async ({ browser, host, session }) => {
+  const context = await browser.newContext({ baseURL: host.url, storageState: session, javaScriptEnabled: false });
+  const page = await context.newPage();
+  await page.goto("/attackers?service=redis");
+  await range(page).locator("summary").click();
+  await range(page).getByLabel("From").fill("2020-01-01T10:00");
+  await range(page).getByLabel("Until").fill("2020-01-01T12:00");
+  await range(page).getByRole("button", { name: "Show" }).click();
+  await expect(page).toHaveURL(/service=redis/);
+  await expect(page.getByText("Nobody fits these filters")).toBeVisible();
+  await context.close();
+});
