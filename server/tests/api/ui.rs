@@ -161,12 +161,7 @@ async fn a_server_function_is_closed_without_a_session_and_from_other_sites() {
         app.ask(Method::POST, path)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
     };
-    for path in [
-        "/ui/decky_list",
-        "/ui/task_list",
-        "/ui/overview_get",
-        "/ui/snapshot",
-    ] {
+    for path in ["/ui/decky_list", "/ui/task_list", "/ui/snapshot"] {
         let anonymous = call(path).send().await;
         assert!(anonymous.text.contains("SignedOut"), "{path}: {anonymous:?}");
         let foreign = call(path)
@@ -189,7 +184,7 @@ async fn a_server_function_refuses_with_the_status_of_its_reason_and_the_first_l
     for (cookie, path, body, status, kind) in [
         (
             fresh.as_str(),
-            "/ui/overview_get",
+            "/ui/decky_list",
             "",
             StatusCode::FORBIDDEN,
             "PasswordChange",
@@ -208,7 +203,7 @@ async fn a_server_function_refuses_with_the_status_of_its_reason_and_the_first_l
             StatusCode::FORBIDDEN,
             "Forbidden",
         ),
-        ("", "/ui/overview_get", "", StatusCode::UNAUTHORIZED, "SignedOut"),
+        ("", "/ui/decky_list", "", StatusCode::UNAUTHORIZED, "SignedOut"),
         (
             "",
             "/ui/login",
