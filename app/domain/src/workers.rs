@@ -21,7 +21,12 @@ use decnet_model::{
     topic::{Pattern, Topic},
     view::WorkerView,
 };
-use decnet_runtime::{exit::chain, heartbeat, order, settings::keys, supervisor};
+use decnet_runtime::{
+    exit::chain,
+    heartbeat, order,
+    settings::keys,
+    supervisor::{self, NotStarted},
+};
 use time::OffsetDateTime;
 
 /// How often what was heard is written down: of a flood, only the last of each worker.
@@ -155,8 +160,8 @@ impl Domain {
     /// Have a worker started by the `decnet up` of this host, and wait until it is ready.
     ///
     /// # Errors
-    /// [`DomainError::NotFound`] for a name that is no worker's, [`DomainError::Unanswered`] where no `decnet up` runs here,
-    /// or it did not start it.
+    /// [`DomainError::NotFound`] for a name that is no worker's, [`DomainError::Conflict`] for one that runs or does not come
+    /// up, [`DomainError::Unanswered`] where no `decnet up` runs here.
     pub async fn worker_start(
         &self,
         permit: &Permit<ManageWorkers>,
@@ -167,9 +172,10 @@ impl Domain {
             None => Err(DomainError::Unanswered(format!(
                 "nobody here starts workers: start decnet-{name} where it is kept"
             ))),
-            Some(run) => supervisor::start(run, name)
-                .await
-                .map_err(|refused| DomainError::Unanswered(refused.to_string())),
+            Some(run) => supervisor::start(run, name).await.map_err(|error| match error {
+                NotStarted::Refused(why) => DomainError::Conflict(why),
+                error => DomainError::Unanswered(error.to_string()),
+            }),
         };
         self.audited(permit.actor(), "worker.start", name.as_str(), outcome)
             .await

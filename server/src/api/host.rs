@@ -45,7 +45,8 @@ pub async fn stop_worker(May { domain, permit }: May<ManageWorkers>, Param(name)
     post, path = "/workers/{name}/start", tag = "host", params(("name" = WorkerName, Path)),
     responses(
         (status = 204, description = "It runs"),
-        (status = 503, description = "No `decnet up` runs this host, or it could not start it, or has it running already")
+        (status = 409, description = "It runs already, or could not be started"),
+        (status = 503, description = "No `decnet up` runs this host")
     )
 )]
 pub async fn start_worker(

@@ -199,7 +199,9 @@ async fn a_worker_is_started_by_the_host_that_runs_it_and_who_is_none_says_so() 
         }
     }));
     assert_eq!(start("profiler").await.status, axum::http::StatusCode::NO_CONTENT);
-    assert!(start("mutator").await.text.contains("runs already"));
+    let again = start("mutator").await;
+    assert_eq!(again.problem(), "conflict");
+    assert!(again.text.contains("runs already"), "{}", again.text);
     assert_eq!(start("barista").await.problem(), "not-found");
     host.abort();
 }
