@@ -12,6 +12,7 @@
 //! the way of all evidence, through the spool and the ingester; a filled data directory is kept for the next run.
 
 #![allow(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -596,8 +597,12 @@ async fn storm() -> BTreeMap<u16, u32> {
     answers
 }
 
-#[tokio::main]
-async fn main() {
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(measure());
+}
+
+async fn measure() {
     let named: Vec<u64> = std::env::args()
         .skip(1)
         .filter_map(|word| word.parse().ok())
