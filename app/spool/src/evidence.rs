@@ -7,6 +7,8 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use decnet_model::clock::{from_micros, micros};
@@ -14,12 +16,13 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
-    Digest, SpoolError,
+    Digest, Position, SpoolError,
     digest::{Chain, SHORT, root},
     journal::{self, Journal, has_all},
     layout,
+    reader::{acknowledgements, read_committed},
     seal::{Closed, Lines, Seal},
-    writer::closed_by,
+    writer::{closed_by, is_written},
 };
 
 /// What [`verify`] found.
@@ -61,7 +64,7 @@ pub enum FaultKind {
     /// Something between these two lines, both included, in a newest segment whose journal does not tell line by line: it
     /// was written by an earlier version, or changed itself.
     LinesAltered(u64, u64),
-    /// The segment is not there, though a later one is, or a manifest names it.
+    /// The segment is not there, though a later one is, or its journal, or a manifest or a reader's position names it.
     SegmentMissing,
     /// There are lines that neither a seal nor a journal accounts for.
     SealMissing,
@@ -69,6 +72,13 @@ pub enum FaultKind {
     SealChanged,
     /// It does not follow the segment before it.
     ChainBroken,
+    /// Behind what was committed there is more.
+    BytesBehind {
+        /// Where in the log it begins.
+        offset: u64,
+        /// How much it is.
+        bytes: u64,
+    },
 }
 
 impl fmt::Display for Fault {
@@ -83,6 +93,11 @@ impl fmt::Display for Fault {
             FaultKind::SealMissing => write!(f, "segment {segment}: lines without seal or journal"),
             FaultKind::SealChanged => write!(f, "segment {segment}: its seal was changed or made anew"),
             FaultKind::ChainBroken => write!(f, "segment {segment}: does not follow the segment before it"),
+            FaultKind::BytesBehind { offset, bytes } => write!(
+                f,
+                "segment {segment} ({segment:010}.log), from byte {offset} on: {bytes} bytes that no commit accounts for, \
+                 appended by somebody else or left by a collector that was killed, which cuts them off when it starts"
+            ),
         }
     }
 }
@@ -153,10 +168,16 @@ pub fn verify(dir: &Path) -> Result<Verified, SpoolError> {
 }
 
 fn verify_once(dir: &Path) -> Result<Verified, SpoolError> {
+    // Before anything else, so that a writer at work is not taken for one whose lines are gone.
+    let told = told(dir)?;
     let logs = layout::segments(dir, layout::LOG)?;
     let seals = layout::segments(dir, layout::SEAL)?;
     let journals = layout::segments(dir, layout::JOURNAL)?;
-    let all: BTreeSet<u64> = logs.union(&seals).copied().collect();
+    let all: BTreeSet<u64> = [&logs, &seals, &journals]
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
     let mut report = Verified {
         segments: 0,
         lines: 0,
@@ -167,6 +188,8 @@ fn verify_once(dir: &Path) -> Result<Verified, SpoolError> {
     };
     let mut roots = Vec::new();
     let mut previous: Option<(u64, Digest)> = None;
+    let mut end = Position::START;
+    let mut lines = 0;
     for segment in all {
         let found = if !logs.contains(&segment) {
             Err(FaultKind::SegmentMissing)
@@ -191,6 +214,11 @@ fn verify_once(dir: &Path) -> Result<Verified, SpoolError> {
             Err(kind) => report.fault = report.fault.or(fault(segment, kind)),
             Ok(closed) if report.fault.is_none() => {
                 previous = Some((segment, closed.root()));
+                end = Position {
+                    segment,
+                    offset: closed.bytes,
+                };
+                lines = closed.lines;
                 roots.push((segment, closed.root()));
                 report.segments += 1;
                 report.lines += closed.lines;
@@ -205,8 +233,36 @@ fn verify_once(dir: &Path) -> Result<Verified, SpoolError> {
             return Ok(report);
         }
     }
+    if told > end {
+        report.fault = Some(Fault {
+            segment: told.segment,
+            kind: if told.segment == end.segment {
+                FaultKind::LineCut(lines + 1)
+            } else {
+                FaultKind::SegmentMissing
+            },
+        });
+        return Ok(report);
+    }
     report.fault = check_manifest(dir, &roots)?;
     Ok(report)
+}
+
+/// How far readers were told that lines are committed, and how far they say that they are: never further than the spool
+/// goes, also after a crash.
+fn told(dir: &Path) -> Result<Position, SpoolError> {
+    let committed = read_committed(dir)?;
+    // A bundle has no readers.
+    let acknowledged = if dir.join(layout::READERS).is_dir() {
+        acknowledgements(dir)?
+    } else {
+        Vec::new()
+    };
+    Ok(acknowledged
+        .into_iter()
+        .chain(committed)
+        .max()
+        .unwrap_or(Position::START))
 }
 
 /// Compare a sealed segment with its seal, line by line.
@@ -306,7 +362,57 @@ fn check_open(dir: &Path, segment: u64) -> Result<Result<Closed, FaultKind>, Spo
         }
         left = later;
     }
-    Ok(Ok(closed_by(segment, &journal)))
+    Ok(match behind(dir, segment, journal.last.end)? {
+        Some(kind) => Err(kind),
+        None => Ok(closed_by(segment, &journal)),
+    })
+}
+
+/// For how long, and how often, it is looked whether a writer at work accounts for what is behind its last commit: it
+/// writes lines before it commits them.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
+
+/// What is behind the `end` of what a segment's journal accounts for, unless it is a commit of a writer at work.
+fn behind(dir: &Path, segment: u64, end: u64) -> Result<Option<FaultKind>, SpoolError> {
+    let log = layout::segment_file(dir, segment, layout::LOG);
+    let len = || {
+        let metadata = fs::metadata(&log).map_err(SpoolError::io("look at", &log))?;
+        Ok::<_, SpoolError>(metadata.len())
+    };
+    let first = len()?;
+    if first <= end {
+        return Ok(None);
+    }
+    let found = FaultKind::BytesBehind {
+        offset: end,
+        bytes: first - end,
+    };
+    let path = layout::segment_file(dir, segment, layout::JOURNAL);
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let written = is_written(dir)?;
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            // It was closed meanwhile: its seal is to be asked.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Some(found)),
+            Err(e) => return Err(SpoolError::io("open", &path)(e)),
+        };
+        let Some(journal) = Journal::read(&file, |_| {}).map_err(SpoolError::io("read", &path))? else {
+            return Ok(Some(FaultKind::SealMissing));
+        };
+        let (end, now) = (journal.last.end, len()?);
+        if end >= first || now <= end {
+            return Ok(None);
+        }
+        if !written || Instant::now() >= until {
+            return Ok(Some(FaultKind::BytesBehind {
+                offset: end,
+                bytes: now - end,
+            }));
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
 }
 
 /// What was done first to the lines of `commits`, before which `before` lines are as they were written; nothing where

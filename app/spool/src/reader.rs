@@ -272,7 +272,7 @@ pub(crate) fn write_committed(file: &File, at: Position) -> io::Result<()> {
 }
 
 /// How far readers may read; `None` where no writer has said so yet.
-fn read_committed(dir: &Path) -> Result<Option<Position>, SpoolError> {
+pub(crate) fn read_committed(dir: &Path) -> Result<Option<Position>, SpoolError> {
     let path = dir.join(layout::COMMITTED);
     let file = match File::open(&path) {
         Ok(file) => file,

@@ -810,6 +810,22 @@ fn lock(dir: &Path) -> Result<File, SpoolError> {
     }
 }
 
+/// Whether a writer has this spool now.
+pub(crate) fn is_written(dir: &Path) -> Result<bool, SpoolError> {
+    let path = dir.join(layout::LOCK);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(SpoolError::io("open", &path)(e)),
+    };
+    // Shared and let go at once: a writer that starts just now tries again.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(e)) => Err(SpoolError::io("lock", &path)(e)),
+    }
+}
+
 fn size_on_disk(dir: &Path, number: u64) -> Result<u64, SpoolError> {
     let mut total = 0;
     for extension in [layout::LOG, layout::SEAL, layout::JOURNAL] {

@@ -1,6 +1,6 @@
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
 
-use decnet_spool::{FaultKind, SpoolError, Writer, export, verify};
+use decnet_spool::{FaultKind, SpoolError, Writer, acknowledge, export, verify};
 use proptest::prelude::*;
 use time::Duration;
 
@@ -210,6 +210,136 @@ fn a_missing_segment_or_seal_is_told() {
     assert_eq!(fault(dir.path()), (first + 1, FaultKind::SegmentMissing));
     fs::remove_file(&seal).unwrap();
     assert_eq!(fault(dir.path()), (first + 1, FaultKind::SegmentMissing));
+}
+
+/// A spool of one open segment that holds two lines of four bytes; gives its number.
+fn open_spool(dir: &Path) -> (Writer, u64) {
+    let mut writer = Writer::open(dir, options()).unwrap();
+    write(&mut writer, ["one", "two"]);
+    let segment = writer.position().segment;
+    (writer, segment)
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+#[test]
+fn what_was_appended_behind_the_last_commit_is_told_with_and_without_a_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let (writer, segment) = open_spool(dir.path());
+    append(&log(dir.path(), segment), "forged\n");
+    let kind = FaultKind::BytesBehind { offset: 8, bytes: 7 };
+    assert_eq!(fault(dir.path()), (segment, kind), "the writer has it");
+    drop(writer);
+    assert_eq!(fault(dir.path()), (segment, kind), "nobody has it");
+    let told = verify(dir.path()).unwrap().fault.unwrap().to_string();
+    assert!(
+        told.contains(&format!("{segment:010}.log), from byte 8 on: 7 bytes")),
+        "{told}"
+    );
+    drop(Writer::open(dir.path(), options()).unwrap());
+    assert_eq!(verify(dir.path()).unwrap().fault, None, "a writer cuts it off");
+}
+
+/// The writer's own lines are behind its last commit until it commits them.
+#[test]
+fn a_writer_at_work_is_not_taken_for_somebody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, _) = open_spool(dir.path());
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut n = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                write(&mut writer, [format!("line {n}")]);
+                n += 1;
+                if n % 100 == 0 {
+                    writer.rotate().unwrap();
+                }
+            }
+        });
+        let found: Vec<_> = (0..100).map(|_| verify(dir.path())).collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        for found in found {
+            assert_eq!(found.unwrap().fault, None);
+        }
+    });
+    // What a commit in the middle of it looks like: the lines are there, and the journal follows.
+    let segment = writer.position().segment;
+    let journal = dir.path().join(format!("{segment:010}.journal"));
+    write(&mut writer, ["before"]);
+    let before = fs::read(&journal).unwrap();
+    write(&mut writer, ["slow"]);
+    let after = fs::read(&journal).unwrap();
+    fs::write(&journal, before).unwrap();
+    fs::remove_file(dir.path().join("committed")).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            fs::write(dir.path().join("next"), after).unwrap();
+            fs::rename(dir.path().join("next"), &journal).unwrap();
+        });
+        assert_eq!(verify(dir.path()).unwrap().fault, None);
+    });
+}
+
+#[test]
+fn a_spool_whose_segments_were_all_removed_is_told() {
+    let removed = |extensions: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        let first = sealed_spool(dir.path());
+        for segment in first..first + 4 {
+            for extension in extensions {
+                let _not_of_every_segment =
+                    fs::remove_file(dir.path().join(format!("{segment:010}.{extension}")));
+            }
+        }
+        let (segment, kind) = fault(dir.path());
+        (segment - first, kind, dir)
+    };
+    for (extensions, segment) in [
+        (["log"].as_slice(), 0),
+        (&["log", "seal"], 3),
+        (&["log", "seal", "journal"], 3),
+    ] {
+        let (at, kind, _) = removed(extensions);
+        assert_eq!((at, kind), (segment, FaultKind::SegmentMissing), "{extensions:?}");
+    }
+    // Also where what the writer told is gone, and a reader's position is left.
+    let (_, _, dir) = removed(&["log", "seal", "journal"]);
+    fs::remove_file(dir.path().join("committed")).unwrap();
+    assert_eq!(
+        verify(dir.path()).unwrap().fault,
+        None,
+        "nothing says that there was anything"
+    );
+    acknowledge(
+        dir.path(),
+        "ingester",
+        Position {
+            segment: 77,
+            offset: 5,
+        },
+    )
+    .unwrap();
+    assert_eq!(fault(dir.path()), (77, FaultKind::SegmentMissing));
+}
+
+#[test]
+fn lines_that_were_cut_off_together_with_their_journal_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(dir.path(), options()).unwrap();
+    let segment = writer.position().segment;
+    write(&mut writer, ["one"]);
+    let journal = dir.path().join(format!("{segment:010}.journal"));
+    let before = fs::read(&journal).unwrap();
+    write(&mut writer, ["two"]);
+    drop(writer);
+    fs::write(&journal, before).unwrap();
+    fs::write(log(dir.path(), segment), "one\n").unwrap();
+    assert_eq!(fault(dir.path()), (segment, FaultKind::LineCut(2)));
 }
 
 #[test]
