@@ -113,6 +113,11 @@ pub(crate) fn root(chain: &Digest, lines: u64, first_us: i64, last_us: i64) -> D
     ])
 }
 
+/// The proof that a bundle's manifest carries of itself.
+pub(crate) fn proof(manifest: &[u8]) -> Digest {
+    Digest::of(&[b"decnet evidence proof 1\0", manifest])
+}
+
 /// A short checksum of a journal record or of the committed position, against torn writes.
 pub(crate) fn checksum(body: &[u8]) -> String {
     Digest::of(&[body]).short()

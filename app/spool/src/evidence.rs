@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 use crate::{
     Digest, Position, SpoolError,
-    digest::{Chain, SHORT, root},
+    digest::{Chain, SHORT, proof, root},
     journal::{self, Journal, has_all},
     layout,
     reader::{acknowledgements, read_committed},
@@ -39,6 +39,9 @@ pub struct Verified {
     pub first_segment: Option<u64>,
     /// Root of the last sealed segment that was found good: note it elsewhere, and later everything up to it is proved.
     pub root: Option<Digest>,
+    /// Proof of a bundle's manifest, its interval with it, where all of the bundle is good. Who can write the folder can make
+    /// another manifest with another proof: compare it with what [`export`] told.
+    pub proof: Option<Digest>,
     /// The first thing that is wrong.
     pub fault: Option<Fault>,
 }
@@ -46,8 +49,8 @@ pub struct Verified {
 /// The first thing that is wrong with a spool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// In which segment.
-    pub segment: u64,
+    /// In which segment; none where it is the manifest of a bundle.
+    pub segment: Option<u64>,
     /// What it is.
     pub kind: FaultKind,
 }
@@ -72,6 +75,8 @@ pub enum FaultKind {
     SealChanged,
     /// It does not follow the segment before it.
     ChainBroken,
+    /// The manifest of a bundle is not the one that was made: its interval, or what it says of a segment.
+    ManifestChanged,
     /// Behind what was committed there is more.
     BytesBehind {
         /// Where in the log it begins.
@@ -83,7 +88,7 @@ pub enum FaultKind {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let segment = self.segment;
+        let segment = self.segment.unwrap_or_default();
         match self.kind {
             FaultKind::LineChanged(n) => write!(f, "segment {segment}, line {n}: changed"),
             FaultKind::LineInserted(n) => write!(f, "segment {segment}, line {n}: inserted"),
@@ -93,6 +98,11 @@ impl fmt::Display for Fault {
             FaultKind::SealMissing => write!(f, "segment {segment}: lines without seal or journal"),
             FaultKind::SealChanged => write!(f, "segment {segment}: its seal was changed or made anew"),
             FaultKind::ChainBroken => write!(f, "segment {segment}: does not follow the segment before it"),
+            FaultKind::ManifestChanged => write!(
+                f,
+                "{}: changed, so that its interval and what it says of the segments prove nothing",
+                layout::MANIFEST
+            ),
             FaultKind::BytesBehind { offset, bytes } => write!(
                 f,
                 "segment {segment} ({segment:010}.log), from byte {offset} on: {bytes} bytes that no commit accounts for, \
@@ -105,7 +115,7 @@ impl fmt::Display for Fault {
 /// What a bundle of evidence holds: its `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bundle {
-    /// `decnet-evidence 1`.
+    /// `decnet-evidence 2`.
     pub format: String,
     /// Start of the range that was asked for; lines count by when they arrived.
     #[serde(with = "time::serde::rfc3339")]
@@ -117,6 +127,19 @@ pub struct Bundle {
     pub segments: Vec<BundleSegment>,
     /// How to check it.
     pub note: String,
+    /// SHA-256 over all of this with zeros in this place.
+    pub proof: Digest,
+}
+
+impl Bundle {
+    fn proven(self) -> Result<Self, serde_json::Error> {
+        let unproven = Self {
+            proof: Digest::NONE,
+            ..self
+        };
+        let proof = proof(&serde_json::to_vec(&unproven)?);
+        Ok(Self { proof, ..unproven })
+    }
 }
 
 /// One segment of a bundle.
@@ -143,7 +166,8 @@ pub struct BundleSegment {
 }
 
 const NOTE: &str = "Whole segments of a DECNET spool: NNNNNNNNNN.log holds the lines, .seal their digests. \
-                    `decnet spool verify <this folder>` checks all of it.";
+                    `decnet spool verify <this folder>` checks all of it, and that this \
+                    manifest is as it was made.";
 
 /// Check a spool, or a bundle that [`export`] made: every line against its seal, every seal against the one before.
 /// The writer may be at work meanwhile.
@@ -184,6 +208,7 @@ fn verify_once(dir: &Path) -> Result<Verified, SpoolError> {
         bytes: 0,
         first_segment: all.first().copied(),
         root: None,
+        proof: None,
         fault: None,
     };
     let mut roots = Vec::new();
@@ -202,7 +227,12 @@ fn verify_once(dir: &Path) -> Result<Verified, SpoolError> {
         } else {
             Err(FaultKind::SealMissing)
         };
-        let fault = |segment, kind| Some(Fault { segment, kind });
+        let fault = |segment, kind| {
+            Some(Fault {
+                segment: Some(segment),
+                kind,
+            })
+        };
         if let Some((before, root)) = previous {
             if before + 1 != segment {
                 report.fault = fault(before + 1, FaultKind::SegmentMissing);
@@ -235,7 +265,7 @@ fn verify_once(dir: &Path) -> Result<Verified, SpoolError> {
     }
     if told > end {
         report.fault = Some(Fault {
-            segment: told.segment,
+            segment: Some(told.segment),
             kind: if told.segment == end.segment {
                 FaultKind::LineCut(lines + 1)
             } else {
@@ -244,7 +274,10 @@ fn verify_once(dir: &Path) -> Result<Verified, SpoolError> {
         });
         return Ok(report);
     }
-    report.fault = check_manifest(dir, &roots)?;
+    match check_manifest(dir, &roots)? {
+        Ok(proof) => report.proof = proof,
+        Err(fault) => report.fault = Some(fault),
+    }
     Ok(report)
 }
 
@@ -445,37 +478,44 @@ fn first_altered(path: &Path, before: u64, commits: &[Commit]) -> Result<Option<
     Ok(first_difference(before, &actual, &written))
 }
 
-/// Whether a bundle holds all that its manifest names. A spool has no manifest.
-fn check_manifest(dir: &Path, roots: &[(u64, Digest)]) -> Result<Option<Fault>, SpoolError> {
+/// Whether a bundle holds all that its manifest names, and the manifest is as it was made: its proof. A spool has no manifest.
+fn check_manifest(dir: &Path, roots: &[(u64, Digest)]) -> Result<Result<Option<Digest>, Fault>, SpoolError> {
     let path = dir.join(layout::MANIFEST);
     let text = match fs::read(&path) {
         Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),
         Err(e) => return Err(SpoolError::io("read", &path)(e)),
     };
     let bundle: Bundle = serde_json::from_slice(&text).map_err(|e| SpoolError::Damaged {
         path: path.clone(),
         what: format!("not the manifest of a bundle: {e}"),
     })?;
-    for wanted in bundle.segments {
-        let segment = wanted.segment;
-        match roots.iter().find(|(number, _)| *number == segment) {
-            None => {
-                return Ok(Some(Fault {
-                    segment,
-                    kind: FaultKind::SegmentMissing,
-                }));
-            }
-            Some((_, root)) if *root != wanted.root => {
-                return Ok(Some(Fault {
-                    segment,
-                    kind: FaultKind::SealChanged,
-                }));
-            }
-            Some(_) => {}
-        }
+    for wanted in &bundle.segments {
+        let kind = match roots.iter().find(|(number, _)| *number == wanted.segment) {
+            None => FaultKind::SegmentMissing,
+            Some((_, root)) if *root != wanted.root => FaultKind::SealChanged,
+            Some(_) => continue,
+        };
+        return Ok(Err(Fault {
+            segment: Some(wanted.segment),
+            kind,
+        }));
     }
-    Ok(None)
+    let made = bundle
+        .clone()
+        .proven()
+        .map_err(|e| SpoolError::io("encode", &path)(e.into()))?;
+    let named = bundle.segments.iter().map(|s| s.segment);
+    Ok(
+        if made == bundle && named.eq(roots.iter().map(|(number, _)| *number)) {
+            Ok(Some(bundle.proof))
+        } else {
+            Err(Fault {
+                segment: None,
+                kind: FaultKind::ManifestChanged,
+            })
+        },
+    )
 }
 
 /// Copy all segments that have lines which arrived from `since` to before `until` into the new folder `out`, each with
@@ -498,11 +538,12 @@ pub fn export(
         made => made.map_err(SpoolError::io("make folder", out))?,
     }
     let mut bundle = Bundle {
-        format: "decnet-evidence 1".into(),
+        format: "decnet-evidence 2".into(),
         since,
         until,
         segments: Vec::new(),
         note: NOTE.into(),
+        proof: Digest::NONE,
     };
     for segment in layout::segments(dir, layout::LOG)? {
         let (closed, is_closed) = known(dir, segment)?;
@@ -525,6 +566,9 @@ pub fn export(
         });
     }
     let manifest = out.join(layout::MANIFEST);
+    let bundle = bundle
+        .proven()
+        .map_err(|e| SpoolError::io("encode", &manifest)(e.into()))?;
     let text =
         serde_json::to_vec_pretty(&bundle).map_err(|e| SpoolError::io("encode", &manifest)(e.into()))?;
     layout::put(&manifest, |file| file.write_all(&text))?;

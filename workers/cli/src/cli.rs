@@ -379,7 +379,10 @@ pub(crate) enum SpoolCommand {
         #[command(flatten)]
         list: ListArgs,
     },
-    /// Write an evidence bundle with its proof into a new folder
+    /// Write an evidence bundle with its proof into a new folder: whole segments, each with lines of the interval
+    ///
+    /// A seal proves a whole segment, so whole segments go into the bundle: also their lines from before and after the interval. The
+    /// bundle's own proof, which is printed, holds the interval and the list of its segments.
     Export {
         /// Lines that arrived not before this time (RFC 3339) [default: the beginning]
         #[arg(long, value_parser = time_arg)]

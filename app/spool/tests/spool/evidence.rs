@@ -27,7 +27,7 @@ fn log(dir: &Path, segment: u64) -> std::path::PathBuf {
 
 fn fault(dir: &Path) -> (u64, FaultKind) {
     let fault = verify(dir).unwrap().fault.expect("a fault is found");
-    (fault.segment, fault.kind)
+    (fault.segment.expect("a segment's"), fault.kind)
 }
 
 #[test]
@@ -343,6 +343,47 @@ fn lines_that_were_cut_off_together_with_their_journal_are_told() {
 }
 
 #[test]
+fn another_interval_or_another_word_of_a_bundles_manifest_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = sealed_spool(dir.path());
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().join("bundle");
+    let (since, until) = (datetime!(2026-03-01 10:30 UTC), datetime!(2026-03-02 0:00 UTC));
+    let bundle = export(dir.path(), since, until, &out).unwrap();
+    let manifest = out.join("manifest.json");
+    let made = fs::read_to_string(&manifest).unwrap();
+    for (word, other) in [
+        ("2026-03-01T10:30:00Z", "2026-01-01T00:00:00Z"),
+        ("2026-03-02T00:00:00Z", "2026-03-01T12:30:00Z"),
+        ("\"closed\": false", "\"closed\": true"),
+        (&bundle.proof.to_string(), &"0".repeat(64)),
+    ] {
+        assert!(made.contains(word), "{word}: {made}");
+        fs::write(&manifest, made.replace(word, other)).unwrap();
+        let fault = verify(&out).unwrap().fault.unwrap();
+        assert_eq!(
+            (fault.segment, fault.kind),
+            (None, FaultKind::ManifestChanged),
+            "{word}"
+        );
+        assert!(fault.to_string().starts_with("manifest.json: changed"), "{fault}");
+    }
+    fs::write(&manifest, &made).unwrap();
+    assert_eq!(verify(&out).unwrap().proof, Some(bundle.proof));
+    // A good segment of the same spool that the interval did not bring.
+    let mut other = Writer::open(dir.path(), options()).unwrap();
+    other.rotate().unwrap();
+    write(&mut other, ["later"]);
+    other.rotate().unwrap();
+    for extension in ["log", "seal"] {
+        let name = format!("{:010}.{extension}", first + 4);
+        fs::copy(dir.path().join(&name), out.join(&name)).unwrap();
+    }
+    let fault = verify(&out).unwrap().fault.unwrap();
+    assert_eq!(fault.kind, FaultKind::ManifestChanged);
+}
+
+#[test]
 fn a_bundle_holds_the_range_and_verifies_on_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let start = datetime!(2026-03-01 12:00 UTC);
@@ -378,6 +419,7 @@ fn a_bundle_holds_the_range_and_verifies_on_its_own() {
     assert_eq!(numbers, [(2, true), (3, true), (4, false)]);
     let report = verify(&out).unwrap();
     assert_eq!((report.fault, report.lines), (None, 9));
+    assert_eq!(report.proof, Some(bundle.proof));
     assert_eq!(
         fs::read_to_string(log(&out, first + 3)).unwrap(),
         "hour 3 line 0\nhour 3 line 1\nhour 3 line 2\n"

@@ -184,7 +184,7 @@ fn a_newest_segment_that_somebody_changed_is_closed_as_it_is_and_told() {
         let fault = verify(copy.path()).unwrap().fault.unwrap();
         assert_eq!(
             (fault.segment, fault.kind),
-            (at.segment, kind),
+            (Some(at.segment), kind),
             "it cannot be hidden by sealing"
         );
     }

@@ -55,11 +55,12 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
             let folder = folder.as_deref().unwrap_or(&spool);
             let found = decnet_spool::verify(folder)?;
             let root = found.root.map(|r| r.to_string());
+            let proof = found.proof.map(|p| p.to_string());
             let fault = found.fault.map(|f| f.to_string());
             if list.json {
                 output::json(&json!({
                     "folder": folder, "segments": found.segments, "lines": found.lines, "bytes": found.bytes,
-                    "first_segment": found.first_segment, "root": root, "fault": fault,
+                    "first_segment": found.first_segment, "root": root, "proof": proof, "fault": fault,
                 }))?;
             } else {
                 let before = if fault.is_some() { "Before the fault, " } else { "" };
@@ -70,6 +71,11 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
                 if let Some(root) = root {
                     println!(
                         "Root of the sealed ones: {root} (note it elsewhere to prove everything up to here later)."
+                    );
+                }
+                if let Some(proof) = proof {
+                    println!(
+                        "Proof of the bundle and its interval: {proof} (what `decnet spool export` printed)."
                     );
                 }
             }
@@ -86,6 +92,10 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
                 "{lines} lines in {} segments, each whole, so that its seal proves it: {}",
                 bundle.segments.len(),
                 out.display()
+            );
+            println!(
+                "Proof of it and of its interval: {} (note it elsewhere).",
+                bundle.proof
             );
             println!("Check it anywhere with `decnet spool verify {}`.", out.display());
         }
