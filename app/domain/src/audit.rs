@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use decnet_model::{
-    permission::ViewAudit,
+    permission::{Operate, ViewAudit},
     view::{AuditView, Page},
 };
 use decnet_runtime::exit::chain;
@@ -23,6 +23,27 @@ impl Domain {
     ) -> Result<Page<AuditView>, DomainError> {
         evidence::check_limit(limit)?;
         Ok(self.inner.store.audit_page(limit, before.as_deref()).await?)
+    }
+
+    /// Write down what the operator did at the command line to files of the installation, and whether it was done.
+    ///
+    /// # Errors
+    /// Where the database fails: what was done is done, and the operator is to hear that it is not in the log.
+    pub async fn note_operation(
+        &self,
+        permit: &Permit<Operate>,
+        action: &str,
+        target: &str,
+        done: bool,
+    ) -> Result<(), DomainError> {
+        let actor = permit.actor();
+        let result = if done { "ok" } else { "failed" };
+        let (now, from) = (self.inner.clock.now(), actor.from.ip);
+        self.inner
+            .store
+            .audit_append(now, &actor.audit_name(), action, target, from, result)
+            .await?;
+        Ok(())
     }
 
     /// Write an entry. A failure is logged and not passed on: what was done is done, and the log has it.

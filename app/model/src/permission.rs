@@ -74,6 +74,8 @@ permissions! {
     ManageSettings: "settings.manage", Admin, Anyone, Settled;
     /// Delete all evidence from the database.
     Reinitialise: "evidence.reinitialise", Admin, Person, Settled;
+    /// Work on the installation's files at its own command line.
+    Operate: "host.operate", Admin, Person, Settled;
     /// Read the audit log.
     ViewAudit: "audit.view", Admin, Anyone, Settled;
     /// See one's own account.

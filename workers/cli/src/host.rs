@@ -7,10 +7,11 @@ use decnet_bus::Bus;
 use decnet_domain::{Actor, Domain, Permit};
 use decnet_model::{
     clock::{SharedClock, SystemClock},
-    permission::Permission,
+    permission::{Operate, Permission},
 };
 use decnet_runtime::{
     Settings, StartError,
+    exit::chain,
     settings::{Sources, keys},
     worker::connect,
 };
@@ -108,6 +109,26 @@ impl Host {
     /// Send what was published before the process ends.
     pub(crate) async fn close(self) {
         self.bus.close().await;
+    }
+}
+
+/// Write into the audit log what was done at this command line outside the database, and whether it was. It is done by then, and
+/// works without a database too: where it could not be written down, that is said.
+pub(crate) async fn note(settings: &Settings, action: &str, target: &str, done: bool) {
+    let noted: Result<()> = async {
+        settings.for_master("the audit log")?;
+        let host = Host::with(settings.clone()).await?;
+        let permit = host.permit::<Operate>()?;
+        host.domain.note_operation(&permit, action, target, done).await?;
+        host.close().await;
+        Ok(())
+    }
+    .await;
+    if let Err(error) = noted {
+        eprintln!(
+            "decnet: {action} could not be written into the audit log: {}",
+            chain(&*error)
+        );
     }
 }
 

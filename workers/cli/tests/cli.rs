@@ -626,6 +626,78 @@ fn invented_evidence_is_not_mixed_with_what_is_there_unless_asked_for() {
     assert_eq!(seed(&["--yes"]).2, 0);
 }
 
+#[test]
+fn what_an_operator_does_to_the_files_is_in_the_audit_log_or_is_said_not_to_be() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    good(dir.path(), "demo seed --events 10");
+    let run = |words: &str| {
+        said(
+            &decnet(PROGRAM, dir.path())
+                .args(words.split(' '))
+                .output()
+                .unwrap(),
+        )
+    };
+    assert_eq!(run("demo seed --events 10").2, 69);
+    let (_, err, code) = run("spool export out");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(run("spool export out").2, 64, "it is there already");
+    good(dir.path(), "ingest --rebuild");
+    let noted = with_store(dir.path(), async |store| {
+        store.audit_page(None, None).await.unwrap().data
+    });
+    let who = nix::unistd::User::from_uid(nix::unistd::geteuid())
+        .unwrap()
+        .unwrap()
+        .name;
+    let noted: Vec<_> = noted
+        .iter()
+        .rev()
+        .filter(|entry| entry.actor == format!("cli:{who}"))
+        .map(|entry| (entry.action.as_str(), entry.result.as_str()))
+        .collect();
+    assert_eq!(
+        noted,
+        [
+            ("demo.seed", "ok"),
+            ("demo.seed", "failed"),
+            ("spool.export", "ok"),
+            ("spool.export", "failed"),
+            ("evidence.rebuild", "ok"),
+        ]
+    );
+
+    // What works without a database does so, and says what it could not do.
+    fs::rename(dir.path().join("data/decnet.db"), dir.path().join("away.db")).unwrap();
+    for (words, why) in [
+        ("spool export bundle", "there is no database"),
+        (
+            "spool export other --set mode=agent",
+            "the audit log is the master's",
+        ),
+    ] {
+        let (out, err, code) = run(words);
+        assert_eq!(code, 0, "{words}: {err}");
+        assert!(out.contains("10 lines"), "{out}");
+        assert!(
+            err.contains("spool.export could not be written into the audit log") && err.contains(why),
+            "{err}"
+        );
+    }
+    good(dir.path(), "spool verify bundle");
+    let manifest = dir.path().join("bundle/manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(
+        &manifest,
+        text.replace("1970-01-01T00:00:00Z", "2020-01-01T00:00:00Z"),
+    )
+    .unwrap();
+    let (_, err, code) = run("spool verify bundle");
+    assert_eq!(code, 1);
+    assert!(err.contains("manifest.json: changed"), "{err}");
+}
+
 /// What a host on the data directory below `dir` holds as long as it runs, whose bus is away.
 fn running_host(dir: &Path) -> decnet_runtime::supervisor::Lock {
     fs::create_dir_all(dir.join("data/run")).unwrap();

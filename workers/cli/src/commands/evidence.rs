@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use decnet_db::Store;
 use decnet_model::{
     clock::{Clock, SystemClock},
     id::LogId,
@@ -15,11 +16,11 @@ use decnet_model::{
     topic::{Pattern, Topic},
     view::{LogView, MAX_LIMIT},
 };
-use decnet_runtime::worker::connect;
+use decnet_runtime::{Settings, worker::connect};
 
 use crate::{
     cli::{IngestArgs, LogsArgs, PlaceArgs},
-    host::{Host, master_settings},
+    host::{Host, master_settings, note},
     output,
 };
 
@@ -130,6 +131,13 @@ fn print(row: &LogView, args: &LogsArgs) -> Result<()> {
 pub(crate) async fn ingest(place: &PlaceArgs, args: &IngestArgs) -> Result<()> {
     let settings = master_settings(place)?;
     let store = connect(&settings).await?;
+    let rebuilt = rebuild(&store, &settings, args).await;
+    store.close().await;
+    note(&settings, "evidence.rebuild", "evidence", rebuilt.is_ok()).await;
+    rebuilt
+}
+
+async fn rebuild(store: &Store, settings: &Settings, args: &IngestArgs) -> Result<()> {
     let spool = settings.spool_dir();
     there(&spool)?;
     let found = tokio::task::spawn_blocking(move || decnet_spool::verify(&spool)).await??;
@@ -146,7 +154,6 @@ pub(crate) async fn ingest(place: &PlaceArgs, args: &IngestArgs) -> Result<()> {
         );
     }
     store.evidence_clear().await?;
-    store.close().await;
     println!(
         "{stored} rows were forgotten; the ingester stores the {} lines of the spool again.",
         found.lines

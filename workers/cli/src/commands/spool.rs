@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use decnet_model::clock::{Clock, SystemClock};
-use decnet_runtime::StartError;
+use decnet_runtime::{Settings, StartError};
 use decnet_spool::{Position, Reader, SpoolError, Writer, acknowledged, outlet::Outlet};
 use decnet_testkit::demo::{Day, Options};
 use serde_json::json;
@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 use crate::{
     cli::{DemoCommand, PlaceArgs, SpoolCommand},
-    host::{self, master_settings},
+    host::{self, block_on, master_settings},
     output,
 };
 
@@ -86,7 +86,13 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
         SpoolCommand::Export { since, until, out } => {
             let since = since.unwrap_or(OffsetDateTime::UNIX_EPOCH);
             let until = until.unwrap_or_else(|| SystemClock.now());
-            let bundle = decnet_spool::export(&spool, since, until, out)?;
+            let exported = decnet_spool::export(&spool, since, until, out);
+            let target = format!("{since} to {until} into {}", out.display());
+            block_on(async {
+                host::note(&settings, "spool.export", &target, exported.is_ok()).await;
+                Ok(())
+            })?;
+            let bundle = exported?;
             let lines: u64 = bundle.segments.iter().map(|s| s.lines).sum();
             println!(
                 "{lines} lines in {} segments, each whole, so that its seal proves it: {}",
@@ -117,6 +123,18 @@ pub(crate) fn there(folder: &Path) -> Result<(), StartError> {
 
 /// `decnet demo seed`
 pub(crate) fn demo(place: &PlaceArgs, command: &DemoCommand) -> Result<()> {
+    let settings = master_settings(place)?;
+    let DemoCommand::Seed { events, seed, .. } = command;
+    let seeded = sow(&settings, command);
+    let target = format!("{events} lines of seed {seed}");
+    block_on(async {
+        host::note(&settings, "demo.seed", &target, seeded.is_ok()).await;
+        Ok(())
+    })?;
+    seeded
+}
+
+fn sow(settings: &Settings, command: &DemoCommand) -> Result<()> {
     let DemoCommand::Seed {
         events,
         attackers,
@@ -125,7 +143,6 @@ pub(crate) fn demo(place: &PlaceArgs, command: &DemoCommand) -> Result<()> {
         end,
         yes,
     } = command;
-    let settings = master_settings(place)?;
     if !yes && Reader::open(&settings.spool_dir(), Position::default()).lag_bytes()? > 0 {
         return Err(StartError::unavailable(format!(
             "there is evidence in {}, and what is invented could not be told from it or taken out again: \
