@@ -200,7 +200,7 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Check the configuration and tell every fault
-    Check,
+    Check(ListArgs),
     /// Every value in effect and where it comes from; secrets are redacted
     Show(ListArgs),
     /// Every key that there is
@@ -210,9 +210,9 @@ pub(crate) enum ConfigCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
     /// Bring the database to this version
-    Migrate,
+    Migrate(ListArgs),
     /// Whether the database is of this version
-    Status,
+    Status(ListArgs),
 }
 
 #[derive(Debug, Subcommand)]

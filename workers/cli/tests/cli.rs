@@ -698,6 +698,91 @@ fn what_an_operator_does_to_the_files_is_in_the_audit_log_or_is_said_not_to_be()
     assert!(err.contains("manifest.json: changed"), "{err}");
 }
 
+#[test]
+fn a_filter_that_is_no_word_of_ours_is_told_with_what_may_have_been_meant() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let logs = |words: &[&str]| {
+        said(
+            &decnet(PROGRAM, dir.path())
+                .arg("logs")
+                .args(words)
+                .output()
+                .unwrap(),
+        )
+    };
+    for (words, near) in [
+        (
+            ["--type", "auth"],
+            "of type \"auth\" was ever recorded; there are, among others: auth_attempt",
+        ),
+        (["--type", "comand"], "among others: command"),
+        (
+            ["--service", "shh"],
+            "of service \"shh\" was ever recorded; there are, among others: ssh",
+        ),
+    ] {
+        let (out, err, code) = logs(&words);
+        assert_eq!((out.as_str(), code), ("", 64), "{words:?}: {err}");
+        assert!(err.contains(near) && err.lines().count() == 1, "{err}");
+    }
+    for words in [["--type", "command"], ["--service", "ssh"]] {
+        assert_eq!(
+            logs(&words),
+            (String::new(), String::new(), 0),
+            "nothing yet, but it can come"
+        );
+    }
+    // A word of somebody else's that was recorded is one.
+    let at = time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+    let end = decnet_spool::Position {
+        segment: 1,
+        offset: 1,
+    };
+    let batch = decnet_db::ingest::Batch {
+        reader: "test".into(),
+        from: decnet_spool::Position::START,
+        to: end,
+        lines: vec![
+            decnet_db::meaning::read(b"<134>1 2027-01-15T08:00:00Z web-01 sshd - EXTRA - x", at).unwrap(),
+        ],
+        quarantine: Vec::new(),
+        ignored: 0,
+    };
+    store(dir.path(), &batch);
+    for words in [["--type", "EXTRA"], ["--service", "sshd"]] {
+        let (out, err, code) = logs(&words);
+        assert_eq!((out.lines().count(), err.as_str(), code), (1, "", 0), "{words:?}");
+    }
+    let (out, err, code) = logs(&["--type", "EXTRA", "--decky", "db-01"]);
+    assert_eq!((out.as_str(), err.as_str(), code), ("", "", 0));
+}
+
+#[test]
+fn faults_of_the_configuration_are_json_where_that_is_asked_for() {
+    let dir = TempDir::new().unwrap();
+    let words = "--set listen=nowhere --set batch-size=none config check --json";
+    let (out, err, code) = said(
+        &decnet(PROGRAM, dir.path())
+            .args(words.split(' '))
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(code, 78, "{err}");
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told["ok"], false);
+    let keys: Vec<_> = told["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| &f["key"])
+        .collect();
+    assert!(
+        keys.contains(&&"listen".into()) && keys.contains(&&"batch-size".into()),
+        "{told}"
+    );
+}
+
 /// What a host on the data directory below `dir` holds as long as it runs, whose bus is away.
 fn running_host(dir: &Path) -> decnet_runtime::supervisor::Lock {
     fs::create_dir_all(dir.join("data/run")).unwrap();
@@ -856,6 +941,10 @@ fn every_listing_is_json_where_that_is_asked_for() {
         "user token list",
         "worker list",
         "spool status",
+        "spool verify",
+        "config check",
+        "db migrate",
+        "db status",
     ] {
         let output = decnet(PROGRAM, dir.path())
             .args(words.split(' '))

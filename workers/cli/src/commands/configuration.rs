@@ -1,7 +1,8 @@
 //! `decnet config`: check it, show it, list its keys. Opens nothing and binds nothing.
 
 use anyhow::Result;
-use decnet_runtime::settings::keys::KEYS;
+use decnet_runtime::{Settings, StartError, settings::keys::KEYS};
+use serde_json::json;
 
 use crate::{
     cli::{ConfigCommand, PlaceArgs},
@@ -11,13 +12,32 @@ use crate::{
 /// `decnet config …`
 pub(crate) fn run(place: &PlaceArgs, command: &ConfigCommand) -> Result<()> {
     match command {
-        ConfigCommand::Check => {
-            let settings = host::settings(place)?;
+        ConfigCommand::Check(list) => {
+            let settings = match Settings::read(&host::sources(place)?) {
+                Ok(settings) => settings,
+                Err(faults) => {
+                    if list.json {
+                        let faults: Vec<_> = faults
+                            .0
+                            .iter()
+                            .map(|f| json!({ "key": f.key, "from": f.origin.to_string(), "problem": f.problem }))
+                            .collect();
+                        output::json(&json!({ "ok": false, "faults": faults }))?;
+                    }
+                    return Err(StartError::from(faults).into());
+                }
+            };
             let said = settings
                 .explain()
                 .iter()
                 .filter(|e| e.origin != "default")
                 .count();
+            if list.json {
+                let by_default = KEYS.len() - said;
+                return output::json(
+                    &json!({ "ok": true, "faults": [], "set": said, "by_default": by_default }),
+                );
+            }
             println!(
                 "The configuration is in order ({said} keys set, {} by default).",
                 KEYS.len() - said
@@ -40,7 +60,7 @@ pub(crate) fn run(place: &PlaceArgs, command: &ConfigCommand) -> Result<()> {
                 let keys: Vec<_> = KEYS
                     .iter()
                     .map(|k| {
-                        serde_json::json!({
+                        json!({
                             "key": k.name, "section": k.section.as_str(), "env": k.env(), "default": k.default,
                             "allowed": k.allowed, "secret": k.secret, "about": k.doc,
                         })

@@ -12,6 +12,7 @@ use decnet_runtime::{
     secret::{ExposeSecret, ensure_key_file},
     worker::connect,
 };
+use serde_json::json;
 
 use crate::{
     cli::{DbCommand, PlaceArgs},
@@ -21,15 +22,24 @@ use crate::{
 /// `decnet db …`
 pub(crate) async fn run(place: &PlaceArgs, command: &DbCommand) -> Result<()> {
     let settings = host::master_settings(place)?;
+    let database = settings.store_options().public_url();
     match command {
-        DbCommand::Migrate => {
+        DbCommand::Migrate(list) => {
             make_folders(&settings)?;
             let store = Store::connect(&settings.store_options())
                 .await
                 .map_err(StartError::from)?;
-            store.migrate().await.map_err(StartError::from)?;
+            let applied = store.migrate().await.map_err(StartError::from)?;
+            if list.json {
+                return output::json(&json!({ "database": database, "current": true, "applied": applied }));
+            }
         }
-        DbCommand::Status => drop(connect(&settings).await?),
+        DbCommand::Status(list) => {
+            drop(connect(&settings).await?);
+            if list.json {
+                return output::json(&json!({ "database": database, "current": true }));
+            }
+        }
     }
     println!("The database is of this version.");
     Ok(())

@@ -7,8 +7,10 @@ use std::{
 
 use anyhow::{Result, bail};
 use decnet_db::Store;
+use decnet_domain::Permit;
 use decnet_model::{
     clock::{Clock, SystemClock},
+    event::EventKind,
     id::LogId,
     permission::{ViewEvidence, ViewQuarantine},
     printable::bytes_of,
@@ -20,7 +22,7 @@ use decnet_runtime::{Settings, worker::connect};
 
 use crate::{
     cli::{IngestArgs, LogsArgs, PlaceArgs},
-    host::{Host, master_settings, note},
+    host::{self, Host, master_settings, note},
     output,
 };
 
@@ -54,6 +56,15 @@ pub(crate) async fn logs(place: &PlaceArgs, args: &LogsArgs) -> Result<()> {
                 print(row, args)?;
             }
             shown = newest.unwrap_or(shown).max(shown);
+            if first
+                && newest.is_none()
+                && let Some(word) = unknown_word(&host, &permit, args).await?
+            {
+                if !args.follow {
+                    return Err(host::usage(word));
+                }
+                eprintln!("decnet: {word}");
+            }
         }
         if !args.follow {
             return Ok(());
@@ -62,6 +73,70 @@ pub(crate) async fn logs(place: &PlaceArgs, args: &LogsArgs) -> Result<()> {
         // The bus says when to look; without it, look every second.
         let _woken = tokio::time::timeout(Duration::from_secs(1), hints.recv()).await;
     }
+}
+
+/// What is to be said of a filter that is no word of ours, and that nothing was ever recorded under.
+async fn unknown_word(host: &Host, permit: &Permit<ViewEvidence>, args: &LogsArgs) -> Result<Option<String>> {
+    let kinds = EventKind::ALL.iter().map(|kind| kind.to_string()).collect();
+    let services = decnet_domain::services();
+    let services = services.into_iter().map(|s| s.slug.to_string()).collect();
+    let one = LogQuery {
+        limit: Some(1),
+        ..LogQuery::default()
+    };
+    let of_type = LogQuery {
+        event_type: args.event_type.clone(),
+        ..one.clone()
+    };
+    let of_service = LogQuery {
+        service: args.service.clone(),
+        ..one
+    };
+    let asked: [(_, _, Vec<String>, _); 2] = [
+        ("of type", &args.event_type, kinds, of_type),
+        ("of service", &args.service, services, of_service),
+    ];
+    for (what, word, known, query) in asked {
+        let Some(word) = word.as_ref().filter(|word| !known.contains(*word)) else {
+            continue;
+        };
+        if host.domain.log_page(permit, query).await?.data.is_empty() {
+            let near = nearest(word, known).join(", ");
+            return Ok(Some(format!(
+                "no event {what} {:?} was ever recorded; there are, among others: {near}",
+                output::harmless(word)
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// The three words of `known` that `word` may have been meant to be: those that hold it, then those with the fewest letters to
+/// change.
+fn nearest(word: &str, mut known: Vec<String>) -> Vec<String> {
+    known.sort_by_cached_key(|other| (!other.contains(word), distance(word, other)));
+    known.truncate(3);
+    known
+}
+
+/// How many letters have to be put in, taken out or changed to make `b` of `a`.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let (first, rest) = match row.split_first_mut() {
+            Some(split) => split,
+            None => return 0,
+        };
+        *first = left;
+        for (y, above) in b.chars().zip(rest) {
+            let best = (diagonal + usize::from(x != y)).min(left + 1).min(*above + 1);
+            diagonal = std::mem::replace(above, best);
+            left = best;
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 /// `decnet logs --quarantine`
