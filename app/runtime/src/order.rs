@@ -138,7 +138,6 @@ mod tests {
         let unheard = stop(&bus, &name, "ann").await.unwrap_err();
         assert!(matches!(unheard, Untold::Unheard { .. }), "{unheard}");
 
-        let mut control = bus.subscribe(Pattern::exactly(&Topic::worker_control(&name)));
         let answer = async |task: &str| {
             bus.publish(Topic::worker_health(&name), beat(task));
             std::future::pending::<()>().await;
@@ -151,6 +150,8 @@ mod tests {
             matches!(by_chance, Err(Untold::Unheard { .. })),
             "a heartbeat is no answer"
         );
+        // Only now: the orders before were for somebody who did not listen.
+        let mut control = bus.subscribe(Pattern::exactly(&Topic::worker_control(&name)));
         let obeying = async {
             let by = stop_by(&control.recv().await.unwrap()).unwrap();
             assert_eq!(by, "ann");
