@@ -330,7 +330,7 @@ fn server_of(host: &Process) -> u32 {
         .expect("the host has no server")
 }
 
-/// What the placeholders of paths stand for.
+/// What `{before}`, `{attacker}` and `{ip}` of the paths are.
 struct Filling {
     before: u64,
     attacker: String,

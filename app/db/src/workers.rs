@@ -62,15 +62,7 @@ impl Store {
         Ok(all
             .map(|name| match heard.iter().find(|w| w.name == name) {
                 Some(worker) => worker.clone(),
-                None => WorkerView {
-                    name,
-                    state: WorkerState::Unknown,
-                    last_heard: None,
-                    pid: None,
-                    version: None,
-                    uptime_s: None,
-                    tasks: std::collections::BTreeMap::new(),
-                },
+                None => WorkerView::unheard(name),
             })
             .collect())
     }

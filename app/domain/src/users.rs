@@ -59,6 +59,10 @@ impl Domain {
         let whose = self.user_label(id).await;
         let outcome = async {
             let user = self.user_row(id).await?;
+            // Nothing changes, so nobody is signed out.
+            if user.role == role {
+                return Ok(view(&user));
+            }
             let valid_from = later(self.inner.clock.now(), user.tokens_valid_from);
             self.inner.store.user_set_role(id, role, valid_from).await?;
             self.user_changed(id);
@@ -110,6 +114,10 @@ impl Domain {
         let whose = self.user_label(id).await;
         let outcome = async {
             let user = self.user_row(id).await?;
+            // Nothing changes, so nobody is signed out.
+            if user.disabled == disabled {
+                return Ok(view(&user));
+            }
             let valid_from = later(self.inner.clock.now(), user.tokens_valid_from);
             self.inner
                 .store

@@ -540,6 +540,22 @@ pub enum StreamBody {
     Worker(WorkerView),
 }
 
+impl WorkerView {
+    /// One that nobody has heard of.
+    #[must_use]
+    pub fn unheard(name: WorkerName) -> Self {
+        Self {
+            name,
+            state: WorkerState::Unknown,
+            last_heard: None,
+            pid: None,
+            version: None,
+            uptime_s: None,
+            tasks: BTreeMap::new(),
+        }
+    }
+}
+
 impl StreamEvent {
     /// Read an event.
     ///

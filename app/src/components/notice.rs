@@ -81,6 +81,20 @@ pub(crate) fn Empty(
     .into_any()
 }
 
+/// The filters of this page leave nothing.
+#[component]
+pub(crate) fn NothingFits(
+    #[prop(default = "Nothing fits these filters")] title: &'static str,
+) -> impl IntoView {
+    let path = use_location().pathname;
+    view! {
+        <Empty title=title hint="Take one away, or widen the time.">
+            <a class="button" href=move || path.get()>"Clear all filters"</a>
+        </Empty>
+    }
+    .into_any()
+}
+
 /// What went wrong, why, what to do now, and the error id.
 #[component]
 pub(crate) fn Problem(fault: Fault, #[prop(optional, into)] again: Option<Callback<()>>) -> impl IntoView {

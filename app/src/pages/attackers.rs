@@ -8,7 +8,7 @@ use decnet_model::{
     view::{AttackerView, DeckyView, Page},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::{use_location, use_query_map};
+use leptos_router::hooks::use_query_map;
 
 use super::live::{FirstTouch, fleet_now};
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
         glyph::Glyph,
-        notice::{Empty, Fetched},
+        notice::{Fetched, NothingFits},
         pager::{More, Pager},
         said::Said,
         table::{Column, Leads, Listed, Row, Table},
@@ -166,7 +166,6 @@ const COLUMNS: &[Column<AttackerView>] = &[
 #[component]
 fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
     let live = use_live();
-    let path = use_location().pathname;
     let filtered = query
         != AttackerQuery {
             limit: query.limit,
@@ -202,12 +201,7 @@ fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<Dec
     });
     let nothing = move || {
         if filtered {
-            view! {
-                <Empty title="Nobody fits these filters" hint="Take one away, or widen the time.">
-                    <a class="button" href=path.get()>"Clear all filters"</a>
-                </Empty>
-            }
-            .into_any()
+            view! { <NothingFits title="Nobody fits these filters" /> }.into_any()
         } else {
             view! { <FirstTouch deckies=deckies /> }.into_any()
         }

@@ -20,7 +20,7 @@ use crate::{
         frame::{PageHead, may},
         icon::{Icon, Mark},
         log::{LogDrawer, LogTable, Shown},
-        notice::{Empty, Fetched, Loading, Problem},
+        notice::{Empty, Fetched, Loading, NothingFits, Problem},
         pager::{More, Pager},
         table::Row,
         when::use_present,
@@ -125,7 +125,6 @@ fn Rows(
     deckies: Signal<Vec<DeckyView>>,
 ) -> impl IntoView {
     let live = use_live();
-    let path = use_location().pathname;
     let filtered = query
         != LogQuery {
             limit: query.limit,
@@ -161,7 +160,7 @@ fn Rows(
     view! {
         <Show
             when=move || rows.with(|rows| !rows.is_empty())
-            fallback=move || view! { <Nothing filtered path=path.get() deckies=deckies /> }
+            fallback=move || view! { <Nothing filtered deckies=deckies /> }
         >
             <LogTable rows=rows />
             <More pager=pager words="Older" />
@@ -295,14 +294,9 @@ fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
 }
 
 #[component]
-fn Nothing(filtered: bool, path: String, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
+fn Nothing(filtered: bool, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
     if filtered {
-        view! {
-            <Empty title="Nothing fits these filters" hint="Take one away, or widen the time.">
-                <a class="button" href=path>"Clear all filters"</a>
-            </Empty>
-        }
-        .into_any()
+        view! { <NothingFits /> }.into_any()
     } else {
         view! { <FirstTouch deckies=deckies /> }.into_any()
     }

@@ -255,6 +255,23 @@ async fn every_change_of_a_user_ends_its_sessions_at_once() {
 }
 
 #[tokio::test]
+async fn what_changes_nothing_of_a_user_ends_no_session() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let (vera, session) = app.user("vera", Role::Viewer).await;
+    for (change, same) in [
+        ("role", json!({ "role": "viewer" })),
+        ("disabled", json!({ "disabled": false })),
+    ] {
+        let path = format!("/users/{}/{change}", vera.id);
+        let done = app.put(&path, &same).token(&admin).send().await;
+        assert!(done.status.is_success(), "{change}: {done:?}");
+        let after = app.get("/auth/me").token(&session).send().await;
+        assert_eq!(after.status, StatusCode::OK, "{change}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_ends_by_itself() {
     let app = App::new().await;
     let (_, session) = app.user("alice", Role::Viewer).await;

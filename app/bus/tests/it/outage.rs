@@ -5,7 +5,10 @@ use std::time::Duration;
 use decnet_bus::{Bus, BusConfig};
 use futures::FutureExt;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use crate::setup::{Log, NatsServer, TestBroker, small_queue, socket, soon, subscribed, tally, topic};
 
@@ -99,8 +102,12 @@ async fn nats_that_is_away_is_told_once_and_once_when_it_is_back() {
     let bus = Bus::connect(&first.config(1000), "worker");
     let mut subscription = subscribed(&bus, "system.log").await;
     drop(first);
-    // Long enough for several attempts.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Somebody else has the port, and hangs up on every attempt.
+    let other = TcpListener::bind(format!("127.0.0.1:{port}")).await.unwrap();
+    for _ in 0..3 {
+        soon("an attempt", other.accept()).await.unwrap();
+    }
+    drop(other);
     bus.publish(topic("system.log"), "kept until it is back");
     let again = NatsServer::start_on(&port).unwrap();
     while soon("the event", subscription.recv())

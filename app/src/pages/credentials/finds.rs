@@ -22,7 +22,7 @@ use crate::{
         drawer::Drawer,
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
-        notice::{Empty, Fetched},
+        notice::{Empty, Fetched, NothingFits},
         pager::{More, Pager},
         said::{CopyButton, Said},
         table::{Column, Leads, Listed, Row, Table},
@@ -191,7 +191,6 @@ const COLUMNS: &[Column<BountyView>] = &[
 
 #[component]
 fn List(first: Page<BountyView>, query: BountyQuery, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
-    let path = use_location().pathname;
     let filtered = query
         != BountyQuery {
             limit: query.limit,
@@ -210,12 +209,7 @@ fn List(first: Page<BountyView>, query: BountyQuery, deckies: Signal<Vec<DeckyVi
     });
     let nothing = move || {
         if filtered {
-            view! {
-                <Empty title="Nothing fits these filters" hint="Take one away, or widen the time.">
-                    <a class="button" href=path.get()>"Clear all filters"</a>
-                </Empty>
-            }
-            .into_any()
+            view! { <NothingFits /> }.into_any()
         } else {
             view! { <FirstTouch deckies=deckies /> }.into_any()
         }

@@ -18,7 +18,7 @@ use crate::{
         drawer::Drawer,
         filter::{Chips, Choice, FilterForm},
         frame::PageHead,
-        notice::{Empty, Fetched, Loading, Problem},
+        notice::{Empty, Fetched, Loading, NothingFits, Problem},
         pager::{More, Pager},
         said::{CopyButton, Said},
         table::{Column, Leads, Listed, Table},
@@ -167,12 +167,7 @@ fn List(first: Page<ReuseView>, query: ReuseQuery) -> impl IntoView {
     });
     let nothing = move || {
         if filtered {
-            view! {
-                <Empty title="Nothing fits these filters" hint="Take one away, or clear them all.">
-                    <a class="button" href="/credentials/reuse">"Clear all filters"</a>
-                </Empty>
-            }
-            .into_any()
+            view! { <NothingFits /> }.into_any()
         } else {
             view! {
                 <Empty

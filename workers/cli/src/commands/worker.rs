@@ -143,15 +143,7 @@ fn left(settings: &Settings) -> Vec<WorkerView> {
                 state: beat.last_heard.map_or(beat.state, |at| beat.state.as_of(at, now)),
                 ..beat
             },
-            None => WorkerView {
-                name,
-                state: WorkerState::Unknown,
-                last_heard: None,
-                pid: None,
-                version: None,
-                uptime_s: None,
-                tasks: Default::default(),
-            },
+            None => WorkerView::unheard(name),
         })
         .collect()
 }
