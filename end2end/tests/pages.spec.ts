@@ -123,6 +123,8 @@ for (const [name, path] of PAGES) {
     const complaints = new Complaints(page);
     await page.emulateMedia({ reducedMotion: "reduce" });
     await open(page, at(path, day));
+    const release = await page.locator("script[data-pieces]").count();
+    test.skip(path === "/gallery" && release > 0, "a release has no gallery");
     await settled(page);
     for (const colorScheme of ["dark", "light"] as const) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });

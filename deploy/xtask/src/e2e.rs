@@ -54,8 +54,8 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
         println!("The pictures go into {}", folder.display());
         pictures = Some(folder);
     }
-    if site::in_pieces(profile) {
-        step("Weighing the pages", || weight::check(place))?;
+    if profile == Profile::Release {
+        step("Weighing the pages", || weight::tell(place))?;
     }
     all_held(tests(place, profile, &rest, pictures.as_deref())?)
 }

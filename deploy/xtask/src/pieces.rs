@@ -45,23 +45,6 @@ const WASM_FEATURES: [&str; 6] = [
 pub(crate) const MAIN: &str = "decnet.wasm";
 pub(crate) const LOADER: &str = "__wasm_split.js";
 
-/// Optimise a module that has everything in it.
-pub(crate) fn optimise_whole(module: &Path, place: &Place) -> Result<()> {
-    let large = module.with_extension("large.wasm");
-    fs::rename(module, &large).context("cannot set the unoptimised WebAssembly aside")?;
-    sh(Command::new(place.root.join("style/node_modules/.bin/wasm-opt"))
-        .arg("-Oz")
-        .args(WASM_FEATURES)
-        .arg(&large)
-        .arg("-o")
-        .arg(module))?;
-    let compile = "WebAssembly.compile(require('node:fs').readFileSync(process.argv[1]))\
-        .catch((error)=>{console.error(error.message);process.exit(1)})";
-    sh(Command::new("node").args(["-e", compile]).arg(module))
-        .context("no browser would read the optimised WebAssembly")?;
-    fs::remove_file(&large).context("cannot remove the unoptimised WebAssembly")
-}
-
 /// Cut `compiled` up and put what browsers load into `pkg`.
 pub(crate) fn make(place: &Place, compiled: &Path, pkg: &Path) -> Result<()> {
     setup::wasm_split(place)?;
@@ -205,7 +188,8 @@ fn without_what_never_runs(compiled: &Path) -> Result<Vec<u8>> {
 
 fn optimise(place: &Place, from: &Path, to: &Path) -> Result<()> {
     sh(Command::new(npm_program(place, "wasm-opt"))
-        .arg("-Oz")
+        // It warns of a name section that is newer than it, once for each piece; the section is not kept anyway.
+        .args(["-Oz", "--quiet"])
         .args(WASM_FEATURES)
         .arg(from)
         .arg("-o")

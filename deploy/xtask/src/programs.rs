@@ -1,5 +1,7 @@
 //! The programs of a host.
 
+use std::process::Command;
+
 use anyhow::Result;
 
 use crate::{
@@ -21,13 +23,18 @@ pub(crate) const PROGRAMS: &[(&str, &str)] = &[
     ("decnet-worker-decoy", "decnet-decoy"),
 ];
 
+/// A cargo command for the release profile: the server's half of the dashboard has to be made as the browser's, and all
+/// that is built with other flags is built anew.
+pub(crate) fn release(place: &Place) -> Command {
+    cargo(&place.with_flags(&[site::ERASED]))
+}
+
 /// Build them all in one go, so that what they share is built once; for release the program inside a decky on its own,
 /// because it is built in another way.
 pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
     let mut command = match profile {
-        _ if !site::in_pieces(profile) => cargo(place),
-        // The server's half of the dashboard has to be made as the browser's.
-        _ => cargo(&place.with_flags(&[site::ERASED])),
+        Profile::Dev => cargo(place),
+        Profile::Release => release(place),
     };
     command.args(["build", "--bins"]);
     if profile == Profile::Release {

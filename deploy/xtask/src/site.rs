@@ -29,12 +29,6 @@ pub(crate) const STAMP: &str = ".built";
 /// It is a flag of rustc; in development it would only have everything built a second time.
 pub(crate) const ERASED: &str = "--cfg=erase_components";
 
-/// Whether a release comes in pieces, a page each: by `DECNET_PIECES=1`, until a release made so was looked at in a browser with
-/// every page.
-pub(crate) fn in_pieces(profile: Profile) -> bool {
-    profile == Profile::Release && std::env::var_os("DECNET_PIECES").is_some()
-}
-
 /// Build the dashboard's files, unless they are made from just what there is.
 pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
     let folder = compile(place, profile)?;
@@ -56,21 +50,15 @@ pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
         }
         let pkg = site.join("pkg");
         fs::create_dir_all(&pkg)?;
-        if in_pieces(profile) {
-            pieces::make(place, &compiled, &pkg)?;
-        } else {
-            glue(place, &compiled, &pkg)?;
-        }
-        if profile == Profile::Release && !in_pieces(profile) {
-            pieces::optimise_whole(&pkg.join("decnet.wasm"), place)?;
+        match profile {
+            Profile::Dev => glue(place, &compiled, &pkg)?,
+            Profile::Release => pieces::make(place, &compiled, &pkg)?,
         }
         style(place, profile, &pkg)?;
         copy_folder(&place.root.join("style/public"), &site)?;
         if profile == Profile::Release {
             compress(&site)?;
-            if in_pieces(profile) {
-                name_by_content(&pkg)?;
-            }
+            name_by_content(&pkg)?;
         }
         fs::write(&done, &inputs).with_context(|| format!("cannot write {}", done.display()))
     })
@@ -80,7 +68,6 @@ pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
 fn compile(place: &Place, profile: Profile) -> Result<&'static str> {
     let (place, cargo_profile, folder) = match profile {
         Profile::Dev => (place.clone(), "dev", "debug"),
-        Profile::Release if !in_pieces(profile) => (place.clone(), "wasm-release", "wasm-release"),
         Profile::Release => (
             place.with_flags(&[ERASED, pieces::RELOCATIONS]),
             "wasm-release",
@@ -90,7 +77,7 @@ fn compile(place: &Place, profile: Profile) -> Result<&'static str> {
     let mut command = cargo(&place);
     command.args(["build", "-p", "decnet-frontend", "--lib"]);
     command.args(["--target", wasm::TARGET, "--profile", cargo_profile]);
-    if in_pieces(profile) {
+    if profile == Profile::Release {
         command.args(["--features", pieces::FEATURE]);
     }
     sh(&mut command)?;

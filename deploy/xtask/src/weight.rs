@@ -18,25 +18,43 @@ const BAR: u64 = 400_000;
 /// Where readers come in. The others are prefetched there.
 const FIRST: [&str; 3] = ["login", "overview", "password"];
 
-/// Tell what the pages weigh; a first one that is too heavy is an error. There has to be a release site.
+/// Tell what the pages weigh. There has to be a release site.
+pub(crate) fn tell(place: &Place) -> Result<()> {
+    tell_and_find_heavy(place).map(drop)
+}
+
+/// The same, and a first page that is too heavy is an error.
 pub(crate) fn check(place: &Place) -> Result<()> {
-    let pages = pages(&place.site(Profile::Release))?;
-    println!("    {:>7}  brotli bytes of WebAssembly and its glue", "page");
-    for (page, bytes) in &pages {
-        println!("    {bytes:>7}  {page}");
-    }
-    let heavy: Vec<_> = pages
-        .iter()
-        .filter(|(page, bytes)| FIRST.contains(&page.as_str()) && **bytes > BAR)
-        .map(|(page, _)| page.as_str())
-        .collect();
-    if pages.is_empty() || !heavy.is_empty() {
+    let heavy = tell_and_find_heavy(place)?;
+    if !heavy.is_empty() {
         bail!(
             "a page may load {BAR} bytes of program; too heavy: {}",
             heavy.join(", ")
         );
     }
     Ok(())
+}
+
+fn tell_and_find_heavy(place: &Place) -> Result<Vec<String>> {
+    let pages = pages(&place.site(Profile::Release))?;
+    if pages.is_empty() {
+        bail!("the release has no pages");
+    }
+    println!("    {:>7}  brotli bytes of WebAssembly and its glue", "page");
+    let mut heavy = Vec::new();
+    for (page, bytes) in pages {
+        let first = FIRST.contains(&page.as_str());
+        let over = if first && bytes > BAR {
+            "  over the bar of a first page"
+        } else {
+            ""
+        };
+        println!("    {bytes:>7}  {page}{over}");
+        if !over.is_empty() {
+            heavy.push(page);
+        }
+    }
+    Ok(heavy)
 }
 
 /// The pages and their weight: the main module, what fetches the pieces, and the page's own.
