@@ -8,7 +8,7 @@ use decnet_model::{
     view::{DeckyView, LogView, Page},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::{use_location, use_query_map};
+use leptos_router::hooks::use_query_map;
 use time::Duration;
 
 use crate::{
