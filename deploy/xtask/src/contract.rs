@@ -23,6 +23,10 @@ const FIRST_PASSWORD: &str = "first-Light-2026-harbour";
 const PASSWORD: &str = "correct-horse-battery-42";
 /// Who looks on.
 const VIEWER: &str = "looker-on";
+/// A stream does not end, and these end the session that asks.
+const NEVER: &str = "^/api/v1/(stream|auth/logout|auth/sessions|users/.id./sessions)";
+/// What an administrator may do to himself, and to the bus over which workers are told: asked last.
+const LAST: &str = "^/api/v1/(users/.id.|workers/.name./stop)";
 /// Requests of each kind for each route, and with `--full`.
 const EXAMPLES: u32 = 15;
 const MANY_EXAMPLES: u32 = 150;
@@ -60,10 +64,10 @@ pub(crate) fn hold(place: &Place, full: bool) -> Result<Count> {
     let viewer = host.session(VIEWER, PASSWORD)?;
     let examples = if full { MANY_EXAMPLES } else { EXAMPLES };
     let mut count = Count::default();
-    for (who, token) in [("viewer", viewer), ("administrator", admin)] {
+    let mut ask = |who: &str, token: &str, routes: &[&str]| {
         let held = step(
-            &format!("Holding the API against its description as a {who}"),
-            || ask(place, &schemathesis, &token, examples),
+            &format!("Holding the API against its description as {who}"),
+            || ask(place, &schemathesis, token, examples, routes),
         );
         match held {
             Ok(()) => count.passed += 1,
@@ -72,11 +76,21 @@ pub(crate) fn hold(place: &Place, full: bool) -> Result<Count> {
                 count.failed += 1;
             }
         }
-    }
+    };
+    let all_but_last = ["--exclude-path-regex", &format!("{NEVER}|{LAST}")];
+    ask("a viewer", &viewer, &["--exclude-path-regex", NEVER]);
+    ask("an administrator", &admin, &all_but_last);
+    host.lives(&admin)
+        .context("the administrator was signed out midway, and all after that was asked as nobody")?;
+    ask(
+        "an administrator who may undo himself",
+        &admin,
+        &["--include-path-regex", LAST, "--exclude-path-regex", NEVER],
+    );
     Ok(count)
 }
 
-fn ask(place: &Place, schemathesis: &Path, token: &str, examples: u32) -> Result<()> {
+fn ask(place: &Place, schemathesis: &Path, token: &str, examples: u32, routes: &[&str]) -> Result<()> {
     sh(Command::new(schemathesis)
         .arg("--config-file")
         .arg(place.root.join("server/tests/schemathesis.toml"))
@@ -92,10 +106,7 @@ fn ask(place: &Place, schemathesis: &Path, token: &str, examples: u32) -> Result
             "--no-color",
         ])
         .args(["--max-examples", &examples.to_string()])
-        // A stream does not end, and these end the session that asks.
-        .args(["--exclude-path", "/api/v1/stream"])
-        .args(["--exclude-path", "/api/v1/auth/logout"])
-        .args(["--exclude-path-regex", "^/api/v1/(auth|users/.id.)/sessions"])
+        .args(routes)
         .current_dir(place.cache.as_path()))
 }
 
@@ -164,6 +175,21 @@ impl Host {
         let session = self.send("/auth/login", None, &login)?;
         let token = session.get("access_token").and_then(Value::as_str);
         Ok(token.context("a login without a token")?.to_owned())
+    }
+
+    fn lives(&self, token: &str) -> Result<()> {
+        sh(Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--fail",
+                "--output",
+                "/dev/null",
+                "--max-time",
+                "30",
+            ])
+            .args(["--header", &format!("Authorization: Bearer {token}")])
+            .arg(format!("http://{LISTEN}/api/v1/auth/me")))
     }
 
     fn change_password(&self, token: &str) -> Result<()> {
