@@ -5,6 +5,8 @@
 //! has, it marks where wasm-split cuts; without it the page is there from the beginning. The server renders a page as
 //! ever and names its piece in the head, so that it is fetched beside the main module; [`fetch`] waits for it before the
 //! page is taken over, which then happens in one go.
+//!
+//! `later!` does the same for what no page begins with: a function that is fetched when it is first called.
 
 use std::{future::Future, pin::Pin};
 
@@ -61,6 +63,26 @@ macro_rules! pieces {
     };
 }
 pub(crate) use pieces;
+
+/// A function in a piece of its own, for what a page only needs once it is alive. The macro makes it `async`; it fails where
+/// its piece does not come, and may be tried again.
+macro_rules! later {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty $body:block in $piece:ident) => {
+        $(#[$doc])*
+        #[cfg(feature = "split")]
+        #[leptos::wasm_split::wasm_split($piece, wasm_split_path = leptos::wasm_split, fallible)]
+        $vis fn $name($($arg: $type),*) -> Result<$out, leptos::wasm_split::SplitLoaderError> {
+            Ok($body)
+        }
+
+        $(#[$doc])*
+        #[cfg(not(feature = "split"))]
+        $vis async fn $name($($arg: $type),*) -> Result<$out, std::convert::Infallible> {
+            Ok($body)
+        }
+    };
+}
+pub(crate) use later;
 
 impl ChooseView for Piece {
     async fn choose(self) -> AnyView {

@@ -2,7 +2,7 @@
 //! at the bottom.
 
 use decnet_model::{permission::Permission, query::HistogramQuery, view::Me};
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn as _};
 use leptos_router::{
     components::{Outlet, Redirect},
     hooks::{use_location, use_query_map},
@@ -19,7 +19,7 @@ use super::{
     range::{Carried, TimeRange, use_carried},
     store,
     task::TaskCorner,
-    toast::{ToastCorner, Toasts, tell_fault},
+    toast::{ToastCorner, Toasts},
     when::use_present,
 };
 use crate::{
@@ -364,8 +364,6 @@ fn LiveDot() -> impl IntoView {
 /// Theme, password, signing out.
 #[component]
 fn UserMenu(me: Me) -> impl IntoView {
-    let logout = ServerAction::<account::Logout>::new();
-    tell_fault(logout);
     view! {
         <details class="menu">
             <summary aria-label=format!("Account of {}", me.username)>
@@ -382,9 +380,10 @@ fn UserMenu(me: Me) -> impl IntoView {
                 <a href="/workers" class="on-phone"><Mark icon=Icon::Workers />"Workers"</a>
                 <a href="/settings" class="on-phone"><Mark icon=Icon::Settings />"Settings"</a>
                 <a href="/password"><Mark icon=Icon::Key />"Change password"</a>
-                <ActionForm action=logout>
+                // Left to the browser: nothing that was shown stays in its memory.
+                <form method="post" action=account::Logout::url()>
                     <button type="submit"><Mark icon=Icon::Leave />"Sign out"</button>
-                </ActionForm>
+                </form>
             </div>
         </details>
     }

@@ -11,7 +11,7 @@ use super::{
     glyph::Glyph,
     notice::{Loading, Problem},
     said::{CopyButton, Said},
-    table::{Column, Leads, Listed, Row, Table},
+    table::{Column, Glance, Leads, Listed, Row, Table},
     when::{Ago, Clock, use_present},
 };
 use crate::{api::evidence, live::use_live, text, url};
@@ -94,9 +94,6 @@ pub(crate) fn LogTable(
     /// Without the column of the source, where all rows have the same.
     #[prop(optional)]
     one_source: bool,
-    /// See [`Table`].
-    #[prop(optional)]
-    bare: bool,
 ) -> impl IntoView {
     let (name, columns) = if one_source {
         ("logs one-source", OF_ONE_SOURCE)
@@ -104,9 +101,15 @@ pub(crate) fn LogTable(
         ("logs", COLUMNS)
     };
     view! {
-        <Table name=name columns=columns rows=rows leads=Leads::Drawer("log") bare=bare />
+        <Table name=name columns=columns rows=rows leads=Leads::Drawer("log") />
     }
     .into_any()
+}
+
+/// The newest of them at a glance.
+#[component]
+pub(crate) fn LogGlance(#[prop(into)] rows: Signal<Vec<Row<LogView>>>) -> impl IntoView {
+    view! { <Glance name="logs" columns=COLUMNS rows=rows param="log" /> }.into_any()
 }
 
 /// What seeds the glyph of a row's attacker, as it is known by now: a row may be older than the fingerprints.

@@ -8,10 +8,12 @@ use super::{
     frame::{PLACES, may},
     glyph::Glyph,
     icon::{Icon, Mark},
+    toast::use_toasts,
 };
 use crate::{
-    api::{evidence, fleet},
+    api::{Fault, FaultKind, evidence, fleet},
     live::use_live,
+    piece::later,
     text, url,
 };
 
@@ -38,7 +40,34 @@ enum Sign {
 #[component]
 pub(crate) fn Palette(open: RwSignal<bool>) -> impl IntoView {
     // The server shows none, so nothing of it has to be there before somebody asks.
-    move || open.get().then(|| view! { <Opened open=open /> })
+    let opened = RwSignal::new(None::<Open>);
+    let toasts = use_toasts();
+    Effect::new(move |_| {
+        if open.get() && opened.get_untracked().is_none() {
+            leptos::task::spawn_local(async move {
+                match fetch().await {
+                    Ok(fetched) => opened.set(Some(fetched)),
+                    Err(_) => {
+                        open.set(false);
+                        toasts.failed(&Fault::new(
+                            FaultKind::Unavailable,
+                            "The search did not come from the server. Is it away, or was it updated? Load the page again.",
+                        ));
+                    }
+                }
+            });
+        }
+    });
+    move || opened.get().filter(|_| open.get()).map(|opened| opened(open))
+}
+
+/// Shows it, opened.
+type Open = fn(RwSignal<bool>) -> AnyView;
+
+later! {
+    fn fetch() -> Open {
+        |open| view! { <Opened open=open /> }.into_any()
+    } in palette
 }
 
 #[component]

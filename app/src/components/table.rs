@@ -85,9 +85,6 @@ pub(crate) fn Table<T: Listed>(
     #[prop(into)] rows: Signal<Vec<Row<T>>>,
     leads: Leads<T>,
     #[prop(optional, into)] selected: Option<RwSignal<BTreeSet<String>>>,
-    /// A glance at something that has its own page: without anything above it.
-    #[prop(optional)]
-    bare: bool,
     /// What stands above it: how many there are, and what can be done with all of them.
     #[prop(optional)]
     children: Option<Children>,
@@ -132,15 +129,10 @@ pub(crate) fn Table<T: Listed>(
         .map(|column| view! { <Head label=column.label class=column.class sort=column.sort /> })
         .collect_view();
     view! {
-        {(!bare)
-            .then(|| {
-                view! {
-                    <div class="table-bar">
-                        {children.map(|children| children())}
-                        <Chooser labels=labels ticks=ticks hidden=hidden key=key />
-                    </div>
-                }
-            })}
+        <div class="table-bar">
+            {children.map(|children| children())}
+            <Chooser labels=labels ticks=ticks hidden=hidden key=key />
+        </div>
         <div class="table-frame">
             <table class=format!("table {name}") data-off=off aria-rowcount=move || length.get()>
                 <thead>
@@ -157,6 +149,53 @@ pub(crate) fn Table<T: Listed>(
                         children=move |(row, new)| line(&row, new, columns, leads, selected)
                     />
                     {move || gap(|span| span.below)}
+                </tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
+
+/// A few rows at a glance: nothing to choose, and each row leads to its drawer, which `param` of the URL names. It needs a
+/// third of the program of a whole [`Table`], which counts on the page where readers come in.
+#[component]
+pub(crate) fn Glance<T: Listed>(
+    /// The class that styles it.
+    name: &'static str,
+    columns: &'static [Column<T>],
+    #[prop(into)] rows: Signal<Vec<Row<T>>>,
+    param: &'static str,
+) -> impl IntoView {
+    let query = use_query_map();
+    let path = use_location().pathname;
+    let line = move |(item, new): Row<T>| {
+        let id = item.row_id();
+        let href = {
+            let id = id.clone();
+            move || url::with(&path.get(), &query.get(), &[(param, Some(&id))])
+        };
+        let cells = cells(
+            item.as_ref(),
+            columns,
+            &id,
+            Some(RowLink {
+                href: Callback::new(move |()| href()),
+                still: true,
+            }),
+        );
+        let chosen = move || query.with(|q| q.get_str(param) == Some(id.as_str()));
+        view! { <tr class=item.row_class() class:new=new class:chosen=chosen>{cells}</tr> }.into_any()
+    };
+    let heads = columns
+        .iter()
+        .map(|column| view! { <th scope="col" class=column.class>{column.label}</th> })
+        .collect_view();
+    view! {
+        <div class="table-frame">
+            <table class=format!("table glance {name}")>
+                <thead><tr>{heads}</tr></thead>
+                <tbody>
+                    <For each=move || rows.get() key=|(row, _)| (row.row_id(), row.row_stamp()) children=line />
                 </tbody>
             </table>
         </div>
@@ -256,32 +295,14 @@ fn line<T: Listed>(
         let id = id.clone();
         move || selected.is_some_and(|selected| selected.with(|s| s.contains(&id)))
     };
-    let cells = columns
-        .iter()
-        .enumerate()
-        .map(|(i, column)| {
-            let inside = (column.cell)(item);
-            if i == 0 && matches!(leads, Leads::Nowhere) {
-                view! {
-                    <td class=column.class>
-                        <span tabindex="0" data-row=id.clone()>{inside}</span>
-                    </td>
-                }
-                .into_any()
-            } else if i == 0 {
-                let (href, words) = (href.clone(), words.clone());
-                let still = matches!(leads, Leads::Drawer(_)).then_some("");
-                view! {
-                    <td class=column.class>
-                        <a class="row-link" href=href data-row=id.clone() data-noscroll=still aria-label=words>{inside}</a>
-                    </td>
-                }
-                .into_any()
-            } else {
-                view! { <td class=column.class>{inside}</td> }.into_any()
-            }
-        })
-        .collect_view();
+    let link = match leads {
+        Leads::Nowhere => None,
+        Leads::Drawer(_) | Leads::Page(_) => Some(RowLink {
+            href: Callback::new(move |()| href()),
+            still: matches!(leads, Leads::Drawer(_)),
+        }),
+    };
+    let cells = cells(item.as_ref(), columns, &id, link);
     view! {
         <tr class=item.row_class() class:new=new class:chosen=chosen class:ticked=ticked on:click=open>
             {tick}
@@ -289,6 +310,42 @@ fn line<T: Listed>(
         </tr>
     }
     .into_any()
+}
+
+/// Where the link of a row leads.
+#[derive(Clone, Copy)]
+struct RowLink {
+    href: Callback<(), String>,
+    /// Whether the page stays where it is scrolled to.
+    still: bool,
+}
+
+/// The cells of a row. In the first stands its link, if it has one.
+fn cells<T: Listed>(
+    item: &T,
+    columns: &'static [Column<T>],
+    id: &str,
+    link: Option<RowLink>,
+) -> Vec<AnyView> {
+    let cell = |(i, column): (usize, &Column<T>)| {
+        let inside = (column.cell)(item);
+        match link {
+            Some(RowLink { href, still }) if i == 0 => view! {
+                <td class=column.class>
+                    <a class="row-link" href=move || href.run(()) data-row=id.to_owned() data-noscroll=still.then_some("") aria-label=item.row_words()>{inside}</a>
+                </td>
+            }
+            .into_any(),
+            None if i == 0 => view! {
+                <td class=column.class>
+                    <span tabindex="0" data-row=id.to_owned()>{inside}</span>
+                </td>
+            }
+            .into_any(),
+            _ => view! { <td class=column.class>{inside}</td> }.into_any(),
+        }
+    };
+    columns.iter().enumerate().map(cell).collect()
 }
 
 /// Whether a click means the row: one on a link, a button or a box in it does not, nor one that ends the marking of text.

@@ -90,21 +90,6 @@ where
     });
 }
 
-/// Tell when `action` could not do its work, where nothing else would.
-pub(crate) fn tell_fault<S>(action: ServerAction<S>)
-where
-    S: ServerFn<Error = Fault> + Clone + Send + Sync + 'static,
-    S::Output: Clone + Send + Sync + 'static,
-{
-    let toasts = use_toasts();
-    let value = action.value();
-    Effect::new(move |_| {
-        if let Some(Err(fault)) = value.get() {
-            toasts.failed(&fault);
-        }
-    });
-}
-
 /// Where they stand.
 #[component]
 pub(crate) fn ToastCorner() -> impl IntoView {

@@ -21,7 +21,7 @@ use crate::{
         glyph::Glyph,
         guide::{self, Guide},
         icon::{Icon, Mark},
-        log::{LogDrawer, LogTable, Shown},
+        log::{LogDrawer, LogGlance, Shown},
         loom::Loom,
         notice::Fetched,
         range::{use_carried, words},
@@ -268,7 +268,7 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
                         <h2>{if between.end.is_none() { "Now" } else { "Then" }}</h2>
                         <a href=move || carried.on("/live")>"all events"</a>
                     </header>
-                    <LogTable rows=feed bare=true />
+                    <LogGlance rows=feed />
                 </section>
                 <section class="panel">
                     <header>

@@ -20,7 +20,7 @@ use crate::{
         icon::{Icon, Mark},
         notice::{Loading, Problem},
         said::{CopyButton, Said},
-        table::{Column, Leads, Listed, Table},
+        table::{Column, Glance, Listed},
         toast::tell,
         when::Ago,
     },
@@ -261,7 +261,7 @@ fn Tokens(tokens: Vec<ApiTokenView>, revoke: ServerAction<TokenRevoke>) -> impl 
                 }
                 .into_any()
             } else {
-                view! { <Table name="tokens" columns=COLUMNS rows=rows leads=Leads::Drawer("token") bare=true /> }.into_any()
+                view! { <Glance name="tokens" columns=COLUMNS rows=rows param="token" /> }.into_any()
             }}
             {ending}
         </section>

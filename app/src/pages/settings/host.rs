@@ -14,7 +14,7 @@ use crate::{
         icon::{Icon, Mark},
         notice::{Loading, Problem},
         said::Said,
-        table::{Column, Leads, Listed, Table},
+        table::{Column, Glance, Listed},
         toast::tell,
         when::Ago,
     },
@@ -258,7 +258,7 @@ fn Ignored(rules: Vec<IgnoreRule>, lines: u64, orders: Orders, manages: Signal<b
             <p class="muted">
                 "Lines that a rule fits stay in the spool and are counted, and become neither rows nor attackers: your own scanner, for one."
             </p>
-            {(!none).then(|| view! { <Table name="rules" columns=COLUMNS rows=rows leads=Leads::Drawer("rule") bare=true /> })}
+            {(!none).then(|| view! { <Glance name="rules" columns=COLUMNS rows=rows param="rule" /> })}
             {move || manages.get().then(|| view! { <NewRule orders /> })}
             {ending}
         </section>

@@ -1,0 +1,253 @@
+//! What feeds the store: the stream, and the questions where there is none. It comes in a piece of its own, once the page
+//! is alive.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use decnet_model::{
+    clock::micros,
+    view::{LogView, StreamBody, StreamEvent, StreamSnapshot},
+};
+use leptos::prelude::*;
+use wasm_bindgen::JsCast as _;
+use web_sys::{Event, EventSource, MessageEvent};
+
+use super::{CONNECTION, Connection, Link, Live, OnEvent, OnMessage, close, minute};
+use crate::{
+    api::{FaultKind, evidence},
+    text,
+};
+
+/// Where the stream is.
+const STREAM: &str = "/api/v1/stream";
+/// The names under which a server may send its events; unnamed ones arrive as `message`.
+const NAMES: &[&str] = &[
+    "message",
+    "snapshot",
+    "logs",
+    "stats",
+    "attackers",
+    "decky",
+    "decky_removed",
+    "task",
+    "worker",
+];
+/// The most new rows that are kept: what a page shows of them is far less.
+const KEEP: usize = 1_000;
+/// Failures in a row after which the server is asked instead.
+const PATIENCE: u32 = 3;
+/// How long ago a task may have ended that is still told of.
+const NEWS: time::Duration = time::Duration::seconds(10);
+/// Milliseconds between two questions where there is no stream.
+const POLL_MS: u64 = 4_000;
+
+impl Live {
+    /// Open the stream. Nobody may look any more by the time that this is there.
+    pub(super) fn open(self) {
+        if self.is_stopped() {
+            return;
+        }
+        let Ok(source) = EventSource::new(STREAM) else {
+            // A browser without event streams.
+            self.poll();
+            return;
+        };
+        let message = OnMessage::new(move |event: MessageEvent| {
+            let Some(data) = event.data().as_string() else {
+                return;
+            };
+            match StreamEvent::from_json(&data) {
+                Ok(event) => self.take(event),
+                Err(err) => leptos::logging::warn!("the stream sent what this page cannot read: {err}"),
+            }
+        });
+        let open = OnEvent::new(move |_: Event| {
+            self.failures.set(0);
+            self.link.set(Link::Open);
+        });
+        let error = OnEvent::new(move |_: Event| self.broke());
+        for name in NAMES {
+            if source
+                .add_event_listener_with_callback(name, message.as_ref().unchecked_ref())
+                .is_err()
+            {
+                leptos::logging::warn!("cannot listen for {name}");
+            }
+        }
+        source.set_onopen(Some(open.as_ref().unchecked_ref()));
+        source.set_onerror(Some(error.as_ref().unchecked_ref()));
+        let next = Connection {
+            source,
+            _message: message,
+            _open: open,
+            _error: error,
+        };
+        CONNECTION.with_borrow_mut(|held| {
+            if let Some(old) = held.replace(next) {
+                old.source.close();
+            }
+        });
+    }
+
+    fn broke(self) {
+        if self.is_stopped() {
+            return;
+        }
+        let failures = self.failures.get_untracked() + 1;
+        self.failures.set(failures);
+        self.lag_ms.set(None);
+        if failures > PATIENCE {
+            // Not from within the handler of the stream that is being closed.
+            set_timeout(
+                move || {
+                    close();
+                    self.poll();
+                },
+                std::time::Duration::ZERO,
+            );
+            return;
+        }
+        self.link.set(Link::Broken);
+        let pause = 500_u64 << failures.min(5);
+        set_timeout(
+            move || {
+                if !self.is_stopped() && self.link.get_untracked() == Link::Broken {
+                    self.start();
+                }
+            },
+            std::time::Duration::from_millis(pause),
+        );
+    }
+
+    /// Ask the server, and again after a while; every tenth time try the stream instead.
+    fn poll(self) {
+        leptos::task::spawn_local(async move {
+            let answer = evidence::snapshot().await;
+            if self.is_stopped() {
+                return;
+            }
+            match answer {
+                Ok(snapshot) => {
+                    self.snapshot(snapshot);
+                    self.link.set(Link::Polling);
+                }
+                Err(fault) if fault.kind == FaultKind::SignedOut => {
+                    self.stopped.set(true);
+                    self.link.set(Link::Lost);
+                }
+                Err(_) => self.link.set(Link::Lost),
+            }
+            let again = self.failures.get_untracked() + 1;
+            self.failures.set(again);
+            set_timeout(
+                move || {
+                    if self.is_stopped() {
+                    } else if again.is_multiple_of(10) {
+                        self.start();
+                    } else {
+                        self.poll();
+                    }
+                },
+                std::time::Duration::from_millis(POLL_MS),
+            );
+        });
+    }
+
+    fn take(self, event: StreamEvent) {
+        let now = text::now();
+        let apart = (micros(now) - micros(event.ts)) / 1_000;
+        let least = self
+            .skew_ms
+            .get_untracked()
+            .map_or(apart, |least| least.min(apart));
+        self.skew_ms.set(Some(least));
+        self.lag_ms.set(Some(apart - least));
+        self.link.set(Link::Open);
+        match event.body {
+            StreamBody::Snapshot(snapshot) => self.snapshot(*snapshot),
+            StreamBody::Logs(rows) => self.add(rows, true),
+            StreamBody::Stats(stats) => self.stats.set(Some(stats)),
+            StreamBody::Attackers(changed) => self.attackers.update(|known| {
+                known.extend(changed.into_iter().map(|attacker| (attacker.id, attacker)));
+            }),
+            StreamBody::Decky(decky) => self.deckies.update(|known| {
+                known.get_or_insert_default().insert(decky.name.clone(), *decky);
+            }),
+            StreamBody::DeckyRemoved(name) => self.deckies.update(|known| {
+                known.get_or_insert_default().remove(&name);
+            }),
+            StreamBody::Task(task) => {
+                // A stream begins with the latest tasks; one that ended long before this page was there is no news.
+                let news = task.ended_at.is_none_or(|ended| event.ts - ended < NEWS);
+                self.tasks.update(|known| {
+                    if news || known.contains_key(&task.id) {
+                        known.insert(task.id, task);
+                    }
+                });
+            }
+            StreamBody::Worker(worker) => self.workers.update(|known| {
+                known.insert(worker.name.clone(), worker);
+            }),
+        }
+    }
+
+    fn snapshot(self, snapshot: StreamSnapshot) {
+        let StreamSnapshot {
+            stats,
+            mut logs,
+            deckies,
+            workers,
+        } = snapshot;
+        self.stats.set(Some(stats));
+        self.deckies.set(Some(
+            deckies
+                .into_iter()
+                .map(|decky| (decky.name.clone(), decky))
+                .collect(),
+        ));
+        self.workers
+            .update(|known| known.extend(workers.into_iter().map(|w| (w.name.clone(), w))));
+        logs.reverse();
+        let again = self.greeted.get_untracked();
+        self.greeted.set(true);
+        // A later greeting after a break: rows may have come in between, and not all of them are in it.
+        let gap = again
+            && match (self.newest.get_untracked(), logs.first()) {
+                (Some(newest), Some(oldest)) => oldest.id > newest,
+                _ => false,
+            };
+        self.add(logs, again);
+        if gap {
+            // What is fetched again counts them, so they are not counted here too.
+            self.minutes.set(BTreeMap::new());
+            self.greeted_with.set(self.newest.get_untracked());
+            self.epoch.update(|epoch| *epoch += 1);
+        }
+    }
+
+    /// Take rows, oldest first. The first greeting's rows are on the page already, so they are not counted.
+    fn add(self, rows: Vec<LogView>, counted: bool) {
+        let newest = self.newest.get_untracked();
+        let rows: Vec<_> = rows
+            .into_iter()
+            .filter(|row| newest.is_none_or(|newest| row.id > newest))
+            .collect();
+        let Some(last) = rows.last() else { return };
+        self.newest.set(Some(last.id));
+        if !counted {
+            self.greeted_with.set(Some(last.id));
+        }
+        if counted {
+            self.minutes.update(|minutes| {
+                for row in &rows {
+                    *minutes.entry(minute(row)).or_default() += 1;
+                }
+            });
+        }
+        self.rows.update(|kept| {
+            for row in rows {
+                kept.push_front(Arc::new(row));
+            }
+            kept.truncate(KEEP);
+        });
+    }
+}
