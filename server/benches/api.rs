@@ -362,11 +362,13 @@ impl Filling {
     }
 }
 
-/// Processor seconds of `pid` per 1,000 requests for a path, one at a time.
-async fn cost(connection: &mut Connection, pid: u32, path: &str, token: Option<&str>) -> f64 {
+/// Processor seconds of `pid` per 1,000 requests for a path, one at a time, with the tokens in turn.
+async fn cost(connection: &mut Connection, pid: u32, path: &str, tokens: &[String]) -> f64 {
     let (begin, before) = (Instant::now(), own_cpu_s(pid));
     let mut asked = 0.0;
+    let mut tokens = tokens.iter().cycle();
     while begin.elapsed() < ASKED {
+        let token = tokens.next().map(String::as_str);
         let (status, text) = connection.ask(path, token, None).await;
         assert_eq!(status, 200, "{path}: {}", String::from_utf8_lossy(&text));
         asked += 1.0;
@@ -409,11 +411,11 @@ async fn baseline(data: &Path) -> Process {
 /// Ours and the baseline's costs of each endpoint, by name.
 type Costs = BTreeMap<&'static str, (f64, f64)>;
 
-async fn costs(host: &Process, data: &Path, token: &str) -> Costs {
+async fn costs(host: &Process, data: &Path, tokens: &[String]) -> Costs {
     let python = baseline(data).await;
     let mut server = Connection::open(LISTEN, None).await;
     let mut other = Connection::open(BASELINE, None).await;
-    let filling = Filling::of(&mut server, token).await;
+    let filling = Filling::of(&mut server, &tokens[0]).await;
     let pid = server_of(host);
     let mut costs = Costs::new();
     println!(
@@ -421,8 +423,8 @@ async fn costs(host: &Process, data: &Path, token: &str) -> Costs {
         "CPU-s per 1,000", "DECNET", "FastAPI", "ratio", "original", "ratio"
     );
     for (name, path, theirs, _, original) in MIX {
-        let ours = cost(&mut server, pid, &filling.path(path), Some(token)).await;
-        let theirs = cost(&mut other, python.pid(), &filling.baseline(theirs), None).await;
+        let ours = cost(&mut server, pid, &filling.path(path), tokens).await;
+        let theirs = cost(&mut other, python.pid(), &filling.baseline(theirs), &[]).await;
         let of_original = original.map_or_else(
             || format!("{:>10} {:>8}", "", ""),
             |cost| format!("{cost:>10.2} {:>8.1}", cost / ours),
@@ -633,7 +635,7 @@ async fn measure() {
         let host = up(&data);
         sleep(Duration::from_secs(5)).await;
         println!("\n{rows} rows");
-        by_size.push(costs(&host, &data, &tokens[0]).await);
+        by_size.push(costs(&host, &data, &tokens).await);
         if n + 1 < sizes.len() {
             continue;
         }

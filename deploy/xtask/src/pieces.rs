@@ -20,7 +20,7 @@ use crate::{
     place::Place,
     setup::{self, WASM_BINDGEN, WASM_SPLIT},
     shear::{custom_section, shear},
-    shell::sh,
+    shell::{sh, sh_quiet},
     site::npm_program,
 };
 
@@ -187,13 +187,10 @@ fn without_what_never_runs(compiled: &Path) -> Result<Vec<u8>> {
 }
 
 fn optimise(place: &Place, from: &Path, to: &Path) -> Result<()> {
-    sh(Command::new(npm_program(place, "wasm-opt"))
-        // It warns of a name section that is newer than it, once for each piece; the section is not kept anyway.
-        .args(["-Oz", "--quiet"])
-        .args(WASM_FEATURES)
-        .arg(from)
-        .arg("-o")
-        .arg(to))
+    let mut command = Command::new(npm_program(place, "wasm-opt"));
+    command.arg("-Oz").args(WASM_FEATURES).arg(from).arg("-o").arg(to);
+    // It warns of a name section that is newer than it, for each piece; the section is not kept anyway.
+    sh_quiet(&mut command)
 }
 
 /// Fail where node, which reads what browsers read, does not take one of the modules.

@@ -54,6 +54,23 @@ pub(crate) fn sh(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Run `command` and show what it says only where it fails.
+pub(crate) fn sh_quiet(command: &mut Command) -> Result<()> {
+    let said = command
+        .output()
+        .with_context(|| format!("could not start {}", name(command)))?;
+    if !said.status.success() {
+        bail!(
+            "{} ended with {}\n{}{}",
+            name(command),
+            said.status,
+            String::from_utf8_lossy(&said.stdout),
+            String::from_utf8_lossy(&said.stderr)
+        );
+    }
+    Ok(())
+}
+
 /// Run `command` with its output shown line by line and handed to `each` too; the caller judges how it ended.
 pub(crate) fn run_watching(command: &mut Command, mut each: impl FnMut(&str)) -> Result<bool> {
     let mut child = command

@@ -619,7 +619,9 @@ fn invented_evidence_is_not_mixed_with_what_is_there_unless_asked_for() {
             .unwrap();
         said(&output)
     };
-    assert_eq!(seed(&[]).2, 0);
+    let (_, err, code) = seed(&[]);
+    assert_eq!(code, 0, "{err}");
+    assert!(!err.contains("audit"), "there is no log yet: {err}");
     let (_, err, code) = seed(&[]);
     assert_eq!(code, 69);
     assert!(err.contains("--yes") && err.contains("--data-dir"), "{err}");

@@ -126,6 +126,14 @@ pub(crate) fn demo(place: &PlaceArgs, command: &DemoCommand) -> Result<()> {
     let settings = master_settings(place)?;
     let DemoCommand::Seed { events, seed, .. } = command;
     let seeded = sow(&settings, command);
+    // What an installation begins with is nothing that was done to it.
+    let begins = settings
+        .store_options()
+        .sqlite_file()
+        .is_some_and(|file| !file.exists());
+    if begins {
+        return seeded;
+    }
     let target = format!("{events} lines of seed {seed}");
     block_on(async {
         host::note(&settings, "demo.seed", &target, seeded.is_ok()).await;
