@@ -278,6 +278,7 @@ impl Store {
             deckies: self.top("decky", limit).await?,
             services: self.top("service", limit).await?,
             credentials: self.top("credential", limit).await?,
+            commands: self.top("command", limit).await?,
         })
     }
 

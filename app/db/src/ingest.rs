@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use crate::{
     DbError, Store,
     backend::{Arg, Merge, Sql, Tx},
-    meaning::{Evidence, Loot, attacker_id, cut, hash16},
+    meaning::{Evidence, Loot, attacker_id, command_of, cut, hash16},
     retention::DELETED,
 };
 
@@ -163,6 +163,13 @@ impl<'a> Sums<'a> {
         self.attacker_services.insert((attacker, &line.service));
         if meaning.command {
             self.commands.push([attacker.0.into(), id.into()]);
+            let text = command_of(&line.fields);
+            if !text.is_empty() {
+                *self
+                    .tallies
+                    .entry(("command", cut(text, MAX_TALLY).as_bytes().to_vec()))
+                    .or_default() += 1;
+            }
         }
         self.count("auth_attempts", u64::from(meaning.auth_attempt));
         self.count("commands", u64::from(meaning.command));

@@ -65,7 +65,8 @@ impl Domain {
         self.inner.summaries.stats.forget().await;
     }
 
-    /// The most active attackers, deckies, services and credentials, at most half a second old.
+    /// The most active attackers, deckies and services, and the most frequent credentials and commands, at most half a second
+    /// old.
     ///
     /// # Errors
     /// [`DomainError::Internal`] where the database fails.
@@ -78,7 +79,7 @@ impl Domain {
     }
 
     /// Which deckies and services had most log rows from `start` to `end`, and who of the attackers seen then is the most active.
-    /// Credentials are counted over all time only, so there are none.
+    /// Credentials and commands are counted over all time only, so there are none.
     ///
     /// # Errors
     /// [`DomainError::Invalid`] for a span that ends before it begins.
@@ -102,6 +103,7 @@ impl Domain {
             deckies: store.top_between(TopColumn::Decky, start, end, TOP).await?,
             services: store.top_between(TopColumn::Service, start, end, TOP).await?,
             credentials: Vec::new(),
+            commands: Vec::new(),
         })
     }
 

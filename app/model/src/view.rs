@@ -241,6 +241,7 @@ views! {
         deckies: Vec<Count>,
         services: Vec<Count>,
         credentials: Vec<Count>,
+        commands: Vec<Count>,
     }
 
     /// A source address and what it did in sum.

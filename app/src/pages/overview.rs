@@ -182,10 +182,11 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
             format!("of {} wanted", text::count(stats.deployed_deckies))
         }
     };
-    let (deckies, services, credentials) = (
+    let (deckies, services, credentials, commands) = (
         StoredValue::new(tops.deckies),
         StoredValue::new(tops.services),
         StoredValue::new(tops.credentials),
+        StoredValue::new(tops.commands),
     );
     let untouched = Signal::derive(move || {
         let known = live
@@ -243,7 +244,7 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
             />
         </section>
         <Show when=move || !quiet() fallback=move || view! { <Quiet deckies=untouched skip=skipped /> }>
-            <div class="overview">
+            <div class="overview" class:ever=ever>
                 <section class="panel wide">
                     <header>
                         <h2>{heading}</h2>
@@ -297,9 +298,15 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
                         }}
                     </ol>
                 </section>
-                <TopList title="Deckies" counts=deckies.get_value() param="decky" />
-                <TopList title="Services" counts=services.get_value() param="service" />
-                {ever.then(|| view! { <TopList title="Credentials" counts=credentials.get_value() param="" /> })}
+                {ever
+                    .then(|| {
+                        view! {
+                            <TopList title="Credentials" counts=credentials.get_value() />
+                            <TopList title="Commands" counts=commands.get_value() param="event_type=command&search" class="long" />
+                        }
+                    })}
+                <TopList title="Deckies" counts=deckies.get_value() param="decky" class="short" />
+                <TopList title="Services" counts=services.get_value() param="service" class="short" />
             </div>
         </Show>
         <Workers first=workers />
@@ -319,14 +326,21 @@ fn Quiet(deckies: Signal<Vec<DeckyView>>, skip: RwSignal<bool>) -> impl IntoView
     }
 }
 
-/// A top list; a row leads to the log rows of it. Without `param` rows lead nowhere.
+/// A top list; a row leads to the log rows of it, which `param` of the URL names. Without `param` rows lead nowhere.
 #[component]
-fn TopList(title: &'static str, counts: Vec<Count>, param: &'static str) -> impl IntoView {
+fn TopList(
+    title: &'static str,
+    counts: Vec<Count>,
+    #[prop(optional)] param: &'static str,
+    /// What is in it: short names, or long lines.
+    #[prop(optional)]
+    class: &'static str,
+) -> impl IntoView {
     let carried = use_carried();
     let most = counts.iter().map(|c| c.count).max().unwrap_or(1);
     let empty = counts.is_empty();
     view! {
-        <section class="panel">
+        <section class=format!("panel {class}")>
             <header><h2>{title}</h2></header>
             {empty.then(|| view! { <p class="none">"Nothing yet."</p> })}
             <ol class="top-list">

@@ -204,6 +204,11 @@ pub(crate) async fn counters_equal_a_recount_of_the_stored_rows(database: &Datab
         sum.events += 1;
         sum.auths += u64::from(kind == "auth_attempt");
         sum.commands += u64::from(kind == "command");
+        if kind == "command" {
+            *by_name
+                .entry(("command", row.fields["command"].clone()))
+                .or_default() += 1;
+        }
         auths += u64::from(kind == "auth_attempt");
         sum.first = sum.first.min(micros);
         sum.last = sum.last.max(micros);
@@ -288,6 +293,7 @@ pub(crate) async fn counters_equal_a_recount_of_the_stored_rows(database: &Datab
         ("decky", tops.deckies),
         ("service", tops.services),
         ("credential", tops.credentials),
+        ("command", tops.commands),
     ] {
         let stored: BTreeMap<_, _> = list.into_iter().map(|c| ((scope, c.name), c.count)).collect();
         let counted: BTreeMap<_, _> = by_name
