@@ -19,7 +19,7 @@ use leptos::prelude::*;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Event, EventSource, MessageEvent};
 
-use crate::piece::later;
+use crate::piece::parts;
 
 mod stream;
 
@@ -117,9 +117,23 @@ impl Live {
     pub(crate) fn start(self) {
         self.stopped.set(false);
         leptos::task::spawn_local(async move {
-            if open(self).await.is_err() && !self.is_stopped() {
-                self.link.set(Link::Lost);
-                set_timeout(move || self.start(), AGAIN);
+            match OPEN.fetch().await {
+                Some(open) => open(self),
+                None if self.is_stopped() => {}
+                None => {
+                    self.link.set(Link::Lost);
+                    set_timeout(move || self.start(), AGAIN);
+                }
+            }
+        });
+    }
+
+    /// Fetch a task until it has ended or the stream tells of it. Where that does not come, the stream does not either, and the live
+    /// dot says so.
+    pub(crate) fn follow(self, task: TaskId) {
+        leptos::task::spawn_local(async move {
+            if let Some(ask) = ASK.fetch().await {
+                ask(self, task);
             }
         });
     }
@@ -151,10 +165,9 @@ impl Live {
     }
 }
 
-later! {
-    fn open(live: Live) -> () {
-        live.open();
-    } in stream
+parts! {
+    OPEN: fn(Live) = stream: |live| live.open();
+    ASK: fn(Live, TaskId) = stream: |live, task| live.ask(task);
 }
 
 /// Close the stream, if one is open. The signals of a store may be gone by then.

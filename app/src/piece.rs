@@ -6,14 +6,22 @@
 //! ever and names its piece in the head, so that it is fetched beside the main module; [`fetch`] waits for it before the
 //! page is taken over, which then happens in one go.
 //!
-//! `later!` does the same for what no page begins with: a function that is fetched when it is first called.
+//! `parts!` does the same for parts of pages that are mostly not there.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
 
 use leptos::prelude::*;
 use leptos_router::{ChooseView, hooks::use_url};
 
-use crate::pages;
+use crate::{
+    api::{Fault, FaultKind},
+    components::{self, toast::use_toasts},
+    pages,
+};
 
 /// What comes, or `None` where its piece does not.
 pub(crate) type Coming<T> = Pin<Box<dyn Future<Output = Option<T>>>>;
@@ -64,25 +72,91 @@ macro_rules! pieces {
 }
 pub(crate) use pieces;
 
-/// A function in a piece of its own, for what a page only needs once it is alive. The macro makes it `async`; it fails where
-/// its piece does not come, and may be tried again.
-macro_rules! later {
-    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty $body:block in $piece:ident) => {
-        $(#[$doc])*
-        #[cfg(feature = "split")]
-        #[leptos::wasm_split::wasm_split($piece, wasm_split_path = leptos::wasm_split, fallible)]
-        $vis fn $name($($arg: $type),*) -> Result<$out, leptos::wasm_split::SplitLoaderError> {
-            Ok($body)
-        }
+/// What a piece is called, and what fetches it.
+pub(crate) type Named = (&'static str, fn() -> Coming<()>);
 
-        $(#[$doc])*
-        #[cfg(not(feature = "split"))]
-        $vis async fn $name($($arg: $type),*) -> Result<$out, std::convert::Infallible> {
-            Ok($body)
-        }
+/// What comes in a piece of its own, for a part of a page that is mostly not there: a closed drawer, the palette.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<F: 'static> {
+    name: &'static str,
+    /// Fetches it.
+    fetch: fn() -> Coming<F>,
+    /// Fetches its piece.
+    load: fn() -> Coming<()>,
+}
+
+/// [`Part`]s, each a constant: a function that captures nothing, in the piece of that name.
+macro_rules! parts {
+    ($($(#[$doc:meta])* $vis:vis $part:ident: $type:ty = $name:ident: $function:expr;)*) => {
+        $(
+            $(#[$doc])*
+            $vis const $part: $crate::piece::Part<$type> = {
+                #[cfg(feature = "split")]
+                #[leptos::wasm_split::wasm_split($name, wasm_split_path = leptos::wasm_split, preload(load), fallible)]
+                fn fetch() -> Result<$type, leptos::wasm_split::SplitLoaderError> {
+                    Ok($function)
+                }
+
+                #[cfg(not(feature = "split"))]
+                async fn fetch() -> Result<$type, std::convert::Infallible> {
+                    Ok($function)
+                }
+
+                #[cfg(not(feature = "split"))]
+                async fn load() -> Result<(), std::convert::Infallible> {
+                    Ok(())
+                }
+
+                $crate::piece::Part::new(
+                    stringify!($name),
+                    || Box::pin(async { fetch().await.ok() }),
+                    || Box::pin(async { load().await.ok() }),
+                )
+            };
+        )*
     };
 }
-pub(crate) use later;
+pub(crate) use parts;
+
+impl<F: Copy + Send + Sync + 'static> Part<F> {
+    pub(crate) const fn new(name: &'static str, fetch: fn() -> Coming<F>, load: fn() -> Coming<()>) -> Self {
+        Self { name, fetch, load }
+    }
+
+    /// For [`fetch`].
+    pub(crate) const fn named(self) -> Named {
+        (self.name, self.load)
+    }
+
+    /// The function, once its piece is there.
+    pub(crate) async fn fetch(self) -> Option<F> {
+        (self.fetch)().await
+    }
+
+    /// For a part that is shown: the function, at once where its piece is there, as it is when the page is taken over, because
+    /// the server has named it.
+    pub(crate) fn shown(self) -> Signal<Option<F>> {
+        #[cfg(feature = "ssr")]
+        announce(self.name);
+        let mut coming = (self.fetch)();
+        if let Poll::Ready(here) = coming.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Signal::stored(here);
+        }
+        let here = RwSignal::new(None);
+        let toasts = use_toasts();
+        leptos::task::spawn_local(async move {
+            match coming.await {
+                // Who asked for it may be gone by then.
+                Some(function) => drop(here.try_set(Some(function))),
+                None => toasts.failed(&Fault::new(
+                    FaultKind::Unavailable,
+                    "A part of this page did not come from the server. Is it away, or was it updated? Load the page again.",
+                )),
+            }
+        });
+        here.into()
+    }
+}
 
 impl ChooseView for Piece {
     async fn choose(self) -> AnyView {
@@ -116,8 +190,10 @@ fn announce(name: &str) {
 
 /// Fetch the piece that is called `name`; whether it is there now.
 pub async fn fetch(name: &str) -> bool {
-    match pages::ALL.iter().find(|piece| piece.name == name) {
-        Some(piece) => (piece.load)().await.is_some(),
+    let pages = pages::ALL.iter().map(|piece| (piece.name, piece.load));
+    let mut pieces = pages.chain(components::PARTS.iter().copied());
+    match pieces.find(|(called, _)| *called == name) {
+        Some((_, load)) => load().await.is_some(),
         None => false,
     }
 }

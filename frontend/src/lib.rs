@@ -5,17 +5,16 @@
 use decnet_app::App;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Called by `boot.js` once the module is there, with the name of the piece that the page came with, if it is in one.
-/// Whether the page is alive now: without its piece it stays what it is.
+/// Called by `boot.js` once the module is there, with the names of the pieces that the page came with, if it is in pieces.
+/// Whether the page is alive now: without them it stays what it is.
 #[wasm_bindgen]
-pub async fn hydrate(piece: Option<String>) -> bool {
+pub async fn hydrate(pieces: Vec<String>) -> bool {
     console_error_panic_hook::set_once();
-    let here = match piece {
-        Some(name) => decnet_app::fetch(&name).await,
-        None => true,
-    };
-    if here {
-        leptos::mount::hydrate_body(App);
+    for name in pieces {
+        if !decnet_app::fetch(&name).await {
+            return false;
+        }
     }
-    here
+    leptos::mount::hydrate_body(App);
+    true
 }

@@ -3,9 +3,10 @@ const link = (selector) => document.querySelector(`link${selector}`)?.href;
 const glue = link('[rel="modulepreload"][href$="/decnet.js"]');
 const { default: start, hydrate } = await import(glue);
 await start({ module_or_path: new URL("decnet.wasm", glue) });
-// The server names the file that this page's own part of the WASM is in.
-const [, piece] = /\/page_(\w+)\.wasm$/.exec(link('[rel="preload"][href*="/page_"]')) ?? [];
-if (await hydrate(piece)) {
+// The server names the files that this page's own parts of the WASM are in.
+const files = [...document.querySelectorAll('link[rel="preload"][href*="/page_"]')];
+const names = files.map(({ href }) => /\/page_(\w+)\.wasm$/.exec(href)[1]);
+if (await hydrate([...new Set(names)])) {
   // For tests: links and forms are the app's own from here on.
   document.documentElement.dataset.hydrated = "";
   if ("requestIdleCallback" in window) requestIdleCallback(prefetch);

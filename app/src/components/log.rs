@@ -14,7 +14,12 @@ use super::{
     table::{Column, Glance, Leads, Listed, Row, Table},
     when::{Ago, Clock, use_present},
 };
-use crate::{api::evidence, live::use_live, text, url};
+use crate::{
+    api::{Answer, evidence},
+    live::use_live,
+    piece::parts,
+    text, url,
+};
 
 /// The rows that a page shows at the moment, once it shows any.
 pub(crate) type Shown = StoredValue<Option<Memo<Vec<Row<LogView>>>>>;
@@ -147,28 +152,43 @@ pub(crate) fn LogDrawer(shown: Shown) -> impl IntoView {
         },
     );
     move || {
-        {
         id.get().map(|opened| {
-            view! {
-                <Transition fallback=move || view! { <Drawer row=opened.0.to_string() close title="Log row"><Loading /></Drawer> }>
-                    {move || Suspend::new(async move {
-                        match row.await {
-                            None => ().into_any(),
-                            Some(Ok(row)) => {
-                                let title = text::event_words(&row.event_type);
-                                view! { <Drawer row=opened.0.to_string() close title=text::visible(&title)><Detail row /></Drawer> }.into_any()
-                            }
-                            Some(Err(fault)) => {
-                                view! { <Drawer row=opened.0.to_string() close title="Log row"><Problem fault /></Drawer> }.into_any()
-                            }
-                        }
-                    })}
-                </Transition>
-            }
+            let drawer = OPENED.shown();
+            move || drawer.get().map(|drawer| drawer(opened, row, close))
         })
     }
-    .into_any()
+}
+
+/// The row that is asked for, if one is.
+type Asked = Resource<Option<Answer<LogView>>>;
+
+parts! {
+    pub(crate) OPENED: fn(LogId, Asked, Signal<String>) -> AnyView = log: |opened, row, close| view! { <Opened opened row close /> }.into_any();
+}
+
+#[component]
+fn Opened(opened: LogId, row: Asked, close: Signal<String>) -> impl IntoView {
+    let name = opened.0.to_string();
+    let loading = {
+        let row = name.clone();
+        move || view! { <Drawer row=row.clone() close title="Log row"><Loading /></Drawer> }
+    };
+    view! {
+        <Transition fallback=loading>
+            {move || {
+                let name = name.clone();
+                Suspend::new(async move {
+                    let (title, inside) = match row.await {
+                        None => return ().into_any(),
+                        Some(Ok(row)) => (text::visible(&text::event_words(&row.event_type)), view! { <Detail row /> }.into_any()),
+                        Some(Err(fault)) => ("Log row".to_owned(), view! { <Problem fault /> }.into_any()),
+                    };
+                    view! { <Drawer row=name close title=title>{inside}</Drawer> }.into_any()
+                })
+            }}
+        </Transition>
     }
+    .into_any()
 }
 
 #[component]

@@ -30,3 +30,7 @@ pub(crate) mod table;
 pub(crate) mod task;
 pub(crate) mod toast;
 pub(crate) mod when;
+
+/// The parts that a page can come with, opened by its URL or by what it shows.
+pub(crate) const PARTS: &[crate::piece::Named] =
+    &[log::OPENED.named(), crate::pages::overview::QUIET.named()];

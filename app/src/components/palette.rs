@@ -8,12 +8,11 @@ use super::{
     frame::{PLACES, may},
     glyph::Glyph,
     icon::{Icon, Mark},
-    toast::use_toasts,
 };
 use crate::{
-    api::{Fault, FaultKind, evidence, fleet},
+    api::{evidence, fleet},
     live::use_live,
-    piece::later,
+    piece::parts,
     text, url,
 };
 
@@ -39,35 +38,16 @@ enum Sign {
 /// The palette, where `open` says so.
 #[component]
 pub(crate) fn Palette(open: RwSignal<bool>) -> impl IntoView {
-    // The server shows none, so nothing of it has to be there before somebody asks.
-    let opened = RwSignal::new(None::<Open>);
-    let toasts = use_toasts();
-    Effect::new(move |_| {
-        if open.get() && opened.get_untracked().is_none() {
-            leptos::task::spawn_local(async move {
-                match fetch().await {
-                    Ok(fetched) => opened.set(Some(fetched)),
-                    Err(_) => {
-                        open.set(false);
-                        toasts.failed(&Fault::new(
-                            FaultKind::Unavailable,
-                            "The search did not come from the server. Is it away, or was it updated? Load the page again.",
-                        ));
-                    }
-                }
-            });
-        }
-    });
-    move || opened.get().filter(|_| open.get()).map(|opened| opened(open))
+    move || {
+        open.get().then(|| {
+            let opened = OPENED.shown();
+            move || opened.get().map(|opened| opened(open))
+        })
+    }
 }
 
-/// Shows it, opened.
-type Open = fn(RwSignal<bool>) -> AnyView;
-
-later! {
-    fn fetch() -> Open {
-        |open| view! { <Opened open=open /> }.into_any()
-    } in palette
+parts! {
+    OPENED: fn(RwSignal<bool>) -> AnyView = palette: |open| view! { <Opened open=open /> }.into_any();
 }
 
 #[component]

@@ -5,10 +5,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use super::icon::{Icon, Mark};
-use crate::{
-    api::fleet,
-    live::{Link, use_live},
-};
+use crate::live::use_live;
 
 /// The tasks that moved since this page was loaded, and the one that the URL names.
 #[component]
@@ -22,7 +19,7 @@ pub(crate) fn TaskCorner() -> impl IntoView {
     // there is no stream.
     Effect::new(move |_| {
         if let Some(id) = named.get() {
-            ask(id);
+            live.follow(id);
         }
     });
     let shown = Memo::new(move |_| {
@@ -51,33 +48,6 @@ pub(crate) fn TaskCorner() -> impl IntoView {
         </div>
     }
     .into_any()
-}
-
-/// Fetch a task until it has ended or the stream tells of it.
-fn ask(id: TaskId) {
-    let live = use_live();
-    leptos::task::spawn_local(async move {
-        let Ok(task) = fleet::task_get(id).await else {
-            return;
-        };
-        let ended = task.ended_at.is_some();
-        live.tasks.update(|tasks| {
-            let newer = tasks
-                .get(&id)
-                .is_none_or(|known| known.ended_at.is_none() && known.done <= task.done);
-            if newer {
-                tasks.insert(id, task);
-            }
-        });
-        if !ended && live.link.get_untracked() != Link::Open {
-            set_timeout(move || ask_in(live, id), std::time::Duration::from_secs(2));
-        }
-    });
-}
-
-fn ask_in(live: crate::live::Live, id: TaskId) {
-    provide_context(live);
-    ask(id);
 }
 
 #[component]

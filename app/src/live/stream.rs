@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use decnet_model::{
     clock::micros,
+    id::TaskId,
     view::{LogView, StreamBody, StreamEvent, StreamSnapshot},
 };
 use leptos::prelude::*;
@@ -13,7 +14,7 @@ use web_sys::{Event, EventSource, MessageEvent};
 
 use super::{CONNECTION, Connection, Link, Live, OnEvent, OnMessage, close, minute};
 use crate::{
-    api::{FaultKind, evidence},
+    api::{FaultKind, evidence, fleet},
     text,
 };
 
@@ -149,6 +150,30 @@ impl Live {
                 },
                 std::time::Duration::from_millis(POLL_MS),
             );
+        });
+    }
+
+    /// Fetch a task until it has ended or the stream tells of it.
+    pub(super) fn ask(self, id: TaskId) {
+        leptos::task::spawn_local(async move {
+            let Ok(task) = fleet::task_get(id).await else {
+                return;
+            };
+            let ended = task.ended_at.is_some();
+            if self.is_stopped() {
+                return;
+            }
+            self.tasks.update(|tasks| {
+                let newer = tasks
+                    .get(&id)
+                    .is_none_or(|known| known.ended_at.is_none() && known.done <= task.done);
+                if newer {
+                    tasks.insert(id, task);
+                }
+            });
+            if !ended && self.link.get_untracked() != Link::Open {
+                set_timeout(move || self.ask(id), std::time::Duration::from_secs(2));
+            }
         });
     }
 

@@ -31,6 +31,7 @@ use crate::{
         when::{Ago, use_present},
     },
     live::use_live,
+    piece::parts,
     text,
     url::{self, Between},
 };
@@ -243,7 +244,7 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
                 href="/fleet"
             />
         </section>
-        <Show when=move || !quiet() fallback=move || view! { <Quiet deckies=untouched skip=skipped /> }>
+        <Show when=move || !quiet() fallback=move || { let quiet = QUIET.shown(); move || quiet.get().map(|quiet| quiet(untouched, skipped)) }>
             <div class="overview" class:ever=ever>
                 <section class="panel wide">
                     <header>
@@ -312,6 +313,10 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
         <Workers first=workers />
     }
     .into_any()
+}
+
+parts! {
+    pub(crate) QUIET: fn(Signal<Vec<DeckyView>>, RwSignal<bool>) -> AnyView = quiet: |deckies, skip| view! { <Quiet deckies skip /> }.into_any();
 }
 
 /// Nothing has happened yet: the first steps, or the next one for who knows them.
