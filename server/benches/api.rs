@@ -352,7 +352,7 @@ impl Filling {
 
     fn path(&self, of: &str) -> String {
         api(&of
-            .replace("{before}", &self.before.to_string())
+            .replace("{before}", &format!("i{}", self.before))
             .replace("{attacker}", &self.attacker))
     }
 

@@ -1,6 +1,6 @@
 //! How this server is reached: the part of the settings that HTTP needs.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use decnet_runtime::{Settings, settings::Environment};
 use ipnet::IpNet;
@@ -16,6 +16,8 @@ pub struct Config {
     pub show_causes: bool,
     /// Folder of the dashboard's files.
     pub site_root: PathBuf,
+    /// How long the answer of a list is everybody's who asks for the same; zero where each is made anew.
+    pub answers_good_for: Duration,
 }
 
 impl Config {
@@ -27,6 +29,7 @@ impl Config {
             trusted_proxies: settings.server.trusted_proxies.clone(),
             show_causes: settings.environment == Environment::Development,
             site_root: settings.server.site_root.clone(),
+            answers_good_for: settings.server.answers_good_for,
         }
     }
 

@@ -11,6 +11,7 @@ pub mod http;
 pub mod problem;
 pub mod serve;
 pub mod session;
+mod shared;
 mod site;
 pub mod throttle;
 pub mod tls;

@@ -143,14 +143,24 @@ pub struct May<P> {
     pub permit: Permit<P>,
 }
 
-impl<P: Permission> FromRequestParts<AppState> for May<P> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+impl<P: Permission> May<P> {
+    /// Whether whoever sends this request may.
+    ///
+    /// # Errors
+    /// 401 where nobody is signed in, 403 without the role.
+    pub async fn of(parts: &Parts, state: &AppState) -> Result<Self, ApiError> {
         let actor = actor(parts, state).await?;
         Ok(Self {
             permit: state.domain.permit::<P>(&actor)?,
             domain: state.domain.clone(),
         })
+    }
+}
+
+impl<P: Permission> FromRequestParts<AppState> for May<P> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        Self::of(parts, state).await
     }
 }

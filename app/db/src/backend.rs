@@ -90,6 +90,14 @@ impl Dialect {
         }
     }
 
+    /// All values of a column of a group, as a JSON array in no order.
+    pub(crate) fn json_array(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("json_group_array({column})"),
+            Self::MySql => format!("JSON_ARRAYAGG({column})"),
+        }
+    }
+
     /// The text at a path (an argument) of a JSON column; NULL where there is none.
     pub(crate) fn json_text(self, column: &str) -> String {
         match self {

@@ -184,18 +184,15 @@ impl Store {
                 &format!("after the start, and at most {MAX_BUCKETS} buckets later"),
             ));
         }
+        // The sums are the database's: a minute a row would be 1,440 of them a day.
+        const SUMS: &str = "SELECT minute_no - minute_no % ?, CAST(SUM(seen_count) AS SIGNED) FROM";
+        const BETWEEN: &str = "minute_no >= ? AND minute_no < ?";
         let mut sql = if query.decky.is_none() && query.service.is_none() {
-            Sql::new(
-                OPERATION,
-                "SELECT minute_no, seen_count FROM log_minutes WHERE minute_no >= ? AND minute_no < ?",
-            )
+            Sql::new(OPERATION, format!("{SUMS} log_minutes WHERE {BETWEEN}")).bind(width)
         } else {
             let grain: i64 = if width % 60 == 0 { 60 } else { 1 };
-            Sql::new(
-                OPERATION,
-                "SELECT minute_no, seen_count FROM log_buckets WHERE width = ? AND minute_no >= ? AND minute_no < ?",
-            )
-            .bind(grain)
+            let text = format!("{SUMS} log_buckets WHERE width = ? AND {BETWEEN}");
+            Sql::new(OPERATION, text).bind(width).bind(grain)
         };
         sql.arg(first * width).arg((last + 1) * width);
         for (column, value) in [("decky", &query.decky), ("service", &query.service)] {
@@ -203,6 +200,7 @@ impl Store {
                 sql.push(&format!(" AND {column} = ?")).arg(value.as_str());
             }
         }
+        sql.push(" GROUP BY 1");
         let mut counts: BTreeMap<i64, u64> = (first..=last).map(|bucket| (bucket, 0)).collect();
         for row in self.backend.fetch(sql).await? {
             let c = row.columns(OPERATION);
@@ -447,21 +445,21 @@ impl Store {
             return Ok(());
         }
         for (table, column) in [("attacker_deckies", "decky"), ("attacker_services", "service")] {
-            let mut sql = Sql::new(ATTACKERS, format!("SELECT attacker_id, {column} FROM {table}"));
+            // A row an attacker, and not a row a name: rows are what costs.
+            let names = self.backend.dialect().json_array(column);
+            let mut sql = Sql::new(ATTACKERS, format!("SELECT attacker_id, {names} FROM {table}"));
             sql.push(" WHERE attacker_id IN (?")
                 .push(&", ?".repeat(attackers.len() - 1))
-                .push(")");
-            sql.push(&format!(" ORDER BY attacker_id, {column}"));
+                .push(") GROUP BY attacker_id");
             for attacker in attackers.iter() {
                 sql.arg(attacker.id.0);
             }
             let mut touched: BTreeMap<AttackerId, Vec<String>> = BTreeMap::new();
             for row in self.backend.fetch(sql).await? {
                 let c = row.columns(ATTACKERS);
-                touched
-                    .entry(AttackerId(c.uuid(0)?))
-                    .or_default()
-                    .push(c.text(1)?);
+                let mut names: Vec<String> = c.json(1)?;
+                names.sort_unstable();
+                touched.insert(AttackerId(c.uuid(0)?), names);
             }
             for attacker in attackers.iter_mut() {
                 let names = touched.remove(&attacker.id).unwrap_or_default();

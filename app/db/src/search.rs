@@ -170,7 +170,11 @@ impl Store {
     /// The ids between which every row of the query's time lies; none where there are no rows.
     async fn span(&self, query: &LogQuery) -> Result<Option<Span>, DbError> {
         let sql = if query.start_time.is_none() && query.end_time.is_none() {
-            Sql::new(OPERATION, "SELECT MIN(id), MAX(id) FROM logs")
+            // Each by its own end of the index: both in one SELECT would read it all.
+            Sql::new(
+                OPERATION,
+                "SELECT (SELECT MIN(id) FROM logs), (SELECT MAX(id) FROM logs)",
+            )
         } else {
             let minute = |at| micros(at).div_euclid(60_000_000);
             let text =

@@ -19,7 +19,7 @@ const SHOWN: usize = 40;
 
 /// Where schemas refer to.
 static DOCUMENT: LazyLock<Value> =
-    LazyLock::new(|| serde_json::to_value(super::api().to_openapi()).unwrap_or_default());
+    LazyLock::new(|| serde_json::to_value(super::api(super::lists()).to_openapi()).unwrap_or_default());
 
 /// Every fault of a body that is JSON and no `T`.
 pub(super) fn body<T: DeserializeOwned + PartialSchema>(value: &Value) -> Vec<FieldError> {

@@ -24,13 +24,20 @@ pub mod users;
 use axum::{
     Json, Router,
     http::StatusCode,
+    middleware::from_fn_with_state,
     routing::{any, get},
 };
 use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{AppState, http::wrap, problem::ApiError, throttle::Throttle};
+use crate::{
+    AppState,
+    http::wrap,
+    problem::ApiError,
+    shared::{self, Shared},
+    throttle::Throttle,
+};
 
 /// Where the API lives.
 pub const PREFIX: &str = "/api/v1";
@@ -47,9 +54,26 @@ type File = Result<axum::response::Response, ApiError>;
 /// The same for what has nothing to show.
 type Done = Result<StatusCode, ApiError>;
 
-/// Every route with its description.
-fn api() -> OpenApiRouter<AppState> {
-    let routes = OpenApiRouter::new()
+/// The lists that everybody who may see evidence sees alike.
+fn lists() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(evidence::stats))
+        .routes(routes!(evidence::tops))
+        .routes(routes!(evidence::logs))
+        .routes(routes!(evidence::histogram))
+        .routes(routes!(evidence::log))
+        .routes(routes!(evidence::attackers))
+        .routes(routes!(evidence::attacker))
+        .routes(routes!(evidence::attacker_commands))
+        .routes(routes!(evidence::attacker_logs))
+        .routes(routes!(evidence::bounty))
+        .routes(routes!(evidence::reuse))
+        .routes(routes!(fleet::deckies))
+}
+
+/// Every route with its description, `lists` among them.
+fn api(lists: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
+    let routes = lists
         .routes(routes!(account::login))
         .routes(routes!(account::second_factor))
         .routes(routes!(account::logout))
@@ -72,26 +96,14 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(users::reset_password))
         .routes(routes!(users::set_disabled))
         .routes(routes!(users::delete))
-        .routes(routes!(evidence::stats))
-        .routes(routes!(evidence::tops))
-        .routes(routes!(evidence::logs))
-        .routes(routes!(evidence::histogram))
         .routes(routes!(evidence::logs_export))
-        .routes(routes!(evidence::log))
-        .routes(routes!(evidence::attackers))
         .routes(routes!(evidence::attackers_export))
-        .routes(routes!(evidence::attacker))
         .routes(routes!(evidence::commands_export))
-        .routes(routes!(evidence::attacker_commands))
-        .routes(routes!(evidence::attacker_logs))
-        .routes(routes!(evidence::bounty))
         .routes(routes!(evidence::bounty_export))
         .routes(routes!(evidence::wordlist))
         .routes(routes!(evidence::hashcat))
-        .routes(routes!(evidence::reuse))
         .routes(routes!(evidence::reuse_export))
         .routes(routes!(evidence::quarantine))
-        .routes(routes!(fleet::deckies))
         .routes(routes!(fleet::deckies_export))
         .routes(routes!(fleet::deploy))
         .routes(routes!(fleet::teardown))
@@ -124,12 +136,15 @@ fn api() -> OpenApiRouter<AppState> {
 /// The OpenAPI document.
 #[must_use]
 pub fn document() -> Value {
-    description::document(api().split_for_parts().1)
+    description::document(api(lists()).split_for_parts().1)
 }
 
 /// The API's routes, without what every request passes through.
 pub fn routes(state: &AppState) -> Router {
-    let (router, _) = api().split_for_parts();
+    let shared = Shared::new(state);
+    let lists = lists().layer(from_fn_with_state(shared.clone(), shared::answer));
+    let (router, _) = api(lists).split_for_parts();
+    let router = router.layer(from_fn_with_state(shared, shared::forget_after_changes));
     // Written once: it is the same for everybody, and it is no secret.
     let text = document();
     let nothing = || any(|| async { ApiError::no_route() });

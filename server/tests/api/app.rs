@@ -226,6 +226,7 @@ impl App {
             public_url: "http://decnet.test:8080".into(),
             trusted_proxies: Vec::new(),
             show_causes: false,
+            answers_good_for: std::time::Duration::ZERO,
             site_root: dir.path().join("site"),
         };
         change(&mut config);

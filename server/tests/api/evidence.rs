@@ -53,6 +53,45 @@ async fn an_empty_database_answers_everywhere() {
 }
 
 #[tokio::test]
+async fn an_answer_is_everybodys_for_a_moment_and_nobodys_after_a_change() {
+    let hour = std::time::Duration::from_secs(3_600);
+    let app = App::with(decnet_domain::Options::default(), |config| {
+        config.answers_good_for = hour
+    })
+    .await;
+    let token = viewer(&app).await;
+    let admin = app.admin().await;
+    let count = async |token: &str, path: &str| {
+        let page = get(&app, token, path).await;
+        page["data"].as_array().unwrap().len()
+    };
+    let touch = async || app.ingest("web-01", &[("src_ip", "192.0.2.7")], "connect").await;
+    touch().await;
+    assert_eq!(count(&token, "/logs?limit=50").await, 1);
+    touch().await;
+    assert_eq!(count(&token, "/logs?limit=50").await, 1, "made a moment ago");
+    assert_eq!(count(&admin, "/logs?limit=50").await, 1, "for everybody");
+    assert_eq!(count(&token, "/logs?limit=49").await, 2, "another question");
+    // Who may not ask gets nothing that others asked for, and no refusal is kept for those who may.
+    for path in ["/logs?limit=50", "/logs?limit=48"] {
+        assert_eq!(app.get(path).send().await.status, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(count(&token, "/logs?limit=48").await, 2);
+    let refused = app.get("/logs?limit=0").token(&token).send().await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    // What may have changed something.
+    let rule = serde_json::json!({"decky": "db-01"});
+    app.post("/config/ignore-rules", &rule).token(&admin).send().await;
+    assert_eq!(count(&token, "/logs?limit=50").await, 2);
+    // More questions than are kept.
+    for limit in 1..=300 {
+        let page = count(&token, &format!("/attackers?limit={limit}")).await;
+        assert_eq!(page, 1);
+    }
+    assert_eq!(count(&token, "/logs?limit=50").await, 2);
+}
+
+#[tokio::test]
 async fn hostile_text_comes_back_as_it_was_and_never_as_html() {
     let app = App::new().await;
     let token = viewer(&app).await;

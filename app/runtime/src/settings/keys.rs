@@ -389,6 +389,14 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         Section::Master,
+        "api-shared-ms",
+        "500",
+        "0 to 5000 milliseconds; 0 makes each anew",
+        "How long the answer to a list of the API is everybody's who asks for the same",
+        &["server"],
+    ),
+    key(
+        Section::Master,
         "engine",
         "local",
         "local",

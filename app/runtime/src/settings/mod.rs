@@ -181,6 +181,8 @@ pub struct ServerSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Event streams that a user may have open.
     pub sse_max_per_user: usize,
+    /// How long an answer of the API is everybody's who asks for the same.
+    pub answers_good_for: Duration,
 }
 
 /// What the planner and the engines use.
@@ -715,6 +717,7 @@ impl Reader {
                 },
             ),
             sse_max_per_user: self.number("sse-max-per-user", 5, 1..=100),
+            answers_good_for: Duration::from_millis(self.number("api-shared-ms", 500, 0..=5_000)),
         }
     }
 
