@@ -117,8 +117,8 @@ impl Live {
     pub(crate) fn start(self) {
         self.stopped.set(false);
         leptos::task::spawn_local(async move {
-            match OPEN.fetch().await {
-                Some(open) => open(self),
+            match FEED.fetch().await {
+                Some(feed) => (feed.open)(self),
                 None if self.is_stopped() => {}
                 None => {
                     self.link.set(Link::Lost);
@@ -132,8 +132,8 @@ impl Live {
     /// dot says so.
     pub(crate) fn follow(self, task: TaskId) {
         leptos::task::spawn_local(async move {
-            if let Some(ask) = ASK.fetch().await {
-                ask(self, task);
+            if let Some(feed) = FEED.fetch().await {
+                (feed.ask)(self, task);
             }
         });
     }
@@ -165,9 +165,15 @@ impl Live {
     }
 }
 
+/// What feeds a store.
+#[derive(Clone, Copy)]
+struct Feed {
+    open: fn(Live),
+    ask: fn(Live, TaskId),
+}
+
 parts! {
-    OPEN: fn(Live) = stream: |live| live.open();
-    ASK: fn(Live, TaskId) = stream: |live, task| live.ask(task);
+    FEED: Feed = stream: Feed { open: |live| live.open(), ask: |live, task| live.ask(task) };
 }
 
 /// Close the stream, if one is open. The signals of a store may be gone by then.

@@ -85,7 +85,7 @@ pub(crate) struct Part<F: 'static> {
     load: fn() -> Coming<()>,
 }
 
-/// [`Part`]s, each a constant: a function that captures nothing, in the piece of that name.
+/// [`Part`]s, each a constant: a function that captures nothing, or several, in the piece of that name.
 macro_rules! parts {
     ($($(#[$doc:meta])* $vis:vis $part:ident: $type:ty = $name:ident: $function:expr;)*) => {
         $(

@@ -25,7 +25,7 @@ use decnet_runtime::{
     exit::chain,
     heartbeat, order,
     settings::keys,
-    supervisor::{self, NotStarted},
+    supervisor::{NotDone, Order},
 };
 use time::OffsetDateTime;
 
@@ -149,12 +149,27 @@ impl Domain {
                 "the server cannot be stopped through itself".into(),
             ))
         } else {
-            order::stop(&self.inner.bus, name, permit.actor().name())
-                .await
-                .map_err(|untold| DomainError::Unanswered(untold.to_string()))
+            match order::stop(&self.inner.bus, name, permit.actor().name()).await {
+                Ok(()) => Ok(()),
+                Err(untold) => self.stop_without_bus(name, &untold.to_string()).await,
+            }
         };
         self.audited(permit.actor(), "worker.stop", name.as_str(), outcome)
             .await
+    }
+
+    /// What keeps a worker can stop it where the bus could not tell it, for the reason `untold`.
+    async fn stop_without_bus(&self, name: &WorkerName, untold: &str) -> Result<(), DomainError> {
+        let unanswered = || DomainError::Unanswered(untold.to_owned());
+        let run = self.inner.options.run_dir.as_ref().ok_or_else(unanswered)?;
+        Order::Stop(name.clone())
+            .give(run)
+            .await
+            .map_err(|error| match error {
+                NotDone::Refused(why) => DomainError::Conflict(why),
+                NotDone::Absent { .. } => unanswered(),
+                error @ NotDone::Silent { .. } => DomainError::Unanswered(error.to_string()),
+            })
     }
 
     /// Have a worker started by the `decnet up` of this host, and wait until it is ready.
@@ -172,10 +187,13 @@ impl Domain {
             None => Err(DomainError::Unanswered(format!(
                 "nobody here starts workers: start decnet-{name} where it is kept"
             ))),
-            Some(run) => supervisor::start(run, name).await.map_err(|error| match error {
-                NotStarted::Refused(why) => DomainError::Conflict(why),
-                error => DomainError::Unanswered(error.to_string()),
-            }),
+            Some(run) => Order::Start(name.clone())
+                .give(run)
+                .await
+                .map_err(|error| match error {
+                    NotDone::Refused(why) => DomainError::Conflict(why),
+                    error => DomainError::Unanswered(error.to_string()),
+                }),
         };
         self.audited(permit.actor(), "worker.start", name.as_str(), outcome)
             .await

@@ -130,11 +130,14 @@ fn whole_file(kind: libc::c_int) -> libc::flock {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Order {
-    /// The worker to start.
-    start: WorkerName,
+/// What a supervisor is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Have it started.
+    Start(WorkerName),
+    /// Have it stopped, where the bus cannot tell it.
+    Stop(WorkerName),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -143,13 +146,13 @@ struct Answer {
     fault: Option<String>,
 }
 
-/// Why a supervisor did not do what it was asked.
+/// Why an order was not carried out.
 #[derive(Debug, thiserror::Error)]
-pub enum NotStarted {
+pub enum NotDone {
     /// Nobody takes orders there.
-    #[error("no `decnet up` runs on {}: start decnet-{worker} where it is kept, by systemd or by `decnet {worker}`", data.display())]
+    #[error("no `decnet up` runs on {}: start and stop decnet-{worker} where it is kept, by systemd or by `decnet {worker}`", data.display())]
     Absent {
-        /// Who was to be started.
+        /// Whom it was about.
         worker: WorkerName,
         /// The data directory.
         data: PathBuf,
@@ -158,37 +161,38 @@ pub enum NotStarted {
     #[error("{0}")]
     Refused(String),
     /// It took the order, and said nothing that can be understood.
-    #[error("`decnet up` did not answer: its log says whether decnet-{worker} was started")]
+    #[error("`decnet up` did not answer: its log says what became of decnet-{worker}")]
     Silent {
-        /// Who was to be started.
+        /// Whom it was about.
         worker: WorkerName,
         /// What is wrong.
         source: io::Error,
     },
 }
 
-/// Ask the host that runs on the folder `run` to start `worker`; returns once that is ready.
-///
-/// # Errors
-/// Nobody is there to be asked, or did not do it.
-pub async fn start(run: &Path, worker: &WorkerName) -> Result<(), NotStarted> {
-    let Ok(stream) = UnixStream::connect(run.join(SOCKET)).await else {
-        return Err(NotStarted::Absent {
-            worker: worker.clone(),
-            data: run.parent().unwrap_or(run).to_owned(),
-        });
-    };
-    let order = Order {
-        start: worker.clone(),
-    };
-    let answer = timeout(ANSWER, exchange(stream, &order)).await;
-    match answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        Ok(Answer { fault: None }) => Ok(()),
-        Ok(Answer { fault: Some(why) }) => Err(NotStarted::Refused(why)),
-        Err(source) => Err(NotStarted::Silent {
-            worker: worker.clone(),
-            source,
-        }),
+impl Order {
+    fn worker(&self) -> &WorkerName {
+        match self {
+            Self::Start(worker) | Self::Stop(worker) => worker,
+        }
+    }
+
+    /// Give it to the host that runs on the folder `run`; returns once it is carried out.
+    ///
+    /// # Errors
+    /// Nobody is there to be asked, or did not do it.
+    pub async fn give(self, run: &Path) -> Result<(), NotDone> {
+        let worker = self.worker().clone();
+        let Ok(stream) = UnixStream::connect(run.join(SOCKET)).await else {
+            let data = run.parent().unwrap_or(run).to_owned();
+            return Err(NotDone::Absent { worker, data });
+        };
+        let answer = timeout(ANSWER, exchange(stream, &self)).await;
+        match answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(Answer { fault: None }) => Ok(()),
+            Ok(Answer { fault: Some(why) }) => Err(NotDone::Refused(why)),
+            Err(source) => Err(NotDone::Silent { worker, source }),
+        }
     }
 }
 
@@ -233,10 +237,10 @@ impl Door {
         Ok(Self { listener, path })
     }
 
-    /// Answer every order to start a worker with what `start` says to it. Never returns.
-    pub async fn serve<F, Done>(self, start: F)
+    /// Answer every order with what `obey` says to it. Never returns.
+    pub async fn serve<F, Done>(self, obey: F)
     where
-        F: Fn(WorkerName) -> Done,
+        F: Fn(Order) -> Done,
         Done: Future<Output = Result<(), String>> + Send + 'static,
         F: Clone + Send + 'static,
     {
@@ -244,7 +248,7 @@ impl Door {
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => drop(visitors.spawn(visit(stream, start.clone()))),
+                    Ok((stream, _)) => drop(visitors.spawn(visit(stream, obey.clone()))),
                     Err(error) => {
                         tracing::warn!(%error, "an order could not be taken");
                         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -263,15 +267,15 @@ impl Drop for Door {
     }
 }
 
-async fn visit<F, Done>(mut stream: UnixStream, start: F)
+async fn visit<F, Done>(mut stream: UnixStream, obey: F)
 where
-    F: Fn(WorkerName) -> Done,
+    F: Fn(Order) -> Done,
     Done: Future<Output = Result<(), String>>,
 {
     let order = timeout(SPEAK, hear::<Order>(&mut stream)).await;
     let answer = match order.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(order) => Answer {
-            fault: start(order.start).await.err(),
+            fault: obey(order).await.err(),
         },
         Err(error) => Answer {
             fault: Some(format!("that is no order: {error}")),
@@ -342,34 +346,47 @@ mod tests {
         let run = dir.path().join("data/run");
         fs::create_dir_all(&run).unwrap();
         let name: WorkerName = "profiler".parse().unwrap();
-        let absent = start(&run, &name).await.unwrap_err().to_string();
+        let absent = Order::Start(name.clone())
+            .give(&run)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(
             absent.contains("no `decnet up` runs on") && absent.contains("`decnet profiler`"),
             "{absent}"
         );
         // What a killed host leaves behind.
         drop(std::os::unix::net::UnixListener::bind(run.join(SOCKET)).unwrap());
-        assert!(matches!(start(&run, &name).await, Err(NotStarted::Absent { .. })));
+        assert!(matches!(
+            Order::Start(name.clone()).give(&run).await,
+            Err(NotDone::Absent { .. })
+        ));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let door = Door::open(&run).unwrap();
         let host = tokio::spawn(door.serve({
             let asked = Arc::clone(&asked);
-            move |worker: WorkerName| {
-                asked.lock().unwrap().push(worker.to_string());
+            move |order: Order| {
+                asked.lock().unwrap().push(order.clone());
                 async move {
-                    match worker.as_str() {
-                        "profiler" => Ok(()),
-                        _ => Err("it runs already".to_owned()),
+                    match order {
+                        Order::Start(_) => Ok(()),
+                        Order::Stop(_) => Err("it does not run".to_owned()),
                     }
                 }
             }
         }));
-        start(&run, &name).await.unwrap();
-        let refused = start(&run, &"mutator".parse().unwrap()).await.unwrap_err();
-        assert_eq!(refused.to_string(), "it runs already");
-        assert_eq!(*asked.lock().unwrap(), ["profiler", "mutator"]);
+        Order::Start(name.clone()).give(&run).await.unwrap();
+        let refused = Order::Stop("mutator".parse().unwrap())
+            .give(&run)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.to_string(), "it does not run");
+        assert_eq!(
+            *asked.lock().unwrap(),
+            [Order::Start(name), Order::Stop("mutator".parse().unwrap())]
+        );
         let mut stream = UnixStream::connect(run.join(SOCKET)).await.unwrap();
-        stream.write_all(b"{\"stop\":\"profiler\"}\n").await.unwrap();
+        stream.write_all(b"{\"praise\":\"profiler\"}\n").await.unwrap();
         let answer: Answer = hear(&mut stream).await.unwrap();
         assert!(answer.fault.unwrap().contains("no order"));
         host.abort();

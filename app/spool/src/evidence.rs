@@ -34,8 +34,8 @@ pub struct Verified {
     pub lines: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// Number of the first segment that is there. What was before it was dropped by the caps, or by somebody else: a
-    /// chain cannot tell, a note of an earlier root can.
+    /// Number of the first segment that is there. What was before it was dropped by the caps, as the spool has noted; whoever
+    /// can write the folder can write such a note, too, but not undo a note of an earlier root.
     pub first_segment: Option<u64>,
     /// Root of the last sealed segment that was found good: note it elsewhere, and later everything up to it is proved.
     pub root: Option<Digest>,
@@ -233,6 +233,12 @@ fn verify_once(dir: &Path) -> Result<Verified, SpoolError> {
                 kind,
             })
         };
+        if previous.is_none()
+            && let Ok(closed) = &found
+            && !follows_what_was_dropped(dir, closed)?
+        {
+            report.fault = fault(segment.saturating_sub(1), FaultKind::SegmentMissing);
+        }
         if let Some((before, root)) = previous {
             if before + 1 != segment {
                 report.fault = fault(before + 1, FaultKind::SegmentMissing);
@@ -279,6 +285,26 @@ fn verify_once(dir: &Path) -> Result<Verified, SpoolError> {
         Err(fault) => report.fault = Some(fault),
     }
     Ok(report)
+}
+
+/// Whether the first segment of a spool follows the one that was dropped last, if one was. A bundle begins anywhere, and its
+/// manifest says where.
+fn follows_what_was_dropped(dir: &Path, first: &Closed) -> Result<bool, SpoolError> {
+    if first.predecessor == Digest::NONE || dir.join(layout::MANIFEST).exists() {
+        return Ok(true);
+    }
+    let path = dir.join(layout::DROPPED);
+    let note = match fs::read_to_string(&path) {
+        Ok(note) => note,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(SpoolError::io("read", &path)(error)),
+    };
+    let (segment, root) = note.trim_end().split_once(' ').unwrap_or_default();
+    let dropped: Option<(u64, Digest)> = segment.parse().ok().zip(root.parse().ok());
+    Ok(dropped.is_some_and(|(segment, root)| {
+        // The writer notes a drop before it does it.
+        first.segment == segment || first.predecessor == root
+    }))
 }
 
 /// How far readers were told that lines are committed, and how far they say that they are: never further than the spool

@@ -15,6 +15,8 @@ pub(crate) const JOURNAL: &str = "journal";
 pub(crate) const SEAL: &str = "seal";
 pub(crate) const COMMITTED: &str = "committed";
 pub(crate) const LOCK: &str = "lock";
+/// The segment that was dropped last, and its root.
+pub(crate) const DROPPED: &str = "dropped";
 pub(crate) const READERS: &str = "readers";
 pub(crate) const MANIFEST: &str = "manifest.json";
 

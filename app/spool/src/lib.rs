@@ -26,6 +26,7 @@
 
 #![warn(missing_docs)]
 
+mod arrival;
 mod digest;
 mod error;
 mod evidence;
@@ -37,6 +38,7 @@ mod reader;
 mod seal;
 mod writer;
 
+pub use arrival::Arrivals;
 pub use digest::Digest;
 pub use error::{Gap, SpoolError};
 pub use evidence::{Bundle, BundleSegment, Fault, FaultKind, Verified, export, verify};

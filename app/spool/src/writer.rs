@@ -503,6 +503,10 @@ impl Writer {
             } else {
                 self.dropped.read_segments += 1;
             }
+            // Before it is gone: what is first from now on has to follow it.
+            if let Some(root) = self.root_of(number)? {
+                layout::put(&self.dir.join(layout::DROPPED), |out| writeln!(out, "{number} {root}"))?;
+            }
             for extension in [layout::LOG, layout::SEAL, layout::JOURNAL] {
                 layout::remove(&layout::segment_file(&self.dir, number, extension))?;
             }
@@ -511,6 +515,18 @@ impl Writer {
             total = total.saturating_sub(bytes);
         }
         Ok(())
+    }
+
+    /// The root of a closed segment, whether it is sealed already or not; nothing where its seal is gone.
+    fn root_of(&self, segment: u64) -> Result<Option<Digest>, SpoolError> {
+        if let Some(closed) = self.unsealed.iter().find(|closed| closed.segment == segment) {
+            return Ok(Some(closed.root()));
+        }
+        match Seal::read_head(&self.dir, segment) {
+            Ok(seal) => Ok(Some(seal.root)),
+            Err(SpoolError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// A segment of the future is as old as it is far away: the clock was put back since, and waiting for it would keep the

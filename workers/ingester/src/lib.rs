@@ -25,9 +25,13 @@ use decnet_db::{
     ingest::{Batch, Ingested, Unreadable},
     meaning::{self, Evidence},
 };
-use decnet_model::{clock::SharedClock, ignore::IgnoreRule, topic::Topic};
+use decnet_model::{
+    clock::{SharedClock, from_micros},
+    ignore::IgnoreRule,
+    topic::Topic,
+};
 use decnet_runtime::exit::chain;
-use decnet_spool::{Line, Position, Reader, SpoolError};
+use decnet_spool::{Arrivals, Line, Position, Reader, SpoolError};
 use tokio::time::{Duration, Instant};
 
 pub use keeper::Keeper;
@@ -84,6 +88,7 @@ pub struct Ingester {
     clock: SharedClock,
     dir: PathBuf,
     reader: Reader,
+    arrivals: Arrivals,
     /// Where the database stands.
     stored: Position,
     batch_size: usize,
@@ -108,6 +113,7 @@ impl Ingester {
     ) -> Result<Self, IngestError> {
         let stored = store.spool_position(READER).await?;
         let reader = Reader::open(&dir, stored);
+        let arrivals = Arrivals::of(&dir);
         let batch_size = batch_size.clamp(1, MAX_LINES);
         Ok(Self {
             store,
@@ -115,6 +121,7 @@ impl Ingester {
             clock,
             dir,
             reader,
+            arrivals,
             stored,
             batch_size,
             lines: batch_size,
@@ -191,6 +198,7 @@ impl Ingester {
             Err(error) => {
                 if matches!(error, DbError::PositionMoved { .. }) {
                     self.stored = self.store.spool_position(READER).await?;
+                    self.arrivals.forget();
                 }
                 self.reader.seek(self.stored);
                 Err(error.into())
@@ -206,6 +214,7 @@ impl Ingester {
         if moved {
             self.stored = stands;
             self.reader.seek(stands);
+            self.arrivals.forget();
         }
         Ok(moved)
     }
@@ -214,14 +223,22 @@ impl Ingester {
         lines.len() >= self.lines || lines.iter().map(|l| l.bytes.len()).sum::<usize>() > MAX_BYTES / 2
     }
 
-    fn read(&self, lines: Vec<Line>, to: Position) -> Batch {
-        let received_at = self.clock.now();
+    fn read(&mut self, lines: Vec<Line>, to: Position) -> Batch {
+        let now = self.clock.now();
         let mut batch = self.batch_to(to);
         batch.lines.reserve(lines.len());
         for line in lines {
+            // A line that waited for us, or is stored again, arrived when the spool took it.
+            let arrived = self.arrivals.between(line.end);
+            let (earliest, received_at) = arrived.map_or((now, now), |(first, last)| {
+                (from_micros(first), from_micros(last))
+            });
             match meaning::read(&line.bytes, received_at) {
                 Ok(evidence) if self.is_ignored(&evidence) => batch.ignored += 1,
-                Ok(evidence) => batch.lines.push(evidence),
+                Ok(evidence) => batch.lines.push(Evidence {
+                    received_at: evidence.at.max(earliest).min(received_at),
+                    ..evidence
+                }),
                 Err(why) => batch.quarantine.push(Unreadable {
                     raw: line.bytes,
                     why: why.to_string(),

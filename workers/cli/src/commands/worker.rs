@@ -14,7 +14,7 @@ use decnet_runtime::{
     exit::chain,
     heartbeat, order,
     settings::{Mode, keys::uses_database},
-    supervisor,
+    supervisor::{NotDone, Order},
 };
 
 use crate::{
@@ -64,12 +64,20 @@ async fn on_agent(settings: &Settings, command: &WorkerCommand) -> Result<()> {
             let bus = Bus::connect(&settings.bus, "cli");
             let told = order::stop(&bus, name, &host::login()?).await;
             bus.close().await;
-            told.map_err(|untold| StartError::unavailable(untold.to_string()))?;
+            if let Err(untold) = told {
+                // What keeps it can stop it where the bus could not tell it.
+                let stopped = Order::Stop(name.clone()).give(&settings.run_dir()).await;
+                stopped.map_err(|refused| match refused {
+                    NotDone::Absent { .. } => StartError::unavailable(untold.to_string()),
+                    refused => StartError::unavailable(chain(&refused)),
+                })?;
+            }
             stopping(name);
             Ok(())
         }
         WorkerCommand::Start { name } => {
-            supervisor::start(&settings.run_dir(), name)
+            Order::Start(name.clone())
+                .give(&settings.run_dir())
                 .await
                 .map_err(|refused| StartError::unavailable(chain(&refused)))?;
             running(name);
@@ -80,6 +88,9 @@ async fn on_agent(settings: &Settings, command: &WorkerCommand) -> Result<()> {
 
 fn stopping(name: &WorkerName) {
     println!("{name} was told to stop, and does.");
+    if name.as_str() == "mutator" {
+        println!("The deckies stop with it, and come back with `decnet worker start mutator`.");
+    }
 }
 
 fn running(name: &WorkerName) {

@@ -77,8 +77,8 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
     let mut supervisor = Supervisor::new(&run_dir, screen.clone());
     let door = Door::open(&run_dir)
         .map_err(|error| StartError::io(&format!("orders in {}", run_dir.display()), &error))?;
-    let starter = supervisor.starter();
-    let orders = door.serve(move |name| starter.clone().start(name.to_string()));
+    let remote = supervisor.remote();
+    let orders = door.serve(move |order| remote.clone().obey(order));
     let env = environment(&sources.flags, sources.config.as_deref());
 
     let mut up = false;

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use decnet_runtime::{Shutdown, supervisor::ORDERED};
+use decnet_runtime::{
+    Shutdown,
+    supervisor::{ORDERED, Order},
+};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -77,7 +80,7 @@ pub(crate) struct Supervisor {
     run_dir: PathBuf,
     screen: Prefixed,
     running: Vec<Running>,
-    starter: Starter,
+    remote: Remote,
     failed: mpsc::UnboundedSender<Failure>,
     /// Workers that ended for good.
     pub(crate) failures: mpsc::UnboundedReceiver<Failure>,
@@ -99,35 +102,72 @@ enum Phase {
     Ready,
     /// It ended, and is started again in a while.
     Waiting,
-    /// It was told to stop.
+    /// It was told to stop, and has not ended yet.
+    Stopping,
+    /// It was told to stop, and has.
     Stopped,
 }
 
-/// Has workers started that are down. Clones are the same.
+/// Has workers started that are down, and stopped that run. Clones are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Starter(Arc<Mutex<Vec<Startable>>>);
+pub(crate) struct Remote(Arc<Mutex<Vec<Kept>>>);
 
 #[derive(Clone)]
-struct Startable {
+struct Kept {
     name: &'static str,
     again: Arc<Notify>,
+    halt: Arc<Notify>,
     phase: watch::Receiver<Phase>,
 }
 
-impl Starter {
-    /// Have the worker `name` started; returns once it is ready.
-    pub(crate) async fn start(self, name: String) -> Result<(), String> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(mut found) = all.into_iter().find(|worker| worker.name == name) else {
-            return Err(format!(
-                "decnet-{name} is none of the workers that this `decnet up` runs"
-            ));
-        };
-        if *found.phase.borrow() == Phase::Ready {
+impl Remote {
+    fn find(&self, name: &str) -> Result<Kept, String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = all.iter().find(|worker| worker.name == name).cloned();
+        found.ok_or_else(|| format!("decnet-{name} is none of the workers that this `decnet up` runs"))
+    }
+
+    /// Carry out an order.
+    pub(crate) async fn obey(self, order: Order) -> Result<(), String> {
+        match order {
+            Order::Start(name) => self.start(name.to_string()).await,
+            Order::Stop(name) => self.stop(name.to_string()).await,
+        }
+    }
+
+    /// Have the worker `name` stopped; returns once it is about to.
+    async fn stop(self, name: String) -> Result<(), String> {
+        let mut found = self.find(&name)?;
+        if *found.phase.borrow() != Phase::Ready {
+            return Err(format!("decnet-{name} does not run"));
+        }
+        found.halt.notify_one();
+        let leaves = found.phase.wait_for(|phase| *phase != Phase::Ready);
+        match timeout(START, leaves).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(format!(
+                "decnet-{name} was not stopped: the log of `decnet up` says why"
+            )),
+        }
+    }
+
+    /// Have the worker `name` started; returns once it is ready. One that is about to stop does so first.
+    async fn start(self, name: String) -> Result<(), String> {
+        let mut found = self.find(&name)?;
+        // Whoever told it to stop may be here before we have heard from it that it does.
+        let leaves = found.phase.wait_for(|phase| *phase != Phase::Ready);
+        if timeout(LAST_WORDS, leaves).await.is_err() {
             return Err(format!("decnet-{name} runs already"));
         }
-        found.again.notify_waiters();
-        let ready = found.phase.wait_for(|phase| *phase == Phase::Ready);
+        let ready = async {
+            found.phase.wait_for(|phase| *phase != Phase::Stopping).await?;
+            found.again.notify_waiters();
+            found
+                .phase
+                .wait_for(|phase| *phase == Phase::Ready)
+                .await
+                .map(drop)
+        };
         match timeout(START, ready).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(format!(
@@ -149,25 +189,26 @@ impl Supervisor {
             run_dir: run_dir.to_owned(),
             screen,
             running: Vec::new(),
-            starter: Starter::default(),
+            remote: Remote::default(),
             failed,
             failures,
         }
     }
 
     /// What has its workers started again.
-    pub(crate) fn starter(&self) -> Starter {
-        self.starter.clone()
+    pub(crate) fn remote(&self) -> Remote {
+        self.remote.clone()
     }
 
     /// Start `program` and keep it running.
     pub(crate) fn start(&mut self, program: Program) -> io::Result<()> {
         let stop = Shutdown::new();
         let (phase, seen) = watch::channel(Phase::Starting);
-        let (name, again) = (program.name, Arc::new(Notify::new()));
-        let startable = Startable {
+        let (name, again, halt) = (program.name, Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let kept = Kept {
             name,
             again: Arc::clone(&again),
+            halt: Arc::clone(&halt),
             phase: seen.clone(),
         };
         let keeper = Keeper {
@@ -176,12 +217,13 @@ impl Supervisor {
             screen: self.screen.clone(),
             stop: stop.clone(),
             again,
+            halt,
             phase,
             was_ready: false,
             failed: self.failed.clone(),
         };
-        let mut all = self.starter.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(startable);
+        let mut all = self.remote.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(kept);
         drop(all);
         self.running.push(Running {
             name,
@@ -252,6 +294,8 @@ struct Keeper {
     stop: Shutdown,
     /// Somebody wants it started now.
     again: Arc<Notify>,
+    /// Somebody wants it stopped who could not tell it.
+    halt: Arc<Notify>,
     phase: watch::Sender<Phase>,
     was_ready: bool,
     failed: mpsc::UnboundedSender<Failure>,
@@ -264,10 +308,7 @@ impl Keeper {
             let started = Instant::now();
             let (how, hint, code) = match self.live_once().await {
                 Ok(None) => return,
-                Ok(Some(Ended {
-                    status,
-                    ordered: true,
-                })) if status.success() => {
+                Ok(Some(ended)) if ended.halted || (ended.ordered && ended.status.success()) => {
                     let name = self.program.name;
                     self.screen.line(
                         "up",
@@ -340,14 +381,23 @@ impl Keeper {
                 self.was_ready = true;
                 self.phase.send_replace(Phase::Ready);
             }
-            Said::Ordered => *ordered = true,
+            Said::Ordered => {
+                *ordered = true;
+                self.phase.send_replace(Phase::Stopping);
+            }
         }
     }
 
     /// Run the program once; `None` where it ended because the whole is being stopped.
     async fn live_once(&mut self) -> io::Result<Option<Ended>> {
         self.phase.send_replace(Phase::Starting);
-        let mut ordered = false;
+        let (mut ordered, mut halted) = (false, false);
+        // What was meant for the last life.
+        tokio::select! {
+            biased;
+            () = self.halt.notified() => {}
+            () = std::future::ready(()) => {}
+        }
         let mut child = self.spawn()?;
         let output = [
             child.stdout.take().map(|o| self.relay(o)),
@@ -360,11 +410,16 @@ impl Keeper {
                     while let Ok(said) = timeout(LAST_WORDS, self.told.next()).await {
                         self.note(said?, &mut ordered);
                     }
-                    break Some(Ended { status: status?, ordered });
+                    break Some(Ended { status: status?, ordered, halted });
                 }
                 () = self.stop.requested() => {
                     end(&mut child).await?;
                     break None;
+                }
+                () = self.halt.notified() => {
+                    halted = true;
+                    self.phase.send_replace(Phase::Stopping);
+                    end(&mut child).await?;
                 }
                 said = self.told.next() => self.note(said?, &mut ordered),
             }
@@ -452,6 +507,8 @@ struct Ended {
     status: ExitStatus,
     /// It had said before that it was told to.
     ordered: bool,
+    /// We ended it, because somebody wanted that.
+    halted: bool,
 }
 
 /// What a child says of itself.
@@ -532,6 +589,7 @@ mod tests {
             match word {
                 "ready" => tell("READY=1\n"),
                 "ordered" => tell(ORDERED),
+                "late" => std::thread::sleep(Duration::from_millis(500)),
                 // Until it is killed.
                 _ => std::thread::sleep(Duration::from_secs(600)),
             }
@@ -578,17 +636,43 @@ mod tests {
     async fn a_worker_that_was_told_to_stop_stays_stopped_until_somebody_has_it_started() {
         let dir = tempfile::tempdir().unwrap();
         let mut supervisor = supervisor(dir.path(), "ready ordered 0,ready lives 0");
-        let starter = supervisor.starter();
+        let remote = supervisor.remote();
         until(&supervisor, Phase::Stopped).await;
         // Longer than the first wait of one that is started again by itself.
         sleep(2 * FIRST_BACKOFF).await;
         assert_eq!(lives(dir.path()), 1);
-        starter.clone().start("child".into()).await.unwrap();
+        remote.clone().start("child".into()).await.unwrap();
         assert_eq!(lives(dir.path()), 2);
-        let again = starter.clone().start("child".into()).await.unwrap_err();
+        let again = remote.clone().start("child".into()).await.unwrap_err();
         assert!(again.contains("runs already"), "{again}");
-        let other = starter.start("barista".into()).await.unwrap_err();
+        let other = remote.start("barista".into()).await.unwrap_err();
         assert!(other.contains("none of the workers"), "{other}");
+        supervisor.stop(&[]).await;
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_started_while_it_stops_runs_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut supervisor = supervisor(dir.path(), "ready ordered late 0,ready lives 0");
+        let remote = supervisor.remote();
+        until(&supervisor, Phase::Stopping).await;
+        remote.start("child".into()).await.unwrap();
+        assert_eq!(lives(dir.path()), 2);
+        supervisor.stop(&[]).await;
+    }
+
+    #[tokio::test]
+    async fn a_worker_is_stopped_by_what_keeps_it_and_stays_so() {
+        let dir = tempfile::tempdir().unwrap();
+        // It does not drain: SIGTERM kills it.
+        let mut supervisor = supervisor(dir.path(), "ready lives 0,ready lives 0");
+        let remote = supervisor.remote();
+        until(&supervisor, Phase::Ready).await;
+        remote.clone().stop("child".into()).await.unwrap();
+        until(&supervisor, Phase::Stopped).await;
+        let again = remote.stop("child".into()).await.unwrap_err();
+        assert!(again.contains("does not run"), "{again}");
+        assert_eq!(lives(dir.path()), 1);
         supervisor.stop(&[]).await;
     }
 
