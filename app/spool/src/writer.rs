@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions, TryLockError},
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -505,7 +505,9 @@ impl Writer {
             }
             // Before it is gone: what is first from now on has to follow it.
             if let Some(root) = self.root_of(number)? {
-                layout::put(&self.dir.join(layout::DROPPED), |out| writeln!(out, "{number} {root}"))?;
+                layout::put(&self.dir.join(layout::DROPPED), |out| {
+                    writeln!(out, "{number} {root}")
+                })?;
             }
             for extension in [layout::LOG, layout::SEAL, layout::JOURNAL] {
                 layout::remove(&layout::segment_file(&self.dir, number, extension))?;

@@ -10,7 +10,10 @@ use decnet_model::{
     topic::Topic,
     view::WorkerView,
 };
-use decnet_runtime::heartbeat;
+use decnet_runtime::{
+    heartbeat,
+    supervisor::{Door, Order},
+};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -172,7 +175,7 @@ async fn a_worker_was_told_to_stop_when_it_says_so_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_worker_is_started_by_the_host_that_runs_it_and_who_is_none_says_so() {
+async fn a_worker_is_started_and_without_the_bus_stopped_by_the_host_that_runs_it() {
     let data = tempfile::tempdir().unwrap();
     let run = data.path().join("run");
     std::fs::create_dir(&run).unwrap();
@@ -191,11 +194,13 @@ async fn a_worker_is_started_by_the_host_that_runs_it_and_who_is_none_says_so() 
     let nobody = start("profiler").await;
     assert_eq!(nobody.problem(), "unanswered");
     assert!(nobody.text.contains("no `decnet up` runs on"), "{}", nobody.text);
-    let door = decnet_runtime::supervisor::Door::open(&run).unwrap();
-    let host = tokio::spawn(door.serve(|name| async move {
-        match name.as_str() {
-            "profiler" => Ok(()),
-            other => Err(format!("decnet-{other} runs already")),
+    let door = Door::open(&run).unwrap();
+    let host = tokio::spawn(door.serve(|order| async move {
+        match order {
+            Order::Start(name) if name.as_str() == "profiler" => Ok(()),
+            Order::Start(name) => Err(format!("decnet-{name} runs already")),
+            Order::Stop(name) if name.as_str() == "collector" => Ok(()),
+            Order::Stop(name) => Err(format!("decnet-{name} does not run")),
         }
     }));
     assert_eq!(start("profiler").await.status, axum::http::StatusCode::NO_CONTENT);
@@ -203,6 +208,16 @@ async fn a_worker_is_started_by_the_host_that_runs_it_and_who_is_none_says_so() 
     assert_eq!(again.problem(), "conflict");
     assert!(again.text.contains("runs already"), "{}", again.text);
     assert_eq!(start("barista").await.problem(), "not-found");
+    let stop = async |name: &str| {
+        let order = app
+            .post(&format!("/workers/{name}/stop"), &json!({}))
+            .token(&admin);
+        order.send().await
+    };
+    assert_eq!(stop("collector").await.status, axum::http::StatusCode::ACCEPTED);
+    let down = stop("mutator").await;
+    assert_eq!(down.problem(), "conflict");
+    assert!(down.text.contains("does not run"), "{}", down.text);
     host.abort();
 }
 

@@ -462,10 +462,20 @@ fn what_is_to_be_stored_again_is_while_nothing_new_comes() {
         .await
         .unwrap();
         while ingester.turn().await.unwrap() != Turn::Idle {}
+        let arrivals = async || {
+            let query = LogQuery {
+                limit: Some(500),
+                ..LogQuery::default()
+            };
+            let page = store.log_page(&query).await.unwrap();
+            page.data.iter().map(|row| row.received_at).collect::<Vec<_>>()
+        };
+        let first = arrivals().await;
         // What `decnet ingest --rebuild` does, beside an ingester that has nothing to do.
         store.evidence_clear().await.unwrap();
         while ingester.turn().await.unwrap() != Turn::Idle {}
         assert_equals(&store, folder.path(), &lines).await;
+        assert_eq!(arrivals().await, first, "they arrived when they did");
     });
 }
 

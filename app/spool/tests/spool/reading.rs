@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, thread};
 
-use decnet_spool::{Gap, Options, Position, Reader, SpoolError, Writer, acknowledge, forget};
+use decnet_spool::{Arrivals, Gap, Options, Position, Reader, SpoolError, Writer, acknowledge, forget};
 
 use super::*;
 
@@ -125,6 +125,58 @@ fn segments_are_dropped_only_when_every_registered_reader_is_past_them() {
     assert!(logs(dir.path()).len() < before.len());
     assert_eq!(writer.dropped().unread_segments, 0);
     assert!(decnet_spool::verify(dir.path()).unwrap().fault.is_none());
+
+    // What somebody else takes away from the same end was not dropped.
+    let mut left: Vec<_> = logs(dir.path()).into_iter().collect();
+    left.sort();
+    let oldest: u64 = left[0].trim_end_matches(".log").parse().unwrap();
+    for extension in ["log", "seal"] {
+        std::fs::remove_file(dir.path().join(format!("{oldest:010}.{extension}"))).unwrap();
+    }
+    let fault = decnet_spool::verify(dir.path()).unwrap().fault.unwrap();
+    assert_eq!(
+        (fault.segment, fault.kind),
+        (Some(oldest), decnet_spool::FaultKind::SegmentMissing)
+    );
+}
+
+#[test]
+fn when_a_line_arrived_is_known_to_the_commit_and_of_a_sealed_one_to_the_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(datetime!(1970-01-01 00:16:40 UTC)));
+    let options = Options {
+        clock: clock.clone(),
+        ..options()
+    };
+    let mut writer = Writer::open(dir.path(), options).unwrap();
+    let mut commit = |seconds| {
+        clock.advance(time::Duration::seconds(seconds));
+        writer.append(b"a line").unwrap();
+        writer.commit().unwrap();
+        writer.position()
+    };
+    let (first, second) = (commit(1), commit(1));
+    let mut arrivals = Arrivals::of(dir.path());
+    let second_of = |s: i64| Some((s * 1_000_000, s * 1_000_000));
+    assert_eq!(arrivals.between(first), second_of(1_001));
+    assert_eq!(arrivals.between(second), second_of(1_002));
+    let third = commit(1);
+    assert_eq!(arrivals.between(third), None, "it came after the first look");
+    arrivals.forget();
+    assert_eq!(arrivals.between(third), second_of(1_003));
+
+    writer.rotate().unwrap();
+    writer.maintain().unwrap();
+    arrivals.forget();
+    let (from, to) = arrivals.between(first).unwrap();
+    assert!(from <= 1_001_000_000 && to == 1_003_000_000, "{from} {to}");
+    assert_eq!(
+        arrivals.between(Position {
+            segment: 7,
+            offset: 7
+        }),
+        None
+    );
 }
 
 #[test]
