@@ -411,6 +411,27 @@ fn every_fault_of_a_fleet_file_is_told_at_once_by_line_and_none_of_it_is_deploye
 }
 
 #[test]
+fn a_number_of_deckies_out_of_range_is_refused_with_the_range_and_nothing_is_deployed() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    for number in ["0", "100000"] {
+        for how in ["--no-wait", "--dry-run"] {
+            let output = decnet(PROGRAM, dir.path())
+                .args(["deploy", "--archetype", "web-server", "--deckies", number, how])
+                .output()
+                .unwrap();
+            let (stdout, stderr, code) = said(&output);
+            assert_eq!((code, stdout.as_str()), (64, ""), "{number} {how}: {stderr}");
+            assert!(
+                stderr.contains(&format!("{number}: allowed are 1 to 1000")),
+                "{number} {how}: {stderr}"
+            );
+        }
+    }
+    assert_eq!(good(dir.path(), "status --json").trim(), "[]");
+}
+
+#[test]
 fn addresses_come_from_the_network_that_the_host_was_started_with() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
