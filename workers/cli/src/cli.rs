@@ -384,10 +384,10 @@ pub(crate) enum SpoolCommand {
     /// A seal proves a whole segment, so whole segments go into the bundle: also their lines from before and after the interval. The
     /// bundle's own proof, which is printed, holds the interval and the list of its segments.
     Export {
-        /// Lines that arrived not before this time (RFC 3339) [default: the beginning]
+        /// Lines that arrived not before this time (RFC 3339, or a date alone: its midnight in UTC) [default: the beginning]
         #[arg(long, value_parser = time_arg)]
         since: Option<OffsetDateTime>,
-        /// Lines that arrived before this time (RFC 3339) [default: now]
+        /// Lines that arrived before this time (RFC 3339, or a date alone: its midnight in UTC) [default: now]
         #[arg(long, value_parser = time_arg)]
         until: Option<OffsetDateTime>,
         /// The folder to make
@@ -421,7 +421,7 @@ pub(crate) enum DemoCommand {
         /// The same seed gives the same day
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// When the day ends (RFC 3339) [default: now]
+        /// When the day ends (RFC 3339, or a date alone: its midnight in UTC) [default: now]
         #[arg(long, value_parser = time_arg)]
         end: Option<OffsetDateTime>,
         /// Even where there is evidence already: what is invented cannot be taken out again
@@ -443,7 +443,10 @@ pub(crate) enum BenchCommand {
     },
 }
 
+/// A time, or the midnight in UTC that a date begins with.
 fn time_arg(text: &str) -> Result<OffsetDateTime, String> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|error| format!("{error}; give it like 2026-01-31T12:00:00Z"))
+    let midnight = (text.len() == "2026-01-31".len()).then(|| format!("{text}T00:00:00Z"));
+    OffsetDateTime::parse(midnight.as_deref().unwrap_or(text), &Rfc3339).map_err(|error| {
+        format!("{error}; give it like 2026-01-31T12:00:00Z, or 2026-01-31 for its midnight in UTC")
+    })
 }

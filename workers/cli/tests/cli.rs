@@ -722,6 +722,36 @@ fn what_an_operator_does_to_the_files_is_in_the_audit_log_or_is_said_not_to_be()
 }
 
 #[test]
+fn the_interval_of_a_bundle_may_be_given_by_dates_which_mean_their_midnight_in_utc() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    good(dir.path(), "demo seed --events 10 --end 2026-02-01");
+    good(
+        dir.path(),
+        "spool export --since 2020-02-29 --until 2099-12-31 out",
+    );
+    let manifest = fs::read_to_string(dir.path().join("out/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(
+        (&manifest["since"], &manifest["until"]),
+        (&"2020-02-29T00:00:00Z".into(), &"2099-12-31T00:00:00Z".into())
+    );
+    for no_time in ["2021-02-29", "2020-1-1", "yesterday", "2020-01-01T"] {
+        let output = decnet(PROGRAM, dir.path())
+            .args(["spool", "export", "--since", no_time, "other"])
+            .output()
+            .unwrap();
+        let (_, stderr, code) = said(&output);
+        assert_eq!(code, 64, "{no_time}: {stderr}");
+        assert!(
+            stderr.contains("2026-01-31 for its midnight"),
+            "{no_time}: {stderr}"
+        );
+    }
+    assert!(!dir.path().join("other").exists());
+}
+
+#[test]
 fn a_filter_that_is_no_word_of_ours_is_told_with_what_may_have_been_meant() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
