@@ -2,8 +2,14 @@
 
 use std::{ffi::OsString, net::IpAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use decnet_model::name::{DeckyName, ServiceSlug, TokenName, UserName, WorkerName};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use decnet_model::{
+    name::{DeckyName, ServiceSlug, TokenName, UserName, WorkerName},
+    state::WORKERS,
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A deception network: decoy machines that pass for real hosts, and the evidence of who touched them.
@@ -322,11 +328,13 @@ pub(crate) enum WorkerCommand {
     /// Tell a worker to stop; it then stays stopped
     Stop {
         /// Its name
+        #[arg(value_parser = worker_arg())]
         name: WorkerName,
     },
     /// Have `decnet up` start a worker that is down
     Start {
         /// Its name
+        #[arg(value_parser = worker_arg())]
         name: WorkerName,
     },
 }
@@ -441,6 +449,11 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 50)]
         logins: u32,
     },
+}
+
+/// A name of the closed list of workers, which shells complete.
+fn worker_arg() -> impl TypedValueParser<Value = WorkerName> {
+    PossibleValuesParser::new(WORKERS.iter().copied()).try_map(|name| name.parse::<WorkerName>())
 }
 
 /// A time, or the midnight in UTC that a date begins with.

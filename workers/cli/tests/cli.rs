@@ -85,6 +85,12 @@ fn faults_go_to_standard_error_with_the_code_of_their_kind() {
             "no - at its beginning or end",
         ),
         ("spool verify gone", 69, "there is no spool gone"),
+        ("worker stop colector", 64, "a similar value exists: 'collector'"),
+        (
+            "worker start nobody",
+            64,
+            "[possible values: bus, server, collector, ingester, profiler, mutator]",
+        ),
     ] {
         // A copy stands alone in its folder: there are no workers beside it.
         let program = dir.path().join("decnet");
@@ -560,7 +566,7 @@ fn a_second_signal_ends_a_host_at_once() {
 }
 
 #[test]
-fn completions_and_man_pages_have_every_command_and_worker() {
+fn completions_and_man_pages_have_every_command_and_worker_and_offer_workers_to_start_and_stop() {
     let dir = TempDir::new().unwrap();
     let run = |words: &[&str]| {
         let output = decnet(PROGRAM, dir.path()).args(words).output().unwrap();
@@ -593,6 +599,10 @@ fn completions_and_man_pages_have_every_command_and_worker() {
             assert!(script.contains(option), "{shell}: {option}");
         }
     }
+    // `worker start` and `worker stop` are completed with the names that there are.
+    let offered = format!(":({})", WORKERS.join(" "));
+    let script = run(&["completions", "zsh"]);
+    assert_eq!(script.matches(&offered).count(), 2, "{script}");
 }
 
 #[test]
