@@ -1084,6 +1084,28 @@ fn a_second_factor_is_taken_away_where_there_is_one_and_its_key_is_private() {
 }
 
 #[test]
+fn a_folder_of_secrets_that_others_may_write_to_is_refused_and_left_as_it_is() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let secrets = dir.path().join("data/secrets");
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o777)).unwrap();
+    for words in ["init", "up"] {
+        let (_, stderr, code) = said(&decnet(PROGRAM, dir.path()).arg(words).output().unwrap());
+        assert_eq!(code, 78, "{words}: {stderr}");
+        assert!(
+            stderr.contains("data/secrets can be written to by others (mode 0777); run `chmod 700`"),
+            "{words}: {stderr}"
+        );
+        assert_eq!(
+            fs::metadata(&secrets).unwrap().permissions().mode() & 0o777,
+            0o777
+        );
+    }
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o700)).unwrap();
+    good(dir.path(), "init");
+}
+
+#[test]
 fn a_host_goes_on_without_whoever_read_its_output() {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("decnet");
