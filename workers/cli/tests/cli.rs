@@ -732,6 +732,31 @@ fn what_an_operator_does_to_the_files_is_in_the_audit_log_or_is_said_not_to_be()
 }
 
 #[test]
+fn the_status_of_the_spool_lists_its_segments() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    assert!(good(dir.path(), "spool status").contains("There is no segment yet."));
+    good(dir.path(), "demo seed --events 10");
+    let status: serde_json::Value = serde_json::from_str(&good(dir.path(), "spool status --json")).unwrap();
+    let [segment] = &status["segments"].as_array().unwrap()[..] else {
+        panic!("{status}")
+    };
+    assert_eq!(
+        (&segment["lines"], &segment["state"]),
+        (&10.into(), &"open".into())
+    );
+    let row = ["segment", "lines", "bytes"]
+        .map(|cell| segment[cell].to_string())
+        .join("  ");
+    let table = good(dir.path(), "spool status");
+    let squeezed: Vec<_> = table
+        .lines()
+        .map(|l| l.split_whitespace().collect::<Vec<_>>().join("  "))
+        .collect();
+    assert!(squeezed.contains(&format!("{row}  open")), "{table}");
+}
+
+#[test]
 fn the_interval_of_a_bundle_may_be_given_by_dates_which_mean_their_midnight_in_utc() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
