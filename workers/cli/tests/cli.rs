@@ -1109,6 +1109,25 @@ fn a_second_factor_is_taken_away_where_there_is_one_and_its_key_is_private() {
 }
 
 #[test]
+fn a_first_password_that_everybody_tries_is_refused_before_anything_is_made() {
+    let dir = TempDir::new().unwrap();
+    for words in ["config check", "init", "up"] {
+        let output = decnet(PROGRAM, dir.path())
+            .args(words.split(' '))
+            .env("DECNET_ADMIN_PASSWORD", "password1234")
+            .output()
+            .unwrap();
+        let (_, stderr, code) = said(&output);
+        assert_eq!(code, 78, "{words}: {stderr}");
+        assert!(
+            stderr.contains("admin-password") && stderr.contains("is among the first that an attacker tries"),
+            "{words}: {stderr}"
+        );
+        assert!(!dir.path().join("data").exists(), "{words}");
+    }
+}
+
+#[test]
 fn a_folder_of_secrets_that_others_may_write_to_is_refused_and_left_as_it_is() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");

@@ -15,7 +15,10 @@ use std::{
 };
 
 use decnet_bus::{BusConfig, BusError, Endpoint};
-use decnet_model::name::UserName;
+use decnet_model::{
+    name::UserName,
+    password::{self, PasswordFault},
+};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
@@ -682,6 +685,18 @@ impl Reader {
         if tls != Tls::Off && public_url.starts_with("http://") {
             self.contradiction("public-url", "is http://, and tls is on");
         }
+        let admin_user = self.read("admin-user", default_admin(), UserName::to_string, |text| {
+            text.parse()
+                .map_err(|e: decnet_model::name::NameError| e.rule.to_owned())
+        });
+        let admin_password = self.secret("admin-password", |text| {
+            password::check(text, admin_user.as_str()).map_err(|fault| match fault {
+                PasswordFault::TooShort | PasswordFault::TooLong => {
+                    format!("has {} characters", text.chars().count())
+                }
+                PasswordFault::Common => "is among the first that an attacker tries".to_owned(),
+            })
+        });
         ServerSettings {
             listen,
             tls,
@@ -692,14 +707,8 @@ impl Reader {
             totp_key: self.secret("totp-key", |text| secret::weakness(text).map_or(Ok(()), Err)),
             require_totp: self.flag("require-totp", false),
             jwt_expiry: Duration::from_secs(60 * self.number::<u64>("jwt-exp-minutes", 240, 5..=10_080)),
-            admin_user: self.read("admin-user", default_admin(), UserName::to_string, |text| {
-                text.parse()
-                    .map_err(|e: decnet_model::name::NameError| e.rule.to_owned())
-            }),
-            admin_password: self.secret("admin-password", |text| match text.chars().count() {
-                12..=128 => Ok(()),
-                n => Err(format!("has {n} characters")),
-            }),
+            admin_user,
+            admin_password,
             trusted_proxies: self.read(
                 "trusted-proxies",
                 Vec::new(),
@@ -1275,6 +1284,39 @@ mod tests {
         let shown = format!("{:?}{:?}", settings.explain(), settings);
         assert!(!shown.contains(strong) && !shown.contains("topsecret"), "{shown}");
         assert!(settings.database.pre_ping);
+    }
+
+    #[test]
+    fn a_first_password_keeps_the_rule_for_all_and_is_refused_with_every_other_fault() {
+        let told = |user: &str, password: &str| {
+            let mut sources = Sources::default();
+            for (name, value) in [
+                ("DECNET_ADMIN_USER", user),
+                ("DECNET_ADMIN_PASSWORD", password),
+                ("DECNET_BATCH_SIZE", "many"),
+            ] {
+                sources.env.insert(name.into(), value.into());
+            }
+            let faults = Settings::read(&sources).unwrap_err();
+            assert_eq!(faults.0.len(), 2, "{faults}");
+            let told = faults.to_string();
+            assert!(
+                told.contains("admin-password (environment DECNET_ADMIN_PASSWORD): the value ")
+                    && told.contains("12 to 128 characters"),
+                "{told}"
+            );
+            assert!(!told.contains(password), "{told}");
+            told
+        };
+        assert!(told("admin", "short-one").contains("has 9 characters"));
+        assert!(told("admin", &"long".repeat(33)).contains("has 132 characters"));
+        for (user, common) in [("admin", "password1234"), ("margarete", "margarete2026!")] {
+            assert!(told(user, common).contains("is among the first that an attacker tries"));
+        }
+        let mut sources = Sources::default();
+        let good = "blue-otter-41-canoe";
+        sources.env.insert("DECNET_ADMIN_PASSWORD".into(), good.into());
+        assert!(Settings::read(&sources).unwrap().server.admin_password.is_some());
     }
 
     #[test]
