@@ -1143,13 +1143,39 @@ mod tests {
             ("lisen", 6, "did you mean listen?"),
             ("section", 7, "[master]"),
             ("data-dir", 11, "[decnet]"),
+            ("data-dir", 11, "an absolute path"),
         ] {
             let good = told.iter().any(|t| {
                 t.starts_with(&format!("{key} (")) && t.contains(&format!(":{line})")) && t.contains(word)
             });
             assert!(good, "{key} line {line} {word}: {told:#?}");
         }
-        assert_eq!(faults.len(), 6, "{told:#?}");
+        assert_eq!(faults.len(), 7, "{told:#?}");
+    }
+
+    #[test]
+    fn of_a_key_in_the_wrong_place_that_and_what_is_wrong_with_its_value_is_told() {
+        let told = |text: &str| {
+            let (_dir, sources) = with_ini(text);
+            let faults = Settings::read(&sources).unwrap_err().0;
+            faults.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        for text in ["[decnet]\nbatch-size = many\n", "\nbatch-size = many\n[decnet]\n"] {
+            let told = told(text);
+            assert_eq!(told.len(), 2, "{told:#?}");
+            assert!(
+                told.iter()
+                    .all(|t| t.starts_with("batch-size (") && t.contains(":2)")),
+                "{told:#?}"
+            );
+            for words in ["below [master]", "\"many\" is not a whole number"] {
+                assert!(told.iter().any(|t| t.contains(words)), "{words}: {told:#?}");
+            }
+        }
+        assert_eq!(told("[decnet]\nbatch-size = 10\n").len(), 1);
+        // An agent has no use for it, whatever its value is.
+        assert_eq!(told("[decnet]\nmode = agent\nbatch-size = many\n").len(), 1);
+        assert_eq!(told("[agent]\nbatch-size = many\n").len(), 1);
     }
 
     #[test]

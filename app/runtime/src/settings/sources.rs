@@ -275,33 +275,39 @@ fn ini_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'static s
             .strip_prefix('"')
             .and_then(|v| v.strip_suffix('"'))
             .unwrap_or(value);
-        let Some(in_section) = section else {
-            fault(
-                told,
-                "stands before any section; put it below [decnet], [master] or [agent]".to_owned(),
-            );
+        let Some(key) = by_name(&name) else {
+            fault(told, format!("unknown key{}", nearest(&name)));
             continue;
         };
-        match by_name(&name) {
-            None => fault(told, format!("unknown key{}", nearest(&name))),
-            Some(key) if key.section != in_section && in_section != Section::Agent => {
-                fault(&name, format!("belongs below [{}]", key.section.as_str()));
+        if key.section == Section::Master && section == Some(Section::Agent) {
+            fault(&name, "is the master's; an agent has no use for it".to_owned());
+            continue;
+        }
+        let belongs = key.section.as_str();
+        let in_section = match section {
+            Some(section) if section == key.section || section == Section::Agent => section,
+            // It is read as where it belongs, so that what is wrong with its value is told beside that.
+            Some(_) => {
+                fault(&name, format!("belongs below [{belongs}]"));
+                key.section
             }
-            Some(key) if key.section == Section::Master && in_section == Section::Agent => {
-                fault(&name, "is the master's; an agent has no use for it".to_owned());
+            None => {
+                fault(
+                    &name,
+                    format!("stands before any section; put it below [{belongs}]"),
+                );
+                key.section
             }
-            Some(key) => {
-                let raw = Raw {
-                    text: value.to_owned(),
-                    origin: origin.clone(),
-                };
-                if let Some((_, earlier)) = out.insert(key.name, (in_section, raw)) {
-                    fault(
-                        &name,
-                        format!("stands a second time; first at {}", earlier.origin),
-                    );
-                }
-            }
+        };
+        let raw = Raw {
+            text: value.to_owned(),
+            origin: origin.clone(),
+        };
+        if let Some((_, earlier)) = out.insert(key.name, (in_section, raw)) {
+            fault(
+                &name,
+                format!("stands a second time; first at {}", earlier.origin),
+            );
         }
     }
     out
