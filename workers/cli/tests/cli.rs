@@ -871,6 +871,44 @@ fn faults_of_the_configuration_are_json_where_that_is_asked_for() {
     );
 }
 
+#[test]
+fn what_is_wrong_with_set_is_told_with_what_is_wrong_with_the_configuration() {
+    let dir = TempDir::new().unwrap();
+    let run = |words: &str| {
+        let output = decnet(PROGRAM, dir.path())
+            .args(words.split(' '))
+            .env("DECNET_BATCH_SIZE", "zero")
+            .output();
+        said(&output.unwrap())
+    };
+    let wrong = "--set foo=1 --set jwt-secret=hunter2 --set hunter2";
+    for words in ["config check", "init", "status"] {
+        let (out, err, code) = run(&format!("{words} {wrong}"));
+        assert_eq!((code, out.as_str()), (64, ""), "{words}: {err}");
+        assert!(!err.contains("hunter2"), "{err}");
+        for told in [
+            "4 faults",
+            "--set foo (command line): there is no such key",
+            "--set jwt-secret (command line): a secret",
+            "--set (command line): give it as KEY=VALUE",
+            "batch-size (environment DECNET_BATCH_SIZE): \"zero\"",
+        ] {
+            assert!(err.contains(told), "{words}: {told}: {err}");
+        }
+    }
+    let (out, _, code) = run("config check --json --set foo=1");
+    assert_eq!(code, 64);
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let keys: Vec<_> = told["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| &f["key"])
+        .collect();
+    assert_eq!(keys, ["--set foo", "batch-size"]);
+    assert_eq!(run("config check").2, 78);
+}
+
 /// What a host on the data directory below `dir` holds as long as it runs, whose bus is away.
 fn running_host(dir: &Path) -> decnet_runtime::supervisor::Lock {
     fs::create_dir_all(dir.join("data/run")).unwrap();

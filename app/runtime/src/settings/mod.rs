@@ -27,7 +27,10 @@ use self::{
     keys::{KEYS, by_name},
     sources::{DISALLOW_MASTER, Raw, gather, truth},
 };
-use crate::{exit::StartError, secret, supervisor};
+use crate::{
+    exit::{Exit, StartError},
+    secret, supervisor,
+};
 
 /// What this host is in the deception network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,9 +236,19 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
+/// Where the words of the command line are wrong, that decides what the process exits with.
 impl From<Faults> for StartError {
     fn from(faults: Faults) -> Self {
-        Self::config(faults.to_string())
+        let wrong_words =
+            |fault: &Fault| fault.origin == Origin::CommandLine && by_name(&fault.key).is_none();
+        Self {
+            exit: if faults.0.iter().any(wrong_words) {
+                Exit::Usage
+            } else {
+                Exit::Config
+            },
+            message: faults.to_string(),
+        }
     }
 }
 
@@ -1176,6 +1189,30 @@ mod tests {
         // An agent has no use for it, whatever its value is.
         assert_eq!(told("[decnet]\nmode = agent\nbatch-size = many\n").len(), 1);
         assert_eq!(told("[agent]\nbatch-size = many\n").len(), 1);
+    }
+
+    #[test]
+    fn wrong_words_of_the_command_line_are_told_with_all_other_faults_and_decide_the_exit_code() {
+        let mut sources = Sources::default();
+        sources.env.insert("DECNET_BATCH_SIZE".into(), "zero".into());
+        sources.flags.insert("listen", "nowhere".into());
+        let exit = |sources: &Sources| StartError::from(Settings::read(sources).unwrap_err()).exit;
+        assert_eq!(exit(&sources), Exit::Config);
+        sources.wrong_flags.push(Fault {
+            key: "--set foo".to_owned(),
+            origin: Origin::CommandLine,
+            problem: "there is no such key".to_owned(),
+        });
+        assert_eq!(exit(&sources), Exit::Usage);
+        let told = Settings::read(&sources).unwrap_err().to_string();
+        for fault in [
+            "3 faults",
+            "--set foo (command line): there",
+            "batch-size (",
+            "listen (",
+        ] {
+            assert!(told.contains(fault), "{fault}: {told}");
+        }
     }
 
     #[test]

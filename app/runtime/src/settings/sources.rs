@@ -65,6 +65,8 @@ impl fmt::Display for Fault {
 pub struct Sources {
     /// Values of flags, by key.
     pub flags: BTreeMap<&'static str, String>,
+    /// What is wrong with flags that give no value to a key: told with all that is wrong with values.
+    pub wrong_flags: Vec<Fault>,
     /// The environment.
     pub env: BTreeMap<String, String>,
     /// Variables `DECNET_…` whose name or value is not UTF-8.
@@ -88,6 +90,7 @@ impl Sources {
         let (env, malformed) = text_of(std::env::vars_os());
         Self {
             flags: BTreeMap::new(),
+            wrong_flags: Vec::new(),
             config: env.get("DECNET_CONFIG").map(PathBuf::from),
             env,
             malformed,
@@ -129,7 +132,7 @@ pub(super) struct Raw {
 /// Every key's strongest value, and what is wrong with the files.
 pub(super) fn gather(sources: &Sources) -> (BTreeMap<&'static str, Raw>, Vec<Fault>) {
     let mut values = BTreeMap::new();
-    let mut faults = Vec::new();
+    let mut faults = sources.wrong_flags.clone();
     let ini = ini_values(sources, &mut faults);
     let dotenv = dotenv_values(sources, &mut faults);
     env_faults(sources, &mut faults);
