@@ -343,7 +343,9 @@ pub fn touch_command(service: &str, listen: &str) -> String {
         "redis" => format!("redis-cli -h {host} -p {port} info"),
         "ftp" => format!("ftp {host} {port}"),
         "mysql" => format!("mysql -h {host} -P {port} -u root -p"),
-        "smtp" | "smtp_relay" => format!("swaks --server {host} --port {port} --to root@localhost"),
+        "smtp" | "smtp_relay" => format!(
+            "echo 'Subject: hello' | curl smtp://{listen}/client.example --mail-from you@client.example --mail-rcpt postmaster@localhost --upload-file -"
+        ),
         _ => format!("nc {host} {port}"),
     }
 }
@@ -430,5 +432,7 @@ mod tests {
             "ssh -p 2222 root@127.66.0.2"
         );
         assert_eq!(touch_command("unheard-of", "[::1]:99"), "nc ::1 99");
+        let mail = touch_command("smtp", "127.66.0.4:25");
+        assert!(mail.contains("| curl smtp://127.66.0.4:25/"), "{mail}");
     }
 }

@@ -19,17 +19,23 @@ use std::{
     time::Duration,
 };
 
+use decnet_decoys::ftp;
 use decnet_persona::{Distro, Persona, PersonaSpec, ProductKind, Seed};
 use support::{Site, start};
 
 /// A machine of `distro` whose FTP server is vsftpd.
 fn spec(distro: Distro) -> PersonaSpec {
+    spec_of(distro, "vsFTPd")
+}
+
+/// A machine of `distro` whose FTP server is `product`.
+fn spec_of(distro: Distro, product: &str) -> PersonaSpec {
     (0..=255)
         .map(|seed| PersonaSpec {
             distro: Some(distro),
             ..PersonaSpec::new(Seed::from_bytes([seed; 16]), "linux-server")
         })
-        .find(|spec| Persona::derive(spec).unwrap().product(ProductKind::Ftp).name == "vsFTPd")
+        .find(|spec| Persona::derive(spec).unwrap().product(ProductKind::Ftp).name == product)
         .unwrap()
 }
 
@@ -98,6 +104,29 @@ fn root_is_kept_out_as_the_distributions_package_keeps_it_out() {
         assert_eq!(&answers[1..], [of_user, of_pass], "{distro}");
         site.lines
             .wait(&["auth_attempt", "principal=\"root\"", "outcome=\"refused\""]);
+    }
+}
+
+#[test]
+fn the_account_that_is_told_to_a_newcomer_gets_in() {
+    for (distro, product) in [
+        (Distro::Debian12, "vsFTPd"),
+        (Distro::Debian12, "ProFTPD"),
+        (Distro::Rocky9, "vsFTPd"),
+        (Distro::Alpine, "vsFTPd"),
+    ] {
+        let spec = spec_of(distro, product);
+        let persona = Persona::derive(&spec).unwrap();
+        let user = ftp::account(&persona).unwrap();
+        let site = start("ftp", spec, &[]);
+        let answers = talk(
+            &site,
+            &[
+                format!("USER {}", user.name).as_str(),
+                format!("PASS {}", user.password).as_str(),
+            ],
+        );
+        assert!(answers[2].starts_with("230"), "{distro} {product}: {answers:?}");
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -595,6 +595,28 @@ fn swaks_signs_in_by_every_mechanism_with_and_without_tls() {
                 "outcome=\"accepted\"",
             ]);
         }
+    }
+}
+
+#[test]
+fn curl_sends_a_mail_as_a_newcomer_is_told_to() {
+    for product in ["Postfix", "Exim"] {
+        let site = start("smtp", persona(product), &[]);
+        let curl = Command::new("curl")
+            .arg("-sS")
+            .arg(format!("smtp://{}/client.example", site.address))
+            .args(["--mail-from", "you@client.example"])
+            .args(["--mail-rcpt", "postmaster@localhost"])
+            .args(["--upload-file", "-"])
+            .stdin(Stdio::piped())
+            .spawn();
+        let Ok(mut curl) = curl else {
+            println!("skipped: curl is not installed");
+            return;
+        };
+        curl.stdin.take().unwrap().write_all(b"Subject: hello\n").unwrap();
+        assert!(curl.wait().unwrap().success(), "{product}");
+        site.lines.wait(&["mail_accepted", "subject=\"hello\""]);
     }
 }
 

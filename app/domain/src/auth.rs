@@ -7,6 +7,7 @@ use decnet_model::{
     clock::micros,
     id::{ApiTokenId, TokenId, UserId},
     name::UserName,
+    password::MAX_PASSWORD,
     permission::{ChangePassword, OwnAccount},
     state::Role,
     topic::{Pattern, Topic},
@@ -119,7 +120,7 @@ impl Domain {
             Ok(name) => self.inner.store.user_by_name(&name).await?,
             Err(_) => None,
         };
-        let too_long = password.expose_secret().chars().count() > password::MAX_PASSWORD;
+        let too_long = password.expose_secret().chars().count() > MAX_PASSWORD;
         let stored = user
             .as_ref()
             .filter(|u| !u.disabled && !too_long)

@@ -43,7 +43,7 @@ pub use api_tokens::{MadeToken, TokenRequest, is_api_token};
 pub use auth::{FirstAdmin, Login, SignedIn};
 pub use error::DomainError;
 pub use fleet::{archetypes, services};
-pub use password::{MAX_PASSWORD, MIN_PASSWORD, PasswordFault, generate as generate_password};
+pub use password::generate as generate_password;
 pub use permit::{Actor, Permit};
 pub use second_factor::{Challenge, Enrolment};
 pub use settings::REINITIALISE;

@@ -57,6 +57,7 @@ impl Domain {
         role: Role,
     ) -> Result<UserView, DomainError> {
         let whose = self.user_label(id).await;
+        let target = format!("{whose} = {role}");
         let outcome = async {
             let user = self.user_row(id).await?;
             // Nothing changes, so nobody is signed out.
@@ -69,7 +70,7 @@ impl Domain {
             Ok(view(&self.user_row(id).await?))
         }
         .await;
-        self.audited(permit.actor(), "user.role", &whose, outcome).await
+        self.audited(permit.actor(), "user.role", &target, outcome).await
     }
 
     /// Give a user a new password, which it has to change at its next login. Its sessions end.

@@ -1,4 +1,5 @@
-//! Secrets: redacted in `Debug`, not serialisable, wiped when dropped; key files are 0600 or refused.
+//! Secrets: redacted in `Debug`, not serialisable, wiped when dropped; key files are 0600 or refused, and so is their folder
+//! where others may write to it.
 
 use std::{
     fs::{self, OpenOptions},
@@ -49,7 +50,7 @@ pub fn weakness(secret: &str) -> Option<String> {
 /// A secret of the configuration, or of the key file at `path` where the configuration has none.
 ///
 /// # Errors
-/// Where there is neither, the file can be read by others, or the secret is weak.
+/// Where there is neither, the file can be read by others or its folder be written to, or the secret is weak.
 pub fn load(what: &str, configured: Option<&SecretString>, path: &Path) -> Result<SecretString, StartError> {
     let (secret, from) = match configured {
         Some(secret) => (secret.clone(), "the configuration".to_owned()),
@@ -102,6 +103,24 @@ pub fn ensure_key_file(path: &Path) -> Result<(), StartError> {
     fs::remove_file(&draft).map_err(|e| fault(&e))
 }
 
+/// Refuse the folder of secrets at `folder` where others may write to it: they could put a secret of their own in the place
+/// of ours.
+///
+/// # Errors
+/// Where they may, or the folder cannot be looked at.
+pub fn check_folder(folder: &Path) -> Result<(), StartError> {
+    let meta = fs::metadata(folder)
+        .map_err(|error| StartError::io(&format!("folder of secrets {}", folder.display()), &error))?;
+    if meta.mode() & 0o022 != 0 {
+        return Err(StartError::config(format!(
+            "{} can be written to by others (mode {:04o}); run `chmod 700` on it, and change the secrets in it if somebody did",
+            folder.display(),
+            meta.mode() & 0o7777
+        )));
+    }
+    Ok(())
+}
+
 fn read_key_file(what: &str, path: &Path) -> Result<SecretString, StartError> {
     let fault = |error: &std::io::Error| {
         let hint = if error.kind() == std::io::ErrorKind::NotFound {
@@ -115,6 +134,9 @@ fn read_key_file(what: &str, path: &Path) -> Result<SecretString, StartError> {
         start
     };
     let mut file = fs::File::open(path).map_err(|e| fault(&e))?;
+    if let Some(folder) = path.parent() {
+        check_folder(folder)?;
+    }
     let meta = file.metadata().map_err(|e| fault(&e))?;
     if meta.mode() & 0o077 != 0 {
         return Err(StartError::config(format!(
@@ -172,6 +194,27 @@ mod tests {
         let error = load("jwt-secret", None, &path).unwrap_err();
         assert!(error.message.contains("chmod 600"), "{error}");
         assert_eq!(error.exit, crate::Exit::Config);
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_refused_with_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("secrets");
+        let path = folder.join("jwt.key");
+        ensure_key_file(&path).unwrap();
+        let load_with = |mode| {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+            load("jwt-secret", None, &path)
+        };
+        for open in [0o777, 0o770, 0o702, 0o1777] {
+            let error = load_with(open).unwrap_err();
+            assert!(
+                error.message.contains("chmod 700") && error.message.contains(&format!("{open:04o}")),
+                "{error}"
+            );
+            assert_eq!(error.exit, crate::Exit::Config);
+        }
+        load_with(0o755).unwrap();
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whether a spool still holds what was written, and taking a part of it elsewhere with its proof.
+//! What a spool holds, whether that is still what was written, and taking a part of it elsewhere with its proof.
 
 use std::{
     collections::BTreeSet,
@@ -605,6 +605,59 @@ pub fn export(
             .map_err(SpoolError::io("set the mode of", &path))?;
     }
     Ok(bundle)
+}
+
+/// A segment of a spool, as its seal or its journal has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Its number.
+    pub number: u64,
+    /// Committed lines in it; `None` where neither a seal nor a journal tells, which [`verify`] says more of.
+    pub lines: Option<u64>,
+    /// Committed bytes in it; those of the log where neither tells.
+    pub bytes: u64,
+    /// Whether it is sealed: it takes no more lines.
+    pub sealed: bool,
+}
+
+/// Every segment of the spool in `dir`, the oldest first. Looks at no line. The writer may be at work meanwhile.
+///
+/// # Errors
+/// [`SpoolError::Io`] where the folder, a seal or a journal cannot be read.
+pub fn segments(dir: &Path) -> Result<Vec<Segment>, SpoolError> {
+    let mut all = Vec::new();
+    for number in layout::segments(dir, layout::LOG)? {
+        let segment = match known(dir, number) {
+            Ok((closed, sealed)) => Segment {
+                number,
+                lines: Some(closed.lines),
+                bytes: closed.bytes,
+                sealed,
+            },
+            Err(error) if !says_nothing(&error) => return Err(error),
+            Err(_) => match fs::metadata(layout::segment_file(dir, number, layout::LOG)) {
+                Ok(log) if log.len() > 0 => Segment {
+                    number,
+                    lines: None,
+                    bytes: log.len(),
+                    sealed: false,
+                },
+                // It was begun just now, or dropped.
+                _ => continue,
+            },
+        };
+        all.push(segment);
+    }
+    Ok(all)
+}
+
+/// Whether what would tell of a segment is not there, or not whole.
+fn says_nothing(error: &SpoolError) -> bool {
+    match error {
+        SpoolError::Damaged { .. } => true,
+        SpoolError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
 }
 
 /// What is known of a segment from its seal or, before that is there, its journal; and whether it is closed.

@@ -41,7 +41,7 @@ mod writer;
 pub use arrival::Arrivals;
 pub use digest::Digest;
 pub use error::{Gap, SpoolError};
-pub use evidence::{Bundle, BundleSegment, Fault, FaultKind, Verified, export, verify};
+pub use evidence::{Bundle, BundleSegment, Fault, FaultKind, Segment, Verified, export, segments, verify};
 pub use position::Position;
 pub use reader::{Line, Reader, acknowledge, acknowledged, forget};
 pub use writer::{Dropped, Options, Recovery, Writer};

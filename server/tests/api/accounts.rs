@@ -546,7 +546,7 @@ async fn without_a_configured_password_one_is_drawn_once() {
 }
 
 #[tokio::test]
-async fn the_audit_log_names_whom_something_was_done_to() {
+async fn the_audit_log_names_whom_something_was_done_to_and_which_role_was_given() {
     let app = App::new().await;
     // Somebody else who can administer, so that the account may lose its role again.
     app.admin().await;
@@ -587,7 +587,10 @@ async fn the_audit_log_names_whom_something_was_done_to() {
             "user.sessions_end",
         ]
     );
-    for entry in entries {
+    let (roles, others): (Vec<_>, Vec<_>) = entries.iter().partition(|e| e.action == "user.role");
+    let roles: Vec<_> = roles.iter().map(|e| e.target.as_str()).collect();
+    assert_eq!(roles, ["vera = viewer", "vera = admin"], "the newest first");
+    for entry in others {
         assert_eq!(entry.target, "vera", "{}", entry.action);
     }
 }

@@ -2,8 +2,14 @@
 
 use std::{ffi::OsString, net::IpAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use decnet_model::name::{DeckyName, ServiceSlug, TokenName, UserName, WorkerName};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use decnet_model::{
+    name::{DeckyName, ServiceSlug, TokenName, UserName, WorkerName},
+    state::WORKERS,
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A deception network: decoy machines that pass for real hosts, and the evidence of who touched them.
@@ -322,11 +328,13 @@ pub(crate) enum WorkerCommand {
     /// Tell a worker to stop; it then stays stopped
     Stop {
         /// Its name
+        #[arg(value_parser = worker_arg())]
         name: WorkerName,
     },
     /// Have `decnet up` start a worker that is down
     Start {
         /// Its name
+        #[arg(value_parser = worker_arg())]
         name: WorkerName,
     },
 }
@@ -384,10 +392,10 @@ pub(crate) enum SpoolCommand {
     /// A seal proves a whole segment, so whole segments go into the bundle: also their lines from before and after the interval. The
     /// bundle's own proof, which is printed, holds the interval and the list of its segments.
     Export {
-        /// Lines that arrived not before this time (RFC 3339) [default: the beginning]
+        /// Lines that arrived not before this time (RFC 3339, or a date alone: its midnight in UTC) [default: the beginning]
         #[arg(long, value_parser = time_arg)]
         since: Option<OffsetDateTime>,
-        /// Lines that arrived before this time (RFC 3339) [default: now]
+        /// Lines that arrived before this time (RFC 3339, or a date alone: its midnight in UTC) [default: now]
         #[arg(long, value_parser = time_arg)]
         until: Option<OffsetDateTime>,
         /// The folder to make
@@ -421,7 +429,7 @@ pub(crate) enum DemoCommand {
         /// The same seed gives the same day
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// When the day ends (RFC 3339) [default: now]
+        /// When the day ends (RFC 3339, or a date alone: its midnight in UTC) [default: now]
         #[arg(long, value_parser = time_arg)]
         end: Option<OffsetDateTime>,
         /// Even where there is evidence already: what is invented cannot be taken out again
@@ -443,7 +451,15 @@ pub(crate) enum BenchCommand {
     },
 }
 
+/// A name of the closed list of workers, which shells complete.
+fn worker_arg() -> impl TypedValueParser<Value = WorkerName> {
+    PossibleValuesParser::new(WORKERS.iter().copied()).try_map(|name| name.parse::<WorkerName>())
+}
+
+/// A time, or the midnight in UTC that a date begins with.
 fn time_arg(text: &str) -> Result<OffsetDateTime, String> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|error| format!("{error}; give it like 2026-01-31T12:00:00Z"))
+    let midnight = (text.len() == "2026-01-31".len()).then(|| format!("{text}T00:00:00Z"));
+    OffsetDateTime::parse(midnight.as_deref().unwrap_or(text), &Rfc3339).map_err(|error| {
+        format!("{error}; give it like 2026-01-31T12:00:00Z, or 2026-01-31 for its midnight in UTC")
+    })
 }

@@ -12,7 +12,7 @@ use decnet_model::{
 use decnet_runtime::{
     Settings, StartError,
     exit::chain,
-    settings::{Sources, keys},
+    settings::{Fault, Origin, Sources, keys},
     worker::connect,
 };
 
@@ -29,24 +29,38 @@ pub(crate) fn sources(args: &PlaceArgs) -> Result<Sources> {
         flags.insert("data-dir", std::path::absolute(path)?.display().to_string());
     }
     for pair in &args.set {
-        let Some((name, value)) = pair.split_once('=') else {
-            return Err(usage("--set: give it as KEY=VALUE".to_owned()));
-        };
-        let Some(key) = keys::by_name(name) else {
-            return Err(usage(format!(
-                "--set {name}: there is no such key; `decnet config keys` lists them"
-            )));
-        };
-        if key.secret {
-            return Err(usage(format!(
-                "--set {name}: a secret on the command line can be read by every process; set {}",
-                key.env()
-            )));
+        match set_pair(pair) {
+            Ok((key, value)) => drop(flags.insert(key, value)),
+            Err(fault) => sources.wrong_flags.push(fault),
         }
-        flags.insert(key.name, value.to_owned());
     }
     sources.flags = flags;
     Ok(sources)
+}
+
+/// The key and the value of a `--set`. Its fault is one of the command line's words, and no key's.
+fn set_pair(pair: &str) -> Result<(&'static str, String), Fault> {
+    let fault = |key: String, problem: String| Fault {
+        key,
+        origin: Origin::CommandLine,
+        problem,
+    };
+    let Some((name, value)) = pair.split_once('=') else {
+        // What stands there may be a secret.
+        return Err(fault("--set".to_owned(), "give it as KEY=VALUE".to_owned()));
+    };
+    let Some(key) = keys::by_name(name) else {
+        let problem = "there is no such key; `decnet config keys` lists them";
+        return Err(fault(format!("--set {name}"), problem.to_owned()));
+    };
+    if key.secret {
+        let problem = format!(
+            "a secret on the command line can be read by every process; set {}",
+            key.env()
+        );
+        return Err(fault(format!("--set {name}"), problem));
+    }
+    Ok((key.name, value.to_owned()))
 }
 
 /// A fault of the words on the command line.

@@ -85,6 +85,12 @@ fn faults_go_to_standard_error_with_the_code_of_their_kind() {
             "no - at its beginning or end",
         ),
         ("spool verify gone", 69, "there is no spool gone"),
+        ("worker stop colector", 64, "a similar value exists: 'collector'"),
+        (
+            "worker start nobody",
+            64,
+            "[possible values: bus, server, collector, ingester, profiler, mutator]",
+        ),
     ] {
         // A copy stands alone in its folder: there are no workers beside it.
         let program = dir.path().join("decnet");
@@ -411,6 +417,27 @@ fn every_fault_of_a_fleet_file_is_told_at_once_by_line_and_none_of_it_is_deploye
 }
 
 #[test]
+fn a_number_of_deckies_out_of_range_is_refused_with_the_range_and_nothing_is_deployed() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    for number in ["0", "100000"] {
+        for how in ["--no-wait", "--dry-run"] {
+            let output = decnet(PROGRAM, dir.path())
+                .args(["deploy", "--archetype", "web-server", "--deckies", number, how])
+                .output()
+                .unwrap();
+            let (stdout, stderr, code) = said(&output);
+            assert_eq!((code, stdout.as_str()), (64, ""), "{number} {how}: {stderr}");
+            assert!(
+                stderr.contains(&format!("{number}: allowed are 1 to 1000")),
+                "{number} {how}: {stderr}"
+            );
+        }
+    }
+    assert_eq!(good(dir.path(), "status --json").trim(), "[]");
+}
+
+#[test]
 fn addresses_come_from_the_network_that_the_host_was_started_with() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
@@ -539,7 +566,7 @@ fn a_second_signal_ends_a_host_at_once() {
 }
 
 #[test]
-fn completions_and_man_pages_have_every_command_and_worker() {
+fn completions_and_man_pages_have_every_command_and_worker_and_offer_workers_to_start_and_stop() {
     let dir = TempDir::new().unwrap();
     let run = |words: &[&str]| {
         let output = decnet(PROGRAM, dir.path()).args(words).output().unwrap();
@@ -572,6 +599,10 @@ fn completions_and_man_pages_have_every_command_and_worker() {
             assert!(script.contains(option), "{shell}: {option}");
         }
     }
+    // `worker start` and `worker stop` are completed with the names that there are.
+    let offered = format!(":({})", WORKERS.join(" "));
+    let script = run(&["completions", "zsh"]);
+    assert_eq!(script.matches(&offered).count(), 2, "{script}");
 }
 
 #[test]
@@ -701,6 +732,61 @@ fn what_an_operator_does_to_the_files_is_in_the_audit_log_or_is_said_not_to_be()
 }
 
 #[test]
+fn the_status_of_the_spool_lists_its_segments() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    assert!(good(dir.path(), "spool status").contains("There is no segment yet."));
+    good(dir.path(), "demo seed --events 10");
+    let status: serde_json::Value = serde_json::from_str(&good(dir.path(), "spool status --json")).unwrap();
+    let [segment] = &status["segments"].as_array().unwrap()[..] else {
+        panic!("{status}")
+    };
+    assert_eq!(
+        (&segment["lines"], &segment["state"]),
+        (&10.into(), &"open".into())
+    );
+    let row = ["segment", "lines", "bytes"]
+        .map(|cell| segment[cell].to_string())
+        .join("  ");
+    let table = good(dir.path(), "spool status");
+    let squeezed: Vec<_> = table
+        .lines()
+        .map(|l| l.split_whitespace().collect::<Vec<_>>().join("  "))
+        .collect();
+    assert!(squeezed.contains(&format!("{row}  open")), "{table}");
+}
+
+#[test]
+fn the_interval_of_a_bundle_may_be_given_by_dates_which_mean_their_midnight_in_utc() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    good(dir.path(), "demo seed --events 10 --end 2026-02-01");
+    good(
+        dir.path(),
+        "spool export --since 2020-02-29 --until 2099-12-31 out",
+    );
+    let manifest = fs::read_to_string(dir.path().join("out/manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(
+        (&manifest["since"], &manifest["until"]),
+        (&"2020-02-29T00:00:00Z".into(), &"2099-12-31T00:00:00Z".into())
+    );
+    for no_time in ["2021-02-29", "2020-1-1", "yesterday", "2020-01-01T"] {
+        let output = decnet(PROGRAM, dir.path())
+            .args(["spool", "export", "--since", no_time, "other"])
+            .output()
+            .unwrap();
+        let (_, stderr, code) = said(&output);
+        assert_eq!(code, 64, "{no_time}: {stderr}");
+        assert!(
+            stderr.contains("2026-01-31 for its midnight"),
+            "{no_time}: {stderr}"
+        );
+    }
+    assert!(!dir.path().join("other").exists());
+}
+
+#[test]
 fn a_filter_that_is_no_word_of_ours_is_told_with_what_may_have_been_meant() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
@@ -783,6 +869,44 @@ fn faults_of_the_configuration_are_json_where_that_is_asked_for() {
         keys.contains(&&"listen".into()) && keys.contains(&&"batch-size".into()),
         "{told}"
     );
+}
+
+#[test]
+fn what_is_wrong_with_set_is_told_with_what_is_wrong_with_the_configuration() {
+    let dir = TempDir::new().unwrap();
+    let run = |words: &str| {
+        let output = decnet(PROGRAM, dir.path())
+            .args(words.split(' '))
+            .env("DECNET_BATCH_SIZE", "zero")
+            .output();
+        said(&output.unwrap())
+    };
+    let wrong = "--set foo=1 --set jwt-secret=hunter2 --set hunter2";
+    for words in ["config check", "init", "status"] {
+        let (out, err, code) = run(&format!("{words} {wrong}"));
+        assert_eq!((code, out.as_str()), (64, ""), "{words}: {err}");
+        assert!(!err.contains("hunter2"), "{err}");
+        for told in [
+            "4 faults",
+            "--set foo (command line): there is no such key",
+            "--set jwt-secret (command line): a secret",
+            "--set (command line): give it as KEY=VALUE",
+            "batch-size (environment DECNET_BATCH_SIZE): \"zero\"",
+        ] {
+            assert!(err.contains(told), "{words}: {told}: {err}");
+        }
+    }
+    let (out, _, code) = run("config check --json --set foo=1");
+    assert_eq!(code, 64);
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let keys: Vec<_> = told["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| &f["key"])
+        .collect();
+    assert_eq!(keys, ["--set foo", "batch-size"]);
+    assert_eq!(run("config check").2, 78);
 }
 
 /// What a host on the data directory below `dir` holds as long as it runs, whose bus is away.
@@ -1020,6 +1144,47 @@ fn a_second_factor_is_taken_away_where_there_is_one_and_its_key_is_private() {
     });
     let (stdout, stderr, code) = reset();
     assert!(code == 0 && stdout.contains("password alone"), "{code} {stderr}");
+}
+
+#[test]
+fn a_first_password_that_everybody_tries_is_refused_before_anything_is_made() {
+    let dir = TempDir::new().unwrap();
+    for words in ["config check", "init", "up"] {
+        let output = decnet(PROGRAM, dir.path())
+            .args(words.split(' '))
+            .env("DECNET_ADMIN_PASSWORD", "password1234")
+            .output()
+            .unwrap();
+        let (_, stderr, code) = said(&output);
+        assert_eq!(code, 78, "{words}: {stderr}");
+        assert!(
+            stderr.contains("admin-password") && stderr.contains("is among the first that an attacker tries"),
+            "{words}: {stderr}"
+        );
+        assert!(!dir.path().join("data").exists(), "{words}");
+    }
+}
+
+#[test]
+fn a_folder_of_secrets_that_others_may_write_to_is_refused_and_left_as_it_is() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let secrets = dir.path().join("data/secrets");
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o777)).unwrap();
+    for words in ["init", "up"] {
+        let (_, stderr, code) = said(&decnet(PROGRAM, dir.path()).arg(words).output().unwrap());
+        assert_eq!(code, 78, "{words}: {stderr}");
+        assert!(
+            stderr.contains("data/secrets can be written to by others (mode 0777); run `chmod 700`"),
+            "{words}: {stderr}"
+        );
+        assert_eq!(
+            fs::metadata(&secrets).unwrap().permissions().mode() & 0o777,
+            0o777
+        );
+    }
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o700)).unwrap();
+    good(dir.path(), "init");
 }
 
 #[test]

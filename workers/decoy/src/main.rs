@@ -7,15 +7,16 @@
 //!
 //! SIGHUP reads FILE again: services are added, changed and removed, and the sessions of the others go on; what cannot
 //! be applied is told and leaves everything as it was. SIGTERM and SIGINT end it in order. Exit status: 0 after an orderly end, 1
-//! where it could not start or nobody takes the evidence any more.
+//! where it could not start or nobody takes the evidence any more, 64 where its arguments are none of these.
 //!
 //! A visitor must not learn from this program what it is, so it has no logging framework (targets name modules), no
-//! option parser (help texts explain) and a panic handler that names no file. The build of what is shipped
-//! (deploy/xtask/src/decoy.rs) holds the binary to that.
+//! option parser (help texts explain; its own does not say what the services are for) and a panic handler that names no
+//! file. The build of what is shipped (deploy/xtask/src/decoy.rs) holds the binary to that.
 
 mod confine;
 
 use std::{
+    ffi::OsString,
     fs,
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
@@ -36,6 +37,16 @@ use decnet_model::clock::SystemClock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// What it says of itself to an operator who finds it beside the other programs. A visitor may read it, so it names none
+/// of them.
+const USAGE: &str = "usage: PROGRAM [FILE]
+
+Runs the services that FILE describes, in JSON; without FILE, or where it is -, standard input describes them.
+The mutator of the host writes FILE and starts this program: nobody has to start it by hand.
+
+SIGHUP reads FILE again. SIGTERM and SIGINT end it in order.";
+/// The exit status where its arguments are wrong: EX_USAGE of sysexits(3).
+const WRONG_ARGUMENTS: u8 = 64;
 /// The largest configuration that is read.
 const CONFIG_MAX: u64 = 4 << 20;
 /// How long sessions may take to end.
@@ -65,10 +76,21 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {
         tell(format_args!("internal error; the session ends"))
     }));
-    let source = std::env::args_os()
-        .nth(1)
-        .filter(|arg| arg != "-")
-        .map(PathBuf::from);
+    let source = match Call::of(std::env::args_os().skip(1)) {
+        Call::Run(source) => source,
+        Call::Help => {
+            // Where standard output is closed there is nobody to tell.
+            let _unheard = writeln!(io::stdout(), "{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Call::Wrong(argument) => {
+            tell(format_args!(
+                "{}: there is no such argument; --help tells which there are",
+                argument.display()
+            ));
+            return ExitCode::from(WRONG_ARGUMENTS);
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -82,6 +104,33 @@ fn main() -> ExitCode {
             tell(format_args!("{error}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What its arguments ask for.
+enum Call {
+    /// To run what this file describes; standard input where absent.
+    Run(Option<PathBuf>),
+    /// To say how it is called.
+    Help,
+    /// Nothing that there is: the first such argument.
+    Wrong(OsString),
+}
+
+impl Call {
+    fn of(arguments: impl Iterator<Item = OsString>) -> Self {
+        let mut file = None;
+        for argument in arguments {
+            if argument == "--help" || argument == "-h" {
+                return Self::Help;
+            }
+            let is_option = argument != "-" && argument.as_encoded_bytes().starts_with(b"-");
+            if is_option || file.is_some() {
+                return Self::Wrong(argument);
+            }
+            file = Some(argument);
+        }
+        Self::Run(file.filter(|file| file != "-").map(PathBuf::from))
     }
 }
 

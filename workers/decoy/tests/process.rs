@@ -267,6 +267,47 @@ fn it_ends_with_its_parent_whoever_it_became() {
 }
 
 #[test]
+fn its_help_gives_nothing_away_and_arguments_that_it_does_not_have_are_named() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_decnet-decoy"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    for help in ["--help", "-h"] {
+        let (status, stdout, stderr) = run(&[help]);
+        assert_eq!((status, stderr.as_str()), (Some(0), ""));
+        assert!(stdout.starts_with("usage: PROGRAM [FILE]\n"), "{stdout}");
+        for word in ["decnet", "decoy", "decky", "honey"] {
+            assert!(!stdout.to_lowercase().contains(word), "{word}: {stdout}");
+        }
+    }
+    for (arguments, named) in [
+        (&["--verbose"][..], "--verbose: "),
+        (&["-x"], "-x: "),
+        (&["config.json", "more.json"], "more.json: "),
+    ] {
+        let (status, stdout, stderr) = run(arguments);
+        assert_eq!(
+            (status, stdout.as_str()),
+            (Some(64), ""),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(
+            stderr.starts_with(named) && stderr.contains("--help"),
+            "{arguments:?}: {stderr}"
+        );
+    }
+    // What is no option is a file.
+    let (status, _, stderr) = run(&["gone.json"]);
+    assert_eq!(status, Some(1));
+    assert!(stderr.starts_with("configuration gone.json: "), "{stderr}");
+}
+
+#[test]
 fn a_port_in_use_is_named_and_nothing_runs() {
     let folder = folder();
     let file = folder.path().join("config.json");

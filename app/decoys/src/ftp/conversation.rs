@@ -3,12 +3,12 @@
 use std::{borrow::Cow, io, net::IpAddr, sync::Arc, time::Duration};
 
 use decnet_model::event::{ClientInfoKind, CloseReason, Event, Secret};
-use decnet_persona::{Distro, bait, product::ProductKind};
+use decnet_persona::{bait, product::ProductKind};
 use time::{OffsetDateTime, macros::format_description};
 use tokio_rustls::rustls::ServerConfig;
 
 use super::{
-    Ftp, FtpConfig,
+    Bar, Ftp, FtpConfig, bar,
     transfer::Channel,
     tree::{Left, Node, Tree, parent, resolve},
     wording::{self, Product, Say},
@@ -410,7 +410,7 @@ impl<'a> Visitor<'a> {
         if let Some((_, anonymous)) = self.account {
             return self.say(&Say::AlreadyLoggedIn(anonymous)).await;
         }
-        if self.refuses_name(name) {
+        if self.bar(name) == Some(Bar::Name) {
             self.tap.emit(Event::AuthAttempt {
                 principal: name.as_bytes(),
                 secret: Secret::None,
@@ -428,29 +428,9 @@ impl<'a> Visitor<'a> {
         self.server.config.anonymous && matches!(name.to_ascii_lowercase().as_str(), "anonymous" | "ftp")
     }
 
-    /// Whether the product's package keeps the account out whatever its password is: `/etc/ftpusers` of Debian, which PAM
-    /// reads, and ProFTPD's `RootLogin off`. An operator that lets everybody in means everybody.
-    fn keeps_out(&self, name: &str) -> bool {
-        let distro = self.server.host.persona.distro;
-        let listed = self.server.product == Product::ProFtpd
-            || !matches!(
-                distro,
-                Distro::Alpine | Distro::Arch | Distro::Firmware | Distro::FreeBsd
-            );
-        listed && name == "root" && self.server.config.accept != Accept::Always
-    }
-
-    /// Whether vsftpd refuses the account before it asks for a password: `userlist_enable` as Red Hat's package sets it.
-    fn refuses_name(&self, name: &str) -> bool {
-        const USER_LIST: &[&str] = &[
-            "root", "bin", "daemon", "adm", "lp", "sync", "shutdown", "halt", "mail", "news", "uucp",
-            "operator", "games", "nobody",
-        ];
-        let redhat = matches!(self.server.host.persona.distro, Distro::Rocky9 | Distro::Fedora);
-        redhat
-            && self.server.product == Product::VsFtpd
-            && USER_LIST.contains(&name)
-            && self.server.config.accept != Accept::Always
+    /// How the product's package keeps the account out. An operator that lets everybody in means everybody.
+    fn bar(&self, name: &str) -> Option<Bar> {
+        bar(&self.server.host.persona, name).filter(|_| self.server.config.accept != Accept::Always)
     }
 
     async fn pass(&mut self, password: &[u8]) -> Result<Next, SessionError> {
@@ -466,7 +446,7 @@ impl<'a> Visitor<'a> {
         let anonymous = self.is_anonymous(&name);
         let from: IpAddr = self.peer.addr().ip().to_canonical();
         let accepted = anonymous
-            || !self.keeps_out(&name)
+            || self.bar(&name).is_none()
                 && self
                     .server
                     .logins

@@ -15,6 +15,7 @@ mod tree;
 #[cfg(feature = "serve")]
 mod wording;
 
+use decnet_persona::{Distro, Persona, ProductKind, User};
 use serde::{Deserialize, Serialize};
 
 use crate::{Category, Meta, Port, Service, knob::Accept};
@@ -51,6 +52,39 @@ impl Default for FtpConfig {
             banner: None,
         }
     }
+}
+
+/// How the package of an FTP server keeps an account out, whatever its password is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bar {
+    /// At its name, before a password is asked for: vsftpd's `userlist_enable`, as Red Hat's package sets it.
+    Name,
+    /// At its password: `/etc/ftpusers` of Debian, which PAM reads, and ProFTPD's `RootLogin off`.
+    Password,
+}
+
+/// How the FTP server of `persona`, as its distribution packages it, keeps the account `name` out; `None` where it does not.
+#[must_use]
+pub fn bar(persona: &Persona, name: &str) -> Option<Bar> {
+    const USER_LIST: &[&str] = &[
+        "root", "bin", "daemon", "adm", "lp", "sync", "shutdown", "halt", "mail", "news", "uucp", "operator",
+        "games", "nobody",
+    ];
+    let proftpd = persona.product(ProductKind::Ftp).name == "ProFTPD";
+    match persona.distro {
+        Distro::Rocky9 | Distro::Fedora if !proftpd => USER_LIST.contains(&name).then_some(Bar::Name),
+        Distro::Alpine | Distro::Arch | Distro::Firmware | Distro::FreeBsd if !proftpd => None,
+        _ => (name == "root").then_some(Bar::Password),
+    }
+}
+
+/// The first account of `persona` that its FTP server lets in with its password, as long as no knob says otherwise.
+#[must_use]
+pub fn account(persona: &Persona) -> Option<&User> {
+    persona
+        .users
+        .iter()
+        .find(|user| !user.shell.ends_with("nologin") && bar(persona, &user.name).is_none())
 }
 
 impl Service for Ftp {

@@ -367,7 +367,7 @@ pub const KEYS: &[Key] = &[
     ),
     secret(
         "admin-password",
-        "12 to 128 characters; drawn and printed once where absent",
+        "12 to 128 characters, and no common password; drawn and printed once where absent",
         "The first administrator's password until it is changed",
         &["server"],
     ),

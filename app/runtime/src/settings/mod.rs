@@ -15,7 +15,10 @@ use std::{
 };
 
 use decnet_bus::{BusConfig, BusError, Endpoint};
-use decnet_model::name::UserName;
+use decnet_model::{
+    name::UserName,
+    password::{self, PasswordFault},
+};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
@@ -24,7 +27,10 @@ use self::{
     keys::{KEYS, by_name},
     sources::{DISALLOW_MASTER, Raw, gather, truth},
 };
-use crate::{exit::StartError, secret, supervisor};
+use crate::{
+    exit::{Exit, StartError},
+    secret, supervisor,
+};
 
 /// What this host is in the deception network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,9 +236,19 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
+/// Where the words of the command line are wrong, that decides what the process exits with.
 impl From<Faults> for StartError {
     fn from(faults: Faults) -> Self {
-        Self::config(faults.to_string())
+        let wrong_words =
+            |fault: &Fault| fault.origin == Origin::CommandLine && by_name(&fault.key).is_none();
+        Self {
+            exit: if faults.0.iter().any(wrong_words) {
+                Exit::Usage
+            } else {
+                Exit::Config
+            },
+            message: faults.to_string(),
+        }
     }
 }
 
@@ -682,6 +698,18 @@ impl Reader {
         if tls != Tls::Off && public_url.starts_with("http://") {
             self.contradiction("public-url", "is http://, and tls is on");
         }
+        let admin_user = self.read("admin-user", default_admin(), UserName::to_string, |text| {
+            text.parse()
+                .map_err(|e: decnet_model::name::NameError| e.rule.to_owned())
+        });
+        let admin_password = self.secret("admin-password", |text| {
+            password::check(text, admin_user.as_str()).map_err(|fault| match fault {
+                PasswordFault::TooShort | PasswordFault::TooLong => {
+                    format!("has {} characters", text.chars().count())
+                }
+                PasswordFault::Common => "is among the first that an attacker tries".to_owned(),
+            })
+        });
         ServerSettings {
             listen,
             tls,
@@ -692,14 +720,8 @@ impl Reader {
             totp_key: self.secret("totp-key", |text| secret::weakness(text).map_or(Ok(()), Err)),
             require_totp: self.flag("require-totp", false),
             jwt_expiry: Duration::from_secs(60 * self.number::<u64>("jwt-exp-minutes", 240, 5..=10_080)),
-            admin_user: self.read("admin-user", default_admin(), UserName::to_string, |text| {
-                text.parse()
-                    .map_err(|e: decnet_model::name::NameError| e.rule.to_owned())
-            }),
-            admin_password: self.secret("admin-password", |text| match text.chars().count() {
-                12..=128 => Ok(()),
-                n => Err(format!("has {n} characters")),
-            }),
+            admin_user,
+            admin_password,
             trusted_proxies: self.read(
                 "trusted-proxies",
                 Vec::new(),
@@ -1134,13 +1156,63 @@ mod tests {
             ("lisen", 6, "did you mean listen?"),
             ("section", 7, "[master]"),
             ("data-dir", 11, "[decnet]"),
+            ("data-dir", 11, "an absolute path"),
         ] {
             let good = told.iter().any(|t| {
                 t.starts_with(&format!("{key} (")) && t.contains(&format!(":{line})")) && t.contains(word)
             });
             assert!(good, "{key} line {line} {word}: {told:#?}");
         }
-        assert_eq!(faults.len(), 6, "{told:#?}");
+        assert_eq!(faults.len(), 7, "{told:#?}");
+    }
+
+    #[test]
+    fn of_a_key_in_the_wrong_place_that_and_what_is_wrong_with_its_value_is_told() {
+        let told = |text: &str| {
+            let (_dir, sources) = with_ini(text);
+            let faults = Settings::read(&sources).unwrap_err().0;
+            faults.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        for text in ["[decnet]\nbatch-size = many\n", "\nbatch-size = many\n[decnet]\n"] {
+            let told = told(text);
+            assert_eq!(told.len(), 2, "{told:#?}");
+            assert!(
+                told.iter()
+                    .all(|t| t.starts_with("batch-size (") && t.contains(":2)")),
+                "{told:#?}"
+            );
+            for words in ["below [master]", "\"many\" is not a whole number"] {
+                assert!(told.iter().any(|t| t.contains(words)), "{words}: {told:#?}");
+            }
+        }
+        assert_eq!(told("[decnet]\nbatch-size = 10\n").len(), 1);
+        // An agent has no use for it, whatever its value is.
+        assert_eq!(told("[decnet]\nmode = agent\nbatch-size = many\n").len(), 1);
+        assert_eq!(told("[agent]\nbatch-size = many\n").len(), 1);
+    }
+
+    #[test]
+    fn wrong_words_of_the_command_line_are_told_with_all_other_faults_and_decide_the_exit_code() {
+        let mut sources = Sources::default();
+        sources.env.insert("DECNET_BATCH_SIZE".into(), "zero".into());
+        sources.flags.insert("listen", "nowhere".into());
+        let exit = |sources: &Sources| StartError::from(Settings::read(sources).unwrap_err()).exit;
+        assert_eq!(exit(&sources), Exit::Config);
+        sources.wrong_flags.push(Fault {
+            key: "--set foo".to_owned(),
+            origin: Origin::CommandLine,
+            problem: "there is no such key".to_owned(),
+        });
+        assert_eq!(exit(&sources), Exit::Usage);
+        let told = Settings::read(&sources).unwrap_err().to_string();
+        for fault in [
+            "3 faults",
+            "--set foo (command line): there",
+            "batch-size (",
+            "listen (",
+        ] {
+            assert!(told.contains(fault), "{fault}: {told}");
+        }
     }
 
     #[test]
@@ -1275,6 +1347,39 @@ mod tests {
         let shown = format!("{:?}{:?}", settings.explain(), settings);
         assert!(!shown.contains(strong) && !shown.contains("topsecret"), "{shown}");
         assert!(settings.database.pre_ping);
+    }
+
+    #[test]
+    fn a_first_password_keeps_the_rule_for_all_and_is_refused_with_every_other_fault() {
+        let told = |user: &str, password: &str| {
+            let mut sources = Sources::default();
+            for (name, value) in [
+                ("DECNET_ADMIN_USER", user),
+                ("DECNET_ADMIN_PASSWORD", password),
+                ("DECNET_BATCH_SIZE", "many"),
+            ] {
+                sources.env.insert(name.into(), value.into());
+            }
+            let faults = Settings::read(&sources).unwrap_err();
+            assert_eq!(faults.0.len(), 2, "{faults}");
+            let told = faults.to_string();
+            assert!(
+                told.contains("admin-password (environment DECNET_ADMIN_PASSWORD): the value ")
+                    && told.contains("12 to 128 characters"),
+                "{told}"
+            );
+            assert!(!told.contains(password), "{told}");
+            told
+        };
+        assert!(told("admin", "short-one").contains("has 9 characters"));
+        assert!(told("admin", &"long".repeat(33)).contains("has 132 characters"));
+        for (user, common) in [("admin", "password1234"), ("margarete", "margarete2026!")] {
+            assert!(told(user, common).contains("is among the first that an attacker tries"));
+        }
+        let mut sources = Sources::default();
+        let good = "blue-otter-41-canoe";
+        sources.env.insert("DECNET_ADMIN_PASSWORD".into(), good.into());
+        assert!(Settings::read(&sources).unwrap().server.admin_password.is_some());
     }
 
     #[test]

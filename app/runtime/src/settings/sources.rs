@@ -65,6 +65,8 @@ impl fmt::Display for Fault {
 pub struct Sources {
     /// Values of flags, by key.
     pub flags: BTreeMap<&'static str, String>,
+    /// What is wrong with flags that give no value to a key: told with all that is wrong with values.
+    pub wrong_flags: Vec<Fault>,
     /// The environment.
     pub env: BTreeMap<String, String>,
     /// Variables `DECNET_…` whose name or value is not UTF-8.
@@ -88,6 +90,7 @@ impl Sources {
         let (env, malformed) = text_of(std::env::vars_os());
         Self {
             flags: BTreeMap::new(),
+            wrong_flags: Vec::new(),
             config: env.get("DECNET_CONFIG").map(PathBuf::from),
             env,
             malformed,
@@ -129,7 +132,7 @@ pub(super) struct Raw {
 /// Every key's strongest value, and what is wrong with the files.
 pub(super) fn gather(sources: &Sources) -> (BTreeMap<&'static str, Raw>, Vec<Fault>) {
     let mut values = BTreeMap::new();
-    let mut faults = Vec::new();
+    let mut faults = sources.wrong_flags.clone();
     let ini = ini_values(sources, &mut faults);
     let dotenv = dotenv_values(sources, &mut faults);
     env_faults(sources, &mut faults);
@@ -275,33 +278,39 @@ fn ini_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'static s
             .strip_prefix('"')
             .and_then(|v| v.strip_suffix('"'))
             .unwrap_or(value);
-        let Some(in_section) = section else {
-            fault(
-                told,
-                "stands before any section; put it below [decnet], [master] or [agent]".to_owned(),
-            );
+        let Some(key) = by_name(&name) else {
+            fault(told, format!("unknown key{}", nearest(&name)));
             continue;
         };
-        match by_name(&name) {
-            None => fault(told, format!("unknown key{}", nearest(&name))),
-            Some(key) if key.section != in_section && in_section != Section::Agent => {
-                fault(&name, format!("belongs below [{}]", key.section.as_str()));
+        if key.section == Section::Master && section == Some(Section::Agent) {
+            fault(&name, "is the master's; an agent has no use for it".to_owned());
+            continue;
+        }
+        let belongs = key.section.as_str();
+        let in_section = match section {
+            Some(section) if section == key.section || section == Section::Agent => section,
+            // It is read as where it belongs, so that what is wrong with its value is told beside that.
+            Some(_) => {
+                fault(&name, format!("belongs below [{belongs}]"));
+                key.section
             }
-            Some(key) if key.section == Section::Master && in_section == Section::Agent => {
-                fault(&name, "is the master's; an agent has no use for it".to_owned());
+            None => {
+                fault(
+                    &name,
+                    format!("stands before any section; put it below [{belongs}]"),
+                );
+                key.section
             }
-            Some(key) => {
-                let raw = Raw {
-                    text: value.to_owned(),
-                    origin: origin.clone(),
-                };
-                if let Some((_, earlier)) = out.insert(key.name, (in_section, raw)) {
-                    fault(
-                        &name,
-                        format!("stands a second time; first at {}", earlier.origin),
-                    );
-                }
-            }
+        };
+        let raw = Raw {
+            text: value.to_owned(),
+            origin: origin.clone(),
+        };
+        if let Some((_, earlier)) = out.insert(key.name, (in_section, raw)) {
+            fault(
+                &name,
+                format!("stands a second time; first at {}", earlier.origin),
+            );
         }
     }
     out

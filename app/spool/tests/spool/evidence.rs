@@ -1,6 +1,6 @@
 use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _};
 
-use decnet_spool::{FaultKind, SpoolError, Writer, acknowledge, export, verify};
+use decnet_spool::{FaultKind, Segment, SpoolError, Writer, acknowledge, export, segments, verify};
 use proptest::prelude::*;
 use time::Duration;
 
@@ -38,6 +38,34 @@ fn an_untouched_spool_verifies_and_tells_its_root() {
     assert_eq!(report.fault, None);
     assert_eq!((report.segments, report.lines), (4, 31));
     assert!(report.root.is_some());
+}
+
+#[test]
+fn segments_are_listed_with_what_is_in_them_and_one_of_which_nothing_tells_is_listed_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = sealed_spool(dir.path());
+    let listed = |n: u64, lines, bytes, sealed| Segment {
+        number: first + n,
+        lines,
+        bytes,
+        sealed,
+    };
+    let whole = |n| listed(n, Some(10), 170, true);
+    let open = listed(3, Some(1), 10, false);
+    assert_eq!(
+        segments(dir.path()).unwrap(),
+        [whole(0), whole(1), whole(2), open]
+    );
+
+    fs::remove_file(dir.path().join(format!("{:010}.seal", first + 1))).unwrap();
+    fs::write(dir.path().join(format!("{:010}.seal", first + 2)), "no seal").unwrap();
+    // The writer makes the log first, and what tells of it then.
+    fs::write(log(dir.path(), first + 4), "").unwrap();
+    let untold = |n| listed(n, None, 170, false);
+    assert_eq!(
+        segments(dir.path()).unwrap(),
+        [whole(0), untold(1), untold(2), open]
+    );
 }
 
 /// Change, cut or insert line number `line` (from 0) of a log, and say what that is.

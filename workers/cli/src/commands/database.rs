@@ -9,7 +9,7 @@ use decnet_domain::{Domain, FirstAdmin};
 use decnet_model::clock::{SharedClock, SystemClock};
 use decnet_runtime::{
     Settings, StartError,
-    secret::{ExposeSecret, ensure_key_file},
+    secret::{ExposeSecret, check_folder, ensure_key_file},
     worker::connect,
 };
 use serde_json::json;
@@ -102,6 +102,11 @@ fn make_folders(settings: &Settings) -> Result<(), StartError> {
     };
     if !data.is_dir() {
         make(data, 0o750)?;
+    }
+    // To close it without a word would hide that somebody may have been there.
+    let secrets = data.join("secrets");
+    if secrets.is_dir() {
+        check_folder(&secrets)?;
     }
     for folder in ["secrets", "spool", "outlets", "deckies", "run"] {
         make(&data.join(folder), 0o700)?;

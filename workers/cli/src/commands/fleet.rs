@@ -293,7 +293,7 @@ async fn targets(host: &Host, args: &TargetArgs) -> Result<Vec<DeckyName>> {
 fn from_args(args: &DeployArgs) -> DeckySpec {
     DeckySpec {
         name: args.name.clone(),
-        amount: (args.deckies > 1).then_some(args.deckies),
+        amount: Some(args.deckies),
         archetype: args.archetype.clone(),
         services: args
             .services

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use decnet_model::clock::{Clock, SystemClock};
 use decnet_runtime::{Settings, StartError};
-use decnet_spool::{Position, Reader, SpoolError, Writer, acknowledged, outlet::Outlet};
+use decnet_spool::{Position, Reader, Segment, SpoolError, Writer, acknowledged, outlet::Outlet};
 use decnet_testkit::demo::{Day, Options};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -39,16 +39,44 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
                 Some(position) => Reader::open(&spool, position).lag_bytes()?,
                 None => 0,
             };
+            let segments = decnet_spool::segments(&spool)?;
             if list.json {
                 let position = read.map(|p| p.to_string());
-                return output::json(
-                    &json!({ "folder": spool, "reader": INGESTER, "position": position, "lag_bytes": lag }),
-                );
+                let segments: Vec<_> = segments
+                    .iter()
+                    .map(|s| {
+                        json!({ "segment": s.number, "lines": s.lines, "bytes": s.bytes, "state": state_of(s) })
+                    })
+                    .collect();
+                return output::json(&json!({
+                    "folder": spool, "reader": INGESTER, "position": position, "lag_bytes": lag, "segments": segments,
+                }));
             }
             println!("folder    {}", spool.display());
             match read {
                 Some(position) => println!("ingester  at {position}, {lag} bytes behind"),
                 None => println!("ingester  has not read yet"),
+            }
+            println!();
+            let rows: Vec<_> = segments
+                .iter()
+                .map(|s| {
+                    let lines = s.lines.map_or_else(|| "?".to_owned(), |lines| lines.to_string());
+                    vec![
+                        s.number.to_string(),
+                        lines,
+                        s.bytes.to_string(),
+                        state_of(s).to_owned(),
+                    ]
+                })
+                .collect();
+            output::table(
+                &["SEGMENT", "LINES", "BYTES", "STATE"],
+                &rows,
+                "There is no segment yet.",
+            );
+            if segments.iter().any(|s| s.lines.is_none()) {
+                println!("What is wrong with a damaged segment, `decnet spool verify` tells.");
             }
         }
         SpoolCommand::Verify { folder, list } => {
@@ -107,6 +135,15 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// How a segment stands, in a word.
+fn state_of(segment: &Segment) -> &'static str {
+    match segment {
+        Segment { lines: None, .. } => "damaged",
+        Segment { sealed: true, .. } => "sealed",
+        Segment { sealed: false, .. } => "open",
+    }
 }
 
 /// A folder that is not there holds no evidence, neither good nor bad.

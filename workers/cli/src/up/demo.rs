@@ -1,6 +1,7 @@
 //! The demo fleet: four deckies of different kinds, so that a first look has something to touch.
 
 use anyhow::Result;
+use decnet_decoys::ftp;
 use decnet_model::{
     fleet::{DeckySpec, FleetSpec},
     permission::{ManageFleet, ViewFleet},
@@ -78,11 +79,84 @@ fn commands(decky: &DeckyView, persona: &Persona) -> Vec<String> {
                 "ssh" => format!("ssh -p {port} {user}@{ip}    # password: {password}"),
                 "http" => format!("curl -i http://{listen}/"),
                 "redis" => format!("redis-cli -h {ip} -p {port} info server"),
-                "ftp" => format!("curl ftp://{listen}/ --user '{user}:{password}'"),
+                // It keeps out who is let in elsewhere.
+                "ftp" => {
+                    let user = ftp::account(persona)?;
+                    format!("curl ftp://{listen}/ --user '{}:{}'", user.name, user.password)
+                }
                 "mysql" => format!("mysql --host {ip} --port {port} --user {user} --password='{password}'"),
-                "smtp" => format!("swaks --server {ip} --port {port} --to {user}@{}", persona.domain),
+                "smtp" => format!(
+                    "echo 'Subject: hello' | curl smtp://{listen}/client.example --mail-from you@client.example --mail-rcpt {user}@{} --upload-file -",
+                    persona.domain
+                ),
                 _ => return None,
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use decnet_model::{state::DeckyState, view::DeckyService};
+    use decnet_persona::{PersonaSpec, Seed, archetype};
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    /// The commands for a decky that is `persona` and runs `slug`.
+    fn commands_for(slug: &str, listen: &str, persona: &Persona) -> Vec<String> {
+        let decky = DeckyView {
+            name: "decky-01".parse().unwrap(),
+            state: DeckyState::Running,
+            desired: true,
+            archetype: persona.archetype.clone(),
+            distro: persona.distro.to_string(),
+            os: persona.os.to_string(),
+            hostname: persona.hostname.clone(),
+            ip: "127.66.0.2".parse().unwrap(),
+            mac: persona.mac.to_string(),
+            services: vec![DeckyService {
+                slug: slug.parse().unwrap(),
+                listen: vec![listen.to_owned()],
+            }],
+            engine: "local".to_owned(),
+            last_error: None,
+            since: OffsetDateTime::UNIX_EPOCH,
+            mutate_interval_minutes: None,
+            last_mutation: None,
+            event_count: 0,
+        };
+        commands(&decky, persona)
+    }
+
+    #[test]
+    fn every_machine_has_an_account_that_its_ftp_server_lets_in_and_that_one_is_told() {
+        for archetype in archetype::ALL {
+            for seed in 0..16 {
+                let spec = PersonaSpec::new(Seed::from_bytes([seed; 16]), archetype.slug);
+                let persona = Persona::derive(&spec).unwrap();
+                let commands = commands_for("ftp", "127.66.0.2:21", &persona);
+                let [command] = &commands[..] else {
+                    panic!("{} {seed}: {commands:?}", archetype.slug)
+                };
+                let account = command
+                    .strip_prefix("curl ftp://127.66.0.2:21/ --user '")
+                    .and_then(|rest| rest.strip_suffix('\''))
+                    .unwrap();
+                let (name, password) = account.split_once(':').unwrap();
+                assert!(persona.accepts(name, password).is_some(), "{command}");
+                assert_eq!(ftp::bar(&persona, name), None, "{command}");
+            }
+        }
+    }
+
+    #[test]
+    fn mail_is_sent_by_a_program_that_a_newcomer_has() {
+        let spec = PersonaSpec::new(Seed::from_bytes([1; 16]), "mail-server");
+        let persona = Persona::derive(&spec).unwrap();
+        let commands = commands_for("smtp", "127.66.0.4:25", &persona);
+        let sends = "echo 'Subject: hello' | curl smtp://127.66.0.4:25/client.example ";
+        assert!(commands.iter().all(|c| c.starts_with(sends)), "{commands:?}");
+        assert_eq!(commands.len(), 1);
+    }
 }
