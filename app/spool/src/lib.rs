@@ -11,10 +11,12 @@
 //! | `NNNNNNNNNN.seal` | of a closed segment: a digest of each line and the root of the chain |
 //! | `committed` | how far readers may read: a hint that is rebuilt from the journal |
 //! | `readers/<name>` | how far a registered reader is; segments before all of them may be dropped |
+//! | `dropped` | the segment that was dropped last, and its root: what is first now has to follow it |
 //! | `lock` | held by the one writer; holds its process id |
 //!
 //! A commit writes the lines, fdatasyncs them, writes the journal record, fdatasyncs that, and only then moves
-//! `committed`. Readers therefore never see a line that a power cut could take back, and never read the journal.
+//! `committed`. Readers therefore never see a line that a power cut could take back, and never read the journal, but to learn when lines
+//! arrived ([`Arrivals`]).
 //! Opening a writer finds the journal's last whole record and cuts the segment back to it.
 //!
 //! The first segment of a new folder is numbered by the clock (seconds since 1970), the following ones count up. A
