@@ -113,5 +113,13 @@ test("a click on the histogram narrows the time", async ({ page }) => {
   await expect(rows(page).first()).toBeVisible();
   await columns.last().click({ force: true });
   await expect(chip(page, "until")).toBeVisible();
+  // What was written a moment ago is in the last column, or in the one before it where a quarter of an hour has just begun.
+  const none = page.getByText("Nothing fits these filters");
+  await expect(rows(page).first().or(none)).toBeVisible();
+  if (await none.isVisible()) {
+    await page.goBack();
+    await expect(rows(page).first()).toBeVisible();
+    await columns.nth(-2).click({ force: true });
+  }
   await expect(rows(page).first()).toBeVisible();
 });

@@ -70,6 +70,15 @@ pub(crate) fn Bell() -> impl IntoView {
     let node = NodeRef::<html::Details>::new();
     // The last intrusion, as it was told.
     let newest = RwSignal::new(0_i64);
+    // What is told while it is open is read, too.
+    let look = move || {
+        let opened = node.get_untracked().is_some_and(|details| details.open());
+        let newest = newest.get_untracked();
+        if opened && newest > read.get_untracked() {
+            read.set(newest);
+            store::put(READ_KEY, &newest.to_string());
+        }
+    };
     Effect::new(move |_| {
         let alerts = alerts.get().and_then(Result::ok).unwrap_or_default();
         newest.set(
@@ -80,17 +89,10 @@ pub(crate) fn Bell() -> impl IntoView {
                 .max()
                 .unwrap_or_default(),
         );
+        look();
     });
-    let toggled = move |_| {
-        let opened = node.get_untracked().is_some_and(|details| details.open());
-        let newest = newest.get_untracked();
-        if opened && newest > read.get_untracked() {
-            read.set(newest);
-            store::put(READ_KEY, &newest.to_string());
-        }
-    };
     view! {
-        <details class="menu bell" node_ref=node on:toggle=toggled>
+        <details class="menu bell" node_ref=node on:toggle=move |_| look()>
             <Transition fallback=|| view! { <BellFace unread=0 /> }>
                 {move || {
                     let alerts = alerts.get().and_then(Result::ok).unwrap_or_default();

@@ -690,11 +690,16 @@ fn rows_older_than_the_retention_go_and_without_one_none_does() {
     runtime().block_on(async {
         let store = database(dir.path()).await;
         let written: Vec<_> = good_lines(3_000).into_iter().take(2_500).collect();
-        append(&mut spool(dir.path()), &written);
         let clock = Arc::new(ManualClock::new(
             OffsetDateTime::UNIX_EPOCH + time::Duration::days(1_000),
         ));
         let spool_dir = dir.path().join("spool");
+        let options = decnet_spool::Options {
+            free_floor_bytes: 0,
+            clock: clock.clone(),
+            ..decnet_spool::Options::default()
+        };
+        append(&mut Writer::open(&spool_dir, options).unwrap(), &written);
         let mut ingester = Ingester::open(store.clone(), Bus::none(), clock.clone(), spool_dir, 4_000)
             .await
             .unwrap();
