@@ -859,12 +859,7 @@ fn faults_of_the_configuration_are_json_where_that_is_asked_for() {
     assert_eq!(code, 78, "{err}");
     let told: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(told["ok"], false);
-    let keys: Vec<_> = told["faults"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|f| &f["key"])
-        .collect();
+    let keys = faulty_keys(&told);
     assert!(
         keys.contains(&&"listen".into()) && keys.contains(&&"batch-size".into()),
         "{told}"
@@ -899,12 +894,7 @@ fn what_is_wrong_with_set_is_told_with_what_is_wrong_with_the_configuration() {
     let (out, _, code) = run("config check --json --set foo=1");
     assert_eq!(code, 64);
     let told: serde_json::Value = serde_json::from_str(&out).unwrap();
-    let keys: Vec<_> = told["faults"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|f| &f["key"])
-        .collect();
+    let keys = faulty_keys(&told);
     assert_eq!(keys, ["--set foo", "batch-size"]);
     assert_eq!(run("config check").2, 78);
 }
@@ -1254,4 +1244,10 @@ fn help_of_every_command_says_something_of_every_option() {
     for worker in WORKERS {
         assert!(text.contains(worker), "{worker}: {text}");
     }
+}
+
+/// The keys of the faults that `config check --json` tells.
+fn faulty_keys(told: &serde_json::Value) -> Vec<&serde_json::Value> {
+    let faults = told["faults"].as_array().unwrap();
+    faults.iter().map(|fault| &fault["key"]).collect()
 }
