@@ -11,10 +11,12 @@ use decnet_model::{
     view::{Health, HealthComponent, WorkerView},
 };
 use decnet_runtime::{exit::chain, heartbeat::ALARM};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{Domain, DomainError, Permit};
 
+/// How long after a worker's news the host is looked at: at most so often, too.
+const SETTLE: Duration = Duration::from_millis(250);
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -63,7 +65,11 @@ impl Domain {
         let mut tick = tokio::time::interval(self.inner.options.health_interval);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                // What was said over the bus is in the worker's file and in the database a moment later.
+                () = self.inner.heard.news() => sleep(SETTLE).await,
+            }
             let health = self.probe().await;
             *self.inner.health.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(health);
         }

@@ -23,11 +23,13 @@ use decnet_model::{
 };
 use decnet_runtime::{
     exit::chain,
-    heartbeat, order,
+    heartbeat::{self, ALARM},
+    order,
     settings::keys,
     supervisor::{NotDone, Order},
 };
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 
 /// How often what was heard is written down: of a flood, only the last of each worker.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
@@ -40,7 +42,11 @@ const TEXT_CHARS: usize = 512;
 
 /// What workers say over the bus: the last of each.
 #[derive(Default)]
-pub(crate) struct Heard(Mutex<Said>);
+pub(crate) struct Heard {
+    said: Mutex<Said>,
+    /// A worker does otherwise than it did when it was last heard.
+    news: Notify,
+}
 
 #[derive(Default)]
 struct Said {
@@ -57,8 +63,17 @@ impl Heard {
         self.said().refused
     }
 
+    /// Wait until a worker does otherwise than it did.
+    pub(crate) async fn news(&self) {
+        self.news.notified().await;
+    }
+
     fn take(&self, beat: WorkerView) {
         let mut said = self.said();
+        let does = |beat: &WorkerView| (beat.state, beat.pid, beat.tasks.get(ALARM).cloned());
+        if said.last.get(&beat.name).map(does) != Some(does(&beat)) {
+            self.news.notify_one();
+        }
         if !has_database(&beat.name) {
             said.unwritten.insert(beat.name.clone());
         }
@@ -95,7 +110,7 @@ impl Heard {
     }
 
     fn said(&self) -> MutexGuard<'_, Said> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -122,7 +137,7 @@ impl Domain {
         };
         let newest = tokio::task::spawn_blocking(move || {
             let on_this_host = |stored: WorkerView| {
-                let left = heartbeat::left(&run_dir, &stored.name);
+                let left = heartbeat::left(&run_dir, &stored.name, now);
                 newest(stored, left, now)
             };
             stored.into_iter().map(on_this_host).collect()

@@ -18,8 +18,14 @@ use decnet_db::Store;
 use decnet_model::{
     clock::SharedClock, name::WorkerName, state::WorkerState, topic::Topic, view::WorkerView,
 };
-use nix::{errno::Errno, sys::signal::kill, unistd::Pid};
+use nix::{
+    errno::Errno,
+    sys::signal::kill,
+    time::{ClockId, clock_gettime},
+    unistd::Pid,
+};
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{VERSION, exit::chain};
@@ -92,6 +98,34 @@ struct Left {
     /// Where the process id means something: containers that share a data directory number their processes themselves.
     #[serde(default)]
     pid_namespace: Option<PathBuf>,
+    /// When, by a clock that nobody puts forward or back.
+    #[serde(default)]
+    at: Option<Moment>,
+}
+
+/// A moment since the kernel was started, sleep not counted: while a host sleeps no worker has to be heard.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Moment {
+    boot: String,
+    since_ms: u64,
+}
+
+impl Moment {
+    /// The present one, where the kernel tells.
+    fn now() -> Option<Self> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let since = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?);
+        Some(Self {
+            boot: boot.trim().to_owned(),
+            since_ms: u64::try_from(since.as_millis()).ok()?,
+        })
+    }
+
+    /// How long ago it was; unknown where the kernel was started since.
+    fn age(&self) -> Option<Duration> {
+        let now = Self::now().filter(|now| now.boot == self.boot)?;
+        Some(Duration::from_millis(now.since_ms.checked_sub(self.since_ms)?))
+    }
 }
 
 /// Leave `beat` in the folder `run` for whoever is on the same host: whole, or the one before stays. On a full disk, which
@@ -106,6 +140,7 @@ pub fn leave(run: &Path, beat: &WorkerView) -> io::Result<()> {
     let left = Left {
         beat: beat.clone(),
         pid_namespace: pid_namespace(),
+        at: Moment::now(),
     };
     let text = serde_json::to_vec(&left)?;
     match fs::write(&draft, &text) {
@@ -127,9 +162,10 @@ fn write_over(path: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 /// What `worker` last left in the folder `run`; nothing where it never did, or the file is not what it leaves. A worker
-/// that left no farewell and whose process is gone is [`WorkerState::Stale`] at once.
+/// that left no farewell and whose process is gone is [`WorkerState::Stale`] at once. When it was heard is told by the clock
+/// whose present time is `now`, whatever that clock said then.
 #[must_use]
-pub fn left(run: &Path, worker: &WorkerName) -> Option<WorkerView> {
+pub fn left(run: &Path, worker: &WorkerName, now: OffsetDateTime) -> Option<WorkerView> {
     let mut text = Vec::new();
     File::open(file_of(run, worker))
         .and_then(|file| file.take(MAX_FILE).read_to_end(&mut text))
@@ -137,10 +173,14 @@ pub fn left(run: &Path, worker: &WorkerName) -> Option<WorkerView> {
     let Left {
         mut beat,
         pid_namespace: theirs,
+        at,
     } = serde_json::from_slice(&text).ok()?;
     let known_here = theirs.is_some() && theirs == pid_namespace();
     if beat.state == WorkerState::Ok && known_here && beat.pid.is_some_and(is_gone) {
         beat.state = WorkerState::Stale;
+    }
+    if known_here && let Some(age) = at.and_then(|at| at.age()) {
+        beat.last_heard = Some(now - age);
     }
     (beat.name == *worker).then_some(beat)
 }
@@ -243,6 +283,10 @@ mod tests {
 
     use super::*;
 
+    fn left(run: &Path, name: &WorkerName) -> Option<WorkerView> {
+        super::left(run, name, SystemClock.now())
+    }
+
     fn heart(run: &Path) -> Heart {
         Heart {
             name: "collector".parse().unwrap(),
@@ -301,7 +345,9 @@ mod tests {
             // A longer text, and a shorter one.
             beat.tasks.insert(task.to_owned(), "no room".to_owned());
             leave(&run, &beat).unwrap();
-            assert_eq!(left(&run, &beat.name).as_ref(), Some(&beat));
+            let mut found = left(&run, &beat.name).unwrap();
+            found.last_heard = beat.last_heard;
+            assert_eq!(found, beat);
         }
         let files = fs::read_dir(&run).unwrap().count();
         assert_eq!(files, 1, "no draft stays behind");
@@ -358,6 +404,41 @@ mod tests {
         assert_eq!(left(dir.path(), &beat.name).unwrap().state, WorkerState::Ok);
         beat.state = WorkerState::Stopped;
         assert_eq!(listed(&beat), WorkerState::Stopped);
+    }
+
+    #[test]
+    fn a_clock_that_is_put_forward_or_back_makes_no_heartbeat_older_or_newer() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemClock.now();
+        let beat = WorkerView {
+            last_heard: Some(now - time::Duration::days(400)),
+            state: WorkerState::Ok,
+            pid: Some(std::process::id()),
+            version: None,
+            uptime_s: None,
+            tasks: BTreeMap::new(),
+            name: "mutator".parse().unwrap(),
+        };
+        leave(dir.path(), &beat).unwrap();
+        let since = |now| {
+            now - super::left(dir.path(), &beat.name, now)
+                .unwrap()
+                .last_heard
+                .unwrap()
+        };
+        for now in [
+            now,
+            now - time::Duration::days(900),
+            now + time::Duration::hours(3),
+        ] {
+            let since = since(now);
+            assert!((0..60).contains(&since.whole_seconds()), "{since}");
+        }
+        // Another kernel's clock says nothing here: then it is as the worker said.
+        let file = file_of(dir.path(), &beat.name);
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace(r#""boot":""#, r#""boot":"another-"#)).unwrap();
+        assert_eq!(since(now).whole_days(), 400);
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@
 
 pub mod exit;
 pub mod heartbeat;
+mod lock;
 pub mod logging;
 pub mod order;
 pub mod secret;

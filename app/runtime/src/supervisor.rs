@@ -1,24 +1,16 @@
 //! The `decnet up` of a data directory, as every other process sees it: a lock that says that it runs and where its bus
 //! is, and a socket on which it takes orders.
 //!
-//! Both lie in the folder `run`. The lock ends with the process, however that ends, so nothing that it says can be
-//! stale. What `decnet up` does with an order stands in the program `decnet`.
+//! Both lie in the folder `run`. What `decnet up` does with an order stands in the program `decnet`.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use decnet_bus::Endpoint;
 use decnet_model::name::WorkerName;
-use nix::{
-    errno::Errno,
-    fcntl::{FcntlArg, fcntl},
-    libc,
-};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -27,7 +19,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{exit::StartError, settings::Settings};
+use crate::{
+    exit::StartError,
+    lock::{self, FileLock},
+    settings::Settings,
+};
 
 /// How a worker tells its supervisor that it ends because it was told to, and wants to stay so (sd_notify(3)).
 pub const ORDERED: &str = "X_DECNET_ORDERED=stop";
@@ -36,7 +32,7 @@ pub const ORDERED: &str = "X_DECNET_ORDERED=stop";
 const LOCK: &str = "up.lock";
 /// Where it takes orders.
 const SOCKET: &str = "up.sock";
-/// The most bytes of a lock, an order or an answer.
+/// The most bytes of an order or an answer.
 const MAX_TEXT: u64 = 4096;
 /// How long the other side may take to say what it wants.
 const SPEAK: Duration = Duration::from_secs(5);
@@ -46,7 +42,7 @@ const ANSWER: Duration = Duration::from_secs(25);
 /// Holds a data directory: two hosts on one would take each other's sockets away.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _held: FileLock,
 }
 
 impl Lock {
@@ -56,35 +52,17 @@ impl Lock {
     /// Another host holds it, or its folder cannot be written.
     pub fn take(settings: &Settings) -> Result<Self, StartError> {
         let path = lock_file(&settings.run_dir());
-        let fault = |error: io::Error| StartError::io(&path.display().to_string(), &error);
-        // It may have the password of a bus in it.
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(fault)?;
-        match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK))) {
-            Ok(_) => {}
-            Err(Errno::EAGAIN | Errno::EACCES) => {
-                let holder = read(&mut file).unwrap_or_default();
-                return Err(StartError::unavailable(format!(
-                    "another `decnet up` (process {}) runs on {}: stop it, or give another --data-dir",
-                    holder.lines().next().unwrap_or_default(),
-                    settings.data_dir.display()
-                )));
-            }
-            Err(error) => return Err(fault(error.into())),
+        let bus = settings.bus.endpoint.with_password();
+        let text = format!("{}\n{bus}\n", std::process::id());
+        match FileLock::take(&path, &text) {
+            Ok(Ok(held)) => Ok(Self { _held: held }),
+            Ok(Err(holder)) => Err(StartError::unavailable(format!(
+                "another `decnet up` (process {}) runs on {}: stop it, or give another --data-dir",
+                holder.lines().next().unwrap_or_default(),
+                settings.data_dir.display()
+            ))),
+            Err(error) => Err(StartError::io(&path.display().to_string(), &error)),
         }
-        file.set_len(0)
-            .and_then(|()| {
-                let bus = settings.bus.endpoint.with_password();
-                write!(file, "{}\n{bus}\n", std::process::id())
-            })
-            .map_err(fault)?;
-        Ok(Self { _file: file })
     }
 }
 
@@ -98,36 +76,12 @@ pub fn was_here(run: &Path) -> bool {
 #[must_use]
 pub fn bus_of(run: &Path) -> Option<(Endpoint, PathBuf)> {
     let path = lock_file(run);
-    let mut file = File::open(&path).ok()?;
-    let mut held = whole_file(libc::F_RDLCK);
-    fcntl(&file, FcntlArg::F_OFD_GETLK(&mut held)).ok()?;
-    if i32::from(held.l_type) == libc::F_UNLCK {
-        return None;
-    }
-    let bus = read(&mut file).ok()?.lines().nth(1)?.parse().ok()?;
+    let bus = lock::said(&path)?.lines().nth(1)?.parse().ok()?;
     Some((bus, path))
 }
 
 fn lock_file(run: &Path) -> PathBuf {
     run.join(LOCK)
-}
-
-fn read(file: &mut File) -> io::Result<String> {
-    let mut text = String::new();
-    file.take(MAX_TEXT).read_to_string(&mut text)?;
-    Ok(text)
-}
-
-/// A lock of this kind on all of a file.
-#[expect(clippy::cast_possible_truncation, reason = "these constants are 0 to 2")]
-fn whole_file(kind: libc::c_int) -> libc::flock {
-    libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    }
 }
 
 /// What a supervisor is asked for.

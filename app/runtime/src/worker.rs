@@ -1,6 +1,9 @@
 //! The [`Worker`] trait and the one `main` that all workers share.
 
-use std::{fs, future::Future, io, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    fs, future::Future, io, os::unix::fs::DirBuilderExt as _, path::Path, process::ExitCode, sync::Arc,
+    time::Duration,
+};
 
 use clap::{Arg, ArgMatches, Command};
 use decnet_bus::Bus;
@@ -21,6 +24,7 @@ use crate::{
     Shutdown, Status, VERSION, Wake,
     exit::{Exit, RunError, StartError, chain},
     heartbeat::Heart,
+    lock::FileLock,
     logging, order,
     settings::{Settings, Sources, keys::KEYS},
     supervisor,
@@ -44,6 +48,8 @@ pub trait Worker: Sized + Send + 'static {
     const DATABASE: bool;
     /// Whether it brings the database's schema up to date before it looks at it; several may do so at once.
     const MIGRATES: bool = false;
+    /// Whether only one works on a data directory at a time: a second would do its work twice over.
+    const ALONE: bool = true;
     /// Threads that run its tasks. One is enough for most, and small.
     const THREADS: usize = 1;
 
@@ -186,6 +192,7 @@ fn start<W: Worker>(matches: &ArgMatches) -> Result<(), StartError> {
         settings.for_master(&format!("decnet-{}", W::NAME))?;
     }
     data_dir_is_there(&settings.data_dir)?;
+    let _alone = W::ALONE.then(|| alone(W::NAME, &settings)).transpose()?;
     end_with_supervisor()?;
     // Installing fails only where one is installed already, which is as good.
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -230,6 +237,26 @@ fn data_dir_is_there(data: &Path) -> Result<(), StartError> {
             .push_str("; make it writable for this user, or name another by --data-dir");
         fault
     })
+}
+
+/// Hold the place of `worker` in the data directory.
+fn alone(worker: &str, settings: &Settings) -> Result<FileLock, StartError> {
+    let run = settings.run_dir();
+    let path = run.join(format!("{worker}.lock"));
+    let taken = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&run)
+        .and_then(|()| FileLock::take(&path, &format!("{}\n", std::process::id())));
+    match taken {
+        Ok(Ok(held)) => Ok(held),
+        Ok(Err(holder)) => Err(StartError::unavailable(format!(
+            "another decnet-{worker} (process {}) works on {}: stop it, or give another --data-dir",
+            holder.trim(),
+            settings.data_dir.display()
+        ))),
+        Err(error) => Err(StartError::io(&path.display().to_string(), &error)),
+    }
 }
 
 /// Where a supervisor started this process, the kernel sends SIGTERM when it is gone.

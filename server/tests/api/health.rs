@@ -84,6 +84,29 @@ async fn a_database_that_is_away_is_told_without_asking_it_and_fails_no_request_
     assert_eq!(logs.headers[header::RETRY_AFTER], "5");
 }
 
+#[tokio::test]
+async fn what_a_worker_says_of_itself_stands_in_the_health_before_the_next_look_in_turn() {
+    let options = Options {
+        health_interval: Duration::from_secs(3600),
+        ..Options::default()
+    };
+    let app = App::with(options, |_| {}).await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    for (state, status) in [(WorkerState::Ok, "ok"), (WorkerState::Stopped, "failing")] {
+        until(&app, Some(&token), |answer| {
+            let beat = WorkerView {
+                state,
+                last_heard: Some(app.clock.now()),
+                pid: Some(7),
+                ..WorkerView::unheard("collector".parse().unwrap())
+            };
+            app.bus.publish(Topic::worker_health(&beat.name), &beat);
+            part(answer, "collector")["status"] == status
+        })
+        .await;
+    }
+}
+
 /// Fill `disk`, on which the database of `app` is, with a file, whose path this gives, until not even a login can be noted.
 async fn fill(app: &App, disk: &Path, user: UserId) -> PathBuf {
     let ballast = disk.join("ballast");

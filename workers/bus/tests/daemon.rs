@@ -14,7 +14,11 @@ use std::{
 };
 
 use decnet_bus::{Bus, BusConfig};
-use decnet_model::state::WorkerState;
+use decnet_model::{
+    clock::{Clock as _, SystemClock},
+    state::WorkerState,
+    view::WorkerView,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -56,6 +60,12 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
 }
 
+/// What the bus last left behind.
+fn left(folder: &Path) -> Option<WorkerView> {
+    let name = "bus".parse().unwrap();
+    decnet_runtime::heartbeat::left(&folder.join("data/run"), &name, SystemClock.now())
+}
+
 #[tokio::test]
 async fn it_carries_events_refuses_a_second_one_and_ends_with_0_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();
@@ -74,15 +84,20 @@ async fn it_carries_events_refuses_a_second_one_and_ends_with_0_on_sigterm() {
     .await;
 
     let second = output(decnet_bus(folder.path(), &url).spawn().unwrap());
+    let elsewhere = output(decnet_bus(&folder.path().join("other"), &url).spawn().unwrap());
     kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGTERM).unwrap();
     let first = output(first);
     assert_eq!(carried.unwrap(), serde_json::json!(7), "{}", text(&first));
-    assert_eq!(second.status.code(), Some(69), "{}", text(&second));
-    let told = text(&second);
-    assert!(
-        told.contains(&pid.to_string()) && told.contains(socket.to_str().unwrap()),
-        "{told}"
-    );
+    // Who works on its data directory, and who has its socket.
+    let data = folder.path().join("data");
+    for (refused, place) in [(second, data.as_path()), (elsewhere, socket.as_path())] {
+        let told = text(&refused);
+        assert_eq!(refused.status.code(), Some(69), "{told}");
+        assert!(
+            told.contains(&pid.to_string()) && told.contains(place.to_str().unwrap()),
+            "{told}"
+        );
+    }
     assert_eq!(first.status.code(), Some(0), "{}", text(&first));
     assert!(!socket.exists());
     assert!(
@@ -90,7 +105,7 @@ async fn it_carries_events_refuses_a_second_one_and_ends_with_0_on_sigterm() {
         "an orderly stop is no reason to warn: {}",
         text(&first)
     );
-    let left = decnet_runtime::heartbeat::left(&folder.path().join("data/run"), &"bus".parse().unwrap());
+    let left = left(folder.path());
     assert_eq!(
         left.map(|beat| (beat.state, beat.pid)),
         Some((WorkerState::Stopped, Some(pid)))
@@ -153,7 +168,7 @@ async fn told_to_stop_over_itself_it_says_that_it_does_before_it_ends() {
     let ended = output(running);
     told.unwrap();
     assert_eq!(ended.status.code(), Some(0), "{}", text(&ended));
-    let left = decnet_runtime::heartbeat::left(&folder.path().join("data/run"), &"bus".parse().unwrap());
+    let left = left(folder.path());
     let beat = left.unwrap();
     assert_eq!((beat.state, beat.pid), (WorkerState::Stopped, Some(pid)));
     assert_eq!(beat.tasks["order"], "to stop, from ann");

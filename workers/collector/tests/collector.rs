@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use decnet_model::state::WorkerState;
+use decnet_model::{
+    clock::{Clock as _, SystemClock},
+    state::WorkerState,
+};
 use decnet_runtime::heartbeat;
 use decnet_spool::{Position, Reader, outlet::Outlet};
 use nix::{
@@ -75,7 +78,8 @@ fn wait_for_heartbeat(data_dir: &Path, state: WorkerState, pid: u32) {
     let deadline = Instant::now() + Duration::from_secs(30);
     let name = "collector".parse().unwrap();
     loop {
-        let left = heartbeat::left(&data_dir.join("run"), &name).map(|beat| (beat.state, beat.pid));
+        let left = heartbeat::left(&data_dir.join("run"), &name, SystemClock.now())
+            .map(|beat| (beat.state, beat.pid));
         if left == Some((state, Some(pid))) {
             return;
         }

@@ -1318,6 +1318,25 @@ mod tests {
             );
         }
 
+        // Nor does another file.
+        let (host, mut sources) = with_ini("[decnet]\ndisallow-master = yes\n[master]\nlisten = nowhere\n");
+        sources.default_config = sources.config.take();
+        sources.config = Some(host.path().join("mine.ini"));
+        for (mine, kept) in [
+            ("", false),
+            ("disallow-master = no\n", false),
+            ("mode = agent\n", true),
+        ] {
+            fs::write(host.path().join("mine.ini"), format!("[decnet]\n{mine}")).unwrap();
+            match Settings::read(&sources) {
+                Ok(settings) => assert!(kept && settings.disallow_master),
+                Err(faults) => assert!(
+                    !kept && faults.to_string().contains("/decnet.ini:2 has"),
+                    "{faults}"
+                ),
+            }
+        }
+
         // Where nobody refuses it, the order is the usual one.
         let (_dir, mut sources) = with_ini("[decnet]\nmode = agent\ndisallow-master = no\n");
         sources.flags.insert("mode", "master".into());

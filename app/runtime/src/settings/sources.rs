@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    fmt, fs,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -133,7 +133,7 @@ pub(super) struct Raw {
 pub(super) fn gather(sources: &Sources) -> (BTreeMap<&'static str, Raw>, Vec<Fault>) {
     let mut values = BTreeMap::new();
     let mut faults = sources.wrong_flags.clone();
-    let ini = ini_values(sources, &mut faults);
+    let ini = ini_file(sources).map_or_else(BTreeMap::new, |path| ini_values(path, &mut faults));
     let dotenv = dotenv_values(sources, &mut faults);
     env_faults(sources, &mut faults);
     // The mode decides which sections count, so it is settled first, in the same order of strength.
@@ -168,6 +168,7 @@ pub(super) fn gather(sources: &Sources) -> (BTreeMap<&'static str, Raw>, Vec<Fau
         let from_dotenv = dotenv.get(key.name).cloned();
         let said = [from_flag, from_env, from_dotenv, from_ini].into_iter().flatten();
         let decided = if key.name == DISALLOW_MASTER {
+            let said = said.chain(decided_by_host(sources, &mut faults));
             weakest_yes(said.collect(), &mut faults)
         } else {
             said.into_iter().next()
@@ -217,22 +218,43 @@ fn read_text(path: &Path, faults: &mut Vec<Fault>) -> Option<String> {
             None => Some(text),
         },
         Err(error) => {
-            faults.push(Fault {
-                key: "config".to_owned(),
-                origin: Origin::File(path.to_owned(), 0),
-                problem: error.to_string(),
-            });
+            faults.push(unreadable(path, &error));
             None
         }
     }
 }
 
-fn ini_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'static str, (Section, Raw)> {
-    let path = match (&sources.config, &sources.default_config) {
-        (Some(named), _) => named,
-        (None, Some(usual)) if usual.try_exists().unwrap_or(true) => usual,
-        _ => return BTreeMap::new(),
-    };
+fn unreadable(path: &Path, error: &io::Error) -> Fault {
+    Fault {
+        key: "config".to_owned(),
+        origin: Origin::File(path.to_owned(), 0),
+        problem: error.to_string(),
+    }
+}
+
+/// The INI file that is read.
+fn ini_file(sources: &Sources) -> Option<&Path> {
+    sources.config.as_deref().or_else(|| usual_file(sources))
+}
+
+/// The host's INI file, where there is one.
+fn usual_file(sources: &Sources) -> Option<&Path> {
+    let usual = sources.default_config.as_deref()?;
+    usual.try_exists().unwrap_or(true).then_some(usual)
+}
+
+/// What the host's own file says of [`DISALLOW_MASTER`] where another one is read: naming that takes it no more back than a
+/// flag does. What else stands in it, right or wrong, does not count then.
+fn decided_by_host(sources: &Sources, faults: &mut Vec<Fault>) -> Option<Raw> {
+    let usual = usual_file(sources).filter(|usual| ini_file(sources) != Some(*usual))?;
+    fs::File::open(usual)
+        .map_err(|error| faults.push(unreadable(usual, &error)))
+        .ok()?;
+    let (_, raw) = ini_values(usual, &mut Vec::new()).remove(DISALLOW_MASTER)?;
+    (truth(&raw.text) == Some(true)).then_some(raw)
+}
+
+fn ini_values(path: &Path, faults: &mut Vec<Fault>) -> BTreeMap<&'static str, (Section, Raw)> {
     let Some(text) = read_text(path, faults) else {
         return BTreeMap::new();
     };
@@ -241,7 +263,7 @@ fn ini_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'static s
     // An unknown section is one fault, not one a line.
     let mut skipping = false;
     for (number, line) in (1..).zip(text.lines()) {
-        let origin = Origin::File(path.clone(), number);
+        let origin = Origin::File(path.to_owned(), number);
         let mut fault = |key: &str, problem: String| {
             faults.push(Fault {
                 key: key.to_owned(),

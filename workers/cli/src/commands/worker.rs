@@ -149,7 +149,7 @@ fn left(settings: &Settings) -> Vec<WorkerView> {
     let names = WORKERS.iter().filter(|name| !uses_database(name));
     names
         .filter_map(|name| name.parse::<WorkerName>().ok())
-        .map(|name| match heartbeat::left(&run_dir, &name) {
+        .map(|name| match heartbeat::left(&run_dir, &name, now) {
             Some(beat) => WorkerView {
                 state: beat.last_heard.map_or(beat.state, |at| beat.state.as_of(at, now)),
                 ..beat
