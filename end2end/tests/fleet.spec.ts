@@ -69,21 +69,29 @@ test("columns that are put away stay away, and come back", async ({ page }) => {
   await expect(page.locator("table.fleet th", { hasText: "Persona" })).toBeVisible();
 });
 
-test("a worker that is told to stop stays stopped until it is started again", async ({ page, host, complaints }) => {
+test("a worker that is told to stop stays stopped until it is started again, alone or with all", async ({ page, host, complaints }) => {
   await open(page, "/workers");
   const card = page.locator(".worker").filter({ hasText: "profiler" });
-  await expect(card).toContainText("running");
-  const pid = await card.locator("dd code").first().textContent();
-  await card.getByRole("link", { name: "Stop" }).click();
-  const dialog = page.getByRole("dialog", { name: "Stop the profiler" });
-  await expect(dialog).toContainText("stays stopped until it is started again");
-  await dialog.getByRole("button", { name: "Stop" }).click();
-  await expect(card).toContainText("stopped by order", { timeout: 30_000 });
-  await expect(card).toContainText("to stop, from admin");
-  await expect.poll(() => host.printed).toContain("decnet-profiler was told to stop, and stays stopped");
-  await card.getByRole("button", { name: "Start" }).click();
-  await expect(card).toContainText("running", { timeout: 30_000 });
-  await expect(card.locator("dd code").first()).not.toHaveText(pid!);
+  const toast = page.locator(".toast");
+  for (const [button, told] of [
+    [card.getByRole("button", { name: "Start" }), "The worker was started."],
+    [page.getByRole("button", { name: "Start all" }), "Started: profiler."],
+  ] as const) {
+    await expect(card).toContainText("running");
+    const pid = await card.locator("dd code").first().textContent();
+    await card.getByRole("link", { name: "Stop" }).click();
+    const dialog = page.getByRole("dialog", { name: "Stop the profiler" });
+    await expect(dialog).toContainText("stays stopped until it is started again");
+    await dialog.getByRole("button", { name: "Stop" }).click();
+    await expect(toast.filter({ hasText: "told to stop" })).toBeVisible();
+    await expect(card).toContainText("stopped by order", { timeout: 30_000 });
+    await expect(card).toContainText("to stop, from admin");
+    await expect.poll(() => host.printed).toContain("decnet-profiler was told to stop, and stays stopped");
+    await button.click();
+    await expect(toast.filter({ hasText: told })).toBeVisible({ timeout: 30_000 });
+    await expect(card).toContainText("running", { timeout: 30_000 });
+    await expect(card.locator("dd code").first()).not.toHaveText(pid!);
+  }
   complaints.none();
 });
 

@@ -19,7 +19,7 @@ use decnet_model::{
     permission::{ManageWorkers, ViewFleet},
     state::{WORKERS, WorkerState},
     topic::{Pattern, Topic},
-    view::WorkerView,
+    view::{StartAll, StartFailure, WorkerView},
 };
 use decnet_runtime::{
     exit::chain,
@@ -197,21 +197,62 @@ impl Domain {
         permit: &Permit<ManageWorkers>,
         name: &WorkerName,
     ) -> Result<(), DomainError> {
-        let outcome = match &self.inner.options.run_dir {
-            _ if !WORKERS.contains(&name.as_str()) => Err(DomainError::not_found("worker", name)),
-            None => Err(DomainError::Unanswered(format!(
-                "nobody here starts workers: start decnet-{name} where it is kept"
-            ))),
-            Some(run) => Order::Start(name.clone())
-                .give(run)
-                .await
-                .map_err(|error| match error {
-                    NotDone::Refused(why) => DomainError::Conflict(why),
-                    error => DomainError::Unanswered(error.to_string()),
-                }),
+        let outcome = if WORKERS.contains(&name.as_str()) {
+            self.start(name).await
+        } else {
+            Err(DomainError::not_found("worker", name))
         };
         self.audited(permit.actor(), "worker.start", name.as_str(), outcome)
             .await
+    }
+
+    /// Have every worker started that is down, one after the other in the order in which they need each other. One that
+    /// does not come up keeps no other from it.
+    ///
+    /// # Errors
+    /// [`DomainError::Unanswered`] where no `decnet up` runs here.
+    pub async fn worker_start_all(&self, permit: &Permit<ManageWorkers>) -> Result<StartAll, DomainError> {
+        let outcome = self.start_all().await;
+        self.audited(permit.actor(), "worker.start_all", "all", outcome)
+            .await
+    }
+
+    async fn start_all(&self) -> Result<StartAll, DomainError> {
+        let mut done = StartAll {
+            started: Vec::new(),
+            already_running: Vec::new(),
+            failed: Vec::new(),
+        };
+        let mut workers = self.workers().await?;
+        workers.sort_by_key(|worker| WORKERS.iter().position(|name| *name == worker.name.as_str()));
+        for WorkerView { name, state, .. } in workers {
+            // Whoever asks is answered by the server.
+            if state == WorkerState::Ok || name.as_str() == "server" {
+                done.already_running.push(name);
+                continue;
+            }
+            match self.start(&name).await {
+                Ok(()) => done.started.push(name),
+                Err(DomainError::Conflict(reason)) => done.failed.push(StartFailure { name, reason }),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    async fn start(&self, name: &WorkerName) -> Result<(), DomainError> {
+        let run = self.inner.options.run_dir.as_ref().ok_or_else(|| {
+            DomainError::Unanswered(format!(
+                "nobody here starts workers: start decnet-{name} where it is kept"
+            ))
+        })?;
+        Order::Start(name.clone())
+            .give(run)
+            .await
+            .map_err(|error| match error {
+                NotDone::Refused(why) => DomainError::Conflict(why),
+                error => DomainError::Unanswered(error.to_string()),
+            })
     }
 
     /// Hear heartbeats, and write down those of workers that have no database of their own. Never returns.

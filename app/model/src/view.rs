@@ -456,6 +456,19 @@ views! {
         result: String,
     }
 
+    /// What came of having every worker started that is down.
+    StartAll {
+        started: Vec<WorkerName>,
+        already_running: Vec<WorkerName>,
+        failed: Vec<StartFailure>,
+    }
+
+    /// A worker that does not come up, and why.
+    StartFailure {
+        name: WorkerName,
+        reason: String,
+    }
+
     /// One part of the host and how it does.
     HealthComponent {
         name: String,

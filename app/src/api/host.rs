@@ -1,6 +1,6 @@
 //! The host: its daemons, telling one to stop, and having one started again.
 
-use decnet_model::view::{Health, WorkerView};
+use decnet_model::view::{Health, StartAll, WorkerView};
 use leptos::prelude::*;
 
 use super::{Answer, json::Json};
@@ -37,4 +37,13 @@ pub async fn worker_start(name: String) -> Answer<()> {
     domain.worker_start(&manage, &parsed(&name)?).await?;
     leptos_axum::redirect("/workers");
     Ok(())
+}
+
+/// Have every worker started that is down. A plain form too, so it leads back to the workers.
+#[server(prefix = "/ui", endpoint = "worker_start_all", output = Json)]
+pub async fn worker_start_all() -> Answer<StartAll> {
+    let (domain, manage) = permitted()?;
+    let done = domain.worker_start_all(&manage).await?;
+    leptos_axum::redirect("/workers");
+    Ok(done)
 }

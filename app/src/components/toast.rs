@@ -39,6 +39,11 @@ impl Toasts {
         set_timeout(move || self.close(number), STAYS);
     }
 
+    /// Something was done, and not all of it.
+    pub(crate) fn in_part(self, words: impl Into<String>) {
+        self.add(words.into(), true);
+    }
+
     /// Something could not be done.
     pub(crate) fn failed(self, fault: &Fault) {
         self.add(format!("{}: {}", fault.title(), fault.detail), true);
@@ -86,6 +91,21 @@ where
     Effect::new(move |_| {
         if value.with(|value| matches!(value, Some(Ok(_)))) {
             toasts.done(words);
+        }
+    });
+}
+
+/// Tell what `action` could not do, where no form that asked for it stays to tell it.
+pub(crate) fn tell_fault<S>(action: ServerAction<S>)
+where
+    S: ServerFn<Error = Fault> + Clone + Send + Sync + 'static,
+    S::Output: Clone + Send + Sync + 'static,
+{
+    let toasts = use_toasts();
+    let value = action.value();
+    Effect::new(move |_| {
+        if let Some(Err(fault)) = value.get() {
+            toasts.failed(&fault);
         }
     });
 }

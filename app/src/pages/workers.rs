@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use decnet_model::{
+    name::WorkerName,
     permission::ManageWorkers,
     state::{ALARM, ORDER, WORKERS, WorkerState},
-    view::{Health, HealthComponent, WorkerView},
+    view::{self, Health, HealthComponent, StartFailure, WorkerView},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
@@ -13,12 +14,13 @@ use time::Duration;
 
 use super::login::FormFault;
 use crate::{
-    api::host::{self, WorkerStart, WorkerStop},
+    api::host::{self, WorkerStart, WorkerStartAll, WorkerStop},
     components::{
         dialog::Dialog,
         frame::{PageHead, may},
         icon::{Icon, Mark},
         notice::{Loading, Problem},
+        toast::{tell, tell_fault, use_toasts},
         when::{Ago, Elapsed},
     },
     live::use_live,
@@ -42,7 +44,7 @@ pub(crate) fn WorkersPage() -> impl IntoView {
         |_| host::health_get(),
     );
     view! {
-        <PageHead title="Workers" />
+        <PageHead title="Workers"><StartAll manages /></PageHead>
         <Transition fallback=|| view! { <Loading rows=4 /> }>
             {move || Suspend::new(async move {
                 match health.await {
@@ -130,21 +132,29 @@ fn Workers(first: Vec<WorkerView>, manages: Signal<bool>) -> impl IntoView {
     });
     let stopping = Memo::new(move |_| query.with(|q| url::value(q, "stop")));
     let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("stop", None)]));
+    // A card and the dialog are gone by the time that the answer is there.
+    let (start, stop) = (
+        ServerAction::<WorkerStart>::new(),
+        ServerAction::<WorkerStop>::new(),
+    );
+    tell(start, "The worker was started.");
+    tell_fault(start);
+    tell(stop, "The worker was told to stop, and does.");
     view! {
         <ul class="cards">
             <For
                 each=move || workers.get()
                 key=|w| (w.name.clone(), w.state, w.pid, w.last_heard, w.tasks.clone())
-                children=move |worker| view! { <Card worker manages /> }
+                children=move |worker| view! { <Card worker manages start /> }
             />
         </ul>
-        {move || stopping.get().map(|name| view! { <StopDialog name close /> })}
+        {move || stopping.get().map(|name| view! { <StopDialog name close stop /> })}
     }
     .into_any()
 }
 
 #[component]
-fn Card(worker: WorkerView, manages: Signal<bool>) -> impl IntoView {
+fn Card(worker: WorkerView, manages: Signal<bool>, start: ServerAction<WorkerStart>) -> impl IntoView {
     let name = worker.name.to_string();
     let (kind, words) = match (worker.state, worker.tasks.contains_key(ORDER)) {
         (WorkerState::Ok, false) => ("good", "running"),
@@ -183,7 +193,7 @@ fn Card(worker: WorkerView, manages: Signal<bool>) -> impl IntoView {
                     })
                     .collect_view()}
             </dl>
-            {is_down.then(|| view! { <Start name=name.clone() manages /> })}
+            {is_down.then(|| view! { <Start name=name.clone() manages start /> })}
             {move || {
                 (can_stop && manages.get())
                     .then(|| {
@@ -199,11 +209,67 @@ fn Card(worker: WorkerView, manages: Signal<bool>) -> impl IntoView {
     .into_any()
 }
 
+/// Has every worker started that is down, and tells what became of each.
+#[component]
+fn StartAll(manages: Signal<bool>) -> impl IntoView {
+    let start = ServerAction::<WorkerStartAll>::new();
+    let toasts = use_toasts();
+    tell_fault(start);
+    Effect::new(move |_| {
+        if let Some(Ok(done)) = start.value().get() {
+            let words = summary(&done);
+            if done.failed.is_empty() {
+                toasts.done(words);
+            } else {
+                toasts.in_part(words);
+            }
+        }
+    });
+    view! {
+        <Suspense>
+            {move || {
+                manages
+                    .get()
+                    .then(|| {
+                        view! {
+                            <ActionForm action=start>
+                                <button type="submit" class="button" disabled=move || start.pending().get()>
+                                    <Mark icon=Icon::Play />
+                                    "Start all"
+                                </button>
+                            </ActionForm>
+                        }
+                    })
+            }}
+        </Suspense>
+    }
+    .into_any()
+}
+
+/// What became of each, in a sentence or three.
+fn summary(done: &view::StartAll) -> String {
+    let names = |names: &[WorkerName]| {
+        let names: Vec<_> = names.iter().map(WorkerName::as_str).collect();
+        names.join(", ")
+    };
+    let mut words = match done.started.as_slice() {
+        [] if done.failed.is_empty() => "Every worker runs already.".to_owned(),
+        [] => String::new(),
+        started => format!(
+            "Started: {}. {} ran already.",
+            names(started),
+            done.already_running.len()
+        ),
+    };
+    for StartFailure { name, reason } in &done.failed {
+        words.push_str(&format!(" {name} does not come up: {reason}."));
+    }
+    words.trim_start().to_owned()
+}
+
 /// How a worker that is down gets up again.
 #[component]
-fn Start(name: String, manages: Signal<bool>) -> impl IntoView {
-    let start = ServerAction::<WorkerStart>::new();
-    let fault = move || start.value().get().and_then(Result::err);
+fn Start(name: String, manages: Signal<bool>, start: ServerAction<WorkerStart>) -> impl IntoView {
     let command = format!("decnet {name}");
     view! {
         <p class="muted">
@@ -218,7 +284,6 @@ fn Start(name: String, manages: Signal<bool>) -> impl IntoView {
                     view! {
                         <ActionForm action=start>
                             <input type="hidden" name="name" value=name />
-                            <FormFault fault=fault />
                             <footer>
                                 <button type="submit" class="button" disabled=move || start.pending().get()>
                                     <Mark icon=Icon::Play />
@@ -234,8 +299,9 @@ fn Start(name: String, manages: Signal<bool>) -> impl IntoView {
 }
 
 #[component]
-fn StopDialog(name: String, close: Signal<String>) -> impl IntoView {
-    let stop = ServerAction::<WorkerStop>::new();
+fn StopDialog(name: String, close: Signal<String>, stop: ServerAction<WorkerStop>) -> impl IntoView {
+    // What became of another is told no more.
+    stop.clear();
     let fault = move || stop.value().get().and_then(Result::err);
     let effect = match name.as_str() {
         "collector" => {

@@ -3,11 +3,11 @@
 use axum::Json;
 use decnet_model::{
     id::{AttackerId, LogId},
-    permission::{ViewEvidence, ViewQuarantine},
+    permission::{ViewEvidence, ViewFleet, ViewQuarantine},
     query::{AttackerQuery, BountyQuery, HashKind, HistogramQuery, LogQuery, ReuseQuery, Wordlist},
     view::{
-        AttackerView, BountyView, CommandView, HistogramBucket, LogView, Page, QuarantineView, ReuseView,
-        Stats, Tops,
+        AlertView, AttackerView, BountyView, CommandView, HistogramBucket, LogView, Page, QuarantineView,
+        ReuseDetail, ReuseView, Stats, Tops,
     },
 };
 use serde::Deserialize;
@@ -310,6 +310,30 @@ pub async fn reuse(
     Filter(query): Filter<ReuseQuery>,
 ) -> Answer<Page<ReuseView>> {
     Ok(Json(domain.reuse_page(&permit, query).await?))
+}
+
+/// One of them, with each place where it was captured.
+#[utoipa::path(
+    get, path = "/credential-reuse/{id}", tag = "bounty", params(("id" = i64, Path)),
+    responses((status = 200, body = ReuseDetail, description = "The credential and its places"))
+)]
+pub async fn reuse_one(
+    May { domain, permit }: May<ViewEvidence>,
+    Param(id): Param<i64>,
+) -> Answer<ReuseDetail> {
+    Ok(Json(domain.reuse_get(&permit, id).await?))
+}
+
+/// What is to be looked at, the worst first: who got in, and what of host and fleet fails. Nothing on a good day.
+#[utoipa::path(
+    get, path = "/alerts", tag = "host",
+    responses((status = 200, body = Vec<AlertView>, description = "At most one of each kind"))
+)]
+pub async fn alerts(
+    May { domain, permit }: May<ViewEvidence>,
+    May { permit: fleet, .. }: May<ViewFleet>,
+) -> Answer<Vec<AlertView>> {
+    Ok(Json(domain.alert_list(&fleet, &permit).await?))
 }
 
 /// All credentials that turned up at several deckies or with several attackers, as a file.

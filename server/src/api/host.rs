@@ -8,7 +8,7 @@ use axum::{
 use decnet_model::{
     name::WorkerName,
     permission::{ManageWorkers, ViewFleet},
-    view::{Health, WorkerView},
+    view::{Health, StartAll, WorkerView},
 };
 
 use super::{Answer, Done, Told, extract::Param};
@@ -55,6 +55,18 @@ pub async fn start_worker(
 ) -> Done {
     domain.worker_start(&permit, &name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Have every worker started that is down, and wait until each is ready or is not.
+#[utoipa::path(
+    post, path = "/workers/start-all", tag = "host",
+    responses(
+        (status = 200, body = StartAll, description = "What became of each"),
+        (status = 503, description = "No `decnet up` runs this host")
+    )
+)]
+pub async fn start_all_workers(May { domain, permit }: May<ManageWorkers>) -> Answer<StartAll> {
+    Ok(Json(domain.worker_start_all(&permit).await?))
 }
 
 /// How the host does, as it was last looked at. Answers whatever fails: nothing is looked up for it, not even the session.

@@ -242,6 +242,17 @@ async fn reuse_and_lists_for_crackers_come_once_credentials_were_compared() {
         ),
         (&json!("toor"), &json!(2), &json!(2), None)
     );
+    let places = get(&format!("/credential-reuse/{}", first["id"])).await.json();
+    let finds = places["finds"].as_array().unwrap();
+    let mut deckies: Vec<_> = finds.iter().map(|find| find["decky"].as_str()).collect();
+    deckies.sort_unstable();
+    assert_eq!(places["reuse"], *first);
+    assert_eq!(
+        deckies,
+        [Some("web-01"), Some("web-02"), Some("web-02")],
+        "{places}"
+    );
+    assert_eq!(get("/credential-reuse/999").await.status, StatusCode::NOT_FOUND);
     let pairs = get("/credential-reuse?scope=pair&secret_kind=plaintext")
         .await
         .json();

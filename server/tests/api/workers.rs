@@ -208,6 +208,16 @@ async fn a_worker_is_started_and_without_the_bus_stopped_by_the_host_that_runs_i
     assert_eq!(again.problem(), "conflict");
     assert!(again.text.contains("runs already"), "{}", again.text);
     assert_eq!(start("barista").await.problem(), "not-found");
+    let all = app.post("/workers/start-all", &json!({})).token(&admin);
+    let all = all.send().await.json();
+    assert_eq!(
+        (&all["started"], &all["already_running"]),
+        (&json!(["profiler"]), &json!(["server"]))
+    );
+    assert_eq!(
+        all["failed"][0],
+        json!({ "name": "collector", "reason": "decnet-collector runs already" })
+    );
     let stop = async |name: &str| {
         let order = app
             .post(&format!("/workers/{name}/stop"), &json!({}))

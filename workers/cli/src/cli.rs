@@ -334,8 +334,11 @@ pub(crate) enum WorkerCommand {
     /// Have `decnet up` start a worker that is down
     Start {
         /// Its name
-        #[arg(value_parser = worker_arg())]
-        name: WorkerName,
+        #[arg(value_parser = worker_arg(), required_unless_present = "all")]
+        name: Option<WorkerName>,
+        /// Every worker that is down
+        #[arg(long, conflicts_with = "name")]
+        all: bool,
     },
 }
 

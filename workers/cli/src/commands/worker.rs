@@ -7,7 +7,7 @@ use decnet_model::{
     name::WorkerName,
     permission::{ManageWorkers, ViewFleet},
     state::{ORDER, WORKERS, WorkerState},
-    view::WorkerView,
+    view::{StartAll, StartFailure, WorkerView},
 };
 use decnet_runtime::{
     Settings, StartError,
@@ -47,13 +47,30 @@ async fn on_master(host: &Host, bus: Option<Vec<String>>, command: &WorkerComman
             host.domain.worker_stop(&permit, name).await?;
             stopping(name);
         }
-        WorkerCommand::Start { name } => {
+        WorkerCommand::Start { name: Some(name), .. } => {
             let permit = host.permit::<ManageWorkers>()?;
             host.domain.worker_start(&permit, name).await?;
             running(name);
         }
+        WorkerCommand::Start { name: None, .. } => {
+            let permit = host.permit::<ManageWorkers>()?;
+            started(&host.domain.worker_start_all(&permit).await?)?;
+        }
     }
     Ok(())
+}
+
+/// What became of starting every worker that is down.
+fn started(done: &StartAll) -> Result<()> {
+    done.started.iter().for_each(running);
+    for StartFailure { name, reason } in &done.failed {
+        eprintln!("{name} does not come up: {reason}");
+    }
+    println!("{} ran already.", done.already_running.len());
+    match done.failed.len() {
+        0 => Ok(()),
+        failed => Err(StartError::unavailable(format!("{failed} do not come up")).into()),
+    }
 }
 
 /// The same where there is no database: an agent's workers leave their heartbeats on the host, and nothing is audited.
@@ -75,12 +92,18 @@ async fn on_agent(settings: &Settings, command: &WorkerCommand) -> Result<()> {
             stopping(name);
             Ok(())
         }
-        WorkerCommand::Start { name } => {
-            Order::Start(name.clone())
-                .give(&settings.run_dir())
-                .await
-                .map_err(|refused| StartError::unavailable(chain(&refused)))?;
-            running(name);
+        WorkerCommand::Start { name, .. } => {
+            let down = left(settings).into_iter().filter(|w| w.state != WorkerState::Ok);
+            let names = name
+                .clone()
+                .map_or_else(|| down.map(|w| w.name).collect(), |name| vec![name]);
+            for name in names {
+                Order::Start(name.clone())
+                    .give(&settings.run_dir())
+                    .await
+                    .map_err(|refused| StartError::unavailable(chain(&refused)))?;
+                running(&name);
+            }
             Ok(())
         }
     }
