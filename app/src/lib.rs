@@ -39,8 +39,7 @@ use leptos_router::{
 };
 
 use components::{
-    frame::{Frame, PageHead},
-    notice::Empty,
+    frame::Frame,
     when::Present,
 };
 use pages::settings::SettingsFrame;
@@ -101,7 +100,7 @@ pub fn App() -> impl IntoView {
     Effect::new(move |_| present.start());
     view! {
         <Router>
-            <Routes fallback=|| view! { <main class="lone"><Lost /></main> }>
+            <Routes fallback=nowhere>
                 <Route path=path!("/login") view=pages::LOGIN ssr=SsrMode::Async />
                 <Route path=path!("/password") view=pages::PASSWORD ssr=SsrMode::Async />
                 <Route path=path!("/second-factor") view=pages::SECOND_FACTOR ssr=SsrMode::Async />
@@ -122,7 +121,7 @@ pub fn App() -> impl IntoView {
                     </ParentRoute>
                     <Route path=path!("/quarantine") view=pages::QUARANTINE ssr=SsrMode::Async />
                     <Route path=path!("/gallery") view=Gallery ssr=SsrMode::Async />
-                    <Route path=path!("/*any") view=LostInside ssr=SsrMode::Async />
+                    <Route path=path!("/*any") view=pages::LOST ssr=SsrMode::Async />
                 </ParentRoute>
             </Routes>
         </Router>
@@ -133,25 +132,12 @@ pub fn App() -> impl IntoView {
 use pages::gallery::GalleryPage as Gallery;
 
 #[cfg(not(debug_assertions))]
-use LostInside as Gallery;
+use pages::LOST as Gallery;
 
-#[component]
-fn LostInside() -> impl IntoView {
-    view! {
-        <PageHead title="Not here" />
-        <Lost />
-    }
-}
-
-/// There is no such page.
-#[component]
-fn Lost() -> impl IntoView {
+/// What no route takes; `/*any` takes everything.
+fn nowhere() -> impl IntoView {
     nothing_here();
-    view! {
-        <Empty title="There is no such page" hint="The address may have a typing error, or the page has moved.">
-            <a class="button" href="/">"Go to the overview"</a>
-        </Empty>
-    }
+    "There is no such page."
 }
 
 /// Tell whoever serves this page that there is nothing at its address, so that the answer says so to programs, too. In

@@ -116,13 +116,16 @@ pub(crate) fn RangeMenu() -> impl IntoView {
     let spans = move || {
         let chosen = query.with(|q| url::value(q, "last"));
         let ever = query.with(|q| url::TIMES.iter().all(|key| url::value(q, key).is_none()));
-        let any =
-            view! { <a href=to(None) aria-current=ever.then_some("true") data-noscroll="">"Any time"</a> };
+        let any = (to(None), ever, "Any time".to_owned());
         let rest = url::SPANS.iter().map(|(word, words)| {
             let is = chosen.as_deref() == Some(*word);
-            view! { <a href=to(Some(word)) aria-current=is.then_some("true") data-noscroll="">{format!("Last {words}")}</a> }
+            (to(Some(word)), is, format!("Last {words}"))
         });
-        (any, rest.collect_view())
+        let all = std::iter::once(any).chain(rest);
+        all.map(|(href, is, words)| {
+            view! { <a href=href aria-current=is.then_some("true") data-noscroll="">{words}</a> }.into_any()
+        })
+        .collect::<Vec<_>>()
     };
     view! {
         <details class="menu range">

@@ -12,6 +12,7 @@ pub(crate) mod fleet;
 pub(crate) mod gallery;
 pub(crate) mod live;
 pub(crate) mod login;
+pub(crate) mod lost;
 pub(crate) mod overview;
 pub(crate) mod password;
 pub(crate) mod quarantine;
@@ -29,6 +30,7 @@ crate::piece::pieces! {
     HOST = host: settings::host::HostPage,
     LIVE = live: live::LivePage,
     LOGIN = login: login::LoginPage,
+    LOST = lost: lost::LostPage,
     OVERVIEW = overview: overview::OverviewPage,
     PASSWORD = password: password::PasswordPage,
     QUARANTINE = quarantine: quarantine::QuarantinePage,

@@ -70,7 +70,7 @@ pub(crate) fn make(place: &Place, compiled: &Path, pkg: &Path) -> Result<()> {
         .arg(&glued)
         .arg(cut.join(MAIN)))?;
     optimise(place, &glued.join("decnet_bg.wasm"), &pkg.join(MAIN))?;
-    fs::copy(glued.join("decnet.js"), pkg.join("decnet.js")).context("cannot copy decnet.js")?;
+    without_words(place, &glued.join("decnet.js"), &pkg.join("decnet.js"))?;
     let loader = fs::read_to_string(cut.join(LOADER)).with_context(|| format!("cannot read {LOADER}"))?;
     let needs = needs_of(&loader);
     let small = scratch.join("small");
@@ -191,6 +191,17 @@ fn optimise(place: &Place, from: &Path, to: &Path) -> Result<()> {
     command.arg("-Oz").args(WASM_FEATURES).arg(from).arg("-o").arg(to);
     // It warns of a name section that is newer than it, for each piece; the section is not kept anyway.
     sh_quiet(&mut command)
+}
+
+/// A module of JavaScript without what only people read.
+fn without_words(place: &Place, from: &Path, to: &Path) -> Result<()> {
+    let out = format!("--outfile={}", to.display());
+    sh_quiet(
+        Command::new(npm_program(place, "esbuild"))
+            .args(["--minify", "--format=esm", "--log-level=error"])
+            .arg(out)
+            .arg(from),
+    )
 }
 
 /// Fail where node, which reads what browsers read, does not take one of the modules.
