@@ -38,10 +38,7 @@ use leptos_router::{
     path,
 };
 
-use components::{
-    frame::Frame,
-    when::Present,
-};
+use components::{frame::Frame, when::Present};
 use pages::settings::SettingsFrame;
 pub use piece::fetch;
 

@@ -205,7 +205,7 @@ fn places(which: std::ops::Range<usize>) -> impl IntoView {
             };
             view! {
                 <li>
-                    <a href=move || carried.on(href) aria-current=move || is().then_some("page")>
+                    <a href=carried.to(href) aria-current=move || is().then_some("page")>
                         <Mark icon=*icon />
                         <span>{*words}</span>
                     </a>

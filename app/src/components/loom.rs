@@ -147,7 +147,7 @@ pub(crate) fn Loom(
                     None => format!("{ip} at {name}"),
                 };
                 view! {
-                    <a href=move || carried.on(&href) tabindex="-1">
+                    <a href=carried.to(&href) tabindex="-1">
                         <path class="thread-reach" d=d.clone()><title>{title}</title></path>
                         <path class=class class:glow=glows d=d />
                     </a>
@@ -173,7 +173,7 @@ pub(crate) fn Loom(
                 let href = format!("/live?decky={}", url::escape(name));
                 view! {
                     <li>
-                        <a href=move || carried.on(&href)><code>{text::visible(&text::ellipsis(name, 20))}</code></a>
+                        <a href=carried.to(&href)><code>{text::visible(&text::ellipsis(name, 20))}</code></a>
                     </li>
                 }
             })

@@ -39,6 +39,12 @@ impl Carried {
         }))
     }
 
+    /// [`Carried::on`], as it is at any time.
+    pub(crate) fn to(self, href: &str) -> Signal<String> {
+        let href = href.to_owned();
+        Signal::derive(move || self.on(&href))
+    }
+
     /// `href`, with the time that is shown if the page there shows one.
     pub(crate) fn on(self, href: &str) -> String {
         let (path, query) = href.split_once('?').unwrap_or((href, ""));

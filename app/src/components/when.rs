@@ -44,42 +44,48 @@ pub(crate) fn use_present() -> Present {
     use_context::<Present>().unwrap_or_else(Present::new)
 }
 
+/// The time `at` in `words`, with the exact one to look up.
+fn told(present: Present, at: OffsetDateTime, class: &'static str, words: Signal<String>) -> AnyView {
+    let exact = Signal::derive(move || text::exact(at, present.zone.get()));
+    let class = (!class.is_empty()).then_some(class);
+    view! { <time class=class datetime=text::rfc3339(at) title=exact>{words}</time> }.into_any()
+}
+
 /// `4 min ago`.
 #[component]
 pub(crate) fn Ago(at: OffsetDateTime) -> impl IntoView {
     let present = use_present();
-    view! {
-        <time datetime=text::rfc3339(at) title=move || text::exact(at, present.zone.get())>
-            {move || text::ago(at, present.now.get())}
-        </time>
-    }
+    told(
+        present,
+        at,
+        "",
+        Signal::derive(move || text::ago(at, present.now.get())),
+    )
 }
 
 /// `4 min`: how long something has lasted.
 #[component]
 pub(crate) fn Elapsed(since: OffsetDateTime) -> impl IntoView {
     let present = use_present();
-    view! {
-        <time datetime=text::rfc3339(since) title=move || text::exact(since, present.zone.get())>
-            {move || text::elapsed(since, present.now.get())}
-        </time>
-    }
+    told(
+        present,
+        since,
+        "",
+        Signal::derive(move || text::elapsed(since, present.now.get())),
+    )
 }
 
 /// `21:53:39`, for rows where seconds count; `20 Nov 21:53` where it was another day.
 #[component]
 pub(crate) fn Clock(at: OffsetDateTime) -> impl IntoView {
     let present = use_present();
-    view! {
-        <time class="clock" datetime=text::rfc3339(at) title=move || text::exact(at, present.zone.get())>
-            {move || {
-                let local = present.local(at);
-                if (present.now.get() - at).whole_hours().abs() < 20 {
-                    text::clock(local)
-                } else {
-                    text::short_date(local)
-                }
-            }}
-        </time>
-    }
+    let words = Signal::derive(move || {
+        let local = present.local(at);
+        if (present.now.get() - at).whole_hours().abs() < 20 {
+            text::clock(local)
+        } else {
+            text::short_date(local)
+        }
+    });
+    told(present, at, "clock", words)
 }

@@ -261,21 +261,21 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
                         <span class="panel-note legend">
                             <i class="w-touch"></i>"touched"<i class="w-probe"></i>"tried"<i class="w-hands"></i>"hands on"
                         </span>
-                        <a href=move || carried.on("/attackers")>"all attackers"</a>
+                        <a href=carried.to("/attackers")>"all attackers"</a>
                     </header>
                     <Loom attackers=attackers touches=touches />
                 </section>
                 <section class="panel feed">
                     <header>
                         <h2>{if between.end.is_none() { "Now" } else { "Then" }}</h2>
-                        <a href=move || carried.on("/live")>"all events"</a>
+                        <a href=carried.to("/live")>"all events"</a>
                     </header>
                     <LogGlance rows=feed />
                 </section>
                 <section class="panel">
                     <header>
                         <h2>"Top attackers"</h2>
-                        <a href=move || carried.on("/attackers?sort_by=active")>"by events"</a>
+                        <a href=carried.to("/attackers?sort_by=active")>"by events"</a>
                     </header>
                     <ol class="top-list">
                         {move || {
@@ -362,7 +362,7 @@ fn TopList(
                             view! { <span class="top-row">{row}</span> }.into_any()
                         } else {
                             let to = format!("/live?{param}={}", url::escape(&c.name));
-                            view! { <a href=move || carried.on(&to)>{row}</a> }.into_any()
+                            view! { <a href=carried.to(&to)>{row}</a> }.into_any()
                         };
                         view! { <li>{row}</li> }
                     })
