@@ -31,7 +31,7 @@ mod url;
 pub mod visit;
 
 use leptos::prelude::*;
-use leptos_meta::{MetaTags, provide_meta_context};
+use leptos_meta::MetaTags;
 use leptos_router::{
     SsrMode,
     components::{ParentRoute, Route, Router, Routes},
@@ -91,7 +91,9 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 /// without them would look at placeholders.
 #[component]
 pub fn App() -> impl IntoView {
-    provide_meta_context();
+    // The browser needs none of it.
+    #[cfg(feature = "ssr")]
+    leptos_meta::provide_meta_context();
     let present = Present::new();
     provide_context(present);
     Effect::new(move |_| present.start());

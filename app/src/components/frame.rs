@@ -19,6 +19,7 @@ use super::{
     range::{Carried, TimeRange, use_carried},
     store,
     task::TaskCorner,
+    title::entitle,
     toast::{ToastCorner, Toasts},
     when::use_present,
 };
@@ -451,8 +452,8 @@ pub(crate) fn PageHead(
     // The server asks for the title when the page is through, and what it was made of may be gone by then.
     let first = title.get_untracked();
     let text = move || format!("{} · DECNET", title.try_get().unwrap_or_else(|| first.clone()));
+    entitle(text);
     view! {
-        <leptos_meta::Title text=text />
         <header class="page-head">
             <h1>{move || text::visible(&title.get())}</h1>
             <div class="page-tools">{children.map(|children| children())}</div>

@@ -28,6 +28,7 @@ pub(crate) mod stat;
 pub(crate) mod store;
 pub(crate) mod table;
 pub(crate) mod task;
+pub(crate) mod title;
 pub(crate) mod toast;
 pub(crate) mod when;
 

@@ -8,7 +8,7 @@ use crate::{
         Fault,
         account::{Login, LoginCode},
     },
-    components::frame::Brand,
+    components::{frame::Brand, title::entitle},
     url,
 };
 
@@ -18,8 +18,8 @@ pub(crate) fn LoginPage() -> impl IntoView {
     let query = use_query_map();
     let next = move || query.with(|q| q.get("next").unwrap_or_default());
     let code_due = move || query.with(|q| q.get_str("step") == Some("code"));
+    entitle(|| "Sign in · DECNET".to_owned());
     view! {
-        <leptos_meta::Title text="Sign in · DECNET" />
         <main class="lone">
             <section class="door">
                 <h1><Brand />"DECNET"</h1>

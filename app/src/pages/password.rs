@@ -6,15 +6,15 @@ use leptos_router::components::Redirect;
 use super::login::FormFault;
 use crate::{
     api::account::{self, PasswordChange},
-    components::{frame::Brand, notice::Problem},
+    components::{frame::Brand, notice::Problem, title::entitle},
 };
 
 /// The form, for whoever is signed in.
 #[component]
 pub(crate) fn PasswordPage() -> impl IntoView {
     let me = Resource::new_blocking(|| (), |()| account::who());
+    entitle(|| "Choose a password · DECNET".to_owned());
     view! {
-        <leptos_meta::Title text="Choose a password · DECNET" />
         <main class="lone">
             <Suspense>
                 {move || Suspend::new(async move {

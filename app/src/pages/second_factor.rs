@@ -19,6 +19,7 @@ use crate::{
         icon::{Icon, Mark},
         notice::Problem,
         said::CopyButton,
+        title::entitle,
         when::Ago,
     },
 };
@@ -40,8 +41,8 @@ pub(crate) fn SecondFactorPage() -> impl IntoView {
             .flatten()
             .find_map(Result::ok)
     };
+    entitle(|| "Second factor · DECNET".to_owned());
     view! {
-        <leptos_meta::Title text="Second factor · DECNET" />
         <main class="lone">
             <section class="door">
                 <h1><Brand />"Second factor"</h1>
