@@ -181,7 +181,7 @@ pub(crate) fn Histogram(
                     };
                     match href {
                         Some(href) => {
-                            view! { <a href=href.run((from, to)) tabindex="-1">{column}</a> }.into_any()
+                            view! { <g><a href=href.run((from, to)) tabindex="-1">{column}</a></g> }.into_any()
                         }
                         None => column.into_any(),
                     }
@@ -288,11 +288,13 @@ pub(crate) fn HeatStrip(
                         text::plural(count, "event", "events"),
                     );
                     view! {
-                        <a href=href tabindex="-1">
-                            <rect class=format!("heat-{}", heat(count, most)) x=i * 4 y="0" width="3.4" height="10">
-                                <title>{title}</title>
-                            </rect>
-                        </a>
+                        <g>
+                            <a href=href tabindex="-1">
+                                <rect class=format!("heat-{}", heat(count, most)) x=i * 4 y="0" width="3.4" height="10">
+                                    <title>{title}</title>
+                                </rect>
+                            </a>
+                        </g>
                     }
                 })
                 .collect_view()

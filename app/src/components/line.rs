@@ -115,11 +115,13 @@ pub(crate) fn Line(rows: Signal<Vec<Arc<LogView>>>, between: Between) -> impl In
                             text::ellipsis(&text::visible(&text::summary(row)), 120),
                         );
                         view! {
-                            <a href=href tabindex="-1" data-noscroll="">
-                                <rect class=weight.class() x=x y=24 - tall width="2.4" height=tall>
-                                    <title>{title}</title>
-                                </rect>
-                            </a>
+                            <g>
+                                <a href=href tabindex="-1" data-noscroll="">
+                                    <rect class=weight.class() x=x y=24 - tall width="2.4" height=tall>
+                                        <title>{title}</title>
+                                    </rect>
+                                </a>
+                            </g>
                         }
                     })
                     .collect_view();

@@ -147,10 +147,12 @@ pub(crate) fn Loom(
                     None => format!("{ip} at {name}"),
                 };
                 view! {
-                    <a href=carried.to(&href) tabindex="-1">
-                        <path class="thread-reach" d=d.clone()><title>{title}</title></path>
-                        <path class=class class:glow=glows d=d />
-                    </a>
+                    <g>
+                        <a href=carried.to(&href) tabindex="-1">
+                            <path class="thread-reach" d=d.clone()><title>{title}</title></path>
+                            <path class=class class:glow=glows d=d />
+                        </a>
+                    </g>
                 }
             })
             .collect_view();

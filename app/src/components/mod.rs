@@ -1,7 +1,8 @@
 //! The pieces that pages are put together from.
 //!
 //! No piece knows what it shows the rows of: they are given it, or a way to fetch it. Widths and positions that depend on data are attributes
-//! of SVG elements, because the content security policy allows no inline styles.
+//! of SVG elements, because the content security policy allows no inline styles. A link in a drawing stands in a `<g>` of the
+//! same `view!`: what is not seen to be below an element of SVG is made as one of HTML in the browser, and shows nothing.
 
 pub(crate) mod bell;
 pub(crate) mod brush;
