@@ -123,3 +123,38 @@ test("a click on the histogram narrows the time", async ({ page }) => {
   }
   await expect(rows(page).first()).toBeVisible();
 });
+
+test("a filter that a link has set stays when another is chosen", async ({ page, host, complaints }) => {
+  const [decky] = await host.deckies();
+  for (const [path, set] of [
+    ["/attackers", `decky=${decky.name}`],
+    ["/credentials", "attacker_ip=127.0.0.1"],
+  ]) {
+    await open(page, `${path}?${set}`);
+    await choice(page, "Service").selectOption("redis");
+    await expect(page).toHaveURL(/service=redis/);
+    expect(page.url()).toContain(set);
+  }
+  complaints.none();
+});
+
+test("drawings are there after going from page to page, not only after loading one", async ({ page, complaints }) => {
+  await open(page, "/");
+  const drawn = async (what: string) => {
+    const links = page.locator(what);
+    await expect(links.first()).toBeVisible();
+    const foreign = await links.evaluateAll((all) => all.filter((a) => !(a instanceof SVGElement)).length);
+    expect(foreign, what).toBe(0);
+  };
+  await page.getByRole("link", { name: "Live" }).first().click();
+  await expect(page).toHaveURL(/\/live/);
+  await drawn(".columns .histogram svg a");
+  await page.getByRole("link", { name: "Overview" }).first().click();
+  await expect(page).not.toHaveURL(/\/live/);
+  await drawn(".overview .histogram svg a");
+  await drawn(".loom svg a");
+  await page.getByRole("link", { name: "Attackers" }).first().click();
+  await page.locator("table tbody tr a").first().click();
+  await drawn(".line svg a");
+  complaints.none();
+});

@@ -220,6 +220,22 @@ impl Store {
         row.as_ref().map_or(Ok(Position::START), position)
     }
 
+    /// Let what stands of the reader `old` be that of `new`, where nothing stands of that: positions were once kept without
+    /// the spool's identity.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn spool_reader_rename(&self, old: &str, new: &str) -> Result<(), DbError> {
+        // A table that is changed is read by MySQL only as one that was derived.
+        let text = "UPDATE spool_positions SET reader = ? WHERE reader = ? \
+             AND NOT EXISTS (SELECT 1 FROM (SELECT reader FROM spool_positions) AS known WHERE known.reader = ?)";
+        let sql = Sql::new("rename the reader of a spool", text)
+            .bind(new)
+            .bind(old)
+            .bind(new);
+        self.backend.execute(sql).await.map(drop)
+    }
+
     /// Stores a batch, whole or not at all.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ pub(crate) const LOCK: &str = "lock";
 /// The segment that was dropped last, and its root.
 pub(crate) const DROPPED: &str = "dropped";
 pub(crate) const READERS: &str = "readers";
+/// What tells this spool from every other.
+pub(crate) const ID: &str = "id";
 pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// The file of segment `number` with this extension.

@@ -45,5 +45,5 @@ pub use digest::Digest;
 pub use error::{Gap, SpoolError};
 pub use evidence::{Bundle, BundleSegment, Fault, FaultKind, Segment, Verified, export, segments, verify};
 pub use position::Position;
-pub use reader::{Line, Reader, acknowledge, acknowledged, forget};
+pub use reader::{Line, Reader, acknowledge, acknowledged, forget, identity};
 pub use writer::{Dropped, Options, Recovery, Writer};

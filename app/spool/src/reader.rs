@@ -210,6 +210,39 @@ pub fn acknowledge(dir: &Path, name: &str, position: Position) -> Result<(), Spo
         .map_err(SpoolError::io("write", &path))
 }
 
+/// What tells the spool in `dir` from every other: 16 characters, made up when it is first asked for. Who keeps positions of
+/// several spools in one place keeps them apart by it.
+///
+/// # Errors
+/// [`SpoolError::Io`], [`SpoolError::Damaged`].
+pub fn identity(dir: &Path) -> Result<String, SpoolError> {
+    let path = dir.join(layout::ID);
+    if !path.try_exists().map_err(SpoolError::io("look for", &path))? {
+        let made = uuid::Uuid::new_v4().simple().to_string();
+        let draft = dir.join(format!(".{}.{made}", layout::ID));
+        let (id, _) = made.split_at(16);
+        fs::write(&draft, format!("{id}\n")).map_err(SpoolError::io("make", &path))?;
+        // Whoever came first has made it.
+        let linked = fs::hard_link(&draft, &path).or_else(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => Ok(()),
+            _ => Err(e),
+        });
+        layout::remove(&draft)?;
+        linked.map_err(SpoolError::io("make", &path))?;
+    }
+    let text = fs::read_to_string(&path).map_err(SpoolError::io("read", &path))?;
+    let id = text.trim();
+    if id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Ok(id.to_owned());
+    }
+    Err(SpoolError::Damaged {
+        path,
+        what: "has to hold the 16 hexadecimal digits that the database knows this spool by; put them back from its \
+               table spool_positions, or remove the file to have every line stored again"
+            .to_owned(),
+    })
+}
+
 /// Where the reader `name` says it is; `None` where it is not registered.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use crate::url;
 /// A form of filters. Without JavaScript it is a GET form; with it, every change goes into the URL at once.
 #[component]
 pub(crate) fn FilterForm(
-    /// The parameters that its fields set.
+    /// The parameters that its fields set; every other stays as it is.
     fields: &'static [&'static str],
     /// What it is, for a screen reader.
     label: &'static str,
@@ -62,6 +62,14 @@ pub(crate) fn FilterForm(
             apply(form);
         }
     };
+    // Without scripts the form carries along what it has no field for.
+    let others = query.with_untracked(|q| {
+        q.clone()
+            .into_iter()
+            .filter(|(key, _)| !fields.contains(&key.as_ref()))
+            .map(|(key, value)| (key.to_string(), value))
+            .collect::<Vec<_>>()
+    });
     view! {
         <form
             class="filters"
@@ -73,6 +81,7 @@ pub(crate) fn FilterForm(
             on:submit=on_submit
         >
             {children()}
+            {others.into_iter().map(|(key, value)| view! { <input type="hidden" name=key value=value /> }).collect_view()}
             <noscript>
                 <button type="submit" class="button">"Apply"</button>
             </noscript>

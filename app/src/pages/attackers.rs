@@ -29,7 +29,7 @@ use crate::{
     url::{self, Between},
 };
 
-const FIELDS: &[&str] = &["search", "service", "decky", "sort_by"];
+const FIELDS: &[&str] = &["search", "service", "sort_by"];
 const CHIPS: &[(&str, &str)] = &[
     ("search", "text"),
     ("service", "service"),

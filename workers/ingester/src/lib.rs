@@ -17,7 +17,7 @@
 mod keeper;
 mod worker;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use decnet_bus::Bus;
 use decnet_db::{
@@ -37,8 +37,8 @@ use tokio::time::{Duration, Instant};
 pub use keeper::Keeper;
 pub use worker::IngesterWorker;
 
-/// The name under which the database keeps the position and the spool keeps segments.
-pub const READER: &str = "ingester";
+/// The name under which the spool keeps segments.
+const READER: &str = "ingester";
 
 /// The most lines of a batch, however far behind: it bounds memory, and how long other writers wait for SQLite.
 const MAX_LINES: usize = 4096;
@@ -49,6 +49,14 @@ const MAX_BYTES: usize = 2 << 20;
 const RULES_GOOD_FOR: Duration = Duration::from_secs(2);
 /// How often the spool is told what it may drop.
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_secs(1);
+
+/// The name under which the database keeps the position in the spool in `dir`: several hosts may store into one.
+///
+/// # Errors
+/// Where the spool's identity can be neither read nor made.
+pub fn reader_of(dir: &Path) -> Result<String, SpoolError> {
+    Ok(format!("{READER}-{}", decnet_spool::identity(dir)?))
+}
 
 /// Why lines were not stored this time.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +95,8 @@ pub struct Ingester {
     bus: Bus,
     clock: SharedClock,
     dir: PathBuf,
+    /// What the database calls the reader of this spool; unknown while there is none.
+    name: Option<String>,
     reader: Reader,
     arrivals: Arrivals,
     /// Where the database stands.
@@ -111,23 +121,37 @@ impl Ingester {
         dir: PathBuf,
         batch_size: usize,
     ) -> Result<Self, IngestError> {
-        let stored = store.spool_position(READER).await?;
-        let reader = Reader::open(&dir, stored);
+        let reader = Reader::open(&dir, Position::START);
         let arrivals = Arrivals::of(&dir);
         let batch_size = batch_size.clamp(1, MAX_LINES);
-        Ok(Self {
+        let mut ingester = Self {
             store,
             bus,
             clock,
             dir,
+            name: None,
             reader,
             arrivals,
-            stored,
+            stored: Position::START,
             batch_size,
             lines: batch_size,
             acknowledged: None,
             ignored: (None, Vec::new()),
-        })
+        };
+        ingester.name().await?;
+        Ok(ingester)
+    }
+
+    /// What the database calls the reader of this spool; it is looked up once the spool is there.
+    async fn name(&mut self) -> Result<Option<String>, IngestError> {
+        if self.name.is_none() && self.dir.exists() {
+            let name = reader_of(&self.dir)?;
+            self.store.spool_reader_rename(READER, &name).await?;
+            self.stored = self.store.spool_position(&name).await?;
+            self.reader.seek(self.stored);
+            self.name = Some(name);
+        }
+        Ok(self.name.clone())
     }
 
     /// Where the database stands.
@@ -150,8 +174,11 @@ impl Ingester {
     /// Nothing was stored then, and the next turn begins at the same line; after [`SpoolError::Gap`] at the first
     /// line that there is.
     pub async fn turn(&mut self) -> Result<Turn, IngestError> {
+        let Some(name) = self.name().await? else {
+            return Ok(Turn::Idle);
+        };
         let mut lines = self.reader.next_batch(self.lines, MAX_BYTES)?;
-        if lines.is_empty() && self.is_sent_back().await? {
+        if lines.is_empty() && self.is_sent_back(&name).await? {
             lines = self.reader.next_batch(self.lines, MAX_BYTES)?;
         }
         let Some(last) = lines.last() else {
@@ -166,7 +193,7 @@ impl Ingester {
             [line] => Some(line.clone()),
             _ => None,
         };
-        let batch = self.read(lines, to);
+        let batch = self.read(&name, lines, to);
         let mut stored = self.store.ingest_batch(&batch).await;
         if let Err(error) = &stored
             && error.is_refusal()
@@ -178,7 +205,7 @@ impl Ingester {
             };
             let why = format!("the database refuses it: {}", chain(error));
             tracing::error!(position = %to, why, "a line is kept in quarantine");
-            stored = self.store.ingest_batch(&self.quarantined(line, why)).await;
+            stored = self.store.ingest_batch(&self.quarantined(&name, line, why)).await;
         }
         match stored {
             Ok(done) => {
@@ -197,7 +224,7 @@ impl Ingester {
             }
             Err(error) => {
                 if matches!(error, DbError::PositionMoved { .. }) {
-                    self.stored = self.store.spool_position(READER).await?;
+                    self.stored = self.store.spool_position(&name).await?;
                     self.arrivals.forget();
                 }
                 self.reader.seek(self.stored);
@@ -208,8 +235,8 @@ impl Ingester {
 
     /// Whether the database stands elsewhere than where this left it: an operator has everything stored again. A batch would
     /// find that out by itself, but none comes while nothing happens.
-    async fn is_sent_back(&mut self) -> Result<bool, IngestError> {
-        let stands = self.store.spool_position(READER).await?;
+    async fn is_sent_back(&mut self, name: &str) -> Result<bool, IngestError> {
+        let stands = self.store.spool_position(name).await?;
         let moved = stands != self.stored;
         if moved {
             self.stored = stands;
@@ -223,9 +250,9 @@ impl Ingester {
         lines.len() >= self.lines || lines.iter().map(|l| l.bytes.len()).sum::<usize>() > MAX_BYTES / 2
     }
 
-    fn read(&mut self, lines: Vec<Line>, to: Position) -> Batch {
+    fn read(&mut self, name: &str, lines: Vec<Line>, to: Position) -> Batch {
         let now = self.clock.now();
-        let mut batch = self.batch_to(to);
+        let mut batch = self.batch_to(name, to);
         batch.lines.reserve(lines.len());
         for line in lines {
             // A line that waited for us, or is stored again, arrived when the spool took it.
@@ -276,8 +303,8 @@ impl Ingester {
     }
 
     /// A batch that does nothing but keep `line`.
-    fn quarantined(&self, line: Line, why: String) -> Batch {
-        let mut batch = self.batch_to(line.end);
+    fn quarantined(&self, name: &str, line: Line, why: String) -> Batch {
+        let mut batch = self.batch_to(name, line.end);
         batch.quarantine.push(Unreadable {
             raw: line.bytes,
             why,
@@ -287,9 +314,9 @@ impl Ingester {
         batch
     }
 
-    fn batch_to(&self, to: Position) -> Batch {
+    fn batch_to(&self, name: &str, to: Position) -> Batch {
         Batch {
-            reader: READER.to_owned(),
+            reader: name.to_owned(),
             from: self.stored,
             to,
             lines: Vec::new(),

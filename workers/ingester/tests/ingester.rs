@@ -20,7 +20,7 @@ use std::{
 
 use decnet_bus::Bus;
 use decnet_db::{Options, Setting, Store, meaning};
-use decnet_ingester::{Ingester, IngesterWorker, Keeper, READER, Turn};
+use decnet_ingester::{Ingester, IngesterWorker, Keeper, Turn, reader_of};
 use decnet_model::{
     clock::{ManualClock, SystemClock},
     event::field,
@@ -258,7 +258,8 @@ fn killed_two_hundred_times_it_stores_each_line_once() {
         // How long a process needs before it stores something: kills come around then.
         let begin = Instant::now();
         let first = ingester_process(data_dir);
-        let position = || store.spool_position(READER);
+        let reader = reader_of(&data_dir.join("spool")).unwrap();
+        let position = || store.spool_position(&reader);
         until("the first lines are stored", async || {
             (position().await.unwrap() != decnet_spool::Position::START).then_some(())
         })
@@ -437,10 +438,54 @@ fn batches_grow_while_it_is_behind_and_a_stale_ingester_gives_way() {
         assert_eq!(stale.position(), first.position());
         assert_eq!(stale.turn().await.unwrap(), Turn::Idle);
         assert_eq!(
-            decnet_spool::acknowledged(&folder.path().join("spool"), READER).unwrap(),
+            decnet_spool::acknowledged(&folder.path().join("spool"), "ingester").unwrap(),
             Some(first.position())
         );
         assert_equals(&store, folder.path(), &lines).await;
+    });
+}
+
+#[test]
+fn several_hosts_store_into_one_database_each_from_its_own_spool() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = database(folder.path()).await;
+        let lines = good_lines(600);
+        let hosts = [folder.path().join("one"), folder.path().join("two")];
+        let mut ingesters = Vec::new();
+        for host in &hosts {
+            let dir = host.join("spool");
+            let ingester = Ingester::open(store.clone(), Bus::none(), Arc::new(SystemClock), dir, 100);
+            let mut ingester = ingester.await.unwrap();
+            assert_eq!(
+                ingester.turn().await.unwrap(),
+                Turn::Idle,
+                "there is no spool yet"
+            );
+            ingesters.push(ingester);
+        }
+        let mut writers: Vec<_> = hosts.iter().map(|host| spool(host)).collect();
+        for part in lines.chunks(100) {
+            for ((writer, ingester), lines) in writers.iter_mut().zip(&mut ingesters).zip(part.chunks(50)) {
+                append(writer, lines);
+                while ingester.turn().await.unwrap() != Turn::Idle {}
+                assert_eq!(ingester.position(), writer.position());
+            }
+        }
+        assert_eq!(store.stats(OffsetDateTime::UNIX_EPOCH).await.unwrap().total_logs, 600);
+
+        // A position that was kept without the spool's identity is that of the first spool that asks.
+        let reader = reader_of(&hosts[0].join("spool")).unwrap();
+        store.spool_reader_rename(&reader, "ingester").await.unwrap();
+        for (host, position) in hosts.iter().zip(ingesters.iter().map(Ingester::position)) {
+            let dir = host.join("spool");
+            let again = Ingester::open(store.clone(), Bus::none(), Arc::new(SystemClock), dir, 100);
+            let mut again = again.await.unwrap();
+            assert_eq!(
+                (again.position(), again.turn().await.unwrap()),
+                (position, Turn::Idle)
+            );
+        }
     });
 }
 
@@ -589,6 +634,7 @@ fn a_full_disk_is_an_alarm_loses_nothing_and_passes_by_itself() {
         let settings = Arc::new(Settings::read(&sources).unwrap());
         let context = Context::new(settings, Bus::none(), Some(store.clone()), Arc::new(SystemClock));
         let status = context.status.clone();
+        let reader = reader_of(&folder.path().join("spool")).unwrap();
         let alarm = || status.all().get(ALARM).cloned();
         let worker = IngesterWorker::polling(context, Duration::from_millis(50))
             .await
@@ -613,7 +659,7 @@ fn a_full_disk_is_an_alarm_loses_nothing_and_passes_by_itself() {
 
             std::fs::remove_file(&ballast).unwrap();
             until("everything is stored", async || {
-                (store.spool_position(READER).await.unwrap() == writer.position()).then_some(())
+                (store.spool_position(&reader).await.unwrap() == writer.position()).then_some(())
             })
             .await;
             until("the alarm is over", async || alarm().is_none().then_some(())).await;

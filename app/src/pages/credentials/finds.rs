@@ -34,7 +34,7 @@ use crate::{
     url::{self, Between},
 };
 
-const FIELDS: &[&str] = &["search", "bounty_type", "service", "attacker_ip"];
+const FIELDS: &[&str] = &["search", "bounty_type", "service"];
 const CHIPS: &[(&str, &str)] = &[
     ("search", "text"),
     ("bounty_type", "kind"),
