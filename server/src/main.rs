@@ -36,7 +36,6 @@ impl Worker for Server {
     const ABOUT: &'static str = "The API and the dashboard";
     const DATABASE: bool = true;
     const MIGRATES: bool = true;
-    const ALONE: bool = false;
     const THREADS: usize = 4;
 
     async fn build(ctx: Context) -> Result<Self, StartError> {

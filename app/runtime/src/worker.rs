@@ -48,8 +48,6 @@ pub trait Worker: Sized + Send + 'static {
     const DATABASE: bool;
     /// Whether it brings the database's schema up to date before it looks at it; several may do so at once.
     const MIGRATES: bool = false;
-    /// Whether only one works on a data directory at a time: a second would do its work twice over.
-    const ALONE: bool = true;
     /// Threads that run its tasks. One is enough for most, and small.
     const THREADS: usize = 1;
 
@@ -192,7 +190,7 @@ fn start<W: Worker>(matches: &ArgMatches) -> Result<(), StartError> {
         settings.for_master(&format!("decnet-{}", W::NAME))?;
     }
     data_dir_is_there(&settings.data_dir)?;
-    let _alone = W::ALONE.then(|| alone(W::NAME, &settings)).transpose()?;
+    let _alone = alone(W::NAME, &settings)?;
     end_with_supervisor()?;
     // Installing fails only where one is installed already, which is as good.
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -239,7 +237,7 @@ fn data_dir_is_there(data: &Path) -> Result<(), StartError> {
     })
 }
 
-/// Hold the place of `worker` in the data directory.
+/// Hold the place of `worker` in the data directory: a second one would do its work twice over, or speak for the first.
 fn alone(worker: &str, settings: &Settings) -> Result<FileLock, StartError> {
     let run = settings.run_dir();
     let path = run.join(format!("{worker}.lock"));

@@ -1337,6 +1337,18 @@ mod tests {
             }
         }
 
+        for (host_file, told) in [
+            (
+                b"[decnet]\ndisallow-master = maybe\n".as_slice(),
+                "neither yes nor no",
+            ),
+            (b"[decnet]\n\xff\n", "UTF-8"),
+        ] {
+            fs::write(host.path().join("decnet.ini"), host_file).unwrap();
+            let faults = Settings::read(&sources).unwrap_err().to_string();
+            assert!(faults.contains(told), "{faults}");
+        }
+
         // Where nobody refuses it, the order is the usual one.
         let (_dir, mut sources) = with_ini("[decnet]\nmode = agent\ndisallow-master = no\n");
         sources.flags.insert("mode", "master".into());

@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    fmt, fs, io,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +17,9 @@ const NO_KEYS: &[&str] = &["CONFIG", "SUPERVISOR", "PROGRAMS"];
 
 /// The key by which an installation decides to be an agent for good.
 pub(super) const DISALLOW_MASTER: &str = "disallow-master";
+
+/// What stands in the place of a key in the fault of a file that cannot be read.
+const UNREAD: &str = "config";
 
 /// Where a value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,17 +221,13 @@ fn read_text(path: &Path, faults: &mut Vec<Fault>) -> Option<String> {
             None => Some(text),
         },
         Err(error) => {
-            faults.push(unreadable(path, &error));
+            faults.push(Fault {
+                key: UNREAD.to_owned(),
+                origin: Origin::File(path.to_owned(), 0),
+                problem: error.to_string(),
+            });
             None
         }
-    }
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Fault {
-    Fault {
-        key: "config".to_owned(),
-        origin: Origin::File(path.to_owned(), 0),
-        problem: error.to_string(),
     }
 }
 
@@ -247,10 +246,17 @@ fn usual_file(sources: &Sources) -> Option<&Path> {
 /// flag does. What else stands in it, right or wrong, does not count then.
 fn decided_by_host(sources: &Sources, faults: &mut Vec<Fault>) -> Option<Raw> {
     let usual = usual_file(sources).filter(|usual| ini_file(sources) != Some(*usual))?;
-    fs::File::open(usual)
-        .map_err(|error| faults.push(unreadable(usual, &error)))
-        .ok()?;
-    let (_, raw) = ini_values(usual, &mut Vec::new()).remove(DISALLOW_MASTER)?;
+    let mut theirs = Vec::new();
+    let found = ini_values(usual, &mut theirs).remove(DISALLOW_MASTER);
+    faults.extend(theirs.into_iter().filter(|fault| fault.key == UNREAD));
+    let (_, raw) = found?;
+    if truth(&raw.text).is_none() {
+        faults.push(Fault {
+            key: DISALLOW_MASTER.to_owned(),
+            origin: raw.origin.clone(),
+            problem: format!("{:?} is neither yes nor no", raw.text),
+        });
+    }
     (truth(&raw.text) == Some(true)).then_some(raw)
 }
 
