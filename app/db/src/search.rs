@@ -159,7 +159,11 @@ impl Store {
         Ok(page)
     }
 
-    async fn log_count(&self) -> Result<u64, DbError> {
+    /// How many rows there are.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn log_count(&self) -> Result<u64, DbError> {
         let row = self.backend.fetch_optional(Sql::new(
             OPERATION,
             "SELECT value FROM counters WHERE name = 'logs'",

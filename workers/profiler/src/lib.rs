@@ -20,11 +20,16 @@ use decnet_model::{
     topic::{Pattern, Topic},
 };
 use decnet_runtime::{Context, RunError, Shutdown, StartError, Status, Wake, Worker, exit::chain};
+use tokio::time::Instant;
 
 /// How often the rows are looked at with nobody saying so: also how late the end of a session may be told.
 const POLL: Duration = Duration::from_secs(5);
 /// How long after a failure it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long the ingester is given way after a step: about as long as the step took. Whoever waits for SQLite looks again
+/// after a tenth of a second.
+const LEAST_WAY: Duration = Duration::from_millis(120);
+const MOST_WAY: Duration = Duration::from_millis(500);
 /// Rows of a profiling step.
 const STEP: u32 = 2000;
 /// Rows of an indexing step: the ingester waits for it on SQLite.
@@ -87,6 +92,21 @@ impl Profiler {
     }
 }
 
+/// Whether the ingester is storing, and so waits for the database while a step goes on.
+struct Beside(u64);
+
+impl Beside {
+    /// Let the ingester get in before the next step, where it is at work: SQLite has one writer, takes no turns, and lets who
+    /// asks at once go before who waits.
+    async fn give_way(&mut self, store: &Store, step: Duration) -> Result<(), DbError> {
+        let stored = store.log_count().await?;
+        if std::mem::replace(&mut self.0, stored) != stored {
+            tokio::time::sleep(step.clamp(LEAST_WAY, MOST_WAY)).await;
+        }
+        Ok(())
+    }
+}
+
 /// The `decnet-profiler` daemon.
 pub struct ProfilerWorker {
     profiler: Profiler,
@@ -119,12 +139,22 @@ impl Worker for ProfilerWorker {
     }
 
     async fn run(mut self, shutdown: Shutdown) -> Result<(), RunError> {
+        let mut beside = Beside(0);
         while !shutdown.is_requested() {
-            let pause = match self.profiler.turn().await {
+            let begin = Instant::now();
+            let turn = match self.profiler.turn().await {
                 Ok(true) => {
                     self.status.set("rows", "catching up");
-                    continue;
+                    let way = beside.give_way(&self.profiler.store, begin.elapsed());
+                    tokio::select! {
+                        () = shutdown.requested() => Ok(true),
+                        given = way => given.map(|()| true),
+                    }
                 }
+                other => other,
+            };
+            let pause = match turn {
+                Ok(true) => continue,
                 Ok(false) => {
                     self.status.set("rows", "at the end");
                     None
