@@ -180,6 +180,12 @@ impl Bus {
         &self.inner.shared.outage.at
     }
 
+    /// Whether it does not answer, as far as was seen.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.inner.shared.outage.away.load(Ordering::Relaxed)
+    }
+
     /// Whether it is served by a `decnet-bus` of this host.
     #[must_use]
     pub fn has_broker(&self) -> bool {

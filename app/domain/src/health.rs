@@ -96,6 +96,18 @@ impl Domain {
                 Vec::new()
             }
         };
+        // A broker of ours is a worker below; another's is seen only from here.
+        let bus = &self.inner.bus;
+        if bus.is_on() && !bus.has_broker() {
+            let (status, detail) = match bus.is_away() {
+                true => (
+                    "failing",
+                    "does not answer: each worker looks by itself every few seconds",
+                ),
+                false => ("ok", "answers"),
+            };
+            components.push(component("bus", status, detail, false));
+        }
         // What cannot be read is not known; the database's own line says why.
         components.extend(
             workers

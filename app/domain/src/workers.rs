@@ -164,7 +164,14 @@ impl Domain {
                 "the server cannot be stopped through itself".into(),
             ))
         } else {
-            match order::stop(&self.inner.bus, name, permit.actor().name()).await {
+            match order::stop(
+                &self.inner.bus,
+                name,
+                permit.actor().name(),
+                self.inner.options.run_dir.as_deref(),
+            )
+            .await
+            {
                 Ok(()) => Ok(()),
                 Err(untold) => self.stop_without_bus(name, &untold.to_string()).await,
             }

@@ -35,6 +35,10 @@ pub use decnet_model::state::ALARM;
 /// How often a worker is heard.
 pub const INTERVAL: Duration = Duration::from_secs(30);
 
+/// By how much a clock that was not put forward or back may be off: it is slewed, and a heartbeat is written after it was
+/// made.
+const STEP: Duration = Duration::from_secs(5);
+
 /// The most bytes of a file with a heartbeat that are read.
 const MAX_FILE: u64 = 64 << 10;
 
@@ -179,8 +183,13 @@ pub fn left(run: &Path, worker: &WorkerName, now: OffsetDateTime) -> Option<Work
     if beat.state == WorkerState::Ok && known_here && beat.pid.is_some_and(is_gone) {
         beat.state = WorkerState::Stale;
     }
+    // As the worker said it, unless the clock was put forward or back since.
     if known_here && let Some(age) = at.and_then(|at| at.age()) {
-        beat.last_heard = Some(now - age);
+        let heard = now - age;
+        let moved = beat.last_heard.map(|said| (said - heard).abs() > STEP);
+        if moved.unwrap_or(true) {
+            beat.last_heard = Some(heard);
+        }
     }
     (beat.name == *worker).then_some(beat)
 }
@@ -420,6 +429,17 @@ mod tests {
             name: "mutator".parse().unwrap(),
         };
         leave(dir.path(), &beat).unwrap();
+        let fresh = WorkerView {
+            name: "bus".parse().unwrap(),
+            last_heard: Some(now),
+            ..beat.clone()
+        };
+        leave(dir.path(), &fresh).unwrap();
+        assert_eq!(
+            left(dir.path(), &fresh.name).unwrap().last_heard,
+            Some(now),
+            "the same however often it is looked at"
+        );
         let since = |now| {
             now - super::left(dir.path(), &beat.name, now)
                 .unwrap()

@@ -4,7 +4,7 @@
 //! [`ORDER`]: the bus itself promises nobody that somebody listens. Starting one again is its supervisor's
 //! ([`crate::supervisor`]).
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use decnet_bus::{Bus, Event};
 use decnet_model::{
@@ -57,11 +57,20 @@ pub enum Untold {
     },
 }
 
-/// Tell `worker` to stop, in the name of `by`. It then drains and ends by itself; its heartbeat tells when.
+/// What tells the workers of the data directory whose folder `run` is from those of every other that is on the same bus.
+#[must_use]
+pub fn place(run: &Path) -> String {
+    // A host without a name has the only data directory of that path.
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    format!("{}:{}", host.to_string_lossy(), run.display())
+}
+
+/// Tell `worker` to stop, in the name of `by`: the one of the place `at`, or of any where that is not said. It then drains
+/// and ends by itself; its heartbeat tells when.
 ///
 /// # Errors
 /// It was not told, or did not answer.
-pub async fn stop(bus: &Bus, worker: &WorkerName, by: &str) -> Result<(), Untold> {
+pub async fn stop(bus: &Bus, worker: &WorkerName, by: &str, at: Option<&Path>) -> Result<(), Untold> {
     if !bus.is_on() {
         let worker = worker.clone();
         return Err(Untold::Off { worker });
@@ -74,7 +83,7 @@ pub async fn stop(bus: &Bus, worker: &WorkerName, by: &str) -> Result<(), Untold
     timeout(CONNECT, beats.established()).await.map_err(|_| away())?;
     bus.publish(
         Topic::worker_control(worker),
-        json!({ "action": "stop", "requested_by": by }),
+        json!({ "action": "stop", "requested_by": by, "place": at.map(place) }),
     );
     let answered = timeout(ANSWER, async {
         while let Some(event) = beats.recv().await {
@@ -100,10 +109,11 @@ fn obeys(event: &Event) -> bool {
         .is_ok_and(|beat| beat.state == WorkerState::Stopped || beat.tasks.contains_key(ORDER))
 }
 
-/// Who wants the worker to stop that `event` is for; `None` where it is no such order.
-pub(crate) fn stop_by(event: &Event) -> Option<String> {
+/// Who wants the worker at `run` to stop that `event` is for; `None` where it is no such order.
+pub(crate) fn stop_by(event: &Event, run: &Path) -> Option<String> {
     let text = |key: &str| event.payload.get(key).and_then(|value| value.as_str());
-    if text("action") != Some("stop") {
+    let elsewhere = text("place").is_some_and(|there| there != place(run));
+    if text("action") != Some("stop") || elsewhere {
         return None;
     }
     let by = text("requested_by").unwrap_or("somebody on the bus");
@@ -134,8 +144,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_who_says_that_it_obeys_was_told() {
-        let (bus, name) = (Bus::fake(), name());
-        let unheard = stop(&bus, &name, "ann").await.unwrap_err();
+        let (bus, name, here) = (Bus::fake(), name(), Path::new("/one/run"));
+        let unheard = stop(&bus, &name, "ann", Some(here)).await.unwrap_err();
         assert!(matches!(unheard, Untold::Unheard { .. }), "{unheard}");
 
         let answer = async |task: &str| {
@@ -143,7 +153,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         let by_chance = tokio::select! {
-            told = stop(&bus, &name, "ann") => told,
+            told = stop(&bus, &name, "ann", Some(here)) => told,
             () = answer("index") => unreachable!(),
         };
         assert!(
@@ -153,12 +163,16 @@ mod tests {
         // Only now: the orders before were for somebody who did not listen.
         let mut control = bus.subscribe(Pattern::exactly(&Topic::worker_control(&name)));
         let obeying = async {
-            let by = stop_by(&control.recv().await.unwrap()).unwrap();
-            assert_eq!(by, "ann");
+            let order = control.recv().await.unwrap();
+            assert_eq!(stop_by(&order, here).as_deref(), Some("ann"));
+            assert_eq!(stop_by(&order, Path::new("/two/run")), None, "another host's");
+            bus.publish(Topic::worker_control(&name), json!({ "action": "stop" }));
+            let anybody = control.recv().await.unwrap();
+            assert!(stop_by(&anybody, here).is_some());
             answer(ORDER).await;
         };
         tokio::select! {
-            told = stop(&bus, &name, "ann") => told.unwrap(),
+            told = stop(&bus, &name, "ann", Some(here)) => told.unwrap(),
             () = obeying => unreachable!(),
         }
     }
@@ -166,12 +180,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_bus_that_is_off_or_away_tells_nobody() {
         let name = name();
-        let off = stop(&Bus::none(), &name, "ann").await.unwrap_err();
+        let off = stop(&Bus::none(), &name, "ann", None).await.unwrap_err();
         assert!(off.to_string().contains("the bus is off"), "{off}");
         let folder = tempfile::tempdir().unwrap();
         let nobody = decnet_bus::BusConfig::unix(folder.path().join("bus.sock"));
         let bus = Bus::connect(&nobody, "test");
-        let away = stop(&bus, &name, "ann").await.unwrap_err().to_string();
+        let away = stop(&bus, &name, "ann", None).await.unwrap_err().to_string();
         assert!(
             away.contains("was not told") && away.contains("bus.sock"),
             "{away}"

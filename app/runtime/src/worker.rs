@@ -287,6 +287,7 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
     };
     let bus = Bus::connect(&settings.bus, W::NAME);
     let run = settings.run_dir();
+    let place = run.clone();
     let context = Context {
         settings,
         bus,
@@ -321,7 +322,7 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
 
     let orders = async {
         while let Some(event) = control.recv().await {
-            if let Some(by) = order::stop_by(&event) {
+            if let Some(by) = order::stop_by(&event, &place) {
                 tracing::info!(by, "told to stop over the bus");
                 heart.status.set(ORDER, format!("to stop, from {by}"));
                 heart.say_on_bus(WorkerState::Ok);

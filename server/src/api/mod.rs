@@ -54,7 +54,7 @@ type File = Result<axum::response::Response, ApiError>;
 /// The same for what has nothing to show.
 type Done = Result<StatusCode, ApiError>;
 
-/// The lists that everybody who may see evidence sees alike.
+/// The lists, and the settings, that everybody who may see evidence sees alike.
 fn lists() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(evidence::stats))
@@ -69,6 +69,7 @@ fn lists() -> OpenApiRouter<AppState> {
         .routes(routes!(evidence::bounty))
         .routes(routes!(evidence::reuse))
         .routes(routes!(fleet::deckies))
+        .routes(routes!(config::get))
 }
 
 /// Every route with its description, `lists` among them.
@@ -124,7 +125,6 @@ fn api(lists: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
         .routes(routes!(host::health))
         .routes(routes!(audit::page))
         .routes(routes!(audit::export))
-        .routes(routes!(config::get))
         .routes(routes!(config::deployment_limit))
         .routes(routes!(config::mutation_interval))
         .routes(routes!(config::retention))

@@ -6,6 +6,7 @@ use std::{
 };
 
 use axum::http::{StatusCode, header};
+use decnet_bus::{Bus, BusConfig};
 use decnet_domain::Options;
 use decnet_model::{
     clock::Clock,
@@ -105,6 +106,23 @@ async fn what_a_worker_says_of_itself_stands_in_the_health_before_the_next_look_
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_bus_of_others_that_is_away_is_told_in_the_health() {
+    let options = Options {
+        health_interval: Duration::from_millis(20),
+        ..Options::default()
+    };
+    // Nobody listens there.
+    let bus = BusConfig::new("nats://127.0.0.1:1".parse().unwrap());
+    let app = App::with_bus(Bus::connect(&bus, "test"), options, |_| {}).await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    let told = until(&app, Some(&token), |answer| {
+        part(answer, "bus")["status"] == "failing"
+    })
+    .await;
+    assert_eq!(told.status, StatusCode::OK, "evidence needs no bus");
 }
 
 /// Fill `disk`, on which the database of `app` is, with a file, whose path this gives, until not even a login can be noted.

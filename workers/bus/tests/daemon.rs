@@ -164,7 +164,7 @@ async fn told_to_stop_over_itself_it_says_that_it_does_before_it_ends() {
         bus.subscribe("system.log".parse().unwrap()).established().await;
     });
     there.await.unwrap();
-    let told = decnet_runtime::order::stop(&bus, &"bus".parse().unwrap(), "ann").await;
+    let told = decnet_runtime::order::stop(&bus, &"bus".parse().unwrap(), "ann", None).await;
     let ended = output(running);
     told.unwrap();
     assert_eq!(ended.status.code(), Some(0), "{}", text(&ended));

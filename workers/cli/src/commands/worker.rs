@@ -79,7 +79,7 @@ async fn on_agent(settings: &Settings, command: &WorkerCommand) -> Result<()> {
         WorkerCommand::List(how) => list(*how, bus_row(settings), &left(settings)),
         WorkerCommand::Stop { name } => {
             let bus = Bus::connect(&settings.bus, "cli");
-            let told = order::stop(&bus, name, &host::login()?).await;
+            let told = order::stop(&bus, name, &host::login()?, Some(&settings.run_dir())).await;
             bus.close().await;
             if let Err(untold) = told {
                 // What keeps it can stop it where the bus could not tell it.
