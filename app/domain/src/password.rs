@@ -2,23 +2,33 @@
 //! [`decnet_model::password`], which the configuration keeps, too.
 //!
 //! Hashing is argon2id (RFC 9106) with 19 MiB, two passes and one lane, the least that OWASP's password storage
-//! cheat sheet recommends. It runs on blocking threads, no more at once than the machine has cores; who does not get
-//! a place in the short queue is told so at once, so that a login storm costs the attacker and not the other requests.
+//! cheat sheet recommends. It runs on threads of its own, no more than the machine has cores, which give way to everything
+//! else that wants to run; who does not get a place in the short queue is told so at once. So a login storm costs the
+//! attacker and not the other requests.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver},
+    },
+    thread,
+    time::Duration,
+};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version, password_hash::phc::PasswordHash,
 };
 use decnet_model::password::PasswordFault;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::DomainError;
 
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+/// How far the threads that hash stand back (nice(2)): a hash may take longer, a page may not.
+const NICE: i32 = 10;
 /// Hashes that may wait for each one that is being computed: about a second of waiting.
 const WAITING_PER_CORE: usize = 32;
 
@@ -30,10 +40,12 @@ pub(crate) fn check(password: &SecretString, user: &str) -> Result<(), PasswordF
     decnet_model::password::check(password.expose_secret(), user)
 }
 
+type Job = Box<dyn FnOnce() + Send>;
+
 /// Computes hashes within bounds.
 pub(crate) struct Hasher {
     argon2: Argon2<'static>,
-    running: Arc<Semaphore>,
+    jobs: mpsc::Sender<Job>,
     places: Arc<Semaphore>,
     /// What a login of an unknown user is checked against, so that it takes as long as any other.
     dummy: String,
@@ -50,9 +62,18 @@ impl Hasher {
             .hash_password(uuid::Uuid::new_v4().as_bytes())
             .map_err(|e| DomainError::internal(DOING, e))?
             .to_string();
+        let (jobs, queue) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..parallelism {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new()
+                .name("passwords".to_owned())
+                .spawn(move || work_off(&queue))
+                .map_err(|e| DomainError::internal(DOING, e))?;
+        }
         Ok(Self {
             argon2,
-            running: Arc::new(Semaphore::new(parallelism)),
+            jobs,
             places: Arc::new(Semaphore::new(parallelism * (1 + WAITING_PER_CORE))),
             dummy,
         })
@@ -112,20 +133,31 @@ impl Hasher {
                 retry_after: Duration::from_secs(2),
             });
         };
-        let turn = self
-            .running
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|e| DomainError::internal(operation, e))?;
-        // Both stay taken until the hash is computed, even when the request is given up meanwhile.
-        tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop((turn, place));
-            done
-        })
-        .await
-        .map_err(|e| DomainError::internal(operation, e))
+        let (done, answer) = oneshot::channel();
+        // The place stays taken until the hash is computed, even when the request is given up meanwhile.
+        let job = move || {
+            let _unwanted = done.send(work());
+            drop(place);
+        };
+        self.jobs
+            .send(Box::new(job))
+            .map_err(|e| DomainError::internal(operation, e.to_string()))?;
+        answer.await.map_err(|e| DomainError::internal(operation, e))
+    }
+}
+
+/// A thread's life: one job after the other, until nobody is left who could send one.
+fn work_off(queue: &Mutex<Receiver<Job>>) {
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
+        tracing::warn!(%error, "a thread that hashes passwords runs with full priority");
+    }
+    loop {
+        // Whoever holds the queue waits for the next job, the others for the queue.
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(),
+            Err(_) => return,
+        }
     }
 }
 
