@@ -31,6 +31,7 @@ const NAMES: &[&str] = &[
     "decky_removed",
     "task",
     "worker",
+    "health",
 ];
 /// The most new rows that are kept: what a page shows of them is far less.
 const KEEP: usize = 1_000;
@@ -212,6 +213,7 @@ impl Live {
             StreamBody::Worker(worker) => self.workers.update(|known| {
                 known.insert(worker.name.clone(), worker);
             }),
+            StreamBody::Health(_) => self.health.update(|n| *n += 1),
         }
     }
 
@@ -234,6 +236,10 @@ impl Live {
         logs.reverse();
         let again = self.greeted.get_untracked();
         self.greeted.set(true);
+        if again {
+            // Nobody told of it meanwhile.
+            self.health.update(|n| *n += 1);
+        }
         // A later greeting after a break: rows may have come in between, and not all of them are in it.
         let gap = again
             && match (self.newest.get_untracked(), logs.first()) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use decnet_model::{
     name::WorkerName,
     permission::ManageWorkers,
-    state::{ALARM, ORDER, WORKERS, WorkerState},
+    state::{ORDER, WORKERS, WorkerState},
     view::{self, Health, HealthComponent, StartFailure, WorkerView},
 };
 use leptos::prelude::*;
@@ -33,16 +33,7 @@ pub(crate) fn WorkersPage() -> impl IntoView {
     let live = use_live();
     let manages = may::<ManageWorkers>();
     let first = Resource::new(move || live.epoch.get(), |_| host::worker_list());
-    // A worker that comes or goes, or that cannot work, is what changes the health.
-    let health = Resource::new(
-        move || {
-            live.workers.with(|w| {
-                let alarm = |w: &WorkerView| w.tasks.get(ALARM).cloned();
-                w.values().map(|w| (w.state, alarm(w))).collect::<Vec<_>>()
-            })
-        },
-        |_| host::health_get(),
-    );
+    let health = Resource::new(move || live.health.get(), |_| host::health_get());
     view! {
         <PageHead title="Workers"><StartAll manages /></PageHead>
         <Transition fallback=|| view! { <Loading rows=4 /> }>
