@@ -337,9 +337,7 @@ fn LiveDot() -> impl IntoView {
         Link::Polling => {
             "The event stream does not open from here, so the server is asked every 4 seconds.".to_owned()
         }
-        Link::Lost => {
-            "The server does not answer, or your session has ended. It is being tried again.".to_owned()
-        }
+        Link::Lost => "The server does not answer. It is being tried again.".to_owned(),
     };
     let class = move || {
         format!(
