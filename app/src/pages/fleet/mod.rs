@@ -130,7 +130,8 @@ fn Deckies(first: Vec<DeckyView>, manages: Signal<bool>, archetypes: Archetypes,
         deckies.sort_by(|a, b| a.name.cmp(&b.name));
         deckies
     });
-    let table = move || query.with(|q| q.get_str("view") == Some("table"));
+    // Kept: anything else that changes in the URL redraws neither, and what was selected stays so.
+    let table = Memo::new(move |_| query.with(|q| q.get_str("view") == Some("table")));
     let summary = Signal::derive(move || {
         deckies.with(|deckies| {
             let running = deckies.iter().filter(|d| d.state == DeckyState::Running).count();
@@ -171,7 +172,7 @@ fn Deckies(first: Vec<DeckyView>, manages: Signal<bool>, archetypes: Archetypes,
     view! {
         <Show when=move || deckies.with(|d| !d.is_empty()) fallback=nothing>
             {move || {
-                if table() {
+                if table.get() {
                     view! { <Rows deckies=deckies manages=manages summary=summary /> }.into_any()
                 } else {
                     view! { <p class="table-note">{summary}</p><Cards deckies=deckies manages=manages /> }.into_any()
