@@ -253,8 +253,13 @@ fn Heat() -> impl IntoView {
             })
         },
     );
+    // While nobody touched anything, all that it counts is the fleet's own.
+    let untouched = move || {
+        live.stats
+            .with(|stats| stats.as_ref().is_some_and(|stats| stats.unique_attackers == 0))
+    };
     view! {
-        <div class="heat-frame">
+        <div class="heat-frame" class:untouched=untouched>
             <Transition fallback=|| {
                 view! { <div class="heat"></div> }
             }>
