@@ -64,6 +64,8 @@ pub(crate) struct Live {
     pub(crate) tasks: RwSignal<BTreeMap<TaskId, TaskView>>,
     /// Rises when something may have been missed: what was fetched has to be fetched again.
     pub(crate) epoch: RwSignal<u32>,
+    /// Rises when the host does otherwise than it did.
+    pub(crate) health: RwSignal<u32>,
     /// The newest row seen.
     pub(crate) newest: RwSignal<Option<LogId>>,
     /// The newest row that was there already when the stream greeted.
@@ -104,6 +106,7 @@ impl Live {
             workers: RwSignal::new(BTreeMap::new()),
             tasks: RwSignal::new(BTreeMap::new()),
             epoch: RwSignal::new(0),
+            health: RwSignal::new(0),
             newest: RwSignal::new(None),
             greeted_with: RwSignal::new(None),
             skew_ms: RwSignal::new(None),

@@ -81,6 +81,16 @@ pub(crate) fn login(here: &str) -> String {
     }
 }
 
+/// The choice of a password that leads to `next`.
+#[cfg(feature = "ssr")]
+pub(crate) fn password(next: &str) -> String {
+    if next == "/" {
+        "/password".to_owned()
+    } else {
+        format!("/password?next={}", escape(next))
+    }
+}
+
 /// `params` as the query of a URL, with its `?` where there are any.
 fn query_string(params: &ParamsMap) -> String {
     let pairs: Vec<_> = params

@@ -14,6 +14,7 @@ test("a decky opens into its drawer by the keyboard, and its interval is set the
   await drawer.getByRole("spinbutton").fill("90");
   await drawer.getByRole("button", { name: "Set" }).click();
   await expect(page.getByRole("dialog", { name })).toContainText("every 90 min");
+  await expect(page.locator(".toast").filter({ hasText: "The interval holds from now on." })).toBeVisible();
   // What a form says wrongly is named.
   await page.keyboard.press("Escape");
   await expect(page).not.toHaveURL(/decky=/);
@@ -31,6 +32,18 @@ test("several deckies are selected with x and get one order", async ({ page, com
   await page.keyboard.press("x");
   const bulk = page.getByRole("group", { name: "Orders for the selected deckies" });
   await expect(bulk).toContainText("2 selected");
+
+  // An order that is thought better of leaves everything as it was; while it is open, the keys of the page are not.
+  const down = bulk.getByRole("link", { name: "Take down" });
+  await down.focus();
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("dialog", { name: "Take down 2 deckies" })).toBeVisible();
+  await page.keyboard.press("g");
+  await page.keyboard.press("l");
+  await page.keyboard.press("Escape");
+  await expect(page).toHaveURL(/\/fleet\?view=table$/);
+  await expect(bulk).toContainText("2 selected");
+  await expect(down).toBeFocused();
   await bulk.getByRole("link", { name: "Restart" }).click();
   const dialog = page.getByRole("dialog", { name: "Restart 2 deckies" });
   await expect(dialog.locator(".named li")).toHaveCount(2);
@@ -56,6 +69,15 @@ test("the plan names the deckies that are then deployed", async ({ page, host, c
   await host.decnet(["teardown", ...made.map((d) => d.name)]);
 });
 
+test("an order counts only deckies that are there", async ({ page, host }) => {
+  const [decky] = await host.deckies();
+  await open(page, `/fleet?redeploy=${decky.name},nobody-1`);
+  const dialog = page.getByRole("dialog", { name: "Restart 1 decky" });
+  await expect(dialog.locator(".named li").filter({ hasText: "nobody-1" })).toContainText("is not there");
+  await open(page, "/fleet?teardown=nobody-1");
+  await expect(page.getByRole("dialog", { name: "Take down 0 deckies" }).getByRole("button", { name: "Take down" })).toHaveCount(0);
+});
+
 test("columns that are put away stay away, and come back", async ({ page }) => {
   await open(page, "/fleet?view=table");
   await page.locator("summary[aria-label=Columns]").click();
@@ -72,6 +94,8 @@ test("columns that are put away stay away, and come back", async ({ page }) => {
 test("a worker that is told to stop stays stopped until it is started again, alone or with all", async ({ page, host, complaints }) => {
   await open(page, "/workers");
   const card = page.locator(".worker").filter({ hasText: "profiler" });
+  const part = page.locator(".health li").filter({ hasText: "profiler" });
+  const bell = page.locator(".bell summary");
   const toast = page.locator(".toast");
   for (const [button, told] of [
     [card.getByRole("button", { name: "Start" }), "The worker was started."],
@@ -86,11 +110,15 @@ test("a worker that is told to stop stays stopped until it is started again, alo
     await expect(toast.filter({ hasText: "told to stop" })).toBeVisible();
     await expect(card).toContainText("stopped by order", { timeout: 30_000 });
     await expect(card).toContainText("to stop, from admin");
+    await expect(card).not.toContainText("Up for");
+    await expect(part).toContainText("stopped");
+    await expect(bell).toHaveAttribute("aria-label", /[1-9]\d* new/);
     await expect.poll(() => host.printed).toContain("decnet-profiler was told to stop, and stays stopped");
     await button.click();
     await expect(toast.filter({ hasText: told })).toBeVisible({ timeout: 30_000 });
     await expect(card).toContainText("running", { timeout: 30_000 });
     await expect(card.locator("dd code").first()).not.toHaveText(pid!);
+    await expect(part).toContainText("running");
   }
   complaints.none();
 });

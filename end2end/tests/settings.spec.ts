@@ -3,7 +3,7 @@
 import { createHmac } from "node:crypto";
 import { request } from "@playwright/test";
 import { PASSWORD } from "../host";
-import { Complaints, expect, hydrated, marker, open, test } from "../test";
+import { Complaints, expect, hydrated, live, marker, open, test } from "../test";
 
 test("an account is made, changes its role, cannot sign in while disabled, and is removed by its name", async ({ page, host, complaints }) => {
   const name = marker();
@@ -50,6 +50,21 @@ test("an account is made, changes its role, cannot sign in while disabled, and i
   }
 });
 
+test("an ended session leads every page to the login, and back", async ({ browser, host }) => {
+  const name = marker();
+  const password = "ended-Light-2026-harbour";
+  await host.decnet(["user", "create", name, "--role", "viewer"], `${password}\n`);
+  const context = await browser.newContext({ baseURL: host.url, storageState: await host.signIn(name, password) });
+  const page = await context.newPage();
+  await open(page, "/attackers?sort_by=active");
+  await live(page);
+  // Signed out elsewhere.
+  await context.request.post("/ui/logout", { headers: { origin: host.url } });
+  await expect(page).toHaveURL(/\/login\?next=/, { timeout: 30_000 });
+  expect(new URL(page.url()).searchParams.get("next")).toBe("/attackers?sort_by=active");
+  await context.close();
+});
+
 test("a viewer sees neither users nor the audit log nor an order, and the server gives none", async ({ browser, host }) => {
   const name = marker();
   await host.decnet(["user", "create", name, "--role", "viewer"], "viewer-Light-2026-harbour\n");
@@ -66,6 +81,11 @@ test("a viewer sees neither users nor the audit log nor an order, and the server
   await open(page, "/workers");
   await expect(page.locator(".worker").first()).toBeVisible();
   await expect(page.getByRole("link", { name: "Stop" })).toHaveCount(0);
+  for (const path of ["/workers?stop=mutator", "/settings/users?dialog=user"]) {
+    await open(page, path);
+    await expect(page.locator(".worker, [role=alert]").first()).toBeVisible();
+    await expect(page.getByRole("dialog")).toHaveCount(0);
+  }
   await open(page, "/fleet?view=table");
   await expect(page.locator("table.fleet tbody tr").first()).toBeVisible();
   await expect(page.locator("[data-tick]")).toHaveCount(0);

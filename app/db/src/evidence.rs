@@ -325,6 +325,24 @@ impl Store {
             .collect()
     }
 
+    /// Log rows by decky and hour since 1970, from hour `first` on.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn decky_hours(&self, first: i64) -> Result<Vec<(String, i64, u64)>, DbError> {
+        const OPERATION: &str = "read the traffic of the deckies";
+        let text = "SELECT decky, minute_no, CAST(SUM(seen_count) AS SIGNED) FROM log_buckets \
+                    WHERE width = 60 AND minute_no >= ? GROUP BY decky, minute_no";
+        let sql = Sql::new(OPERATION, text).bind(first.saturating_mul(60));
+        let rows = self.backend.fetch(sql).await?;
+        rows.iter()
+            .map(|row| {
+                let c = row.columns(OPERATION);
+                Ok((c.text(0)?, c.int(1)?.div_euclid(60), c.count(2)?))
+            })
+            .collect()
+    }
+
     async fn top(&self, scope: &str, limit: u32) -> Result<Vec<Count>, DbError> {
         const OPERATION: &str = "read a top list";
         let text =

@@ -1,6 +1,6 @@
 //! What was recorded: logs, attackers, bounties, counters. Everything here only reads.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use decnet_db::TopColumn;
 use decnet_model::{
@@ -22,6 +22,8 @@ use crate::{Domain, DomainError, Permit, cached::Cached};
 const GOOD_FOR: Duration = Duration::from_millis(500);
 /// The most buckets of a histogram: a month in steps of a quarter of an hour.
 const MAX_BUCKETS: i64 = 3_000;
+/// Hours of the traffic of a decky.
+const TRAFFIC_HOURS: u8 = 24;
 /// The most characters of a filter that names one thing.
 const MAX_FILTER: usize = 128;
 
@@ -105,6 +107,30 @@ impl Domain {
             credentials: Vec::new(),
             commands: Vec::new(),
         })
+    }
+
+    /// How many log rows of each decky there were in each of the last 24 hours, this one with them, oldest first; a decky
+    /// without any is not there.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn decky_traffic(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+    ) -> Result<BTreeMap<String, Vec<u64>>, DomainError> {
+        let first = self.inner.clock.now().unix_timestamp().div_euclid(3_600) - i64::from(TRAFFIC_HOURS - 1);
+        let mut traffic: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for (decky, hour, count) in self.inner.store.decky_hours(first).await? {
+            // What a clock that goes wrong dates ahead is of none of these hours.
+            let Ok(at) = usize::try_from(hour - first) else {
+                continue;
+            };
+            let hours = || std::iter::repeat_n(0, TRAFFIC_HOURS.into()).collect();
+            if let Some(slot) = traffic.entry(decky).or_insert_with(hours).get_mut(at) {
+                *slot = count;
+            }
+        }
+        Ok(traffic)
     }
 
     /// A page of log rows, newest first.

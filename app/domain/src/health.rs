@@ -8,7 +8,7 @@ use std::{
 use decnet_model::{
     permission::ViewFleet,
     state::WorkerState,
-    view::{Health, HealthComponent, WorkerView},
+    view::{Health, HealthComponent, StreamBody, WorkerView},
 };
 use decnet_runtime::{exit::chain, heartbeat::ALARM};
 use tokio::time::{sleep, timeout};
@@ -71,7 +71,16 @@ impl Domain {
                 () = self.inner.heard.news() => sleep(SETTLE).await,
             }
             let health = self.probe().await;
-            *self.inner.health.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(health);
+            let before = self
+                .inner
+                .health
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .replace(health.clone());
+            if before.as_ref() != Some(&health) {
+                self.send(StreamBody::Health(health));
+            }
         }
     }
 

@@ -31,6 +31,7 @@ use crate::{
     Domain, DomainError, Permit,
     permit::{Actor, Credential},
     session::Change,
+    workers::does,
 };
 
 /// How often the reader looks without being woken.
@@ -273,6 +274,10 @@ impl Domain {
             changed(&mut seen.tasks, task.id, task, |t| self.send(StreamBody::Task(t)));
         }
         for worker in self.workers().await? {
+            // Not every end is told over the bus, and what is told there may be in the worker's file only later.
+            if seen.workers.get(&worker.name).map(does) != Some(does(&worker)) {
+                self.inner.heard.has_news();
+            }
             changed(&mut seen.workers, worker.name.clone(), worker, |w| {
                 self.send(StreamBody::Worker(w))
             });
@@ -300,7 +305,8 @@ impl Domain {
         Ok(any.then(|| about.into_iter().take(ATTACKERS).collect()))
     }
 
-    fn send(&self, body: StreamBody) {
+    /// Tell every stream.
+    pub(crate) fn send(&self, body: StreamBody) {
         // Nobody may be listening any more; that is not a fault.
         self.inner.hub.events.send(Arc::new(self.event(body))).ok();
     }

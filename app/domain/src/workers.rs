@@ -63,6 +63,11 @@ impl Heard {
         self.said().refused
     }
 
+    /// A worker does otherwise than it did: whoever waits for that is to look.
+    pub(crate) fn has_news(&self) {
+        self.news.notify_one();
+    }
+
     /// Wait until a worker does otherwise than it did.
     pub(crate) async fn news(&self) {
         self.news.notified().await;
@@ -70,9 +75,8 @@ impl Heard {
 
     fn take(&self, beat: WorkerView) {
         let mut said = self.said();
-        let does = |beat: &WorkerView| (beat.state, beat.pid, beat.tasks.get(ALARM).cloned());
         if said.last.get(&beat.name).map(does) != Some(does(&beat)) {
-            self.news.notify_one();
+            self.has_news();
         }
         if !has_database(&beat.name) {
             said.unwritten.insert(beat.name.clone());
@@ -298,6 +302,11 @@ impl Domain {
             }
         }
     }
+}
+
+/// What of a worker tells how the host does.
+pub(crate) fn does(worker: &WorkerView) -> (WorkerState, Option<u32>, Option<String>) {
+    (worker.state, worker.pid, worker.tasks.get(ALARM).cloned())
 }
 
 /// What is nearest to `now` of what is stored of a worker and what it left on this host or said over the bus, as it is to be

@@ -552,6 +552,8 @@ pub enum StreamBody {
     Task(TaskView),
     /// A worker's state.
     Worker(WorkerView),
+    /// How the host does, once that is otherwise than it was.
+    Health(Health),
 }
 
 impl WorkerView {
@@ -606,6 +608,7 @@ impl StreamEvent {
             StreamKind::DeckyRemoved => StreamBody::DeckyRemoved(payload(text)?),
             StreamKind::Task => StreamBody::Task(payload(text)?),
             StreamKind::Worker => StreamBody::Worker(payload(text)?),
+            StreamKind::Health => StreamBody::Health(payload(text)?),
         };
         Ok(Self { v, ts, body })
     }
@@ -623,6 +626,7 @@ enum StreamKind {
     DeckyRemoved,
     Task,
     Worker,
+    Health,
 }
 
 #[cfg(test)]

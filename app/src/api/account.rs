@@ -68,13 +68,14 @@ pub async fn login_code(code: String, next: String) -> Answer<()> {
 #[cfg(feature = "ssr")]
 fn begun(visit: &Visit, session: &SignedIn, next: &str) -> Result<(), Fault> {
     set_cookie(visit, Cookie::Session(Some(session)))?;
-    leptos_axum::redirect(if session.me.must_change_password {
-        "/password"
+    let next = local_path(next);
+    if session.me.must_change_password {
+        leptos_axum::redirect(&crate::url::password(next));
     } else if session.me.must_enrol {
-        "/second-factor"
+        leptos_axum::redirect("/second-factor");
     } else {
-        local_path(next)
-    });
+        leptos_axum::redirect(next);
+    }
     Ok(())
 }
 
@@ -90,9 +91,10 @@ pub async fn logout() -> Answer<()> {
     Ok(())
 }
 
-/// Change one's own password; `again` has to be the same as `new`.
+/// Change one's own password; `again` has to be the same as `new`. It leads to `next`, where that is a path
+/// of this site.
 #[server(prefix = "/ui", endpoint = "password_change", output = Json)]
-pub async fn password_change(old: String, new: String, again: String) -> Answer<()> {
+pub async fn password_change(old: String, new: String, again: String, next: Option<String>) -> Answer<()> {
     let visit = visit()?;
     if new != again {
         return Err(Fault::new(
@@ -105,7 +107,7 @@ pub async fn password_change(old: String, new: String, again: String) -> Answer<
         .domain
         .password_change(&permit, &old.into(), &new.into())
         .await?;
-    begun(&visit, &session, "/")
+    begun(&visit, &session, next.as_deref().unwrap_or_default())
 }
 
 /// `next` where it is a path of this site, else the overview: a login form must not send anybody elsewhere.

@@ -3,6 +3,8 @@
 //! The orders are plain forms too, so they take text as a form gives it and redirect to the fleet with the task that
 //! carries them out.
 
+use std::collections::BTreeMap;
+
 use decnet_model::{
     fleet::{DeckySpec, FleetSpec},
     name::DeckyName,
@@ -21,11 +23,21 @@ use super::{Answer, Fault, FaultKind, json::Json};
 /// The most deckies that one form deploys.
 pub const MAX_AMOUNT: u32 = 64;
 
+/// Counts by decky.
+pub type Traffic = BTreeMap<String, Vec<u64>>;
+
 /// Every decky.
 #[server(prefix = "/ui", endpoint = "decky_list", output = Json)]
 pub async fn decky_list() -> Answer<Vec<DeckyView>> {
     let (domain, see) = permitted()?;
     Ok(domain.decky_list(&see).await?)
+}
+
+/// How many log rows of each decky there were in each of the last 24 hours, oldest first.
+#[server(prefix = "/ui", endpoint = "decky_traffic", output = Json)]
+pub async fn decky_traffic() -> Answer<Traffic> {
+    let (domain, see) = permitted()?;
+    Ok(domain.decky_traffic(&see).await?)
 }
 
 /// The kinds of decky that can be deployed.

@@ -116,6 +116,12 @@ impl FromServerFnError for Fault {
         let kind = match value {
             ServerFnErrorErr::Request(_) | ServerFnErrorErr::Response(_) => FaultKind::Unavailable,
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => FaultKind::Invalid,
+            ServerFnErrorErr::Deserialization(_) => {
+                return Self::new(
+                    FaultKind::Unavailable,
+                    "What answered is not this server: a proxy or a sign-in page on the way, or a server of another version than this page. Loading the page again shows which.",
+                );
+            }
             _ => FaultKind::Internal,
         };
         Self::new(kind, value.to_string())

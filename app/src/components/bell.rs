@@ -24,18 +24,12 @@ const READ_KEY: &str = "decnet-alerts-read";
 pub(crate) fn Bell() -> impl IntoView {
     let live = use_live();
     let present = use_present();
-    // What alerts are made of, as far as the stream tells; the host's health moves without, so they are asked for every minute, too.
+    // What alerts are made of, as far as the stream tells; an intrusion is one for a day only, so they are asked for every minute, too.
     let moved = Memo::new(move |_| {
         let deckies = live.deckies.with(|known| {
             let bad = known.iter().flat_map(|known| known.values());
             bad.filter(|d| matches!(d.state, DeckyState::Failed | DeckyState::Degraded))
                 .map(|d| d.name.clone())
-                .collect::<Vec<_>>()
-        });
-        let workers = live.workers.with(|known| {
-            known
-                .values()
-                .map(|w| (w.name.clone(), w.state))
                 .collect::<Vec<_>>()
         });
         let entered = live.rows.with(|rows| {
@@ -50,7 +44,7 @@ pub(crate) fn Bell() -> impl IntoView {
         });
         (
             deckies,
-            workers,
+            live.health.get(),
             entered,
             present.now.get().unix_timestamp().div_euclid(60),
         )

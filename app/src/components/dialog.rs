@@ -25,6 +25,12 @@ pub(crate) fn Dialog(
             }
         }
     });
+    // Closed as such and not only taken away, the browser gives the focus back to what had it.
+    on_cleanup(move || {
+        if let Some(dialog) = node.try_get_untracked().flatten() {
+            dialog.close();
+        }
+    });
     let cancel = move |event: web_sys::Event| {
         event.prevent_default();
         navigate(

@@ -253,8 +253,13 @@ fn Heat() -> impl IntoView {
             })
         },
     );
+    // While nobody touched anything, all that it counts is the fleet's own.
+    let untouched = move || {
+        live.stats
+            .with(|stats| stats.as_ref().is_some_and(|stats| stats.unique_attackers == 0))
+    };
     view! {
-        <div class="heat-frame">
+        <div class="heat-frame" class:untouched=untouched>
             <Transition fallback=|| {
                 view! { <div class="heat"></div> }
             }>
@@ -337,9 +342,7 @@ fn LiveDot() -> impl IntoView {
         Link::Polling => {
             "The event stream does not open from here, so the server is asked every 4 seconds.".to_owned()
         }
-        Link::Lost => {
-            "The server does not answer, or your session has ended. It is being tried again.".to_owned()
-        }
+        Link::Lost => "The server does not answer. It is being tried again.".to_owned(),
     };
     let class = move || {
         format!(

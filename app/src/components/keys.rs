@@ -4,9 +4,9 @@
 //! Rows are links (or buttons) marked `data-row`, so that Enter is the browser's own and a screen reader knows them.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_navigate;
+use leptos_router::hooks::{use_location, use_navigate};
 use wasm_bindgen::JsCast as _;
-use web_sys::{HtmlElement, KeyboardEvent};
+use web_sys::{FocusOptions, HtmlElement, KeyboardEvent};
 
 use super::range::use_carried;
 
@@ -34,6 +34,15 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
     let navigate = use_navigate();
     let after_g = RwSignal::new(false);
     let carried = use_carried();
+    // A page that comes takes the focus, as one does that the browser loads: what had it may be gone.
+    let path = use_location().pathname;
+    Effect::new(move |before: Option<String>| {
+        let path = path.get();
+        if before.is_some_and(|before| before != path) {
+            focus_page();
+        }
+        path
+    });
     let clicks = window_event_listener(leptos::ev::click, |event| {
         let on = event
             .target()
@@ -75,6 +84,13 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
             return;
         }
         if typing {
+            return;
+        }
+        // What is modal keeps the keyboard to itself.
+        if find("dialog[open]").is_some() {
+            if key == "?" {
+                help.set(false);
+            }
             return;
         }
         if after_g.get_untracked() {
@@ -199,6 +215,15 @@ fn find(selector: &str) -> Option<HtmlElement> {
 /// Focus the first element that fits, if there is one.
 pub(crate) fn focus(selector: &str) -> bool {
     find(selector).is_some_and(|el| el.focus().is_ok())
+}
+
+/// Focus the content of the page where it stands: the router scrolls.
+fn focus_page() {
+    if let Some(main) = find("#main") {
+        let still = FocusOptions::new();
+        still.set_prevent_scroll(true);
+        drop(main.focus_with_options(&still));
+    }
 }
 
 fn click(selector: &str) {

@@ -123,6 +123,12 @@ fn Opened(open: RwSignal<bool>) -> impl IntoView {
             }
         }
     });
+    // Closed as such and not only taken away, the browser gives the focus back to what had it.
+    on_cleanup(move || {
+        if let Some(dialog) = dialog.try_get_untracked().flatten() {
+            dialog.close();
+        }
+    });
     Effect::new(move |_| {
         entries.track();
         at.set(0);

@@ -1,7 +1,7 @@
 //! What feeds the store: the stream, and the questions where there is none. It comes in a piece of its own, once the page
 //! is alive.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cell::Cell, collections::BTreeMap, sync::Arc};
 
 use decnet_model::{
     clock::micros,
@@ -14,8 +14,8 @@ use web_sys::{Event, EventSource, MessageEvent};
 
 use super::{CONNECTION, Connection, Link, Live, OnEvent, OnMessage, close, minute};
 use crate::{
-    api::{FaultKind, evidence, fleet},
-    text,
+    api::{FaultKind, account, evidence, fleet},
+    text, url,
 };
 
 /// Where the stream is.
@@ -31,7 +31,12 @@ const NAMES: &[&str] = &[
     "decky_removed",
     "task",
     "worker",
+    "health",
 ];
+/// The name of what a stream sends that has nothing to tell.
+const TICK: &str = "tick";
+/// For how long a stream that lives may be silent: the server has something to send every 15 s.
+const SILENCE: std::time::Duration = std::time::Duration::from_secs(40);
 /// The most new rows that are kept: what a page shows of them is far less.
 const KEEP: usize = 1_000;
 /// Failures in a row after which the server is asked instead.
@@ -40,6 +45,11 @@ const PATIENCE: u32 = 3;
 const NEWS: time::Duration = time::Duration::seconds(10);
 /// Milliseconds between two questions where there is no stream.
 const POLL_MS: u64 = 4_000;
+
+thread_local! {
+    /// Rings when the open stream was silent for too long.
+    static ALARM: Cell<Option<TimeoutHandle>> = const { Cell::new(None) };
+}
 
 impl Live {
     /// Open the stream. Nobody may look any more by the time that this is there.
@@ -53,7 +63,8 @@ impl Live {
             return;
         };
         let message = OnMessage::new(move |event: MessageEvent| {
-            let Some(data) = event.data().as_string() else {
+            self.heard();
+            let Some(data) = event.data().as_string().filter(|_| event.type_() != TICK) else {
                 return;
             };
             match StreamEvent::from_json(&data) {
@@ -64,9 +75,20 @@ impl Live {
         let open = OnEvent::new(move |_: Event| {
             self.failures.set(0);
             self.link.set(Link::Open);
+            self.heard();
         });
-        let error = OnEvent::new(move |_: Event| self.broke());
-        for name in NAMES {
+        let error = {
+            let source = source.clone();
+            OnEvent::new(move |_: Event| {
+                if source.ready_state() == EventSource::CLOSED {
+                    self.refused();
+                } else {
+                    self.broke();
+                }
+            })
+        };
+        self.heard();
+        for name in NAMES.iter().chain([&TICK]) {
             if source
                 .add_event_listener_with_callback(name, message.as_ref().unchecked_ref())
                 .is_err()
@@ -87,6 +109,50 @@ impl Live {
                 old.source.close();
             }
         });
+    }
+
+    /// The stream lives: wait for its next sign of that.
+    fn heard(self) {
+        let silent = move || {
+            ALARM.set(None);
+            // Where the server is asked instead, there is no stream to be silent.
+            if CONNECTION.with_borrow(Option::is_some) {
+                self.broke();
+            }
+        };
+        let next = set_timeout_with_handle(silent, SILENCE).ok();
+        if let Some(before) = ALARM.replace(next) {
+            before.clear();
+        }
+    }
+
+    /// The server did not open the stream: it has too many, or nobody is signed in any more.
+    fn refused(self) {
+        leptos::task::spawn_local(async move {
+            match account::who().await {
+                Ok(None) => self.leave(),
+                _ => self.broke(),
+            }
+        });
+    }
+
+    /// The session has ended. Go to the login by a new page, so that nothing that was shown stays.
+    fn leave(self) {
+        if self.is_stopped() {
+            return;
+        }
+        self.stopped.set(true);
+        close();
+        let Some(location) = web_sys::window().map(|window| window.location()) else {
+            return;
+        };
+        let here = location
+            .pathname()
+            .and_then(|path| Ok(path + &location.search()?))
+            .unwrap_or_default();
+        if location.replace(&url::login(&here)).is_err() {
+            self.link.set(Link::Lost);
+        }
     }
 
     fn broke(self) {
@@ -131,10 +197,7 @@ impl Live {
                     self.snapshot(snapshot);
                     self.link.set(Link::Polling);
                 }
-                Err(fault) if fault.kind == FaultKind::SignedOut => {
-                    self.stopped.set(true);
-                    self.link.set(Link::Lost);
-                }
+                Err(fault) if fault.kind == FaultKind::SignedOut => return self.leave(),
                 Err(_) => self.link.set(Link::Lost),
             }
             let again = self.failures.get_untracked() + 1;
@@ -212,6 +275,7 @@ impl Live {
             StreamBody::Worker(worker) => self.workers.update(|known| {
                 known.insert(worker.name.clone(), worker);
             }),
+            StreamBody::Health(_) => self.health.update(|n| *n += 1),
         }
     }
 
@@ -234,6 +298,10 @@ impl Live {
         logs.reverse();
         let again = self.greeted.get_untracked();
         self.greeted.set(true);
+        if again {
+            // Nobody told of it meanwhile.
+            self.health.update(|n| *n += 1);
+        }
         // A later greeting after a break: rows may have come in between, and not all of them are in it.
         let gap = again
             && match (self.newest.get_untracked(), logs.first()) {

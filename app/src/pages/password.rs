@@ -1,7 +1,7 @@
 //! Choosing a password: one's own wish, or the first thing after the first sign-in.
 
 use leptos::prelude::*;
-use leptos_router::components::Redirect;
+use leptos_router::{components::Redirect, hooks::use_query_map};
 
 use super::login::FormFault;
 use crate::{
@@ -32,6 +32,8 @@ pub(crate) fn PasswordPage() -> impl IntoView {
 
 #[component]
 fn Form(must: bool, name: String) -> impl IntoView {
+    let query = use_query_map();
+    let next = move || query.with(|q| q.get("next").unwrap_or_default());
     let change = ServerAction::<PasswordChange>::new();
     let logout = ServerAction::<account::Logout>::new();
     let pending = change.pending();
@@ -51,6 +53,7 @@ fn Form(must: bool, name: String) -> impl IntoView {
                     }
                 })}
             <ActionForm action=change>
+                <input type="hidden" name="next" value=next />
                 <input type="hidden" name="username" autocomplete="username" value=name />
                 <label>
                     <span>"Current password"</span>

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use decnet_model::{
     name::WorkerName,
     permission::ManageWorkers,
-    state::{ALARM, ORDER, WORKERS, WorkerState},
-    view::{self, Health, HealthComponent, StartFailure, WorkerView},
+    state::{DeckyState, ORDER, WORKERS, WorkerState},
+    view::{self, DeckyView, Health, HealthComponent, StartFailure, WorkerView},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
@@ -33,16 +33,7 @@ pub(crate) fn WorkersPage() -> impl IntoView {
     let live = use_live();
     let manages = may::<ManageWorkers>();
     let first = Resource::new(move || live.epoch.get(), |_| host::worker_list());
-    // A worker that comes or goes, or that cannot work, is what changes the health.
-    let health = Resource::new(
-        move || {
-            live.workers.with(|w| {
-                let alarm = |w: &WorkerView| w.tasks.get(ALARM).cloned();
-                w.values().map(|w| (w.state, alarm(w))).collect::<Vec<_>>()
-            })
-        },
-        |_| host::health_get(),
-    );
+    let health = Resource::new(move || live.health.get(), |_| host::health_get());
     view! {
         <PageHead title="Workers"><StartAll manages /></PageHead>
         <Transition fallback=|| view! { <Loading rows=4 /> }>
@@ -148,7 +139,7 @@ fn Workers(first: Vec<WorkerView>, manages: Signal<bool>) -> impl IntoView {
                 children=move |worker| view! { <Card worker manages start /> }
             />
         </ul>
-        {move || stopping.get().map(|name| view! { <StopDialog name close stop /> })}
+        {move || stopping.get().filter(|_| manages.get()).map(|name| view! { <StopDialog name close stop /> })}
     }
     .into_any()
 }
@@ -167,8 +158,11 @@ fn Card(worker: WorkerView, manages: Signal<bool>, start: ServerAction<WorkerSta
     // The server would cut off whoever asks.
     let can_stop = name != "server" && words == "running";
     let is_down = worker.state != WorkerState::Ok;
+    // What is said of a process is of one that lives.
+    let pid = worker.pid.filter(|_| !is_down);
     let up_since = worker
         .last_heard
+        .filter(|_| !is_down)
         .zip(worker.uptime_s.and_then(|s| i64::try_from(s).ok()))
         .and_then(|(heard, s)| heard.checked_sub(Duration::seconds(s)));
     let stop = format!("/workers?stop={name}");
@@ -183,7 +177,7 @@ fn Card(worker: WorkerView, manages: Signal<bool>, start: ServerAction<WorkerSta
                 <dt>"Heard"</dt>
                 <dd>{worker.last_heard.map_or_else(|| "never".into_any(), |at| view! { <Ago at /> }.into_any())}</dd>
                 {up_since.map(|since| view! { <dt>"Up for"</dt><dd><Elapsed since /></dd> })}
-                {worker.pid.map(|pid| view! { <dt>"Process"</dt><dd><code>{pid}</code></dd> })}
+                {pid.map(|pid| view! { <dt>"Process"</dt><dd><code>{pid}</code></dd> })}
                 {worker.version.map(|version| view! { <dt>"Version"</dt><dd><code>{text::visible(&version)}</code></dd> })}
                 {worker
                     .tasks
@@ -309,15 +303,31 @@ fn StopDialog(name: String, close: Signal<String>, stop: ServerAction<WorkerStop
         }
         "ingester" => "Evidence waits in the spool and is stored when the ingester is back.",
         "profiler" => "New attackers' sessions and the search index wait until it is back.",
-        "mutator" => {
-            "Local deckies end with it, open sessions on them too; it brings them up again when it is back."
-        }
+        "mutator" => "It brings them up again when it is back.",
         "bus" => "Everything goes on, a little later: each worker looks by itself every few seconds.",
         _ => "It finishes what it is doing and ends.",
     };
+    let live = use_live();
+    let ending = move || {
+        let ending = live.deckies.with(|known| {
+            let local = |d: &&DeckyView| {
+                d.engine == "local" && matches!(d.state, DeckyState::Running | DeckyState::Degraded)
+            };
+            known.as_ref().map(|known| known.values().filter(local).count())
+        });
+        match ending.and_then(|n| u64::try_from(n).ok()) {
+            Some(1) => "1 local decky ends with it, and every session on it. ".to_owned(),
+            Some(n) => format!(
+                "{} end with it, and every session on them. ",
+                text::plural(n, "local decky", "local deckies")
+            ),
+            None => "Local deckies end with it, and every session on them. ".to_owned(),
+        }
+    };
+    let ending = (name == "mutator").then_some(ending);
     view! {
         <Dialog title=format!("Stop the {}", text::visible(&name)) close=close>
-            <p>{effect}</p>
+            <p>{ending}{effect}</p>
             <p class="muted">
                 "It stays stopped until it is started again: here, where "<code>"decnet up"</code>
                 " runs the host, else by systemd or by hand."

@@ -23,7 +23,8 @@ use crate::{AppState, problem::ApiError, session::May};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Live events: a snapshot first, or, with `Last-Event-ID`, the log rows that were missed; then what changes. The
-/// envelope is `{v, type, ts, payload}`; an event's id is the newest log row that the stream has told of.
+/// envelope is `{v, type, ts, payload}`; an event's id is the newest log row that the stream has told of. A stream that has
+/// nothing to tell sends an event named `tick` every 15 s.
 #[utoipa::path(
     get, path = "/stream", tag = "stream",
     params(("Last-Event-ID" = Option<String>, Header, description = "Go on after this event")),
@@ -43,14 +44,19 @@ pub async fn open(
     let shutdown = state.shutdown.clone();
     let until_stopped = async move { shutdown.requested().await };
     let events = encode(events.take_until(Box::pin(until_stopped)), resume);
-    let mut response = Sse::new(events)
-        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text(""))
-        .into_response();
+    let mut response = Sse::new(events).keep_alive(keep_alive()).into_response();
     // Proxies that collect an answer before they hand it on would hold events back.
     response
         .headers_mut()
         .insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// What a silent stream sends. A named event, because a browser shows no comments to a page, which could not tell a quiet stream
+/// from a dead one then; who takes only unnamed events does not see it either.
+fn keep_alive() -> KeepAlive {
+    let tick = Event::default().comment("").event("tick").data("{}");
+    KeepAlive::new().interval(KEEP_ALIVE).event(tick)
 }
 
 /// Events as they go over the wire.
@@ -81,5 +87,26 @@ fn newest_log(body: &StreamBody) -> Option<LogId> {
         StreamBody::Snapshot(snapshot) => snapshot.logs.iter().map(|row| row.id).max(),
         StreamBody::Logs(rows) => rows.iter().map(|row| row.id).max(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_without_news_says_that_it_lives_in_an_event_that_a_page_sees() {
+        let silent = futures::stream::pending::<Result<Event, Infallible>>();
+        let mut body = Sse::new(silent)
+            .keep_alive(keep_alive())
+            .into_response()
+            .into_body();
+        for _ in 0..2 {
+            let frame = body.frame().await.unwrap().unwrap();
+            let text = std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
+            assert_eq!(text, ": \nevent: tick\ndata: {}\n\n");
+        }
     }
 }

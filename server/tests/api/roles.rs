@@ -122,6 +122,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
         r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","rows":{}}"#,
     ),
     ("decky_list", Viewer, ""),
+    ("decky_traffic", Viewer, ""),
     ("archetype_list", Viewer, ""),
     ("service_list", Viewer, ""),
     ("task_list", Viewer, ""),

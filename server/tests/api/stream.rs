@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, StatusCode, header};
 use decnet_domain::Options;
-use decnet_model::{clock::SystemClock, state::Role, topic::Topic};
+use decnet_model::{
+    clock::{Clock as _, SystemClock},
+    state::{Role, WorkerState},
+    topic::Topic,
+    view::WorkerView,
+};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -52,7 +57,9 @@ impl Stream {
                         .find_map(|l| l.strip_prefix(name))
                         .map(str::to_owned)
                 };
-                let said = line("data: ").map(|data| Said {
+                // A tick says only that the stream lives.
+                let says = line("data: ").filter(|_| line("event: ").is_none());
+                let said = says.map(|data| Said {
                     id: line("id: "),
                     envelope: serde_json::from_str(&data).unwrap(),
                 });
@@ -320,4 +327,31 @@ async fn a_token_in_the_address_opens_nothing() {
             assert_eq!(answer.problem(), "unauthenticated", "{path} {name}");
         }
     }
+}
+
+#[tokio::test]
+async fn that_the_host_does_otherwise_is_told_and_then_asked_for_as_told() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    let mut stream = Stream::open(&app, &token, None).await;
+    let failing = |health: &Value| {
+        let parts = health["components"].as_array().unwrap();
+        let collector = parts.iter().find(|part| part["name"] == "collector");
+        collector.unwrap()["detail"] == "stopped"
+    };
+    // The subscription stands once the background has begun.
+    loop {
+        let beat = WorkerView {
+            state: WorkerState::Stopped,
+            last_heard: Some(app.clock.now()),
+            pid: Some(7),
+            ..WorkerView::unheard("collector".parse().unwrap())
+        };
+        app.bus.publish(Topic::worker_health(&beat.name), &beat);
+        if failing(&stream.wait_for("health").await.envelope["payload"]) {
+            break;
+        }
+    }
+    let asked = app.get("/health").token(&token).send().await.json();
+    assert!(failing(&asked), "{asked}");
 }

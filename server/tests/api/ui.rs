@@ -229,7 +229,11 @@ async fn a_server_function_refuses_with_the_status_of_its_reason_and_the_first_l
         .body(format!("username=fred&password={PASSWORD}-0&next=/live"))
         .send()
         .await;
-    assert_eq!(first.headers[header::LOCATION], "/password", "{first:?}");
+    assert_eq!(
+        first.headers[header::LOCATION],
+        "/password?next=/live",
+        "{first:?}"
+    );
 }
 
 /// A session of this account as a page's request carries it.

@@ -758,6 +758,17 @@ pub(crate) async fn a_span_of_time_has_who_was_seen_in_it_and_what_they_left(dat
             Some(("ssh", 6))
         );
     }
+    let hour = at(0).unix_timestamp() / 3_600;
+    let hours = db.decky_hours(hour - 1).await.unwrap();
+    let of = |name: &str| {
+        hours
+            .iter()
+            .filter(|(decky, ..)| decky == name)
+            .map(|(.., n)| n)
+            .sum::<u64>()
+    };
+    assert!(of("web-01") >= 4 && of("db-01") >= 1, "{hours:?}");
+    assert!(db.decky_hours(hour + 100_000).await.unwrap().is_empty());
 }
 
 /// Run `call` until it has been polled `polls` times, then drop it. Gives whether it had ended by then.

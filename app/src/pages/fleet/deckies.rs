@@ -11,6 +11,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
 
 use crate::{
+    api::{Answer, fleet::Traffic},
     components::{
         icon::{Icon, Mark},
         said::{Command, CopyButton},
@@ -54,17 +55,21 @@ fn drawer_of(name: String) -> impl Fn() -> String + Clone + Send + Sync + 'stati
 
 /// A card each.
 #[component]
-pub(super) fn Cards(deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>) -> impl IntoView {
+pub(super) fn Cards(
+    deckies: Memo<Vec<DeckyView>>,
+    manages: Signal<bool>,
+    traffic: Resource<Answer<Traffic>>,
+) -> impl IntoView {
     view! {
         <ul class="cards">
-            <For each=move || deckies.get() key=|decky| (decky.row_id(), decky.row_stamp()) children=move |decky| view! { <Card decky manages /> } />
+            <For each=move || deckies.get() key=|decky| (decky.row_id(), decky.row_stamp()) children=move |decky| view! { <Card decky manages traffic /> } />
         </ul>
     }
     .into_any()
 }
 
 #[component]
-fn Card(decky: DeckyView, manages: Signal<bool>) -> impl IntoView {
+fn Card(decky: DeckyView, manages: Signal<bool>, traffic: Resource<Answer<Traffic>>) -> impl IntoView {
     let name = decky.name.to_string();
     let logs = format!("/live?decky={name}");
     let drawer = drawer_of(name.clone());
@@ -119,6 +124,7 @@ fn Card(decky: DeckyView, manages: Signal<bool>) -> impl IntoView {
                     })
                     .collect_view()}
             </ul>
+            <Sparkline name=name.clone() traffic />
             <footer>
                 <a href=logs class="card-events">
                     <b>{text::count(decky.event_count)}</b>
@@ -130,6 +136,38 @@ fn Card(decky: DeckyView, manages: Signal<bool>) -> impl IntoView {
         </li>
     }
     .into_any()
+}
+
+/// What a decky saw in the last 24 hours, as a line: its shape only, the highest hour at the top.
+#[component]
+fn Sparkline(name: String, traffic: Resource<Answer<Traffic>>) -> impl IntoView {
+    let drawn = move || {
+        let traffic = traffic.get()?.ok()?;
+        let hours = traffic.get(&name).map(Vec::as_slice).unwrap_or_default();
+        let label = format!(
+            "The last 24 hours: {}",
+            text::plural(hours.iter().sum(), "event", "events")
+        );
+        Some(view! {
+            <svg class="spark" viewBox="0 0 92 20" preserveAspectRatio="none" role="img" aria-label=label>
+                <path d=line(hours) />
+            </svg>
+        })
+    };
+    view! { <Transition>{drawn}</Transition> }.into_any()
+}
+
+/// A line through `counts`, 4 apart and 18 high; a flat one where there is nothing.
+fn line(counts: &[u64]) -> String {
+    let most = counts.iter().copied().max().filter(|most| *most > 0);
+    let Some(most) = most else {
+        return "M0 19H92".to_owned();
+    };
+    let points = counts.iter().enumerate().map(|(i, count)| {
+        let tall = count.saturating_mul(18).div_ceil(most);
+        format!("{} {}", i * 4, 19_u64.saturating_sub(tall))
+    });
+    format!("M{}", points.collect::<Vec<_>>().join("L"))
 }
 
 /// What can be done to one decky.
@@ -329,4 +367,16 @@ pub(super) fn ArchetypeMark(slug: String) -> impl IntoView {
         .collect::<String>()
         .to_uppercase();
     view! { <span class="archetype-mark" title=slug aria-hidden="true">{letters}</span> }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line;
+
+    #[test]
+    fn the_highest_hour_is_at_the_top_and_one_event_is_no_flat_line() {
+        assert_eq!(line(&[0, 1, 1_000]), "M0 19L4 18L8 1");
+        assert_eq!(line(&[0, 0]), "M0 19H92");
+        assert_eq!(line(&[]), "M0 19H92");
+    }
 }

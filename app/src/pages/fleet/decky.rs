@@ -32,6 +32,13 @@ pub(super) fn DeckyDrawer(deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>, 
     let path = use_location().pathname;
     let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("decky", None)]));
     let name = Memo::new(move |_| query.with(|q| url::value(q, "decky")));
+    // A form is drawn anew with what it changed, before the answer is there.
+    let (interval, again) = (
+        ServerAction::<IntervalSet>::new(),
+        ServerAction::<ClearQuarantine>::new(),
+    );
+    tell(interval, "The interval holds from now on.");
+    tell(again, "The decky is tried again.");
     let there = Memo::new(move |_| {
         let name = name.get()?;
         deckies.with(|deckies| deckies.iter().any(|d| d.name.as_str() == name).then_some(name))
@@ -39,7 +46,7 @@ pub(super) fn DeckyDrawer(deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>, 
     move || {
         name.get().map(|name| match there.get() {
             Some(name) => {
-                view! { <Drawer title=name.clone() row=name.clone() close=close><Inside name deckies manages day /></Drawer> }
+                view! { <Drawer title=name.clone() row=name.clone() close=close><Inside name deckies manages day interval again /></Drawer> }
                     .into_any()
             }
             None => {
@@ -55,7 +62,17 @@ pub(super) fn DeckyDrawer(deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>, 
 }
 
 #[component]
-fn Inside(name: String, deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>, day: Day) -> impl IntoView {
+fn Inside(
+    name: String,
+    deckies: Memo<Vec<DeckyView>>,
+    manages: Signal<bool>,
+    day: Day,
+    interval: ServerAction<IntervalSet>,
+    again: ServerAction<ClearQuarantine>,
+) -> impl IntoView {
+    // What became of another decky's is told no more.
+    interval.clear();
+    again.clear();
     let decky = {
         let name = name.clone();
         Memo::new(move |_| deckies.with(|all| all.iter().find(|d| d.name.as_str() == name).cloned()))
@@ -75,7 +92,7 @@ fn Inside(name: String, deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>, da
                     .last_error
                     .clone()
                     .map(|error| view! { <p class="card-error"><Mark icon=Icon::Alert />{text::visible(&error)}</p> })}
-                {(given_up && manages.get()).then(|| view! { <Again name=name.clone() /> })}
+                {(given_up && manages.get()).then(|| view! { <Again name=name.clone() clear=again /> })}
                 <dl class="facts">
                     <dt>"Address"</dt>
                     <dd><code>{decky.ip.to_string()}</code><CopyButton text=decky.ip.to_string() what="address" /></dd>
@@ -121,7 +138,7 @@ fn Inside(name: String, deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>, da
                 </ul>
                 {manages
                     .get()
-                    .then(|| view! { <h3>"New services every"</h3><Interval name=name minutes=decky.mutate_interval_minutes /> })}
+                    .then(|| view! { <h3>"New services every"</h3><Interval name=name minutes=decky.mutate_interval_minutes set=interval /> })}
                 <p class="drawer-foot"><a class="button" href=logs><Mark icon=Icon::Live />"All it saw"</a></p>
             }
         })
@@ -167,9 +184,7 @@ fn Traffic(name: String, day: Day) -> impl IntoView {
 
 /// How often it changes its services.
 #[component]
-fn Interval(name: String, minutes: Option<u32>) -> impl IntoView {
-    let set = ServerAction::<IntervalSet>::new();
-    tell(set, "The interval holds from now on.");
+fn Interval(name: String, minutes: Option<u32>, set: ServerAction<IntervalSet>) -> impl IntoView {
     let fault = move || set.value().get().and_then(Result::err);
     view! {
         <ActionForm action=set>
@@ -197,9 +212,7 @@ fn Interval(name: String, minutes: Option<u32>) -> impl IntoView {
 
 /// A decky that was given up after failing too often is tried again.
 #[component]
-fn Again(name: String) -> impl IntoView {
-    let clear = ServerAction::<ClearQuarantine>::new();
-    tell(clear, "The decky is tried again.");
+fn Again(name: String, clear: ServerAction<ClearQuarantine>) -> impl IntoView {
     let fault = move || clear.value().get().and_then(Result::err);
     view! {
         <ActionForm action=clear>

@@ -88,7 +88,7 @@ fn DeployForm(
         let services: Vec<_> = archetype.services.iter().map(ToString::to_string).collect();
         let here = u64::try_from(deckies.with(Vec::len)).unwrap_or(0);
         let name = match &group.name {
-            Some(name) if number > 1 => format!("named {name}-1 to {name}-{number}"),
+            Some(name) if number > 1 => format!("named {name}-01 to {name}-{number:02}"),
             Some(name) => format!("named {name}"),
             None => "named after the archetype".to_owned(),
         };

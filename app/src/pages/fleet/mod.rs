@@ -26,6 +26,7 @@ use crate::{
         frame::{PageHead, may},
         icon::{Icon, Mark},
         notice::{Empty, Fetched},
+        when::use_present,
     },
     live::use_live,
     text, url,
@@ -70,6 +71,13 @@ pub(crate) fn FleetPage() -> impl IntoView {
         },
     );
     let first = Resource::new(move || live.epoch.get(), |_| fleet::decky_list());
+    // The lines on the cards move slowly: what came last stands in the count beside them.
+    let present = use_present();
+    let minute = Memo::new(move |_| present.now.get().unix_timestamp().div_euclid(60));
+    let traffic = Resource::new(
+        move || (live.epoch.get(), minute.get()),
+        |_| fleet::decky_traffic(),
+    );
     view! {
         <PageHead title="Fleet">
             <Views />
@@ -91,7 +99,7 @@ pub(crate) fn FleetPage() -> impl IntoView {
         </PageHead>
         <Fetched from=first rows=8 draw={
             move |deckies| {
-                view! { <Deckies first=deckies manages=manages archetypes=archetypes day=day /> }.into_any()
+                view! { <Deckies first=deckies manages traffic archetypes day /> }.into_any()
             }
         } />
     }
@@ -119,7 +127,13 @@ fn Views() -> impl IntoView {
 }
 
 #[component]
-fn Deckies(first: Vec<DeckyView>, manages: Signal<bool>, archetypes: Archetypes, day: Day) -> impl IntoView {
+fn Deckies(
+    first: Vec<DeckyView>,
+    manages: Signal<bool>,
+    traffic: Resource<Answer<fleet::Traffic>>,
+    archetypes: Archetypes,
+    day: Day,
+) -> impl IntoView {
     let live = use_live();
     let query = use_query_map();
     let deckies = Memo::new(move |_| {
@@ -130,7 +144,8 @@ fn Deckies(first: Vec<DeckyView>, manages: Signal<bool>, archetypes: Archetypes,
         deckies.sort_by(|a, b| a.name.cmp(&b.name));
         deckies
     });
-    let table = move || query.with(|q| q.get_str("view") == Some("table"));
+    // Kept: anything else that changes in the URL redraws neither, and what was selected stays so.
+    let table = Memo::new(move |_| query.with(|q| q.get_str("view") == Some("table")));
     let summary = Signal::derive(move || {
         deckies.with(|deckies| {
             let running = deckies.iter().filter(|d| d.state == DeckyState::Running).count();
@@ -171,10 +186,10 @@ fn Deckies(first: Vec<DeckyView>, manages: Signal<bool>, archetypes: Archetypes,
     view! {
         <Show when=move || deckies.with(|d| !d.is_empty()) fallback=nothing>
             {move || {
-                if table() {
+                if table.get() {
                     view! { <Rows deckies=deckies manages=manages summary=summary /> }.into_any()
                 } else {
-                    view! { <p class="table-note">{summary}</p><Cards deckies=deckies manages=manages /> }.into_any()
+                    view! { <p class="table-note">{summary}</p><Cards deckies manages traffic /> }.into_any()
                 }
             }}
         </Show>

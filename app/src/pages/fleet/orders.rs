@@ -59,6 +59,7 @@ fn OrderDialog(
         .filter(|n| !n.is_empty())
         .collect();
     let listed = named.clone();
+    let there = move |name: &str| deckies.with(|all| all.iter().any(|d| d.name.as_str() == name));
     let of = Memo::new(move |_| {
         deckies.with(|all| {
             all.iter()
@@ -67,8 +68,12 @@ fn OrderDialog(
                 .collect::<Vec<_>>()
         })
     });
-    let number = u64::try_from(named.len()).unwrap_or(0);
+    // As of now: what the title says stays, and what is ordered is what it says.
+    let ordered: Vec<_> = untrack(|| named.iter().filter(|name| there(name)).cloned().collect());
+    let number = u64::try_from(ordered.len()).unwrap_or(0);
     let deckies_words = text::plural(number, "decky", "deckies");
+    let ordered = ordered.join(",");
+    let none = number == 0;
     let services = move || {
         let services = of.with(|of| of.iter().map(|d| d.services.len()).sum::<usize>());
         text::plural(u64::try_from(services).unwrap_or(0), "service", "services")
@@ -85,15 +90,15 @@ fn OrderDialog(
         let deckies_words = deckies_words.clone();
         move || match order {
             "teardown" => format!(
-                "Stops {deckies_words} with {}, and gives the address back. Open sessions on them end. What they recorded stays.",
+                "Stops {deckies_words} with {}, and gives the address back. Every session on them ends. What they recorded stays.",
                 services()
             ),
             "mutate" => format!(
-                "Stops {} and starts others that fit the archetype. Open sessions on them end; address and name stay.",
+                "Stops {} and starts others that fit the archetype. Every session on them ends; address and name stay.",
                 services()
             ),
             _ => format!(
-                "Stops {deckies_words} with {} and starts the same again. Open sessions on them end.",
+                "Stops {deckies_words} with {} and starts the same again. Every session on them ends.",
                 services()
             ),
         }
@@ -114,22 +119,34 @@ fn OrderDialog(
     let pending = move || teardown.pending().get() || mutate.pending().get() || redeploy.pending().get();
     let inside = move || {
         view! {
-            <input type="hidden" name="names" value=names.clone() />
+            <input type="hidden" name="names" value=ordered.clone() />
             <FormFault fault=fault />
             <footer>
                 <a class="button" href=move || close.get() data-noscroll="">"Cancel"</a>
-                <button type="submit" class="button primary" class:danger=order == "teardown" disabled=pending>
-                    {button}
-                </button>
+                {(!none)
+                    .then(|| {
+                        view! {
+                            <button type="submit" class="button primary" class:danger=order == "teardown" disabled=pending>
+                                {button}
+                            </button>
+                        }
+                    })}
             </footer>
         }
     };
     view! {
         <Dialog title=title close=close>
             <ul class="named">
-                {named.into_iter().map(|name| view! { <li><code>{text::visible(&name)}</code></li> }).collect_view()}
+                {named
+                    .into_iter()
+                    .map(|name| {
+                        let words = text::visible(&name);
+                        let missing = move || (!there(&name)).then(|| view! { <span class="muted">" is not there"</span> });
+                        view! { <li><code>{words}</code>{missing}</li> }
+                    })
+                    .collect_view()}
             </ul>
-            <p>{effect}</p>
+            {(!none).then(|| view! { <p>{effect}</p> })}
             {match order {
                 "teardown" => view! { <ActionForm action=teardown>{inside()}</ActionForm> }.into_any(),
                 "mutate" => view! { <ActionForm action=mutate>{inside()}</ActionForm> }.into_any(),

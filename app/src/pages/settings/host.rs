@@ -18,6 +18,7 @@ use crate::{
         toast::tell,
         when::Ago,
     },
+    live::use_live,
     pages::login::FormFault,
     text, url,
 };
@@ -324,11 +325,27 @@ fn EndRule(id: String, words: String, orders: Orders, close: Signal<String>) -> 
 fn StartOver() -> impl IntoView {
     let order = ServerAction::<Reinitialise>::new();
     let fault = move || order.value().get().and_then(Result::err);
+    let live = use_live();
+    let rows = move || {
+        live.stats.with(|stats| {
+            stats.as_ref().map_or_else(
+                || "Deletes every log row, attacker, credential and counter from the database.".to_owned(),
+                |stats| {
+                    format!(
+                        "Deletes {}, {}, {} and every counter from the database.",
+                        text::plural(stats.total_logs, "log row", "log rows"),
+                        text::plural(stats.unique_attackers, "attacker", "attackers"),
+                        text::plural(stats.credentials, "credential", "credentials"),
+                    )
+                },
+            )
+        })
+    };
     view! {
         <section class="panel">
             <header><h2>"Start over"</h2></header>
             <p>
-                "Deletes every log row, attacker, credential and counter from the database. The fleet, accounts, settings and the audit log stay; so does the spool, from which "
+                {rows}" The fleet, accounts, settings and the audit log stay; so does the spool, from which "
                 <code>"decnet ingest --rebuild"</code>" can bring everything back that it still holds."
             </p>
             <ActionForm action=order>

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use decnet_model::{state::Role, view::UserView};
+use decnet_model::{permission::ManageUsers, state::Role, view::UserView};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
 
@@ -14,6 +14,7 @@ use crate::{
     components::{
         dialog::Dialog,
         drawer::Drawer,
+        frame::may,
         icon::{Icon, Mark},
         notice::{Empty, Loading, Problem},
         said::CopyButton,
@@ -47,7 +48,8 @@ pub(crate) fn UsersPage() -> impl IntoView {
     let query = use_query_map();
     let path = use_location().pathname;
     let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("dialog", None)]));
-    let making = move || query.with(|q| q.get_str("dialog") == Some("user"));
+    let manages = may::<ManageUsers>();
+    let making = move || manages.get() && query.with(|q| q.get_str("dialog") == Some("user"));
     view! {
         <Transition fallback=|| view! { <Loading rows=4 /> }>
             {move || Suspend::new(async move {
@@ -60,7 +62,7 @@ pub(crate) fn UsersPage() -> impl IntoView {
                 }
             })}
         </Transition>
-        {move || making().then(|| view! { <Create action=create close=close /> })}
+        <Suspense>{move || making().then(|| view! { <Create action=create close=close /> })}</Suspense>
     }
     .into_any()
 }
