@@ -507,6 +507,16 @@ impl Store {
         Ok(cursor::page(commands, size, |c| cursor::of_id(c.log_id.0)))
     }
 
+    /// One bounty.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn bounty_get(&self, id: i64) -> Result<Option<BountyView>, DbError> {
+        let sql = Sql::new(BOUNTIES, format!("{SELECT_BOUNTIES} WHERE b.id = ?")).bind(id);
+        let row = self.backend.fetch_optional(sql).await?;
+        row.as_ref().map(bounty).transpose()
+    }
+
     /// Bounties, those found last first. A search reads rows until a page is full; there is no index of texts.
     ///
     /// # Errors

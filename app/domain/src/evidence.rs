@@ -289,6 +289,19 @@ impl Domain {
         Ok(self.inner.store.bounty_page(&query).await?)
     }
 
+    /// One bounty.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`].
+    pub async fn bounty_get(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        id: i64,
+    ) -> Result<BountyView, DomainError> {
+        let found = self.inner.store.bounty_get(id).await?;
+        found.ok_or_else(|| DomainError::not_found("bounty", id))
+    }
+
     /// Credentials that turned up at several deckies or with several attackers, spread widest first.
     ///
     /// # Errors

@@ -204,6 +204,13 @@ pub async fn bounty_page(query: BountyQuery) -> Answer<Page<BountyView>> {
     Ok(domain.bounty_page(&see, query).await?)
 }
 
+/// One of them.
+#[server(prefix = "/ui", endpoint = "bounty_get", input = Json, output = Json)]
+pub async fn bounty_get(id: i64) -> Answer<BountyView> {
+    let (domain, see) = permitted()?;
+    Ok(domain.bounty_get(&see, id).await?)
+}
+
 /// A page of credentials that are used again elsewhere.
 #[server(prefix = "/ui", endpoint = "reuse_page", input = Json, output = Json)]
 pub async fn reuse_page(query: ReuseQuery) -> Answer<Page<ReuseView>> {

@@ -152,6 +152,18 @@ pub async fn bounty(
     Ok(Json(domain.bounty_page(&permit, query).await?))
 }
 
+/// One of them.
+#[utoipa::path(
+    get, path = "/bounty/{id}", tag = "bounty", params(("id" = i64, Path)),
+    responses((status = 200, body = BountyView, description = "The find"))
+)]
+pub async fn bounty_one(
+    May { domain, permit }: May<ViewEvidence>,
+    Param(id): Param<i64>,
+) -> Answer<BountyView> {
+    Ok(Json(domain.bounty_get(&permit, id).await?))
+}
+
 /// Lines of the spool that did not become evidence, those met last first.
 #[utoipa::path(
     get, path = "/quarantine", tag = "logs", params(PageQuery),
