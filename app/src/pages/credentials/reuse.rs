@@ -47,11 +47,9 @@ pub(crate) fn ReusePage() -> impl IntoView {
     let query = Memo::new(move |_| params.with(asked));
     let opened =
         Memo::new(move |_| params.with(|q| q.get_str("reuse").and_then(|id| id.parse::<i64>().ok())));
-    // The stream tells how many credentials there are; a new one may be one that is used again.
-    let count = Memo::new(move |_| live.stats.with(|s| s.as_ref().map(|s| s.credentials)));
     let page = Resource::new(
-        move || (query.get(), live.epoch.get(), count.get()),
-        |(query, ..)| evidence::reuse_page(query),
+        move || (query.get(), live.epoch.get()),
+        |(query, _)| evidence::reuse_page(query),
     );
     let detail = Resource::new(
         move || opened.get(),
@@ -153,13 +151,18 @@ const COLUMNS: &[Column<ReuseView>] = &[
 
 #[component]
 fn List(first: Page<ReuseView>, query: ReuseQuery) -> impl IntoView {
+    let live = use_live();
     let filtered = query.secret_kind.is_some();
     let pager = Pager::new(first, move |before| {
         evidence::reuse_page(ReuseQuery {
-            before: Some(before),
+            before,
             ..query.clone()
         })
     });
+    // The stream tells how many credentials there are; a new one may be one that is used again.
+    pager.follow(Memo::new(move |_| {
+        live.stats.with(|s| s.as_ref().map(|s| s.credentials))
+    }));
     let rows = Signal::derive(move || {
         pager
             .rows
