@@ -10,8 +10,8 @@ use decnet_model::{
         AttackerQuery, AttackerSort, BountyQuery, HashKind, HistogramQuery, LogQuery, ReuseQuery, Wordlist,
     },
     view::{
-        AlertView, AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView, MAX_LIMIT,
-        MAX_SEARCH, Page, QuarantineView, ReuseDetail, ReuseView, Stats, Tops,
+        ActivityView, AlertView, AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView,
+        MAX_LIMIT, MAX_SEARCH, Page, QuarantineView, ReuseDetail, ReuseView, Stats, Tops,
     },
 };
 use time::OffsetDateTime;
@@ -22,6 +22,8 @@ use crate::{Domain, DomainError, Permit, cached::Cached};
 const GOOD_FOR: Duration = Duration::from_millis(500);
 /// The most buckets of a histogram: a month in steps of a quarter of an hour.
 const MAX_BUCKETS: i64 = 3_000;
+/// Rows of an attacker of which it is told where and when they were, the newest: so many are read on every look at somebody.
+pub const ACTIVITY: u32 = 20_000;
 /// The most characters of a filter that names one thing.
 const MAX_FILTER: usize = 128;
 
@@ -226,7 +228,24 @@ impl Domain {
             .ok_or_else(|| DomainError::not_found("attacker", id))
     }
 
-    /// The command lines of an attacker, newest first.
+    /// What an attacker did in a time, as far as the newest [`ACTIVITY`] rows of it tell: each decky's, service's and event type's of a
+    /// bucket of time in one.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn attacker_activity(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        id: AttackerId,
+        between: (Option<OffsetDateTime>, Option<OffsetDateTime>),
+        width: time::Duration,
+    ) -> Result<Vec<ActivityView>, DomainError> {
+        let width_us = i64::try_from(width.whole_microseconds()).unwrap_or(i64::MAX);
+        let store = &self.inner.store;
+        Ok(store.attacker_activity(id, between, width_us, ACTIVITY).await?)
+    }
+
+    /// The command lines of an attacker from the one time to the other, newest first.
     ///
     /// # Errors
     /// [`DomainError::NotFound`], [`DomainError::Invalid`] naming the field.
@@ -234,6 +253,7 @@ impl Domain {
         &self,
         permit: &Permit<ViewEvidence>,
         id: AttackerId,
+        between: (Option<OffsetDateTime>, Option<OffsetDateTime>),
         limit: Option<u32>,
         before: Option<String>,
     ) -> Result<Page<CommandView>, DomainError> {
@@ -242,7 +262,7 @@ impl Domain {
         Ok(self
             .inner
             .store
-            .attacker_command_page(id, limit, before.as_deref())
+            .attacker_command_page(id, between, limit, before.as_deref())
             .await?)
     }
 

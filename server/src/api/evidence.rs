@@ -120,7 +120,7 @@ pub async fn attacker_commands(
 ) -> Answer<Page<CommandView>> {
     Ok(Json(
         domain
-            .attacker_commands(&permit, id, page.limit, page.before)
+            .attacker_commands(&permit, id, (None, None), page.limit, page.before)
             .await?,
     ))
 }
@@ -235,9 +235,16 @@ pub async fn commands_export(
     Param(id): Param<AttackerId>,
     Export { format, .. }: Export<NoFilter>,
 ) -> File {
-    export::file("commands", format, (domain, permit), move |domain, permit, next| async move {
-        domain.attacker_commands(&permit, id, export::ROWS, next).await
-    })
+    export::file(
+        "commands",
+        format,
+        (domain, permit),
+        move |domain, permit, next| async move {
+            domain
+                .attacker_commands(&permit, id, (None, None), export::ROWS, next)
+                .await
+        },
+    )
     .await
 }
 

@@ -122,6 +122,11 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
         Viewer,
         r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","rows":{}}"#,
     ),
+    (
+        "left_get",
+        Viewer,
+        r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","rows":{}}"#,
+    ),
     ("decky_list", Viewer, ""),
     ("archetype_list", Viewer, ""),
     ("service_list", Viewer, ""),
