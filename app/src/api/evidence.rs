@@ -1,6 +1,6 @@
 //! Counters, log rows, attackers and what they left.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use decnet_model::{
     id::{AttackerId, LogId},
@@ -42,6 +42,10 @@ pub struct Overview {
 pub struct Touch {
     /// Who.
     pub attacker: AttackerId,
+    /// Their address.
+    pub ip: IpAddr,
+    /// What seeds their glyph.
+    pub glyph: String,
     /// At which decky.
     pub decky: String,
     /// When the last of it was, in seconds since 1970.
@@ -57,14 +61,17 @@ impl Touch {
     pub(crate) fn of<'a>(rows: impl IntoIterator<Item = &'a LogView>) -> Vec<Self> {
         let mut touches: BTreeMap<(AttackerId, &str, i64), Self> = BTreeMap::new();
         for row in rows {
-            let (Some(attacker), at_s) = (row.attacker_id, row.at.unix_timestamp()) else {
+            let (Some(attacker), Some(ip)) = (row.attacker_id, row.attacker_ip) else {
                 continue;
             };
+            let at_s = row.at.unix_timestamp();
             let weight = text::weight(&row.event_type);
             let touch = touches
                 .entry((attacker, &row.decky, at_s.div_euclid(60)))
                 .or_insert_with(|| Self {
                     attacker,
+                    ip,
+                    glyph: row.attacker_glyph.clone().unwrap_or_else(|| ip.to_string()),
                     decky: row.decky.clone(),
                     at_s,
                     weight,
