@@ -178,7 +178,7 @@ const PARTS: i32 = 160;
 pub(crate) const LEFT: usize = 20;
 
 /// Rows of the overview's feed; on all but wide screens the style sheet shows fewer.
-pub(crate) const FEED: usize = 26;
+pub(crate) const FEED: usize = 34;
 /// The newest rows among which those of the feed are looked for.
 pub(crate) const FEED_FROM: u32 = 500;
 

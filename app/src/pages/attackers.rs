@@ -69,7 +69,9 @@ pub(crate) fn AttackersPage() -> impl IntoView {
         <PageHead title="Attackers"><Export from=export /></PageHead>
         <FilterForm fields=FIELDS label="Filter attackers">
             <SearchField name="search" placeholder="Address, decky or service" />
-            <Transition>
+            <Transition fallback=move || {
+                view! { <Choice name="service" label="Service" any="any service" options=Signal::stored(Vec::new()) /> }
+            }>
                 <Choice name="service" label="Service" any="any service" options=options />
             </Transition>
             <Choice name="sort_by" label="Order" any="last seen first" options=Signal::stored(orders) />
@@ -222,6 +224,11 @@ fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<Dec
 
 #[component]
 fn Figure(of: u64, words: &'static str) -> impl IntoView {
+    let words = if of == 1 {
+        words.trim_end_matches('s')
+    } else {
+        words
+    };
     view! { <span class="figure" class:zero=of == 0 data-label=words>{text::count(of)}</span> }
 }
 

@@ -205,13 +205,18 @@ fn Filters(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
         .iter()
         .map(|kind| (kind.as_str().to_owned(), text::event_words(kind.as_str())))
         .collect();
+    let none = Signal::stored(Vec::new());
+    let choices = |deckies: Signal<Vec<_>>, services: Signal<Vec<_>>| {
+        view! {
+            <Choice name="decky" label="Decky" any="any decky" options=deckies />
+            <Choice name="service" label="Service" any="any service" options=services />
+        }
+    };
     view! {
         <FilterForm fields=FIELDS label="Filter log rows">
             <SearchField name="search" placeholder="Text, or field:value" />
-            <Transition>
-                <Choice name="decky" label="Decky" any="any decky" options=decky_options />
-                <Choice name="service" label="Service" any="any service" options=service_options />
-            </Transition>
+            // Until it is known what there is to choose, the choices stand there all the same: what is below must not jump.
+            <Transition fallback=move || choices(none, none)>{choices(decky_options, service_options)}</Transition>
             <Choice name="event_type" label="Type of event" any="any event" options=Signal::stored(types) />
             <SourceField />
         </FilterForm>

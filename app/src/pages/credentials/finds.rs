@@ -24,7 +24,7 @@ use crate::{
         frame::PageHead,
         notice::{Fetched, LeftOut, Loading, NothingFits, Problem},
         pager::{More, Pager},
-        said::{CopyButton, Said},
+        said::{CopyButton, Long, Said},
         table::{Column, Leads, Listed, Row, Table},
         when::{Ago, use_present},
     },
@@ -98,7 +98,9 @@ pub(crate) fn FindsPage() -> impl IntoView {
         <FilterForm fields=FIELDS label="Filter credentials">
             <SearchField name="search" placeholder="Account, secret, decky or address" />
             <Choice name="bounty_type" label="Kind" any="any kind" options=Signal::stored(kinds) />
-            <Transition>
+            <Transition fallback=move || {
+                view! { <Choice name="service" label="Service" any="any service" options=Signal::stored(Vec::new()) /> }
+            }>
                 <Choice name="service" label="Service" any="any service" options=options />
             </Transition>
         </FilterForm>
@@ -168,7 +170,9 @@ const COLUMNS: &[Column<BountyView>] = &[
         label: "Seen",
         class: "number",
         sort: None,
-        cell: |b| view! { <span class="figure" data-label="times">{text::count(b.count)}</span> }.into_any(),
+        cell: |b| {
+            view! { <span class="figure" data-label=if b.count == 1 { "time" } else { "times" }>{text::count(b.count)}</span> }.into_any()
+        },
     },
     Column {
         label: "Last",
@@ -286,8 +290,8 @@ fn BountyDrawer(shown: Shown) -> impl IntoView {
                     Suspend::new(async move {
                         let (title, inside) = match bounty.await {
                             None => return ().into_any(),
-                            Some(Ok(bounty)) => (bounty.kind.as_str(), view! { <Detail bounty /> }.into_any()),
-                            Some(Err(fault)) => ("Find", view! { <Problem fault /> }.into_any()),
+                            Some(Ok(bounty)) => (text::title(bounty.kind.as_str()), view! { <Detail bounty /> }.into_any()),
+                            Some(Err(fault)) => ("Find".to_owned(), view! { <Problem fault /> }.into_any()),
                         };
                         view! { <Drawer title=title row=row close>{inside}</Drawer> }.into_any()
                     })
@@ -314,7 +318,7 @@ fn Detail(bounty: BountyView) -> impl IntoView {
                     }
                 })}
             <dt>{if bounty.kind == BountyKind::Credential { "Secret" } else { "Value" }}</dt>
-            <dd><code><Said text=bounty.value.clone() /></code><CopyButton text=bounty.value.clone() what="value" /></dd>
+            <dd><Long text=bounty.value.clone() /><CopyButton text=bounty.value.clone() what="value" /></dd>
             {bounty.secret_kind.clone().map(|kind| view! { <dt>"Form"</dt><dd>{text::visible(&kind)}</dd> })}
             <dt>"Seen"</dt>
             <dd>{text::plural(bounty.count, "time", "times")}</dd>

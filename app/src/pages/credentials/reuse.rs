@@ -20,7 +20,7 @@ use crate::{
         frame::PageHead,
         notice::{Empty, Fetched, Loading, NothingFits, Problem},
         pager::{More, Pager},
-        said::{CopyButton, Said},
+        said::{CopyButton, Long, Said},
         table::{Column, Leads, Listed, Table},
         when::Ago,
     },
@@ -124,7 +124,7 @@ const COLUMNS: &[Column<ReuseView>] = &[
         class: "number",
         sort: None,
         cell: |r| {
-            view! { <span class="figure" data-label="deckies">{text::count(r.deckies)}</span> }.into_any()
+            view! { <span class="figure" data-label=if r.deckies == 1 { "decky" } else { "deckies" }>{text::count(r.deckies)}</span> }.into_any()
         },
     },
     Column {
@@ -132,7 +132,7 @@ const COLUMNS: &[Column<ReuseView>] = &[
         class: "number",
         sort: None,
         cell: |r| {
-            view! { <span class="figure" data-label="attackers">{text::count(r.attackers)}</span> }.into_any()
+            view! { <span class="figure" data-label=if r.attackers == 1 { "attacker" } else { "attackers" }>{text::count(r.attackers)}</span> }.into_any()
         },
     },
     Column {
@@ -242,7 +242,7 @@ fn Detail(detail: ReuseDetail) -> impl IntoView {
                     }
                 })}
             <dt>"Secret"</dt>
-            <dd><code><Said text=reuse.value.clone() /></code><CopyButton text=reuse.value.clone() what="secret" /></dd>
+            <dd><Long text=reuse.value.clone() /><CopyButton text=reuse.value.clone() what="secret" /></dd>
             <dt>"Form"</dt>
             <dd>{text::event_words(&text::visible(&reuse.secret_kind))}</dd>
             <dt>"Used at"</dt>
