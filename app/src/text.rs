@@ -274,6 +274,14 @@ pub fn event_words(event_type: &str) -> String {
     event_type.replace('_', " ")
 }
 
+/// Words as a title: with a capital.
+#[must_use]
+pub fn title(words: &str) -> String {
+    let mut chars = words.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(chars).collect()
+}
+
 /// What happened, in one line: the part of a row that a reader looks for first.
 #[must_use]
 pub fn summary(row: &LogView) -> String {

@@ -3,6 +3,8 @@
 //! The names of the parameters are those of the REST API: a page and the download of what it shows take the same
 //! query. `last` (`15m`, `1h`, `24h`, `7d`) is the one that only pages know; it becomes a `start_time`.
 
+use std::net::IpAddr;
+
 use decnet_model::{
     query::{AttackerQuery, BountyQuery, LogQuery, ReuseQuery},
     view::{LogView, MAX_SEARCH},
@@ -46,6 +48,18 @@ pub(crate) fn span(word: &str) -> Option<Duration> {
         "7d" => Some(Duration::days(7)),
         _ => None,
     }
+}
+
+/// What opens something beside a list, and changes nothing of the list.
+const BESIDE: &[&str] = &["log", "bounty", "reuse", "help", "task"];
+
+/// `params` without what opens something beside a list: opening a row must not fetch the list again.
+pub(crate) fn filters(params: &ParamsMap) -> ParamsMap {
+    let mut filters = params.clone();
+    for other in BESIDE {
+        filters.remove(other);
+    }
+    filters
 }
 
 /// The value of a parameter, where it has one.
@@ -192,16 +206,19 @@ pub(crate) fn at_time(path: &str, params: &ParamsMap, start: OffsetDateTime, end
     with(path, params, &changes)
 }
 
+/// The source address that `params` name; one that is none is told in `faults`.
+pub(crate) fn source(params: &ParamsMap, faults: &mut Vec<String>) -> Option<IpAddr> {
+    let source = value(params, "attacker_ip")?.parse();
+    if source.is_err() {
+        faults.push("the source is not an IP address".to_owned());
+    }
+    source.ok()
+}
+
 /// The log rows that a URL asks for. What it says wrongly (an address that is none) is told as the second part.
 pub(crate) fn log_query(params: &ParamsMap, now: OffsetDateTime) -> (LogQuery, Vec<String>) {
     let (between, mut faults) = Between::of(params, now);
-    let attacker_ip = value(params, "attacker_ip").and_then(|text| match text.parse() {
-        Ok(ip) => Some(ip),
-        Err(_) => {
-            faults.push("the source is not an IP address".to_owned());
-            None
-        }
-    });
+    let attacker_ip = source(params, &mut faults);
     let query = LogQuery {
         limit: Some(100),
         before: None,
@@ -318,10 +335,10 @@ pub(crate) fn code(next: &str) -> String {
     format!("/login?step=code&next={}", escape(next))
 }
 
-/// The attackers that a URL asks for.
-pub(crate) fn attacker_query(params: &ParamsMap, now: OffsetDateTime) -> AttackerQuery {
-    let (Between { start, end }, _) = Between::of(params, now);
-    AttackerQuery {
+/// The attackers that a URL asks for, and what it says wrongly.
+pub(crate) fn attacker_query(params: &ParamsMap, now: OffsetDateTime) -> (AttackerQuery, Vec<String>) {
+    let (Between { start, end }, faults) = Between::of(params, now);
+    let query = AttackerQuery {
         limit: Some(50),
         before: None,
         search: value(params, "search").map(|s| s.chars().take(MAX_SEARCH).collect()),
@@ -330,7 +347,8 @@ pub(crate) fn attacker_query(params: &ParamsMap, now: OffsetDateTime) -> Attacke
         sort_by: value(params, "sort_by").and_then(|s| s.parse().ok()),
         start_time: start,
         end_time: end,
-    }
+    };
+    (query, faults)
 }
 
 #[cfg(test)]
@@ -369,7 +387,7 @@ mod tests {
             "/api/v1/logs/export?service=ssh&start_time=2026-11-20T11:00:00Z"
         );
         assert_eq!(export_bounties(&BountyQuery::default()), "/api/v1/bounty/export");
-        let query = attacker_query(&params(&[("sort_by", "active"), ("search", "a&b")]), now);
+        let (query, _) = attacker_query(&params(&[("sort_by", "active"), ("search", "a&b")]), now);
         assert_eq!(
             export_attackers(&query),
             "/api/v1/attackers/export?search=a%26b&sort_by=active"

@@ -87,7 +87,7 @@ test("a row opens by Enter and by click, shows its line and fields, and can be l
   await expect(rows(page).nth(0).getByRole("link")).toBeFocused();
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(/log=\d+/);
-  await expect(drawer.locator("pre.raw").first()).toContainText(word);
+  await expect(drawer.locator(".raw").first()).toContainText(word);
   await expect(drawer.locator(".fields")).toContainText(`SET ${word} 3`);
   await page.keyboard.press("Escape");
   await expect(drawer).toHaveCount(0);

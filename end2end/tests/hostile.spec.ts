@@ -73,7 +73,7 @@ test("no drawer is broken by what intruders said", async ({ page, host, complain
   test.setTimeout(30_000 + kinds.size * 15_000);
   for (const [kind, row] of kinds) {
     await open(page, `/live?service=none&log=${row.id}`);
-    await expect(page.getByRole("dialog").locator("pre.raw").first(), kind).toBeVisible();
+    await expect(page.getByRole("dialog").locator(".raw").first(), kind).toBeVisible();
     await fits(page);
     expect(await page.locator("html").getAttribute("data-canary"), `what ran in ${kind}`).toBeNull();
     complaints.none();

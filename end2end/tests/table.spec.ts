@@ -1,6 +1,7 @@
 // Long lists: only the rows that are seen stand in the page, and more of them come by scrolling.
 
-import { expect, open, test } from "../test";
+import { ssh } from "../attack";
+import { expect, live, marker, open, test } from "../test";
 
 test("a list of ten thousand rows keeps what is seen in the page, wherever one looks", async ({ page, complaints }) => {
   const answer = await page.request.get("/gallery");
@@ -41,5 +42,51 @@ test("scrolling near the end of a list brings more of it", async ({ page, host, 
   await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight));
   await expect.poll(have).toBeGreaterThan(before + 100);
   expect(await table.locator("tbody tr").count()).toBeLessThan(230);
+  complaints.none();
+});
+
+test("a head stays in the window, and what is read stays in its place while rows come in above it", async ({ page, host, complaints }) => {
+  await open(page, "/live");
+  await live(page);
+  await page.evaluate(() => window.scrollTo(0, 1_500));
+  const table = page.locator("table.logs");
+  const head = table.locator("th").first();
+  const top = await page.locator(".top").evaluate((top) => top.getBoundingClientRect().bottom);
+  await expect.poll(() => head.evaluate((head) => head.getBoundingClientRect().top)).toBeCloseTo(top, 0);
+
+  const id = await page.evaluate(() => {
+    const seen = document.elementFromPoint(window.innerWidth / 2, window.innerHeight / 2);
+    return seen!.closest("tr")!.querySelector("[data-row]")!.getAttribute("data-row");
+  });
+  const row = table.locator(`[data-row="${id}"]`);
+  const place = () => row.evaluate((row) => row.getBoundingClientRect().top);
+  const [before, rows] = [await place(), Number(await table.getAttribute("aria-rowcount"))];
+  const { at, user } = host.account();
+  await ssh(at, user, marker(), "id");
+  await expect.poll(async () => Number(await table.getAttribute("aria-rowcount"))).toBeGreaterThan(rows);
+  await expect.poll(place).toBeCloseTo(before, 0);
+  complaints.none();
+});
+
+test("a find that comes in leaves the list and what is open of it as they are, and a link to any find opens it", async ({ page, host, complaints }) => {
+  await open(page, "/credentials");
+  await live(page);
+  const table = page.locator("table.bounties");
+  const have = async () => Number(await table.getAttribute("aria-rowcount"));
+  await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight));
+  await expect.poll(have).toBeGreaterThan(100);
+  const rows = table.locator("tbody tr:not(.gap)");
+  await rows.nth(60).locator(".number").click();
+  const drawer = page.getByRole("dialog");
+  await expect(drawer).toContainText("Secret");
+  const [open_, before] = [page.url(), await have()];
+  const { at, user } = host.account();
+  await ssh(at, user, marker(), "id");
+  await expect.poll(have).toBeGreaterThan(before);
+  await expect(page).toHaveURL(open_);
+  await expect(drawer).toContainText("Secret");
+
+  await open(page, "/credentials?bounty=1");
+  await expect(drawer).toContainText("First");
   complaints.none();
 });

@@ -491,24 +491,31 @@ impl Store {
         Ok(())
     }
 
-    /// The command lines of an attacker, newest first.
+    /// The command lines of an attacker from `start` to `end`, newest first.
     ///
     /// # Errors
     /// [`DbError::BadQuery`] naming the field.
     pub async fn attacker_command_page(
         &self,
         id: AttackerId,
+        (start, end): (Option<OffsetDateTime>, Option<OffsetDateTime>),
         limit: Option<u32>,
         before: Option<&str>,
     ) -> Result<Page<CommandView>, DbError> {
         const OPERATION: &str = "read commands";
         let size = cursor::page_size(limit)?;
         let text = "SELECT l.id, l.at, l.decky, l.service, l.fields FROM commands c JOIN logs l ON l.id = c.log_id \
-                    WHERE c.attacker_id = ? AND c.log_id < ? ORDER BY c.log_id DESC LIMIT ?";
-        let sql = Sql::new(OPERATION, text)
+                    WHERE c.attacker_id = ? AND c.log_id < ?";
+        let mut sql = Sql::new(OPERATION, text)
             .bind(id.0)
-            .bind(cursor::id_of(before)?.unwrap_or(i64::MAX))
-            .bind(size + 1);
+            .bind(cursor::id_of(before)?.unwrap_or(i64::MAX));
+        if let Some(start) = start {
+            sql.push(" AND l.at >= ?").arg(micros(start));
+        }
+        if let Some(end) = end {
+            sql.push(" AND l.at < ?").arg(micros(end));
+        }
+        sql.push(" ORDER BY c.log_id DESC LIMIT ?").arg(size + 1);
         let rows = self.backend.fetch(sql).await?;
         let commands = rows.iter().map(|row| {
             let c = row.columns(OPERATION);
@@ -523,6 +530,16 @@ impl Store {
         });
         let commands = commands.collect::<Result<Vec<_>, DbError>>()?;
         Ok(cursor::page(commands, size, |c| cursor::of_id(c.log_id.0)))
+    }
+
+    /// One bounty.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn bounty_get(&self, id: i64) -> Result<Option<BountyView>, DbError> {
+        let sql = Sql::new(BOUNTIES, format!("{SELECT_BOUNTIES} WHERE b.id = ?")).bind(id);
+        let row = self.backend.fetch_optional(sql).await?;
+        row.as_ref().map(bounty).transpose()
     }
 
     /// Bounties, those found last first. A search reads rows until a page is full; there is no index of texts.

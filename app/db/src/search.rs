@@ -13,9 +13,11 @@ use std::net::IpAddr;
 
 use decnet_model::{
     clock::micros,
+    id::{AttackerId, LogId},
     query::LogQuery,
-    view::{LogView, MAX_SEARCH, Page},
+    view::{ActivityView, LogView, MAX_SEARCH, Page},
 };
+use time::OffsetDateTime;
 
 use crate::{
     DbError, Store,
@@ -157,6 +159,52 @@ impl Store {
             page.total = Some(self.log_count().await?);
         }
         Ok(page)
+    }
+
+    /// What the newest `limit` rows of an attacker in a time tell, each decky's, service's and event type's of a bucket of time in one.
+    /// Buckets are `width_us` microseconds long. In no order.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn attacker_activity(
+        &self,
+        id: AttackerId,
+        (start, end): (Option<OffsetDateTime>, Option<OffsetDateTime>),
+        width_us: i64,
+        limit: u32,
+    ) -> Result<Vec<ActivityView>, DbError> {
+        let query = LogQuery {
+            start_time: start,
+            end_time: end,
+            ..LogQuery::default()
+        };
+        let Some(span) = self.span(&query).await? else {
+            return Ok(Vec::new());
+        };
+        let mut sql = Sql::new(
+            OPERATION,
+            "SELECT decky, service, event_type, MIN(at), MAX(at), MIN(id), COUNT(*) FROM (SELECT l.id, l.at, l.decky, l.service, \
+             l.event_type FROM logs l WHERE l.attacker_id = ? AND l.id >= ? AND l.id <= ?",
+        );
+        sql.arg(id.0).arg(span.low).arg(span.high);
+        self.conditions(&mut sql, &query, &[]);
+        sql.push(" ORDER BY l.id DESC LIMIT ?) t GROUP BY decky, service, event_type, at - at % ?")
+            .arg(limit)
+            .arg(width_us.max(1));
+        let rows = self.backend.fetch(sql).await?;
+        let activity = rows.iter().map(|row| {
+            let c = row.columns(OPERATION);
+            Ok(ActivityView {
+                decky: c.text(0)?,
+                service: c.text(1)?,
+                event_type: c.text(2)?,
+                first_at: c.time(3)?,
+                last_at: c.time(4)?,
+                log_id: LogId(c.int(5)?),
+                count: c.count(6)?,
+            })
+        });
+        activity.collect()
     }
 
     /// How many rows there are.

@@ -10,8 +10,8 @@ use decnet_model::{
         AttackerQuery, AttackerSort, BountyQuery, HashKind, HistogramQuery, LogQuery, ReuseQuery, Wordlist,
     },
     view::{
-        AlertView, AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView, MAX_LIMIT,
-        MAX_SEARCH, Page, QuarantineView, ReuseDetail, ReuseView, Stats, Tops,
+        ActivityView, AlertView, AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView,
+        MAX_LIMIT, MAX_SEARCH, Page, QuarantineView, ReuseDetail, ReuseView, Stats, Tops,
     },
 };
 use time::OffsetDateTime;
@@ -24,6 +24,8 @@ const GOOD_FOR: Duration = Duration::from_millis(500);
 const MAX_BUCKETS: i64 = 3_000;
 /// Hours of the traffic of a decky.
 const TRAFFIC_HOURS: u8 = 24;
+/// Rows of an attacker of which it is told where and when they were, the newest: so many are read on every look at somebody.
+pub const ACTIVITY: u32 = 20_000;
 /// The most characters of a filter that names one thing.
 const MAX_FILTER: usize = 128;
 
@@ -252,7 +254,24 @@ impl Domain {
             .ok_or_else(|| DomainError::not_found("attacker", id))
     }
 
-    /// The command lines of an attacker, newest first.
+    /// What an attacker did in a time, as far as the newest [`ACTIVITY`] rows of it tell: each decky's, service's and event type's of a
+    /// bucket of time in one.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn attacker_activity(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        id: AttackerId,
+        between: (Option<OffsetDateTime>, Option<OffsetDateTime>),
+        width: time::Duration,
+    ) -> Result<Vec<ActivityView>, DomainError> {
+        let width_us = i64::try_from(width.whole_microseconds()).unwrap_or(i64::MAX);
+        let store = &self.inner.store;
+        Ok(store.attacker_activity(id, between, width_us, ACTIVITY).await?)
+    }
+
+    /// The command lines of an attacker from the one time to the other, newest first.
     ///
     /// # Errors
     /// [`DomainError::NotFound`], [`DomainError::Invalid`] naming the field.
@@ -260,6 +279,7 @@ impl Domain {
         &self,
         permit: &Permit<ViewEvidence>,
         id: AttackerId,
+        between: (Option<OffsetDateTime>, Option<OffsetDateTime>),
         limit: Option<u32>,
         before: Option<String>,
     ) -> Result<Page<CommandView>, DomainError> {
@@ -268,7 +288,7 @@ impl Domain {
         Ok(self
             .inner
             .store
-            .attacker_command_page(id, limit, before.as_deref())
+            .attacker_command_page(id, between, limit, before.as_deref())
             .await?)
     }
 
@@ -313,6 +333,19 @@ impl Domain {
         faults.span(query.start_time, query.end_time);
         faults.none()?;
         Ok(self.inner.store.bounty_page(&query).await?)
+    }
+
+    /// One bounty.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`].
+    pub async fn bounty_get(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        id: i64,
+    ) -> Result<BountyView, DomainError> {
+        let found = self.inner.store.bounty_get(id).await?;
+        found.ok_or_else(|| DomainError::not_found("bounty", id))
     }
 
     /// Credentials that turned up at several deckies or with several attackers, spread widest first.

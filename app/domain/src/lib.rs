@@ -42,6 +42,7 @@ use secrecy::SecretString;
 pub use api_tokens::{MadeToken, TokenRequest, is_api_token};
 pub use auth::{FirstAdmin, Login, SignedIn};
 pub use error::DomainError;
+pub use evidence::ACTIVITY;
 pub use fleet::{archetypes, services};
 pub use password::generate as generate_password;
 pub use permit::{Actor, Permit};

@@ -275,6 +275,23 @@ views! {
         command: String,
     }
 
+    /// What an attacker did of one kind at one place within a short time, as one.
+    ActivityView {
+        decky: String,
+        service: String,
+        event_type: String,
+        /// When the first of it was.
+        #[serde(with = "time::serde::rfc3339")]
+        first_at: OffsetDateTime,
+        /// When the last of it was.
+        #[serde(with = "time::serde::rfc3339")]
+        last_at: OffsetDateTime,
+        /// The first log row of it.
+        log_id: LogId,
+        /// Log rows.
+        count: u64,
+    }
+
     /// Loot: see [`BountyKind`].
     BountyView {
         id: i64,

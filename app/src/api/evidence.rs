@@ -1,13 +1,13 @@
 //! Counters, log rows, attackers and what they left.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use decnet_model::{
     id::{AttackerId, LogId},
     query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery, ReuseQuery},
     view::{
-        AlertView, AttackerView, BountyView, CommandView, DeckyView, HistogramBucket, LogView, Page,
-        QuarantineView, ReuseDetail, ReuseView, Stats, StreamSnapshot, Tops, WorkerView,
+        ActivityView, AlertView, AttackerView, BountyView, CommandView, DeckyView, HistogramBucket, LogView,
+        Page, QuarantineView, ReuseDetail, ReuseView, Stats, StreamSnapshot, Tops, WorkerView,
     },
 };
 use leptos::prelude::*;
@@ -42,6 +42,10 @@ pub struct Overview {
 pub struct Touch {
     /// Who.
     pub attacker: AttackerId,
+    /// Their address.
+    pub ip: IpAddr,
+    /// What seeds their glyph.
+    pub glyph: String,
     /// At which decky.
     pub decky: String,
     /// When the last of it was, in seconds since 1970.
@@ -57,14 +61,17 @@ impl Touch {
     pub(crate) fn of<'a>(rows: impl IntoIterator<Item = &'a LogView>) -> Vec<Self> {
         let mut touches: BTreeMap<(AttackerId, &str, i64), Self> = BTreeMap::new();
         for row in rows {
-            let (Some(attacker), at_s) = (row.attacker_id, row.at.unix_timestamp()) else {
+            let (Some(attacker), Some(ip)) = (row.attacker_id, row.attacker_ip) else {
                 continue;
             };
+            let at_s = row.at.unix_timestamp();
             let weight = text::weight(&row.event_type);
             let touch = touches
                 .entry((attacker, &row.decky, at_s.div_euclid(60)))
                 .or_insert_with(|| Self {
                     attacker,
+                    ip,
+                    glyph: row.attacker_glyph.clone().unwrap_or_else(|| ip.to_string()),
                     decky: row.decky.clone(),
                     at_s,
                     weight,
@@ -83,16 +90,95 @@ impl Touch {
 pub struct Dossier {
     /// Their sums.
     pub attacker: AttackerView,
-    /// Their newest command lines.
-    pub commands: Page<CommandView>,
-    /// What they left or gave away.
-    pub bounties: Page<BountyView>,
+    /// What they left.
+    pub left: Left,
+    /// Where they were and when.
+    pub trail: Trail,
     /// Their newest log rows.
     pub logs: Page<LogView>,
 }
 
+/// What an attacker left, the newest of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Left {
+    /// Command lines.
+    pub commands: Page<CommandView>,
+    /// What they gave away or brought.
+    pub loot: Vec<BountyView>,
+    /// Whether there is more of that.
+    pub more_loot: bool,
+    /// Marks of their own software.
+    pub fingerprints: Vec<BountyView>,
+}
+
+/// Where an attacker was and when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trail {
+    /// For each part of the time what was heaviest at a decky then, with how many log rows there were. Only of the deckies that they
+    /// touched most.
+    pub marks: Vec<ActivityView>,
+    /// Log rows by decky and service, most first.
+    pub places: Vec<Place>,
+    /// Whether these are all log rows of the time, and not only the newest.
+    pub whole: bool,
+}
+
+/// A decky, a service of it, and how many log rows there are.
+pub(crate) type Place = (String, String, u64);
+
+#[cfg(feature = "ssr")]
+impl Trail {
+    fn of(activity: Vec<ActivityView>, width: time::Duration) -> Self {
+        let mut places: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        let mut deckies: BTreeMap<&str, u64> = BTreeMap::new();
+        for one in &activity {
+            *places.entry((&one.decky, &one.service)).or_default() += one.count;
+            *deckies.entry(&one.decky).or_default() += one.count;
+        }
+        let rows = deckies.values().sum::<u64>();
+        let mut most: Vec<_> = deckies.into_iter().collect();
+        most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        most.truncate(LANES);
+        let mut places: Vec<Place> = places
+            .into_iter()
+            .map(|((decky, service), count)| (decky.to_owned(), service.to_owned(), count))
+            .collect();
+        places.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
+        let mut marks: BTreeMap<(&str, i128), ActivityView> = BTreeMap::new();
+        for one in activity
+            .iter()
+            .filter(|one| most.iter().any(|(decky, _)| *decky == one.decky))
+        {
+            let part = one.first_at.unix_timestamp_nanos() / width.whole_nanoseconds().max(1);
+            marks
+                .entry((&one.decky, part))
+                .and_modify(|mark| {
+                    let (count, last_at) = (mark.count + one.count, mark.last_at.max(one.last_at));
+                    if text::weight(&one.event_type) > text::weight(&mark.event_type) {
+                        *mark = one.clone();
+                    }
+                    (mark.count, mark.last_at) = (count, last_at);
+                })
+                .or_insert_with(|| one.clone());
+        }
+        Self {
+            marks: marks.into_values().collect(),
+            places,
+            whole: rows < u64::from(decnet_domain::ACTIVITY),
+        }
+    }
+}
+
+/// Deckies that have a lane in the line of an attacker; the rest is counted.
+pub(crate) const LANES: usize = 8;
+/// Parts of the time of which each has a mark in a lane.
+#[cfg(feature = "ssr")]
+const PARTS: i32 = 160;
+/// Command lines, and of everything else that an attacker left as many, that their page shows.
+pub(crate) const LEFT: usize = 20;
+
 /// Rows of the overview's feed; on all but wide screens the style sheet shows fewer.
-pub(crate) const FEED: usize = 26;
+pub(crate) const FEED: usize = 34;
 /// The newest rows among which those of the feed are looked for.
 pub(crate) const FEED_FROM: u32 = 500;
 
@@ -204,6 +290,13 @@ pub async fn bounty_page(query: BountyQuery) -> Answer<Page<BountyView>> {
     Ok(domain.bounty_page(&see, query).await?)
 }
 
+/// One of them.
+#[server(prefix = "/ui", endpoint = "bounty_get", input = Json, output = Json)]
+pub async fn bounty_get(id: i64) -> Answer<BountyView> {
+    let (domain, see) = permitted()?;
+    Ok(domain.bounty_get(&see, id).await?)
+}
+
 /// A page of credentials that are used again elsewhere.
 #[server(prefix = "/ui", endpoint = "reuse_page", input = Json, output = Json)]
 pub async fn reuse_page(query: ReuseQuery) -> Answer<Page<ReuseView>> {
@@ -231,22 +324,63 @@ pub async fn alert_list() -> Answer<Vec<AlertView>> {
 pub async fn dossier_get(id: AttackerId, rows: LogQuery) -> Answer<Dossier> {
     let (domain, see) = permitted()?;
     let attacker = domain.attacker_get(&see, id).await?;
-    let bounties = BountyQuery {
-        limit: Some(200),
-        attacker_ip: Some(attacker.ip),
-        start_time: rows.start_time,
-        end_time: rows.end_time,
-        ..BountyQuery::default()
-    };
+    let between = (rows.start_time, rows.end_time);
+    let first = rows.start_time.unwrap_or(attacker.first_seen);
+    let last = rows.end_time.unwrap_or(attacker.last_seen);
+    let width = ((last - first) / PARTS).max(time::Duration::SECOND);
+    let activity = domain.attacker_activity(&see, id, between, width).await?;
+    let left = left_of(&domain, &see, &attacker, between).await?;
     let rows = LogQuery {
         limit: Some(300),
         attacker_ip: Some(attacker.ip),
         ..rows
     };
     Ok(Dossier {
-        commands: domain.attacker_commands(&see, id, Some(200), None).await?,
-        bounties: domain.bounty_page(&see, bounties).await?,
+        trail: Trail::of(activity, width),
+        left,
         logs: domain.log_page(&see, rows).await?,
         attacker,
+    })
+}
+
+/// What an attacker left in the time that `rows` asks for.
+#[server(prefix = "/ui", endpoint = "left_get", input = Json, output = Json)]
+pub async fn left_get(id: AttackerId, rows: LogQuery) -> Answer<Left> {
+    let (domain, see) = permitted()?;
+    let attacker = domain.attacker_get(&see, id).await?;
+    left_of(&domain, &see, &attacker, (rows.start_time, rows.end_time)).await
+}
+
+#[cfg(feature = "ssr")]
+async fn left_of(
+    domain: &decnet_domain::Domain,
+    see: &decnet_domain::Permit<decnet_model::permission::ViewEvidence>,
+    attacker: &AttackerView,
+    between: (Option<time::OffsetDateTime>, Option<time::OffsetDateTime>),
+) -> Answer<Left> {
+    use decnet_model::state::BountyKind;
+    let all = BountyQuery {
+        limit: Some(200),
+        attacker_ip: Some(attacker.ip),
+        start_time: between.0,
+        end_time: between.1,
+        ..BountyQuery::default()
+    };
+    let prints = BountyQuery {
+        limit: u32::try_from(LEFT).ok(),
+        bounty_type: Some(BountyKind::Fingerprint),
+        ..all.clone()
+    };
+    let bounties = domain.bounty_page(see, all).await?;
+    let mut loot = bounties.data;
+    loot.retain(|b| b.kind != BountyKind::Fingerprint);
+    let more_loot = loot.len() > LEFT || bounties.next.is_some();
+    loot.truncate(LEFT);
+    let commands = domain.attacker_commands(see, attacker.id, between, u32::try_from(LEFT).ok(), None);
+    Ok(Left {
+        commands: commands.await?,
+        loot,
+        more_loot,
+        fingerprints: domain.bounty_page(see, prints).await?.data,
     })
 }

@@ -1,9 +1,7 @@
 //! The line: what one attacker did along time, a lane a decky, a mark a row. The higher a mark reaches, the nearer it is
 //! to an intruder's hands. Dragging over a part of it makes that the time that the page shows.
 
-use std::sync::Arc;
-
-use decnet_model::view::LogView;
+use decnet_model::view::ActivityView;
 use leptos::prelude::*;
 use leptos_router::{
     NavigateOptions,
@@ -13,20 +11,23 @@ use time::{Duration, OffsetDateTime};
 
 use super::{brush::Brush, when::use_present};
 use crate::{
+    api::evidence::LANES,
     text::{self, Weight},
     url::{self, Between},
 };
 
 /// Width of the drawing in its own units.
 const WIDTH: i64 = 1_000;
-/// Lanes that are drawn; the rest is counted.
-const LANES: usize = 8;
 
-/// From when to when a line goes: the time that is shown, as far as that has ends, else from the first row to the last. A minute at
+/// From when to when a line goes: the time that is shown, as far as that has ends, else from the first mark to the last. A minute at
 /// least, so that one touch stands at the start and not all over.
-fn ends(rows: &[Arc<LogView>], between: Between) -> Option<(OffsetDateTime, OffsetDateTime)> {
-    let first = between.start.or_else(|| rows.iter().map(|row| row.at).min())?;
-    let last = between.end.or_else(|| rows.iter().map(|row| row.at).max())?;
+fn ends(marks: &[ActivityView], between: Between) -> Option<(OffsetDateTime, OffsetDateTime)> {
+    let first = between
+        .start
+        .or_else(|| marks.iter().map(|mark| mark.first_at).min())?;
+    let last = between
+        .end
+        .or_else(|| marks.iter().map(|mark| mark.last_at).max())?;
     let least = if between.is_ever() {
         Duration::minutes(1)
     } else {
@@ -51,15 +52,21 @@ fn part(
     (first + at(from), first + at(to) + Duration::seconds(1))
 }
 
-/// The line of `rows`, newest first, over the time `between`.
+/// The line of `marks` over the time `between`.
 #[component]
-pub(crate) fn Line(rows: Signal<Vec<Arc<LogView>>>, between: Between) -> impl IntoView {
+pub(crate) fn Line(
+    marks: Signal<Vec<ActivityView>>,
+    /// How many deckies were touched, with those that have no marks.
+    deckies: Signal<usize>,
+    between: Between,
+) -> impl IntoView {
+    let touched = deckies;
     let present = use_present();
     let query = use_query_map();
     let path = use_location().pathname;
     let navigate = use_navigate();
     let brushed = Callback::new(move |(from, to)| {
-        let Some(ends) = rows.with_untracked(|rows| ends(rows, between)) else {
+        let Some(ends) = marks.with_untracked(|marks| ends(marks, between)) else {
             return;
         };
         let (start, end) = part(ends, from, to);
@@ -71,49 +78,56 @@ pub(crate) fn Line(rows: Signal<Vec<Arc<LogView>>>, between: Between) -> impl In
         navigate(&to, here);
     });
     move || {
-        let rows = rows.get();
-        let Some((first, last)) = ends(&rows, between).filter(|_| !rows.is_empty()) else {
+        let mut all = marks.get();
+        all.sort_by_key(|mark| mark.first_at);
+        let Some((first, last)) = ends(&all, between).filter(|_| !all.is_empty()) else {
             return view! { <p class="none">"Nothing happened then."</p> }.into_any();
         };
         let mut deckies: Vec<String> = Vec::new();
-        for row in rows.iter().rev() {
-            if !deckies.contains(&row.decky) {
-                deckies.push(row.decky.clone());
+        for mark in &all {
+            if !deckies.contains(&mark.decky) {
+                deckies.push(mark.decky.clone());
             }
         }
-        let left_out = deckies.len().saturating_sub(LANES);
         deckies.truncate(LANES);
+        let touched = touched.get().max(deckies.len());
+        let left_out = touched - deckies.len();
+        let rows: u64 = all.iter().map(|mark| mark.count).sum();
         let length = (last - first).whole_milliseconds().max(1);
-        let place = move |row: &LogView| {
-            let along = (row.at - first).whole_milliseconds() * i128::from(WIDTH - 12) / length;
+        let place = move |at: OffsetDateTime| {
+            let along = (at - first).whole_milliseconds() * i128::from(WIDTH - 12) / length;
             6 + i64::try_from(along).unwrap_or(0)
         };
         let lanes = deckies
             .iter()
             .map(|decky| {
-                let mut marks: Vec<(i64, Weight, &Arc<LogView>)> =
-                    rows.iter().filter(|row| row.decky == *decky).map(|row| (place(row), text::weight(&row.event_type), row)).collect();
+                let here = || all.iter().filter(|mark| mark.decky == *decky);
+                let to = here().map(|mark| place(mark.last_at)).max().unwrap_or(0);
+                let mut marks: Vec<(i64, Weight, &ActivityView)> = here()
+                    .map(|mark| (place(mark.first_at), text::weight(&mark.event_type), mark))
+                    .collect();
                 // One mark a place, the heaviest: a thousand tries in a minute are one stroke.
                 marks.sort_by_key(|(x, weight, _)| (*x / 3, std::cmp::Reverse(*weight)));
                 marks.dedup_by_key(|(x, ..)| *x / 3);
                 let from = marks.first().map_or(0, |(x, ..)| *x);
-                let to = marks.last().map_or(0, |(x, ..)| *x);
                 let marks = marks
                     .into_iter()
-                    .map(|(x, weight, row)| {
+                    .map(|(x, weight, mark)| {
                         let tall = match weight {
                             Weight::Ours | Weight::Touch => 6,
                             Weight::Probe => 14,
                             Weight::Hands => 22,
                         };
-                        let href = url::with(&path.get(), &query.get_untracked(), &[("log", Some(&row.id.0.to_string()))]);
-                        let title = format!(
-                            "{} {} {}: {}",
-                            text::clock(present.local(row.at)),
-                            row.service,
-                            text::event_words(&row.event_type),
-                            text::ellipsis(&text::visible(&text::summary(row)), 120),
+                        let href = url::with(&path.get(), &query.get_untracked(), &[("log", Some(&mark.log_id.0.to_string()))]);
+                        let mut title = format!(
+                            "{} {} {}",
+                            text::clock(present.local(mark.first_at)),
+                            text::visible(&mark.service),
+                            text::visible(&text::event_words(&mark.event_type)),
                         );
+                        if mark.count > 1 {
+                            title.push_str(&format!(", {} about then", text::plural(mark.count, "event", "events")));
+                        }
                         view! {
                             <g>
                                 <a href=href tabindex="-1" data-noscroll="">
@@ -142,15 +156,17 @@ pub(crate) fn Line(rows: Signal<Vec<Arc<LogView>>>, between: Between) -> impl In
             .collect_view();
         let label = format!(
             "{} at {} from {} to {}",
-            text::plural(u64::try_from(rows.len()).unwrap_or(0), "row", "rows"),
-            text::plural(
-                u64::try_from(deckies.len() + left_out).unwrap_or(0),
-                "decky",
-                "deckies"
-            ),
+            text::plural(rows, "row", "rows"),
+            text::plural(u64::try_from(deckies.len()).unwrap_or(0), "decky", "deckies"),
             text::exact(first, None),
             text::exact(last, None),
         );
+        let rest = (left_out > 0).then(|| {
+            format!(
+                "and {left_out} more {}",
+                if left_out == 1 { "decky" } else { "deckies" }
+            )
+        });
         view! {
             <figure class="line" aria-label=label>
                 <div class="lanes">
@@ -159,9 +175,7 @@ pub(crate) fn Line(rows: Signal<Vec<Arc<LogView>>>, between: Between) -> impl In
                 </div>
                 <figcaption>
                     <span>{text::short_date(present.local(first))}</span>
-                    <span>
-                        {(left_out > 0).then(|| format!("and {}", text::plural(u64::try_from(left_out).unwrap_or(0), "more decky", "more deckies")))}
-                    </span>
+                    <span>{rest}</span>
                     <span>{text::short_date(present.local(last))}</span>
                 </figcaption>
             </figure>

@@ -10,7 +10,7 @@ use super::{
     drawer::Drawer,
     glyph::Glyph,
     notice::{Loading, Problem},
-    said::{CopyButton, Said},
+    said::{CopyButton, Long, Said},
     table::{Column, Glance, Leads, Listed, Row, Table},
     when::{Ago, Clock, use_present},
 };
@@ -180,7 +180,7 @@ fn Opened(opened: LogId, row: Asked, close: Signal<String>) -> impl IntoView {
                 Suspend::new(async move {
                     let (title, inside) = match row.await {
                         None => return ().into_any(),
-                        Some(Ok(row)) => (text::visible(&text::event_words(&row.event_type)), view! { <Detail row /> }.into_any()),
+                        Some(Ok(row)) => (text::title(&text::visible(&text::event_words(&row.event_type))), view! { <Detail row /> }.into_any()),
                         Some(Err(fault)) => ("Log row".to_owned(), view! { <Problem fault /> }.into_any()),
                     };
                     view! { <Drawer row=name close title=title>{inside}</Drawer> }.into_any()
@@ -201,7 +201,6 @@ fn Detail(row: LogView) -> impl IntoView {
     let json = serde_json::to_string_pretty(&row).unwrap_or_default();
     let late = (received_at - at).whole_milliseconds();
     view! {
-        <p class="detail-what"><code><Said text=text::summary(&row) /></code></p>
         <dl class="facts">
             <dt>"When"</dt>
             <dd><Ago at=at /><span class="exact">{move || text::exact(at, present.zone.get())}</span></dd>
@@ -228,6 +227,7 @@ fn Detail(row: LogView) -> impl IntoView {
             <dt>"Event"</dt>
             <dd><a href=only("event_type", &row.event_type)><Said text=row.event_type.clone() /></a></dd>
         </dl>
+        <p class="detail-what"><code><Said text=text::summary(&row) max=220 /></code></p>
         <h3>"Fields"</h3>
         <dl class="facts fields">
             {row
@@ -239,15 +239,15 @@ fn Detail(row: LogView) -> impl IntoView {
                     let what = key.clone();
                     view! {
                         <dt><Said text=key /></dt>
-                        <dd><code><Said text=value /></code><CopyButton text=copy what=what /></dd>
+                        <dd><Long text=value /><CopyButton text=copy what=what /></dd>
                     }
                 })
                 .collect_view()}
         </dl>
         {(!row.message.is_empty())
-            .then(|| view! { <h3>"Message"</h3><pre class="raw"><Said text=row.message.clone() /></pre> })}
+            .then(|| view! { <h3>"Message"</h3><div class="raw"><Long text=row.message.clone() /></div> })}
         <h3>"Line" <CopyButton text=row.raw.clone() what="line" /></h3>
-        <pre class="raw"><Said text=row.raw.clone() /></pre>
+        <div class="raw"><Long text=row.raw.clone() /></div>
         <h3>"JSON" <CopyButton text=json.clone() what="JSON" /></h3>
         <details><summary>"show"</summary><pre class="raw"><Said text=json /></pre></details>
     }

@@ -2,7 +2,10 @@
 //! colour of how near they came. A thread glows while something passes along it, and leads to what passed; the scrubber below takes
 //! the drawing back in time.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use decnet_model::{id::AttackerId, view::AttackerView};
 use leptos::prelude::*;
@@ -21,8 +24,10 @@ const ROW: usize = 34;
 const WIDTH: usize = 400;
 /// Seconds for which a thread glows after a touch.
 const GLOW_S: i64 = 20;
-/// Deckies that are drawn.
-const DECKIES: usize = 8;
+/// Attackers that are drawn, and deckies as many.
+const DRAWN: usize = 8;
+/// Those of the attackers that are drawn because they are the most active; the rest are those that came last.
+const ACTIVE: usize = 5;
 /// Steps of the scrubber; at the last it is now.
 const STEPS: i64 = 100;
 
@@ -52,12 +57,91 @@ fn threads(touches: &[Touch], until: i64) -> BTreeMap<(AttackerId, String), Pass
     threads
 }
 
-/// Threads between `attackers` and the deckies that they touched. `touches` are those of the time that is shown, as far as they
+/// An attacker that is drawn.
+#[derive(Debug, Clone, PartialEq)]
+struct Drawn {
+    id: AttackerId,
+    ip: IpAddr,
+    glyph: String,
+    /// Whether it was not there before.
+    new: bool,
+}
+
+/// What is drawn, as long as the same ones touch the same: each in a place of its own, whoever is the more active.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Cast {
+    attackers: Vec<Drawn>,
+    deckies: Vec<String>,
+    /// Which of them belong together, by their places.
+    pairs: Vec<(usize, usize)>,
+    /// Deckies that were touched, too.
+    more_deckies: usize,
+}
+
+impl Cast {
+    /// Who is drawn of those that `touches` tell of; where those are few, of those that are `known` else.
+    fn of(touches: &[Touch], known: &[AttackerView], before: Option<&Self>) -> Self {
+        let mut seen: BTreeMap<AttackerId, (u32, i64, &Touch)> = BTreeMap::new();
+        for touch in touches {
+            let (count, last_s, _) = seen.entry(touch.attacker).or_insert((0, 0, touch));
+            *count += touch.count;
+            *last_s = touch.at_s.max(*last_s);
+        }
+        let mut seen: Vec<_> = seen.into_values().collect();
+        seen.sort_by_key(|(count, ..)| std::cmp::Reverse(*count));
+        if let Some(rest) = seen.get_mut(ACTIVE..) {
+            rest.sort_by_key(|(_, last_s, _)| std::cmp::Reverse(*last_s));
+        }
+        let seen = seen.into_iter().map(|(.., t)| (t.attacker, t.ip, &t.glyph));
+        let mut attackers: Vec<Drawn> = Vec::new();
+        for (id, ip, glyph) in seen.chain(known.iter().map(|a| (a.id, a.ip, &a.glyph))) {
+            if attackers.len() < DRAWN && attackers.iter().all(|a| a.id != id) {
+                let new = before.is_some_and(|before| before.attackers.iter().all(|a| a.id != id));
+                let glyph = glyph.clone();
+                attackers.push(Drawn { id, ip, glyph, new });
+            }
+        }
+        attackers.sort_by_key(|a| a.ip);
+        let of_known = known
+            .iter()
+            .flat_map(|a| a.deckies.iter().map(|name| (a.id, name, 0)));
+        let touched = touches
+            .iter()
+            .map(|t| (t.attacker, &t.decky, t.count))
+            .chain(of_known);
+        let mut deckies: BTreeMap<&String, u32> = BTreeMap::new();
+        let mut pairs = BTreeSet::new();
+        for (id, name, count) in touched {
+            let drawn = attackers.iter().position(|a| a.id == id);
+            *deckies.entry(name).or_default() += drawn.map_or(0, |_| count);
+            pairs.extend(drawn.map(|i| (i, name)));
+        }
+        let mut ranked: Vec<_> = deckies.into_iter().collect();
+        ranked.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let more_deckies = ranked.len().saturating_sub(DRAWN);
+        ranked.truncate(DRAWN);
+        let mut deckies: Vec<_> = ranked.into_iter().map(|(name, _)| name.clone()).collect();
+        deckies.sort_unstable();
+        let place = |(i, name)| Some((i, deckies.iter().position(|decky| decky == name)?));
+        Self {
+            pairs: pairs.into_iter().filter_map(place).collect(),
+            attackers,
+            deckies,
+            more_deckies,
+        }
+    }
+}
+
+/// Threads between the attackers of `touches` and the deckies that they touched. `touches` are those of the time that is shown, as far as they
 /// are at hand; where they say nothing of a pair its thread is faint.
 #[component]
 pub(crate) fn Loom(
-    #[prop(into)] attackers: Signal<Vec<AttackerView>>,
+    /// Attackers to draw where `touches` tell of few.
+    #[prop(into)]
+    known: Signal<Vec<AttackerView>>,
     #[prop(into)] touches: Signal<Vec<Touch>>,
+    /// How many attackers there are in all, where that is known.
+    total: Signal<Option<u64>>,
 ) -> impl IntoView {
     let live = use_live();
     let present = use_present();
@@ -90,33 +174,25 @@ pub(crate) fn Loom(
                 .iter()
                 .take_while(|row| row.received_at.unix_timestamp() >= since);
             rows.filter_map(|row| Some((row.attacker_id?, row.decky.clone())))
-                .collect::<std::collections::BTreeSet<_>>()
+                .collect::<BTreeSet<_>>()
         })
     });
+    let cast = Memo::new(move |before: Option<&Cast>| {
+        touches.with(|touches| known.with(|known| Cast::of(touches, known, before)))
+    });
     let drawing = move || {
-        let attackers = attackers.get();
-        let mut deckies: Vec<(String, u64)> = Vec::new();
-        for name in attackers.iter().flat_map(|a| &a.deckies) {
-            match deckies.iter_mut().find(|(known, _)| known == name) {
-                Some((_, threads)) => *threads += 1,
-                None => deckies.push((name.clone(), 1)),
-            }
-        }
-        deckies.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        deckies.truncate(DECKIES);
+        let Cast {
+            attackers,
+            deckies,
+            pairs,
+            ..
+        } = cast.get();
         let rows = attackers.len().max(deckies.len()).max(1);
         let height = rows * ROW;
         let place = move |i: usize, of: usize| (height - of * ROW) / 2 + i * ROW + ROW / 2;
-        let pairs = attackers.iter().enumerate().flat_map(|(i, attacker)| {
-            let touched = deckies
-                .iter()
-                .enumerate()
-                .filter(|(_, (name, _))| attacker.deckies.contains(name));
-            touched
-                .map(move |(j, (name, _))| (i, j, attacker, name.clone()))
-                .collect::<Vec<_>>()
-        });
         let threads = pairs
+            .into_iter()
+            .filter_map(|(i, j)| Some((i, j, attackers.get(i)?, deckies.get(j)?.clone())))
             .map(|(i, j, attacker, name)| {
                 let (from, to) = (place(i, attackers.len()), place(j, deckies.len()));
                 let half = WIDTH / 2;
@@ -160,7 +236,7 @@ pub(crate) fn Loom(
             .iter()
             .map(|a| {
                 view! {
-                    <li>
+                    <li class:new=a.new>
                         <a href=format!("/attackers/{}", a.id)>
                             <Glyph seed=a.glyph.clone() size=20 />
                             <code>{text::ellipsis(&a.ip.to_string(), 22)}</code>
@@ -171,7 +247,7 @@ pub(crate) fn Loom(
             .collect_view();
         let right = deckies
             .iter()
-            .map(|(name, _)| {
+            .map(|name| {
                 let href = format!("/live?decky={}", url::escape(name));
                 view! {
                     <li>
@@ -205,8 +281,23 @@ pub(crate) fn Loom(
             step.set(at.clamp(0, STEPS));
         }
     };
+    let rest = move || {
+        let (drawn, deckies) = cast.with(|cast| (cast.attackers.len(), cast.more_deckies));
+        let drawn = u64::try_from(drawn).unwrap_or(0);
+        let attackers = total.get().map_or(0, |total| total.saturating_sub(drawn));
+        let more = |n: u64, to: &'static str| {
+            (n > 0).then(|| view! { <a href=carried.to(to)>{format!("and {} more", text::count(n))}</a> })
+        };
+        view! {
+            <p class="loom-rest">
+                <span>{more(attackers, "/attackers")}</span>
+                <span>{more(u64::try_from(deckies).unwrap_or(0), "/fleet")}</span>
+            </p>
+        }
+    };
     view! {
         {drawing}
+        {rest}
         {move || {
             span.get()
                 .map(|(first, _)| {
@@ -241,6 +332,8 @@ mod tests {
         let attacker: AttackerId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
         let touch = |decky: &str, at_s, weight, count| Touch {
             attacker,
+            ip: IpAddr::from([192, 0, 2, 1]),
+            glyph: String::new(),
             decky: decky.into(),
             at_s,
             weight,
@@ -275,5 +368,41 @@ mod tests {
             })
         );
         assert_eq!(of(39, "db-01"), None);
+    }
+
+    #[test]
+    fn drawn_are_the_most_active_and_the_newest_and_the_deckies_that_they_touched_most() {
+        let touch = |n: u8, decky: u8, at_s, count| Touch {
+            attacker: format!("01890a5d-ac96-774b-bcce-b302099a80{n:02x}")
+                .parse()
+                .unwrap(),
+            ip: IpAddr::from([192, 0, 2, n]),
+            glyph: String::new(),
+            decky: format!("web-{decky:02}"),
+            at_s,
+            weight: Weight::Touch,
+            count,
+        };
+        // Twenty attackers, each at a decky of its own: the first ones are the most active, the last one came last.
+        let mut touches: Vec<_> = (1..=20)
+            .map(|n| touch(n, n, i64::from(n), u32::from(100 - n)))
+            .collect();
+        let cast = Cast::of(&touches, &[], None);
+        let drawn = |cast: &Cast| cast.attackers.iter().map(|a| a.ip).collect::<Vec<_>>();
+        let expected = [1, 2, 3, 4, 5, 18, 19, 20].map(|n| IpAddr::from([192, 0, 2, n]));
+        assert_eq!(drawn(&cast), expected);
+        assert_eq!(
+            cast.deckies,
+            ["01", "02", "03", "04", "05", "18", "19", "20"].map(|n| format!("web-{n}"))
+        );
+        assert_eq!((cast.pairs.len(), cast.more_deckies), (8, 12));
+        assert!(cast.attackers.iter().all(|a| !a.new));
+        // Whoever touches something now comes in; the more of the same changes nothing.
+        touches.push(touch(1, 1, 40, 7));
+        assert_eq!(Cast::of(&touches, &[], Some(&cast)), cast);
+        touches.push(touch(30, 1, 50, 1));
+        let next = Cast::of(&touches, &[], Some(&cast));
+        let new: Vec<_> = next.attackers.iter().filter(|a| a.new).map(|a| a.ip).collect();
+        assert_eq!(new, [IpAddr::from([192, 0, 2, 30])]);
     }
 }

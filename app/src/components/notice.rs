@@ -95,6 +95,20 @@ pub(crate) fn NothingFits(
     .into_any()
 }
 
+/// What the URL asks for wrongly, and is therefore left out.
+#[component]
+pub(crate) fn LeftOut(
+    /// All of it in words; nothing where all is right.
+    faults: Signal<String>,
+) -> impl IntoView {
+    move || {
+        faults.with(|faults| {
+            (!faults.is_empty())
+                .then(|| view! { <p class="form-fault" role="alert">{format!("Left out: {faults}.")}</p> })
+        })
+    }
+}
+
 /// What went wrong, why, what to do now, and the error id.
 #[component]
 pub(crate) fn Problem(fault: Fault, #[prop(optional, into)] again: Option<Callback<()>>) -> impl IntoView {

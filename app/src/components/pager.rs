@@ -1,66 +1,121 @@
 //! Lists that come page by page: what is there already, and a way to what follows.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use decnet_model::view::Page;
 use leptos::{html, prelude::*};
 
-use super::{notice::Problem, sight};
+use super::{notice::Problem, sight, table::Listed};
 use crate::{api::Answer, text};
 
 /// How near the end of a list has to come to the window for more of it to be fetched by itself.
 const NEAR_PX: f64 = 600.0;
 /// Rows up to which that is done; the rest is asked for by hand.
 const BY_ITSELF: usize = 20_000;
+/// Pages that are fetched to find what is new, until they reach what is here; more than that, and the list begins anew.
+const RENEWED: usize = 8;
 
 /// A list as far as it was asked for. A copy is the same list.
-pub(crate) struct Pager<T: Send + Sync + 'static> {
+pub(crate) struct Pager<T: Listed> {
     /// The rows so far.
     pub(crate) rows: RwSignal<Vec<Arc<T>>>,
     /// How many there are in all, where that is known.
-    pub(crate) total: Option<u64>,
+    total: RwSignal<Option<u64>>,
     next: RwSignal<Option<String>>,
     more: Action<String, Answer<()>>,
+    renew: Action<(), ()>,
 }
 
-impl<T: Send + Sync + 'static> Clone for Pager<T> {
+impl<T: Listed> Clone for Pager<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T: Send + Sync + 'static> Copy for Pager<T> {}
+impl<T: Listed> Copy for Pager<T> {}
 
-impl<T: Send + Sync + 'static> Pager<T> {
-    /// A list that begins with `first`; `fetch` gives the page at a cursor.
+impl<T: Listed> Pager<T> {
+    /// A list that begins with `first`; `fetch` gives the page at a cursor, and without one the first.
     pub(crate) fn new<F, Fut>(first: Page<T>, fetch: F) -> Self
     where
-        F: Fn(String) -> Fut + Send + Sync + 'static,
+        F: Fn(Option<String>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Answer<Page<T>>> + Send + 'static,
     {
+        let fetch = Arc::new(fetch);
         let next = RwSignal::new(first.next);
+        let total = RwSignal::new(first.total);
         let rows = RwSignal::new(first.data.into_iter().map(Arc::new).collect::<Vec<_>>());
-        let more = Action::new(move |cursor: &String| {
-            let page = fetch(cursor.clone());
+        let more = Action::new({
+            let fetch = fetch.clone();
+            move |cursor: &String| {
+                let page = fetch(Some(cursor.clone()));
+                async move {
+                    let page = page.await?;
+                    // A row that moved since may stand here already.
+                    let here = rows.with_untracked(|rows| ids(rows));
+                    let page_rows = page.data.into_iter().filter(|row| !here.contains(&row.row_id()));
+                    rows.update(|rows| rows.extend(page_rows.map(Arc::new)));
+                    next.set(page.next);
+                    Ok(())
+                }
+            }
+        });
+        let renew = Action::new(move |(): &()| {
+            let fetch = fetch.clone();
             async move {
-                let page = page.await?;
-                rows.update(|rows| rows.extend(page.data.into_iter().map(Arc::new)));
-                next.set(page.next);
-                Ok(())
+                let here = rows.with_untracked(|rows| ids(rows));
+                let (mut came, mut cursor, mut met) = (Vec::new(), None, false);
+                for _ in 0..RENEWED {
+                    // A fault leaves what is there: the live dot tells of a server that does not answer.
+                    let Ok(page) = fetch(cursor.take()).await else {
+                        return;
+                    };
+                    total.set(page.total);
+                    met = page.data.iter().any(|row| here.contains(&row.row_id()));
+                    came.extend(page.data.into_iter().map(Arc::new));
+                    cursor = page.next;
+                    if met || here.is_empty() || cursor.is_none() {
+                        break;
+                    }
+                }
+                rows.update(|rows| {
+                    let held = std::mem::replace(rows, came);
+                    if met {
+                        let again = ids(rows);
+                        rows.extend(held.into_iter().filter(|row| !again.contains(&row.row_id())));
+                    }
+                });
+                if !met {
+                    next.set(cursor);
+                }
             }
         });
         Self {
             rows,
-            total: first.total,
+            total,
             next,
             more,
+            renew,
         }
+    }
+
+    /// Fetch the start of the list again whenever `told` changes, and take in what is new or not as it was. What is shown stays.
+    pub(crate) fn follow(self, told: Memo<Option<u64>>) {
+        let done = StoredValue::new(None);
+        let pending = self.renew.pending();
+        Effect::new(move |_| {
+            let now = told.get();
+            if !pending.get() && done.get_value() != now {
+                done.set_value(now);
+                self.renew.dispatch(());
+            }
+        });
     }
 
     /// How many rows there are: `120 of 4,000 attackers` where not all are here.
     pub(crate) fn words(self, have: usize, one: &str, many: &str) -> String {
         let have = u64::try_from(have).unwrap_or(u64::MAX);
-        match self.total {
+        match self.total.get() {
             Some(total) if total > have => {
                 format!("{} of {}", text::count(have), text::plural(total, one, many))
             }
@@ -78,9 +133,13 @@ impl<T: Send + Sync + 'static> Pager<T> {
     }
 }
 
+fn ids<T: Listed>(rows: &[Arc<T>]) -> BTreeSet<String> {
+    rows.iter().map(|row| row.row_id()).collect()
+}
+
 /// The way to what follows: by scrolling near it, or by its button.
 #[component]
-pub(crate) fn More<T: Send + Sync + 'static>(
+pub(crate) fn More<T: Listed>(
     pager: Pager<T>,
     #[prop(default = "Load more")] words: &'static str,
 ) -> impl IntoView {

@@ -15,6 +15,29 @@ pub(crate) fn Said(#[prop(into)] text: String, #[prop(optional)] max: Option<usi
     view! { <bdi class="said" dir="auto" title=title>{shown}</bdi> }
 }
 
+/// Characters up to which a text of an intruder is shown whole without being asked for.
+const LONG: usize = 600;
+
+/// Text of an intruder that may be long: then its start and its end, and the whole on demand.
+#[component]
+pub(crate) fn Long(#[prop(into)] text: String) -> impl IntoView {
+    let length = text.chars().count();
+    let rest = (length > LONG).then(|| {
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        view! {
+            <details class="whole">
+                <summary>{format!("all {}", text::plural(length, "character", "characters"))}</summary>
+                <code><Said text=text.clone() /></code>
+            </details>
+        }
+    });
+    view! {
+        <code><Said text=text max=LONG /></code>
+        {rest}
+    }
+    .into_any()
+}
+
 /// A button that puts `text` on the clipboard, and says so.
 #[component]
 pub(crate) fn CopyButton(

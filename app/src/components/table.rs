@@ -92,17 +92,41 @@ pub(crate) fn Table<T: Listed>(
     let body = NodeRef::<html::Tbody>::new();
     let length = Memo::new(move |_| rows.with(Vec::len));
     let seen = RwSignal::new(Seen::default());
+    // Whether the table is no wider than its frame: then the frame has nothing to scroll, and the head stays in the window.
+    let fits = RwSignal::new(false);
     sight::watch(move || {
-        if let Some(now) = body.get_untracked().and_then(|body| Seen::of(&body))
+        let Some(body) = body.get_untracked() else { return };
+        if let Some(now) = Seen::of(&body)
             && seen.get_untracked() != now
         {
             seen.set(now);
         }
+        let now = is_within_frame(&body).unwrap_or(false);
+        if fits.get_untracked() != now {
+            fits.set(now);
+        }
     });
     let span = Memo::new(move |_| seen.get().span(length.get()));
+    let turn = Memo::new(move |turn: Option<&u32>| {
+        rows.track();
+        turn.map_or(0, |turn| turn.wrapping_add(1))
+    });
+    let drawn = StoredValue::new((None, Vec::new()));
     let shown = move || {
-        let Span { first, last, .. } = span.get();
-        rows.with(|rows| rows.get(first..last).unwrap_or_default().to_vec())
+        let (Span { first, last, .. }, turn) = (span.get(), turn.get());
+        rows.with(|rows| {
+            let part = rows.get(first..last).unwrap_or_default().to_vec();
+            // In the browser; what is in the page now are the rows of the last turn.
+            if let Some(body) = body.get_untracked() {
+                drawn.update_value(|(last, before): &mut (Option<u32>, Vec<_>)| {
+                    if *last != Some(turn) {
+                        hold(&body, seen.get_untracked(), before, rows);
+                        (*last, *before) = (Some(turn), rows.clone());
+                    }
+                });
+            }
+            part
+        })
     };
     let wide = columns.len() + usize::from(selected.is_some());
     let gap = move |px: fn(&Span) -> u32| {
@@ -133,7 +157,7 @@ pub(crate) fn Table<T: Listed>(
             {children.map(|children| children())}
             <Chooser labels=labels ticks=ticks hidden=hidden key=key />
         </div>
-        <div class="table-frame">
+        <div class="table-frame" class:fits=move || fits.get()>
             <table class=format!("table {name}") data-off=off aria-rowcount=move || length.get()>
                 <thead>
                     <tr>
@@ -447,6 +471,23 @@ impl Seen {
         })
     }
 
+    /// How far the row went that was `above_px` below the start of the rows, as far as the list tells: for one that is not drawn
+    /// any more.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a row's number"
+    )]
+    fn moved_px<T: Listed>(self, above_px: f64, before: &[Row<T>], after: &[Row<T>]) -> f64 {
+        let was = (above_px / self.row_px.max(1.0)) as usize;
+        let is = before.get(was).and_then(|(row, _)| {
+            let id = row.row_id();
+            after.iter().position(|(row, _)| row.row_id() == id)
+        });
+        is.map_or(0.0, |is| (is as f64 - was as f64) * self.row_px)
+    }
+
     /// Which of `length` rows to draw.
     #[expect(
         clippy::cast_possible_truncation,
@@ -481,6 +522,54 @@ impl Seen {
             below: px(length - last),
         }
     }
+}
+
+/// Whether the table does not reach out of its frame.
+fn is_within_frame(body: &web_sys::Element) -> Option<bool> {
+    let wide = |element: web_sys::Element| element.get_bounding_client_rect().width();
+    let frame = body.closest(".table-frame").ok()??;
+    Some(wide(body.parent_element()?) < wide(frame) + 1.0)
+}
+
+/// Where the rows begin that nothing covers, from the top of the window: below the head, where it stays there.
+fn edge_px(body: &web_sys::Element) -> f64 {
+    let head = body
+        .previous_element_sibling()
+        .and_then(|head| head.first_element_child()?.first_element_child());
+    head.map_or(0.0, |head| head.get_bounding_client_rect().bottom().max(0.0))
+}
+
+/// Keep what is read where it is while rows come in above it: `before` stand in the page, `after` will. Of the rows that are seen,
+/// more stay than move to another place of the list, so the one in the middle of how far each went tells how far the list did.
+fn hold<T: Listed>(body: &web_sys::HtmlTableSectionElement, seen: Seen, before: &[Row<T>], after: &[Row<T>]) {
+    let top_px = |element: &web_sys::Element| element.get_bounding_client_rect().top();
+    let edge_px = edge_px(body);
+    let above_px = edge_px - top_px(body);
+    if above_px < 2.0 {
+        return;
+    }
+    let rows = body.children();
+    let rows = (0..rows.length()).filter_map(|i| rows.item(i));
+    let rows: Vec<_> = rows
+        .filter(|row| !row.class_list().contains("gap"))
+        .map(|row| (top_px(&row), row))
+        .filter(|(top, _)| (edge_px..edge_px + seen.window_px).contains(top))
+        .collect();
+    let moved_px = seen.moved_px(above_px, before, after);
+    request_animation_frame(move || {
+        let mut moved: Vec<f64> = rows
+            .iter()
+            .filter(|(_, row)| row.is_connected())
+            .map(|(top, row)| top_px(row) - top)
+            .collect();
+        moved.sort_by(f64::total_cmp);
+        let by = moved.get(moved.len() / 2).copied().unwrap_or(moved_px);
+        if by != 0.0
+            && let Some(window) = web_sys::window()
+        {
+            window.scroll_by_with_x_and_y(0.0, by);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! One attacker: what they did in sum, and every step of it along one line.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use decnet_model::{
     id::AttackerId,
     query::LogQuery,
     state::BountyKind,
-    view::{AttackerView, BountyView, CommandView, LogView},
+    view::{ActivityView, AttackerView, BountyView, CommandView, LogView},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_params_map, use_query_map};
@@ -14,7 +14,7 @@ use leptos_router::hooks::{use_location, use_params_map, use_query_map};
 use crate::{
     api::{
         Answer, Fault, FaultKind,
-        evidence::{self, Dossier},
+        evidence::{self, Dossier, LEFT, Left, Place, Trail},
     },
     components::{
         download::Export,
@@ -65,7 +65,7 @@ pub(crate) fn AttackerPage() -> impl IntoView {
                 return None;
             };
             // A fault leaves what is there: the live dot tells of a server that does not answer.
-            evidence::dossier_get(id, rows(between)).await.ok()
+            evidence::left_get(id, rows(between)).await.ok()
         },
     );
     let dossier = Resource::new(
@@ -110,18 +110,18 @@ pub(crate) fn AttackerPage() -> impl IntoView {
 }
 
 #[component]
-fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown, between: Between) -> impl IntoView {
+fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: Between) -> impl IntoView {
     let query = use_query_map();
     let path = use_location().pathname;
-    let whole = move || {
+    let all_time = move || {
         let out = url::TIMES.iter().map(|key| (*key, None)).collect::<Vec<_>>();
         url::with(&path.get(), &query.get(), &out)
     };
     let live = use_live();
     let Dossier {
         attacker: first,
-        commands,
-        bounties,
+        left,
+        trail,
         logs,
     } = dossier;
     let (id, ip) = (first.id, first.ip.to_string());
@@ -135,32 +135,88 @@ fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown, betwee
     let newest = logs.data.first().map(|row| row.id);
     let stored: Vec<_> = logs.data.into_iter().map(Arc::new).collect();
     let address = ip.clone();
-    let rows = Memo::new(move |_| {
-        let mut rows: Vec<Row<LogView>> = live.rows.with(|rows| {
+    let came = Memo::new(move |_| {
+        live.rows.with(|rows| {
             rows.iter()
                 .filter(|row| newest.is_none_or(|newest| row.id > newest))
                 .filter(|row| row.attacker_ip.is_some_and(|from| from.to_string() == address))
                 .filter(|row| between.has(row.at, row.at))
-                .map(|row| (row.clone(), true))
-                .collect()
-        });
+                .cloned()
+                .collect::<Vec<_>>()
+        })
+    });
+    let rows = Memo::new(move |_| {
+        let mut rows: Vec<Row<LogView>> = came.get().into_iter().map(|row| (row, true)).collect();
         rows.extend(stored.iter().map(|row| (row.clone(), false)));
         rows
     });
     shown.set_value(Some(rows));
-    let left = Signal::derive(move || match since.get().flatten() {
-        Some(now) => (now.bounties, now.commands),
-        None => (bounties.clone(), commands.clone()),
+    let left = Signal::derive(move || since.get().flatten().unwrap_or_else(|| left.clone()));
+    let Trail { marks, places, whole } = trail;
+    let marks = Signal::derive(move || {
+        let new = came.get().into_iter().map(|row| ActivityView {
+            decky: row.decky.clone(),
+            service: row.service.clone(),
+            event_type: row.event_type.clone(),
+            first_at: row.at,
+            last_at: row.at,
+            log_id: row.id,
+            count: 1,
+        });
+        marks.iter().cloned().chain(new).collect::<Vec<_>>()
     });
-    let all_logs = format!("/live?attacker_ip={ip}");
-    let more_logs = logs.next.is_some();
-    let line = Signal::derive(move || rows.get().into_iter().map(|(row, _)| row).collect::<Vec<_>>());
-    let export = format!("/api/v1/logs/export?attacker_ip={ip}");
-    let rest = more_logs.then(|| view! { <a href=all_logs.clone()>"all of it"</a> });
+    let places = Memo::new(move |_| {
+        let mut places = places.clone();
+        for row in came.get() {
+            match places
+                .iter_mut()
+                .find(|(decky, service, _)| *decky == row.decky && *service == row.service)
+            {
+                Some((.., count)) => *count += 1,
+                None => places.push((row.decky.clone(), row.service.clone(), 1)),
+            }
+        }
+        places.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
+        places
+    });
+    let deckies = Signal::derive(move || {
+        places.with(|places| {
+            places
+                .iter()
+                .map(|(decky, ..)| decky)
+                .collect::<BTreeSet<_>>()
+                .len()
+        })
+    });
+    let part = if whole { "" } else { "the newest " };
+    let extent = move || {
+        let events = places.with(|places| places.iter().map(|(.., count)| count).sum());
+        let deckies = u64::try_from(deckies.get()).unwrap_or(0);
+        format!(
+            "{part}{} at {}",
+            text::plural(events, "event", "events"),
+            text::plural(deckies, "decky", "deckies")
+        )
+    };
+    let logged = LogQuery {
+        attacker_ip: ip.parse().ok(),
+        start_time: between.start,
+        end_time: between.end,
+        ..LogQuery::default()
+    };
+    let of = Of::new(&ip, between);
+    let all_logs = of.to("/live", "");
+    let (of_loot, of_commands) = (of.clone(), of.clone());
+    let rest = logs.next.is_some().then(|| {
+        view! {
+            <span class="panel-note">"the newest 300"</span>
+            <a href=all_logs.clone()>"all of it"</a>
+        }
+    });
     view! {
         <PageHead title=Signal::stored(ip.clone())>
             <a class="button" href=all_logs><Mark icon=Icon::Live />"In the log"</a>
-            <Export from=Signal::stored(export) />
+            <Export from=Signal::stored(url::export_logs(&logged)) />
         </PageHead>
         <section class="identity">
             <Glyph seed=glyph size=72 />
@@ -171,30 +227,38 @@ fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown, betwee
                     {move || view! { <Ago at=attacker.with(|a| a.last_seen) /> }}
                 </p>
             </div>
-            <Sums attacker=attacker />
+            <Sums attacker=attacker ever=between.is_ever() />
         </section>
         <section class="panel">
             <header>
                 <h2>"The line"</h2>
+                <span class="panel-note">{extent}</span>
                 {(!between.is_ever())
-                    .then(|| view! { <a href=whole data-noscroll="">"All of it"</a> })}
+                    .then(|| view! { <a href=all_time data-noscroll="">"All of it"</a> })}
                 <span class="panel-note legend">
                     <i class="w-touch"></i>"touched"<i class="w-probe"></i>"tried"<i class="w-hands"></i>"hands on"
                 </span>
             </header>
-            <Line rows=line between=between />
+            <Line marks=marks deckies=deckies between=between />
         </section>
         <div class="two">
-            <Where rows=line />
+            <Where places=places of=of />
             <Transition>
-                {move || view! { <Credentials bounties=left.get().0.data /> }}
+                {move || {
+                    let left = left.get();
+                    let more = left.more_loot.then(|| of_loot.to("/credentials", ""));
+                    view! { <Loot finds=left.loot more=more /> }
+                }}
             </Transition>
         </div>
         <Transition>
+            {move || view! { <Fingerprints finds=left.get().fingerprints /> }}
+        </Transition>
+        <Transition>
             {move || {
-                let mut commands = left.get().1;
-                commands.data.retain(|command| between.has(command.at, command.at));
-                view! { <Commands of=id commands=commands.data more=commands.next.is_some() /> }
+                let commands = left.get().commands;
+                let more = commands.next.is_some().then(|| of_commands.to("/live", "event_type=command"));
+                view! { <Commands of=id commands=commands.data more=more /> }
             }}
         </Transition>
         <section class="panel">
@@ -208,8 +272,33 @@ fn Full(dossier: Dossier, since: Resource<Option<Dossier>>, shown: Shown, betwee
     .into_any()
 }
 
+/// The way from this page to a list of all that it shows a part of.
+#[derive(Clone)]
+struct Of(String);
+
+impl Of {
+    fn new(ip: &str, between: Between) -> Self {
+        let times = [("start_time", between.start), ("end_time", between.end)];
+        let times = times.iter().filter_map(|(key, at)| {
+            let at = text::rfc3339((*at)?);
+            Some(format!("&{key}={}", url::escape(&at)))
+        });
+        Self(format!("attacker_ip={ip}{}", times.collect::<String>()))
+    }
+
+    /// The list at `path`, with one more filter or none.
+    fn to(&self, path: &str, filter: &str) -> String {
+        let and = if filter.is_empty() { "" } else { "&" };
+        format!("{path}?{}{and}{filter}", self.0)
+    }
+}
+
 #[component]
-fn Sums(attacker: Memo<AttackerView>) -> impl IntoView {
+fn Sums(
+    attacker: Memo<AttackerView>,
+    /// Whether the page shows all time, as these sums do.
+    ever: bool,
+) -> impl IntoView {
     let sum = |label: &'static str, of: fn(&AttackerView) -> u64| {
         view! {
             <div>
@@ -226,28 +315,19 @@ fn Sums(attacker: Memo<AttackerView>) -> impl IntoView {
             {sum("credentials", |a| a.credential_count)}
             {sum("commands", |a| a.command_count)}
             {sum("loot", |a| a.bounty_count)}
+            {(!ever).then(|| view! { <p class="identity-when">"of all time, not only of what is shown"</p> })}
         </dl>
     }
     .into_any()
 }
 
-/// How often each decky and service was touched, of the rows at hand.
+/// How often each decky and service was touched.
 #[component]
-fn Where(rows: Signal<Vec<Arc<LogView>>>) -> impl IntoView {
-    let places = Memo::new(move |_| {
-        let mut places: Vec<(String, String, u64)> = Vec::new();
-        for row in rows.get() {
-            match places
-                .iter_mut()
-                .find(|(decky, service, _)| *decky == row.decky && *service == row.service)
-            {
-                Some((.., count)) => *count += 1,
-                None => places.push((row.decky.clone(), row.service.clone(), 1)),
-            }
-        }
-        places.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| (&a.0, &a.1).cmp(&(&b.0, &b.1))));
-        places
-    });
+fn Where(places: Memo<Vec<Place>>, of: Of) -> impl IntoView {
+    let rest = move || {
+        let rest = places.with(Vec::len).saturating_sub(LEFT);
+        (rest > 0).then(|| view! { <p class="table-note">{format!("and {rest} more")}</p> })
+    };
     view! {
         <section class="panel">
             <header><h2>"Where"</h2></header>
@@ -257,16 +337,12 @@ fn Where(rows: Signal<Vec<Arc<LogView>>>) -> impl IntoView {
                     let most = places.first().map_or(1, |(.., count)| *count);
                     places
                         .into_iter()
-                        .take(12)
+                        .take(LEFT)
                         .map(|(decky, service, count)| {
-                            let to = format!(
-                                "/live?decky={}&service={}",
-                                url::escape(&decky),
-                                url::escape(&service),
-                            );
+                            let place = format!("decky={}&service={}", url::escape(&decky), url::escape(&service));
                             view! {
                                 <li>
-                                    <a href=to>
+                                    <a href=of.to("/live", &place)>
                                         <code class="top-name"><Said text=decky max=28 /></code>
                                         <span class="top-side"><Said text=service max=16 /></span>
                                         <span class="top-count">{text::count(count)}</span>
@@ -278,6 +354,7 @@ fn Where(rows: Signal<Vec<Arc<LogView>>>) -> impl IntoView {
                         .collect_view()
                 }}
             </ol>
+            {rest}
         </section>
     }
     .into_any()
@@ -285,48 +362,67 @@ fn Where(rows: Signal<Vec<Arc<LogView>>>) -> impl IntoView {
 
 /// What they gave away or left.
 #[component]
-fn Credentials(bounties: Vec<BountyView>) -> impl IntoView {
-    let empty = bounties.is_empty();
+fn Loot(finds: Vec<BountyView>, more: Option<String>) -> impl IntoView {
+    let empty = finds.is_empty();
     view! {
         <section class="panel">
-            <header><h2>"Credentials and loot"</h2></header>
+            <header>
+                <h2>"Credentials and loot"</h2>
+                {more.map(|all| view! { <a href=all>"all of it"</a> })}
+            </header>
             {empty.then(|| view! { <p class="none">"They gave nothing away yet."</p> })}
-            <ul class="loot">
-                {bounties
-                    .into_iter()
-                    .map(|b| {
-                        let copy = match (&b.principal, b.kind) {
-                            (Some(principal), BountyKind::Credential) => format!("{principal}:{}", b.value),
-                            _ => b.value.clone(),
-                        };
-                        let kind = b.secret_kind.clone().filter(|k| k != "plaintext");
-                        view! {
-                            <li>
-                                <span class=format!("tag kind-{}", b.kind)>{b.kind.as_str()}</span>
-                                <code class="loot-value">
-                                    {b.principal
-                                        .map(|p| view! { <span class="principal"><Said text=p max=32 /></span>" : " })}
-                                    <Said text=b.value max=48 />
-                                </code>
-                                {kind.map(|k| view! { <span class="tag">{k}</span> })}
-                                <span class="loot-side">
-                                    <Said text=b.service max=16 />
-                                    {(b.count > 1).then(|| format!(" ×{}", text::count(b.count)))}
-                                </span>
-                                <CopyButton text=copy what="value" />
-                            </li>
-                        }
-                    })
-                    .collect_view()}
-            </ul>
+            <Finds finds />
         </section>
     }
     .into_any()
 }
 
-/// Every command line, newest first.
+/// What tells their software from others, where there is anything.
 #[component]
-fn Commands(of: AttackerId, commands: Vec<CommandView>, more: bool) -> impl IntoView {
+fn Fingerprints(finds: Vec<BountyView>) -> impl IntoView {
+    (!finds.is_empty())
+        .then(|| {
+            view! {
+                <section class="panel">
+                    <header><h2>"Fingerprints"</h2></header>
+                    <Finds finds />
+                </section>
+            }
+        })
+        .into_any()
+}
+
+#[component]
+fn Finds(finds: Vec<BountyView>) -> impl IntoView {
+    let row = |b: BountyView| {
+        let copy = match (&b.principal, b.kind) {
+            (Some(principal), BountyKind::Credential) => format!("{principal}:{}", b.value),
+            _ => b.value.clone(),
+        };
+        let kind = b.secret_kind.clone().filter(|k| k != "plaintext");
+        view! {
+            <li>
+                <span class=format!("tag kind-{}", b.kind)>{b.kind.as_str()}</span>
+                <code class="loot-value">
+                    {b.principal
+                        .map(|p| view! { <span class="principal"><Said text=p max=32 /></span>" : " })}
+                    <Said text=b.value max=48 />
+                </code>
+                {kind.map(|k| view! { <span class="tag">{k}</span> })}
+                <span class="loot-side">
+                    <Said text=b.service max=16 />
+                    {(b.count > 1).then(|| format!(" ×{}", text::count(b.count)))}
+                </span>
+                <CopyButton text=copy what="value" />
+            </li>
+        }
+    };
+    view! { <ul class="loot">{finds.into_iter().map(row).collect_view()}</ul> }.into_any()
+}
+
+/// The newest command lines.
+#[component]
+fn Commands(of: AttackerId, commands: Vec<CommandView>, more: Option<String>) -> impl IntoView {
     let all = commands
         .iter()
         .rev()
@@ -346,8 +442,8 @@ fn Commands(of: AttackerId, commands: Vec<CommandView>, more: bool) -> impl Into
         <section class="panel">
             <header>
                 <h2>"Commands"</h2>
-                {more.then(|| view! { <span class="panel-note">"the newest 200"</span> })}
-                <CopyButton text=all what="all commands" />
+                {more.map(|all| view! { <a href=all>"all of them"</a> })}
+                <CopyButton text=all what="these commands" />
                 <Export from=Signal::stored(format!("/api/v1/attackers/{of}/commands/export")) />
             </header>
             <ol class="commands">

@@ -18,7 +18,7 @@ use crate::{
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
         glyph::Glyph,
-        notice::{Fetched, NothingFits},
+        notice::{Fetched, LeftOut, NothingFits},
         pager::{More, Pager},
         said::Said,
         table::{Column, Leads, Listed, Row, Table},
@@ -47,7 +47,9 @@ pub(crate) fn AttackersPage() -> impl IntoView {
     let live = use_live();
     let params = use_query_map();
     let present = use_present();
-    let query = Memo::new(move |_| params.with(|p| url::attacker_query(p, present.now.get_untracked())));
+    let filters = Memo::new(move |_| params.with(url::filters));
+    let asked = Memo::new(move |_| filters.with(|f| url::attacker_query(f, present.now.get_untracked())));
+    let query = Signal::derive(move || asked.with(|(query, _)| query.clone()));
     let export = Signal::derive(move || query.with(url::export_attackers));
     let page = Resource::new(
         move || (query.get(), live.epoch.get()),
@@ -67,12 +69,15 @@ pub(crate) fn AttackersPage() -> impl IntoView {
         <PageHead title="Attackers"><Export from=export /></PageHead>
         <FilterForm fields=FIELDS label="Filter attackers">
             <SearchField name="search" placeholder="Address, decky or service" />
-            <Transition>
+            <Transition fallback=move || {
+                view! { <Choice name="service" label="Service" any="any service" options=Signal::stored(Vec::new()) /> }
+            }>
                 <Choice name="service" label="Service" any="any service" options=options />
             </Transition>
             <Choice name="sort_by" label="Order" any="last seen first" options=Signal::stored(orders) />
         </FilterForm>
         <Chips filters=CHIPS />
+        <LeftOut faults=Signal::derive(move || asked.with(|(_, faults)| faults.join("; "))) />
         <Fetched from=page draw=move |first| view! { <List first=first query=query.get_untracked() deckies=deckies /> }.into_any() />
     }
     .into_any()
@@ -176,7 +181,7 @@ fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<Dec
         let query = query.clone();
         move |before| {
             evidence::attacker_page(AttackerQuery {
-                before: Some(before),
+                before,
                 ..query.clone()
             })
         }
@@ -219,6 +224,11 @@ fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<Dec
 
 #[component]
 fn Figure(of: u64, words: &'static str) -> impl IntoView {
+    let words = if of == 1 {
+        words.trim_end_matches('s')
+    } else {
+        words
+    };
     view! { <span class="figure" class:zero=of == 0 data-label=words>{text::count(of)}</span> }
 }
 

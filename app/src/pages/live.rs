@@ -20,7 +20,7 @@ use crate::{
         frame::{PageHead, may},
         icon::{Icon, Mark},
         log::{LogDrawer, LogTable, Shown},
-        notice::{Empty, Fetched, Loading, NothingFits, Problem},
+        notice::{Empty, Fetched, LeftOut, Loading, NothingFits, Problem},
         pager::{More, Pager},
         table::Row,
         when::use_present,
@@ -41,14 +41,7 @@ pub(crate) fn LivePage() -> impl IntoView {
     let present = use_present();
     let params = use_query_map();
     let deckies = fleet_now();
-    // The drawer's parameter is no filter: opening a row must not fetch the table again.
-    let filters = Memo::new(move |_| {
-        let mut filters = params.get();
-        for other in ["log", "help", "task"] {
-            filters.remove(other);
-        }
-        filters
-    });
+    let filters = Memo::new(move |_| params.with(url::filters));
     let asked = Memo::new(move |_| filters.with(|f| url::log_query(f, present.now.get_untracked())));
     let query = Signal::derive(move || asked.with(|(query, _)| query.clone()));
     let page = Resource::new(
@@ -99,10 +92,7 @@ pub(crate) fn LivePage() -> impl IntoView {
         </PageHead>
         <Filters deckies=deckies />
         <Chips filters=url::LOG_FILTERS />
-        {move || {
-            let faults = asked.with(|(_, faults)| faults.join("; "));
-            (!faults.is_empty()).then(|| view! { <p class="form-fault" role="alert">{format!("Left out: {faults}.")}</p> })
-        }}
+        <LeftOut faults=Signal::derive(move || asked.with(|(_, faults)| faults.join("; "))) />
         <TimeColumns query=query />
         <Unread />
         <Fetched from=page draw={
@@ -134,7 +124,7 @@ fn Rows(
         let query = query.clone();
         move |before| {
             evidence::log_page(LogQuery {
-                before: Some(before),
+                before,
                 ..query.clone()
             })
         }
@@ -215,13 +205,18 @@ fn Filters(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
         .iter()
         .map(|kind| (kind.as_str().to_owned(), text::event_words(kind.as_str())))
         .collect();
+    let none = Signal::stored(Vec::new());
+    let choices = |deckies: Signal<Vec<_>>, services: Signal<Vec<_>>| {
+        view! {
+            <Choice name="decky" label="Decky" any="any decky" options=deckies />
+            <Choice name="service" label="Service" any="any service" options=services />
+        }
+    };
     view! {
         <FilterForm fields=FIELDS label="Filter log rows">
             <SearchField name="search" placeholder="Text, or field:value" />
-            <Transition>
-                <Choice name="decky" label="Decky" any="any decky" options=decky_options />
-                <Choice name="service" label="Service" any="any service" options=service_options />
-            </Transition>
+            // Until it is known what there is to choose, the choices stand there all the same: what is below must not jump.
+            <Transition fallback=move || choices(none, none)>{choices(decky_options, service_options)}</Transition>
             <Choice name="event_type" label="Type of event" any="any event" options=Signal::stored(types) />
             <SourceField />
         </FilterForm>

@@ -117,6 +117,7 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
         untouched,
     } = overview;
     let stats = Signal::derive(move || live.stats.get().unwrap_or_else(|| first.clone()));
+    let total = Signal::derive(move || ever.then(|| stats.with(|s| s.unique_attackers)));
     let series = Signal::derive(move || {
         let came = live.arrived(None, None);
         Series::new(
@@ -263,7 +264,7 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
                         </span>
                         <a href=carried.to("/attackers")>"all attackers"</a>
                     </header>
-                    <Loom attackers=attackers touches=touches />
+                    <Loom known=attackers touches=touches total=total />
                 </section>
                 <section class="panel feed">
                     <header>

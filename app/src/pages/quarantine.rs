@@ -80,7 +80,7 @@ const COLUMNS: &[Column<QuarantineView>] = &[
 #[component]
 fn List(first: Page<QuarantineView>) -> impl IntoView {
     let total = first.total.unwrap_or_default();
-    let pager = Pager::new(first, |before| evidence::quarantine_page(Some(before)));
+    let pager = Pager::new(first, evidence::quarantine_page);
     let rows = Signal::derive(move || {
         pager
             .rows

@@ -120,7 +120,7 @@ pub async fn attacker_commands(
 ) -> Answer<Page<CommandView>> {
     Ok(Json(
         domain
-            .attacker_commands(&permit, id, page.limit, page.before)
+            .attacker_commands(&permit, id, (None, None), page.limit, page.before)
             .await?,
     ))
 }
@@ -150,6 +150,18 @@ pub async fn bounty(
     Filter(query): Filter<BountyQuery>,
 ) -> Answer<Page<BountyView>> {
     Ok(Json(domain.bounty_page(&permit, query).await?))
+}
+
+/// One of them.
+#[utoipa::path(
+    get, path = "/bounty/{id}", tag = "bounty", params(("id" = i64, Path)),
+    responses((status = 200, body = BountyView, description = "The find"))
+)]
+pub async fn bounty_one(
+    May { domain, permit }: May<ViewEvidence>,
+    Param(id): Param<i64>,
+) -> Answer<BountyView> {
+    Ok(Json(domain.bounty_get(&permit, id).await?))
 }
 
 /// Lines of the spool that did not become evidence, those met last first.
@@ -223,9 +235,16 @@ pub async fn commands_export(
     Param(id): Param<AttackerId>,
     Export { format, .. }: Export<NoFilter>,
 ) -> File {
-    export::file("commands", format, (domain, permit), move |domain, permit, next| async move {
-        domain.attacker_commands(&permit, id, export::ROWS, next).await
-    })
+    export::file(
+        "commands",
+        format,
+        (domain, permit),
+        move |domain, permit, next| async move {
+            domain
+                .attacker_commands(&permit, id, (None, None), export::ROWS, next)
+                .await
+        },
+    )
     .await
 }
 

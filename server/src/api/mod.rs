@@ -101,6 +101,7 @@ fn api(lists: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
         .routes(routes!(evidence::attackers_export))
         .routes(routes!(evidence::commands_export))
         .routes(routes!(evidence::bounty_export))
+        .routes(routes!(evidence::bounty_one))
         .routes(routes!(evidence::wordlist))
         .routes(routes!(evidence::hashcat))
         .routes(routes!(evidence::reuse_export))

@@ -228,6 +228,9 @@ async fn reuse_and_lists_for_crackers_come_once_credentials_were_compared() {
         app.ingest(decky, &fields, "auth_attempt").await;
     }
     let get = async |path: &str| app.get(path).token(&viewer).send().await;
+    let found = get("/bounty").await.json()["data"][0].clone();
+    assert_eq!(get(&format!("/bounty/{}", found["id"])).await.json(), found);
+    assert_eq!(get("/bounty/999").await.status, StatusCode::NOT_FOUND);
     assert_eq!(get("/credential-reuse").await.json(), json!({ "data": [] }));
     while app.store.credentials_step(2).await.unwrap() > 0 {}
     let secrets = get("/credential-reuse").await.json();

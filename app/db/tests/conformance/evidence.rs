@@ -5,6 +5,7 @@ use std::{
 
 use decnet_db::{DbError, Options, Store, TopColumn, ingest::Unreadable, meaning::attacker_id};
 use decnet_model::{
+    clock::micros,
     id::LogId,
     printable::bytes_of,
     query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery},
@@ -525,6 +526,7 @@ pub(crate) async fn pages_are_stable_while_rows_are_added(database: &Database) {
         let page = db
             .attacker_command_page(
                 attacker_id("192.0.2.1".parse().unwrap()),
+                (None, None),
                 Some(9),
                 before.as_deref(),
             )
@@ -546,6 +548,50 @@ pub(crate) async fn filters_agree_with_a_scan(database: &Database) {
     let db = &database.store;
     random_batches(db).await;
     let everything = all_logs(db, &LogQuery::default(), 500).await;
+    let who = attacker_id("192.0.2.1".parse().unwrap());
+    for (start, end) in [
+        (None, None),
+        (Some(at(1_000)), None),
+        (Some(at(1_000)), Some(at(4_000))),
+    ] {
+        let width = 600_000_000;
+        let mut scanned = BTreeMap::new();
+        let theirs = everything
+            .iter()
+            .filter(|row| row.attacker_id == Some(who))
+            .filter(|row| start.is_none_or(|at| row.at >= at) && end.is_none_or(|at| row.at < at));
+        for row in theirs {
+            let key = (
+                row.decky.clone(),
+                row.service.clone(),
+                row.event_type.clone(),
+                micros(row.at) / width,
+            );
+            let (first, last, id, count) = scanned.entry(key).or_insert((row.at, row.at, row.id, 0));
+            (*first, *last) = (row.at.min(*first), row.at.max(*last));
+            (*id, *count) = (row.id.min(*id), *count + 1);
+        }
+        let told = db
+            .attacker_activity(who, (start, end), width, 10_000)
+            .await
+            .unwrap();
+        let told: BTreeMap<_, _> = told
+            .into_iter()
+            .map(|one| {
+                let key = (
+                    one.decky,
+                    one.service,
+                    one.event_type,
+                    micros(one.first_at) / width,
+                );
+                (key, (one.first_at, one.last_at, one.log_id, one.count))
+            })
+            .collect();
+        assert!(told.len() > 3, "{told:?}");
+        assert_eq!(told, scanned);
+    }
+    let newest = db.attacker_activity(who, (None, None), 1, 5).await.unwrap();
+    assert_eq!(newest.iter().map(|one| one.count).sum::<u64>(), 5);
     let none = LogQuery::default;
     let ip: std::net::IpAddr = "192.0.2.1".parse().unwrap();
     type Agrees = Box<dyn Fn(&LogView) -> bool>;

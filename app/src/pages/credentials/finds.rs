@@ -22,9 +22,9 @@ use crate::{
         drawer::Drawer,
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
-        notice::{Empty, Fetched, NothingFits},
+        notice::{Fetched, LeftOut, Loading, NothingFits, Problem},
         pager::{More, Pager},
-        said::{CopyButton, Said},
+        said::{CopyButton, Long, Said},
         table::{Column, Leads, Listed, Row, Table},
         when::{Ago, use_present},
     },
@@ -45,19 +45,21 @@ const CHIPS: &[(&str, &str)] = &[
     url::UNTIL,
 ];
 
-/// The bounties that a URL asks for.
-fn asked(params: &ParamsMap, now: OffsetDateTime) -> BountyQuery {
-    let (Between { start, end }, _) = Between::of(params, now);
-    BountyQuery {
+/// The bounties that a URL asks for, and what it says wrongly.
+fn asked(params: &ParamsMap, now: OffsetDateTime) -> (BountyQuery, Vec<String>) {
+    let (Between { start, end }, mut faults) = Between::of(params, now);
+    let attacker_ip = url::source(params, &mut faults);
+    let query = BountyQuery {
         limit: Some(100),
         before: None,
         bounty_type: url::value(params, "bounty_type").and_then(|kind| kind.parse().ok()),
         search: url::value(params, "search").map(|s| s.chars().take(MAX_SEARCH).collect()),
         service: url::value(params, "service"),
-        attacker_ip: url::value(params, "attacker_ip").and_then(|ip| ip.parse().ok()),
+        attacker_ip,
         start_time: start,
         end_time: end,
-    }
+    };
+    (query, faults)
 }
 
 #[component]
@@ -65,14 +67,16 @@ pub(crate) fn FindsPage() -> impl IntoView {
     let live = use_live();
     let params = use_query_map();
     let present = use_present();
-    let query = Memo::new(move |_| params.with(|p| asked(p, present.now.get_untracked())));
+    let filters = Memo::new(move |_| params.with(url::filters));
+    let asked = Memo::new(move |_| filters.with(|f| asked(f, present.now.get_untracked())));
+    let query = Signal::derive(move || asked.with(|(query, _)| query.clone()));
     let export = Signal::derive(move || query.with(url::export_bounties));
-    // The stream tells how many there are, not which: a new one has the list fetched again.
-    let count = Memo::new(move |_| live.stats.with(|s| s.as_ref().map(|s| s.bounties)));
     let page = Resource::new(
-        move || (query.get(), live.epoch.get(), count.get()),
-        |(query, ..)| evidence::bounty_page(query),
+        move || (query.get(), live.epoch.get()),
+        |(query, _)| evidence::bounty_page(query),
     );
+    // What the table shows at the moment, for the drawer.
+    let shown = Shown::new(None);
     let services = Resource::new(|| (), |()| fleet::service_list());
     let deckies = fleet_now();
     let options = Signal::derive(move || match services.get() {
@@ -94,12 +98,20 @@ pub(crate) fn FindsPage() -> impl IntoView {
         <FilterForm fields=FIELDS label="Filter credentials">
             <SearchField name="search" placeholder="Account, secret, decky or address" />
             <Choice name="bounty_type" label="Kind" any="any kind" options=Signal::stored(kinds) />
-            <Transition>
+            <Transition fallback=move || {
+                view! { <Choice name="service" label="Service" any="any service" options=Signal::stored(Vec::new()) /> }
+            }>
                 <Choice name="service" label="Service" any="any service" options=options />
             </Transition>
         </FilterForm>
         <Chips filters=CHIPS />
-        <Fetched from=page draw=move |first| view! { <List first=first query=query.get_untracked() deckies=deckies /> }.into_any() />
+        <LeftOut faults=Signal::derive(move || asked.with(|(_, faults)| faults.join("; "))) />
+        <Fetched from=page draw={
+            move |first| {
+                view! { <List first=first query=query.get_untracked() shown=shown deckies=deckies /> }.into_any()
+            }
+        } />
+        <BountyDrawer shown=shown />
     }
     .into_any()
 }
@@ -158,7 +170,9 @@ const COLUMNS: &[Column<BountyView>] = &[
         label: "Seen",
         class: "number",
         sort: None,
-        cell: |b| view! { <span class="figure" data-label="times">{text::count(b.count)}</span> }.into_any(),
+        cell: |b| {
+            view! { <span class="figure" data-label=if b.count == 1 { "time" } else { "times" }>{text::count(b.count)}</span> }.into_any()
+        },
     },
     Column {
         label: "Last",
@@ -189,8 +203,17 @@ const COLUMNS: &[Column<BountyView>] = &[
     },
 ];
 
+/// The rows that the page shows at the moment, once it shows any.
+type Shown = StoredValue<Option<Memo<Vec<Row<BountyView>>>>>;
+
 #[component]
-fn List(first: Page<BountyView>, query: BountyQuery, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
+fn List(
+    first: Page<BountyView>,
+    query: BountyQuery,
+    shown: Shown,
+    deckies: Signal<Vec<DeckyView>>,
+) -> impl IntoView {
+    let live = use_live();
     let filtered = query
         != BountyQuery {
             limit: query.limit,
@@ -198,15 +221,22 @@ fn List(first: Page<BountyView>, query: BountyQuery, deckies: Signal<Vec<DeckyVi
         };
     let pager = Pager::new(first, move |before| {
         evidence::bounty_page(BountyQuery {
-            before: Some(before),
+            before,
             ..query.clone()
         })
     });
+    // The stream tells how many there are, not which.
+    pager.follow(Memo::new(move |_| {
+        live.stats.with(|s| s.as_ref().map(|s| s.bounties))
+    }));
+    let newest = pager.rows.with_untracked(|rows| rows.first().map(|b| b.id));
     let rows = Memo::new(move |_| {
+        let row = |b: &Arc<BountyView>| (b.clone(), newest.is_none_or(|newest| b.id > newest));
         pager
             .rows
-            .with(|rows| rows.iter().map(|b| (b.clone(), false)).collect::<Vec<Row<_>>>())
+            .with(|rows| rows.iter().map(row).collect::<Vec<Row<_>>>())
     });
+    shown.set_value(Some(rows));
     let nothing = move || {
         if filtered {
             view! { <NothingFits /> }.into_any()
@@ -221,44 +251,58 @@ fn List(first: Page<BountyView>, query: BountyQuery, deckies: Signal<Vec<DeckyVi
             </Table>
             <More pager=pager />
         </Show>
-        <BountyDrawer rows=rows />
     }
     .into_any()
 }
 
-/// The drawer of the bounty that `?bounty=` names, as far as it is in the list.
+/// The drawer of the bounty that `?bounty=` names, taken from what is shown or fetched.
 #[component]
-fn BountyDrawer(rows: Memo<Vec<Row<BountyView>>>) -> impl IntoView {
+fn BountyDrawer(shown: Shown) -> impl IntoView {
     let query = use_query_map();
     let path = use_location().pathname;
-    let id = Memo::new(move |_| query.with(|q| url::value(q, "bounty")));
+    let id = Memo::new(move |_| query.with(|q| q.get_str("bounty").and_then(|id| id.parse::<i64>().ok())));
     let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("bounty", None)]));
-    let found = Memo::new(move |_| {
-        let id = id.get()?;
-        rows.with(|rows| {
-            rows.iter()
-                .find(|(b, _)| b.row_id() == id)
-                .map(|(b, _)| b.clone())
-        })
-    });
+    let bounty = Resource::new(
+        move || id.get(),
+        move |id| async move {
+            let id = id?;
+            let rows = shown
+                .get_value()
+                .and_then(|rows| rows.try_get_untracked())
+                .unwrap_or_default();
+            let held = rows.into_iter().find(|(b, _)| b.id == id).map(|(b, _)| b);
+            Some(match held {
+                Some(bounty) => Ok(Arc::unwrap_or_clone(bounty)),
+                None => evidence::bounty_get(id).await,
+            })
+        },
+    );
     move || {
-        id.get().map(|id| match found.get() {
-            Some(bounty) => {
-                let title = bounty.kind.as_str();
-                view! { <Drawer title=title row=id close=close><Detail bounty /></Drawer> }.into_any()
-            }
-            None => view! {
-                <Drawer title="Not in this list" row=text::visible(&id) close=close>
-                    <Empty title="It is not among these" hint="It may be further down, or left out by a filter." />
-                </Drawer>
-            }
-            .into_any(),
+        let row = id.get()?.to_string();
+        let loading = {
+            let row = row.clone();
+            move || view! { <Drawer title="Find" row=row.clone() close><Loading /></Drawer> }
+        };
+        Some(view! {
+            <Transition fallback=loading>
+                {move || {
+                    let row = row.clone();
+                    Suspend::new(async move {
+                        let (title, inside) = match bounty.await {
+                            None => return ().into_any(),
+                            Some(Ok(bounty)) => (text::title(bounty.kind.as_str()), view! { <Detail bounty /> }.into_any()),
+                            Some(Err(fault)) => ("Find".to_owned(), view! { <Problem fault /> }.into_any()),
+                        };
+                        view! { <Drawer title=title row=row close>{inside}</Drawer> }.into_any()
+                    })
+                }}
+            </Transition>
         })
     }
 }
 
 #[component]
-fn Detail(bounty: Arc<BountyView>) -> impl IntoView {
+fn Detail(bounty: BountyView) -> impl IntoView {
     let present = use_present();
     let times = move |at| view! { <Ago at /><span class="exact">{move || text::exact(at, present.zone.get())}</span> };
     let only = |key: &'static str, value: &str| format!("/credentials?{key}={}", url::escape(value));
@@ -274,7 +318,7 @@ fn Detail(bounty: Arc<BountyView>) -> impl IntoView {
                     }
                 })}
             <dt>{if bounty.kind == BountyKind::Credential { "Secret" } else { "Value" }}</dt>
-            <dd><code><Said text=bounty.value.clone() /></code><CopyButton text=bounty.value.clone() what="value" /></dd>
+            <dd><Long text=bounty.value.clone() /><CopyButton text=bounty.value.clone() what="value" /></dd>
             {bounty.secret_kind.clone().map(|kind| view! { <dt>"Form"</dt><dd>{text::visible(&kind)}</dd> })}
             <dt>"Seen"</dt>
             <dd>{text::plural(bounty.count, "time", "times")}</dd>

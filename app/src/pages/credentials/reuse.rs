@@ -20,7 +20,7 @@ use crate::{
         frame::PageHead,
         notice::{Empty, Fetched, Loading, NothingFits, Problem},
         pager::{More, Pager},
-        said::{CopyButton, Said},
+        said::{CopyButton, Long, Said},
         table::{Column, Leads, Listed, Table},
         when::Ago,
     },
@@ -47,11 +47,9 @@ pub(crate) fn ReusePage() -> impl IntoView {
     let query = Memo::new(move |_| params.with(asked));
     let opened =
         Memo::new(move |_| params.with(|q| q.get_str("reuse").and_then(|id| id.parse::<i64>().ok())));
-    // The stream tells how many credentials there are; a new one may be one that is used again.
-    let count = Memo::new(move |_| live.stats.with(|s| s.as_ref().map(|s| s.credentials)));
     let page = Resource::new(
-        move || (query.get(), live.epoch.get(), count.get()),
-        |(query, ..)| evidence::reuse_page(query),
+        move || (query.get(), live.epoch.get()),
+        |(query, _)| evidence::reuse_page(query),
     );
     let detail = Resource::new(
         move || opened.get(),
@@ -126,7 +124,7 @@ const COLUMNS: &[Column<ReuseView>] = &[
         class: "number",
         sort: None,
         cell: |r| {
-            view! { <span class="figure" data-label="deckies">{text::count(r.deckies)}</span> }.into_any()
+            view! { <span class="figure" data-label=if r.deckies == 1 { "decky" } else { "deckies" }>{text::count(r.deckies)}</span> }.into_any()
         },
     },
     Column {
@@ -134,7 +132,7 @@ const COLUMNS: &[Column<ReuseView>] = &[
         class: "number",
         sort: None,
         cell: |r| {
-            view! { <span class="figure" data-label="attackers">{text::count(r.attackers)}</span> }.into_any()
+            view! { <span class="figure" data-label=if r.attackers == 1 { "attacker" } else { "attackers" }>{text::count(r.attackers)}</span> }.into_any()
         },
     },
     Column {
@@ -153,13 +151,18 @@ const COLUMNS: &[Column<ReuseView>] = &[
 
 #[component]
 fn List(first: Page<ReuseView>, query: ReuseQuery) -> impl IntoView {
+    let live = use_live();
     let filtered = query.secret_kind.is_some();
     let pager = Pager::new(first, move |before| {
         evidence::reuse_page(ReuseQuery {
-            before: Some(before),
+            before,
             ..query.clone()
         })
     });
+    // The stream tells how many credentials there are; a new one may be one that is used again.
+    pager.follow(Memo::new(move |_| {
+        live.stats.with(|s| s.as_ref().map(|s| s.credentials))
+    }));
     let rows = Signal::derive(move || {
         pager
             .rows
@@ -239,7 +242,7 @@ fn Detail(detail: ReuseDetail) -> impl IntoView {
                     }
                 })}
             <dt>"Secret"</dt>
-            <dd><code><Said text=reuse.value.clone() /></code><CopyButton text=reuse.value.clone() what="secret" /></dd>
+            <dd><Long text=reuse.value.clone() /><CopyButton text=reuse.value.clone() what="secret" /></dd>
             <dt>"Form"</dt>
             <dd>{text::event_words(&text::visible(&reuse.secret_kind))}</dd>
             <dt>"Used at"</dt>

@@ -89,7 +89,7 @@ const COLUMNS: &[Column<AuditView>] = &[
 
 #[component]
 fn List(first: Page<AuditView>) -> impl IntoView {
-    let pager = Pager::new(first, |before| users::audit_page(Some(before)));
+    let pager = Pager::new(first, users::audit_page);
     let rows = Signal::derive(move || {
         pager.rows.with(|rows| {
             rows.iter()
