@@ -237,7 +237,7 @@ fn SourceField() -> impl IntoView {
     .into_any()
 }
 
-/// How many rows when, of the decky and service that are filtered for. A column leads to its time.
+/// How many rows when, of the decky and service that are filtered for, and a word where more is filtered for. A column leads to its time.
 #[component]
 fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
     let live = use_live();
@@ -265,6 +265,10 @@ fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
         },
     );
     let href = Callback::new(move |(from, to)| url::at_time("/live", &params.get_untracked(), from, to));
+    // The database counts by decky and service only.
+    let wider = Memo::new(move |_| {
+        query.with(|q| q.search.is_some() || q.event_type.is_some() || q.attacker_ip.is_some())
+    });
     view! {
         <section class="panel columns" aria-label="Events over time">
             <Transition fallback=|| view! { <div class="histogram-blank"></div> }>
@@ -283,6 +287,9 @@ fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
                     }
                 })}
             </Transition>
+            <Show when=move || wider.get()>
+                <p class="panel-note">"Counted are all events of this time, decky and service: text, type and source do not narrow the drawing."</p>
+            </Show>
         </section>
     }
     .into_any()
