@@ -152,7 +152,7 @@ pub async fn bounty(
     Ok(Json(domain.bounty_page(&permit, query).await?))
 }
 
-/// One of them.
+/// One find.
 #[utoipa::path(
     get, path = "/bounty/{id}", tag = "bounty", params(("id" = i64, Path)),
     responses((status = 200, body = BountyView, description = "The find"))
