@@ -331,7 +331,7 @@ pub async fn dossier_get(id: AttackerId, rows: LogQuery) -> Answer<Dossier> {
     let activity = domain.attacker_activity(&see, id, between, width).await?;
     let left = left_of(&domain, &see, &attacker, between).await?;
     let rows = LogQuery {
-        limit: Some(300),
+        limit: Some(100),
         attacker_ip: Some(attacker.ip),
         ..rows
     };
@@ -367,7 +367,6 @@ async fn left_of(
         ..BountyQuery::default()
     };
     let prints = BountyQuery {
-        limit: u32::try_from(LEFT).ok(),
         bounty_type: Some(BountyKind::Fingerprint),
         ..all.clone()
     };
@@ -376,11 +375,20 @@ async fn left_of(
     loot.retain(|b| b.kind != BountyKind::Fingerprint);
     let more_loot = loot.len() > LEFT || bounties.next.is_some();
     loot.truncate(LEFT);
+    // The same software shows the same mark at every decky: here it stands once.
+    let mut fingerprints: Vec<BountyView> = Vec::new();
+    for print in domain.bounty_page(see, prints).await?.data {
+        match fingerprints.iter_mut().find(|known| known.value == print.value) {
+            Some(known) => known.count += print.count,
+            None => fingerprints.push(print),
+        }
+    }
+    fingerprints.truncate(LEFT);
     let commands = domain.attacker_commands(see, attacker.id, between, u32::try_from(LEFT).ok(), None);
     Ok(Left {
         commands: commands.await?,
         loot,
         more_loot,
-        fingerprints: domain.bounty_page(see, prints).await?.data,
+        fingerprints,
     })
 }

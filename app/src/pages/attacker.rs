@@ -209,7 +209,7 @@ fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: 
     let (of_loot, of_commands) = (of.clone(), of.clone());
     let rest = logs.next.is_some().then(|| {
         view! {
-            <span class="panel-note">"the newest 300"</span>
+            <span class="panel-note">"the newest 100"</span>
             <a href=all_logs.clone()>"all of it"</a>
         }
     });
