@@ -41,7 +41,7 @@ test("a decky is deployed, changed and taken down from the browser", async ({ pa
     await expect(dialog.locator(".preview")).toContainText(`named ${shop}`);
     await expect(dialog.locator(".preview")).toContainText("http");
     await dialog.getByLabel("How many").fill("2");
-    await expect(dialog.locator(".preview")).toContainText(`named ${shop}-1 to ${shop}-2`);
+    await expect(dialog.locator(".preview")).toContainText(`named ${shop}-01 to ${shop}-02`);
     await dialog.getByLabel("How many").fill("1");
   });
 
