@@ -62,7 +62,7 @@ test("the first sign-in chooses a password, and nothing opens before", async ({ 
 
   await test.step("the first password opens nothing but the choice of another", async () => {
     await signIn(page, FIRST_PASSWORD);
-    await expect(page).toHaveURL(/\/password$/);
+    await expect(page).toHaveURL(/\/password\?next=\/fleet$/);
     for (const path of PAGES) {
       await page.goto(path);
       await expect(page, path).toHaveURL(/\/password$/);
@@ -120,6 +120,9 @@ test.describe("without JavaScript", () => {
     await signIn(page, FIRST_PASSWORD);
     await expect(page).toHaveURL(/\/password/);
     await change(page, FIRST_PASSWORD, PASSWORD);
+    // To where one wanted.
+    await expect(page.getByRole("heading", { name: "Live" })).toBeVisible();
+    await page.getByRole("navigation").first().getByRole("link", { name: "Overview" }).click();
     await expect(page.getByRole("heading", { name: "Overview" })).toBeVisible();
     await expect(page.locator(".stat").filter({ hasText: "Deckies up" })).toContainText("4");
     await expect(page.locator(".loading")).toHaveCount(0);
