@@ -3,6 +3,10 @@
 import { ssh } from "../attack";
 import { expect, live, marker, open, test } from "../test";
 
+test.beforeAll(async ({ host }) => {
+  await host.decnet(["demo", "seed", "--yes", "--events", "3000"]);
+});
+
 test("a list of ten thousand rows keeps what is seen in the page, wherever one looks", async ({ page, complaints }) => {
   const answer = await page.request.get("/gallery");
   test.skip(answer.status() === 404, "the gallery, which has such a list, is left out of release builds");
@@ -30,9 +34,12 @@ test("a list of ten thousand rows keeps what is seen in the page, wherever one l
   complaints.none();
 });
 
-test("scrolling near the end of a list brings more of it", async ({ page, host, complaints }) => {
-  await host.decnet(["demo", "seed", "--yes", "--events", "3000"]);
+/** Once the seeded rows are stored. */
+test.beforeEach(async ({ page }) => {
   await expect.poll(async () => (await (await page.request.get("/api/v1/stats")).json()).total_logs).toBeGreaterThan(3_000);
+});
+
+test("scrolling near the end of a list brings more of it", async ({ page, complaints }) => {
   await open(page, "/live");
   const table = page.locator("table.logs");
   const have = async () => Number(await table.getAttribute("aria-rowcount"));

@@ -112,6 +112,7 @@ pub(crate) fn Table<T: Listed>(
         turn.map_or(0, |turn| turn.wrapping_add(1))
     });
     let drawn = StoredValue::new((None, Vec::new()));
+    let holding = StoredValue::new(false);
     let shown = move || {
         let (Span { first, last, .. }, turn) = (span.get(), turn.get());
         rows.with(|rows| {
@@ -120,7 +121,10 @@ pub(crate) fn Table<T: Listed>(
             if let Some(body) = body.get_untracked() {
                 drawn.update_value(|(last, before): &mut (Option<u32>, Vec<_>)| {
                     if *last != Some(turn) {
-                        hold(&body, seen.get_untracked(), before, rows);
+                        // What comes in before that is drawn moves nobody from where they were held.
+                        if !holding.get_value() {
+                            holding.set_value(hold(holding, &body, seen.get_untracked(), before, rows));
+                        }
                         (*last, *before) = (Some(turn), rows.clone());
                     }
                 });
@@ -541,12 +545,19 @@ fn edge_px(body: &web_sys::Element) -> f64 {
 
 /// Keep what is read where it is while rows come in above it: `before` stand in the page, `after` will. Of the rows that are seen,
 /// more stay than move to another place of the list, so the one in the middle of how far each went tells how far the list did.
-fn hold<T: Listed>(body: &web_sys::HtmlTableSectionElement, seen: Seen, before: &[Row<T>], after: &[Row<T>]) {
+/// Whether there is anything to hold; `holding` says until when.
+fn hold<T: Listed>(
+    holding: StoredValue<bool>,
+    body: &web_sys::HtmlTableSectionElement,
+    seen: Seen,
+    before: &[Row<T>],
+    after: &[Row<T>],
+) -> bool {
     let top_px = |element: &web_sys::Element| element.get_bounding_client_rect().top();
     let edge_px = edge_px(body);
     let above_px = edge_px - top_px(body);
     if above_px < 2.0 {
-        return;
+        return false;
     }
     let rows = body.children();
     let rows = (0..rows.length()).filter_map(|i| rows.item(i));
@@ -557,6 +568,8 @@ fn hold<T: Listed>(body: &web_sys::HtmlTableSectionElement, seen: Seen, before: 
         .collect();
     let moved_px = seen.moved_px(above_px, before, after);
     request_animation_frame(move || {
+        // The table may be gone by then.
+        holding.try_update_value(|holding| *holding = false);
         let mut moved: Vec<f64> = rows
             .iter()
             .filter(|(_, row)| row.is_connected())
@@ -570,6 +583,7 @@ fn hold<T: Listed>(body: &web_sys::HtmlTableSectionElement, seen: Seen, before: 
             window.scroll_by_with_x_and_y(0.0, by);
         }
     });
+    true
 }
 
 #[cfg(test)]
