@@ -122,7 +122,7 @@ test.describe("without JavaScript", () => {
     await change(page, FIRST_PASSWORD, PASSWORD);
     // To where one wanted.
     await expect(page.getByRole("heading", { name: "Live" })).toBeVisible();
-    await page.getByRole("navigation").first().getByRole("link", { name: "Overview" }).click();
+    await page.getByRole("navigation").first().getByRole("link", { name: "Overview", exact: true }).click();
     await expect(page.getByRole("heading", { name: "Overview" })).toBeVisible();
     await expect(page.locator(".stat").filter({ hasText: "Deckies up" })).toContainText("4");
     await expect(page.locator(".loading")).toHaveCount(0);
