@@ -85,7 +85,15 @@ proptest! {
             prop_assert!(file.mtime <= p.boot_time);
             prop_assert!(!file.path.contains("{{") && file.content.len() <= 256 * 1024);
             seen.push(file.path);
-            seen.push(String::from_utf8_lossy(&file.content).into_owned());
+            // What is packed holds any four letters by chance now and then.
+            match String::from_utf8(file.content) {
+                Ok(text) => seen.push(text),
+                Err(packed) => {
+                    let letters = String::from_utf8_lossy(packed.as_bytes()).to_lowercase();
+                    let told = GIVEAWAYS.iter().find(|giveaway| giveaway.len() > 4 && letters.contains(**giveaway));
+                    prop_assert!(told.is_none(), "{told:?} in a packed file");
+                }
+            }
         }
         seen.push(format!("{:?} {:?} {:?}", bait::redis(&p), bait::database(&p), bait::site(&p)));
         for text in seen {
@@ -94,7 +102,7 @@ proptest! {
                 for giveaway in GIVEAWAYS {
                     // Four letters stand in a drawn password by chance now and then; as a word they never do.
                     let told = if giveaway.len() > 4 { word.contains(giveaway) } else { word == *giveaway };
-                    prop_assert!(!told, "{word}");
+                    prop_assert!(!told, "{word} in {text}");
                 }
             }
         }
