@@ -431,13 +431,7 @@ impl Shell {
                     return Some(self.run_args(rest.to_vec(), &inner).await);
                 }
             }
-            "timeout" => {
-                let skip = options(rest, b"ks");
-                return Some(
-                    self.run_args(rest.get(skip + 1..).unwrap_or_default().to_vec(), fds)
-                        .await,
-                );
-            }
+            "timeout" if self.is_present("timeout") => return Some(self.timeout(rest, &words, fds).await),
             "env" if rest.iter().any(|a| !a.contains(&b'=') && !a.starts_with(b"-")) => {
                 let saved = self.env.clone();
                 let mut at = options(rest, b"u");
@@ -473,23 +467,15 @@ impl Shell {
             "sleep" | "usleep" => {
                 let (mut seconds, unit) = (0.0_f64, if name == "usleep" { 1e-6 } else { 1.0 });
                 for word in &words {
-                    let scale = match word.as_bytes().last() {
-                        Some(b'm') => 60.0,
-                        Some(b'h') => 3_600.0,
-                        Some(b'd') => 86_400.0,
-                        _ => 1.0,
+                    let Some(part) = interval(word) else {
+                        let line = format!(
+                            "sleep: invalid time interval ‘{word}’\nTry 'sleep --help' for more information.\n"
+                        );
+                        self.put_err(fds, line.as_bytes());
+                        self.status = 1;
+                        return Some(Ok(()));
                     };
-                    match word.trim_end_matches(['s', 'm', 'h', 'd']).parse::<f64>() {
-                        Ok(n) if n >= 0.0 => seconds += n * scale * unit,
-                        _ => {
-                            let line = format!(
-                                "sleep: invalid time interval ‘{word}’\nTry 'sleep --help' for more information.\n"
-                            );
-                            self.put_err(fds, line.as_bytes());
-                            self.status = 1;
-                            return Some(Ok(()));
-                        }
-                    }
+                    seconds += part * unit;
                 }
                 if words.is_empty() {
                     self.put_err(
@@ -520,6 +506,98 @@ impl Shell {
             _ => return None,
         };
         Some(Ok(()))
+    }
+
+    /// `timeout 5 command`: what waits longer than that is ended there.
+    async fn timeout(&mut self, rest: &[Vec<u8>], words: &[String], fds: &Fds) -> Result<(), Stop> {
+        let busybox = self.machine.distribution.is_busybox();
+        let (mut signal, mut keeps, mut tells) = ("TERM".to_owned(), false, false);
+        let mut at = 0;
+        while let Some(word) = words.get(at).filter(|w| w.starts_with('-') && w.len() > 1) {
+            at += 1;
+            match word.as_str() {
+                "--" => break,
+                "-s" | "--signal" => {
+                    signal = words.get(at).cloned().unwrap_or_default();
+                    at += 1;
+                }
+                // Before 1.30 BusyBox took its time behind an option.
+                "-t" if busybox => break,
+                "-k" | "--kill-after" => at += 1,
+                "-v" | "--verbose" => tells = true,
+                "--preserve-status" => keeps = true,
+                word => {
+                    if let Some(name) = word.strip_prefix("--signal=").or(word.strip_prefix("-s")) {
+                        name.clone_into(&mut signal);
+                    }
+                }
+            }
+        }
+        let command = rest.get(at + 1..).unwrap_or_default().to_vec();
+        let name = command.first().map(|c| text(c));
+        let (Some(time), Some(name)) = (words.get(at), name) else {
+            self.put_err(
+                fds,
+                b"timeout: missing operand\nTry 'timeout --help' for more information.\n",
+            );
+            self.status = if busybox { 1 } else { 125 };
+            return Ok(());
+        };
+        let Some(seconds) = interval(time) else {
+            let line = if busybox {
+                format!("timeout: invalid number '{time}'\n")
+            } else {
+                format!("timeout: invalid time interval ‘{time}’\nTry 'timeout --help' for more information.\n")
+            };
+            self.put_err(fds, line.as_bytes());
+            self.status = if busybox { 1 } else { 125 };
+            return Ok(());
+        };
+        if self.program_of(&name).is_none() {
+            let line = if busybox {
+                format!("timeout: can't execute '{name}': No such file or directory\n")
+            } else {
+                format!("timeout: failed to run command ‘{name}’: No such file or directory\n")
+            };
+            self.put_err(fds, line.as_bytes());
+            self.status = 127;
+            return Ok(());
+        }
+        let own = Duration::from_secs_f64(seconds.min(86_400.0));
+        let outer = self.left;
+        // None at all is no limit.
+        if !own.is_zero() {
+            self.left = Some(outer.map_or(own, |outer| outer.min(own)));
+        }
+        let limit = self.left;
+        let (env, subshells, guarded) = (self.env.clone(), self.subshells, self.guarded);
+        let ended = self.run_args(command, fds).await;
+        let late = std::mem::take(&mut self.late);
+        (self.env, self.subshells, self.guarded) = (env, subshells, guarded);
+        let used = limit.zip(self.left).map(|(limit, left)| limit.saturating_sub(left));
+        self.left = outer.map(|outer| outer.saturating_sub(used.unwrap_or_default()));
+        if !late {
+            return ended;
+        }
+        if self.left.is_some_and(|left| left.is_zero()) {
+            // The one around it is over, too.
+            self.late = true;
+            return ended;
+        }
+        let signal = signal.trim_start_matches("SIG").to_ascii_uppercase();
+        if tells {
+            self.put_err(fds, format!("timeout: sending signal {signal} to command ‘{name}’\n").as_bytes());
+        }
+        let hard = matches!(signal.as_str(), "KILL" | "9");
+        self.status = match (hard, busybox || keeps) {
+            (true, _) => 137,
+            (false, true) => 143,
+            (false, false) => 124,
+        };
+        if self.interactive && (hard || busybox) {
+            self.put_err(fds, if hard { b"Killed\n" } else { b"Terminated\n" });
+        }
+        Ok(())
     }
 
     fn cd(&mut self, to: &str, fds: &Fds) -> Result<(), Stop> {
@@ -2217,6 +2295,16 @@ impl Shell {
         }
         Ok(())
     }
+}
+
+/// Seconds of `5`, `1.5m`, `2h` and the like.
+fn interval(word: &str) -> Option<f64> {
+    let (number, scale) = [("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)]
+        .into_iter()
+        .find_map(|(unit, scale)| Some((word.strip_suffix(unit)?, scale)))
+        .unwrap_or((word, 1.0));
+    let number = number.parse::<f64>().ok().filter(|n| *n >= 0.0)?;
+    Some(number * scale)
 }
 
 /// A process of its own passes on only that it was killed.

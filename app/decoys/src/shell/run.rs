@@ -341,6 +341,9 @@ pub(crate) struct Shell {
     /// How many background commands deep, and how long the innermost has waited.
     behind: u32,
     behind_for: Duration,
+    /// What `timeout` leaves to what runs, and whether that was not enough.
+    pub(super) left: Option<Duration>,
+    pub(super) late: bool,
     /// What came from the session, where it has no terminal, and was not read yet.
     unread: VecDeque<u8>,
     /// Commands that were read from pipes since the last one that the visitor gave.
@@ -396,6 +399,8 @@ impl Shell {
             sourced: 0,
             behind: 0,
             behind_for: Duration::ZERO,
+            left: None,
+            late: false,
             unread: VecDeque::new(),
             piped: 0,
             next_pid: pid + 11,
@@ -775,7 +780,9 @@ impl Shell {
         self.subshells += 1;
         self.behind += 1;
         let waited = std::mem::take(&mut self.behind_for);
+        let left = self.left.take();
         let ended = self.and_or(item, &fds).await;
+        self.left = left;
         let took = std::mem::replace(&mut self.behind_for, waited);
         self.behind -= 1;
         self.subshells -= 1;
@@ -974,10 +981,10 @@ impl Shell {
         } else {
             redirected = outer.clone();
             if !self.redirect(&command.redirects, &mut redirected).await? {
-                // A special builtin that cannot be redirected ends a shell that nobody types to.
+                // A special builtin that cannot be redirected ends a shell that nobody types to, but for bash.
                 let special = matches!(&command.kind, Kind::Simple { words, .. }
                     if matches!(words.first().map(|w| w.0.as_slice()), Some([Part::Text(t)]) if t == b"exec"));
-                if special && !self.interactive {
+                if special && !self.interactive && self.env.dialect != Dialect::Bash {
                     self.status = 1;
                     return Err(Stop::Exit);
                 }
@@ -1649,15 +1656,22 @@ impl Shell {
     }
 
     pub(super) async fn wait(&mut self, time: Duration) -> Result<(), Stop> {
+        let late = self.left.is_some_and(|left| time > left);
+        let time = self.left.map_or(time, |left| time.min(left));
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(time);
+        }
         if self.behind > 0 {
             self.behind_for = self.behind_for.saturating_add(time);
-            return Ok(());
+        } else if !(self.outside.flush().await && self.outside.pause(time).await) {
+            self.status = 130;
+            return Err(Stop::Killed);
         }
-        if self.outside.flush().await && self.outside.pause(time).await {
-            return Ok(());
+        if late {
+            self.late = true;
+            return Err(Stop::Killed);
         }
-        self.status = 130;
-        Err(Stop::Killed)
+        Ok(())
     }
 
     async fn simple(
