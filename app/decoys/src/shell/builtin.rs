@@ -463,6 +463,9 @@ impl Shell {
             "find" if self.is_present("find") => return Some(self.find(rest, fds).await),
             "sudo" if self.is_present("sudo") => return Some(self.sudo(rest, fds).await),
             "su" => return Some(self.su(&words, fds).await),
+            "ssh" if self.is_present("ssh") && self.is_ssh_home(&words) => {
+                return Some(self.ssh_home(&words, fds).await);
+            }
             "passwd" => return Some(self.passwd(&words, fds).await),
             "sleep" | "usleep" => {
                 let (mut seconds, unit) = (0.0_f64, if name == "usleep" { 1e-6 } else { 1.0 });
@@ -1847,7 +1850,7 @@ impl Shell {
     }
 
     /// Whether that is the account's password, or the one that the visitor came in with.
-    fn opens(&self, user: &str, secret: &[u8]) -> bool {
+    pub(super) fn opens(&self, user: &str, secret: &[u8]) -> bool {
         self.machine.knows(user, secret)
             || self
                 .login_secret
@@ -2122,6 +2125,49 @@ impl Shell {
         self.run_as_script(script, None, Vec::new(), fds).await
     }
 
+    /// The environment of a login to that account.
+    fn fresh(&mut self, account: &Account) {
+        self.env
+            .vars
+            .retain(|name, _| matches!(name.as_str(), "TERM" | "SHLVL" | "IFS"));
+        self.env.cwd.clone_from(&account.home);
+        let path = if account.uid == 0 {
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        } else {
+            "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
+        };
+        self.env.export("PATH", path);
+        self.env.export("PWD", &account.home);
+        self.env.export("MAIL", &format!("/var/mail/{}", account.name));
+        self.env.export("SHLVL", "0");
+        self.env.export("LANG", "en_US.UTF-8");
+    }
+
+    /// A login to that account: its shell, or a command.
+    pub(super) async fn sign_in(
+        &mut self,
+        account: &Account,
+        via: &str,
+        words: &[String],
+        command: Option<Vec<u8>>,
+        fds: &Fds,
+    ) -> Result<(), Stop> {
+        let before = self.step_into(account, via, words);
+        self.fresh(account);
+        for (name, value) in [
+            ("HOME", &account.home),
+            ("SHELL", &account.shell),
+            ("USER", &account.name),
+            ("LOGNAME", &account.name),
+        ] {
+            self.env.export(name, value);
+        }
+        let login = command.is_none();
+        let done = self.as_user(account, command, login, fds).await;
+        self.step_back(before);
+        killed_only(done)
+    }
+
     async fn su(&mut self, words: &[String], fds: &Fds) -> Result<(), Stop> {
         let mut target = None;
         let mut command = None;
@@ -2167,20 +2213,7 @@ impl Shell {
         }
         let before = self.step_into(&account, "su", words);
         if login {
-            self.env
-                .vars
-                .retain(|name, _| matches!(name.as_str(), "TERM" | "SHLVL" | "IFS"));
-            self.env.cwd.clone_from(&account.home);
-            let path = if account.uid == 0 {
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-            } else {
-                "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games"
-            };
-            self.env.export("PATH", path);
-            self.env.export("PWD", &account.home);
-            self.env.export("MAIL", &format!("/var/mail/{}", account.name));
-            self.env.export("SHLVL", "0");
-            self.env.export("LANG", "en_US.UTF-8");
+            self.fresh(&account);
         }
         // `su` alone changes these, too, but for root not the names.
         self.env.export("HOME", &account.home);

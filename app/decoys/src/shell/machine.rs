@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use decnet_persona::{Persona, bait};
+use decnet_persona::{Persona, ProductKind, bait};
 use sha2::{Digest as _, Sha512};
 
 use super::{
@@ -119,6 +119,11 @@ pub(crate) struct Machine {
     /// The same before the first visitor.
     pub(super) first_logins: BTreeMap<String, Login>,
     pub(super) logbook: super::logins::Logbook,
+    /// What servers say first, by port.
+    pub(super) greetings: Vec<(u16, String)>,
+    /// The SSH server's Ed25519 key in base64, and its fingerprint.
+    pub(super) host_key: String,
+    pub(super) fingerprint: String,
     /// When the system was installed, in Unix seconds.
     pub(super) installed: i64,
     /// What a device's tree says it is; empty on a server.
@@ -160,6 +165,7 @@ impl Machine {
             None => gateway,
         };
         let distribution = Distribution::new(persona);
+        let (host_key, fingerprint) = crate::ssh::host_key(persona);
         let hardware = (distribution.family == Family::Device).then(|| hardware(persona));
         let mut machine = Self {
             hostname: persona.hostname.clone(),
@@ -204,6 +210,20 @@ impl Machine {
             logins: Mutex::new(logins(persona)),
             first_logins: logins(persona),
             logbook: super::logins::Logbook::default(),
+            greetings: vec![
+                (21, format!("220 {}\r\n", persona.product(ProductKind::Ftp).banner)),
+                (22, format!("{}\r\n", persona.product(ProductKind::Ssh).banner)),
+                (
+                    25,
+                    format!(
+                        "220 {} {}\r\n",
+                        persona.fqdn(),
+                        persona.product(ProductKind::Mail).banner
+                    ),
+                ),
+            ],
+            host_key,
+            fingerprint,
             installed: persona.boot_time
                 - 86_400 * i64::try_from(persona.rng("shell/installed").range(40, 500)).unwrap_or(90),
             board: "",

@@ -25,6 +25,7 @@ pub(crate) mod machine;
 mod packages;
 pub(crate) mod parse;
 mod python;
+mod reach;
 mod run;
 mod stream;
 pub(crate) mod terminal;

@@ -81,6 +81,22 @@ impl Machine {
         all
     }
 
+    /// The upstream version of the first of `names` that is installed: `1.9.13p3` of `1:1.9.13p3-1+deb12u1`.
+    pub(super) fn upstream(&self, names: &[&str]) -> Option<String> {
+        let all = self.packages();
+        let package = names.iter().find_map(|name| all.iter().find(|p| p.name == *name))?;
+        let version = package.version.as_str();
+        let version = version.split_once(':').map_or(version, |v| v.1);
+        let (upstream, revision) = version.rsplit_once('-').unwrap_or((version, ""));
+        let upstream = upstream.split(['+', '~']).next().unwrap_or_default();
+        // Arch writes `1.9.15.p5`, Fedora `1.9.15-2.p5` of what its makers call `1.9.15p5`.
+        let patch = revision.split('.').find(|part| {
+            let digits = part.strip_prefix('p').unwrap_or_default();
+            !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+        });
+        Some(upstream.replacen(".p", "p", 1) + patch.unwrap_or_default())
+    }
+
     fn debian(&self) -> Vec<Package> {
         let release = self.distribution.release;
         let column = column(release.id, release.version_id);

@@ -19,6 +19,7 @@ use super::{
         self, AndOr, ArmEnd, Assign, Command, Cond, Fault, Item, Kind, List, Part, Pipeline, Redirect,
         Target, Value, Word,
     },
+    reach::Reach,
     vars::{Dialect, Env, Key, quoted},
     vfs::{Errno, Vfs, Who},
 };
@@ -1352,10 +1353,10 @@ impl Shell {
                     let content = match path.as_str() {
                         "/dev/null" => Arc::from([]),
                         "/dev/stdin" | "/dev/tty" => continue,
-                        _ if path.starts_with("/dev/tcp/") || path.starts_with("/dev/udp/") => {
-                            self.dev_tcp(&path, fds).await?;
-                            return Ok(false);
-                        }
+                        _ if self.is_socket(&path) => match self.dev_tcp(&path, fds).await? {
+                            Some(greeting) => greeting.into(),
+                            None => return Ok(false),
+                        },
                         path => {
                             if matches!(redirect.to, Target::ReadWrite(_))
                                 && self.vfs.stat(self.who(), &self.env.cwd, path).is_err()
@@ -1379,11 +1380,12 @@ impl Shell {
                     let Some(path) = self.path_of(word, fds).await? else {
                         return Ok(false);
                     };
-                    if path.starts_with("/dev/tcp/") || path.starts_with("/dev/udp/") {
-                        self.dev_tcp(&path, fds).await?;
-                        return Ok(false);
-                    }
-                    let Some(out) = self.open_output(&path, append, fds) else {
+                    let out = if self.is_socket(&path) {
+                        self.dev_tcp(&path, fds).await?.map(|_| Output::Null)
+                    } else {
+                        self.open_output(&path, append, fds)
+                    };
+                    let Some(out) = out else {
                         return Ok(false);
                     };
                     if matches!(redirect.to, Target::Both(..)) {
@@ -1439,8 +1441,14 @@ impl Shell {
         Ok(None)
     }
 
-    /// `/dev/tcp/host/port`: a reverse shell's way out. It leads nowhere, slowly.
-    async fn dev_tcp(&mut self, path: &str, fds: &Fds) -> Result<(), Stop> {
+    /// Whether a redirection to `path` is a connection: to bash alone.
+    fn is_socket(&self, path: &str) -> bool {
+        self.env.dialect == Dialect::Bash && (path.starts_with("/dev/tcp/") || path.starts_with("/dev/udp/"))
+    }
+
+    /// `/dev/tcp/host/port`: a reverse shell's way out. It leads to the machine's own ports, and else nowhere, slowly.
+    /// What the other end says first; `None` (and a complaint) where it is not reached.
+    async fn dev_tcp(&mut self, path: &str, fds: &Fds) -> Result<Option<Vec<u8>>, Stop> {
         let mut parts = path.split('/').skip(2);
         let scheme = parts.next().unwrap_or_default();
         let host = parts.next().unwrap_or_default();
@@ -1449,11 +1457,26 @@ impl Shell {
             url: &format!("{scheme}://{host}:{port}"),
             via: "/dev/tcp",
         });
-        self.wait(Duration::from_secs(20)).await?;
         let who = self.complaint();
-        let text = format!("{who}: connect: Connection timed out\n{who}: {path}: Connection timed out\n");
-        self.put_err(fds, text.as_bytes());
-        Ok(())
+        let (first, second) = match self.reach(host, port.parse().unwrap_or(0)) {
+            // Nobody need answer a datagram.
+            _ if scheme == "udp" => return Ok(Some(Vec::new())),
+            Reach::Open(greeting) => return Ok(Some(greeting)),
+            Reach::Refused => ("connect: Connection refused".to_owned(), "Connection refused"),
+            Reach::Silent => {
+                self.wait(Duration::from_secs(20)).await?;
+                ("connect: Connection timed out".to_owned(), "Connection timed out")
+            }
+            Reach::Unknown => {
+                self.wait(Duration::from_secs(5)).await?;
+                (
+                    format!("{host}: Temporary failure in name resolution"),
+                    "Invalid argument",
+                )
+            }
+        };
+        self.put_err(fds, format!("{who}: {first}\n{who}: {path}: {second}\n").as_bytes());
+        Ok(None)
     }
 
     fn redirect_fault(&mut self, path: &str, errno: Errno, write: bool, fds: &Fds) {

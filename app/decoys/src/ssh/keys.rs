@@ -45,6 +45,22 @@ impl TryRng for Repeatable {
 
 impl TryCryptoRng for Repeatable {}
 
+/// The Ed25519 host key of the persona as `known_hosts` has it, and its fingerprint as `ssh` shows it.
+pub(crate) fn host_key(persona: &Persona) -> (String, String) {
+    use base64::Engine as _;
+    let Ok(key) = Ed25519KeyPair::from_seed_unchecked(&persona.secret("ssh/host/ed25519")) else {
+        return (String::new(), String::new());
+    };
+    let sent = Message::default()
+        .string(b"ssh-ed25519")
+        .string(key.public_key().as_ref());
+    let digest = base64::engine::general_purpose::STANDARD_NO_PAD.encode(Sha256::digest(&sent.0));
+    (
+        base64::engine::general_purpose::STANDARD.encode(&sent.0),
+        format!("SHA256:{digest}"),
+    )
+}
+
 /// The three host keys of the persona, the same at every start.
 pub(super) struct HostKeys {
     rsa: RsaPrivateKey,

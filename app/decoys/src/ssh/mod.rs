@@ -55,6 +55,7 @@ mod transport;
 #[cfg(feature = "serve")]
 mod upload;
 
+pub(crate) use keys::host_key;
 use serde::{Deserialize, Serialize};
 
 use crate::{Category, Meta, Port, Service, knob::Accept};

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Call, Shell};
-use crate::shell::machine::Machine;
+use crate::shell::{distribution::Family, machine::Machine, reach::Reach};
 
 /// How long a connection attempt hangs before we answer for it: the machine's own time, and a little that differs
 /// each time. Intruders' tools rarely wait out the kernel's two minutes.
@@ -386,7 +386,20 @@ pub(super) fn wget(shell: &mut Shell, call: &mut Call) -> u8 {
             }
         };
         say(call, format!("--{at}--  {whole}\n"));
-        if !is_address(&host) {
+        let reach = shell.reach(&host, port);
+        if let Some(own) = shell.own_address(&host) {
+            if own != host {
+                say(call, format!("Resolving {host} ({host})... {own}\n"));
+                say(call, format!("Connecting to {host} ({host})|{own}|:{port}... "));
+            } else {
+                say(call, format!("Connecting to {host}:{port}... "));
+            }
+            if reach == Reach::Refused {
+                say(call, "failed: Connection refused.\n".to_owned());
+            } else {
+                say(call, "connected.\nHTTP request sent, awaiting response... No data received.\nGiving up.\n\n".to_owned());
+            }
+        } else if reach == Reach::Unknown {
             say(call, format!("Resolving {host} ({host})... "));
             call.wait(Duration::from_secs(5));
             say(
@@ -419,15 +432,29 @@ fn busybox_wget(shell: &Shell, call: &mut Call, urls: &[String]) -> u8 {
             format!("{scheme}://{host}{path}")
         };
         call.fetched.push((whole, "wget".to_owned()));
-        if !is_address(&host) {
+        let reach = shell.reach(&host, port);
+        if reach == Reach::Unknown {
             call.wait(Duration::from_secs(5));
             call.err(format!("wget: bad address '{host}'\n"));
             return 1;
         }
         if !call.has('q') {
-            call.err(format!("Connecting to {host} ({host}:{port})\n"));
+            let at = shell.own_address(&host).unwrap_or_else(|| host.clone());
+            call.err(format!("Connecting to {host} ({at}:{port})\n"));
         }
-        call.wait(hang(shell));
+        match reach {
+            Reach::Refused => {
+                call.err(format!(
+                    "wget: can't connect to remote host ({host}): Connection refused\n"
+                ));
+                return 1;
+            }
+            Reach::Open(_) => {
+                call.err("wget: error getting response\n");
+                return 1;
+            }
+            _ => call.wait(hang(shell)),
+        }
         call.err(format!(
             "wget: can't connect to remote host ({host}): Connection timed out\n"
         ));
@@ -466,7 +493,29 @@ pub(super) fn curl(shell: &mut Shell, call: &mut Call) -> u8 {
             format!("{scheme}://{host}:{port}{path}")
         };
         call.fetched.push((whole, "curl".to_owned()));
-        let text = if is_address(&host) {
+        let reach = shell.reach(&host, port);
+        let text = if let Reach::Open(greeting) = &reach {
+            // Whatever speaks first does not speak HTTP.
+            let (code, why) = if greeting.is_empty() {
+                (52, "Empty reply from server")
+            } else {
+                (1, "Received HTTP/0.9 when not allowed")
+            };
+            status = code;
+            format!("curl: ({code}) {why}\n")
+        } else if reach == Reach::Refused {
+            status = 7;
+            let version = shell.machine.upstream(&["curl", "curl-minimal", "libcurl"]);
+            let minor = version.as_deref().and_then(|v| v.split('.').nth(1)?.parse::<u32>().ok());
+            let eighth = version.is_none_or(|v| v.starts_with('8'));
+            // What it says of a refusal changed with 7.79 and with 7.85.
+            let why = match minor {
+                Some(0..79) if !eighth => ": Connection refused",
+                Some(79..85) if !eighth => " after 0 ms: Connection refused",
+                _ => " after 0 ms: Couldn't connect to server",
+            };
+            format!("curl: (7) Failed to connect to {host} port {port}{why}\n")
+        } else if reach == Reach::Silent {
             // What the caller allows, in seconds; curl tells which of the two limits it was.
             let limit = |short: &str, long: &str| {
                 let seconds = call.value(short, long)?.parse::<f64>().ok()?;
@@ -517,26 +566,54 @@ pub(super) fn other(shell: &mut Shell, call: &mut Call) -> u8 {
         });
         return 1;
     }
+    call.fetched.push((call.args.join(" "), name.clone()));
+    match name.as_str() {
+        "nc" => return nc(shell, call),
+        "telnet" => return telnet(shell, call, &operands),
+        _ => {}
+    }
     let host = operands
         .iter()
         .find(|o| is_address(o))
         .or(operands.first())
         .cloned()
         .unwrap_or_default();
-    call.fetched.push((call.args.join(" "), name.clone()));
-    call.wait(hang(shell));
-    match name.as_str() {
-        "ssh" | "scp" | "rsync" | "git" => {
-            let host = host
-                .rsplit('@')
-                .next()
-                .unwrap_or_default()
-                .split(':')
-                .next()
-                .unwrap_or_default()
-                .to_owned();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    let host = host.split(':').next().unwrap_or_default().to_owned();
+    let port = call
+        .value(if name == "scp" { "-P" } else { "-p" }, "")
+        .and_then(|p| p.parse().ok())
+        .unwrap_or(if name == "ftp" { 21 } else { 22 });
+    let reach = shell.reach(&host, port);
+    match (name.as_str(), reach) {
+        ("tftp" | "ftpget", _) | (_, Reach::Silent) => call.wait(hang(shell)),
+        (_, Reach::Unknown) => call.wait(Duration::from_secs(5)),
+        ("ssh" | "scp" | "rsync" | "git", Reach::Open(_)) => {
+            call.err("Host key verification failed.\n");
+            return 255;
+        }
+        ("ssh" | "scp" | "rsync" | "git", Reach::Refused) => {
             call.err(format!(
-                "ssh: connect to host {host} port 22: Connection timed out\n"
+                "ssh: connect to host {host} port {port}: Connection refused\n"
+            ));
+            return 255;
+        }
+        (_, Reach::Refused) => {
+            call.err("ftp: connect: Connection refused\n");
+            return 0;
+        }
+        _ => {}
+    }
+    match name.as_str() {
+        "ssh" | "scp" | "rsync" | "git" if !is_address(&host) => {
+            call.err(format!(
+                "ssh: Could not resolve hostname {host}: Temporary failure in name resolution\n"
+            ));
+            255
+        }
+        "ssh" | "scp" | "rsync" | "git" => {
+            call.err(format!(
+                "ssh: connect to host {host} port {port}: Connection timed out\n"
             ));
             255
         }
@@ -550,13 +627,122 @@ pub(super) fn other(shell: &mut Shell, call: &mut Call) -> u8 {
             });
             1
         }
-        "telnet" => {
-            call.out(format!("Trying {host}...\n"));
-            call.err("telnet: Unable to connect to remote host: Connection timed out\n");
-            1
-        }
         _ => 1,
     }
+}
+
+/// The name of a TCP port, as `/etc/services` has it.
+fn service_name(port: u16) -> &'static str {
+    match port {
+        21 => "ftp",
+        22 => "ssh",
+        23 => "telnet",
+        25 => "smtp",
+        53 => "domain",
+        80 => "http",
+        110 => "pop3",
+        143 => "imap2",
+        443 => "https",
+        587 => "submission",
+        3_306 => "mysql",
+        5_432 => "postgresql",
+        6_379 => "redis",
+        8_080 => "http-alt",
+        _ => "*",
+    }
+}
+
+/// The most ports that one call of `nc` tries.
+const NC_PORTS: usize = 1_024;
+
+/// `nc` as OpenBSD's and BusyBox's, or Nmap's where that is packaged.
+fn nc(shell: &Shell, call: &mut Call) -> u8 {
+    if call.has('l') {
+        return call.never_end();
+    }
+    let operands = call.operands("wpsiTqXxOIVPme");
+    let [host, ports, ..] = operands.as_slice() else {
+        call.err("usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M ttl]\n\t  [-m minttl] [-O length] [-P proxy_username] [-p source_port]\n\t  [-q seconds] [-s sourceaddr] [-T keyword] [-V rtable] [-W recvlimit]\n\t  [-w timeout] [-X proxy_protocol] [-x proxy_address[:port]]\n\t  [destination] [port]\n");
+        return 1;
+    };
+    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+    let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) else {
+        return call.fail(format!("port number invalid: {ports}"));
+    };
+    let ncat = shell.machine.distribution.family == Family::RedHat;
+    let limit = call.value("-w", "").and_then(|w| w.parse().ok()).map(Duration::from_secs);
+    let address = shell.own_address(host).unwrap_or_else(|| host.clone());
+    let shown = if address == *host { host.clone() } else { format!("{host} ({address})") };
+    let mut status = 1;
+    for port in (first..=last).take(NC_PORTS) {
+        let why = match shell.reach(host, port) {
+            Reach::Open(greeting) => {
+                status = 0;
+                if call.has('v') && ncat {
+                    call.err(format!("Ncat: Connected to {address}:{port}.\n"));
+                } else if call.has('v') {
+                    let name = if call.has('n') { "*" } else { service_name(port) };
+                    call.err(format!("Connection to {shown} {port} port [tcp/{name}] succeeded!\n"));
+                }
+                if !call.has('z') {
+                    call.out(greeting);
+                }
+                continue;
+            }
+            Reach::Refused => "Connection refused",
+            Reach::Silent => {
+                let own = hang(shell);
+                call.wait(limit.map_or(own, |limit| limit.min(own)));
+                "Connection timed out"
+            }
+            Reach::Unknown => {
+                call.wait(Duration::from_secs(5));
+                call.err(if ncat {
+                    format!("Ncat: Could not resolve hostname \"{host}\": Temporary failure in name resolution. QUITTING.\n")
+                } else {
+                    format!("nc: getaddrinfo for host \"{host}\" port {port}: Temporary failure in name resolution\n")
+                });
+                return 1;
+            }
+        };
+        if ncat {
+            call.err(format!("Ncat: {why}.\n"));
+        } else if shell.machine.distribution.is_busybox() {
+            call.err(format!("nc: can't connect to remote host ({address}): {why}\n"));
+        } else if call.has('v') {
+            let through = if address == *host { String::new() } else { format!(" ({address})") };
+            call.err(format!("nc: connect to {host}{through} port {port} (tcp) failed: {why}\n"));
+        }
+    }
+    status
+}
+
+fn telnet(shell: &Shell, call: &mut Call, operands: &[String]) -> u8 {
+    let host = operands.first().cloned().unwrap_or_default();
+    let port = operands.get(1).and_then(|p| p.parse().ok()).unwrap_or(23);
+    let reach = shell.reach(&host, port);
+    if reach == Reach::Unknown {
+        call.wait(Duration::from_secs(5));
+        call.err(format!("telnet: could not resolve {host}/{port}: Temporary failure in name resolution\n"));
+        return 1;
+    }
+    let address = shell.own_address(&host).unwrap_or(host);
+    call.out(format!("Trying {address}...\n"));
+    let why = match reach {
+        Reach::Open(greeting) => {
+            call.out(format!("Connected to {address}.\nEscape character is '^]'.\n"));
+            call.out(greeting);
+            call.out("Connection closed by foreign host.\n");
+            return 1;
+        }
+        Reach::Refused => "Connection refused",
+        _ => {
+            call.wait(hang(shell));
+            "Connection timed out"
+        }
+    };
+    call.err(format!("telnet: Unable to connect to remote host: {why}\n"));
+    1
 }
 
 pub(super) fn lookup(_: &mut Shell, call: &mut Call) -> u8 {
