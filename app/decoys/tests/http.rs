@@ -153,6 +153,10 @@ const TRANSCRIPT: &[&str] = &[
     "GET /robots.txt HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=99999-\r\n\r\n",
     "POST /nope HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc",
+    "GET / HTTP/1.1\r\nHost: a\r\nExpect: no<pe\r\n\r\n",
+    "GET / HTTP/1.0\r\nExpect: nope\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nExpect: nope\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
     // A body that never comes: who is refused learns it without sending it.
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\nExpect: 100-continue\r\n\r\n",
 ];

@@ -389,10 +389,11 @@ impl Dialect {
             416 => "<p>None of the range-specifier values in the Range\nrequest-header field overlap the current \
                     extent\nof the selected resource.</p>\n"
                 .to_owned(),
-            417 => "<p>The expectation given in the Expect request-header\nfield could not be met by this server.\n\
-                    The client sent<pre>\n    Expect: unknown\n</pre>\n</p><p>Only the 100-continue expectation is \
-                    supported.</p>\n"
-                .to_owned(),
+            417 => format!(
+                "<p>The expectation given in the Expect request-header\nfield could not be met by this server.\n\
+                 The client sent<pre>\n    Expect: {note}\n</pre>\n</p><p>Only the 100-continue expectation is \
+                 supported.</p>\n"
+            ),
             501 => format!("<p>{method} not supported for current URL.<br />\n</p>\n"),
             _ => String::new(),
         };

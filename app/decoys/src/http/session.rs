@@ -22,7 +22,7 @@ use sha2::Sha256;
 use super::{
     Http, HttpConfig, SiteKind, coding,
     credentials::{self, Credentials},
-    dialect::{After, Answer, Dialect, File, Product, Sending, http_date, parse_http_date},
+    dialect::{After, Answer, Dialect, File, Product, Sending, escaped, http_date, parse_http_date},
     exploit,
     request::{Fault, Length, Progress, Request, Strictness, Version, head_end, leading_blank, parse},
     site::Site,
@@ -180,6 +180,10 @@ impl Server {
             } else {
                 match self.read_body(peer, &request, tap, &mut body).await {
                     Ok(Ok(())) => (self.answer(&request, &body.kept, &visitor), false),
+                    Ok(Err(417)) => {
+                        let expected = request.header("expect").unwrap_or_default();
+                        (self.error(417, &escaped(expected), &request, &visitor), false)
+                    }
                     Ok(Err(status)) => (self.error(status, "", &request, &visitor), false),
                     // To Apache a body that ends before its length is a bad request; nginx says nothing.
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && apache => {
@@ -190,6 +194,8 @@ impl Server {
             };
             let answer = self.dialect.pack(answer, &request);
             let mut after = self.after(&request, &answer, left);
+            // Apache ends the connection behind what it did not understand, and does not say so.
+            let unsaid = answer.status == 417;
             if request.version == Version::V09 {
                 out.extend_from_slice(&answer.body);
             } else {
@@ -211,6 +217,9 @@ impl Server {
             }
             self.report(&request, &answer, body, tap);
             // More requests of a pipeline are answered before anything is sent, up to a bound.
+            if unsaid {
+                after = After::Closes;
+            }
             if after == After::Closes || peer.buffered().is_empty() || out.len() > 64 * 1024 {
                 if !out.is_empty() {
                     peer.send(&out).await?;
@@ -333,15 +342,16 @@ impl Server {
         tap: &Tap,
         body: &mut Body,
     ) -> io::Result<Result<(), u16>> {
+        let expected = request.header("expect").filter(|value| !value.is_empty());
+        let known = expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+        if expected.is_some() && !known && self.dialect.product == Product::Apache {
+            return Ok(Err(417));
+        }
         if request.length == Length::Known(0) {
             return Ok(Ok(()));
         }
-        if let Some(expected) = request.header("expect") {
-            if expected.eq_ignore_ascii_case(b"100-continue") {
-                peer.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
-            } else if self.dialect.product == Product::Apache {
-                return Ok(Err(417));
-            }
+        if known {
+            peer.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
         self.read_framed(peer, request, tap, body).await
     }
