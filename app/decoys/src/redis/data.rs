@@ -302,11 +302,7 @@ impl Data<'_> {
             })
         })?;
         let Some(encoding) = encoding else {
-            return Ok(if version.at_least(7, 0) {
-                Reply::Nil
-            } else {
-                Reply::error("ERR no such key")
-            });
+            return Ok(Reply::Nil);
         };
         Ok(match lower(args.first()).as_str() {
             "encoding" => Reply::bulk(encoding),
