@@ -23,6 +23,9 @@ const CHARSETS: &str = include_str!("../recorded/charsets.tsv");
 const COLLATIONS: &str = include_str!("../recorded/collations.tsv");
 const ENGINES: &str = include_str!("../recorded/engines.tsv");
 const PLUGINS: &str = include_str!("../recorded/plugins.tsv");
+/// The same of MySQL 8.0, where the others are of MariaDB.
+const MYSQL_ENGINES: &str = include_str!("../recorded/mysql_engines.tsv");
+const MYSQL_PLUGINS: &str = include_str!("../recorded/mysql_plugins.tsv");
 const COLUMNS: &str = include_str!("../recorded/columns.tsv");
 
 /// Tables of information_schema that MySQL 8 has, too.
@@ -156,6 +159,14 @@ pub(super) struct Variable {
 }
 
 impl Flavour {
+    fn engines(&self) -> &'static str {
+        if self.mariadb { ENGINES } else { MYSQL_ENGINES }
+    }
+
+    fn plugins(&self) -> &'static str {
+        if self.mariadb { PLUGINS } else { MYSQL_PLUGINS }
+    }
+
     fn information_tables(&self) -> impl Iterator<Item = &'static str> {
         let mariadb = self.mariadb;
         let mut last = "";
@@ -374,10 +385,10 @@ impl Database {
                 Val::text(asker.statement.as_str()),
                 Val::Int(i64::from(asker.connection_id) + 1290),
             ]],
-            "ENGINES" => recorded(ENGINES)
+            "ENGINES" => recorded(self.flavour.engines())
                 .map(|cells| cells.into_iter().map(text).collect())
                 .collect(),
-            "PLUGINS" => recorded(PLUGINS)
+            "PLUGINS" => recorded(self.flavour.plugins())
                 .map(|cells| {
                     let at = |i: usize| text(cells.get(i).copied().unwrap_or_default());
                     vec![
@@ -824,8 +835,8 @@ impl Database {
     pub(super) fn recorded(&self, what: &str) -> Rows {
         let file = match what {
             "collation" => COLLATIONS,
-            "engines" => ENGINES,
-            "plugins" => PLUGINS,
+            "engines" => self.flavour.engines(),
+            "plugins" => self.flavour.plugins(),
             _ => CHARSETS,
         };
         recorded(file)
