@@ -1878,11 +1878,6 @@ impl Shell {
                     }
                     at += 1;
                 }
-                "-V" | "--version" => {
-                    self.put_out(fds, b"Sudo version 1.9.13p3\nSudoers policy plugin version 1.9.13p3\nSudoers file grammar version 50\nSudoers I/O plugin version 1.9.13p3\nSudoers audit plugin version 1.9.13p3\n");
-                    self.status = 0;
-                    return Ok(());
-                }
                 letters => {
                     for letter in letters.chars().skip(1) {
                         match letter {

@@ -88,7 +88,10 @@ impl Machine {
         let version = package.version.as_str();
         let version = version.split_once(':').map_or(version, |v| v.1);
         let (upstream, revision) = version.rsplit_once('-').unwrap_or((version, ""));
+        // What a distribution writes behind the version of what it makes itself: `1.19.7ubuntu3.2`.
         let upstream = upstream.split(['+', '~']).next().unwrap_or_default();
+        let upstream = upstream.split("ubuntu").next().unwrap_or_default();
+        let upstream = upstream.split("build").next().unwrap_or_default();
         // Arch writes `1.9.15.p5`, Fedora `1.9.15-2.p5` of what its makers call `1.9.15p5`.
         let patch = revision.split('.').find(|part| {
             let digits = part.strip_prefix('p').unwrap_or_default();

@@ -1804,6 +1804,15 @@ impl Shell {
                 other => other,
             };
         }
+        if let Some(answer) = self.version_of(name, &args) {
+            let to = if answer.aside { &fds.err } else { &fds.out };
+            self.status = 0;
+            return if self.put(to, answer.text.as_bytes()) && self.outside.flush().await {
+                Ok(())
+            } else {
+                Err(Stop::Killed)
+            };
+        }
         if let Some(done) = self.builtin(name, &args, fds).await {
             return done;
         }
@@ -1826,6 +1835,21 @@ impl Shell {
             }
             _ => self.not_found(name, args, fds).await,
         }
+    }
+
+    /// What a program answers that is asked for its version.
+    fn version_of(&self, name: &str, args: &[Vec<u8>]) -> Option<commands::version::Answer> {
+        if !args.get(1)?.starts_with(b"-") && args.get(1)? != b"version" {
+            return None;
+        }
+        let program = if name.contains('/') {
+            self.program_at(name)?
+        } else if super::builtin::is_builtin(self.env.dialect, name) || !self.is_installed(name) {
+            return None;
+        } else {
+            name.to_owned()
+        };
+        commands::version::version(&self.machine, &program, args)
     }
 
     /// Which of the distribution's programs a path leads to, over any links.

@@ -15,6 +15,7 @@ mod stat;
 pub(super) mod system;
 mod tar;
 pub(super) mod text;
+pub(super) mod version;
 
 use std::time::Duration;
 

@@ -279,7 +279,11 @@ pub(super) fn route(shell: &mut Shell, call: &mut Call) -> u8 {
 
 pub(super) fn iptables(shell: &mut Shell, call: &mut Call) -> u8 {
     if shell.env.uid != 0 {
-        call.err("iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)\n");
+        let version = shell
+            .machine
+            .upstream(&["iptables", "iptables-nft", "iptables-libs"])
+            .unwrap_or_else(|| "1.8.9".to_owned());
+        call.err(format!("iptables v{version} (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)\n"));
         return 4;
     }
     if call.has('L') {
@@ -350,10 +354,6 @@ fn url_parts(url: &str) -> (String, String, u16, String) {
 
 pub(super) fn wget(shell: &mut Shell, call: &mut Call) -> u8 {
     let urls = call.operands("OoPTtUei");
-    if call.args.iter().any(|a| a == "--version") {
-        call.out("GNU Wget 1.21.3 built on linux-gnu.\n");
-        return 0;
-    }
     if shell.machine.distribution.is_busybox() {
         return busybox_wget(shell, call, &urls);
     }
@@ -475,10 +475,6 @@ fn stamp(now: i64) -> String {
 
 pub(super) fn curl(shell: &mut Shell, call: &mut Call) -> u8 {
     let urls = call.operands("oHdXAubeTmFxr");
-    if call.args.iter().any(|a| a == "--version" || a == "-V") {
-        call.out("curl 7.88.1 (x86_64-pc-linux-gnu) libcurl/7.88.1 OpenSSL/3.0.15 zlib/1.2.13 brotli/1.0.9 zstd/1.5.4 libidn2/2.3.3 libpsl/0.21.2 (+libidn2/2.3.3) libssh2/1.10.0 nghttp2/1.52.0 librtmp/2.3 OpenLDAP/2.5.13\n");
-        return 0;
-    }
     if urls.is_empty() {
         call.err("curl: try 'curl --help' or 'curl --manual' for more information\n");
         return 2;

@@ -28,8 +28,6 @@ pub(super) fn dpkg(shell: &mut Shell, call: &mut Call) -> u8 {
     let query = call.name == "dpkg-query";
     if long("--print-architecture") {
         call.out("amd64\n");
-    } else if long("--version") {
-        call.out("Debian 'dpkg' package management program version 1.21.22 (amd64).\nThis is free software; see the GNU General Public License version 2 or\nlater for copying conditions. There is NO warranty.\n");
     } else if long("--get-selections") {
         let (found, _) = chosen(shell.machine.packages(), &operands);
         let lines = found

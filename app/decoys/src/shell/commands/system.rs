@@ -326,10 +326,6 @@ pub(super) fn ps(shell: &mut Shell, call: &mut Call) -> u8 {
         if let Some(long) = arg.strip_prefix("--") {
             titles &= long != "no-headers" && long != "no-heading";
             tree |= long == "forest";
-            if long == "version" {
-                call.out("ps from procps-ng 4.0.2\n");
-                return 0;
-            }
             continue;
         }
         let dashed = arg.starts_with('-');
@@ -1795,15 +1791,6 @@ pub(super) fn sysctl(shell: &mut Shell, call: &mut Call) -> u8 {
 
 pub(super) fn openssl(shell: &mut Shell, call: &mut Call) -> u8 {
     match call.args.first().map(String::as_str) {
-        Some("version") => {
-            let debian = shell.machine.distribution.has_dash();
-            call.out(if debian {
-                "OpenSSL 3.0.15 3 Sep 2024 (Library: OpenSSL 3.0.15 3 Sep 2024)\n"
-            } else {
-                "OpenSSL 3.0.7 1 Nov 2022 (Library: OpenSSL 3.0.7 1 Nov 2022)\n"
-            });
-            0
-        }
         Some("rand") => {
             let count = call
                 .args
