@@ -605,7 +605,20 @@ impl Machine {
                 ),
             ),
             (0, "BIOS-provided physical RAM map:".to_owned()),
-            (0, "Hypervisor detected: KVM".to_owned()),
+            (
+                0,
+                format!(
+                    "DMI: {} {}, BIOS {} {}",
+                    self.platform.maker, self.platform.product, self.platform.bios.1, self.platform.bios.2
+                ),
+            ),
+            (
+                0,
+                match self.platform.hypervisor() {
+                    Some((name, _)) => format!("Hypervisor detected: {name}"),
+                    None => "tsc: Fast TSC calibration using PIT".to_owned(),
+                },
+            ),
             (
                 11,
                 format!("smpboot: Allowing {} CPUs, 0 hotplug CPUs", self.cores),

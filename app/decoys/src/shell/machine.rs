@@ -13,6 +13,7 @@ use super::{
     accounts::{self, System},
     daemons::{Programs, Unit},
     distribution::{Distribution, Family},
+    platform::Platform,
     vfs::{Base, Device, Kind, Node},
 };
 use crate::serve::Services;
@@ -97,6 +98,9 @@ pub(crate) struct Machine {
     pub(crate) hang_ms: u32,
     pub(crate) mac: String,
     pub(crate) interface: &'static str,
+    pub(crate) platform: Platform,
+    /// Serial number and UUID of the hardware.
+    pub(super) serial: (String, String),
     pub(crate) cpu: &'static str,
     pub(crate) cores: u32,
     pub(crate) mem_kb: u64,
@@ -183,6 +187,11 @@ impl Machine {
             gateway_mac: gateway_mac(persona),
             hang_ms: u32::try_from(persona.rng("shell/hang").range(7_000, 17_000)).unwrap_or(12_000),
             mac: persona.mac.to_string().to_lowercase(),
+            platform: Platform::of(persona.mac),
+            serial: (
+                hex::encode_upper(persona.secret("shell/serial").get(..4).unwrap_or_default()),
+                persona.uuid("shell/uuid").to_string(),
+            ),
             interface: *rng
                 .pick(&["eth0", "ens18", "ens192", "enp1s0"])
                 .unwrap_or(&"eth0"),
@@ -757,6 +766,9 @@ impl Machine {
                 node(kind, mode, 0, if path == "/etc/shadow" { 42 } else { 0 }),
             );
         }
+        for (path, mode, text) in this.sysfs() {
+            base.put(&path, node(Kind::File(text.into_bytes().into()), mode, 0, 0));
+        }
         for account in &this.accounts {
             let mode = if account.uid == 0 { 0o700 } else { 0o755 };
             base.put(
@@ -820,6 +832,46 @@ impl Machine {
             );
         }
         base
+    }
+
+    /// `/sys`, as far as anybody looks: the network's interfaces and what the firmware says.
+    fn sysfs(&self) -> Vec<(String, u32, String)> {
+        let mut out = Vec::new();
+        for (name, mac, mtu, state) in [
+            ("lo", "00:00:00:00:00:00", "65536", "unknown"),
+            (self.interface, self.mac.as_str(), "1500", "up"),
+        ] {
+            let index = if name == "lo" { "1" } else { "2" };
+            let speed = if name == "lo" { "" } else { "1000" };
+            for (file, text) in [
+                ("address", mac),
+                ("mtu", mtu),
+                ("operstate", state),
+                ("ifindex", index),
+                ("carrier", "1"),
+                ("speed", speed),
+            ] {
+                if !text.is_empty() {
+                    out.push((format!("/sys/class/net/{name}/{file}"), 0o444, format!("{text}\n")));
+                }
+            }
+        }
+        if self.distribution.is_busybox() {
+            return out;
+        }
+        let (serial, uuid) = &self.serial;
+        for (_, file, text) in self.platform.strings(serial, uuid) {
+            let secret = file.ends_with("serial") || file.ends_with("uuid");
+            let text = match file {
+                "chassis_type" if self.platform.is_virtual() => "1",
+                "chassis_type" => "23",
+                _ if text == "Not Specified" => "",
+                _ => text.as_str(),
+            };
+            let mode = if secret { 0o400 } else { 0o444 };
+            out.push((format!("/sys/class/dmi/id/{file}"), mode, format!("{text}\n")));
+        }
+        out
     }
 
     fn texts(&self) -> Vec<(&'static str, u32, String)> {
@@ -1048,10 +1100,15 @@ impl Machine {
         let cpu = self.cpu_model();
         let (vendor, family, model, stepping, mhz) =
             (cpu.vendor, cpu.family, cpu.model, cpu.stepping, cpu.mhz);
+        let hypervisor = if self.platform.is_virtual() { "hypervisor " } else { "" };
+        // A virtual processor is a socket each; a real one has its cores in one.
+        let single = self.platform.is_virtual();
+        let cores = if single { 1 } else { self.cores };
         for i in 0..self.cores {
+            let (socket, core) = if single { (i, 0) } else { (0, i) };
             let _infallible = write!(
                 cpuinfo,
-                "processor\t: {i}\nvendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: {}\nstepping\t: {stepping}\nmicrocode\t: 0x1\ncpu MHz\t\t: {mhz}.996\ncache size\t: 16384 KB\nphysical id\t: {i}\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\napicid\t\t: {i}\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\nflags\t\t: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 ss syscall nx pdpe1gb rdtscp lm constant_tsc arch_perfmon rep_good nopl xtopology cpuid pni pclmulqdq vmx ssse3 fma cx16 pcid sse4_1 sse4_2 x2apic movbe popcnt aes xsave avx f16c rdrand hypervisor lahf_lm abm\nbugs\t\t: spectre_v1 spectre_v2 spec_store_bypass\nbogomips\t: {}.99\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n",
+                "processor\t: {i}\nvendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: {}\nstepping\t: {stepping}\nmicrocode\t: 0x1\ncpu MHz\t\t: {mhz}.996\ncache size\t: 16384 KB\nphysical id\t: {socket}\nsiblings\t: {cores}\ncore id\t\t: {core}\ncpu cores\t: {cores}\napicid\t\t: {i}\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\nflags\t\t: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 ss syscall nx pdpe1gb rdtscp lm constant_tsc arch_perfmon rep_good nopl xtopology cpuid pni pclmulqdq vmx ssse3 fma cx16 pcid sse4_1 sse4_2 x2apic movbe popcnt aes xsave avx f16c rdrand {hypervisor}lahf_lm abm\nbugs\t\t: spectre_v1 spectre_v2 spec_store_bypass\nbogomips\t: {}.99\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n",
                 self.cpu,
                 mhz * 2 + 1
             );

@@ -24,6 +24,7 @@ mod long;
 pub(crate) mod machine;
 mod packages;
 pub(crate) mod parse;
+mod platform;
 mod python;
 mod reach;
 mod run;

@@ -366,6 +366,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "lscpu" => system::lscpu,
         "lspci" => system::lspci,
         "dmidecode" => system::dmidecode,
+        "systemd-detect-virt" => system::detect_virt,
         "dmesg" => system::dmesg,
         "lsmod" => system::lsmod,
         "env" | "printenv" => system::env,

@@ -1,5 +1,6 @@
 //! Programs that tell of the machine, its users and its processes, and those that would change them.
 
+use sha2::Digest as _;
 use time::OffsetDateTime;
 
 use super::{Call, Shell, files};
@@ -111,14 +112,23 @@ pub(super) fn uname(shell: &mut Shell, call: &mut Call) -> u8 {
 
 pub(super) fn hostname(shell: &mut Shell, call: &mut Call) -> u8 {
     let m = &shell.machine;
+    let (kind, virt) = if m.platform.is_virtual() {
+        ("vm", format!("  Virtualization: {}\n", m.platform.virt))
+    } else {
+        ("server", String::new())
+    };
     let text = if call.has('I') || call.has('i') {
         m.address.clone()
     } else if call.has('f') {
         format!("{}.{}", m.hostname, m.domain)
     } else if call.name == "hostnamectl" {
         format!(
-            " Static hostname: {}\n       Icon name: computer-vm\n         Chassis: vm\n  Virtualization: kvm\nOperating System: {}\n          Kernel: Linux {}\n    Architecture: x86-64",
-            m.hostname, m.pretty, m.kernel_release
+            " Static hostname: {}\n       Icon name: computer-{kind}\n         Chassis: {kind}\n      Machine ID: {}\n         Boot ID: {}\n{virt}Operating System: {}\n          Kernel: Linux {}\n    Architecture: x86-64",
+            m.hostname,
+            m.machine_id,
+            hex::encode(sha2::Sha256::digest(format!("{}{}", m.machine_id, m.boot_time)).get(..16).unwrap_or_default()),
+            m.pretty,
+            m.kernel_release
         )
     } else {
         m.hostname.clone()
@@ -1183,8 +1193,12 @@ pub(super) fn lscpu(shell: &mut Shell, call: &mut Call) -> u8 {
     } else {
         format!("0-{}", m.cores - 1)
     };
+    let hypervisor = m.platform.hypervisor().map_or_else(String::new, |(_, name)| {
+        format!("Hypervisor vendor:                  {name}\nVirtualization type:                full\n")
+    });
+    let (sockets, each) = if m.platform.is_virtual() { (m.cores, 1) } else { (1, m.cores) };
     call.out(format!(
-        "Architecture:                       x86_64\nCPU op-mode(s):                     32-bit, 64-bit\nAddress sizes:                      46 bits physical, 48 bits virtual\nByte Order:                         Little Endian\nCPU(s):                             {0}\nOn-line CPU(s) list:                {list}\nVendor ID:                          {3}\nModel name:                         {1}\nCPU family:                         {4}\nModel:                              {5}\nThread(s) per core:                 1\nCore(s) per socket:                 1\nSocket(s):                          {0}\nStepping:                           {6}\nBogoMIPS:                           {7}.99\nHypervisor vendor:                  KVM\nVirtualization type:                full\nL1d cache:                          {2} KiB ({0} instances)\nL1i cache:                          {2} KiB ({0} instances)\nNUMA node(s):                       1\nNUMA node0 CPU(s):                  {list}\n",
+        "Architecture:                       x86_64\nCPU op-mode(s):                     32-bit, 64-bit\nAddress sizes:                      46 bits physical, 48 bits virtual\nByte Order:                         Little Endian\nCPU(s):                             {0}\nOn-line CPU(s) list:                {list}\nVendor ID:                          {3}\nModel name:                         {1}\nCPU family:                         {4}\nModel:                              {5}\nThread(s) per core:                 1\nCore(s) per socket:                 {each}\nSocket(s):                          {sockets}\nStepping:                           {6}\nBogoMIPS:                           {7}.99\n{hypervisor}L1d cache:                          {2} KiB ({0} instances)\nL1i cache:                          {2} KiB ({0} instances)\nNUMA node(s):                       1\nNUMA node0 CPU(s):                  {list}\n",
         m.cores,
         m.cpu,
         32 * m.cores,
@@ -1197,17 +1211,74 @@ pub(super) fn lscpu(shell: &mut Shell, call: &mut Call) -> u8 {
     0
 }
 
-pub(super) fn lspci(_: &mut Shell, call: &mut Call) -> u8 {
-    call.out("00:00.0 Host bridge: Intel Corporation 440FX - 82441FX PMC [Natoma] (rev 02)\n00:01.0 ISA bridge: Intel Corporation 82371SB PIIX3 ISA [Natoma/Triton II]\n00:01.1 IDE interface: Intel Corporation 82371SB PIIX3 IDE [Natoma/Triton II]\n00:01.3 Bridge: Intel Corporation 82371AB/EB/MB PIIX4 ACPI (rev 03)\n00:02.0 VGA compatible controller: Device 1234:1111 (rev 02)\n00:03.0 Ethernet controller: Red Hat, Inc. Virtio network device\n00:05.0 SCSI storage controller: Red Hat, Inc. Virtio SCSI\n");
+pub(super) fn lspci(shell: &mut Shell, call: &mut Call) -> u8 {
+    call.out(shell.machine.platform.devices());
     0
 }
 
+pub(super) fn detect_virt(shell: &mut Shell, call: &mut Call) -> u8 {
+    let platform = shell.machine.platform;
+    // Asked for containers alone it finds none.
+    let virt = if call.has('c') || call.args.iter().any(|a| a == "--container") {
+        "none"
+    } else {
+        platform.virt
+    };
+    if !(call.has('q') || call.args.iter().any(|a| a == "--quiet")) {
+        call.out(format!("{virt}\n"));
+    }
+    u8::from(virt == "none")
+}
+
 pub(super) fn dmidecode(shell: &mut Shell, call: &mut Call) -> u8 {
+    let version = shell.machine.upstream(&["dmidecode"]).unwrap_or_else(|| "3.4".to_owned());
     if shell.env.uid != 0 {
+        if !(call.has('s') || call.has('q')) {
+            call.out(format!("# dmidecode {version}\n"));
+        }
         call.err("/sys/firmware/dmi/tables/smbios_entry_point: Permission denied\nScanning /dev/mem for entry point.\n/dev/mem: Permission denied\n");
         return 1;
     }
-    call.out("# dmidecode 3.4\nGetting SMBIOS data from sysfs.\nSMBIOS 2.8 present.\n\nHandle 0x0000, DMI type 0, 24 bytes\nBIOS Information\n\tVendor: SeaBIOS\n\tVersion: rel-1.16.2-0-gea1b7a073390-prebuilt.qemu.org\n\tRelease Date: 04/01/2014\n\nHandle 0x0100, DMI type 1, 27 bytes\nSystem Information\n\tManufacturer: QEMU\n\tProduct Name: Standard PC (i440FX + PIIX, 1996)\n\tVersion: pc-i440fx-7.2\n\tSerial Number: Not Specified\n\tWake-up Type: Power Switch\n\n");
+    let machine = std::sync::Arc::clone(&shell.machine);
+    let (p, (serial, uuid)) = (machine.platform, &machine.serial);
+    let strings = p.strings(serial, uuid);
+    if let Some(keyword) = call.value("-s", "--string") {
+        let keyword = keyword.to_lowercase();
+        return match strings.iter().find(|s| s.0 == keyword) {
+            Some((_, _, text)) => {
+                call.out(format!("{text}\n"));
+                0
+            }
+            None => {
+                let known: String = strings.iter().map(|s| format!("  {}\n", s.0)).collect();
+                call.err(format!(
+                    "Invalid string keyword: {keyword}\nValid string keywords are:\n{known}"
+                ));
+                2
+            }
+        };
+    }
+    let serial = strings.iter().find(|s| s.0 == "system-serial-number").map_or("", |s| s.2.as_str());
+    let chassis = strings.iter().find(|s| s.0 == "chassis-type").map_or("", |s| s.2.as_str());
+    let parts = [
+        (0, "bios", format!("Handle 0x0000, DMI type 0, 24 bytes\nBIOS Information\n\tVendor: {}\n\tVersion: {}\n\tRelease Date: {}\n\n", p.bios.0, p.bios.1, p.bios.2)),
+        (1, "system", format!("Handle 0x0100, DMI type 1, 27 bytes\nSystem Information\n\tManufacturer: {}\n\tProduct Name: {}\n\tVersion: {}\n\tSerial Number: {serial}\n\tUUID: {uuid}\n\tWake-up Type: Power Switch\n\n", p.maker, p.product, p.version)),
+        (2, "baseboard", format!("Handle 0x0200, DMI type 2, 15 bytes\nBase Board Information\n\tManufacturer: {}\n\tProduct Name: {}\n\tSerial Number: {serial}\n\n", p.maker, p.board)),
+        (3, "chassis", format!("Handle 0x0300, DMI type 3, 22 bytes\nChassis Information\n\tManufacturer: {}\n\tType: {chassis}\n\tSerial Number: {serial}\n\n", p.maker)),
+    ];
+    let wanted = call.value("-t", "--type");
+    let smbios = if p.virt == "kvm" { "2.8" } else { "3.2" };
+    if !call.has('q') {
+        call.out(format!("# dmidecode {version}\nGetting SMBIOS data from sysfs.\nSMBIOS {smbios} present.\n\n"));
+    }
+    for (number, name, text) in parts {
+        // QEMU has no board of its own.
+        let absent = number == 2 && p.virt == "kvm";
+        let chosen = wanted.as_ref().is_none_or(|wanted| wanted.split(',').any(|w| w == name || w.parse() == Ok(number)));
+        if chosen && !absent {
+            call.out(text);
+        }
+    }
     0
 }
 
@@ -1233,7 +1304,8 @@ pub(super) fn lsmod(shell: &mut Shell, call: &mut Call) -> u8 {
         call.out("Module                  Size  Used by    Tainted: P  \n");
         return 0;
     }
-    call.out("Module                  Size  Used by\nintel_rapl_msr         20480  0\nintel_rapl_common      32768  1 intel_rapl_msr\nghash_clmulni_intel    16384  0\nvirtio_net             73728  0\nnet_failover           20480  1 virtio_net\next4                  983040  1\njbd2                  167936  1 ext4\nvirtio_scsi            28672  2\n");
+    call.out("Module                  Size  Used by\nintel_rapl_msr         20480  0\nintel_rapl_common      32768  1 intel_rapl_msr\nghash_clmulni_intel    16384  0\next4                  983040  1\njbd2                  167936  1 ext4\n");
+    call.out(shell.machine.platform.drivers());
     0
 }
 
