@@ -466,6 +466,12 @@ impl Shell {
             "ssh" if self.is_present("ssh") && self.is_ssh_home(&words) => {
                 return Some(self.ssh_home(&words, fds).await);
             }
+            "mysql" | "mysqladmin" | "mysqldump" | "mariadb"
+                if self.is_present(name)
+                    && commands::databases::password(&words).is_some_and(|given| given.is_empty()) =>
+            {
+                return Some(self.mysql(name, &words, fds).await);
+            }
             "passwd" => return Some(self.passwd(&words, fds).await),
             "sleep" | "usleep" => {
                 let (mut seconds, unit) = (0.0_f64, if name == "usleep" { 1e-6 } else { 1.0 });
@@ -2220,6 +2226,47 @@ impl Shell {
         let done = self.as_user(&account, command, login, fds).await;
         self.step_back(before);
         killed_only(done)
+    }
+
+    /// `mysql -p`: it asks for the password, and the server then knows a better one.
+    async fn mysql(&mut self, name: &str, words: &[String], fds: &Fds) -> Result<(), Stop> {
+        let session = Fds::session();
+        let source = if self.terminal.is_some() { &session } else { fds };
+        self.put_err(fds, b"Enter password: ");
+        let secret = self.input_line(source, false).await?.unwrap_or_default();
+        if self.terminal.is_some() {
+            self.put_err(fds, b"\n");
+        }
+        let own = self.env.user.clone();
+        let user = words
+            .iter()
+            .find_map(|w| w.strip_prefix("-u").or(w.strip_prefix("--user=")))
+            .filter(|u| !u.is_empty())
+            .or_else(|| {
+                let at = words.iter().position(|w| w == "-u")?;
+                words.get(at + 1).map(String::as_str)
+            })
+            .unwrap_or(&own)
+            .to_owned();
+        self.outside.report(Report::Secret {
+            user: &user,
+            secret: &secret,
+            via: "mysql",
+            accepted: false,
+        });
+        let mut args: Vec<Vec<u8>> = vec![name.as_bytes().to_vec()];
+        let asks = |w: &&String| matches!(w.as_str(), "-p" | "--password");
+        args.extend(words.iter().filter(|w| !asks(w)).map(|w| w.clone().into_bytes()));
+        let mut call = commands::Call::new(name, args);
+        self.status = commands::databases::refuse(self, &mut call, !secret.is_empty());
+        for step in call.steps {
+            match step {
+                super::run::Step::Err(bytes) => self.put_err(fds, &bytes),
+                super::run::Step::Wait(time) => self.wait(time).await?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     async fn passwd(&mut self, words: &[String], fds: &Fds) -> Result<(), Stop> {

@@ -27,6 +27,47 @@ pub(super) struct Daemon {
     pub(super) name: &'static str,
 }
 
+impl Daemon {
+    /// What its package installs: the server and its clients.
+    pub(super) fn programs(&self) -> &'static [&'static str] {
+        match self.name {
+            "redis-server" => &[
+                "/usr/bin/redis-server",
+                "/usr/bin/redis-cli",
+                "/usr/bin/redis-benchmark",
+            ],
+            "mysqld" => &[
+                "/usr/sbin/mysqld",
+                "/usr/bin/mysql",
+                "/usr/bin/mysqladmin",
+                "/usr/bin/mysqldump",
+            ],
+            "mariadbd" => &[
+                "/usr/sbin/mariadbd",
+                "/usr/sbin/mysqld",
+                "/usr/bin/mariadb",
+                "/usr/bin/mysql",
+                "/usr/bin/mysqladmin",
+                "/usr/bin/mysqldump",
+            ],
+            "nginx" => &["/usr/sbin/nginx"],
+            "apache2" => &["/usr/sbin/apache2", "/usr/sbin/apache2ctl", "/usr/sbin/a2ensite"],
+            "httpd" => &["/usr/sbin/httpd", "/usr/sbin/apachectl"],
+            "lighttpd" => &["/usr/sbin/lighttpd"],
+            "vsftpd" => &["/usr/sbin/vsftpd"],
+            "proftpd" => &["/usr/sbin/proftpd"],
+            "master" => &[
+                "/usr/sbin/postfix",
+                "/usr/sbin/postconf",
+                "/usr/sbin/sendmail",
+                "/usr/bin/mailq",
+            ],
+            "exim4" => &["/usr/sbin/exim4", "/usr/sbin/sendmail", "/usr/bin/mailq"],
+            _ => &[],
+        }
+    }
+}
+
 impl Programs {
     pub(super) fn of(persona: &Persona, family: Family) -> Self {
         let sql = persona.sql_product();

@@ -123,6 +123,8 @@ pub(crate) struct Machine {
     /// The same before the first visitor.
     pub(super) first_logins: BTreeMap<String, Login>,
     pub(super) logbook: super::logins::Logbook,
+    /// The bait that redis holds, where the machine runs it.
+    pub(super) keys: Vec<bait::RedisEntry>,
     /// What servers say first, by port.
     pub(super) greetings: Vec<(u16, String)>,
     /// The SSH server's Ed25519 key in base64, and its fingerprint.
@@ -219,6 +221,7 @@ impl Machine {
             logins: Mutex::new(logins(persona)),
             first_logins: logins(persona),
             logbook: super::logins::Logbook::default(),
+            keys: Vec::new(),
             greetings: vec![
                 (21, format!("220 {}\r\n", persona.product(ProductKind::Ftp).banner)),
                 (22, format!("{}\r\n", persona.product(ProductKind::Ssh).banner)),
@@ -248,18 +251,26 @@ impl Machine {
             machine.interface = "eth0";
         }
         machine.system = machine.system_accounts(persona);
+        if machine.slugs(persona).any(|slug| slug == "redis") {
+            machine.keys = bait::redis(persona);
+        }
         machine.start(persona);
         machine
+    }
+
+    /// The services of the persona and those that are offered at the start.
+    fn slugs(&self, persona: &Persona) -> impl Iterator<Item = String> {
+        let services = persona.services.iter().map(|s| s.as_str().to_owned());
+        let offered = self.services.now().into_iter().map(|o| o.slug);
+        services.chain(offered).collect::<Vec<_>>().into_iter()
     }
 
     /// The accounts of the family, and those that the packages of what the persona runs have made. An account that the
     /// persona has of the same name is that one.
     fn system_accounts(&self, persona: &Persona) -> Vec<System> {
         let family = self.distribution.family;
-        let services = persona.services.iter().map(|s| s.as_str().to_owned());
-        let offered = self.services.now().into_iter().map(|o| o.slug.to_string());
-        let users = services
-            .chain(offered)
+        let users = self
+            .slugs(persona)
             .filter_map(|slug| self.programs.daemon(&slug))
             .flat_map(|daemon| daemon.processes.iter().map(|p| p.0));
         let mut out = accounts::system(family).to_vec();
@@ -728,7 +739,12 @@ impl Machine {
                 );
             }
         }
-        for path in this.distribution.programs() {
+        let daemons: Vec<_> = this
+            .slugs(persona)
+            .filter_map(|slug| this.programs.daemon(&slug))
+            .collect();
+        let served = daemons.iter().flat_map(|daemon| daemon.programs().iter());
+        for path in this.distribution.programs().iter().chain(served) {
             // A size for each, of the order that such programs have.
             let hash = Sha512::new().chain_update(path).finalize();
             let drawn = hash.iter().take(3).fold(0_u64, |n, b| n << 8 | u64::from(*b));

@@ -345,6 +345,8 @@ pub(crate) struct Shell {
     /// What `timeout` leaves to what runs, and whether that was not enough.
     pub(super) left: Option<Duration>,
     pub(super) late: bool,
+    /// What was set in redis, or deleted there, through its client.
+    pub(crate) redis: BTreeMap<String, Option<String>>,
     /// What came from the session, where it has no terminal, and was not read yet.
     unread: VecDeque<u8>,
     /// Commands that were read from pipes since the last one that the visitor gave.
@@ -402,6 +404,7 @@ impl Shell {
             behind_for: Duration::ZERO,
             left: None,
             late: false,
+            redis: BTreeMap::new(),
             unread: VecDeque::new(),
             piped: 0,
             next_pid: pid + 11,

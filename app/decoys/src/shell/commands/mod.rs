@@ -5,6 +5,7 @@
 //! never blocks.
 
 mod awk;
+pub(super) mod databases;
 pub(super) mod files;
 mod logins;
 mod network;
@@ -396,6 +397,8 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "wget" => network::wget,
         "curl" => network::curl,
         "tftp" | "ftpget" | "ftp" | "nc" | "telnet" | "ssh" | "scp" | "rsync" | "git" => network::other,
+        "mysql" | "mysqladmin" | "mysqldump" | "mariadb" | "mariadb-dump" | "mariadb-admin" => databases::mysql,
+        "redis-cli" => databases::redis_cli,
         "nslookup" | "dig" | "host" => network::lookup,
         _ => return None,
     })
