@@ -556,7 +556,9 @@ impl Shell {
             let line = if busybox {
                 format!("timeout: invalid number '{time}'\n")
             } else {
-                format!("timeout: invalid time interval ‘{time}’\nTry 'timeout --help' for more information.\n")
+                format!(
+                    "timeout: invalid time interval ‘{time}’\nTry 'timeout --help' for more information.\n"
+                )
             };
             self.put_err(fds, line.as_bytes());
             self.status = if busybox { 1 } else { 125 };
@@ -583,7 +585,9 @@ impl Shell {
         let ended = self.run_args(command, fds).await;
         let late = std::mem::take(&mut self.late);
         (self.env, self.subshells, self.guarded) = (env, subshells, guarded);
-        let used = limit.zip(self.left).map(|(limit, left)| limit.saturating_sub(left));
+        let used = limit
+            .zip(self.left)
+            .map(|(limit, left)| limit.saturating_sub(left));
         self.left = outer.map(|outer| outer.saturating_sub(used.unwrap_or_default()));
         if !late {
             return ended;
@@ -595,7 +599,10 @@ impl Shell {
         }
         let signal = signal.trim_start_matches("SIG").to_ascii_uppercase();
         if tells {
-            self.put_err(fds, format!("timeout: sending signal {signal} to command ‘{name}’\n").as_bytes());
+            self.put_err(
+                fds,
+                format!("timeout: sending signal {signal} to command ‘{name}’\n").as_bytes(),
+            );
         }
         let hard = matches!(signal.as_str(), "KILL" | "9");
         self.status = match (hard, busybox || keeps) {

@@ -223,7 +223,10 @@ impl Machine {
             logbook: super::logins::Logbook::default(),
             keys: Vec::new(),
             greetings: vec![
-                (21, format!("220 {}\r\n", persona.product(ProductKind::Ftp).banner)),
+                (
+                    21,
+                    format!("220 {}\r\n", persona.product(ProductKind::Ftp).banner),
+                ),
                 (22, format!("{}\r\n", persona.product(ProductKind::Ssh).banner)),
                 (
                     25,
@@ -868,7 +871,11 @@ impl Machine {
                 ("speed", speed),
             ] {
                 if !text.is_empty() {
-                    out.push((format!("/sys/class/net/{name}/{file}"), 0o444, format!("{text}\n")));
+                    out.push((
+                        format!("/sys/class/net/{name}/{file}"),
+                        0o444,
+                        format!("{text}\n"),
+                    ));
                 }
             }
         }
@@ -1116,7 +1123,11 @@ impl Machine {
         let cpu = self.cpu_model();
         let (vendor, family, model, stepping, mhz) =
             (cpu.vendor, cpu.family, cpu.model, cpu.stepping, cpu.mhz);
-        let hypervisor = if self.platform.is_virtual() { "hypervisor " } else { "" };
+        let hypervisor = if self.platform.is_virtual() {
+            "hypervisor "
+        } else {
+            ""
+        };
         // A virtual processor is a socket each; a real one has its cores in one.
         let single = self.platform.is_virtual();
         let cores = if single { 1 } else { self.cores };

@@ -84,7 +84,9 @@ impl Machine {
     /// The upstream version of the first of `names` that is installed: `1.9.13p3` of `1:1.9.13p3-1+deb12u1`.
     pub(super) fn upstream(&self, names: &[&str]) -> Option<String> {
         let all = self.packages();
-        let package = names.iter().find_map(|name| all.iter().find(|p| p.name == *name))?;
+        let package = names
+            .iter()
+            .find_map(|name| all.iter().find(|p| p.name == *name))?;
         let version = package.version.as_str();
         let version = version.split_once(':').map_or(version, |v| v.1);
         let (upstream, revision) = version.rsplit_once('-').unwrap_or((version, ""));

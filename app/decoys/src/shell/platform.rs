@@ -56,7 +56,11 @@ impl Platform {
                 "S2600WFT",
                 "....................",
                 "S2600WFT",
-                ("Intel Corporation", "SE5C620.86B.02.01.0012.070720200218", "07/07/2020"),
+                (
+                    "Intel Corporation",
+                    "SE5C620.86B.02.01.0012.070720200218",
+                    "07/07/2020",
+                ),
                 "none",
             ),
             Some(Vendor::Vmware) => (
@@ -80,7 +84,11 @@ impl Platform {
                 "Standard PC (i440FX + PIIX, 1996)",
                 "pc-i440fx-7.2",
                 "Not Specified",
-                ("SeaBIOS", "rel-1.16.2-0-gea1b7a073390-prebuilt.qemu.org", "04/01/2014"),
+                (
+                    "SeaBIOS",
+                    "rel-1.16.2-0-gea1b7a073390-prebuilt.qemu.org",
+                    "04/01/2014",
+                ),
                 "kvm",
             ),
         };
@@ -147,8 +155,16 @@ impl Platform {
     /// Keywords of `dmidecode -s`, which are the files of `/sys/class/dmi/id`, too.
     pub(crate) fn strings(&self, serial: &str, uuid: &str) -> [(&'static str, &'static str, String); 14] {
         let own = |text: &str| text.to_owned();
-        let chassis = if self.is_virtual() { "Other" } else { "Rack Mount Chassis" };
-        let serial = if self.virt == "kvm" { "Not Specified" } else { serial };
+        let chassis = if self.is_virtual() {
+            "Other"
+        } else {
+            "Rack Mount Chassis"
+        };
+        let serial = if self.virt == "kvm" {
+            "Not Specified"
+        } else {
+            serial
+        };
         [
             ("bios-vendor", "bios_vendor", own(self.bios.0)),
             ("bios-version", "bios_version", own(self.bios.1)),

@@ -28,15 +28,16 @@ impl Shell {
     pub(super) fn own_address(&self, host: &str) -> Option<String> {
         let m = &self.machine;
         let loopback = || "127.0.0.1".to_owned();
-        if matches!(host, "localhost" | "ip6-localhost" | "0" | "0.0.0.0" | "::1" | "[::1]") {
+        if matches!(
+            host,
+            "localhost" | "ip6-localhost" | "0" | "0.0.0.0" | "::1" | "[::1]"
+        ) {
             return Some(loopback());
         }
         if host == m.hostname || host == format!("{}.{}", m.hostname, m.domain) {
             return Some("127.0.1.1".to_owned());
         }
-        let local = host
-            .parse::<std::net::Ipv4Addr>()
-            .is_ok_and(|a| a.is_loopback());
+        let local = host.parse::<std::net::Ipv4Addr>().is_ok_and(|a| a.is_loopback());
         (local || host == m.address).then(|| host.to_owned())
     }
 
@@ -75,9 +76,9 @@ impl Shell {
         let user = named.unwrap_or_else(|| self.env.user.clone());
         let address = self.own_address(&host).unwrap_or_else(|| host.clone());
         let asks = self.terminal.is_some() && !words.iter().any(|w| w == "BatchMode=yes");
-        let trusting = words
-            .iter()
-            .any(|w| w.ends_with("StrictHostKeyChecking=no") || w.ends_with("StrictHostKeyChecking=accept-new"));
+        let trusting = words.iter().any(|w| {
+            w.ends_with("StrictHostKeyChecking=no") || w.ends_with("StrictHostKeyChecking=accept-new")
+        });
         let known = format!("{}/.ssh/known_hosts", self.env.text("HOME"));
         let root = Who { uid: 0, gid: 0 };
         let mark = format!("{host} ssh-ed25519 {}\n", self.machine.host_key);
@@ -100,13 +101,17 @@ impl Shell {
             }
             self.put_err(
                 fds,
-                format!("Warning: Permanently added '{host}' (ED25519) to the list of known hosts.\n").as_bytes(),
+                format!("Warning: Permanently added '{host}' (ED25519) to the list of known hosts.\n")
+                    .as_bytes(),
             );
             let folder = format!("{}/.ssh", self.env.text("HOME"));
             let now = self.now();
             // Where there is no home, the next time asks again.
             let _there = self.vfs.mkdir(self.who(), "/", &folder, 0o700, now);
-            if let Ok(at) = self.vfs.write(self.who(), "/", &known, mark.as_bytes(), true, now) {
+            if let Ok(at) = self
+                .vfs
+                .write(self.who(), "/", &known, mark.as_bytes(), true, now)
+            {
                 self.vfs.forget_written(&at);
             }
         }

@@ -1478,7 +1478,10 @@ impl Shell {
                 )
             }
         };
-        self.put_err(fds, format!("{who}: {first}\n{who}: {path}: {second}\n").as_bytes());
+        self.put_err(
+            fds,
+            format!("{who}: {first}\n{who}: {path}: {second}\n").as_bytes(),
+        );
         Ok(None)
     }
 

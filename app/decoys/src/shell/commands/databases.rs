@@ -27,10 +27,17 @@ pub(in crate::shell) fn password(args: &[String]) -> Option<String> {
 
 /// How the server turns a client away.
 pub(in crate::shell) fn refuse(shell: &mut Shell, call: &mut Call, with_password: bool) -> u8 {
-    let user = call.value("-u", "--user").unwrap_or_else(|| shell.env.user.clone());
+    let user = call
+        .value("-u", "--user")
+        .unwrap_or_else(|| shell.env.user.clone());
     let user: String = user.chars().take(SHOWN).collect();
-    let host = call.value("-h", "--host").unwrap_or_else(|| "localhost".to_owned());
-    let port = call.value("-P", "--port").and_then(|p| p.parse().ok()).unwrap_or(3_306);
+    let host = call
+        .value("-h", "--host")
+        .unwrap_or_else(|| "localhost".to_owned());
+    let port = call
+        .value("-P", "--port")
+        .and_then(|p| p.parse().ok())
+        .unwrap_or(3_306);
     let maria = shell.machine.upstream(&["mariadb-server"]).is_some();
     let dump = call.name.ends_with("dump");
     let head = match call.name.as_str() {
@@ -54,22 +61,30 @@ pub(in crate::shell) fn refuse(shell: &mut Shell, call: &mut Call, with_password
             let why = format!("Can't connect to local MySQL server through socket '{path}' (2)");
             (2_002, "HY000", why)
         }
-        (_, Reach::Refused) => {
-            (2_003, "HY000", format!("Can't connect to MySQL server on '{host}:{port}' (111)"))
-        }
+        (_, Reach::Refused) => (
+            2_003,
+            "HY000",
+            format!("Can't connect to MySQL server on '{host}:{port}' (111)"),
+        ),
         (_, Reach::Silent) => {
             let time = Duration::from_millis(u64::from(shell.machine.hang_ms));
             call.wait(time);
-            (2_003, "HY000", format!("Can't connect to MySQL server on '{host}:{port}' (110)"))
+            (
+                2_003,
+                "HY000",
+                format!("Can't connect to MySQL server on '{host}:{port}' (110)"),
+            )
         }
         (_, Reach::Unknown) => {
             call.wait(Duration::from_secs(5));
             (2_005, "HY000", format!("Unknown MySQL server host '{host}' (-3)"))
         }
         // The plug-in that asks the socket knows no password; any other counts what was said.
-        (_, Reach::Open(_)) if user == "root" && !with_password => {
-            (1_698, "28000", format!("Access denied for user '{user}'@'localhost'"))
-        }
+        (_, Reach::Open(_)) if user == "root" && !with_password => (
+            1_698,
+            "28000",
+            format!("Access denied for user '{user}'@'localhost'"),
+        ),
         (_, Reach::Open(_)) => {
             let used = if with_password { "YES" } else { "NO" };
             (
@@ -120,7 +135,13 @@ impl Reply {
             Self::List(all) => all
                 .iter()
                 .enumerate()
-                .map(|(i, text)| if terminal { format!("{}) {text:?}\n", i + 1) } else { format!("{text}\n") })
+                .map(|(i, text)| {
+                    if terminal {
+                        format!("{}) {text:?}\n", i + 1)
+                    } else {
+                        format!("{text}\n")
+                    }
+                })
                 .collect(),
         }
     }
@@ -195,7 +216,11 @@ fn redis(shell: &mut Shell, words: &[String], unset: &str) -> Reply {
     let all = || -> Vec<String> {
         let hidden = |key: &str| shell.redis.contains_key(key);
         let baited = machine.keys.iter().map(|e| e.key.clone()).filter(|k| !hidden(k));
-        let set = shell.redis.iter().filter(|(_, v)| v.is_some()).map(|(k, _)| k.clone());
+        let set = shell
+            .redis
+            .iter()
+            .filter(|(_, v)| v.is_some())
+            .map(|(k, _)| k.clone());
         baited.chain(set).collect()
     };
     match (name.as_str(), args.len()) {
@@ -227,9 +252,16 @@ fn redis(shell: &mut Shell, words: &[String], unset: &str) -> Reply {
             (None, None) => Reply::Nil,
         },
         ("set", 2..) => {
-            let value: String = args.get(1).map_or("", String::as_str).chars().take(VALUE).collect();
+            let value: String = args
+                .get(1)
+                .map_or("", String::as_str)
+                .chars()
+                .take(VALUE)
+                .collect();
             if shell.redis.len() < KEYS {
-                shell.redis.insert(first.chars().take(VALUE).collect(), Some(value));
+                shell
+                    .redis
+                    .insert(first.chars().take(VALUE).collect(), Some(value));
             }
             Reply::Status("OK")
         }
@@ -264,13 +296,26 @@ fn redis(shell: &mut Shell, words: &[String], unset: &str) -> Reply {
                 all().len()
             ))
         }
-        ("ping" | "echo" | "auth" | "dbsize" | "keys" | "exists" | "ttl" | "type" | "get" | "set" | "del" | "config", _) => {
-            wrong()
-        }
+        (
+            "ping" | "echo" | "auth" | "dbsize" | "keys" | "exists" | "ttl" | "type" | "get" | "set" | "del"
+            | "config",
+            _,
+        ) => wrong(),
         _ => {
-            let shown: String = words.first().map_or("", String::as_str).chars().take(SHOWN).collect();
-            let rest: String = args.iter().take(8).map(|a| format!("'{}' ", a.chars().take(SHOWN).collect::<String>())).collect();
-            Reply::Fault(format!("ERR unknown command '{shown}', with args beginning with: {rest}"))
+            let shown: String = words
+                .first()
+                .map_or("", String::as_str)
+                .chars()
+                .take(SHOWN)
+                .collect();
+            let rest: String = args
+                .iter()
+                .take(8)
+                .map(|a| format!("'{}' ", a.chars().take(SHOWN).collect::<String>()))
+                .collect();
+            Reply::Fault(format!(
+                "ERR unknown command '{shown}', with args beginning with: {rest}"
+            ))
         }
     }
 }

@@ -607,11 +607,35 @@ pub(super) fn ln(shell: &mut Shell, call: &mut Call) -> u8 {
 
 pub(super) fn touch(shell: &mut Shell, call: &mut Call) -> u8 {
     let mut status = 0;
+    let now = shell.now();
+    let mut time = now;
+    if let Some(text) = call.value("-d", "--date") {
+        match super::when::parse(&text, now) {
+            Some(at) => time = at,
+            None => return call.fail(format!("invalid date format ‘{text}’")),
+        }
+    }
+    if let Some(text) = call.value("-t", "") {
+        match touch_stamp(&text, now) {
+            Some(at) => time = at,
+            None => return call.fail(format!("invalid date format ‘{text}’")),
+        }
+    }
+    if let Some(like) = call.value("-r", "--reference") {
+        match shell.vfs.stat(shell.who(), &shell.env.cwd, &like) {
+            Ok((_, node)) => time = node.mtime,
+            Err(errno) => {
+                return call.fail(format!("failed to get attributes of '{like}': {}", errno.text()));
+            }
+        }
+    }
+    let only = call.has('c') || call.args.iter().any(|a| a == "--no-create");
     for path in call.operands("dtr") {
-        let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
+        let (who, cwd) = (shell.who(), shell.env.cwd.clone());
         let done = match shell.vfs.stat(who, &cwd, &path) {
-            Ok(_) => shell.vfs.alter(who, &cwd, &path, |n| n.mtime = now),
-            Err(Errno::NoEntry) => shell.vfs.write(who, &cwd, &path, b"", false, now).map(drop),
+            Ok(_) => shell.vfs.alter(who, &cwd, &path, |n| n.mtime = time),
+            Err(Errno::NoEntry) if only => Ok(()),
+            Err(Errno::NoEntry) => shell.vfs.write(who, &cwd, &path, b"", false, time).map(drop),
             Err(errno) => Err(errno),
         };
         if let Err(errno) = done {
@@ -619,6 +643,33 @@ pub(super) fn touch(shell: &mut Shell, call: &mut Call) -> u8 {
         }
     }
     status
+}
+
+/// `[[CC]YY]MMDDhhmm[.ss]`.
+fn touch_stamp(text: &str, now: i64) -> Option<i64> {
+    let (digits, seconds) = text.split_once('.').unwrap_or((text, "00"));
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let head = digits.len().checked_sub(8)?;
+    let (year, rest) = digits.split_at(head);
+    let year = match year.len() {
+        0 => crate::shell::commands::system::year(now).to_string(),
+        2 => format!("20{year}"),
+        4 => year.to_owned(),
+        _ => return None,
+    };
+    let part = |from: usize| rest.get(from..from + 2);
+    super::when::parse(
+        &format!(
+            "{year}-{}-{} {}:{}:{seconds}",
+            part(0)?,
+            part(2)?,
+            part(4)?,
+            part(6)?
+        ),
+        now,
+    )
 }
 
 /// A mode after `chmod` notation: octal, or clauses such as `u+x,go-w`.
@@ -1166,6 +1217,7 @@ impl<R: std::io::Read> ReadBounded for std::io::Take<R> {
 fn untar(shell: &mut Shell, call: &mut Call, bytes: &[u8], folder: &str, list: bool, verbose: bool) -> u8 {
     let mut at = 0;
     let mut entries = 0;
+    let mut width = 19;
     while let Some(header) = bytes.get(at..at + 512).filter(|h| h.iter().any(|b| *b != 0)) {
         entries += 1;
         if entries > 500 {
@@ -1187,7 +1239,45 @@ fn untar(shell: &mut Shell, call: &mut Call, bytes: &[u8], folder: &str, list: b
             call.err("tar: Unexpected EOF in archive\ntar: Error is not recoverable: exiting now\n");
             return 2;
         };
-        if list || verbose {
+        if list && verbose {
+            let flag = header.get(156).copied().unwrap_or(b'0');
+            let kind = match flag {
+                b'5' => Kind::Directory,
+                b'2' => Kind::Link(text(157, 100)),
+                _ => Kind::Opaque(0),
+            };
+            let mtime = i64::from_str_radix(&text(136, 12), 8).unwrap_or(0);
+            let number = |from| u32::from_str_radix(&text(from, 8), 8).unwrap_or(0);
+            let node = Node {
+                kind,
+                mode,
+                uid: number(108),
+                gid: number(116),
+                mtime,
+            };
+            let named = |name: String, number: u32| if name.is_empty() { number.to_string() } else { name };
+            let owner = format!(
+                "{}/{}",
+                named(text(265, 32), node.uid),
+                named(text(297, 32), node.gid)
+            );
+            // It keeps nineteen columns for owner and size, and more once more was needed.
+            width = width.max(owner.len() + 1 + size.to_string().len());
+            let pad = width - owner.len();
+            let stamp =
+                time::OffsetDateTime::from_unix_timestamp(mtime).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+            let target = match &node.kind {
+                Kind::Link(target) => format!(" -> {target}"),
+                _ => String::new(),
+            };
+            call.out(format!(
+                "{} {owner}{size:>pad$} {} {:02}:{:02} {name}{target}\n",
+                node.mode_text(),
+                stamp.date(),
+                stamp.hour(),
+                stamp.minute()
+            ));
+        } else if list || verbose {
             call.out(format!("{name}\n"));
         }
         if !list {

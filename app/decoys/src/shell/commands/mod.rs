@@ -17,6 +17,7 @@ pub(super) mod system;
 mod tar;
 pub(super) mod text;
 pub(super) mod version;
+mod when;
 
 use std::time::Duration;
 
@@ -276,7 +277,11 @@ pub(super) fn reads_input(name: &str, args: &[String]) -> bool {
         }
         "dd" => !args.iter().any(|a| a.starts_with("if=")),
         "crontab" => args.first().is_some_and(|a| a == "-"),
-        "gzip" | "gunzip" | "zcat" => plain == 0,
+        "gzip" | "gunzip" | "zcat" | "factor" => plain == 0,
+        "openssl" => {
+            let digest = args.first().is_some_and(|a| text::is_digest(a));
+            digest && args.iter().skip(1).all(|a| a.starts_with('-'))
+        }
         "tar" => {
             args.first()
                 .is_some_and(|a| a.contains('f') && args.get(1).is_some_and(|f| f == "-"))
@@ -326,6 +331,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "awk" | "gawk" | "mawk" => awk::awk,
         "tee" => text::tee,
         "seq" => text::seq,
+        "factor" => text::factor,
         "base64" => text::base64,
         "md5sum" | "sha1sum" | "sha256sum" | "sha512sum" => text::sum,
         "xxd" | "od" => text::xxd,
@@ -397,7 +403,9 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "wget" => network::wget,
         "curl" => network::curl,
         "tftp" | "ftpget" | "ftp" | "nc" | "telnet" | "ssh" | "scp" | "rsync" | "git" => network::other,
-        "mysql" | "mysqladmin" | "mysqldump" | "mariadb" | "mariadb-dump" | "mariadb-admin" => databases::mysql,
+        "mysql" | "mysqladmin" | "mysqldump" | "mariadb" | "mariadb-dump" | "mariadb-admin" => {
+            databases::mysql
+        }
         "redis-cli" => databases::redis_cli,
         "nslookup" | "dig" | "host" => network::lookup,
         _ => return None,

@@ -84,7 +84,23 @@ pub(super) fn ip(shell: &mut Shell, call: &mut Call) -> u8 {
         call.err("Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }\n       ip [ -force ] -batch filename\n");
         return 255;
     }
-    let text = if "address".starts_with(&object) || object == "addr" {
+    let brief = call
+        .args
+        .iter()
+        .any(|a| "-brief".starts_with(a.as_str()) && a.len() > 2);
+    let text = if brief && "address".starts_with(&object) {
+        format!(
+            "lo               UNKNOWN        127.0.0.1/8 ::1/128 \n{:<16} UP             {}/24 {}/64 \n",
+            m.interface,
+            m.address,
+            link_local(m)
+        )
+    } else if brief && "link".starts_with(&object) {
+        format!(
+            "lo               UNKNOWN        00:00:00:00:00:00 <LOOPBACK,UP,LOWER_UP> \n{:<16} UP             {} <BROADCAST,MULTICAST,UP,LOWER_UP> \n",
+            m.interface, m.mac
+        )
+    } else if "address".starts_with(&object) || object == "addr" {
         format!(
             "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000\n    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n    inet 127.0.0.1/8 scope host lo\n       valid_lft forever preferred_lft forever\n    inet6 ::1/128 scope host noprefixroute \n       valid_lft forever preferred_lft forever\n2: {0}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc fq_codel state UP group default qlen 1000\n    link/ether {1} brd ff:ff:ff:ff:ff:ff\n    inet {2}/24 brd {3} scope global {0}\n       valid_lft forever preferred_lft forever\n    inet6 {4}/64 scope link \n       valid_lft forever preferred_lft forever\n",
             m.interface,
@@ -261,6 +277,13 @@ pub(super) fn ss(shell: &mut Shell, call: &mut Call) -> u8 {
 
 pub(super) fn route(shell: &mut Shell, call: &mut Call) -> u8 {
     let m = &shell.machine;
+    if call.name == "arp" && call.has('a') {
+        call.out(format!(
+            "? ({}) at {} [ether] on {}\n",
+            m.gateway, m.gateway_mac, m.interface
+        ));
+        return 0;
+    }
     if call.name == "arp" {
         call.out(format!("Address                  HWtype  HWaddress           Flags Mask            Iface\n{:<24} ether   {}   C                     {}\n", m.gateway, m.gateway_mac, m.interface));
         return 0;
@@ -397,7 +420,11 @@ pub(super) fn wget(shell: &mut Shell, call: &mut Call) -> u8 {
             if reach == Reach::Refused {
                 say(call, "failed: Connection refused.\n".to_owned());
             } else {
-                say(call, "connected.\nHTTP request sent, awaiting response... No data received.\nGiving up.\n\n".to_owned());
+                say(
+                    call,
+                    "connected.\nHTTP request sent, awaiting response... No data received.\nGiving up.\n\n"
+                        .to_owned(),
+                );
             }
         } else if reach == Reach::Unknown {
             say(call, format!("Resolving {host} ({host})... "));
@@ -502,7 +529,9 @@ pub(super) fn curl(shell: &mut Shell, call: &mut Call) -> u8 {
         } else if reach == Reach::Refused {
             status = 7;
             let version = shell.machine.upstream(&["curl", "curl-minimal", "libcurl"]);
-            let minor = version.as_deref().and_then(|v| v.split('.').nth(1)?.parse::<u32>().ok());
+            let minor = version
+                .as_deref()
+                .and_then(|v| v.split('.').nth(1)?.parse::<u32>().ok());
             let eighth = version.is_none_or(|v| v.starts_with('8'));
             // What it says of a refusal changed with 7.79 and with 7.85.
             let why = match minor {
@@ -666,9 +695,16 @@ fn nc(shell: &Shell, call: &mut Call) -> u8 {
         return call.fail(format!("port number invalid: {ports}"));
     };
     let ncat = shell.machine.distribution.family == Family::RedHat;
-    let limit = call.value("-w", "").and_then(|w| w.parse().ok()).map(Duration::from_secs);
+    let limit = call
+        .value("-w", "")
+        .and_then(|w| w.parse().ok())
+        .map(Duration::from_secs);
     let address = shell.own_address(host).unwrap_or_else(|| host.clone());
-    let shown = if address == *host { host.clone() } else { format!("{host} ({address})") };
+    let shown = if address == *host {
+        host.clone()
+    } else {
+        format!("{host} ({address})")
+    };
     let mut status = 1;
     for port in (first..=last).take(NC_PORTS) {
         let why = match shell.reach(host, port) {
@@ -678,7 +714,9 @@ fn nc(shell: &Shell, call: &mut Call) -> u8 {
                     call.err(format!("Ncat: Connected to {address}:{port}.\n"));
                 } else if call.has('v') {
                     let name = if call.has('n') { "*" } else { service_name(port) };
-                    call.err(format!("Connection to {shown} {port} port [tcp/{name}] succeeded!\n"));
+                    call.err(format!(
+                        "Connection to {shown} {port} port [tcp/{name}] succeeded!\n"
+                    ));
                 }
                 if !call.has('z') {
                     call.out(greeting);
@@ -706,8 +744,14 @@ fn nc(shell: &Shell, call: &mut Call) -> u8 {
         } else if shell.machine.distribution.is_busybox() {
             call.err(format!("nc: can't connect to remote host ({address}): {why}\n"));
         } else if call.has('v') {
-            let through = if address == *host { String::new() } else { format!(" ({address})") };
-            call.err(format!("nc: connect to {host}{through} port {port} (tcp) failed: {why}\n"));
+            let through = if address == *host {
+                String::new()
+            } else {
+                format!(" ({address})")
+            };
+            call.err(format!(
+                "nc: connect to {host}{through} port {port} (tcp) failed: {why}\n"
+            ));
         }
     }
     status
@@ -719,7 +763,9 @@ fn telnet(shell: &Shell, call: &mut Call, operands: &[String]) -> u8 {
     let reach = shell.reach(&host, port);
     if reach == Reach::Unknown {
         call.wait(Duration::from_secs(5));
-        call.err(format!("telnet: could not resolve {host}/{port}: Temporary failure in name resolution\n"));
+        call.err(format!(
+            "telnet: could not resolve {host}/{port}: Temporary failure in name resolution\n"
+        ));
         return 1;
     }
     let address = shell.own_address(&host).unwrap_or(host);

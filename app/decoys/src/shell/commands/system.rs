@@ -126,7 +126,11 @@ pub(super) fn hostname(shell: &mut Shell, call: &mut Call) -> u8 {
             " Static hostname: {}\n       Icon name: computer-{kind}\n         Chassis: {kind}\n      Machine ID: {}\n         Boot ID: {}\n{virt}Operating System: {}\n          Kernel: Linux {}\n    Architecture: x86-64",
             m.hostname,
             m.machine_id,
-            hex::encode(sha2::Sha256::digest(format!("{}{}", m.machine_id, m.boot_time)).get(..16).unwrap_or_default()),
+            hex::encode(
+                sha2::Sha256::digest(format!("{}{}", m.machine_id, m.boot_time))
+                    .get(..16)
+                    .unwrap_or_default()
+            ),
             m.pretty,
             m.kernel_release
         )
@@ -917,8 +921,25 @@ fn users_text(shell: &Shell) -> String {
     }
 }
 
+/// The year of a time.
+pub(super) fn year(at: i64) -> i32 {
+    clock(at).year()
+}
+
 pub(super) fn date(shell: &mut Shell, call: &mut Call) -> u8 {
-    let at = clock(shell.now());
+    let mut now = shell.now();
+    if let Some(text) = call.value("-d", "--date") {
+        match super::when::parse(&text, now) {
+            Some(at) => now = at,
+            None => return call.fail(format!("invalid date ‘{text}’")),
+        }
+    } else if let Some(path) = call.value("-r", "--reference") {
+        match shell.vfs.stat(shell.who(), &shell.env.cwd, &path) {
+            Ok((_, node)) => now = node.mtime,
+            Err(errno) => return call.fail(format!("{path}: {}", errno.text())),
+        }
+    }
+    let at = clock(now);
     let week = at.weekday().to_string();
     let week: String = week.chars().take(3).collect();
     if let Some(format) = call.args.iter().find_map(|a| a.strip_prefix('+')) {
@@ -930,7 +951,7 @@ pub(super) fn date(shell: &mut Shell, call: &mut Call) -> u8 {
                 continue;
             }
             match it.next() {
-                Some('s') => out.push_str(&shell.now().to_string()),
+                Some('s') => out.push_str(&now.to_string()),
                 Some('Y') => out.push_str(&at.year().to_string()),
                 Some('m') => out.push_str(&format!("{:02}", u8::from(at.month()))),
                 Some('d') => out.push_str(&format!("{:02}", at.day())),
@@ -942,6 +963,24 @@ pub(super) fn date(shell: &mut Shell, call: &mut Call) -> u8 {
                 Some('T') => out.push_str(&format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())),
                 Some('a') => out.push_str(&week),
                 Some('b' | 'h') => out.push_str(files::month(at)),
+                Some('e') => out.push_str(&format!("{:>2}", at.day())),
+                Some('y') => out.push_str(&format!("{:02}", at.year().rem_euclid(100))),
+                Some('A') => out.push_str(&at.weekday().to_string()),
+                Some('B') => out.push_str(&at.month().to_string()),
+                Some('I') => out.push_str(&format!("{:02}", (at.hour() + 11) % 12 + 1)),
+                Some('p') => out.push_str(if at.hour() < 12 { "AM" } else { "PM" }),
+                Some('R') => out.push_str(&format!("{:02}:{:02}", at.hour(), at.minute())),
+                Some('D' | 'x') => out.push_str(&format!(
+                    "{:02}/{:02}/{:02}",
+                    u8::from(at.month()),
+                    at.day(),
+                    at.year().rem_euclid(100)
+                )),
+                Some('X') => out.push_str(&format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())),
+                Some('u') => out.push_str(&at.weekday().number_from_monday().to_string()),
+                Some('w') => out.push_str(&at.weekday().number_days_from_sunday().to_string()),
+                Some('n') => out.push('\n'),
+                Some('t') => out.push('\t'),
                 Some('j') => out.push_str(&format!("{:03}", at.ordinal())),
                 Some('Z') => out.push_str("UTC"),
                 Some('z') => out.push_str("+0000"),
@@ -1196,7 +1235,11 @@ pub(super) fn lscpu(shell: &mut Shell, call: &mut Call) -> u8 {
     let hypervisor = m.platform.hypervisor().map_or_else(String::new, |(_, name)| {
         format!("Hypervisor vendor:                  {name}\nVirtualization type:                full\n")
     });
-    let (sockets, each) = if m.platform.is_virtual() { (m.cores, 1) } else { (1, m.cores) };
+    let (sockets, each) = if m.platform.is_virtual() {
+        (m.cores, 1)
+    } else {
+        (1, m.cores)
+    };
     call.out(format!(
         "Architecture:                       x86_64\nCPU op-mode(s):                     32-bit, 64-bit\nAddress sizes:                      46 bits physical, 48 bits virtual\nByte Order:                         Little Endian\nCPU(s):                             {0}\nOn-line CPU(s) list:                {list}\nVendor ID:                          {3}\nModel name:                         {1}\nCPU family:                         {4}\nModel:                              {5}\nThread(s) per core:                 1\nCore(s) per socket:                 {each}\nSocket(s):                          {sockets}\nStepping:                           {6}\nBogoMIPS:                           {7}.99\n{hypervisor}L1d cache:                          {2} KiB ({0} instances)\nL1i cache:                          {2} KiB ({0} instances)\nNUMA node(s):                       1\nNUMA node0 CPU(s):                  {list}\n",
         m.cores,
@@ -1231,7 +1274,10 @@ pub(super) fn detect_virt(shell: &mut Shell, call: &mut Call) -> u8 {
 }
 
 pub(super) fn dmidecode(shell: &mut Shell, call: &mut Call) -> u8 {
-    let version = shell.machine.upstream(&["dmidecode"]).unwrap_or_else(|| "3.4".to_owned());
+    let version = shell
+        .machine
+        .upstream(&["dmidecode"])
+        .unwrap_or_else(|| "3.4".to_owned());
     if shell.env.uid != 0 {
         if !(call.has('s') || call.has('q')) {
             call.out(format!("# dmidecode {version}\n"));
@@ -1258,23 +1304,61 @@ pub(super) fn dmidecode(shell: &mut Shell, call: &mut Call) -> u8 {
             }
         };
     }
-    let serial = strings.iter().find(|s| s.0 == "system-serial-number").map_or("", |s| s.2.as_str());
-    let chassis = strings.iter().find(|s| s.0 == "chassis-type").map_or("", |s| s.2.as_str());
+    let serial = strings
+        .iter()
+        .find(|s| s.0 == "system-serial-number")
+        .map_or("", |s| s.2.as_str());
+    let chassis = strings
+        .iter()
+        .find(|s| s.0 == "chassis-type")
+        .map_or("", |s| s.2.as_str());
     let parts = [
-        (0, "bios", format!("Handle 0x0000, DMI type 0, 24 bytes\nBIOS Information\n\tVendor: {}\n\tVersion: {}\n\tRelease Date: {}\n\n", p.bios.0, p.bios.1, p.bios.2)),
-        (1, "system", format!("Handle 0x0100, DMI type 1, 27 bytes\nSystem Information\n\tManufacturer: {}\n\tProduct Name: {}\n\tVersion: {}\n\tSerial Number: {serial}\n\tUUID: {uuid}\n\tWake-up Type: Power Switch\n\n", p.maker, p.product, p.version)),
-        (2, "baseboard", format!("Handle 0x0200, DMI type 2, 15 bytes\nBase Board Information\n\tManufacturer: {}\n\tProduct Name: {}\n\tSerial Number: {serial}\n\n", p.maker, p.board)),
-        (3, "chassis", format!("Handle 0x0300, DMI type 3, 22 bytes\nChassis Information\n\tManufacturer: {}\n\tType: {chassis}\n\tSerial Number: {serial}\n\n", p.maker)),
+        (
+            0,
+            "bios",
+            format!(
+                "Handle 0x0000, DMI type 0, 24 bytes\nBIOS Information\n\tVendor: {}\n\tVersion: {}\n\tRelease Date: {}\n\n",
+                p.bios.0, p.bios.1, p.bios.2
+            ),
+        ),
+        (
+            1,
+            "system",
+            format!(
+                "Handle 0x0100, DMI type 1, 27 bytes\nSystem Information\n\tManufacturer: {}\n\tProduct Name: {}\n\tVersion: {}\n\tSerial Number: {serial}\n\tUUID: {uuid}\n\tWake-up Type: Power Switch\n\n",
+                p.maker, p.product, p.version
+            ),
+        ),
+        (
+            2,
+            "baseboard",
+            format!(
+                "Handle 0x0200, DMI type 2, 15 bytes\nBase Board Information\n\tManufacturer: {}\n\tProduct Name: {}\n\tSerial Number: {serial}\n\n",
+                p.maker, p.board
+            ),
+        ),
+        (
+            3,
+            "chassis",
+            format!(
+                "Handle 0x0300, DMI type 3, 22 bytes\nChassis Information\n\tManufacturer: {}\n\tType: {chassis}\n\tSerial Number: {serial}\n\n",
+                p.maker
+            ),
+        ),
     ];
     let wanted = call.value("-t", "--type");
     let smbios = if p.virt == "kvm" { "2.8" } else { "3.2" };
     if !call.has('q') {
-        call.out(format!("# dmidecode {version}\nGetting SMBIOS data from sysfs.\nSMBIOS {smbios} present.\n\n"));
+        call.out(format!(
+            "# dmidecode {version}\nGetting SMBIOS data from sysfs.\nSMBIOS {smbios} present.\n\n"
+        ));
     }
     for (number, name, text) in parts {
         // QEMU has no board of its own.
         let absent = number == 2 && p.virt == "kvm";
-        let chosen = wanted.as_ref().is_none_or(|wanted| wanted.split(',').any(|w| w == name || w.parse() == Ok(number)));
+        let chosen = wanted
+            .as_ref()
+            .is_none_or(|wanted| wanted.split(',').any(|w| w == name || w.parse() == Ok(number)));
         if chosen && !absent {
             call.out(text);
         }
@@ -1889,6 +1973,11 @@ pub(super) fn openssl(shell: &mut Shell, call: &mut Call) -> u8 {
                 .collect();
             call.out(format!("$1${salt}${tail}\n"));
             0
+        }
+        Some(name) if super::text::is_digest(name) => super::text::openssl_digest(shell, call),
+        Some(name) if !name.starts_with('-') => {
+            call.err(format!("Invalid command '{name}'; type \"help\" for a list.\n"));
+            1
         }
         _ => 1,
     }

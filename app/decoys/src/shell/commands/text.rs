@@ -660,6 +660,15 @@ pub(super) fn grep(shell: &mut Shell, call: &mut Call) -> u8 {
         })
         .collect();
     let recursive = call.has('r') || call.has('R');
+    // One file stays one, however it is looked through.
+    let folders = recursive
+        && operands.iter().all(|path| {
+            shell
+                .vfs
+                .stat(shell.who(), &shell.env.cwd, path)
+                .is_ok_and(|(_, node)| node.is_dir())
+        });
+    let several = operands.len() > 1 || folders;
     if recursive {
         if operands.is_empty() {
             operands.push(".".to_owned());
@@ -677,7 +686,7 @@ pub(super) fn grep(shell: &mut Shell, call: &mut Call) -> u8 {
         }
         operands = files;
     }
-    let titled = (operands.len() > 1 || recursive) && !call.has('h') || call.has('H');
+    let titled = several && !call.has('h') || call.has('H');
     let (files, mut status) = if operands.is_empty() && recursive {
         (Vec::new(), 0)
     } else {
@@ -775,8 +784,30 @@ pub(super) fn tee(shell: &mut Shell, call: &mut Call) -> u8 {
     status
 }
 
+/// The most numbers that `seq` writes with separators or widths of its own.
+const SEQ_MAX: i64 = 100_000;
+
 pub(super) fn seq(_: &mut Shell, call: &mut Call) -> u8 {
-    let numbers: Vec<i64> = call.args.iter().filter_map(|a| a.parse().ok()).collect();
+    let mut numbers: Vec<i64> = Vec::new();
+    let (mut between, mut wide) = (None, false);
+    let mut it = call.args.iter();
+    while let Some(arg) = it.next() {
+        if let Ok(number) = arg.parse() {
+            numbers.push(number);
+        } else if arg == "-s" || arg == "--separator" {
+            between = it.next().cloned();
+        } else if let Some(value) = arg.strip_prefix("--separator=").or(arg.strip_prefix("-s")) {
+            between = Some(value.to_owned());
+        } else if arg == "-w" || arg == "--equal-width" {
+            wide = true;
+        } else if !arg.starts_with('-') {
+            let text = format!(
+                "seq: invalid floating point argument: ‘{arg}’\nTry 'seq --help' for more information.\n"
+            );
+            call.err(text);
+            return 1;
+        }
+    }
     let (from, step, to) = match numbers.as_slice() {
         [to] => (1, 1, *to),
         [from, to] => (*from, 1, *to),
@@ -790,8 +821,125 @@ pub(super) fn seq(_: &mut Shell, call: &mut Call) -> u8 {
         call.err("seq: invalid Zero increment value: ‘0’\nTry 'seq --help' for more information.\n");
         return 1;
     }
-    call.out_long(Long::numbers(from, step, to));
+    if between.is_none() && !wide {
+        call.out_long(Long::numbers(from, step, to));
+        return 0;
+    }
+    let width = if wide {
+        from.to_string().len().max(to.to_string().len())
+    } else {
+        0
+    };
+    let between = between.unwrap_or_else(|| "\n".to_owned());
+    let mut out = String::new();
+    let mut at = from;
+    for i in 0..SEQ_MAX {
+        if (step > 0 && at > to) || (step < 0 && at < to) {
+            break;
+        }
+        if i > 0 {
+            out.push_str(&between);
+        }
+        out.push_str(&format!("{at:0width$}"));
+        if out.len() > 1 << 20 {
+            break;
+        }
+        let Some(next) = at.checked_add(step) else { break };
+        at = next;
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    call.out(out);
     0
+}
+
+/// Numbers that one call of `factor` takes, and divisors that it tries in all: a large one takes a real machine time, too.
+const FACTORED: usize = 1_000;
+const DIVISORS: u64 = 4_000_000;
+
+pub(super) fn factor(_: &mut Shell, call: &mut Call) -> u8 {
+    let mut words = call.operands("");
+    if words.is_empty() {
+        let input = std::mem::take(&mut call.input);
+        words = String::from_utf8_lossy(&input)
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+    }
+    let mut status = 0;
+    let mut left = DIVISORS;
+    for word in words.iter().take(FACTORED) {
+        let Ok(number) = word.trim_start_matches('+').parse::<u64>() else {
+            status = call.fail(format!("‘{word}’ is not a valid positive integer"));
+            continue;
+        };
+        let mut line = format!("{number}:");
+        let (mut rest, mut by) = (number, 2_u64);
+        while rest > 1 && by.checked_mul(by).is_some_and(|square| square <= rest) && left > 0 {
+            left -= 1;
+            while rest % by == 0 {
+                line.push_str(&format!(" {by}"));
+                rest /= by;
+            }
+            by += if by == 2 { 1 } else { 2 };
+        }
+        if rest > 1 {
+            line.push_str(&format!(" {rest}"));
+        }
+        line.push('\n');
+        call.out(line);
+    }
+    status
+}
+
+/// Whether openssl knows a digest by that name.
+pub(super) fn is_digest(name: &str) -> bool {
+    matches!(name, "dgst" | "md5" | "sha1" | "sha256" | "sha512")
+}
+
+/// `openssl md5`, `openssl dgst -sha256` and the like.
+pub(super) fn openssl_digest(shell: &mut Shell, call: &mut Call) -> u8 {
+    let algorithm = call
+        .args
+        .iter()
+        .map(|a| a.trim_start_matches('-').to_lowercase())
+        .find(|a| a != "dgst" && is_digest(a))
+        .unwrap_or_else(|| "sha256".to_owned());
+    let bare = call.args.iter().any(|a| a == "-r");
+    let binary = call.args.iter().any(|a| a == "-binary");
+    let paths = call.operands("").into_iter().skip(1).collect::<Vec<_>>();
+    // Version 3 calls SHA-2 by its name.
+    let third = shell
+        .machine
+        .upstream(&["openssl"])
+        .is_none_or(|v| v.starts_with('3'));
+    let title = match algorithm.as_str() {
+        "sha256" if third => "SHA2-256".to_owned(),
+        "sha512" if third => "SHA2-512".to_owned(),
+        name => name.to_uppercase(),
+    };
+    let (files, status) = inputs(shell, call, &paths);
+    for (path, bytes) in files {
+        let digest: Vec<u8> = match algorithm.as_str() {
+            "md5" => Md5::digest(&bytes).to_vec(),
+            "sha1" => Sha1::digest(&bytes).to_vec(),
+            "sha512" => Sha512::digest(&bytes).to_vec(),
+            _ => Sha256::digest(&bytes).to_vec(),
+        };
+        let text = hex::encode(&digest);
+        let from = if path == "-" { "stdin" } else { path.as_str() };
+        if binary {
+            call.out(digest);
+        } else if bare {
+            call.out(format!("{text} *{from}\n"));
+        } else if path == "-" && !third {
+            call.out(format!("(stdin)= {text}\n"));
+        } else {
+            call.out(format!("{title}({from})= {text}\n"));
+        }
+    }
+    status
 }
 
 pub(super) fn base64(shell: &mut Shell, call: &mut Call) -> u8 {

@@ -12,7 +12,8 @@ const FREE: &str = "License GPLv3+: GNU GPL version 3 or later <https://gnu.org/
 
 /// Programs of util-linux, procps and net-tools, which all say it in the same way.
 const UTIL_LINUX: &[&str] = &[
-    "dmesg", "fdisk", "findmnt", "hexdump", "last", "logger", "lsblk", "lscpu", "mount", "rev", "su", "umount",
+    "dmesg", "fdisk", "findmnt", "hexdump", "last", "logger", "lsblk", "lscpu", "mount", "rev", "su",
+    "umount",
 ];
 const PROCPS: &[&str] = &[
     "free", "pgrep", "pkill", "ps", "sysctl", "top", "uptime", "vmstat", "w", "watch",
@@ -37,9 +38,10 @@ pub(in crate::shell) fn version(m: &Machine, name: &str, args: &[Vec<u8>]) -> Op
     }
     let long = option == "--version";
     let letter = match name {
-        "ssh" | "sudo" | "curl" | "ip" | "ss" | "mysql" | "mariadb" | "mysqladmin" | "mysqldump" | "iptables" | "wget"
-        | "grep" | "gzip" | "visudo" | "tmux" | "screen" | "mount" | "lscpu" | "lsblk" | "ps" | "free" | "mysqld"
-        | "mariadbd" | "sysctl" | "netstat" | "hostname" | "ifconfig" | "w" | "uptime" | "dmesg" => option == "-V",
+        "ssh" | "sudo" | "curl" | "ip" | "ss" | "mysql" | "mariadb" | "mysqladmin" | "mysqldump"
+        | "iptables" | "wget" | "grep" | "gzip" | "visudo" | "tmux" | "screen" | "mount" | "lscpu"
+        | "lsblk" | "ps" | "free" | "mysqld" | "mariadbd" | "sysctl" | "netstat" | "hostname"
+        | "ifconfig" | "w" | "uptime" | "dmesg" => option == "-V",
         "apache2" | "httpd" | "nginx" | "redis-server" | "redis-cli" | "nft" => {
             option == "-v" || (option == "-V" && name == "nginx")
         }
@@ -94,10 +96,15 @@ fn text(m: &Machine, name: &str) -> Option<String> {
         return Some(format!("{name} from util-linux {version}{library}\n"));
     }
     if PROCPS.contains(&name) {
-        return Some(format!("{name} from procps-ng {}\n", v(&["procps", "procps-ng"])?));
+        return Some(format!(
+            "{name} from procps-ng {}\n",
+            v(&["procps", "procps-ng"])?
+        ));
     }
     let gnu = |title: &str, version: &str, year: u32, authors: &str| {
-        format!("{title} {version}\nCopyright (C) {year} Free Software Foundation, Inc.\n{FREE}\nWritten by {authors}\n")
+        format!(
+            "{title} {version}\nCopyright (C) {year} Free Software Foundation, Inc.\n{FREE}\nWritten by {authors}\n"
+        )
     };
     Some(match name {
         "openssl" => openssl(m)? + "\n",
@@ -128,12 +135,17 @@ fn text(m: &Machine, name: &str) -> Option<String> {
         }
         "visudo" => {
             let version = v(&["sudo"])?;
-            format!("visudo version {version}\nvisudo grammar version {}\n", if version.starts_with("1.8") { 46 } else { 50 })
+            format!(
+                "visudo version {version}\nvisudo grammar version {}\n",
+                if version.starts_with("1.8") { 46 } else { 50 }
+            )
         }
         "dmidecode" => format!("{}\n", v(&["dmidecode"])?),
         "curl" => curl(m, &v(&["curl", "curl-minimal"])?),
         "wget" => format!("GNU Wget {} built on linux-gnu.\n", v(&["wget"])?),
-        "systemctl" | "journalctl" | "hostnamectl" | "systemd-detect-virt" | "loginctl" | "timedatectl" => systemd(m)?,
+        "systemctl" | "journalctl" | "hostnamectl" | "systemd-detect-virt" | "loginctl" | "timedatectl" => {
+            systemd(m)?
+        }
         "ip" | "ss" => {
             let version = v(&["iproute2", "iproute"])?;
             let title = if name == "ip" { "ip utility" } else { "ss utility" };
@@ -150,7 +162,10 @@ fn text(m: &Machine, name: &str) -> Option<String> {
         "iptables" | "ip6tables" => {
             let version = v(&["iptables", "iptables-nft", "iptables-libs"])?;
             let legacy = version == "1.8.4";
-            format!("{name} v{version} ({})\n", if legacy { "legacy" } else { "nf_tables" })
+            format!(
+                "{name} v{version} ({})\n",
+                if legacy { "legacy" } else { "nf_tables" }
+            )
         }
         "nft" => format!("nftables v{}\n", v(&["nftables"])?),
         "dpkg" => format!(
@@ -160,7 +175,10 @@ fn text(m: &Machine, name: &str) -> Option<String> {
         "apt" | "apt-get" | "apt-cache" => format!("apt {} (amd64)\n", v(&["apt"])?),
         "git" => format!("git version {}\n", v(&["git"])?),
         "tmux" => format!("tmux {}\n", v(&["tmux"])?),
-        "file" => format!("file-{}\nmagic file from /etc/magic:/usr/share/misc/magic\n", v(&["file"])?),
+        "file" => format!(
+            "file-{}\nmagic file from /etc/magic:/usr/share/misc/magic\n",
+            v(&["file"])?
+        ),
         "hostname" => format!("hostname {}\n", v(&["hostname"])?),
         "netstat" | "ifconfig" | "route" | "arp" => format!("net-tools {}\n", v(&["net-tools"])?),
         "grep" | "egrep" | "fgrep" => {
@@ -171,7 +189,12 @@ fn text(m: &Machine, name: &str) -> Option<String> {
                 "3.8" => 2022,
                 _ => 2023,
             };
-            gnu("grep (GNU grep)", &version, year, "Mike Haertel and others; see\n<https://git.sv.gnu.org/cgit/grep.git/tree/AUTHORS>.")
+            gnu(
+                "grep (GNU grep)",
+                &version,
+                year,
+                "Mike Haertel and others; see\n<https://git.sv.gnu.org/cgit/grep.git/tree/AUTHORS>.",
+            )
         }
         "sed" => {
             let version = v(&["sed"])?;
@@ -180,7 +203,11 @@ fn text(m: &Machine, name: &str) -> Option<String> {
                 "4.8" => 2020,
                 _ => 2022,
             };
-            let packaged = if debian && version == "4.9" { "\nPackaged by Debian" } else { "" };
+            let packaged = if debian && version == "4.9" {
+                "\nPackaged by Debian"
+            } else {
+                ""
+            };
             let authors = "Jay Fenlason, Tom Lord, Ken Pizzini,\nPaolo Bonzini, Jim Meyering, and Assaf Gordon.\n\nThis sed program was built with SELinux support.\nSELinux is disabled on this system.\n\nGNU sed home page: <https://www.gnu.org/software/sed/>.\nGeneral help using GNU software: <https://www.gnu.org/gethelp/>.\nE-mail bug reports to: <bug-sed@gnu.org>.";
             gnu("sed (GNU sed)", &(version + packaged), year, authors)
         }
@@ -221,7 +248,10 @@ fn text(m: &Machine, name: &str) -> Option<String> {
             v(&["gawk"])?
         ),
         "ldd" | "getent" | "iconv" | "locale" => {
-            let package = m.packages().into_iter().find(|p| p.name == "libc-bin" || p.name == "glibc-common")?;
+            let package = m
+                .packages()
+                .into_iter()
+                .find(|p| p.name == "libc-bin" || p.name == "glibc-common")?;
             let upstream = v(&["libc-bin", "glibc-common", "glibc"])?;
             let by = match m.distribution.release.id {
                 "ubuntu" => format!("Ubuntu GLIBC {}", package.version),
@@ -239,16 +269,24 @@ fn text(m: &Machine, name: &str) -> Option<String> {
                 "getent" => "Thorsten Kukuk",
                 _ => "Ulrich Drepper",
             };
-            format!("{name} ({by}) {upstream}\nCopyright (C) {year} Free Software Foundation, Inc.\nThis is free software; see the source for copying conditions.  There is NO\nwarranty; not even for MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.\nWritten by {author}.\n")
+            format!(
+                "{name} ({by}) {upstream}\nCopyright (C) {year} Free Software Foundation, Inc.\nThis is free software; see the source for copying conditions.  There is NO\nwarranty; not even for MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.\nWritten by {author}.\n"
+            )
         }
         "redis-cli" => format!("redis-cli {}\n", v(&["redis-tools", "redis"])?),
         "redis-server" => format!(
             "Redis server v={} sha=00000000:0 malloc=jemalloc-5.{}.0 bits=64 build={}\n",
             v(&["redis-server", "redis"])?,
-            if v(&["redis-server", "redis"])?.starts_with('7') { 3 } else { 2 },
+            if v(&["redis-server", "redis"])?.starts_with('7') {
+                3
+            } else {
+                2
+            },
             hex::encode(m.secret.get(..8).unwrap_or_default())
         ),
-        "mysql" | "mariadb" | "mysqladmin" | "mysqldump" | "mysqld" | "mariadbd" => database(m, name, architecture)?,
+        "mysql" | "mariadb" | "mysqladmin" | "mysqldump" | "mysqld" | "mariadbd" => {
+            database(m, name, architecture)?
+        }
         "apache2" | "httpd" => {
             let banner = m.distribution.release.apache;
             format!("Server version: {banner}\nServer built:   {}\n", built(m))
@@ -265,7 +303,13 @@ fn text(m: &Machine, name: &str) -> Option<String> {
 fn built(m: &Machine) -> String {
     let at = time::OffsetDateTime::from_unix_timestamp(m.installed - 41 * 86_400)
         .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-    format!("{}T{:02}:{:02}:{:02}", at.date(), at.hour(), at.minute(), at.second())
+    format!(
+        "{}T{:02}:{:02}:{:02}",
+        at.date(),
+        at.hour(),
+        at.minute(),
+        at.second()
+    )
 }
 
 /// `OpenSSL 1.1.1f  31 Mar 2020`.
@@ -293,10 +337,18 @@ fn systemd(m: &Machine) -> Option<String> {
     let package = m.packages().into_iter().find(|p| p.name == "systemd")?;
     let number = package.version.split(['.', '-']).next()?.to_owned();
     let built = match number.as_str() {
-        "245" => "+PAM +AUDIT +SELINUX +IMA +APPARMOR +SMACK +SYSVINIT +UTMP +LIBCRYPTSETUP +GCRYPT +GNUTLS +ACL +XZ +LZ4 +SECCOMP +BLKID +ELFUTILS +KMOD +IDN2 -IDN +PCRE2 default-hierarchy=hybrid",
-        "247" => "+PAM +AUDIT +SELINUX +IMA +APPARMOR +SMACK +SYSVINIT +UTMP +LIBCRYPTSETUP +GCRYPT +GNUTLS +ACL +XZ +LZ4 +ZSTD +SECCOMP +BLKID +ELFUTILS +KMOD +IDN2 -IDN +PCRE2 default-hierarchy=unified",
-        "249" => "+PAM +AUDIT +SELINUX +APPARMOR +IMA +SMACK +SECCOMP +GCRYPT +GNUTLS +OPENSSL +ACL +BLKID +CURL +ELFUTILS +FIDO2 +IDN2 -IDN +IPTC +KMOD +LIBCRYPTSETUP +LIBFDISK +PCRE2 -PWQUALITY -P11KIT -QRENCODE +BZIP2 +LZ4 +XZ +ZLIB +ZSTD -XKBCOMMON +UTMP +SYSVINIT default-hierarchy=unified",
-        _ => "+PAM +AUDIT +SELINUX +APPARMOR +IMA +SMACK +SECCOMP +GCRYPT -GNUTLS +OPENSSL +ACL +BLKID +CURL +ELFUTILS +FIDO2 +IDN2 -IDN +IPTC +KMOD +LIBCRYPTSETUP +LIBFDISK +PCRE2 -PWQUALITY +P11KIT +QRENCODE +TPM2 +BZIP2 +LZ4 +XZ +ZLIB +ZSTD -BPF_FRAMEWORK -XKBCOMMON +UTMP +SYSVINIT default-hierarchy=unified",
+        "245" => {
+            "+PAM +AUDIT +SELINUX +IMA +APPARMOR +SMACK +SYSVINIT +UTMP +LIBCRYPTSETUP +GCRYPT +GNUTLS +ACL +XZ +LZ4 +SECCOMP +BLKID +ELFUTILS +KMOD +IDN2 -IDN +PCRE2 default-hierarchy=hybrid"
+        }
+        "247" => {
+            "+PAM +AUDIT +SELINUX +IMA +APPARMOR +SMACK +SYSVINIT +UTMP +LIBCRYPTSETUP +GCRYPT +GNUTLS +ACL +XZ +LZ4 +ZSTD +SECCOMP +BLKID +ELFUTILS +KMOD +IDN2 -IDN +PCRE2 default-hierarchy=unified"
+        }
+        "249" => {
+            "+PAM +AUDIT +SELINUX +APPARMOR +IMA +SMACK +SECCOMP +GCRYPT +GNUTLS +OPENSSL +ACL +BLKID +CURL +ELFUTILS +FIDO2 +IDN2 -IDN +IPTC +KMOD +LIBCRYPTSETUP +LIBFDISK +PCRE2 -PWQUALITY -P11KIT -QRENCODE +BZIP2 +LZ4 +XZ +ZLIB +ZSTD -XKBCOMMON +UTMP +SYSVINIT default-hierarchy=unified"
+        }
+        _ => {
+            "+PAM +AUDIT +SELINUX +APPARMOR +IMA +SMACK +SECCOMP +GCRYPT -GNUTLS +OPENSSL +ACL +BLKID +CURL +ELFUTILS +FIDO2 +IDN2 -IDN +IPTC +KMOD +LIBCRYPTSETUP +LIBFDISK +PCRE2 -PWQUALITY +P11KIT +QRENCODE +TPM2 +BZIP2 +LZ4 +XZ +ZLIB +ZSTD -BPF_FRAMEWORK -XKBCOMMON +UTMP +SYSVINIT default-hierarchy=unified"
+        }
     };
     Some(format!("systemd {number} ({})\n{built}\n", package.version))
 }
@@ -304,16 +356,41 @@ fn systemd(m: &Machine) -> Option<String> {
 fn curl(m: &Machine, version: &str) -> String {
     let tls = m.upstream(&["openssl", "libssl3"]).unwrap_or_default();
     let (libraries, day) = match version {
-        "7.68.0" => ("zlib/1.2.11 brotli/1.0.7 libidn2/2.2.0 libpsl/0.21.0 (+libidn2/2.2.0) libssh/0.9.3/openssl/zlib nghttp2/1.40.0 librtmp/2.3", "2020-01-08"),
-        "7.74.0" => ("zlib/1.2.11 brotli/1.0.9 libidn2/2.3.0 libpsl/0.21.0 (+libidn2/2.3.0) libssh2/1.9.0 nghttp2/1.43.0 librtmp/2.3", "2020-12-09"),
-        "7.76.1" => ("zlib/1.2.11 brotli/1.0.9 libidn2/2.3.0 libpsl/0.21.1 (+libidn2/2.3.0) libssh/0.10.4/openssl/zlib nghttp2/1.43.0", "2021-04-14"),
-        "7.81.0" => ("zlib/1.2.11 brotli/1.0.9 zstd/1.4.8 libidn2/2.3.2 libpsl/0.21.0 (+libidn2/2.3.2) libssh/0.9.6/openssl/zlib nghttp2/1.43.0 librtmp/2.3 OpenLDAP/2.5.16", "2022-01-05"),
-        "7.88.1" => ("zlib/1.2.13 brotli/1.0.9 zstd/1.5.4 libidn2/2.3.3 libpsl/0.21.2 (+libidn2/2.3.3) libssh2/1.10.0 nghttp2/1.52.0 librtmp/2.3 OpenLDAP/2.5.13", "2023-02-20"),
-        "8.5.0" => ("zlib/1.3 brotli/1.1.0 zstd/1.5.5 libidn2/2.3.7 libpsl/0.21.2 (+libidn2/2.3.7) libssh/0.10.6/openssl/zlib nghttp2/1.59.0 librtmp/2.3 OpenLDAP/2.6.7", "2023-12-06"),
+        "7.68.0" => (
+            "zlib/1.2.11 brotli/1.0.7 libidn2/2.2.0 libpsl/0.21.0 (+libidn2/2.2.0) libssh/0.9.3/openssl/zlib nghttp2/1.40.0 librtmp/2.3",
+            "2020-01-08",
+        ),
+        "7.74.0" => (
+            "zlib/1.2.11 brotli/1.0.9 libidn2/2.3.0 libpsl/0.21.0 (+libidn2/2.3.0) libssh2/1.9.0 nghttp2/1.43.0 librtmp/2.3",
+            "2020-12-09",
+        ),
+        "7.76.1" => (
+            "zlib/1.2.11 brotli/1.0.9 libidn2/2.3.0 libpsl/0.21.1 (+libidn2/2.3.0) libssh/0.10.4/openssl/zlib nghttp2/1.43.0",
+            "2021-04-14",
+        ),
+        "7.81.0" => (
+            "zlib/1.2.11 brotli/1.0.9 zstd/1.4.8 libidn2/2.3.2 libpsl/0.21.0 (+libidn2/2.3.2) libssh/0.9.6/openssl/zlib nghttp2/1.43.0 librtmp/2.3 OpenLDAP/2.5.16",
+            "2022-01-05",
+        ),
+        "7.88.1" => (
+            "zlib/1.2.13 brotli/1.0.9 zstd/1.5.4 libidn2/2.3.3 libpsl/0.21.2 (+libidn2/2.3.3) libssh2/1.10.0 nghttp2/1.52.0 librtmp/2.3 OpenLDAP/2.5.13",
+            "2023-02-20",
+        ),
+        "8.5.0" => (
+            "zlib/1.3 brotli/1.1.0 zstd/1.5.5 libidn2/2.3.7 libpsl/0.21.2 (+libidn2/2.3.7) libssh/0.10.6/openssl/zlib nghttp2/1.59.0 librtmp/2.3 OpenLDAP/2.6.7",
+            "2023-12-06",
+        ),
         "8.6.0" => ("zlib/1.3.0.zlib-ng libidn2/2.3.7 nghttp2/1.59.0", "2024-01-31"),
-        _ => ("zlib/1.3.1 brotli/1.1.0 zstd/1.5.6 libidn2/2.3.7 libpsl/0.21.5 libssh2/1.11.0 nghttp2/1.61.0", "2024-05-22"),
+        _ => (
+            "zlib/1.3.1 brotli/1.1.0 zstd/1.5.6 libidn2/2.3.7 libpsl/0.21.5 libssh2/1.11.0 nghttp2/1.61.0",
+            "2024-05-22",
+        ),
     };
-    let host = if m.distribution.family == Family::RedHat { "x86_64-redhat-linux-gnu" } else { "x86_64-pc-linux-gnu" };
+    let host = if m.distribution.family == Family::RedHat {
+        "x86_64-redhat-linux-gnu"
+    } else {
+        "x86_64-pc-linux-gnu"
+    };
     format!(
         "curl {version} ({host}) libcurl/{version} OpenSSL/{tls} {libraries}\nRelease-Date: {day}\nProtocols: dict file ftp ftps gopher http https imap imaps ldap ldaps pop3 pop3s rtmp rtsp scp sftp smb smbs smtp smtps telnet tftp \nFeatures: AsynchDNS brotli GSS-API HTTP2 HTTPS-proxy IDN IPv6 Kerberos Largefile libz NTLM NTLM_WB PSL SPNEGO SSL TLS-SRP UnixSockets\n"
     )
@@ -326,13 +403,21 @@ fn database(m: &Machine, name: &str, architecture: &str) -> Option<String> {
     let full = if maria { release.mariadb } else { release.mysql };
     let short = full.split('-').next().unwrap_or(full);
     let by = match (maria, release.id) {
-        (true, "debian" | "ubuntu") => format!("{} {}", release.name.replace(" GNU/Linux", ""), release.version_id),
+        (true, "debian" | "ubuntu") => format!(
+            "{} {}",
+            release.name.replace(" GNU/Linux", ""),
+            release.version_id
+        ),
         (true, _) => "MariaDB Server".to_owned(),
         // It has both pairs of parentheses.
         (false, "ubuntu") => "(Ubuntu)".to_owned(),
         (false, _) => "Source distribution".to_owned(),
     };
-    let os = if maria && m.distribution.family == Family::Debian { "debian-linux-gnu" } else { "Linux" };
+    let os = if maria && m.distribution.family == Family::Debian {
+        "debian-linux-gnu"
+    } else {
+        "Linux"
+    };
     Some(match (server, maria) {
         (true, _) => format!("/usr/sbin/{name}  Ver {full} for {os} on {architecture} ({by})\n"),
         (false, true) => format!(
