@@ -1918,7 +1918,10 @@ impl Shell {
             return Ok(());
         }
         let user = self.env.user.clone();
-        let admin = self.env.uid == 0 || self.machine.account(&user).is_some_and(|a| a.admin);
+        let group = self.machine.admin_group;
+        let admin = self.env.uid == 0
+            || self.machine.account(&user).is_some_and(|a| a.admin)
+            || commands::users::is_member(self, &user, group);
         if self.env.uid != 0 && self.now() >= self.sudo_until {
             let terminal = self.terminal.is_some();
             if never || !(terminal || from_input) {
@@ -2289,7 +2292,7 @@ impl Shell {
             return Ok(());
         }
         if flags.starts_with('S') || flags == "-status" {
-            let line = format!("{user} P 2024-02-10 0 99999 7 -1\n");
+            let line = commands::users::password_status(self, &user);
             self.put_out(fds, line.as_bytes());
             self.status = 0;
             return Ok(());
@@ -2303,6 +2306,7 @@ impl Shell {
             return Ok(());
         }
         if matches!(flags.as_str(), "l" | "u" | "d" | "e") && self.env.uid == 0 {
+            commands::users::password_state(self, &user, &flags);
             self.put_out(fds, b"passwd: password changed.\n");
             self.status = 0;
             return Ok(());
@@ -2356,6 +2360,8 @@ impl Shell {
                 .password_changed(&user, secret, &self.env.user, &self.env.cwd, done);
         }
         if done {
+            let secret = typed.first().cloned().unwrap_or_default();
+            commands::users::password_set(self, &user, &secret);
             if user == self.env.user
                 && let Some(secret) = typed.pop()
             {

@@ -113,7 +113,7 @@ pub(crate) struct Machine {
     pub(super) services: Arc<Services>,
     os_release: String,
     pub(super) machine_id: String,
-    admin_group: &'static str,
+    pub(super) admin_group: &'static str,
     pub(super) secret: [u8; 32],
     /// Accounts of the system and of its services, beside those of people.
     system: Vec<System>,
@@ -997,8 +997,13 @@ impl Machine {
             .chain_update(self.secret)
             .chain_update(user)
             .finalize();
+        self.crypt_of(&digest)
+    }
+
+    /// The same of what was drawn: at least 64 bytes.
+    pub(super) fn crypt_of(&self, drawn: &[u8]) -> String {
         let alphabet = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        let text: String = digest
+        let text: String = drawn
             .iter()
             .map(|b| alphabet.get(usize::from(b & 63)).copied().map_or('.', char::from))
             .collect();

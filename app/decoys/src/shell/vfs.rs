@@ -279,12 +279,23 @@ pub(crate) struct Overlay {
     changed: BTreeMap<String, Option<Node>>,
     /// Bytes of the files in it.
     bytes: usize,
+    /// What `chattr` made immutable (`i`), or open for appending only (`a`).
+    flags: BTreeMap<String, char>,
 }
 
 impl Overlay {
     /// Bytes that are kept for a path.
     fn kept(&self, at: &str) -> usize {
         self.changed.get(at).and_then(Option::as_ref).map_or(0, kept)
+    }
+}
+
+/// Whether `new` only has more at its end than `old`.
+fn appends(old: Option<&Node>, new: Option<&Node>) -> bool {
+    match (old.map(|n| &n.kind), new.map(|n| &n.kind)) {
+        (_, None) => false,
+        (Some(Kind::File(old)), Some(Kind::File(new))) => new.starts_with(old),
+        _ => true,
     }
 }
 
@@ -696,6 +707,13 @@ impl Vfs {
     /// Put `node` into the overlay, or a mark that the path is gone, within its bounds.
     fn change(&mut self, at: &str, node: Option<Node>) -> Result<(), Errno> {
         let mut overlay = locked(&self.overlay);
+        match overlay.flags.get(at) {
+            Some('i') => return Err(Errno::NotPermitted),
+            Some(_) if !appends(overlay.changed.get(at).and_then(Option::as_ref), node.as_ref()) => {
+                return Err(Errno::NotPermitted);
+            }
+            _ => {}
+        }
         if overlay.changed.len() >= MAX_ENTRIES && !overlay.changed.contains_key(at) {
             return Err(Errno::NoSpace);
         }
@@ -706,6 +724,25 @@ impl Vfs {
         overlay.bytes = bytes;
         overlay.changed.insert(at.to_owned(), node);
         Ok(())
+    }
+
+    /// The flag that `chattr` gave to a path.
+    pub(crate) fn flag(&self, at: &str) -> Option<char> {
+        locked(&self.overlay).flags.get(at).copied()
+    }
+
+    /// Give a flag of `chattr` to a path, or take it away.
+    pub(crate) fn set_flag(&mut self, at: &str, flag: Option<char>) {
+        let mut overlay = locked(&self.overlay);
+        match flag {
+            Some(flag) if overlay.flags.len() < MAX_ENTRIES => {
+                overlay.flags.insert(at.to_owned(), flag);
+            }
+            Some(_) => {}
+            None => {
+                overlay.flags.remove(at);
+            }
+        }
     }
 
     /// Bytes that fit on the disk.

@@ -837,6 +837,21 @@ pub(super) fn chattr(shell: &mut Shell, call: &mut Call) -> u8 {
                 "chattr: Operation not permitted while setting flags on {path}\n"
             ));
             status = 1;
+        } else if let Ok(at) = shell.vfs.resolve(shell.who(), &shell.env.cwd, &path, true) {
+            for spec in &call.args {
+                for (letter, other) in [('i', 'a'), ('a', 'i')] {
+                    let named = spec.chars().skip(1).any(|c| c == letter);
+                    match spec.chars().next() {
+                        Some('+') if named => shell.vfs.set_flag(&at, Some(letter)),
+                        Some('=') if named => shell.vfs.set_flag(&at, Some(letter)),
+                        Some('-') if named && shell.vfs.flag(&at) != Some(other) => {
+                            shell.vfs.set_flag(&at, None);
+                        }
+                        Some('=') if !spec.contains(other) => shell.vfs.set_flag(&at, None),
+                        _ => {}
+                    }
+                }
+            }
         }
     }
     status
@@ -844,8 +859,13 @@ pub(super) fn chattr(shell: &mut Shell, call: &mut Call) -> u8 {
 
 pub(super) fn lsattr(shell: &mut Shell, call: &mut Call) -> u8 {
     for path in call.operands("") {
-        let line = if shell.vfs.stat(shell.who(), &shell.env.cwd, &path).is_ok() {
-            format!("--------------e------- {path}\n")
+        let line = if let Ok((at, _)) = shell.vfs.stat(shell.who(), &shell.env.cwd, &path) {
+            let flags = match shell.vfs.flag(&at) {
+                Some('i') => "i-",
+                Some(_) => "-a",
+                None => "--",
+            };
+            format!("----{flags}--------e------- {path}\n")
         } else {
             call.err(format!(
                 "lsattr: No such file or directory while trying to stat {path}\n"

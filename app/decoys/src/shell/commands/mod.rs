@@ -16,6 +16,7 @@ mod stat;
 pub(super) mod system;
 mod tar;
 pub(super) mod text;
+pub(super) mod users;
 pub(super) mod version;
 mod when;
 
@@ -347,9 +348,9 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "sysctl" => system::sysctl,
         "openssl" => system::openssl,
         "true" | "sync" | "setterm" | "logger" => |_, _| 0,
-        "id" => system::id,
+        "id" => users::id,
         "whoami" => system::whoami,
-        "groups" => system::groups,
+        "groups" => users::groups,
         "uname" | "arch" => system::uname,
         "hostname" | "hostnamectl" => system::hostname,
         "ps" => system::ps,
@@ -380,8 +381,9 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "clear" | "reset" => system::clear,
         "crontab" => system::crontab,
         "systemctl" | "service" => system::systemctl,
-        "useradd" | "adduser" | "userdel" | "usermod" | "groupadd" => system::useradd,
-        "chpasswd" => system::chpasswd,
+        "useradd" | "adduser" | "userdel" | "usermod" | "groupadd" | "gpasswd" => users::useradd,
+        "chpasswd" => users::chpasswd,
+        "getent" => users::getent,
         "apt" | "apt-get" | "apt-cache" => packages::apt,
         "dpkg" | "dpkg-query" => packages::dpkg,
         "rpm" => packages::rpm,

@@ -12,73 +12,8 @@ fn clock(at: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-pub(super) fn id(shell: &mut Shell, call: &mut Call) -> u8 {
-    let account = match call.operands("").first() {
-        Some(name) => match shell.account(name) {
-            Some(account) => account,
-            None => {
-                let text = format!("‘{name}’: no such user");
-                return call.fail(text);
-            }
-        },
-        None => shell
-            .account(&shell.env.user)
-            .unwrap_or_else(|| shell.machine.account_or_new(&shell.env.user)),
-    };
-    let text = if call.has('u') {
-        if call.has('n') {
-            account.name
-        } else {
-            account.uid.to_string()
-        }
-    } else if call.has('g') {
-        if call.has('n') {
-            account.name
-        } else {
-            account.gid.to_string()
-        }
-    } else {
-        let extra = if account.admin && account.uid != 0 {
-            ",27(sudo)"
-        } else {
-            ""
-        };
-        format!(
-            "uid={0}({2}) gid={1}({3}) groups={1}({3}){extra}",
-            account.uid,
-            account.gid,
-            // Of several names for one number the first counts.
-            shell
-                .machine
-                .accounts
-                .iter()
-                .find(|a| a.uid == account.uid)
-                .map_or(account.name.as_str(), |a| a.name.as_str()),
-            match shell.machine.group_name(account.gid) {
-                number if number == account.gid.to_string() => account.name.clone(),
-                name => name,
-            }
-        )
-    };
-    call.out(format!("{text}\n"));
-    0
-}
-
 pub(super) fn whoami(shell: &mut Shell, call: &mut Call) -> u8 {
     call.out(format!("{}\n", shell.env.user));
-    0
-}
-
-pub(super) fn groups(shell: &mut Shell, call: &mut Call) -> u8 {
-    let admin = shell
-        .machine
-        .account(&shell.env.user)
-        .is_some_and(|a| a.admin && a.uid != 0);
-    call.out(format!(
-        "{}{}\n",
-        shell.env.user,
-        if admin { " sudo" } else { "" }
-    ));
     0
 }
 
@@ -1661,94 +1596,6 @@ pub(super) fn systemctl(shell: &mut Shell, call: &mut Call) -> u8 {
     }
 }
 
-pub(super) fn useradd(shell: &mut Shell, call: &mut Call) -> u8 {
-    let mut operands = call.operands("dgGsupcekK");
-    if call.name == "usermod" && call.args.iter().any(|a| a == "-aG" || a == "-a") && operands.len() > 1 {
-        operands.remove(0);
-    }
-    let Some(name) = operands.first().cloned() else {
-        let name = call.name.clone();
-        call.err(format!("Usage: {name} [options] LOGIN\n"));
-        return 2;
-    };
-    if shell.env.uid != 0 {
-        let tool = call.name.clone();
-        call.err(format!(
-            "{tool}: Permission denied.\n{tool}: cannot lock /etc/passwd; try again later.\n"
-        ));
-        return 1;
-    }
-    let known = shell.account(&name).is_some();
-    let tool = call.name.clone();
-    match tool.as_str() {
-        "useradd" | "adduser" if known => {
-            call.fail(format!("user '{name}' already exists"));
-            return 9;
-        }
-        "useradd" | "adduser" => {
-            let free = (1_000..2_000_u32).find(|uid| shell.machine.accounts.iter().all(|a| a.uid != *uid));
-            let free = free.unwrap_or(1_010);
-            let uid = call
-                .value("-u", "--uid")
-                .and_then(|u| u.parse().ok())
-                .unwrap_or(free);
-            let gid = call
-                .value("-g", "--gid")
-                .and_then(|g| g.parse().ok())
-                .unwrap_or(uid);
-            if uid == 0 && !call.has('o') {
-                call.fail("UID 0 is not unique");
-                return 4;
-            }
-            let home = call
-                .value("-d", "--home")
-                .unwrap_or_else(|| format!("/home/{name}"));
-            let sh = call
-                .value("-s", "--shell")
-                .unwrap_or_else(|| if tool == "adduser" { "/bin/bash" } else { "/bin/sh" }.to_owned());
-            let now = shell.now();
-            let root = shell.who();
-            let line = format!("{name}:x:{uid}:{gid}::{home}:{sh}\n");
-            let secret = format!("{name}:!:{}:0:99999:7:::\n", now / 86_400);
-            for (file, line) in [("/etc/passwd", line), ("/etc/shadow", secret)] {
-                if let Ok(at) = shell.vfs.write(root, "/", file, line.as_bytes(), true, now) {
-                    shell.vfs.forget_written(&at);
-                }
-            }
-            if call.has('m') || tool == "adduser" {
-                // An existing folder is taken as it is.
-                let _there = shell.vfs.mkdir(root, "/", &home, 0o755, now);
-                let _own = shell.vfs.alter(root, "/", &home, |n| (n.uid, n.gid) = (uid, gid));
-            }
-        }
-        _ if tool == "groupadd" => {}
-        _ if !known => {
-            call.err(format!("{tool}: user '{name}' does not exist\n"));
-            return 6;
-        }
-        "userdel" => {
-            let now = shell.now();
-            let root = shell.who();
-            for file in ["/etc/passwd", "/etc/shadow"] {
-                let Ok(text) = shell.vfs.read(root, "/", file) else {
-                    continue;
-                };
-                let mark = format!("{name}:");
-                let kept: String = String::from_utf8_lossy(&text)
-                    .lines()
-                    .filter(|l| !l.starts_with(&mark))
-                    .map(|l| format!("{l}\n"))
-                    .collect();
-                if let Ok(at) = shell.vfs.write(root, "/", file, kept.as_bytes(), false, now) {
-                    shell.vfs.forget_written(&at);
-                }
-            }
-        }
-        _ => {}
-    }
-    0
-}
-
 pub(super) fn enforce(_: &mut Shell, call: &mut Call) -> u8 {
     if call.name == "getenforce" {
         call.out("Disabled\n");
@@ -1756,25 +1603,6 @@ pub(super) fn enforce(_: &mut Shell, call: &mut Call) -> u8 {
     }
     call.err("setenforce: SELinux is disabled\n");
     1
-}
-
-pub(super) fn chpasswd(shell: &mut Shell, call: &mut Call) -> u8 {
-    if shell.env.uid != 0 {
-        return call.fail("Permission denied.");
-    }
-    let input = std::mem::take(&mut call.input);
-    let mut status = 0;
-    for (i, line) in super::lines(&input).enumerate() {
-        // A password that is set signs nobody in: the command line is its evidence.
-        if !line.contains(&b':') {
-            call.err(format!(
-                "chpasswd: line {}: missing new password\nchpasswd: error detected, changes ignored\n",
-                i + 1
-            ));
-            status = 1;
-        }
-    }
-    status
 }
 
 pub(super) fn lsof(shell: &mut Shell, call: &mut Call) -> u8 {
