@@ -472,6 +472,11 @@ impl Machine {
         self.always = all;
     }
 
+    /// What the process `pid` calls itself where that is not the name of its program: systemd was started as init.
+    pub(crate) fn comm(&self, pid: u32) -> Option<&'static str> {
+        (pid == 1 && !self.distribution.is_busybox()).then_some("systemd")
+    }
+
     /// What runs now: with the services that the decky offers by now. One that is offered since the machine started has
     /// the process id of a late start.
     pub(crate) fn running(&self) -> Running {
@@ -754,6 +759,39 @@ impl Machine {
             let size = 22_000 + drawn % 31_000 * 8;
             let mode = if path.ends_with("/sudo") { 0o4755 } else { 0o755 };
             base.put(path, node(Kind::Opaque(size), mode, 0, 0));
+        }
+        if this.distribution.release.id == "ubuntu" {
+            base.put("/usr/bin/lsb_release", node(Kind::Opaque(3_638), 0o755, 0, 0));
+        }
+        if !this.distribution.is_busybox() {
+            for (path, target) in [
+                ("/usr/sbin/init", "../lib/systemd/systemd"),
+                ("/proc/1/exe", "/usr/lib/systemd/systemd"),
+                ("/proc/1/cwd", "/"),
+                ("/proc/1/root", "/"),
+                ("/proc/self/exe", "/usr/bin/bash"),
+                ("/proc/self/root", "/"),
+                ("/proc/self/fd/0", "/dev/pts/0"),
+                ("/proc/self/fd/1", "/dev/pts/0"),
+                ("/proc/self/fd/2", "/dev/pts/0"),
+            ] {
+                base.put(path, node(Kind::Link(target.into()), 0o777, 0, 0));
+            }
+            let group = if this.admin_group == "wheel" {
+                "wheel"
+            } else {
+                "sudo"
+            };
+            let sudoers = SUDOERS.replace("{group}", group);
+            base.put(
+                "/etc/sudoers",
+                node(Kind::File(sudoers.into_bytes().into()), 0o440, 0, 0),
+            );
+            base.put("/etc/sudoers.d", node(Kind::Directory, 0o750, 0, 0));
+            base.put(
+                "/etc/sudoers.d/README",
+                node(Kind::File(SUDOERS_D.as_bytes().into()), 0o440, 0, 0),
+            );
         }
         let kernel = this.kernel_release;
         for (path, size) in [
@@ -1287,11 +1325,11 @@ impl Machine {
                 &format!("/proc/{}/comm", p.pid),
                 format!(
                     "{}\n",
-                    plain
+                    self.comm(p.pid).unwrap_or_else(|| plain
                         .split(' ')
                         .next()
                         .and_then(|c| c.rsplit('/').next())
-                        .unwrap_or_default()
+                        .unwrap_or_default())
                 ),
             );
         }
@@ -1462,6 +1500,8 @@ const FLASH: &[Named] = &[
     ("watchdog", false, 10, 130, 0, 0o600),
 ];
 
+const SUDOERS: &str = "#\n# This file MUST be edited with the 'visudo' command as root.\n#\n# Please consider adding local content in /etc/sudoers.d/ instead of\n# directly modifying this file.\n#\n# See the man page for details on how to write a sudoers file.\n#\nDefaults\tenv_reset\nDefaults\tmail_badpass\nDefaults\tsecure_path=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"\n\n# User privilege specification\nroot\tALL=(ALL:ALL) ALL\n\n# Allow members of group {group} to execute any command\n%{group}\tALL=(ALL:ALL) ALL\n\n# See sudoers(5) for more information on \"@include\" directives:\n\n@includedir /etc/sudoers.d\n";
+const SUDOERS_D: &str = "#\n# The default /etc/sudoers file created on installation of the\n# package now includes the directive:\n#\n# \t@includedir /etc/sudoers.d\n#\n# Note also, that because sudoers contents can vary widely, no attempt is\n# made to add this directive to existing sudoers files on upgrade.\n#\n# Note: please use the visudo command to update sudoers content.\n#\n";
 const BASHRC: &str = "# ~/.bashrc: executed by bash(1) for non-login shells.\n\n# If not running interactively, don't do anything\ncase $- in\n    *i*) ;;\n      *) return;;\nesac\n\nHISTCONTROL=ignoreboth\nHISTSIZE=1000\nHISTFILESIZE=2000\n\nalias ls='ls --color=auto'\n";
 const PROFILE: &str = "# ~/.profile: executed by the command interpreter for login shells.\n\nif [ -n \"$BASH_VERSION\" ]; then\n    if [ -f \"$HOME/.bashrc\" ]; then\n\t. \"$HOME/.bashrc\"\n    fi\nfi\n";
 /// What is mounted, as `/proc/mounts` has it.

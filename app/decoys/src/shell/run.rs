@@ -2085,6 +2085,18 @@ impl Shell {
                     .vfs
                     .read(self.who(), &self.env.cwd, path)
                     .unwrap_or_else(|_| Arc::from([]));
+                if content.starts_with(b"\x7fELF")
+                    && let Some(program) = self.vfs.program_like(&content)
+                {
+                    // A copy does what the original does.
+                    let mut args = args;
+                    let program = program.as_bytes().to_vec();
+                    match args.first_mut() {
+                        Some(first) => *first = program,
+                        None => args.push(program),
+                    }
+                    return self.run_args(args, fds).await;
+                }
                 match content.get(..4) {
                     // A binary that runs and says nothing would be believable, too, but one that never shows up in
                     // `ps` is not: it is the wrong architecture or it crashes.

@@ -23,6 +23,8 @@ const ADDRESSES: usize = 64;
 const ABSENT_BYTES: usize = 16 << 20;
 /// Seconds after which a visitor that stays away finds the machine as it was: somebody cleaned up.
 const STAYS_S: i64 = 12 * 3_600;
+/// Bytes of a program of the distribution that can be read.
+const EXECUTABLE_MAX: usize = 256 << 10;
 /// The longest path, as Linux has it (PATH_MAX).
 const MAX_PATH: usize = 4_096;
 /// How many symbolic links are followed before the kernel gives up.
@@ -628,9 +630,27 @@ impl Vfs {
         }
         Ok(match node.kind {
             Kind::File(bytes) | Kind::Cut { head: bytes, .. } => bytes,
-            Kind::Opaque(size) => executable(&at, size, self.base.build, self.base.arm),
+            Kind::Opaque(size) => executable(&at, size, self.base.build, self.base.arm, EXECUTABLE_MAX),
             Kind::Log(log) => log.bytes().into(),
             _ => Arc::from([]),
+        })
+    }
+
+    /// The program of the distribution that has this content: what a copy of it is.
+    pub(crate) fn program_like(&self, content: &[u8]) -> Option<&str> {
+        const HEAD: usize = 1_024;
+        let fits =
+            |size: u64| usize::try_from(size).is_ok_and(|size| size.min(EXECUTABLE_MAX) == content.len());
+        self.base.nodes.iter().find_map(|(path, node)| {
+            let Kind::Opaque(size) = node.kind else {
+                return None;
+            };
+            let is_program = matches!(parent(path), "/bin" | "/usr/bin" | "/sbin" | "/usr/sbin");
+            if !is_program || !fits(size) {
+                return None;
+            }
+            let head = executable(path, size, self.base.build, self.base.arm, HEAD);
+            content.starts_with(&head).then_some(path.as_str())
         })
     }
 
@@ -993,9 +1013,9 @@ fn hash(from: u64, text: &str) -> u64 {
 }
 
 /// What an executable of the distribution reads as: an ELF header and bytes that depend on its path and the build;
-/// cut at 256 KiB.
-fn executable(path: &str, size: u64, build: u64, arm: bool) -> Arc<[u8]> {
-    let len = usize::try_from(size).unwrap_or(usize::MAX).min(256 << 10);
+/// cut at `most`.
+fn executable(path: &str, size: u64, build: u64, arm: bool, most: usize) -> Arc<[u8]> {
+    let len = usize::try_from(size).unwrap_or(usize::MAX).min(most);
     // The generator never leaves 0.
     let mut state = hash(build, path).max(1);
     let mut out = Vec::with_capacity(len);

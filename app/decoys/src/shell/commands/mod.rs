@@ -7,6 +7,7 @@
 mod awk;
 pub(super) mod databases;
 pub(super) mod files;
+mod library;
 mod logins;
 mod network;
 mod packages;
@@ -258,6 +259,13 @@ pub(super) fn reads_input(name: &str, args: &[String]) -> bool {
                 .count();
             plain <= valued
         }
+        "iconv" => {
+            let valued = args
+                .iter()
+                .filter(|a| matches!(a.as_str(), "-f" | "-t" | "-o"))
+                .count();
+            plain <= valued && !args.iter().any(|a| a == "-l" || a == "--list")
+        }
         "tr" | "tee" | "chpasswd" => true,
         "grep" | "egrep" | "fgrep" | "sed" | "awk" | "gawk" | "mawk" => {
             let scripts = usize::from(!args.iter().any(|a| {
@@ -383,6 +391,10 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "systemctl" | "service" => system::systemctl,
         "useradd" | "adduser" | "userdel" | "usermod" | "groupadd" | "gpasswd" => users::useradd,
         "chpasswd" => users::chpasswd,
+        "ldd" => library::ldd,
+        "iconv" => library::iconv,
+        "lsb_release" => library::lsb_release,
+        "visudo" => library::visudo,
         "getent" => users::getent,
         "apt" | "apt-get" | "apt-cache" => packages::apt,
         "dpkg" | "dpkg-query" => packages::dpkg,

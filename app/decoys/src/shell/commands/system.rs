@@ -89,10 +89,15 @@ struct Row {
     stat: &'static str,
     started: i64,
     command: String,
+    /// What it calls itself, where that is not its program's name.
+    comm: Option<&'static str>,
 }
 
 impl Row {
     fn name(&self) -> String {
+        if let Some(comm) = self.comm {
+            return comm.to_owned();
+        }
         let first = self.command.trim_start_matches('-').trim_matches(['[', ']']);
         let first = first.split(' ').next().unwrap_or_default();
         let name = if self.command.starts_with('[') {
@@ -126,6 +131,7 @@ fn rows(shell: &Shell, call: &Call) -> Vec<Row> {
                 _ => "I<",
             },
             started: p.started,
+            comm: shell.machine.comm(p.pid),
             command: p.command,
         })
         .collect();
@@ -149,6 +155,7 @@ fn rows(shell: &Shell, call: &Call) -> Vec<Row> {
             tty: tty.to_owned(),
             stat,
             started: shell.started,
+            comm: None,
             command,
         });
     };

@@ -321,3 +321,182 @@ fn date_follows_the_locale_and_perl_the_release() {
     let (_, template) = serving(Distro::Debian12, "linux-server", 1, &["ssh"]);
     assert!(ask(&template, "perl -v; python3 --version").contains("version 36, subversion 0 (v5.36.0)"));
 }
+
+/// Both streams and the exit status of what root does on the machine of `template`, in the order of a terminal.
+fn shown(template: &Template, script: &str) -> String {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    seen.lock().unwrap().now = template.machine.boot_time + 2_451_907;
+    let outside = Box::new(Bench(Arc::clone(&seen)));
+    let mut shell = template.shell("root", "192.0.2.7 4 22", outside, 1, vfs::Shared::default());
+    now_or_never(shell.run_line(script.as_bytes()));
+    let seen = seen.lock().unwrap();
+    format!(
+        "{}{} waited {}\n",
+        String::from_utf8_lossy(&seen.shown),
+        shell.status,
+        seen.waited
+    )
+}
+
+#[test]
+fn what_listens_is_reached_at_once_and_what_does_not_refuses() {
+    let (_, template) = serving(Distro::Ubuntu20, "linux-server", 3, &["ssh", "mysql"]);
+    let banner = &template.machine.distribution.release.ssh;
+    assert_eq!(shown(&template, "nc -z 127.0.0.1 3306"), "0 waited 0\n");
+    assert_eq!(shown(&template, "nc -z 127.0.0.1 3307"), "1 waited 0\n");
+    assert_eq!(
+        shown(&template, "nc -zv 127.0.0.1 22"),
+        "Connection to 127.0.0.1 22 port [tcp/ssh] succeeded!\n0 waited 0\n"
+    );
+    assert_eq!(
+        shown(&template, "exec 3<>/dev/tcp/localhost/22; cat <&3"),
+        format!("{banner}\r\n0 waited 0\n")
+    );
+    assert_eq!(
+        shown(&template, "ssh -p 2222 localhost"),
+        "ssh: connect to host localhost port 2222: Connection refused\n255 waited 0\n"
+    );
+    assert_eq!(
+        shown(&template, "ssh localhost"),
+        "Host key verification failed.\n255 waited 0\n"
+    );
+    assert!(shown(&template, "curl -s http://127.0.0.1:81/").ends_with("7 waited 0\n"));
+}
+
+#[test]
+fn versions_are_those_of_the_packages() {
+    let (_, template) = serving(Distro::Ubuntu20, "linux-server", 3, &["ssh", "mysql", "redis"]);
+    assert_eq!(ask(&template, "openssl version"), "OpenSSL 1.1.1f  31 Mar 2020\n");
+    assert!(ask(&template, "sudo -V").starts_with("Sudo version 1.8.31\n"));
+    assert_eq!(ask(&template, "dmidecode --version"), "3.2\n");
+    assert!(ask(&template, "curl --version").starts_with("curl 7.68.0 "));
+    assert_eq!(ask(&template, "redis-cli --version"), "redis-cli 5.0.7\n");
+    assert!(ask(&template, "ls --version; /bin/ls --version").starts_with("ls (GNU coreutils) 8.30\n"));
+    assert!(ask(&template, "systemctl --version").starts_with("systemd 245 (245.4-4ubuntu3.22)\n"));
+    let ssh = shown(&template, "ssh -V");
+    assert!(
+        ssh.starts_with("OpenSSH_8.2p1 Ubuntu-4ubuntu0.") && ssh.contains(", OpenSSL 1.1.1f  31 Mar 2020\n"),
+        "{ssh}"
+    );
+    for distro in Distro::ALL.iter().copied().filter(|d| !d.is_windows()) {
+        let (_, template) = serving(distro, "linux-server", 1, &["ssh"]);
+        for line in [
+            "openssl version",
+            "sudo -V",
+            "ssh -V",
+            "curl -V",
+            "ps --version",
+            "ip -V",
+        ] {
+            shown(&template, line);
+        }
+    }
+}
+
+#[test]
+fn the_clients_of_databases_are_there_with_their_servers() {
+    let (persona, template) = serving(Distro::Ubuntu20, "linux-server", 3, &["ssh", "mysql", "redis"]);
+    assert_eq!(
+        shown(&template, "mysql -uroot"),
+        "ERROR 1698 (28000): Access denied for user 'root'@'localhost'\n1 waited 0\n"
+    );
+    assert!(
+        shown(&template, "mysql -uroot -psecret").contains(
+            "ERROR 1045 (28000): Access denied for user 'root'@'localhost' (using password: YES)\n"
+        )
+    );
+    assert!(shown(&template, "echo pw | mysql -u bob -p").starts_with("Enter password: ERROR 1045 (28000)"));
+    assert_eq!(ask(&template, "redis-cli ping"), "PONG\n");
+    let keys = decnet_persona::bait::redis(&persona).len();
+    assert_eq!(ask(&template, "redis-cli dbsize"), format!("{keys}\n"));
+    assert_eq!(
+        ask(
+            &template,
+            "redis-cli set a b; redis-cli get a; redis-cli del a; redis-cli get a"
+        ),
+        "OK\nb\n1\n\n"
+    );
+    let (_, bare) = serving(Distro::Ubuntu20, "linux-server", 3, &["ssh"]);
+    assert!(shown(&bare, "redis-cli ping").contains("command not found"));
+}
+
+#[test]
+fn firmware_hypervisor_and_card_agree() {
+    for seed in 0..12 {
+        let (_, template) = serving(Distro::Debian12, "linux-server", seed, &["ssh"]);
+        let platform = template.machine.platform;
+        let said = shown(&template, "systemd-detect-virt");
+        assert!(
+            said.starts_with(&format!(
+                "{}\n{}",
+                platform.virt,
+                u8::from(!platform.is_virtual())
+            )),
+            "{said}"
+        );
+        assert_eq!(
+            ask(&template, "dmidecode -s system-product-name"),
+            ask(&template, "cat /sys/class/dmi/id/product_name")
+        );
+        let told = ask(&template, "hostnamectl; lscpu; cat /proc/cpuinfo");
+        assert_eq!(told.contains("Hypervisor vendor"), platform.is_virtual());
+        assert_eq!(told.contains(" hypervisor "), platform.is_virtual());
+        assert_eq!(told.contains("Virtualization: "), platform.is_virtual());
+        let mac = ask(&template, "cat /sys/class/net/*/address");
+        assert!(mac.contains(&template.machine.mac), "{mac}");
+    }
+}
+
+#[test]
+fn accounts_and_attributes_change_when_they_are_changed() {
+    let (_, template) = serving(Distro::Ubuntu20, "linux-server", 3, &["ssh"]);
+    let today = ask(&template, "date +%m/%d/%Y");
+    let out = shown(
+        &template,
+        "useradd -m bob; grep -c '^bob:!:' /etc/shadow; passwd -S bob; echo bob:pw | chpasswd; grep -c '^bob:[$]' /etc/shadow; passwd -S bob; usermod -aG sudo bob; groups bob; passwd -l bob >/dev/null; passwd -S bob; groupadd staff2; usermod -aG staff2 bob; groups bob; getent group staff2 | cut -d: -f4; getent passwd bob | cut -d: -f6; usermod -aG nosuch bob",
+    );
+    let today = today.trim();
+    assert_eq!(
+        out,
+        format!(
+            "1\nbob L {today} 0 99999 7 -1\n1\nbob P {today} 0 99999 7 -1\nbob : bob sudo\nbob L {today} 0 99999 7 -1\nbob : bob sudo staff2\nbob\n/home/bob\nusermod: group 'nosuch' does not exist\n6 waited 0\n"
+        )
+    );
+    assert_eq!(
+        shown(
+            &template,
+            "cd /tmp; echo a > f; chattr +i f; lsattr f; echo b >> f; rm f; chattr -i f; chattr +a f; echo b >> f; echo c > f; cat f; chattr -a f; rm f"
+        ),
+        "----i---------e------- f\n-bash: line 1: f: Operation not permitted\nrm: cannot remove 'f': Operation not permitted\n-bash: line 1: f: Operation not permitted\na\nb\n0 waited 0\n"
+    );
+}
+
+#[test]
+fn what_is_looked_for_first_is_there() {
+    let (_, template) = serving(Distro::Ubuntu20, "linux-server", 3, &["ssh"]);
+    assert_eq!(
+        ask(&template, "cat /proc/1/comm; ps -p 1 -o comm="),
+        "systemd\nsystemd\n"
+    );
+    assert_eq!(
+        ask(&template, "readlink /proc/1/exe"),
+        "/usr/lib/systemd/systemd\n"
+    );
+    assert_eq!(
+        ask(&template, "ls /proc/self/fd; ls -d /sbin/init /etc/sudoers.d"),
+        "0\n1\n2\n/etc/sudoers.d\n/sbin/init\n"
+    );
+    assert_eq!(
+        ask(
+            &template,
+            "cd /tmp; cp /bin/ls x; touch y; ./x -d y; rm x y; lsb_release -sc; visudo -c | head -1"
+        ),
+        "y\nfocal\n/etc/sudoers: parsed OK\n"
+    );
+    assert!(ask(&template, "ldd /bin/ls").contains("libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6"));
+    assert_eq!(ask(&template, "printf '\\351' | iconv -f latin1 -t utf-8"), "é");
+    assert_eq!(
+        ask(&template, "getent hosts localhost | head -1 | cut -c1-9"),
+        "127.0.0.1\n"
+    );
+}
