@@ -488,6 +488,7 @@ impl Shell {
                     Kind::File(_) | Kind::Opaque(_) | Kind::Cut { .. } | Kind::Log(_) => 'f',
                     Kind::Directory => 'd',
                     Kind::Link(_) => 'l',
+                    Kind::Pipe => 'p',
                     Kind::Device(device) => {
                         if device.block {
                             'b'

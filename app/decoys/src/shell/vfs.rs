@@ -88,6 +88,8 @@ pub(crate) enum Kind {
     Link(String),
     /// A device.
     Device(Device),
+    /// A named pipe.
+    Pipe,
 }
 
 /// What a device's node says of it.
@@ -131,7 +133,7 @@ impl Node {
             Kind::Opaque(size) | Kind::Cut { size, .. } => *size,
             Kind::Log(log) => log.size(),
             Kind::Link(target) => u64::try_from(target.len()).unwrap_or(u64::MAX),
-            Kind::Device(_) => 0,
+            Kind::Device(_) | Kind::Pipe => 0,
         }
     }
 
@@ -140,6 +142,7 @@ impl Node {
         let kind = match self.kind {
             Kind::Directory => 'd',
             Kind::Link(_) => 'l',
+            Kind::Pipe => 'p',
             Kind::Device(device) => {
                 if device.block {
                     'b'
@@ -170,6 +173,7 @@ impl Node {
             | match self.kind {
                 Kind::Directory => 0o040_000,
                 Kind::Link(_) => 0o120_000,
+                Kind::Pipe => 0o010_000,
                 Kind::Device(device) => {
                     if device.block {
                         0o060_000
@@ -695,7 +699,7 @@ impl Vfs {
         let old = self.node(&at);
         let (mode, uid, gid) = match &old {
             Some(node) if node.is_dir() => return Err(Errno::IsDirectory),
-            Some(node) if node.device().is_some() => return Ok(at),
+            Some(node) if node.device().is_some() || node.kind == Kind::Pipe => return Ok(at),
             Some(node) if !who.may(node, WRITE) => return Err(Errno::Access),
             Some(node) => (node.mode, node.uid, node.gid),
             None => {

@@ -605,6 +605,38 @@ pub(super) fn ln(shell: &mut Shell, call: &mut Call) -> u8 {
     }
 }
 
+pub(super) fn mkfifo(shell: &mut Shell, call: &mut Call) -> u8 {
+    let paths = call.operands("m");
+    if paths.is_empty() {
+        call.err("mkfifo: missing operand\nTry 'mkfifo --help' for more information.\n");
+        return 1;
+    }
+    let mode = call
+        .value("-m", "--mode")
+        .and_then(|m| new_mode(&m, 0o666, false));
+    let mut status = 0;
+    for path in paths {
+        let (who, cwd, now) = (shell.who(), shell.env.cwd.clone(), shell.now());
+        let there = shell.vfs.lstat(who, &cwd, &path).is_ok();
+        let done = if there {
+            Err(Errno::Exists)
+        } else {
+            shell.vfs.place(who, &cwd, &path, Kind::Pipe, now)
+        };
+        match (done, mode) {
+            (Err(errno), _) => {
+                status = call.fail(format!("cannot create fifo '{path}': {}", errno.text()));
+            }
+            (Ok(at), Some(mode)) => {
+                // It was made a moment ago by the same user.
+                let _own = shell.vfs.alter(who, "/", &at, |n| n.mode = mode);
+            }
+            (Ok(_), None) => {}
+        }
+    }
+    status
+}
+
 pub(super) fn touch(shell: &mut Shell, call: &mut Call) -> u8 {
     let mut status = 0;
     let now = shell.now();
@@ -911,6 +943,7 @@ pub(super) fn file(shell: &mut Shell, call: &mut Call) -> u8 {
             Ok((_, node)) => match &node.kind {
                 Kind::Directory => "directory".to_owned(),
                 Kind::Link(target) => format!("symbolic link to {target}"),
+                Kind::Pipe => "fifo (named pipe)".to_owned(),
                 Kind::Device(device) => format!(
                     "{} special ({}/{})",
                     if device.block { "block" } else { "character" },

@@ -36,7 +36,7 @@ pub(super) fn ldd(shell: &mut Shell, call: &mut Call) -> u8 {
             status = 1;
             continue;
         }
-        let mut at = || 0x7f00_0000_0000_u64 + shell.random() % 0xff_ffff_f000 / 4_096 * 4_096;
+        let at = || 0x7f00_0000_0000_u64 + shell.random() % 0xff_ffff_f000 / 4_096 * 4_096;
         call.out(format!(
             "\tlinux-vdso.so.1 (0x00007ffd{:08x})\n\tlibc.so.6 => {folder}/libc.so.6 (0x{:016x})\n\t/lib64/ld-linux-x86-64.so.2 (0x{:016x})\n",
             at() % 0xffff_f000 / 4_096 * 4_096,

@@ -312,6 +312,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "mv" => files::mv,
         "ln" => files::ln,
         "touch" => files::touch,
+        "mkfifo" => files::mkfifo,
         "chmod" => files::chmod,
         "chown" | "chgrp" => files::chown,
         "chattr" => files::chattr,

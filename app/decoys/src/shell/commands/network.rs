@@ -690,7 +690,7 @@ fn nc(shell: &Shell, call: &mut Call) -> u8 {
         call.err("usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M ttl]\n\t  [-m minttl] [-O length] [-P proxy_username] [-p source_port]\n\t  [-q seconds] [-s sourceaddr] [-T keyword] [-V rtable] [-W recvlimit]\n\t  [-w timeout] [-X proxy_protocol] [-x proxy_address[:port]]\n\t  [destination] [port]\n");
         return 1;
     };
-    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+    let (first, last) = ports.split_once('-').unwrap_or((ports.as_str(), ports.as_str()));
     let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) else {
         return call.fail(format!("port number invalid: {ports}"));
     };

@@ -309,6 +309,7 @@ fn kind(node: &Node) -> &'static str {
         Kind::Link(_) => "symbolic link",
         Kind::Device(device) if device.block => "block special file",
         Kind::Device(_) => "character special file",
+        Kind::Pipe => "fifo",
         _ if node.size() == 0 => "regular empty file",
         _ => "regular file",
     }

@@ -11,6 +11,7 @@ use crate::shell::{
     long::KEPT,
     parse::{Escapes, unescape},
     vars::{self, Dialect},
+    vfs::Kind,
 };
 
 pub(super) fn cat(shell: &mut Shell, call: &mut Call) -> u8 {
@@ -676,10 +677,7 @@ pub(super) fn grep(shell: &mut Shell, call: &mut Call) -> u8 {
         let mut files = Vec::new();
         for path in &operands {
             super::files::walk(shell, path, 12, &mut |path, node| {
-                if !node.is_dir()
-                    && files.len() < 2_000
-                    && matches!(node.kind, crate::shell::vfs::Kind::File(_))
-                {
+                if !node.is_dir() && files.len() < 2_000 && matches!(node.kind, Kind::File(_)) {
                     files.push(path.to_owned());
                 }
             });
@@ -878,7 +876,7 @@ pub(super) fn factor(_: &mut Shell, call: &mut Call) -> u8 {
         let (mut rest, mut by) = (number, 2_u64);
         while rest > 1 && by.checked_mul(by).is_some_and(|square| square <= rest) && left > 0 {
             left -= 1;
-            while rest % by == 0 {
+            while rest.is_multiple_of(by) {
                 line.push_str(&format!(" {by}"));
                 rest /= by;
             }
@@ -992,7 +990,7 @@ pub(super) fn sum(shell: &mut Shell, call: &mut Call) -> u8 {
     for (path, bytes) in files {
         let cut = match shell.vfs.stat(shell.who(), &shell.env.cwd, &path) {
             Ok((_, node)) => match node.kind {
-                crate::shell::vfs::Kind::Cut { sha256, .. } => Some(sha256),
+                Kind::Cut { sha256, .. } => Some(sha256),
                 _ => None,
             },
             Err(_) => None,
@@ -1263,7 +1261,7 @@ pub(in crate::shell) fn unary(shell: &Shell, op: &str, arg: &str) -> Result<bool
         "-z" => arg.is_empty(),
         "-n" => !arg.is_empty(),
         "-e" | "-a" => stat().is_some(),
-        "-f" => stat().is_some_and(|n| !n.is_dir() && n.device().is_none()),
+        "-f" => stat().is_some_and(|n| !n.is_dir() && n.device().is_none() && n.kind != Kind::Pipe),
         "-d" => stat().is_some_and(|n| n.is_dir()),
         "-s" => stat().is_some_and(|n| n.size() > 0),
         "-r" => {
@@ -1277,7 +1275,16 @@ pub(in crate::shell) fn unary(shell: &Shell, op: &str, arg: &str) -> Result<bool
             .lstat(shell.who(), &shell.env.cwd, arg)
             .is_ok_and(|(_, n)| matches!(n.kind, crate::shell::vfs::Kind::Link(_))),
         "-t" => shell.terminal.is_some(),
-        "-p" | "-S" | "-u" | "-g" | "-k" => false,
+        "-p" => stat().is_some_and(|n| n.kind == Kind::Pipe),
+        "-u" | "-g" | "-k" => {
+            let bit = match op {
+                "-u" => 0o4000,
+                "-g" => 0o2000,
+                _ => 0o1000,
+            };
+            stat().is_some_and(|n| n.mode & bit != 0)
+        }
+        "-S" => false,
         "-v" => shell.env.vars.contains_key(arg),
         _ => return Err(format!("{op}: unary operator expected")),
     })

@@ -276,7 +276,7 @@ pub(super) fn useradd(shell: &mut Shell, call: &mut Call) -> u8 {
     let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
     match (tool.as_str(), operands.get(1)) {
         ("adduser" | "gpasswd", Some(group)) if known => {
-            if let Err(missing) = join(shell, &name, &[group], false) {
+            if let Err(missing) = join(shell, &name, &[group.as_str()], false) {
                 return match tool.as_str() {
                     "adduser" => call.fail(format!("The group `{missing}' does not exist.")),
                     _ => {
