@@ -246,7 +246,13 @@ impl Server {
         let drops = matches!(answer.status, 400 | 408 | 413 | 414 | 500 | 501 | 505);
         let nginx_trace = request.method == b"TRACE" && self.dialect.product == Product::Nginx;
         let unmarked = request.version == Version::V10 && self.dialect.ends_by_closing(answer);
-        if !wanted || drops || nginx_trace || unmarked || left == 0 {
+        // To Apache a visitor that waits for the word to go on, and has nothing to send, waits still.
+        let waits = self.dialect.product == Product::Apache
+            && request.length == Length::Known(0)
+            && request
+                .header("expect")
+                .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+        if !wanted || drops || nginx_trace || unmarked || waits || left == 0 {
             After::Closes
         } else if asked {
             After::StaysAsAsked(left)
@@ -347,11 +353,13 @@ impl Server {
         if expected.is_some() && !known && self.dialect.product == Product::Apache {
             return Ok(Err(417));
         }
-        if request.length == Length::Known(0) {
-            return Ok(Ok(()));
-        }
-        if known {
+        let bodyless = request.length == Length::Known(0);
+        // nginx asks for a body of nothing, too.
+        if known && (!bodyless || self.dialect.product == Product::Nginx) {
             peer.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        if bodyless {
+            return Ok(Ok(()));
         }
         self.read_framed(peer, request, tap, body).await
     }
