@@ -545,10 +545,7 @@ impl Shell {
         let command = rest.get(at + 1..).unwrap_or_default().to_vec();
         let name = command.first().map(|c| text(c));
         let (Some(time), Some(name)) = (words.get(at), name) else {
-            self.put_err(
-                fds,
-                b"timeout: missing operand\nTry 'timeout --help' for more information.\n",
-            );
+            self.put_err(fds, b"Try 'timeout --help' for more information.\n");
             self.status = if busybox { 1 } else { 125 };
             return Ok(());
         };

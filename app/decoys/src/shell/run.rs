@@ -1478,10 +1478,10 @@ impl Shell {
                 )
             }
         };
-        self.put_err(
-            fds,
-            format!("{who}: {first}\n{who}: {path}: {second}\n").as_bytes(),
-        );
+        // What the library's call says bears no line.
+        let name = self.env.arg0.clone();
+        let text = format!("{name}: {first}\n{who}: {path}: {second}\n");
+        self.put_err(fds, text.as_bytes());
         Ok(None)
     }
 
