@@ -378,7 +378,16 @@ fn versions_are_those_of_the_packages() {
         ssh.starts_with("OpenSSH_8.2p1 Ubuntu-4ubuntu0.") && ssh.contains(", OpenSSL 1.1.1f  31 Mar 2020\n"),
         "{ssh}"
     );
-    for distro in Distro::ALL.iter().copied().filter(|d| !d.is_windows()) {
+    for distro in [
+        Distro::Debian11,
+        Distro::Ubuntu22,
+        Distro::Ubuntu24,
+        Distro::Kali,
+        Distro::Rocky9,
+        Distro::Fedora,
+        Distro::Arch,
+        Distro::Alpine,
+    ] {
         let (_, template) = serving(distro, "linux-server", 1, &["ssh"]);
         for line in [
             "openssl version",
