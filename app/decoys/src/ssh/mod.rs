@@ -55,6 +55,7 @@ mod transport;
 #[cfg(feature = "serve")]
 mod upload;
 
+#[cfg(feature = "serve")]
 pub(crate) use keys::host_key;
 use serde::{Deserialize, Serialize};
 
