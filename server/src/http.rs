@@ -1,6 +1,6 @@
 //! What every request passes through, outermost first: a request id and a log line, security headers, the limit on
-//! time, where the request comes from, the general rate limit, the refusal of requests from other sites, and the
-//! limit on the body's size.
+//! time, where the request comes from, the general rate limit, the refusal of requests from other sites, the limit on the
+//! body's size, and the packing of what is answered.
 
 use std::time::Duration;
 
@@ -13,7 +13,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tower_http::{
+    CompressionLevel,
     catch_panic::CatchPanicLayer,
+    compression::{
+        CompressionLayer,
+        predicate::{DefaultPredicate, NotForContentType, Predicate, SizeAbove},
+    },
     csrf::{CsrfLayer, ProtectionError},
     limit::RequestBodyLimitLayer,
 };
@@ -48,7 +53,12 @@ pub fn wrap(
     let csrf = CsrfLayer::new()
         .add_trusted_origin(&state.config.public_url)?
         .with_rejection_response(|_: ProtectionError| ApiError::cross_site().into_response());
+    // What came packed from the site's folder stays as it is, and events go out as they come.
+    let packed = CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(worth_packing());
     Ok(router
+        .layer(packed)
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(middleware::from_fn(declared_size))
         .layer(csrf)
@@ -61,6 +71,14 @@ pub fn wrap(
         .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn_with_state(state.clone(), secure))
         .layer(middleware::from_fn(identify)))
+}
+
+/// Pages and long answers are. A secret that could be guessed by the length of what is packed is in none of them: the session is in a
+/// cookie, and no other site can have a browser send it.
+fn worth_packing() -> impl Predicate {
+    DefaultPredicate::new()
+        .and(SizeAbove::new(1_024))
+        .and(NotForContentType::new("font/"))
 }
 
 /// Give the request an id that stands in the answer and in every log line about it. An id that the client sends is

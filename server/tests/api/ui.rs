@@ -1,7 +1,10 @@
 //! The dashboard as the browser first gets it: pages, files, and forms without WASM.
 
+use std::io::Read as _;
+
 use axum::http::{Method, StatusCode, header};
 use decnet_model::state::Role;
+use http_body_util::BodyExt as _;
 
 use crate::app::{App, PASSWORD};
 
@@ -70,6 +73,44 @@ async fn files_of_the_site_are_served_precompressed_and_nothing_else_is() {
         assert!(!app.get(path).send().await.text.contains("secret\n"), "{path}");
         assert_ne!(app.get(path).send().await.text, "secret", "{path}");
     }
+}
+
+#[tokio::test]
+async fn pages_and_long_answers_are_packed_for_who_takes_that_and_events_and_fonts_are_not() {
+    let app = App::new().await;
+    std::fs::create_dir_all(app.site_root.join("fonts")).unwrap();
+    std::fs::write(app.site_root.join("fonts/inter.woff2"), vec![7; 4_096]).unwrap();
+    for (path, packed) in [
+        ("/login", true),
+        ("/openapi.json", true),
+        ("/health", false),
+        ("/fonts/inter.woff2", false),
+    ] {
+        let plain = app.get(path).send().await;
+        assert!(!plain.headers.contains_key(header::CONTENT_ENCODING), "{path}");
+        let answer = app.get(path).header(header::ACCEPT_ENCODING, "gzip").open().await;
+        let told = answer.headers().get(header::CONTENT_ENCODING).cloned();
+        assert_eq!(told.is_some_and(|told| told == "gzip"), packed, "{path}");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        if packed {
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(&*body)
+                .read_to_string(&mut text)
+                .unwrap();
+            // Two pages differ in their nonces.
+            assert_eq!(text.len(), plain.text.len(), "{path}");
+            assert!(body.len() < text.len() / 2, "{path}");
+        }
+    }
+    let admin = app.admin().await;
+    let events = app
+        .get("/stream")
+        .token(&admin)
+        .header(header::ACCEPT_ENCODING, "gzip")
+        .open()
+        .await;
+    assert_eq!(events.status(), StatusCode::OK);
+    assert!(!events.headers().contains_key(header::CONTENT_ENCODING));
 }
 
 #[tokio::test]
