@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use time::{Duration, OffsetDateTime};
 
-use super::{brush::Brush, when::use_present};
+use super::{brush::Brush, ink::Ink, when::use_present};
 use crate::{text, url::Between};
 
 const MINUTES_A_DAY: i64 = 1_440;
@@ -159,34 +159,62 @@ pub(crate) fn Histogram(
             )
         })
     };
-    let columns = move || {
+    let strokes = move || {
         series.with(|s| {
-            let most = s.most().max(1);
-            s.buckets()
-                .enumerate()
-                .map(|(i, (from, to, count))| {
-                    let tall = if count == 0 { 0.0 } else { (ratio(count, most) * 96.0).max(3.0) };
-                    let title = format!(
-                        "{} to {}: {} {what}",
-                        text::short_date(present.local(from)),
-                        text::clock_minutes(present.local(to)),
-                        text::count(count),
-                    );
-                    let column = view! {
-                        <g class="column">
-                            <title>{title}</title>
-                            <rect class="reach" x=i * 10 y="0" width="10" height="100" />
-                            <rect class="bar" x=i * 10 + 1 y=format!("{:.1}", 100.0 - tall) width="8" height=format!("{tall:.1}") />
-                        </g>
-                    };
-                    match href {
-                        Some(href) => {
-                            view! { <g><a href=href.run((from, to)) tabindex="-1">{column}</a></g> }.into_any()
-                        }
-                        None => column.into_any(),
-                    }
-                })
-                .collect_view()
+            let (most, wide) = (s.most().max(1), width());
+            let mut ink = Ink::default();
+            ink.mark(
+                "path",
+                &[
+                    ("class", &"grid"),
+                    ("d", &format_args!("M0 4H{wide}M0 52H{wide}")),
+                ],
+            );
+            for (i, (from, to, count)) in s.buckets().enumerate() {
+                let tall = if count == 0 {
+                    0.0
+                } else {
+                    (ratio(count, most) * 96.0).max(3.0)
+                };
+                if let Some(href) = href {
+                    ink.open("a", &[("href", &href.run((from, to))), ("tabindex", &-1)]);
+                }
+                ink.open("g", &[("class", &"column")]);
+                ink.title(&format!(
+                    "{} to {}: {} {what}",
+                    text::short_date(present.local(from)),
+                    text::clock_minutes(present.local(to)),
+                    text::count(count),
+                ));
+                ink.mark(
+                    "rect",
+                    &[
+                        ("class", &"reach"),
+                        ("x", &(i * 10)),
+                        ("width", &10),
+                        ("height", &100),
+                    ],
+                );
+                ink.mark(
+                    "rect",
+                    &[
+                        ("class", &"bar"),
+                        ("x", &(i * 10 + 1)),
+                        ("y", &format_args!("{:.1}", 100.0 - tall)),
+                        ("width", &8),
+                        ("height", &format_args!("{tall:.1}")),
+                    ],
+                );
+                ink.close("g");
+                if href.is_some() {
+                    ink.close("a");
+                }
+            }
+            ink.mark(
+                "path",
+                &[("class", &"base"), ("d", &format_args!("M0 99.5H{wide}"))],
+            );
+            ink.markup()
         })
     };
     let edge = move |last: bool| {
@@ -213,11 +241,8 @@ pub(crate) fn Histogram(
             preserveAspectRatio="none"
             role="group"
             aria-label=label
-        >
-            <path class="grid" d=move || format!("M0 4H{w}M0 52H{w}", w = width()) />
-            {columns}
-            <path class="base" d=move || format!("M0 99.5H{}", width()) />
-        </svg>
+            inner_html=strokes
+        ></svg>
     };
     view! {
         <figure class="histogram">
@@ -277,27 +302,28 @@ pub(crate) fn HeatStrip(
     let marks = move || {
         series.with(|s| {
             let most = s.most().max(1);
-            s.buckets()
-                .enumerate()
-                .map(|(i, (from, to, count))| {
-                    let href = href.run((from, to));
-                    let title = format!(
-                        "{} to {}: {}",
-                        text::clock_minutes(present.local(from)),
-                        text::clock_minutes(present.local(to)),
-                        text::plural(count, "event", "events"),
-                    );
-                    view! {
-                        <g>
-                            <a href=href tabindex="-1">
-                                <rect class=format!("heat-{}", heat(count, most)) x=i * 4 y="0" width="3.4" height="10">
-                                    <title>{title}</title>
-                                </rect>
-                            </a>
-                        </g>
-                    }
-                })
-                .collect_view()
+            let mut ink = Ink::default();
+            for (i, (from, to, count)) in s.buckets().enumerate() {
+                ink.open("a", &[("href", &href.run((from, to))), ("tabindex", &-1)]);
+                ink.open(
+                    "rect",
+                    &[
+                        ("class", &format_args!("heat-{}", heat(count, most))),
+                        ("x", &(i * 4)),
+                        ("width", &3.4),
+                        ("height", &10),
+                    ],
+                );
+                ink.title(&format!(
+                    "{} to {}: {}",
+                    text::clock_minutes(present.local(from)),
+                    text::clock_minutes(present.local(to)),
+                    text::plural(count, "event", "events"),
+                ));
+                ink.close("rect");
+                ink.close("a");
+            }
+            ink.markup()
         })
     };
     let label =
@@ -309,9 +335,8 @@ pub(crate) fn HeatStrip(
             preserveAspectRatio="none"
             role="group"
             aria-label=label
-        >
-            {marks}
-        </svg>
+            inner_html=marks
+        ></svg>
     };
     brushed(series, Some(href), drawing.into_any())
 }

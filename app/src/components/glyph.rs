@@ -3,6 +3,8 @@
 
 use leptos::prelude::*;
 
+use super::ink::Ink;
+
 /// FNV-1a, 64 bits, and a final mix so that short texts differ in every bit.
 fn hash(seed: &str) -> u64 {
     let mut h = 0xcbf2_9ce4_8422_2325_u64;
@@ -71,12 +73,19 @@ fn strokes(h: u64) -> (String, String, u64) {
 #[component]
 pub(crate) fn Glyph(#[prop(into)] seed: String, #[prop(default = 24)] size: u32) -> impl IntoView {
     let (ring, figure, tint) = strokes(hash(&seed));
+    let mut ink = Ink::default();
+    ink.mark("path", &[("class", &"ring"), ("d", &ring)]);
+    ink.mark("path", &[("d", &figure)]);
+    ink.mark("path", &[("d", &figure), ("transform", &"matrix(-1 0 0 1 24 0)")]);
     view! {
-        <svg class=format!("glyph tint-{tint}") viewBox="0 0 24 24" width=size height=size aria-hidden="true">
-            <path class="ring" d=ring />
-            <path d=figure.clone() />
-            <path d=figure transform="matrix(-1 0 0 1 24 0)" />
-        </svg>
+        <svg
+            class=format!("glyph tint-{tint}")
+            viewBox="0 0 24 24"
+            width=size
+            height=size
+            aria-hidden="true"
+            inner_html=ink.markup()
+        ></svg>
     }
 }
 

@@ -9,7 +9,7 @@ use leptos_router::{
 };
 use time::{Duration, OffsetDateTime};
 
-use super::{brush::Brush, when::use_present};
+use super::{brush::Brush, ink::Ink, when::use_present};
 use crate::{
     api::evidence::LANES,
     text::{self, Weight},
@@ -110,42 +110,60 @@ pub(crate) fn Line(
                 marks.sort_by_key(|(x, weight, _)| (*x / 3, std::cmp::Reverse(*weight)));
                 marks.dedup_by_key(|(x, ..)| *x / 3);
                 let from = marks.first().map_or(0, |(x, ..)| *x);
-                let marks = marks
-                    .into_iter()
-                    .map(|(x, weight, mark)| {
-                        let tall = match weight {
-                            Weight::Ours | Weight::Touch => 6,
-                            Weight::Probe => 14,
-                            Weight::Hands => 22,
-                        };
-                        let href = url::with(&path.get(), &query.get_untracked(), &[("log", Some(&mark.log_id.0.to_string()))]);
-                        let mut title = format!(
-                            "{} {} {}",
-                            text::clock(present.local(mark.first_at)),
-                            text::visible(&mark.service),
-                            text::visible(&text::event_words(&mark.event_type)),
-                        );
-                        if mark.count > 1 {
-                            title.push_str(&format!(", {} about then", text::plural(mark.count, "event", "events")));
-                        }
-                        view! {
-                            <g>
-                                <a href=href tabindex="-1" data-noscroll="">
-                                    <rect class=weight.class() x=x y=24 - tall width="2.4" height=tall>
-                                        <title>{title}</title>
-                                    </rect>
-                                </a>
-                            </g>
-                        }
-                    })
-                    .collect_view();
+                let mut ink = Ink::default();
+                ink.mark(
+                    "path",
+                    &[("class", &"rail"), ("d", &format_args!("M0 24.5H{WIDTH}"))],
+                );
+                ink.mark(
+                    "path",
+                    &[
+                        ("class", &"stay"),
+                        ("d", &format_args!("M{from} 24.5H{}", to + 2)),
+                    ],
+                );
+                for (x, weight, mark) in marks {
+                    let tall = match weight {
+                        Weight::Ours | Weight::Touch => 6,
+                        Weight::Probe => 14,
+                        Weight::Hands => 22,
+                    };
+                    let id = mark.log_id.0.to_string();
+                    let href = url::with(&path.get(), &query.get_untracked(), &[("log", Some(&id))]);
+                    let mut title = format!(
+                        "{} {} {}",
+                        text::clock(present.local(mark.first_at)),
+                        text::visible(&mark.service),
+                        text::visible(&text::event_words(&mark.event_type)),
+                    );
+                    if mark.count > 1 {
+                        let more = text::plural(mark.count, "event", "events");
+                        title.push_str(&format!(", {more} about then"));
+                    }
+                    ink.open("a", &[("href", &href), ("tabindex", &-1), ("data-noscroll", &"")]);
+                    ink.open(
+                        "rect",
+                        &[
+                            ("class", &weight.class()),
+                            ("x", &x),
+                            ("y", &(24 - tall)),
+                            ("width", &2.4),
+                            ("height", &tall),
+                        ],
+                    );
+                    ink.title(&title);
+                    ink.close("rect");
+                    ink.close("a");
+                }
                 view! {
                     <li>
-                        <svg viewBox=format!("0 0 {WIDTH} 26") preserveAspectRatio="none" height="26" aria-hidden="true">
-                            <path class="rail" d=format!("M0 24.5H{WIDTH}") />
-                            <path class="stay" d=format!("M{from} 24.5H{}", to + 2) />
-                            {marks}
-                        </svg>
+                        <svg
+                            viewBox=format!("0 0 {WIDTH} 26")
+                            preserveAspectRatio="none"
+                            height="26"
+                            aria-hidden="true"
+                            inner_html=ink.markup()
+                        ></svg>
                     </li>
                 }
             })

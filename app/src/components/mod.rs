@@ -1,8 +1,9 @@
 //! The pieces that pages are put together from.
 //!
 //! No piece knows what it shows the rows of: they are given it, or a way to fetch it. Widths and positions that depend on data are attributes
-//! of SVG elements, because the content security policy allows no inline styles. A link in a drawing stands in a `<g>` of the
-//! same `view!`: what is not seen to be below an element of SVG is made as one of HTML in the browser, and shows nothing.
+//! of SVG elements, because the content security policy allows no inline styles. A drawing of many strokes is markup, made by `ink`. A link
+//! that is an element of a `view!` stands in a `<g>` of the same `view!`: what is not seen to be below an element of SVG is made as one of
+//! HTML in the browser, and shows nothing.
 
 pub(crate) mod bell;
 pub(crate) mod brush;
@@ -15,6 +16,7 @@ pub(crate) mod frame;
 pub(crate) mod glyph;
 pub(crate) mod guide;
 pub(crate) mod icon;
+pub(crate) mod ink;
 pub(crate) mod keys;
 pub(crate) mod line;
 pub(crate) mod log;

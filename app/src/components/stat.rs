@@ -3,6 +3,7 @@
 use decnet_model::state::{DeckyState, WorkerState};
 use leptos::prelude::*;
 
+use super::ink::Ink;
 use crate::text;
 
 /// A counter with what it counts; `note` says what it is made of.
@@ -70,12 +71,17 @@ pub(crate) fn WorkerBadge(name: String, state: WorkerState) -> impl IntoView {
 /// A bar as long as its share, behind a row of a top list.
 #[component]
 pub(crate) fn ShareBar(value: u64, most: u64) -> impl IntoView {
-    let width = share(value, most);
+    let mut ink = Ink::default();
+    ink.mark("rect", &[("class", &"track"), ("width", &100), ("height", &4)]);
+    ink.mark("rect", &[("width", &share(value, most)), ("height", &4)]);
     view! {
-        <svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
-            <rect class="track" width="100" height="4" />
-            <rect width=width height="4" />
-        </svg>
+        <svg
+            class="share"
+            viewBox="0 0 100 4"
+            preserveAspectRatio="none"
+            aria-hidden="true"
+            inner_html=ink.markup()
+        ></svg>
     }
     .into_any()
 }
