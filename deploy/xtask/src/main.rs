@@ -24,6 +24,7 @@ mod shell;
 mod site;
 mod test;
 mod up;
+mod wasm;
 mod weight;
 
 use std::process::ExitCode;

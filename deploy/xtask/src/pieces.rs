@@ -1,17 +1,19 @@
 //! The release dashboard's WebAssembly: without what never runs, and in pieces, one for each page.
 //!
 //! `pieces!` of `app/src/piece.rs` marks where a page can be cut off. wasm-split finds what only that page needs, what
-//! several share, and leaves the rest in the main module, which every page loads. That makes dozens of small modules; those
-//! that a page needs are put into one file, a module that is nothing but custom sections with the others in them: few
-//! transfers, and they compress better together. Development builds are not cut: they have to be quick to build, and the
-//! code is the same but for when it arrives.
+//! several share, and leaves the rest in the main module, which every page loads. That makes hundreds of small modules; those
+//! that a page needs are merged into one, with what several pages share in each of theirs: one transfer, one compilation, and what calls
+//! each other in it does so directly. Development builds are not cut: they have to be quick to build, and the code is the same
+//! but for when it arrives.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Mutex,
+    thread,
 };
 
 use anyhow::{Context, Result, bail};
@@ -19,9 +21,10 @@ use anyhow::{Context, Result, bail};
 use crate::{
     place::Place,
     setup::{self, WASM_BINDGEN, WASM_SPLIT},
-    shear::{custom_section, shear},
+    shear::shear,
     shell::{sh, sh_quiet},
     site::npm_program,
+    wasm,
 };
 
 /// What rustc needs for it: to split a module is to know what refers to what.
@@ -69,24 +72,29 @@ pub(crate) fn make(place: &Place, compiled: &Path, pkg: &Path) -> Result<()> {
         .arg("--out-dir")
         .arg(&glued)
         .arg(cut.join(MAIN)))?;
-    optimise(place, &glued.join("decnet_bg.wasm"), &pkg.join(MAIN))?;
     without_words(place, &glued.join("decnet.js"), &pkg.join("decnet.js"))?;
     let loader = fs::read_to_string(cut.join(LOADER)).with_context(|| format!("cannot read {LOADER}"))?;
     let needs = needs_of(&loader);
-    let small = scratch.join("small");
-    fs::create_dir_all(&small).with_context(|| format!("cannot make {}", small.display()))?;
-    let mut modules = vec![pkg.join(MAIN)];
-    for name in needs.values().flatten().collect::<BTreeSet<_>>() {
-        let file = small.join(module(name));
-        optimise(place, &cut.join(module(name)), &file)?;
-        modules.push(file);
-    }
-    for (page, pieces) in &needs {
+    let link = scratch.join(module("link"));
+    fs::write(&link, link_of(&cut, &needs)?).with_context(|| format!("cannot write {}", link.display()))?;
+    let variables = variables(&shorn)?;
+    let main = || optimise(place, &glued.join("decnet_bg.wasm"), &pkg.join(MAIN), &[]);
+    let page = |page: &str, pieces: &[String]| {
+        let merged = scratch.join(module(page));
+        merge(place, &link, &cut, pieces, &merged)?;
         let file = pkg.join(module(&file_of(page)));
-        fs::write(&file, together(&small, pieces)?)
-            .with_context(|| format!("cannot write {}", file.display()))?;
-        modules.push(file);
+        optimise(place, &merged, &file, PAGE_ONLY)?;
+        leaves_variables_alone(&file, variables)
+    };
+    let mut work: Vec<Box<dyn Fn() -> Result<()> + Send>> = vec![Box::new(main)];
+    for (name, pieces) in &needs {
+        work.push(Box::new(|| page(name, pieces)));
     }
+    all_of(work)?;
+    let modules: Vec<_> = [pkg.join(MAIN)]
+        .into_iter()
+        .chain(needs.keys().map(|page| pkg.join(module(&file_of(page)))))
+        .collect();
     compile(modules.iter())?;
     fs::write(pkg.join(LOADER), loader_of(&loader, &needs)?)
         .with_context(|| format!("cannot write {LOADER}"))?;
@@ -104,15 +112,107 @@ fn module(name: &str) -> String {
     format!("{name}.wasm")
 }
 
-/// A module that holds the `pieces` in custom sections of their names.
-fn together(folder: &Path, pieces: &[String]) -> Result<Vec<u8>> {
-    let mut all = b"\0asm\x01\0\0\0".to_vec();
-    for name in pieces {
-        let file = folder.join(module(name));
+/// What of the main module the pieces need: they link against nothing else.
+const SHARED: &str = "main";
+
+/// Do all of `work`, as much at a time as there are processors. The first error is told.
+fn all_of(work: Vec<Box<dyn Fn() -> Result<()> + Send + '_>>) -> Result<()> {
+    let work = Mutex::new(work.into_iter());
+    let next = || work.lock().ok()?.next();
+    let some = || std::iter::from_fn(next).try_for_each(|task| task());
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..thread::available_parallelism().map_or(1, usize::from))
+            .map(|_| scope.spawn(some))
+            .collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("a thread of it panicked")))
+    })
+}
+
+/// A module that has what the pieces import from what it imports itself. They all import the same; merged with it they do so once.
+fn link_of(cut: &Path, needs: &BTreeMap<String, Vec<String>>) -> Result<Vec<u8>> {
+    let mut shared = BTreeMap::new();
+    for name in needs.values().flatten() {
+        let file = cut.join(module(name));
         let piece = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        custom_section(&mut all, name, &piece);
+        let imports = wasm::sections(&piece)
+            .and_then(|sections| wasm::imports(&piece, &sections))
+            .with_context(|| format!("cannot read what {} imports", file.display()))?;
+        for import in imports {
+            if import.kind == wasm::FUNCTION {
+                bail!(
+                    "{} imports the function {}; nobody expected that",
+                    file.display(),
+                    import.name
+                );
+            }
+            shared.insert(import.name.to_owned(), (import.kind, import.form.to_vec()));
+        }
     }
-    Ok(all)
+    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+    wasm::write_number(&mut imports, shared.len());
+    wasm::write_number(&mut exports, shared.len());
+    let mut of_kind = BTreeMap::<u8, usize>::new();
+    for (name, (kind, form)) in &shared {
+        wasm::write_text(&mut imports, SHARED);
+        wasm::write_text(&mut imports, name);
+        imports.push(*kind);
+        imports.extend_from_slice(form);
+        wasm::write_text(&mut exports, name);
+        exports.push(*kind);
+        let index = of_kind.entry(*kind).or_default();
+        wasm::write_number(&mut exports, *index);
+        *index += 1;
+    }
+    let mut link = wasm::HEADER.to_vec();
+    wasm::write_section(&mut link, wasm::IMPORT, &imports);
+    wasm::write_section(&mut link, wasm::EXPORT, &exports);
+    Ok(link)
+}
+
+/// Make one module of the `pieces` of a page.
+fn merge(place: &Place, link: &Path, cut: &Path, pieces: &[String], to: &Path) -> Result<()> {
+    let mut command = Command::new(npm_program(place, "wasm-merge"));
+    command.arg(link).arg("__wasm_split");
+    for piece in pieces {
+        command.arg(cut.join(module(piece))).arg(piece);
+    }
+    command
+        .args(WASM_FEATURES)
+        .arg("--enable-multimemory")
+        .arg("-o")
+        .arg(to);
+    sh_quiet(&mut command)
+}
+
+/// Where in the memory the data begins that the program changes; what is before that is constant.
+fn variables(program: &Path) -> Result<usize> {
+    let module = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let find = || {
+        let sections = wasm::sections(&module)?;
+        let data = wasm::data(&module, &sections)?;
+        let names = wasm::data_names(&module, &sections)?;
+        let (index, _) = names.into_iter().find(|(_, name)| *name == ".data")?;
+        Some(data.get(index)?.start)
+    };
+    find().with_context(|| format!("{} does not tell where its variables are", program.display()))
+}
+
+/// Fail where a page's module would set variables as it starts: what several pages share starts once with each of them.
+fn leaves_variables_alone(page: &Path, variables: usize) -> Result<()> {
+    let module = fs::read(page).with_context(|| format!("cannot read {}", page.display()))?;
+    let data = wasm::sections(&module)
+        .and_then(|sections| wasm::data(&module, &sections))
+        .with_context(|| format!("cannot read the data of {}", page.display()))?;
+    if data.iter().any(|data| !data.is_empty() && data.end > variables) {
+        bail!(
+            "{} sets a variable as it starts, and would do so again with every page that shares it: \
+             let that variable begin with zeros, or use it in `app/src/lib.rs`, too",
+            page.display()
+        );
+    }
+    Ok(())
 }
 
 /// What fetches the pieces of a page and calls back: the runtime that wasm-split wrote, and how they lie in our files.
@@ -131,12 +231,11 @@ fn loader_of(written: &str, needs: &BTreeMap<String, Vec<String>>) -> Result<Str
         bail!("wasm-split writes another {LOADER} than it did when this was written");
     }
     let mut loader = runtime + LOAD;
-    for (page, pieces) in needs {
-        let pieces = serde_json::to_string(pieces)?;
+    for page in needs.keys() {
         // Writing to a string cannot fail.
         let _written = writeln!(
             loader,
-            "export const {ENTRY}{page} = wrapAsyncCb(() => load(\"{}\", {pieces}));",
+            "export const {ENTRY}{page} = wrapAsyncCb(() => load(\"{}\"));",
             module(&file_of(page))
         );
     }
@@ -146,23 +245,17 @@ fn loader_of(written: &str, needs: &BTreeMap<String, Vec<String>>) -> Result<Str
 /// How the WebAssembly calls the function that loads a page; its name follows.
 const ENTRY: &str = "__wasm_split_load_";
 
-/// Take the pieces that are not there yet out of a page's file. They link against the main module alone, so their order
-/// does not matter. One that fails may be tried again.
+/// Start a page's module, once. One that fails may be tried again.
 const LOAD: &str = r"
 const there = new Map();
-async function load(file, pieces) {
-    if (pieces.every((name) => there.has(name))) return Promise.all(pieces.map((name) => there.get(name)));
-    const all = await WebAssembly.compileStreaming(fetch(new URL(file, import.meta.url)));
-    const imports = getSharedImports();
-    return Promise.all(pieces.map((name) => {
-        if (!there.has(name)) {
-            const [bytes] = WebAssembly.Module.customSections(all, name);
-            const coming = WebAssembly.instantiate(bytes, imports);
-            coming.catch(() => there.delete(name));
-            there.set(name, coming);
-        }
-        return there.get(name);
-    }));
+function load(file) {
+    if (!there.has(file)) {
+        const fetched = fetch(new URL(file, import.meta.url));
+        const coming = WebAssembly.instantiateStreaming(fetched, { main: getSharedImports().__wasm_split });
+        coming.catch(() => there.delete(file));
+        there.set(file, coming);
+    }
+    return there.get(file);
 }
 ";
 
@@ -186,9 +279,23 @@ fn without_what_never_runs(compiled: &Path) -> Result<Vec<u8>> {
     Ok(shorn.module)
 }
 
-fn optimise(place: &Place, from: &Path, to: &Path) -> Result<()> {
+/// What is said to the optimiser of a page's module alone: its variables are zero before it starts, so it need not set them; and nobody
+/// changes the table's entries that it fills in, so it may call what stands there.
+const PAGE_ONLY: &[&str] = &[
+    "--zero-filled-memory",
+    "--pass-arg=directize-initial-contents-immutable",
+    "--directize",
+];
+
+fn optimise(place: &Place, from: &Path, to: &Path, more: &[&str]) -> Result<()> {
     let mut command = Command::new(npm_program(place, "wasm-opt"));
-    command.arg("-Oz").args(WASM_FEATURES).arg(from).arg("-o").arg(to);
+    command
+        .args(more)
+        .arg("-Oz")
+        .args(WASM_FEATURES)
+        .arg(from)
+        .arg("-o")
+        .arg(to);
     // It warns of a name section that is newer than it, for each piece; the section is not kept anyway.
     sh_quiet(&mut command)
 }
@@ -267,5 +374,33 @@ export const __wasm_split_load_fleet = wrapAsyncCb(makeLoad(() => async (_imp) =
         assert_eq!(needs["live"], ["chunk_3", "split_live"]);
         assert_eq!(needs["fleet"], ["chunk_3"]);
         assert_eq!(needs.len(), 2);
+    }
+
+    #[test]
+    fn pieces_are_linked_by_one_module_that_hands_on_what_all_of_them_import() {
+        let cut = std::env::temp_dir().join(format!("xtask-pieces-{}", std::process::id()));
+        fs::create_dir_all(&cut).unwrap();
+        let piece = |name: &str, imports: &[u8]| {
+            let mut piece = wasm::HEADER.to_vec();
+            wasm::write_section(&mut piece, wasm::IMPORT, imports);
+            fs::write(cut.join(module(name)), piece).unwrap();
+        };
+        piece("chunk_1", b"\x01\x01s\x01m\x02\0\x14");
+        piece("split_live", b"\x02\x01s\x01g\x03\x7f\x01\x01s\x01m\x02\0\x14");
+        let needs =
+            |piece: &str| BTreeMap::from([("live".to_owned(), vec!["chunk_1".to_owned(), piece.to_owned()])]);
+        let link = link_of(&cut, &needs("split_live")).unwrap();
+        let sections = wasm::sections(&link).unwrap();
+        let imports = wasm::imports(&link, &sections).unwrap();
+        let told: Vec<_> = imports.iter().map(|i| (i.name, i.kind)).collect();
+        assert_eq!(told, [("g", 3), ("m", 2)]);
+        let exports = &link[sections.last().unwrap().payload.clone()];
+        assert_eq!(exports, b"\x02\x01g\x03\0\x01m\x02\0");
+        piece("split_odd", b"\x01\x01s\x01f\0\0");
+        assert!(
+            link_of(&cut, &needs("split_odd")).is_err(),
+            "a function that is imported is told"
+        );
+        fs::remove_dir_all(&cut).unwrap();
     }
 }

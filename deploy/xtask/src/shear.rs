@@ -4,17 +4,17 @@
 //! else moves; whoever splits the module then finds what only it needed unreachable, and leaves that out. Nothing is decided
 //! here: the caller names the functions, and answers for them.
 //!
-//! The binary format: <https://webassembly.github.io/spec/core/binary/>; relocations:
+//! Relocations:
 //! <https://github.com/WebAssembly/tool-conventions/blob/main/Linking.md>.
 
 use std::ops::Range;
 
 use anyhow::{Context, Result, bail};
 
-const CUSTOM: u8 = 0;
-const IMPORT: u8 = 2;
-const CODE: u8 = 10;
-const FUNCTION_NAMES: u8 = 1;
+use crate::wasm::{
+    CODE, FUNCTION, FUNCTION_NAMES, HEADER, Reader, custom, imports, names, sections, write_number,
+    write_section,
+};
 
 const UNREACHABLE: u8 = 0x00;
 const NOP: u8 = 0x01;
@@ -36,15 +36,14 @@ pub(crate) fn shear(module: &[u8], never_runs: impl Fn(&str) -> bool) -> Result<
         .iter()
         .find(|s| s.id == CODE)
         .context("there is no code in it")?;
-    let imported = match sections.iter().find(|s| s.id == IMPORT) {
-        Some(section) => {
-            imported_functions(&mut section.reader(module)).context("its imports are unreadable")?
-        }
-        None => 0,
-    };
+    let imported = imports(module, &sections)
+        .context("its imports are unreadable")?
+        .iter()
+        .filter(|import| import.kind == FUNCTION)
+        .count();
     let bodies = bodies(&mut code.reader(module)).context("its code is unreadable")?;
-    let names = custom(module, &sections, "name").context("its functions have no names")?;
-    let mut shorn: Vec<Range<usize>> = function_names(names)
+    let named = custom(module, &sections, "name").context("its functions have no names")?;
+    let mut shorn: Vec<Range<usize>> = names(named, FUNCTION_NAMES)
         .context("the names of its functions are unreadable")?
         .into_iter()
         .filter(|(_, name)| never_runs(name))
@@ -54,7 +53,7 @@ pub(crate) fn shear(module: &[u8], never_runs: impl Fn(&str) -> bool) -> Result<
         .collect();
     shorn.sort_by_key(|body| body.start);
     let mut out = Vec::with_capacity(module.len());
-    out.extend_from_slice(module.get(..HEADER).context("this is no WebAssembly")?);
+    out.extend_from_slice(HEADER);
     for section in &sections {
         let payload = module.get(section.payload.clone()).context("it ends early")?;
         let payload = if section.id == CODE {
@@ -70,93 +69,12 @@ pub(crate) fn shear(module: &[u8], never_runs: impl Fn(&str) -> bool) -> Result<
         } else {
             payload.to_vec()
         };
-        out.push(section.id);
-        write_number(&mut out, payload.len());
-        out.extend(payload);
+        write_section(&mut out, section.id, &payload);
     }
     Ok(Shorn {
         module: out,
         functions: shorn.len(),
     })
-}
-
-/// `\0asm` and the version.
-const HEADER: usize = 8;
-
-struct Section {
-    id: u8,
-    /// Where its content is in the module.
-    payload: Range<usize>,
-}
-
-impl Section {
-    fn reader<'m>(&self, module: &'m [u8]) -> Reader<'m> {
-        Reader {
-            bytes: module.get(..self.payload.end).unwrap_or_default(),
-            at: self.payload.start,
-        }
-    }
-
-    /// The name of a custom section.
-    fn name<'m>(&self, module: &'m [u8]) -> Option<&'m str> {
-        (self.id == CUSTOM).then(|| self.reader(module).text()).flatten()
-    }
-}
-
-fn sections(module: &[u8]) -> Option<Vec<Section>> {
-    let mut reader = Reader {
-        bytes: module,
-        at: HEADER,
-    };
-    let mut sections = Vec::new();
-    while reader.at < module.len() {
-        let id = reader.byte()?;
-        let length = reader.number()?;
-        let start = reader.at;
-        reader.skip(length)?;
-        sections.push(Section {
-            id,
-            payload: start..reader.at,
-        });
-    }
-    module.starts_with(b"\0asm").then_some(sections)
-}
-
-/// What follows the name of a custom section.
-fn custom<'m>(module: &'m [u8], sections: &[Section], name: &str) -> Option<Reader<'m>> {
-    let section = sections.iter().find(|s| s.name(module) == Some(name))?;
-    let mut reader = section.reader(module);
-    reader.text()?;
-    Some(reader)
-}
-
-fn imported_functions(reader: &mut Reader<'_>) -> Option<usize> {
-    let mut functions = 0;
-    for _ in 0..reader.number()? {
-        reader.text()?;
-        reader.text()?;
-        match reader.byte()? {
-            0 => {
-                reader.number()?;
-                functions += 1;
-            }
-            1 => {
-                reader.byte()?;
-                reader.limits()?;
-            }
-            2 => reader.limits()?,
-            3 => {
-                reader.byte()?;
-                reader.byte()?;
-            }
-            4 => {
-                reader.byte()?;
-                reader.number()?;
-            }
-            _ => return None,
-        }
-    }
-    Some(functions)
 }
 
 /// Where the bodies of the functions are in the module.
@@ -169,20 +87,6 @@ fn bodies(reader: &mut Reader<'_>) -> Option<Vec<Range<usize>>> {
             Some(start..reader.at)
         })
         .collect()
-}
-
-fn function_names(mut reader: Reader<'_>) -> Option<Vec<(usize, &str)>> {
-    while reader.at < reader.bytes.len() {
-        let id = reader.byte()?;
-        let length = reader.number()?;
-        if id == FUNCTION_NAMES {
-            return (0..reader.number()?)
-                .map(|_| Some((reader.number()?, reader.text()?)))
-                .collect();
-        }
-        reader.skip(length)?;
-    }
-    None
 }
 
 /// The code with a trap in the place of each of `shorn`, which are in the module, as its start is.
@@ -253,92 +157,22 @@ fn has_addend(kind: u8) -> Option<bool> {
     }
 }
 
-struct Reader<'m> {
-    bytes: &'m [u8],
-    at: usize,
-}
-
-impl<'m> Reader<'m> {
-    fn byte(&mut self) -> Option<u8> {
-        let byte = *self.bytes.get(self.at)?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    /// A number in LEB128. Where it is a signed one, only its length is right.
-    fn number(&mut self) -> Option<usize> {
-        let mut number = 0_usize;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            number |= usize::from(byte & 0x7f).checked_shl(shift)?;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
-
-    fn text(&mut self) -> Option<&'m str> {
-        let length = self.number()?;
-        let text = self.bytes.get(self.at..self.at.checked_add(length)?)?;
-        self.at += length;
-        std::str::from_utf8(text).ok()
-    }
-
-    fn skip(&mut self, length: usize) -> Option<()> {
-        self.at = self.at.checked_add(length).filter(|at| *at <= self.bytes.len())?;
-        Some(())
-    }
-
-    fn limits(&mut self) -> Option<()> {
-        let has_maximum = self.byte()? & 1 == 1;
-        self.number()?;
-        if has_maximum {
-            self.number()?;
-        }
-        Some(())
-    }
-}
-
-/// Put a custom section behind what `out` has.
-pub(crate) fn custom_section(out: &mut Vec<u8>, name: &str, content: &[u8]) {
-    let mut payload = Vec::new();
-    write_number(&mut payload, name.len());
-    payload.extend_from_slice(name.as_bytes());
-    payload.extend_from_slice(content);
-    out.push(CUSTOM);
-    write_number(out, payload.len());
-    out.extend(payload);
-}
-
-fn write_number(out: &mut Vec<u8>, mut number: usize) {
-    loop {
-        // Seven bits fit.
-        let low = u8::try_from(number & 0x7f).unwrap_or_default();
-        number >>= 7;
-        if number == 0 {
-            out.push(low);
-            return;
-        }
-        out.push(low | 0x80);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wasm::{CUSTOM, IMPORT, write_text};
 
     fn section(id: u8, payload: &[u8]) -> Vec<u8> {
-        let mut out = vec![id];
-        write_number(&mut out, payload.len());
-        out.extend_from_slice(payload);
+        let mut out = Vec::new();
+        write_section(&mut out, id, payload);
         out
     }
 
-    fn named(name: &str, payload: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        custom_section(&mut out, name, payload);
-        out
+    fn named(name: &str, content: &[u8]) -> Vec<u8> {
+        let mut payload = Vec::new();
+        write_text(&mut payload, name);
+        payload.extend_from_slice(content);
+        section(CUSTOM, &payload)
     }
 
     /// An imported function, and two of its own that call it: the second and the third of the module.
