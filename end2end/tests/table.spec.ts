@@ -71,7 +71,8 @@ test("a head stays in the window, and what is read stays in its place while rows
   const { at, user } = host.account();
   await ssh(at, user, marker(), "id");
   await expect.poll(async () => Number(await table.getAttribute("aria-rowcount"))).toBeGreaterThan(rows);
-  await expect.poll(place).toBeCloseTo(before, 0);
+  // A browser scrolls by whole pixels.
+  await expect.poll(async () => Math.abs((await place()) - before)).toBeLessThan(1);
   complaints.none();
 });
 

@@ -112,7 +112,7 @@ pub(crate) fn Table<T: Listed>(
         turn.map_or(0, |turn| turn.wrapping_add(1))
     });
     let drawn = StoredValue::new((None, Vec::new()));
-    let holding = StoredValue::new(false);
+    let holding = StoredValue::new(Holding::default());
     let shown = move || {
         let (Span { first, last, .. }, turn) = (span.get(), turn.get());
         rows.with(|rows| {
@@ -122,8 +122,9 @@ pub(crate) fn Table<T: Listed>(
                 drawn.update_value(|(last, before): &mut (Option<u32>, Vec<_>)| {
                     if *last != Some(turn) {
                         // What comes in before that is drawn moves nobody from where they were held.
-                        if !holding.get_value() {
-                            holding.set_value(hold(holding, &body, seen.get_untracked(), before, rows));
+                        if !holding.get_value().on {
+                            let on = hold(holding, &body, seen.get_untracked(), before, rows);
+                            holding.update_value(|holding| holding.on = on);
                         }
                         (*last, *before) = (Some(turn), rows.clone());
                     }
@@ -543,11 +544,19 @@ fn edge_px(body: &web_sys::Element) -> f64 {
     head.map_or(0.0, |head| head.get_bounding_client_rect().bottom().max(0.0))
 }
 
+/// Whether rows are being held in their place, and by how much the last time was off: a browser scrolls by whole pixels of its screen,
+/// and many small steps must not add up to one that is seen.
+#[derive(Debug, Clone, Copy, Default)]
+struct Holding {
+    on: bool,
+    owed_px: f64,
+}
+
 /// Keep what is read where it is while rows come in above it: `before` stand in the page, `after` will. Of the rows that are seen,
 /// more stay than move to another place of the list, so the one in the middle of how far each went tells how far the list did.
 /// Whether there is anything to hold; `holding` says until when.
 fn hold<T: Listed>(
-    holding: StoredValue<bool>,
+    holding: StoredValue<Holding>,
     body: &web_sys::HtmlTableSectionElement,
     seen: Seen,
     before: &[Row<T>],
@@ -569,18 +578,26 @@ fn hold<T: Listed>(
     let moved_px = seen.moved_px(above_px, before, after);
     request_animation_frame(move || {
         // The table may be gone by then.
-        holding.try_update_value(|holding| *holding = false);
+        let Some(owed_px) = holding.try_update_value(|holding| {
+            holding.on = false;
+            std::mem::take(&mut holding.owed_px)
+        }) else {
+            return;
+        };
         let mut moved: Vec<f64> = rows
             .iter()
             .filter(|(_, row)| row.is_connected())
             .map(|(top, row)| top_px(row) - top)
             .collect();
         moved.sort_by(f64::total_cmp);
-        let by = moved.get(moved.len() / 2).copied().unwrap_or(moved_px);
+        let by = owed_px + moved.get(moved.len() / 2).copied().unwrap_or(moved_px);
         if by != 0.0
             && let Some(window) = web_sys::window()
+            && let Ok(from) = window.scroll_y()
         {
             window.scroll_by_with_x_and_y(0.0, by);
+            let went = window.scroll_y().map_or(by, |at| at - from);
+            holding.try_update_value(|holding| holding.owed_px = (by - went).clamp(-1.0, 1.0));
         }
     });
     true
