@@ -52,7 +52,7 @@ impl Ink {
 
     fn text(&mut self, value: &dyn Display) {
         // Writing to a String never fails; an implementation of Display that gives up leaves less to see.
-        drop(write!(Escaped(&mut self.0), "{value}"));
+        let _written = write!(Escaped(&mut self.0), "{value}");
     }
 }
 
