@@ -276,6 +276,40 @@ pub async fn log_histogram(query: HistogramQuery) -> Answer<Vec<HistogramBucket>
     Ok(domain.log_histogram(&see, query).await?)
 }
 
+/// How many log rows there were in each minute of the last 24 hours: a list of buckets would be twenty times as long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Day {
+    /// The first minute, since 1970.
+    start: i64,
+    counts: Vec<u64>,
+}
+
+impl Day {
+    /// Each minute (since 1970) in which something happened, and how often.
+    pub(crate) fn by_minute(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
+        (self.start..)
+            .zip(self.counts.iter().copied())
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
+/// The last 24 hours, by the minute.
+#[server(prefix = "/ui", endpoint = "day_get", input = Json, output = Json)]
+pub async fn day_get() -> Answer<Day> {
+    let (domain, see) = permitted()?;
+    let query = HistogramQuery {
+        interval_minutes: Some(1),
+        ..HistogramQuery::default()
+    };
+    let minutes = domain.log_histogram(&see, query).await?;
+    Ok(Day {
+        start: minutes
+            .first()
+            .map_or(0, |first| first.start.unix_timestamp().div_euclid(60)),
+        counts: minutes.iter().map(|minute| minute.count).collect(),
+    })
+}
+
 /// A page of attackers.
 #[server(prefix = "/ui", endpoint = "attacker_page", input = Json, output = Json)]
 pub async fn attacker_page(query: AttackerQuery) -> Answer<Page<AttackerView>> {

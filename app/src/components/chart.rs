@@ -24,11 +24,11 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// The `length` buckets of `step` minutes up to and with the one that holds `end`: what the server counted, and
-    /// what came since (`live`, by minute).
+    /// The `length` buckets of `step` minutes up to and with the one that holds `end`: what was `counted`, and what `came` since, both
+    /// by the minute (since 1970).
     pub(crate) fn new(
-        stored: &[HistogramBucket],
-        live: &BTreeMap<i64, u64>,
+        counted: impl Iterator<Item = (i64, u64)>,
+        came: &BTreeMap<i64, u64>,
         end: OffsetDateTime,
         step: i64,
         length: i64,
@@ -38,10 +38,7 @@ impl Series {
         let last = end.unix_timestamp().div_euclid(60).div_euclid(step) * step;
         let start = last - (length - 1) * step;
         let mut counts = vec![0_u64; usize::try_from(length).unwrap_or(1)];
-        let stored = stored
-            .iter()
-            .map(|b| (b.start.unix_timestamp().div_euclid(60), b.count));
-        for (minute, count) in stored.chain(live.iter().map(|(minute, count)| (*minute, *count))) {
+        for (minute, count) in counted.chain(came.iter().map(|(minute, count)| (*minute, *count))) {
             let slot = usize::try_from((minute - start).div_euclid(step))
                 .ok()
                 .and_then(|i| counts.get_mut(i));
@@ -88,6 +85,13 @@ impl Series {
 )]
 fn slot(share: f64, length: i64) -> i64 {
     ((share * length as f64).floor() as i64).clamp(0, length - 1)
+}
+
+/// What the server counted, by the minute.
+pub(crate) fn by_minute(buckets: &[HistogramBucket]) -> impl Iterator<Item = (i64, u64)> {
+    buckets
+        .iter()
+        .map(|bucket| (bucket.start.unix_timestamp().div_euclid(60), bucket.count))
 }
 
 /// Buckets for a span of time: its start, its end where that is fixed, their width in minutes and how many.
@@ -290,7 +294,10 @@ fn ratio(count: u64, most: u64) -> f64 {
     count as f64 / most as f64
 }
 
-/// The last 24 hours as one strip: the darker, the quieter. A mark leads to its time, and dragging over some to theirs.
+/// Marks of a strip that lead somewhere: what is smaller is not hit.
+const LEADING: usize = 144;
+
+/// The last 24 hours as one strip: the darker, the quieter. Each part of it leads to its time, and dragging over some to theirs.
 #[component]
 pub(crate) fn HeatStrip(
     #[prop(into)] series: Signal<Series>,
@@ -301,24 +308,24 @@ pub(crate) fn HeatStrip(
     let present = use_present();
     let marks = move || {
         series.with(|s| {
-            let most = s.most().max(1);
             let mut ink = Ink::default();
-            for (i, (from, to, count)) in s.buckets().enumerate() {
-                ink.open("a", &[("href", &href.run((from, to))), ("tabindex", &-1)]);
-                ink.open(
-                    "rect",
-                    &[
-                        ("class", &format_args!("heat-{}", heat(count, most))),
-                        ("x", &(i * 4)),
-                        ("width", &3.4),
-                        ("height", &10),
-                    ],
-                );
+            for (level, runs) in heat_runs(&s.counts).iter().enumerate().skip(1) {
+                if !runs.is_empty() {
+                    ink.mark("path", &[("class", &format_args!("heat-{level}")), ("d", runs)]);
+                }
+            }
+            let wide = s.counts.len().div_ceil(LEADING).max(1);
+            let buckets: Vec<_> = s.buckets().collect();
+            for (i, part) in buckets.chunks(wide).enumerate() {
+                let [(from, ..), ..] = part else { continue };
+                let to = part.last().map_or(*from, |(_, to, _)| *to);
+                ink.open("a", &[("href", &href.run((*from, to))), ("tabindex", &-1)]);
+                ink.open("rect", &[("x", &(i * wide)), ("width", &part.len()), ("height", &10)]);
                 ink.title(&format!(
                     "{} to {}: {}",
-                    text::clock_minutes(present.local(from)),
+                    text::clock_minutes(present.local(*from)),
                     text::clock_minutes(present.local(to)),
-                    text::plural(count, "event", "events"),
+                    text::plural(part.iter().map(|(.., count)| count).sum(), "event", "events"),
                 ));
                 ink.close("rect");
                 ink.close("a");
@@ -331,7 +338,7 @@ pub(crate) fn HeatStrip(
     let drawing = view! {
         <svg
             class="heat"
-            viewBox=move || format!("0 0 {} 10", series.with(|s| s.counts.len() * 4))
+            viewBox=move || format!("0 0 {} 10", series.with(|s| s.counts.len()))
             preserveAspectRatio="none"
             role="group"
             aria-label=label
@@ -339,6 +346,21 @@ pub(crate) fn HeatStrip(
         ></svg>
     };
     brushed(series, Some(href), drawing.into_any())
+}
+
+/// For each heat, the buckets that have it, as strokes along the middle of the strip.
+fn heat_runs(counts: &[u64]) -> [String; 6] {
+    let most = counts.iter().copied().max().unwrap_or(0);
+    let mut paths = <[String; 6]>::default();
+    let mut at = 0;
+    for run in counts.chunk_by(|a, b| heat(*a, most) == heat(*b, most)) {
+        let level = run.first().map_or(0, |count| heat(*count, most));
+        if let Some(path) = usize::try_from(level).ok().and_then(|level| paths.get_mut(level)) {
+            path.push_str(&format!("M{at} 5h{}", run.len()));
+        }
+        at += run.len();
+    }
+    paths
 }
 
 /// How hot a count is, 0 to 5: by its share of the hottest, with anything at all told from nothing.
@@ -370,7 +392,7 @@ mod tests {
         ];
         let end = datetime!(2026-11-20 12:00:30 UTC);
         let live = BTreeMap::from([(end.unix_timestamp() / 60, 2)]);
-        let series = Series::new(&stored, &live, end, 1, 4);
+        let series = Series::new(by_minute(&stored), &live, end, 1, 4);
         assert_eq!(series.counts, [0, 3, 0, 2]);
         let starts: Vec<_> = series.buckets().map(|(from, ..)| from).collect();
         assert_eq!(starts.first(), Some(&datetime!(2026-11-20 11:57:00 UTC)));
@@ -403,6 +425,14 @@ mod tests {
         for (minutes, step) in [(15, 1), (60, 1), (1_440, 15), (10_080, 120), (1_000_000, 1_440)] {
             assert_eq!(step_for(minutes), step, "{minutes}");
         }
+    }
+
+    #[test]
+    fn buckets_of_one_heat_that_follow_each_other_are_one_stroke() {
+        let [quiet, coldest, .., hottest] = heat_runs(&[0, 9, 9, 0, 1, 100]);
+        assert_eq!(quiet, "M0 5h1M3 5h1");
+        assert_eq!(coldest, "M1 5h2M4 5h1");
+        assert_eq!(hottest, "M5 5h1");
     }
 
     #[test]

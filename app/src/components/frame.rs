@@ -1,7 +1,7 @@
 //! What stands around every page: the rail, the top bar with the last 24 hours and the live dot, and on a phone the bar
 //! at the bottom.
 
-use decnet_model::{permission::Permission, query::HistogramQuery, view::Me};
+use decnet_model::{permission::Permission, view::Me};
 use leptos::{prelude::*, server_fn::ServerFn as _};
 use leptos_router::{
     components::{Outlet, Redirect},
@@ -30,8 +30,8 @@ use crate::{
 };
 use time::OffsetDateTime;
 
-/// Minutes of a mark of the heat strip.
-const HEAT_STEP: i64 = 10;
+/// Minutes of the heat strip: a day.
+const MINUTES: i64 = 24 * 60;
 
 /// A tick of the present that is this late was slept through.
 const SLEPT: time::Duration = time::Duration::seconds(30);
@@ -246,12 +246,7 @@ fn Heat() -> impl IntoView {
     });
     let day = Resource::new(
         move || live.epoch.get(),
-        |_| {
-            evidence::log_histogram(HistogramQuery {
-                interval_minutes: u32::try_from(HEAT_STEP).ok(),
-                ..HistogramQuery::default()
-            })
-        },
+        |_| evidence::day_get(),
     );
     // While nobody touched anything, all that it counts is the fleet's own.
     let untouched = move || {
@@ -268,7 +263,7 @@ fn Heat() -> impl IntoView {
                         Ok(day) => {
                             let series = Signal::derive(move || {
                                 let came = live.arrived(None, None);
-                                Series::new(&day, &came, present.now.get(), HEAT_STEP, 24 * 60 / HEAT_STEP)
+                                Series::new(day.by_minute(), &came, present.now.get(), 1, MINUTES)
                             });
                             view! { <HeatStrip series=series href=href /> }.into_any()
                         }

