@@ -19,6 +19,7 @@ pub mod api;
 )]
 mod components;
 mod live;
+mod order;
 #[expect(
     unreachable_pub,
     reason = "the component macro makes the properties of every component public"

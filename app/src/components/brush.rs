@@ -72,11 +72,20 @@ pub(crate) fn Brush(on: Callback<(f64, f64)>, children: Children) -> impl IntoVi
             <svg class="brush-mark" viewBox="0 0 1000 1" preserveAspectRatio="none" aria-hidden="true">
                 {move || {
                     let (from, to) = marked.get().filter(|_| dragged.get())?;
-                    let wide = (to - from).abs() * 1000.0;
-                    Some(view! { <rect x=format!("{:.1}", from.min(to) * 1000.0) width=format!("{wide:.1}") height="1" /> })
+                    Some(view! { <rect x=thousandths(from.min(to)) width=thousandths((to - from).abs()) height="1" /> })
                 }}
             </svg>
         </div>
     }
     .into_any()
+}
+
+/// A share as a whole number, for an attribute: nothing here is drawn finer, and numbers with a point are long to write.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a width, 0 to 1"
+)]
+fn thousandths(share: f64) -> u32 {
+    (share * 1_000.0).round() as u32
 }

@@ -138,6 +138,9 @@ pub(crate) fn step_for(minutes: i64) -> i64 {
         .unwrap_or(MINUTES_A_DAY)
 }
 
+/// Height of the histogram in its own units.
+const TALL: u64 = 1_000;
+
 /// Columns over time. With `href`, each column leads to the evidence of its time, and dragging over some to that of theirs.
 #[component]
 pub(crate) fn Histogram(
@@ -171,14 +174,14 @@ pub(crate) fn Histogram(
                 "path",
                 &[
                     ("class", &"grid"),
-                    ("d", &format_args!("M0 4H{wide}M0 52H{wide}")),
+                    ("d", &format_args!("M0 40H{wide}M0 520H{wide}")),
                 ],
             );
             for (i, (from, to, count)) in s.buckets().enumerate() {
                 let tall = if count == 0 {
-                    0.0
+                    0
                 } else {
-                    (ratio(count, most) * 96.0).max(3.0)
+                    (count.saturating_mul(960) / most).max(30)
                 };
                 if let Some(href) = href {
                     ink.open("a", &[("href", &href.run((from, to))), ("tabindex", &-1)]);
@@ -196,7 +199,7 @@ pub(crate) fn Histogram(
                         ("class", &"reach"),
                         ("x", &(i * 10)),
                         ("width", &10),
-                        ("height", &100),
+                        ("height", &TALL),
                     ],
                 );
                 ink.mark(
@@ -204,9 +207,9 @@ pub(crate) fn Histogram(
                     &[
                         ("class", &"bar"),
                         ("x", &(i * 10 + 1)),
-                        ("y", &format_args!("{:.1}", 100.0 - tall)),
+                        ("y", &TALL.saturating_sub(tall)),
                         ("width", &8),
-                        ("height", &format_args!("{tall:.1}")),
+                        ("height", &tall),
                     ],
                 );
                 ink.close("g");
@@ -216,7 +219,7 @@ pub(crate) fn Histogram(
             }
             ink.mark(
                 "path",
-                &[("class", &"base"), ("d", &format_args!("M0 99.5H{wide}"))],
+                &[("class", &"base"), ("d", &format_args!("M0 995H{wide}"))],
             );
             ink.markup()
         })
@@ -240,7 +243,7 @@ pub(crate) fn Histogram(
     };
     let drawing = view! {
         <svg
-            viewBox=move || format!("0 0 {} 100", width())
+            viewBox=move || format!("0 0 {} {TALL}", width())
             height=height
             preserveAspectRatio="none"
             role="group"
@@ -289,11 +292,6 @@ fn step_words(step: i64) -> String {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share for a drawing")]
-fn ratio(count: u64, most: u64) -> f64 {
-    count as f64 / most as f64
-}
-
 /// Marks of a strip that lead somewhere: what is smaller is not hit.
 const LEADING: usize = 144;
 
@@ -320,7 +318,10 @@ pub(crate) fn HeatStrip(
                 let [(from, ..), ..] = part else { continue };
                 let to = part.last().map_or(*from, |(_, to, _)| *to);
                 ink.open("a", &[("href", &href.run((*from, to))), ("tabindex", &-1)]);
-                ink.open("rect", &[("x", &(i * wide)), ("width", &part.len()), ("height", &10)]);
+                ink.open(
+                    "rect",
+                    &[("x", &(i * wide)), ("width", &part.len()), ("height", &10)],
+                );
                 ink.title(&format!(
                     "{} to {}: {}",
                     text::clock_minutes(present.local(*from)),

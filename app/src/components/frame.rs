@@ -244,10 +244,7 @@ fn Heat() -> impl IntoView {
             url::at_time("/live", &ParamsMap::new(), from, to)
         }
     });
-    let day = Resource::new(
-        move || live.epoch.get(),
-        |_| evidence::day_get(),
-    );
+    let day = Resource::new(move || live.epoch.get(), |_| evidence::day_get());
     // While nobody touched anything, all that it counts is the fleet's own.
     let untouched = move || {
         live.stats

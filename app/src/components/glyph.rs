@@ -19,19 +19,19 @@ fn hash(seed: &str) -> u64 {
 /// The strokes of a mark on a grid of 24: an outer ring with gaps, and inside it a figure on the points of a
 /// hexagon and its middle, mirrored left to right so that it reads as a sign and not as noise.
 fn strokes(h: u64) -> (String, String, u64) {
-    const RING: [(f64, f64); 12] = [
-        (12.0, 1.5),
-        (17.25, 2.91),
-        (21.09, 6.75),
-        (22.5, 12.0),
-        (21.09, 17.25),
-        (17.25, 21.09),
-        (12.0, 22.5),
-        (6.75, 21.09),
-        (2.91, 17.25),
-        (1.5, 12.0),
-        (2.91, 6.75),
-        (6.75, 2.91),
+    const RING: [&str; 12] = [
+        "12 1.5",
+        "17.25 2.91",
+        "21.09 6.75",
+        "22.5 12",
+        "21.09 17.25",
+        "17.25 21.09",
+        "12 22.5",
+        "6.75 21.09",
+        "2.91 17.25",
+        "1.5 12",
+        "2.91 6.75",
+        "6.75 2.91",
     ];
     // The right half of the figure; the left half is its mirror image.
     const FIGURE: [&str; 12] = [
@@ -50,9 +50,9 @@ fn strokes(h: u64) -> (String, String, u64) {
     ];
     let mut ring = String::new();
     for (i, pair) in RING.iter().zip(RING.iter().cycle().skip(1)).enumerate() {
-        let ((x1, y1), (x2, y2)) = pair;
+        let (from, to) = pair;
         if (h >> i) & 1 == 1 {
-            ring.push_str(&format!("M{x1} {y1}A10.5 10.5 0 0 1 {x2} {y2}"));
+            ring.push_str(&format!("M{from}A10.5 10.5 0 0 1 {to}"));
         }
     }
     let mut figure = String::new();

@@ -14,6 +14,7 @@ use super::{glyph::Glyph, range::use_carried, when::use_present};
 use crate::{
     api::evidence::Touch,
     live::use_live,
+    order,
     text::{self, Weight},
     url,
 };
@@ -88,10 +89,10 @@ impl Cast {
             *last_s = touch.at_s.max(*last_s);
         }
         let mut seen: Vec<_> = seen.into_values().collect();
-        seen.sort_by_key(|(count, ..)| std::cmp::Reverse(*count));
-        if let Some(rest) = seen.get_mut(ACTIVE..) {
-            rest.sort_by_key(|(_, last_s, _)| std::cmp::Reverse(*last_s));
-        }
+        order::by(&mut seen, |(count, ..)| order::greatest(*count));
+        let mut rest = seen.split_off(ACTIVE.min(seen.len()));
+        order::by(&mut rest, |(_, last_s, _)| u128::MAX - order::signed(*last_s));
+        seen.extend(rest);
         let seen = seen.into_iter().map(|(.., t)| (t.attacker, t.ip, &t.glyph));
         let mut attackers: Vec<Drawn> = Vec::new();
         for (id, ip, glyph) in seen.chain(known.iter().map(|a| (a.id, a.ip, &a.glyph))) {
@@ -101,7 +102,10 @@ impl Cast {
                 attackers.push(Drawn { id, ip, glyph, new });
             }
         }
-        attackers.sort_by_key(|a| a.ip);
+        order::by(&mut attackers, |a| match a.ip {
+            IpAddr::V4(ip) => u128::from(ip.to_bits()),
+            IpAddr::V6(ip) => ip.to_bits(),
+        });
         let of_known = known
             .iter()
             .flat_map(|a| a.deckies.iter().map(|name| (a.id, name, 0)));
@@ -116,12 +120,13 @@ impl Cast {
             *deckies.entry(name).or_default() += drawn.map_or(0, |_| count);
             pairs.extend(drawn.map(|i| (i, name)));
         }
-        let mut ranked: Vec<_> = deckies.into_iter().collect();
-        ranked.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let more_deckies = ranked.len().saturating_sub(DRAWN);
-        ranked.truncate(DRAWN);
-        let mut deckies: Vec<_> = ranked.into_iter().map(|(name, _)| name.clone()).collect();
-        deckies.sort_unstable();
+        // In the order of their names, the most touched ones of them.
+        let mut deckies: Vec<_> = deckies.into_iter().enumerate().collect();
+        order::by(&mut deckies, |(_, (_, count))| order::greatest(*count));
+        let more_deckies = deckies.len().saturating_sub(DRAWN);
+        deckies.truncate(DRAWN);
+        order::by(&mut deckies, |(place, _)| *place as u128);
+        let deckies: Vec<_> = deckies.into_iter().map(|(_, (name, _))| name.clone()).collect();
         let place = |(i, name)| Some((i, deckies.iter().position(|decky| decky == name)?));
         Self {
             pairs: pairs.into_iter().filter_map(place).collect(),

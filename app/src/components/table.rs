@@ -17,7 +17,7 @@ use super::{
     icon::{Icon, Mark},
     sight, store,
 };
-use crate::url;
+use crate::{order, url};
 
 /// A row and whether it just came.
 pub(crate) type Row<T> = (Arc<T>, bool);
@@ -589,7 +589,7 @@ fn hold<T: Listed>(
             .filter(|(_, row)| row.is_connected())
             .map(|(top, row)| top_px(row) - top)
             .collect();
-        moved.sort_by(f64::total_cmp);
+        order::by(&mut moved, |px| order::signed((px * 64.0) as i64));
         let by = owed_px + moved.get(moved.len() / 2).copied().unwrap_or(moved_px);
         if by != 0.0
             && let Some(window) = web_sys::window()

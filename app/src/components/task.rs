@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use super::icon::{Icon, Mark};
-use crate::live::use_live;
+use crate::{live::use_live, order};
 
 /// The tasks that moved since this page was loaded, and the one that the URL names.
 #[component]
@@ -30,7 +30,9 @@ pub(crate) fn TaskCorner() -> impl IntoView {
                 .filter(|task| !closed.contains(&task.id))
                 .cloned()
                 .collect();
-            shown.sort_by_key(|task| std::cmp::Reverse(task.started_at));
+            order::by(&mut shown, |task| {
+                u128::MAX - order::signed(task.started_at.unix_timestamp())
+            });
             shown.truncate(3);
             shown
         })

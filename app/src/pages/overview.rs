@@ -31,6 +31,7 @@ use crate::{
         when::{Ago, use_present},
     },
     live::use_live,
+    order,
     piece::parts,
     text,
     url::{self, Between},
@@ -164,7 +165,10 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
                 known.extend(changed.map(|(id, a)| (*id, a.clone())));
             });
             let mut known: Vec<AttackerView> = known.into_values().collect();
-            known.sort_by_key(|a| std::cmp::Reverse((a.event_count, a.last_seen)));
+            let key = |a: &AttackerView| {
+                (u128::from(a.event_count) << 64) | order::signed(a.last_seen.unix_timestamp())
+            };
+            order::by(&mut known, |a| order::greatest(key(a)));
             known.truncate(TOP + 2);
             known
         })

@@ -279,6 +279,10 @@ fn without_what_never_runs(compiled: &Path) -> Result<Vec<u8>> {
     Ok(shorn.module)
 }
 
+/// For size, until nothing gets smaller. `-Oz` makes less of it, and of which brotli leaves more. Below 1,024 there is the end of the stack
+/// and nothing else, so an offset may be a part of an access to memory.
+const OPTIMISE: [&str; 3] = ["-Os", "--converge", "--low-memory-unused"];
+
 /// What is said to the optimiser of a page's module alone: its variables are zero before it starts, so it need not set them; and nobody
 /// changes the table's entries that it fills in, so it may call what stands there.
 const PAGE_ONLY: &[&str] = &[
@@ -291,7 +295,7 @@ fn optimise(place: &Place, from: &Path, to: &Path, more: &[&str]) -> Result<()> 
     let mut command = Command::new(npm_program(place, "wasm-opt"));
     command
         .args(more)
-        .arg("-Oz")
+        .args(OPTIMISE)
         .args(WASM_FEATURES)
         .arg(from)
         .arg("-o")

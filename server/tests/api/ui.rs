@@ -99,7 +99,12 @@ async fn pages_and_long_answers_are_packed_for_who_takes_that_and_events_and_fon
                 .unwrap();
             // Two pages differ in their nonces.
             assert_eq!(text.len(), plain.text.len(), "{path}");
-            assert!(body.len() * 3 < text.len() * 2, "{path}: {} of {} bytes", body.len(), text.len());
+            assert!(
+                body.len() * 3 < text.len() * 2,
+                "{path}: {} of {} bytes",
+                body.len(),
+                text.len()
+            );
         }
     }
     let admin = app.admin().await;
