@@ -705,6 +705,90 @@ pub(crate) async fn a_time_in_the_future_stays_in_its_row_and_puts_nobody_first(
     assert_eq!(attackers[0].ip.to_string(), "192.0.2.1");
 }
 
+pub(crate) async fn visits_go_from_their_first_row_to_their_last(database: &Database) {
+    let db = &database.store;
+    let row = |second, decky, kind, session| {
+        let fields = [("src_ip", "192.0.2.1"), ("session", session)];
+        line(second, decky, "ssh", kind, &fields, "")
+    };
+    let whole = [
+        row(0, "web-01", "connect", "a"),
+        // Another in between, at another decky, and without an end.
+        row(5, "db-01", "connect", "b"),
+        row(10, "web-01", "command", "a"),
+        row(20, "web-01", "query", "a"),
+        row(30, "web-01", "disconnect", "a"),
+        row(40, "db-01", "auth_attempt", "b"),
+        // Two that begin and end together.
+        row(7_200, "web-01", "connect", "c"),
+        row(7_201, "web-01", "connect", "d"),
+        row(7_202, "web-01", "command", "d"),
+        row(7_203, "web-01", "disconnect", "c"),
+        row(7_204, "web-01", "disconnect", "d"),
+        // What no tap of ours wrote belongs to no connection; others' rows are others'.
+        line(7_205, "web-01", "ssh", "command", &[("src_ip", "192.0.2.1")], ""),
+        line(
+            9,
+            "web-01",
+            "ssh",
+            "command",
+            &[("src_ip", "192.0.2.2"), ("session", "a")],
+            "",
+        ),
+    ];
+    store(db, &whole).await;
+    let who = attacker_id("192.0.2.1".parse().unwrap());
+    let (hour, minute) = (time::Duration::hours(1), 60_000_000);
+    let visits = async |between, reach, width, limit| {
+        let mut told: Vec<_> = db
+            .attacker_visits(who, between, reach, width, limit)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|v| {
+                assert_eq!(v.service, "ssh");
+                (
+                    v.first_at, v.last_at, v.decky, v.session, v.sessions, v.commands, v.ended,
+                )
+            })
+            .collect();
+        told.sort();
+        told
+    };
+    let a = (at(0), at(30), "web-01".to_owned(), "a".to_owned(), 1, 2, true);
+    let b = (at(5), at(40), "db-01".to_owned(), "b".to_owned(), 1, 0, false);
+    let cd = (
+        at(7_200),
+        at(7_204),
+        "web-01".to_owned(),
+        "c".to_owned(),
+        2,
+        1,
+        true,
+    );
+    let all = visits((None, None), hour, minute, 100).await;
+    assert_eq!(all, [a.clone(), b.clone(), cd]);
+    assert_eq!(visits((None, None), hour, 1, 100).await.len(), 4);
+    // It began before the time, and is still told from its start, but not one that ended before it.
+    let later = visits((Some(at(35)), Some(at(60))), hour, minute, 100).await;
+    assert_eq!(later, [b]);
+    // What is after the time is not read.
+    let early = visits((None, Some(at(30))), hour, minute, 100).await;
+    assert_eq!(early.len(), 2);
+    assert!(
+        early.iter().all(|(_, last, .., ended)| *last < at(30) && !ended),
+        "{early:?}"
+    );
+    let newest = visits((None, None), hour, 1, 3).await;
+    assert_eq!(newest.len(), 2, "{newest:?}");
+    let nobody = attacker_id("192.0.2.9".parse().unwrap());
+    let none = db
+        .attacker_visits(nobody, (None, None), hour, minute, 100)
+        .await
+        .unwrap();
+    assert_eq!(none, []);
+}
+
 pub(crate) async fn attackers_are_listed_by_recency_and_by_activity(database: &Database) {
     let db = &database.store;
     random_batches(db).await;
