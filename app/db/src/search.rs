@@ -270,6 +270,50 @@ impl Store {
         visits.collect()
     }
 
+    /// The newest `limit` rows of a time in which the fleet says what it changed at one of `deckies`, newest first: mutations, and
+    /// services that began or ended.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn fleet_changes(
+        &self,
+        deckies: &[String],
+        (start, end): (Option<OffsetDateTime>, Option<OffsetDateTime>),
+        limit: u32,
+    ) -> Result<Vec<LogView>, DbError> {
+        let query = LogQuery {
+            start_time: start,
+            end_time: end,
+            ..LogQuery::default()
+        };
+        let Some((span, (first, others))) = self.span(&query).await?.zip(deckies.split_first()) else {
+            return Ok(Vec::new());
+        };
+        // Nobody's rows are few: it is their index that is read.
+        let mut sql = Sql::new(
+            OPERATION,
+            format!(
+                "{SELECT_LOGS} WHERE l.attacker_id IS NULL AND l.id >= ? AND l.id <= ? AND l.event_type IN (?, ?, ?) AND l.decky IN (?"
+            ),
+        );
+        sql.arg(span.low).arg(span.high);
+        for kind in [
+            EventKind::Mutation,
+            EventKind::ServiceStarted,
+            EventKind::ServiceStopped,
+        ] {
+            sql.arg(kind.as_str());
+        }
+        sql.arg(first.as_str());
+        for decky in others {
+            sql.push(", ?").arg(decky.as_str());
+        }
+        sql.push(")");
+        self.conditions(&mut sql, &query, &[]);
+        sql.push(" ORDER BY l.id DESC LIMIT ?").arg(limit);
+        self.backend.fetch(sql).await?.iter().map(log).collect()
+    }
+
     /// How many rows there are.
     ///
     /// # Errors

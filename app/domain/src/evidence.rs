@@ -29,6 +29,8 @@ pub const ACTIVITY: u32 = 20_000;
 /// How long before a time a connection is looked for that reaches into it: as long as a decoy lets one last where nobody set
 /// anything else.
 const REACH: time::Duration = time::Duration::hours(6);
+/// Changes of the fleet that are told at once, the newest.
+const CHANGES: u32 = 200;
 /// The most characters of a filter that names one thing.
 const MAX_FILTER: usize = 128;
 
@@ -291,6 +293,19 @@ impl Domain {
         Ok(store
             .attacker_visits(id, between, REACH, width_us, ACTIVITY)
             .await?)
+    }
+
+    /// The newest log rows of a time, at most some hundred, in which the fleet says what it changed at one of `deckies`.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn fleet_changes(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        deckies: &[String],
+        between: (Option<OffsetDateTime>, Option<OffsetDateTime>),
+    ) -> Result<Vec<LogView>, DomainError> {
+        Ok(self.inner.store.fleet_changes(deckies, between, CHANGES).await?)
     }
 
     /// The command lines of an attacker from the one time to the other, newest first.

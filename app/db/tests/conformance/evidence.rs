@@ -789,6 +789,65 @@ pub(crate) async fn visits_go_from_their_first_row_to_their_last(database: &Data
     assert_eq!(none, []);
 }
 
+pub(crate) async fn what_the_fleet_changed_is_told_of_the_deckies_asked_for(database: &Database) {
+    let db = &database.store;
+    let change = [
+        ("services_before", "ssh"),
+        ("services_after", "ftp"),
+        ("trigger", "schedule"),
+    ];
+    store(
+        db,
+        &[
+            line(
+                0,
+                "web-01",
+                "ssh",
+                "service_started",
+                &[("listen", "192.0.2.9:22")],
+                "",
+            ),
+            line(10, "web-01", "mutator", "mutation", &change, ""),
+            line(11, "db-01", "mutator", "mutation", &change, ""),
+            line(12, "mail-01", "mutator", "mutation", &change, ""),
+            // An attacker's word is no change of the fleet.
+            line(
+                13,
+                "web-01",
+                "mutator",
+                "mutation",
+                &[("src_ip", "192.0.2.1")],
+                "",
+            ),
+            command(14, "web-01", "192.0.2.1", "id"),
+            line(20, "web-01", "ssh", "service_stopped", &[], ""),
+        ],
+    )
+    .await;
+    let changes = async |deckies: &[&str], between, limit| {
+        let deckies: Vec<_> = deckies.iter().map(ToString::to_string).collect();
+        let rows = db.fleet_changes(&deckies, between, limit).await.unwrap();
+        rows.into_iter()
+            .map(|row| (row.at, row.decky, row.event_type))
+            .collect::<Vec<_>>()
+    };
+    let one = |second, decky: &str, kind: &str| (at(second), decky.to_owned(), kind.to_owned());
+    let (none, both) = ((None, None), ["web-01", "db-01"]);
+    let all = [
+        one(20, "web-01", "service_stopped"),
+        one(11, "db-01", "mutation"),
+        one(10, "web-01", "mutation"),
+        one(0, "web-01", "service_started"),
+    ];
+    assert_eq!(changes(&both, none, 10).await, all);
+    assert_eq!(changes(&both, none, 2).await, all[..2]);
+    assert_eq!(changes(&both, (Some(at(5)), Some(at(20))), 10).await, all[1..3]);
+    assert_eq!(changes(&["db-01"], none, 10).await, all[1..2]);
+    assert_eq!(changes(&[], none, 10).await, []);
+    let rows = db.fleet_changes(&["db-01".to_owned()], none, 1).await.unwrap();
+    assert_eq!(rows[0].fields["services_after"], "ftp");
+}
+
 pub(crate) async fn attackers_are_listed_by_recency_and_by_activity(database: &Database) {
     let db = &database.store;
     random_batches(db).await;
