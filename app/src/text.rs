@@ -268,6 +268,33 @@ pub fn weight(event_type: &str) -> Weight {
     }
 }
 
+/// What an event is about, for its shape in a drawing: lowest first, as it is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Somebody came, went or asked.
+    Contact,
+    /// What tells their software from others.
+    Fingerprint,
+    /// A try to sign in.
+    Credential,
+    /// Something that was to be run.
+    Command,
+    /// Something that was brought, taken or to be fetched.
+    File,
+}
+
+/// What an event of this type is about.
+#[must_use]
+pub fn kind(event_type: &str) -> Kind {
+    match event_type {
+        "client_fingerprint" | "client_info" => Kind::Fingerprint,
+        "auth_attempt" => Kind::Credential,
+        "command" | "query" | "exploit_attempt" => Kind::Command,
+        "download" | "file_captured" | "mail_accepted" | "fetch_attempt" => Kind::File,
+        _ => Kind::Contact,
+    }
+}
+
 /// An event type in words: `auth_attempt` is `auth attempt`.
 #[must_use]
 pub fn event_words(event_type: &str) -> String {
@@ -317,6 +344,10 @@ pub fn summary(row: &LogView) -> String {
             ];
             parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
         }
+        "mutation" => {
+            let services = |name| field(name).unwrap_or("none").replace(',', ", ");
+            format!("{} → {}", services("services_before"), services("services_after"))
+        }
         _ => first(&[
             "command", "query", "url", "path", "target", "subject", "exploit", "what", "user", "listen", "to",
         ])
@@ -330,7 +361,9 @@ pub fn summary(row: &LogView) -> String {
     }
 }
 
-fn lasted_words(ms: u64) -> String {
+/// How long something lasted: `4 min`, and `310 ms` where that is less than a second.
+#[must_use]
+pub fn lasted_words(ms: u64) -> String {
     if ms < 1_000 {
         format!("{ms} ms")
     } else {

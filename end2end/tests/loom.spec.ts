@@ -41,6 +41,7 @@ test("dragging over the line makes everything on the page of that time, and all 
   await open(page, `/attackers?search=${other}`);
   await page.getByRole("row").filter({ hasText: other }).getByRole("link").click();
   const commands = page.locator(".commands");
+  await expect(page.locator(".line .bar title").first()).toContainText("ssh session");
   await expect(commands).toContainText("first-thing");
   await expect(commands).toContainText("second-thing");
   const rows = page.locator("table.logs tbody tr");

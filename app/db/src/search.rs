@@ -13,11 +13,12 @@ use std::net::IpAddr;
 
 use decnet_model::{
     clock::micros,
+    event::{EventKind, field},
     id::{AttackerId, LogId},
     query::LogQuery,
-    view::{ActivityView, LogView, MAX_SEARCH, Page},
+    view::{ActivityView, LogView, MAX_SEARCH, Page, VisitView},
 };
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::{
     DbError, Store,
@@ -205,6 +206,112 @@ impl Store {
             })
         });
         activity.collect()
+    }
+
+    /// The connections of an attacker that reach into a time, as far as the newest `limit` rows tell that are from `reach` before its
+    /// start to its end. Of each decky and service those that begin in one bucket of time and end in one are told as one; buckets are
+    /// `width_us` microseconds long. In no order.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn attacker_visits(
+        &self,
+        id: AttackerId,
+        (start, end): (Option<OffsetDateTime>, Option<OffsetDateTime>),
+        reach: Duration,
+        width_us: i64,
+        limit: u32,
+    ) -> Result<Vec<VisitView>, DbError> {
+        let query = LogQuery {
+            start_time: start.map(|start| start.saturating_sub(reach)),
+            end_time: end,
+            ..LogQuery::default()
+        };
+        let Some(span) = self.span(&query).await? else {
+            return Ok(Vec::new());
+        };
+        let mut sql = Sql::new(
+            OPERATION,
+            "SELECT decky, service, MIN(first_at), MAX(last_at), MIN(log_id), MIN(visit), COUNT(*), CAST(SUM(commands) AS SIGNED), \
+             MIN(ended) FROM (SELECT decky, service, visit, MIN(at) AS first_at, MAX(at) AS last_at, MIN(id) AS log_id, \
+             COUNT(CASE WHEN event_type IN (?, ?) THEN 1 END) AS commands, \
+             COUNT(CASE WHEN event_type IN (?, ?) THEN 1 END) AS ended FROM (SELECT l.id, l.at, l.decky, l.service, l.event_type, ",
+        );
+        sql.arg(EventKind::Command.as_str())
+            .arg(EventKind::Query.as_str());
+        sql.arg(EventKind::Disconnect.as_str())
+            .arg(EventKind::SessionEnded.as_str());
+        sql.push(&self.backend.dialect().json_text("l.fields"))
+            .arg(format!("$.\"{}\"", field::SESSION));
+        sql.push(" AS visit FROM logs l WHERE l.attacker_id = ? AND l.id >= ? AND l.id <= ?");
+        sql.arg(id.0).arg(span.low).arg(span.high);
+        self.conditions(&mut sql, &query, &[]);
+        sql.push(" ORDER BY l.id DESC LIMIT ?) t WHERE visit <> '' GROUP BY decky, service, visit) v WHERE last_at >= ?")
+            .arg(limit)
+            .arg(start.map_or(i64::MIN, micros));
+        sql.push(" GROUP BY decky, service, first_at - first_at % ?, last_at - last_at % ?")
+            .arg(width_us.max(1))
+            .arg(width_us.max(1));
+        let rows = self.backend.fetch(sql).await?;
+        let visits = rows.iter().map(|row| {
+            let c = row.columns(OPERATION);
+            Ok(VisitView {
+                decky: c.text(0)?,
+                service: c.text(1)?,
+                first_at: c.time(2)?,
+                last_at: c.time(3)?,
+                log_id: LogId(c.int(4)?),
+                session: c.text(5)?,
+                sessions: c.count(6)?,
+                commands: c.count(7)?,
+                ended: c.int(8)? > 0,
+            })
+        });
+        visits.collect()
+    }
+
+    /// The newest `limit` rows of a time in which the fleet says what it changed at one of `deckies`, newest first: mutations, and
+    /// services that began or ended.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn fleet_changes(
+        &self,
+        deckies: &[String],
+        (start, end): (Option<OffsetDateTime>, Option<OffsetDateTime>),
+        limit: u32,
+    ) -> Result<Vec<LogView>, DbError> {
+        let query = LogQuery {
+            start_time: start,
+            end_time: end,
+            ..LogQuery::default()
+        };
+        let Some((span, (first, others))) = self.span(&query).await?.zip(deckies.split_first()) else {
+            return Ok(Vec::new());
+        };
+        // Nobody's rows are few: it is their index that is read.
+        let mut sql = Sql::new(
+            OPERATION,
+            format!(
+                "{SELECT_LOGS} WHERE l.attacker_id IS NULL AND l.id >= ? AND l.id <= ? AND l.event_type IN (?, ?, ?) AND l.decky IN (?"
+            ),
+        );
+        sql.arg(span.low).arg(span.high);
+        for kind in [
+            EventKind::Mutation,
+            EventKind::ServiceStarted,
+            EventKind::ServiceStopped,
+        ] {
+            sql.arg(kind.as_str());
+        }
+        sql.arg(first.as_str());
+        for decky in others {
+            sql.push(", ?").arg(decky.as_str());
+        }
+        sql.push(")");
+        self.conditions(&mut sql, &query, &[]);
+        sql.push(" ORDER BY l.id DESC LIMIT ?").arg(limit);
+        self.backend.fetch(sql).await?.iter().map(log).collect()
     }
 
     /// How many rows there are.

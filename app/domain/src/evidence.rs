@@ -11,7 +11,7 @@ use decnet_model::{
     },
     view::{
         ActivityView, AlertView, AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView,
-        MAX_LIMIT, MAX_SEARCH, Page, QuarantineView, ReuseDetail, ReuseView, Stats, Tops,
+        MAX_LIMIT, MAX_SEARCH, Page, QuarantineView, ReuseDetail, ReuseView, Stats, Tops, VisitView,
     },
 };
 use time::OffsetDateTime;
@@ -26,6 +26,11 @@ const MAX_BUCKETS: i64 = 3_000;
 const TRAFFIC_HOURS: u8 = 24;
 /// Rows of an attacker of which it is told where and when they were, the newest: so many are read on every look at somebody.
 pub const ACTIVITY: u32 = 20_000;
+/// How long before a time a connection is looked for that reaches into it: as long as a decoy lets one last where nobody set
+/// anything else.
+const REACH: time::Duration = time::Duration::hours(6);
+/// Changes of the fleet that are told at once, the newest.
+const CHANGES: u32 = 200;
 /// The most characters of a filter that names one thing.
 const MAX_FILTER: usize = 128;
 
@@ -269,6 +274,38 @@ impl Domain {
         let width_us = i64::try_from(width.whole_microseconds()).unwrap_or(i64::MAX);
         let store = &self.inner.store;
         Ok(store.attacker_activity(id, between, width_us, ACTIVITY).await?)
+    }
+
+    /// The connections of an attacker that reach into a time, as far as the newest [`ACTIVITY`] rows tell: those that begin in one
+    /// bucket of time and end in one are told as one.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn attacker_visits(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        id: AttackerId,
+        between: (Option<OffsetDateTime>, Option<OffsetDateTime>),
+        width: time::Duration,
+    ) -> Result<Vec<VisitView>, DomainError> {
+        let width_us = i64::try_from(width.whole_microseconds()).unwrap_or(i64::MAX);
+        let store = &self.inner.store;
+        Ok(store
+            .attacker_visits(id, between, REACH, width_us, ACTIVITY)
+            .await?)
+    }
+
+    /// The newest log rows of a time, at most some hundred, in which the fleet says what it changed at one of `deckies`.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn fleet_changes(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        deckies: &[String],
+        between: (Option<OffsetDateTime>, Option<OffsetDateTime>),
+    ) -> Result<Vec<LogView>, DomainError> {
+        Ok(self.inner.store.fleet_changes(deckies, between, CHANGES).await?)
     }
 
     /// The command lines of an attacker from the one time to the other, newest first.

@@ -292,6 +292,28 @@ views! {
         count: u64,
     }
 
+    /// A connection of an attacker to a decky; or several that began about the same time and ended about the same time, as one.
+    VisitView {
+        decky: String,
+        service: String,
+        /// When the first row of it was.
+        #[serde(with = "time::serde::rfc3339")]
+        first_at: OffsetDateTime,
+        /// When the last row of it was: the end, where that is known.
+        #[serde(with = "time::serde::rfc3339")]
+        last_at: OffsetDateTime,
+        /// The first log row of it.
+        log_id: LogId,
+        /// The id that its rows carry; of several, one of theirs.
+        session: String,
+        /// Connections.
+        sessions: u64,
+        /// Commands and queries.
+        commands: u64,
+        /// Whether the end of each is known.
+        ended: bool,
+    }
+
     /// Loot: see [`BountyKind`].
     BountyView {
         id: i64,

@@ -3,15 +3,17 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use decnet_model::{
+    event::{EventKind, field},
     id::{AttackerId, LogId},
     query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery, ReuseQuery},
     view::{
         ActivityView, AlertView, AttackerView, BountyView, CommandView, DeckyView, HistogramBucket, LogView,
-        Page, QuarantineView, ReuseDetail, ReuseView, Stats, StreamSnapshot, Tops, WorkerView,
+        Page, QuarantineView, ReuseDetail, ReuseView, Stats, StreamSnapshot, Tops, VisitView, WorkerView,
     },
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 #[cfg(feature = "ssr")]
 use super::ssr::permitted;
@@ -114,9 +116,13 @@ pub struct Left {
 /// Where an attacker was and when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trail {
-    /// For each part of the time what was heaviest at a decky then, with how many log rows there were. Only of the deckies that they
-    /// touched most.
+    /// For each part of the time what was heaviest at a decky then, of each kind, with how many log rows there were. Only of the
+    /// deckies that they touched most.
     pub marks: Vec<ActivityView>,
+    /// Their connections to these deckies; the longest, where there are too many.
+    pub visits: Vec<VisitView>,
+    /// What the fleet changed at these deckies meanwhile.
+    pub changes: Vec<Change>,
     /// Log rows by decky and service, most first.
     pub places: Vec<Place>,
     /// Whether these are all log rows of the time, and not only the newest.
@@ -126,9 +132,76 @@ pub struct Trail {
 /// A decky, a service of it, and how many log rows there are.
 pub(crate) type Place = (String, String, u64);
 
+/// A change of a decky's services by the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Which decky.
+    pub decky: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The log row that tells it.
+    pub log_id: LogId,
+    /// What changed.
+    pub words: String,
+}
+
+impl Change {
+    /// The change that a log row tells, if it does and the row is no visitor's.
+    pub(crate) fn of(row: &LogView) -> Option<Self> {
+        let words = match row.event_type.parse::<EventKind>().ok()? {
+            _ if row.attacker_id.is_some() => return None,
+            EventKind::ServiceStarted => format!("{} started", row.service),
+            EventKind::ServiceStopped => format!("{} stopped", row.service),
+            EventKind::Mutation => match row.fields.get("trigger") {
+                Some(trigger) => format!("{} (mutation, {trigger})", text::summary(row)),
+                None => format!("{} (mutation)", text::summary(row)),
+            },
+            _ => return None,
+        };
+        Some(Self {
+            decky: row.decky.clone(),
+            at: row.at,
+            log_id: row.id,
+            words,
+        })
+    }
+}
+
+/// Adds a row that is new to the connection that it belongs to.
+pub(crate) fn lengthen(visits: &mut Vec<VisitView>, row: &LogView) {
+    let Some(session) = row.fields.get(field::SESSION).filter(|id| !id.is_empty()) else {
+        return;
+    };
+    let kind = row.event_type.parse::<EventKind>().ok();
+    let commands = u64::from(matches!(kind, Some(EventKind::Command | EventKind::Query)));
+    let ended = matches!(kind, Some(EventKind::Disconnect | EventKind::SessionEnded));
+    match visits
+        .iter_mut()
+        .find(|visit| visit.session == *session && visit.decky == row.decky && visit.service == row.service)
+    {
+        Some(visit) => {
+            visit.last_at = visit.last_at.max(row.at);
+            visit.commands += commands;
+            visit.ended |= ended;
+        }
+        None => visits.push(VisitView {
+            decky: row.decky.clone(),
+            service: row.service.clone(),
+            first_at: row.at,
+            last_at: row.at,
+            log_id: row.id,
+            session: session.clone(),
+            sessions: 1,
+            commands,
+            ended,
+        }),
+    }
+}
+
 #[cfg(feature = "ssr")]
 impl Trail {
-    fn of(activity: Vec<ActivityView>, width: time::Duration) -> Self {
+    fn of(activity: Vec<ActivityView>, mut visits: Vec<VisitView>, width: time::Duration) -> Self {
         let mut places: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         let mut deckies: BTreeMap<&str, u64> = BTreeMap::new();
         for one in &activity {
@@ -139,19 +212,17 @@ impl Trail {
         let mut most: Vec<_> = deckies.into_iter().collect();
         most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         most.truncate(LANES);
+        let shown = |decky: &str| most.iter().any(|(shown, _)| *shown == decky);
         let mut places: Vec<Place> = places
             .into_iter()
             .map(|((decky, service), count)| (decky.to_owned(), service.to_owned(), count))
             .collect();
         places.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
-        let mut marks: BTreeMap<(&str, i128), ActivityView> = BTreeMap::new();
-        for one in activity
-            .iter()
-            .filter(|one| most.iter().any(|(decky, _)| *decky == one.decky))
-        {
+        let mut marks: BTreeMap<(&str, i128, text::Kind), ActivityView> = BTreeMap::new();
+        for one in activity.iter().filter(|one| shown(&one.decky)) {
             let part = one.first_at.unix_timestamp_nanos() / width.whole_nanoseconds().max(1);
             marks
-                .entry((&one.decky, part))
+                .entry((&one.decky, part, text::kind(&one.event_type)))
                 .and_modify(|mark| {
                     let (count, last_at) = (mark.count + one.count, mark.last_at.max(one.last_at));
                     if text::weight(&one.event_type) > text::weight(&mark.event_type) {
@@ -161,11 +232,35 @@ impl Trail {
                 })
                 .or_insert_with(|| one.clone());
         }
+        // Who is at a decky and silent has a bar there, where what they did elsewhere leaves a lane.
+        let room = LANES - most.len();
+        let mut silent: Vec<String> = Vec::new();
+        visits.retain(|visit| {
+            if !shown(&visit.decky) && !silent.contains(&visit.decky) {
+                if silent.len() >= room {
+                    return false;
+                }
+                silent.push(visit.decky.clone());
+            }
+            true
+        });
+        visits.sort_by_key(|visit| visit.first_at - visit.last_at);
+        visits.truncate(VISITS);
         Self {
             marks: marks.into_values().collect(),
+            visits,
+            changes: Vec::new(),
             places,
             whole: rows < u64::from(decnet_domain::ACTIVITY),
         }
+    }
+
+    /// The deckies that have a lane.
+    fn deckies(&self) -> Vec<String> {
+        let marked = self.marks.iter().map(|mark| &mark.decky);
+        let visited = self.visits.iter().map(|visit| &visit.decky);
+        let deckies: std::collections::BTreeSet<_> = marked.chain(visited).collect();
+        deckies.into_iter().cloned().collect()
     }
 }
 
@@ -174,6 +269,9 @@ pub(crate) const LANES: usize = 8;
 /// Parts of the time of which each has a mark in a lane.
 #[cfg(feature = "ssr")]
 const PARTS: i32 = 160;
+/// Connections that are told of an attacker at once.
+#[cfg(feature = "ssr")]
+const VISITS: usize = 600;
 /// Command lines, and of everything else that an attacker left as many, that their page shows.
 pub(crate) const LEFT: usize = 20;
 
@@ -363,6 +461,14 @@ pub async fn dossier_get(id: AttackerId, rows: LogQuery) -> Answer<Dossier> {
     let last = rows.end_time.unwrap_or(attacker.last_seen);
     let width = ((last - first) / PARTS).max(time::Duration::SECOND);
     let activity = domain.attacker_activity(&see, id, between, width).await?;
+    let visits = domain.attacker_visits(&see, id, between, width).await?;
+    let mut trail = Trail::of(activity, visits, width);
+    let meanwhile = (
+        Some(first),
+        Some(last.saturating_add(time::Duration::MICROSECOND)),
+    );
+    let changes = domain.fleet_changes(&see, &trail.deckies(), meanwhile).await?;
+    trail.changes = changes.iter().filter_map(Change::of).collect();
     let left = left_of(&domain, &see, &attacker, between).await?;
     let rows = LogQuery {
         limit: Some(100),
@@ -370,7 +476,7 @@ pub async fn dossier_get(id: AttackerId, rows: LogQuery) -> Answer<Dossier> {
         ..rows
     };
     Ok(Dossier {
-        trail: Trail::of(activity, width),
+        trail,
         left,
         logs: domain.log_page(&see, rows).await?,
         attacker,
@@ -425,4 +531,115 @@ async fn left_of(
         more_loot,
         fingerprints,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: i64, event_type: &str, fields: &[(&str, &str)]) -> LogView {
+        let at = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(id);
+        LogView {
+            id: LogId(id),
+            at,
+            received_at: at,
+            decky: "web-01".into(),
+            service: "ssh".into(),
+            event_type: event_type.into(),
+            attacker_ip: None,
+            attacker_id: None,
+            attacker_glyph: None,
+            fields: fields
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            message: String::new(),
+            raw: String::new(),
+        }
+    }
+
+    #[test]
+    fn new_rows_lengthen_their_connection_or_begin_one() {
+        let mut visits = Vec::new();
+        for new in [
+            row(1, "connect", &[("session", "a")]),
+            row(2, "connect", &[("session", "b")]),
+            row(3, "command", &[("session", "a")]),
+            row(4, "command", &[]),
+            row(5, "disconnect", &[("session", "a")]),
+        ] {
+            lengthen(&mut visits, &new);
+        }
+        let told: Vec<_> = visits
+            .iter()
+            .map(|v| {
+                let (first, last) = (v.first_at.unix_timestamp(), v.last_at.unix_timestamp());
+                (&*v.session, first, last, v.log_id.0, v.commands, v.ended)
+            })
+            .collect();
+        assert_eq!(told, [("a", 1, 5, 1, 1, true), ("b", 2, 2, 2, 0, false)]);
+    }
+
+    #[test]
+    fn a_change_is_told_by_the_fleet_alone() {
+        let words = |row: &LogView| Change::of(row).map(|change| change.words);
+        let fields = [
+            ("services_before", "ssh,http"),
+            ("services_after", "ftp"),
+            ("trigger", "schedule"),
+        ];
+        let mutation = row(1, "mutation", &fields);
+        assert_eq!(words(&mutation).unwrap(), "ssh, http → ftp (mutation, schedule)");
+        let started = row(2, "service_started", &[("listen", "192.0.2.7:22")]);
+        assert_eq!(words(&started).unwrap(), "ssh started");
+        assert_eq!(words(&row(3, "service_stopped", &[])).unwrap(), "ssh stopped");
+        assert_eq!(words(&row(4, "command", &fields)), None);
+        assert_eq!(words(&row(5, "something-foreign", &fields)), None);
+        let mut visitor = mutation;
+        visitor.attacker_id = Some(AttackerId(Default::default()));
+        assert_eq!(words(&visitor), None);
+    }
+
+    #[cfg(feature = "ssr")]
+    #[test]
+    fn a_part_of_the_time_keeps_a_mark_of_each_kind_and_a_silent_session_has_a_lane() {
+        let at = |second| OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(second);
+        let one = |second, event_type: &str| ActivityView {
+            decky: "web-01".into(),
+            service: "ssh".into(),
+            event_type: event_type.into(),
+            first_at: at(second),
+            last_at: at(second),
+            log_id: LogId(second),
+            count: 2,
+        };
+        let activity = vec![
+            one(1, "connect"),
+            one(2, "request"),
+            one(3, "command"),
+            one(4, "client_fingerprint"),
+        ];
+        let visit = |decky: String, last| VisitView {
+            decky,
+            service: "ssh".into(),
+            first_at: at(0),
+            last_at: at(last),
+            log_id: LogId(1),
+            session: "a".into(),
+            sessions: 1,
+            commands: 0,
+            ended: true,
+        };
+        let mut visits: Vec<_> = (0..20).map(|n| visit(format!("quiet-{n}"), 5)).collect();
+        visits.extend((0..2_000).map(|n| visit("web-01".into(), n)));
+        let trail = Trail::of(activity, visits, time::Duration::MINUTE);
+        let marks: Vec<_> = trail.marks.iter().map(|m| (&*m.event_type, m.count)).collect();
+        assert_eq!(marks, [("request", 4), ("client_fingerprint", 2), ("command", 2)]);
+        assert_eq!(trail.deckies().len(), 1, "the longest come first");
+        assert_eq!(trail.visits.len(), VISITS);
+        assert_eq!(trail.places, [("web-01".to_owned(), "ssh".to_owned(), 8)]);
+        let few = (0..20).map(|n| visit(format!("quiet-{n}"), 5)).collect();
+        let trail = Trail::of(vec![one(1, "connect")], few, time::Duration::MINUTE);
+        assert_eq!(trail.deckies().len(), LANES);
+    }
 }

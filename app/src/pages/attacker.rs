@@ -14,7 +14,7 @@ use leptos_router::hooks::{use_location, use_params_map, use_query_map};
 use crate::{
     api::{
         Answer, Fault, FaultKind,
-        evidence::{self, Dossier, LEFT, Left, Place, Trail},
+        evidence::{self, Change, Dossier, LEFT, Left, Place, Trail},
     },
     components::{
         download::Export,
@@ -152,7 +152,29 @@ fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: 
     });
     shown.set_value(Some(rows));
     let left = Signal::derive(move || since.get().flatten().unwrap_or_else(|| left.clone()));
-    let Trail { marks, places, whole } = trail;
+    let Trail {
+        marks,
+        visits,
+        changes,
+        places,
+        whole,
+    } = trail;
+    let visits = Signal::derive(move || {
+        let mut visits = visits.clone();
+        for row in came.get().iter().rev() {
+            evidence::lengthen(&mut visits, row);
+        }
+        visits
+    });
+    let changes = Memo::new(move |_| {
+        let mut all = changes.clone();
+        live.rows.with(|rows| {
+            let new = rows.iter().filter(|row| between.has(row.at, row.at));
+            let new = new.filter_map(|row| Change::of(row));
+            all.extend(new.filter(|new| changes.iter().all(|known| known.log_id != new.log_id)));
+        });
+        all
+    });
     let marks = Signal::derive(move || {
         let new = came.get().into_iter().map(|row| ActivityView {
             decky: row.decky.clone(),
@@ -235,11 +257,8 @@ fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: 
                 <span class="panel-note">{extent}</span>
                 {(!between.is_ever())
                     .then(|| view! { <a href=all_time data-noscroll="">"All of it"</a> })}
-                <span class="panel-note legend">
-                    <i class="w-touch"></i>"touched"<i class="w-probe"></i>"tried"<i class="w-hands"></i>"hands on"
-                </span>
             </header>
-            <Line marks=marks deckies=deckies between=between />
+            <Line marks=marks visits=visits changes=changes deckies=deckies between=between />
         </section>
         <div class="two">
             <Where places=places of=of />

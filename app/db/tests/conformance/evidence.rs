@@ -705,6 +705,149 @@ pub(crate) async fn a_time_in_the_future_stays_in_its_row_and_puts_nobody_first(
     assert_eq!(attackers[0].ip.to_string(), "192.0.2.1");
 }
 
+pub(crate) async fn visits_go_from_their_first_row_to_their_last(database: &Database) {
+    let db = &database.store;
+    let row = |second, decky, kind, session| {
+        let fields = [("src_ip", "192.0.2.1"), ("session", session)];
+        line(second, decky, "ssh", kind, &fields, "")
+    };
+    let whole = [
+        row(0, "web-01", "connect", "a"),
+        // Another in between, at another decky, and without an end.
+        row(5, "db-01", "connect", "b"),
+        row(10, "web-01", "command", "a"),
+        row(20, "web-01", "query", "a"),
+        row(30, "web-01", "disconnect", "a"),
+        row(40, "db-01", "auth_attempt", "b"),
+        // Two that begin and end together.
+        row(7_200, "web-01", "connect", "c"),
+        row(7_201, "web-01", "connect", "d"),
+        row(7_202, "web-01", "command", "d"),
+        row(7_203, "web-01", "disconnect", "c"),
+        row(7_204, "web-01", "disconnect", "d"),
+        // What no tap of ours wrote belongs to no connection; others' rows are others'.
+        line(7_205, "web-01", "ssh", "command", &[("src_ip", "192.0.2.1")], ""),
+        line(
+            9,
+            "web-01",
+            "ssh",
+            "command",
+            &[("src_ip", "192.0.2.2"), ("session", "a")],
+            "",
+        ),
+    ];
+    store(db, &whole).await;
+    let who = attacker_id("192.0.2.1".parse().unwrap());
+    let (hour, minute) = (time::Duration::hours(1), 60_000_000);
+    let visits = async |between, reach, width, limit| {
+        let mut told: Vec<_> = db
+            .attacker_visits(who, between, reach, width, limit)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|v| {
+                assert_eq!(v.service, "ssh");
+                (
+                    v.first_at, v.last_at, v.decky, v.session, v.sessions, v.commands, v.ended,
+                )
+            })
+            .collect();
+        told.sort();
+        told
+    };
+    let a = (at(0), at(30), "web-01".to_owned(), "a".to_owned(), 1, 2, true);
+    let b = (at(5), at(40), "db-01".to_owned(), "b".to_owned(), 1, 0, false);
+    let cd = (
+        at(7_200),
+        at(7_204),
+        "web-01".to_owned(),
+        "c".to_owned(),
+        2,
+        1,
+        true,
+    );
+    let all = visits((None, None), hour, minute, 100).await;
+    assert_eq!(all, [a.clone(), b.clone(), cd]);
+    assert_eq!(visits((None, None), hour, 1, 100).await.len(), 4);
+    // It began before the time, and is still told from its start, but not one that ended before it.
+    let later = visits((Some(at(35)), Some(at(60))), hour, minute, 100).await;
+    assert_eq!(later, [b]);
+    // What is after the time is not read.
+    let early = visits((None, Some(at(30))), hour, minute, 100).await;
+    assert_eq!(early.len(), 2);
+    assert!(
+        early.iter().all(|(_, last, .., ended)| *last < at(30) && !ended),
+        "{early:?}"
+    );
+    let newest = visits((None, None), hour, 1, 3).await;
+    assert_eq!(newest.len(), 2, "{newest:?}");
+    let nobody = attacker_id("192.0.2.9".parse().unwrap());
+    let none = db
+        .attacker_visits(nobody, (None, None), hour, minute, 100)
+        .await
+        .unwrap();
+    assert_eq!(none, []);
+}
+
+pub(crate) async fn what_the_fleet_changed_is_told_of_the_deckies_asked_for(database: &Database) {
+    let db = &database.store;
+    let change = [
+        ("services_before", "ssh"),
+        ("services_after", "ftp"),
+        ("trigger", "schedule"),
+    ];
+    store(
+        db,
+        &[
+            line(
+                0,
+                "web-01",
+                "ssh",
+                "service_started",
+                &[("listen", "192.0.2.9:22")],
+                "",
+            ),
+            line(10, "web-01", "mutator", "mutation", &change, ""),
+            line(11, "db-01", "mutator", "mutation", &change, ""),
+            line(12, "mail-01", "mutator", "mutation", &change, ""),
+            // An attacker's word is no change of the fleet.
+            line(
+                13,
+                "web-01",
+                "mutator",
+                "mutation",
+                &[("src_ip", "192.0.2.1")],
+                "",
+            ),
+            command(14, "web-01", "192.0.2.1", "id"),
+            line(20, "web-01", "ssh", "service_stopped", &[], ""),
+        ],
+    )
+    .await;
+    let changes = async |deckies: &[&str], between, limit| {
+        let deckies: Vec<_> = deckies.iter().map(ToString::to_string).collect();
+        let rows = db.fleet_changes(&deckies, between, limit).await.unwrap();
+        rows.into_iter()
+            .map(|row| (row.at, row.decky, row.event_type))
+            .collect::<Vec<_>>()
+    };
+    let one = |second, decky: &str, kind: &str| (at(second), decky.to_owned(), kind.to_owned());
+    let (none, both) = ((None, None), ["web-01", "db-01"]);
+    let all = [
+        one(20, "web-01", "service_stopped"),
+        one(11, "db-01", "mutation"),
+        one(10, "web-01", "mutation"),
+        one(0, "web-01", "service_started"),
+    ];
+    assert_eq!(changes(&both, none, 10).await, all);
+    assert_eq!(changes(&both, none, 2).await, all[..2]);
+    assert_eq!(changes(&both, (Some(at(5)), Some(at(20))), 10).await, all[1..3]);
+    assert_eq!(changes(&["db-01"], none, 10).await, all[1..2]);
+    assert_eq!(changes(&[], none, 10).await, []);
+    let rows = db.fleet_changes(&["db-01".to_owned()], none, 1).await.unwrap();
+    assert_eq!(rows[0].fields["services_after"], "ftp");
+}
+
 pub(crate) async fn attackers_are_listed_by_recency_and_by_activity(database: &Database) {
     let db = &database.store;
     random_batches(db).await;

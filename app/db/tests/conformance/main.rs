@@ -89,6 +89,8 @@ cases![
     evidence::the_quarantine_keeps_every_byte_and_pages_newest_first,
     evidence::pages_are_stable_while_rows_are_added,
     evidence::filters_agree_with_a_scan,
+    evidence::visits_go_from_their_first_row_to_their_last,
+    evidence::what_the_fleet_changed_is_told_of_the_deckies_asked_for,
     evidence::attackers_are_listed_by_recency_and_by_activity,
     evidence::a_span_of_time_has_who_was_seen_in_it_and_what_they_left,
     evidence::a_time_in_the_future_stays_in_its_row_and_puts_nobody_first,
