@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use decnet_model::{
     clock::{from_micros, micros},
+    event::{EventKind, field},
     id::{AttackerId, LogId},
+    name::DeckyName,
     printable::printable,
-    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery},
+    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery},
     state::BountyKind,
     view::{
         AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView, Page, QuarantineView, Stats,
@@ -33,6 +35,9 @@ pub enum TopColumn {
 
 /// The most buckets of a histogram.
 const MAX_BUCKETS: i64 = 10_000;
+
+/// Deckies of one statement that counts their sessions.
+const DECKIES_AT_ONCE: usize = 500;
 
 const LOGS: &str = "read log rows";
 const ATTACKERS: &str = "read attackers";
@@ -341,6 +346,73 @@ impl Store {
                 Ok((c.text(0)?, c.int(1)?.div_euclid(60), c.count(2)?))
             })
             .collect()
+    }
+
+    /// How many sessions are open now on each of these deckies; one without any is not there.
+    ///
+    /// Open is what connected since `since` and did not disconnect, by its session's id. What a decoy could not report the end
+    /// of, because it was killed, is over once the service was started again. No earlier `since` is needed than the longest time
+    /// that a decoy lets a session last. Evidence that is still on its way is not counted.
+    ///
+    /// This reads all rows of these deckies since then, by the index of deckies.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn decky_open_sessions(
+        &self,
+        deckies: &[DeckyName],
+        since: OffsetDateTime,
+    ) -> Result<BTreeMap<String, u64>, DbError> {
+        const OPERATION: &str = "count open sessions";
+        let recent = LogQuery {
+            start_time: Some(since),
+            ..LogQuery::default()
+        };
+        let mut open: BTreeMap<String, u64> = BTreeMap::new();
+        let Some(span) = self.span(&recent).await? else {
+            return Ok(open);
+        };
+        for deckies in deckies.chunks(DECKIES_AT_ONCE) {
+            let theirs = format!("decky IN (?{}) AND id >= ?", ", ?".repeat(deckies.len() - 1));
+            let bind = |mut sql: Sql| {
+                for decky in deckies {
+                    sql.arg(decky.as_str());
+                }
+                sql.bind(span.low)
+            };
+            let text = format!(
+                "SELECT decky, service, MAX(id) FROM logs WHERE {theirs} AND event_type = '{}' GROUP BY decky, service",
+                EventKind::ServiceStarted
+            );
+            let mut started = BTreeMap::new();
+            for row in self.backend.fetch(bind(Sql::new(OPERATION, text))).await? {
+                let c = row.columns(OPERATION);
+                started.insert((c.text(0)?, c.text(1)?), c.int(2)?);
+            }
+            let session = self.backend.dialect().json_text("fields");
+            let text = format!(
+                "SELECT decky, service, {session} AS session, MAX(id) FROM logs WHERE {theirs} AND event_type IN ('{}', '{}') \
+                 GROUP BY decky, service, session HAVING COUNT(CASE WHEN event_type = '{}' THEN 1 END) = 0",
+                EventKind::Connect,
+                EventKind::Disconnect,
+                EventKind::Disconnect
+            );
+            let sql = Sql::new(OPERATION, text).bind(format!("$.{}", field::SESSION));
+            for row in self.backend.fetch(bind(sql)).await? {
+                let c = row.columns(OPERATION);
+                let (decky, service) = (c.text(0)?, c.text(1)?);
+                // Without an id nobody could tell its end.
+                if c.opt_text(2)?.is_none() {
+                    continue;
+                }
+                let connected = c.int(3)?;
+                let place = (decky, service);
+                if started.get(&place).is_none_or(|started| *started < connected) {
+                    *open.entry(place.0).or_default() += 1;
+                }
+            }
+        }
+        Ok(open)
     }
 
     async fn top(&self, scope: &str, limit: u32) -> Result<Vec<Count>, DbError> {

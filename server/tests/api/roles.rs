@@ -136,6 +136,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
     ),
     ("decky_list", Viewer, ""),
     ("decky_traffic", Viewer, ""),
+    ("decky_open_sessions", Viewer, r#"{"names":["web-01"]}"#),
     ("archetype_list", Viewer, ""),
     ("service_list", Viewer, ""),
     ("task_list", Viewer, ""),

@@ -742,6 +742,50 @@ pub(crate) async fn attackers_are_listed_by_recency_and_by_activity(database: &D
     );
 }
 
+pub(crate) async fn open_sessions_are_those_that_began_and_did_not_end(database: &Database) {
+    let db = &database.store;
+    let event = |second, decky: &str, service: &str, kind: &str, session: &str| {
+        let fields = [("src_ip", "192.0.2.1"), ("session", session)];
+        line(second, decky, service, kind, &fields, "")
+    };
+    let started =
+        |second, decky: &str, service: &str| line(second, decky, service, "service_started", &[], "");
+    let lines = [
+        // Longer ago than a session lasts.
+        event(-90_000, "web-01", "ssh", "connect", "old"),
+        started(0, "web-01", "ssh"),
+        started(0, "web-01", "http"),
+        event(1, "web-01", "ssh", "connect", "killed"),
+        // It was killed with a session on it, and began anew.
+        started(2, "web-01", "ssh"),
+        event(3, "web-01", "ssh", "connect", "a"),
+        event(4, "web-01", "ssh", "connect", "b"),
+        event(5, "web-01", "ssh", "command", "b"),
+        event(6, "web-01", "ssh", "disconnect", "b"),
+        event(7, "web-01", "http", "connect", "c"),
+        event(8, "web-02", "ssh", "connect", "d"),
+        // Began before the time that is looked at.
+        event(9, "web-02", "ssh", "disconnect", "e"),
+        event(9, "web-03", "ssh", "connect", "f"),
+        event(9, "web-03", "ssh", "disconnect", "f"),
+        line(9, "web-03", "ssh", "connect", &[("src_ip", "192.0.2.1")], ""),
+    ];
+    store(db, &lines).await;
+    let names = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
+    let open = async |deckies: &[&str]| db.decky_open_sessions(&names(deckies), at(-3_600)).await.unwrap();
+    assert_eq!(
+        open(&["web-01", "web-02", "web-03", "web-04"]).await,
+        BTreeMap::from([("web-01".to_owned(), 2), ("web-02".to_owned(), 1)])
+    );
+    assert_eq!(
+        open(&["web-02"]).await,
+        BTreeMap::from([("web-02".to_owned(), 1)])
+    );
+    assert_eq!(open(&[]).await, BTreeMap::new());
+    let later = db.decky_open_sessions(&names(&["web-01"]), at(3_600)).await;
+    assert_eq!(later.unwrap(), BTreeMap::new());
+}
+
 pub(crate) async fn a_span_of_time_has_who_was_seen_in_it_and_what_they_left(database: &Database) {
     let db = &database.store;
     let lines = [

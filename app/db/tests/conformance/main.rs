@@ -90,6 +90,7 @@ cases![
     evidence::pages_are_stable_while_rows_are_added,
     evidence::filters_agree_with_a_scan,
     evidence::attackers_are_listed_by_recency_and_by_activity,
+    evidence::open_sessions_are_those_that_began_and_did_not_end,
     evidence::a_span_of_time_has_who_was_seen_in_it_and_what_they_left,
     evidence::a_time_in_the_future_stays_in_its_row_and_puts_nobody_first,
     evidence::cancelled_calls_leave_nothing_behind,
