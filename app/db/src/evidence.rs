@@ -8,7 +8,7 @@ use decnet_model::{
     id::{AttackerId, LogId},
     name::DeckyName,
     printable::printable,
-    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery},
+    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery, SortOrder},
     state::BountyKind,
     view::{
         AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView, Page, QuarantineView, Stats,
@@ -476,13 +476,19 @@ impl Store {
         let rank = match sort {
             AttackerSort::Recent => "a.last_seen",
             AttackerSort::Active => "a.event_count",
+            AttackerSort::AuthCount => "a.auth_count",
+            AttackerSort::CommandCount => "a.command_count",
+            AttackerSort::BountyCount => "a.bounty_count",
         };
+        let descending = query.sort_order != Some(SortOrder::Asc);
         let mut sql = Sql::new(ATTACKERS, format!("{SELECT_ATTACKERS} WHERE 1 = 1"));
         if let Some((at, id)) = cursor::ranked_of(query.before.as_deref())? {
-            sql.push(&format!(" AND {rank} <= ? AND ({rank} < ? OR a.id < ?)"))
-                .arg(at)
-                .arg(at)
-                .arg(id);
+            let (after, ranks) = self.backend.dialect().after(rank, "a.id", descending);
+            sql.push(&format!(" AND {after}"));
+            for _ in 0..ranks {
+                sql.arg(at);
+            }
+            sql.arg(id);
         }
         for (table, column, value) in [
             ("attacker_services", "service", &query.service),
@@ -510,17 +516,12 @@ impl Store {
                 .arg(contains(search))
                 .arg(contains(search));
         }
-        sql.push(&format!(" ORDER BY {rank} DESC, a.id DESC LIMIT ?"))
+        let way = if descending { "DESC" } else { "ASC" };
+        sql.push(&format!(" ORDER BY {rank} {way}, a.id {way} LIMIT ?"))
             .arg(size + 1);
         let rows = self.backend.fetch(sql).await?;
         let attackers = rows.iter().map(attacker).collect::<Result<Vec<_>, _>>()?;
-        let mut page = cursor::page(attackers, size, |a| {
-            let rank = match sort {
-                AttackerSort::Recent => micros(a.last_seen),
-                AttackerSort::Active => i64::try_from(a.event_count).unwrap_or(i64::MAX),
-            };
-            cursor::of_ranked(rank, a.id.0)
-        });
+        let mut page = cursor::page(attackers, size, |a| cursor::of_ranked(sort.rank(a), a.id.0));
         self.fill_touched(&mut page.data).await?;
         let ever = query.start_time.is_none() && query.end_time.is_none();
         if ever && query.service.is_none() && query.decky.is_none() && search.is_empty() {

@@ -8,7 +8,7 @@ use decnet_model::{
     clock::micros,
     id::LogId,
     printable::bytes_of,
-    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery},
+    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery, SortOrder},
     state::BountyKind,
     view::{AttackerView, LogView},
 };
@@ -705,19 +705,12 @@ pub(crate) async fn a_time_in_the_future_stays_in_its_row_and_puts_nobody_first(
     assert_eq!(attackers[0].ip.to_string(), "192.0.2.1");
 }
 
-pub(crate) async fn attackers_are_listed_by_recency_and_by_activity(database: &Database) {
+pub(crate) async fn attackers_are_listed_by_recency_and_found_by_what_they_touched(database: &Database) {
     let db = &database.store;
     random_batches(db).await;
     let recent = all_attackers(db, &AttackerQuery::default()).await;
     assert_eq!(recent.len(), 4);
     assert!(recent.windows(2).all(|w| w[0].last_seen >= w[1].last_seen));
-    let active = AttackerQuery {
-        sort_by: Some(AttackerSort::Active),
-        ..AttackerQuery::default()
-    };
-    let active = all_attackers(db, &active).await;
-    assert!(active.windows(2).all(|w| w[0].event_count >= w[1].event_count));
-    assert_eq!(active.len(), 4);
     for (search, expected) in [("192.0.", 2), ("2001:DB8", 1), ("b-0", 4), ("100.9", 0), ("%", 0)] {
         let query = AttackerQuery {
             search: Some(search.into()),
@@ -740,6 +733,58 @@ pub(crate) async fn attackers_are_listed_by_recency_and_by_activity(database: &D
         (found[0].glyph.as_str(), found[0].deckies.as_slice()),
         ("203.0.113.5", ["only-here".to_owned()].as_slice())
     );
+}
+
+pub(crate) async fn attackers_are_listed_in_every_order_and_its_reverse(database: &Database) {
+    let db = &database.store;
+    // Nine who differ in nothing but their address, and some in each count.
+    let mut lines: Vec<_> = (1..10)
+        .map(|n| {
+            line(
+                5,
+                "web-01",
+                "ssh",
+                "connect",
+                &[("src_ip", &format!("192.0.2.{n}"))],
+                "",
+            )
+        })
+        .collect();
+    for n in 0..4_i64 {
+        for second in 0..=n {
+            lines.push(login(
+                second,
+                "web-01",
+                &format!("198.51.100.{n}"),
+                "root",
+                &format!("{second}"),
+            ));
+            lines.push(command(
+                second * n,
+                "web-01",
+                &format!("203.0.113.{}", n % 2),
+                "id",
+            ));
+        }
+    }
+    store(db, &lines).await;
+    let everybody = all_attackers(db, &AttackerQuery::default()).await;
+    assert_eq!(everybody.len(), 15);
+    for sort in AttackerSort::ALL {
+        for order in [None, Some(SortOrder::Desc), Some(SortOrder::Asc)] {
+            let query = AttackerQuery {
+                sort_by: Some(*sort),
+                sort_order: order,
+                ..AttackerQuery::default()
+            };
+            let mut expected = everybody.clone();
+            expected.sort_by_key(|a| (sort.rank(a), a.id));
+            if order != Some(SortOrder::Asc) {
+                expected.reverse();
+            }
+            assert_eq!(all_attackers(db, &query).await, expected, "{sort} {order:?}");
+        }
+    }
 }
 
 pub(crate) async fn open_sessions_are_those_that_began_and_did_not_end(database: &Database) {
