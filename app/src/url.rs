@@ -269,6 +269,7 @@ pub(crate) fn export_attackers(query: &AttackerQuery) -> String {
             ("service", query.service.clone()),
             ("decky", query.decky.clone()),
             ("sort_by", query.sort_by.map(|order| order.to_string())),
+            ("sort_order", query.sort_order.map(|order| order.to_string())),
             ("start_time", query.start_time.map(text::rfc3339)),
             ("end_time", query.end_time.map(text::rfc3339)),
         ],
@@ -345,6 +346,7 @@ pub(crate) fn attacker_query(params: &ParamsMap, now: OffsetDateTime) -> (Attack
         service: value(params, "service"),
         decky: value(params, "decky"),
         sort_by: value(params, "sort_by").and_then(|s| s.parse().ok()),
+        sort_order: value(params, "sort_order").and_then(|s| s.parse().ok()),
         start_time: start,
         end_time: end,
     };
@@ -387,10 +389,11 @@ mod tests {
             "/api/v1/logs/export?service=ssh&start_time=2026-11-20T11:00:00Z"
         );
         assert_eq!(export_bounties(&BountyQuery::default()), "/api/v1/bounty/export");
-        let (query, _) = attacker_query(&params(&[("sort_by", "active"), ("search", "a&b")]), now);
+        let sorted = [("sort_by", "active"), ("sort_order", "asc"), ("search", "a&b")];
+        let (query, _) = attacker_query(&params(&sorted), now);
         assert_eq!(
             export_attackers(&query),
-            "/api/v1/attackers/export?search=a%26b&sort_by=active"
+            "/api/v1/attackers/export?search=a%26b&sort_by=active&sort_order=asc"
         );
     }
 

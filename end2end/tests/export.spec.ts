@@ -58,6 +58,21 @@ test("every other list is saved, too", async ({ page, complaints }) => {
 
   await open(page, "/settings/audit");
   expect(await saved(page, "CSV", page.locator(".table-bar"))).toContain('"auth.login"');
+
+  await open(page, "/settings/users");
+  const users = JSON.parse(await saved(page, "JSON", page.locator(".table-bar")));
+  expect(users).toHaveLength(await page.locator("table.users tbody tr").count());
+
+  await open(page, "/settings");
+  const signedIn = page.locator(".panel").filter({ has: page.getByRole("heading", { name: "Where you are signed in" }) });
+  const sessions = JSON.parse(await saved(page, "JSON", signedIn));
+  expect(sessions.filter((session: { current: boolean }) => session.current)).toHaveLength(1);
+
+  await open(page, "/workers");
+  expect(await saved(page, "CSV")).toContain('"ingester"');
+
+  await open(page, "/quarantine");
+  expect(await saved(page, "CSV")).toContain('"id","received_at"');
   complaints.none();
 });
 

@@ -1,5 +1,7 @@
 // The fleet: the drawer of a decky, orders to several at once, the plan before a deployment; and the workers.
 
+import { once } from "node:events";
+import { connect } from "node:net";
 import { expect, hydrated, open, test } from "../test";
 
 test("a decky opens into its drawer by the keyboard, and its interval is set there", async ({ page, host, complaints }) => {
@@ -76,6 +78,22 @@ test("an order counts only deckies that are there", async ({ page, host }) => {
   await expect(dialog.locator(".named li").filter({ hasText: "nobody-1" })).toContainText("is not there");
   await open(page, "/fleet?teardown=nobody-1");
   await expect(page.getByRole("dialog", { name: "Take down 0 deckies" }).getByRole("button", { name: "Take down" })).toHaveCount(0);
+});
+
+test("an order says how many live sessions it ends", async ({ page, host, complaints }) => {
+  const at = await host.service("redis");
+  const visitor = connect(Number(at.port), at.host);
+  await once(visitor, "connect");
+  const here = `${at.host}:${at.port}`;
+  const decky = (await host.deckies()).find((decky) => decky.services.some(({ listen }) => listen.includes(here)))!;
+  const dialog = page.getByRole("dialog", { name: "Restart 1 decky" });
+  // The visit has to be stored first.
+  await expect(async () => {
+    await open(page, `/fleet?redeploy=${decky.name}`);
+    await expect(dialog).toContainText(/, ends \d+ live sessions?, and starts the same again/, { timeout: 2_000 });
+  }).toPass();
+  visitor.destroy();
+  complaints.none();
 });
 
 test("columns that are put away stay away, and come back", async ({ page }) => {

@@ -39,6 +39,30 @@ test.beforeEach(async ({ page }) => {
   await expect.poll(async () => (await (await page.request.get("/api/v1/stats")).json()).total_logs).toBeGreaterThan(3_000);
 });
 
+test("a click on a head sorts the attackers by it, and another turns them round", async ({ page, complaints }) => {
+  await open(page, "/attackers");
+  const head = page.getByRole("columnheader", { name: "Sign-ins" });
+  await expect(head).toHaveAttribute("aria-sort", "none");
+  const figures = async () => {
+    const texts = await page.locator("table.attackers tbody tr:not(.gap) td.number:nth-child(4)").allInnerTexts();
+    return texts.map((text) => Number(text.replace(/\D/g, "")));
+  };
+  const most: [string, RegExp] = ["descending", /\?sort_by=auth_count$/];
+  const least: [string, RegExp] = ["ascending", /sort_by=auth_count&sort_order=asc$/];
+  for (const [sort, query] of [most, least, most]) {
+    await head.getByRole("link").click();
+    await expect(page).toHaveURL(query);
+    await expect(head).toHaveAttribute("aria-sort", sort);
+    const sorted = async () => {
+      const have = await figures();
+      const want = [...have].sort((a, b) => ("ascending" === sort ? a - b : b - a));
+      return have.length > 1 && have.join() === want.join();
+    };
+    await expect.poll(sorted).toBe(true);
+  }
+  complaints.none();
+});
+
 test("scrolling near the end of a list brings more of it", async ({ page, complaints }) => {
   await open(page, "/live");
   const table = page.locator("table.logs");

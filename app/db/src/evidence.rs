@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use decnet_model::{
     clock::{from_micros, micros},
+    event::{EventKind, field},
     id::{AttackerId, LogId},
+    name::DeckyName,
     printable::printable,
-    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery},
+    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery, SortOrder},
     state::BountyKind,
     view::{
         AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView, Page, QuarantineView, Stats,
@@ -33,6 +35,9 @@ pub enum TopColumn {
 
 /// The most buckets of a histogram.
 const MAX_BUCKETS: i64 = 10_000;
+
+/// Deckies of one statement that counts their sessions.
+const DECKIES_AT_ONCE: usize = 500;
 
 const LOGS: &str = "read log rows";
 const ATTACKERS: &str = "read attackers";
@@ -343,6 +348,73 @@ impl Store {
             .collect()
     }
 
+    /// How many sessions are open now on each of these deckies; one without any is not there.
+    ///
+    /// Open is what connected since `since` and did not disconnect, by its session's id. What a decoy could not report the end
+    /// of, because it was killed, is over once the service was started again. No earlier `since` is needed than the longest time
+    /// that a decoy lets a session last. Evidence that is still on its way is not counted.
+    ///
+    /// This reads all rows of these deckies since then, by the index of deckies.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn decky_open_sessions(
+        &self,
+        deckies: &[DeckyName],
+        since: OffsetDateTime,
+    ) -> Result<BTreeMap<String, u64>, DbError> {
+        const OPERATION: &str = "count open sessions";
+        let recent = LogQuery {
+            start_time: Some(since),
+            ..LogQuery::default()
+        };
+        let mut open: BTreeMap<String, u64> = BTreeMap::new();
+        let Some(span) = self.span(&recent).await? else {
+            return Ok(open);
+        };
+        for deckies in deckies.chunks(DECKIES_AT_ONCE) {
+            let theirs = format!("decky IN (?{}) AND id >= ?", ", ?".repeat(deckies.len() - 1));
+            let bind = |mut sql: Sql| {
+                for decky in deckies {
+                    sql.arg(decky.as_str());
+                }
+                sql.bind(span.low)
+            };
+            let text = format!(
+                "SELECT decky, service, MAX(id) FROM logs WHERE {theirs} AND event_type = '{}' GROUP BY decky, service",
+                EventKind::ServiceStarted
+            );
+            let mut started = BTreeMap::new();
+            for row in self.backend.fetch(bind(Sql::new(OPERATION, text))).await? {
+                let c = row.columns(OPERATION);
+                started.insert((c.text(0)?, c.text(1)?), c.int(2)?);
+            }
+            let session = self.backend.dialect().json_text("fields");
+            let text = format!(
+                "SELECT decky, service, {session} AS session, MAX(id) FROM logs WHERE {theirs} AND event_type IN ('{}', '{}') \
+                 GROUP BY decky, service, session HAVING COUNT(CASE WHEN event_type = '{}' THEN 1 END) = 0",
+                EventKind::Connect,
+                EventKind::Disconnect,
+                EventKind::Disconnect
+            );
+            let sql = Sql::new(OPERATION, text).bind(format!("$.{}", field::SESSION));
+            for row in self.backend.fetch(bind(sql)).await? {
+                let c = row.columns(OPERATION);
+                let (decky, service) = (c.text(0)?, c.text(1)?);
+                // Without an id nobody could tell its end.
+                if c.opt_text(2)?.is_none() {
+                    continue;
+                }
+                let connected = c.int(3)?;
+                let place = (decky, service);
+                if started.get(&place).is_none_or(|started| *started < connected) {
+                    *open.entry(place.0).or_default() += 1;
+                }
+            }
+        }
+        Ok(open)
+    }
+
     async fn top(&self, scope: &str, limit: u32) -> Result<Vec<Count>, DbError> {
         const OPERATION: &str = "read a top list";
         let text =
@@ -404,13 +476,19 @@ impl Store {
         let rank = match sort {
             AttackerSort::Recent => "a.last_seen",
             AttackerSort::Active => "a.event_count",
+            AttackerSort::AuthCount => "a.auth_count",
+            AttackerSort::CommandCount => "a.command_count",
+            AttackerSort::BountyCount => "a.bounty_count",
         };
+        let descending = query.sort_order != Some(SortOrder::Asc);
         let mut sql = Sql::new(ATTACKERS, format!("{SELECT_ATTACKERS} WHERE 1 = 1"));
         if let Some((at, id)) = cursor::ranked_of(query.before.as_deref())? {
-            sql.push(&format!(" AND {rank} <= ? AND ({rank} < ? OR a.id < ?)"))
-                .arg(at)
-                .arg(at)
-                .arg(id);
+            let (after, ranks) = self.backend.dialect().after(rank, "a.id", descending);
+            sql.push(&format!(" AND {after}"));
+            for _ in 0..ranks {
+                sql.arg(at);
+            }
+            sql.arg(id);
         }
         for (table, column, value) in [
             ("attacker_services", "service", &query.service),
@@ -438,17 +516,12 @@ impl Store {
                 .arg(contains(search))
                 .arg(contains(search));
         }
-        sql.push(&format!(" ORDER BY {rank} DESC, a.id DESC LIMIT ?"))
+        let way = if descending { "DESC" } else { "ASC" };
+        sql.push(&format!(" ORDER BY {rank} {way}, a.id {way} LIMIT ?"))
             .arg(size + 1);
         let rows = self.backend.fetch(sql).await?;
         let attackers = rows.iter().map(attacker).collect::<Result<Vec<_>, _>>()?;
-        let mut page = cursor::page(attackers, size, |a| {
-            let rank = match sort {
-                AttackerSort::Recent => micros(a.last_seen),
-                AttackerSort::Active => i64::try_from(a.event_count).unwrap_or(i64::MAX),
-            };
-            cursor::of_ranked(rank, a.id.0)
-        });
+        let mut page = cursor::page(attackers, size, |a| cursor::of_ranked(sort.rank(a), a.id.0));
         self.fill_touched(&mut page.data).await?;
         let ever = query.start_time.is_none() && query.end_time.is_none();
         if ever && query.service.is_none() && query.decky.is_none() && search.is_empty() {

@@ -115,9 +115,9 @@ fn escaped(text: &str) -> String {
 
 /// The span of ids that a page may have, both ends included.
 #[derive(Debug, Clone, Copy)]
-struct Span {
-    low: i64,
-    high: i64,
+pub(crate) struct Span {
+    pub(crate) low: i64,
+    pub(crate) high: i64,
 }
 
 impl Store {
@@ -327,7 +327,7 @@ impl Store {
     }
 
     /// The ids between which every row of the query's time lies; none where there are no rows.
-    async fn span(&self, query: &LogQuery) -> Result<Option<Span>, DbError> {
+    pub(crate) async fn span(&self, query: &LogQuery) -> Result<Option<Span>, DbError> {
         let sql = if query.start_time.is_none() && query.end_time.is_none() {
             // Each by its own end of the index: both in one SELECT would read it all.
             Sql::new(

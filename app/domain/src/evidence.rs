@@ -1,10 +1,15 @@
 //! What was recorded: logs, attackers, bounties, counters. Everything here only reads.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use decnet_db::TopColumn;
+use decnet_decoys::config::Limits;
 use decnet_model::{
     id::{AttackerId, LogId},
+    name::DeckyName,
     permission::{ViewEvidence, ViewQuarantine},
     query::{
         AttackerQuery, AttackerSort, BountyQuery, HashKind, HistogramQuery, LogQuery, ReuseQuery, Wordlist,
@@ -138,6 +143,23 @@ impl Domain {
             }
         }
         Ok(traffic)
+    }
+
+    /// How many sessions are open now on these deckies, together.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn decky_open_sessions(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+        deckies: &[DeckyName],
+    ) -> Result<u64, DomainError> {
+        let longest = Duration::from_secs(Limits::default().total_s.into());
+        let since = self.inner.clock.now() - longest;
+        // Each once, however often it was named.
+        let deckies: Vec<_> = BTreeSet::from_iter(deckies).into_iter().cloned().collect();
+        let open = self.inner.store.decky_open_sessions(&deckies, since).await?;
+        Ok(open.into_values().sum())
     }
 
     /// A page of log rows, newest first.

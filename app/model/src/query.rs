@@ -7,7 +7,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::state::{BountyKind, text_enum};
+use crate::{
+    clock::micros,
+    state::{BountyKind, text_enum},
+    view::AttackerView,
+};
 
 /// Which log rows. Every condition that is present has to hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -72,6 +76,37 @@ text_enum! {
         Recent = "recent",
         /// Most events first.
         Active = "active",
+        /// Most attempts to sign in first.
+        AuthCount = "auth_count",
+        /// Most command lines first.
+        CommandCount = "command_count",
+        /// Most loot first.
+        BountyCount = "bounty_count",
+    }
+}
+
+impl AttackerSort {
+    /// What an attacker is sorted by: the highest first, unless the order is turned round.
+    #[must_use]
+    pub fn rank(self, attacker: &AttackerView) -> i64 {
+        let count = match self {
+            Self::Recent => return micros(attacker.last_seen),
+            Self::Active => attacker.event_count,
+            Self::AuthCount => attacker.auth_count,
+            Self::CommandCount => attacker.command_count,
+            Self::BountyCount => attacker.bounty_count,
+        };
+        i64::try_from(count).unwrap_or(i64::MAX)
+    }
+}
+
+text_enum! {
+    /// Which end of an order comes first.
+    SortOrder {
+        /// The highest, or last.
+        Desc = "desc",
+        /// The lowest, or first.
+        Asc = "asc",
     }
 }
 
@@ -97,6 +132,8 @@ pub struct AttackerQuery {
     pub decky: Option<String>,
     /// Order; `recent` where absent.
     pub sort_by: Option<AttackerSort>,
+    /// Which end of the order comes first; `desc` where absent.
+    pub sort_order: Option<SortOrder>,
     /// Only those that were seen since: whose last time is not before it.
     #[serde(with = "time::serde::rfc3339::option")]
     pub start_time: Option<OffsetDateTime>,

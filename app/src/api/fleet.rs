@@ -40,6 +40,13 @@ pub async fn decky_traffic() -> Answer<Traffic> {
     Ok(domain.decky_traffic(&see).await?)
 }
 
+/// How many sessions are open now on these deckies, together.
+#[server(prefix = "/ui", endpoint = "decky_open_sessions", input = Json, output = Json)]
+pub async fn decky_open_sessions(names: Vec<DeckyName>) -> Answer<u64> {
+    let (domain, see) = permitted()?;
+    Ok(domain.decky_open_sessions(&see, &names).await?)
+}
+
 /// The kinds of decky that can be deployed.
 #[server(prefix = "/ui", endpoint = "archetype_list", output = Json)]
 pub async fn archetype_list() -> Answer<Vec<ArchetypeView>> {

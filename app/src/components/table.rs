@@ -47,7 +47,8 @@ pub(crate) struct Column<T: 'static> {
     pub(crate) label: &'static str,
     /// The class of its cells and of its head.
     pub(crate) class: &'static str,
-    /// What `sort_by` is in the URL when rows stand in its order; `""` is the order of a list that nobody sorted.
+    /// What `sort_by` is in the URL when rows stand in its order; `""` is the order of a list that nobody sorted. `sort_order=asc`
+    /// turns it round.
     pub(crate) sort: Option<&'static str>,
     /// What stands in its cells.
     pub(crate) cell: fn(&T) -> AnyView,
@@ -232,7 +233,8 @@ pub(crate) fn Glance<T: Listed>(
     .into_any()
 }
 
-/// The head of a column; of one that rows can be sorted by, a link that sorts them.
+/// The head of a column; of one that rows can be sorted by, a link that sorts them: the highest first, and once they are, the
+/// lowest.
 #[component]
 fn Head(label: &'static str, class: &'static str, sort: Option<&'static str>) -> impl IntoView {
     let Some(order) = sort else {
@@ -240,13 +242,27 @@ fn Head(label: &'static str, class: &'static str, sort: Option<&'static str>) ->
     };
     let query = use_query_map();
     let path = use_location().pathname;
-    let is = move || query.with(|q| q.get_str("sort_by").unwrap_or_default() == order);
+    let is = Memo::new(move |_| {
+        query.with(|q| {
+            if q.get_str("sort_by").unwrap_or_default() != order {
+                "none"
+            } else if q.get_str("sort_order") == Some("asc") {
+                "ascending"
+            } else {
+                "descending"
+            }
+        })
+    });
     let href = move || {
-        let order = Some(order).filter(|order| !order.is_empty());
-        url::with(&path.get(), &query.get(), &[("sort_by", order)])
+        let turned = (is.get() == "descending").then_some("asc");
+        url::with(
+            &path.get(),
+            &query.get(),
+            &[("sort_by", Some(order)), ("sort_order", turned)],
+        )
     };
     view! {
-        <th scope="col" class=class aria-sort=move || if is() { "descending" } else { "none" }>
+        <th scope="col" class=class aria-sort=move || is.get()>
             <a class="sort" href=href data-noscroll="">{label}</a>
         </th>
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use decnet_model::{
     clock::micros,
-    query::{AttackerQuery, AttackerSort},
+    query::{AttackerQuery, AttackerSort, SortOrder},
     view::{AttackerView, DeckyView, Page},
 };
 use leptos::prelude::*;
@@ -38,6 +38,13 @@ const CHIPS: &[(&str, &str)] = &[
     url::FROM,
     url::UNTIL,
 ];
+/// The orders beside that by the last time.
+const ORDERS: [(AttackerSort, &str); 4] = [
+    (AttackerSort::Active, "by events"),
+    (AttackerSort::AuthCount, "by sign-ins"),
+    (AttackerSort::CommandCount, "by commands"),
+    (AttackerSort::BountyCount, "by loot"),
+];
 /// Names of deckies or services that a row shows before it counts the rest.
 const NAMES: usize = 3;
 
@@ -64,7 +71,9 @@ pub(crate) fn AttackersPage() -> impl IntoView {
             .collect::<Vec<_>>(),
         _ => Vec::new(),
     });
-    let orders = vec![("active".to_owned(), "most events first".to_owned())];
+    let orders = ORDERS
+        .map(|(order, words)| (order.to_string(), words.to_owned()))
+        .to_vec();
     view! {
         <PageHead title="Attackers"><Export from=export /></PageHead>
         <FilterForm fields=FIELDS label="Filter attackers">
@@ -74,7 +83,7 @@ pub(crate) fn AttackersPage() -> impl IntoView {
             }>
                 <Choice name="service" label="Service" any="any service" options=options />
             </Transition>
-            <Choice name="sort_by" label="Order" any="last seen first" options=Signal::stored(orders) />
+            <Choice name="sort_by" label="Order" any="by last seen" options=Signal::stored(orders) />
         </FilterForm>
         <Chips filters=CHIPS />
         <LeftOut faults=Signal::derive(move || asked.with(|(_, faults)| faults.join("; "))) />
@@ -151,9 +160,9 @@ const COLUMNS: &[Column<AttackerView>] = &[
         cell: |attacker| view! { <Ago at=attacker.last_seen /> }.into_any(),
     },
     figures!("Events", event_count, "events", Some("active")),
-    figures!("Sign-ins", auth_count, "sign-ins", None),
-    figures!("Commands", command_count, "commands", None),
-    figures!("Loot", bounty_count, "loot", None),
+    figures!("Sign-ins", auth_count, "sign-ins", Some("auth_count")),
+    figures!("Commands", command_count, "commands", Some("command_count")),
+    figures!("Loot", bounty_count, "loot", Some("bounty_count")),
     Column {
         label: "Deckies",
         class: "c-names",
@@ -175,6 +184,7 @@ fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<Dec
         != AttackerQuery {
             limit: query.limit,
             sort_by: query.sort_by,
+            sort_order: query.sort_order,
             ..AttackerQuery::default()
         };
     let pager = Pager::new(first, {
@@ -196,11 +206,10 @@ fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<Dec
             }
         });
         let mut shown: Vec<_> = shown.into_values().collect();
-        match query.sort_by.unwrap_or(AttackerSort::Recent) {
-            AttackerSort::Recent => shown.sort_by_key(|(a, _)| std::cmp::Reverse((a.last_seen, a.id))),
-            AttackerSort::Active => {
-                shown.sort_by_key(|(a, _)| std::cmp::Reverse((a.event_count, a.last_seen)))
-            }
+        let sort = query.sort_by.unwrap_or(AttackerSort::Recent);
+        shown.sort_by_key(|(a, _)| (sort.rank(a), a.id));
+        if query.sort_order != Some(SortOrder::Asc) {
+            shown.reverse();
         }
         shown
     });

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use crate::{
     api::evidence,
     components::{
+        download::Export,
         frame::PageHead,
         notice::{Empty, Fetched},
         pager::{More, Pager},
@@ -25,6 +26,7 @@ pub(crate) fn QuarantinePage() -> impl IntoView {
     view! {
         <PageHead title="Unread lines">
             <a class="button" href="/live">"Back to the log"</a>
+            <Export from=Signal::stored("/api/v1/quarantine/export".to_owned()) />
         </PageHead>
         <Fetched from=page rows=8 draw=|first| view! { <List first=first /> }.into_any() />
     }

@@ -17,6 +17,7 @@ use crate::{
     api::host::{self, WorkerStart, WorkerStartAll, WorkerStop},
     components::{
         dialog::Dialog,
+        download::Export,
         frame::{PageHead, may},
         icon::{Icon, Mark},
         notice::{Loading, Problem},
@@ -35,7 +36,10 @@ pub(crate) fn WorkersPage() -> impl IntoView {
     let first = Resource::new(move || live.epoch.get(), |_| host::worker_list());
     let health = Resource::new(move || live.health.get(), |_| host::health_get());
     view! {
-        <PageHead title="Workers"><StartAll manages /></PageHead>
+        <PageHead title="Workers">
+            <Export from=Signal::stored("/api/v1/workers/export".to_owned()) />
+            <StartAll manages />
+        </PageHead>
         <Transition fallback=|| view! { <Loading rows=4 /> }>
             {move || Suspend::new(async move {
                 match health.await {

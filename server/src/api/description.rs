@@ -28,7 +28,8 @@ pub(super) const PAGE_SIZE: &str = "limit";
     ),
     modifiers(&Security),
     security(("bearer" = []), ("cookie" = [])),
-    components(schemas(decnet_model::view::Problem, decnet_model::query::AttackerSort, decnet_model::query::ReuseScope,
+    components(schemas(decnet_model::view::Problem, decnet_model::query::AttackerSort, decnet_model::query::SortOrder,
+        decnet_model::query::ReuseScope,
         decnet_model::query::Wordlist, decnet_model::query::HashKind, decnet_model::query::ExportFormat))
 )]
 pub(super) struct Doc;

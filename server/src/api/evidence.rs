@@ -178,6 +178,24 @@ pub async fn quarantine(
     ))
 }
 
+/// All lines that did not become evidence, as a file.
+#[utoipa::path(
+    get, path = "/quarantine/export", tag = "logs", params(FormatQuery),
+    responses((status = 200, content((String = "text/csv"), (Vec<QuarantineView> = "application/json")), description = "The file"))
+)]
+pub async fn quarantine_export(
+    May { domain, permit }: May<ViewQuarantine>,
+    Export { format, .. }: Export<NoFilter>,
+) -> File {
+    export::file(
+        "quarantine",
+        format,
+        (domain, permit),
+        |domain, permit, next| async move { domain.quarantine_page(&permit, export::ROWS, next).await },
+    )
+    .await
+}
+
 /// All log rows that agree with the filters, as a file.
 #[utoipa::path(
     get, path = "/logs/export", tag = "logs", params(LogQuery, FormatQuery),

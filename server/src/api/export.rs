@@ -16,8 +16,8 @@ use decnet_model::{
     permission::Permission,
     query::ExportFormat,
     view::{
-        AttackerView, AuditView, BountyView, CommandView, DeckyView, FieldError, LogView, MAX_LIMIT, Page,
-        ReuseView,
+        ApiTokenView, AttackerView, AuditView, BountyView, CommandView, DeckyView, FieldError, LogView,
+        MAX_LIMIT, Page, QuarantineView, ReuseView, SessionView, UserView, WorkerView,
     },
 };
 use decnet_runtime::exit::chain;
@@ -104,6 +104,10 @@ pub(super) trait Record: Serialize {
 
 fn time(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_default()
+}
+
+fn time_or_none(at: Option<OffsetDateTime>) -> String {
+    at.map(time).unwrap_or_default()
 }
 
 fn text<T: ToString>(value: &Option<T>) -> String {
@@ -195,7 +199,7 @@ records! {
         "last_error": text(&row.last_error),
         "since": time(row.since),
         "mutate_interval_minutes": text(&row.mutate_interval_minutes),
-        "last_mutation": row.last_mutation.map(time).unwrap_or_default(),
+        "last_mutation": time_or_none(row.last_mutation),
         "event_count": row.event_count.to_string(),
     }
     AuditView |row| {
@@ -206,6 +210,51 @@ records! {
         "target": row.target.clone(),
         "from": text(&row.from),
         "result": row.result.clone(),
+    }
+    UserView |row| {
+        "id": row.id.to_string(),
+        "username": row.username.to_string(),
+        "role": row.role.to_string(),
+        "disabled": row.disabled.to_string(),
+        "must_change_password": row.must_change_password.to_string(),
+        "second_factor": row.second_factor.to_string(),
+        "created_at": time(row.created_at),
+        "last_login_at": time_or_none(row.last_login_at),
+    }
+    SessionView |row| {
+        "id": row.id.to_string(),
+        "started_at": time(row.started_at),
+        "last_seen_at": time(row.last_seen_at),
+        "expires_at": time(row.expires_at),
+        "address": text(&row.address),
+        "user_agent": row.user_agent.clone(),
+        "current": row.current.to_string(),
+    }
+    ApiTokenView |row| {
+        "id": row.id.to_string(),
+        "name": row.name.to_string(),
+        "owner": row.owner.to_string(),
+        "role": row.role.to_string(),
+        "created_at": time(row.created_at),
+        "expires_at": time(row.expires_at),
+        "last_used_at": time_or_none(row.last_used_at),
+    }
+    WorkerView |row| {
+        "name": row.name.to_string(),
+        "state": row.state.to_string(),
+        "last_heard": time_or_none(row.last_heard),
+        "pid": text(&row.pid),
+        "version": text(&row.version),
+        "uptime_s": text(&row.uptime_s),
+        "tasks": serde_json::to_string(&row.tasks).unwrap_or_default(),
+    }
+    QuarantineView |row| {
+        "id": row.id.to_string(),
+        "received_at": time(row.received_at),
+        "segment": row.segment.to_string(),
+        "offset": row.offset.to_string(),
+        "why": row.why.clone(),
+        "line": row.line.clone(),
     }
 }
 
@@ -277,11 +326,37 @@ where
         first = false;
         text.map_err(io::Error::other)
     };
-    let (kind, ending) = match format {
+    let (kind, ending) = form(format);
+    stream(kind, &format!("{name}.{ending}"), (domain, permit), page, write).await
+}
+
+/// A list that has no pages as a file called `name`.
+pub(super) fn whole<T: Record>(name: &str, format: ExportFormat, data: Vec<T>) -> Result<Response, ApiError> {
+    let page = Page {
+        data,
+        next: None,
+        total: None,
+    };
+    let text = written(format, &page, true).map_err(ApiError::internal)?;
+    let (kind, ending) = form(format);
+    attachment(kind, &format!("{name}.{ending}"), Body::from(text))
+}
+
+/// The media type of a form, and how the names of its files end.
+fn form(format: ExportFormat) -> (&'static str, &'static str) {
+    match format {
         ExportFormat::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
         ExportFormat::Json => ("application/json", "json"),
-    };
-    stream(kind, &format!("{name}.{ending}"), (domain, permit), page, write).await
+    }
+}
+
+fn attachment(kind: &'static str, name: &str, body: Body) -> Result<Response, ApiError> {
+    let name = HeaderValue::try_from(format!("attachment; filename=\"decnet-{name}\""));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CONTENT_DISPOSITION, name.map_err(ApiError::internal)?),
+    ];
+    Ok((headers, body).into_response())
 }
 
 /// Lines of text, one a row, as a file called `name`.
@@ -344,13 +419,7 @@ where
         }
     });
     let begun = futures::stream::iter([Ok(Bytes::from(text))]);
-    let body = Body::from_stream(begun.chain(rest));
-    let name = HeaderValue::try_from(format!("attachment; filename=\"decnet-{name}\""));
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-        (header::CONTENT_DISPOSITION, name.map_err(ApiError::internal)?),
-    ];
-    Ok((headers, body).into_response())
+    attachment(kind, name, Body::from_stream(begun.chain(rest)))
 }
 
 /// The text of the page at `next`.

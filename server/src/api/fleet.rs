@@ -6,7 +6,7 @@ use decnet_model::{
     id::TaskId,
     name::DeckyName,
     permission::{ManageFleet, ViewFleet},
-    view::{ArchetypeView, DeckyView, Page, ServiceView, TaskAccepted, TaskView},
+    view::{ArchetypeView, DeckyView, ServiceView, TaskAccepted, TaskView},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -166,17 +166,5 @@ pub async fn deckies_export(
     May { domain, permit }: May<ViewFleet>,
     Export { format, .. }: Export<NoFilter>,
 ) -> File {
-    export::file(
-        "deckies",
-        format,
-        (domain, permit),
-        |domain, permit, _| async move {
-            Ok(Page {
-                data: domain.decky_list(&permit).await?,
-                next: None,
-                total: None,
-            })
-        },
-    )
-    .await
+    export::whole("deckies", format, domain.decky_list(&permit).await?)
 }

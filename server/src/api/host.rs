@@ -11,7 +11,11 @@ use decnet_model::{
     view::{Health, StartAll, WorkerView},
 };
 
-use super::{Answer, Done, Told, extract::Param};
+use super::{
+    Answer, Done, File, Told,
+    export::{self, Export, FormatQuery, NoFilter},
+    extract::Param,
+};
 use crate::{
     AppState,
     session::{self, May},
@@ -24,6 +28,18 @@ use crate::{
 )]
 pub async fn workers(May { domain, permit }: May<ViewFleet>) -> Answer<Vec<WorkerView>> {
     Ok(Json(domain.worker_list(&permit).await?))
+}
+
+/// Every worker, as a file.
+#[utoipa::path(
+    get, path = "/workers/export", tag = "host", params(FormatQuery),
+    responses((status = 200, content((String = "text/csv"), (Vec<WorkerView> = "application/json")), description = "The file"))
+)]
+pub async fn workers_export(
+    May { domain, permit }: May<ViewFleet>,
+    Export { format, .. }: Export<NoFilter>,
+) -> File {
+    export::whole("workers", format, domain.worker_list(&permit).await?)
 }
 
 /// Tell a worker to stop, and wait until it says that it does.

@@ -7,7 +7,11 @@ use decnet_model::{
     view::SessionView,
 };
 
-use super::{Answer, Done, extract::Param};
+use super::{
+    Answer, Done, File,
+    export::{self, Export, FormatQuery, NoFilter},
+    extract::Param,
+};
 use crate::session::May;
 
 /// One's own open sessions, those used last first.
@@ -17,6 +21,15 @@ use crate::session::May;
 )]
 pub async fn list(May { domain, permit }: May<OwnAccess>) -> Answer<Vec<SessionView>> {
     Ok(Json(domain.session_list(&permit).await?))
+}
+
+/// One's own open sessions, as a file.
+#[utoipa::path(
+    get, path = "/auth/sessions/export", tag = "auth", params(FormatQuery),
+    responses((status = 200, content((String = "text/csv"), (Vec<SessionView> = "application/json")), description = "The file"))
+)]
+pub async fn export(May { domain, permit }: May<OwnAccess>, Export { format, .. }: Export<NoFilter>) -> File {
+    export::whole("sessions", format, domain.session_list(&permit).await?)
 }
 
 /// End every session of one's own but the one that asks.

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Answer, Done, Told,
+    Answer, Done, File, Told,
+    export::{self, Export, FormatQuery, NoFilter},
     extract::{Body, Param},
 };
 use crate::session::May;
@@ -59,6 +60,18 @@ pub async fn own(May { domain, permit }: May<OwnAccess>) -> Answer<Vec<ApiTokenV
     Ok(Json(domain.token_list(&permit).await?))
 }
 
+/// One's own API tokens, as a file.
+#[utoipa::path(
+    get, path = "/auth/tokens/export", tag = "auth", params(FormatQuery),
+    responses((status = 200, content((String = "text/csv"), (Vec<ApiTokenView> = "application/json")), description = "The file"))
+)]
+pub async fn own_export(
+    May { domain, permit }: May<OwnAccess>,
+    Export { format, .. }: Export<NoFilter>,
+) -> File {
+    export::whole("tokens", format, domain.token_list(&permit).await?)
+}
+
 /// Make an API token of one's own. Only in a session: a token makes no tokens.
 #[utoipa::path(
     post, path = "/auth/tokens", tag = "auth", request_body = CreateTokenRequest,
@@ -101,6 +114,18 @@ pub async fn revoke(May { domain, permit }: May<OwnAccess>, Param(id): Param<Api
 )]
 pub async fn all(May { domain, permit }: May<ManageUsers>) -> Answer<Vec<ApiTokenView>> {
     Ok(Json(domain.token_list_all(&permit).await?))
+}
+
+/// Everybody's API tokens, as a file.
+#[utoipa::path(
+    get, path = "/tokens/export", tag = "users", params(FormatQuery),
+    responses((status = 200, content((String = "text/csv"), (Vec<ApiTokenView> = "application/json")), description = "The file"))
+)]
+pub async fn all_export(
+    May { domain, permit }: May<ManageUsers>,
+    Export { format, .. }: Export<NoFilter>,
+) -> File {
+    export::whole("tokens", format, domain.token_list_all(&permit).await?)
 }
 
 /// End anybody's API token.

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
-    Answer, Done, Told,
+    Answer, Done, File, Told,
+    export::{self, Export, FormatQuery, NoFilter},
     extract::{Body, Param},
 };
 use crate::session::May;
@@ -59,6 +60,18 @@ pub struct DisableUserRequest {
 )]
 pub async fn list(May { domain, permit }: May<ManageUsers>) -> Answer<Vec<UserView>> {
     Ok(Json(domain.user_list(&permit).await?))
+}
+
+/// Every account, as a file.
+#[utoipa::path(
+    get, path = "/users/export", tag = "users", params(FormatQuery),
+    responses((status = 200, content((String = "text/csv"), (Vec<UserView> = "application/json")), description = "The file"))
+)]
+pub async fn export(
+    May { domain, permit }: May<ManageUsers>,
+    Export { format, .. }: Export<NoFilter>,
+) -> File {
+    export::whole("users", format, domain.user_list(&permit).await?)
 }
 
 /// Make an account.

@@ -83,6 +83,30 @@ async fn every_list_comes_whole_as_csv_and_as_json_and_no_cell_is_a_formula() {
         .json();
     let attacker = attacker["data"][0]["id"].as_str().unwrap().to_owned();
     let commands = format!("/attackers/{attacker}/commands/export");
+    for text in HOSTILE {
+        app.quarantine(text.as_bytes(), "no priority").await;
+    }
+    app.quarantine(b"\xffnot text", "no priority").await;
+    // Of the lists of accounts, whatever others have.
+    let (_, viewer) = app.user("vera", Role::Viewer).await;
+    let mut secrets = Vec::new();
+    for token in [&admin, &viewer] {
+        let new = json!({ "name": "probe", "role": "viewer" });
+        let made = app.post("/auth/tokens", &new).token(token).send().await.json();
+        secrets.push(made["token"].as_str().unwrap().to_owned());
+    }
+    secrets.extend([admin.clone(), viewer]);
+    let length = async |path: &str| {
+        app.get(path)
+            .token(&admin)
+            .send()
+            .await
+            .json()
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    let (sessions, workers) = (length("/auth/sessions").await, length("/workers").await);
     let audited = app.get("/audit?limit=500").token(&admin).send().await.json();
     let audited = audited["data"].as_array().unwrap().len();
     for (path, name, rows, column) in [
@@ -93,9 +117,19 @@ async fn every_list_comes_whole_as_csv_and_as_json_and_no_cell_is_a_formula() {
         ("/fleet/export", "deckies", 0, "name"),
         ("/audit/export", "audit", audited, "action"),
         ("/credential-reuse/export", "credential-reuse", 0, "value"),
+        ("/quarantine/export", "quarantine", HOSTILE.len() + 1, "line"),
+        ("/users/export", "users", 2, "username"),
+        ("/tokens/export", "tokens", 2, "owner"),
+        ("/auth/tokens/export", "tokens", 1, "name"),
+        ("/auth/sessions/export", "sessions", sessions, "user_agent"),
+        ("/workers/export", "workers", workers, "name"),
     ] {
         let answer = file(&app, &admin, &format!("{path}?format=csv")).await;
         named(&answer.headers, "text/csv", &format!("decnet-{name}.csv"));
+        assert!(
+            !secrets.iter().any(|secret| answer.text.contains(secret)),
+            "{path}"
+        );
         let lines = csv(&answer.text);
         assert_eq!(lines.len(), rows + 1, "{path}");
         let head = &lines[0];
@@ -121,6 +155,10 @@ async fn every_list_comes_whole_as_csv_and_as_json_and_no_cell_is_a_formula() {
             "application/json",
             &format!("decnet-{name}.json"),
         );
+        assert!(
+            !secrets.iter().any(|secret| answer.text.contains(secret)),
+            "{path}"
+        );
         let whole = answer.json();
         let whole = whole.as_array().unwrap();
         assert_eq!(whole.len(), rows, "{path}");
@@ -132,6 +170,11 @@ async fn every_list_comes_whole_as_csv_and_as_json_and_no_cell_is_a_formula() {
         assert_eq!(ids.len(), rows, "{path}: each once");
     }
     let bounty = file(&app, &admin, "/bounty/export").await.text;
+    let unread = file(&app, &admin, "/quarantine/export").await.text;
+    assert!(
+        unread.contains(r"\xffnot text"),
+        "bytes that are no text: {unread}"
+    );
     for text in HOSTILE {
         assert!(bounty.contains(&text.replace('"', "\"\"")), "{text}");
     }
@@ -166,6 +209,7 @@ async fn an_export_takes_the_filters_of_its_list_and_tells_faults_before_it_begi
         ("/logs/export?attacker_ip=x", "attacker_ip"),
         ("/logs/export?before=x", "before"),
         ("/fleet/export?decky=web-01", "decky"),
+        ("/workers/export?limit=5", "limit"),
         ("/bounty/wordlist", "list"),
         ("/bounty/wordlist?list=all", "list"),
         ("/bounty/hashcat?kind=plaintext", "kind"),
@@ -176,10 +220,15 @@ async fn an_export_takes_the_filters_of_its_list_and_tells_faults_before_it_begi
     }
     let nobody = "/attackers/01890a5d-ac96-774b-bcce-b302099a8057/commands/export";
     assert_eq!(app.get(nobody).token(&viewer).send().await.problem(), "not-found");
-    assert_eq!(
-        app.get("/audit/export").token(&viewer).send().await.problem(),
-        "forbidden"
-    );
+    for path in [
+        "/audit/export",
+        "/quarantine/export",
+        "/users/export",
+        "/tokens/export",
+    ] {
+        let answer = app.get(path).token(&viewer).send().await;
+        assert_eq!(answer.problem(), "forbidden", "{path}");
+    }
 }
 
 #[tokio::test]

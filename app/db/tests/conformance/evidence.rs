@@ -8,7 +8,7 @@ use decnet_model::{
     clock::micros,
     id::LogId,
     printable::bytes_of,
-    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery},
+    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery, SortOrder},
     state::BountyKind,
     view::{AttackerView, LogView},
 };
@@ -848,19 +848,12 @@ pub(crate) async fn what_the_fleet_changed_is_told_of_the_deckies_asked_for(data
     assert_eq!(rows[0].fields["services_after"], "ftp");
 }
 
-pub(crate) async fn attackers_are_listed_by_recency_and_by_activity(database: &Database) {
+pub(crate) async fn attackers_are_listed_by_recency_and_found_by_what_they_touched(database: &Database) {
     let db = &database.store;
     random_batches(db).await;
     let recent = all_attackers(db, &AttackerQuery::default()).await;
     assert_eq!(recent.len(), 4);
     assert!(recent.windows(2).all(|w| w[0].last_seen >= w[1].last_seen));
-    let active = AttackerQuery {
-        sort_by: Some(AttackerSort::Active),
-        ..AttackerQuery::default()
-    };
-    let active = all_attackers(db, &active).await;
-    assert!(active.windows(2).all(|w| w[0].event_count >= w[1].event_count));
-    assert_eq!(active.len(), 4);
     for (search, expected) in [("192.0.", 2), ("2001:DB8", 1), ("b-0", 4), ("100.9", 0), ("%", 0)] {
         let query = AttackerQuery {
             search: Some(search.into()),
@@ -883,6 +876,102 @@ pub(crate) async fn attackers_are_listed_by_recency_and_by_activity(database: &D
         (found[0].glyph.as_str(), found[0].deckies.as_slice()),
         ("203.0.113.5", ["only-here".to_owned()].as_slice())
     );
+}
+
+pub(crate) async fn attackers_are_listed_in_every_order_and_its_reverse(database: &Database) {
+    let db = &database.store;
+    // Nine who differ in nothing but their address, and some in each count.
+    let mut lines: Vec<_> = (1..10)
+        .map(|n| {
+            line(
+                5,
+                "web-01",
+                "ssh",
+                "connect",
+                &[("src_ip", &format!("192.0.2.{n}"))],
+                "",
+            )
+        })
+        .collect();
+    for n in 0..4_i64 {
+        for second in 0..=n {
+            lines.push(login(
+                second,
+                "web-01",
+                &format!("198.51.100.{n}"),
+                "root",
+                &format!("{second}"),
+            ));
+            lines.push(command(
+                second * n,
+                "web-01",
+                &format!("203.0.113.{}", n % 2),
+                "id",
+            ));
+        }
+    }
+    store(db, &lines).await;
+    let everybody = all_attackers(db, &AttackerQuery::default()).await;
+    assert_eq!(everybody.len(), 15);
+    for sort in AttackerSort::ALL {
+        for order in [None, Some(SortOrder::Desc), Some(SortOrder::Asc)] {
+            let query = AttackerQuery {
+                sort_by: Some(*sort),
+                sort_order: order,
+                ..AttackerQuery::default()
+            };
+            let mut expected = everybody.clone();
+            expected.sort_by_key(|a| (sort.rank(a), a.id));
+            if order != Some(SortOrder::Asc) {
+                expected.reverse();
+            }
+            assert_eq!(all_attackers(db, &query).await, expected, "{sort} {order:?}");
+        }
+    }
+}
+
+pub(crate) async fn open_sessions_are_those_that_began_and_did_not_end(database: &Database) {
+    let db = &database.store;
+    let event = |second, decky: &str, service: &str, kind: &str, session: &str| {
+        let fields = [("src_ip", "192.0.2.1"), ("session", session)];
+        line(second, decky, service, kind, &fields, "")
+    };
+    let started =
+        |second, decky: &str, service: &str| line(second, decky, service, "service_started", &[], "");
+    let lines = [
+        // Longer ago than a session lasts.
+        event(-90_000, "web-01", "ssh", "connect", "old"),
+        started(0, "web-01", "ssh"),
+        started(0, "web-01", "http"),
+        event(1, "web-01", "ssh", "connect", "killed"),
+        // It was killed with a session on it, and began anew.
+        started(2, "web-01", "ssh"),
+        event(3, "web-01", "ssh", "connect", "a"),
+        event(4, "web-01", "ssh", "connect", "b"),
+        event(5, "web-01", "ssh", "command", "b"),
+        event(6, "web-01", "ssh", "disconnect", "b"),
+        event(7, "web-01", "http", "connect", "c"),
+        event(8, "web-02", "ssh", "connect", "d"),
+        // Began before the time that is looked at.
+        event(9, "web-02", "ssh", "disconnect", "e"),
+        event(9, "web-03", "ssh", "connect", "f"),
+        event(9, "web-03", "ssh", "disconnect", "f"),
+        line(9, "web-03", "ssh", "connect", &[("src_ip", "192.0.2.1")], ""),
+    ];
+    store(db, &lines).await;
+    let names = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
+    let open = async |deckies: &[&str]| db.decky_open_sessions(&names(deckies), at(-3_600)).await.unwrap();
+    assert_eq!(
+        open(&["web-01", "web-02", "web-03", "web-04"]).await,
+        BTreeMap::from([("web-01".to_owned(), 2), ("web-02".to_owned(), 1)])
+    );
+    assert_eq!(
+        open(&["web-02"]).await,
+        BTreeMap::from([("web-02".to_owned(), 1)])
+    );
+    assert_eq!(open(&[]).await, BTreeMap::new());
+    let later = db.decky_open_sessions(&names(&["web-01"]), at(3_600)).await;
+    assert_eq!(later.unwrap(), BTreeMap::new());
 }
 
 pub(crate) async fn a_span_of_time_has_who_was_seen_in_it_and_what_they_left(database: &Database) {

@@ -177,7 +177,7 @@ const COLUMNS: &[Column<BountyView>] = &[
     Column {
         label: "Last",
         class: "c-seen",
-        sort: Some(""),
+        sort: None,
         cell: |b| view! { <Ago at=b.last_seen /> }.into_any(),
     },
     Column {

@@ -1,12 +1,12 @@
 //! Orders to deckies: what each does is said in numbers before it is given.
 
-use decnet_model::view::DeckyView;
+use decnet_model::{name::DeckyName, view::DeckyView};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use super::{Archetypes, deploy::DeployDialog};
 use crate::{
-    api::fleet::{Mutate, Redeploy, Teardown},
+    api::fleet::{self, Mutate, Redeploy, Teardown},
     components::dialog::Dialog,
     pages::login::FormFault,
     text, url,
@@ -72,6 +72,18 @@ fn OrderDialog(
     let ordered: Vec<_> = untrack(|| named.iter().filter(|name| there(name)).cloned().collect());
     let number = u64::try_from(ordered.len()).unwrap_or(0);
     let deckies_words = text::plural(number, "decky", "deckies");
+    // The browser asks for it: what is in the page before says all but the number.
+    let open = Action::new(|names: &Vec<DeckyName>| fleet::decky_open_sessions(names.clone()));
+    if number > 0 {
+        let names: Vec<_> = ordered.iter().filter_map(|name| name.parse().ok()).collect();
+        Effect::new(move |_| {
+            open.dispatch(names.clone());
+        });
+    }
+    let sessions = move || {
+        let open = open.value().get().and_then(Result::ok).filter(|open| *open > 0);
+        open.map(|open| text::plural(open, "live session", "live sessions"))
+    };
     let ordered = ordered.join(",");
     let none = number == 0;
     let services = move || {
@@ -88,19 +100,28 @@ fn OrderDialog(
     };
     let effect = {
         let deckies_words = deckies_words.clone();
-        move || match order {
-            "teardown" => format!(
-                "Stops {deckies_words} with {}, and gives the address back. Every session on them ends. What they recorded stays.",
-                services()
-            ),
-            "mutate" => format!(
-                "Stops {} and starts others that fit the archetype. Every session on them ends; address and name stay.",
-                services()
-            ),
-            _ => format!(
-                "Stops {deckies_words} with {} and starts the same again. Every session on them ends.",
-                services()
-            ),
+        move || {
+            let (services, sessions) = (services(), sessions());
+            if order == "mutate" {
+                // Services that are drawn again go on, and with them their sessions.
+                let with = sessions
+                    .map(|sessions| format!(" with {sessions}"))
+                    .unwrap_or_default();
+                return format!(
+                    "Draws services that fit the archetype: of {services}{with}, those that are not drawn again end, and others start. Address and name stay."
+                );
+            }
+            let (ends, all) = match sessions {
+                Some(sessions) => (format!(", ends {sessions}"), ""),
+                None => (String::new(), " Every session on them ends."),
+            };
+            if order == "teardown" {
+                format!(
+                    "Stops {deckies_words} with {services}{ends}, and gives the address back.{all} What they recorded stays."
+                )
+            } else {
+                format!("Stops {deckies_words} with {services}{ends}, and starts the same again.{all}")
+            }
         }
     };
     let teardown = ServerAction::<Teardown>::new();

@@ -16,6 +16,7 @@ use crate::{
     },
     components::{
         dialog::Dialog,
+        download::Export,
         frame::ThemeChoice,
         icon::{Icon, Mark},
         notice::{Loading, Problem},
@@ -150,6 +151,7 @@ fn Sessions(
                             </ActionForm>
                         }
                     })}
+                <Export from=Signal::stored("/api/v1/auth/sessions/export".to_owned()) />
             </header>
             <FormFault fault=fault />
             <ul class="access">
@@ -252,6 +254,7 @@ fn Tokens(tokens: Vec<ApiTokenView>, revoke: ServerAction<TokenRevoke>) -> impl 
             <header>
                 <h2>"API tokens"</h2>
                 <a class="button" href="/settings?dialog=token" data-noscroll=""><Mark icon=Icon::Plus />"New token"</a>
+                <Export from=Signal::stored("/api/v1/auth/tokens/export".to_owned()) />
             </header>
             {if empty {
                 view! {

@@ -13,6 +13,7 @@ use crate::{
     },
     components::{
         dialog::Dialog,
+        download::Export,
         drawer::Drawer,
         frame::may,
         icon::{Icon, Mark},
@@ -197,6 +198,7 @@ fn List(users: Vec<UserView>, orders: Orders) -> impl IntoView {
         <Table name="users" columns=COLUMNS rows=rows leads=Leads::Drawer("user")>
             <p class="table-note">{text::plural(u64::try_from(number).unwrap_or(0), "account", "accounts")}</p>
             <a class="button" href="/settings/users?dialog=user" data-noscroll=""><Mark icon=Icon::Plus />"New user"</a>
+            <Export from=Signal::stored("/api/v1/users/export".to_owned()) />
         </Table>
         {drawer}
     }
