@@ -72,6 +72,7 @@ pub(crate) fn make(place: &Place, compiled: &Path, pkg: &Path) -> Result<()> {
         .arg("--out-dir")
         .arg(&glued)
         .arg(cut.join(MAIN)))?;
+    name_shortly(&glued.join("decnet_bg.wasm"), &glued.join("decnet.js"))?;
     without_words(place, &glued.join("decnet.js"), &pkg.join("decnet.js"))?;
     let loader = fs::read_to_string(cut.join(LOADER)).with_context(|| format!("cannot read {LOADER}"))?;
     let needs = needs_of(&loader);
@@ -155,10 +156,13 @@ fn link_of(cut: &Path, needs: &BTreeMap<String, Vec<String>>) -> Result<Vec<u8>>
     wasm::write_number(&mut exports, shared.len());
     let mut of_kind = BTreeMap::<u8, usize>::new();
     for (name, (kind, form)) in &shared {
-        wasm::write_text(&mut imports, SHARED);
-        wasm::write_text(&mut imports, name);
-        imports.push(*kind);
-        imports.extend_from_slice(form);
+        let import = wasm::Import {
+            from: SHARED,
+            name,
+            kind: *kind,
+            form,
+        };
+        wasm::write_import(&mut imports, &import);
         wasm::write_text(&mut exports, name);
         exports.push(*kind);
         let index = of_kind.entry(*kind).or_default();
@@ -304,6 +308,57 @@ fn optimise(place: &Place, from: &Path, to: &Path, more: &[&str]) -> Result<()> 
     sh_quiet(&mut command)
 }
 
+/// Give what the glue hands to the `program` short names in both: wasm-bindgen's end in sixteen digits that no compression shortens.
+fn name_shortly(program: &Path, glue: &Path) -> Result<()> {
+    let module = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let mut script = fs::read_to_string(glue).with_context(|| format!("cannot read {}", glue.display()))?;
+    let (module, renamed) = with_short_names(&module).context("cannot read what the program imports")?;
+    if renamed.is_empty() {
+        bail!(
+            "wasm-bindgen names what it hands to the program in another way than it did when this was written"
+        );
+    }
+    for (name, short) in renamed {
+        script = script.replace(&name, &short);
+    }
+    fs::write(program, module).with_context(|| format!("cannot write {}", program.display()))?;
+    fs::write(glue, script).with_context(|| format!("cannot write {}", glue.display()))
+}
+
+/// The module with other names in the place of those, and which ones.
+fn with_short_names(module: &[u8]) -> Option<(Vec<u8>, BTreeMap<String, String>)> {
+    let is_long = |name: &str| {
+        let digits = name
+            .strip_prefix("__wbg_")
+            .and_then(|rest| rest.rsplit('_').next());
+        digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    let sections = wasm::sections(module)?;
+    let mut renamed = BTreeMap::new();
+    let mut imports = Vec::new();
+    let all = wasm::imports(module, &sections)?;
+    wasm::write_number(&mut imports, all.len());
+    for mut import in all {
+        let short = format!("_{}", renamed.len());
+        if is_long(import.name) {
+            renamed.insert(import.name.to_owned(), short.clone());
+            import.name = &short;
+        }
+        wasm::write_import(&mut imports, &import);
+    }
+    let mut out = wasm::HEADER.to_vec();
+    for section in sections {
+        let payload = module.get(section.payload.clone())?;
+        let payload = if section.id == wasm::IMPORT {
+            &imports
+        } else {
+            payload
+        };
+        wasm::write_section(&mut out, section.id, payload);
+    }
+    Some((out, renamed))
+}
+
 /// A module of JavaScript without what only people read.
 fn without_words(place: &Place, from: &Path, to: &Path) -> Result<()> {
     let out = format!("--outfile={}", to.display());
@@ -406,5 +461,45 @@ export const __wasm_split_load_fleet = wrapAsyncCb(makeLoad(() => async (_imp) =
             "a function that is imported is told"
         );
         fs::remove_dir_all(&cut).unwrap();
+    }
+
+    #[test]
+    fn what_the_glue_hands_over_has_short_names_and_everything_else_its_own() {
+        let mut imports = vec![3];
+        for (from, name) in [
+            ("./glue.js", "__wbg_new_bb74001155cb8ca8"),
+            ("./glue.js", "__wbindgen_throw"),
+            ("./glue.js", "__wbg_new_0000000000000001"),
+        ] {
+            wasm::write_import(
+                &mut imports,
+                &wasm::Import {
+                    from,
+                    name,
+                    kind: wasm::FUNCTION,
+                    form: &[0],
+                },
+            );
+        }
+        let mut module = wasm::HEADER.to_vec();
+        wasm::write_section(&mut module, 1, b"\x01\x60\0\0");
+        wasm::write_section(&mut module, wasm::IMPORT, &imports);
+        let (short, renamed) = with_short_names(&module).unwrap();
+        let pairs: Vec<_> = renamed.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        assert_eq!(
+            pairs,
+            [
+                ("__wbg_new_0000000000000001", "_1"),
+                ("__wbg_new_bb74001155cb8ca8", "_0")
+            ]
+        );
+        let sections = wasm::sections(&short).unwrap();
+        let names: Vec<_> = wasm::imports(&short, &sections)
+            .unwrap()
+            .iter()
+            .map(|i| i.name)
+            .collect();
+        assert_eq!(names, ["_0", "__wbindgen_throw", "_1"]);
+        assert_eq!(sections[0].payload, 10..14, "what is before it stays");
     }
 }

@@ -71,6 +71,7 @@ pub(crate) fn custom<'m>(module: &'m [u8], sections: &[Section], name: &str) -> 
 
 /// What a module imports.
 pub(crate) struct Import<'m> {
+    pub(crate) from: &'m str,
     pub(crate) name: &'m str,
     /// [`FUNCTION`] or another.
     pub(crate) kind: u8,
@@ -85,8 +86,7 @@ pub(crate) fn imports<'m>(module: &'m [u8], sections: &[Section]) -> Option<Vec<
     let mut reader = section.reader(module);
     (0..reader.number()?)
         .map(|_| {
-            reader.text()?;
-            let name = reader.text()?;
+            let (from, name) = (reader.text()?, reader.text()?);
             let kind = reader.byte()?;
             let start = reader.at;
             match kind {
@@ -113,9 +113,22 @@ pub(crate) fn imports<'m>(module: &'m [u8], sections: &[Section]) -> Option<Vec<
                 _ => return None,
             }
             let form = module.get(start..reader.at)?;
-            Some(Import { name, kind, form })
+            Some(Import {
+                from,
+                name,
+                kind,
+                form,
+            })
         })
         .collect()
+}
+
+/// Write one.
+pub(crate) fn write_import(out: &mut Vec<u8>, import: &Import<'_>) {
+    write_text(out, import.from);
+    write_text(out, import.name);
+    out.push(import.kind);
+    out.extend_from_slice(import.form);
 }
 
 /// Where in the memory a module puts data as it starts. Only addresses that are written out are understood.
