@@ -39,6 +39,8 @@ use crate::{
 
 /// Rows of a top list.
 const TOP: usize = 6;
+/// Rows of the feed that the page comes with. The others are drawn when it is alive: each costs a slow machine some milliseconds.
+const FIRST: usize = 12;
 
 /// The page.
 #[component]
@@ -131,6 +133,16 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
     });
     let stored: Vec<_> = logs.into_iter().map(Arc::new).collect();
     let newest = stored.first().map(|row| row.id);
+    let room = RwSignal::new(FIRST);
+    Effect::new(move |_| {
+        set_timeout(
+            move || {
+                // The page may be gone by then.
+                room.try_set(FEED);
+            },
+            std::time::Duration::ZERO,
+        );
+    });
     let feed = Memo::new(move |_| {
         let mut rows: Vec<Row<LogView>> = live.rows.with(|rows| {
             let new = rows
@@ -140,7 +152,7 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
             new.take(FEED).map(|row| (row.clone(), true)).collect()
         });
         rows.extend(stored.iter().map(|row| (row.clone(), false)));
-        rows.truncate(FEED);
+        rows.truncate(room.get());
         rows
     });
     let touches = Signal::derive(move || {
