@@ -28,7 +28,7 @@ const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 /// How far the threads that hash stand back (nice(2)): a hash may take longer, a page may not.
-const NICE: i32 = 10;
+const NICE: i32 = 19;
 /// Hashes that may wait for each one that is being computed: about a second of waiting.
 const WAITING_PER_CORE: usize = 32;
 
