@@ -138,8 +138,9 @@ pub(crate) fn step_for(minutes: i64) -> i64 {
         .unwrap_or(MINUTES_A_DAY)
 }
 
-/// Height of the histogram in its own units.
+/// Height of the histogram in its own units, and the width of a column.
 const TALL: u64 = 1_000;
+const COLUMN: usize = 100;
 
 /// Columns over time. With `href`, each column leads to the evidence of its time, and dragging over some to that of theirs.
 #[component]
@@ -155,7 +156,7 @@ pub(crate) fn Histogram(
     height: u32,
 ) -> impl IntoView {
     let present = use_present();
-    let width = move || series.with(|s| s.counts.len() * 10);
+    let width = move || series.with(|s| s.counts.len() * COLUMN);
     let label = move || {
         series.with(|s| {
             format!(
@@ -197,8 +198,8 @@ pub(crate) fn Histogram(
                     "rect",
                     &[
                         ("class", &"reach"),
-                        ("x", &(i * 10)),
-                        ("width", &10),
+                        ("x", &(i * COLUMN)),
+                        ("width", &COLUMN),
                         ("height", &TALL),
                     ],
                 );
@@ -206,9 +207,9 @@ pub(crate) fn Histogram(
                     "rect",
                     &[
                         ("class", &"bar"),
-                        ("x", &(i * 10 + 1)),
+                        ("x", &(i * COLUMN + COLUMN / 10)),
                         ("y", &TALL.saturating_sub(tall)),
-                        ("width", &8),
+                        ("width", &(COLUMN * 8 / 10)),
                         ("height", &tall),
                     ],
                 );
