@@ -3,30 +3,27 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::{
-    extract::{ConnectInfo, Request, State},
+    extract::{ConnectInfo, Request},
     http::HeaderMap,
-    middleware::Next,
-    response::Response,
 };
 use ipnet::IpNet;
 
-use crate::AppState;
+use crate::Config;
 
 /// The address that a request comes from: an extension of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddr(pub IpAddr);
 
-/// Middleware: find out where the request comes from.
-pub async fn resolve(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+/// Find out where the request comes from.
+#[must_use]
+pub fn resolve(config: &Config, request: &Request) -> ClientAddr {
     let peer = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
         .map(|ConnectInfo(peer)| peer.ip());
     // A request without a peer is one that a test made without a connection.
     let peer = peer.unwrap_or(IpAddr::from([127, 0, 0, 1])).to_canonical();
-    let client = behind_proxies(peer, request.headers(), &state.config.trusted_proxies);
-    request.extensions_mut().insert(ClientAddr(client));
-    next.run(request).await
+    ClientAddr(behind_proxies(peer, request.headers(), &config.trusted_proxies))
 }
 
 /// Walk `X-Forwarded-For` from its right end, which the nearest proxy wrote, as long as the writer is trusted. What

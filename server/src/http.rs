@@ -1,17 +1,18 @@
 //! What every request passes through, outermost first: a request id and a log line, security headers, the limit on
-//! time, where the request comes from, the general rate limit, the refusal of requests from other sites, the limit on the
-//! body's size, and the packing of what is answered.
+//! time, where the request comes from, the general rate limit, the catching of panics, the limit on the body's size,
+//! the packing of what is answered, and the refusal of requests from other sites.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use tower::ServiceBuilder;
 use tower_http::{
     CompressionLevel,
     catch_panic::CatchPanicLayer,
@@ -28,7 +29,7 @@ use uuid::Uuid;
 use crate::{
     AppState, client,
     problem::{ApiError, Causes},
-    throttle::{self, Throttle},
+    throttle::Throttle,
 };
 
 /// The most bytes of a body.
@@ -58,19 +59,17 @@ pub fn wrap(
         .quality(CompressionLevel::Fastest)
         .compress_when(worth_packing());
     Ok(router
-        .layer(packed)
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
-        .layer(middleware::from_fn(declared_size))
-        .layer(csrf)
+        .layer(
+            ServiceBuilder::new()
+                .layer(CatchPanicLayer::custom(panicked))
+                .layer(RequestBodyLimitLayer::new(MAX_BODY))
+                .layer(packed)
+                .layer(csrf),
+        )
         .layer(middleware::from_fn_with_state(
-            (state.clone(), throttle.clone()),
-            throttle::limit,
-        ))
-        .layer(middleware::from_fn_with_state(state.clone(), client::resolve))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(in_time))
-        .layer(middleware::from_fn_with_state(state.clone(), secure))
-        .layer(middleware::from_fn(identify)))
+            Arc::new((state.clone(), throttle.clone())),
+            around,
+        )))
 }
 
 /// Pages and long answers are. A secret that could be guessed by the length of what is packed is in none of them: the session is in a
@@ -81,13 +80,18 @@ fn worth_packing() -> impl Predicate {
         .and(NotForContentType::new("font/"))
 }
 
-/// Give the request an id that stands in the answer and in every log line about it. An id that the client sends is
-/// not taken: it would be a client's text in our log.
-async fn identify(request: Request, next: Next) -> Response {
+/// Give the request an id that stands in the answer and in every log line about it, and see that it is answered in time, one way or the
+/// other. An id that the client sends is not taken: it would be a client's text in our log.
+///
+/// All that is ours around a request is this one layer: a router copies everything within a layer for each request.
+async fn around(State(shared): State<Arc<(AppState, Throttle)>>, request: Request, next: Next) -> Response {
+    let (state, throttle) = &*shared;
     let id = Uuid::new_v4().to_string();
     let span = tracing::info_span!("request", id, method = %request.method(), path = %request.uri().path().escape_debug());
     async move {
-        let mut response = next.run(request).await;
+        let answer = tokio::time::timeout(PATIENCE, admitted(state, throttle, request, next)).await;
+        let answer = answer.unwrap_or_else(|_| ApiError::timeout().into_response());
+        let mut response = secure(state, answer);
         tracing::debug!(status = response.status().as_u16(), "answered");
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
@@ -98,9 +102,21 @@ async fn identify(request: Request, next: Next) -> Response {
     .await
 }
 
+/// Find out where the request comes from, and turn away what is over its limit or says itself that it is too large.
+async fn admitted(state: &AppState, throttle: &Throttle, mut request: Request, next: Next) -> Response {
+    let client = client::resolve(&state.config, &request);
+    request.extensions_mut().insert(client);
+    if let Err(wait) = throttle.admit(state, client, request.headers()) {
+        return ApiError::too_many(wait).into_response();
+    }
+    if declares_too_much(request.headers()) {
+        return ApiError::too_large().into_response();
+    }
+    next.run(request).await
+}
+
 /// Security headers. A page brings its own content security policy, because it knows its nonce.
-async fn secure(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+fn secure(state: &AppState, mut response: Response) -> Response {
     if state.config.show_causes {
         response = with_causes(response);
     }
@@ -154,24 +170,12 @@ fn with_causes(mut response: Response) -> Response {
     response
 }
 
-/// Answer in time, one way or the other.
-async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(PATIENCE, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => ApiError::timeout().into_response(),
-    }
-}
-
-/// A body that says itself that it is too large is refused unread, in our own words.
-async fn declared_size(request: Request, next: Next) -> Response {
-    let declared = request
-        .headers()
+/// Whether a body is too large by what its request says: then it is refused unread, in our own words.
+fn declares_too_much(headers: &HeaderMap) -> bool {
+    let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|n| n > MAX_BODY as u64) {
-        return ApiError::too_large().into_response();
-    }
-    next.run(request).await
+    declared.is_some_and(|n| n > MAX_BODY as u64)
 }
 
 /// A panic is a fault of ours like any other: the client gets an id, the log has the text.

@@ -1,10 +1,12 @@
 //! The order to stop: from a signal, from the bus, or from the end of a sibling task.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 /// Tells a worker that it has to stop. Cheap to clone; every clone hears the same order.
 #[derive(Debug, Clone, Default)]
-pub struct Shutdown(CancellationToken);
+pub struct Shutdown(Arc<CancellationToken>);
 
 impl Shutdown {
     /// One that nobody has given the order on yet.
@@ -32,6 +34,6 @@ impl Shutdown {
     /// The same order as a token, for libraries that take one.
     #[must_use]
     pub fn token(&self) -> CancellationToken {
-        self.0.clone()
+        CancellationToken::clone(&self.0)
     }
 }
