@@ -61,7 +61,7 @@ test("a decky is deployed, changed and taken down from the browser", async ({ pa
   await test.step("its services are changed", async () => {
     await card(page, shop).getByRole("link", { name: `Change the services of ${shop}` }).click();
     await expect(dialog).toContainText("Change the services of 1 decky");
-    await expect(dialog).toContainText(/Stops \d+ services?/);
+    await expect(dialog).toContainText(/of \d+ services?/);
     await dialog.getByRole("button", { name: "Change services" }).click();
     await expect(dialog).toHaveCount(0);
     await expect(task).toContainText("mutate");

@@ -419,7 +419,8 @@ where
         }
     });
     let begun = futures::stream::iter([Ok(Bytes::from(text))]);
-    attachment(kind, name, Body::from_stream(begun.chain(rest)))
+    // What packs a body asks once more after its end.
+    attachment(kind, name, Body::from_stream(begun.chain(rest).fuse()))
 }
 
 /// The text of the page at `next`.
