@@ -345,7 +345,7 @@ fn Shapes() -> impl IntoView {
             </li>
         }
     };
-    view! { <ul class="shapes" aria-hidden="true">{shapes.map(shape).to_vec()}</ul> }.into_any()
+    view! { <ul class="shapes" aria-hidden="true">{Vec::from(shapes.map(shape))}</ul> }.into_any()
 }
 
 /// The time of a part of the width, in whole seconds.
