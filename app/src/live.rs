@@ -1,6 +1,6 @@
-//! What happens now: one event stream a page load, kept in signals that the pages read.
+//! What happens now: one event stream a browser, kept in signals that the pages read.
 //!
-//! [`Live::start`] opens `/api/v1/stream` in the browser, with [`stream`]. A stream that breaks is opened again after a growing pause;
+//! [`Live::start`] opens `/api/v1/stream`, with [`stream`], or hears it from the tab that did ([`share`]). A stream that breaks is opened again after a growing pause;
 //! one that never opens (a proxy that buffers, too many tabs) gives way to asking the server every few seconds, and the
 //! live dot says so. On the server nothing is ever started: there the signals keep what they began with.
 
@@ -21,6 +21,7 @@ use web_sys::{Event, EventSource, MessageEvent};
 
 use crate::piece::parts;
 
+mod share;
 mod stream;
 
 /// How long after what feeds the store did not come it is asked for again.
@@ -88,9 +89,17 @@ struct Connection {
     _error: OnEvent,
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.source.close();
+    }
+}
+
 thread_local! {
-    /// The one stream of this page.
+    /// The stream, where it is this page that has it open.
     static CONNECTION: RefCell<Option<Connection>> = const { RefCell::new(None) };
+    /// This page's place among the tabs.
+    static SEAT: RefCell<Option<share::Seat>> = const { RefCell::new(None) };
 }
 
 impl Live {
@@ -179,13 +188,10 @@ parts! {
     FEED: Feed = stream: Feed { open: |live| live.open(), ask: |live, task| live.ask(task) };
 }
 
-/// Close the stream, if one is open. The signals of a store may be gone by then.
+/// Close the stream, if one is open, and leave it to another tab. The signals of a store may be gone by then.
 pub(crate) fn close() {
-    CONNECTION.with_borrow_mut(|held| {
-        if let Some(old) = held.take() {
-            old.source.close();
-        }
-    });
+    drop(CONNECTION.take());
+    drop(SEAT.take());
 }
 
 fn minute(row: &LogView) -> i64 {

@@ -1,5 +1,7 @@
 // A touch is seen as it happens, without a reload.
 
+import type { Page } from "@playwright/test";
+
 import { attacks, curl, redis, ssh } from "../attack";
 import { expect, live, marker, open, test } from "../test";
 
@@ -110,4 +112,42 @@ test("that the server does not answer stands over the page, until it does", asyn
   await expect(page.locator(".live-dot")).toHaveText("server lost");
   for (const path of paths) await page.unroute(path);
   await expect(away).toHaveCount(0, { timeout: 30_000 });
+});
+
+test("tabs of a browser share one stream, and when the tab that has it goes another takes it", async ({ browser, host }) => {
+  const context = await browser.newContext({ baseURL: host.url, storageState: await host.signIn() });
+  const streams = new Map<Page, number>();
+  context.on("request", (request) => {
+    if (request.url().endsWith("/api/v1/stream")) {
+      const tab = request.frame().page();
+      streams.set(tab, (streams.get(tab) ?? 0) + 1);
+    }
+  });
+  const tabs = await Promise.all(Array.from({ length: 6 }, () => context.newPage()));
+  for (const tab of tabs) {
+    await open(tab, "/live");
+    await live(tab);
+  }
+  expect([...streams.values()], "one more than an account may have is one for all").toEqual([1]);
+
+  const seen = async (tabs: Page[]) => {
+    const word = marker();
+    await redis(await host.service("redis"), "SET", word, "1");
+    for (const tab of tabs) {
+      await expect(tab.locator("table.logs tr").filter({ hasText: word })).toHaveCount(1);
+    }
+  };
+  await seen(tabs);
+  const [first] = streams.keys();
+  const rest = tabs.filter((tab) => tab !== first);
+  await first.close();
+  await expect.poll(() => streams.size).toBe(2);
+  await seen(rest);
+
+  // Whoever signs out in one tab is signed out in all of them.
+  expect((await context.request.post("/api/v1/auth/logout")).ok()).toBe(true);
+  for (const tab of rest) {
+    await tab.waitForURL(/\/login/);
+  }
+  await context.close();
 });

@@ -29,6 +29,7 @@ use uuid::Uuid;
 use crate::{
     AppState, client,
     problem::{ApiError, Causes},
+    session,
     throttle::Throttle,
 };
 
@@ -102,12 +103,17 @@ async fn around(State(shared): State<Arc<(AppState, Throttle)>>, request: Reques
     .await
 }
 
-/// Find out where the request comes from, and turn away what is over its limit or says itself that it is too large.
+/// Find out where the request comes from and what token it carries, and turn away what is over its limit or says itself that it is too large.
 async fn admitted(state: &AppState, throttle: &Throttle, mut request: Request, next: Next) -> Response {
     let client = client::resolve(&state.config, &request);
     request.extensions_mut().insert(client);
-    if let Err(wait) = throttle.admit(state, client, request.headers()) {
+    let bearer = session::bearer(request.headers(), state);
+    let counted_by = bearer.as_ref().and_then(|bearer| state.domain.bearer_id(bearer));
+    if let Err(wait) = throttle.admit(counted_by, client) {
         return ApiError::too_many(wait).into_response();
+    }
+    if let Some(bearer) = bearer {
+        request.extensions_mut().insert(bearer);
     }
     if declares_too_much(request.headers()) {
         return ApiError::too_large().into_response();

@@ -6,7 +6,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, header, request::Parts},
 };
-use decnet_domain::{Actor, Challenge, Domain, DomainError, Permit, SignedIn, Source};
+use decnet_domain::{Actor, Bearer, Challenge, Domain, DomainError, Permit, SignedIn, Source};
 use decnet_model::permission::Permission;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -15,9 +15,13 @@ use crate::{AppState, Config, client::ClientAddr, problem::ApiError};
 /// How long a browser keeps what stands between a password and a code. What it keeps has an end of its own, too.
 const CHALLENGE_S: u64 = 300;
 
-/// The token that a request carries, from the header or else the cookie.
+/// What a request carries, from the header or else the cookie, where it is a token of ours.
 #[must_use]
-pub fn token<'a>(headers: &'a HeaderMap, config: &Config) -> Option<&'a str> {
+pub fn bearer(headers: &HeaderMap, state: &AppState) -> Option<Bearer> {
+    state.domain.bearer(token(headers, &state.config)?)
+}
+
+fn token<'a>(headers: &'a HeaderMap, config: &Config) -> Option<&'a str> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         // Whoever sends the header means it: the cookie is not a second try.
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
@@ -99,8 +103,8 @@ fn read_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// # Errors
 /// 401 where nobody is signed in.
 pub async fn actor(parts: &Parts, state: &AppState) -> Result<Actor, DomainError> {
-    let token = token(&parts.headers, &state.config).ok_or(DomainError::Unauthenticated)?;
-    state.domain.authenticate(token, source(parts)).await
+    let bearer = parts.extensions.get::<Bearer>().ok_or(DomainError::Unauthenticated)?;
+    state.domain.authenticate(bearer, source(parts)).await
 }
 
 /// Where the request comes from.

@@ -6,14 +6,13 @@
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use axum::http::HeaderMap;
 use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock, DefaultClock},
 };
 use uuid::Uuid;
 
-use crate::{AppState, client::ClientAddr, session};
+use crate::client::ClientAddr;
 
 /// Requests a second, and at once, of an address without a session.
 const ANONYMOUS: (u32, u32) = (100, 600);
@@ -57,16 +56,11 @@ impl Throttle {
         }
     }
 
-    /// Whether a request of `client` with these headers is within its limit.
+    /// Whether a request of `client`, which carries this session or API token, is within its limit.
     ///
     /// # Errors
     /// How long to wait, where it is not.
-    pub fn admit(&self, state: &AppState, client: ClientAddr, headers: &HeaderMap) -> Result<(), Duration> {
-        let session = session::token(headers, &state.config).and_then(|token| state.domain.token_id(token));
-        self.check(session, client)
-    }
-
-    fn check(&self, session: Option<Uuid>, ClientAddr(ip): ClientAddr) -> Result<(), Duration> {
+    pub fn admit(&self, session: Option<Uuid>, ClientAddr(ip): ClientAddr) -> Result<(), Duration> {
         let checked = match session {
             Some(session) => self.sessions.check_key(&session),
             None => self.addresses.check_key(&ip),
@@ -84,11 +78,11 @@ mod tests {
         let throttle = Throttle::default();
         let client = |ip: &str| ClientAddr(ip.parse().unwrap());
         let passed = (0..2_000)
-            .take_while(|_| throttle.check(None, client("192.0.2.1")).is_ok())
+            .take_while(|_| throttle.admit(None, client("192.0.2.1")).is_ok())
             .count();
         assert!((600..2_000).contains(&passed), "{passed}");
-        assert!(throttle.check(None, client("192.0.2.2")).is_ok());
+        assert!(throttle.admit(None, client("192.0.2.2")).is_ok());
         let session = Some(Uuid::new_v4());
-        assert!(throttle.check(session, client("192.0.2.1")).is_ok());
+        assert!(throttle.admit(session, client("192.0.2.1")).is_ok());
     }
 }

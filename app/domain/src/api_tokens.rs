@@ -62,7 +62,7 @@ pub fn is_api_token(text: &str) -> bool {
 }
 
 /// What `text` is looked up by, where it has the form of a token.
-fn digest(text: &str) -> Option<TokenDigest> {
+pub(crate) fn digest(text: &str) -> Option<TokenDigest> {
     let secret = text.strip_prefix(PREFIX)?;
     let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     (secret.len() == LENGTH && secret.bytes().all(is_base64)).then(|| Sha256::digest(text).into())
@@ -216,23 +216,22 @@ impl Domain {
     /// Who is behind an API token.
     pub(crate) async fn authenticate_api_token(
         &self,
-        text: &str,
+        digest: &TokenDigest,
         from: Source,
     ) -> Result<Actor, DomainError> {
-        let digest = digest(text).ok_or(DomainError::Unauthenticated)?;
-        let (token, owner) = match self.inner.sessions.api_token(&digest) {
+        let (token, owner) = match self.inner.sessions.api_token(digest) {
             Some(known) => known,
             None => {
                 let epoch = self.inner.sessions.epoch();
-                let found = self.inner.store.api_token_by_digest(&digest).await?;
+                let found = self.inner.store.api_token_by_digest(digest).await?;
                 let known = found.ok_or(DomainError::Unauthenticated)?;
-                self.inner.sessions.put_api_token(digest, known.clone(), epoch);
+                self.inner.sessions.put_api_token(*digest, known.clone(), epoch);
                 known
             }
         };
         let now = self.inner.clock.now();
         let role = role_now(&token, &owner, now).ok_or(DomainError::Unauthenticated)?;
-        self.token_note_use(&digest, &token, now).await;
+        self.token_note_use(digest, &token, now).await;
         Ok(Actor {
             id: Some(owner.id),
             name: owner.username.to_string(),
@@ -249,8 +248,8 @@ impl Domain {
     }
 
     /// The id of an API token that was good a moment ago; nothing is looked up.
-    pub(crate) fn api_token_id(&self, text: &str) -> Option<ApiTokenId> {
-        let (token, _) = self.inner.sessions.api_token(&digest(text)?)?;
+    pub(crate) fn api_token_id(&self, digest: &TokenDigest) -> Option<ApiTokenId> {
+        let (token, _) = self.inner.sessions.api_token(digest)?;
         Some(token.id)
     }
 

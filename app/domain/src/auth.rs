@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use decnet_db::{DbError, NewUser, UserRow};
+use decnet_db::{DbError, NewUser, TokenDigest, UserRow};
 use decnet_model::{
     clock::micros,
     id::{ApiTokenId, TokenId, UserId},
@@ -19,8 +19,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    Actor, Domain, DomainError, Permit, Source, api_tokens::is_api_token, password, permit::Credential,
-    second_factor::Challenge, session::Change, token::Tokens,
+    Actor, Domain, DomainError, Permit, Source,
+    api_tokens::{digest, is_api_token},
+    password,
+    permit::Credential,
+    second_factor::Challenge,
+    session::Change,
+    token::{Claims, Tokens},
 };
 
 /// How often ended sessions are cleared away.
@@ -46,6 +51,16 @@ pub enum Login {
     In(SignedIn),
     /// The account has a second factor: a code has to follow, see [`Domain::login_second`].
     SecondFactor(Challenge),
+}
+
+/// A token that was read, once for each request: see [`Domain::bearer`].
+#[derive(Clone)]
+pub struct Bearer(Carried);
+
+#[derive(Clone)]
+enum Carried {
+    Session(Claims),
+    ApiToken(TokenDigest),
 }
 
 /// The account that a fresh installation begins with; later, one that administers.
@@ -203,25 +218,41 @@ impl Domain {
         Ok(())
     }
 
-    /// Who is behind the token of a session, or an API token.
+    /// Read a token that a request carries: one of a session that we signed and that has not expired, or one that looks like an API
+    /// token. Nothing is looked up, so this says nothing of whether it still holds.
+    #[must_use]
+    pub fn bearer(&self, token: &str) -> Option<Bearer> {
+        if is_api_token(token) {
+            return digest(token).map(|digest| Bearer(Carried::ApiToken(digest)));
+        }
+        let claims = self.inner.tokens.as_ref()?.check(token, self.inner.clock.now())?;
+        Some(Bearer(Carried::Session(claims)))
+    }
+
+    /// What the rate limit of a bearer is counted by: the id of its session, or of an API token that was good within the last seconds.
+    #[must_use]
+    pub fn bearer_id(&self, Bearer(carried): &Bearer) -> Option<Uuid> {
+        match carried {
+            Carried::Session(claims) => Some(claims.jti.0),
+            Carried::ApiToken(digest) => self.api_token_id(digest).map(|ApiTokenId(id)| id),
+        }
+    }
+
+    /// Who is behind a token.
     ///
     /// # Errors
-    /// [`DomainError::Unauthenticated`] where the token is not ours, expired, signed out, revoked, or (of a session) older
-    /// than the last change of its user.
-    pub async fn authenticate(&self, token: &str, from: Source) -> Result<Actor, DomainError> {
-        if is_api_token(token) {
-            return self.authenticate_api_token(token, from).await;
-        }
-        let claims = self
-            .tokens()?
-            .check(token, self.inner.clock.now())
-            .ok_or(DomainError::Unauthenticated)?;
+    /// [`DomainError::Unauthenticated`] where the token is signed out, revoked, unknown, or (of a session) older than the last change of
+    /// its user.
+    pub async fn authenticate(&self, Bearer(carried): &Bearer, from: Source) -> Result<Actor, DomainError> {
+        let claims = match carried {
+            Carried::Session(claims) => claims,
+            Carried::ApiToken(digest) => return self.authenticate_api_token(digest, from).await,
+        };
         let user = self
             .session_user(claims.sub, claims.jti, claims.r#gen)
             .await?
             .ok_or(DomainError::Unauthenticated)?;
-        self.session_note_use(&claims, &from, self.inner.clock.now())
-            .await;
+        self.session_note_use(claims, &from, self.inner.clock.now()).await;
         Ok(Actor {
             id: Some(user.id),
             name: user.username.to_string(),
@@ -261,18 +292,6 @@ impl Domain {
         };
         let holds = user.id == sub && !user.disabled && micros(user.tokens_valid_from) == generation;
         Ok(holds.then_some(user))
-    }
-
-    /// What the rate limit of a token's bearer is counted by before anything is looked up: the id of a session's token
-    /// that we signed and that has not expired, or of an API token that was good within the last seconds. Says nothing of
-    /// whether it still holds.
-    #[must_use]
-    pub fn token_id(&self, token: &str) -> Option<Uuid> {
-        if is_api_token(token) {
-            return self.api_token_id(token).map(|ApiTokenId(id)| id);
-        }
-        let claims = self.inner.tokens.as_ref()?.check(token, self.inner.clock.now())?;
-        Some(claims.jti.0)
     }
 
     /// Whether the session or the API token that `actor` came with still holds, as far as the database says.

@@ -13,7 +13,7 @@ use decnet_model::{
 use decnet_runtime::{exit::chain, heartbeat::ALARM};
 use tokio::time::{sleep, timeout};
 
-use crate::{Domain, DomainError, Permit};
+use crate::{Bearer, Domain, DomainError, Permit};
 
 /// How long after a worker's news the host is looked at: at most so often, too.
 const SETTLE: Duration = Duration::from_millis(250);
@@ -31,9 +31,9 @@ impl Domain {
     ///
     /// # Errors
     /// [`DomainError::Unavailable`] before the first look, which [`Domain::background`] takes at once.
-    pub fn health(&self, token: Option<&str>) -> Result<Health, DomainError> {
+    pub fn health(&self, bearer: Option<&Bearer>) -> Result<Health, DomainError> {
         let mut health = self.health_last()?;
-        if token.and_then(|token| self.token_id(token)).is_none() {
+        if bearer.and_then(|bearer| self.bearer_id(bearer)).is_none() {
             health.components.clear();
         }
         Ok(health)

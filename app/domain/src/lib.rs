@@ -40,7 +40,7 @@ use decnet_runtime::Settings;
 use secrecy::SecretString;
 
 pub use api_tokens::{MadeToken, TokenRequest, is_api_token};
-pub use auth::{FirstAdmin, Login, SignedIn};
+pub use auth::{Bearer, FirstAdmin, Login, SignedIn};
 pub use error::DomainError;
 pub use evidence::ACTIVITY;
 pub use fleet::{archetypes, services};

@@ -1,7 +1,11 @@
 //! What feeds the store: the stream, and the questions where there is none. It comes in a piece of its own, once the page
 //! is alive.
 
-use std::{cell::Cell, collections::BTreeMap, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    sync::Arc,
+};
 
 use decnet_model::{
     clock::micros,
@@ -12,7 +16,10 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, EventSource, MessageEvent};
 
-use super::{CONNECTION, Connection, Link, Live, OnEvent, OnMessage, close, minute};
+use super::{
+    CONNECTION, Connection, Link, Live, OnEvent, OnMessage, SEAT, close, minute,
+    share::{Lock, Seat, word},
+};
 use crate::{
     api::{FaultKind, account, evidence, fleet},
     text, url,
@@ -49,14 +56,113 @@ const POLL_MS: u64 = 4_000;
 thread_local! {
     /// Rings when the open stream was silent for too long.
     static ALARM: Cell<Option<TimeoutHandle>> = const { Cell::new(None) };
+    /// What another tab told while this one asks how things stand, where it asks.
+    static HELD: RefCell<Option<Vec<StreamEvent>>> = const { RefCell::new(None) };
 }
 
 impl Live {
-    /// Open the stream. Nobody may look any more by the time that this is there.
+    /// Open the stream, or hear it from the tab that has it. Nobody may look any more by the time that this is there.
     pub(super) fn open(self) {
         if self.is_stopped() {
             return;
         }
+        match leads() {
+            Some(true) => self.connect(),
+            // It may have slept: what another tab told meanwhile is lost.
+            Some(false) => {
+                self.link.set(Link::Opening);
+                self.heard();
+                tell(word::HELLO);
+            }
+            None => match Seat::take(move |text| self.told(&text), move |lock| self.lock(lock)) {
+                Some(seat) => {
+                    SEAT.set(Some(seat));
+                    self.heard();
+                    tell(word::HELLO);
+                }
+                None => self.connect(),
+            },
+        }
+    }
+
+    fn lock(self, lock: Lock) {
+        match lock {
+            Lock::Granted => self.connect(),
+            Lock::Stolen => {
+                drop(CONNECTION.take());
+                self.ask_for_lock(false);
+                self.open();
+            }
+        }
+    }
+
+    fn ask_for_lock(self, steal: bool) {
+        SEAT.with_borrow(|seat| {
+            if let Some(seat) = seat {
+                seat.ask(steal, move |lock| self.lock(lock));
+            }
+        });
+    }
+
+    /// Another tab speaks.
+    fn told(self, text: &str) {
+        let leads = leads() == Some(true);
+        match text {
+            word::HELLO if leads && self.link.get_untracked() == Link::Open => tell(word::LIVES),
+            // The last words of a tab that has lost the lock, or what is no tab's to answer that does not lead.
+            _ if leads || text == word::HELLO => {}
+            word::LIVES => {
+                self.heard();
+                self.catch_up(None);
+            }
+            word::BROKEN => {
+                self.lag_ms.set(None);
+                self.link.set(Link::Broken);
+            }
+            word::ENDED => self.refused(),
+            event => {
+                self.heard();
+                match read(event) {
+                    Some(event) if matches!(event.body, StreamBody::Snapshot(_)) => self.take(event),
+                    event => self.catch_up(event),
+                }
+            }
+        }
+    }
+
+    /// Take what another tab told, after how things stand, where that is not known.
+    fn catch_up(self, event: Option<StreamEvent>) {
+        if self.link.get_untracked() == Link::Open {
+            return event.into_iter().for_each(|event| self.take(event));
+        }
+        let asked = HELD.with_borrow_mut(|held| {
+            let asked = held.is_some();
+            held.get_or_insert_default().extend(event);
+            asked
+        });
+        if asked {
+            return;
+        }
+        leptos::task::spawn_local(async move {
+            let answer = evidence::snapshot().await;
+            let held = HELD.take().unwrap_or_default();
+            if self.is_stopped() || self.link.get_untracked() == Link::Open {
+                return;
+            }
+            match answer {
+                Ok(snapshot) => {
+                    self.snapshot(snapshot);
+                    self.link.set(Link::Open);
+                    held.into_iter().for_each(|event| self.take(event));
+                }
+                Err(fault) if fault.kind == FaultKind::SignedOut => self.leave(),
+                // What is told next asks again.
+                Err(_) => {}
+            }
+        });
+    }
+
+    fn connect(self) {
         let Ok(source) = EventSource::new(STREAM) else {
             // A browser without event streams.
             self.poll();
@@ -64,12 +170,10 @@ impl Live {
         };
         let message = OnMessage::new(move |event: MessageEvent| {
             self.heard();
-            let Some(data) = event.data().as_string().filter(|_| event.type_() != TICK) else {
-                return;
-            };
-            match StreamEvent::from_json(&data) {
-                Ok(event) => self.take(event),
-                Err(err) => leptos::logging::warn!("the stream sent what this page cannot read: {err}"),
+            let data = event.data().as_string().filter(|_| event.type_() != TICK);
+            tell(data.as_deref().unwrap_or(word::LIVES));
+            if let Some(event) = data.and_then(|data| read(&data)) {
+                self.take(event);
             }
         });
         let open = OnEvent::new(move |_: Event| {
@@ -98,27 +202,26 @@ impl Live {
         }
         source.set_onopen(Some(open.as_ref().unchecked_ref()));
         source.set_onerror(Some(error.as_ref().unchecked_ref()));
-        let next = Connection {
+        CONNECTION.set(Some(Connection {
             source,
             _message: message,
             _open: open,
             _error: error,
-        };
-        CONNECTION.with_borrow_mut(|held| {
-            if let Some(old) = held.replace(next) {
-                old.source.close();
-            }
-        });
+        }));
     }
 
     /// The stream lives: wait for its next sign of that.
     fn heard(self) {
         let silent = move || {
             ALARM.set(None);
-            // Where the server is asked instead, there is no stream to be silent.
-            if CONNECTION.with_borrow(Option::is_some) {
+            if self.is_stopped() {
+            } else if CONNECTION.with_borrow(Option::is_some) {
                 self.broke();
+            } else if leads() == Some(false) {
+                self.link.set(Link::Broken);
+                self.ask_for_lock(true);
             }
+            // Else the server is asked, and there is no stream to be silent.
         };
         let next = set_timeout_with_handle(silent, SILENCE).ok();
         if let Some(before) = ALARM.replace(next) {
@@ -142,6 +245,9 @@ impl Live {
             return;
         }
         self.stopped.set(true);
+        if leads() == Some(true) {
+            tell(word::ENDED);
+        }
         close();
         let Some(location) = web_sys::window().map(|window| window.location()) else {
             return;
@@ -174,6 +280,9 @@ impl Live {
             return;
         }
         self.link.set(Link::Broken);
+        if leads() == Some(true) {
+            tell(word::BROKEN);
+        }
         let pause = 500_u64 << failures.min(5);
         set_timeout(
             move || {
@@ -343,4 +452,24 @@ impl Live {
             kept.truncate(KEEP);
         });
     }
+}
+
+/// Whether this tab is the one that has the stream, where tabs share one.
+fn leads() -> Option<bool> {
+    SEAT.with_borrow(|seat| seat.as_ref().map(Seat::leads))
+}
+
+/// Tell the other tabs, where tabs share a stream.
+fn tell(text: &str) {
+    SEAT.with_borrow(|seat| {
+        if let Some(seat) = seat {
+            seat.tell(text);
+        }
+    });
+}
+
+fn read(text: &str) -> Option<StreamEvent> {
+    StreamEvent::from_json(text)
+        .inspect_err(|err| leptos::logging::warn!("the stream sent what this page cannot read: {err}"))
+        .ok()
 }

@@ -1,10 +1,7 @@
 //! The host: its workers and its health.
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-};
+use axum::{Extension, Json, extract::State, http::StatusCode};
+use decnet_domain::Bearer;
 use decnet_model::{
     name::WorkerName,
     permission::{ManageWorkers, ViewFleet},
@@ -16,10 +13,7 @@ use super::{
     export::{self, Export, FormatQuery, NoFilter},
     extract::Param,
 };
-use crate::{
-    AppState,
-    session::{self, May},
-};
+use crate::{AppState, session::May};
 
 /// Every worker, heard or not.
 #[utoipa::path(
@@ -93,8 +87,8 @@ pub async fn start_all_workers(May { domain, permit }: May<ManageWorkers>) -> An
         (status = 503, body = Health, description = "Something critical fails")
     )
 )]
-pub async fn health(State(state): State<AppState>, headers: HeaderMap) -> Told<Health> {
-    let health = state.domain.health(session::token(&headers, &state.config))?;
+pub async fn health(State(state): State<AppState>, bearer: Option<Extension<Bearer>>) -> Told<Health> {
+    let health = state.domain.health(bearer.as_deref())?;
     let status = if health.status == "unhealthy" {
         StatusCode::SERVICE_UNAVAILABLE
     } else {

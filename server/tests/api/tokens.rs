@@ -295,7 +295,8 @@ async fn only_the_command_line_makes_a_token_for_somebody_else() {
         role,
         days: 1,
     };
-    let actor = app.domain.authenticate(&admin, Source::default()).await.unwrap();
+    let bearer = app.domain.bearer(&admin).unwrap();
+    let actor = app.domain.authenticate(&bearer, Source::default()).await.unwrap();
     let permit = app.domain.permit::<ManageUsers>(&actor).unwrap();
     let refused = app
         .domain

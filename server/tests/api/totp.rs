@@ -432,7 +432,8 @@ async fn without_a_key_nobody_enrols_and_the_reason_is_told() {
         ..Options::default()
     };
     let keyless = Domain::new(app.store.clone(), app.bus.clone(), app.clock.clone(), options).unwrap();
-    let actor = keyless.authenticate(&session, Source::default()).await.unwrap();
+    let bearer = keyless.bearer(&session).unwrap();
+    let actor = keyless.authenticate(&bearer, Source::default()).await.unwrap();
     let permit = keyless.permit::<OwnFactor>(&actor).unwrap();
     let refused = keyless.second_factor_begin(&permit).await.unwrap_err();
     assert!(
