@@ -55,6 +55,8 @@ pub(crate) struct Live {
     pub(crate) rows: RwSignal<VecDeque<Arc<LogView>>>,
     /// New log rows by the minute (since 1970) in which they happened.
     minutes: RwSignal<BTreeMap<i64, u64>>,
+    /// Those of intruders.
+    pub(crate) touches: RwSignal<BTreeMap<i64, u64>>,
     /// Attackers that changed.
     pub(crate) attackers: RwSignal<BTreeMap<AttackerId, AttackerView>>,
     /// The whole fleet, since it was first heard of.
@@ -110,6 +112,7 @@ impl Live {
             stats: RwSignal::new(None),
             rows: RwSignal::new(VecDeque::new()),
             minutes: RwSignal::new(BTreeMap::new()),
+            touches: RwSignal::new(BTreeMap::new()),
             attackers: RwSignal::new(BTreeMap::new()),
             deckies: RwSignal::new(None),
             workers: RwSignal::new(BTreeMap::new()),

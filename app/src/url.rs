@@ -50,6 +50,9 @@ pub(crate) fn span(word: &str) -> Option<Duration> {
     }
 }
 
+/// Where a list begins, in the links by which a reader without scripts goes through it: the cursor of the page before.
+pub(crate) const BEFORE: &str = "before";
+
 /// What opens something beside a list, and changes nothing of the list.
 const BESIDE: &[&str] = &["log", "bounty", "reuse", "help", "task"];
 
@@ -70,11 +73,13 @@ pub(crate) fn value(params: &ParamsMap, key: &str) -> Option<String> {
         .filter(|v| !v.is_empty())
 }
 
-/// `path` with `params`, one of them set anew (or taken out); parameters without a value are left out.
+/// `path` with `params`, some of them set anew (or taken out); parameters without a value are left out. Another list begins at its start.
 pub(crate) fn with(path: &str, params: &ParamsMap, changes: &[(&'static str, Option<&str>)]) -> String {
+    let same_list = changes.iter().all(|(key, _)| BESIDE.contains(key));
     let mut next = ParamsMap::new();
     for (key, value) in params.clone() {
-        if !value.is_empty() && !changes.iter().any(|(changed, _)| *changed == key) {
+        let kept = same_list || key != BEFORE;
+        if kept && !value.is_empty() && !changes.iter().any(|(changed, _)| *changed == key) {
             next.insert(key, value);
         }
     }
@@ -221,7 +226,7 @@ pub(crate) fn log_query(params: &ParamsMap, now: OffsetDateTime) -> (LogQuery, V
     let attacker_ip = source(params, &mut faults);
     let query = LogQuery {
         limit: Some(100),
-        before: None,
+        before: value(params, BEFORE),
         search: value(params, "search").map(|s| s.chars().take(MAX_SEARCH).collect()),
         decky: value(params, "decky"),
         service: value(params, "service"),
@@ -306,7 +311,8 @@ pub(crate) fn export_reuse(query: &ReuseQuery) -> String {
 /// same rule for what the stream brings.
 pub(crate) fn matches(query: &LogQuery, row: &LogView) -> bool {
     let is = |want: &Option<String>, have: &str| want.as_deref().is_none_or(|want| want == have);
-    is(&query.decky, &row.decky)
+    query.before.is_none()
+        && is(&query.decky, &row.decky)
         && is(&query.service, &row.service)
         && is(&query.event_type, &row.event_type)
         && query.attacker_ip.is_none_or(|ip| row.attacker_ip == Some(ip))
@@ -341,7 +347,7 @@ pub(crate) fn attacker_query(params: &ParamsMap, now: OffsetDateTime) -> (Attack
     let (Between { start, end }, faults) = Between::of(params, now);
     let query = AttackerQuery {
         limit: Some(50),
-        before: None,
+        before: value(params, BEFORE),
         search: value(params, "search").map(|s| s.chars().take(MAX_SEARCH).collect()),
         service: value(params, "service"),
         decky: value(params, "decky"),

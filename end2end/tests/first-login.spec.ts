@@ -135,4 +135,21 @@ test.describe("without JavaScript", () => {
     await page.locator("table.logs tbody tr a").first().click();
     await expect(page.getByRole("dialog")).toContainText("Fields");
   });
+
+  test("a long list is gone through by links", async ({ page, host }) => {
+    await host.decnet(["demo", "seed", "--yes", "--events", "1000"]);
+    await page.goto("/login?next=/live");
+    await signIn(page, PASSWORD);
+    const rows = page.locator("table.logs tbody tr");
+    const first = () => rows.first().innerText();
+    await expect(rows).toHaveCount(100);
+    const newest = await first();
+    await expect(page.getByRole("button", { name: "Older" })).toBeHidden();
+    await page.getByRole("link", { name: "Older" }).click();
+    await expect(page).toHaveURL(/before=/);
+    await expect(rows).toHaveCount(100);
+    expect(await first()).not.toBe(newest);
+    await page.getByRole("link", { name: "From the start" }).click();
+    await expect(page).toHaveURL(/\/live$/);
+  });
 });

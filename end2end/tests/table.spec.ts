@@ -63,6 +63,29 @@ test("a click on a head sorts the attackers by it, and another turns them round"
   complaints.none();
 });
 
+test("coming back to a list gives the focus to the row that was left by", async ({ page, complaints }) => {
+  await open(page, "/attackers");
+  for (const key of ["j", "j", "j"]) {
+    await page.keyboard.press(key);
+  }
+  const row = () => page.evaluate(() => document.activeElement?.getAttribute("data-row"));
+  const left = await row();
+  expect(left).not.toBeNull();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/attackers\/./);
+  await page.goBack();
+  await expect.poll(row).toBe(left);
+  // Who goes there anew begins at its head.
+  await page.keyboard.press("g");
+  await page.keyboard.press("o");
+  await expect(page.getByRole("heading", { name: "Overview" })).toBeVisible();
+  await page.keyboard.press("g");
+  await page.keyboard.press("a");
+  await expect(page.locator("table.attackers")).toBeVisible();
+  await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe("main");
+  complaints.none();
+});
+
 test("scrolling near the end of a list brings more of it", async ({ page, complaints }) => {
   await open(page, "/live");
   const table = page.locator("table.logs");

@@ -103,7 +103,10 @@ fn read_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// # Errors
 /// 401 where nobody is signed in.
 pub async fn actor(parts: &Parts, state: &AppState) -> Result<Actor, DomainError> {
-    let bearer = parts.extensions.get::<Bearer>().ok_or(DomainError::Unauthenticated)?;
+    let bearer = parts
+        .extensions
+        .get::<Bearer>()
+        .ok_or(DomainError::Unauthenticated)?;
     state.domain.authenticate(bearer, source(parts)).await
 }
 

@@ -124,7 +124,8 @@ pub(crate) async fn answer(State(shared): State<Shared>, request: Request, next:
     Response::from_parts(head, Body::from(body))
 }
 
-/// Middleware of the whole API: what may have changed something ends the moment.
+/// Middleware of the whole API: what may have changed something ends the moment. What was refused has not: else whoever guesses passwords
+/// could have every list made anew.
 pub(crate) async fn forget_after_changes(
     State(shared): State<Shared>,
     request: Request,
@@ -132,7 +133,7 @@ pub(crate) async fn forget_after_changes(
 ) -> Response {
     let changes = !request.method().is_safe();
     let answer = next.run(request).await;
-    if changes {
+    if changes && !answer.status().is_client_error() {
         shared.forget();
     }
     answer

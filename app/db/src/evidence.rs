@@ -218,6 +218,26 @@ impl Store {
         Ok(counts.into_iter().map(bucket).collect())
     }
 
+    /// How many log rows of each minute (since 1970) from `first` to `last` are of intruders, oldest first; a minute without any is not there.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn touches_by_minute(&self, first: i64, last: i64) -> Result<Vec<(i64, u64)>, DbError> {
+        const OPERATION: &str = "count touches by the minute";
+        let text = "SELECT minute_no, touch_count FROM log_minutes WHERE minute_no >= ? AND minute_no <= ? AND touch_count > 0 \
+                    ORDER BY minute_no";
+        let rows = self
+            .backend
+            .fetch(Sql::new(OPERATION, text).bind(first).bind(last))
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let c = row.columns(OPERATION);
+                Ok((c.int(0)?, c.count(1)?))
+            })
+            .collect()
+    }
+
     /// The dashboard's counters.
     ///
     /// # Errors

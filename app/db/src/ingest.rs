@@ -91,6 +91,7 @@ struct Found<'a> {
 #[derive(Clone, Copy)]
 struct Minute {
     count: u64,
+    touches: u64,
     min_id: i64,
     max_id: i64,
 }
@@ -120,10 +121,12 @@ impl<'a> Sums<'a> {
         let minute = micros(line.at).div_euclid(60_000_000);
         let slot = self.minutes.entry(minute).or_insert(Minute {
             count: 0,
+            touches: 0,
             min_id: id,
             max_id: id,
         });
         slot.count += 1;
+        slot.touches += u64::from(line.attacker.is_some());
         slot.max_id = id;
         for (width, start) in [(1, minute), (60, minute.div_euclid(60) * 60)] {
             *self
@@ -502,14 +505,23 @@ impl Store {
     async fn store_counts(&self, tx: &mut Tx, sums: Sums<'_>) -> Result<(), DbError> {
         let dialect = self.backend.dialect();
         let minutes = sums.minutes.into_iter();
-        let minutes = minutes.map(|(no, m)| [no.into(), m.count.into(), m.min_id.into(), m.max_id.into()]);
+        let minutes = minutes.map(|(no, m)| {
+            [
+                no.into(),
+                m.count.into(),
+                m.touches.into(),
+                m.min_id.into(),
+                m.max_id.into(),
+            ]
+        });
         tx.insert_rows(
             "count by minute",
-            "INSERT INTO log_minutes (minute_no, seen_count, min_id, max_id) VALUES ",
+            "INSERT INTO log_minutes (minute_no, seen_count, touch_count, min_id, max_id) VALUES ",
             &dialect.upsert(
                 "minute_no",
                 &[
                     ("seen_count", Merge::Add),
+                    ("touch_count", Merge::Add),
                     ("min_id", Merge::Min),
                     ("max_id", Merge::Max),
                 ],

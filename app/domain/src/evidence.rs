@@ -8,6 +8,7 @@ use std::{
 use decnet_db::TopColumn;
 use decnet_decoys::config::Limits;
 use decnet_model::{
+    clock::micros,
     id::{AttackerId, LogId},
     name::DeckyName,
     permission::{ViewEvidence, ViewQuarantine},
@@ -207,6 +208,22 @@ impl Domain {
     ) -> Result<Page<QuarantineView>, DomainError> {
         check_limit(limit)?;
         Ok(self.inner.store.quarantine_page(limit, before.as_deref()).await?)
+    }
+
+    /// How many log rows of each minute (since 1970) of the last 24 hours are of intruders, and the first of these minutes.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn touches_of_day(
+        &self,
+        _permit: &Permit<ViewEvidence>,
+    ) -> Result<(i64, Vec<u64>), DomainError> {
+        let last = micros(self.inner.clock.now()).div_euclid(60_000_000);
+        let first = last - 24 * 60 + 1;
+        let touched = self.inner.store.touches_by_minute(first, last).await?;
+        let touched: BTreeMap<i64, u64> = touched.into_iter().collect();
+        let count = |minute| touched.get(&minute).copied().unwrap_or_default();
+        Ok((first, (first..=last).map(count).collect()))
     }
 
     /// Log rows counted in buckets of time, oldest first.

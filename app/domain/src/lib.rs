@@ -69,7 +69,7 @@ pub struct Options {
     pub admin_user: Option<UserName>,
     /// Password of the first admin as the environment has it; drawn where absent.
     pub admin_password: Option<SecretString>,
-    /// Password hashes computed at the same time; the machine's cores.
+    /// Password hashes computed at the same time; one for two of the machine's cores.
     pub hash_parallelism: usize,
     /// How many deckies there may be, and where their addresses are taken from.
     pub fleet: decnet_fleet::Limits,
@@ -98,7 +98,9 @@ impl Default for Options {
             sse_max_per_user: 5,
             admin_user: None,
             admin_password: None,
-            hash_parallelism: std::thread::available_parallelism().map_or(2, usize::from),
+            hash_parallelism: std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .div_ceil(2),
             fleet: decnet_fleet::Limits::default(),
             fleet_network_given: false,
             mutate_interval_minutes: 0,

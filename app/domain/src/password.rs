@@ -2,7 +2,7 @@
 //! [`decnet_model::password`], which the configuration keeps, too.
 //!
 //! Hashing is argon2id (RFC 9106) with 19 MiB, two passes and one lane, the least that OWASP's password storage
-//! cheat sheet recommends. It runs on threads of its own, no more than the machine has cores, which give way to everything
+//! cheat sheet recommends. It runs on threads of its own, on no more than half of the machine's cores, and gives way to everything
 //! else that wants to run; who does not get a place in the short queue is told so at once. So a login storm costs the
 //! attacker and not the other requests.
 

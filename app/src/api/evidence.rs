@@ -374,7 +374,7 @@ pub async fn log_histogram(query: HistogramQuery) -> Answer<Vec<HistogramBucket>
     Ok(domain.log_histogram(&see, query).await?)
 }
 
-/// How many log rows there were in each minute of the last 24 hours: a list of buckets would be twenty times as long.
+/// How many log rows of intruders there were in each minute of the last 24 hours: a list of buckets would be twenty times as long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Day {
     /// The first minute, since 1970.
@@ -383,7 +383,7 @@ pub struct Day {
 }
 
 impl Day {
-    /// Each minute (since 1970) in which something happened, and how often.
+    /// Each minute (since 1970) in which a decoy was touched, and how often.
     pub(crate) fn by_minute(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
         (self.start..)
             .zip(self.counts.iter().copied())
@@ -395,17 +395,8 @@ impl Day {
 #[server(prefix = "/ui", endpoint = "day_get", input = Json, output = Json)]
 pub async fn day_get() -> Answer<Day> {
     let (domain, see) = permitted()?;
-    let query = HistogramQuery {
-        interval_minutes: Some(1),
-        ..HistogramQuery::default()
-    };
-    let minutes = domain.log_histogram(&see, query).await?;
-    Ok(Day {
-        start: minutes
-            .first()
-            .map_or(0, |first| first.start.unix_timestamp().div_euclid(60)),
-        counts: minutes.iter().map(|minute| minute.count).collect(),
-    })
+    let (start, counts) = domain.touches_of_day(&see).await?;
+    Ok(Day { start, counts })
 }
 
 /// A page of attackers.

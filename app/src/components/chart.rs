@@ -327,7 +327,7 @@ pub(crate) fn HeatStrip(
                     "{} to {}: {}",
                     text::clock_minutes(present.local(*from)),
                     text::clock_minutes(present.local(to)),
-                    text::plural(part.iter().map(|(.., count)| count).sum(), "event", "events"),
+                    text::plural(part.iter().map(|(.., count)| count).sum(), "touch", "touches"),
                 ));
                 ink.close("rect");
                 ink.close("a");
@@ -336,7 +336,7 @@ pub(crate) fn HeatStrip(
         })
     };
     let label =
-        move || series.with(|s| format!("The last 24 hours: {}", text::plural(s.sum(), "event", "events")));
+        move || series.with(|s| format!("The last 24 hours: {}", text::plural(s.sum(), "touch", "touches")));
     let drawing = view! {
         <svg
             class="heat"

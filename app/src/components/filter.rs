@@ -66,7 +66,7 @@ pub(crate) fn FilterForm(
     let others = query.with_untracked(|q| {
         q.clone()
             .into_iter()
-            .filter(|(key, _)| !fields.contains(&key.as_ref()))
+            .filter(|(key, _)| !fields.contains(&key.as_ref()) && key != url::BEFORE)
             .map(|(key, value)| (key.to_string(), value))
             .collect::<Vec<_>>()
     });

@@ -245,13 +245,8 @@ fn Heat() -> impl IntoView {
         }
     });
     let day = Resource::new(move || live.epoch.get(), |_| evidence::day_get());
-    // While nobody touched anything, all that it counts is the fleet's own.
-    let untouched = move || {
-        live.stats
-            .with(|stats| stats.as_ref().is_some_and(|stats| stats.unique_attackers == 0))
-    };
     view! {
-        <div class="heat-frame" class:untouched=untouched>
+        <div class="heat-frame">
             <Transition fallback=|| {
                 view! { <div class="heat"></div> }
             }>
@@ -259,7 +254,7 @@ fn Heat() -> impl IntoView {
                     match day.await {
                         Ok(day) => {
                             let series = Signal::derive(move || {
-                                let came = live.arrived(None, None);
+                                let came = live.touches.get();
                                 Series::new(day.by_minute(), &came, present.now.get(), 1, MINUTES)
                             });
                             view! { <HeatStrip series=series href=href /> }.into_any()

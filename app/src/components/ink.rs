@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 /// An attribute with its value.
 pub(crate) type Attribute<'a> = (&'static str, &'a dyn Display);
 
-/// The inside of an `<svg>`. Values and texts are escaped, whoever wrote them.
+/// The inside of an `<svg>`, or of another element. Values and texts are escaped, whoever wrote them.
 #[derive(Debug, Default)]
 pub(crate) struct Ink(String);
 
@@ -38,11 +38,16 @@ impl Ink {
         self.close(name);
     }
 
+    /// An element with these words in it.
+    pub(crate) fn words(&mut self, name: &'static str, attributes: &[Attribute<'_>], words: &str) {
+        self.open(name, attributes);
+        self.text(&words);
+        self.close(name);
+    }
+
     /// An element that says what the one around it is.
     pub(crate) fn title(&mut self, title: &str) {
-        self.open("title", &[]);
-        self.text(&title);
-        self.close("title");
+        self.words("title", &[], title);
     }
 
     /// What was drawn.

@@ -3,6 +3,8 @@
 //!
 //! Rows are links (or buttons) marked `data-row`, so that Enter is the browser's own and a screen reader knows them.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_navigate};
 use wasm_bindgen::JsCast as _;
@@ -28,25 +30,43 @@ pub(crate) const SHORTCUTS: &[(&str, &str)] = &[
     ("?", "this list"),
 ];
 
+/// How often, and after what pause each, a row is looked for whose list is still on its way.
+const ROW_TRIES: u32 = 60;
+const ROW_PAUSE: Duration = Duration::from_millis(50);
+
 /// Listen for the shortcuts, in a browser. `help` opens the list, `palette` the palette; Esc follows the first link marked
 /// `data-close`.
 pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
     let navigate = use_navigate();
     let after_g = RwSignal::new(false);
     let carried = use_carried();
-    // A page that comes takes the focus, as one does that the browser loads: what had it may be gone.
+    // A page that comes takes the focus, as one does that the browser loads: what had it may be gone. One that the reader comes back to
+    // gives it to the row that they left by.
     let path = use_location().pathname;
+    let left_by = StoredValue::new(BTreeMap::<String, String>::new());
+    let is_back = StoredValue::new(false);
     Effect::new(move |before: Option<String>| {
         let path = path.get();
         if before.is_some_and(|before| before != path) {
             focus_page();
+            if is_back.get_value()
+                && let Some(row) = left_by.with_value(|left_by| left_by.get(&path).cloned())
+            {
+                focus_row_when_there(row, ROW_TRIES);
+            }
         }
         path
     });
-    let clicks = window_event_listener(leptos::ev::click, |event| {
+    let backs = window_event_listener(leptos::ev::popstate, move |_| is_back.set_value(true));
+    let clicks = window_event_listener(leptos::ev::click, move |event| {
+        is_back.set_value(false);
         let on = event
             .target()
             .and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        let row = on.as_ref().and_then(|on| on.closest("[data-row]").ok()?);
+        if let Some(row) = row.and_then(|row| row.get_attribute("data-row")) {
+            left_by.update_value(|left_by| drop(left_by.insert(path.get_untracked(), row)));
+        }
         let inside = on.as_ref().and_then(|on| on.closest("details.menu").ok()?);
         let leads = on.is_some_and(|on| matches!(on.closest("a"), Ok(Some(_))));
         close_menus(inside.as_ref().filter(|_| !leads));
@@ -106,6 +126,7 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
                 _ => return,
             };
             event.prevent_default();
+            is_back.set_value(false);
             navigate(&carried.on(to), leptos_router::NavigateOptions::default());
             return;
         }
@@ -114,7 +135,7 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
             "k" => walk(-1),
             "g" => {
                 after_g.set(true);
-                set_timeout(move || after_g.set(false), std::time::Duration::from_millis(900));
+                set_timeout(move || after_g.set(false), Duration::from_millis(900));
             }
             "x" => tick(),
             "/" if focus("[data-search]") => event.prevent_default(),
@@ -125,6 +146,7 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
     on_cleanup(move || {
         handle.remove();
         clicks.remove();
+        backs.remove();
     });
 }
 
@@ -186,17 +208,26 @@ fn tick() {
     }
 }
 
-/// Focus the link of the row that is called so, where it is in the page.
-pub(crate) fn focus_row(name: &str) {
+/// Focus the link of the row that is called so, once its list has come, unless the reader has gone elsewhere meanwhile.
+fn focus_row_when_there(name: String, tries: u32) {
+    let still_here = || {
+        let active = document()?.active_element()?;
+        Some(active.id() == "main" || active.tag_name() == "BODY")
+    };
+    if !focus_row(&name) && tries > 0 && still_here() == Some(true) {
+        set_timeout(move || focus_row_when_there(name, tries - 1), ROW_PAUSE);
+    }
+}
+
+/// Focus the link of the row that is called so, where it is in the page. Whether it is.
+pub(crate) fn focus_row(name: &str) -> bool {
     let rows = document().and_then(|d| d.query_selector_all("[data-row]").ok());
     let row = rows.and_then(|rows| {
         (0..rows.length())
             .filter_map(|i| rows.get(i)?.dyn_into::<HtmlElement>().ok())
             .find(|row| row.get_attribute("data-row").as_deref() == Some(name))
     });
-    if let Some(row) = row {
-        drop(row.focus());
-    }
+    row.is_some_and(|row| row.focus().is_ok())
 }
 
 /// The page's document; there is none on the server, where clean-up code runs too.

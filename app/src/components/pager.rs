@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use decnet_model::view::Page;
 use leptos::{html, prelude::*};
+use leptos_router::hooks::{use_location, use_query_map};
 
-use super::{notice::Problem, sight, table::Listed};
-use crate::{api::Answer, text};
+use super::{ink::Ink, notice::Problem, sight, table::Listed};
+use crate::{api::Answer, text, url};
 
 /// How near the end of a list has to come to the window for more of it to be fetched by itself.
 const NEAR_PX: f64 = 600.0;
@@ -137,6 +138,30 @@ fn ids<T: Listed>(rows: &[Arc<T>]) -> BTreeSet<String> {
     rows.iter().map(|row| row.row_id()).collect()
 }
 
+/// The way to what follows, and back to the start, for a reader without scripts. It is markup: a browser with scripts takes what stands in a
+/// `noscript` for text.
+fn by_links<T: Listed>(pager: Pager<T>, words: &str) -> String {
+    if cfg!(not(feature = "ssr")) {
+        return String::new();
+    }
+    let (path, params) = (
+        use_location().pathname.get_untracked(),
+        use_query_map().get_untracked(),
+    );
+    let mut ink = Ink::default();
+    let mut link = |to: Option<&str>, words: &str| {
+        let to = url::with(&path, &params, &[(url::BEFORE, to)]);
+        ink.words("a", &[("class", &"button more"), ("href", &to)], words);
+    };
+    if params.get_str(url::BEFORE).is_some() {
+        link(None, "From the start");
+    }
+    if let Some(next) = pager.next.get_untracked() {
+        link(Some(&next), words);
+    }
+    ink.markup()
+}
+
 /// The way to what follows: by scrolling near it, or by its button.
 #[component]
 pub(crate) fn More<T: Listed>(
@@ -161,7 +186,9 @@ pub(crate) fn More<T: Listed>(
         }
     });
     let pending = pager.more.pending();
+    let by_links = by_links(pager, words);
     view! {
+        <noscript inner_html=by_links></noscript>
         {move || {
             pager
                 .next

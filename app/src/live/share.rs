@@ -67,7 +67,10 @@ impl Hold {
 
 impl Seat {
     /// Sit down and ask for the lock.
-    pub(super) fn take(told: impl Fn(String) + 'static, lock: impl Fn(Lock) + Clone + 'static) -> Option<Self> {
+    pub(super) fn take(
+        told: impl Fn(String) + 'static,
+        lock: impl Fn(Lock) + Clone + 'static,
+    ) -> Option<Self> {
         locks()?;
         let channel = BroadcastChannel::new(NAME).ok()?;
         let listener = Closure::new(move |event: MessageEvent| {

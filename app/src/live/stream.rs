@@ -421,6 +421,7 @@ impl Live {
         if gap {
             // What is fetched again counts them, so they are not counted here too.
             self.minutes.set(BTreeMap::new());
+            self.touches.set(BTreeMap::new());
             self.greeted_with.set(self.newest.get_untracked());
             self.epoch.update(|epoch| *epoch += 1);
         }
@@ -439,11 +440,14 @@ impl Live {
             self.greeted_with.set(Some(last.id));
         }
         if counted {
-            self.minutes.update(|minutes| {
-                for row in &rows {
-                    *minutes.entry(minute(row)).or_default() += 1;
-                }
-            });
+            let count = |minutes: &mut BTreeMap<i64, u64>, row| *minutes.entry(minute(row)).or_default() += 1;
+            self.minutes
+                .update(|minutes| rows.iter().for_each(|row| count(minutes, row)));
+            let mut touches = rows.iter().filter(|row| row.attacker_ip.is_some()).peekable();
+            if touches.peek().is_some() {
+                self.touches
+                    .update(|minutes| touches.for_each(|row| count(minutes, row)));
+            }
         }
         self.rows.update(|kept| {
             for row in rows {

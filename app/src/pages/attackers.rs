@@ -99,7 +99,8 @@ fn matches(query: &AttackerQuery, attacker: &AttackerView) -> bool {
         start: query.start_time,
         end: query.end_time,
     };
-    between.has(attacker.first_seen, attacker.last_seen)
+    query.before.is_none()
+        && between.has(attacker.first_seen, attacker.last_seen)
         && has(&query.service, &attacker.services)
         && has(&query.decky, &attacker.deckies)
         && query.search.as_deref().is_none_or(|search| {

@@ -2,6 +2,7 @@
 
 use decnet_model::view::{Page, QuarantineView};
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 
 use crate::{
     api::evidence,
@@ -15,14 +16,18 @@ use crate::{
         when::Clock,
     },
     live::use_live,
-    text,
+    text, url,
 };
 
 /// The page.
 #[component]
 pub(crate) fn QuarantinePage() -> impl IntoView {
     let live = use_live();
-    let page = Resource::new(move || live.epoch.get(), |_| evidence::quarantine_page(None));
+    let before = use_query_map().with_untracked(|params| url::value(params, url::BEFORE));
+    let page = Resource::new(
+        move || (before.clone(), live.epoch.get()),
+        |(before, _)| evidence::quarantine_page(before),
+    );
     view! {
         <PageHead title="Unread lines">
             <a class="button" href="/live">"Back to the log"</a>

@@ -305,6 +305,17 @@ pub(crate) async fn counters_equal_a_recount_of_the_stored_rows(database: &Datab
         assert_eq!(stored, counted);
     }
 
+    let mut touched = BTreeMap::<i64, u64>::new();
+    for row in rows.iter().filter(|row| row.attacker_ip.is_some()) {
+        *touched.entry(minute(row.at)).or_default() += 1;
+    }
+    let told = db
+        .touches_by_minute(minute(at(0)), minute(at(9000)))
+        .await
+        .unwrap();
+    assert_eq!(told, touched.into_iter().collect::<Vec<_>>());
+    assert!(!told.is_empty());
+
     for (decky, service, minutes) in [
         (None, None, 7),
         (Some("web-01"), None, 7),

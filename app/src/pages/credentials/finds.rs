@@ -51,7 +51,7 @@ fn asked(params: &ParamsMap, now: OffsetDateTime) -> (BountyQuery, Vec<String>) 
     let attacker_ip = url::source(params, &mut faults);
     let query = BountyQuery {
         limit: Some(100),
-        before: None,
+        before: url::value(params, url::BEFORE),
         bounty_type: url::value(params, "bounty_type").and_then(|kind| kind.parse().ok()),
         search: url::value(params, "search").map(|s| s.chars().take(MAX_SEARCH).collect()),
         service: url::value(params, "service"),

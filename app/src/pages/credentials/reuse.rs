@@ -34,7 +34,7 @@ const CHIPS: &[(&str, &str)] = &[("scope", "same"), ("secret_kind", "form")];
 fn asked(params: &ParamsMap) -> ReuseQuery {
     ReuseQuery {
         limit: Some(100),
-        before: None,
+        before: url::value(params, url::BEFORE),
         scope: url::value(params, "scope").and_then(|scope| scope.parse().ok()),
         secret_kind: url::value(params, "secret_kind").map(|kind| kind.chars().take(64).collect()),
     }

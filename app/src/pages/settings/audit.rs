@@ -2,6 +2,7 @@
 
 use decnet_model::view::{AuditView, Page};
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 
 use crate::{
     api::users,
@@ -13,13 +14,14 @@ use crate::{
         table::{Column, Leads, Listed, Table},
         when::Clock,
     },
-    text,
+    text, url,
 };
 
 /// The page.
 #[component]
 pub(crate) fn AuditPage() -> impl IntoView {
-    let page = Resource::new(|| (), |()| users::audit_page(None));
+    let before = use_query_map().with_untracked(|params| url::value(params, url::BEFORE));
+    let page = Resource::new(move || before.clone(), users::audit_page);
     view! {
         <Fetched from=page draw=|first| view! { <List first=first /> }.into_any() />
     }
