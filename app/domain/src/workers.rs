@@ -310,7 +310,7 @@ pub(crate) fn does(worker: &WorkerView) -> (WorkerState, Option<u32>, Option<Str
 }
 
 /// What is nearest to `now` of what is stored of a worker and what it left on this host or said over the bus, as it is to be
-/// understood now.
+/// understood now. Of two beats of one instant the latter holds: what is stored is written after it was said.
 fn newest(mut stored: WorkerView, left: Option<WorkerView>, now: OffsetDateTime) -> WorkerView {
     let Some(left) = left else { return stored };
     // Only on this host can be seen that the process which said so is gone.
@@ -319,7 +319,7 @@ fn newest(mut stored: WorkerView, left: Option<WorkerView>, now: OffsetDateTime)
     }
     let distance = |beat: &WorkerView| beat.last_heard.map(|at| (now - at).abs());
     match (left.last_heard, distance(&left), distance(&stored)) {
-        (Some(heard), Some(near), far) if far.is_none_or(|far| near < far) => WorkerView {
+        (Some(heard), Some(near), far) if far.is_none_or(|far| near <= far) => WorkerView {
             state: left.state.as_of(heard, now),
             ..left
         },

@@ -79,9 +79,15 @@ async fn an_answer_is_everybodys_for_a_moment_and_nobodys_after_a_change() {
     assert_eq!(count(&token, "/logs?limit=48").await, 2);
     let refused = app.get("/logs?limit=0").token(&token).send().await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    // Nor does what is refused change anything: whoever guesses passwords has no list made anew.
+    let guess = serde_json::json!({"username": "admin", "password": "a-wrong-password-indeed"});
+    let refused = app.post("/auth/login", &guess).send().await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(count(&token, "/logs?limit=50").await, 1);
     // What may have changed something.
-    let rule = serde_json::json!({"decky": "db-01"});
-    app.post("/config/ignore-rules", &rule).token(&admin).send().await;
+    let rule = serde_json::json!({"lines": {"decky": "db-01"}, "note": "of no account"});
+    let made = app.post("/config/ignore-rules", &rule).token(&admin).send().await;
+    assert!(made.status.is_success(), "{}", made.status);
     assert_eq!(count(&token, "/logs?limit=50").await, 2);
     // More questions than are kept.
     for limit in 1..=300 {
