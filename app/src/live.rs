@@ -13,7 +13,7 @@ use std::{
 use decnet_model::{
     id::{AttackerId, LogId, TaskId},
     name::{DeckyName, WorkerName},
-    view::{AttackerView, DeckyView, LogView, Stats, TaskView, WorkerView},
+    view::{AttackerView, DeckyView, LogView, Stats, StreamEvent, TaskView, WorkerView},
 };
 use leptos::prelude::*;
 use wasm_bindgen::closure::Closure;
@@ -76,6 +76,8 @@ pub(crate) struct Live {
     /// Least difference of clocks seen, in milliseconds: what is above it is lag.
     skew_ms: RwSignal<Option<i64>>,
     failures: RwSignal<u32>,
+    /// What another tab told while this one asks how things stand, where it asks.
+    held: StoredValue<Option<Vec<StreamEvent>>>,
     greeted: RwSignal<bool>,
     stopped: RwSignal<bool>,
 }
@@ -123,6 +125,7 @@ impl Live {
             greeted_with: RwSignal::new(None),
             skew_ms: RwSignal::new(None),
             failures: RwSignal::new(0),
+            held: StoredValue::new(None),
             greeted: RwSignal::new(false),
             stopped: RwSignal::new(false),
         }

@@ -1,11 +1,7 @@
 //! What feeds the store: the stream, and the questions where there is none. It comes in a piece of its own, once the page
 //! is alive.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{cell::Cell, collections::BTreeMap, sync::Arc};
 
 use decnet_model::{
     clock::micros,
@@ -56,8 +52,6 @@ const POLL_MS: u64 = 4_000;
 thread_local! {
     /// Rings when the open stream was silent for too long.
     static ALARM: Cell<Option<TimeoutHandle>> = const { Cell::new(None) };
-    /// What another tab told while this one asks how things stand, where it asks.
-    static HELD: RefCell<Option<Vec<StreamEvent>>> = const { RefCell::new(None) };
 }
 
 impl Live {
@@ -135,17 +129,21 @@ impl Live {
         if self.link.get_untracked() == Link::Open {
             return event.into_iter().for_each(|event| self.take(event));
         }
-        let asked = HELD.with_borrow_mut(|held| {
+        let asked = self.held.try_update_value(|held| {
             let asked = held.is_some();
             held.get_or_insert_default().extend(event);
             asked
         });
-        if asked {
+        if asked != Some(false) {
             return;
         }
         leptos::task::spawn_local(async move {
             let answer = evidence::snapshot().await;
-            let held = HELD.take().unwrap_or_default();
+            let held = self
+                .held
+                .try_update_value(Option::take)
+                .flatten()
+                .unwrap_or_default();
             if self.is_stopped() || self.link.get_untracked() == Link::Open {
                 return;
             }
