@@ -137,9 +137,11 @@ test.describe("without JavaScript", () => {
   });
 
   test("a long list is gone through by links", async ({ page, host }) => {
+    await host.signIn();
     await host.decnet(["demo", "seed", "--yes", "--events", "1000"]);
     await page.goto("/login?next=/live");
     await signIn(page, PASSWORD);
+    await expect(page.getByRole("heading", { name: "Live" })).toBeVisible();
     const rows = page.locator("table.logs tbody tr");
     const first = () => rows.first().innerText();
     await expect(rows).toHaveCount(100);

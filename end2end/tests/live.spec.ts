@@ -3,6 +3,7 @@
 import type { Page } from "@playwright/test";
 
 import { attacks, curl, redis, ssh } from "../attack";
+import { PASSWORD } from "../host";
 import { expect, live, marker, open, test } from "../test";
 
 /** A source address that no other test attacks from. */
@@ -114,8 +115,10 @@ test("that the server does not answer stands over the page, until it does", asyn
   await expect(away).toHaveCount(0, { timeout: 30_000 });
 });
 
-test("tabs of a browser share one stream, and when the tab that has it goes another takes it", async ({ browser, host }) => {
-  const context = await browser.newContext({ baseURL: host.url, storageState: await host.signIn() });
+test("tabs of a browser share one stream, and when the tab that has it goes another takes it", async ({ browser, host, session }) => {
+  // A session of its own, for it is ended; the account has its password by the one that all tests share.
+  expect(session).toBeTruthy();
+  const context = await browser.newContext({ baseURL: host.url, storageState: await host.signIn("admin", PASSWORD) });
   const streams = new Map<Page, number>();
   context.on("request", (request) => {
     if (request.url().endsWith("/api/v1/stream")) {

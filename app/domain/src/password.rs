@@ -2,17 +2,16 @@
 //! [`decnet_model::password`], which the configuration keeps, too.
 //!
 //! Hashing is argon2id (RFC 9106) with 19 MiB, two passes and one lane, the least that OWASP's password storage
-//! cheat sheet recommends. It runs on threads of its own, on no more than half of the machine's cores, and gives way to everything
-//! else that wants to run; who does not get a place in the short queue is told so at once. So a login storm costs the
-//! attacker and not the other requests.
+//! cheat sheet recommends. It runs on threads of its own, no more than half of the machine's cores, which run when nothing else
+//! wants to; who does not get a place in the short queue is told so at once. So a login storm costs the attacker and not the
+//! other requests. On a machine that is busy for seconds such a thread would hardly run, and nobody could sign in: then one
+//! more takes part that only stands back.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{self, Receiver},
-    },
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use argon2::{
@@ -20,6 +19,7 @@ use argon2::{
 };
 use decnet_model::password::PasswordFault;
 use secrecy::{ExposeSecret, SecretString};
+use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::DomainError;
@@ -27,8 +27,10 @@ use crate::DomainError;
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// How far the threads that hash stand back (nice(2)): a hash may take longer, a page may not.
+/// How far the thread stands back that sees to what has waited (nice(2)).
 const NICE: i32 = 19;
+/// How long a hash may wait for a thread that runs when nothing else wants to: longer than the queue takes on a machine that is not busy.
+const IDLE_PATIENCE: Duration = Duration::from_secs(3);
 /// Hashes that may wait for each one that is being computed: about a second of waiting.
 const WAITING_PER_CORE: usize = 32;
 
@@ -45,7 +47,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Computes hashes within bounds.
 pub(crate) struct Hasher {
     argon2: Argon2<'static>,
-    jobs: mpsc::Sender<Job>,
+    queue: Arc<Queue>,
     places: Arc<Semaphore>,
     /// What a login of an unknown user is checked against, so that it takes as long as any other.
     dummy: String,
@@ -62,18 +64,21 @@ impl Hasher {
             .hash_password(uuid::Uuid::new_v4().as_bytes())
             .map_err(|e| DomainError::internal(DOING, e))?
             .to_string();
-        let (jobs, queue) = mpsc::channel();
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..parallelism {
+        let queue = Arc::new(Queue::default());
+        let start = |life: fn(&Queue)| {
             let queue = Arc::clone(&queue);
             thread::Builder::new()
                 .name("passwords".to_owned())
-                .spawn(move || work_off(&queue))
-                .map_err(|e| DomainError::internal(DOING, e))?;
+                .spawn(move || life(&queue))
+                .map_err(|e| DomainError::internal(DOING, e))
+        };
+        for _ in 0..parallelism {
+            start(when_idle)?;
         }
+        start(what_has_waited)?;
         Ok(Self {
             argon2,
-            jobs,
+            queue,
             places: Arc::new(Semaphore::new(parallelism * (1 + WAITING_PER_CORE))),
             dummy,
         })
@@ -139,25 +144,83 @@ impl Hasher {
             let _unwanted = done.send(work());
             drop(place);
         };
-        self.jobs
-            .send(Box::new(job))
-            .map_err(|e| DomainError::internal(operation, e.to_string()))?;
+        self.queue.push(Box::new(job));
         answer.await.map_err(|e| DomainError::internal(operation, e))
     }
 }
 
-/// A thread's life: one job after the other, until nobody is left who could send one.
-fn work_off(queue: &Mutex<Receiver<Job>>) {
+impl Drop for Hasher {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// Hashes to compute, oldest first.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<Waiting>,
+    rings: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<(Instant, Job)>,
+    closed: bool,
+}
+
+impl Queue {
+    fn push(&self, job: Job) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.jobs.push_back((Instant::now(), job));
+        drop(state);
+        self.rings.notify_all();
+    }
+
+    fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.rings.notify_all();
+    }
+
+    /// The next job, once it has waited for so long; none once the queue is closed.
+    fn next(&self, waited: Duration) -> Option<Job> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while !state.closed {
+            let due = state
+                .jobs
+                .front()
+                .map(|(since, _)| waited.saturating_sub(since.elapsed()));
+            state = match due {
+                Some(Duration::ZERO) => return state.jobs.pop_front().map(|(_, job)| job),
+                Some(rest) => {
+                    let waited = self.rings.wait_timeout(state, rest);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.rings.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        None
+    }
+}
+
+/// The life of a thread that computes hashes when nothing else wants to run (`SCHED_IDLE` of sched(7)).
+fn when_idle(queue: &Queue) {
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let thread = thread_priority::thread_native_id();
+    if let Err(error) = thread_priority::set_thread_priority_and_policy(thread, ThreadPriority::Min, policy) {
+        tracing::warn!(%error, "a thread that hashes passwords does not give way to all else");
+    }
+    while let Some(job) = queue.next(Duration::ZERO) {
+        job();
+    }
+}
+
+/// The life of the thread that computes hashes for which nobody had the time.
+fn what_has_waited(queue: &Queue) {
     if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
         tracing::warn!(%error, "a thread that hashes passwords runs with full priority");
     }
-    loop {
-        // Whoever holds the queue waits for the next job, the others for the queue.
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match job {
-            Ok(job) => job(),
-            Err(_) => return,
-        }
+    while let Some(job) = queue.next(IDLE_PATIENCE) {
+        job();
     }
 }
 
@@ -215,6 +278,25 @@ mod tests {
         assert!(!hasher.verify(&"anything".to_owned().into(), None).await.unwrap());
         assert!(!hasher.is_outdated(&hash));
         assert!(hasher.is_outdated(&hash.replace("m=19456", "m=8192")));
+    }
+
+    #[test]
+    fn what_has_waited_too_long_is_not_left_to_a_thread_that_does_not_run() {
+        let queue = Queue::default();
+        let (done, told) = std::sync::mpsc::channel();
+        for n in 0..2 {
+            let done = done.clone();
+            queue.push(Box::new(move || done.send(n).unwrap()));
+        }
+        let patience = Duration::from_millis(50);
+        let began = Instant::now();
+        for n in 0..2 {
+            queue.next(patience).unwrap()();
+            assert_eq!(told.try_recv(), Ok(n));
+        }
+        assert!(began.elapsed() >= patience);
+        queue.close();
+        assert!(queue.next(Duration::ZERO).is_none());
     }
 
     #[tokio::test]

@@ -45,9 +45,13 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
     let path = use_location().pathname;
     let left_by = StoredValue::new(BTreeMap::<String, String>::new());
     let is_back = StoredValue::new(false);
+    let last_row = StoredValue::new(None);
     Effect::new(move |before: Option<String>| {
         let path = path.get();
-        if before.is_some_and(|before| before != path) {
+        if let Some(before) = before.filter(|before| *before != path) {
+            if let Some(row) = last_row.try_update_value(Option::take).flatten() {
+                left_by.update_value(|left_by| drop(left_by.insert(before, row)));
+            }
             focus_page();
             if is_back.get_value()
                 && let Some(row) = left_by.with_value(|left_by| left_by.get(&path).cloned())
@@ -64,9 +68,7 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
             .target()
             .and_then(|target| target.dyn_into::<web_sys::Element>().ok());
         let row = on.as_ref().and_then(|on| on.closest("[data-row]").ok()?);
-        if let Some(row) = row.and_then(|row| row.get_attribute("data-row")) {
-            left_by.update_value(|left_by| drop(left_by.insert(path.get_untracked(), row)));
-        }
+        last_row.set_value(row.and_then(|row| row.get_attribute("data-row")));
         let inside = on.as_ref().and_then(|on| on.closest("details.menu").ok()?);
         let leads = on.is_some_and(|on| matches!(on.closest("a"), Ok(Some(_))));
         close_menus(inside.as_ref().filter(|_| !leads));
