@@ -53,27 +53,37 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
                 left_by.update_value(|left_by| drop(left_by.insert(before, row)));
             }
             focus_page();
-            if is_back.get_value()
-                && let Some(row) = left_by.with_value(|left_by| left_by.get(&path).cloned())
-            {
-                focus_row_when_there(row, ROW_TRIES);
+            if let Some(row) = left_by.with_value(|left_by| left_by.get(&path).cloned()) {
+                // Once it is told whether that was the way back: the router hears of it first.
+                let if_back = move || {
+                    if is_back.try_get_value() == Some(true) {
+                        focus_row_when_there(row, ROW_TRIES);
+                    }
+                };
+                set_timeout(if_back, Duration::ZERO);
             }
         }
         path
     });
-    let backs = window_event_listener(leptos::ev::popstate, move |_| is_back.set_value(true));
-    let clicks = window_event_listener(leptos::ev::click, move |event| {
-        is_back.set_value(false);
+    // A click comes too late for this: the router may have gone elsewhere by then.
+    let focused = window_event_listener(leptos::ev::focusin, move |event| {
         let on = event
             .target()
             .and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-        let row = on.as_ref().and_then(|on| on.closest("[data-row]").ok()?);
-        last_row.set_value(row.and_then(|row| row.get_attribute("data-row")));
+        last_row.set_value(on.and_then(|on| on.get_attribute("data-row")));
+    });
+    let backs = window_event_listener(leptos::ev::popstate, move |_| is_back.set_value(true));
+    let touched = window_event_listener(leptos::ev::pointerdown, move |_| is_back.set_value(false));
+    let clicks = window_event_listener(leptos::ev::click, |event| {
+        let on = event
+            .target()
+            .and_then(|target| target.dyn_into::<web_sys::Element>().ok());
         let inside = on.as_ref().and_then(|on| on.closest("details.menu").ok()?);
         let leads = on.is_some_and(|on| matches!(on.closest("a"), Ok(Some(_))));
         close_menus(inside.as_ref().filter(|_| !leads));
     });
     let handle = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
+        is_back.set_value(false);
         if (event.ctrl_key() || event.meta_key()) && !event.alt_key() && event.key() == "k" {
             event.prevent_default();
             palette.update(|open| *open = !*open);
@@ -128,7 +138,6 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
                 _ => return,
             };
             event.prevent_default();
-            is_back.set_value(false);
             navigate(&carried.on(to), leptos_router::NavigateOptions::default());
             return;
         }
@@ -149,6 +158,8 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
         handle.remove();
         clicks.remove();
         backs.remove();
+        focused.remove();
+        touched.remove();
     });
 }
 
