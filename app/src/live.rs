@@ -13,7 +13,7 @@ use std::{
 use decnet_model::{
     id::{AttackerId, LogId, TaskId},
     name::{DeckyName, WorkerName},
-    view::{AttackerView, DeckyView, LogView, Stats, StreamEvent, TaskView, WorkerView},
+    view::{AttackerView, DeckyView, LogView, Stats, TaskView, WorkerView},
 };
 use leptos::prelude::*;
 use wasm_bindgen::closure::Closure;
@@ -77,7 +77,7 @@ pub(crate) struct Live {
     skew_ms: RwSignal<Option<i64>>,
     failures: RwSignal<u32>,
     /// What another tab told while this one asks how things stand, where it asks.
-    held: StoredValue<Option<Vec<StreamEvent>>>,
+    held: StoredValue<Option<Vec<String>>>,
     greeted: RwSignal<bool>,
     stopped: RwSignal<bool>,
 }

@@ -33,15 +33,15 @@ const KNOWN_BAD: &[&str] = &[
 /// Why a secret is not good enough; `None` where it is.
 #[must_use]
 pub fn weakness(secret: &str) -> Option<String> {
+    let lower = secret.to_ascii_lowercase();
+    if let Some(bad) = KNOWN_BAD.iter().find(|bad| lower.contains(**bad)) {
+        return Some(format!("contains {bad:?}, which anybody would guess"));
+    }
     if secret.len() < MIN_LEN {
         return Some(format!(
             "is {} bytes long; at least {MIN_LEN} are needed",
             secret.len()
         ));
-    }
-    let lower = secret.to_ascii_lowercase();
-    if let Some(bad) = KNOWN_BAD.iter().find(|bad| lower.contains(**bad)) {
-        return Some(format!("contains {bad:?}, which anybody would guess"));
     }
     let distinct = lower.bytes().collect::<std::collections::BTreeSet<_>>().len();
     (distinct < 8).then(|| format!("has only {distinct} different characters"))

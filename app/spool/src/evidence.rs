@@ -173,8 +173,13 @@ const NOTE: &str = "Whole segments of a DECNET spool: NNNNNNNNNN.log holds the l
 /// The writer may be at work meanwhile.
 ///
 /// # Errors
-/// [`SpoolError::Io`] where something cannot be read. What is *wrong* is not an error but [`Verified::fault`].
+/// [`SpoolError::NoEvidence`] for any other folder; [`SpoolError::Io`] where something cannot be read. What is *wrong* is not an error but [`Verified::fault`].
 pub fn verify(dir: &Path) -> Result<Verified, SpoolError> {
+    // What lost its manifest would be told whole as far as it goes.
+    let says_what_it_is = [layout::MANIFEST, layout::ID, layout::LOCK];
+    if dir.is_dir() && !says_what_it_is.iter().any(|name| dir.join(name).exists()) {
+        return Err(SpoolError::NoEvidence(dir.to_owned()));
+    }
     // The writer closes and drops segments while we look. A fault that is still there when nothing moved is one.
     let mut before = layout::segments(dir, layout::LOG)?;
     for _ in 0..5 {

@@ -3,7 +3,7 @@
 //!
 //! Rows are links (or buttons) marked `data-row`, so that Enter is the browser's own and a screen reader knows them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_navigate};
@@ -43,17 +43,24 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
     // A page that comes takes the focus, as one does that the browser loads: what had it may be gone. One that the reader comes back to
     // gives it to the row that they left by.
     let path = use_location().pathname;
-    let left_by = StoredValue::new(BTreeMap::<String, String>::new());
+    let left_by = StoredValue::new(Vec::<(String, String)>::new());
     let is_back = StoredValue::new(false);
     let last_row = StoredValue::new(None);
     Effect::new(move |before: Option<String>| {
         let path = path.get();
         if let Some(before) = before.filter(|before| *before != path) {
             if let Some(row) = last_row.try_update_value(Option::take).flatten() {
-                left_by.update_value(|left_by| drop(left_by.insert(before, row)));
+                left_by.update_value(|left_by| {
+                    left_by.retain(|(left, _)| *left != before);
+                    left_by.push((before, row));
+                });
             }
             focus_page();
-            if let Some(row) = left_by.with_value(|left_by| left_by.get(&path).cloned()) {
+            let row = left_by.with_value(|left_by| {
+                let (_, row) = left_by.iter().find(|(left, _)| *left == path)?;
+                Some(row.clone())
+            });
+            if let Some(row) = row {
                 // Once it is told whether that was the way back: the router hears of it first.
                 let if_back = move || {
                     if is_back.try_get_value() == Some(true) {

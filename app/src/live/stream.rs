@@ -116,22 +116,19 @@ impl Live {
             word::ENDED => self.refused(),
             event => {
                 self.heard();
-                match read(event) {
-                    Some(event) if matches!(event.body, StreamBody::Snapshot(_)) => self.take(event),
-                    event => self.catch_up(event),
-                }
+                self.catch_up(Some(event));
             }
         }
     }
 
-    /// Take what another tab told, after how things stand, where that is not known.
-    fn catch_up(self, event: Option<StreamEvent>) {
+    /// Take an event that another tab told, after how things stand, where that is not known.
+    fn catch_up(self, event: Option<&str>) {
         if self.link.get_untracked() == Link::Open {
-            return event.into_iter().for_each(|event| self.take(event));
+            return self.take_all(event);
         }
         let asked = self.held.try_update_value(|held| {
             let asked = held.is_some();
-            held.get_or_insert_default().extend(event);
+            held.get_or_insert_default().extend(event.map(str::to_owned));
             asked
         });
         if asked != Some(false) {
@@ -144,20 +141,29 @@ impl Live {
                 .try_update_value(Option::take)
                 .flatten()
                 .unwrap_or_default();
-            if self.is_stopped() || self.link.get_untracked() == Link::Open {
+            if self.is_stopped() {
                 return;
             }
             match answer {
                 Ok(snapshot) => {
                     self.snapshot(snapshot);
                     self.link.set(Link::Open);
-                    held.into_iter().for_each(|event| self.take(event));
+                    self.take_all(held.iter().map(String::as_str));
                 }
                 Err(fault) if fault.kind == FaultKind::SignedOut => self.leave(),
                 // What is told next asks again.
                 Err(_) => {}
             }
         });
+    }
+
+    fn take_all<'a>(self, events: impl IntoIterator<Item = &'a str>) {
+        for event in events {
+            match StreamEvent::from_json(event) {
+                Ok(event) => self.take(event),
+                Err(err) => leptos::logging::warn!("the stream sent what this page cannot read: {err}"),
+            }
+        }
     }
 
     fn connect(self) {
@@ -170,9 +176,7 @@ impl Live {
             self.heard();
             let data = event.data().as_string().filter(|_| event.type_() != TICK);
             tell(data.as_deref().unwrap_or(word::LIVES));
-            if let Some(event) = data.and_then(|data| read(&data)) {
-                self.take(event);
-            }
+            self.take_all(data.as_deref());
         });
         let open = OnEvent::new(move |_: Event| {
             self.failures.set(0);
@@ -468,10 +472,4 @@ fn tell(text: &str) {
             seat.tell(text);
         }
     });
-}
-
-fn read(text: &str) -> Option<StreamEvent> {
-    StreamEvent::from_json(text)
-        .inspect_err(|err| leptos::logging::warn!("the stream sent what this page cannot read: {err}"))
-        .ok()
 }

@@ -293,7 +293,7 @@ pub const KEYS: &[Key] = &[
         Section::Master,
         "listen",
         "127.0.0.1:8080",
-        "address:port",
+        "address:port, the port from 1 to 65535",
         "Where the dashboard and the API listen",
         &["server"],
     ),

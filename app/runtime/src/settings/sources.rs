@@ -360,10 +360,11 @@ fn dotenv_values(sources: &Sources, faults: &mut Vec<Fault>) -> BTreeMap<&'stati
         let line = line.trim();
         let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
         // Other programs keep their variables in the same file.
-        let Some(rest) = line.strip_prefix("DECNET_") else {
+        if line.is_empty() || line.starts_with('#') || line.contains('=') && !line.starts_with("DECNET_") {
             continue;
-        };
-        let Some((rest, value)) = rest.split_once('=') else {
+        }
+        let assigned = line.strip_prefix("DECNET_").and_then(|rest| rest.split_once('='));
+        let Some((rest, value)) = assigned else {
             faults.push(Fault {
                 key: LINE.to_owned(),
                 origin,

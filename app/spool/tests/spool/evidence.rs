@@ -409,6 +409,13 @@ fn another_interval_or_another_word_of_a_bundles_manifest_is_told() {
     }
     let fault = verify(&out).unwrap().fault.unwrap();
     assert_eq!(fault.kind, FaultKind::ManifestChanged);
+    // Without its manifest nothing says what it had, as in any other folder.
+    fs::remove_file(&manifest).unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    for folder in [&*out, empty.path()] {
+        let refused = verify(folder).unwrap_err();
+        assert!(matches!(refused, SpoolError::NoEvidence(_)), "{refused}");
+    }
 }
 
 #[test]
