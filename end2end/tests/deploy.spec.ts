@@ -37,6 +37,13 @@ test("a decky is deployed, changed and taken down from the browser", async ({ pa
   await test.step("the preview says what will be there", async () => {
     await dialog.getByLabel(/^Name/).fill("web-01");
     await expect(dialog.locator(".preview")).toContainText("web-01 is there already");
+    await dialog.getByLabel(/^Name/).fill("web");
+    await dialog.getByLabel("How many").fill("2");
+    await expect(dialog.locator(".preview")).toContainText("web-01 is there already");
+    await dialog.getByRole("button", { name: "Show the plan" }).click();
+    await expect(dialog.locator(".plan tr").filter({ hasText: "web-01" })).toContainText("set up anew");
+    await expect(dialog.locator(".plan tr").filter({ hasText: "web-02" })).not.toContainText("set up anew");
+    await dialog.getByLabel("How many").fill("1");
     await dialog.getByLabel(/^Name/).fill(shop);
     await expect(dialog.locator(".preview")).toContainText(`named ${shop}`);
     await expect(dialog.locator(".preview")).toContainText("http");

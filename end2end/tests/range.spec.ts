@@ -103,8 +103,11 @@ test("dragging over the histogram or the strip of the day shows that time", asyn
   expect(minutes(page)).toBeLessThan(6.5 * 60);
   await expect(row(page)).toBeVisible();
   await open(page, "/fleet");
+  // A link of a drawing is the app's own, too: no new page is loaded.
+  await page.evaluate(() => document.body.setAttribute("data-same", ""));
   await page.locator("svg.heat a").last().click({ force: true });
   await expect(page).toHaveURL(/\/live\?start_time=/);
+  await expect(page.locator("body[data-same]")).toHaveCount(1);
   expect(minutes(page)).toBe(10);
   await expect(row(page)).toBeVisible();
   complaints.none();

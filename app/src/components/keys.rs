@@ -81,10 +81,30 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
     });
     let backs = window_event_listener(leptos::ev::popstate, move |_| is_back.set_value(true));
     let touched = window_event_listener(leptos::ev::pointerdown, move |_| is_back.set_value(false));
-    let clicks = window_event_listener(leptos::ev::click, |event| {
+    let go = navigate.clone();
+    let clicks = window_event_listener(leptos::ev::click, move |event| {
         let on = event
             .target()
             .and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        // The router takes links of HTML only, and would let those of a drawing load a new page.
+        let drawn = on.as_ref().and_then(|on| on.closest("svg a[href]").ok()?);
+        let plain = event.button() == 0
+            && !(event.ctrl_key() || event.meta_key() || event.shift_key() || event.alt_key())
+            && !event.default_prevented();
+        if let Some(to) = drawn
+            .filter(|_| plain)
+            .and_then(|link| link.get_attribute("href"))
+        {
+            event.prevent_default();
+            let scroll = to.split('?').next() != Some(&path.get_untracked());
+            go(
+                &to,
+                leptos_router::NavigateOptions {
+                    scroll,
+                    ..leptos_router::NavigateOptions::default()
+                },
+            );
+        }
         let inside = on.as_ref().and_then(|on| on.closest("details.menu").ok()?);
         let leads = on.is_some_and(|on| matches!(on.closest("a"), Ok(Some(_))));
         close_menus(inside.as_ref().filter(|_| !leads));

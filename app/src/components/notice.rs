@@ -153,6 +153,8 @@ pub(crate) fn Problem(fault: Fault, #[prop(optional, into)] again: Option<Callba
                     (FaultKind::Enrolment, _) => {
                         view! { <a class="button" href="/second-factor">"Set up a second factor"</a> }.into_any()
                     }
+                    // Trying again helps nobody who may not.
+                    (FaultKind::Forbidden, _) => ().into_any(),
                     (_, Some(again)) => {
                         view! {
                             <button type="button" class="button" on:click=move |_| again.run(())>

@@ -421,7 +421,8 @@ impl Visit<'_> {
         });
         let hash = format!(
             "{:032x}",
-            0x5d3a_91c2_77fe_4b08_u128.wrapping_mul(u128::try_from(tool).unwrap_or(0) * 7919 + 104_729)
+            0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128
+                .wrapping_mul(u128::try_from(tool).unwrap_or(0) * 7919 + 104_729)
         );
         self.say(&Event::Fingerprint {
             kind: FingerprintKind::Hassh,

@@ -7,16 +7,17 @@ use decnet_model::query::{HashKind, Wordlist};
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
-use crate::components::download::ExportFile;
+use crate::components::{download::ExportFile, range::use_carried};
 
 /// The way between what was found and what was used again.
 #[component]
 fn Views() -> impl IntoView {
     let path = use_location().pathname;
+    let carried = use_carried();
     let is = move |page: &str| path.with(|path| (path == page).then_some("page"));
     view! {
         <nav class="tabs" aria-label="Views of the credentials">
-            <a href="/credentials" aria-current=move || is("/credentials")>"Finds"</a>
+            <a href=move || carried.on("/credentials") aria-current=move || is("/credentials")>"Finds"</a>
             <a href="/credentials/reuse" aria-current=move || is("/credentials/reuse")>"Used again"</a>
         </nav>
     }

@@ -96,23 +96,27 @@ fn DeployForm(
             || "keeping its services".to_owned(),
             |m| format!("changing services every {}", text::interval(m)),
         );
-        let again = group
-            .name
-            .as_ref()
-            .filter(|name| number == 1 && deckies.with(|all| all.iter().any(|d| d.name == **name)));
-        if let Some(again) = again {
-            return Some((
-                format!("{again} is there already"),
-                format!(
-                    "It is set up anew as {}. Open sessions on it end.",
-                    archetype.label
-                ),
-            ));
-        }
+        let again: Vec<_> = match &group.name {
+            Some(name) if number > 1 => (1..=number).map(|n| format!("{name}-{n:02}")).collect(),
+            Some(name) => vec![name.to_string()],
+            None => Vec::new(),
+        };
+        let is_here =
+            |name: &String| deckies.with_untracked(|all| all.iter().any(|d| d.name.as_str() == name));
+        let again: Vec<_> = again.into_iter().filter(is_here).collect();
+        let anew = match again.as_slice() {
+            [] => String::new(),
+            [one] => format!(" {one} is there already: it is set up anew, and open sessions on it end."),
+            [first, .., last] => format!(
+                " {} are there already ({first} to {last}): they are set up anew, and open sessions on them end.",
+                again.len(),
+            ),
+        };
+        let more = number - u64::try_from(again.len()).unwrap_or(number).min(number);
         Some((
-            format!("{} → {}", here, text::plural(here + number, "decky", "deckies")),
+            format!("{} → {}", here, text::plural(here + more, "decky", "deckies")),
             format!(
-                "{} × {}, {name}, with services that fit it ({}), {mutation}.",
+                "{} × {}, {name}, with services that fit it ({}), {mutation}.{anew}",
                 number,
                 archetype.label,
                 services.join(", "),
@@ -211,7 +215,7 @@ fn DeployForm(
                         }
                     })
             }}
-            {move || planned().map(|plan| view! { <Plan plan /> })}
+            {move || planned().map(|plan| view! { <Plan plan deckies /> })}
             <FormFault fault=fault />
             <footer>
                 <a class="button" href=move || close.get() data-noscroll="">"Cancel"</a>
@@ -229,9 +233,9 @@ fn DeployForm(
 
 /// The deckies as they would be.
 #[component]
-fn Plan(plan: Answer<Vec<DeckyView>>) -> impl IntoView {
-    let deckies = match plan {
-        Ok(deckies) => deckies,
+fn Plan(plan: Answer<Vec<DeckyView>>, deckies: Memo<Vec<DeckyView>>) -> impl IntoView {
+    let planned = match plan {
+        Ok(planned) => planned,
         Err(fault) => return view! { <Problem fault /> }.into_any(),
     };
     view! {
@@ -247,13 +251,17 @@ fn Plan(plan: Answer<Vec<DeckyView>>) -> impl IntoView {
                     </tr>
                 </thead>
                 <tbody>
-                    {deckies
+                    {planned
                         .into_iter()
                         .map(|decky| {
+                            let is_here = deckies.with_untracked(|all| all.iter().any(|d| d.name == decky.name));
                             let services: Vec<_> = decky.services.iter().map(|s| s.slug.to_string()).collect();
                             view! {
                                 <tr>
-                                    <td>{decky.name.to_string()}</td>
+                                    <td>
+                                        {decky.name.to_string()}
+                                        {is_here.then(|| view! { <span class="tag">"set up anew"</span> })}
+                                    </td>
                                     <td><code>{decky.ip.to_string()}</code></td>
                                     <td><code>{decky.hostname}</code></td>
                                     <td>{decky.distro}</td>
