@@ -115,6 +115,13 @@ test("that the server does not answer stands over the page, until it does", asyn
   await expect(away).toHaveCount(0, { timeout: 30_000 });
 });
 
+test("a page whose program does not come says so, and stays readable", async ({ page }) => {
+  await page.route(/\.wasm$/, (route) => route.abort());
+  await page.goto("/live");
+  await expect(page.getByRole("alert")).toContainText("did not load whole");
+  await expect(page.getByRole("heading", { name: "Live" })).toBeVisible();
+});
+
 test("tabs of a browser share one stream, and when the tab that has it goes another takes it", async ({ browser, host, session }) => {
   // A session of its own, for it is ended; the account has its password by the one that all tests share.
   expect(session).toBeTruthy();

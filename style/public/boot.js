@@ -1,15 +1,28 @@
 // Fetches the WASM and lets it take over the page. Without it the page stays what it is: plain HTML that works.
 const link = (selector) => document.querySelector(`link${selector}`)?.href;
 const glue = link('[rel="modulepreload"][href$="/decnet.js"]');
-const { default: start, hydrate } = await import(glue);
-await start({ module_or_path: new URL("decnet.wasm", glue) });
-// The server names the files that this page's own parts of the WASM are in.
-const files = [...document.querySelectorAll('link[rel="preload"][href*="/page_"]')];
-const names = files.map(({ href }) => /\/page_(\w+)\.wasm$/.exec(href)[1]);
-if (await hydrate([...new Set(names)])) {
-  // For tests: links and forms are the app's own from here on.
-  document.documentElement.dataset.hydrated = "";
-  if ("requestIdleCallback" in window) requestIdleCallback(prefetch);
+await takeOver().catch(stay);
+
+async function takeOver() {
+  const { default: start, hydrate } = await import(glue);
+  await start({ module_or_path: new URL("decnet.wasm", glue) });
+  // The server names the files that this page's own parts of the WASM are in.
+  const files = [...document.querySelectorAll('link[rel="preload"][href*="/page_"]')];
+  const names = files.map(({ href }) => /\/page_(\w+)\.wasm$/.exec(href)[1]);
+  if (await hydrate([...new Set(names)])) {
+    // For tests: links and forms are the app's own from here on.
+    document.documentElement.dataset.hydrated = "";
+    if ("requestIdleCallback" in window) requestIdleCallback(prefetch);
+  }
+}
+
+// What does not move by itself has to say so.
+function stay(error) {
+  console.error(error);
+  const told = Object.assign(document.createElement("p"), { className: "away" });
+  told.setAttribute("role", "alert");
+  told.textContent = "This page did not load whole: nothing on it moves by itself. Reload it to try again.";
+  document.querySelector("main")?.prepend(told);
 }
 
 // The parts of the other pages, so that they are there when the reader goes on.
