@@ -329,7 +329,7 @@ fn Sums(
     view! {
         <dl class="sums">
             {sum("events", |a| a.event_count)}
-            {sum("sessions", |a| a.session_count)}
+            {sum("visits", |a| a.session_count)}
             {sum("sign-ins", |a| a.auth_count)}
             {sum("credentials", |a| a.credential_count)}
             {sum("commands", |a| a.command_count)}
