@@ -124,6 +124,27 @@ pub(crate) fn Problem(fault: Fault, #[prop(optional, into)] again: Option<Callba
         format!("/login?next={}", url::escape(&whole))
     };
     let fields = fault.fields.clone();
+    let way = match (fault.kind, again) {
+        (FaultKind::SignedOut, _) => {
+            Some(view! { <a class="button" href=here rel="external">"Sign in"</a> }.into_any())
+        }
+        (FaultKind::PasswordChange, _) => {
+            Some(view! { <a class="button" href="/password">"Choose a password"</a> }.into_any())
+        }
+        (FaultKind::Enrolment, _) => {
+            Some(view! { <a class="button" href="/second-factor">"Set up a second factor"</a> }.into_any())
+        }
+        // Trying again helps nobody who may not.
+        (FaultKind::Forbidden, _) | (_, None) => None,
+        (_, Some(again)) => Some(
+            view! {
+                <button type="button" class="button" on:click=move |_| again.run(())>
+                    "Try again"
+                </button>
+            }
+            .into_any(),
+        ),
+    };
     view! {
         <div class="problem" role="alert">
             <Mark icon=Icon::Alert />
@@ -143,28 +164,7 @@ pub(crate) fn Problem(fault: Fault, #[prop(optional, into)] again: Option<Callba
                     })}
                 <p class="advice">{fault.advice()}</p>
                 {fault.error_id.clone().map(|id| view! { <p class="error-id">"Error id " <code>{id}</code></p> })}
-                {match (fault.kind, again) {
-                    (FaultKind::SignedOut, _) => {
-                        view! { <a class="button" href=here rel="external">"Sign in"</a> }.into_any()
-                    }
-                    (FaultKind::PasswordChange, _) => {
-                        view! { <a class="button" href="/password">"Choose a password"</a> }.into_any()
-                    }
-                    (FaultKind::Enrolment, _) => {
-                        view! { <a class="button" href="/second-factor">"Set up a second factor"</a> }.into_any()
-                    }
-                    // Trying again helps nobody who may not.
-                    (FaultKind::Forbidden, _) => ().into_any(),
-                    (_, Some(again)) => {
-                        view! {
-                            <button type="button" class="button" on:click=move |_| again.run(())>
-                                "Try again"
-                            </button>
-                        }
-                            .into_any()
-                    }
-                    _ => ().into_any(),
-                }}
+                {way}
             </div>
         </div>
     }
