@@ -97,7 +97,7 @@ test("dragging over the histogram or the strip of the day shows that time", asyn
 
   // The strip is on every page; where a page shows a time, it is that page's.
   await open(page, "/credentials");
-  await drag(page, page.locator("svg.heat"), 0.75, 0.999);
+  await drag(page, page.locator("svg.heat"), 0.75, 0.9999);
   await expect(page).toHaveURL(/\/credentials\?start_time=/);
   expect(minutes(page)).toBeGreaterThan(5.5 * 60);
   expect(minutes(page)).toBeLessThan(6.5 * 60);
