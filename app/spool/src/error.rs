@@ -95,9 +95,6 @@ pub enum SpoolError {
         /// Where it ends.
         until: time::OffsetDateTime,
     },
-    /// Nothing in the folder says that it holds evidence.
-    #[error("{}: neither a spool nor a bundle that `decnet spool export` made: it has no manifest.json", .0.display())]
-    NoEvidence(PathBuf),
     /// The bundle's folder is already there.
     #[error("{}: already there; evidence is exported into a new folder", .0.display())]
     Exists(PathBuf),

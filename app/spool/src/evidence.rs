@@ -169,17 +169,19 @@ const NOTE: &str = "Whole segments of a DECNET spool: NNNNNNNNNN.log holds the l
                     `decnet spool verify <this folder>` checks all of it, and that this \
                     manifest is as it was made.";
 
+/// Whether a folder is a spool that was written to, or a bundle with its manifest: any other has nothing that [`verify`] could find missing.
+#[must_use]
+pub fn is_evidence(dir: &Path) -> bool {
+    let telling = [layout::MANIFEST, layout::ID, layout::LOCK];
+    telling.iter().any(|name| dir.join(name).exists())
+}
+
 /// Check a spool, or a bundle that [`export`] made: every line against its seal, every seal against the one before.
 /// The writer may be at work meanwhile.
 ///
 /// # Errors
-/// [`SpoolError::NoEvidence`] for any other folder; [`SpoolError::Io`] where something cannot be read. What is *wrong* is not an error but [`Verified::fault`].
+/// [`SpoolError::Io`] where something cannot be read. What is *wrong* is not an error but [`Verified::fault`].
 pub fn verify(dir: &Path) -> Result<Verified, SpoolError> {
-    // What lost its manifest would be told whole as far as it goes.
-    let says_what_it_is = [layout::MANIFEST, layout::ID, layout::LOCK];
-    if dir.is_dir() && !says_what_it_is.iter().any(|name| dir.join(name).exists()) {
-        return Err(SpoolError::NoEvidence(dir.to_owned()));
-    }
     // The writer closes and drops segments while we look. A fault that is still there when nothing moved is one.
     let mut before = layout::segments(dir, layout::LOG)?;
     for _ in 0..5 {

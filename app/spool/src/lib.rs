@@ -43,7 +43,9 @@ mod writer;
 pub use arrival::Arrivals;
 pub use digest::Digest;
 pub use error::{Gap, SpoolError};
-pub use evidence::{Bundle, BundleSegment, Fault, FaultKind, Segment, Verified, export, segments, verify};
+pub use evidence::{
+    Bundle, BundleSegment, Fault, FaultKind, Segment, Verified, export, is_evidence, segments, verify,
+};
 pub use position::Position;
 pub use reader::{Line, Reader, acknowledge, acknowledged, forget, identity};
 pub use writer::{Dropped, Options, Recovery, Writer};

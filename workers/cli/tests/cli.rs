@@ -729,6 +729,10 @@ fn what_an_operator_does_to_the_files_is_in_the_audit_log_or_is_said_not_to_be()
     let (_, err, code) = run("spool verify bundle");
     assert_eq!(code, 1);
     assert!(err.contains("manifest.json: changed"), "{err}");
+    fs::remove_file(&manifest).unwrap();
+    let (_, err, code) = run("spool verify bundle");
+    assert_eq!(code, 1);
+    assert!(err.contains("neither a spool nor a bundle"), "{err}");
 }
 
 #[test]

@@ -80,6 +80,14 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
             }
         }
         SpoolCommand::Verify { folder, list } => {
+            if let Some(folder) = folder.as_deref().filter(|folder| folder.is_dir())
+                && !decnet_spool::is_evidence(folder)
+            {
+                bail!(
+                    "{}: neither a spool nor a bundle that `decnet spool export` made: it has no manifest.json",
+                    folder.display()
+                );
+            }
             let folder = folder.as_deref().unwrap_or(&spool);
             let found = decnet_spool::verify(folder)?;
             let root = found.root.map(|r| r.to_string());
