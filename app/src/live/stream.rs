@@ -152,7 +152,7 @@ impl Live {
                 }
                 Err(fault) if fault.kind == FaultKind::SignedOut => self.leave(),
                 // What is told next asks again.
-                Err(_) => {}
+                Err(fault) => leptos::logging::warn!("how things stand is not known yet: {}", fault.detail),
             }
         });
     }
