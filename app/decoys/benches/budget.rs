@@ -91,6 +91,8 @@ impl Decky {
             services,
             artifacts: Some(folder.path().join("artifacts")),
             transcripts: Some(folder.path().join("transcripts")),
+            evidence: None,
+            pulse: None,
             user: decnet_decoys::config::NOBODY,
             limits: decnet_decoys::config::Limits::default(),
         };

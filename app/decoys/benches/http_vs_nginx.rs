@@ -102,6 +102,8 @@ fn decoy(evidence: &Path) -> SocketAddr {
         }],
         artifacts: None,
         transcripts: None,
+        evidence: None,
+        pulse: None,
         user: decnet_decoys::config::NOBODY,
         limits: Limits::default(),
     };

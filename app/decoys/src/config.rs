@@ -26,6 +26,12 @@ pub struct DeckyConfig {
     /// Folder for session recordings. Without it none are made.
     #[serde(default)]
     pub transcripts: Option<PathBuf>,
+    /// The file that evidence is appended to; it is there. Standard output where absent.
+    #[serde(default)]
+    pub evidence: Option<PathBuf>,
+    /// A file that is touched while the program is well.
+    #[serde(default)]
+    pub pulse: Option<PathBuf>,
     /// The user and group that it becomes where root starts it; the two folders are handed to it.
     #[serde(default = "nobody")]
     pub user: u32,

@@ -65,6 +65,8 @@ fn decky(limits: Limits) -> (Decky, Lines) {
         services,
         artifacts: None,
         transcripts: None,
+        evidence: None,
+        pulse: None,
         user: decnet_decoys::config::NOBODY,
         limits,
     };

@@ -90,6 +90,8 @@ fn ours(version: &str) -> SocketAddr {
         }],
         artifacts: None,
         transcripts: None,
+        evidence: None,
+        pulse: None,
         user: decnet_decoys::config::NOBODY,
         limits: Limits::default(),
     };

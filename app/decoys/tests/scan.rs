@@ -117,6 +117,8 @@ fn nmap_names_product_and_version_of_every_service_as_the_persona_claims_them() 
             services,
             artifacts: None,
             transcripts: None,
+            evidence: None,
+            pulse: None,
             user: decnet_decoys::config::NOBODY,
             limits: Limits::default(),
         };

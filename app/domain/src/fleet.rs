@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use decnet_db::{DeckyRecord, NewDecky, Setting};
 use decnet_decoys::{Category, Meta, Port, catalogue};
-use decnet_fleet::{BuiltIn, DesiredDecky, Limits, SpecFault, resolve};
+use decnet_fleet::{BuiltIn, DesiredDecky, EngineNote, Limits, SpecFault, resolve};
 use decnet_model::{
     fleet::FleetSpec,
     id::TaskId,
@@ -27,6 +27,8 @@ use crate::{Actor, Domain, DomainError, Permit};
 const TASKS: u32 = 50;
 /// The setting under which the installation's network is noted: that of the key.
 const NETWORK: &str = "fleet-network";
+/// The engine whose addresses are configured.
+const LOCAL: &str = "local";
 /// The longest interval between two mutations, in minutes: a year.
 const MAX_INTERVAL: u32 = 525_600;
 
@@ -73,8 +75,9 @@ impl Domain {
         let limits = self.limits().await?;
         let settled = self.settle(&spec, &self.inner.store.decky_records().await?, &limits)?;
         let now = self.inner.clock.now();
+        let engine = self.engine().await?;
         let view = |decky: &DesiredDecky| {
-            let new = self.new_decky(decky, self.inner.options.engine.clone())?;
+            let new = self.new_decky(decky, engine.clone())?;
             let services = new.services.into_iter().map(|slug| DeckyService {
                 slug,
                 listen: Vec::new(),
@@ -300,9 +303,10 @@ impl Domain {
         let now = inner.clock.now();
         let records = inner.store.decky_records().await?;
         let settled = self.settle(&spec, &records, &self.limits().await?)?;
+        let engine = self.engine().await?;
         let new = settled
             .iter()
-            .map(|decky| self.new_decky(decky, inner.options.engine.clone()))
+            .map(|decky| self.new_decky(decky, engine.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         inner.store.decky_put(&new, now).await?;
         let mut about: Vec<DeckyName> = settled.into_iter().map(|decky| decky.name).collect();
@@ -325,11 +329,40 @@ impl Domain {
     /// # Errors
     /// Where the database fails.
     pub async fn fleet_network_note(&self) -> Result<(), DomainError> {
+        if self.inner.options.engine != LOCAL {
+            return Ok(());
+        }
         let network = self.inner.options.fleet.network.to_string();
         if self.inner.store.setting_get(NETWORK).await?.as_ref() != Some(&network) {
             self.inner.store.setting_set(NETWORK, &network).await?;
         }
         Ok(())
+    }
+
+    /// What the mutator noted of its engine.
+    async fn engine_note(&self) -> Result<Option<EngineNote>, DomainError> {
+        let noted = self.inner.store.setting_get(EngineNote::SETTING).await?;
+        noted
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|e| DomainError::internal("reading what is noted of the engine", e))
+    }
+
+    /// The engine of the installation: the one that its mutator runs, so that a command line that was not told the same
+    /// deploys with it, too.
+    async fn engine(&self) -> Result<String, DomainError> {
+        let options = &self.inner.options;
+        let Some(note) = self.engine_note().await? else {
+            return Ok(options.engine.clone());
+        };
+        if options.engine_given && options.engine != note.engine {
+            return Err(DomainError::Conflict(format!(
+                "the mutator of this installation runs the engine {}, and not {}: leave that out here, or start the host \
+                 with it",
+                note.engine, options.engine
+            )));
+        }
+        Ok(note.engine)
     }
 
     /// The bounds of the fleet, with the installation's network.
@@ -338,6 +371,21 @@ impl Domain {
         let mut limits = options.fleet.clone();
         if let Some(most) = self.inner.store.setting_number(Setting::DeploymentLimit).await? {
             limits.deckies = most;
+        }
+        if self.engine().await? != LOCAL {
+            let known = self.engine_note().await?;
+            let problem = known.as_ref().and_then(|note| note.problem.clone());
+            let Some(found) = known.and_then(|note| note.surroundings) else {
+                let why = problem.unwrap_or_else(|| {
+                    "the mutator has not looked yet; `decnet worker list` says whether it runs".to_owned()
+                });
+                return Err(DomainError::Conflict(format!(
+                    "it is not known which addresses deckies can have: {why}"
+                )));
+            };
+            limits.network = found.network;
+            limits.reserved = found.reserved;
+            return Ok(limits);
         }
         let Some(noted) = self.inner.store.setting_get(NETWORK).await? else {
             return Ok(limits);

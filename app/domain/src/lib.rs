@@ -78,8 +78,10 @@ pub struct Options {
     pub fleet_network_given: bool,
     /// Minutes between two mutations of a decky that has no interval of its own, where no setting says otherwise; 0 is never.
     pub mutate_interval_minutes: u32,
-    /// The engine that runs new deckies; `local`.
+    /// The engine that runs new deckies; `local`. The one that the installation's mutator runs holds, where none was given.
     pub engine: String,
+    /// Whether the operator of this process named it.
+    pub engine_given: bool,
     /// How often the parts of the host are looked at in the background; 5 s.
     pub health_interval: Duration,
     /// Where the workers of this host leave their heartbeats. Without it, only what the database has of them is known.
@@ -105,6 +107,7 @@ impl Default for Options {
             fleet_network_given: false,
             mutate_interval_minutes: 0,
             engine: "local".into(),
+            engine_given: false,
             health_interval: Duration::from_secs(5),
             run_dir: None,
             bait_dir: None,
@@ -126,6 +129,7 @@ impl Options {
             fleet: decnet_fleet::Limits {
                 deckies: settings.fleet.deployment_limit,
                 network: settings.fleet.network,
+                ..decnet_fleet::Limits::default()
             },
             fleet_network_given: settings.is_given("fleet-network"),
             mutate_interval_minutes: settings
@@ -133,6 +137,7 @@ impl Options {
                 .mutate_interval
                 .map_or(0, |every| u32::try_from(every.as_secs() / 60).unwrap_or(u32::MAX)),
             engine: settings.fleet.engine.clone(),
+            engine_given: settings.is_given("engine"),
             run_dir: Some(settings.run_dir()),
             bait_dir: Some(settings.data_dir.join("bait")),
             ..Self::default()

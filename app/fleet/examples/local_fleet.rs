@@ -77,6 +77,7 @@ fn run(
     let limits = Limits {
         deckies: 1000,
         network: network.parse()?,
+        ..Limits::default()
     };
     let desired = resolve(&spec, &[], &limits, &catalogue, SystemClock.now()).map_err(|faults| {
         faults

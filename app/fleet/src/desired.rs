@@ -3,7 +3,7 @@
 use std::{fmt, net::IpAddr};
 
 use decnet_model::{
-    fleet::ServiceSpec,
+    fleet::{Egress, ServiceSpec},
     name::{DeckyName, ServiceSlug},
 };
 use decnet_persona::PersonaSpec;
@@ -25,6 +25,9 @@ pub struct DesiredDecky {
     /// Minutes between mutations.
     #[serde(default)]
     pub mutate_interval_minutes: Option<u32>,
+    /// What it may begin by itself.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub egress: Egress,
     /// Rises where it is to be made anew although nothing else changed: a redeploy.
     #[serde(default)]
     pub generation: u64,
@@ -47,6 +50,10 @@ impl fmt::Display for Digest {
     }
 }
 
+fn is_default(egress: &Egress) -> bool {
+    *egress == Egress::default()
+}
+
 fn digest(value: &impl Serialize) -> Digest {
     let mut hash = Sha256::new();
     // Structs of names, numbers and ordered maps always have a JSON form.
@@ -60,7 +67,12 @@ impl DesiredDecky {
     pub fn identity(&self) -> Digest {
         let mut persona = self.persona.clone();
         persona.services.clear();
-        digest(&(&self.name, &persona, self.ip, self.generation))
+        let made = (&self.name, &persona, self.ip, self.generation);
+        if is_default(&self.egress) {
+            digest(&made)
+        } else {
+            digest(&(made, self.egress))
+        }
     }
 
     /// What it runs: a change of this is applied to the running decky.

@@ -16,7 +16,7 @@ mod resolve;
 pub mod spec;
 
 pub use desired::{DesiredDecky, Digest};
-pub use engine::{Engine, EngineError, ObservedDecky, StepError};
+pub use engine::{Engine, EngineError, EngineNote, ObservedDecky, StepError, Surroundings};
 pub use execute::{Options, Outcome, Progress, execute};
 pub use plan::{Step, StepKind, plan};
 pub use resolve::{BuiltIn, Catalogue, Limits, SpecFault, check, draw_seed, resolve};

@@ -9,7 +9,7 @@ use std::{
 
 use decnet_decoys::Port;
 use decnet_model::{
-    fleet::{DeckySpec, FleetSpec, ServiceSpec},
+    fleet::{DeckySpec, Egress, FleetSpec, ServiceSpec},
     name::{DeckyName, ServiceSlug},
 };
 use decnet_persona::{
@@ -61,6 +61,8 @@ pub struct Limits {
     pub deckies: u32,
     /// Where addresses are taken from.
     pub network: IpNet,
+    /// Addresses of it that somebody else has.
+    pub reserved: BTreeSet<IpAddr>,
 }
 
 impl Default for Limits {
@@ -69,6 +71,7 @@ impl Default for Limits {
         Self {
             deckies: 200,
             network: IpNet::V4(ipnet::Ipv4Net::new_assert([127, 66, 0, 0].into(), 16)),
+            reserved: BTreeSet::new(),
         }
     }
 }
@@ -149,6 +152,7 @@ struct Read<'a> {
     os: Option<OsFamily>,
     mac: Option<Mac>,
     seed: Option<Seed>,
+    egress: Option<Egress>,
     amount: u32,
     spec: &'a DeckySpec,
 }
@@ -226,6 +230,7 @@ fn read<'a>(
     let os = parse!(os: OsFamily);
     let mac = parse!(mac: Mac);
     let seed = parse!(seed: Seed);
+    let egress = parse!(egress: Egress);
     let slugs: Vec<ServiceSlug> = spec.services.iter().map(|s| s.slug.clone()).collect();
     let archetype = match &spec.archetype {
         Some(slug) => match archetype::find(slug) {
@@ -270,6 +275,7 @@ fn read<'a>(
         os,
         mac,
         seed,
+        egress,
         amount: amount.min(MAX_AMOUNT),
         spec,
     };
@@ -493,6 +499,9 @@ fn claim(
                 format!("{at}.ip"),
                 format!("{ip} is not an address for a decky"),
             ));
+        } else if limits.reserved.contains(&ip) && !mine {
+            let problem = format!("{ip} is in use by another machine on the network");
+            faults.push(SpecFault::new(format!("{at}.ip"), problem));
         } else if !taken.ips.insert(ip) && !mine {
             faults.push(SpecFault::new(format!("{at}.ip"), format!("{ip} is taken")));
         }
@@ -547,7 +556,7 @@ fn settle(
         (Some(ip), _) => ip,
         (None, Some(before)) => before.ip,
         (None, None) => hosts(limits)
-            .find(|ip| !taken.ips.contains(ip))
+            .find(|ip| !taken.ips.contains(ip) && !limits.reserved.contains(ip))
             .ok_or_else(|| fault("ip", format!("no address of {} is free", limits.network)))?,
     };
     taken.ips.insert(ip);
@@ -565,6 +574,10 @@ fn settle(
             .spec
             .mutate_interval_minutes
             .or_else(|| before.and_then(|b| b.mutate_interval_minutes)),
+        egress: read
+            .egress
+            .or_else(|| before.map(|b| b.egress))
+            .unwrap_or_default(),
         generation: before.map_or(0, |b| b.generation),
     };
     Ok(decky.with_services(&slugs))

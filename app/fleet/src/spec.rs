@@ -348,13 +348,14 @@ fn set(decky: &mut DeckySpec, field: &str, value: &str) -> Result<(), String> {
         "hostname" => decky.hostname = Some(value.to_owned()),
         "seed" => decky.seed = Some(value.to_owned()),
         "bait" => decky.bait = Some(value.to_owned()),
+        "egress" => decky.egress = Some(value.to_owned()),
         "mutate_interval_minutes" => {
             decky.mutate_interval_minutes = parsed(field, value, "a number of minutes")?
         }
         _ => {
             return Err(format!(
                 "a decky has no key {field}; there are: amount, archetype, services, randomize_services, distro, os, \
-                 ip, mac, hostname, seed, bait, mutate_interval_minutes"
+                 ip, mac, hostname, seed, bait, mutate_interval_minutes, egress"
             ));
         }
     }

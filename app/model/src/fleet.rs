@@ -1,7 +1,7 @@
 //! What an operator asks for when deploying: one shape, whether it comes from the command line, an INI file, the
 //! wizard or the API. Checking it is `decnet-fleet`'s business.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,34 @@ pub struct DeckySpec {
     pub bait: Option<String>,
     /// Minutes between mutations; never where absent.
     pub mutate_interval_minutes: Option<u32>,
+    /// What it may begin by itself, where its engine can keep it from that: `deny`, `dns` or `allow`; nothing where absent.
+    pub egress: Option<String>,
+}
+
+/// What a decky may begin by itself, besides answering its visitors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Egress {
+    /// Nothing.
+    #[default]
+    Deny,
+    /// Questions to name servers.
+    Dns,
+    /// Everything.
+    Allow,
+}
+
+impl FromStr for Egress {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s {
+            "deny" => Ok(Self::Deny),
+            "dns" => Ok(Self::Dns),
+            "allow" => Ok(Self::Allow),
+            _ => Err(format!("{s:?}: allowed are deny, dns and allow")),
+        }
+    }
 }
 
 /// A service and its knobs.

@@ -6,7 +6,7 @@ use decnet_model::{
     permission::ManageFleet,
     query::{HistogramQuery, LogQuery},
     state::{DeckyState, WORKERS, WorkerState},
-    view::{AttackerView, Count, DeckyView, LogView},
+    view::{AttackerView, Count, DeckyView, LogView, Stats},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -223,44 +223,59 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
             params.with(|p| words(p, present))
         }
     };
+    // Through plain functions, so that a signal's machinery is there once for all of them.
+    let value = |of: fn(&Stats) -> u64| Signal::derive(move || stats.with(of));
+    let note = |of: fn(&Stats) -> String| Signal::derive(move || stats.with(of));
+    let counters = [
+        (
+            "Events",
+            "/live",
+            false,
+            value(|s| s.total_logs),
+            note(|s| format!("{} in the last hour", text::count(s.last_hour))),
+        ),
+        (
+            "Attackers",
+            "/attackers",
+            true,
+            value(|s| s.unique_attackers),
+            note(|_| "different addresses".to_owned()),
+        ),
+        (
+            "Sign-in attempts",
+            "/live?event_type=auth_attempt",
+            true,
+            value(|s| s.auth_attempts),
+            note(|s| {
+                format!(
+                    "{} captured",
+                    text::plural(s.credentials, "credential", "credentials")
+                )
+            }),
+        ),
+        (
+            "Loot",
+            "/attackers",
+            true,
+            value(|s| s.bounties),
+            note(|_| "credentials, files and more".to_owned()),
+        ),
+        (
+            "Deckies up",
+            "/fleet",
+            false,
+            value(|s| s.active_deckies),
+            Signal::derive(fleet_note),
+        ),
+    ];
     view! {
         <section class="stats" aria-label="Counters">
-            <StatCard
-                label="Events"
-                value=Signal::derive(move || stats.with(|s| s.total_logs))
-                note=Signal::derive(move || format!("{} in the last hour", text::count(stats.with(|s| s.last_hour))))
-                href="/live"
-            />
-            <StatCard
-                label="Attackers"
-                value=Signal::derive(move || stats.with(|s| s.unique_attackers))
-                note=Signal::stored("different addresses".to_owned())
-                href="/attackers"
-                hot=true
-            />
-            <StatCard
-                label="Sign-in attempts"
-                value=Signal::derive(move || stats.with(|s| s.auth_attempts))
-                note=Signal::derive(move || {
-                    format!("{} captured", text::plural(stats.with(|s| s.credentials), "credential", "credentials"))
-                })
-                href="/live?event_type=auth_attempt"
-                hot=true
-            />
-            <StatCard
-                label="Loot"
-                value=Signal::derive(move || stats.with(|s| s.bounties))
-                note=Signal::stored("credentials, files and more".to_owned())
-                href="/attackers"
-                hot=true
-            />
-            <StatCard
-                label="Deckies up"
-                value=Signal::derive(move || stats.with(|s| s.active_deckies))
-                note=Signal::derive(fleet_note)
-                href="/fleet"
-            />
+            {counters
+                .into_iter()
+                .map(|(label, href, hot, value, note)| view! { <StatCard label value note href hot /> })
+                .collect_view()}
         </section>
+        {(!ever).then(|| view! { <p class="table-note">"The counters are of all time; what stands below is of the time that is shown."</p> })}
         <Show when=move || !quiet() fallback=move || { let quiet = QUIET.shown(); move || quiet.get().map(|quiet| quiet(untouched, skipped)) }>
             <div class="overview" class:ever=ever>
                 <section class="panel wide">

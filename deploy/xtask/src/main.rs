@@ -12,6 +12,7 @@ mod contract;
 mod decoy;
 mod e2e;
 mod fuzz;
+mod lab;
 mod leptos;
 mod licences;
 mod package;
@@ -65,6 +66,8 @@ enum Command {
     /// What `cargo leptos` runs: cargo-leptos with its tools at hand, for serve and watch
     #[command(disable_help_flag = true)]
     Leptos(leptos::Options),
+    /// A network of its own with a Docker daemon and an attacker, to try decoys in (root)
+    Lab(lab::Options),
     /// Make an archive with the release programs and the dashboard's files
     Package(package::Options),
 }
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&place, &options),
         Command::E2e(options) => e2e::run(&place, &options),
         Command::Leptos(options) => leptos::run(&place, &options),
+        Command::Lab(options) => lab::run(&place, &options),
         Command::Package(options) => package::run(&place, &options),
     });
     match result {

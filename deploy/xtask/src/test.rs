@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::{
-    checks, contract, e2e,
+    checks, contract, decoy, e2e,
     place::{Place, Profile},
     setup,
     shell::{cargo, run_watching, sh, step},
@@ -59,6 +59,10 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     let start = Instant::now();
     setup::for_build(place)?;
     setup::for_tests(place)?;
+    step("Looking for a Docker for the lab", || {
+        setup::for_lab()?;
+        decnet_lab::Docker::ensure(&place.cache).map(|_| ())
+    })?;
     let mut count = Count::default();
     let mut broken = Vec::new();
 
@@ -67,6 +71,8 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     step("Building programs and tests", || {
         sh(cargo(place).args(["build", "--bins", "--tests"]).args(NATIVE))
     })?;
+    // As it is shipped: containers have nothing that another would need.
+    step("Building the program of the decoys", || decoy::build(place))?;
     if !options.no_crates {
         count += step("Running the tests of the crates", || native(place, &mut broken))?;
     }

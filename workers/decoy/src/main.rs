@@ -5,9 +5,13 @@
 //! standard input where there is none or it is `-`. Evidence goes to standard output, the program's own trouble to
 //! standard error, where the line `ready` says that every listener is bound.
 //!
+//! Where the configuration names a file for evidence, that is what evidence goes to.
+//!
 //! SIGHUP reads FILE again: services are added, changed and removed, and the sessions of the others go on; what cannot
 //! be applied is told and leaves everything as it was. SIGTERM and SIGINT end it in order. Exit status: 0 after an orderly end, 1
 //! where it could not start or nobody takes the evidence any more, 64 where its arguments are none of these.
+//!
+//! `PROGRAM --pulse FILE` says by its exit status whether the one that touches FILE is well.
 //!
 //! A visitor must not learn from this program what it is, so it has no logging framework (targets name modules), no
 //! option parser (help texts explain; its own does not say what the services are for) and a panic handler that names no
@@ -22,7 +26,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use confine::{Files, confine};
@@ -33,18 +37,20 @@ use decnet_decoys::{
         sink::Sink,
     },
 };
-use decnet_model::clock::SystemClock;
+use decnet_model::clock::{Clock as _, SystemClock};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What it says of itself to an operator who finds it beside the other programs. A visitor may read it, so it names none
 /// of them.
 const USAGE: &str = "usage: PROGRAM [FILE]
+       PROGRAM --pulse FILE
 
 Runs the services that FILE describes, in JSON; without FILE, or where it is -, standard input describes them.
 The mutator of the host writes FILE and starts this program: nobody has to start it by hand.
 
-SIGHUP reads FILE again. SIGTERM and SIGINT end it in order.";
+SIGHUP reads FILE again. SIGTERM and SIGINT end it in order. With --pulse it tells
+by its exit status whether the one that touches FILE is well.";
 /// The exit status where its arguments are wrong: EX_USAGE of sysexits(3).
 const WRONG_ARGUMENTS: u8 = 64;
 /// The largest configuration that is read.
@@ -53,6 +59,10 @@ const CONFIG_MAX: u64 = 4 << 20;
 const GRACE: Duration = Duration::from_secs(5);
 /// How often it is checked that somebody takes the evidence.
 const CHECK: Duration = Duration::from_secs(1);
+/// After this many checks the pulse is given, …
+const PULSE_EVERY: u64 = 10;
+/// … and after this time without it the program is not well.
+const PULSE_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -68,6 +78,8 @@ enum Error {
     Signals(io::Error),
     #[error("standard output: {0}")]
     Output(io::Error),
+    #[error("{0}: {1}")]
+    File(String, io::Error),
     #[error("nobody takes the evidence any more; {0} lines were lost")]
     Broken(u64),
 }
@@ -82,6 +94,16 @@ fn main() -> ExitCode {
             // Where standard output is closed there is nobody to tell.
             let _unheard = writeln!(io::stdout(), "{USAGE}");
             return ExitCode::SUCCESS;
+        }
+        Call::Pulse(file) => {
+            let well = fs::metadata(file)
+                .and_then(|meta| meta.modified())
+                .is_ok_and(|last| age(last) < PULSE_FOR);
+            return if well {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
         }
         Call::Wrong(argument) => {
             tell(format_args!(
@@ -113,14 +135,22 @@ enum Call {
     Run(Option<PathBuf>),
     /// To say how it is called.
     Help,
+    /// To say whether whoever touches this file is well.
+    Pulse(PathBuf),
     /// Nothing that there is: the first such argument.
     Wrong(OsString),
 }
 
 impl Call {
-    fn of(arguments: impl Iterator<Item = OsString>) -> Self {
+    fn of(mut arguments: impl Iterator<Item = OsString>) -> Self {
         let mut file = None;
-        for argument in arguments {
+        while let Some(argument) = arguments.next() {
+            if argument == "--pulse" {
+                return match (arguments.next(), arguments.next()) {
+                    (Some(file), None) => Self::Pulse(file.into()),
+                    _ => Self::Wrong(argument),
+                };
+            }
             if argument == "--help" || argument == "-h" {
                 return Self::Help;
             }
@@ -137,20 +167,29 @@ impl Call {
 async fn run(source: Option<&Path>) -> Result<(), Error> {
     raise_file_limit();
     let config = read_config(source)?;
-    // The operator's bait may lie where only the operator reads.
+    // The operator's bait may lie where only the operator reads; both files lie where the services shall not look.
     let persona = persona(&config)?;
+    let sink = Arc::new(match &config.evidence {
+        Some(path) => Sink::to(evidence(path).map_err(|e| Error::File(path.display().to_string(), e))?),
+        None => Sink::stdout().map_err(Error::Output)?,
+    });
+    let pulse = config
+        .pulse
+        .as_ref()
+        .map(|path| fs::File::create(path).map_err(|e| Error::File(path.display().to_string(), e)))
+        .transpose()?;
     if confine(&config, source)? == Files::ByUserOnly {
         tell(format_args!(
             "this kernel has no Landlock: users and permissions alone say which files can be read"
         ));
     }
-    let sink = Arc::new(Sink::stdout().map_err(Error::Output)?);
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut reload = listen_for(SignalKind::hangup())?;
     let mut decky = Decky::start_as(persona, config, Arc::clone(&sink), Arc::new(SystemClock))?;
     tell(format_args!("ready"));
     let mut check = tokio::time::interval(CHECK);
+    let mut checks: u64 = 0;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -164,6 +203,11 @@ async fn run(source: Option<&Path>) -> Result<(), Error> {
                 if sink.broken() {
                     break;
                 }
+                if let Some(file) = pulse.as_ref().filter(|_| checks.is_multiple_of(PULSE_EVERY)) {
+                    file.set_modified(SystemClock.now().into())
+                        .map_err(|e| Error::File("the pulse".to_owned(), e))?;
+                }
+                checks = checks.wrapping_add(1);
             }
         }
     }
@@ -173,6 +217,20 @@ async fn run(source: Option<&Path>) -> Result<(), Error> {
     } else {
         Ok(())
     }
+}
+
+/// The file for evidence. As long as it is locked it is no finished one to whoever takes it in.
+fn evidence(path: &Path) -> io::Result<fs::File> {
+    let file = fs::OpenOptions::new().append(true).open(path)?;
+    file.lock_shared()?;
+    Ok(file)
+}
+
+/// How long `then` is past. What is in the future was before the clock was put back.
+fn age(then: SystemTime) -> Duration {
+    SystemTime::from(SystemClock.now())
+        .duration_since(then)
+        .unwrap_or_default()
 }
 
 fn reread(source: Option<&Path>, decky: &mut Decky) -> Result<(), Error> {

@@ -6,11 +6,16 @@
 use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use decnet_fleet::{
-    BuiltIn, Engine as _,
-    engine::local::{LocalEngine, LocalOptions},
+    BuiltIn, Engine as _, EngineError,
+    engine::{
+        any::AnyEngine,
+        docker::{DockerEngine, DockerOptions, Driver},
+        local::{LocalEngine, LocalOptions},
+    },
 };
 use decnet_model::topic::{Pattern, Topic};
-use decnet_runtime::{Context, RunError, Shutdown, StartError, Status, Wake, Worker, exit::chain};
+use decnet_runtime::{Context, RunError, Settings, Shutdown, StartError, Status, Wake, Worker, exit::chain};
+use ipnet::IpNet;
 
 mod reconcile;
 
@@ -20,7 +25,7 @@ use reconcile::{Parts, Reconciler, Round};
 const INTERVAL: Duration = Duration::from_secs(5);
 
 struct Mutator {
-    reconciler: Reconciler<LocalEngine>,
+    reconciler: Reconciler<AnyEngine>,
     wake: Wake,
     status: Status,
 }
@@ -33,24 +38,11 @@ impl Worker for Mutator {
 
     async fn build(ctx: Context) -> Result<Self, StartError> {
         let settings = &ctx.settings;
-        if settings.fleet.engine != "local" {
-            let engine = &settings.fleet.engine;
-            return Err(StartError::config(format!(
-                "engine {engine:?}: this build has the engine local only"
-            )));
-        }
-        let options = LocalOptions {
-            deckies: settings.deckies_dir(),
-            outlets: settings.outlets_dir(),
-            program: settings.fleet.decoy_program.clone(),
-            port_offset: settings.fleet.port_offset,
-        };
-        let engine = LocalEngine::open(options, Arc::new(BuiltIn))
-            .map_err(|error| StartError::unavailable(error.to_string()))?;
+        let engine = engine(settings).map_err(|error| StartError::unavailable(error.to_string()))?;
         let wake = ctx.wake(vec![Pattern::exactly(&Topic::fleet_changed())], INTERVAL);
         // The engine holds its folder, so one host and folder are one reconciler.
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let reconciler = Reconciler::new(Parts {
+        let mut reconciler = Reconciler::new(Parts {
             holder: holder(&host, &settings.deckies_dir()),
             store: ctx.store()?,
             bus: ctx.bus.clone(),
@@ -60,6 +52,11 @@ impl Worker for Mutator {
             mutate_interval: settings.fleet.mutate_interval,
             engine,
         });
+        // What an earlier one found may be of another configuration.
+        reconciler
+            .note_unknown()
+            .await
+            .map_err(|error| StartError::unavailable(error.to_string()))?;
         Ok(Self {
             reconciler,
             wake,
@@ -106,6 +103,41 @@ impl Worker for Mutator {
         let ended = self.reconciler.shutdown().await;
         ended.map_err(|error| RunError::new("the deckies are ended, and the database does not know", error))
     }
+}
+
+/// The engine that the configuration names.
+fn engine(settings: &Settings) -> Result<AnyEngine, EngineError> {
+    let fleet = &settings.fleet;
+    if fleet.engine == "docker" {
+        let docker = &fleet.docker;
+        let options = DockerOptions {
+            deckies: settings.deckies_dir(),
+            outlets: settings.outlets_dir(),
+            folder: docker.folder.clone(),
+            program: fleet.decoy_program.clone(),
+            socket: docker.socket.clone(),
+            interface: docker.interface.clone(),
+            driver: if docker.ipvlan {
+                Driver::Ipvlan
+            } else {
+                Driver::Macvlan
+            },
+            gateway: docker.gateway,
+            range: match fleet.network {
+                IpNet::V4(range) if fleet.network_given => Some(range),
+                _ => None,
+            },
+        };
+        return DockerEngine::open(options, Arc::new(BuiltIn))
+            .map(|engine| AnyEngine::Docker(Box::new(engine)));
+    }
+    let options = LocalOptions {
+        deckies: settings.deckies_dir(),
+        outlets: settings.outlets_dir(),
+        program: fleet.decoy_program.clone(),
+        port_offset: fleet.port_offset,
+    };
+    LocalEngine::open(options, Arc::new(BuiltIn)).map(AnyEngine::Local)
 }
 
 /// Who holds the lease: the database keeps 128 characters, of which the ends tell most.

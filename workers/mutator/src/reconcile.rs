@@ -13,8 +13,8 @@ use std::{
 use decnet_bus::Bus;
 use decnet_db::{DbError, DeckyRecord, NewDecky, Observation, Setting, Store};
 use decnet_fleet::{
-    Catalogue, DesiredDecky, Engine, EngineError, ObservedDecky, Options, Outcome, Progress, Step, StepError,
-    StepKind, execute, mutation, plan,
+    Catalogue, DesiredDecky, Engine, EngineError, EngineNote, ObservedDecky, Options, Outcome, Progress,
+    Step, StepError, StepKind, execute, mutation, plan,
 };
 use decnet_model::{
     clock::SharedClock,
@@ -66,6 +66,10 @@ pub(crate) struct Reconciler<E> {
     outlet: Option<Outlet>,
     /// Deckies whose present end is already among their failures.
     counted: BTreeSet<DeckyName>,
+    /// What was last noted of the engine.
+    noted: Option<EngineNote>,
+    /// Whether what deckies share is known to be gone.
+    tidied: bool,
 }
 
 fn minutes_of(minutes: u32) -> Duration {
@@ -134,6 +138,8 @@ impl<E: Engine> Reconciler<E> {
             parts,
             outlet: None,
             counted: BTreeSet::new(),
+            noted: None,
+            tidied: false,
         }
     }
 
@@ -147,6 +153,9 @@ impl<E: Engine> Reconciler<E> {
     /// Where the database fails; the deckies are ended all the same.
     pub(crate) async fn shutdown(&self) -> Result<(), DbError> {
         self.parts.engine.shutdown().await;
+        if self.parts.engine.outlives() {
+            return self.parts.store.lease_release(LEASE, &self.parts.holder).await;
+        }
         // Another one may have the lease, and its fleet runs.
         if !self.lease().await? {
             return Ok(());
@@ -172,10 +181,17 @@ impl<E: Engine> Reconciler<E> {
         if !self.lease().await? {
             return Ok(Round::Elsewhere);
         }
+        self.note_engine().await?;
         let mut jobs = self.jobs().await?;
         self.mutate(&mut jobs).await?;
         let known = self.known().await?;
-        let observed = self.parts.engine.observe().await?;
+        let observed = match self.parts.engine.observe().await {
+            Ok(observed) => observed,
+            Err(error) => {
+                self.tell_waiting(&jobs, &error).await?;
+                return Err(error.into());
+            }
+        };
         let held = self.count_deaths(&known, &observed).await?;
         let desired: Vec<DesiredDecky> = known
             .iter()
@@ -193,10 +209,12 @@ impl<E: Engine> Reconciler<E> {
             .filter(|step| !held.contains_key(step.decky()) && !unreadable.contains(step.decky()))
             .collect();
         self.announce(&known, &steps, &observed).await?;
-        let failed = self.run(&steps, &mut jobs).await?;
+        let (steps, mut failed) = self.prepare(steps, &desired).await;
+        failed.extend(self.run(&steps, &mut jobs).await?);
         let observed = self.parts.engine.observe().await?;
         self.settle(&known, &observed, &held, &failed).await?;
         self.finish(&jobs, &known, &observed, &failed).await?;
+        self.tidy(&desired, &observed).await?;
         let now = self.parts.clock.now();
         let again = held
             .values()
@@ -224,6 +242,102 @@ impl<E: Engine> Reconciler<E> {
             .store
             .lease_acquire(LEASE, &self.parts.holder, now, LEASE_TTL)
             .await
+    }
+
+    /// Note which engine this is, and that nobody has looked yet where its deckies stand.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub(crate) async fn note_unknown(&mut self) -> Result<(), DbError> {
+        self.note(EngineNote {
+            engine: self.parts.engine.name().to_owned(),
+            surroundings: None,
+            problem: Some(
+                "the mutator has just begun and has not looked yet; try again in a moment".to_owned(),
+            ),
+        })
+        .await
+    }
+
+    /// Note which engine this is, and where its deckies stand: addresses are settled elsewhere.
+    async fn note_engine(&mut self) -> Result<(), DbError> {
+        let (surroundings, problem) = match self.parts.engine.surroundings().await {
+            Ok(surroundings) => (surroundings, None),
+            Err(error) => {
+                tracing::warn!(%error, "where deckies would stand is not known");
+                (None, Some(error.to_string()))
+            }
+        };
+        self.note(EngineNote {
+            engine: self.parts.engine.name().to_owned(),
+            surroundings,
+            problem,
+        })
+        .await
+    }
+
+    async fn note(&mut self, note: EngineNote) -> Result<(), DbError> {
+        if self.noted.as_ref() != Some(&note) {
+            // Its parts always have a JSON form.
+            let text = serde_json::to_string(&note).unwrap_or_default();
+            self.parts.store.setting_set(EngineNote::SETTING, &text).await?;
+            self.noted = Some(note);
+        }
+        Ok(())
+    }
+
+    /// Tell whoever waits for a task why nothing happens.
+    async fn tell_waiting(&self, jobs: &[Job], error: &EngineError) -> Result<(), DbError> {
+        for job in jobs {
+            let step = format!("waiting: {error}");
+            self.parts
+                .store
+                .task_progress(job.id, job.done, job.total, &step)
+                .await?;
+            self.publish_task(job.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Make sure that deckies can be made before any is. Gives the steps that can be run, and what becomes of the others.
+    async fn prepare(
+        &self,
+        steps: Vec<Step>,
+        desired: &[DesiredDecky],
+    ) -> (Vec<Step>, BTreeMap<DeckyName, StepError>) {
+        let makes = |step: &Step| !matches!(step.kind(), StepKind::Stop | StepKind::Remove);
+        let first = steps
+            .iter()
+            .find(|step| makes(step))
+            .and_then(|step| desired.iter().find(|decky| decky.name == *step.decky()));
+        let Some(first) = first else {
+            return (steps, BTreeMap::new());
+        };
+        let Err(error) = self.parts.engine.prepare(first).await else {
+            return (steps, BTreeMap::new());
+        };
+        tracing::error!(%error, "no decky can be made");
+        let (cannot, can): (Vec<_>, Vec<_>) = steps.into_iter().partition(makes);
+        let failed = cannot
+            .iter()
+            .map(|step| (step.decky().clone(), StepError::lasting(error.to_string())))
+            .collect();
+        (can, failed)
+    }
+
+    /// Take away what deckies share once there are none.
+    async fn tidy(
+        &mut self,
+        desired: &[DesiredDecky],
+        observed: &[ObservedDecky],
+    ) -> Result<(), EngineError> {
+        if !desired.is_empty() || !observed.is_empty() {
+            self.tidied = false;
+        } else if !self.tidied {
+            self.parts.engine.tidy().await?;
+            self.tidied = true;
+        }
+        Ok(())
     }
 
     async fn jobs(&self) -> Result<Vec<Job>, DbError> {

@@ -83,6 +83,8 @@ pub(crate) fn start_with(slug: &str, spec: PersonaSpec, knobs: &[(&str, serde_js
         }],
         artifacts: Some(artifacts.path().to_owned()),
         transcripts: None,
+        evidence: None,
+        pulse: None,
         user: decnet_decoys::config::NOBODY,
         limits: Limits::default(),
     };

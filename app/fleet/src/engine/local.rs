@@ -19,10 +19,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     os::{
         fd::OwnedFd,
-        unix::{
-            fs::{OpenOptionsExt as _, PermissionsExt as _},
-            process::CommandExt as _,
-        },
+        unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
     },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -30,19 +27,16 @@ use std::{
     time::Duration,
 };
 
-use decnet_decoys::{
-    Port,
-    config::{DeckyConfig, NOBODY, ServiceEntry},
-};
+use decnet_decoys::config::NOBODY;
 use decnet_model::name::{DeckyName, ServiceSlug};
 use decnet_spool::outlet::Outlet;
 use nix::{
-    fcntl::{Flock, FlockArg},
+    fcntl::Flock,
     sys::{
         prctl,
         signal::{Signal, killpg},
     },
-    unistd::{Pid, geteuid, getpid, getppid},
+    unistd::{Pid, getpid, getppid},
 };
 use tokio::{
     io::AsyncReadExt as _,
@@ -50,7 +44,10 @@ use tokio::{
     sync::{Notify, oneshot, watch},
 };
 
-use super::{Engine, EngineError, ObservedDecky, Seen, StepError};
+use super::{
+    Engine, EngineError, ObservedDecky, Seen, StepError,
+    home::{self, Home},
+};
 use crate::{Catalogue, DesiredDecky, Step};
 
 /// What a process list shows of a decky.
@@ -136,16 +133,7 @@ impl LocalEngine {
                 source,
             }
         };
-        fs::create_dir_all(&options.deckies).map_err(io_error("create", &options.deckies))?;
-        let lock_path = options.deckies.join(".lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(io_error("open", &lock_path))?;
-        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
-            .map_err(|_| EngineError::Busy(options.deckies.clone()))?;
+        let lock = home::hold(&options.deckies)?;
         let program = fs::canonicalize(&options.program).map_err(|source| EngineError::Program {
             path: options.program.clone(),
             source,
@@ -191,80 +179,21 @@ impl LocalEngine {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn dir(&self, name: &DeckyName) -> PathBuf {
-        self.options.deckies.join(name.as_str())
-    }
-
     fn listen(&self, decky: &DesiredDecky) -> BTreeMap<ServiceSlug, Vec<SocketAddr>> {
-        let ports = |slug| self.catalogue.ports(slug).unwrap_or_default();
-        let socket = |port: Port| {
-            let (Port::Tcp(port) | Port::Udp(port)) = port;
-            let moved = if port < 1024 {
-                port.saturating_add(self.offset)
-            } else {
-                port
-            };
-            SocketAddr::new(decky.ip, moved)
-        };
-        decky
-            .slugs()
-            .map(|slug| (slug.clone(), ports(slug).into_iter().map(socket).collect()))
-            .collect()
+        home::listens(self.catalogue.as_ref(), decky, self.offset)
     }
 
-    fn config(&self, decky: &DesiredDecky) -> DeckyConfig {
-        let mut listen = self.listen(decky);
-        DeckyConfig {
-            name: decky.name.clone(),
-            persona: decky.persona.clone(),
-            services: decky
-                .services
-                .iter()
-                .map(|service| ServiceEntry {
-                    slug: service.slug.clone(),
-                    knobs: service.knobs.clone(),
-                    listen: listen.remove(&service.slug).unwrap_or_default(),
-                })
-                .collect(),
-            // Relative to its working directory: as a user of its own it may not pass the folders above.
-            artifacts: Some("artifacts".into()),
-            transcripts: Some("transcripts".into()),
-            user: user(decky.ip),
-            limits: decnet_decoys::config::Limits::default(),
-        }
+    fn home(&self, name: &DeckyName) -> Home {
+        Home::at(self.options.deckies.join(name.as_str()))
     }
 
-    /// Write both files whole or not at all.
     fn write(&self, decky: &DesiredDecky) -> Result<(), StepError> {
-        let dir = self.dir(&decky.name);
-        let config = self.config(decky);
-        // Only root can start a program as somebody else; the program hands the two folders over itself.
-        let group = geteuid().is_root().then_some(config.user);
-        let written = (|| {
-            for sub in ["artifacts", "transcripts"] {
-                let path = dir.join(sub);
-                fs::create_dir_all(&path)?;
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
-            }
-            share(&dir, 0o710, group)?;
-            // desired.json last: it says that config.json is what it would make.
-            replace(
-                &dir.join("config.json"),
-                &serde_json::to_vec_pretty(&config)?,
-                group,
-            )?;
-            replace(&dir.join("desired.json"), &serde_json::to_vec(decky)?, None)
-        })();
-        written.map_err(|e: io::Error| StepError::transient(format!("write {}: {e}", dir.display())))
-    }
-
-    fn read(&self, name: &DeckyName) -> Option<DesiredDecky> {
-        let text = fs::read(self.dir(name).join("desired.json")).ok()?;
-        serde_json::from_slice(&text).ok()
+        let config = home::config(decky, self.listen(decky), user(decky.ip));
+        self.home(&decky.name).write(decky, &config)
     }
 
     async fn start(&self, name: &DeckyName) -> Result<(), StepError> {
-        let Some(decky) = self.read(name) else {
+        let Some(decky) = self.home(name).read() else {
             return Err(StepError::lasting(format!("{name} was not created")));
         };
         if self.children().get(name).is_some_and(Running::alive) {
@@ -298,7 +227,7 @@ impl LocalEngine {
             .map_err(|e| StepError::transient(format!("start {}: {e}", self.options.program.display())))?;
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
         let (tell, state) = watch::channel(ChildState::default());
-        let log = Log::open(&self.dir(name).join("decoy.log"));
+        let log = Log::open(&self.home(name).path().join("decoy.log"));
         let ended = Arc::clone(&self.ended);
         tokio::spawn(async move {
             attend(child, stderr.into(), log, tell).await;
@@ -335,7 +264,7 @@ impl LocalEngine {
     }
 
     fn command(&self, name: &DeckyName, stdout: File, stderr: OwnedFd) -> Command {
-        let dir = self.dir(name);
+        let dir = self.home(name);
         let link = fs::canonicalize(&self.options.deckies)
             .unwrap_or_else(|_| self.options.deckies.clone())
             .join(PROGRAM_DIR)
@@ -343,8 +272,8 @@ impl LocalEngine {
         let mut command = Command::new(link);
         command
             .arg0(PROCESS_NAME)
-            .arg("config.json")
-            .current_dir(dir)
+            .arg(home::CONFIG)
+            .current_dir(dir.path())
             .env_clear()
             .stdin(Stdio::null())
             .stdout(stdout)
@@ -426,32 +355,7 @@ impl LocalEngine {
 
     async fn remove(&self, name: &DeckyName) -> Result<(), StepError> {
         self.stop(name).await?;
-        let dir = self.dir(name);
-        let removed = (|| {
-            // desired.json first: without it the decky is not observed, so a cut removal is not mistaken for a decky.
-            for file in ["desired.json", "config.json", "decoy.log", "decoy.log.1"] {
-                match fs::remove_file(dir.join(file)) {
-                    Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                    _ => {}
-                }
-            }
-            // Folders go where they are empty: evidence stays.
-            for sub in ["artifacts", "transcripts", ""] {
-                match fs::remove_dir(dir.join(sub)) {
-                    Err(e)
-                        if !matches!(
-                            e.kind(),
-                            io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
-                        ) =>
-                    {
-                        return Err(e);
-                    }
-                    _ => {}
-                }
-            }
-            Ok(())
-        })();
-        removed.map_err(|e| StepError::transient(format!("remove {}: {e}", dir.display())))
+        self.home(name).remove().map(|_| ())
     }
 }
 
@@ -476,7 +380,7 @@ impl Engine for LocalEngine {
             else {
                 continue;
             };
-            if !entry.path().join("desired.json").exists() {
+            if !Home::at(entry.path()).is_made() {
                 continue;
             }
             out.push(self.observe_one(name));
@@ -521,7 +425,7 @@ impl LocalEngine {
         // What runs counts, not what was last written: a reconfiguration may have been cut between the two.
         let made = match child {
             Some(child) if running => Some(child.applied.clone()),
-            _ => self.read(&name),
+            _ => self.home(&name).read(),
         };
         let died = child.and_then(|c| c.state.borrow().ended.is_some().then(|| c.state.borrow().why()));
         ObservedDecky {
@@ -600,28 +504,6 @@ fn covers(map: &str, id: u32) -> bool {
             _ => false,
         }
     })
-}
-
-/// Let `group` use `path` as `mode` says; without a group it is for this user alone.
-fn share(path: &Path, mode: u32, group: Option<u32>) -> io::Result<()> {
-    let mode = if group.is_some() { mode } else { mode & 0o700 };
-    std::os::unix::fs::chown(path, None, group)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
-}
-
-/// Replace `path` with `content`, readable by this user and `group` alone, in one step.
-fn replace(path: &Path, content: &[u8], group: Option<u32>) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&new)?;
-    share(&new, 0o640, group)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)
 }
 
 /// The thread that starts children. The kernel ties them to the thread that made them, so it has to be one that

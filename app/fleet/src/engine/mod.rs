@@ -1,12 +1,22 @@
 //! What runs deckies: the [`Engine`] trait, and one engine a module.
 
+pub mod any;
+pub mod docker;
+mod home;
+mod lan;
 pub mod local;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use decnet_model::name::{DeckyName, ServiceSlug};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Step};
+use crate::{DesiredDecky, Digest, Step};
 
 /// A decky as an engine sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,6 +57,9 @@ pub enum EngineError {
         /// What went wrong.
         source: std::io::Error,
     },
+    /// What it works with is not there, or cannot do what is needed; with the way out.
+    #[error("{0}")]
+    Unavailable(String),
     /// A folder could not be used.
     #[error("{operation} {path}: {source}")]
     Io {
@@ -57,6 +70,33 @@ pub enum EngineError {
         /// What went wrong.
         source: std::io::Error,
     },
+}
+
+/// The network that an engine's deckies stand in, where that is found and not configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// The network.
+    pub network: IpNet,
+    /// Addresses of it that somebody has.
+    pub reserved: BTreeSet<IpAddr>,
+}
+
+/// What is noted of an engine in the database, so that whoever settles addresses knows where deckies stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineNote {
+    /// Its name.
+    pub engine: String,
+    /// Where its deckies stand; absent where the configuration says that.
+    #[serde(default)]
+    pub surroundings: Option<Surroundings>,
+    /// Why that is not known.
+    #[serde(default)]
+    pub problem: Option<String>,
+}
+
+impl EngineNote {
+    /// The setting that it is.
+    pub const SETTING: &str = "fleet-engine";
 }
 
 /// A step that failed.
@@ -100,12 +140,34 @@ pub trait Engine: Send + Sync + 'static {
     /// Every decky that there is, wanted or not.
     fn observe(&self) -> impl Future<Output = Result<Vec<ObservedDecky>, EngineError>> + Send;
 
+    /// Make sure that deckies can be made at all, and leave nothing behind where they cannot. Asked before steps that make
+    /// some; `first` is the first of them.
+    fn prepare(&self, first: &DesiredDecky) -> impl Future<Output = Result<(), EngineError>> + Send {
+        let _not_needed = first;
+        async { Ok(()) }
+    }
+
+    /// Where its deckies stand; `None` where the configuration says that.
+    fn surroundings(&self) -> impl Future<Output = Result<Option<Surroundings>, EngineError>> + Send {
+        async { Ok(None) }
+    }
+
+    /// Take away what deckies share: there are none, and none are wanted.
+    fn tidy(&self) -> impl Future<Output = Result<(), EngineError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Whether its deckies run on when the engine is gone.
+    fn outlives(&self) -> bool {
+        false
+    }
+
     /// Run one step to its end.
     fn run(&self, step: &Step) -> impl Future<Output = Result<(), StepError>> + Send;
 
     /// Wait until something may have changed without a step, such as a decky that died. May return for nothing.
     fn changed(&self) -> impl Future<Output = ()> + Send;
 
-    /// End every decky: the engine is going away.
+    /// The engine is going away; deckies that do not outlive it are ended.
     fn shutdown(&self) -> impl Future<Output = ()> + Send;
 }

@@ -196,8 +196,12 @@ pub struct ServerSettings {
 pub struct FleetSettings {
     /// Name of the engine.
     pub engine: String,
-    /// Addresses of local deckies.
+    /// Addresses of deckies.
     pub network: IpNet,
+    /// Whether that was given, and is not the default of local deckies.
+    pub network_given: bool,
+    /// What the engine docker works with.
+    pub docker: DockerSettings,
     /// Added to ports that this user may not bind.
     pub port_offset: u16,
     /// Most deckies.
@@ -206,6 +210,21 @@ pub struct FleetSettings {
     pub mutate_interval: Option<Duration>,
     /// The program that local deckies run.
     pub decoy_program: PathBuf,
+}
+
+/// What the engine docker works with.
+#[derive(Debug, Clone)]
+pub struct DockerSettings {
+    /// The daemon's socket.
+    pub socket: PathBuf,
+    /// The folder of the containers' own folders.
+    pub folder: PathBuf,
+    /// The interface that deckies stand behind.
+    pub interface: Option<String>,
+    /// Whether they share its hardware address.
+    pub ipvlan: bool,
+    /// The way out of their network.
+    pub gateway: Option<Ipv4Addr>,
 }
 
 /// One key with its value and where it came from; a secret's value is redacted.
@@ -744,17 +763,24 @@ impl Reader {
     }
 
     fn fleet(&mut self) -> FleetSettings {
+        let engine = self.one_of("engine", "local", &[("local", "local"), ("docker", "docker")]);
+        let local = engine == "local";
         FleetSettings {
-            engine: self.one_of("engine", "local", &[("local", "local")]).to_owned(),
+            engine: engine.to_owned(),
+            network_given: self.values.contains_key("fleet-network"),
             network: self.read(
                 "fleet-network",
                 IpNet::V4(default_network()),
                 IpNet::to_string,
                 |text| match text.parse() {
-                    Ok(IpNet::V4(net)) if net.network().is_loopback() && net.prefix_len() >= 8 => {
+                    Ok(IpNet::V4(net)) if net.addr() != net.network() => {
+                        Err(format!("is no network: {} would be", net.trunc()))
+                    }
+                    Ok(IpNet::V4(net)) if local == (net.network().is_loopback() && net.prefix_len() >= 8) => {
                         Ok(IpNet::V4(net))
                     }
-                    Ok(_) => Err("is not inside 127.0.0.0/8".to_owned()),
+                    Ok(_) if local => Err("is not inside 127.0.0.0/8, where local deckies live".to_owned()),
+                    Ok(_) => Err("is no IPv4 network that others reach".to_owned()),
                     Err(_) => Err("is no network".to_owned()),
                 },
             ),
@@ -765,6 +791,45 @@ impl Reader {
             ))
             .filter(|d| !d.is_zero()),
             decoy_program: self.path("decoy-program", beside_program("decnet-decoy")),
+            docker: self.docker(),
+        }
+    }
+
+    fn docker(&mut self) -> DockerSettings {
+        DockerSettings {
+            socket: self.read(
+                "docker-socket",
+                "/var/run/docker.sock".into(),
+                |p: &PathBuf| p.display().to_string(),
+                |text| absolute(text.strip_prefix("unix://").unwrap_or(text)),
+            ),
+            folder: self.path("docker-folder", "/var/lib/netsvcd".into()),
+            interface: self.read(
+                "fleet-interface",
+                None,
+                |name: &Option<String>| name.clone().unwrap_or_else(|| "-".to_owned()),
+                |text| {
+                    // The kernel's own rule for names.
+                    let fits = (1..16).contains(&text.len())
+                        && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
+                    if fits {
+                        Ok(Some(text.to_owned()))
+                    } else {
+                        Err("is no name of an interface".to_owned())
+                    }
+                },
+            ),
+            ipvlan: self.one_of("fleet-driver", false, &[("macvlan", false), ("ipvlan", true)]),
+            gateway: self.read(
+                "fleet-gateway",
+                None,
+                |gateway: &Option<Ipv4Addr>| gateway.map_or_else(|| "-".to_owned(), |g| g.to_string()),
+                |text| {
+                    text.parse()
+                        .map(Some)
+                        .map_err(|_| "is no IPv4 address".to_owned())
+                },
+            ),
         }
     }
 

@@ -164,7 +164,8 @@ impl Inlet {
             let Some(name) = name.to_str().filter(|name| layout::checked_name(name).is_ok()) else {
                 continue;
             };
-            if !source.file_type()?.is_dir() {
+            // A link too: an engine may keep a source's outlets where a container can reach them.
+            if !source.path().is_dir() {
                 continue;
             }
             for entry in fs::read_dir(source.path())? {

@@ -123,6 +123,18 @@ const TEST_PACKAGES: &[Package] = &[
     package("hydra", "hydra", "guesses passwords"),
 ];
 
+const LAB_PACKAGES: &[Package] = &[
+    package("ip", "iproute2", "the lab is made of network namespaces"),
+    package("iptables-restore", "iptables", "containers are contained with it"),
+    package("runc", "runc", "starts the containers of the lab's Docker"),
+    package(
+        "arping",
+        "iputils-arping",
+        "the lab's attacker asks who has an address",
+    ),
+    package("nc", "netcat-openbsd", "the lab's attacker speaks with services"),
+];
+
 const PYTHON: Package = package(
     "python3",
     "python3 python3-venv",
@@ -143,6 +155,11 @@ pub(crate) fn for_build(place: &Place) -> Result<()> {
 pub(crate) fn for_tests(place: &Place) -> Result<()> {
     debian(TEST_PACKAGES)?;
     npm(place, "end2end")
+}
+
+/// What the lab needs besides a Docker, which it brings.
+pub(crate) fn for_lab() -> Result<()> {
+    debian(LAB_PACKAGES)
 }
 
 /// A first build that ends with a full disk is time lost: say before it what it takes.

@@ -1,0 +1,114 @@
+//! The network that containers are put on: one of this installation on the interface that the deckies belong behind.
+
+use std::collections::HashMap;
+
+use bollard::{
+    Docker,
+    models::{Ipam, IpamConfig, Network, NetworkCreateRequest},
+};
+
+use super::{Driver, LABEL, unavailable};
+use crate::{EngineError, engine::lan::Lan};
+
+/// The network of the installation `id` on `lan`, made where it is not there. One that was made for another interface or
+/// driver is made anew, which needs it to be empty.
+pub(super) async fn ensure(
+    docker: &Docker,
+    id: &str,
+    driver: Driver,
+    lan: &Lan,
+) -> Result<String, EngineError> {
+    let name = format!("lan-{id}");
+    let failed = |doing: &'static str| move |error: bollard::errors::Error| unavailable(doing, &error);
+    for network in all(docker).await? {
+        let parent = option(&network, "parent");
+        if is_ours(&network, id) {
+            if network.driver.as_deref() == Some(driver.as_str())
+                && parent == Some(lan.interface.as_str())
+                && subnet(&network) == Some(lan.network.to_string())
+            {
+                return Ok(name);
+            }
+            let old = network.name.unwrap_or_default();
+            docker
+                .remove_network(&old)
+                .await
+                .map_err(failed("remove the network that was made for another interface"))?;
+        } else if parent == Some(lan.interface.as_str()) {
+            let other = network.name.unwrap_or_default();
+            return Err(EngineError::Unavailable(format!(
+                "the network {other} of Docker is on {} already, and an interface carries one: docker network rm {other}, \
+                 or name another interface with fleet-interface",
+                lan.interface
+            )));
+        } else if subnet(&network) == Some(lan.network.to_string()) {
+            let other = network.name.unwrap_or_default();
+            return Err(EngineError::Unavailable(format!(
+                "the network {other} of Docker has the addresses {} already, which are those of {}: docker network rm {other}",
+                lan.network, lan.interface
+            )));
+        }
+    }
+    let mode = match driver {
+        Driver::Macvlan => ("macvlan_mode", "bridge"),
+        Driver::Ipvlan => ("ipvlan_mode", "l2"),
+    };
+    let text = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let request = NetworkCreateRequest {
+        name: name.clone(),
+        driver: Some(driver.as_str().to_owned()),
+        enable_ipv6: Some(false),
+        ipam: Some(Ipam {
+            config: Some(vec![IpamConfig {
+                subnet: Some(lan.network.to_string()),
+                // Without one Docker takes the first address, which may be a decky's.
+                gateway: Some(lan.gateway.unwrap_or(lan.host).to_string()),
+                ..IpamConfig::default()
+            }]),
+            ..Ipam::default()
+        }),
+        options: Some(HashMap::from([text(("parent", &lan.interface)), text(mode)])),
+        labels: Some(HashMap::from([text((LABEL, id))])),
+        ..NetworkCreateRequest::default()
+    };
+    docker
+        .create_network(request)
+        .await
+        .map_err(failed("make the network"))?;
+    Ok(name)
+}
+
+/// Take the network of the installation `id` away.
+pub(super) async fn remove(docker: &Docker, id: &str) -> Result<(), EngineError> {
+    for network in all(docker).await? {
+        if let (true, Some(name)) = (is_ours(&network, id), &network.name) {
+            docker
+                .remove_network(name)
+                .await
+                .map_err(|error| unavailable("remove the network", &error))?;
+        }
+    }
+    Ok(())
+}
+
+async fn all(docker: &Docker) -> Result<Vec<Network>, EngineError> {
+    docker
+        .list_networks(None)
+        .await
+        .map_err(|error| unavailable("list networks", &error))
+}
+
+fn is_ours(network: &Network, id: &str) -> bool {
+    let labels = network.labels.as_ref();
+    labels
+        .and_then(|labels| labels.get(LABEL))
+        .is_some_and(|of| of == id)
+}
+
+fn option<'a>(network: &'a Network, key: &str) -> Option<&'a str> {
+    network.options.as_ref()?.get(key).map(String::as_str)
+}
+
+fn subnet(network: &Network) -> Option<String> {
+    network.ipam.as_ref()?.config.as_ref()?.first()?.subnet.clone()
+}

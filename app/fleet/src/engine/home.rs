@@ -1,0 +1,257 @@
+//! The folder of one decky: what it was told, and the evidence that it keeps. The same for every engine.
+//!
+//! `desired.json` is what it was made from (ours), `config.json` what the program is told, `artifacts/` and
+//! `transcripts/` are evidence, which no step takes away. Where this is root, the decky's user can read `config.json`
+//! and owns the folders of evidence, and nothing else.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    net::SocketAddr,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use decnet_decoys::{
+    Port,
+    config::{DeckyConfig, Limits, ServiceEntry},
+};
+use decnet_model::name::ServiceSlug;
+use nix::{
+    fcntl::{Flock, FlockArg},
+    unistd::geteuid,
+};
+
+use super::{EngineError, StepError};
+use crate::{Catalogue, DesiredDecky};
+
+/// What it was made from: without it there is no decky.
+const DESIRED: &str = "desired.json";
+/// What the program is told.
+pub(super) const CONFIG: &str = "config.json";
+/// What it was last known to run, where its engine cannot keep that in its memory.
+const APPLIED: &str = "applied.json";
+/// Everything in it that is no evidence.
+const OURS: [&str; 5] = [DESIRED, CONFIG, APPLIED, "decoy.log", "decoy.log.1"];
+/// Its folders of captured files and of recordings.
+pub(super) const ARTIFACTS: &str = "artifacts";
+pub(super) const TRANSCRIPTS: &str = "transcripts";
+/// Its evidence lines, where the engine keeps them here.
+pub(super) const LINES: &str = "out";
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(super) struct Home(PathBuf);
+
+impl Home {
+    pub(super) fn at(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Whether a decky was made here.
+    pub(super) fn is_made(&self) -> bool {
+        self.0.join(DESIRED).exists()
+    }
+
+    /// Make the folder and what is in it, each file whole or not at all.
+    pub(super) fn write(&self, decky: &DesiredDecky, config: &DeckyConfig) -> Result<(), StepError> {
+        let group = group(config);
+        self.doing("write", || {
+            for sub in [ARTIFACTS, TRANSCRIPTS] {
+                let path = self.0.join(sub);
+                fs::create_dir_all(&path)?;
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
+            }
+            share(&self.0, 0o710, group)?;
+            // desired.json last: it says that config.json is what it would make.
+            replace(&self.0.join(CONFIG), &serde_json::to_vec_pretty(config)?, group)?;
+            replace(&self.0.join(DESIRED), &serde_json::to_vec(decky)?, None)
+        })
+    }
+
+    /// Note that it is made from `decky` now.
+    pub(super) fn note_desired(&self, decky: &DesiredDecky) -> Result<(), StepError> {
+        self.doing("write", || {
+            replace(&self.0.join(DESIRED), &serde_json::to_vec(decky)?, None)
+        })
+    }
+
+    /// Tell the program something else, and nobody that it has heard of it.
+    pub(super) fn tell(&self, config: &DeckyConfig) -> Result<(), StepError> {
+        let told = || {
+            replace(
+                &self.0.join(CONFIG),
+                &serde_json::to_vec_pretty(config)?,
+                group(config),
+            )
+        };
+        self.doing("write", told)
+    }
+
+    /// What the program was told last.
+    pub(super) fn told(&self) -> Option<DeckyConfig> {
+        read(&self.0.join(CONFIG))
+    }
+
+    /// What it was made from.
+    pub(super) fn read(&self) -> Option<DesiredDecky> {
+        read(&self.0.join(DESIRED))
+    }
+
+    /// Note what it runs; `None` where that is about to change.
+    pub(super) fn note_applied(&self, decky: Option<&DesiredDecky>) -> Result<(), StepError> {
+        let path = self.0.join(APPLIED);
+        self.doing("write", || match decky {
+            Some(decky) => replace(&path, &serde_json::to_vec(decky)?, None),
+            None => remove_file(&path),
+        })
+    }
+
+    /// What it was last known to run.
+    pub(super) fn applied(&self) -> Option<DesiredDecky> {
+        read(&self.0.join(APPLIED))
+    }
+
+    /// Take away everything that is no evidence, and the folder where nothing else is in it. Gives whether it is gone.
+    pub(super) fn remove(&self) -> Result<bool, StepError> {
+        self.doing("remove", || {
+            // desired.json first: without it the decky is not observed, so a cut removal is not mistaken for a decky.
+            for file in OURS {
+                remove_file(&self.0.join(file))?;
+            }
+            for sub in [ARTIFACTS, TRANSCRIPTS, LINES, ""] {
+                match fs::remove_dir(self.0.join(sub)) {
+                    Err(e)
+                        if !matches!(
+                            e.kind(),
+                            io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+                        ) =>
+                    {
+                        return Err(e);
+                    }
+                    _ => {}
+                }
+            }
+            self.0.try_exists()
+        })
+        .map(|there| !there)
+    }
+
+    fn doing<T>(&self, what: &str, work: impl FnOnce() -> io::Result<T>) -> Result<T, StepError> {
+        work().map_err(|e| StepError::transient(format!("{what} {}: {e}", self.0.display())))
+    }
+}
+
+/// Take the folder of all deckies, for as long as what this gives lives: two engines would end each other's.
+pub(super) fn hold(deckies: &Path) -> Result<Flock<File>, EngineError> {
+    let failed = |operation, path: &Path| {
+        let path = path.to_owned();
+        move |source| EngineError::Io {
+            operation,
+            path,
+            source,
+        }
+    };
+    fs::create_dir_all(deckies).map_err(failed("create", deckies))?;
+    let path = deckies.join(".lock");
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed("open", &path))?;
+    Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| EngineError::Busy(deckies.to_owned()))
+}
+
+/// Where the services of `decky` listen, with `offset` added to ports below 1024.
+pub(super) fn listens(
+    catalogue: &dyn Catalogue,
+    decky: &DesiredDecky,
+    offset: u16,
+) -> BTreeMap<ServiceSlug, Vec<SocketAddr>> {
+    let ports = |slug| catalogue.ports(slug).unwrap_or_default();
+    let socket = |port: Port| {
+        let (Port::Tcp(port) | Port::Udp(port)) = port;
+        let moved = if port < 1024 {
+            port.saturating_add(offset)
+        } else {
+            port
+        };
+        SocketAddr::new(decky.ip, moved)
+    };
+    decky
+        .slugs()
+        .map(|slug| (slug.clone(), ports(slug).into_iter().map(socket).collect()))
+        .collect()
+}
+
+/// What the program is told of `decky`, which runs as `user` in its folder.
+pub(super) fn config(
+    decky: &DesiredDecky,
+    mut listen: BTreeMap<ServiceSlug, Vec<SocketAddr>>,
+    user: u32,
+) -> DeckyConfig {
+    DeckyConfig {
+        name: decky.name.clone(),
+        persona: decky.persona.clone(),
+        services: decky
+            .services
+            .iter()
+            .map(|service| ServiceEntry {
+                slug: service.slug.clone(),
+                knobs: service.knobs.clone(),
+                listen: listen.remove(&service.slug).unwrap_or_default(),
+            })
+            .collect(),
+        // Relative to its working directory: as a user of its own it may not pass the folders above.
+        artifacts: Some(ARTIFACTS.into()),
+        transcripts: Some(TRANSCRIPTS.into()),
+        evidence: None,
+        pulse: None,
+        user,
+        limits: Limits::default(),
+    }
+}
+
+/// Who may read what the program is told: only root can start a program as somebody else.
+fn group(config: &DeckyConfig) -> Option<u32> {
+    geteuid().is_root().then_some(config.user)
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Let `group` use `path` as `mode` says; without a group it is for this user alone.
+pub(super) fn share(path: &Path, mode: u32, group: Option<u32>) -> io::Result<()> {
+    let mode = if group.is_some() { mode } else { mode & 0o700 };
+    std::os::unix::fs::chown(path, None, group)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// Replace `path` with `content`, readable by this user and `group` alone, in one step.
+fn replace(path: &Path, content: &[u8], group: Option<u32>) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file: File = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&new)?;
+    share(&new, 0o640, group)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}

@@ -1,0 +1,235 @@
+//! A whole host in a lab: `decnet up` with the engine docker, and its command line.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use decnet_lab::{Docker, Lab, Place};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The lab, or why there is none.
+pub(crate) fn lab(name: &str, folder: &Path) -> Option<Lab> {
+    if !nix::unistd::geteuid().is_root() {
+        println!("left out: network namespaces are made by root, and this is not root");
+        return None;
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+        .unwrap()
+        .join("decnet");
+    let docker = Docker::ensure(&cache).unwrap();
+    // Namespaces are the machine's: another run may be beside this one.
+    let name = format!("{name}{}", std::process::id());
+    Some(Lab::up(&name, &folder.join("docker"), docker).unwrap())
+}
+
+/// The folder of the programs that this build made.
+fn programs() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().to_owned()
+}
+
+/// The program of the decoys, as it is shipped: static, so that it runs in a container of its own.
+pub(crate) fn decoy() -> PathBuf {
+    let target = programs();
+    let built = target.parent().unwrap().join("release/decnet-decoy");
+    assert!(
+        built.exists(),
+        "{}: the program of the decoys is not built; `cargo xtask test` builds it",
+        built.display()
+    );
+    built
+}
+
+/// See the module.
+pub(crate) struct Host<'a> {
+    lab: &'a Lab,
+    pub(crate) data: PathBuf,
+    /// Where containers find their folders.
+    pub(crate) neutral: PathBuf,
+    settings: Vec<String>,
+    up: Option<Child>,
+}
+
+impl<'a> Host<'a> {
+    pub(crate) fn new(lab: &'a Lab, folder: &TempDir) -> Self {
+        let mut host = Self {
+            lab,
+            data: folder.path().join("data"),
+            neutral: folder.path().join("netsvcd"),
+            settings: Vec::new(),
+            up: None,
+        };
+        host.set("engine", "docker");
+        host.set("docker-socket", &lab.socket().display().to_string());
+        host.set("docker-folder", &host.neutral.display().to_string());
+        host.set("decoy-program", &decoy().display().to_string());
+        host
+    }
+
+    /// Give a key of the configuration.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.settings.retain(|set| !set.starts_with(&format!("{key}=")));
+        self.settings.push(format!("{key}={value}"));
+    }
+
+    fn decnet(&self, words: &[&str]) -> Command {
+        let mut command = self.lab.command(Place::Host, programs().join("decnet"));
+        command.args(words).arg("--data-dir").arg(&self.data);
+        for setting in &self.settings {
+            command.arg("--set").arg(setting);
+        }
+        command
+    }
+
+    /// Start it, and wait until it says that it is up.
+    pub(crate) fn up(&mut self) {
+        let mut child = self
+            .decnet(&["up"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (send, heard) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                println!("      {line}");
+                if line.contains("http://") {
+                    // Whoever waited may have gone.
+                    let _unheard = send.send(());
+                }
+            }
+        });
+        self.up = Some(child);
+        heard.recv_timeout(PATIENCE).expect("the host did not come up");
+    }
+
+    /// End it in order.
+    pub(crate) fn down(&mut self) {
+        if let Some(mut child) = self.up.take() {
+            let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+            // It may have ended by itself.
+            let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT);
+            let begun = Instant::now();
+            while child.try_wait().unwrap().is_none() {
+                assert!(begun.elapsed() < PATIENCE, "the host does not end");
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+
+    /// Run the command line; what it printed, and how it ended.
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
+        self.decnet(words).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Run the command line, which has to succeed.
+    pub(crate) fn ok(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        );
+        assert!(output.status.success(), "decnet {}: {out}{err}", words.join(" "));
+        out
+    }
+
+    /// Run the command line, which has to fail; what it said.
+    pub(crate) fn fails(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(
+            !output.status.success(),
+            "decnet {} succeeded: {said}",
+            words.join(" ")
+        );
+        said
+    }
+
+    /// The fleet.
+    pub(crate) fn fleet(&self) -> Vec<Value> {
+        let text = self.ok(&["status", "--json"]);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        match value {
+            Value::Array(all) => all,
+            Value::Object(mut all) => all["deckies"].take().as_array().unwrap().clone(),
+            other => panic!("no fleet: {other}"),
+        }
+    }
+
+    /// Evidence that fits.
+    pub(crate) fn evidence(&self, filter: &[&str]) -> Vec<Value> {
+        let words: Vec<&str> = ["logs", "--json", "-n", "1000"]
+            .iter()
+            .chain(filter)
+            .copied()
+            .collect();
+        let text = self.ok(&words);
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// The processes of a worker of this host.
+    pub(crate) fn pids(&self, program: &str) -> Vec<i32> {
+        let data = self.data.display().to_string();
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            // It may have ended since.
+            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).into_owned();
+            let first = line.split('\0').next().unwrap_or_default();
+            let here = line.contains(&data) || String::from_utf8_lossy(&environment).contains(&data);
+            if first.ends_with(program) && here {
+                found.push(pid);
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Host<'_> {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.up {
+            // It may have ended by itself.
+            let _gone = child.kill().and_then(|()| child.wait().map(|_| ()));
+        }
+    }
+}
+
+/// Wait until `done` gives something.
+pub(crate) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = done() {
+            return value;
+        }
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{what}: not within {} s",
+            PATIENCE.as_secs()
+        );
+        thread::sleep(Duration::from_millis(200));
+    }
+}
