@@ -15,7 +15,7 @@ use crate::{
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these: ingest, bus, decoy, http, ssh, host, api, weight; all where none is named
+    /// Only these: ingest, bus, decoy, http, ssh, host, docker, api, weight; all where none is named
     names: Vec<String>,
 }
 
@@ -88,6 +88,18 @@ const BENCHES: &[Bench] = &[
             sh(Command::new(place.programs(Profile::Release).join("decnet"))
                 .args(["bench", "host"])
                 .current_dir(&place.root))
+        },
+    ),
+    (
+        "docker",
+        "a fleet of 20 containers (15 s, 5 s) to bare docker run, 100 of them, and what nmap and p0f take each system for",
+        |place| {
+            setup::for_tests(place)?;
+            setup::for_lab()?;
+            setup::for_scans()?;
+            programs::build(place, Profile::Release)?;
+            site::build(place, Profile::Release)?;
+            sh(programs::release(place).args(["bench", "-p", "decnet-lab", "--bench", "docker"]))
         },
     ),
     (

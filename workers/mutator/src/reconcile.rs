@@ -182,6 +182,7 @@ impl<E: Engine> Reconciler<E> {
             return Ok(Round::Elsewhere);
         }
         self.note_engine().await?;
+        self.tell_foreign().await?;
         let mut jobs = self.jobs().await?;
         self.mutate(&mut jobs).await?;
         let known = self.known().await?;
@@ -286,6 +287,27 @@ impl<E: Engine> Reconciler<E> {
         Ok(())
     }
 
+    /// Say of deckies that another engine made why they do not run.
+    async fn tell_foreign(&self) -> Result<(), DbError> {
+        let engine = self.parts.engine.name();
+        for record in self.parts.store.decky_records().await? {
+            let made = &record.view.engine;
+            if record.view.desired && made != engine {
+                let told = format!(
+                    "it was deployed on the engine {made}, and this host runs {engine}: take it down, or start the host with \
+                     engine={made}"
+                );
+                let seen = Observation {
+                    state: DeckyState::Failed,
+                    last_error: Some(told),
+                    services: None,
+                };
+                self.observe(&record, &seen).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Tell whoever waits for a task why nothing happens.
     async fn tell_waiting(&self, jobs: &[Job], error: &EngineError) -> Result<(), DbError> {
         for job in jobs {
@@ -355,12 +377,12 @@ impl<E: Engine> Reconciler<E> {
             .collect())
     }
 
-    /// The deckies of this engine.
+    /// The deckies of this engine, and those of another one that nobody wants any more: they are only forgotten.
     async fn known(&self) -> Result<Vec<Known>, DbError> {
         let records = self.parts.store.decky_records().await?;
         Ok(records
             .into_iter()
-            .filter(|record| record.view.engine == self.parts.engine.name())
+            .filter(|record| !record.view.desired || record.view.engine == self.parts.engine.name())
             .map(|record| Known {
                 desired: serde_json::from_value(record.spec.clone()).map_err(|e| e.to_string()),
                 record,

@@ -521,8 +521,8 @@ impl DockerEngine {
         let taken = ground.lan.taken(vec![address]).await.map_err(not_now)?;
         if let Some(mac) = taken.get(&address) {
             return Err(StepError::lasting(format!(
-                "{address} is in use by the machine {mac}: give {name} another address, or leave that to the next deploy \
-                 (decnet teardown --id {name}, decnet deploy)"
+                "{address} is in use by the machine {mac}: take {name} down and deploy it again, which gives it another \
+                 address"
             )));
         }
         let outlet = Outlet::create(&self.options.outlets, name.as_str())

@@ -262,7 +262,10 @@ fn Plan(plan: Answer<Vec<DeckyView>>, deckies: Memo<Vec<DeckyView>>) -> impl Int
                                         {decky.name.to_string()}
                                         {is_here.then(|| view! { <span class="tag">"set up anew"</span> })}
                                     </td>
-                                    <td><code>{decky.ip.to_string()}</code></td>
+                                    <td>
+                                        <code>{decky.ip.to_string()}</code>
+                                        {(decky.engine != "local").then(|| view! { <code class="mac">{decky.mac}</code> })}
+                                    </td>
                                     <td><code>{decky.hostname}</code></td>
                                     <td>{decky.distro}</td>
                                     <td>{services.join(", ")}</td>

@@ -547,3 +547,71 @@ fn looks_like_nothing(lab: &Lab, host: &Host<'_>, decky: &str) {
     assert_eq!(field("Seccomp:"), "2");
     assert_ne!(field("Uid:"), "0");
 }
+
+/// Killed wherever it may be, the mutator finishes what was wanted when it is back; nothing is there twice, and nothing
+/// half-made stays.
+#[test]
+fn a_run_that_is_killed_anywhere_is_finished_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(lab_of) = lab("kill", folder.path()) else {
+        return;
+    };
+    let before = traces(&lab_of);
+    let mut host = Host::new(&lab_of, &folder);
+    host.up();
+    let names = || {
+        let all = lab_of
+            .docker()
+            .args(["ps", "-a", "--format", "{{.Names}} {{.State}}"])
+            .output()
+            .unwrap();
+        let mut names: Vec<String> = said(&all).lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    };
+    until("the mutator has looked", || {
+        let tried = host.run(&[
+            "deploy",
+            "--archetype",
+            "web-server",
+            "--name",
+            "zero",
+            "--no-wait",
+        ]);
+        tried.status.success().then_some(())
+    });
+    // From before the first step to after the last, which is some two seconds away.
+    for (round, delay) in [0, 150, 350, 600, 900, 1300, 1800].into_iter().enumerate() {
+        let name = format!("round{round}");
+        host.ok(&[
+            "deploy",
+            "--archetype",
+            "linux-server",
+            "--name",
+            &name,
+            "--deckies",
+            "2",
+            "--no-wait",
+        ]);
+        std::thread::sleep(Duration::from_millis(delay));
+        for pid in host.pids("decnet-mutator") {
+            kill(pid);
+        }
+        until("what was wanted runs", || {
+            let fleet = host.fleet();
+            let all = fleet.len() == 1 + 2 * (round + 1) && fleet.iter().all(|d| d["state"] == "running");
+            let there = names();
+            let running = there.iter().all(|line| line.ends_with(" running"));
+            (all && running && there.len() == fleet.len()).then_some(())
+        });
+    }
+    host.ok(&["teardown", "--all", "--no-wait"]);
+    std::thread::sleep(Duration::from_millis(300));
+    for pid in host.pids("decnet-mutator") {
+        kill(pid);
+    }
+    until("nothing of it is left", || {
+        (traces(&lab_of) == before && host.fleet().is_empty()).then_some(())
+    });
+    host.down();
+}

@@ -135,6 +135,13 @@ const LAB_PACKAGES: &[Package] = &[
     package("nc", "netcat-openbsd", "the lab's attacker speaks with services"),
 ];
 
+/// What only the benchmark of the lab uses.
+const SCAN_PACKAGES: &[Package] = &[package(
+    "p0f",
+    "p0f",
+    "says what passing packets tell of a system",
+)];
+
 const PYTHON: Package = package(
     "python3",
     "python3 python3-venv",
@@ -160,6 +167,11 @@ pub(crate) fn for_tests(place: &Place) -> Result<()> {
 /// What the lab needs besides a Docker, which it brings.
 pub(crate) fn for_lab() -> Result<()> {
     debian(LAB_PACKAGES)
+}
+
+/// What the lab's benchmark needs besides.
+pub(crate) fn for_scans() -> Result<()> {
+    debian(SCAN_PACKAGES)
 }
 
 /// A first build that ends with a full disk is time lost: say before it what it takes.

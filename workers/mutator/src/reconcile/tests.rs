@@ -24,6 +24,10 @@ type World = BTreeMap<DeckyName, (DesiredDecky, bool, Option<String>)>;
 struct Memory {
     world: Mutex<World>,
     starts_fail: AtomicBool,
+    /// Nothing can be made, or seen.
+    unprepared: AtomicBool,
+    away: AtomicBool,
+    tidied: AtomicBool,
 }
 
 impl Memory {
@@ -51,6 +55,9 @@ impl Engine for Memory {
         "local"
     }
     async fn observe(&self) -> Result<Vec<ObservedDecky>, EngineError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(EngineError::Unavailable("the daemon is away".into()));
+        }
         let world = self.world.lock().unwrap();
         Ok(world
             .iter()
@@ -65,6 +72,16 @@ impl Engine for Memory {
                 },
             })
             .collect())
+    }
+    async fn prepare(&self, first: &DesiredDecky) -> Result<(), EngineError> {
+        if self.unprepared.load(Ordering::SeqCst) {
+            return Err(EngineError::Unavailable(format!("no ground for {}", first.name)));
+        }
+        Ok(())
+    }
+    async fn tidy(&self) -> Result<(), EngineError> {
+        self.tidied.store(true, Ordering::SeqCst);
+        Ok(())
     }
     async fn run(&self, step: &Step) -> Result<(), StepError> {
         let mut world = self.world.lock().unwrap();
@@ -512,4 +529,80 @@ async fn a_redeploy_makes_it_anew_and_what_cannot_be_read_is_told_and_left_alone
     let view = bench.store.decky_get(&names[1]).await.unwrap().unwrap();
     assert_eq!(view.state, DeckyState::Degraded);
     assert!(view.last_error.unwrap().contains("cannot be read"));
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_made_every_decky_says_why_and_the_task_ends_with_it() {
+    let bench = Bench::new().await;
+    let engine = Memory::default();
+    engine.unprepared.store(true, Ordering::SeqCst);
+    let mut reconciler = bench.reconciler("a", engine);
+    let names = bench.want(2, None).await;
+    let task = bench.task("deploy", &names).await;
+    reconciler.round().await.unwrap();
+    for name in &names {
+        let view = bench.store.decky_get(name).await.unwrap().unwrap();
+        assert_eq!(view.state, DeckyState::Failed);
+        assert!(view.last_error.unwrap().contains("no ground for"));
+    }
+    let task = bench.store.task_get(task).await.unwrap().unwrap();
+    assert!(task.error.unwrap().contains("no ground for"));
+    assert!(reconciler.engine().names().is_empty());
+    // What was missing is there now.
+    reconciler.engine().unprepared.store(false, Ordering::SeqCst);
+    reconciler.round().await.unwrap();
+    assert_eq!(bench.state(&names[0]).await, DeckyState::Running);
+}
+
+#[tokio::test]
+async fn a_task_says_what_it_waits_for_while_the_engine_cannot_be_looked_at() {
+    let bench = Bench::new().await;
+    let engine = Memory::default();
+    engine.away.store(true, Ordering::SeqCst);
+    let mut reconciler = bench.reconciler("a", engine);
+    let names = bench.want(1, None).await;
+    let id = bench.task("deploy", &names).await;
+    assert!(reconciler.round().await.is_err());
+    let task = bench.store.task_get(id).await.unwrap().unwrap();
+    assert!(task.step.contains("waiting: the daemon is away"), "{}", task.step);
+    reconciler.engine().away.store(false, Ordering::SeqCst);
+    reconciler.round().await.unwrap();
+    assert_eq!(bench.state(&names[0]).await, DeckyState::Running);
+}
+
+#[tokio::test]
+async fn what_deckies_share_is_taken_away_with_the_last_one() {
+    let bench = Bench::new().await;
+    let mut reconciler = bench.reconciler("a", Memory::default());
+    let names = bench.want(1, None).await;
+    reconciler.round().await.unwrap();
+    assert!(!reconciler.engine().tidied.load(Ordering::SeqCst));
+    bench.store.decky_dismiss(&names).await.unwrap();
+    reconciler.round().await.unwrap();
+    assert!(reconciler.engine().tidied.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_decky_of_another_engine_is_left_alone_and_told_and_forgotten_once_nobody_wants_it() {
+    let bench = Bench::new().await;
+    let mut reconciler = bench.reconciler("a", Memory::default());
+    let names = bench.want(1, None).await;
+    let record = bench.store.decky_record(&names[0]).await.unwrap().unwrap();
+    let desired: DesiredDecky = serde_json::from_value(record.spec.clone()).unwrap();
+    let elsewhere = NewDecky {
+        engine: "docker".into(),
+        ..wanted_anew(&record, &desired)
+    };
+    bench
+        .store
+        .decky_put(&[elsewhere], bench.clock.now())
+        .await
+        .unwrap();
+    reconciler.round().await.unwrap();
+    assert!(reconciler.engine().names().is_empty());
+    let view = bench.store.decky_get(&names[0]).await.unwrap().unwrap();
+    assert!(view.last_error.unwrap().contains("on the engine docker"));
+    bench.store.decky_dismiss(&names).await.unwrap();
+    reconciler.round().await.unwrap();
+    assert!(bench.store.decky_get(&names[0]).await.unwrap().is_none());
 }
