@@ -52,9 +52,9 @@ impl Worker for Mutator {
             mutate_interval: settings.fleet.mutate_interval,
             engine,
         });
-        // What an earlier one found may be of another configuration.
+        let fleet = &settings.fleet;
         reconciler
-            .note_unknown()
+            .note_begun(fleet.network_given.then_some(fleet.network))
             .await
             .map_err(|error| StartError::unavailable(error.to_string()))?;
         Ok(Self {

@@ -27,6 +27,7 @@ use decnet_model::{
 };
 use decnet_spool::{SpoolError, outlet::Outlet};
 use decnet_syslog::{LineHead, Severity, format_line};
+use ipnet::IpNet;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
@@ -245,13 +246,24 @@ impl<E: Engine> Reconciler<E> {
             .await
     }
 
-    /// Note which engine this is, and that nobody has looked yet where its deckies stand.
+    /// Note which engine this is; where its deckies stand is not known until the first look, unless an earlier mutator of the
+    /// same configuration noted it. `network` is what is configured of it.
     ///
     /// # Errors
     /// Where the database fails.
-    pub(crate) async fn note_unknown(&mut self) -> Result<(), DbError> {
+    pub(crate) async fn note_begun(&mut self, network: Option<IpNet>) -> Result<(), DbError> {
+        let engine = self.parts.engine.name();
+        let noted = self.parts.store.setting_get(EngineNote::SETTING).await?;
+        let earlier: Option<EngineNote> = noted.and_then(|text| serde_json::from_str(&text).ok());
+        let holds = earlier.is_some_and(|note| {
+            let stands = note.surroundings.map(|found| found.network);
+            note.engine == engine && stands.is_some() && (network.is_none() || stands == network)
+        });
+        if holds {
+            return Ok(());
+        }
         self.note(EngineNote {
-            engine: self.parts.engine.name().to_owned(),
+            engine: engine.to_owned(),
             surroundings: None,
             problem: Some(
                 "the mutator has just begun and has not looked yet; try again in a moment".to_owned(),

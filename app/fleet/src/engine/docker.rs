@@ -46,6 +46,7 @@ use bollard::{
         StopContainerOptionsBuilder,
     },
 };
+use decnet_decoys::config::{DeckyConfig, NOBODY};
 use decnet_model::name::DeckyName;
 use decnet_persona::{Mac, Persona};
 use decnet_spool::outlet::Outlet;
@@ -68,8 +69,11 @@ const LABEL: &str = "svc.installation";
 const LABEL_NAME: &str = "svc.name";
 /// The oldest API that sets the hardware address of an endpoint: older daemons take it and ignore it.
 const OLDEST: (usize, usize) = (1, 44);
-/// How long a decky may take until it has taken what it was told.
-const READY: Duration = Duration::from_secs(20);
+/// What the program says when it listens, and when it has taken what it was told.
+const READY: &str = "ready";
+const APPLIED: &str = "configuration applied";
+/// How long it may take until it says so.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How long it may take to end in order before it is killed, in seconds.
 const GRACE: i32 = 6;
 /// What it may use.
@@ -489,7 +493,7 @@ impl DockerEngine {
     }
 
     /// What the program is told. `lines` is the outlet that its evidence goes to.
-    fn config(&self, decky: &DesiredDecky, lines: Option<&Path>) -> decnet_decoys::config::DeckyConfig {
+    fn config(&self, decky: &DesiredDecky, lines: Option<&Path>) -> DeckyConfig {
         let listen = home::listens(self.catalogue.as_ref(), decky, 0);
         let mut config = home::config(decky, listen, user(decky.ip));
         config.evidence = lines
@@ -589,11 +593,11 @@ impl DockerEngine {
                 .start_container(&container, None)
                 .await
                 .map_err(failed("start its container"))?;
-            let mut words = Box::pin(self.words(&docker, &container, "all"));
-            heard(&mut words, "ready").await?;
+            let mut words = Box::pin(self.words(&docker, &container, true));
+            heard(&mut words, READY).await?;
             self.settle_in(&docker, &container, &ground, &decky, address)
                 .await?;
-            self.tell(&docker, &container, &home, &whole).await?;
+            self.tell(&docker, &container, &home, &whole, &mut words).await?;
             home.note_applied(Some(&decky))?;
             ground
                 .lan
@@ -658,45 +662,37 @@ impl DockerEngine {
         done.unwrap_or_else(|gone| Err(StepError::transient(gone.to_string())))
     }
 
-    /// What the program says to its standard error, from its last `tail` lines on.
+    /// What the program says to its standard error, from its first word on; `follow` waits for more.
     fn words(
         &self,
         docker: &Docker,
         container: &str,
-        tail: &str,
+        follow: bool,
     ) -> impl Stream<Item = Result<LogOutput, DockerError>> + use<> {
         let options = LogsOptionsBuilder::default()
-            .follow(true)
+            .follow(follow)
             .stderr(true)
-            .tail(tail)
+            .tail("all")
             .build();
         docker.logs(container, Some(options))
     }
 
-    /// Let a running program take `config`.
+    /// Let a running program take `config`. `words` is what it says, read as far as it said before.
     async fn tell(
         &self,
         docker: &Docker,
         container: &str,
         home: &Home,
-        config: &decnet_decoys::config::DeckyConfig,
+        config: &DeckyConfig,
+        words: &mut (impl Stream<Item = Result<LogOutput, DockerError>> + Unpin),
     ) -> Result<(), StepError> {
         home.tell(config)?;
-        let mut words = Box::pin(self.words(docker, container, "0"));
-        // The stream is asked for by its first poll, and what is said before that is not in it.
-        let early = futures::poll!(words.next());
-        if let std::task::Poll::Ready(Some(Err(error))) = early {
-            return Err(StepError::transient(format!(
-                "listen to {container}: {}",
-                said(&error)
-            )));
-        }
         let options = KillContainerOptionsBuilder::default().signal("SIGHUP").build();
         docker
             .kill_container(container, Some(options))
             .await
             .map_err(|e| StepError::transient(format!("signal {container}: {}", said(&e))))?;
-        heard(&mut words, "configuration applied").await
+        heard(words, APPLIED).await
     }
 
     async fn reconfigure(&self, decky: &DesiredDecky) -> Result<(), StepError> {
@@ -705,8 +701,11 @@ impl DockerEngine {
         let lines = home.told().and_then(|config| config.evidence);
         let config = self.config(decky, lines.as_deref());
         home.note_applied(None)?;
-        self.tell(&docker, &self.container(&decky.name), &home, &config)
-            .await?;
+        let container = self.container(&decky.name);
+        // Its log has no marks: what was said until now is counted, and passed over in the one that is followed.
+        let before = self.words(&docker, &container, false).count().await;
+        let mut words = Box::pin(self.words(&docker, &container, true).skip(before));
+        self.tell(&docker, &container, &home, &config, &mut words).await?;
         home.note_desired(decky)?;
         home.note_applied(Some(decky))
     }
@@ -803,11 +802,11 @@ async fn heard(
             format!("it ended: {last}")
         }))
     };
-    match tokio::time::timeout(READY, wait).await {
+    match tokio::time::timeout(PATIENCE, wait).await {
         Ok(heard) => heard,
         Err(_) => Err(StepError::transient(format!(
             "it did not say {word:?} within {} s: {last}",
-            READY.as_secs()
+            PATIENCE.as_secs()
         ))),
     }
 }
@@ -817,7 +816,7 @@ async fn heard(
 fn user(address: IpAddr) -> u32 {
     match address {
         IpAddr::V4(address) => 0x7000_0000 | (u32::from(address) & 0x0fff_ffff),
-        IpAddr::V6(_) => decnet_decoys::config::NOBODY,
+        IpAddr::V6(_) => NOBODY,
     }
 }
 
@@ -954,6 +953,14 @@ impl Engine for DockerEngine {
         let IpAddr::V4(address) = first.ip else {
             return Ok(());
         };
+        // Those that run are proof enough.
+        let there = self.containers(&docker).await?;
+        if there
+            .values()
+            .any(|container| container.state == Some(ContainerSummaryStateEnum::RUNNING))
+        {
+            return Ok(());
+        }
         let probed = self.probe(&docker, &ground, address).await;
         if probed.is_err() {
             *self.ground.lock().await = None;
