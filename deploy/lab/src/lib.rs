@@ -26,6 +26,8 @@ use anyhow::{Context as _, Result, bail};
 
 pub use docker::Docker;
 
+/// The variable that tells tests why they are left out.
+pub const LEFT_OUT: &str = "DECNET_NO_LAB";
 /// The host's interface.
 pub const INTERFACE: &str = "lan0";
 /// The network.

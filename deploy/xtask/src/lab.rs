@@ -102,3 +102,14 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
         }
     }
 }
+
+/// Why no lab can be made on this machine, where none can: its tests are left out then, and say so.
+pub(crate) fn cannot_be_made(place: &Place) -> Option<String> {
+    let tried = || {
+        setup::for_lab()?;
+        let docker = Docker::ensure(&place.cache)?;
+        let name = format!("try{}", std::process::id());
+        Lab::up(&name, &place.cache.join(&name), docker)?.down()
+    };
+    tried().err().map(|error| format!("{error:#}"))
+}
