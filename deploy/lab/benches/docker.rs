@@ -35,7 +35,7 @@ const SYSTEMS: [&str; 6] = ["linux", "windows", "windows_server", "bsd", "embedd
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(lab) = lab("bench", folder.path()) else {
+    let Some((lab, _turn)) = lab("bench", folder.path()) else {
         return;
     };
     let mut host = Host::new(&lab, &folder);

@@ -158,6 +158,9 @@ pub(crate) struct DeployArgs {
     /// Folder of your own bait (files.toml, redis.toml, database.toml, site.toml); empty for the built-in one
     #[arg(long, value_name = "DIR")]
     pub(crate) bait: Option<String>,
+    /// What they may begin by themselves, where the engine can keep them from it: deny, dns (questions to any name server) or allow
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) egress: Option<String>,
     /// Minutes between mutations
     #[arg(long, value_name = "MINUTES")]
     pub(crate) mutate_interval: Option<u32>,

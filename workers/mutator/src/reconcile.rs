@@ -191,6 +191,7 @@ impl<E: Engine> Reconciler<E> {
             Ok(observed) => observed,
             Err(error) => {
                 self.tell_waiting(&jobs, &error).await?;
+                self.tell_unseen(&known, &error).await?;
                 return Err(error.into());
             }
         };
@@ -329,6 +330,21 @@ impl<E: Engine> Reconciler<E> {
                 .task_progress(job.id, job.done, job.total, &step)
                 .await?;
             self.publish_task(job.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Say of those that ran when they were last seen that nobody can see them.
+    async fn tell_unseen(&self, known: &[Known], error: &EngineError) -> Result<(), DbError> {
+        for Known { record, .. } in known {
+            if record.view.state == DeckyState::Running {
+                let seen = Observation {
+                    state: DeckyState::Degraded,
+                    last_error: Some(format!("whether it runs is not known: {error}")),
+                    services: None,
+                };
+                self.observe(record, &seen).await?;
+            }
         }
         Ok(())
     }

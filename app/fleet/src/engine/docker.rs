@@ -427,10 +427,13 @@ impl DockerEngine {
             stop_signal: Some("SIGTERM".to_owned()),
             host_config: Some(HostConfig {
                 network_mode: Some(ground.network.clone()),
+                // Otherwise those of the host can be read in it, and a machine of this network would have the gateway.
+                dns: Some(vec![ground.lan.gateway.unwrap_or(ground.lan.host).to_string()]),
+                dns_search: Some(vec![".".to_owned()]),
                 binds: Some(binds.to_vec()),
                 readonly_rootfs: Some(true),
                 cap_drop: Some(vec!["ALL".to_owned()]),
-                security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+                security_opt: Some(vec!["no-new-privileges".to_owned()]),
                 cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
                 ipc_mode: Some("private".to_owned()),
                 memory: Some(MEMORY),
@@ -692,13 +695,15 @@ impl DockerEngine {
             .kill_container(container, Some(options))
             .await
             .map_err(|e| StepError::transient(format!("signal {container}: {}", said(&e))))?;
-        heard(words, APPLIED).await
+        let heard = heard(words, APPLIED).await;
+        home.take_back()?;
+        heard
     }
 
     async fn reconfigure(&self, decky: &DesiredDecky) -> Result<(), StepError> {
         let docker = self.docker().await.map_err(not_now)?;
         let home = self.home(&decky.name);
-        let lines = home.told().and_then(|config| config.evidence);
+        let lines = home.newest_lines();
         let config = self.config(decky, lines.as_deref());
         home.note_applied(None)?;
         let container = self.container(&decky.name);
@@ -916,7 +921,11 @@ impl Engine for DockerEngine {
             let home = self.home(&name);
             let container = containers.get(&name);
             let state = container.and_then(|c| c.state);
-            let running = state == Some(ContainerSummaryStateEnum::RUNNING);
+            // One that somebody took off its network answers nobody, and is started anew.
+            let connected = container
+                .and_then(|c| c.network_settings.as_ref()?.networks.as_ref())
+                .is_some_and(|networks| networks.contains_key(&network::name(&self.id)));
+            let running = state == Some(ContainerSummaryStateEnum::RUNNING) && connected;
             let made = if running { home.applied() } else { home.read() };
             let ended = matches!(
                 state,

@@ -93,9 +93,18 @@ impl Home {
         self.doing("write", told)
     }
 
-    /// What the program was told last.
-    pub(super) fn told(&self) -> Option<DeckyConfig> {
-        read(&self.0.join(CONFIG))
+    /// Take away what the program was told: it has read it, and whoever takes it over need not.
+    pub(super) fn take_back(&self) -> Result<(), StepError> {
+        self.doing("remove", || remove_file(&self.0.join(CONFIG)))
+    }
+
+    /// The newest of its outlets, where they are kept here.
+    pub(super) fn newest_lines(&self) -> Option<PathBuf> {
+        let files = fs::read_dir(self.0.join(LINES)).ok()?.flatten();
+        files
+            .map(|file| file.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+            .max()
     }
 
     /// What it was made from.

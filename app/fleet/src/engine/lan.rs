@@ -245,6 +245,10 @@ impl Lan {
             // Never answer who asks for an address: the interface below does that.
             fs::write(format!("/proc/sys/net/ipv4/conf/{shim}/arp_ignore"), "8")
                 .map_err(|e| unusable(format!("silence {shim}: {e}")))?;
+            let six = format!("/proc/sys/net/ipv6/conf/{shim}/disable_ipv6");
+            if Path::new(&six).exists() {
+                fs::write(&six, "1").map_err(|e| unusable(format!("silence {shim}: {e}")))?;
+            }
         }
         let link = find_link(&netlink_of, shim)
             .await?

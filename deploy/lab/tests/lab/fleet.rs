@@ -154,7 +154,7 @@ fn traces(lab: &Lab) -> String {
 #[test]
 fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trace() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(mut lab_of) = lab("fleet", folder.path()) else {
+    let Some((mut lab_of, _turn)) = lab("fleet", folder.path()) else {
         return;
     };
     let before = traces(&lab_of);
@@ -532,6 +532,10 @@ fn looks_like_nothing(lab: &Lab, host: &Host<'_>, decky: &str) {
             assert!(!content.contains(word), "its {what} says {word}: {content}");
         }
     }
+    assert!(
+        !fs::exists(format!("/proc/{pid}/root/var/lib/netsvcd/config.json")).unwrap(),
+        "what it was told can still be read"
+    );
     let status = proc("status");
     let field = |name: &str| {
         let line = status
@@ -553,7 +557,7 @@ fn looks_like_nothing(lab: &Lab, host: &Host<'_>, decky: &str) {
 #[test]
 fn a_run_that_is_killed_anywhere_is_finished_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(lab_of) = lab("kill", folder.path()) else {
+    let Some((lab_of, _turn)) = lab("kill", folder.path()) else {
         return;
     };
     let before = traces(&lab_of);

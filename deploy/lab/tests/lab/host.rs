@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::mpsc,
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -17,8 +17,11 @@ use tempfile::TempDir;
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The lab, or why there is none.
-pub(crate) fn lab(name: &str, folder: &Path) -> Option<Lab> {
+/// One lab at a time: each has a daemon and a fleet, and what they may take is measured.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The lab and this test's turn, or why there is none.
+pub(crate) fn lab(name: &str, folder: &Path) -> Option<(Lab, MutexGuard<'static, ()>)> {
     if let Some(why) = std::env::var_os(decnet_lab::LEFT_OUT) {
         println!("left out: {}", why.display());
         return None;
@@ -33,9 +36,11 @@ pub(crate) fn lab(name: &str, folder: &Path) -> Option<Lab> {
         .unwrap()
         .join("decnet");
     let docker = Docker::ensure(&cache).unwrap();
+    // Another test that failed in its turn has nothing to do with this one.
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     // Namespaces are the machine's: another run may be beside this one.
     let name = format!("{name}{}", std::process::id());
-    Some(Lab::up(&name, &folder.join("docker"), docker).unwrap())
+    Some((Lab::up(&name, &folder.join("docker"), docker).unwrap(), turn))
 }
 
 /// The folder of the programs that this build made.

@@ -7,7 +7,7 @@ use crate::host::{Host, lab, until};
 #[test]
 fn what_cannot_be_deployed_is_told_with_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(lab) = lab("trouble", folder.path()) else {
+    let Some((lab, _turn)) = lab("trouble", folder.path()) else {
         return;
     };
     let made = || {
@@ -95,7 +95,7 @@ fn what_cannot_be_deployed_is_told_with_the_way_out() {
 #[test]
 fn a_daemon_that_is_not_there_is_told_and_waited_for() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(mut lab) = lab("away", folder.path()) else {
+    let Some((mut lab, _turn)) = lab("away", folder.path()) else {
         return;
     };
     lab.end_daemon(nix::sys::signal::Signal::SIGTERM).unwrap();

@@ -172,8 +172,15 @@ impl Asked {
 
     /// What the installation made of it. Where that or the file has faults, all of them, by line where it has lines.
     fn judged<T>(&self, outcome: Result<T, DomainError>) -> Result<T> {
-        let Source::Ini(path, described) = &self.source else {
-            return Ok(outcome?);
+        let (path, described, outcome) = match (&self.source, outcome) {
+            (Source::Words, Err(DomainError::Invalid(mut faults))) => {
+                for fault in &mut faults {
+                    fault.field = option_of(&fault.field);
+                }
+                return Err(DomainError::Invalid(faults).into());
+            }
+            (Source::Words | Source::Json, outcome) => return Ok(outcome?),
+            (Source::Ini(path, described), outcome) => (path, described, outcome),
         };
         let fields = match outcome {
             Ok(value) if described.is_read() => return Ok(value),
@@ -187,6 +194,19 @@ impl Asked {
             problem: fault.message,
         });
         Err(refused(path, &described.faults(found)))
+    }
+}
+
+/// The option that a field of the specification was given by.
+fn option_of(field: &str) -> String {
+    let Some(own) = field.strip_prefix("deckies[0].") else {
+        return field.to_owned();
+    };
+    let own = own.split(['[', '.']).next().unwrap_or(own);
+    match own {
+        "amount" => "--deckies".to_owned(),
+        "mutate_interval_minutes" => "--mutate-interval".to_owned(),
+        other => format!("--{}", other.replace('_', "-")),
     }
 }
 
@@ -307,6 +327,7 @@ fn from_args(args: &DeployArgs) -> DeckySpec {
         distro: args.distro.clone(),
         ip: args.ip,
         seed: args.seed.clone(),
+        egress: args.egress.clone(),
         // Decoys do not run in the folder of this command.
         bait: args.bait.as_ref().map(|dir| {
             std::path::absolute(dir).map_or_else(|_| dir.clone(), |dir| dir.display().to_string())
@@ -477,6 +498,13 @@ pub(crate) async fn watch(
             return Ok(task);
         }
         if task.done == 0 && start.elapsed() > Duration::from_secs(40) {
+            if task.step.starts_with("waiting") {
+                bail!(
+                    "task {} is not done yet, and goes on by itself: {}",
+                    task.id,
+                    task.step
+                );
+            }
             bail!(
                 "nobody works on task {}: is the mutator running? (`decnet worker list`)",
                 accepted.task

@@ -568,6 +568,15 @@ async fn a_task_says_what_it_waits_for_while_the_engine_cannot_be_looked_at() {
     reconciler.engine().away.store(false, Ordering::SeqCst);
     reconciler.round().await.unwrap();
     assert_eq!(bench.state(&names[0]).await, DeckyState::Running);
+    // What ran is not said to run while nobody can see it.
+    reconciler.engine().away.store(true, Ordering::SeqCst);
+    assert!(reconciler.round().await.is_err());
+    let view = bench.store.decky_get(&names[0]).await.unwrap().unwrap();
+    assert_eq!(view.state, DeckyState::Degraded);
+    assert!(view.last_error.unwrap().contains("the daemon is away"));
+    reconciler.engine().away.store(false, Ordering::SeqCst);
+    reconciler.round().await.unwrap();
+    assert_eq!(bench.state(&names[0]).await, DeckyState::Running);
 }
 
 #[tokio::test]

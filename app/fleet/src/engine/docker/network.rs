@@ -10,6 +10,11 @@ use bollard::{
 use super::{Driver, LABEL, unavailable};
 use crate::{EngineError, engine::lan::Lan};
 
+/// What the network of the installation `id` is called.
+pub(super) fn name(id: &str) -> String {
+    format!("lan-{id}")
+}
+
 /// The network of the installation `id` on `lan`, made where it is not there. One that was made for another interface or
 /// driver is made anew, which needs it to be empty.
 pub(super) async fn ensure(
@@ -18,7 +23,7 @@ pub(super) async fn ensure(
     driver: Driver,
     lan: &Lan,
 ) -> Result<String, EngineError> {
-    let name = format!("lan-{id}");
+    let name = name(id);
     let failed = |doing: &'static str| move |error: bollard::errors::Error| unavailable(doing, &error);
     for network in all(docker).await? {
         let parent = option(&network, "parent");
@@ -34,6 +39,12 @@ pub(super) async fn ensure(
                 .remove_network(&old)
                 .await
                 .map_err(failed("remove the network that was made for another interface"))?;
+        } else if parent == Some(lan.interface.as_str()) && is_labelled(&network) {
+            return Err(EngineError::Unavailable(format!(
+                "another installation has its deckies on {}, and an interface carries one network: name another interface \
+                 with fleet-interface, or deploy with that installation",
+                lan.interface
+            )));
         } else if parent == Some(lan.interface.as_str()) {
             let other = network.name.unwrap_or_default();
             return Err(EngineError::Unavailable(format!(
@@ -63,6 +74,16 @@ pub(super) async fn ensure(
                 subnet: Some(lan.network.to_string()),
                 // Without one Docker takes the first address, which may be a decky's.
                 gateway: Some(lan.gateway.unwrap_or(lan.host).to_string()),
+                // Whoever puts a container on it by hand must not get the host's address.
+                auxiliary_addresses: Some(
+                    lan.own
+                        .iter()
+                        .filter(|own| lan.network.contains(*own) && Some(**own) != lan.gateway)
+                        .filter(|own| lan.gateway.is_some() || **own != lan.host)
+                        .enumerate()
+                        .map(|(nth, own)| (format!("host{nth}"), own.to_string()))
+                        .collect(),
+                ),
                 ..IpamConfig::default()
             }]),
             ..Ipam::default()
@@ -103,6 +124,14 @@ fn is_ours(network: &Network, id: &str) -> bool {
     labels
         .and_then(|labels| labels.get(LABEL))
         .is_some_and(|of| of == id)
+}
+
+/// Whether an installation like this one made it.
+fn is_labelled(network: &Network) -> bool {
+    network
+        .labels
+        .as_ref()
+        .is_some_and(|labels| labels.contains_key(LABEL))
 }
 
 fn option<'a>(network: &'a Network, key: &str) -> Option<&'a str> {
