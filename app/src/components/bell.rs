@@ -45,7 +45,7 @@ pub(crate) fn Bell() -> impl IntoView {
                         .is_some_and(|outcome| outcome == "accepted")
             });
             if let Some(row) = accepted {
-                word.push_str(&format!(" {}", row.id));
+                word.push_str(&format!(" {}", row.id.0));
             }
         });
         word
