@@ -338,8 +338,10 @@ fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trac
     assert_eq!(machines(&again), known);
     for decky in again.iter().take(4) {
         let slug = text(&decky["services"][0], "slug");
-        let seen = visit(&lab_of, decky, &slug);
-        assert!(is_answer(&slug, &seen), "{slug}: {seen}");
+        // What the database says may be of before; that it answers again is what counts.
+        until("it answers again", || {
+            is_answer(&slug, &visit(&lab_of, decky, &slug)).then_some(())
+        });
     }
 
     // Gone without a trace.
