@@ -229,20 +229,12 @@ impl DockerEngine {
     /// # Errors
     /// Where the folders cannot be used.
     pub fn open(options: DockerOptions, catalogue: Arc<dyn Catalogue + Send>) -> Result<Self, EngineError> {
-        let io_error = |operation, path: &Path| {
-            let path = path.to_owned();
-            move |source| EngineError::Io {
-                operation,
-                path,
-                source,
-            }
-        };
         let lock = home::hold(&options.deckies)?;
         for folder in [&options.outlets, &options.folder] {
-            fs::create_dir_all(folder).map_err(io_error("create", folder))?;
+            fs::create_dir_all(folder).map_err(EngineError::io("create", folder))?;
         }
         let named = options.deckies.join(".installation");
-        let id = installation(&named).map_err(io_error("read", &named))?;
+        let id = installation(&named).map_err(EngineError::io("read", &named))?;
         Ok(Self {
             options,
             catalogue,

@@ -158,22 +158,14 @@ impl Home {
 
 /// Take the folder of all deckies, for as long as what this gives lives: two engines would end each other's.
 pub(super) fn hold(deckies: &Path) -> Result<Flock<File>, EngineError> {
-    let failed = |operation, path: &Path| {
-        let path = path.to_owned();
-        move |source| EngineError::Io {
-            operation,
-            path,
-            source,
-        }
-    };
-    fs::create_dir_all(deckies).map_err(failed("create", deckies))?;
+    fs::create_dir_all(deckies).map_err(EngineError::io("create", deckies))?;
     let path = deckies.join(".lock");
     let lock = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(&path)
-        .map_err(failed("open", &path))?;
+        .map_err(EngineError::io("open", &path))?;
     Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| EngineError::Busy(deckies.to_owned()))
 }
 

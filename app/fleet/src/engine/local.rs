@@ -125,14 +125,6 @@ impl LocalEngine {
     /// # Errors
     /// Where another engine has the folder, or the program is not there.
     pub fn open(options: LocalOptions, catalogue: Arc<dyn Catalogue + Send>) -> Result<Self, EngineError> {
-        let io_error = |operation, path: &Path| {
-            let path = path.to_owned();
-            move |source| EngineError::Io {
-                operation,
-                path,
-                source,
-            }
-        };
         let lock = home::hold(&options.deckies)?;
         let program = fs::canonicalize(&options.program).map_err(|source| EngineError::Program {
             path: options.program.clone(),
@@ -140,13 +132,15 @@ impl LocalEngine {
         })?;
         // The kernel names a process after the path that was executed.
         let run = options.deckies.join(PROGRAM_DIR);
-        fs::create_dir_all(&run).map_err(io_error("create", &run))?;
+        fs::create_dir_all(&run).map_err(EngineError::io("create", &run))?;
         let link = run.join(PROCESS_NAME);
         match fs::remove_file(&link) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error("replace", &link)(e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(EngineError::io("replace", &link)(e));
+            }
             _ => {}
         }
-        std::os::unix::fs::symlink(&program, &link).map_err(io_error("create", &link))?;
+        std::os::unix::fs::symlink(&program, &link).map_err(EngineError::io("create", &link))?;
         let offset = if may_bind_low_ports() {
             0
         } else {
@@ -163,7 +157,7 @@ impl LocalEngine {
             offset,
             children: Arc::default(),
             ended: Arc::default(),
-            spawner: spawner().map_err(io_error("start the thread that starts", &link))?,
+            spawner: spawner().map_err(EngineError::io("start the thread that starts", &link))?,
             options,
             _lock: lock,
         })

@@ -9,7 +9,7 @@ pub mod local;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use decnet_model::name::{DeckyName, ServiceSlug};
@@ -70,6 +70,18 @@ pub enum EngineError {
         /// What went wrong.
         source: std::io::Error,
     },
+}
+
+impl EngineError {
+    /// `path` could not be used for `operation`.
+    fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            operation,
+            path,
+            source,
+        }
+    }
 }
 
 /// The network that an engine's deckies stand in, where that is found and not configured.

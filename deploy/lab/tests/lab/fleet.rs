@@ -433,7 +433,6 @@ fn contained(lab: &Lab, host: &Host<'_>, fleet: &[Value]) {
         serve(Place::Gateway, "80"),
         serve(Place::Attacker, "8081"),
     ];
-    std::thread::sleep(Duration::from_millis(300));
     let reach = |place, ip: &str, port: &str| {
         let tried = lab
             .command(place, "nc")
@@ -442,7 +441,11 @@ fn contained(lab: &Lab, host: &Host<'_>, fleet: &[Value]) {
             .status();
         tried.unwrap().success()
     };
-    assert!(reach(Place::Attacker, HOST, "8081") && reach(Place::Attacker, GATEWAY, "80"));
+    for (ip, port) in [(HOST, "8081"), (GATEWAY, "80")] {
+        until("somebody is there to be reached", || {
+            reach(Place::Attacker, ip, port).then_some(())
+        });
+    }
     let other = fleet.iter().find(|d| text(d, "name") == "web-02").unwrap();
     let targets = [
         (HOST.to_owned(), "8081"),
