@@ -256,3 +256,60 @@ fn replace(path: &Path, content: &[u8], group: Option<u32>) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&new, path)
 }
+
+/// Make `link` lead to `target`. What is no link is somebody's, and stays.
+pub(super) fn link(link: &Path, target: &Path) -> Result<(), StepError> {
+    let cannot = |e: io::Error| StepError::transient(format!("make the link {}: {e}", link.display()));
+    match fs::symlink_metadata(link) {
+        Ok(there) if there.is_symlink() => {
+            if fs::read_link(link).map_err(cannot)? == target {
+                return Ok(());
+            }
+            fs::remove_file(link).map_err(cannot)?;
+        }
+        // What a local decky of that name left behind.
+        Ok(_) => match fs::remove_dir(link) {
+            Ok(()) => {}
+            Err(e) => {
+                return Err(StepError::lasting(format!(
+                    "{} is in the way: evidence of an earlier decky of this name is in it ({e}); move it elsewhere",
+                    link.display()
+                )));
+            }
+        },
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(cannot(e)),
+    }
+    std::os::unix::fs::symlink(target, link).map_err(cannot)
+}
+
+pub(super) fn unlink(link: &Path) -> Result<(), StepError> {
+    match fs::remove_file(link) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StepError::transient(format!(
+            "remove the link {}: {e}",
+            link.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_way_of_a_link_is_told_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("web-1"), folder.path().join("ab12"));
+        link(&from, &to).unwrap();
+        link(&from, &to).unwrap();
+        assert_eq!(fs::read_link(&from).unwrap(), to);
+        unlink(&from).unwrap();
+        fs::create_dir_all(from.join("artifacts")).unwrap();
+        let error = link(&from, &to).unwrap_err();
+        assert!(
+            !error.transient && error.message.contains("in the way"),
+            "{error}"
+        );
+        assert!(from.join("artifacts").exists());
+    }
+}

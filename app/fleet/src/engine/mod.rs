@@ -1,10 +1,12 @@
 //! What runs deckies: the [`Engine`] trait, and one engine a module.
 
 pub mod any;
+mod contain;
 pub mod docker;
 mod home;
 mod lan;
 pub mod local;
+mod stack;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

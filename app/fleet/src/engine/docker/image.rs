@@ -10,7 +10,10 @@ use bollard::{
 use futures::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 
-use super::{LABEL, ours, unavailable};
+use super::{
+    LABEL,
+    daemon::{ours, unavailable},
+};
 use crate::EngineError;
 
 /// The program in the image.

@@ -7,7 +7,7 @@ use bollard::{
     models::{Ipam, IpamConfig, Network, NetworkCreateRequest},
 };
 
-use super::{Driver, LABEL, unavailable};
+use super::{Driver, LABEL, daemon::unavailable};
 use crate::{EngineError, engine::lan::Lan};
 
 /// What the network of the installation `id` is called.

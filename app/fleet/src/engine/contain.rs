@@ -11,7 +11,7 @@ use std::{
 use decnet_model::fleet::Egress;
 use nix::sched::{CloneFlags, setns};
 
-use super::super::StepError;
+use super::StepError;
 
 /// The rules for IPv4, as iptables-restore(8) reads them.
 ///

@@ -1,0 +1,524 @@
+//! One container: what it is made with, and how it becomes a decky.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    net::{IpAddr, Ipv4Addr},
+    os::unix::fs::chown,
+    path::Path,
+    time::Duration,
+};
+
+use bollard::{
+    Docker,
+    container::LogOutput,
+    errors::Error as DockerError,
+    models::{
+        ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
+        HostConfigCgroupnsModeEnum, HostConfigLogConfig, NetworkingConfig, ResourcesUlimits,
+    },
+    query_parameters::{
+        CreateContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder,
+        RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    },
+};
+use decnet_decoys::config::{DeckyConfig, NOBODY};
+use decnet_model::name::DeckyName;
+use decnet_persona::{Mac, Persona};
+use decnet_spool::outlet::Outlet;
+use futures::{Stream, StreamExt as _};
+
+use super::{
+    DockerEngine, Driver, LABEL, LABEL_NAME,
+    daemon::{said, status, unavailable},
+    ground::Ground,
+    image,
+};
+use crate::{
+    DesiredDecky, EngineError, StepError,
+    engine::{
+        contain,
+        home::{self, Home, link, unlink},
+        lan, stack,
+    },
+};
+
+/// What the program says when it listens, and when it has taken what it was told.
+const READY: &str = "ready";
+const APPLIED: &str = "configuration applied";
+/// How long it may take until it says so.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take to end in order before it is killed, in seconds.
+const GRACE: i32 = 6;
+/// What it may use.
+const MEMORY: i64 = 256 << 20;
+const NANO_CPUS: i64 = 1_000_000_000;
+const PIDS: i64 = 64;
+const FILES: i64 = 8192;
+/// Its interface, as Docker calls it.
+const INTERFACE: &str = "eth0";
+/// What it touches while it is well.
+const PULSE: &str = "/run/alive";
+
+impl DockerEngine {
+    /// What every container of ours is made with.
+    pub(super) fn body(
+        &self,
+        ground: &Ground,
+        binds: &[String],
+        address: Option<Ipv4Addr>,
+        mac: Option<Mac>,
+    ) -> ContainerCreateBody {
+        let endpoint = EndpointSettings {
+            ipam_config: address.map(|address| EndpointIpamConfig {
+                ipv4_address: Some(address.to_string()),
+                ..EndpointIpamConfig::default()
+            }),
+            // One that shares the interface's hardware address can have no other.
+            mac_address: mac
+                .filter(|_| self.options.driver == Driver::Macvlan)
+                .map(|mac| mac.to_string()),
+            ..EndpointSettings::default()
+        };
+        ContainerCreateBody {
+            image: Some(ground.image.clone()),
+            entrypoint: Some(vec![image::PROGRAM.to_owned()]),
+            working_dir: Some(image::HOME.to_owned()),
+            // As in a unit of a distribution: nothing that names Docker's way of starting a program.
+            env: Some(vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned()]),
+            stop_signal: Some("SIGTERM".to_owned()),
+            host_config: Some(HostConfig {
+                network_mode: Some(ground.network.clone()),
+                // Otherwise those of the host can be read in it, and a machine of this network would have the gateway.
+                dns: Some(vec![ground.lan.gateway.unwrap_or(ground.lan.host).to_string()]),
+                dns_search: Some(vec![".".to_owned()]),
+                binds: Some(binds.to_vec()),
+                readonly_rootfs: Some(true),
+                cap_drop: Some(vec!["ALL".to_owned()]),
+                security_opt: Some(vec!["no-new-privileges".to_owned()]),
+                cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+                ipc_mode: Some("private".to_owned()),
+                memory: Some(MEMORY),
+                memory_swap: Some(MEMORY),
+                nano_cpus: Some(NANO_CPUS),
+                pids_limit: Some(PIDS),
+                ulimits: Some(vec![ResourcesUlimits {
+                    name: Some("nofile".to_owned()),
+                    soft: Some(FILES),
+                    hard: Some(FILES),
+                }]),
+                // What Docker would start by itself would not be contained.
+                restart_policy: None,
+                log_config: Some(HostConfigLogConfig {
+                    typ: Some("json-file".to_owned()),
+                    config: Some(HashMap::from(
+                        [("max-size", "256k"), ("max-file", "2")].map(|(k, v)| (k.to_owned(), v.to_owned())),
+                    )),
+                }),
+                ..HostConfig::default()
+            }),
+            networking_config: Some(NetworkingConfig {
+                endpoints_config: Some(HashMap::from([(ground.network.clone(), endpoint)])),
+            }),
+            ..ContainerCreateBody::default()
+        }
+    }
+
+    pub(super) async fn remove_container(&self, docker: &Docker, name: &str) -> Result<(), StepError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).build();
+        match docker.remove_container(name, Some(options)).await {
+            // It is gone, or somebody is at it.
+            Err(error) if matches!(status(&error), Some(404)) => Ok(()),
+            done => done.map_err(|error| StepError::transient(format!("remove {name}: {}", said(&error)))),
+        }
+    }
+
+    /// Make the decky's folder, and the links by which the rest of the installation finds it.
+    pub(super) fn create(&self, decky: &DesiredDecky) -> Result<(), StepError> {
+        let home = self.home(&decky.name);
+        let parent = home.path().parent().map(Path::to_owned).unwrap_or_default();
+        let io = |what: &str, path: &Path| {
+            let told = format!("{what} {}", path.display());
+            move |e: io::Error| StepError::transient(format!("{told}: {e}"))
+        };
+        fs::create_dir_all(&parent).map_err(io("make", &parent))?;
+        home.write(decky, &self.config(decky, None))?;
+        let lines = home.path().join(home::LINES);
+        fs::create_dir_all(&lines).map_err(io("make", &lines))?;
+        // The container's user passes this folder to its own file in it, and cannot make others.
+        let user = user(decky.ip);
+        home::share(&lines, 0o710, Some(user)).map_err(io("hand over", &lines))?;
+        for evidence in [home::ARTIFACTS, home::TRANSCRIPTS] {
+            let folder = home.path().join(evidence);
+            chown(&folder, Some(user), Some(user)).map_err(io("hand over", &folder))?;
+        }
+        let name = decky.name.as_str();
+        link(&self.options.deckies.join(name), home.path())?;
+        link(&self.options.outlets.join(name), &lines)
+    }
+
+    /// What the program is told. `lines` is the outlet that its evidence goes to.
+    fn config(&self, decky: &DesiredDecky, lines: Option<&Path>) -> DeckyConfig {
+        let listen = home::listens(self.catalogue.as_ref(), decky, 0);
+        let mut config = home::config(decky, listen, user(decky.ip));
+        config.evidence = lines
+            .and_then(Path::file_name)
+            .map(|file| Path::new(home::LINES).join(file));
+        config.pulse = Some(PULSE.into());
+        config
+    }
+
+    pub(super) async fn start(&self, name: &DeckyName) -> Result<(), StepError> {
+        let home = self.home(name);
+        let Some(decky) = home.read() else {
+            return Err(StepError::lasting(format!("{name} was not created")));
+        };
+        let IpAddr::V4(address) = decky.ip else {
+            return Err(StepError::lasting(format!(
+                "{}: containers have IPv4 addresses",
+                decky.ip
+            )));
+        };
+        let persona = Persona::derive(&decky.persona)
+            .map_err(|e| StepError::lasting(format!("the persona of {name}: {e}")))?;
+        let docker = self.docker().await.map_err(not_now)?;
+        let ground = self.ground().await.map_err(not_now)?;
+        let container = self.container(name);
+        home.note_applied(None)?;
+        self.remove_container(&docker, &container).await?;
+        // Whoever has the address by now would lose half of its visitors, and the decky as well.
+        let taken = ground.lan.taken(vec![address]).await.map_err(not_now)?;
+        if let Some(mac) = taken.get(&address) {
+            return Err(StepError::lasting(format!(
+                "{address} is in use by the machine {mac}: take {name} down and deploy it again, which gives it another \
+                 address"
+            )));
+        }
+        let outlet = Outlet::create(&self.options.outlets, name.as_str())
+            .map_err(|e| StepError::transient(format!("outlet of {name}: {e}")))?;
+        let lines = outlet.path().to_owned();
+        let user = user(decky.ip);
+        chown(&lines, Some(user), Some(user))
+            .map_err(|e| StepError::transient(format!("hand over {}: {e}", lines.display())))?;
+        let whole = self.config(&decky, Some(&lines));
+        let mut bare = whole.clone();
+        bare.services.clear();
+        home.tell(&bare)?;
+
+        let binds = [format!("{}:{}:rw", home.path().display(), image::HOME)];
+        let mut body = self.body(&ground, &binds, Some(address), Some(persona.mac));
+        body.hostname = Some(persona.hostname.clone());
+        body.user = Some(format!("{user}:{user}"));
+        body.cmd = Some(vec![home::CONFIG.to_owned()]);
+        body.healthcheck = Some(HealthConfig {
+            test: Some(
+                ["CMD", image::PROGRAM, "--pulse", PULSE]
+                    .map(str::to_owned)
+                    .to_vec(),
+            ),
+            interval: Some(120_000_000_000),
+            timeout: Some(10_000_000_000),
+            retries: Some(2),
+            start_period: Some(0),
+            start_interval: None,
+        });
+        body.labels = Some(HashMap::from([
+            (LABEL.to_owned(), self.id.clone()),
+            (LABEL_NAME.to_owned(), name.to_string()),
+        ]));
+        if let Some(host) = &mut body.host_config {
+            host.sysctls = Some(stack::sysctls(persona.os).into_iter().collect());
+            host.tmpfs = Some(HashMap::from([(
+                image::RUN.to_owned(),
+                format!("size=64k,mode=755,uid={user},gid={user},noexec,nosuid,nodev"),
+            )]));
+        }
+        let failed = |doing: &'static str| {
+            move |error: DockerError| {
+                let lasting = status(&error) == Some(400);
+                let told = unavailable(doing, &error).to_string();
+                if lasting {
+                    StepError::lasting(told)
+                } else {
+                    StepError::transient(told)
+                }
+            }
+        };
+        let options = CreateContainerOptionsBuilder::default().name(&container).build();
+        match docker.create_container(Some(options), body).await {
+            // Network or image were taken away under us.
+            Err(error) if status(&error) == Some(404) => {
+                *self.ground.lock().await = None;
+                return Err(failed("make its container")(error));
+            }
+            made => made.map_err(failed("make its container"))?,
+        };
+        let started = async {
+            docker
+                .start_container(&container, None)
+                .await
+                .map_err(failed("start its container"))?;
+            let mut words = Box::pin(self.words(&docker, &container, true));
+            heard(&mut words, READY).await?;
+            self.settle_in(&docker, &container, &ground, &decky, address)
+                .await?;
+            self.tell(&docker, &container, &home, &whole, &mut words).await?;
+            home.note_applied(Some(&decky))?;
+            ground
+                .lan
+                .announce(mac_on(&ground, self.options.driver, persona.mac), address)
+                .await
+                .map_err(not_now)
+        }
+        .await;
+        // Now it has the file open itself: until here nobody may take it for a finished one.
+        drop(outlet);
+        if started.is_err() {
+            // A decky that is half there is none. Why it is not there matters more than that this failed, too.
+            if let Err(error) = self.remove_container(&docker, &container).await {
+                tracing::warn!(decky = %name, %error, "what is left of it could not be removed");
+            }
+        }
+        started
+    }
+
+    /// Contain it, and let this host and it find each other.
+    async fn settle_in(
+        &self,
+        docker: &Docker,
+        container: &str,
+        ground: &Ground,
+        decky: &DesiredDecky,
+        address: Ipv4Addr,
+    ) -> Result<(), StepError> {
+        let seen = docker
+            .inspect_container(container, None)
+            .await
+            .map_err(|e| StepError::transient(format!("look at {container}: {}", said(&e))))?;
+        let pid = seen
+            .state
+            .and_then(|state| state.pid)
+            .and_then(|pid| u32::try_from(pid).ok())
+            .filter(|pid| *pid > 0)
+            .ok_or_else(|| StepError::transient("it ended while it was started"))?;
+        let reach = self.options.driver == Driver::Macvlan;
+        let shim = if reach {
+            Some(ground.lan.reach(&self.shim(), address).await.map_err(not_now)?)
+        } else {
+            None
+        };
+        let (egress, host) = (decky.egress, ground.lan.host);
+        let done = tokio::task::spawn_blocking(move || {
+            if let Some(shim) = shim {
+                let known = contain::inside(pid, || {
+                    let runtime = tokio::runtime::Builder::new_current_thread()
+                        .enable_all()
+                        .build()?;
+                    let known = runtime.block_on(lan::know_neighbour(INTERFACE, host, shim));
+                    known.map_err(io::Error::other)
+                });
+                known
+                    .and_then(|done| done)
+                    .map_err(|e| StepError::transient(format!("tell it where the host is: {e}")))?;
+            }
+            contain::contain(pid, egress)
+        })
+        .await;
+        done.unwrap_or_else(|gone| Err(StepError::transient(gone.to_string())))
+    }
+
+    /// What the program says to its standard error, from its first word on; `follow` waits for more.
+    fn words(
+        &self,
+        docker: &Docker,
+        container: &str,
+        follow: bool,
+    ) -> impl Stream<Item = Result<LogOutput, DockerError>> + use<> {
+        let options = LogsOptionsBuilder::default()
+            .follow(follow)
+            .stderr(true)
+            .tail("all")
+            .build();
+        docker.logs(container, Some(options))
+    }
+
+    /// Let a running program take `config`. `words` is what it says, read as far as it said before.
+    async fn tell(
+        &self,
+        docker: &Docker,
+        container: &str,
+        home: &Home,
+        config: &DeckyConfig,
+        words: &mut (impl Stream<Item = Result<LogOutput, DockerError>> + Unpin),
+    ) -> Result<(), StepError> {
+        home.tell(config)?;
+        let options = KillContainerOptionsBuilder::default().signal("SIGHUP").build();
+        docker
+            .kill_container(container, Some(options))
+            .await
+            .map_err(|e| StepError::transient(format!("signal {container}: {}", said(&e))))?;
+        let heard = heard(words, APPLIED).await;
+        home.take_back()?;
+        heard
+    }
+
+    pub(super) async fn reconfigure(&self, decky: &DesiredDecky) -> Result<(), StepError> {
+        let docker = self.docker().await.map_err(not_now)?;
+        let home = self.home(&decky.name);
+        let lines = home.newest_lines();
+        let config = self.config(decky, lines.as_deref());
+        home.note_applied(None)?;
+        let container = self.container(&decky.name);
+        // Its log has no marks: what was said until now is counted, and passed over in the one that is followed.
+        let before = self.words(&docker, &container, false).count().await;
+        let mut words = Box::pin(self.words(&docker, &container, true).skip(before));
+        self.tell(&docker, &container, &home, &config, &mut words).await?;
+        home.note_desired(decky)?;
+        home.note_applied(Some(decky))
+    }
+
+    pub(super) async fn stop(&self, name: &DeckyName) -> Result<(), StepError> {
+        let docker = self.docker().await.map_err(not_now)?;
+        let container = self.container(name);
+        let options = StopContainerOptionsBuilder::default().t(GRACE).build();
+        match docker.stop_container(&container, Some(options)).await {
+            // It is gone, or does not run.
+            Err(error) if matches!(status(&error), Some(404 | 304)) => {}
+            done => done.map_err(|e| StepError::transient(format!("stop {name}: {}", said(&e))))?,
+        }
+        self.remove_container(&docker, &container).await?;
+        if let Some(IpAddr::V4(address)) = self.home(name).read().map(|decky| decky.ip) {
+            let lan = self.ground.lock().await.as_ref().map(|ground| ground.lan.clone());
+            let lan = match lan {
+                Some(lan) => lan,
+                None => self.lan().await.map_err(not_now)?,
+            };
+            lan.forget(&self.shim(), address).await.map_err(not_now)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn remove(&self, name: &DeckyName) -> Result<(), StepError> {
+        self.stop(name).await?;
+        let home = self.home(name);
+        let gone = home.remove()?;
+        for (link, target) in [
+            (self.options.deckies.join(name.as_str()), home.path().to_owned()),
+            (
+                self.options.outlets.join(name.as_str()),
+                home.path().join(home::LINES),
+            ),
+        ] {
+            // Evidence that is still there must be found.
+            if !target.exists() {
+                unlink(&link)?;
+            }
+        }
+        if gone && let Some(parent) = home.path().parent() {
+            // The last one takes the folder with it.
+            if let Err(error) = fs::remove_dir(parent)
+                && !matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
+                )
+            {
+                tracing::debug!(%error, "the folder of containers stays");
+            }
+        }
+        Ok(())
+    }
+
+    /// How a container ended, with what its program said last.
+    pub(super) async fn last_words(&self, docker: &Docker, name: &DeckyName, how: &str) -> String {
+        let options = LogsOptionsBuilder::default().stderr(true).tail("1").build();
+        let mut words = Box::pin(docker.logs(&self.container(name), Some(options)));
+        let last = match words.next().await {
+            Some(Ok(output)) => String::from_utf8_lossy(&output.into_bytes()).trim().to_owned(),
+            // Its log went with it.
+            Some(Err(_)) | None => String::new(),
+        };
+        if last.is_empty() {
+            how.to_owned()
+        } else {
+            format!("{last} ({how})")
+        }
+    }
+}
+
+/// The hardware address that frames of a decky come from.
+fn mac_on(ground: &Ground, driver: Driver, own: Mac) -> Mac {
+    match driver {
+        Driver::Macvlan => own,
+        Driver::Ipvlan => ground.lan.mac,
+    }
+}
+
+/// A fault of the ground that a step stands on. It may be better in a moment.
+fn not_now(error: EngineError) -> StepError {
+    StepError::transient(error.to_string())
+}
+
+/// Wait until the program says `word`. Whatever else it says is why it did not.
+async fn heard(
+    words: &mut (impl Stream<Item = Result<LogOutput, DockerError>> + Unpin),
+    word: &str,
+) -> Result<(), StepError> {
+    let mut last = String::new();
+    let wait = async {
+        while let Some(said_now) = words.next().await {
+            let bytes = said_now
+                .map_err(|e| StepError::transient(format!("listen to it: {}", said(&e))))?
+                .into_bytes();
+            for line in String::from_utf8_lossy(&bytes).lines() {
+                if line == word {
+                    return Ok(());
+                }
+                last = line.chars().take(300).collect();
+                if line.starts_with("configuration not applied") {
+                    return Err(StepError::transient(last.clone()));
+                }
+            }
+        }
+        Err(StepError::lasting(if last.is_empty() {
+            "it ended without a word".to_owned()
+        } else {
+            format!("it ended: {last}")
+        }))
+    };
+    match tokio::time::timeout(PATIENCE, wait).await {
+        Ok(heard) => heard,
+        Err(_) => Err(StepError::transient(format!(
+            "it did not say {word:?} within {} s: {last}",
+            PATIENCE.as_secs()
+        ))),
+    }
+}
+
+/// The user of the decky at `address`: no distribution gives out users from 1879048192 to 2147483647, which is as far
+/// as Docker counts, and systemd leaves them free. Machines of one network differ in their last 28 bits.
+fn user(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(address) => 0x7000_0000 | (u32::from(address) & 0x0fff_ffff),
+        IpAddr::V6(_) => NOBODY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_decky_is_a_user_of_its_own_that_docker_takes() {
+        let users: BTreeSet<u32> = (0..=255)
+            .map(|last| user(IpAddr::V4(Ipv4Addr::new(192, 168, 1, last))))
+            .collect();
+        assert_eq!(users.len(), 256);
+        assert!(
+            users
+                .iter()
+                .all(|user| (0x7000_0000..=0x7fff_ffff).contains(user))
+        );
+    }
+}

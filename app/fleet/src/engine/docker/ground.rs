@@ -1,0 +1,94 @@
+//! What all deckies stand on: the interface, the network and the image, made once and shared.
+
+use std::{collections::HashMap, net::Ipv4Addr};
+
+use bollard::{Docker, query_parameters::CreateContainerOptionsBuilder};
+
+use super::{DockerEngine, Driver, LABEL, daemon::unavailable, image, network};
+use crate::{
+    EngineError,
+    engine::{contain, lan::Lan},
+};
+
+/// What deckies stand on.
+#[derive(Debug, Clone)]
+pub(super) struct Ground {
+    pub(super) lan: Lan,
+    pub(super) network: String,
+    pub(super) image: String,
+}
+
+impl DockerEngine {
+    /// Interface, network and image; made once, and again where something of it is gone.
+    pub(super) async fn ground(&self) -> Result<Ground, EngineError> {
+        let mut ground = self.ground.lock().await;
+        if let Some(ground) = &*ground {
+            return Ok(ground.clone());
+        }
+        contain::tool().map_err(EngineError::Unavailable)?;
+        let docker = self.docker().await?;
+        let lan = self.lan().await?;
+        let image = image::ensure(&docker, &self.id, &self.options.program).await?;
+        let network = network::ensure(&docker, &self.id, self.options.driver, &lan).await?;
+        let made = Ground { lan, network, image };
+        *ground = Some(made.clone());
+        Ok(made)
+    }
+
+    pub(super) async fn lan(&self) -> Result<Lan, EngineError> {
+        let options = &self.options;
+        let lan = Lan::find(options.interface.as_deref(), options.gateway).await?;
+        if lan.wireless && options.driver == Driver::Macvlan {
+            return Err(EngineError::Unavailable(format!(
+                "{} is a radio, and its access point knows one hardware address only: set fleet-driver to ipvlan, or name \
+                 a wired interface with fleet-interface",
+                lan.interface
+            )));
+        }
+        if let Some(range) = options.range
+            && !lan.network.contains(&range)
+        {
+            return Err(EngineError::Unavailable(format!(
+                "the addresses {range} (fleet-network) are not inside {}, the network of {}",
+                lan.network, lan.interface
+            )));
+        }
+        Ok(lan)
+    }
+
+    /// Start a container like a decky's, and take it away: that a network can be made does not say that a container can
+    /// be started on it.
+    pub(super) async fn probe(
+        &self,
+        docker: &Docker,
+        ground: &Ground,
+        address: Ipv4Addr,
+    ) -> Result<(), EngineError> {
+        let name = format!("probe-{}", self.id.chars().take(6).collect::<String>());
+        let mut body = self.body(ground, &[], Some(address), None);
+        body.cmd = Some(vec!["--help".to_owned()]);
+        body.labels = Some(HashMap::from([(LABEL.to_owned(), self.id.clone())]));
+        self.remove_container(docker, &name)
+            .await
+            .map_err(|e| EngineError::Unavailable(e.message))?;
+        let tried = async {
+            let options = CreateContainerOptionsBuilder::default().name(&name).build();
+            docker.create_container(Some(options), body).await?;
+            docker.start_container(&name, None).await
+        }
+        .await;
+        self.remove_container(docker, &name)
+            .await
+            .map_err(|e| EngineError::Unavailable(e.message))?;
+        tried.map_err(|error| {
+            unavailable(
+                &format!(
+                    "no container can be started on a {} network of {}",
+                    self.options.driver.as_str(),
+                    ground.lan.interface
+                ),
+                &error,
+            )
+        })
+    }
+}
