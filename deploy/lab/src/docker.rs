@@ -13,10 +13,22 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::run;
 
-/// The suite whose daemon is new enough, and works on the one before.
-const SUITE: &str = "trixie";
-/// Its packages. The machine's own runc is used: the newer one wants a newer libc.
-const PACKAGES: [&str; 4] = ["docker.io", "docker-cli", "containerd", "libseccomp2"];
+/// A release of Debian, and what its Docker is made of. The machine's own runc is used: a newer one wants a newer libc.
+struct Suite {
+    name: &'static str,
+    packages: &'static [&'static str],
+}
+
+/// The one whose daemon is new enough, and works on the one before.
+const NEW: Suite = Suite {
+    name: "trixie",
+    packages: &["docker.io", "docker-cli", "containerd", "libseccomp2"],
+};
+/// The one whose daemon is too old.
+const OLD: Suite = Suite {
+    name: "bookworm",
+    packages: &["docker.io", "containerd"],
+};
 /// The oldest daemon that sets an endpoint's hardware address.
 const OLDEST: u32 = 25;
 
@@ -37,19 +49,36 @@ impl Docker {
         if own.version().is_some_and(|version| version >= OLDEST) {
             return Ok(own);
         }
-        let root = cache.join("tools").join(format!("docker-{SUITE}"));
+        let (unpacked, version) = Self::unpacked(cache, &NEW)?;
+        if version < OLDEST {
+            bail!("the Docker of {} is {version}; {OLDEST} is needed", NEW.name);
+        }
+        Ok(unpacked)
+    }
+
+    /// A daemon that is too old for deckies.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    pub fn too_old(cache: &Path) -> Result<Self> {
+        let (unpacked, version) = Self::unpacked(cache, &OLD)?;
+        if version >= OLDEST {
+            bail!("the Docker of {} is {version}, which is new enough", OLD.name);
+        }
+        Ok(unpacked)
+    }
+
+    /// The daemon of a suite of Debian, in a folder of `cache`, and its major version.
+    fn unpacked(cache: &Path, suite: &Suite) -> Result<(Self, u32)> {
+        let root = cache.join("tools").join(format!("docker-{}", suite.name));
         let unpacked = Self {
             root: Some(root.clone()),
         };
         if unpacked.version().is_none() {
-            fetch(&root)?;
+            fetch(&root, suite)?;
         }
         match unpacked.version() {
-            Some(version) if version >= OLDEST => Ok(unpacked),
-            Some(version) => bail!(
-                "Docker {version} was unpacked into {}; {OLDEST} is needed",
-                root.display()
-            ),
+            Some(version) => Ok((unpacked, version)),
             None => bail!("what was unpacked into {} does not run", root.display()),
         }
     }
@@ -83,10 +112,12 @@ impl Docker {
 }
 
 /// Download the packages with the machine's own apt, from the mirror that it is configured with, and unpack them.
-fn fetch(root: &Path) -> Result<()> {
+fn fetch(root: &Path, suite: &Suite) -> Result<()> {
     let Some(mirror) = mirror() else {
         bail!(
-            "Docker {OLDEST} or newer is needed, and this is no Debian with a mirror: install Docker from its own packages"
+            "Docker of {} is needed, and this is no Debian with a mirror: install Docker {OLDEST} or newer from its own \
+             packages",
+            suite.name
         );
     };
     let work = root.with_extension("new");
@@ -100,7 +131,7 @@ fn fetch(root: &Path) -> Result<()> {
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
     fs::write(
         &sources,
-        format!("deb [signed-by={keyring}] {mirror} {SUITE} main\n"),
+        format!("deb [signed-by={keyring}] {mirror} {} main\n", suite.name),
     )?;
     let apt = || {
         let mut apt = Command::new("apt-get");
@@ -120,11 +151,11 @@ fn fetch(root: &Path) -> Result<()> {
         }
         apt
     };
-    run(apt().args(["-qq", "update"])).context("cannot read the package lists of a newer Debian")?;
+    run(apt().args(["-qq", "update"])).context("cannot read the package lists of another Debian")?;
     let archives = work.join("archives");
     run(apt()
         .args(["-qq", "download"])
-        .args(PACKAGES)
+        .args(suite.packages)
         .current_dir(&archives))
     .context("cannot download Docker")?;
     let unpacked = work.join("unpacked");

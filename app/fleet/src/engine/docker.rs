@@ -309,29 +309,15 @@ impl Engine for DockerEngine {
         if self.ground.lock().await.is_some() {
             return Ok(());
         }
-        let ground = self.ground().await?;
         let docker = self.docker().await?;
-        let IpAddr::V4(address) = first.ip else {
-            return Ok(());
-        };
-        // Those that run are proof enough.
-        let there = self.containers(&docker).await?;
-        if there
-            .values()
-            .any(|container| container.state == Some(ContainerSummaryStateEnum::RUNNING))
-        {
-            return Ok(());
-        }
-        let probed = self.probe(&docker, &ground, address).await;
-        if probed.is_err() {
-            *self.ground.lock().await = None;
-            // Nothing half-made is left behind; where others are on it, it stays.
-            if self.containers(&docker).await?.is_empty() {
-                network::remove(&docker, &self.id).await?;
-                image::remove(&docker, &self.id, None).await?;
+        let prepared = self.try_one(&docker, first).await;
+        if prepared.is_err() {
+            // Nothing half-made is left behind. Why it cannot be done matters more than that this failed, too.
+            if let Err(error) = self.give_up(&docker).await {
+                tracing::warn!(%error, "what was made for deckies could not be taken away");
             }
         }
-        probed
+        prepared
     }
 
     async fn run(&self, step: &Step) -> Result<(), StepError> {

@@ -22,6 +22,15 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// The lab and this test's turn, or why there is none.
 pub(crate) fn lab(name: &str, folder: &Path) -> Option<(Lab, MutexGuard<'static, ()>)> {
+    lab_with(name, folder, Docker::ensure)
+}
+
+/// [`lab`] with the daemon that `find` finds, given a folder for what it downloads.
+pub(crate) fn lab_with(
+    name: &str,
+    folder: &Path,
+    find: impl FnOnce(&Path) -> anyhow::Result<Docker>,
+) -> Option<(Lab, MutexGuard<'static, ()>)> {
     if let Some(why) = std::env::var_os(decnet_lab::LEFT_OUT) {
         println!("left out: {}", why.display());
         return None;
@@ -35,7 +44,7 @@ pub(crate) fn lab(name: &str, folder: &Path) -> Option<(Lab, MutexGuard<'static,
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
         .unwrap()
         .join("decnet");
-    let docker = Docker::ensure(&cache).unwrap();
+    let docker = find(&cache).unwrap();
     // Another test that failed in its turn has nothing to do with this one.
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     // Namespaces are the machine's: another run may be beside this one.
@@ -68,6 +77,8 @@ pub(crate) struct Host<'a> {
     /// Where containers find their folders.
     pub(crate) neutral: PathBuf,
     settings: Vec<String>,
+    /// What it is started through.
+    through: Vec<String>,
     up: Option<Child>,
 }
 
@@ -78,6 +89,7 @@ impl<'a> Host<'a> {
             data: folder.path().join("data"),
             neutral: folder.path().join("netsvcd"),
             settings: Vec::new(),
+            through: Vec::new(),
             up: None,
         };
         host.set("engine", "docker");
@@ -93,8 +105,21 @@ impl<'a> Host<'a> {
         self.settings.push(format!("{key}={value}"));
     }
 
+    /// Start it through a program that takes something from it.
+    pub(crate) fn through(&mut self, words: &[&str]) {
+        self.through = words.iter().map(|word| (*word).to_owned()).collect();
+    }
+
     fn decnet(&self, words: &[&str]) -> Command {
-        let mut command = self.lab.command(Place::Host, programs().join("decnet"));
+        let program = programs().join("decnet");
+        let mut command = match self.through.split_first() {
+            None => self.lab.command(Place::Host, program),
+            Some((first, rest)) => {
+                let mut command = self.lab.command(Place::Host, first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
         command.args(words).arg("--data-dir").arg(&self.data);
         for setting in &self.settings {
             command.arg("--set").arg(setting);

@@ -1,8 +1,54 @@
 //! What cannot work is told with the way out, and leaves nothing half-made behind.
 
-use decnet_lab::Place;
+use std::{fs, path::Path, process::Command};
 
-use crate::host::{Host, lab, until};
+use decnet_lab::{Docker, Lab, Place};
+
+use crate::host::{Host, lab, lab_with, until};
+
+/// Everything that Docker has.
+fn made(lab: &Lab) -> String {
+    let mut all = String::new();
+    for words in [
+        ["ps", "-aq"].as_slice(),
+        &["network", "ls", "-q", "--filter", "type=custom"],
+        &["images", "-aq"],
+    ] {
+        let output = lab.docker().args(words).output().unwrap();
+        all.push_str(&String::from_utf8_lossy(&output.stdout));
+    }
+    all
+}
+
+fn mounted(how: &[&str], place: &Path) {
+    decnet_lab::run(Command::new("mount").args(how).arg(place)).unwrap();
+}
+
+/// What a host with these settings says to who deploys. Nothing is left of it.
+fn refuses(lab: &Lab, folder: &tempfile::TempDir, settings: &[(&str, &str)]) -> String {
+    let mut host = Host::new(lab, folder);
+    for (key, value) in settings {
+        host.set(key, value);
+    }
+    refused(lab, &mut host)
+}
+
+/// What this host says to who deploys. Nothing is left of it.
+fn refused(lab: &Lab, host: &mut Host<'_>) -> String {
+    host.up();
+    let told = until("a deployment is tried", || {
+        let said = host.fails(&["deploy", "--archetype", "web-server", "--name", "one"]);
+        (!said.contains("has not looked yet")).then_some(said)
+    });
+    assert_eq!(made(lab), "", "something half-made is left after: {told}");
+    let fleet = host.fleet();
+    if !fleet.is_empty() {
+        assert_ne!(fleet[0]["state"], "running", "{told}");
+        host.ok(&["teardown", "--all"]);
+    }
+    host.down();
+    told
+}
 
 #[test]
 fn what_cannot_be_deployed_is_told_with_the_way_out() {
@@ -10,35 +56,48 @@ fn what_cannot_be_deployed_is_told_with_the_way_out() {
     let Some((lab, _turn)) = lab("trouble", folder.path()) else {
         return;
     };
-    let made = || {
-        let mut all = String::new();
-        for words in [
-            ["ps", "-aq"].as_slice(),
-            &["network", "ls", "-q", "--filter", "type=custom"],
-            &["images", "-aq"],
-        ] {
-            let output = lab.docker().args(words).output().unwrap();
-            all.push_str(&String::from_utf8_lossy(&output.stdout));
-        }
-        all
-    };
 
     // A driver that the kernel does not have: its network can be made, and no container started on it.
-    if !std::path::Path::new("/sys/module/ipvlan").exists() {
-        let mut host = Host::new(&lab, &folder);
-        host.set("fleet-driver", "ipvlan");
-        host.up();
-        let told = until("a deployment is tried", || {
-            let said = host.fails(&["deploy", "--archetype", "web-server", "--name", "one"]);
-            (!said.contains("has not looked yet")).then_some(said)
-        });
-        assert!(told.contains("ipvlan") && told.contains("fleet-driver"), "{told}");
-        assert_eq!(made(), "", "something half-made is left");
-        host.ok(&["teardown", "--all"]);
-        host.down();
-    } else {
+    if Path::new("/sys/module/ipvlan").exists() {
         println!("left out: this kernel has ipvlan");
+    } else {
+        let told = refuses(&lab, &folder, &[("fleet-driver", "ipvlan")]);
+        assert!(told.contains("ipvlan") && told.contains("fleet-driver"), "{told}");
     }
+
+    // An interface that is not there, and a way out that is elsewhere.
+    let told = refuses(&lab, &folder, &[("fleet-interface", "eth7")]);
+    assert!(
+        told.contains("no interface eth7") && told.contains("lan0"),
+        "{told}"
+    );
+    let told = refuses(&lab, &folder, &[("fleet-gateway", "192.0.2.1")]);
+    assert!(
+        told.contains("192.0.2.1") && told.contains("outside 10.66.0.0/24"),
+        "{told}"
+    );
+
+    // A program that no container can run, and one that is not there.
+    let told = refuses(&lab, &folder, &[("decoy-program", "/bin/ls")]);
+    assert!(
+        told.contains("/bin/ls") && told.contains("linked dynamically"),
+        "{told}"
+    );
+    let script = folder.path().join("decoy");
+    fs::write(&script, "#!/bin/sh\n").unwrap();
+    let told = refuses(&lab, &folder, &[("decoy-program", &script.display().to_string())]);
+    assert!(told.contains(&script.display().to_string()), "{told}");
+    let told = refuses(&lab, &folder, &[("decoy-program", "/nowhere/decoy")]);
+    assert!(
+        told.contains("/nowhere/decoy") && told.contains("No such file"),
+        "{told}"
+    );
+
+    // A host that may not speak to the wire.
+    let mut host = Host::new(&lab, &folder);
+    host.through(&["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"]);
+    let told = refused(&lab, &mut host);
+    assert!(told.contains("CAP_NET_RAW"), "{told}");
 
     // An address that another machine has.
     let mut host = Host::new(&lab, &folder);
@@ -56,28 +115,23 @@ fn what_cannot_be_deployed_is_told_with_the_way_out() {
         (!said.contains("has not looked yet")).then_some(said)
     });
     assert!(taken.contains("is in use by another machine"), "{taken}");
-    // One that came since.
-    let late = "10.66.0.99";
-    decnet_lab::run(
-        lab.command(Place::Attacker, "ip")
-            .args(["addr", "add", "10.66.0.99/24", "dev", "eth0"]),
-    )
-    .unwrap();
-    let said = host.fails(&[
-        "deploy",
-        "--archetype",
-        "web-server",
-        "--name",
-        "three",
-        "--ip",
-        late,
-    ]);
+    // One that came since: the first that would be given out. It is not given out again.
+    let late = "10.66.0.2";
+    let attacker = |words: &[&str]| {
+        decnet_lab::run(lab.command(Place::Attacker, "ip").args(words)).unwrap();
+    };
+    attacker(&["addr", "add", "10.66.0.2/24", "dev", "eth0"]);
+    let said = host.fails(&["deploy", "--archetype", "web-server", "--name", "three"]);
     assert!(
         said.contains(late) && said.contains("in use by the machine"),
         "{said}"
     );
     host.ok(&["teardown", "--all"]);
-    until("nothing is left", || made().is_empty().then_some(()));
+    host.ok(&["deploy", "--archetype", "web-server", "--name", "four"]);
+    assert_eq!(host.fleet()[0]["ip"], "10.66.0.3");
+    attacker(&["addr", "del", "10.66.0.2/24", "dev", "eth0"]);
+    host.ok(&["teardown", "--all"]);
+    until("nothing is left", || made(&lab).is_empty().then_some(()));
 
     // No address is left.
     host.down();
@@ -106,5 +160,54 @@ fn a_daemon_that_is_not_there_is_told_and_waited_for() {
         said.contains("docker.sock").then_some(said)
     });
     assert!(told.contains("Is it installed and running"), "{told}");
+    host.down();
+}
+
+#[test]
+fn a_daemon_that_is_too_old_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((lab, _turn)) = lab_with("old", folder.path(), Docker::too_old) else {
+        return;
+    };
+    let told = refuses(&lab, &folder, &[]);
+    assert!(
+        told.contains("speaks API 1.4") && told.contains("Docker 25 or newer"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_full_disk_under_docker_is_told_and_nothing_half_made_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("docker/data");
+    fs::create_dir_all(&data).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        // The lab unmounts what is below its folder. The daemon has room for what it needs itself, and for no image.
+        mounted(&["-t", "tmpfs", "-o", "size=1m", "none"], &data);
+    }
+    let Some((lab, _turn)) = lab("full", folder.path()) else {
+        return;
+    };
+    let told = refuses(&lab, &folder, &[]);
+    assert!(
+        told.contains("no space left") && told.contains("docker system prune"),
+        "{told}"
+    );
+
+    // With room it goes on by itself: nobody has to start anything again.
+    let mut host = Host::new(&lab, &folder);
+    host.up();
+    until("a deployment is refused for want of room", || {
+        let said = host.fails(&["deploy", "--archetype", "web-server", "--name", "two"]);
+        said.contains("no space left").then_some(())
+    });
+    mounted(&["-o", "remount,size=256m"], &data);
+    until("it runs once there is room", || {
+        host.fleet()
+            .iter()
+            .all(|decky| decky["state"] == "running")
+            .then_some(())
+    });
+    host.ok(&["teardown", "--all"]);
     host.down();
 }

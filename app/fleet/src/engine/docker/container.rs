@@ -189,6 +189,8 @@ impl DockerEngine {
         // Whoever has the address by now would lose half of its visitors, and the decky as well.
         let taken = ground.lan.taken(vec![address]).await.map_err(not_now)?;
         if let Some(mac) = taken.get(&address) {
+            // Whoever is deployed next must not be given it.
+            *self.surroundings.lock().await = None;
             return Err(StepError::lasting(format!(
                 "{address} is in use by the machine {mac}: take {name} down and deploy it again, which gives it another \
                  address"

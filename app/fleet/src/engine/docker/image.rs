@@ -35,6 +35,15 @@ pub(super) async fn ensure(docker: &Docker, id: &str, program: &Path) -> Result<
             path: program.to_owned(),
             source,
         })?;
+    if let Some(loader) = loader(&bytes) {
+        return Err(EngineError::Program {
+            path: program.to_owned(),
+            source: std::io::Error::other(format!(
+                "it is linked dynamically and starts by {loader}, which no container of it has: build it static \
+                 (RUSTFLAGS=-Ctarget-feature=+crt-static with an explicit --target), or name one with decoy-program"
+            )),
+        });
+    }
     let digest: String = Sha256::digest(&bytes)
         .iter()
         .take(6)
@@ -90,6 +99,36 @@ pub(super) async fn remove(docker: &Docker, id: &str, keep: Option<&str>) -> Res
     Ok(())
 }
 
+/// The loader that an ELF program of 64 bits asks for; a static one asks for none.
+fn loader(program: &[u8]) -> Option<String> {
+    /// The kind of segment that names it (PT_INTERP).
+    const NAMES_LOADER: u32 = 3;
+    let number = |at: usize, size: usize| -> Option<usize> {
+        let bytes = program.get(at..at.checked_add(size)?)?;
+        let value = bytes
+            .iter()
+            .rev()
+            .fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+        usize::try_from(value).ok()
+    };
+    if !program.starts_with(b"\x7fELF\x02\x01") {
+        return None;
+    }
+    let (table, size, count) = (number(0x20, 8)?, number(0x36, 2)?, number(0x38, 2)?);
+    (0..count).find_map(|nth| {
+        let segment = table.checked_add(nth.checked_mul(size)?)?;
+        if number(segment, 4)? != usize::try_from(NAMES_LOADER).ok()? {
+            return None;
+        }
+        let (from, length) = (
+            number(segment.checked_add(8)?, 8)?,
+            number(segment.checked_add(32)?, 8)?,
+        );
+        let name = program.get(from..from.checked_add(length)?)?;
+        Some(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned())
+    })
+}
+
 /// The root file system: the program, and the folders that something is mounted on.
 fn archive(program: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::with_capacity(program.len() + 16 * 1024));
@@ -123,6 +162,21 @@ fn archive(program: &[u8]) -> std::io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_asks_for_a_loader_is_known_and_torn_ones_are_passed_over() {
+        // This test is an ordinary program of this machine.
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let loader_of_own = loader(&own);
+        assert_eq!(loader_of_own.is_some(), cfg!(not(target_feature = "crt-static")));
+        assert!(loader_of_own.is_none_or(|name| name.starts_with("/lib")));
+        let mut torn: Vec<u8> = own.iter().take(4096).copied().collect();
+        for at in 0..64 {
+            torn[at] = 0xff;
+            let _told_or_not = loader(&torn);
+        }
+        assert_eq!(loader(b"#!/bin/sh"), None);
+    }
 
     #[test]
     fn the_image_holds_the_program_and_nothing_that_could_be_run_beside_it() {
