@@ -13,7 +13,9 @@ use decnet_model::{
     permission::{ManageFleet, ViewFleet},
     state::DeckyState,
     topic::Topic,
-    view::{ArchetypeView, DeckyService, DeckyView, FieldError, ServiceView, TaskAccepted, TaskView},
+    view::{
+        ArchetypeView, DeckyService, DeckyView, FieldError, ServiceView, TaskAccepted, TaskReport, TaskView,
+    },
 };
 use decnet_persona::{
     Persona,
@@ -186,6 +188,15 @@ impl Domain {
             .await
     }
 
+    /// Take away deckies that run and that nobody wants, as after a database was put back; the task's report names them.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn decky_reap(&self, permit: &Permit<ManageFleet>) -> Result<TaskAccepted, DomainError> {
+        let outcome = self.begin("reap", Vec::new()).await;
+        self.audited(permit.actor(), "fleet.reap", "fleet", outcome).await
+    }
+
     /// Let deckies change their services now: all of them, as one task, or none.
     ///
     /// # Errors
@@ -284,6 +295,19 @@ impl Domain {
             .task_get(id)
             .await?
             .ok_or_else(|| DomainError::not_found("task", id))
+    }
+
+    /// How a task stands, what it is about and what it took away.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`].
+    pub async fn task_report(
+        &self,
+        _permit: &Permit<ViewFleet>,
+        id: TaskId,
+    ) -> Result<TaskReport, DomainError> {
+        let report = self.inner.store.task_report(id).await?;
+        report.ok_or_else(|| DomainError::not_found("task", id))
     }
 
     async fn wanted(&self, name: &DeckyName) -> Result<DeckyView, DomainError> {

@@ -67,6 +67,28 @@ async fn a_deploy_settles_the_deckies_wakes_the_reconciler_and_is_told_as_a_task
 }
 
 #[tokio::test]
+async fn an_order_to_reap_is_a_task_whose_report_names_what_was_reaped() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let accepted = app
+        .post("/deckies/reap-orphans", &json!({}))
+        .token(&admin)
+        .send()
+        .await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{accepted:?}");
+    let id = accepted.json()["task"].as_str().unwrap().to_owned();
+    let orphan = "left-01".parse().unwrap();
+    // As the reconciler notes it.
+    let id = decnet_model::id::TaskId(id.parse().unwrap());
+    app.store.task_reap(id, &[orphan]).await.unwrap();
+    let task = app.get(&format!("/tasks/{id}")).token(&admin).send().await.json();
+    assert_eq!(
+        (&task["operation"], &task["deckies"], &task["reaped"]),
+        (&json!("reap"), &json!([]), &json!(["left-01"]))
+    );
+}
+
+#[tokio::test]
 async fn every_fault_of_a_specification_is_named_and_nothing_is_wanted() {
     let app = App::new().await;
     let admin = app.admin().await;

@@ -234,7 +234,7 @@ pub(crate) async fn redeploy(place: &PlaceArgs, args: &TargetArgs) -> Result<()>
         .domain
         .decky_redeploy(&host.permit::<ManageFleet>()?, &names)
         .await?;
-    finish(host, accepted, args.wait, "redeployed").await
+    finish(host, accepted, args.wait, "made anew").await
 }
 
 /// `decnet mutate`
@@ -463,16 +463,28 @@ async fn wait(host: &Host, accepted: &TaskAccepted, args: WaitArgs, done: &str) 
         }
     })
     .await?;
+    let permit = host.permit::<ViewFleet>()?;
+    let report = host.domain.task_report(&permit, task.id).await?;
     if args.json {
-        output::json(&task)?;
-    } else if task.status == "succeeded" {
-        let names: Vec<_> = accepted.deckies.iter().map(ToString::to_string).collect();
-        println!("{} {done}: {}", names.len(), names.join(", "));
+        output::json(&report)?;
+    } else {
+        if task.status == "succeeded" {
+            println!("{}", counted(&report.deckies, done));
+        }
+        if !report.reaped.is_empty() {
+            println!("{}", counted(&report.reaped, "reaped that nobody wanted"));
+        }
     }
     match task.error {
         Some(error) if task.status == "failed" => bail!("{error}"),
         _ => Ok(()),
     }
+}
+
+/// How many deckies had what `done` says, and which.
+fn counted(deckies: &[DeckyName], done: &str) -> String {
+    let names: Vec<_> = deckies.iter().map(ToString::to_string).collect();
+    format!("{} {done}: {}", names.len(), names.join(", "))
 }
 
 /// Follow a task to its end, telling each step that is new.
