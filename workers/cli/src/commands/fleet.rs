@@ -112,8 +112,8 @@ struct Asked {
 enum Source {
     /// The words of the command line.
     Words,
-    /// A JSON file.
-    Json,
+    /// A JSON file, whose faults are told by field.
+    Json(PathBuf, Described),
     /// An INI file, whose faults are told by line.
     Ini(PathBuf, Described),
 }
@@ -130,16 +130,15 @@ impl Asked {
             });
         };
         let text = text_of(path)?;
-        if path.extension().is_some_and(|e| e == "json") {
-            let spec = serde_json::from_str(&text);
-            let spec = spec.map_err(|error| usage(format!("{}: {error}", path.display())))?;
-            let source = Source::Json;
-            return Ok(Self { spec, source });
-        }
-        let described = Described::read(&text, &BuiltIn);
+        let is_json = path.extension().is_some_and(|e| e == "json");
+        let (described, source): (_, fn(_, _) -> Source) = if is_json {
+            (Described::read_json(&text), Source::Json)
+        } else {
+            (Described::read(&text, &BuiltIn), Source::Ini)
+        };
         Ok(Self {
             spec: described.spec.clone(),
-            source: Source::Ini(path.clone(), described),
+            source: source(path.clone(), described),
         })
     }
 
@@ -156,14 +155,14 @@ impl Asked {
     /// Whether there is nothing in the file that could not be read.
     fn is_read(&self) -> bool {
         match &self.source {
-            Source::Ini(_, described) => described.is_read(),
-            Source::Words | Source::Json => true,
+            Source::Ini(_, described) | Source::Json(_, described) => described.is_read(),
+            Source::Words => true,
         }
     }
 
     /// What is wrong with the file by itself, for those who have no installation to ask.
     fn fault_of_itself(&self) -> Option<anyhow::Error> {
-        let Source::Ini(path, described) = &self.source else {
+        let (Source::Ini(path, described) | Source::Json(path, described)) = &self.source else {
             return None;
         };
         let faults = described.faults(decnet_fleet::check(&described.spec, &BuiltIn));
@@ -179,8 +178,10 @@ impl Asked {
                 }
                 return Err(DomainError::Invalid(faults).into());
             }
-            (Source::Words | Source::Json, outcome) => return Ok(outcome?),
-            (Source::Ini(path, described), outcome) => (path, described, outcome),
+            (Source::Words, outcome) => return Ok(outcome?),
+            (Source::Ini(path, described) | Source::Json(path, described), outcome) => {
+                (path, described, outcome)
+            }
         };
         let fields = match outcome {
             Ok(value) if described.is_read() => return Ok(value),
