@@ -376,7 +376,22 @@ impl Domain {
     /// deploys with it, too.
     async fn engine(&self) -> Result<String, DomainError> {
         let options = &self.inner.options;
-        let Some(note) = self.engine_note().await? else {
+        let note = self.engine_note().await?;
+        let engine = note.as_ref().map_or(&options.engine, |note| &note.engine);
+        for (key, ordered) in &options.lan_ordered {
+            let stands = note.as_ref().and_then(|note| note.lan.get(key));
+            if stands != Some(ordered) {
+                let runs = match stands {
+                    Some(other) => format!("with the {key} {other}, and not {ordered}"),
+                    None => format!("without a {key} (its engine is {engine})"),
+                };
+                return Err(DomainError::Conflict(format!(
+                    "all deckies share one network, and the mutator of this installation runs {runs}: leave that out here, \
+                     or take the deckies down and start the host with {key}={ordered}"
+                )));
+            }
+        }
+        let Some(note) = note else {
             return Ok(options.engine.clone());
         };
         if options.engine_given && options.engine != note.engine {

@@ -205,6 +205,49 @@ async fn the_network_that_the_server_notes_holds_for_every_process_that_was_not_
 }
 
 #[tokio::test]
+async fn what_is_ordered_of_the_network_has_to_be_what_the_mutator_runs_with() {
+    let app = App::new().await;
+    let preview = async |key: &str, value: &str| {
+        let options = Options {
+            lan_ordered: [(key.to_owned(), value.to_owned())].into(),
+            ..Options::default()
+        };
+        let domain = Domain::new(app.store.clone(), Bus::none(), app.clock.clone(), options).unwrap();
+        let permit = domain.permit(&Actor::operator("test")).unwrap();
+        let spec = serde_json::from_value(json!({ "deckies": [{ "archetype": "web-server" }] })).unwrap();
+        match domain.decky_preview(&permit, spec).await {
+            Ok(_) => None,
+            Err(DomainError::Conflict(why)) => Some(why),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    let on_loopback = preview("fleet-driver", "ipvlan").await.unwrap();
+    assert!(
+        on_loopback.contains("without a fleet-driver (its engine is local)"),
+        "{on_loopback}"
+    );
+    let noted = json!({
+        "engine": "docker",
+        "surroundings": { "network": "192.0.2.0/24", "reserved": [] },
+        "lan": { "fleet-driver": "macvlan", "fleet-interface": "eth0" },
+    });
+    app.store
+        .setting_set("fleet-engine", &noted.to_string())
+        .await
+        .unwrap();
+    assert_eq!(preview("fleet-driver", "macvlan").await, None);
+    assert_eq!(preview("fleet-interface", "eth0").await, None);
+    let other = preview("fleet-driver", "ipvlan").await.unwrap();
+    assert!(
+        other.contains("with the fleet-driver macvlan, and not ipvlan")
+            && other.contains("fleet-driver=ipvlan"),
+        "{other}"
+    );
+    let found = preview("fleet-gateway", "192.0.2.1").await.unwrap();
+    assert!(found.contains("without a fleet-gateway"), "{found}");
+}
+
+#[tokio::test]
 async fn over_the_network_bait_is_taken_from_its_folder_only_and_the_command_line_takes_any() {
     let host = tempfile::tempdir().unwrap();
     let (bait, elsewhere) = (host.path().join("bait"), host.path().join("elsewhere"));

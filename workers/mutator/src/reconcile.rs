@@ -61,6 +61,8 @@ pub(crate) struct Parts<E> {
     pub(crate) outlets: PathBuf,
     /// For deckies without an interval of their own, where no setting says otherwise.
     pub(crate) mutate_interval: Option<Duration>,
+    /// What is configured of the network that deckies share; nothing where they stand on loopback addresses.
+    pub(crate) lan: BTreeMap<String, String>,
     pub(crate) engine: E,
 }
 
@@ -296,7 +298,10 @@ impl<E: Engine> Reconciler<E> {
         let earlier: Option<EngineNote> = noted.and_then(|text| serde_json::from_str(&text).ok());
         let holds = earlier.is_some_and(|note| {
             let stands = note.surroundings.map(|found| found.network);
-            note.engine == engine && stands.is_some() && (network.is_none() || stands == network)
+            note.engine == engine
+                && note.lan == self.parts.lan
+                && stands.is_some()
+                && (network.is_none() || stands == network)
         });
         if holds {
             return Ok(());
@@ -307,6 +312,7 @@ impl<E: Engine> Reconciler<E> {
             problem: Some(
                 "the mutator has just begun and has not looked yet; try again in a moment".to_owned(),
             ),
+            lan: self.parts.lan.clone(),
         })
         .await
     }
@@ -324,6 +330,7 @@ impl<E: Engine> Reconciler<E> {
             engine: self.parts.engine.name().to_owned(),
             surroundings,
             problem,
+            lan: self.parts.lan.clone(),
         })
         .await
     }

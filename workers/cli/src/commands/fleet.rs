@@ -33,7 +33,7 @@ const MAX_FILE: u64 = 512 * 1024;
 /// `decnet deploy`
 pub(crate) async fn deploy(place: &PlaceArgs, args: &DeployArgs) -> Result<()> {
     let asked = Asked::read(args)?;
-    let host = match Host::open(place).await {
+    let host = match Host::open(&on_lan(place, args)).await {
         Ok(host) => host,
         Err(error) => return Err(asked.fault_of_itself().unwrap_or(error)),
     };
@@ -44,6 +44,20 @@ pub(crate) async fn deploy(place: &PlaceArgs, args: &DeployArgs) -> Result<()> {
     let permit = host.permit::<ManageFleet>()?;
     let accepted = asked.judged(host.domain.decky_deploy(&permit, asked.spec.clone()).await)?;
     finish(host, accepted, args.wait, "deployed").await
+}
+
+/// `place` with what `args` say of the network. It is the installation's and not that of one deployment, so it is said as
+/// any other key of the configuration, and the installation says whether it is so.
+fn on_lan(place: &PlaceArgs, args: &DeployArgs) -> PlaceArgs {
+    let mut place = place.clone();
+    let driver = args.ipvlan.then(|| "fleet-driver=ipvlan".to_owned());
+    let interface = args.interface.as_ref();
+    let interface = interface.map(|name| format!("fleet-interface={name}"));
+    let gateway = args.gateway.map(|address| format!("fleet-gateway={address}"));
+    place
+        .set
+        .extend([driver, interface, gateway].into_iter().flatten());
+    place
 }
 
 /// Show what would be deployed. A machine is what its seed makes of it, so those that are new get theirs here, and it is

@@ -186,6 +186,7 @@ impl Bench {
             catalogue: Arc::new(Three),
             outlets: self.dir.path().join("outlets"),
             mutate_interval: None,
+            lan: BTreeMap::new(),
             engine,
         })
     }
