@@ -156,7 +156,7 @@ pub(crate) struct DeployArgs {
     /// Address, for a single decky
     #[arg(long)]
     pub(crate) ip: Option<IpAddr>,
-    /// What the personas are made from: the same seed gives the same machines
+    /// What the personas are made from, best nothing that can be guessed: the same seed gives the same machines
     #[arg(long)]
     pub(crate) seed: Option<String>,
     /// Folder of your own bait (files.toml, redis.toml, database.toml, site.toml); empty for the built-in one
