@@ -249,6 +249,8 @@ pub(crate) enum UserCommand {
         /// What it may do
         #[arg(long, default_value = "viewer")]
         role: RoleArg,
+        #[command(flatten)]
+        list: ListArgs,
     },
     /// Give an account another role
     Role {
@@ -261,6 +263,8 @@ pub(crate) enum UserCommand {
     Reset {
         /// Its name
         name: UserName,
+        #[command(flatten)]
+        list: ListArgs,
     },
     /// Let an account sign in no more
     Disable {

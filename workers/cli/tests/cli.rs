@@ -1114,6 +1114,43 @@ fn an_api_token_is_made_listed_and_revoked_and_its_text_told_once() {
 }
 
 #[test]
+fn an_account_is_made_and_its_password_reset_in_json_with_the_password_that_was_drawn() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let json = |words: &str| -> serde_json::Value { serde_json::from_str(&good(dir.path(), words)).unwrap() };
+    let made = json("user create eve --role admin --json");
+    assert_eq!(
+        (&made["username"], &made["role"]),
+        (&"eve".into(), &"admin".into())
+    );
+    let reset = json("user reset eve --json");
+    assert_eq!(
+        (&reset["id"], &reset["must_change_password"]),
+        (&made["id"], &true.into())
+    );
+    let (first, second) = (
+        made["password"].as_str().unwrap(),
+        reset["password"].as_str().unwrap(),
+    );
+    assert!(first.len() >= 12 && second.len() >= 12 && first != second);
+    // One that was given is not told again.
+    let given = dir.path().join("given");
+    fs::write(&given, "correct horse battery\n").unwrap();
+    let output = decnet(PROGRAM, dir.path())
+        .args(["user", "reset", "eve", "--json"])
+        .stdin(fs::File::open(&given).unwrap())
+        .output()
+        .unwrap();
+    let (stdout, stderr, code) = said(&output);
+    assert_eq!(code, 0, "{stderr}");
+    let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert!(
+        told["username"] == "eve" && told.get("password").is_none(),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_second_factor_is_taken_away_where_there_is_one_and_its_key_is_private() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
