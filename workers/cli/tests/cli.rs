@@ -417,6 +417,52 @@ fn every_fault_of_a_fleet_file_is_told_at_once_by_line_and_none_of_it_is_deploye
 }
 
 #[test]
+fn every_fault_of_a_fleet_in_json_is_told_at_once_by_field() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let text = r#"{ "deckies": [
+        { "archetype": "web-server", "amount": "two", "ip": "8.8.8.8" }, { "archetype": "beos" }, { "name": "No Name" }
+    ] }"#;
+    fs::write(dir.path().join("fleet.json"), text).unwrap();
+    let output = decnet(PROGRAM, dir.path())
+        .args(["deploy", "--no-wait", "--file", "fleet.json"])
+        .output()
+        .unwrap();
+    let (_, stderr, code) = said(&output);
+    assert_eq!(code, 64, "{stderr}");
+    assert!(stderr.contains("fleet.json has 5 faults:"), "{stderr}");
+    for field in [
+        "[0].amount",
+        "[0].ip",
+        "[1].archetype",
+        "[2].name",
+        "[2].archetype",
+    ] {
+        assert!(
+            stderr.contains(&format!("\n  deckies{field}: ")),
+            "{field}: {stderr}"
+        );
+    }
+    assert_eq!(good(dir.path(), "status --json").trim(), "[]");
+}
+
+#[test]
+fn the_driver_is_the_hosts_and_a_deployment_that_wants_another_is_told_its_key() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let output = decnet(PROGRAM, dir.path())
+        .args(["deploy", "--archetype", "web-server", "--dry-run", "--ipvlan"])
+        .output()
+        .unwrap();
+    let (_, stderr, code) = said(&output);
+    assert_eq!(code, 64, "{stderr}");
+    assert!(
+        stderr.contains("start the host with fleet-driver=ipvlan"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_number_of_deckies_out_of_range_is_refused_with_the_range_and_nothing_is_deployed() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
@@ -1079,41 +1125,6 @@ fn every_listing_is_json_where_that_is_asked_for() {
 }
 
 #[test]
-fn an_api_token_is_made_listed_and_revoked_and_its_text_told_once() {
-    let dir = TempDir::new().unwrap();
-    good(dir.path(), "init");
-    let token = good(dir.path(), "user token add admin feed --role admin --days 7");
-    assert!(
-        token.starts_with("dnt_") && token.trim_end().len() == 47,
-        "{token}"
-    );
-    let list = good(dir.path(), "user token list admin");
-    assert!(
-        list.contains("feed") && list.contains("never") && !list.contains("dnt_"),
-        "{list}"
-    );
-    for (words, word) in [
-        ("user token add admin feed", "taken"),
-        ("user token add nobody feed", "no user nobody"),
-        ("user token add admin x --days 0", "1..=3650"),
-        ("user token revoke admin other", "no token other"),
-        ("user token list nobody", "no user nobody"),
-    ] {
-        let output = decnet(PROGRAM, dir.path())
-            .args(words.split(' '))
-            .output()
-            .unwrap();
-        let (stdout, stderr, code) = said(&output);
-        assert!(
-            code == 64 && stderr.contains(word) && stdout.is_empty(),
-            "{words}: {code} {stderr}"
-        );
-    }
-    good(dir.path(), "user token revoke admin feed");
-    assert!(good(dir.path(), "user token list").contains("no API token"));
-}
-
-#[test]
 fn an_account_is_made_and_its_password_reset_in_json_with_the_password_that_was_drawn() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
@@ -1148,6 +1159,41 @@ fn an_account_is_made_and_its_password_reset_in_json_with_the_password_that_was_
         told["username"] == "eve" && told.get("password").is_none(),
         "{told}"
     );
+}
+
+#[test]
+fn an_api_token_is_made_listed_and_revoked_and_its_text_told_once() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let token = good(dir.path(), "user token add admin feed --role admin --days 7");
+    assert!(
+        token.starts_with("dnt_") && token.trim_end().len() == 47,
+        "{token}"
+    );
+    let list = good(dir.path(), "user token list admin");
+    assert!(
+        list.contains("feed") && list.contains("never") && !list.contains("dnt_"),
+        "{list}"
+    );
+    for (words, word) in [
+        ("user token add admin feed", "taken"),
+        ("user token add nobody feed", "no user nobody"),
+        ("user token add admin x --days 0", "1..=3650"),
+        ("user token revoke admin other", "no token other"),
+        ("user token list nobody", "no user nobody"),
+    ] {
+        let output = decnet(PROGRAM, dir.path())
+            .args(words.split(' '))
+            .output()
+            .unwrap();
+        let (stdout, stderr, code) = said(&output);
+        assert!(
+            code == 64 && stderr.contains(word) && stdout.is_empty(),
+            "{words}: {code} {stderr}"
+        );
+    }
+    good(dir.path(), "user token revoke admin feed");
+    assert!(good(dir.path(), "user token list").contains("no API token"));
 }
 
 #[test]
