@@ -145,7 +145,7 @@ impl Asked {
         };
         let text = text_of(path)?;
         let is_json = path.extension().is_some_and(|e| e == "json");
-        let (described, source): (_, fn(_, _) -> Source) = if is_json {
+        let (described, source): (_, fn(PathBuf, Described) -> Source) = if is_json {
             (Described::read_json(&text), Source::Json)
         } else {
             (Described::read(&text, &BuiltIn), Source::Ini)
