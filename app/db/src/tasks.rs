@@ -3,7 +3,7 @@
 use decnet_model::{
     id::TaskId,
     name::DeckyName,
-    view::{Page, TaskView},
+    view::{Page, TaskReport, TaskView},
 };
 use time::{Duration, OffsetDateTime};
 
@@ -16,6 +16,8 @@ use crate::{
 const OPERATION: &str = "read tasks";
 const SELECT: &str =
     "SELECT id, operation, status, steps_done, steps_total, step, error, started_at, ended_at FROM tasks";
+const REPORT: &str = "SELECT id, operation, status, steps_done, steps_total, step, error, started_at, ended_at, \
+                      deckies, COALESCE(reaped, '[]') FROM tasks";
 
 fn task(row: &Row) -> Result<TaskView, DbError> {
     let c = row.columns(OPERATION);
@@ -30,6 +32,16 @@ fn task(row: &Row) -> Result<TaskView, DbError> {
         error: c.opt_text(6)?,
         started_at: c.time(7)?,
         ended_at: c.opt_time(8)?,
+    })
+}
+
+/// A task with its lists, which its row has last.
+fn report(row: &Row) -> Result<TaskReport, DbError> {
+    let c = row.columns(OPERATION);
+    Ok(TaskReport {
+        task: task(row)?,
+        deckies: c.json(9)?,
+        reaped: c.json(10)?,
     })
 }
 
@@ -71,6 +83,19 @@ impl Store {
         self.backend.execute(sql).await.map(drop)
     }
 
+    /// Notes which orphans a running task takes away.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn task_reap(&self, id: TaskId, orphans: &[DeckyName]) -> Result<(), DbError> {
+        let text = "UPDATE tasks SET reaped = ? WHERE id = ? AND status = 'running'";
+        let orphans = serde_json::to_string(orphans).unwrap_or_default();
+        let sql = Sql::new("note what a task takes away", text)
+            .bind(orphans)
+            .bind(id.0);
+        self.backend.execute(sql).await.map(drop)
+    }
+
     /// Ends a running task; it failed where there is an error.
     ///
     /// # Errors
@@ -91,17 +116,24 @@ impl Store {
         self.backend.execute(sql).await.map(drop)
     }
 
-    /// The running tasks with their deckies, oldest first: what a reconciler goes on with after a restart.
+    /// The running tasks, oldest first: what a reconciler goes on with after a restart.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn task_running(&self) -> Result<Vec<(TaskView, Vec<DeckyName>)>, DbError> {
-        let text = "SELECT id, operation, status, steps_done, steps_total, step, error, started_at, ended_at, \
-                    deckies FROM tasks WHERE status = 'running' ORDER BY started_at, id";
+    pub async fn task_running(&self) -> Result<Vec<TaskReport>, DbError> {
+        let text = format!("{REPORT} WHERE status = 'running' ORDER BY started_at, id");
         let rows = self.backend.fetch(Sql::new(OPERATION, text)).await?;
-        rows.iter()
-            .map(|row| Ok((task(row)?, row.columns(OPERATION).json(9)?)))
-            .collect()
+        rows.iter().map(report).collect()
+    }
+
+    /// One task with what it is about.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn task_report(&self, id: TaskId) -> Result<Option<TaskReport>, DbError> {
+        let sql = Sql::new(OPERATION, format!("{REPORT} WHERE id = ?")).bind(id.0);
+        let row = self.backend.fetch_optional(sql).await?;
+        row.as_ref().map(report).transpose()
     }
 
     /// One task.

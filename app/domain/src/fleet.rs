@@ -13,7 +13,9 @@ use decnet_model::{
     permission::{ManageFleet, ViewFleet},
     state::DeckyState,
     topic::Topic,
-    view::{ArchetypeView, DeckyService, DeckyView, FieldError, ServiceView, TaskAccepted, TaskView},
+    view::{
+        ArchetypeView, DeckyService, DeckyView, FieldError, ServiceView, TaskAccepted, TaskReport, TaskView,
+    },
 };
 use decnet_persona::{
     Persona,
@@ -186,6 +188,15 @@ impl Domain {
             .await
     }
 
+    /// Take away deckies that run and that nobody wants, as after a database was put back; the task's report names them.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn decky_reap(&self, permit: &Permit<ManageFleet>) -> Result<TaskAccepted, DomainError> {
+        let outcome = self.begin("reap", Vec::new()).await;
+        self.audited(permit.actor(), "fleet.reap", "fleet", outcome).await
+    }
+
     /// Let deckies change their services now: all of them, as one task, or none.
     ///
     /// # Errors
@@ -286,6 +297,19 @@ impl Domain {
             .ok_or_else(|| DomainError::not_found("task", id))
     }
 
+    /// How a task stands, what it is about and what it took away.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`].
+    pub async fn task_report(
+        &self,
+        _permit: &Permit<ViewFleet>,
+        id: TaskId,
+    ) -> Result<TaskReport, DomainError> {
+        let report = self.inner.store.task_report(id).await?;
+        report.ok_or_else(|| DomainError::not_found("task", id))
+    }
+
     async fn wanted(&self, name: &DeckyName) -> Result<DeckyView, DomainError> {
         let decky = self
             .inner
@@ -352,7 +376,22 @@ impl Domain {
     /// deploys with it, too.
     async fn engine(&self) -> Result<String, DomainError> {
         let options = &self.inner.options;
-        let Some(note) = self.engine_note().await? else {
+        let note = self.engine_note().await?;
+        let engine = note.as_ref().map_or(&options.engine, |note| &note.engine);
+        for (key, ordered) in &options.lan_ordered {
+            let stands = note.as_ref().and_then(|note| note.lan.get(key));
+            if stands != Some(ordered) {
+                let runs = match stands {
+                    Some(other) => format!("with the {key} {other}, and not {ordered}"),
+                    None => format!("without a {key} (its engine is {engine})"),
+                };
+                return Err(DomainError::Conflict(format!(
+                    "all deckies share one network, and the mutator of this installation runs {runs}: leave that out here, \
+                     or take the deckies down and start the host with {key}={ordered}"
+                )));
+            }
+        }
+        let Some(note) = note else {
             return Ok(options.engine.clone());
         };
         if options.engine_given && options.engine != note.engine {

@@ -31,7 +31,7 @@ mod totp;
 mod users;
 mod workers;
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use decnet_bus::Bus;
 use decnet_db::Store;
@@ -82,6 +82,9 @@ pub struct Options {
     pub engine: String,
     /// Whether the operator of this process named it.
     pub engine_given: bool,
+    /// What the command line of this process said of the network that deckies with addresses of their own share. It is the
+    /// installation's, and has to be what its mutator runs with.
+    pub lan_ordered: BTreeMap<String, String>,
     /// How often the parts of the host are looked at in the background; 5 s.
     pub health_interval: Duration,
     /// Where the workers of this host leave their heartbeats. Without it, only what the database has of them is known.
@@ -108,6 +111,7 @@ impl Default for Options {
             mutate_interval_minutes: 0,
             engine: "local".into(),
             engine_given: false,
+            lan_ordered: BTreeMap::new(),
             health_interval: Duration::from_secs(5),
             run_dir: None,
             bait_dir: None,
@@ -138,6 +142,7 @@ impl Options {
                 .map_or(0, |every| u32::try_from(every.as_secs() / 60).unwrap_or(u32::MAX)),
             engine: settings.fleet.engine.clone(),
             engine_given: settings.is_given("engine"),
+            lan_ordered: settings.lan_ordered(),
             run_dir: Some(settings.run_dir()),
             bait_dir: Some(settings.data_dir.join("bait")),
             ..Self::default()

@@ -511,12 +511,27 @@ fn claim(
     {
         faults.push(SpecFault::new(format!("{at}.mac"), format!("{mac} is taken")));
     }
-    if let Some(seed) = &read.seed
-        && !taken.seeds.insert(seed.clone())
-    {
+    let mut seeds = (1..=read.amount).filter_map(|nth| seed_of(read, nth));
+    if !seeds.all(|seed| taken.seeds.insert(seed)) {
         let problem = "another decky has this seed: they would share their keys";
         faults.push(SpecFault::new(format!("{at}.seed"), problem));
     }
+}
+
+/// The seed that is given to number `nth` of a group, or to a single decky. Those of a group do not tell of each other:
+/// an intruder finds the one of the machine that it is on.
+fn seed_of(read: &Read<'_>, nth: u32) -> Option<Seed> {
+    let seed = read.seed.as_ref()?;
+    Some(if read.amount > 1 {
+        seed.nth(nth)
+    } else {
+        seed.clone()
+    })
+}
+
+/// Whether `before` was made when the seeds of a group were the given one with their numbers: it stays who it is.
+fn is_numbered(before: &DesiredDecky, seed: &Seed, nth: u32) -> bool {
+    before.persona.seed.as_str() == format!("{seed}/{nth}")
 }
 
 /// Addresses for deckies: those of the network but its first host, which is left to a gateway.
@@ -610,8 +625,8 @@ fn settle_persona(
     let mut tries = 0;
     loop {
         let given = match (&read.seed, before) {
-            (Some(seed), _) if read.amount > 1 => Some(format!("{seed}/{nth}").parse()?),
-            (Some(seed), _) => Some(seed.clone()),
+            (Some(seed), Some(before)) if is_numbered(before, seed, nth) => Some(before.persona.seed.clone()),
+            (Some(_), _) => seed_of(read, nth),
             (None, Some(before)) => Some(before.persona.seed.clone()),
             (None, None) => None,
         };

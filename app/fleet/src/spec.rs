@@ -1,4 +1,4 @@
-//! Fleets described by an INI text.
+//! Fleets described by a text: INI, or JSON as the API takes it.
 //!
 //! ```ini
 //! [general]
@@ -19,11 +19,12 @@
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use decnet_model::{
+    fit::{Fitted, fit},
     fleet::{DeckySpec, FleetSpec, ServiceSpec},
     name::{DeckyName, ServiceSlug},
 };
 use decnet_persona::archetype;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{BuiltIn, Catalogue, SpecFault, resolve};
 
@@ -52,19 +53,30 @@ pub fn from_ini_with(text: &str, catalogue: &dyn Catalogue) -> Result<FleetSpec,
     }
 }
 
-/// What an INI text says of a fleet, and where.
+/// What a text says of a fleet, and where.
 #[derive(Debug)]
 pub struct Described {
     /// The fleet, as far as it could be read. Nothing of it is checked.
     pub spec: FleetSpec,
-    /// Where each field stands.
-    lines: BTreeMap<String, usize>,
+    places: Places,
     /// What could not be read.
     unread: Vec<SpecFault>,
 }
 
+/// Where the fields of a fleet stand in its text.
+#[derive(Debug)]
+enum Places {
+    /// Each on a line.
+    Lines(BTreeMap<String, usize>),
+    /// Where they are in the fleet, but for what could not be read.
+    Fields(Fitted<FleetSpec>),
+}
+
+/// The field of faults that are about the whole text.
+const TEXT: &str = "text";
+
 impl Described {
-    /// Read `text`. The faults of it are asked for by [`Described::faults`].
+    /// Read `text`, which is INI. The faults of it are asked for by [`Described::faults`].
     #[must_use]
     pub fn read(text: &str, catalogue: &dyn Catalogue) -> Self {
         let mut reader = Reader {
@@ -76,14 +88,43 @@ impl Described {
         };
         if text.len() > MAX_TEXT {
             let problem = format!("{} bytes; allowed are {MAX_TEXT}", text.len());
-            reader.faults.push(SpecFault::new("text", problem));
+            reader.faults.push(SpecFault::new(TEXT, problem));
         } else {
             reader.read(text);
         }
         Self {
             spec: reader.spec,
-            lines: reader.lines,
+            places: Places::Lines(reader.lines),
             unread: reader.faults,
+        }
+    }
+
+    /// [`Described::read`] of a text that is JSON.
+    #[must_use]
+    pub fn read_json(text: &str) -> Self {
+        let value = serde_json::from_str::<Value>(text);
+        let broken = value.as_ref().err().map(|error| {
+            let said = error.to_string();
+            let what = said.split(" at line ").next().unwrap_or_default();
+            let problem = format!("not JSON from column {} on: {what}", error.column());
+            SpecFault {
+                line: Some(error.line()),
+                ..SpecFault::new(TEXT, problem)
+            }
+        });
+        let mut fitted = fit::<FleetSpec>(value.unwrap_or_else(|_| Value::Object(Map::new())));
+        let faults = fitted.faults.iter().map(|fault| {
+            let field = if fault.field.is_empty() {
+                TEXT
+            } else {
+                &fault.field
+            };
+            SpecFault::new(field, &fault.message)
+        });
+        Self {
+            unread: broken.into_iter().chain(faults).collect(),
+            spec: fitted.value.take().unwrap_or_default(),
+            places: Places::Fields(fitted),
         }
     }
 
@@ -99,8 +140,19 @@ impl Described {
     pub fn faults(&self, checked: impl IntoIterator<Item = SpecFault>) -> Vec<SpecFault> {
         let mut faults = self.unread.clone();
         for mut fault in checked {
-            fault.line = line_of(&fault.field, &self.lines);
-            let told = |unread: &SpecFault| unread.line.is_none() || unread.line == fault.line;
+            match &self.places {
+                Places::Lines(lines) => fault.line = line_of(&fault.field, lines),
+                Places::Fields(fitted) => fault.field = fitted.original(&fault.field),
+            }
+            let told = |unread: &SpecFault| {
+                unread.field == TEXT
+                    || match unread.line {
+                        Some(_) => unread.line == fault.line,
+                        None => {
+                            is_within(&fault.field, &unread.field) || is_within(&unread.field, &fault.field)
+                        }
+                    }
+            };
             if !self.unread.iter().any(told) {
                 faults.push(fault);
             }
@@ -108,6 +160,12 @@ impl Described {
         faults.sort_by_key(|f| f.line);
         faults
     }
+}
+
+/// Whether `field` is `other`, or a part of it.
+fn is_within(field: &str, other: &str) -> bool {
+    let rest = field.strip_prefix(other);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// The line of a field, or of the nearest field that it belongs to.

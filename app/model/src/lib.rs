@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod event;
+pub mod fit;
 pub mod fleet;
 pub mod id;
 pub mod ignore;

@@ -446,7 +446,7 @@ views! {
     /// How a piece of long work stands.
     TaskView {
         id: TaskId,
-        /// `deploy`, `teardown`, `redeploy` or `mutate`.
+        /// `deploy`, `teardown`, `redeploy`, `mutate` or `reap`.
         operation: String,
         /// `running`, `succeeded` or `failed`.
         status: String,
@@ -462,6 +462,16 @@ views! {
         started_at: OffsetDateTime,
         #[serde(with = "time::serde::rfc3339::option")]
         ended_at: Option<OffsetDateTime>,
+    }
+
+    /// A piece of long work and what it was about.
+    TaskReport {
+        #[serde(flatten)]
+        task: TaskView,
+        /// Deckies that it was ordered for.
+        deckies: Vec<DeckyName>,
+        /// Orphans that it took away: deckies that ran and that nobody wanted.
+        reaped: Vec<DeckyName>,
     }
 
     /// A worker as its heartbeats show it.

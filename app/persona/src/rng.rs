@@ -29,6 +29,13 @@ impl Seed {
         Self(bytes.iter().map(|b| format!("{b:02x}")).collect())
     }
 
+    /// The seed of number `nth` of those that this one is for. It says nothing of the others, nor of this: whoever takes one machine
+    /// over learns nothing of the rest, as long as this seed cannot be guessed.
+    #[must_use]
+    pub fn nth(&self, nth: u32) -> Self {
+        Self::from_bytes(self.rng(&format!("seed/{nth}")).bytes())
+    }
+
     /// 32 bytes that belong to this seed and `label`; another label or seed gives unrelated ones.
     #[must_use]
     pub fn secret(&self, label: &str) -> [u8; 32] {
@@ -240,6 +247,22 @@ mod tests {
         assert_eq!(drawn, [214_314, 807_882, 785_071, 960_432]);
         assert_eq!(rng.hex(16), "f7fa86976d315f91");
         assert_eq!(rng.text(8, b"abc"), "ccabacac");
+    }
+
+    #[test]
+    fn numbered_seeds_stay_the_same_across_releases_and_do_not_lead_to_each_other() {
+        let seed: Seed = "golden".parse().unwrap();
+        assert_eq!(seed.nth(2).as_str(), "83b5681306d94471b8e5e977b9a6f283");
+        let all: std::collections::BTreeSet<Seed> = (1..=500).map(|nth| seed.nth(nth)).collect();
+        assert_eq!(all.len(), 500);
+        // What an intruder with one of them could try.
+        for one in [seed.nth(2), seed.nth(3)] {
+            for nth in 0..=500 {
+                assert!(!all.contains(&one.nth(nth)));
+                let numbered = format!("{one}/{nth}").parse().unwrap();
+                assert!(!all.contains(&numbered));
+            }
+        }
     }
 
     #[test]

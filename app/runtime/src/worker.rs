@@ -122,6 +122,9 @@ pub fn main<W: Worker>() -> ExitCode {
         Ok(()) => Exit::Ok.into(),
         Err(error) => {
             complain(W::NAME, &error.message);
+            // Whoever started it tells this where it is looked for: at the end.
+            let said: Vec<&str> = error.message.lines().map(str::trim).collect();
+            notify(&[sd_notify::NotifyState::Status(&said.join(" "))]);
             error.exit.into()
         }
     }

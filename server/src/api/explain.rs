@@ -2,12 +2,13 @@
 //!
 //! serde stops at the first fault and tells it in terms of Rust. So a value that does not fit its type is held against
 //! the type's schema, which is what the OpenAPI document shows to clients, and every fault that the schema sees is told
-//! at once. What it cannot see, such as the pattern of a name, the type itself says in its own words. All of this
-//! happens only once a request has failed: one that is as it should be pays nothing for it.
+//! at once. With them come those that it cannot see, such as the pattern of a name, in the words of the type itself
+//! ([`decnet_model::fit`]). All of this happens only once a request has failed: one that is as it should be pays
+//! nothing for it.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
-use decnet_model::view::FieldError;
+use decnet_model::{fit::fit, view::FieldError};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -25,15 +26,18 @@ static DOCUMENT: LazyLock<Value> =
 pub(super) fn body<T: DeserializeOwned + PartialSchema>(value: &Value) -> Vec<FieldError> {
     let mut faults = Faults::default();
     faults.check(&schema_of::<T>(), value, "");
-    if faults.0.is_empty() {
-        match serde_path_to_error::deserialize::<_, T>(value) {
-            Err(error) => {
-                let place = error.path().to_string();
-                faults.add(place.trim_matches('.'), own_words(&error.inner().to_string()));
-            }
-            // Read as a value, the last of two fields of one name counts.
-            Ok(_) => faults.add("", "a field stands in it more than once"),
+    let is_seen = !faults.0.is_empty();
+    let fitted = fit::<T>(value.clone());
+    for FieldError { field, message } in &fitted.faults {
+        let is_told = faults.0.iter().any(|known| known.field == *field);
+        // Of what serde itself does not like, the schema has spoken.
+        if !is_told && !(is_seen && is_of_serde(message)) {
+            faults.add(field, own_words(message));
         }
+    }
+    if faults.0.is_empty() {
+        // Read as a value, the last of two fields of one name counts.
+        faults.add("", "a field stands in it more than once");
     }
     faults.0
 }
@@ -89,8 +93,8 @@ fn schema_of<T: PartialSchema>() -> Value {
     serde_json::to_value(T::schema()).unwrap_or_default()
 }
 
-/// What a type of ours says of a value that it refuses. serde's own phrases are about Rust, and not for a client.
-fn own_words(said: &str) -> String {
+/// Whether serde says this of a value, and not a type of ours.
+fn is_of_serde(said: &str) -> bool {
     const OF_SERDE: &[&str] = &[
         "invalid ",
         "missing ",
@@ -98,7 +102,12 @@ fn own_words(said: &str) -> String {
         "duplicate ",
         "data did not match",
     ];
-    if OF_SERDE.iter().any(|start| said.starts_with(start)) {
+    OF_SERDE.iter().any(|start| said.starts_with(start))
+}
+
+/// What a type of ours says of a value that it refuses. serde's own phrases are about Rust, and not for a client.
+fn own_words(said: &str) -> String {
+    if is_of_serde(said) {
         UNFIT.to_owned()
     } else {
         said.chars().take(200).collect()

@@ -6,7 +6,7 @@ use decnet_model::{
     id::TaskId,
     name::DeckyName,
     permission::{ManageFleet, ViewFleet},
-    view::{ArchetypeView, DeckyView, ServiceView, TaskAccepted, TaskView},
+    view::{ArchetypeView, DeckyView, ServiceView, TaskAccepted, TaskReport, TaskView},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -79,6 +79,15 @@ pub async fn redeploy(
     accepted(domain.decky_redeploy(&permit, &[name]).await?)
 }
 
+/// Take away deckies that run and that nobody wants.
+#[utoipa::path(
+    post, path = "/deckies/reap-orphans", tag = "fleet",
+    responses((status = 202, body = TaskAccepted, description = "Ordered; the task tells the progress, and which were reaped"))
+)]
+pub async fn reap_orphans(May { domain, permit }: May<ManageFleet>) -> Told<TaskAccepted> {
+    accepted(domain.decky_reap(&permit).await?)
+}
+
 /// Let a decky change its services now.
 #[utoipa::path(
     post, path = "/deckies/{name}/mutate", tag = "fleet", params(("name" = DeckyName, Path)),
@@ -148,13 +157,13 @@ pub async fn tasks(May { domain, permit }: May<ViewFleet>) -> Answer<Vec<TaskVie
     Ok(Json(domain.task_list(&permit).await?))
 }
 
-/// How a task stands.
+/// How a task stands, and what it is about.
 #[utoipa::path(
     get, path = "/tasks/{id}", tag = "fleet", params(("id" = TaskId, Path)),
-    responses((status = 200, body = TaskView, description = "The task"))
+    responses((status = 200, body = TaskReport, description = "The task"))
 )]
-pub async fn task(May { domain, permit }: May<ViewFleet>, Param(id): Param<TaskId>) -> Answer<TaskView> {
-    Ok(Json(domain.task_get(&permit, id).await?))
+pub async fn task(May { domain, permit }: May<ViewFleet>, Param(id): Param<TaskId>) -> Answer<TaskReport> {
+    Ok(Json(domain.task_report(&permit, id).await?))
 }
 
 /// Every decky, as a file.

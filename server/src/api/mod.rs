@@ -117,6 +117,7 @@ fn api(lists: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
         .routes(routes!(fleet::deploy))
         .routes(routes!(fleet::teardown))
         .routes(routes!(fleet::redeploy))
+        .routes(routes!(fleet::reap_orphans))
         .routes(routes!(fleet::mutate))
         .routes(routes!(fleet::mutate_interval))
         .routes(routes!(fleet::clear_quarantine))

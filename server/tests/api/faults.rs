@@ -97,6 +97,32 @@ async fn a_fault_deep_in_a_body_is_told_with_its_place() {
 }
 
 #[tokio::test]
+async fn what_a_type_says_of_a_field_is_told_beside_what_the_schema_says() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let spec = json!({ "deckies": [
+        { "name": "No Name", "amount": "two" },
+        { "name": "-", "services": [{ "slug": "SSH" }, { "slug": "http" }, { "slug": "a b", "knobs": 1 }] },
+    ] });
+    let answer = app.post("/deckies/deploy", &spec).token(&admin).send().await;
+    let faults = told(&answer);
+    let places: Vec<_> = faults.keys().map(String::as_str).collect();
+    assert_eq!(
+        places,
+        [
+            "deckies[0].amount",
+            "deckies[0].name",
+            "deckies[1].name",
+            "deckies[1].services[0].slug",
+            "deckies[1].services[2].knobs",
+            "deckies[1].services[2].slug",
+        ]
+    );
+    assert!(faults["deckies[1].name"].contains("a-z, 0-9 and -"), "{faults:?}");
+    assert_eq!(faults["deckies[1].services[2].knobs"], "an object, not 1");
+}
+
+#[tokio::test]
 async fn a_password_of_the_wrong_type_is_not_told_again() {
     let app = App::new().await;
     let body = json!({ "username": 1, "password": 90_210_777_123_u64 });

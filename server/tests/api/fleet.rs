@@ -67,6 +67,28 @@ async fn a_deploy_settles_the_deckies_wakes_the_reconciler_and_is_told_as_a_task
 }
 
 #[tokio::test]
+async fn an_order_to_reap_is_a_task_whose_report_names_what_was_reaped() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let accepted = app
+        .post("/deckies/reap-orphans", &json!({}))
+        .token(&admin)
+        .send()
+        .await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{accepted:?}");
+    let id = accepted.json()["task"].as_str().unwrap().to_owned();
+    let orphan = "left-01".parse().unwrap();
+    // As the reconciler notes it.
+    let id = decnet_model::id::TaskId(id.parse().unwrap());
+    app.store.task_reap(id, &[orphan]).await.unwrap();
+    let task = app.get(&format!("/tasks/{id}")).token(&admin).send().await.json();
+    assert_eq!(
+        (&task["operation"], &task["deckies"], &task["reaped"]),
+        (&json!("reap"), &json!([]), &json!(["left-01"]))
+    );
+}
+
+#[tokio::test]
 async fn every_fault_of_a_specification_is_named_and_nothing_is_wanted() {
     let app = App::new().await;
     let admin = app.admin().await;
@@ -180,6 +202,49 @@ async fn the_network_that_the_server_notes_holds_for_every_process_that_was_not_
     );
     domain.unwrap().fleet_network_note().await.unwrap();
     assert_eq!(address(Options::default()).await.unwrap(), "127.99.0.2");
+}
+
+#[tokio::test]
+async fn what_is_ordered_of_the_network_has_to_be_what_the_mutator_runs_with() {
+    let app = App::new().await;
+    let preview = async |key: &str, value: &str| {
+        let options = Options {
+            lan_ordered: [(key.to_owned(), value.to_owned())].into(),
+            ..Options::default()
+        };
+        let domain = Domain::new(app.store.clone(), Bus::none(), app.clock.clone(), options).unwrap();
+        let permit = domain.permit(&Actor::operator("test")).unwrap();
+        let spec = serde_json::from_value(json!({ "deckies": [{ "archetype": "web-server" }] })).unwrap();
+        match domain.decky_preview(&permit, spec).await {
+            Ok(_) => None,
+            Err(DomainError::Conflict(why)) => Some(why),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    let on_loopback = preview("fleet-driver", "ipvlan").await.unwrap();
+    assert!(
+        on_loopback.contains("without a fleet-driver (its engine is local)"),
+        "{on_loopback}"
+    );
+    let noted = json!({
+        "engine": "docker",
+        "surroundings": { "network": "192.0.2.0/24", "reserved": [] },
+        "lan": { "fleet-driver": "macvlan", "fleet-interface": "eth0" },
+    });
+    app.store
+        .setting_set("fleet-engine", &noted.to_string())
+        .await
+        .unwrap();
+    assert_eq!(preview("fleet-driver", "macvlan").await, None);
+    assert_eq!(preview("fleet-interface", "eth0").await, None);
+    let other = preview("fleet-driver", "ipvlan").await.unwrap();
+    assert!(
+        other.contains("with the fleet-driver macvlan, and not ipvlan")
+            && other.contains("fleet-driver=ipvlan"),
+        "{other}"
+    );
+    let found = preview("fleet-gateway", "192.0.2.1").await.unwrap();
+    assert!(found.contains("without a fleet-gateway"), "{found}");
 }
 
 #[tokio::test]

@@ -83,6 +83,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("post", "/deckies/deploy", Admin),
     ("delete", "/deckies/{name}", Admin),
     ("post", "/deckies/{name}/redeploy", Admin),
+    ("post", "/deckies/reap-orphans", Admin),
     ("post", "/deckies/{name}/mutate", Admin),
     ("put", "/deckies/{name}/mutate-interval", Admin),
     ("delete", "/deckies/{name}/quarantine", Admin),

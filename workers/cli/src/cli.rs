@@ -1,6 +1,10 @@
 //! What there is on the command line.
 
-use std::{ffi::OsString, net::IpAddr, path::PathBuf};
+use std::{
+    ffi::OsString,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
@@ -29,7 +33,7 @@ pub(crate) struct Cli {
 }
 
 /// Which installation.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct PlaceArgs {
     /// The INI file [default: /etc/decnet/decnet.ini]
     #[arg(long, global = true, value_name = "FILE")]
@@ -152,7 +156,7 @@ pub(crate) struct DeployArgs {
     /// Address, for a single decky
     #[arg(long)]
     pub(crate) ip: Option<IpAddr>,
-    /// What the personas are made from: the same seed gives the same machines
+    /// What the personas are made from, best nothing that can be guessed: the same seed gives the same machines
     #[arg(long)]
     pub(crate) seed: Option<String>,
     /// Folder of your own bait (files.toml, redis.toml, database.toml, site.toml); empty for the built-in one
@@ -161,6 +165,16 @@ pub(crate) struct DeployArgs {
     /// What they may begin by themselves, where the engine can keep them from it: deny, dns (questions to any name server) or allow
     #[arg(long, value_name = "WHAT")]
     pub(crate) egress: Option<String>,
+    /// Share the interface's hardware address, as Wi-Fi needs; refused unless the host was started with fleet-driver=ipvlan,
+    /// since all deckies share one network
+    #[arg(long)]
+    pub(crate) ipvlan: bool,
+    /// The interface that they stand behind; refused unless the host was started with this fleet-interface
+    #[arg(long, value_name = "NAME")]
+    pub(crate) interface: Option<String>,
+    /// The way out of their network; refused unless the host was started with this fleet-gateway
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) gateway: Option<Ipv4Addr>,
     /// Minutes between mutations
     #[arg(long, value_name = "MINUTES")]
     pub(crate) mutate_interval: Option<u32>,
@@ -235,6 +249,8 @@ pub(crate) enum UserCommand {
         /// What it may do
         #[arg(long, default_value = "viewer")]
         role: RoleArg,
+        #[command(flatten)]
+        list: ListArgs,
     },
     /// Give an account another role
     Role {
@@ -247,6 +263,8 @@ pub(crate) enum UserCommand {
     Reset {
         /// Its name
         name: UserName,
+        #[command(flatten)]
+        list: ListArgs,
     },
     /// Let an account sign in no more
     Disable {

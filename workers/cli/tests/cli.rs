@@ -417,6 +417,52 @@ fn every_fault_of_a_fleet_file_is_told_at_once_by_line_and_none_of_it_is_deploye
 }
 
 #[test]
+fn every_fault_of_a_fleet_in_json_is_told_at_once_by_field() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let text = r#"{ "deckies": [
+        { "archetype": "web-server", "amount": "two", "ip": "8.8.8.8" }, { "archetype": "beos" }, { "name": "No Name" }
+    ] }"#;
+    fs::write(dir.path().join("fleet.json"), text).unwrap();
+    let output = decnet(PROGRAM, dir.path())
+        .args(["deploy", "--no-wait", "--file", "fleet.json"])
+        .output()
+        .unwrap();
+    let (_, stderr, code) = said(&output);
+    assert_eq!(code, 64, "{stderr}");
+    assert!(stderr.contains("fleet.json has 5 faults:"), "{stderr}");
+    for field in [
+        "[0].amount",
+        "[0].ip",
+        "[1].archetype",
+        "[2].name",
+        "[2].archetype",
+    ] {
+        assert!(
+            stderr.contains(&format!("\n  deckies{field}: ")),
+            "{field}: {stderr}"
+        );
+    }
+    assert_eq!(good(dir.path(), "status --json").trim(), "[]");
+}
+
+#[test]
+fn the_driver_is_the_hosts_and_a_deployment_that_wants_another_is_told_its_key() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let output = decnet(PROGRAM, dir.path())
+        .args(["deploy", "--archetype", "web-server", "--dry-run", "--ipvlan"])
+        .output()
+        .unwrap();
+    let (_, stderr, code) = said(&output);
+    assert_eq!(code, 64, "{stderr}");
+    assert!(
+        stderr.contains("start the host with fleet-driver=ipvlan"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_number_of_deckies_out_of_range_is_refused_with_the_range_and_nothing_is_deployed() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
@@ -1076,6 +1122,43 @@ fn every_listing_is_json_where_that_is_asked_for() {
         serde_json::from_str::<serde_json::Value>(&stdout)
             .unwrap_or_else(|e| panic!("{words}: {e}: {stdout}"));
     }
+}
+
+#[test]
+fn an_account_is_made_and_its_password_reset_in_json_with_the_password_that_was_drawn() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let json = |words: &str| -> serde_json::Value { serde_json::from_str(&good(dir.path(), words)).unwrap() };
+    let made = json("user create eve --role admin --json");
+    assert_eq!(
+        (&made["username"], &made["role"]),
+        (&"eve".into(), &"admin".into())
+    );
+    let reset = json("user reset eve --json");
+    assert_eq!(
+        (&reset["id"], &reset["must_change_password"]),
+        (&made["id"], &true.into())
+    );
+    let (first, second) = (
+        made["password"].as_str().unwrap(),
+        reset["password"].as_str().unwrap(),
+    );
+    assert!(first.len() >= 12 && second.len() >= 12 && first != second);
+    // One that was given is not told again.
+    let given = dir.path().join("given");
+    fs::write(&given, "correct horse battery\n").unwrap();
+    let output = decnet(PROGRAM, dir.path())
+        .args(["user", "reset", "eve", "--json"])
+        .stdin(fs::File::open(&given).unwrap())
+        .output()
+        .unwrap();
+    let (stdout, stderr, code) = said(&output);
+    assert_eq!(code, 0, "{stderr}");
+    let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert!(
+        told["username"] == "eve" && told.get("password").is_none(),
+        "{told}"
+    );
 }
 
 #[test]

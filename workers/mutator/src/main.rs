@@ -3,7 +3,7 @@
 //! It looks whenever the bus says that something changed, when a decky died, and every 5 s. All rules stand in
 //! [`reconcile`]; this file is the worker around them.
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use decnet_fleet::{
     BuiltIn, Engine as _, EngineError,
@@ -50,6 +50,11 @@ impl Worker for Mutator {
             catalogue: Arc::new(BuiltIn),
             outlets: settings.outlets_dir(),
             mutate_interval: settings.fleet.mutate_interval,
+            lan: if settings.fleet.engine == "local" {
+                BTreeMap::new()
+            } else {
+                settings.lan()
+            },
             engine,
         });
         let fleet = &settings.fleet;

@@ -23,16 +23,19 @@ use decnet_model::{
     name::DeckyName,
     state::DeckyState,
     topic::Topic,
-    view::{DeckyService, TaskView},
+    view::{DeckyService, TaskReport, TaskView},
 };
 use decnet_spool::{SpoolError, outlet::Outlet};
 use decnet_syslog::{LineHead, Severity, format_line};
 use ipnet::IpNet;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 /// Name of the lease.
 const LEASE: &str = "fleet";
+/// The task of taking away what nobody wants.
+const REAP: &str = "reap";
 /// How long a lease lasts that is not renewed: this long after a reconciler was killed another one may begin.
 const LEASE_TTL: time::Duration = time::Duration::seconds(60);
 /// How often it is renewed while steps are run.
@@ -58,6 +61,8 @@ pub(crate) struct Parts<E> {
     pub(crate) outlets: PathBuf,
     /// For deckies without an interval of their own, where no setting says otherwise.
     pub(crate) mutate_interval: Option<Duration>,
+    /// What is configured of the network that deckies share; nothing where they stand on loopback addresses.
+    pub(crate) lan: BTreeMap<String, String>,
     pub(crate) engine: E,
 }
 
@@ -69,6 +74,8 @@ pub(crate) struct Reconciler<E> {
     counted: BTreeSet<DeckyName>,
     /// What was last noted of the engine.
     noted: Option<EngineNote>,
+    /// Orphans of the last look: their end is told by a task already.
+    orphans: BTreeSet<DeckyName>,
     /// Whether what deckies share is known to be gone.
     tidied: bool,
 }
@@ -128,9 +135,40 @@ struct Job {
     id: TaskId,
     operation: String,
     deckies: BTreeSet<DeckyName>,
+    /// Orphans whose end it tells.
+    orphans: BTreeSet<DeckyName>,
     done: u32,
     total: u32,
     errors: Vec<String>,
+}
+
+impl Job {
+    fn new(report: TaskReport) -> Self {
+        let TaskReport {
+            task,
+            deckies,
+            reaped,
+        } = report;
+        Self {
+            id: task.id,
+            operation: task.operation,
+            deckies: deckies.into_iter().collect(),
+            orphans: reaped.into_iter().collect(),
+            done: task.done,
+            total: task.total,
+            errors: Vec::new(),
+        }
+    }
+
+    /// Whether it tells which orphans were taken away.
+    fn reaps(&self) -> bool {
+        matches!(self.operation.as_str(), REAP | "redeploy")
+    }
+
+    /// Whether a step for `name` is one of its own.
+    fn is_about(&self, name: &DeckyName) -> bool {
+        self.deckies.contains(name) || self.orphans.contains(name)
+    }
 }
 
 impl<E: Engine> Reconciler<E> {
@@ -140,6 +178,7 @@ impl<E: Engine> Reconciler<E> {
             outlet: None,
             counted: BTreeSet::new(),
             noted: None,
+            orphans: BTreeSet::new(),
             tidied: false,
         }
     }
@@ -195,6 +234,7 @@ impl<E: Engine> Reconciler<E> {
                 return Err(error.into());
             }
         };
+        self.tell_orphans(&known, &observed, &mut jobs).await?;
         let held = self.count_deaths(&known, &observed).await?;
         let desired: Vec<DesiredDecky> = known
             .iter()
@@ -258,7 +298,10 @@ impl<E: Engine> Reconciler<E> {
         let earlier: Option<EngineNote> = noted.and_then(|text| serde_json::from_str(&text).ok());
         let holds = earlier.is_some_and(|note| {
             let stands = note.surroundings.map(|found| found.network);
-            note.engine == engine && stands.is_some() && (network.is_none() || stands == network)
+            note.engine == engine
+                && note.lan == self.parts.lan
+                && stands.is_some()
+                && (network.is_none() || stands == network)
         });
         if holds {
             return Ok(());
@@ -269,6 +312,7 @@ impl<E: Engine> Reconciler<E> {
             problem: Some(
                 "the mutator has just begun and has not looked yet; try again in a moment".to_owned(),
             ),
+            lan: self.parts.lan.clone(),
         })
         .await
     }
@@ -286,6 +330,7 @@ impl<E: Engine> Reconciler<E> {
             engine: self.parts.engine.name().to_owned(),
             surroundings,
             problem,
+            lan: self.parts.lan.clone(),
         })
         .await
     }
@@ -392,17 +437,39 @@ impl<E: Engine> Reconciler<E> {
 
     async fn jobs(&self) -> Result<Vec<Job>, DbError> {
         let running = self.parts.store.task_running().await?;
-        Ok(running
-            .into_iter()
-            .map(|(task, deckies)| Job {
-                id: task.id,
-                operation: task.operation,
-                deckies: deckies.into_iter().collect(),
-                done: task.done,
-                total: task.total,
-                errors: Vec::new(),
-            })
-            .collect())
+        Ok(running.into_iter().map(Job::new).collect())
+    }
+
+    /// Note in the tasks that tell it which deckies nobody wants and no database knows: a crash left them, or a database that was
+    /// put back. They are taken away in any case; where nobody ordered that, a task of its own tells it. It is noted before it
+    /// is done: killed in between, the next round goes on with the same task.
+    async fn tell_orphans(
+        &mut self,
+        known: &[Known],
+        observed: &[ObservedDecky],
+        jobs: &mut Vec<Job>,
+    ) -> Result<(), DbError> {
+        let is_known = |name: &DeckyName| known.iter().any(|k| k.record.view.name == *name);
+        let names = observed.iter().map(|o| &o.name);
+        let orphans: BTreeSet<DeckyName> = names.filter(|name| !is_known(name)).cloned().collect();
+        // One that cannot be taken away is told once, and not in each round.
+        let is_news = !orphans.is_subset(&self.orphans);
+        if is_news && !jobs.iter().any(Job::reaps) {
+            let id = TaskId(Uuid::new_v4());
+            let now = self.parts.clock.now();
+            self.parts.store.task_create(id, REAP, &[], now).await?;
+            jobs.extend(self.parts.store.task_report(id).await?.map(Job::new));
+        }
+        for job in jobs.iter_mut().filter(|job| job.reaps()) {
+            let before = job.orphans.len();
+            job.orphans.extend(orphans.iter().cloned());
+            if job.orphans.len() > before {
+                let all: Vec<DeckyName> = job.orphans.iter().cloned().collect();
+                self.parts.store.task_reap(job.id, &all).await?;
+            }
+        }
+        self.orphans = orphans;
+        Ok(())
     }
 
     /// The deckies of this engine, and those of another one that nobody wants any more: they are only forgotten.
@@ -592,7 +659,7 @@ impl<E: Engine> Reconciler<E> {
         jobs: &mut [Job],
     ) -> Result<BTreeMap<DeckyName, StepError>, ReconcileError> {
         for job in jobs.iter_mut() {
-            let mine = steps.iter().filter(|s| job.deckies.contains(s.decky())).count();
+            let mine = steps.iter().filter(|s| job.is_about(s.decky())).count();
             job.total = job.done.saturating_add(u32::try_from(mine).unwrap_or(u32::MAX));
         }
         if steps.is_empty() {
@@ -655,10 +722,7 @@ impl<E: Engine> Reconciler<E> {
             }
         }
         for job in jobs {
-            let mine: Vec<&Progress> = reports
-                .iter()
-                .filter(|r| job.deckies.contains(&r.decky))
-                .collect();
+            let mine: Vec<&Progress> = reports.iter().filter(|r| job.is_about(&r.decky)).collect();
             let Some(last) = mine.last() else { continue };
             let done = mine.iter().filter(|r| r.outcome == Outcome::Done).count();
             job.done = job.done.saturating_add(u32::try_from(done).unwrap_or(u32::MAX));
@@ -755,11 +819,11 @@ impl<E: Engine> Reconciler<E> {
             errors.extend(
                 failed
                     .iter()
-                    .filter(|(name, _)| job.deckies.contains(*name))
+                    .filter(|(name, _)| job.is_about(name))
                     .map(|(name, e)| format!("{name}: {e}")),
             );
             let mut open = false;
-            for name in &job.deckies {
+            for name in job.deckies.iter().chain(&job.orphans) {
                 let wanted = known
                     .iter()
                     .find(|k| k.record.view.name == *name && k.record.view.desired);
@@ -776,6 +840,14 @@ impl<E: Engine> Reconciler<E> {
             }
             if errors.is_empty() && open {
                 continue;
+            }
+            let (stay, gone): (Vec<_>, Vec<_>) = job
+                .orphans
+                .iter()
+                .cloned()
+                .partition(|name| observed.iter().any(|o| o.name == *name));
+            if !stay.is_empty() {
+                self.parts.store.task_reap(job.id, &gone).await?;
             }
             let error = (!errors.is_empty()).then(|| errors.join("; "));
             self.parts.store.task_end(job.id, error.as_deref(), now).await?;

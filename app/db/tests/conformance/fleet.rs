@@ -183,13 +183,20 @@ pub(crate) async fn a_task_is_followed_from_its_start_to_its_end(database: &Data
     assert_eq!(task.done, 0, "an ended task goes no further");
     let running = db.task_running().await.unwrap();
     assert_eq!(
-        running.iter().map(|(t, _)| t.id).collect::<Vec<_>>(),
+        running.iter().map(|t| t.task.id).collect::<Vec<_>>(),
         [ids[0], ids[2]]
     );
     assert_eq!(
-        (running[0].0.step.as_str(), &running[0].1),
+        (running[0].task.step.as_str(), &running[0].deckies),
         ("start web-01", &vec![name("web-01")])
     );
+    assert_eq!(running[0].reaped, []);
+    db.task_reap(ids[0], &[name("left-01")]).await.unwrap();
+    db.task_reap(ids[1], &[name("left-02")]).await.unwrap();
+    let reaped = |at| async move { db.task_report(at).await.unwrap().unwrap().reaped };
+    assert_eq!(reaped(ids[0]).await, [name("left-01")]);
+    assert_eq!(reaped(ids[1]).await, [], "an ended task takes nothing away");
+    assert_eq!(db.task_report(TaskId(Uuid::new_v4())).await.unwrap(), None);
     let page = db.task_page(Some(2), None).await.unwrap();
     let rest = db.task_page(Some(2), page.next.as_deref()).await.unwrap();
     let listed: Vec<_> = page.data.iter().chain(&rest.data).map(|t| t.id).collect();

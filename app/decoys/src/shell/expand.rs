@@ -349,46 +349,44 @@ impl Shell {
         Some(text.into_bytes())
     }
 
-    /// `$-`.
+    /// `$-`: each shell's letters in the order in which it has its options.
     fn flags(&self) -> String {
         let options = &self.env.options;
-        let mut out = String::new();
-        for (on, letter) in [
+        let argument = self.env.from_argument && !self.interactive;
+        let input = (self.env.from_input || self.interactive) && !argument;
+        let bash = [
             (options.allexport, 'a'),
             (options.errexit, 'e'),
             (options.noglob, 'f'),
-        ] {
-            if on {
-                out.push(letter);
-            }
-        }
-        if self.env.dialect == Dialect::Bash {
-            out.push('h');
-        }
-        if self.interactive {
-            out.push_str(if self.env.dialect == Dialect::Bash {
-                "im"
-            } else {
-                "i"
-            });
-        }
-        for (on, letter) in [(options.nounset, 'u'), (options.xtrace, 'x')] {
-            if on {
-                out.push(letter);
-            }
-        }
-        if self.env.dialect == Dialect::Bash {
-            out.push('B');
-            if self.interactive {
-                out.push('H');
-            }
-        }
-        if self.env.from_argument && !self.interactive && self.env.dialect == Dialect::Bash {
-            out.push('c');
-        } else if self.interactive {
-            out.push('s');
-        }
-        out
+            (true, 'h'),
+            (self.interactive, 'i'),
+            (self.interactive, 'm'),
+            (options.nounset, 'u'),
+            (options.xtrace, 'x'),
+            (true, 'B'),
+            (self.interactive, 'H'),
+            (argument, 'c'),
+            (input, 's'),
+        ];
+        let others = [
+            (options.nounset, 'u'),
+            (options.allexport, 'a'),
+            (options.xtrace, 'x'),
+            (input, 's'),
+            (self.interactive, 'm'),
+            (self.interactive, 'i'),
+            (options.noglob, 'f'),
+            (options.errexit, 'e'),
+        ];
+        let letters: &[(bool, char)] = match self.env.dialect {
+            Dialect::Bash => &bash,
+            Dialect::Dash | Dialect::Ash => &others,
+        };
+        letters
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, letter)| letter)
+            .collect()
     }
 
     /// The values of `$@`, `$*`, `${name[@]}` and their like, and whether quotes join them; `None` for what is one

@@ -184,6 +184,7 @@ impl Shell {
             self.env.dialect = start.dialect;
             self.env.login = start.login;
             self.env.from_argument = false;
+            self.env.from_input = false;
             self.env.params.clear();
             self.env.vars.retain(|_, v| v.exported);
             self.env.set("IFS", b" \t\n".to_vec());

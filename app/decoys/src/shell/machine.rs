@@ -14,7 +14,8 @@ use super::{
     daemons::{Programs, Unit},
     distribution::{Distribution, Family},
     platform::Platform,
-    vfs::{Base, Device, Kind, Node},
+    proc,
+    vfs::{Base, Device, Kind, Live, Node},
 };
 use crate::serve::Services;
 
@@ -572,6 +573,13 @@ impl Machine {
         })
     }
 
+    /// The user and group that a name stands for; root's where it is nobody's.
+    pub(super) fn ids(&self, name: &str) -> (u32, u32) {
+        let account = self.account(name).map(|a| (a.uid, a.gid));
+        let system = || self.system.iter().find(|a| a.0 == name).map(|a| (a.1, a.2));
+        account.or_else(system).unwrap_or_default()
+    }
+
     pub(crate) fn user_name(&self, uid: u32) -> String {
         if let Some(account) = self.accounts.iter().find(|a| a.uid == uid) {
             return account.name.clone();
@@ -627,6 +635,7 @@ impl Machine {
             uid,
             gid,
             mtime: installed,
+            stated: None,
         };
         for (link, target) in [
             ("/bin", "usr/bin"),
@@ -644,19 +653,13 @@ impl Machine {
         }
         for (path, mode) in [
             ("/boot", 0o755),
-            ("/dev", 0o755),
-            ("/dev/shm", 0o1777),
             ("/etc", 0o755),
             ("/home", 0o755),
             ("/media", 0o755),
             ("/mnt", 0o755),
             ("/opt", 0o755),
-            ("/proc", 0o555),
             ("/root", 0o700),
-            ("/run", 0o755),
-            ("/run/lock", 0o1777),
             ("/srv", 0o755),
-            ("/sys", 0o555),
             ("/tmp", 0o1777),
             ("/usr", 0o755),
             ("/usr/bin", 0o755),
@@ -675,6 +678,24 @@ impl Machine {
             ("/root/.ssh", 0o700),
         ] {
             base.put(path, node(Kind::Directory, mode, 0, 0));
+        }
+        // What else is mounted: the kernel's own directories have no size, and tmpfs counts its entries.
+        for (path, mode, size) in [
+            ("/dev", 0o755, 3_180),
+            ("/dev/shm", 0o1777, 40),
+            ("/proc", 0o555, 0),
+            ("/run", 0o755, 680),
+            ("/run/lock", 0o1777, 80),
+            ("/sys", 0o555, 0),
+        ] {
+            base.put(
+                path,
+                Node {
+                    mtime: this.boot_time,
+                    stated: Some(size),
+                    ..node(Kind::Directory, mode, 0, 0)
+                },
+            );
         }
         let device_names = if this.is_device() { FLASH } else { DISK };
         // Name, numbers, group and mode, as devtmpfs and udev make them.
@@ -764,19 +785,8 @@ impl Machine {
             base.put("/usr/bin/lsb_release", node(Kind::Opaque(3_638), 0o755, 0, 0));
         }
         if !this.distribution.is_busybox() {
-            for (path, target) in [
-                ("/usr/sbin/init", "../lib/systemd/systemd"),
-                ("/proc/1/exe", "/usr/lib/systemd/systemd"),
-                ("/proc/1/cwd", "/"),
-                ("/proc/1/root", "/"),
-                ("/proc/self/exe", "/usr/bin/bash"),
-                ("/proc/self/root", "/"),
-                ("/proc/self/fd/0", "/dev/pts/0"),
-                ("/proc/self/fd/1", "/dev/pts/0"),
-                ("/proc/self/fd/2", "/dev/pts/0"),
-            ] {
-                base.put(path, node(Kind::Link(target.into()), 0o777, 0, 0));
-            }
+            let init = Kind::Link("../lib/systemd/systemd".to_owned());
+            base.put("/usr/sbin/init", node(init, 0o777, 0, 0));
             let group = if this.admin_group == "wheel" {
                 "wheel"
             } else {
@@ -1156,7 +1166,7 @@ impl Machine {
     }
 
     /// `/proc` as of `now`.
-    pub(crate) fn live(&self, now: i64) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn live(&self, now: i64) -> Live {
         use std::fmt::Write as _;
         self.tick(now);
         let up = self.uptime(now);
@@ -1214,9 +1224,13 @@ impl Machine {
                 14_211 + i * 37
             );
         }
-        let mut files = BTreeMap::new();
+        let mut files = Live::new();
         let mut put = |path: &str, text: String| {
-            files.insert(path.to_owned(), text.into_bytes());
+            // Of the kernel's settings, what it is can only be read.
+            let is_set = path.starts_with("/proc/sys/")
+                && !["/ostype", "/osrelease"].iter().any(|told| path.ends_with(told));
+            let mode = if is_set { 0o644 } else { 0o444 };
+            files.insert(path.to_owned(), proc::file(text, mode, (0, 0), now));
         };
         put(
             "/proc/cpuinfo",
@@ -1240,7 +1254,6 @@ impl Machine {
                 2_000 + up % 27_000
             ),
         );
-        put("/proc/mounts", self.mounts());
         put(
             "/proc/cmdline",
             format!(
@@ -1272,7 +1285,6 @@ impl Machine {
                 self.gateway, self.gateway_mac, self.interface
             ),
         );
-        put("/proc/1/cgroup", "0::/init.scope\n".to_owned());
         put("/proc/filesystems", "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tdevpts\n\text3\n\text2\n\text4\n".to_owned());
         put(
             "/proc/net/dev",
@@ -1311,28 +1323,21 @@ impl Machine {
             put("/proc/mtd", mtd);
             put("/proc/partitions", partitions);
         }
-        for p in &running.processes {
-            let plain = p.command.trim_matches(['[', ']']);
-            put(
-                &format!("/proc/{}/cmdline", p.pid),
-                if p.rss_kb == 0 {
-                    String::new()
-                } else {
-                    plain.replace(' ', "\0") + "\0"
-                },
-            );
-            put(
-                &format!("/proc/{}/comm", p.pid),
-                format!(
-                    "{}\n",
-                    self.comm(p.pid).unwrap_or_else(|| plain
-                        .split(' ')
-                        .next()
-                        .and_then(|c| c.rsplit('/').next())
-                        .unwrap_or_default())
-                ),
-            );
+        for process in &running.processes {
+            proc::put_process(self, process, now, &mut files);
         }
+        proc::put_init(self, now, &mut files);
+        files.insert(
+            "/proc/mounts".to_owned(),
+            Node {
+                kind: Kind::Link("self/mounts".to_owned()),
+                mode: 0o777,
+                uid: 0,
+                gid: 0,
+                mtime: now,
+                stated: None,
+            },
+        );
         files
     }
 }

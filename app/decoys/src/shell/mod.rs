@@ -3,7 +3,7 @@
 //! It does no I/O. A [`Shell`] takes command lines and gives output, reports and waits to an [`Outside`], which a
 //! protocol implements over its connection and a test over two strings. Start at [`Template::shell`]; `parse.rs` is
 //! the grammar, `expand.rs` the expansions, `run.rs` the interpreter, `vars.rs` what it remembers, `vfs.rs` the file
-//! system, `commands/` the programs, `interactive.rs` and `terminal.rs` what a terminal adds, `stream.rs` a shell
+//! system, `proc.rs` what it tells of processes, `commands/` the programs, `interactive.rs` and `terminal.rs` what a terminal adds, `stream.rs` a shell
 //! whose commands come through its standard input.
 //!
 //! Deliberately absent: running anything, and reaching anything. A fetch is reported and times out.
@@ -25,6 +25,7 @@ pub(crate) mod machine;
 mod packages;
 pub(crate) mod parse;
 mod platform;
+mod proc;
 mod python;
 mod reach;
 mod run;
@@ -86,6 +87,7 @@ impl Template {
                 Dialect::Bash
             },
             from_argument: false,
+            from_input: false,
             login: true,
             options: Options::default(),
             traps: BTreeMap::new(),

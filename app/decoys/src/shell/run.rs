@@ -212,7 +212,7 @@ impl Fds {
         }
     }
 
-    fn handle(&self, fd: u32) -> Option<Handle> {
+    pub(super) fn handle(&self, fd: u32) -> Option<Handle> {
         Some(match fd {
             0 => Handle::In(self.input.clone()),
             1 => Handle::Out(self.out.clone()),
@@ -459,6 +459,12 @@ impl Shell {
         self.next_pid
     }
 
+    /// The process id of a program that runs now. It is the next one: nothing else starts on so small a machine meanwhile.
+    pub(super) fn next_process(&mut self) -> u32 {
+        self.next_pid += 1;
+        self.next_pid
+    }
+
     /// What error messages begin with: `-bash` at a login shell, `bash: line 1` under `-c`.
     pub(super) fn complaint(&self) -> String {
         let (name, line) = (&self.env.arg0, self.lines_before + self.line_number.max(1));
@@ -539,8 +545,8 @@ impl Shell {
                 .and_then(|rest| rest.split('/').next()?.parse::<u32>().ok());
             !pid.is_some_and(|pid| self.killed.contains(&pid))
         });
-        commands::system::own_proc(self, &mut live);
-        self.vfs.set_live(Arc::new(live));
+        self.vfs.set_live(live);
+        self.tell_of_shell(&Fds::session());
     }
 
     /// Remember a line, as readline does.
@@ -1355,7 +1361,7 @@ impl Shell {
                     }
                     let content = match path.as_str() {
                         "/dev/null" => Arc::from([]),
-                        "/dev/stdin" | "/dev/tty" => continue,
+                        "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0" | "/dev/tty" => continue,
                         _ if self.is_socket(&path) => match self.dev_tcp(&path, fds).await? {
                             Some(greeting) => greeting.into(),
                             None => return Ok(false),
@@ -1519,8 +1525,8 @@ impl Shell {
     pub(super) fn open_output(&mut self, path: &str, append: bool, fds: &Fds) -> Option<Output> {
         match path {
             "/dev/null" => return Some(Output::Null),
-            "/dev/stdout" => return Some(fds.out.clone()),
-            "/dev/stderr" => return Some(fds.err.clone()),
+            "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => return Some(fds.out.clone()),
+            "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2" => return Some(fds.err.clone()),
             "/dev/tty" => return Some(Output::Session(Stream::Out)),
             _ => {}
         }
@@ -1595,7 +1601,8 @@ impl Shell {
                 .into_iter()
                 .find(|path| self.vfs.lstat(self.who(), "/", path).is_err())
                 .unwrap_or_default();
-            self.vfs.add_live(&path, content);
+            let pipe = super::proc::file(content, 0o600, (self.env.uid, self.env.gid), self.now());
+            self.vfs.live_mut().insert(path.clone(), pipe);
             return Ok(path.into_bytes());
         }
         Ok(b"/dev/null".to_vec())
@@ -1939,7 +1946,9 @@ impl Shell {
                 _ => call.input = self.input_all(fds).await?,
             }
         }
+        let process = self.tell_of_program(name, &call.args, fds);
         let status = command(self, &mut call);
+        self.program_ended(process);
         for (url, via) in std::mem::take(&mut call.fetched) {
             self.outside.report(Report::Fetch { url: &url, via: &via });
         }
@@ -2180,6 +2189,7 @@ impl Shell {
         self.env.arg0 = script.arg0;
         self.env.dialect = script.dialect;
         self.env.from_argument = script.from_argument;
+        self.env.from_input = content.is_none();
         self.env.login = false;
         self.env.params = params;
         self.env.vars.retain(|_, v| v.exported);
@@ -2202,6 +2212,8 @@ impl Shell {
         }
         self.status = 0;
         self.subshells += 1;
+        let process = self.pid;
+        self.tell_of_shell(fds);
         let ended = match content {
             Some(content) => self.run_script(content, fds).await,
             None => self.follow(fds).await,
@@ -2215,6 +2227,7 @@ impl Shell {
         }
         self.subshells -= 1;
         (self.lines_before, self.line_number, self.guarded, self.pid) = before;
+        self.program_ended(process);
         self.jobs = jobs;
         self.env = saved;
         self.interactive = interactive;

@@ -19,6 +19,7 @@ impl Shell {
     /// A login shell without a terminal, from its first command to the end of its input.
     pub(crate) async fn login_stream(&mut self) {
         self.env.arg0 = format!("-{}", self.machine.distribution.shell_name());
+        self.env.from_input = true;
         let fds = Fds::session();
         while let Ok(Some(command)) = self.next_command(&fds).await {
             self.report_read(&command, &fds);

@@ -116,6 +116,8 @@ pub(crate) struct Env {
     pub(crate) dialect: Dialect,
     /// The script is the argument of `-c`.
     pub(crate) from_argument: bool,
+    /// Its commands come through its standard input, and not from a terminal.
+    pub(crate) from_input: bool,
     /// It is a login shell, whose end is a logout.
     pub(crate) login: bool,
     pub(crate) cwd: String,

@@ -111,7 +111,12 @@ pub(crate) struct Node {
     pub(crate) gid: u32,
     /// Unix seconds.
     pub(crate) mtime: i64,
+    /// The size that it states, where that is not its content's: in `/proc` and where something else is mounted.
+    pub(crate) stated: Option<u64>,
 }
+
+/// Files that are made as they are looked at, by path: `/proc` and the like.
+pub(crate) type Live = BTreeMap<String, Node>;
 
 impl Node {
     pub(crate) fn is_dir(&self) -> bool {
@@ -127,6 +132,9 @@ impl Node {
     }
 
     pub(crate) fn size(&self) -> u64 {
+        if let Some(stated) = self.stated {
+            return stated;
+        }
         match &self.kind {
             Kind::Directory => 4_096,
             Kind::File(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
@@ -234,6 +242,7 @@ impl Base {
                     uid: 0,
                     gid: 0,
                     mtime: installed,
+                    stated: None,
                 },
             );
         }
@@ -269,6 +278,7 @@ impl Base {
             let directory = Node {
                 kind: Kind::Directory,
                 mode: 0o755,
+                stated: None,
                 ..node.clone()
             };
             self.nodes.insert(above.to_owned(), directory);
@@ -358,8 +368,7 @@ fn locked(shared: &Shared) -> MutexGuard<'_, Overlay> {
 pub(crate) struct Vfs {
     base: Arc<Base>,
     overlay: Shared,
-    /// Files that are made when they are read: `/proc` and the like.
-    live: Arc<BTreeMap<String, Vec<u8>>>,
+    live: Arc<Live>,
     /// Paths that this channel wrote content to and that nobody has collected yet.
     written: BTreeSet<String>,
     /// Permissions that new files do not get.
@@ -423,7 +432,7 @@ pub(crate) fn file_name(path: &str) -> &str {
 }
 
 impl Vfs {
-    pub(crate) fn new(base: Arc<Base>, live: Arc<BTreeMap<String, Vec<u8>>>, overlay: Shared) -> Self {
+    pub(crate) fn new(base: Arc<Base>, live: Arc<Live>, overlay: Shared) -> Self {
         Self {
             base,
             overlay,
@@ -438,14 +447,14 @@ impl Vfs {
         self.umask = umask;
     }
 
-    /// Let the files that are made when they are read be these.
-    pub(crate) fn set_live(&mut self, live: Arc<BTreeMap<String, Vec<u8>>>) {
-        self.live = live;
+    /// Let the files that are made as they are looked at be these.
+    pub(crate) fn set_live(&mut self, live: Live) {
+        self.live = Arc::new(live);
     }
 
-    /// One more file that is made when it is read, until the next [`Vfs::set_live`].
-    pub(crate) fn add_live(&mut self, path: &str, content: Vec<u8>) {
-        Arc::make_mut(&mut self.live).insert(path.to_owned(), content);
+    /// The files that are made as they are looked at, until the next [`Vfs::set_live`].
+    pub(crate) fn live_mut(&mut self) -> &mut Live {
+        Arc::make_mut(&mut self.live)
     }
 
     fn raw(&self, path: &str) -> Option<Node> {
@@ -460,19 +469,20 @@ impl Vfs {
         }
     }
 
-    /// The directory of a process, or another whose files are made when they are read.
+    /// A directory of which only what is in it is made as it is looked at.
     fn live_directory(&self, path: &str) -> Option<Node> {
         if !(path.starts_with("/proc/") || path.starts_with("/dev/")) || self.base.nodes.contains_key(path) {
             return None;
         }
         let below = format!("{path}/");
-        let (first, _) = self.live.range(below.clone()..).next()?;
+        let (first, node) = self.live.range(below.clone()..).next()?;
         first.starts_with(&below).then_some(Node {
             kind: Kind::Directory,
             mode: 0o555,
             uid: 0,
             gid: 0,
-            mtime: 0,
+            mtime: node.mtime,
+            stated: Some(0),
         })
     }
 
@@ -485,22 +495,16 @@ impl Vfs {
                 uid: 0,
                 gid: 0,
                 mtime: 0,
+                stated: None,
             });
+        }
+        if let Some(node) = self.live.get(path)
+            && !locked(&self.overlay).changed.contains_key(path)
+        {
+            return Some(node.clone());
         }
         if let Some(node) = self.live_directory(path) {
             return Some(node);
-        }
-        if let Some(content) = self.live.get(path)
-            && !locked(&self.overlay).changed.contains_key(path)
-        {
-            let kind = Kind::File(content.as_slice().into());
-            return Some(Node {
-                kind,
-                mode: 0o444,
-                uid: 0,
-                gid: 0,
-                mtime: 0,
-            });
         }
         self.raw(path)
     }
@@ -697,6 +701,7 @@ impl Vfs {
             return Err(Errno::IsDirectory);
         }
         let old = self.node(&at);
+        let stated = old.as_ref().and_then(|node| node.stated);
         let (mode, uid, gid) = match &old {
             Some(node) if node.is_dir() => return Err(Errno::IsDirectory),
             Some(node) if node.device().is_some() || node.kind == Kind::Pipe => return Ok(at),
@@ -723,6 +728,7 @@ impl Vfs {
                 uid,
                 gid,
                 mtime: now,
+                stated,
             }),
         )?;
         Ok(at)
@@ -810,6 +816,7 @@ impl Vfs {
                 uid: who.uid,
                 gid: who.gid,
                 mtime: now,
+                stated: None,
             }),
         )
     }
@@ -838,6 +845,7 @@ impl Vfs {
                 uid: who.uid,
                 gid: who.gid,
                 mtime: now,
+                stated: None,
             }),
         )
     }

@@ -456,6 +456,7 @@ impl Sftp {
                         uid: 0,
                         gid: 0,
                         mtime: now,
+                        stated: None,
                     };
                     entries.insert(0, ("..".to_owned(), here.clone()));
                     entries.insert(0, (".".to_owned(), here));

@@ -106,6 +106,9 @@ pub struct EngineNote {
     /// Why that is not known.
     #[serde(default)]
     pub problem: Option<String>,
+    /// What its configuration says of the one network that its deckies share, by key: `fleet-driver` and the like.
+    #[serde(default)]
+    pub lan: BTreeMap<String, String>,
 }
 
 impl EngineNote {

@@ -55,6 +55,42 @@ fn deckies_groups_and_knobs_are_read() {
 }
 
 #[test]
+fn of_json_too_every_fault_is_told_at_once_each_with_its_field() {
+    let text = r#"{ "deckies": [
+        "web",
+        { "archetype": "nonsense", "amount": "two" },
+        { "services": [{ "slug": "SSH" }, { "slug": "gopher" }], "distro": 7, "ip": "127.66.1.9", "seed": "" }
+    ] }"#;
+    let described = Described::read_json(text);
+    assert!(!described.is_read());
+    let told: Vec<String> = described
+        .faults(decnet_fleet::check(&described.spec, &Six))
+        .into_iter()
+        .map(|fault| fault.field)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "deckies[0]",
+            "deckies[1].amount",
+            "deckies[2].distro",
+            "deckies[2].services[0].slug",
+            "deckies[1].archetype",
+            "deckies[2].seed",
+            "deckies[2].services[1]",
+        ]
+    );
+    for broken in ["{ \"deckies\": [", "[]", ""] {
+        let described = Described::read_json(broken);
+        let told = described.faults(decnet_fleet::check(&described.spec, &Six));
+        assert_eq!(told.len(), 1, "{broken}: {told:?}");
+        assert_eq!(told[0].field, "text");
+    }
+    let good = Described::read_json(r#"{ "deckies": [{ "archetype": "web-server" }] }"#);
+    assert!(good.is_read() && good.faults(decnet_fleet::check(&good.spec, &Six)).is_empty());
+}
+
+#[test]
 fn five_faults_are_told_at_once_each_with_its_line() {
     let text = "\
 [web]

@@ -13,57 +13,99 @@ use decnet_fleet::{
 };
 use decnet_model::{fleet::DeckySpec, name::DeckyName};
 use proptest::prelude::*;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::{of, resolved};
 
-/// An engine in memory whose steps fail at given calls, before or after they took effect.
-#[derive(Default)]
-struct Simulated {
-    deckies: Mutex<BTreeMap<DeckyName, (DesiredDecky, Option<DesiredDecky>)>>,
-    calls: AtomicUsize,
-    faults: BTreeMap<usize, Fault>,
+/// What a simulated engine has of a decky.
+#[derive(Debug, Clone, PartialEq)]
+struct There {
+    made: DesiredDecky,
+    running: Option<DesiredDecky>,
+    /// It was being made or removed: what it is cannot be read.
+    torn: bool,
+    /// It was being started or reconfigured: what it runs is not known.
+    unsettled: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+impl There {
+    fn made(decky: &DesiredDecky) -> Self {
+        Self {
+            made: decky.clone(),
+            running: None,
+            torn: false,
+            unsettled: false,
+        }
+    }
+
+    fn running(decky: &DesiredDecky) -> Self {
+        Self {
+            running: Some(decky.clone()),
+            ..Self::made(decky)
+        }
+    }
+}
+
+type World = BTreeMap<DeckyName, There>;
+
+/// An engine in memory whose steps fail at given calls, before or after they took effect, or that is killed at one.
+#[derive(Default)]
+struct Simulated {
+    deckies: Mutex<World>,
+    calls: AtomicUsize,
+    faults: BTreeMap<usize, Fault>,
+    killed: Notify,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
-    Before { transient: bool },
-    After { transient: bool },
+    Before {
+        transient: bool,
+    },
+    After {
+        transient: bool,
+    },
     Dies,
+    /// The engine's process ends before the step took effect, in the middle of it, or before it could say that it is done.
+    Killed(Moment),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Moment {
+    Before,
+    Amid,
+    After,
 }
 
 impl Simulated {
     fn apply(&self, step: &Step) -> Result<(), StepError> {
         let mut deckies = self.deckies.lock().unwrap();
-        let address_taken = |deckies: &BTreeMap<DeckyName, (DesiredDecky, Option<DesiredDecky>)>,
-                             d: &DesiredDecky| {
-            deckies
-                .values()
-                .any(|(_, running)| running.as_ref().is_some_and(|r| r.ip == d.ip && r.name != d.name))
+        let address_taken = |deckies: &World, d: &DesiredDecky| {
+            let running = deckies.values().filter_map(|there| there.running.as_ref());
+            running.into_iter().any(|r| r.ip == d.ip && r.name != d.name)
         };
         match step {
             Step::Create(d) => {
-                deckies.insert(d.name.clone(), (*d.clone(), None));
+                deckies.insert(d.name.clone(), There::made(d));
             }
             Step::Start(name) => {
-                let made = deckies.get(name).map(|(made, _)| made.clone());
+                let made = deckies.get(name).map(|there| there.made.clone());
                 let made = made.ok_or_else(|| StepError::lasting("not created"))?;
                 if address_taken(&deckies, &made) {
                     // As the kernel has it, where the step that was to free it failed.
                     return Err(StepError::transient("address in use"));
                 }
-                deckies.insert(name.clone(), (made.clone(), Some(made)));
+                deckies.insert(name.clone(), There::running(&made));
             }
             Step::Reconfigure(d) => {
-                let running = deckies.get(&d.name).is_some_and(|(_, r)| r.is_some());
-                if !running {
+                if deckies.get(&d.name).is_none_or(|there| there.running.is_none()) {
                     return Err(StepError::transient("does not run"));
                 }
-                deckies.insert(d.name.clone(), (*d.clone(), Some(*d.clone())));
+                deckies.insert(d.name.clone(), There::running(d));
             }
             Step::Stop(name) => {
-                if let Some((_, running)) = deckies.get_mut(name) {
-                    *running = None;
+                if let Some(there) = deckies.get_mut(name) {
+                    there.running = None;
                 }
             }
             Step::Remove(name) => {
@@ -71,6 +113,17 @@ impl Simulated {
             }
         }
         Ok(())
+    }
+
+    /// Half of a step.
+    fn begin(&self, step: &Step) {
+        if !matches!(step.kind(), StepKind::Remove) {
+            self.apply(step).unwrap();
+        }
+        if let Some(there) = self.deckies.lock().unwrap().get_mut(step.decky()) {
+            there.torn = matches!(step.kind(), StepKind::Create | StepKind::Remove);
+            there.unsettled = matches!(step.kind(), StepKind::Start | StepKind::Reconfigure);
+        }
     }
 }
 
@@ -82,11 +135,12 @@ impl Engine for Simulated {
         let deckies = self.deckies.lock().unwrap();
         Ok(deckies
             .iter()
-            .map(|(name, (made, running))| ObservedDecky {
+            .map(|(name, there)| ObservedDecky {
                 name: name.clone(),
-                identity: Some(made.identity()),
-                loadout: Some(running.as_ref().unwrap_or(made).loadout()),
-                running: running.is_some(),
+                identity: (!there.torn).then(|| there.made.identity()),
+                loadout: (!there.torn && !there.unsettled)
+                    .then(|| there.running.as_ref().unwrap_or(&there.made).loadout()),
+                running: there.running.is_some(),
                 seen: Default::default(),
             })
             .collect())
@@ -100,6 +154,11 @@ impl Engine for Simulated {
                 StepError::lasting("injected")
             })
         };
+        // Nothing is done by who is dead.
+        let died = |(at, fault): (&usize, &Fault)| *at < call && matches!(fault, Fault::Killed(_));
+        if self.faults.iter().any(died) {
+            return std::future::pending().await;
+        }
         match self.faults.get(&call) {
             Some(Fault::Before { transient }) => failed(*transient),
             Some(Fault::After { transient }) => {
@@ -108,10 +167,19 @@ impl Engine for Simulated {
             }
             Some(Fault::Dies) => {
                 self.apply(step)?;
-                if let Some((_, running)) = self.deckies.lock().unwrap().get_mut(step.decky()) {
-                    *running = None;
+                if let Some(there) = self.deckies.lock().unwrap().get_mut(step.decky()) {
+                    there.running = None;
                 }
                 Ok(())
+            }
+            Some(Fault::Killed(moment)) => {
+                match moment {
+                    Moment::Before => {}
+                    Moment::Amid => self.begin(step),
+                    Moment::After => self.apply(step)?,
+                }
+                self.killed.notify_one();
+                std::future::pending().await
             }
             None => self.apply(step),
         }
@@ -120,6 +188,38 @@ impl Engine for Simulated {
         std::future::pending().await
     }
     async fn shutdown(&self) {}
+}
+
+/// What a fleet is that is all that is wanted.
+fn fulfilled(desired: &[DesiredDecky]) -> World {
+    desired
+        .iter()
+        .map(|d| (d.name.clone(), There::running(d)))
+        .collect()
+}
+
+/// Kill an engine of `world` at call number `call` on the way to `desired`, and let another one go on. Gives what it has then.
+async fn killed_once(world: &World, desired: &[DesiredDecky], call: usize, moment: Moment) -> World {
+    let killed = Simulated {
+        deckies: Mutex::new(world.clone()),
+        faults: BTreeMap::from([(call, Fault::Killed(moment))]),
+        ..Simulated::default()
+    };
+    let (send, _progress) = mpsc::unbounded_channel();
+    let steps = plan(desired, &killed.observe().await.unwrap());
+    tokio::select! {
+        () = killed.killed.notified() => {}
+        _ = execute(&killed, &steps, &quick(), &send) => panic!("it was to be killed at call {call} of {steps:?}"),
+    }
+    let next = Simulated {
+        deckies: killed.deckies,
+        ..Simulated::default()
+    };
+    let steps = plan(desired, &next.observe().await.unwrap());
+    let failed = execute(&next, &steps, &quick(), &send).await;
+    assert_eq!(failed, BTreeMap::new(), "{steps:?}");
+    assert_eq!(plan(desired, &next.observe().await.unwrap()), []);
+    next.deckies.into_inner().unwrap()
 }
 
 fn any_fault() -> impl Strategy<Value = Fault> {
@@ -191,6 +291,25 @@ proptest! {
                 assert_eq!(plan(desired, &observed), [], "planning what was just built gives no steps");
                 assert_eq!(observed.len(), desired.len());
                 assert!(observed.iter().all(|o| o.running));
+            }
+        });
+    }
+
+    #[test]
+    fn a_run_that_is_killed_at_any_step_is_finished_by_the_next(states in prop::collection::vec(any_state(), 1..4)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut world = World::new();
+            for desired in &states {
+                let engine = Simulated { deckies: Mutex::new(world.clone()), ..Simulated::default() };
+                let steps = plan(desired, &engine.observe().await.unwrap()).len();
+                for call in 0..steps {
+                    for moment in [Moment::Before, Moment::Amid, Moment::After] {
+                        let after = killed_once(&world, desired, call, moment).await;
+                        assert_eq!(after, fulfilled(desired), "killed at call {call}: {moment:?}");
+                    }
+                }
+                world = fulfilled(desired);
             }
         });
     }

@@ -113,6 +113,53 @@ fn every_fault_is_told_at_once_with_its_field() {
 }
 
 #[test]
+fn deckies_of_one_seed_are_the_same_again_and_none_tells_of_the_others() {
+    let group = |name: &str| DeckySpec {
+        name: Some(name.parse().unwrap()),
+        seed: Some("of our own".into()),
+        ..of("web-server", 3)
+    };
+    let made = resolved(vec![group("web")]);
+    let seeds = |deckies: &[DesiredDecky]| -> Vec<String> {
+        deckies.iter().map(|d| d.persona.seed.to_string()).collect()
+    };
+    assert_eq!(seeds(&resolved(vec![group("shop")])), seeds(&made));
+    for seed in seeds(&made) {
+        assert!(!seed.contains("of our own") && seed.len() == 32, "{seed}");
+    }
+    let again = resolve(
+        &fleet(vec![group("shop")]),
+        &made,
+        &Limits::default(),
+        &Six,
+        now(),
+    );
+    assert_eq!(again.unwrap_err()[0].field, "deckies[0].seed");
+    let alone = resolved(vec![DeckySpec {
+        amount: None,
+        ..group("web")
+    }]);
+    assert_eq!(seeds(&alone), ["of our own"]);
+}
+
+#[test]
+fn a_decky_whose_seed_was_numbered_stays_who_it_is() {
+    let group = DeckySpec {
+        name: Some("web".parse().unwrap()),
+        seed: Some("of our own".into()),
+        ..of("web-server", 2)
+    };
+    let mut old = resolved(vec![group.clone()]);
+    for (nth, decky) in (1..).zip(&mut old) {
+        decky.persona.seed = format!("of our own/{nth}").parse().unwrap();
+    }
+    let kept = resolve(&fleet(vec![group]), &old, &Limits::default(), &Six, now()).unwrap();
+    for (kept, old) in kept.iter().zip(&old) {
+        assert_eq!(kept.identity(), old.identity());
+    }
+}
+
+#[test]
 fn a_decky_that_is_named_again_is_changed_and_stays_who_it_is() {
     let name = Some("front".parse().unwrap());
     let before = resolved(vec![DeckySpec {

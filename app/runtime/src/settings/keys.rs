@@ -113,6 +113,9 @@ const fn secret(
 
 const STORES: &[&str] = &["server", "ingester", "profiler", "mutator"];
 
+/// Keys of the one network that deckies with addresses of their own share.
+pub const LAN: &[&str] = &["fleet-interface", "fleet-driver", "fleet-gateway"];
+
 /// Every key.
 pub const KEYS: &[Key] = &[
     key(

@@ -24,7 +24,7 @@ use secrecy::SecretString;
 
 pub use self::sources::{Fault, Origin, Sources};
 use self::{
-    keys::{KEYS, by_name},
+    keys::{KEYS, LAN, by_name},
     sources::{DISALLOW_MASTER, Raw, gather, truth},
 };
 use crate::{
@@ -305,6 +305,27 @@ impl Settings {
     pub fn is_given(&self, key: &str) -> bool {
         let default = Origin::Default.to_string();
         self.explained.iter().any(|e| e.key == key && e.origin != default)
+    }
+
+    /// What is in effect of the one network that deckies with addresses of their own share, by key; what is found by itself is
+    /// not among it.
+    #[must_use]
+    pub fn lan(&self) -> BTreeMap<String, String> {
+        let of_lan = self.explained.iter().filter(|e| LAN.contains(&e.key));
+        // A hyphen is shown for what nobody said.
+        of_lan
+            .filter(|e| e.value != "-")
+            .map(|e| (e.key.to_owned(), e.value.clone()))
+            .collect()
+    }
+
+    /// What the command line said of that network.
+    #[must_use]
+    pub fn lan_ordered(&self) -> BTreeMap<String, String> {
+        let ordered = Origin::CommandLine.to_string();
+        let mut lan = self.lan();
+        lan.retain(|key, _| self.explained.iter().any(|e| e.key == key && e.origin == ordered));
+        lan
     }
 
     /// Refuses what is the master's where this host is an agent: `what` says who asks, such as "this command".

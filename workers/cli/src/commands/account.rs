@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Read};
 
 use anyhow::{Context, Result};
 use decnet_domain::{Permit, TokenRequest};
-use decnet_model::{id::UserId, name::UserName, permission::ManageUsers, state::Role};
+use decnet_model::{id::UserId, name::UserName, permission::ManageUsers, state::Role, view::UserView};
 use decnet_runtime::secret::{ExposeSecret, SecretString};
 
 use crate::{
@@ -44,13 +44,19 @@ pub(crate) async fn run(place: &PlaceArgs, command: &UserCommand) -> Result<()> 
                 "There is no account.",
             );
         }
-        UserCommand::Create { name, role } => {
+        UserCommand::Create { name, role, list } => {
             let (password, drawn) = password()?;
-            host.domain
+            let user = host
+                .domain
                 .user_create(&permit, name.clone(), &password, role.role())
                 .await?;
-            println!("{name} may sign in as {}.", role.role());
-            tell(drawn.then_some(&password));
+            let drawn = drawn.then_some(&password);
+            if list.json {
+                told_as_json(&user, drawn)?;
+            } else {
+                println!("{name} may sign in as {}.", role.role());
+                tell(drawn);
+            }
         }
         UserCommand::Role { name, role } => {
             host.domain
@@ -58,13 +64,19 @@ pub(crate) async fn run(place: &PlaceArgs, command: &UserCommand) -> Result<()> 
                 .await?;
             println!("{name} is {} now; its sessions have ended.", role.role());
         }
-        UserCommand::Reset { name } => {
+        UserCommand::Reset { name, list } => {
             let (password, drawn) = password()?;
             host.domain
-                .user_reset_password(&permit, id(&host, name).await?, &password)
+                .user_reset_password(&permit, user(&host, name).await?.id, &password)
                 .await?;
-            println!("{name} has a new password and has to change it; its sessions have ended.");
-            tell(drawn.then_some(&password));
+            let drawn = drawn.then_some(&password);
+            if list.json {
+                // As it is now: the password has to be changed.
+                told_as_json(&user(&host, name).await?, drawn)?;
+            } else {
+                println!("{name} has a new password and has to change it; its sessions have ended.");
+                tell(drawn);
+            }
         }
         UserCommand::Disable { name } => {
             host.domain
@@ -181,10 +193,13 @@ impl RoleArg {
 }
 
 async fn id(host: &Host, name: &UserName) -> Result<UserId> {
+    user(host, name).await.map(|user| user.id)
+}
+
+async fn user(host: &Host, name: &UserName) -> Result<UserView> {
     let users = host.domain.user_list(&host.permit::<ManageUsers>()?).await?;
     let user = users.into_iter().find(|u| u.username == *name);
-    user.map(|u| u.id)
-        .ok_or_else(|| usage(format!("there is no user {name}; `decnet user list` lists them")))
+    user.ok_or_else(|| usage(format!("there is no user {name}; `decnet user list` lists them")))
 }
 
 /// A password from standard input, or one that is drawn where that is a terminal.
@@ -204,6 +219,15 @@ fn password() -> Result<(SecretString, bool)> {
         return Ok((decnet_domain::generate_password(), true));
     }
     Ok((SecretString::from(text.to_owned()), false))
+}
+
+/// An account, with the password that was drawn for it.
+fn told_as_json(user: &UserView, drawn: Option<&SecretString>) -> Result<()> {
+    let mut told = serde_json::to_value(user)?;
+    if let (Some(fields), Some(password)) = (told.as_object_mut(), drawn) {
+        fields.insert("password".to_owned(), password.expose_secret().into());
+    }
+    output::json(&told)
 }
 
 fn tell(drawn: Option<&SecretString>) {

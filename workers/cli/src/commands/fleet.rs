@@ -33,7 +33,7 @@ const MAX_FILE: u64 = 512 * 1024;
 /// `decnet deploy`
 pub(crate) async fn deploy(place: &PlaceArgs, args: &DeployArgs) -> Result<()> {
     let asked = Asked::read(args)?;
-    let host = match Host::open(place).await {
+    let host = match Host::open(&on_lan(place, args)).await {
         Ok(host) => host,
         Err(error) => return Err(asked.fault_of_itself().unwrap_or(error)),
     };
@@ -44,6 +44,20 @@ pub(crate) async fn deploy(place: &PlaceArgs, args: &DeployArgs) -> Result<()> {
     let permit = host.permit::<ManageFleet>()?;
     let accepted = asked.judged(host.domain.decky_deploy(&permit, asked.spec.clone()).await)?;
     finish(host, accepted, args.wait, "deployed").await
+}
+
+/// `place` with what `args` say of the network. It is the installation's and not that of one deployment, so it is said as
+/// any other key of the configuration, and the installation says whether it is so.
+fn on_lan(place: &PlaceArgs, args: &DeployArgs) -> PlaceArgs {
+    let mut place = place.clone();
+    let driver = args.ipvlan.then(|| "fleet-driver=ipvlan".to_owned());
+    let interface = args.interface.as_ref();
+    let interface = interface.map(|name| format!("fleet-interface={name}"));
+    let gateway = args.gateway.map(|address| format!("fleet-gateway={address}"));
+    place
+        .set
+        .extend([driver, interface, gateway].into_iter().flatten());
+    place
 }
 
 /// Show what would be deployed. A machine is what its seed makes of it, so those that are new get theirs here, and it is
@@ -112,8 +126,8 @@ struct Asked {
 enum Source {
     /// The words of the command line.
     Words,
-    /// A JSON file.
-    Json,
+    /// A JSON file, whose faults are told by field.
+    Json(PathBuf, Described),
     /// An INI file, whose faults are told by line.
     Ini(PathBuf, Described),
 }
@@ -130,16 +144,15 @@ impl Asked {
             });
         };
         let text = text_of(path)?;
-        if path.extension().is_some_and(|e| e == "json") {
-            let spec = serde_json::from_str(&text);
-            let spec = spec.map_err(|error| usage(format!("{}: {error}", path.display())))?;
-            let source = Source::Json;
-            return Ok(Self { spec, source });
-        }
-        let described = Described::read(&text, &BuiltIn);
+        let is_json = path.extension().is_some_and(|e| e == "json");
+        let (described, source): (_, fn(PathBuf, Described) -> Source) = if is_json {
+            (Described::read_json(&text), Source::Json)
+        } else {
+            (Described::read(&text, &BuiltIn), Source::Ini)
+        };
         Ok(Self {
             spec: described.spec.clone(),
-            source: Source::Ini(path.clone(), described),
+            source: source(path.clone(), described),
         })
     }
 
@@ -156,14 +169,14 @@ impl Asked {
     /// Whether there is nothing in the file that could not be read.
     fn is_read(&self) -> bool {
         match &self.source {
-            Source::Ini(_, described) => described.is_read(),
-            Source::Words | Source::Json => true,
+            Source::Ini(_, described) | Source::Json(_, described) => described.is_read(),
+            Source::Words => true,
         }
     }
 
     /// What is wrong with the file by itself, for those who have no installation to ask.
     fn fault_of_itself(&self) -> Option<anyhow::Error> {
-        let Source::Ini(path, described) = &self.source else {
+        let (Source::Ini(path, described) | Source::Json(path, described)) = &self.source else {
             return None;
         };
         let faults = described.faults(decnet_fleet::check(&described.spec, &BuiltIn));
@@ -179,8 +192,10 @@ impl Asked {
                 }
                 return Err(DomainError::Invalid(faults).into());
             }
-            (Source::Words | Source::Json, outcome) => return Ok(outcome?),
-            (Source::Ini(path, described), outcome) => (path, described, outcome),
+            (Source::Words, outcome) => return Ok(outcome?),
+            (Source::Ini(path, described) | Source::Json(path, described), outcome) => {
+                (path, described, outcome)
+            }
         };
         let fields = match outcome {
             Ok(value) if described.is_read() => return Ok(value),
@@ -234,7 +249,7 @@ pub(crate) async fn redeploy(place: &PlaceArgs, args: &TargetArgs) -> Result<()>
         .domain
         .decky_redeploy(&host.permit::<ManageFleet>()?, &names)
         .await?;
-    finish(host, accepted, args.wait, "redeployed").await
+    finish(host, accepted, args.wait, "made anew").await
 }
 
 /// `decnet mutate`
@@ -463,16 +478,28 @@ async fn wait(host: &Host, accepted: &TaskAccepted, args: WaitArgs, done: &str) 
         }
     })
     .await?;
+    let permit = host.permit::<ViewFleet>()?;
+    let report = host.domain.task_report(&permit, task.id).await?;
     if args.json {
-        output::json(&task)?;
-    } else if task.status == "succeeded" {
-        let names: Vec<_> = accepted.deckies.iter().map(ToString::to_string).collect();
-        println!("{} {done}: {}", names.len(), names.join(", "));
+        output::json(&report)?;
+    } else {
+        if task.status == "succeeded" {
+            println!("{}", counted(&report.deckies, done));
+        }
+        if !report.reaped.is_empty() {
+            println!("{}", counted(&report.reaped, "reaped that nobody wanted"));
+        }
     }
     match task.error {
         Some(error) if task.status == "failed" => bail!("{error}"),
         _ => Ok(()),
     }
+}
+
+/// How many deckies had what `done` says, and which.
+fn counted(deckies: &[DeckyName], done: &str) -> String {
+    let names: Vec<_> = deckies.iter().map(ToString::to_string).collect();
+    format!("{} {done}: {}", names.len(), names.join(", "))
 }
 
 /// Follow a task to its end, telling each step that is new.

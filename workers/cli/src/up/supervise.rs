@@ -2,7 +2,8 @@
 //!
 //! A child tells that it is ready in systemd's way (`NOTIFY_SOCKET`), so nothing is polled. One that ends before it
 //! was ever ready is not restarted, nor is one that ends with a code that says so: a port in use or a wrong key does not
-//! get better by trying again. One that was told to stop says that too, and stays stopped until somebody has it started.
+//! get better by trying again. One that was told to stop says that too, and stays stopped until somebody has it started;
+//! one that ends for a fault says for which.
 
 use std::{
     io,
@@ -30,7 +31,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::output::Prefixed;
+use crate::output::{Prefixed, harmless};
 
 /// How long a worker may drain before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
@@ -306,9 +307,9 @@ impl Keeper {
         let mut backoff = FIRST_BACKOFF;
         while !self.stop.is_requested() {
             let started = Instant::now();
-            let (how, hint, code) = match self.live_once().await {
+            let (how, code) = match self.live_once().await {
                 Ok(None) => return,
-                Ok(Some(ended)) if ended.halted || (ended.ordered && ended.status.success()) => {
+                Ok(Some(ended)) if ended.halted || (ended.words.ordered && ended.status.success()) => {
                     let name = self.program.name;
                     self.screen.line(
                         "up",
@@ -322,20 +323,24 @@ impl Keeper {
                     backoff = FIRST_BACKOFF;
                     continue;
                 }
-                Ok(Some(Ended { status, .. })) => {
+                Ok(Some(Ended { status, words, .. })) => {
                     let code = status.code().and_then(|c| u8::try_from(c).ok());
                     let code = code.filter(|c| *c > 0).unwrap_or(1);
-                    (describe(status), "; its last lines say why", code)
+                    let how = match words.reason {
+                        Some(reason) => format!("{}: {reason}", describe(status)),
+                        None => format!("{}; its last lines may say why", describe(status)),
+                    };
+                    (how, code)
                 }
                 Err(error) => {
                     let path = self.program.path.display();
-                    (format!("could not be started from {path}: {error}"), "", 69)
+                    (format!("could not be started from {path}: {error}"), 69)
                 }
             };
             if !self.was_ready || LASTING.contains(&code) {
                 let failure = Failure {
                     name: self.program.name,
-                    how: how + hint,
+                    how,
                     code,
                 };
                 // Nobody listens any more where the whole is being stopped.
@@ -375,23 +380,24 @@ impl Keeper {
     }
 
     /// Take in what the worker says of itself.
-    fn note(&mut self, said: Said, ordered: &mut bool) {
+    fn note(&mut self, said: Said, words: &mut Words) {
         match said {
             Said::Ready => {
                 self.was_ready = true;
                 self.phase.send_replace(Phase::Ready);
             }
             Said::Ordered => {
-                *ordered = true;
+                words.ordered = true;
                 self.phase.send_replace(Phase::Stopping);
             }
+            Said::Reason(reason) => words.reason = Some(reason),
         }
     }
 
     /// Run the program once; `None` where it ended because the whole is being stopped.
     async fn live_once(&mut self) -> io::Result<Option<Ended>> {
         self.phase.send_replace(Phase::Starting);
-        let (mut ordered, mut halted) = (false, false);
+        let (mut words, mut halted) = (Words::default(), false);
         // What was meant for the last life.
         tokio::select! {
             biased;
@@ -408,9 +414,9 @@ impl Keeper {
                 status = child.wait() => {
                     // What it said last may not be read yet, and decides what follows.
                     while let Ok(said) = timeout(LAST_WORDS, self.told.next()).await {
-                        self.note(said?, &mut ordered);
+                        self.note(said?, &mut words);
                     }
-                    break Some(Ended { status: status?, ordered, halted });
+                    break Some(Ended { status: status?, words, halted });
                 }
                 () = self.stop.requested() => {
                     end(&mut child).await?;
@@ -421,7 +427,7 @@ impl Keeper {
                     self.phase.send_replace(Phase::Stopping);
                     end(&mut child).await?;
                 }
-                said = self.told.next() => self.note(said?, &mut ordered),
+                said = self.told.next() => self.note(said?, &mut words),
             }
         };
         for relay in output.into_iter().flatten() {
@@ -505,16 +511,25 @@ fn describe(status: ExitStatus) -> String {
 /// How a life ended.
 struct Ended {
     status: ExitStatus,
-    /// It had said before that it was told to.
-    ordered: bool,
+    words: Words,
     /// We ended it, because somebody wanted that.
     halted: bool,
+}
+
+/// What it had said of its end.
+#[derive(Default)]
+struct Words {
+    /// It was told to.
+    ordered: bool,
+    /// Why, where it could not go on.
+    reason: Option<String>,
 }
 
 /// What a child says of itself.
 enum Said {
     Ready,
     Ordered,
+    Reason(String),
 }
 
 /// The socket on which a child says so (sd_notify(3)).
@@ -542,12 +557,16 @@ impl Told {
         loop {
             let n = self.socket.recv(&mut buffer).await?;
             let text = buffer.get(..n).unwrap_or_default();
-            let says = |word: &str| text.split(|b| *b == b'\n').any(|line| line == word.as_bytes());
+            let mut lines = text.split(|b| *b == b'\n');
+            let says = |word: &str| lines.clone().any(|line| line == word.as_bytes());
             if says("READY=1") {
                 return Ok(Said::Ready);
             }
             if says(ORDERED) {
                 return Ok(Said::Ordered);
+            }
+            if let Some(reason) = lines.find_map(|line| line.strip_prefix(b"STATUS=")) {
+                return Ok(Said::Reason(harmless(&String::from_utf8_lossy(reason))));
             }
         }
     }
@@ -589,6 +608,7 @@ mod tests {
             match word {
                 "ready" => tell("READY=1\n"),
                 "ordered" => tell(ORDERED),
+                "why" => tell("STATUS=there is no room\n"),
                 "late" => std::thread::sleep(Duration::from_millis(500)),
                 // Until it is killed.
                 _ => std::thread::sleep(Duration::from_secs(600)),
@@ -708,5 +728,14 @@ mod tests {
     async fn a_worker_that_was_never_ready_is_not_started_again() {
         let (failure, lives) = ended("69").await;
         assert_eq!((failure.code, lives), (69, 1));
+    }
+
+    #[tokio::test]
+    async fn why_a_worker_ended_is_told_with_its_end() {
+        let (failure, _) = ended("why 69").await;
+        assert_eq!(
+            failure.to_string(),
+            "decnet-child ended with code 69: there is no room"
+        );
     }
 }

@@ -24,6 +24,7 @@ type World = BTreeMap<DeckyName, (DesiredDecky, bool, Option<String>)>;
 struct Memory {
     world: Mutex<World>,
     starts_fail: AtomicBool,
+    removals_fail: AtomicBool,
     /// Nothing can be made, or seen.
     unprepared: AtomicBool,
     away: AtomicBool,
@@ -44,6 +45,15 @@ impl Memory {
             .keys()
             .map(ToString::to_string)
             .collect()
+    }
+    /// Let there be `name`, as a crash between two steps would leave it.
+    fn leave(&self, name: &str) -> DeckyName {
+        let orphan: DeckyName = name.parse().unwrap();
+        let mut world = self.world.lock().unwrap();
+        let mut made = world.values().next().unwrap().clone();
+        made.0.name = orphan.clone();
+        world.insert(orphan.clone(), made);
+        orphan
     }
     fn runs(&self, name: &DeckyName) -> bool {
         self.world.lock().unwrap().get(name).is_some_and(|d| d.1)
@@ -100,6 +110,9 @@ impl Engine for Memory {
                 }
             }
             Step::Stop(name) => world.get_mut(name).unwrap().1 = false,
+            Step::Remove(_) if self.removals_fail.load(Ordering::SeqCst) => {
+                return Err(StepError::lasting("device busy"));
+            }
             Step::Remove(name) => {
                 world.remove(name);
             }
@@ -173,6 +186,7 @@ impl Bench {
             catalogue: Arc::new(Three),
             outlets: self.dir.path().join("outlets"),
             mutate_interval: None,
+            lan: BTreeMap::new(),
             engine,
         })
     }
@@ -266,11 +280,7 @@ async fn what_is_wanted_comes_up_with_progress_and_what_is_dismissed_goes_and_or
 
     bench.store.decky_dismiss(&names[..2]).await.unwrap();
     let teardown = bench.task("teardown", &names[..2]).await;
-    // One that no database knows: left by a crash between steps.
-    let orphan: DeckyName = "orphan".parse().unwrap();
-    let mut made = it.engine().world.lock().unwrap()[&names[2]].clone();
-    made.0.name = orphan.clone();
-    it.engine().world.lock().unwrap().insert(orphan, made);
+    it.engine().leave("orphan");
     it.round().await.unwrap();
     assert_eq!(it.engine().names(), [names[2].to_string()]);
     assert_eq!(bench.store.decky_list().await.unwrap().len(), 1);
@@ -278,6 +288,71 @@ async fn what_is_wanted_comes_up_with_progress_and_what_is_dismissed_goes_and_or
         bench.store.task_get(teardown).await.unwrap().unwrap().status,
         "succeeded"
     );
+}
+
+#[tokio::test]
+async fn orphans_are_told_by_the_order_that_takes_them_away_or_by_a_task_of_their_own() {
+    let bench = Bench::new().await;
+    let names = bench.want(1, None).await;
+    let mut it = bench.reconciler("a", Memory::default());
+    it.round().await.unwrap();
+    let report = |id| {
+        let store = bench.store.clone();
+        async move { store.task_report(id).await.unwrap().unwrap() }
+    };
+    for operation in ["redeploy", "reap"] {
+        let left = it.engine().leave("left-01");
+        let order = bench.task(operation, &names).await;
+        it.round().await.unwrap();
+        let told = report(order).await;
+        assert_eq!((told.task.status.as_str(), told.task.done), ("succeeded", 2));
+        assert_eq!((told.deckies, told.reaped), (names.clone(), vec![left]));
+        assert_eq!(it.engine().names(), [names[0].to_string()]);
+    }
+    let nothing = bench.task("deploy", &names).await;
+    bench.clock.advance(time::Duration::SECOND);
+    let left = it.engine().leave("left-02");
+    it.round().await.unwrap();
+    assert_eq!(report(nothing).await.reaped, []);
+    let newest = bench.store.task_page(None, None).await.unwrap().data.remove(0);
+    assert_eq!(
+        (newest.operation.as_str(), newest.status.as_str()),
+        (REAP, "succeeded")
+    );
+    assert_eq!(report(newest.id).await.reaped, [left]);
+}
+
+#[tokio::test]
+async fn a_reaping_that_was_cut_short_is_told_whole_and_one_that_fails_is_told_once() {
+    let bench = Bench::new().await;
+    bench.want(1, None).await;
+    let mut it = bench.reconciler("a", Memory::default());
+    it.round().await.unwrap();
+    // The last mutator was killed when it had noted both and taken away one.
+    let gone: DeckyName = "left-01".parse().unwrap();
+    let left = it.engine().leave("left-02");
+    let order = bench.task(REAP, &[]).await;
+    bench
+        .store
+        .task_reap(order, &[gone.clone(), left.clone()])
+        .await
+        .unwrap();
+    it.round().await.unwrap();
+    let told = bench.store.task_report(order).await.unwrap().unwrap();
+    assert_eq!(told.task.status, "succeeded");
+    assert_eq!(told.reaped, [gone, left]);
+
+    it.engine().removals_fail.store(true, Ordering::SeqCst);
+    bench.clock.advance(time::Duration::SECOND);
+    it.engine().leave("left-03");
+    for _ in 0..3 {
+        it.round().await.unwrap();
+    }
+    let tasks = bench.store.task_page(None, None).await.unwrap().data;
+    assert_eq!(tasks.len(), 2, "{tasks:?}");
+    assert_eq!(tasks[0].error.as_deref(), Some("left-03: device busy"));
+    let told = bench.store.task_report(tasks[0].id).await.unwrap().unwrap();
+    assert_eq!(told.reaped, []);
 }
 
 #[tokio::test]

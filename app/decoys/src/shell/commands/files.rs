@@ -178,7 +178,8 @@ pub(super) fn ls(shell: &mut Shell, call: &mut Call) -> u8 {
             let blocks: u64 = rows
                 .iter()
                 .map(|(_, n)| {
-                    if matches!(n.kind, Kind::Link(_)) {
+                    // What states its size takes no room on a disk.
+                    if matches!(n.kind, Kind::Link(_)) || n.stated.is_some() {
                         0
                     } else {
                         n.size().div_ceil(4_096) * 4
@@ -196,19 +197,6 @@ pub(super) fn ls(shell: &mut Shell, call: &mut Call) -> u8 {
         call.out(text);
     }
     status
-}
-
-/// The size of a directory that another file system than the root's is mounted on: a kernel's own has none, and
-/// tmpfs counts its entries.
-fn mounted(path: &str) -> Option<u32> {
-    match path {
-        "/proc" | "/sys" => Some(0),
-        "/dev" => Some(3_180),
-        "/run" => Some(680),
-        "/dev/shm" => Some(40),
-        "/run/lock" => Some(80),
-        _ => None,
-    }
 }
 
 fn ls_rows(shell: &Shell, call: &Call, mut rows: Vec<(String, Node)>, directory: &str) -> String {
@@ -251,11 +239,8 @@ fn ls_rows(shell: &Shell, call: &Call, mut rows: Vec<(String, Node)>, directory:
     let cells: Vec<[String; 6]> = rows
         .iter()
         .map(|(name, node)| {
-            let place = crate::shell::vfs::absolute(&shell.env.cwd, &format!("{directory}/{name}"));
             let size = if let Some(device) = node.device() {
                 format!("{}, {}", device.major, device.minor)
-            } else if let Some(size) = mounted(&place).filter(|_| node.is_dir()) {
-                size.to_string()
             } else if call.has('h') {
                 human(node.size())
             } else {
@@ -951,7 +936,7 @@ pub(super) fn file(shell: &mut Shell, call: &mut Call) -> u8 {
                     device.minor
                 ),
                 Kind::Opaque(_) => "ELF 64-bit LSB pie executable, x86-64, version 1 (SYSV), dynamically linked, interpreter /lib64/ld-linux-x86-64.so.2, for GNU/Linux 3.2.0, stripped".to_owned(),
-                Kind::File(bytes) if bytes.is_empty() => "empty".to_owned(),
+                Kind::File(_) if node.size() == 0 => "empty".to_owned(),
                 Kind::File(bytes) | Kind::Cut { head: bytes, .. }
                     if bytes.starts_with(b"\x7fELF") && bytes.get(16) == Some(&3) =>
                 {
@@ -1307,6 +1292,7 @@ fn untar(shell: &mut Shell, call: &mut Call, bytes: &[u8], folder: &str, list: b
                 uid: number(108),
                 gid: number(116),
                 mtime,
+                stated: None,
             };
             let named = |name: String, number: u32| if name.is_empty() { number.to_string() } else { name };
             let owner = format!(

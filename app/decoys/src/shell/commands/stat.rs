@@ -238,8 +238,8 @@ fn of_file(shell: &Shell, path: &str, at: &str, node: &Node, letter: char, whole
     match letter {
         'a' => format!("{:o}", node.mode),
         'A' => node.mode_text(),
-        'b' if node.is_dir() => "8".to_owned(),
-        'b' => (if matches!(node.kind, Kind::Link(_)) {
+        'b' if node.is_dir() && node.stated.is_none() => "8".to_owned(),
+        'b' => (if matches!(node.kind, Kind::Link(_)) || node.stated.is_some() {
             0
         } else {
             node.size().div_ceil(4_096) * 8

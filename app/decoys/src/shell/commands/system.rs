@@ -1658,47 +1658,6 @@ pub(super) fn editor(shell: &mut Shell, call: &mut Call) -> u8 {
     1
 }
 
-/// What `/proc` tells of the shell that asks.
-pub(in crate::shell) fn own_proc(shell: &Shell, live: &mut std::collections::BTreeMap<String, Vec<u8>>) {
-    let name = shell
-        .env
-        .arg0
-        .trim_start_matches('-')
-        .rsplit('/')
-        .next()
-        .unwrap_or("sh")
-        .to_owned();
-    let session = 3 + shell.login_pid % 40;
-    let scope = format!(
-        "0::/user.slice/user-{}.slice/session-{session}.scope\n",
-        shell.env.uid
-    );
-    for place in ["self".to_owned(), shell.pid.to_string()] {
-        let mut put = |file: &str, text: String| {
-            live.insert(format!("/proc/{place}/{file}"), text.into_bytes());
-        };
-        put("cgroup", scope.clone());
-        put("comm", format!("{name}\n"));
-        put("cmdline", format!("{}\0", shell.env.arg0));
-        put("loginuid", shell.env.uid.to_string());
-        put("maps", String::new());
-        put("mounts", shell.machine.mounts());
-        put("limits", "Limit                     Soft Limit           Hard Limit           Units     \nMax open files            1024                 1048576              files     \n".to_owned());
-        put(
-            "status",
-            format!(
-                "Name:\t{name}\nUmask:\t{:04o}\nState:\tR (running)\nTgid:\t{1}\nNgid:\t0\nPid:\t{1}\nPPid:\t{2}\nTracerPid:\t0\nUid:\t{3}\t{3}\t{3}\t{3}\nGid:\t{4}\t{4}\t{4}\t{4}\nFDSize:\t256\nGroups:\t{4} \nVmPeak:\t    7164 kB\nVmSize:\t    7164 kB\nVmRSS:\t    4820 kB\nThreads:\t1\nSeccomp:\t0\nCpus_allowed_list:\t0-{5}\n",
-                shell.env.umask,
-                shell.pid,
-                shell.pid.saturating_sub(4),
-                shell.env.uid,
-                shell.env.gid,
-                shell.machine.cores.saturating_sub(1)
-            ),
-        );
-    }
-}
-
 pub(super) fn stty(shell: &mut Shell, call: &mut Call) -> u8 {
     let Some((columns, rows)) = shell.terminal else {
         return call.fail("'standard input': Inappropriate ioctl for device");

@@ -493,7 +493,7 @@ fn what_is_looked_for_first_is_there() {
     );
     assert_eq!(
         ask(&template, "ls /proc/self/fd; ls -d /sbin/init /etc/sudoers.d"),
-        "0\n1\n2\n/etc/sudoers.d\n/sbin/init\n"
+        "0\n1\n2\n3\n/etc/sudoers.d\n/sbin/init\n"
     );
     assert_eq!(
         ask(
@@ -508,4 +508,102 @@ fn what_is_looked_for_first_is_there() {
         ask(&template, "getent hosts localhost | head -1 | cut -c1-9"),
         "127.0.0.1\n"
     );
+}
+
+#[test]
+fn proc_has_the_permissions_and_sizes_of_a_real_one() {
+    let paths = "/proc /proc/1 /proc/1/comm /proc/1/cmdline /proc/1/cgroup /proc/version /proc/meminfo /proc/cpuinfo /proc/loadavg \
+                 /proc/uptime /proc/mounts /proc/filesystems /proc/self /proc/self/ /proc/self/comm /proc/self/cmdline \
+                 /proc/self/status /proc/self/environ /proc/self/maps /proc/self/limits /proc/self/cgroup /proc/self/mounts \
+                 /proc/self/exe /proc/self/cwd /proc/self/root /proc/self/fd/0 /proc/self/fd/1 /proc/sys /proc/sys/kernel \
+                 /proc/sys/kernel/hostname /proc/sys/kernel/ostype /proc/sys/kernel/osrelease /proc/sys/vm/swappiness \
+                 /proc/sys/fs/file-max";
+    let stat = format!(
+        "stat -c '%n %A %s %F' {paths}; wc -c < /proc/version > /dev/null; test -s /proc/version || echo empty"
+    );
+    let real = std::process::Command::new("bash")
+        .args(["-c", &stat])
+        .stdin(std::process::Stdio::piped())
+        .output()
+        .unwrap();
+    let real = String::from_utf8(real.stdout).unwrap();
+    assert_eq!(
+        real.lines().count(),
+        paths.split_whitespace().count() + 1,
+        "{real}"
+    );
+    let (_, template) = serving(Distro::Debian12, "linux-server", 3, &["ssh"]);
+    assert_eq!(ask(&template, &stat), real);
+    let mode = ask(&template, "stat -c '%A %s' /proc/self/fd /proc/$$/fd");
+    assert_eq!(mode, "dr-x------ 0\ndr-x------ 0\n");
+}
+
+#[test]
+fn proc_is_as_old_as_the_machine_and_its_files_as_the_look() {
+    let (_, template) = serving(Distro::Debian12, "linux-server", 3, &["ssh"]);
+    let boot = template.machine.boot_time;
+    let ages = ask(
+        &template,
+        "stat -c %Y /proc /proc/1 /proc/self /proc/version /proc/self/status; date +%s",
+    );
+    let times: Vec<i64> = ages.lines().map(|line| line.parse().unwrap()).collect();
+    let now = *times.last().unwrap();
+    assert_eq!(times, [boot, boot, boot, now, now, now]);
+    let listed = ask(&template, "ls -l /proc");
+    assert!(listed.starts_with("total 0\n"), "{listed}");
+    let (_, owned) = serving(Distro::Debian12, "linux-server", 3, &["ssh", "http", "redis"]);
+    let owners = ask(&owned, "stat -c %U /proc/[0-9]* | sort -u");
+    assert!(owners.contains("root") && owners.contains("redis"), "{owners}");
+}
+
+#[test]
+fn who_looks_into_proc_finds_itself_there_with_what_it_has_open() {
+    let (_, template) = serving(Distro::Debian12, "linux-server", 3, &["ssh"]);
+    let own =
+        "cat /proc/self/comm; readlink /proc/self/exe; tr '\\0' ' ' < /proc/$$/cmdline; cat /proc/$$/comm";
+    assert_eq!(ask(&template, own), "cat\n/usr/bin/readlink\n-bash bash\n");
+    let two = ask(&template, "readlink /proc/self; readlink /proc/self");
+    let pids: Vec<u32> = two.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(pids[0] < pids[1], "{two}");
+    assert_eq!(
+        ask(&template, "ls -d /proc/$(readlink /proc/self) 2>&1 | cut -c1-10"),
+        "ls: cannot\n"
+    );
+
+    // sshd gives three pipes, one made after the other, where there is no terminal.
+    let open = ask(
+        &template,
+        "ls -l /proc/self/fd; readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2",
+    );
+    let inode = |line: &str| -> u32 {
+        line.split("pipe:[")
+            .nth(1)
+            .unwrap()
+            .trim_end_matches(']')
+            .parse()
+            .unwrap()
+    };
+    let lines: Vec<&str> = open.lines().collect();
+    assert_eq!((lines[0], lines.len()), ("total 0", 8));
+    for (line, mode) in lines[1..]
+        .iter()
+        .zip(["lr-x------", "l-wx------", "l-wx------", "lr-x------"])
+    {
+        assert!(line.starts_with(mode) && line.contains(" 64 "), "{open}");
+    }
+    assert_eq!(inode(lines[2]), inode(lines[1]) + 1);
+    assert_eq!(inode(lines[3]), inode(lines[1]) + 2);
+    assert_eq!(inode(lines[5]), inode(lines[1]));
+    let redirected = ask(
+        &template,
+        "cd /tmp; readlink /proc/self/fd/1 > out; cat out; readlink /proc/self/fd/2 2> /dev/null; readlink /proc/self/fd/1 | cut -c1-6",
+    );
+    assert_eq!(redirected, "/tmp/out\n/dev/null\npipe:[\n");
+    let (shown, _) = dialogue(
+        "root",
+        "x",
+        &["readlink /proc/self/fd/0 /proc/self/fd/2; tty", "exit"],
+        &[],
+    );
+    assert!(shown.contains("/dev/pts/0\n/dev/pts/0\n/dev/pts/0\n"), "{shown}");
 }
