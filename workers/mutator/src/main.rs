@@ -12,6 +12,7 @@ use decnet_fleet::{
         docker::{DockerEngine, DockerOptions},
         lan::{Driver, LanOptions},
         local::{LocalEngine, LocalOptions},
+        netns::{NetnsEngine, NetnsOptions},
     },
 };
 use decnet_model::topic::{Pattern, Topic};
@@ -126,6 +127,15 @@ fn engine(settings: &Settings) -> Result<AnyEngine, EngineError> {
                 lan: lan(fleet),
             };
             DockerEngine::open(options, catalogue).map(|engine| AnyEngine::Docker(Box::new(engine)))
+        }
+        "netns" => {
+            let options = NetnsOptions {
+                deckies,
+                outlets,
+                program,
+                lan: lan(fleet),
+            };
+            NetnsEngine::open(options, catalogue).map(AnyEngine::Netns)
         }
         _ => {
             let options = LocalOptions {

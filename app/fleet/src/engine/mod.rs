@@ -8,6 +8,7 @@ mod home;
 pub mod lan;
 pub mod local;
 mod namespace;
+pub mod netns;
 mod stack;
 mod surroundings;
 

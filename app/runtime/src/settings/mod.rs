@@ -223,7 +223,7 @@ pub struct DockerSettings {
     pub folder: PathBuf,
 }
 
-/// Where deckies with addresses of their own stand.
+/// Where deckies of the engines docker and netns stand.
 #[derive(Debug, Clone)]
 pub struct LanSettings {
     /// The interface that deckies stand behind.
@@ -770,7 +770,11 @@ impl Reader {
     }
 
     fn fleet(&mut self) -> FleetSettings {
-        let engine = self.one_of("engine", "local", &[("local", "local"), ("docker", "docker")]);
+        let engine = self.one_of(
+            "engine",
+            "local",
+            &[("local", "local"), ("docker", "docker"), ("netns", "netns")],
+        );
         let local = engine == "local";
         FleetSettings {
             engine: engine.to_owned(),
