@@ -87,7 +87,7 @@ impl NetnsEngine {
         let persona = Persona::derive(&decky.persona)
             .map_err(|e| StepError::lasting(format!("the persona of {name}: {e}")))?;
         let lan = Lan::find(&self.lan).await.map_err(StepError::not_now)?;
-        lan.is_free(address, name).await?;
+        self.lookout.is_free(&lan, address, name).await?;
         let namespace = self
             .join(&lan, &decky, address, &persona)
             .await
