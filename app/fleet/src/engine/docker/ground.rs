@@ -14,7 +14,7 @@ use bollard::{
 };
 use futures::TryStreamExt as _;
 
-use super::{DockerEngine, Driver, LABEL, daemon::unavailable, image, network};
+use super::{DockerEngine, LABEL, daemon::unavailable, image, network};
 use crate::{
     DesiredDecky, EngineError, StepError,
     engine::{contain, lan::Lan},
@@ -39,31 +39,14 @@ impl DockerEngine {
         let docker = self.docker().await?;
         let lan = self.lan().await?;
         let image = image::ensure(&docker, &self.id, &self.options.program).await?;
-        let network = network::ensure(&docker, &self.id, self.options.driver, &lan).await?;
+        let network = network::ensure(&docker, &self.id, self.options.lan.driver, &lan).await?;
         let made = Ground { lan, network, image };
         *ground = Some(made.clone());
         Ok(made)
     }
 
     pub(super) async fn lan(&self) -> Result<Lan, EngineError> {
-        let options = &self.options;
-        let lan = Lan::find(options.interface.as_deref(), options.gateway).await?;
-        if lan.wireless && options.driver == Driver::Macvlan {
-            return Err(EngineError::Unavailable(format!(
-                "{} is a radio, and its access point knows one hardware address only: set fleet-driver to ipvlan, or name \
-                 a wired interface with fleet-interface",
-                lan.interface
-            )));
-        }
-        if let Some(range) = options.range
-            && !lan.network.contains(&range)
-        {
-            return Err(EngineError::Unavailable(format!(
-                "the addresses {range} (fleet-network) are not inside {}, the network of {}",
-                lan.network, lan.interface
-            )));
-        }
-        Ok(lan)
+        Lan::find(&self.options.lan).await
     }
 
     /// Make sure that `first` can be made.
@@ -106,7 +89,7 @@ impl DockerEngine {
             Err(error) => Err(unavailable(
                 &format!(
                     "no container can be started on a {} network of {}",
-                    self.options.driver.as_str(),
+                    self.options.lan.driver.as_str(),
                     ground.lan.interface
                 ),
                 &error,
