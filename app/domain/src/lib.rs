@@ -43,7 +43,7 @@ pub use api_tokens::{MadeToken, TokenRequest, is_api_token};
 pub use auth::{Bearer, FirstAdmin, Login, SignedIn};
 pub use error::DomainError;
 pub use evidence::ACTIVITY;
-pub use fleet::{archetypes, services};
+pub use fleet::{archetypes, service_adjust, services};
 pub use password::generate as generate_password;
 pub use permit::{Actor, Permit};
 pub use second_factor::{Challenge, Enrolment};

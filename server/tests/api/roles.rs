@@ -88,6 +88,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("delete", "/deckies/{name}/quarantine", Admin),
     ("get", "/archetypes", Viewer),
     ("get", "/services", Viewer),
+    ("get", "/fleet/network", Viewer),
     ("get", "/tasks", Viewer),
     ("get", "/tasks/{id}", Viewer),
     ("get", "/workers", Viewer),
