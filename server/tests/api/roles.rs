@@ -138,7 +138,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
     ("decky_list", Viewer, ""),
     ("decky_traffic", Viewer, ""),
     ("decky_open_sessions", Viewer, r#"{"names":["web-01"]}"#),
-    ("archetype_list", Viewer, ""),
+    ("deploy_choices", Viewer, ""),
     ("service_list", Viewer, ""),
     ("task_list", Viewer, ""),
     (
@@ -146,7 +146,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
         Viewer,
         r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057"}"#,
     ),
-    ("deploy", Admin, "archetype=x&amount=1&name=&seed=&interval="),
+    ("deploy", Admin, "form[archetype]=x&form[amount]=1"),
     ("teardown", Admin, "names=web-01"),
     ("mutate", Admin, "names=web-01"),
     ("redeploy", Admin, "names=web-01"),
