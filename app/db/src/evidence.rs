@@ -8,7 +8,7 @@ use decnet_model::{
     id::{AttackerId, LogId},
     name::DeckyName,
     printable::printable,
-    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery, SortOrder},
+    query::{AttackerQuery, AttackerSort, BountyQuery, BountySort, HistogramQuery, LogQuery, SortOrder},
     state::BountyKind,
     view::{
         AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView, Page, QuarantineView, Stats,
@@ -635,19 +635,54 @@ impl Store {
         row.as_ref().map(bounty).transpose()
     }
 
-    /// Bounties, those found last first. A search reads rows until a page is full; there is no index of texts.
+    /// Bounties. While one is being seen it may move between the pages of a reader who sorts by that, as an attacker does.
+    /// A search reads rows until a page is full, because there is no index of texts; so do a kind and a service in another order
+    /// than that of finding.
     ///
     /// # Errors
     /// [`DbError::BadQuery`] naming the field.
     pub async fn bounty_page(&self, query: &BountyQuery) -> Result<Page<BountyView>, DbError> {
         let size = cursor::page_size(query.limit)?;
-        let mut sql = Sql::new(BOUNTIES, format!("{SELECT_BOUNTIES} WHERE b.id < ?"))
-            .bind(cursor::id_of(query.before.as_deref())?.unwrap_or(i64::MAX));
+        let sort = query.sort_by.unwrap_or(BountySort::Found);
+        let descending = query.sort_order != Some(SortOrder::Asc);
+        let way = if descending { "DESC" } else { "ASC" };
+        let mut sql = Sql::new(BOUNTIES, format!("{SELECT_BOUNTIES} WHERE 1 = 1"));
+        let before = query.before.as_deref();
+        // The plus keeps a filter from being walked by its own index and sorted: most finds are of one kind.
+        let (order, plus) = match sort {
+            BountySort::Found => {
+                if let Some(id) = cursor::id_of(before)? {
+                    sql.push(if descending {
+                        " AND b.id < ?"
+                    } else {
+                        " AND b.id > ?"
+                    })
+                    .arg(id);
+                }
+                (format!("b.id {way}"), "")
+            }
+            BountySort::Recent | BountySort::Count => {
+                let rank = match sort {
+                    BountySort::Count => "b.seen_count",
+                    _ => "b.last_seen",
+                };
+                if let Some((at, id)) = cursor::pair_of(before)? {
+                    let (after, ranks) = self.backend.dialect().after(rank, "b.id", descending);
+                    sql.push(&format!(" AND {after}"));
+                    for _ in 0..ranks {
+                        sql.arg(at);
+                    }
+                    sql.arg(id);
+                }
+                (format!("{rank} {way}, b.id {way}"), "+")
+            }
+        };
         if let Some(kind) = query.bounty_type {
-            sql.push(" AND b.kind = ?").arg(kind.as_str());
+            sql.push(&format!(" AND {plus}b.kind = ?")).arg(kind.as_str());
         }
         if let Some(service) = &query.service {
-            sql.push(" AND b.service = ?").arg(service.as_str());
+            sql.push(&format!(" AND {plus}b.service = ?"))
+                .arg(service.as_str());
         }
         if let Some(ip) = query.attacker_ip {
             sql.push(" AND b.attacker_id = ?").arg(attacker_id(ip).0);
@@ -664,10 +699,13 @@ impl Store {
                 sql.arg(contains(search));
             }
         }
-        sql.push(" ORDER BY b.id DESC LIMIT ?").arg(size + 1);
+        sql.push(&format!(" ORDER BY {order} LIMIT ?")).arg(size + 1);
         let rows = self.backend.fetch(sql).await?;
         let bounties = rows.iter().map(bounty).collect::<Result<Vec<_>, _>>()?;
-        let mut page = cursor::page(bounties, size, |b| cursor::of_id(b.id));
+        let mut page = cursor::page(bounties, size, |b| match sort {
+            BountySort::Found => cursor::of_id(b.id),
+            BountySort::Recent | BountySort::Count => cursor::of_pair(sort.rank(b), b.id),
+        });
         let ever = query.start_time.is_none() && query.end_time.is_none();
         if ever && query.service.is_none() && query.attacker_ip.is_none() && search.is_empty() {
             let counter = query

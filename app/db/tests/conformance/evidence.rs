@@ -8,7 +8,7 @@ use decnet_model::{
     clock::micros,
     id::LogId,
     printable::bytes_of,
-    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery, SortOrder},
+    query::{AttackerQuery, AttackerSort, BountyQuery, BountySort, HistogramQuery, LogQuery, SortOrder},
     state::BountyKind,
     view::{AttackerView, LogView},
 };
@@ -939,6 +939,62 @@ pub(crate) async fn attackers_are_listed_in_every_order_and_its_reverse(database
             assert_eq!(all_attackers(db, &query).await, expected, "{sort} {order:?}");
         }
     }
+}
+
+pub(crate) async fn finds_are_listed_in_every_order_and_its_reverse(database: &Database) {
+    let db = &database.store;
+    // Seven secrets, of which some are seen again, later, and as often as others.
+    let mut lines = Vec::new();
+    for n in 0..7_i64 {
+        for again in 0..=n % 3 {
+            let (second, secret) = (20 - n + 30 * again, n.to_string());
+            lines.push(login(second, "web-01", "198.51.100.7", "root", &secret));
+        }
+    }
+    store(db, &lines).await;
+    let all = |query: BountyQuery| async move {
+        let (mut all, mut before) = (Vec::new(), None);
+        loop {
+            let query = BountyQuery {
+                limit: Some(2),
+                before,
+                ..query.clone()
+            };
+            let page = db.bounty_page(&query).await.unwrap();
+            all.extend(page.data);
+            before = page.next;
+            if before.is_none() {
+                return all;
+            }
+        }
+    };
+    let found = all(BountyQuery::default()).await;
+    assert_eq!(found.len(), 7);
+    for sort in BountySort::ALL {
+        for order in [None, Some(SortOrder::Desc), Some(SortOrder::Asc)] {
+            for bounty_type in [None, Some(BountyKind::Credential)] {
+                let query = BountyQuery {
+                    sort_by: Some(*sort),
+                    sort_order: order,
+                    bounty_type,
+                    ..BountyQuery::default()
+                };
+                let mut expected = found.clone();
+                expected.sort_by_key(|b| (sort.rank(b), b.id));
+                if order != Some(SortOrder::Asc) {
+                    expected.reverse();
+                }
+                assert_eq!(all(query).await, expected, "{sort} {order:?}");
+            }
+        }
+    }
+    // A place in one order is none in another.
+    let query = BountyQuery {
+        sort_by: Some(BountySort::Count),
+        before: Some("i3".to_owned()),
+        ..BountyQuery::default()
+    };
+    assert!(db.bounty_page(&query).await.is_err());
 }
 
 pub(crate) async fn open_sessions_are_those_that_began_and_did_not_end(database: &Database) {
