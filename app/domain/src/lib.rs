@@ -42,7 +42,7 @@ use secrecy::SecretString;
 pub use api_tokens::{MadeToken, TokenRequest, is_api_token};
 pub use auth::{Bearer, FirstAdmin, Login, SignedIn};
 pub use error::DomainError;
-pub use evidence::ACTIVITY;
+pub use evidence::{ACTIVITY, Sample};
 pub use fleet::{archetypes, service_adjust, services};
 pub use password::generate as generate_password;
 pub use permit::{Actor, Permit};

@@ -47,7 +47,8 @@ pub struct LogQuery {
     pub end_time: Option<OffsetDateTime>,
 }
 
-/// Which rows to count, in buckets of how many minutes.
+/// Which rows to count, in buckets of how many minutes. Those of a decky and a service are counted as they come in; for anything
+/// else the newest ones are read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
@@ -58,6 +59,15 @@ pub struct HistogramQuery {
     /// Only this service.
     #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub service: Option<String>,
+    /// Only with this text, as in the list of rows. 512 characters.
+    #[cfg_attr(feature = "openapi", param(max_length = 512))]
+    pub search: Option<String>,
+    /// Only this type of event.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
+    pub event_type: Option<String>,
+    /// Only this source address.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>, format = "ip"))]
+    pub attacker_ip: Option<IpAddr>,
     /// Not before; 24 hours ago where absent.
     #[serde(with = "time::serde::rfc3339::option")]
     pub start_time: Option<OffsetDateTime>,

@@ -116,7 +116,11 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
     ("login", Nobody, "username=a&password=b&next="),
     ("logout", Nobody, ""),
     ("password_change", Somebody, "old=a&new=b&again=b"),
-    ("overview_get", Viewer, r#"{"columns":{},"rows":{}}"#),
+    (
+        "overview_get",
+        Viewer,
+        r#"{"rows":{},"start_s":1700000000,"step":1440}"#,
+    ),
     ("snapshot", Viewer, ""),
     ("log_page", Viewer, r#"{"query":{}}"#),
     ("log_get", Viewer, r#"{"id":1}"#),

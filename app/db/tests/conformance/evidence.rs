@@ -316,22 +316,31 @@ pub(crate) async fn counters_equal_a_recount_of_the_stored_rows(database: &Datab
     assert_eq!(told, touched.into_iter().collect::<Vec<_>>());
     assert!(!told.is_empty());
 
-    for (decky, service, minutes) in [
-        (None, None, 7),
-        (Some("web-01"), None, 7),
-        (Some("db-01"), Some("ssh"), 60),
+    // Also of a span that begins and ends within buckets, and within one hour.
+    for (decky, service, minutes, from, until) in [
+        (None, None, 7, 0, 9000),
+        (Some("web-01"), None, 7, 0, 9000),
+        (Some("db-01"), Some("ssh"), 60, 0, 9000),
+        (None, None, 7, 120, 1500),
+        (None, Some("ssh"), 60, 120, 8940),
+        (None, Some("ssh"), 60, 120, 1500),
     ] {
         let query = HistogramQuery {
             decky: decky.map(Into::into),
             service: service.map(Into::into),
-            start_time: Some(at(0)),
-            end_time: Some(at(9000)),
+            start_time: Some(at(from)),
+            end_time: Some(at(until)),
             interval_minutes: Some(minutes),
+            ..HistogramQuery::default()
         };
         let buckets = db.log_histogram(&query).await.unwrap();
         for bucket in &buckets {
             let end = bucket.start + time::Duration::minutes(minutes.into());
-            let inside = rows.iter().filter(|r| {
+            // Every minute that the span touches is counted whole.
+            let is_in = |row: &&LogView| {
+                (minute(at(from))..=minute(at(until) - time::Duration::MICROSECOND)).contains(&minute(row.at))
+            };
+            let inside = rows.iter().filter(is_in).filter(|r| {
                 decky.is_none_or(|d| d == r.decky)
                     && service.is_none_or(|s| s == r.service)
                     && r.at >= bucket.start
@@ -340,7 +349,7 @@ pub(crate) async fn counters_equal_a_recount_of_the_stored_rows(database: &Datab
             assert_eq!(
                 bucket.count,
                 u64::try_from(inside.count()).unwrap(),
-                "{decky:?} {service:?} {bucket:?}"
+                "{decky:?} {service:?} {from} {until} {bucket:?}"
             );
         }
         assert!(

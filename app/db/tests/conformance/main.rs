@@ -102,6 +102,8 @@ cases![
     evidence::clearing_evidence_leaves_none_and_starts_over,
     search::a_search_finds_the_same_with_and_without_the_index,
     search::a_search_without_matches_ends,
+    search::rows_of_a_text_a_type_and_a_source_are_counted_by_time,
+    search::a_count_by_text_reads_the_newest_rows_and_leaves_out_what_is_before,
 ];
 
 #[test]
