@@ -895,6 +895,7 @@ impl Machine {
                     uid,
                     gid,
                     mtime: file.mtime,
+                    stated: None,
                 },
             );
         }
