@@ -223,7 +223,7 @@ impl Engine for DockerEngine {
             );
             let died = if ended && !was_away {
                 let how = container.and_then(|c| c.status.clone()).unwrap_or_default();
-                Some(self.last_words(&docker, &name, &how).await)
+                Some(self.last_words(&docker, &self.container(&name), &how).await)
             } else {
                 None
             };

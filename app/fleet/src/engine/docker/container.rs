@@ -412,9 +412,9 @@ impl DockerEngine {
     }
 
     /// How a container ended, with what its program said last.
-    pub(super) async fn last_words(&self, docker: &Docker, name: &DeckyName, how: &str) -> String {
+    pub(super) async fn last_words(&self, docker: &Docker, container: &str, how: &str) -> String {
         let options = LogsOptionsBuilder::default().stderr(true).tail("1").build();
-        let mut words = Box::pin(docker.logs(&self.container(name), Some(options)));
+        let mut words = Box::pin(docker.logs(container, Some(options)));
         let last = match words.next().await {
             Some(Ok(output)) => String::from_utf8_lossy(&output.into_bytes()).trim().to_owned(),
             // Its log went with it.

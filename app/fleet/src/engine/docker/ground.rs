@@ -79,13 +79,16 @@ impl DockerEngine {
             docker.wait_container(&name, None).try_collect::<Vec<_>>().await
         }
         .await;
-        self.remove_container(docker, &name).await.map_err(gone)?;
-        match tried {
+        let tried = match tried {
             Ok(_) => Ok(()),
-            Err(DockerError::DockerContainerWaitError { error, code }) => Err(EngineError::Program {
-                path: self.options.program.clone(),
-                source: io::Error::other(format!("in a container it ends with {code}: {error}")),
-            }),
+            Err(DockerError::DockerContainerWaitError { code, .. }) => {
+                let how = format!("in a container it ends with {code}");
+                let told = self.last_words(docker, &name, &how).await;
+                Err(EngineError::Program {
+                    path: self.options.program.clone(),
+                    source: io::Error::other(told),
+                })
+            }
             Err(error) => Err(unavailable(
                 &format!(
                     "no container can be started on a {} network of {}",
@@ -94,7 +97,9 @@ impl DockerEngine {
                 ),
                 &error,
             )),
-        }
+        };
+        self.remove_container(docker, &name).await.map_err(gone)?;
+        tried
     }
 
     /// Take away what was made for deckies that cannot be made; where others are on it, it stays.
