@@ -205,7 +205,7 @@ impl Store {
         };
         let mut unread = Sql::new(OPERATION, "SELECT l.at");
         newest(&mut unread);
-        unread.arg(1).push(" OFFSET ?").arg(WINDOW);
+        unread.arg(1_i64).push(" OFFSET ?").arg(WINDOW);
         let since = match self.backend.fetch_optional(unread).await? {
             Some(row) => micros(row.columns(OPERATION).time(0)?).div_euclid(width_us) + 1,
             None => i64::MIN,

@@ -49,7 +49,7 @@ pub async fn decky_open_sessions(names: Vec<DeckyName>) -> Answer<u64> {
 
 /// What there is to choose from in the deploy dialog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DeployChoices {
+pub struct Deployable {
     /// The kinds of decky.
     pub archetypes: Vec<ArchetypeView>,
     /// What they can serve, with knobs.
@@ -60,9 +60,9 @@ pub struct DeployChoices {
 
 /// What can be deployed, and where it would stand.
 #[server(prefix = "/ui", endpoint = "deploy_choices", output = Json)]
-pub async fn deploy_choices() -> Answer<DeployChoices> {
+pub async fn deploy_choices() -> Answer<Deployable> {
     let (domain, see) = permitted()?;
-    Ok(DeployChoices {
+    Ok(Deployable {
         archetypes: domain.archetype_list(&see),
         services: domain.service_list(&see),
         network: domain.fleet_network(&see).await?,

@@ -13,10 +13,7 @@ use leptos::{html, prelude::*};
 use self::field::{Asked, Field, Told};
 use super::{Choices, deckies::ArchetypeMark};
 use crate::{
-    api::{
-        Answer,
-        fleet::{self, Deploy, DeployChoices, DeployForm as Filled, Knobs, MAX_AMOUNT},
-    },
+    api::fleet::{self, Deploy, DeployForm as Filled, Deployable, Knobs, MAX_AMOUNT},
     components::{
         dialog::Dialog,
         notice::{Loading, Problem},
@@ -68,8 +65,8 @@ pub(super) fn DeployDialog(
 }
 
 #[component]
-fn DeployForm(choices: DeployChoices, deckies: Memo<Vec<DeckyView>>, close: Signal<String>) -> impl IntoView {
-    let DeployChoices {
+fn DeployForm(choices: Deployable, deckies: Memo<Vec<DeckyView>>, close: Signal<String>) -> impl IntoView {
+    let Deployable {
         archetypes,
         services,
         network,

@@ -22,7 +22,7 @@ use self::{
 use crate::{
     api::{
         Answer, evidence,
-        fleet::{self, DeployChoices},
+        fleet::{self, Deployable},
     },
     components::{
         download::Export,
@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// What can be deployed, fetched while the deploy dialog is open.
-type Choices = Resource<Option<Answer<DeployChoices>>>;
+type Choices = Resource<Option<Answer<Deployable>>>;
 /// What the decky whose drawer is open saw in the last 24 hours.
 type Day = Resource<Option<Answer<Vec<HistogramBucket>>>>;
 
