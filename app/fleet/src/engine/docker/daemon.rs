@@ -4,6 +4,7 @@ use std::{collections::HashMap, path::Path};
 
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error as DockerError};
 
+use super::LABEL;
 use crate::EngineError;
 
 /// The oldest API that sets the hardware address of an endpoint: older daemons take it and ignore it.
