@@ -21,7 +21,6 @@ mod network;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::IpAddr,
     path::PathBuf,
     sync::{
         Arc,
