@@ -105,7 +105,8 @@ fn search_words(query: &LogQuery) -> Result<Vec<Word>, DbError> {
 /// The trigrams of `text`, without those that hold a character which a line escapes: such a text may stand in the
 /// line in two ways.
 fn trigrams(text: &str) -> impl Iterator<Item = String> {
-    text.split(['"', '\\', ']']).flat_map(|run| {
+    // No line has a NUL, and FTS5 would take it for the end of the question.
+    text.split(['"', '\\', ']', '\0']).flat_map(|run| {
         let chars: Vec<char> = run.chars().collect();
         chars
             .windows(3)
@@ -658,6 +659,7 @@ mod tests {
     #[test]
     fn trigrams_leave_out_what_a_line_escapes() {
         assert_eq!(trigrams(r#"ab"cdef]gh"#).collect::<Vec<_>>(), ["cde", "def"]);
+        assert_eq!(trigrams("abc\0def").collect::<Vec<_>>(), ["abc", "def"]);
         assert_eq!(match_expression(&words("ab")), None);
         assert_eq!(
             match_expression(&words("wget")).as_deref(),

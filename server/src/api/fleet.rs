@@ -23,7 +23,8 @@ use crate::session::May;
 #[serde(deny_unknown_fields)]
 pub struct MutateIntervalRequest {
     /// Minutes between two mutations; `null` for never.
-    #[schema(minimum = 1, maximum = 525600)]
+    #[schema(minimum = 1, maximum = 525600, required)]
+    #[serde(deserialize_with = "super::config::present")]
     minutes: Option<u32>,
 }
 
