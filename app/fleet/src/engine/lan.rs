@@ -309,7 +309,11 @@ impl Lan {
                 .setns_by_fd(namespace.as_raw_fd())
                 .build(),
         };
-        let doing = format!("make a {} interface on {}", self.driver.as_str(), self.interface);
+        let doing = format!(
+            "make an interface of the driver {} on {}",
+            self.driver.as_str(),
+            self.interface
+        );
         let made = open()?.link().add(made).execute().await;
         made.map_err(netlink(doing))
     }

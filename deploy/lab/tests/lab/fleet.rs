@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     process::Command,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use decnet_lab::{ATTACKER, GATEWAY, HOST, Lab, Place};
