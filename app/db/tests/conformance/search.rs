@@ -158,18 +158,16 @@ pub(crate) async fn a_count_by_text_reads_the_newest_rows_and_leaves_out_what_is
     let db = &database.store;
     store(db, &[command(0, "web-01", "192.0.2.1", "id")]).await;
     // A row each millisecond, each a copy of the first, until there are more than are read; all of them in what is noted as one minute.
+    let double = "INSERT INTO logs (id, at, received_at, decky, service, event_type, attacker_id, fields, message, raw) \
+                  SELECT l.id + c.n, l.at + c.n * 1000, received_at, decky, service, event_type, attacker_id, fields, message, raw \
+                  FROM logs l, (SELECT COUNT(*) AS n FROM logs) c";
     let mut rows = 1_i64;
     while rows <= WINDOW {
-        let copy = format!(
-            "INSERT INTO logs (id, at, received_at, decky, service, event_type, attacker_id, fields, message, raw) \
-             SELECT id + {rows}, at + {rows} * 1000, received_at, decky, service, event_type, attacker_id, fields, message, raw \
-             FROM logs"
-        );
-        database.raw(&[&copy]).await.unwrap();
+        database.raw(&[double]).await.unwrap();
         rows *= 2;
     }
-    let noted = format!("UPDATE log_minutes SET max_id = {rows}");
-    database.raw(&[&noted]).await.unwrap();
+    let noted = "UPDATE log_minutes SET max_id = (SELECT MAX(id) FROM logs)";
+    database.raw(&[noted]).await.unwrap();
     let all = HistogramQuery {
         search: Some("id".to_owned()),
         start_time: Some(at(0)),

@@ -207,9 +207,10 @@ async fn killed_once(world: &World, desired: &[DesiredDecky], call: usize, momen
     };
     let (send, _progress) = mpsc::unbounded_channel();
     let steps = plan(desired, &killed.observe().await.unwrap());
+    let options = quick();
     tokio::select! {
         () = killed.killed.notified() => {}
-        _ = execute(&killed, &steps, &quick(), &send) => panic!("it was to be killed at call {call} of {steps:?}"),
+        _ = execute(&killed, &steps, &options, &send) => panic!("it was to be killed at call {call} of {steps:?}"),
     }
     let next = Simulated {
         deckies: killed.deckies,
