@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use decnet_model::{ignore::IgnoreRule, permission::ManageSettings, view::ConfigView};
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn as _};
 use leptos_router::hooks::{use_location, use_query_map};
 
 use crate::{
@@ -348,7 +348,8 @@ fn StartOver() -> impl IntoView {
                 {rows}" The fleet, accounts, settings and the audit log stay; so does the spool, from which "
                 <code>"decnet ingest --rebuild"</code>" can bring everything back that it still holds."
             </p>
-            <ActionForm action=order>
+            // Not by a script: every page that is open here begins anew, with nothing of what was deleted.
+            <form action=Reinitialise::PATH method="post">
                 <div class="form">
                     <label>
                         <span>"Type " <b>{DELETE_WORDS}</b> " to confirm"</span>
@@ -356,8 +357,8 @@ fn StartOver() -> impl IntoView {
                     </label>
                 </div>
                 <FormFault fault=fault />
-                <button type="submit" class="button danger" disabled=move || order.pending().get()>"Delete all evidence"</button>
-            </ActionForm>
+                <button type="submit" class="button danger">"Delete all evidence"</button>
+            </form>
         </section>
     }
     .into_any()

@@ -54,6 +54,9 @@ pub(super) async fn deploy(settings: Settings, screen: &Prefixed) -> Result<Vec<
     }
     let mut touches = Vec::new();
     for decky in host.domain.decky_list(&view).await?.iter().filter(|d| d.desired) {
+        if let Some(error) = decky.last_error.as_ref().filter(|_| decky.services.is_empty()) {
+            screen.line("up", &format!("{} does not run: {error}", decky.name));
+        }
         let persona = host.domain.decky_persona(&permit, &decky.name).await?;
         touches.extend(commands(decky, &persona));
     }
