@@ -206,17 +206,18 @@ async fn killed_once(world: &World, desired: &[DesiredDecky], call: usize, momen
         ..Simulated::default()
     };
     let (send, _progress) = mpsc::unbounded_channel();
+    let options = quick();
     let steps = plan(desired, &killed.observe().await.unwrap());
     tokio::select! {
         () = killed.killed.notified() => {}
-        _ = execute(&killed, &steps, &quick(), &send) => panic!("it was to be killed at call {call} of {steps:?}"),
+        _ = execute(&killed, &steps, &options, &send) => panic!("it was to be killed at call {call} of {steps:?}"),
     }
     let next = Simulated {
         deckies: killed.deckies,
         ..Simulated::default()
     };
     let steps = plan(desired, &next.observe().await.unwrap());
-    let failed = execute(&next, &steps, &quick(), &send).await;
+    let failed = execute(&next, &steps, &options, &send).await;
     assert_eq!(failed, BTreeMap::new(), "{steps:?}");
     assert_eq!(plan(desired, &next.observe().await.unwrap()), []);
     next.deckies.into_inner().unwrap()
