@@ -54,7 +54,7 @@ pub(crate) struct Live {
     /// New log rows, newest first.
     pub(crate) rows: RwSignal<VecDeque<Arc<LogView>>>,
     /// New log rows by the minute (since 1970) in which they happened.
-    minutes: RwSignal<BTreeMap<i64, u64>>,
+    pub(crate) minutes: RwSignal<BTreeMap<i64, u64>>,
     /// Those of intruders.
     pub(crate) touches: RwSignal<BTreeMap<i64, u64>>,
     /// Attackers that changed.
@@ -156,22 +156,17 @@ impl Live {
         });
     }
 
-    /// How many rows of this decky and service came since the page was loaded, by the minute (since 1970) in which they
+    /// How many rows of those that `belongs` takes came since the page was loaded, by the minute (since 1970) in which they
     /// happened.
-    pub(crate) fn arrived(self, decky: Option<&str>, service: Option<&str>) -> BTreeMap<i64, u64> {
-        if decky.is_none() && service.is_none() {
-            return self.minutes.get();
-        }
+    pub(crate) fn arrived(self, belongs: impl Fn(&LogView) -> bool) -> BTreeMap<i64, u64> {
         let known = self.greeted_with.get();
         let mut minutes = BTreeMap::new();
         self.rows.with(|rows| {
-            for row in rows
+            let came = rows
                 .iter()
-                .take_while(|row| known.is_none_or(|known| row.id > known))
-            {
-                if decky.is_none_or(|d| row.decky == d) && service.is_none_or(|s| row.service == s) {
-                    *minutes.entry(minute(row)).or_default() += 1;
-                }
+                .take_while(|row| known.is_none_or(|known| row.id > known));
+            for row in came.filter(|row| belongs(row)) {
+                *minutes.entry(minute(row)).or_default() += 1;
             }
         });
         minutes

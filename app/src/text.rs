@@ -317,10 +317,16 @@ pub fn summary(row: &LogView) -> String {
     let text = match row.event_type.as_str() {
         "auth_attempt" => {
             let who = field("principal").unwrap_or("(no account)");
-            match field("secret_printable") {
-                Some(secret) => format!("{who} : {secret}"),
-                None => who.to_owned(),
-            }
+            let secret = match row.fields.get("secret_printable").map(String::as_str) {
+                Some("") => " : (empty)".to_owned(),
+                Some(secret) => format!(" : {secret}"),
+                None => String::new(),
+            };
+            let got_in = match field("outcome") {
+                Some("accepted") => " · signed in",
+                _ => "",
+            };
+            format!("{who}{secret}{got_in}")
         }
         "request" => {
             let parts = [

@@ -290,6 +290,8 @@ pub(crate) fn export_bounties(query: &BountyQuery) -> String {
             ("search", query.search.clone()),
             ("service", query.service.clone()),
             ("attacker_ip", query.attacker_ip.map(|ip| ip.to_string())),
+            ("sort_by", query.sort_by.map(|order| order.to_string())),
+            ("sort_order", query.sort_order.map(|order| order.to_string())),
             ("start_time", query.start_time.map(text::rfc3339)),
             ("end_time", query.end_time.map(text::rfc3339)),
         ],

@@ -1,8 +1,8 @@
 // The fleet: deploy, change, take down; and what a viewer may not.
 
 import type { Page } from "@playwright/test";
-import { curl } from "../attack";
-import { address } from "../host";
+import { curl, ssh } from "../attack";
+import { address as at } from "../host";
 import { Complaints, expect, live, marker, open, test } from "../test";
 
 const card = (page: Page, name: string) => page.locator(".card").filter({ has: page.locator(".card-name", { hasText: name }) });
@@ -21,15 +21,17 @@ test("a decky is deployed, changed and taken down from the browser", async ({ pa
     await dialog.getByRole("radio", { name: /Web server/i }).check();
     const amount = dialog.getByLabel("How many");
     await amount.fill("0");
-    await expect(dialog.locator("input[name=amount]:invalid")).toHaveCount(1);
+    await expect(amount.and(dialog.locator(":invalid"))).toHaveCount(1);
     await amount.fill("1");
     const named = dialog.getByLabel(/^Name/);
     await named.fill("No Name!");
-    await expect(dialog.locator("input[name=name]:invalid")).toHaveCount(1);
+    await expect(named.and(dialog.locator(":invalid"))).toHaveCount(1);
     // What the browser lets through, the server tells.
     await named.evaluate((field) => field.removeAttribute("pattern"));
     await dialog.getByRole("button", { name: "Deploy" }).click();
-    await expect(dialog.getByRole("alert")).toContainText("name: ");
+    await expect(named).toHaveAttribute("aria-invalid", "true");
+    await expect(named).toHaveAccessibleDescription(/a-z, 0-9 and -/);
+    await expect(named).toBeFocused();
     await expect(named).toHaveValue("No Name!");
     complaints.none(/\/ui\/deploy|status of 4\d\d|500/);
   });
@@ -59,8 +61,8 @@ test("a decky is deployed, changed and taken down from the browser", async ({ pa
     await expect(task).toContainText("succeeded");
     await expect(card(page, shop)).toContainText("running");
     const http = (await host.deckies()).find((d) => d.name === shop)!.services.find((s) => s.slug === "http")!;
-    const at = address(http.listen[0]);
-    const answer = await curl(`http://${at.host}:${at.port}/`);
+    const { host: machine, port } = at(http.listen[0]);
+    const answer = await curl(`http://${machine}:${port}/`);
     expect(answer.toLowerCase()).toContain("<html");
     await expect(card(page, shop).locator(".card-events b")).not.toHaveText("0");
   });
@@ -109,6 +111,78 @@ test("a decky is deployed, changed and taken down from the browser", async ({ pa
   complaints.none();
 });
 
+test("knobs are set in the dialog, and what is wrong with one is told at it", async ({ page, host, complaints }) => {
+  const shop = name();
+  await open(page, "/fleet?dialog=deploy");
+  const dialog = page.getByRole("dialog");
+  await expect(dialog.locator(".deploy-network")).toContainText(/On the engine local in 127\.\S+: \d+ deck(y|ies)/);
+  // The engine contains nothing, so nothing is asked about that.
+  await expect(dialog.getByRole("group", { name: "What they may begin by themselves" })).toHaveCount(0);
+  await dialog.getByRole("radio", { name: /Web server/i }).check();
+  await dialog.getByLabel(/^Name/).fill(shop);
+  await expect(dialog.locator(".preview")).not.toContainText("ssh");
+  const knob = (service: string, name: string) => dialog.getByRole("group", { name: service }).getByLabel(name, { exact: true });
+  const banner = knob("SSH", "banner");
+  await expect(banner).toBeHidden();
+  await dialog.getByText("Adjust services").press("Enter");
+  await expect(banner).toBeVisible();
+  // Only what fits the archetype is asked for.
+  await expect(dialog.getByRole("group", { name: "SMTP" })).toHaveCount(0);
+  await banner.fill("Authorised use only");
+  await expect(dialog.locator("summary")).toContainText("(1 set)");
+  // A service that the usual machine does not have comes with what is set on it.
+  await expect(dialog.locator(".preview")).toContainText("ssh");
+  const accept = knob("SSH", "accept");
+  await accept.fill("maybe");
+  await dialog.getByRole("button", { name: "Show the plan" }).click();
+  await expect(accept).toHaveAttribute("aria-invalid", "true");
+  await expect(accept).toHaveAccessibleDescription(/one of never, listed, weak, always/);
+  await expect(accept).toBeFocused();
+  await expect(banner).not.toHaveAttribute("aria-invalid", "true");
+  complaints.none(/\/ui\/deploy_preview|status of 4\d\d/);
+  await accept.fill("always");
+  await expect(accept).not.toHaveAttribute("aria-invalid", "true");
+  const address = dialog.getByLabel(/^Address/);
+  await address.fill("8.8.8.8");
+  await dialog.getByRole("button", { name: "Deploy" }).click();
+  await expect(address).toHaveAccessibleDescription(/8\.8\.8\.8 is outside/);
+  complaints.none(/\/ui\/deploy|status of 4\d\d/);
+  await address.fill("");
+  await dialog.getByRole("button", { name: "Deploy" }).click();
+  await expect(dialog).toHaveCount(0);
+  await expect(card(page, shop)).toContainText("running");
+  const ssh_ = (await host.deckies()).find((d) => d.name === shop)!.services.find((s) => s.slug === "ssh")!;
+  // Anybody gets in, where the usual machine has a few accounts.
+  await ssh(at(ssh_.listen[0]), "nobody-knows", marker(), "id");
+  await page.request.delete(`/api/v1/deckies/${shop}`);
+  await expect(card(page, shop)).toHaveCount(0);
+  complaints.none();
+});
+
+test("the dialog is filled in without scripts, and on a phone", async ({ browser, host, session }) => {
+  const shop = name();
+  const context = await browser.newContext({
+    baseURL: host.url,
+    storageState: session,
+    javaScriptEnabled: false,
+    viewport: { width: 390, height: 844 },
+  });
+  const page = await context.newPage();
+  await page.goto("/fleet?dialog=deploy");
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel(/^Name/).fill(shop);
+  await dialog.getByText("Adjust services").click();
+  const field = dialog.getByRole("group", { name: "SSH" }).getByLabel("refusal_ms", { exact: true });
+  await field.fill("500");
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  expect(wide, "nothing stands out of a phone").toBeLessThanOrEqual(0);
+  await dialog.getByRole("button", { name: "Deploy" }).click();
+  await expect(page).toHaveURL(/task=/);
+  expect((await host.deckies()).map((d) => d.name)).toContain(shop);
+  await page.request.delete(`/api/v1/deckies/${shop}`);
+  await context.close();
+});
+
 test("a viewer sees no orders, and the server refuses them", async ({ browser, host }) => {
   const first = "viewer-Light-2026-harbour";
   const viewer = name();
@@ -136,7 +210,7 @@ test("a viewer sees no orders, and the server refuses them", async ({ browser, h
   await refused(request.delete("/api/v1/deckies/web-01"));
   await refused(request.get("/api/v1/users"));
   for (const [path, form] of [
-    ["/ui/deploy", { archetype: "web-server", amount: "1", name: "", seed: "", interval: "" }],
+    ["/ui/deploy", { "form[archetype]": "web-server", "form[amount]": "1" }],
     ["/ui/teardown", { names: "web-01" }],
     ["/ui/mutate", { names: "web-01" }],
     ["/ui/redeploy", { names: "web-01" }],

@@ -101,6 +101,18 @@ test("a row opens by Enter and by click, shows its line and fields, and can be l
   await expect(other.getByRole("dialog").locator(".fields")).toContainText(`SET ${word} 1`);
 });
 
+test("the drawing counts what is filtered for", async ({ page }) => {
+  await open(page, `/live?search=${word}&service=redis`);
+  await expect(rows(page)).toHaveCount(3);
+  const drawn = async () => {
+    const said = await page.locator(".histogram g.column title").allTextContents();
+    return said.reduce((sum, title) => sum + Number(/: ([\d,]+) events/.exec(title)![1].replace(/,/g, "")), 0);
+  };
+  await expect.poll(drawn).toBe(3);
+  await open(page, `/live?search=${word}&event_type=no_such_event`);
+  await expect.poll(drawn).toBe(0);
+});
+
 test("a click on the histogram narrows the time", async ({ page }) => {
   await open(page, `/live?search=${word}`);
   await expect(rows(page).first()).toBeVisible();

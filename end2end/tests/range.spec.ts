@@ -113,6 +113,19 @@ test("dragging over the histogram or the strip of the day shows that time", asyn
   complaints.none();
 });
 
+test("the strip of the day is as long on every page, with a choice of time and without", async ({ page, complaints }) => {
+  for (const width of [390, 1440]) {
+    await page.setViewportSize({ width, height: 900 });
+    const lengths = new Set<number>();
+    for (const path of ["/live", "/live?last=15m", "/fleet", "/workers"]) {
+      await open(page, path);
+      lengths.add(Math.round((await page.locator("svg.heat").boundingBox())!.width));
+    }
+    expect([...lengths], `at ${width} px`).toHaveLength(1);
+  }
+  complaints.none();
+});
+
 test("without scripts the time is a form", async ({ browser, host, session }) => {
   const context = await browser.newContext({ baseURL: host.url, storageState: session, javaScriptEnabled: false });
   const page = await context.newPage();

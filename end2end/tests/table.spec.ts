@@ -147,3 +147,22 @@ test("a find that comes in leaves the list and what is open of it as they are, a
   await expect(drawer).toContainText("First");
   complaints.none();
 });
+
+test("finds are sorted by their heads, both ways, and keep the order when more comes", async ({ page, complaints }) => {
+  await open(page, "/credentials");
+  const table = page.locator("table.bounties");
+  const counts = async () => (await table.locator("tbody .number .figure").allTextContents()).map((count) => Number(count.replace(/\D/g, "")));
+  await table.getByRole("link", { name: "Seen" }).click();
+  await expect(page).toHaveURL(/sort_by=count/);
+  await expect(table.getByRole("columnheader", { name: "Seen" })).toHaveAttribute("aria-sort", "descending");
+  await expect.poll(async () => (await counts())[0]).toBeGreaterThan(1);
+  const down = await counts();
+  expect(down).toEqual([...down].sort((a, b) => b - a));
+  await table.getByRole("link", { name: "Seen" }).click();
+  await expect(page).toHaveURL(/sort_order=asc/);
+  await expect.poll(async () => (await counts())[0]).toBe(1);
+  await open(page, "/credentials?sort_by=recent&bounty_type=credential");
+  await expect(page.getByLabel("Order")).toHaveValue("recent");
+  await expect(table.getByRole("columnheader", { name: "Last" })).toHaveAttribute("aria-sort", "descending");
+  complaints.none();
+});

@@ -11,6 +11,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     fs::{self, File, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
     ops::Range,
@@ -125,6 +126,9 @@ pub enum BrokerError {
     },
 }
 
+/// The task that a heartbeat tells the broker's figures as.
+pub const FIGURES: &str = "broker";
+
 /// The broker's figures since its start; the payload of `system.bus.health` has them too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Counters {
@@ -136,6 +140,21 @@ pub struct Counters {
     pub delivered: u64,
     /// Events that subscribers were too slow for.
     pub dropped: u64,
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            clients,
+            published,
+            delivered,
+            dropped,
+        } = self;
+        write!(
+            f,
+            "{clients} clients, {published} published, {delivered} delivered, {dropped} dropped"
+        )
+    }
 }
 
 /// A broker that listens, and does not serve yet.
@@ -225,7 +244,7 @@ impl Broker {
         if let Err(error) = fs::remove_file(&hub.config.path) {
             tracing::warn!(path = %hub.config.path.display(), %error, "the bus socket stays behind");
         }
-        tracing::info!(counters = ?hub.counters(), "the bus ended");
+        tracing::info!(figures = %hub.counters(), "the bus ended");
     }
 }
 
@@ -452,6 +471,7 @@ impl Hub {
             counters: Counters,
         }
         let Ok(name) = "bus".parse() else { return };
+        let counters = self.counters();
         let worker = WorkerView {
             name,
             state,
@@ -459,12 +479,9 @@ impl Hub {
             pid: Some(std::process::id()),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             uptime_s: Some(started.elapsed().as_secs()),
-            tasks: BTreeMap::new(),
+            tasks: BTreeMap::from([(FIGURES.to_owned(), counters.to_string())]),
         };
-        let health = Health {
-            worker,
-            counters: self.counters(),
-        };
+        let health = Health { worker, counters };
         let topic = Topic::bus_health();
         let mut frame = Vec::new();
         let written = wire::encode("EVT", topic.as_str(), &mut frame, |frame| {

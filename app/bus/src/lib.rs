@@ -31,7 +31,7 @@ mod queue;
 mod transport;
 pub mod wire;
 
-pub use broker::{Broker, BrokerConfig, BrokerError, Counters};
+pub use broker::{Broker, BrokerConfig, BrokerError, Counters, FIGURES};
 pub use bus::{Bus, Stats, Subscription};
 pub use config::{BusConfig, Endpoint, NatsUrl, default_socket_path};
 pub use event::{Dropped, Event, Payload, VERSION};

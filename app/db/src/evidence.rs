@@ -8,7 +8,7 @@ use decnet_model::{
     id::{AttackerId, LogId},
     name::DeckyName,
     printable::printable,
-    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery, SortOrder},
+    query::{AttackerQuery, AttackerSort, BountyQuery, BountySort, HistogramQuery, LogQuery, SortOrder},
     state::BountyKind,
     view::{
         AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView, Page, QuarantineView, Stats,
@@ -164,13 +164,15 @@ impl Store {
         Ok(page)
     }
 
-    /// Rows counted by time of happening, in whole buckets that hold the span from `start_time` to `end_time` (both
-    /// needed here), empty ones too, oldest first. Buckets begin at multiples of their width since the Unix epoch.
+    /// Rows counted by time of happening, in the buckets that the span from `start_time` to `end_time` (both needed here)
+    /// touches, empty ones too, oldest first. Buckets begin at multiples of their width since the Unix epoch; of the first and the
+    /// last those rows count that are in the minutes which the span touches.
+    ///
+    /// Rows of a text, a type or a source are counted as far as the newest [`WINDOW`](crate::search::WINDOW) tell: buckets before them are not there.
     ///
     /// # Errors
     /// [`DbError::BadQuery`] naming the field.
     pub async fn log_histogram(&self, query: &HistogramQuery) -> Result<Vec<HistogramBucket>, DbError> {
-        const OPERATION: &str = "count log rows by time";
         let bad = |field, rule: &str| DbError::BadQuery {
             field,
             rule: rule.into(),
@@ -181,41 +183,78 @@ impl Store {
         }
         let start = query.start_time.ok_or_else(|| bad("start_time", "needed"))?;
         let end = query.end_time.ok_or_else(|| bad("end_time", "needed"))?;
-        let first = micros(start).div_euclid(60_000_000 * width);
-        let last = (micros(end) - 1).div_euclid(60_000_000 * width);
+        let minute = |us: i64| us.div_euclid(60_000_000);
+        let (from, until) = (minute(micros(start)), minute(micros(end) - 1) + 1);
+        let (mut first, last) = (from.div_euclid(width), (until - 1).div_euclid(width));
         if end <= start || last - first >= MAX_BUCKETS {
             return Err(bad(
                 "end_time",
                 &format!("after the start, and at most {MAX_BUCKETS} buckets later"),
             ));
         }
-        // The sums are the database's: a minute a row would be 1,440 of them a day.
-        const SUMS: &str = "SELECT minute_no - minute_no % ?, CAST(SUM(seen_count) AS SIGNED) FROM";
-        const BETWEEN: &str = "minute_no >= ? AND minute_no < ?";
-        let mut sql = if query.decky.is_none() && query.service.is_none() {
-            Sql::new(OPERATION, format!("{SUMS} log_minutes WHERE {BETWEEN}")).bind(width)
+        let counted = if query.search.is_some() || query.event_type.is_some() || query.attacker_ip.is_some() {
+            let rows = LogQuery {
+                search: query.search.clone(),
+                decky: query.decky.clone(),
+                service: query.service.clone(),
+                event_type: query.event_type.clone(),
+                attacker_ip: query.attacker_ip,
+                start_time: query.start_time,
+                end_time: query.end_time,
+                ..LogQuery::default()
+            };
+            let (since, counted) = self.log_counts(&rows, width).await?;
+            first = first.max(since);
+            counted
         } else {
-            let grain: i64 = if width % 60 == 0 { 60 } else { 1 };
-            let text = format!("{SUMS} log_buckets WHERE width = ? AND {BETWEEN}");
-            Sql::new(OPERATION, text).bind(width).bind(grain)
+            self.counted(query, width, from, until).await?
         };
-        sql.arg(first * width).arg((last + 1) * width);
-        for (column, value) in [("decky", &query.decky), ("service", &query.service)] {
-            if let Some(value) = value {
-                sql.push(&format!(" AND {column} = ?")).arg(value.as_str());
-            }
-        }
-        sql.push(" GROUP BY 1");
         let mut counts: BTreeMap<i64, u64> = (first..=last).map(|bucket| (bucket, 0)).collect();
-        for row in self.backend.fetch(sql).await? {
-            let c = row.columns(OPERATION);
-            *counts.entry(c.int(0)?.div_euclid(width)).or_default() += c.count(1)?;
+        for (bucket, count) in counted {
+            if let Some(sum) = counts.get_mut(&bucket) {
+                *sum += count;
+            }
         }
         let bucket = |(no, count)| HistogramBucket {
             start: from_micros(no * width * 60_000_000),
             count,
         };
         Ok(counts.into_iter().map(bucket).collect())
+    }
+
+    /// How many rows of a decky and a service, or of all, the ingester counted from minute `from` to before `until`: each with the
+    /// number of its bucket of `width` minutes.
+    async fn counted(
+        &self,
+        query: &HistogramQuery,
+        width: i64,
+        from: i64,
+        until: i64,
+    ) -> Result<Vec<(i64, u64)>, DbError> {
+        const OPERATION: &str = "count log rows by time";
+        // The sums are the database's: a minute a row would be 1,440 of them a day.
+        const SUMS: &str = "SELECT minute_no - minute_no % ?, CAST(SUM(seen_count) AS SIGNED) FROM";
+        let mut sql = Sql::new(OPERATION, SUMS).bind(width);
+        if query.decky.is_none() && query.service.is_none() {
+            sql.push(" log_minutes WHERE minute_no >= ? AND minute_no < ?")
+                .arg(from)
+                .arg(until);
+        } else {
+            from_buckets(&mut sql, width % 60 == 0, from, until);
+            sql.push(" WHERE 1 = 1");
+        }
+        for (column, value) in [("decky", &query.decky), ("service", &query.service)] {
+            if let Some(value) = value {
+                sql.push(&format!(" AND {column} = ?")).arg(value.as_str());
+            }
+        }
+        sql.push(" GROUP BY 1");
+        let rows = self.backend.fetch(sql).await?;
+        let counted = rows.iter().map(|row| {
+            let c = row.columns(OPERATION);
+            Ok((c.int(0)?.div_euclid(width), c.count(1)?))
+        });
+        counted.collect()
     }
 
     /// How many log rows of each minute (since 1970) from `first` to `last` are of intruders, oldest first; a minute without any is not there.
@@ -305,8 +344,7 @@ impl Store {
         })
     }
 
-    /// How many log rows each decky or service (the `column`) had from `start` to `end`, most first. The span is counted in whole
-    /// minutes, and one longer than two days in whole hours.
+    /// How many log rows each decky or service (the `column`) had from `start` to `end`, most first, to the minute.
     ///
     /// # Errors
     /// Where the database fails.
@@ -318,26 +356,22 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Count>, DbError> {
         const OPERATION: &str = "read a top list of a span of time";
-        let width: i64 = if end - start > time::Duration::days(2) {
-            60
-        } else {
-            1
-        };
-        let first = micros(start).div_euclid(60_000_000 * width);
-        let last = (micros(end) - 1).div_euclid(60_000_000 * width);
         let column = match column {
             TopColumn::Decky => "decky",
             TopColumn::Service => "service",
         };
-        let text = format!(
-            "SELECT {column}, CAST(SUM(seen_count) AS SIGNED) AS n FROM log_buckets WHERE width = ? AND minute_no >= ? AND minute_no < ? \
-             GROUP BY {column} ORDER BY n DESC, {column} LIMIT ?"
+        let text = format!("SELECT {column}, CAST(SUM(seen_count) AS SIGNED) AS n FROM");
+        let mut sql = Sql::new(OPERATION, text);
+        let minute = |us: i64| us.div_euclid(60_000_000);
+        let is_long = end - start > time::Duration::days(2);
+        from_buckets(
+            &mut sql,
+            is_long,
+            minute(micros(start)),
+            minute(micros(end) - 1) + 1,
         );
-        let sql = Sql::new(OPERATION, text)
-            .bind(width)
-            .bind(first * width)
-            .bind((last + 1) * width)
-            .bind(limit);
+        sql.push(&format!(" GROUP BY {column} ORDER BY n DESC, {column} LIMIT ?"))
+            .arg(limit);
         let rows = self.backend.fetch(sql).await?;
         rows.iter()
             .map(|row| {
@@ -635,19 +669,54 @@ impl Store {
         row.as_ref().map(bounty).transpose()
     }
 
-    /// Bounties, those found last first. A search reads rows until a page is full; there is no index of texts.
+    /// Bounties. While one is being seen it may move between the pages of a reader who sorts by that, as an attacker does.
+    /// A search reads rows until a page is full, because there is no index of texts; so do a kind and a service in another order
+    /// than that of finding.
     ///
     /// # Errors
     /// [`DbError::BadQuery`] naming the field.
     pub async fn bounty_page(&self, query: &BountyQuery) -> Result<Page<BountyView>, DbError> {
         let size = cursor::page_size(query.limit)?;
-        let mut sql = Sql::new(BOUNTIES, format!("{SELECT_BOUNTIES} WHERE b.id < ?"))
-            .bind(cursor::id_of(query.before.as_deref())?.unwrap_or(i64::MAX));
+        let sort = query.sort_by.unwrap_or(BountySort::Found);
+        let descending = query.sort_order != Some(SortOrder::Asc);
+        let way = if descending { "DESC" } else { "ASC" };
+        let mut sql = Sql::new(BOUNTIES, format!("{SELECT_BOUNTIES} WHERE 1 = 1"));
+        let before = query.before.as_deref();
+        // The plus keeps a filter from being walked by its own index and sorted: most finds are of one kind.
+        let (order, plus) = match sort {
+            BountySort::Found => {
+                if let Some(id) = cursor::id_of(before)? {
+                    sql.push(if descending {
+                        " AND b.id < ?"
+                    } else {
+                        " AND b.id > ?"
+                    })
+                    .arg(id);
+                }
+                (format!("b.id {way}"), "")
+            }
+            BountySort::Recent | BountySort::Count => {
+                let rank = match sort {
+                    BountySort::Count => "b.seen_count",
+                    _ => "b.last_seen",
+                };
+                if let Some((at, id)) = cursor::pair_of(before)? {
+                    let (after, ranks) = self.backend.dialect().after(rank, "b.id", descending);
+                    sql.push(&format!(" AND {after}"));
+                    for _ in 0..ranks {
+                        sql.arg(at);
+                    }
+                    sql.arg(id);
+                }
+                (format!("{rank} {way}, b.id {way}"), "+")
+            }
+        };
         if let Some(kind) = query.bounty_type {
-            sql.push(" AND b.kind = ?").arg(kind.as_str());
+            sql.push(&format!(" AND {plus}b.kind = ?")).arg(kind.as_str());
         }
         if let Some(service) = &query.service {
-            sql.push(" AND b.service = ?").arg(service.as_str());
+            sql.push(&format!(" AND {plus}b.service = ?"))
+                .arg(service.as_str());
         }
         if let Some(ip) = query.attacker_ip {
             sql.push(" AND b.attacker_id = ?").arg(attacker_id(ip).0);
@@ -664,10 +733,13 @@ impl Store {
                 sql.arg(contains(search));
             }
         }
-        sql.push(" ORDER BY b.id DESC LIMIT ?").arg(size + 1);
+        sql.push(&format!(" ORDER BY {order} LIMIT ?")).arg(size + 1);
         let rows = self.backend.fetch(sql).await?;
         let bounties = rows.iter().map(bounty).collect::<Result<Vec<_>, _>>()?;
-        let mut page = cursor::page(bounties, size, |b| cursor::of_id(b.id));
+        let mut page = cursor::page(bounties, size, |b| match sort {
+            BountySort::Found => cursor::of_id(b.id),
+            BountySort::Recent | BountySort::Count => cursor::of_pair(sort.rank(b), b.id),
+        });
         let ever = query.start_time.is_none() && query.end_time.is_none();
         if ever && query.service.is_none() && query.attacker_ip.is_none() && search.is_empty() {
             let counter = query
@@ -677,6 +749,27 @@ impl Store {
         }
         Ok(page)
     }
+}
+
+/// What the ingester counted by decky and service from minute `from` to before `until`. Where it may be done by hours, whole ones are
+/// read as such, and by the minute only what is left at both ends.
+fn from_buckets(sql: &mut Sql, by_hours: bool, from: i64, until: i64) {
+    let (begin, end) = (from + (-from).rem_euclid(60), until - until.rem_euclid(60));
+    let parts: &[(i64, i64, i64)] = if by_hours && begin < end {
+        &[(60, begin, end), (1, from, begin), (1, end, until)]
+    } else {
+        &[(1, from, until)]
+    };
+    let mut before = " (";
+    for (width, from, until) in parts {
+        sql.push(before)
+            .push("SELECT minute_no, decky, service, seen_count FROM log_buckets WHERE width = ? AND minute_no >= ? AND minute_no < ?")
+            .arg(*width)
+            .arg(*from)
+            .arg(*until);
+        before = " UNION ALL ";
+    }
+    sql.push(") b");
 }
 
 /// Only rows of `table` whose time, from first to last, reaches into the span.

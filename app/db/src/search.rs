@@ -89,10 +89,24 @@ fn word(token: &str) -> Word {
     }
 }
 
+/// The words of a query's search.
+fn search_words(query: &LogQuery) -> Result<Vec<Word>, DbError> {
+    let search = query.search.as_deref().unwrap_or_default();
+    if search.chars().count() > MAX_SEARCH {
+        let rule = format!("at most {MAX_SEARCH} characters");
+        return Err(DbError::BadQuery {
+            field: "search",
+            rule,
+        });
+    }
+    Ok(words(search))
+}
+
 /// The trigrams of `text`, without those that hold a character which a line escapes: such a text may stand in the
 /// line in two ways.
 fn trigrams(text: &str) -> impl Iterator<Item = String> {
-    text.split(['"', '\\', ']']).flat_map(|run| {
+    // No line has a NUL, and FTS5 would take it for the end of the question.
+    text.split(['"', '\\', ']', '\0']).flat_map(|run| {
         let chars: Vec<char> = run.chars().collect();
         chars
             .windows(3)
@@ -127,15 +141,7 @@ impl Store {
     /// [`DbError::BadQuery`] naming the field.
     pub async fn log_page(&self, query: &LogQuery) -> Result<Page<LogView>, DbError> {
         let size = cursor::page_size(query.limit)?;
-        let search = query.search.as_deref().unwrap_or_default();
-        if search.chars().count() > MAX_SEARCH {
-            let rule = format!("at most {MAX_SEARCH} characters");
-            return Err(DbError::BadQuery {
-                field: "search",
-                rule,
-            });
-        }
-        let words = words(search);
+        let words = search_words(query)?;
         let before = cursor::id_of(query.before.as_deref())?.unwrap_or(i64::MAX);
         let Some(mut span) = self.span(query).await? else {
             return Ok(Page {
@@ -160,6 +166,68 @@ impl Store {
             page.total = Some(self.log_count().await?);
         }
         Ok(page)
+    }
+
+    /// The rows of a query counted by time of happening: each bucket of `width` minutes by its number since 1970, in no order, without
+    /// those that are empty; and the first of them that is counted wholly. Of what has an index (a source, a decky, a type of
+    /// event or a service: the first that is asked for) or else of all rows the newest [`WINDOW`] are read.
+    ///
+    /// # Errors
+    /// [`DbError::BadQuery`] naming the field.
+    pub(crate) async fn log_counts(
+        &self,
+        query: &LogQuery,
+        width: i64,
+    ) -> Result<(i64, Vec<(i64, u64)>), DbError> {
+        const OPERATION: &str = "count log rows";
+        let words = search_words(query)?;
+        let Some(span) = self.span(query).await? else {
+            return Ok((i64::MIN, Vec::new()));
+        };
+        let width_us = width * 60_000_000;
+        let newest = |sql: &mut Sql| {
+            sql.push(" FROM logs l WHERE l.id >= ? AND l.id <= ?")
+                .arg(span.low)
+                .arg(span.high);
+            let columns = [
+                ("l.decky", &query.decky),
+                ("l.event_type", &query.event_type),
+                ("l.service", &query.service),
+            ];
+            let given = columns
+                .iter()
+                .find_map(|(column, value)| Some((column, value.as_ref()?)));
+            if let Some(ip) = query.attacker_ip {
+                sql.push(" AND l.attacker_id = ?").arg(attacker_id(ip).0);
+            } else if let Some((column, value)) = given {
+                sql.push(&format!(" AND {column} = ?")).arg(value.as_str());
+            }
+            sql.push(" ORDER BY l.id DESC LIMIT ?");
+        };
+        let mut unread = Sql::new(OPERATION, "SELECT l.at");
+        newest(&mut unread);
+        unread.arg(1_i64).push(" OFFSET ?").arg(WINDOW);
+        let since = match self.backend.fetch_optional(unread).await? {
+            Some(row) => micros(row.columns(OPERATION).time(0)?).div_euclid(width_us) + 1,
+            None => i64::MIN,
+        };
+        let columns = if words.is_empty() {
+            "l.at, l.decky, l.service, l.event_type, l.attacker_id"
+        } else {
+            "l.at, l.decky, l.service, l.event_type, l.attacker_id, l.raw, l.fields"
+        };
+        let mut sql = Sql::new(OPERATION, "SELECT l.at - l.at % ?, COUNT(*) FROM (SELECT ");
+        sql.arg(width_us).push(columns);
+        newest(&mut sql);
+        sql.arg(WINDOW).push(") l WHERE 1 = 1");
+        self.conditions(&mut sql, query, &words);
+        sql.push(" GROUP BY 1");
+        let rows = self.backend.fetch(sql).await?;
+        let counts = rows.iter().map(|row| {
+            let c = row.columns(OPERATION);
+            Ok((c.int(0)?.div_euclid(width_us), c.count(1)?))
+        });
+        Ok((since, counts.collect::<Result<_, DbError>>()?))
     }
 
     /// What the newest `limit` rows of an attacker in a time tell, each decky's, service's and event type's of a bucket of time in one.
@@ -591,6 +659,7 @@ mod tests {
     #[test]
     fn trigrams_leave_out_what_a_line_escapes() {
         assert_eq!(trigrams(r#"ab"cdef]gh"#).collect::<Vec<_>>(), ["cde", "def"]);
+        assert_eq!(trigrams("abc\0def").collect::<Vec<_>>(), ["abc", "def"]);
         assert_eq!(match_expression(&words("ab")), None);
         assert_eq!(
             match_expression(&words("wget")).as_deref(),

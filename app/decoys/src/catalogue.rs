@@ -1,8 +1,7 @@
 //! The list of services: one line each, in the order in which they are shown.
 
-use std::collections::BTreeMap;
 #[cfg(feature = "serve")]
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
@@ -23,15 +22,24 @@ macro_rules! catalogue {
         #[cfg(test)]
         const MODULES: &[&str] = &[$(stringify!($module)),*];
 
-        /// Whether service `slug` takes `knobs`, as far as that can be said without a persona.
+        /// Whether service `slug` takes `value` for its knob `name`, as far as that can be said without a persona.
         ///
         /// # Errors
         /// Where there is no such service, an unknown knob, or a value of the wrong kind.
-        pub fn check_knobs(slug: &str, knobs: &BTreeMap<String, Value>) -> Result<(), KnobFault> {
+        pub fn check_knob(slug: &str, name: &str, value: &Value) -> Result<(), KnobFault> {
             $(if slug == <crate::$module::$service as Service>::META.slug {
-                return knob::parse::<crate::$module::$service>(knobs).map(drop);
+                return knob::check::<crate::$module::$service>(name, value);
             })*
             Err(no_such_service(slug))
+        }
+
+        /// What is known of the knobs of service `slug`; nothing where there is no such service.
+        #[must_use]
+        pub fn knobs(slug: &str) -> &'static [knob::About] {
+            $(if slug == <crate::$module::$service as Service>::META.slug {
+                return <<crate::$module::$service as Service>::Config as knob::Knobs>::KNOBS;
+            })*
+            &[]
         }
 
         /// The knobs of service `slug` with their defaults, or `None` where there is no such service.
@@ -109,17 +117,60 @@ mod tests {
             let Some(Value::Object(defaults)) = default_knobs(meta.slug) else {
                 panic!("the knobs of {} are not an object", meta.slug);
             };
-            let mut knobs: BTreeMap<String, Value> = defaults.into_iter().collect();
-            assert_eq!(check_knobs(meta.slug, &knobs), Ok(()), "{}", meta.slug);
-            knobs.insert("no_such_knob".into(), Value::Null);
-            let fault = check_knobs(meta.slug, &knobs).unwrap_err();
+            let told: Vec<_> = knobs(meta.slug).iter().map(|knob| knob.name).collect();
+            assert_eq!(defaults.len(), told.len(), "{}", meta.slug);
+            for (name, value) in &defaults {
+                assert!(told.contains(&name.as_str()), "{name} of {}", meta.slug);
+                assert_eq!(
+                    check_knob(meta.slug, name, value),
+                    Ok(()),
+                    "{name} of {}",
+                    meta.slug
+                );
+            }
+            let fault = check_knob(meta.slug, "no_such_knob", &Value::Null).unwrap_err();
             assert!(fault.problem.contains("no_such_knob"), "{fault}");
         }
     }
 
     #[test]
+    fn a_knob_takes_the_words_that_are_told_of_it() {
+        for meta in ALL {
+            for knob in knobs(meta.slug) {
+                for word in knob.words {
+                    let value = Value::String((*word).to_owned());
+                    assert_eq!(
+                        check_knob(meta.slug, knob.name, &value),
+                        Ok(()),
+                        "{word} for {}",
+                        knob.name
+                    );
+                }
+                assert!(
+                    knob.summary.trim().ends_with('.'),
+                    "{} of {}",
+                    knob.name,
+                    meta.slug
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_kind_is_refused_with_what_is_allowed() {
+        let refused = |slug, name, value: Value| check_knob(slug, name, &value).unwrap_err().problem;
+        assert_eq!(
+            refused("ssh", "refusal_ms", "soon".into()),
+            "\"soon\": a whole number from 0 to 4294967295"
+        );
+        assert_eq!(refused("ftp", "tls", "maybe".into()), "\"maybe\": true or false");
+        assert!(refused("http", "site", "shop".into()).contains("wordpress"));
+        assert!(refused("ssh", "accept", "after_0".into()).contains("after_1 to after_100"));
+    }
+
+    #[test]
     fn an_unknown_service_is_named_with_the_known_ones() {
-        let fault = check_knobs("gopher", &BTreeMap::new()).unwrap_err();
+        let fault = check_knob("gopher", "site", &Value::Null).unwrap_err();
         assert!(
             fault.to_string().contains("gopher") && fault.problem.contains("redis"),
             "{fault}"

@@ -1,10 +1,12 @@
 //! Knobs: what an operator may set on a service, and the kinds of knob that several services share.
 //!
-//! A service's knobs are its `Config`: a flat struct, so that they can stand in an INI section, each with a default.
+//! A service's knobs are its `Config`: a flat struct, so that they can stand in an INI section, each with a default. It is
+//! written in `knobs!`, from which whoever asks for knobs learns which there are, and what each is for.
 //! What contradicts the persona is found when the service is built, because only then the persona is known.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use decnet_model::fleet::KnobKind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,6 +33,107 @@ pub fn parse<S: Service>(knobs: &BTreeMap<String, Value>) -> Result<S::Config, K
         problem: error.to_string(),
     })
 }
+
+/// What is wrong with one knob of service `S`, whatever its other knobs are.
+///
+/// # Errors
+/// On an unknown knob or a value of the wrong kind.
+pub fn check<S: Service>(name: &str, value: &Value) -> Result<(), KnobFault> {
+    let told = S::Config::KNOBS.iter().find(|knob| knob.name == name);
+    parse::<S>(&BTreeMap::from([(name.to_owned(), value.clone())]))
+        .map(drop)
+        .map_err(|fault| KnobFault {
+            problem: match told.map(|knob| knob.kind) {
+                Some(KnobKind::Switch) => format!("{value}: true or false"),
+                Some(KnobKind::Number) => format!("{value}: a whole number from 0 to {}", u32::MAX),
+                Some(KnobKind::Text | KnobKind::Choice) | None => fault.problem,
+            },
+            ..fault
+        })
+}
+
+/// What is known of a knob without setting it.
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: KnobKind,
+    /// The words that it takes, or of a text those that are worth a try.
+    pub words: &'static [&'static str],
+    /// What it does, as its documentation says.
+    pub summary: &'static str,
+}
+
+/// The knobs of a service, as `knobs!` writes them down.
+pub trait Knobs {
+    /// Each, in order.
+    const KNOBS: &'static [About];
+}
+
+/// For services without any.
+impl Knobs for () {
+    const KNOBS: &'static [About] = &[];
+}
+
+/// A type that a knob can have.
+pub trait Knob {
+    /// How it is asked for.
+    const KIND: KnobKind;
+    /// See [`About::words`].
+    const WORDS: &'static [&'static str] = &[];
+}
+
+impl Knob for bool {
+    const KIND: KnobKind = KnobKind::Switch;
+}
+
+impl Knob for u32 {
+    const KIND: KnobKind = KnobKind::Number;
+}
+
+impl Knob for Option<String> {
+    const KIND: KnobKind = KnobKind::Text;
+}
+
+impl Knob for Accept {
+    const KIND: KnobKind = KnobKind::Text;
+    const WORDS: &'static [&'static str] = &["never", "listed", "weak", "always", "after_3"];
+}
+
+/// A service's `Config`: a struct whose fields have their default behind them, and whose documentation is what an operator
+/// reads of each.
+macro_rules! knobs {
+    (
+        $(#[doc = $about:literal])+
+        pub struct $config:ident {
+            $($(#[doc = $summary:literal])+ pub $name:ident: $type:ty = $default:expr,)*
+        }
+    ) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Clone, PartialEq, ::serde::Serialize, ::serde::Deserialize)]
+        #[serde(default, deny_unknown_fields, rename = "knobs")]
+        pub struct $config {
+            $($(#[doc = $summary])+ pub $name: $type,)*
+        }
+
+        impl Default for $config {
+            fn default() -> Self {
+                Self { $($name: $default),* }
+            }
+        }
+
+        impl $crate::knob::Knobs for $config {
+            const KNOBS: &'static [$crate::knob::About] = &[$($crate::knob::About {
+                name: stringify!($name),
+                kind: <$type as $crate::knob::Knob>::KIND,
+                words: <$type as $crate::knob::Knob>::WORDS,
+                summary: concat!($($summary),+),
+            }),*];
+        }
+    };
+}
+pub(crate) use knobs;
 
 /// Who gets in: the one login policy that all services share.
 ///

@@ -11,6 +11,8 @@
 use decnet_model::name::ServiceSlug;
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::knob::Knobs;
+
 pub mod catalogue;
 pub mod config;
 pub mod ftp;
@@ -82,6 +84,6 @@ impl Meta {
 pub trait Service: 'static {
     /// What is known of it without running it.
     const META: Meta;
-    /// Its knobs. `deny_unknown_fields` is part of the contract: a misspelt knob is a fault, never ignored.
-    type Config: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static;
+    /// Its knobs, written in `knobs!`. A misspelt knob is a fault, never ignored.
+    type Config: Knobs + Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static;
 }

@@ -26,6 +26,9 @@ use crate::{Domain, DomainError, Permit, cached::Cached};
 
 /// How long counters are taken for current. With an open stream they are forgotten earlier: as soon as there are new rows.
 const GOOD_FOR: Duration = Duration::from_millis(500);
+/// Parts of a time of which each has a sample, and the rows of one.
+const SAMPLES: u32 = 25;
+const SAMPLE: u32 = 20;
 /// The most buckets of a histogram: a month in steps of a quarter of an hour.
 const MAX_BUCKETS: i64 = 3_000;
 /// Hours of the traffic of a decky.
@@ -56,6 +59,15 @@ impl Default for Summaries {
             intruders: Cached::new(GOOD_FOR),
         }
     }
+}
+
+/// Log rows that stand for all of a part of a time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// The newest of it, newest first.
+    pub rows: Vec<LogView>,
+    /// How many there are.
+    pub count: u64,
 }
 
 impl Domain {
@@ -184,6 +196,51 @@ impl Domain {
         Ok(self.inner.store.log_page(&query).await?)
     }
 
+    /// Log rows that stand for all of a time, oldest part first: of each of its parts the newest, with how many there are in it.
+    /// What it costs does not depend on how many that is.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] for a time that ends before it begins or is longer than eight years.
+    pub async fn log_sample(
+        &self,
+        permit: &Permit<ViewEvidence>,
+        start: OffsetDateTime,
+        end: OffsetDateTime,
+    ) -> Result<Vec<Sample>, DomainError> {
+        let minutes = (end - start).whole_minutes() / i64::from(SAMPLES);
+        let width = u32::try_from(minutes).unwrap_or(1).clamp(1, 1_440);
+        let counted = HistogramQuery {
+            start_time: Some(start),
+            end_time: Some(end),
+            interval_minutes: Some(width),
+            ..HistogramQuery::default()
+        };
+        let buckets = self.log_histogram(permit, counted).await?;
+        let width = time::Duration::minutes(width.into());
+        let parts = usize::try_from(SAMPLES).unwrap_or(1);
+        let mut samples = Vec::new();
+        for part in buckets.chunks(buckets.len().div_ceil(parts).max(1)) {
+            let count: u64 = part.iter().map(|bucket| bucket.count).sum();
+            let (Some(first), Some(last)) = (part.first(), part.last()) else {
+                continue;
+            };
+            if count == 0 {
+                continue;
+            }
+            let query = LogQuery {
+                limit: Some(SAMPLE),
+                start_time: Some(first.start.max(start)),
+                end_time: Some((last.start + width).min(end)),
+                ..LogQuery::default()
+            };
+            samples.push(Sample {
+                rows: self.log_page(permit, query).await?.data,
+                count,
+            });
+        }
+        Ok(samples)
+    }
+
     /// One log row.
     ///
     /// # Errors
@@ -226,7 +283,7 @@ impl Domain {
         Ok((first, (first..=last).map(count).collect()))
     }
 
-    /// Log rows counted in buckets of time, oldest first.
+    /// Log rows counted in buckets of time, oldest first. Of a text, a type or a source, those before the newest rows are not there.
     ///
     /// # Errors
     /// [`DomainError::Invalid`] naming the field, for a span of more than 3,000 buckets too.
@@ -236,8 +293,10 @@ impl Domain {
         mut query: HistogramQuery,
     ) -> Result<Vec<HistogramBucket>, DomainError> {
         let mut faults = Faults::default();
+        faults.text("search", query.search.as_deref(), MAX_SEARCH);
         faults.text("decky", query.decky.as_deref(), MAX_FILTER);
         faults.text("service", query.service.as_deref(), MAX_FILTER);
+        faults.text("event_type", query.event_type.as_deref(), MAX_FILTER);
         let minutes = query.interval_minutes.unwrap_or(15);
         if !(1..=1440).contains(&minutes) {
             faults.add("interval_minutes", "1 to 1440");

@@ -1,26 +1,31 @@
 //! The fleet: what is wanted of it. What is wanted becomes desired state in the database, and a task whose progress
 //! the reconciler reports; nothing here starts or stops a decoy.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use decnet_db::{DeckyRecord, NewDecky, Setting};
-use decnet_decoys::{Category, Meta, Port, catalogue};
-use decnet_fleet::{BuiltIn, DesiredDecky, EngineNote, Limits, SpecFault, resolve};
+use decnet_decoys::{Category, Meta, Port, catalogue, knob::About};
+use decnet_fleet::{BuiltIn, DesiredDecky, EngineNote, Limits, SpecFault, resolve, spec, usual};
 use decnet_model::{
-    fleet::FleetSpec,
+    fleet::{DeckySpec, FleetSpec},
     id::TaskId,
-    name::DeckyName,
+    name::{DeckyName, ServiceSlug},
     permission::{ManageFleet, ViewFleet},
     state::DeckyState,
     topic::Topic,
     view::{
-        ArchetypeView, DeckyService, DeckyView, FieldError, ServiceView, TaskAccepted, TaskReport, TaskView,
+        ArchetypeView, DeckyService, DeckyView, FieldError, FleetNetworkView, KnobView, ServiceView,
+        TaskAccepted, TaskReport, TaskView,
     },
 };
 use decnet_persona::{
     Persona,
     archetype::{self, Archetype},
 };
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{Actor, Domain, DomainError, Permit};
@@ -275,6 +280,38 @@ impl Domain {
     #[must_use]
     pub fn service_list(&self, _permit: &Permit<ViewFleet>) -> Vec<ServiceView> {
         services()
+    }
+
+    /// Where new deckies will stand, and how much room there is; or why nothing can be deployed.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn fleet_network(&self, _permit: &Permit<ViewFleet>) -> Result<FleetNetworkView, DomainError> {
+        let (engine, limits) = match (self.engine().await, self.limits().await) {
+            (Ok(engine), limits) => (engine, limits),
+            (Err(error), _) => (self.inner.options.engine.clone(), Err(error)),
+        };
+        let mut view = FleetNetworkView {
+            contains: engine != LOCAL,
+            engine,
+            network: None,
+            taken: 0,
+            reserved: 0,
+            free: 0,
+            problem: None,
+        };
+        match limits {
+            Ok(limits) => {
+                let there = self.inner.store.decky_list().await?;
+                let room = limits.room(&there.into_iter().map(|decky| decky.ip).collect());
+                view.network = Some(limits.network.to_string());
+                (view.taken, view.reserved, view.free) = (room.taken, room.reserved, room.free);
+            }
+            // It hinders a deployment, and is no reason not to tell the rest.
+            Err(DomainError::Conflict(problem)) => view.problem = Some(problem),
+            Err(error) => return Err(error),
+        }
+        Ok(view)
     }
 
     /// The latest tasks, newest first.
@@ -539,6 +576,13 @@ pub fn services() -> Vec<ServiceView> {
     catalogue::ALL.iter().map(service_view).collect()
 }
 
+/// Set knobs of a service of `decky` that a form gives as text. The other services of its archetype stay; what is wrong with a
+/// value is told when the decky is settled.
+pub fn service_adjust(decky: &mut DeckySpec, service: &ServiceSlug, knobs: &BTreeMap<String, String>) {
+    let knobs = knobs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    spec::adjust(decky, service, knobs, &BuiltIn);
+}
+
 /// A decky as it is wanted. Its interval has a column of its own, which may have been set since.
 fn desired(record: &DeckyRecord) -> Result<DesiredDecky, DomainError> {
     let decky: DesiredDecky = serde_json::from_value(record.spec.clone())
@@ -581,6 +625,7 @@ fn archetype_view(archetype: &Archetype) -> ArchetypeView {
         os: archetype.os.to_string(),
         distros: archetype.distros.iter().map(ToString::to_string).collect(),
         services: served.map(Meta::slug).collect(),
+        usual: usual(archetype, &BuiltIn),
     }
 }
 
@@ -601,5 +646,24 @@ fn service_view(meta: &Meta) -> ServiceView {
         label: meta.label.into(),
         category: category.into(),
         ports: meta.listen.iter().map(port).collect(),
+        knobs: knob_views(meta.slug),
     }
+}
+
+fn knob_views(service: &str) -> Vec<KnobView> {
+    let presets = catalogue::default_knobs(service).unwrap_or_default();
+    let preset = |name| match presets.get(name)? {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let view = |knob: &About| KnobView {
+        name: knob.name.to_owned(),
+        kind: knob.kind,
+        words: knob.words.iter().map(ToString::to_string).collect(),
+        preset: preset(knob.name),
+        // Written for rustdoc.
+        summary: knob.summary.trim().replace('`', ""),
+    };
+    catalogue::knobs(service).iter().map(view).collect()
 }

@@ -19,4 +19,4 @@ pub use desired::{DesiredDecky, Digest};
 pub use engine::{Engine, EngineError, EngineNote, ObservedDecky, StepError, Surroundings};
 pub use execute::{Options, Outcome, Progress, execute};
 pub use plan::{Step, StepKind, plan};
-pub use resolve::{BuiltIn, Catalogue, Limits, SpecFault, check, draw_seed, resolve};
+pub use resolve::{BuiltIn, Catalogue, Limits, Room, SpecFault, check, draw_seed, resolve, usual};

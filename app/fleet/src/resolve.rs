@@ -25,7 +25,7 @@ use crate::{DesiredDecky, mutation};
 /// What is wrong with a specification, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecFault {
-    /// The field, such as `deckies[1].services[0].knobs`.
+    /// The field, such as `deckies[1].services[0].knobs.banner`.
     pub field: String,
     /// The line of an INI text, from 1.
     pub line: Option<usize>,
@@ -76,6 +76,42 @@ impl Default for Limits {
     }
 }
 
+/// How many addresses there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// That deckies have.
+    pub taken: u64,
+    /// That somebody else has.
+    pub reserved: u64,
+    /// For new deckies.
+    pub free: u64,
+}
+
+impl Limits {
+    /// How many addresses for deckies the network has, where deckies have those that are `taken`.
+    #[must_use]
+    pub fn room(&self, taken: &BTreeSet<IpAddr>) -> Room {
+        let number = |ip| match ip {
+            IpAddr::V4(ip) => u128::from(u32::from(ip)),
+            IpAddr::V6(ip) => u128::from(ip),
+        };
+        let mut all = self.network.hosts();
+        let all = match (all.next(), all.next_back()) {
+            (Some(gateway), Some(last)) => u64::try_from(number(last) - number(gateway)).unwrap_or(u64::MAX),
+            _ => 0,
+        };
+        let has = |ip: &&IpAddr| is_host(self, **ip);
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let reserved = count(self.reserved.difference(taken).filter(has).count());
+        let taken = count(taken.iter().filter(has).count());
+        Room {
+            taken,
+            reserved,
+            free: all.saturating_sub(taken + reserved),
+        }
+    }
+}
+
 /// The services that there are, as far as planning needs to know them.
 pub trait Catalogue: Sync {
     /// Every service.
@@ -84,15 +120,11 @@ pub trait Catalogue: Sync {
     fn ports(&self, slug: &ServiceSlug) -> Option<Vec<Port>>;
     /// The knobs of a service with their defaults, where it has any.
     fn default_knobs(&self, slug: &ServiceSlug) -> BTreeMap<String, serde_json::Value>;
-    /// Whether a service takes `knobs`; what is wrong where it does not.
+    /// Whether a service takes `value` for its knob `name`.
     ///
     /// # Errors
-    /// What is wrong with them.
-    fn check_knobs(
-        &self,
-        slug: &ServiceSlug,
-        knobs: &BTreeMap<String, serde_json::Value>,
-    ) -> Result<(), String>;
+    /// What is wrong with it.
+    fn check_knob(&self, slug: &ServiceSlug, name: &str, value: &serde_json::Value) -> Result<(), String>;
 }
 
 /// The catalogue of `decnet-decoys`.
@@ -118,12 +150,8 @@ impl Catalogue for BuiltIn {
         }
     }
 
-    fn check_knobs(
-        &self,
-        slug: &ServiceSlug,
-        knobs: &BTreeMap<String, serde_json::Value>,
-    ) -> Result<(), String> {
-        decnet_decoys::catalogue::check_knobs(slug.as_str(), knobs).map_err(|fault| fault.problem)
+    fn check_knob(&self, slug: &ServiceSlug, name: &str, value: &serde_json::Value) -> Result<(), String> {
+        decnet_decoys::catalogue::check_knob(slug.as_str(), name, value).map_err(|fault| fault.problem)
     }
 }
 
@@ -136,6 +164,14 @@ pub(crate) fn available(archetype: &Archetype, catalogue: &dyn Catalogue) -> Vec
         .filter_map(|s| s.parse().ok())
         .filter(|s| there.contains(s))
         .collect()
+}
+
+/// The services of `archetype` that a decky has where nothing is said.
+#[must_use]
+pub fn usual(archetype: &Archetype, catalogue: &dyn Catalogue) -> Vec<ServiceSlug> {
+    let mut services = available(archetype, catalogue);
+    services.truncate(archetype.usual);
+    services
 }
 
 /// The most deckies of one specification.
@@ -361,11 +397,13 @@ fn check_services(
                 faults.push(SpecFault::new(field.clone(), problem));
             }
         }
-        if let Err(problem) = catalogue.check_knobs(slug, knobs) {
-            faults.push(SpecFault::new(
-                format!("{field}.knobs"),
-                format!("{slug}: {problem}"),
-            ));
+        for (name, value) in knobs {
+            if let Err(problem) = catalogue.check_knob(slug, name, value) {
+                faults.push(SpecFault::new(
+                    format!("{field}.knobs.{name}"),
+                    format!("{slug}: {problem}"),
+                ));
+            }
         }
     }
 }
@@ -688,8 +726,5 @@ fn choose(
     if let Some(before) = before {
         return before.slugs().cloned().collect();
     }
-    available(read.archetype, catalogue)
-        .into_iter()
-        .take(read.archetype.usual)
-        .collect()
+    usual(read.archetype, catalogue)
 }

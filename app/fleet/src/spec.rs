@@ -316,46 +316,64 @@ impl Reader<'_> {
                 return;
             }
         };
-        let defaults = self.catalogue.default_knobs(&slug);
-        let knobs = section
-            .pairs
-            .iter()
-            .map(|&(key, value, _)| (key.to_owned(), typed(value, defaults.get(key))))
-            .collect();
         let Some(decky) = self.spec.deckies.get_mut(index) else {
             return;
         };
-        if decky.services.is_empty() {
-            // Knobs for one service must not turn off the others that the archetype brings.
-            decky.services = self::usual(decky, self.catalogue);
-        }
-        let place = match decky.services.iter().position(|s| s.slug == slug) {
-            Some(place) => place,
-            None => {
-                decky.services.push(ServiceSpec {
-                    slug,
-                    knobs: BTreeMap::new(),
-                });
-                decky.services.len() - 1
-            }
-        };
-        if let Some(service) = decky.services.get_mut(place) {
-            service.knobs = knobs;
-        }
+        let knobs = section.pairs.iter().map(|&(key, value, _)| (key, value));
+        let place = adjust(decky, &slug, knobs, self.catalogue);
         let at = format!("deckies[{index}].services[{place}]");
-        let first = section.pairs.first().map_or(section.line, |(_, _, line)| *line);
-        self.lines.entry(at.clone()).or_insert(section.line);
-        self.lines.insert(format!("{at}.knobs"), first);
+        for (key, _, line) in &section.pairs {
+            self.lines.insert(format!("{at}.knobs.{key}"), *line);
+        }
+        self.lines.entry(at).or_insert(section.line);
     }
 }
 
-fn usual(decky: &DeckySpec, catalogue: &dyn Catalogue) -> Vec<ServiceSpec> {
+/// Set knobs of a service of `decky` that are given as text: each becomes what its default is. The service is added where
+/// the decky does not have it; its place among the services.
+pub fn adjust<'a>(
+    decky: &mut DeckySpec,
+    slug: &ServiceSlug,
+    knobs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    catalogue: &dyn Catalogue,
+) -> usize {
+    let defaults = catalogue.default_knobs(slug);
+    let knobs = knobs.into_iter();
+    let knobs = knobs
+        .map(|(key, value)| (key.to_owned(), typed(value, defaults.get(key))))
+        .collect();
+    if decky.services.is_empty() {
+        // Knobs for one service must not turn off the others that the archetype brings.
+        decky.services = unnamed(decky, catalogue);
+    }
+    match decky
+        .services
+        .iter_mut()
+        .enumerate()
+        .find(|(_, s)| s.slug == *slug)
+    {
+        Some((place, service)) => {
+            service.knobs = knobs;
+            place
+        }
+        None => {
+            decky.services.push(ServiceSpec {
+                slug: slug.clone(),
+                knobs,
+            });
+            decky.services.len() - 1
+        }
+    }
+}
+
+/// The services that `decky` has where none are named.
+fn unnamed(decky: &DeckySpec, catalogue: &dyn Catalogue) -> Vec<ServiceSpec> {
     let archetype = decky
         .archetype
         .as_deref()
         .and_then(|slug| archetype::find(slug).ok());
     archetype
-        .map(|a| resolve::available(a, catalogue).into_iter().take(a.usual))
+        .map(|archetype| resolve::usual(archetype, catalogue))
         .into_iter()
         .flatten()
         .map(|slug| ServiceSpec {
@@ -424,7 +442,8 @@ fn set(decky: &mut DeckySpec, field: &str, value: &str) -> Result<(), String> {
 fn typed(text: &str, default: Option<&Value>) -> Value {
     let plain = || Value::String(text.to_owned());
     match default {
-        Some(Value::String(_)) => plain(),
+        // What is not there by default is a text.
+        Some(Value::String(_) | Value::Null) => plain(),
         Some(Value::Bool(_)) => match text {
             "yes" | "on" => Value::Bool(true),
             "no" | "off" => Value::Bool(false),

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{DeckyName, ServiceSlug};
+use crate::{
+    name::{DeckyName, ServiceSlug},
+    state::text_enum,
+};
 
 /// A fleet, or an addition to one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -92,4 +95,18 @@ pub struct ServiceSpec {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub knobs: BTreeMap<String, serde_json::Value>,
+}
+
+text_enum! {
+    /// What a knob takes.
+    KnobKind {
+        /// Yes or no: `true` or `false`.
+        Switch = "switch",
+        /// A whole number, not below 0.
+        Number = "number",
+        /// A text; none where it is left out.
+        Text = "text",
+        /// One of some words.
+        Choice = "choice",
+    }
 }

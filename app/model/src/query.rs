@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use crate::{
     clock::micros,
     state::{BountyKind, text_enum},
-    view::AttackerView,
+    view::{AttackerView, BountyView},
 };
 
 /// Which log rows. Every condition that is present has to hold.
@@ -47,7 +47,8 @@ pub struct LogQuery {
     pub end_time: Option<OffsetDateTime>,
 }
 
-/// Which rows to count, in buckets of how many minutes.
+/// Which rows to count, in buckets of how many minutes. Those of a decky and a service are counted as they come in; for anything
+/// else the newest ones are read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
@@ -58,6 +59,15 @@ pub struct HistogramQuery {
     /// Only this service.
     #[cfg_attr(feature = "openapi", param(max_length = 128))]
     pub service: Option<String>,
+    /// Only with this text, as in the list of rows. 512 characters.
+    #[cfg_attr(feature = "openapi", param(max_length = 512))]
+    pub search: Option<String>,
+    /// Only this type of event.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
+    pub event_type: Option<String>,
+    /// Only this source address.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<String>, format = "ip"))]
+    pub attacker_ip: Option<IpAddr>,
     /// Not before; 24 hours ago where absent.
     #[serde(with = "time::serde::rfc3339::option")]
     pub start_time: Option<OffsetDateTime>,
@@ -142,6 +152,30 @@ pub struct AttackerQuery {
     pub end_time: Option<OffsetDateTime>,
 }
 
+text_enum! {
+    /// Order of the list of bounties.
+    BountySort {
+        /// Found last first.
+        Found = "found",
+        /// Last seen first.
+        Recent = "recent",
+        /// Seen most often first.
+        Count = "count",
+    }
+}
+
+impl BountySort {
+    /// What a bounty is sorted by: the highest first, unless the order is turned round.
+    #[must_use]
+    pub fn rank(self, bounty: &BountyView) -> i64 {
+        match self {
+            Self::Found => bounty.id,
+            Self::Recent => micros(bounty.last_seen),
+            Self::Count => i64::try_from(bounty.count).unwrap_or(i64::MAX),
+        }
+    }
+}
+
 /// Which bounties.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -151,7 +185,10 @@ pub struct BountyQuery {
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
     pub limit: Option<u32>,
     /// Cursor.
-    #[cfg_attr(feature = "openapi", param(pattern = "^i-?[0-9]{1,18}$"))]
+    #[cfg_attr(
+        feature = "openapi",
+        param(pattern = "^(i-?[0-9]{1,18}|p-?[0-9]{1,18}\\.-?[0-9]{1,18})$")
+    )]
     pub before: Option<String>,
     /// Only this kind.
     pub bounty_type: Option<BountyKind>,
@@ -164,6 +201,10 @@ pub struct BountyQuery {
     /// Only of this source address.
     #[cfg_attr(feature = "openapi", param(value_type = Option<String>, format = "ip"))]
     pub attacker_ip: Option<IpAddr>,
+    /// Order; `found` where absent.
+    pub sort_by: Option<BountySort>,
+    /// Which end of the order comes first; `desc` where absent.
+    pub sort_order: Option<SortOrder>,
     /// Only those that were seen since: whose last time is not before it.
     #[serde(with = "time::serde::rfc3339::option")]
     pub start_time: Option<OffsetDateTime>,

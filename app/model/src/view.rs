@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
+    fleet::KnobKind,
     id::{ApiTokenId, AttackerId, LogId, TaskId, TokenId, UserId},
     ignore::IgnoreRule,
     name::{DeckyName, ServiceSlug, TokenName, UserName, WorkerName},
@@ -425,7 +426,10 @@ views! {
         summary: String,
         os: String,
         distros: Vec<String>,
+        /// Those that fit it.
         services: Vec<ServiceSlug>,
+        /// Those of them that a new decky has where none are named.
+        usual: Vec<ServiceSlug>,
     }
 
     /// A service that a decky can have.
@@ -434,6 +438,41 @@ views! {
         label: String,
         category: String,
         ports: Vec<String>,
+        /// What can be set on it.
+        knobs: Vec<KnobView>,
+    }
+
+    /// What can be set on a service.
+    KnobView {
+        name: String,
+        kind: KnobKind,
+        /// The words that it takes; of a text, those that are worth a try.
+        words: Vec<String>,
+        /// What it is where it is not set, as text; absent where it is a text and there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preset: Option<String>,
+        /// What it does.
+        summary: String,
+    }
+
+    /// Where new deckies will stand.
+    FleetNetworkView {
+        /// What runs them.
+        engine: String,
+        /// Whether the engine keeps a decky from what its `egress` does not allow.
+        contains: bool,
+        /// The network, such as `192.168.1.0/24`; absent where it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<String>,
+        /// Addresses of the network that deckies have or that are on their way out.
+        taken: u64,
+        /// Addresses of it that other machines have.
+        reserved: u64,
+        /// Addresses of it that a new decky can have.
+        free: u64,
+        /// Why nothing can be deployed at the moment, with the way out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
     }
 
     /// An accepted piece of long work: its progress comes over the stream and from the tasks resource.

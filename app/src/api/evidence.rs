@@ -31,7 +31,7 @@ pub struct Overview {
     pub columns: Vec<HistogramBucket>,
     /// The newest log rows of attackers, newest first.
     pub logs: Vec<LogView>,
-    /// Who touched what, minute by minute, as far as the newest rows tell.
+    /// Who touched what, minute by minute, as far as the newest rows tell; of a time with a start, as far as samples of all of it do.
     pub touches: Vec<Touch>,
     /// The host's workers.
     pub workers: Vec<WorkerView>,
@@ -84,6 +84,18 @@ impl Touch {
             touch.count += 1;
         }
         touches.into_values().collect()
+    }
+
+    /// The touches of a part of a time, as its sample has them: each counts for all that it stands for.
+    #[cfg(feature = "ssr")]
+    fn of_all(sample: &decnet_domain::Sample) -> Vec<Self> {
+        let rows = u64::try_from(sample.rows.len()).unwrap_or(u64::MAX).max(1);
+        let mut touches = Self::of(&sample.rows);
+        for touch in &mut touches {
+            let count = (u64::from(touch.count) * sample.count).div_ceil(rows);
+            touch.count = u32::try_from(count).unwrap_or(u32::MAX);
+        }
+        touches
     }
 }
 
@@ -280,9 +292,10 @@ pub(crate) const FEED: usize = 34;
 /// The newest rows among which those of the feed are looked for.
 pub(crate) const FEED_FROM: u32 = 500;
 
-/// The overview: log rows counted as `columns` asks, and of the time of `rows` whatever is kept by time.
+/// The overview: log rows counted from `start_s` (seconds since 1970) to the end of the time of `rows` in columns of `step` minutes,
+/// and of that time whatever is kept by time.
 #[server(prefix = "/ui", endpoint = "overview_get", input = Json, output = Json)]
-pub async fn overview_get(columns: HistogramQuery, rows: LogQuery) -> Answer<Overview> {
+pub async fn overview_get(rows: LogQuery, start_s: i64, step: i64) -> Answer<Overview> {
     use decnet_model::permission::{ViewEvidence, ViewFleet};
     let (domain, see) = permitted::<ViewEvidence>()?;
     let (_, fleet) = permitted::<ViewFleet>()?;
@@ -300,10 +313,26 @@ pub async fn overview_get(columns: HistogramQuery, rows: LogQuery) -> Answer<Ove
             domain.tops_between(&see, start, end).await?
         }
     };
+    let columns = HistogramQuery {
+        start_time: time::OffsetDateTime::from_unix_timestamp(start_s).ok(),
+        end_time: rows.end_time,
+        interval_minutes: u32::try_from(step).ok(),
+        ..HistogramQuery::default()
+    };
+    let spread = match rows.start_time {
+        Some(start) => {
+            let end = rows.end_time.unwrap_or_else(crate::text::now);
+            Some(domain.log_sample(&see, start, end).await?)
+        }
+        None => None,
+    };
     // What decoys say of themselves is in the log; here stands what somebody did to them.
     let mut logs = domain.log_page(&see, rows).await?.data;
     logs.retain(|row| row.attacker_id.is_some());
-    let touches = Touch::of(&logs);
+    let touches = spread.map_or_else(
+        || Touch::of(&logs),
+        |spread| spread.iter().flat_map(Touch::of_all).collect(),
+    );
     logs.truncate(FEED);
     Ok(Overview {
         touches,

@@ -110,17 +110,23 @@ impl Buckets {
         let start = between.start.unwrap_or(end - usual);
         let minutes = (end - start).whole_minutes().max(1);
         let step = step_for(minutes);
-        Self {
+        let mut buckets = Self {
             start,
             end: between.end,
             step,
             length: (minutes + step - 1) / step,
+        };
+        if between.start.is_some() {
+            // Where a time that was chosen begins and ends within buckets, these are drawn, too.
+            let no = |at: OffsetDateTime| at.unix_timestamp().div_euclid(60 * step);
+            buckets.length = no(buckets.last(now)) - no(start) + 1;
         }
+        buckets
     }
 
     /// When the last bucket is, `now` being now.
     pub(crate) fn last(self, now: OffsetDateTime) -> OffsetDateTime {
-        self.end.map_or(now, |end| end - Duration::minutes(1))
+        self.end.map_or(now, |end| end - Duration::SECOND)
     }
 }
 
@@ -420,6 +426,37 @@ mod tests {
                 "{from} to {to}"
             );
         }
+    }
+
+    #[test]
+    fn a_chosen_time_is_drawn_to_both_its_ends() {
+        let now = datetime!(2026-11-20 12:05:30 UTC);
+        let of = |start, end| {
+            let buckets = Buckets::of(Between { start, end }, Duration::hours(24), now);
+            let series = Series::new(
+                [].into_iter(),
+                &BTreeMap::new(),
+                buckets.last(now),
+                buckets.step,
+                buckets.length,
+            );
+            let ends: Vec<_> = series.buckets().map(|(from, to, _)| (from, to)).collect();
+            (ends.first().unwrap().0, ends.last().unwrap().1)
+        };
+        let (start, end) = (
+            datetime!(2026-11-20 07:07:10 UTC),
+            datetime!(2026-11-20 12:03 UTC),
+        );
+        let (from, to) = of(Some(start), Some(end));
+        assert!(from <= start && to >= end, "{from} {to}");
+        // Ends that are edges have nothing beyond them.
+        let (start, end) = (datetime!(2026-11-20 10:00 UTC), datetime!(2026-11-20 11:00 UTC));
+        assert_eq!(of(Some(start), Some(end)), (start, end));
+        let since = of(Some(start), None);
+        assert!(since.0 == start && since.1 > now, "{since:?}");
+        // A time that nobody chose has whole buckets only.
+        let (from, _) = of(None, None);
+        assert!(from > now - Duration::hours(24), "{from}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use decnet_model::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use crate::{
     api::{evidence, fleet},
@@ -237,27 +237,34 @@ fn SourceField() -> impl IntoView {
     .into_any()
 }
 
-/// How many rows when, of the decky and service that are filtered for, and a word where more is filtered for. A column leads to its time.
+/// How many of the rows that are filtered for when. A column leads to its time.
 #[component]
 fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
     let live = use_live();
     let present = use_present();
     let params = use_query_map();
     let span = Memo::new(move |_| {
-        let query = query.get();
+        let query = LogQuery {
+            limit: None,
+            before: None,
+            ..query.get()
+        };
         let between = Between {
             start: query.start_time,
             end: query.end_time,
         };
         let buckets = Buckets::of(between, Duration::hours(24), present.now.get_untracked());
-        (buckets, query.decky, query.service)
+        (buckets, query)
     });
     let counted = Resource::new(
         move || (span.get(), live.epoch.get()),
-        |((buckets, decky, service), _)| {
+        |((buckets, query), _)| {
             evidence::log_histogram(HistogramQuery {
-                decky,
-                service,
+                decky: query.decky,
+                service: query.service,
+                search: query.search,
+                event_type: query.event_type,
+                attacker_ip: query.attacker_ip,
                 start_time: Some(buckets.start),
                 end_time: buckets.end,
                 interval_minutes: u32::try_from(buckets.step).ok(),
@@ -265,32 +272,60 @@ fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
         },
     );
     let href = Callback::new(move |(from, to)| url::at_time("/live", &params.get_untracked(), from, to));
-    // The database counts by decky and service only.
-    let wider = Memo::new(move |_| {
-        query.with(|q| q.search.is_some() || q.event_type.is_some() || q.attacker_ip.is_some())
-    });
     view! {
         <section class="panel columns" aria-label="Events over time">
             <Transition fallback=|| view! { <div class="histogram-blank"></div> }>
                 {move || Suspend::new(async move {
                     // Not tracked: what is drawn changes with what was counted, not before.
-                    let (shown, decky, service) = span.get_untracked();
+                    let (shown, query) = span.get_untracked();
                     match counted.await {
                         Ok(counts) => {
+                            let none = shown.last(present.now.get_untracked());
+                            let since = counts.first().map_or(none, |bucket| bucket.start);
+                            let is_cut = since > shown.start;
                             let series = Signal::derive(move || {
-                                let came = live.arrived(decky.as_deref(), service.as_deref());
+                                // Those of a filter are counted among the rows that are kept here, which are not all.
+                                let came = if is_narrow(&query) {
+                                    live.arrived(|row| url::matches(&query, row))
+                                } else {
+                                    live.minutes.get()
+                                };
                                 Series::new(by_minute(&counts), &came, shown.last(present.now.get()), shown.step, shown.length)
                             });
-                            view! { <Histogram series=series what="events" href=href height=72 /> }.into_any()
+                            view! {
+                                <Histogram series=series what="events" href=href height=72 />
+                                {is_cut.then(|| view! { <CountedSince since /> })}
+                            }
+                                .into_any()
                         }
                         Err(fault) => view! { <Problem fault /> }.into_any(),
                     }
                 })}
             </Transition>
-            <Show when=move || wider.get()>
-                <p class="panel-note">"Counted are all events of this time, decky and service: text, type and source do not narrow the drawing."</p>
-            </Show>
         </section>
+    }
+    .into_any()
+}
+
+/// Whether `query` asks for more than a time.
+fn is_narrow(query: &LogQuery) -> bool {
+    let time = LogQuery {
+        start_time: query.start_time,
+        end_time: query.end_time,
+        ..LogQuery::default()
+    };
+    *query != time
+}
+
+/// Says that a drawing does not begin where its time does.
+#[component]
+fn CountedSince(since: OffsetDateTime) -> impl IntoView {
+    let present = use_present();
+    let since = move || text::short_date(present.local(since));
+    view! {
+        <p class="panel-note">
+            "Text, type and source are counted among the newest 50,000 rows: these begin at "{since}", and what is before is not drawn."
+        </p>
     }
     .into_any()
 }

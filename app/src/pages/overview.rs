@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use decnet_model::{
     permission::ManageFleet,
-    query::{HistogramQuery, LogQuery},
+    query::LogQuery,
     state::{DeckyState, WORKERS, WorkerState},
     view::{AttackerView, Count, DeckyView, LogView, Stats},
 };
@@ -58,19 +58,13 @@ pub(crate) fn OverviewPage() -> impl IntoView {
     let overview = Resource::new(
         move || (asked.get(), live.epoch.get()),
         |((between, buckets), _)| {
-            let columns = HistogramQuery {
-                start_time: Some(buckets.start),
-                end_time: buckets.end,
-                interval_minutes: u32::try_from(buckets.step).ok(),
-                ..HistogramQuery::default()
-            };
             let rows = LogQuery {
                 limit: Some(FEED_FROM),
                 start_time: between.start,
                 end_time: between.end,
                 ..LogQuery::default()
             };
-            evidence::overview_get(columns, rows)
+            evidence::overview_get(rows, buckets.start.unix_timestamp(), buckets.step)
         },
     );
     view! {
@@ -122,7 +116,7 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
     let stats = Signal::derive(move || live.stats.get().unwrap_or_else(|| first.clone()));
     let total = Signal::derive(move || ever.then(|| stats.with(|s| s.unique_attackers)));
     let series = Signal::derive(move || {
-        let came = live.arrived(None, None);
+        let came = live.minutes.get();
         Series::new(
             by_minute(&columns),
             &came,

@@ -1,6 +1,9 @@
 //! The quarantine: lines of the spool that did not become evidence, and why not. For administrators.
 
-use decnet_model::view::{Page, QuarantineView};
+use decnet_model::{
+    permission::ViewQuarantine,
+    view::{Page, QuarantineView},
+};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -8,7 +11,7 @@ use crate::{
     api::evidence,
     components::{
         download::Export,
-        frame::PageHead,
+        frame::{PageHead, may},
         notice::{Empty, Fetched},
         pager::{More, Pager},
         said::{CopyButton, Said},
@@ -23,6 +26,7 @@ use crate::{
 #[component]
 pub(crate) fn QuarantinePage() -> impl IntoView {
     let live = use_live();
+    let reads = may::<ViewQuarantine>();
     let before = use_query_map().with_untracked(|params| url::value(params, url::BEFORE));
     let page = Resource::new(
         move || (before.clone(), live.epoch.get()),
@@ -31,7 +35,12 @@ pub(crate) fn QuarantinePage() -> impl IntoView {
     view! {
         <PageHead title="Unread lines">
             <a class="button" href="/live">"Back to the log"</a>
-            <Export from=Signal::stored("/api/v1/quarantine/export".to_owned()) />
+            // Who may not see the lines may not take them along.
+            <Suspense>
+                {move || {
+                    reads.get().then(|| view! { <Export from=Signal::stored("/api/v1/quarantine/export".to_owned()) /> })
+                }}
+            </Suspense>
         </PageHead>
         <Fetched from=page rows=8 draw=|first| view! { <List first=first /> }.into_any() />
     }

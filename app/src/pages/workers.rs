@@ -314,18 +314,19 @@ fn StopDialog(name: String, close: Signal<String>, stop: ServerAction<WorkerStop
     let live = use_live();
     let ending = move || {
         let ending = live.deckies.with(|known| {
-            let local = |d: &&DeckyView| {
-                d.engine == "local" && matches!(d.state, DeckyState::Running | DeckyState::Degraded)
+            // Containers are the daemon's; everything else is a child of the mutator.
+            let ends = |d: &&DeckyView| {
+                d.engine != "docker" && matches!(d.state, DeckyState::Running | DeckyState::Degraded)
             };
-            known.as_ref().map(|known| known.values().filter(local).count())
+            known.as_ref().map(|known| known.values().filter(ends).count())
         });
         match ending.and_then(|n| u64::try_from(n).ok()) {
-            Some(1) => "1 local decky ends with it, and every session on it. ".to_owned(),
+            Some(1) => "1 decky ends with it, and every session on it. ".to_owned(),
             Some(n) => format!(
                 "{} end with it, and every session on them. ",
-                text::plural(n, "local decky", "local deckies")
+                text::plural(n, "decky", "deckies")
             ),
-            None => "Local deckies end with it, and every session on them. ".to_owned(),
+            None => "Deckies that are no containers end with it, and every session on them. ".to_owned(),
         }
     };
     let ending = (name == "mutator").then_some(ending);

@@ -83,13 +83,13 @@ impl Docker {
         }
     }
 
-    /// The PATH with it first.
+    /// The PATH with `docker` first, and the system's own programs last.
     #[must_use]
-    pub fn path(&self) -> OsString {
+    pub fn path(docker: Option<&Self>) -> OsString {
         let path = env::var_os("PATH").unwrap_or_default();
-        let own = self
-            .root
-            .iter()
+        let own = docker
+            .and_then(|docker| docker.root.as_ref())
+            .into_iter()
             .flat_map(|root| [root.join("usr/sbin"), root.join("usr/bin")]);
         let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
         env::join_paths(own.chain(env::split_paths(&path)).chain(system)).unwrap_or(path)
@@ -99,7 +99,7 @@ impl Docker {
     fn version(&self) -> Option<u32> {
         let output = Command::new("dockerd")
             .arg("--version")
-            .env("PATH", self.path())
+            .env("PATH", Self::path(Some(self)))
             .output()
             .ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

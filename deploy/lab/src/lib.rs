@@ -1,8 +1,8 @@
-//! A network of its own on one machine: a host with a Docker daemon, a gateway and an attacker, in network namespaces
-//! that a switch connects. Nothing of it reaches the real network.
+//! A network of its own on one machine: a host, with a Docker daemon where that is wanted, a gateway and an attacker, in
+//! network namespaces that a switch connects. Nothing of it reaches the real network.
 //!
 //! ```text
-//! NAME-host      10.66.0.1/24 on lan0, a Docker daemon, whatever is tested
+//! NAME-host      10.66.0.1/24 on lan0, maybe a Docker daemon, whatever is tested
 //! NAME-gateway   10.66.0.254/24, and 169.254.169.254; the host's default route
 //! NAME-attacker  10.66.0.66/24
 //! NAME-switch    a bridge that has all three and nothing else
@@ -75,17 +75,17 @@ impl Place {
 pub struct Lab {
     name: String,
     folder: PathBuf,
-    docker: Docker,
+    docker: Option<Docker>,
     daemon: Option<Child>,
     kept: bool,
 }
 
 impl Lab {
-    /// Make the network `name` and start its daemon. `folder` is for the daemon's data.
+    /// Make the network `name`, and start the daemon of `docker` in it where there is one. `folder` is for its data.
     ///
     /// # Errors
     /// Where this is not root, or a command fails; what was made until then is taken away.
-    pub fn up(name: &str, folder: &Path, docker: Docker) -> Result<Self> {
+    pub fn up(name: &str, folder: &Path, docker: Option<Docker>) -> Result<Self> {
         if !nix::unistd::geteuid().is_root() {
             bail!("network namespaces are made by root: start this as root");
         }
@@ -98,13 +98,15 @@ impl Lab {
             kept: false,
         };
         lab.network()?;
-        lab.start_daemon()?;
+        if lab.docker.is_some() {
+            lab.start_daemon()?;
+        }
         Ok(lab)
     }
 
     /// The lab that [`Lab::keep`] left.
     #[must_use]
-    pub fn of(name: &str, folder: &Path, docker: Docker) -> Self {
+    pub fn of(name: &str, folder: &Path, docker: Option<Docker>) -> Self {
         Self {
             name: name.to_owned(),
             folder: folder.to_owned(),
@@ -139,7 +141,7 @@ impl Lab {
         self.folder.join("docker.sock")
     }
 
-    /// Run `program` somewhere in it, with its Docker at hand.
+    /// Run `program` somewhere in it, with its Docker at hand where it has one.
     #[must_use]
     pub fn command(&self, place: Place, program: impl AsRef<OsStr>) -> Command {
         let mut net = std::ffi::OsString::from("--net=");
@@ -150,7 +152,7 @@ impl Lab {
             .arg(net)
             .arg("--")
             .arg(program)
-            .env("PATH", self.docker.path())
+            .env("PATH", Docker::path(self.docker.as_ref()))
             .env("DOCKER_HOST", format!("unix://{}", self.socket().display()));
         command
     }
@@ -314,7 +316,7 @@ impl Lab {
     pub fn down(&mut self) -> Result<()> {
         let mut faults = Vec::new();
         let mut tried = |done: Result<()>| faults.extend(done.err());
-        if self.namespace(Place::Host).exists() && self.answers() {
+        if self.docker.is_some() && self.namespace(Place::Host).exists() && self.answers() {
             tried(self.remove_containers());
         }
         tried(self.end_daemon(nix::sys::signal::Signal::SIGTERM));

@@ -57,14 +57,14 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     let folder: PathBuf = place.cache.join("lab");
     match &options.action {
         Action::Up => {
-            let lab = step("Making the lab", || Lab::up(NAME, &folder, docker))?;
+            let lab = step("Making the lab", || Lab::up(NAME, &folder, Some(docker)))?;
             println!(
                 "host {HOST} on {INTERFACE}, gateway {GATEWAY}, attacker {ATTACKER}; Docker at {}",
                 lab.socket().display()
             );
             println!(
                 "A host with decoys in it: cargo xtask lab shell host -- {}/decnet up --set engine=docker \
-                 --set docker-socket={}",
+                 --set docker-socket={} (or engine=netns, without Docker)",
                 place.programs(crate::place::Profile::Release).display(),
                 lab.socket().display()
             );
@@ -72,9 +72,11 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
             lab.keep();
             Ok(())
         }
-        Action::Down => step("Taking the lab away", || Lab::of(NAME, &folder, docker).down()),
+        Action::Down => step("Taking the lab away", || {
+            Lab::of(NAME, &folder, Some(docker)).down()
+        }),
         Action::Shell { place, command } => {
-            let lab = Lab::of(NAME, &folder, docker);
+            let lab = Lab::of(NAME, &folder, Some(docker));
             if !lab.is_up() {
                 lab.keep();
                 bail!("there is no lab: cargo xtask lab up");
@@ -109,7 +111,7 @@ pub(crate) fn cannot_be_made(place: &Place) -> Option<String> {
         setup::for_lab()?;
         let docker = Docker::ensure(&place.cache)?;
         let name = format!("try{}", std::process::id());
-        Lab::up(&name, &place.cache.join(&name), docker)?.down()
+        Lab::up(&name, &place.cache.join(&name), Some(docker))?.down()
     };
     tried().err().map(|error| format!("{error:#}"))
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::session::May;
 
 /// A number or `null`, and not nothing: an empty request must not undo a setting.
-fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     Option::deserialize(from)
 }
 

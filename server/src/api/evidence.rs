@@ -63,7 +63,7 @@ pub async fn logs(
     Ok(Json(domain.log_page(&permit, query).await?))
 }
 
-/// Log rows counted in buckets of time.
+/// Log rows counted in buckets of time. Of a text, a type or a source the newest 50,000 rows are read: what is before them has no buckets.
 #[utoipa::path(
     get, path = "/logs/histogram", tag = "logs", params(HistogramQuery),
     responses((status = 200, body = Vec<HistogramBucket>, description = "The buckets, oldest first"))

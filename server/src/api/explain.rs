@@ -31,7 +31,7 @@ pub(super) fn body<T: DeserializeOwned + PartialSchema>(value: &Value) -> Vec<Fi
     for FieldError { field, message } in &fitted.faults {
         let is_told = faults.0.iter().any(|known| known.field == *field);
         // Of what serde itself does not like, the schema has spoken.
-        if !is_told && !(is_seen && is_of_serde(message)) {
+        if !(is_told || is_seen && is_of_serde(message)) {
             faults.add(field, own_words(message));
         }
     }

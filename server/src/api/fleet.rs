@@ -6,7 +6,7 @@ use decnet_model::{
     id::TaskId,
     name::DeckyName,
     permission::{ManageFleet, ViewFleet},
-    view::{ArchetypeView, DeckyView, ServiceView, TaskAccepted, TaskReport, TaskView},
+    view::{ArchetypeView, DeckyView, FleetNetworkView, ServiceView, TaskAccepted, TaskReport, TaskView},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -23,7 +23,8 @@ use crate::session::May;
 #[serde(deny_unknown_fields)]
 pub struct MutateIntervalRequest {
     /// Minutes between two mutations; `null` for never.
-    #[schema(minimum = 1, maximum = 525600)]
+    #[schema(minimum = 1, maximum = 525600, required)]
+    #[serde(deserialize_with = "super::config::present")]
     minutes: Option<u32>,
 }
 
@@ -146,6 +147,15 @@ pub async fn archetypes(May { domain, permit }: May<ViewFleet>) -> Answer<Vec<Ar
 )]
 pub async fn services(May { domain, permit }: May<ViewFleet>) -> Answer<Vec<ServiceView>> {
     Ok(Json(domain.service_list(&permit)))
+}
+
+/// Where new deckies will stand, and how much room there is.
+#[utoipa::path(
+    get, path = "/fleet/network", tag = "fleet",
+    responses((status = 200, body = FleetNetworkView, description = "The network, or why nothing can be deployed"))
+)]
+pub async fn network(May { domain, permit }: May<ViewFleet>) -> Answer<FleetNetworkView> {
+    Ok(Json(domain.fleet_network(&permit).await?))
 }
 
 /// The latest tasks, newest first.

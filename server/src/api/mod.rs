@@ -123,6 +123,7 @@ fn api(lists: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
         .routes(routes!(fleet::clear_quarantine))
         .routes(routes!(fleet::archetypes))
         .routes(routes!(fleet::services))
+        .routes(routes!(fleet::network))
         .routes(routes!(fleet::tasks))
         .routes(routes!(fleet::task))
         .routes(routes!(host::workers))

@@ -125,7 +125,7 @@ pub async fn reset_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Let an account sign in no more, or again. Its sessions end.
+/// Let an account sign in no more, or again. Its sessions end; who may sign in no more loses their API tokens.
 #[utoipa::path(
     put, path = "/users/{id}/disabled", tag = "users", request_body = DisableUserRequest,
     params(("id" = UserId, Path)),

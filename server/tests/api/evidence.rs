@@ -207,6 +207,7 @@ async fn what_is_over_a_limit_is_refused_naming_the_field() {
         ("/attackers?sort_by=name", "sort_by"),
         ("/attackers?sort_order=up", "sort_order"),
         ("/bounty?bounty_type=gold", "bounty_type"),
+        ("/bounty?sort_by=name", "sort_by"),
         ("/attackers/not-a-uuid", "id"),
         ("/logs/not-a-number", "id"),
     ] {

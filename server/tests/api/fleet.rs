@@ -114,6 +114,83 @@ async fn every_fault_of_a_specification_is_named_and_nothing_is_wanted() {
 }
 
 #[tokio::test]
+async fn where_deckies_will_stand_is_told_with_its_room_or_with_what_hinders_them() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let network = async || app.get("/fleet/network").token(&admin).send().await.json();
+    let all = network().await;
+    assert_eq!(
+        (&all["engine"], &all["contains"], &all["taken"]),
+        (&json!("local"), &json!(false), &json!(0))
+    );
+    let free = all["free"].as_u64().unwrap();
+    let spec = json!({ "deckies": [{ "archetype": "linux-server", "amount": 2 }] });
+    app.post("/deckies/deploy", &spec).token(&admin).send().await;
+    let some = network().await;
+    assert_eq!((&some["network"], &some["taken"]), (&all["network"], &json!(2)));
+    assert_eq!(some["free"].as_u64(), Some(free - 2));
+
+    let note = async |note: serde_json::Value| {
+        app.store
+            .setting_set("fleet-engine", &note.to_string())
+            .await
+            .unwrap();
+    };
+    // Six addresses, of which the first is a gateway's and one is taken.
+    let found = json!({ "network": "192.0.2.0/29", "reserved": ["192.0.2.1", "192.0.2.3"] });
+    note(json!({ "engine": "docker", "surroundings": found })).await;
+    assert_eq!(
+        network().await,
+        json!({
+            "engine": "docker", "contains": true, "network": "192.0.2.0/29", "taken": 0, "reserved": 1, "free": 4
+        })
+    );
+    note(json!({ "engine": "docker", "problem": "no daemon answers" })).await;
+    let hindered = network().await;
+    assert_eq!(
+        (&hindered["engine"], &hindered["network"]),
+        (&json!("docker"), &json!(null))
+    );
+    let problem = hindered["problem"].as_str().unwrap();
+    let refused = app.post("/deckies/deploy", &spec).token(&admin).send().await;
+    assert!(
+        problem.contains("no daemon answers") && refused.text.contains(problem),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn services_tell_their_knobs_and_a_bad_value_is_told_at_its_knob() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let services = app.get("/services").token(&admin).send().await.json();
+    let ssh = services
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|s| s["slug"] == "ssh")
+        .unwrap();
+    let knobs = ssh["knobs"].as_array().unwrap();
+    let knob = |name: &str| knobs.iter().find(|knob| knob["name"] == name).unwrap();
+    let refusal = knob("refusal_ms");
+    assert_eq!(
+        (&refusal["kind"], &refusal["preset"]),
+        (&json!("number"), &json!("2000"))
+    );
+    assert_eq!(
+        (&knob("accept")["kind"], &knob("banner")["preset"]),
+        (&json!("text"), &json!(null))
+    );
+    let spec = json!({ "deckies": [{
+        "archetype": "linux-server",
+        "services": [{ "slug": "ssh", "knobs": { "refusal_ms": "soon", "accept": "maybe", "banner": "hello" } }]
+    }] });
+    let refused = app.post("/deckies/deploy", &spec).token(&admin).send().await;
+    let at = |knob: &str| format!("deckies[0].services[0].knobs.{knob}");
+    assert_eq!(refused.fields(), [at("accept"), at("refusal_ms")]);
+}
+
+#[tokio::test]
 async fn an_interval_outlives_a_redeploy_and_is_bounded() {
     let app = App::new().await;
     let admin = app.admin().await;

@@ -235,7 +235,7 @@ async fn a_server_function_refuses_with_the_status_of_its_reason_and_the_first_l
     let fresh = session(&app, "fred", &format!("{PASSWORD}-0")).await;
     app.user("vera", Role::Viewer).await;
     let viewer = session(&app, "vera", PASSWORD).await;
-    let deploy = "archetype=x&amount=1&name=&seed=&interval=";
+    let deploy = "form[archetype]=x&form[amount]=1";
     for (cookie, path, body, status, kind) in [
         (
             fresh.as_str(),

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use decnet_bus::{Broker, BrokerConfig, BrokerError, Counters, Endpoint};
+use decnet_bus::{Broker, BrokerConfig, BrokerError, Endpoint, FIGURES};
 use decnet_runtime::{Context, RunError, Shutdown, StartError, Status, Worker};
 use tokio_util::sync::CancellationToken;
 
@@ -56,16 +56,7 @@ impl Worker for Bus {
             let mut tick = tokio::time::interval(FIGURES_EVERY);
             loop {
                 tick.tick().await;
-                let Counters {
-                    clients,
-                    published,
-                    delivered,
-                    dropped,
-                } = counters();
-                let text = format!(
-                    "{clients} clients, {published} published, {delivered} delivered, {dropped} dropped"
-                );
-                status.set("broker", text);
+                status.set(FIGURES, counters().to_string());
             }
         };
         // The connection first: a broker that ends is an outage to whoever is connected to it.

@@ -9,12 +9,17 @@ use decnet_fleet::{
     BuiltIn, Engine as _, EngineError,
     engine::{
         any::AnyEngine,
-        docker::{DockerEngine, DockerOptions, Driver},
+        docker::{DockerEngine, DockerOptions},
+        lan::{Driver, LanOptions},
         local::{LocalEngine, LocalOptions},
+        netns::{NetnsEngine, NetnsOptions},
     },
 };
 use decnet_model::topic::{Pattern, Topic};
-use decnet_runtime::{Context, RunError, Settings, Shutdown, StartError, Status, Wake, Worker, exit::chain};
+use decnet_runtime::{
+    Context, RunError, Settings, Shutdown, StartError, Status, Wake, Worker, exit::chain,
+    settings::FleetSettings,
+};
 use ipnet::IpNet;
 
 mod reconcile;
@@ -113,36 +118,57 @@ impl Worker for Mutator {
 /// The engine that the configuration names.
 fn engine(settings: &Settings) -> Result<AnyEngine, EngineError> {
     let fleet = &settings.fleet;
-    if fleet.engine == "docker" {
-        let docker = &fleet.docker;
-        let options = DockerOptions {
-            deckies: settings.deckies_dir(),
-            outlets: settings.outlets_dir(),
-            folder: docker.folder.clone(),
-            program: fleet.decoy_program.clone(),
-            socket: docker.socket.clone(),
-            interface: docker.interface.clone(),
-            driver: if docker.ipvlan {
-                Driver::Ipvlan
-            } else {
-                Driver::Macvlan
-            },
-            gateway: docker.gateway,
-            range: match fleet.network {
-                IpNet::V4(range) if fleet.network_given => Some(range),
-                _ => None,
-            },
-        };
-        return DockerEngine::open(options, Arc::new(BuiltIn))
-            .map(|engine| AnyEngine::Docker(Box::new(engine)));
+    let (deckies, outlets) = (settings.deckies_dir(), settings.outlets_dir());
+    let program = fleet.decoy_program.clone();
+    let catalogue = Arc::new(BuiltIn);
+    match fleet.engine.as_str() {
+        "docker" => {
+            let options = DockerOptions {
+                deckies,
+                outlets,
+                folder: fleet.docker.folder.clone(),
+                program,
+                socket: fleet.docker.socket.clone(),
+                lan: lan(fleet),
+            };
+            DockerEngine::open(options, catalogue).map(|engine| AnyEngine::Docker(Box::new(engine)))
+        }
+        "netns" => {
+            let options = NetnsOptions {
+                deckies,
+                outlets,
+                program,
+                lan: lan(fleet),
+            };
+            NetnsEngine::open(options, catalogue).map(AnyEngine::Netns)
+        }
+        _ => {
+            let options = LocalOptions {
+                deckies,
+                outlets,
+                program,
+                port_offset: fleet.port_offset,
+            };
+            LocalEngine::open(options, catalogue).map(AnyEngine::Local)
+        }
     }
-    let options = LocalOptions {
-        deckies: settings.deckies_dir(),
-        outlets: settings.outlets_dir(),
-        program: fleet.decoy_program.clone(),
-        port_offset: fleet.port_offset,
-    };
-    LocalEngine::open(options, Arc::new(BuiltIn)).map(AnyEngine::Local)
+}
+
+/// Where deckies with addresses of their own stand.
+fn lan(fleet: &FleetSettings) -> LanOptions {
+    LanOptions {
+        interface: fleet.lan.interface.clone(),
+        driver: if fleet.lan.ipvlan {
+            Driver::Ipvlan
+        } else {
+            Driver::Macvlan
+        },
+        gateway: fleet.lan.gateway,
+        range: match fleet.network {
+            IpNet::V4(range) if fleet.network_given => Some(range),
+            _ => None,
+        },
+    }
 }
 
 /// Who holds the lease: the database keeps 128 characters, of which the ends tell most.

@@ -265,8 +265,10 @@ impl<E: Engine> Reconciler<E> {
             .map(|until| until - now)
             .min();
         let running = observed.iter().filter(|o| o.running).count();
-        // A step that failed is tried again soon, and what died right away is counted.
-        let soon = (!failed.is_empty()).then_some(RESTART);
+        // A step that failed for what may pass is tried again soon, and what died right away is counted. What stays until
+        // somebody changes something is tried when the fleet is looked at anyway.
+        let passes = failed.values().any(|error| error.transient);
+        let soon = passes.then_some(RESTART);
         let again = again.into_iter().chain(soon).min();
         Ok(Round::Done {
             wanted: desired.len(),

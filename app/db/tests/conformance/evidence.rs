@@ -8,7 +8,7 @@ use decnet_model::{
     clock::micros,
     id::LogId,
     printable::bytes_of,
-    query::{AttackerQuery, AttackerSort, BountyQuery, HistogramQuery, LogQuery, SortOrder},
+    query::{AttackerQuery, AttackerSort, BountyQuery, BountySort, HistogramQuery, LogQuery, SortOrder},
     state::BountyKind,
     view::{AttackerView, LogView},
 };
@@ -316,22 +316,31 @@ pub(crate) async fn counters_equal_a_recount_of_the_stored_rows(database: &Datab
     assert_eq!(told, touched.into_iter().collect::<Vec<_>>());
     assert!(!told.is_empty());
 
-    for (decky, service, minutes) in [
-        (None, None, 7),
-        (Some("web-01"), None, 7),
-        (Some("db-01"), Some("ssh"), 60),
+    // Also of a span that begins and ends within buckets, and within one hour.
+    for (decky, service, minutes, from, until) in [
+        (None, None, 7, 0, 9000),
+        (Some("web-01"), None, 7, 0, 9000),
+        (Some("db-01"), Some("ssh"), 60, 0, 9000),
+        (None, None, 7, 120, 1500),
+        (None, Some("ssh"), 60, 120, 8940),
+        (None, Some("ssh"), 60, 120, 1500),
     ] {
         let query = HistogramQuery {
             decky: decky.map(Into::into),
             service: service.map(Into::into),
-            start_time: Some(at(0)),
-            end_time: Some(at(9000)),
+            start_time: Some(at(from)),
+            end_time: Some(at(until)),
             interval_minutes: Some(minutes),
+            ..HistogramQuery::default()
         };
         let buckets = db.log_histogram(&query).await.unwrap();
         for bucket in &buckets {
             let end = bucket.start + time::Duration::minutes(minutes.into());
-            let inside = rows.iter().filter(|r| {
+            // Every minute that the span touches is counted whole.
+            let is_in = |row: &&LogView| {
+                (minute(at(from))..=minute(at(until) - time::Duration::MICROSECOND)).contains(&minute(row.at))
+            };
+            let inside = rows.iter().filter(is_in).filter(|r| {
                 decky.is_none_or(|d| d == r.decky)
                     && service.is_none_or(|s| s == r.service)
                     && r.at >= bucket.start
@@ -340,7 +349,7 @@ pub(crate) async fn counters_equal_a_recount_of_the_stored_rows(database: &Datab
             assert_eq!(
                 bucket.count,
                 u64::try_from(inside.count()).unwrap(),
-                "{decky:?} {service:?} {bucket:?}"
+                "{decky:?} {service:?} {from} {until} {bucket:?}"
             );
         }
         assert!(
@@ -939,6 +948,62 @@ pub(crate) async fn attackers_are_listed_in_every_order_and_its_reverse(database
             assert_eq!(all_attackers(db, &query).await, expected, "{sort} {order:?}");
         }
     }
+}
+
+pub(crate) async fn finds_are_listed_in_every_order_and_its_reverse(database: &Database) {
+    let db = &database.store;
+    // Seven secrets, of which some are seen again, later, and as often as others.
+    let mut lines = Vec::new();
+    for n in 0..7_i64 {
+        for again in 0..=n % 3 {
+            let (second, secret) = (20 - n + 30 * again, n.to_string());
+            lines.push(login(second, "web-01", "198.51.100.7", "root", &secret));
+        }
+    }
+    store(db, &lines).await;
+    let all = |query: BountyQuery| async move {
+        let (mut all, mut before) = (Vec::new(), None);
+        loop {
+            let query = BountyQuery {
+                limit: Some(2),
+                before,
+                ..query.clone()
+            };
+            let page = db.bounty_page(&query).await.unwrap();
+            all.extend(page.data);
+            before = page.next;
+            if before.is_none() {
+                return all;
+            }
+        }
+    };
+    let found = all(BountyQuery::default()).await;
+    assert_eq!(found.len(), 7);
+    for sort in BountySort::ALL {
+        for order in [None, Some(SortOrder::Desc), Some(SortOrder::Asc)] {
+            for bounty_type in [None, Some(BountyKind::Credential)] {
+                let query = BountyQuery {
+                    sort_by: Some(*sort),
+                    sort_order: order,
+                    bounty_type,
+                    ..BountyQuery::default()
+                };
+                let mut expected = found.clone();
+                expected.sort_by_key(|b| (sort.rank(b), b.id));
+                if order != Some(SortOrder::Asc) {
+                    expected.reverse();
+                }
+                assert_eq!(all(query).await, expected, "{sort} {order:?}");
+            }
+        }
+    }
+    // A place in one order is none in another.
+    let query = BountyQuery {
+        sort_by: Some(BountySort::Count),
+        before: Some("i3".to_owned()),
+        ..BountyQuery::default()
+    };
+    assert!(db.bounty_page(&query).await.is_err());
 }
 
 pub(crate) async fn open_sessions_are_those_that_began_and_did_not_end(database: &Database) {

@@ -93,6 +93,7 @@ cases![
     evidence::what_the_fleet_changed_is_told_of_the_deckies_asked_for,
     evidence::attackers_are_listed_by_recency_and_found_by_what_they_touched,
     evidence::attackers_are_listed_in_every_order_and_its_reverse,
+    evidence::finds_are_listed_in_every_order_and_its_reverse,
     evidence::open_sessions_are_those_that_began_and_did_not_end,
     evidence::a_span_of_time_has_who_was_seen_in_it_and_what_they_left,
     evidence::a_time_in_the_future_stays_in_its_row_and_puts_nobody_first,
@@ -101,6 +102,8 @@ cases![
     evidence::clearing_evidence_leaves_none_and_starts_over,
     search::a_search_finds_the_same_with_and_without_the_index,
     search::a_search_without_matches_ends,
+    search::rows_of_a_text_a_type_and_a_source_are_counted_by_time,
+    search::a_count_by_text_reads_the_newest_rows_and_leaves_out_what_is_before,
 ];
 
 #[test]

@@ -1,9 +1,12 @@
 use decnet_db::{Store, search::WINDOW};
-use decnet_model::query::LogQuery;
+use decnet_model::{
+    query::{HistogramQuery, LogQuery},
+    view::HistogramBucket,
+};
 
 use crate::{
     Database,
-    lines::{command, line, login, store},
+    lines::{at, command, line, login, store},
 };
 
 async fn found(db: &Store, search: &str) -> Vec<i64> {
@@ -91,4 +94,103 @@ pub(crate) async fn a_search_without_matches_ends(database: &Database) {
     database.raw(&[far]).await.unwrap();
     assert_eq!(found(db, "zz").await, Vec::<i64>::new());
     assert_eq!(found(db, "id").await, [200_001, 1]);
+}
+
+pub(crate) async fn rows_of_a_text_a_type_and_a_source_are_counted_by_time(database: &Database) {
+    let db = &database.store;
+    let lines = [
+        command(1, "web-01", "192.0.2.1", "id"),
+        command(70, "web-01", "192.0.2.2", "wget http://x/y"),
+        login(130, "web-01", "192.0.2.1", "root", "wget"),
+        command(140, "db-01", "192.0.2.1", "wget -q"),
+    ];
+    store(db, &lines).await;
+    let from = at(0) - time::Duration::minutes(5);
+    let query = |search: &str, event_type: &str, source: &str, decky: &str| HistogramQuery {
+        search: Some(search.to_owned()).filter(|s| !s.is_empty()),
+        event_type: Some(event_type.to_owned()).filter(|s| !s.is_empty()),
+        attacker_ip: Some(source)
+            .filter(|s| !s.is_empty())
+            .map(|ip| ip.parse().unwrap()),
+        decky: Some(decky.to_owned()).filter(|s| !s.is_empty()),
+        start_time: Some(from),
+        end_time: Some(at(600)),
+        interval_minutes: Some(1),
+        ..HistogramQuery::default()
+    };
+    for (search, event_type, source, decky, seconds) in [
+        ("wget", "", "", "", &[70, 130, 140][..]),
+        ("wget", "command", "", "", &[70, 140]),
+        ("wget", "command", "192.0.2.1", "", &[140]),
+        ("", "", "192.0.2.1", "", &[1, 130, 140]),
+        ("", "", "192.0.2.1", "db-01", &[140]),
+        ("", "auth_attempt", "", "", &[130]),
+        ("decky:web-01 wget", "", "", "", &[70, 130]),
+        ("nothing-like-it", "", "", "", &[]),
+    ] {
+        let asked = query(search, event_type, source, decky);
+        let buckets = db.log_histogram(&asked).await.unwrap();
+        assert!(buckets.first().is_some_and(|bucket| bucket.start <= from));
+        let mut expected = std::collections::BTreeMap::new();
+        for second in seconds {
+            *expected.entry(at(*second).unix_timestamp() / 60).or_insert(0) += 1;
+        }
+        let counted = buckets.iter().filter(|bucket| bucket.count > 0);
+        let counted: std::collections::BTreeMap<_, _> = counted
+            .map(|bucket| (bucket.start.unix_timestamp() / 60, bucket.count))
+            .collect();
+        assert_eq!(
+            counted, expected,
+            "{search:?} {event_type:?} {source:?} {decky:?}"
+        );
+    }
+    // A span that does not begin with a bucket: what is before it does not count.
+    let late = HistogramQuery {
+        start_time: Some(at(100)),
+        interval_minutes: Some(60),
+        ..query("wget", "", "", "")
+    };
+    let sum = |buckets: Vec<HistogramBucket>| buckets.iter().map(|bucket| bucket.count).sum::<u64>();
+    assert_eq!(sum(db.log_histogram(&late).await.unwrap()), 2);
+}
+
+pub(crate) async fn a_count_by_text_reads_the_newest_rows_and_leaves_out_what_is_before(database: &Database) {
+    let db = &database.store;
+    store(db, &[command(0, "web-01", "192.0.2.1", "id")]).await;
+    // A row each millisecond, each a copy of the first, until there are more than are read; all of them in what is noted as one minute.
+    let double = "INSERT INTO logs (id, at, received_at, decky, service, event_type, attacker_id, fields, message, raw) \
+                  SELECT l.id + c.n, l.at + c.n * 1000, received_at, decky, service, event_type, attacker_id, fields, message, raw \
+                  FROM logs l, (SELECT COUNT(*) AS n FROM logs) c";
+    let mut rows = 1_i64;
+    while rows <= WINDOW {
+        database.raw(&[double]).await.unwrap();
+        rows *= 2;
+    }
+    let noted = "UPDATE log_minutes SET max_id = (SELECT MAX(id) FROM logs)";
+    database.raw(&[noted]).await.unwrap();
+    let all = HistogramQuery {
+        search: Some("id".to_owned()),
+        start_time: Some(at(0)),
+        end_time: Some(at(rows / 1000 + 60)),
+        interval_minutes: Some(1),
+        ..HistogramQuery::default()
+    };
+    let buckets = db.log_histogram(&all).await.unwrap();
+    let first = buckets.first().unwrap();
+    let unread = at(0) + time::Duration::milliseconds(rows - WINDOW - 1);
+    assert!(
+        first.start > unread && first.start <= unread + time::Duration::minutes(1),
+        "{first:?}"
+    );
+    let whole = time::Duration::milliseconds(rows) - (first.start - at(0));
+    let sum: u64 = buckets.iter().map(|bucket| bucket.count).sum();
+    assert_eq!(i128::from(sum), whole.whole_milliseconds());
+    // Of another source there is none, and that is known of all the time.
+    let other = HistogramQuery {
+        attacker_ip: Some("192.0.2.9".parse().unwrap()),
+        ..all
+    };
+    let buckets = db.log_histogram(&other).await.unwrap();
+    assert!(buckets.first().is_some_and(|bucket| bucket.start <= at(0)));
+    assert!(buckets.iter().all(|bucket| bucket.count == 0));
 }

@@ -16,9 +16,11 @@ mod tree;
 mod wording;
 
 use decnet_persona::{Distro, Persona, ProductKind, User};
-use serde::{Deserialize, Serialize};
 
-use crate::{Category, Meta, Port, Service, knob::Accept};
+use crate::{
+    Category, Meta, Port, Service,
+    knob::{Accept, knobs},
+};
 
 /// The service.
 pub struct Ftp {
@@ -26,31 +28,19 @@ pub struct Ftp {
     server: conversation::Server,
 }
 
-/// Knobs of ftp.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename = "knobs")]
-pub struct FtpConfig {
-    /// Which accounts get in.
-    pub accept: Accept,
-    /// Whether `anonymous` and `ftp` get in, with any password.
-    pub anonymous: bool,
-    /// Whether visitors may change anything; what they leave is captured.
-    pub writable: bool,
-    /// Whether AUTH TLS is offered.
-    pub tls: bool,
-    /// Greeting, where the product's own is not wanted: the text after `220 `.
-    pub banner: Option<String>,
-}
-
-impl Default for FtpConfig {
-    fn default() -> Self {
-        Self {
-            accept: Accept::Listed,
-            anonymous: true,
-            writable: true,
-            tls: true,
-            banner: None,
-        }
+knobs! {
+    /// Knobs of ftp.
+    pub struct FtpConfig {
+        /// Which accounts get in.
+        pub accept: Accept = Accept::Listed,
+        /// Whether `anonymous` and `ftp` get in, with any password.
+        pub anonymous: bool = true,
+        /// Whether visitors may change anything; what they leave is captured.
+        pub writable: bool = true,
+        /// Whether AUTH TLS is offered.
+        pub tls: bool = true,
+        /// Greeting, where the product's own is not wanted: the text after `220 `.
+        pub banner: Option<String> = None,
     }
 }
 

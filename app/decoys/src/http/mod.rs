@@ -21,9 +21,13 @@ mod session;
 #[cfg(feature = "serve")]
 mod site;
 
+use decnet_model::fleet::KnobKind;
 use serde::{Deserialize, Serialize};
 
-use crate::{Category, Meta, Port, Service, knob::Accept};
+use crate::{
+    Category, Meta, Port, Service,
+    knob::{Accept, Knob, knobs},
+};
 
 /// The service.
 pub struct Http {
@@ -52,14 +56,27 @@ pub enum SiteKind {
     Router,
 }
 
-/// Knobs of http.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename = "knobs")]
-pub struct HttpConfig {
-    /// Which site a visitor finds.
-    pub site: SiteKind,
-    /// Who gets in at a login.
-    pub accept: Accept,
+impl Knob for SiteKind {
+    const KIND: KnobKind = KnobKind::Choice;
+    const WORDS: &'static [&'static str] = &[
+        "auto",
+        "default",
+        "company",
+        "login",
+        "wordpress",
+        "tomcat",
+        "router",
+    ];
+}
+
+knobs! {
+    /// Knobs of http.
+    pub struct HttpConfig {
+        /// Which site a visitor finds.
+        pub site: SiteKind = SiteKind::Auto,
+        /// Who gets in at a login.
+        pub accept: Accept = Accept::Listed,
+    }
 }
 
 impl Service for Http {

@@ -16,9 +16,10 @@ mod session;
 #[cfg(feature = "serve")]
 mod sql;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{Category, Meta, Port, Service, knob::Accept};
+use crate::{
+    Category, Meta, Port, Service,
+    knob::{Accept, knobs},
+};
 
 #[cfg(feature = "serve")]
 pub(crate) use sql::fuzz;
@@ -29,12 +30,12 @@ pub struct Mysql {
     server: session::Server,
 }
 
-/// Knobs of mysql.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename = "knobs")]
-pub struct MysqlConfig {
-    /// Who gets in.
-    pub accept: Accept,
+knobs! {
+    /// Knobs of mysql.
+    pub struct MysqlConfig {
+        /// Who gets in.
+        pub accept: Accept = Accept::Listed,
+    }
 }
 
 impl Service for Mysql {

@@ -33,9 +33,10 @@ mod takeover;
 #[cfg(feature = "serve")]
 mod wire;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{Category, Meta, Port, Service, knob::Accept};
+use crate::{
+    Category, Meta, Port, Service,
+    knob::{Accept, knobs},
+};
 
 /// The service.
 pub struct Redis {
@@ -43,33 +44,21 @@ pub struct Redis {
     server: commands::Server,
 }
 
-/// Knobs of redis.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename = "knobs")]
-pub struct RedisConfig {
-    /// Password of the default user; none leaves the server open, as intruders look for it. With one, it is what
-    /// `accept = listed` lets in.
-    pub requirepass: Option<String>,
-    /// Who gets in where there is a password.
-    pub accept: Accept,
-    /// Version, where the persona's is not wanted: three numbers, at least 5.0.0.
-    pub version: Option<String>,
-    /// Refuse visitors from elsewhere while there is no password, as `protected-mode yes` does.
-    pub protected_mode: bool,
-    /// Whether version 7 guards `dir`, `dbfilename`, MODULE and DEBUG as it does out of the box. A careless operator
-    /// has switched that off, and takeover sequences go further.
-    pub guarded: bool,
-}
-
-impl Default for RedisConfig {
-    fn default() -> Self {
-        Self {
-            requirepass: None,
-            accept: Accept::Listed,
-            version: None,
-            protected_mode: false,
-            guarded: false,
-        }
+knobs! {
+    /// Knobs of redis.
+    pub struct RedisConfig {
+        /// Password of the default user; none leaves the server open, as intruders look for it. With one, it is what
+        /// `accept = listed` lets in.
+        pub requirepass: Option<String> = None,
+        /// Who gets in where there is a password.
+        pub accept: Accept = Accept::Listed,
+        /// Version, where the persona's is not wanted: three numbers, at least 5.0.0.
+        pub version: Option<String> = None,
+        /// Refuse visitors from elsewhere while there is no password, as `protected-mode yes` does.
+        pub protected_mode: bool = false,
+        /// Whether version 7 guards `dir`, `dbfilename`, MODULE and DEBUG as it does out of the box. A careless operator
+        /// has switched that off, and takeover sequences go further.
+        pub guarded: bool = false,
     }
 }
 

@@ -450,7 +450,7 @@ impl Shell {
 
     /// The process id that the command has which runs now.
     pub(crate) fn newest_pid(&self) -> u32 {
-        self.next_pid + 6
+        self.next_pid
     }
 
     /// The process id of a command that is started now.

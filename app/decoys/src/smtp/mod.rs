@@ -11,9 +11,10 @@ mod session;
 #[cfg(feature = "serve")]
 mod words;
 
-use serde::{Deserialize, Serialize};
-
-use crate::{Category, Meta, Port, Service, knob::Accept};
+use crate::{
+    Category, Meta, Port, Service,
+    knob::{Accept, knobs},
+};
 
 /// The service.
 pub struct Smtp {
@@ -21,28 +22,17 @@ pub struct Smtp {
     server: session::Server,
 }
 
-/// Knobs of smtp.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename = "knobs")]
-pub struct SmtpConfig {
-    /// Whether visitors may sign in.
-    pub auth: bool,
-    /// Who gets in. Who did may send mail to anywhere: it is taken and kept.
-    pub accept: Accept,
-    /// Whether STARTTLS is offered.
-    pub starttls: bool,
-    /// The longest mail, in bytes: `message_size_limit`.
-    pub size: u32,
-}
-
-impl Default for SmtpConfig {
-    fn default() -> Self {
-        Self {
-            auth: true,
-            accept: Accept::Listed,
-            starttls: true,
-            size: 10_240_000,
-        }
+knobs! {
+    /// Knobs of smtp.
+    pub struct SmtpConfig {
+        /// Whether visitors may sign in.
+        pub auth: bool = true,
+        /// Who gets in. Who did may send mail to anywhere: it is taken and kept.
+        pub accept: Accept = Accept::Listed,
+        /// Whether STARTTLS is offered.
+        pub starttls: bool = true,
+        /// The longest mail, in bytes: `message_size_limit`.
+        pub size: u32 = 10_240_000,
     }
 }
 

@@ -57,9 +57,11 @@ mod upload;
 
 #[cfg(feature = "serve")]
 pub(crate) use keys::host_key;
-use serde::{Deserialize, Serialize};
 
-use crate::{Category, Meta, Port, Service, knob::Accept};
+use crate::{
+    Category, Meta, Port, Service,
+    knob::{Accept, knobs},
+};
 
 /// The service.
 pub struct Ssh {
@@ -67,30 +69,19 @@ pub struct Ssh {
     shared: std::sync::Arc<server::Shared>,
 }
 
-/// Knobs of ssh.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename = "knobs")]
-pub struct SshConfig {
-    /// Who gets in. By default the persona's accounts with their passwords and, where the machine was set up carelessly, with
-    /// a word that bots guess; what nobody would have chosen never opens it.
-    pub accept: Accept,
-    /// Text shown before authentication, as `Banner` of sshd_config; none by default, as distributions have it.
-    pub banner: Option<String>,
-    /// Identification string, where the persona's is not wanted; begins with `SSH-2.0-`.
-    pub version: Option<String>,
-    /// Milliseconds that it takes to find a password wrong, half as much or half as much again; OpenSSH adds to it. PAM
-    /// takes two seconds.
-    pub refusal_ms: u32,
-}
-
-impl Default for SshConfig {
-    fn default() -> Self {
-        Self {
-            accept: Accept::Weak,
-            banner: None,
-            version: None,
-            refusal_ms: 2_000,
-        }
+knobs! {
+    /// Knobs of ssh.
+    pub struct SshConfig {
+        /// Who gets in. By default the persona's accounts with their passwords and, where the machine was set up carelessly, with
+        /// a word that bots guess; what nobody would have chosen never opens it.
+        pub accept: Accept = Accept::Weak,
+        /// Text shown before authentication, as `Banner` of sshd_config; none by default, as distributions have it.
+        pub banner: Option<String> = None,
+        /// Identification string, where the persona's is not wanted; begins with `SSH-2.0-`.
+        pub version: Option<String> = None,
+        /// Milliseconds that it takes to find a password wrong, half as much or half as much again; OpenSSH adds to it. PAM
+        /// takes two seconds.
+        pub refusal_ms: u32 = 2_000,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Engine, EngineError, ObservedDecky, StepError, Surroundings, docker::DockerEngine, local::LocalEngine,
+    netns::NetnsEngine,
 };
 use crate::{DesiredDecky, Step};
 
@@ -10,6 +11,8 @@ use crate::{DesiredDecky, Step};
 pub enum AnyEngine {
     /// Child processes.
     Local(LocalEngine),
+    /// Child processes in network namespaces.
+    Netns(NetnsEngine),
     /// Containers.
     Docker(Box<DockerEngine>),
 }
@@ -19,6 +22,7 @@ macro_rules! of {
     ($engine:expr, $it:ident => $what:expr) => {
         match $engine {
             Self::Local($it) => $what,
+            Self::Netns($it) => $what,
             Self::Docker($it) => $what,
         }
     };

@@ -21,14 +21,12 @@ mod network;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::{self, Read as _},
-    net::{IpAddr, Ipv4Addr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bollard::{
@@ -38,7 +36,6 @@ use bollard::{
 };
 use decnet_model::name::DeckyName;
 use futures::StreamExt as _;
-use ipnet::Ipv4Net;
 use nix::fcntl::Flock;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
@@ -49,8 +46,9 @@ use self::{
 };
 use super::{
     Engine, EngineError, ObservedDecky, Seen, StepError, Surroundings,
-    home::{self, Home},
-    lan,
+    home::{self, Home, hex},
+    lan::{self, LanOptions},
+    surroundings::Lookout,
 };
 use crate::{Catalogue, DesiredDecky, Step};
 
@@ -58,30 +56,6 @@ use crate::{Catalogue, DesiredDecky, Step};
 const LABEL: &str = "svc.installation";
 /// The label with a container's decky.
 const LABEL_NAME: &str = "svc.name";
-/// How long it is taken for granted who is on the network.
-const SURROUNDINGS_FOR: Duration = Duration::from_secs(300);
-/// The most addresses that are asked for who has them.
-const ASKED: usize = 1024;
-
-/// How containers share the interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Driver {
-    /// Each has a hardware address of its own.
-    Macvlan,
-    /// All have the interface's hardware address: for radios and switches that allow one.
-    Ipvlan,
-}
-
-impl Driver {
-    /// Docker's word for it, and the configuration's.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Macvlan => "macvlan",
-            Self::Ipvlan => "ipvlan",
-        }
-    }
-}
 
 /// Where the engine works and what it runs.
 #[derive(Debug, Clone)]
@@ -96,14 +70,8 @@ pub struct DockerOptions {
     pub program: PathBuf,
     /// The daemon's socket.
     pub socket: PathBuf,
-    /// The interface that the deckies stand behind; that of the default route where absent.
-    pub interface: Option<String>,
-    /// How they share it.
-    pub driver: Driver,
-    /// The way out of their network, where the default route does not tell.
-    pub gateway: Option<Ipv4Addr>,
-    /// The part of the interface's network that addresses are taken from; all of it where absent.
-    pub range: Option<Ipv4Net>,
+    /// Where the containers stand.
+    pub lan: LanOptions,
 }
 
 /// See the module.
@@ -115,7 +83,7 @@ pub struct DockerEngine {
     client: Mutex<Option<Docker>>,
     /// What `prepare` made.
     ground: Mutex<Option<Ground>>,
-    surroundings: Mutex<Option<(Instant, Surroundings)>>,
+    lookout: Lookout,
     /// Whether the daemon was away since the last look: what ended then did not die of itself.
     was_away: AtomicBool,
     /// Held as long as the engine lives.
@@ -129,9 +97,6 @@ impl std::fmt::Debug for DockerEngine {
             .finish_non_exhaustive()
     }
 }
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
 
 impl DockerEngine {
     /// Get ready. The daemon is asked when the first look is made, so that it may come later.
@@ -143,15 +108,13 @@ impl DockerEngine {
         for folder in [&options.outlets, &options.folder] {
             fs::create_dir_all(folder).map_err(EngineError::io("create", folder))?;
         }
-        let named = options.deckies.join(".installation");
-        let id = installation(&named).map_err(EngineError::io("read", &named))?;
         Ok(Self {
+            id: home::installation(&options.deckies)?,
             options,
             catalogue,
-            id,
             client: Mutex::new(None),
             ground: Mutex::new(None),
-            surroundings: Mutex::new(None),
+            lookout: Lookout::default(),
             was_away: AtomicBool::new(false),
             _lock: lock,
         })
@@ -187,8 +150,7 @@ impl DockerEngine {
     }
 
     fn shim(&self) -> String {
-        let id: String = self.id.chars().take(8).collect();
-        format!("lan-{id}")
+        lan::shim(&self.id)
     }
 
     async fn containers(
@@ -210,31 +172,6 @@ impl DockerEngine {
                 Some((name, container))
             })
             .collect())
-    }
-}
-
-/// The name of this installation towards Docker; drawn when it is first asked for.
-fn installation(file: &Path) -> io::Result<String> {
-    match fs::File::open(file) {
-        Ok(file) => {
-            let mut id = String::new();
-            file.take(64).read_to_string(&mut id)?;
-            let id = id.trim().to_owned();
-            if id.len() == 12 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Ok(id);
-            }
-            Err(io::Error::other(
-                "it is not twelve hex digits, as this program writes it",
-            ))
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let id = hex(&rand::random::<[u8; 6]>());
-            let new = file.with_extension("new");
-            fs::write(&new, &id)?;
-            fs::rename(&new, file)?;
-            Ok(id)
-        }
-        Err(e) => Err(e),
     }
 }
 
@@ -285,7 +222,7 @@ impl Engine for DockerEngine {
             );
             let died = if ended && !was_away {
                 let how = container.and_then(|c| c.status.clone()).unwrap_or_default();
-                Some(self.last_words(&docker, &name, &how).await)
+                Some(self.last_words(&docker, &self.container(&name), &how).await)
             } else {
                 None
             };
@@ -334,28 +271,7 @@ impl Engine for DockerEngine {
     }
 
     async fn surroundings(&self) -> Result<Option<Surroundings>, EngineError> {
-        let mut known = self.surroundings.lock().await;
-        if let Some((when, surroundings)) = &*known
-            && when.elapsed() < SURROUNDINGS_FOR
-        {
-            return Ok(Some(surroundings.clone()));
-        }
-        let lan = self.lan().await?;
-        let network = self.options.range.unwrap_or(lan.network);
-        let asked: Vec<Ipv4Addr> = network.hosts().take(ASKED).collect();
-        let taken = lan.taken(asked).await?;
-        let reserved: BTreeSet<IpAddr> = taken
-            .into_keys()
-            .chain(lan.own.iter().copied())
-            .chain(lan.gateway)
-            .map(IpAddr::V4)
-            .collect();
-        let found = Surroundings {
-            network: network.into(),
-            reserved,
-        };
-        *known = Some((Instant::now(), found.clone()));
-        Ok(Some(found))
+        self.lookout.surroundings(&self.options.lan).await.map(Some)
     }
 
     async fn changed(&self) {
@@ -390,20 +306,4 @@ impl Engine for DockerEngine {
     }
 
     async fn shutdown(&self) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_installation_keeps_its_name_and_a_name_that_is_none_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join(".installation");
-        let id = installation(&file).unwrap();
-        assert_eq!(id.len(), 12);
-        assert_eq!(installation(&file).unwrap(), id);
-        fs::write(&file, "of somebody else").unwrap();
-        assert!(installation(&file).is_err());
-    }
 }

@@ -7,15 +7,15 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    net::SocketAddr,
+    io::{self, Read as _, Write as _},
+    net::{IpAddr, SocketAddr},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
 use decnet_decoys::{
     Port,
-    config::{DeckyConfig, Limits, ServiceEntry},
+    config::{DeckyConfig, Limits, NOBODY, ServiceEntry},
 };
 use decnet_model::name::ServiceSlug;
 use nix::{
@@ -169,6 +169,50 @@ pub(super) fn hold(deckies: &Path) -> Result<Flock<File>, EngineError> {
     Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| EngineError::Busy(deckies.to_owned()))
 }
 
+/// The name of this installation towards what it shares with others, such as a daemon or the host's interfaces; drawn
+/// when it is first asked for.
+pub(super) fn installation(deckies: &Path) -> Result<String, EngineError> {
+    let path = deckies.join(".installation");
+    known_or_drawn(&path).map_err(EngineError::io("read", &path))
+}
+
+fn known_or_drawn(path: &Path) -> io::Result<String> {
+    match File::open(path) {
+        Ok(file) => {
+            let mut id = String::new();
+            file.take(64).read_to_string(&mut id)?;
+            let id = id.trim().to_owned();
+            if id.len() == 12 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Ok(id);
+            }
+            Err(io::Error::other(
+                "it is not twelve hex digits, as this program writes it",
+            ))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let id = hex(&rand::random::<[u8; 6]>());
+            let new = path.with_extension("new");
+            fs::write(&new, &id)?;
+            fs::rename(&new, path)?;
+            Ok(id)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The user of the decky at `address`: no distribution gives out users from 1879048192 to 2147483647, which is as far
+/// as Docker counts, and systemd leaves them free. Machines of one network differ in their last 28 bits.
+pub(super) fn user(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(address) => 0x7000_0000 | (u32::from(address) & 0x0fff_ffff),
+        IpAddr::V6(_) => NOBODY,
+    }
+}
+
 /// Where the services of `decky` listen, with `offset` added to ports below 1024.
 pub(super) fn listens(
     catalogue: &dyn Catalogue,
@@ -292,9 +336,38 @@ pub(super) fn unlink(link: &Path) -> Result<(), StepError> {
         _ => Ok(()),
     }
 }
+
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, net::Ipv4Addr};
+
     use super::*;
+
+    #[test]
+    fn an_installation_keeps_its_name_and_a_name_that_is_none_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = installation(folder.path()).unwrap();
+        assert_eq!(id.len(), 12);
+        assert_eq!(installation(folder.path()).unwrap(), id);
+        fs::write(folder.path().join(".installation"), "of somebody else").unwrap();
+        assert!(installation(folder.path()).is_err());
+    }
+
+    #[test]
+    fn a_decky_is_a_user_of_its_own_that_nobody_gives_out() {
+        for network in [[192, 168, 1], [127, 66, 0]] {
+            let [a, b, c] = network;
+            let users: BTreeSet<u32> = (0..=255)
+                .map(|last| user(IpAddr::V4(Ipv4Addr::new(a, b, c, last))))
+                .collect();
+            assert_eq!(users.len(), 256);
+            assert!(
+                users
+                    .iter()
+                    .all(|user| (0x7000_0000..=0x7fff_ffff).contains(user))
+            );
+        }
+    }
 
     #[test]
     fn what_is_in_the_way_of_a_link_is_told_and_kept() {

@@ -1,28 +1,31 @@
 //! The network that deckies with addresses of their own stand in: which interface leads there, who is there already,
 //! and how everybody learns of a new machine.
 
+mod arp;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    io,
     net::{IpAddr, Ipv4Addr},
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use decnet_persona::Mac;
 use futures::TryStreamExt as _;
 use ipnet::Ipv4Net;
+use nix::errno::Errno;
 use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender};
 use rtnetlink::{
-    Handle, LinkMacVlan, RouteMessageBuilder,
+    Handle, LinkIpVlan, LinkMacVlan, RouteMessageBuilder,
     packet_route::{
         address::AddressAttribute,
-        link::{LinkAttribute, LinkFlags, LinkMessage, MacVlanMode},
-        route::{RouteAddress, RouteAttribute, RouteMessage},
+        link::{IpVlanMode, LinkAttribute, LinkFlags, LinkMessage, MacVlanMode},
+        route::{RouteAddress, RouteAttribute, RouteMessage, RouteScope},
     },
 };
 
-use super::EngineError;
+use super::{EngineError, namespace::Namespace, stack};
 
 /// How long whoever has an address may take to say so. RFC 5227 waits longer; on a wire answers come within a
 /// millisecond.
@@ -31,6 +34,42 @@ const ARP_PATIENCE: Duration = Duration::from_millis(400);
 const ARP_ROUNDS: usize = 2;
 /// Pause after this many requests: switches drop broadcasts that come too fast.
 const ARP_BURST: usize = 32;
+
+/// What a decky's interface is called, whoever makes it.
+pub(super) const INTERFACE: &str = "eth0";
+
+/// How deckies share the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Driver {
+    /// Each has a hardware address of its own.
+    Macvlan,
+    /// All have the interface's hardware address: for radios and switches that allow one.
+    Ipvlan,
+}
+
+impl Driver {
+    /// The kernel's word for it, Docker's, and the configuration's.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Macvlan => "macvlan",
+            Self::Ipvlan => "ipvlan",
+        }
+    }
+}
+
+/// Where deckies with addresses of their own stand, as far as that is configured.
+#[derive(Debug, Clone)]
+pub struct LanOptions {
+    /// The interface that they stand behind; that of the default route where absent.
+    pub interface: Option<String>,
+    /// How they share it.
+    pub driver: Driver,
+    /// The way out of their network, where the default route does not tell.
+    pub gateway: Option<Ipv4Addr>,
+    /// The part of the interface's network that addresses are taken from; all of it where absent.
+    pub range: Option<Ipv4Net>,
+}
 
 /// An interface and the network behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +86,8 @@ pub(super) struct Lan {
     pub(super) network: Ipv4Net,
     /// The way out of it, where there is one.
     pub(super) gateway: Option<Ipv4Addr>,
-    /// Whether it is a radio: an access point knows one hardware address a station.
-    pub(super) wireless: bool,
+    /// How deckies share it.
+    driver: Driver,
     /// Every address of this host.
     pub(super) own: BTreeSet<Ipv4Addr>,
 }
@@ -57,14 +96,24 @@ fn unusable(problem: impl Into<String>) -> EngineError {
     EngineError::Unavailable(problem.into())
 }
 
-/// What netlink said.
-fn netlink(doing: &'static str) -> impl FnOnce(rtnetlink::Error) -> EngineError {
+/// What netlink said, with what to do about it.
+fn netlink(doing: impl Into<String>) -> impl FnOnce(rtnetlink::Error) -> EngineError {
+    let doing = doing.into();
     move |error| {
-        let denied = matches!(&error, rtnetlink::Error::NetlinkError(e) if e.raw_code() == -1);
-        let hint = if denied {
-            "; interfaces are made by root or with CAP_NET_ADMIN"
-        } else {
-            ""
+        let errno = match &error {
+            rtnetlink::Error::NetlinkError(e) => Errno::from_raw(-e.raw_code()),
+            _ => Errno::UnknownErrno,
+        };
+        let hint = match errno {
+            Errno::EPERM => "; interfaces are made by root or with CAP_NET_ADMIN",
+            Errno::EOPNOTSUPP => {
+                "; this kernel cannot do that: choose another fleet-driver (macvlan or ipvlan), or load its module"
+            }
+            Errno::EBUSY => {
+                "; a bridge, or interfaces of another driver, have that interface: name another one with fleet-interface"
+            }
+            Errno::EADDRINUSE => "; an interface that is going away still has its hardware address",
+            _ => "",
         };
         unusable(format!("{doing}: {error}{hint}"))
     }
@@ -79,15 +128,12 @@ fn open() -> Result<Handle, EngineError> {
 }
 
 impl Lan {
-    /// The network behind `interface`, or the one that the default route leads to.
-    pub(super) async fn find(
-        interface: Option<&str>,
-        gateway: Option<Ipv4Addr>,
-    ) -> Result<Self, EngineError> {
+    /// The network behind the interface that `options` name, or the one that the default route leads to.
+    pub(super) async fn find(options: &LanOptions) -> Result<Self, EngineError> {
         let netlink_of = open()?;
         let links = links(&netlink_of).await?;
         let default = default_route(&netlink_of).await?;
-        let link = match (interface, default) {
+        let link = match (options.interface.as_deref(), default) {
             (Some(name), _) => links.iter().find(|l| name_of(l) == Some(name)).ok_or_else(|| {
                 let names: Vec<&str> = links.iter().filter_map(name_of).collect();
                 unusable(format!(
@@ -135,9 +181,21 @@ impl Lan {
         let found = default
             .filter(|(index, _)| *index == link.header.index)
             .and_then(|(_, gateway)| gateway);
-        if let Some(gateway) = gateway.filter(|g| !network.contains(g)) {
+        if let Some(gateway) = options.gateway.filter(|g| !network.contains(g)) {
             return Err(unusable(format!(
                 "the gateway {gateway} (fleet-gateway) is outside {network}, the network of {name}"
+            )));
+        }
+        if let Some(range) = options.range.filter(|r| !network.contains(r)) {
+            return Err(unusable(format!(
+                "the addresses {range} (fleet-network) are not inside {network}, the network of {name}"
+            )));
+        }
+        let wireless = Path::new("/sys/class/net").join(&name).join("wireless").exists();
+        if wireless && options.driver == Driver::Macvlan {
+            return Err(unusable(format!(
+                "{name} is a radio, and its access point knows one hardware address only: set fleet-driver to ipvlan, or \
+                 name a wired interface with fleet-interface"
             )));
         }
         Ok(Self {
@@ -145,8 +203,8 @@ impl Lan {
             mac,
             host,
             network,
-            gateway: gateway.or(found),
-            wireless: Path::new("/sys/class/net").join(&name).join("wireless").exists(),
+            gateway: options.gateway.or(found),
+            driver: options.driver,
             own: addresses.into_iter().map(|(_, address, _)| address).collect(),
             interface: name,
         })
@@ -176,20 +234,28 @@ impl Lan {
             for burst in addresses.chunks(ARP_BURST) {
                 for address in burst.iter().filter(|a| !taken.contains_key(*a)) {
                     // A probe has no sender's address, so nobody learns a wrong one from it.
-                    let frame = arp(self.mac, Ipv4Addr::UNSPECIFIED, *address);
-                    sent(send.send_to(&frame, None))?;
+                    let frame = arp::request(self.mac, Ipv4Addr::UNSPECIFIED, *address);
+                    arp::sent(send.send_to(&frame, None))?;
                 }
-                hear(receive, Duration::from_millis(10), &asked, &mut taken)?;
+                arp::hear(receive, Duration::from_millis(10), &asked, &mut taken)?;
             }
-            hear(receive, ARP_PATIENCE / 2, &asked, &mut taken)?;
+            arp::hear(receive, ARP_PATIENCE / 2, &asked, &mut taken)?;
         }
         Ok(taken)
+    }
+
+    /// The hardware address that frames of a decky come from whose `own` that would be.
+    pub(super) fn seen_as(&self, own: Mac) -> Mac {
+        match self.driver {
+            Driver::Macvlan => own,
+            Driver::Ipvlan => self.mac,
+        }
     }
 
     /// Tell everybody that `address` is at `mac` now: whoever remembers another machine there would not find it.
     pub(super) async fn announce(&self, mac: Mac, address: Ipv4Addr) -> Result<(), EngineError> {
         self.on_the_wire("announce an address", move |send, _| {
-            sent(send.send_to(&arp(mac, address, address), None))
+            arp::sent(send.send_to(&arp::request(mac, address, address), None))
         })
         .await
     }
@@ -228,10 +294,38 @@ impl Lan {
         }
     }
 
+    /// Make a decky's interface in `namespace`, which stands on this network. It is off, and has no address.
+    pub(super) async fn extend(&self, namespace: &Namespace, mac: Option<Mac>) -> Result<(), EngineError> {
+        let made = match self.driver {
+            Driver::Macvlan => {
+                let made = LinkMacVlan::new(INTERFACE, self.index, MacVlanMode::Bridge)
+                    .setns_by_fd(namespace.as_raw_fd());
+                match mac {
+                    Some(mac) => made.address(mac.0.to_vec()).build(),
+                    None => made.build(),
+                }
+            }
+            Driver::Ipvlan => LinkIpVlan::new(INTERFACE, self.index, IpVlanMode::L2)
+                .setns_by_fd(namespace.as_raw_fd())
+                .build(),
+        };
+        let doing = format!(
+            "make an interface of the driver {} on {}",
+            self.driver.as_str(),
+            self.interface
+        );
+        let made = open()?.link().add(made).execute().await;
+        made.map_err(netlink(doing))
+    }
+
     /// Let this host reach `address` past the interface `shim`, which is made where it is not there. The kernel keeps a
     /// host and the machines on its interface apart otherwise. Gives the shim's hardware address, which the decky has to
-    /// be told: the shim itself answers nobody, so that the network sees no machine that is none.
-    pub(super) async fn reach(&self, shim: &str, address: Ipv4Addr) -> Result<Mac, EngineError> {
+    /// be told: the shim itself answers nobody, so that the network sees no machine that is none. With
+    /// [`Driver::Ipvlan`] there can be no such interface.
+    pub(super) async fn reach(&self, shim: &str, address: Ipv4Addr) -> Result<Option<Mac>, EngineError> {
+        if self.driver == Driver::Ipvlan {
+            return Ok(None);
+        }
         let netlink_of = open()?;
         if find_link(&netlink_of, shim).await?.is_none() {
             let made = LinkMacVlan::new(shim, self.index, MacVlanMode::Bridge).build();
@@ -243,28 +337,23 @@ impl Lan {
                 ))?,
             }
             // Never answer who asks for an address: the interface below does that.
-            fs::write(format!("/proc/sys/net/ipv4/conf/{shim}/arp_ignore"), "8")
-                .map_err(|e| unusable(format!("silence {shim}: {e}")))?;
-            let six = format!("/proc/sys/net/ipv6/conf/{shim}/disable_ipv6");
-            if Path::new(&six).exists() {
-                fs::write(&six, "1").map_err(|e| unusable(format!("silence {shim}: {e}")))?;
-            }
+            stack::write(&format!("net.ipv4.conf.{shim}.arp_ignore"), "8")
+                .and_then(|()| stack::without_ipv6(shim))
+                .map_err(|e| unusable(e.to_string()))?;
         }
         let link = find_link(&netlink_of, shim)
             .await?
             .ok_or_else(|| unusable(format!("the interface {shim} is gone")))?;
         let mac = mac_of(&link).ok_or_else(|| unusable(format!("{shim} has no hardware address")))?;
-        let mut up = LinkMessage::default();
-        up.header.index = link.header.index;
-        up.header.flags = LinkFlags::Up;
-        up.header.change_mask = LinkFlags::Up;
-        netlink_of
-            .link()
-            .set(up)
-            .execute()
+        switch_on(&netlink_of, link.header.index)
             .await
             .map_err(netlink("switch the shim on"))?;
-        let route = self.route(link.header.index, address);
+        let route = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(address, 32)
+            .output_interface(link.header.index)
+            .pref_source(self.host)
+            .scope(RouteScope::Link)
+            .build();
         netlink_of
             .route()
             .add(route)
@@ -272,31 +361,63 @@ impl Lan {
             .execute()
             .await
             .map_err(netlink("make a route to a decky"))?;
-        Ok(mac)
+        Ok(Some(mac))
     }
 
-    fn route(&self, shim: u32, address: Ipv4Addr) -> RouteMessage {
-        RouteMessageBuilder::<Ipv4Addr>::new()
-            .destination_prefix(address, 32)
-            .output_interface(shim)
-            .pref_source(self.host)
-            .scope(rtnetlink::packet_route::route::RouteScope::Link)
-            .build()
-    }
-
-    /// Forget the way to `address`.
-    pub(super) async fn forget(&self, shim: &str, address: Ipv4Addr) -> Result<(), EngineError> {
+    /// In this thread's network: give a decky's interface `address`, tell it where the host is, and switch everything on.
+    pub(super) async fn settle(&self, address: Ipv4Addr, shim: Option<Mac>) -> Result<(), EngineError> {
         let netlink_of = open()?;
-        let Some(link) = find_link(&netlink_of, shim).await? else {
+        for name in ["lo", INTERFACE] {
+            let link = find_link(&netlink_of, name)
+                .await?
+                .ok_or_else(|| unusable(format!("there is no {name} in it")))?;
+            let index = link.header.index;
+            if name == INTERFACE {
+                netlink_of
+                    .address()
+                    .add(index, IpAddr::V4(address), self.network.prefix_len())
+                    .execute()
+                    .await
+                    .map_err(netlink("give a decky its address"))?;
+            }
+            switch_on(&netlink_of, index)
+                .await
+                .map_err(netlink("switch a decky's interface on"))?;
+        }
+        if let Some(shim) = shim {
+            know_neighbour(INTERFACE, self.host, shim).await?;
+        }
+        let Some(gateway) = self.gateway else {
             return Ok(());
         };
-        let route = self.route(link.header.index, address);
-        match netlink_of.route().del(route).execute().await {
-            // It was gone.
-            Err(rtnetlink::Error::NetlinkError(e)) if matches!(e.raw_code(), -3 | -2) => Ok(()),
-            done => done.map_err(netlink("forget a route to a decky")),
-        }
+        let way_out = RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).build();
+        let made = netlink_of.route().add(way_out).execute().await;
+        made.map_err(netlink("tell a decky the way out"))
     }
+}
+
+/// Forget that `address` is reached past the interface `shim`.
+pub(super) async fn forget(shim: &str, address: Ipv4Addr) -> Result<(), EngineError> {
+    let netlink_of = open()?;
+    let Some(link) = find_link(&netlink_of, shim).await? else {
+        return Ok(());
+    };
+    let route = RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(address, 32)
+        .output_interface(link.header.index)
+        .scope(RouteScope::Link)
+        .build();
+    match netlink_of.route().del(route).execute().await {
+        // It was gone.
+        Err(rtnetlink::Error::NetlinkError(e)) if matches!(e.raw_code(), -3 | -2) => Ok(()),
+        done => done.map_err(netlink("forget a route to a decky")),
+    }
+}
+
+/// What the interface is called by which the host of this installation reaches its deckies.
+pub(super) fn shim(installation: &str) -> String {
+    let id: String = installation.chars().take(8).collect();
+    format!("lan-{id}")
 }
 
 /// Take the interface `shim` away.
@@ -327,6 +448,14 @@ pub(super) async fn know_neighbour(interface: &str, address: Ipv4Addr, mac: Mac)
         .execute()
         .await
         .map_err(netlink("tell a decky where the host is"))
+}
+
+async fn switch_on(handle: &Handle, index: u32) -> Result<(), rtnetlink::Error> {
+    let mut up = LinkMessage::default();
+    up.header.index = index;
+    up.header.flags = LinkFlags::Up;
+    up.header.change_mask = LinkFlags::Up;
+    handle.link().set(up).execute().await
 }
 
 async fn links(handle: &Handle) -> Result<Vec<LinkMessage>, EngineError> {
@@ -411,100 +540,4 @@ async fn default_route(handle: &Handle) -> Result<Option<(u32, Option<Ipv4Addr>)
             });
             Some((interface, gateway))
         }))
-}
-
-/// The length of an Ethernet frame with an ARP packet for IPv4.
-const ARP_FRAME: usize = 42;
-
-/// A broadcast that asks for `target`, from `mac` and `sender` (RFC 826).
-fn arp(mac: Mac, sender: Ipv4Addr, target: Ipv4Addr) -> [u8; ARP_FRAME] {
-    let mut frame = [0; ARP_FRAME];
-    let parts: [&[u8]; 8] = [
-        &[0xff; 6],
-        &mac.0,
-        // ARP; Ethernet, IPv4, lengths of their addresses; a request.
-        &[0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1],
-        &mac.0,
-        &sender.octets(),
-        &[0; 6],
-        &target.octets(),
-        &[],
-    ];
-    for (slot, byte) in frame.iter_mut().zip(parts.into_iter().flatten()) {
-        *slot = *byte;
-    }
-    frame
-}
-
-/// Who an ARP packet says that it is from, whether asked or not.
-fn sender(frame: &[u8]) -> Option<(Ipv4Addr, Mac)> {
-    let (head, rest) = (frame.get(12..20)?, frame.get(22..32)?);
-    if head != [0x08, 0x06, 0, 1, 0x08, 0, 6, 4] {
-        return None;
-    }
-    let (mac, address) = rest.split_first_chunk::<6>()?;
-    let address = Ipv4Addr::from(<[u8; 4]>::try_from(address).ok()?);
-    (!address.is_unspecified()).then_some((address, Mac(*mac)))
-}
-
-fn sent(result: Option<io::Result<()>>) -> io::Result<()> {
-    result.unwrap_or_else(|| Err(io::Error::other("the frame was not taken")))
-}
-
-fn hear(
-    receive: &mut dyn DataLinkReceiver,
-    patience: Duration,
-    asked: &BTreeSet<Ipv4Addr>,
-    taken: &mut BTreeMap<Ipv4Addr, Mac>,
-) -> io::Result<()> {
-    let begun = Instant::now();
-    while begun.elapsed() < patience && taken.len() < asked.len() {
-        match receive.next() {
-            Ok(frame) => {
-                if let Some((address, mac)) = sender(frame).filter(|(a, _)| asked.contains(a)) {
-                    taken.insert(address, mac);
-                }
-            }
-            Err(e) if matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_is_a_frame_that_says_who_asks_and_for_whom() {
-        let mac = Mac([0x3c, 0x52, 0x82, 1, 2, 3]);
-        let frame = arp(mac, Ipv4Addr::new(10, 0, 0, 7), Ipv4Addr::new(10, 0, 0, 9));
-        assert_eq!(
-            hex(&frame),
-            "ffffffffffff3c5282010203080600010800060400013c52820102030a0000070000000000000a000009"
-        );
-        assert_eq!(sender(&frame), Some((Ipv4Addr::new(10, 0, 0, 7), mac)));
-    }
-
-    #[test]
-    fn a_probe_claims_no_address_and_what_is_no_arp_is_passed_over() {
-        let probe = arp(
-            Mac([2, 0, 0, 0, 0, 1]),
-            Ipv4Addr::UNSPECIFIED,
-            Ipv4Addr::LOCALHOST,
-        );
-        assert_eq!(sender(&probe), None);
-        let mut other = arp(Mac([2, 0, 0, 0, 0, 1]), Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST);
-        assert!(sender(&other).is_some());
-        other[13] = 0;
-        assert_eq!(sender(&other), None);
-        for length in 0..ARP_FRAME {
-            assert_eq!(sender(&other[..length]), None);
-        }
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|b| format!("{b:02x}")).collect()
-    }
 }

@@ -1,12 +1,16 @@
 //! What runs deckies: the [`Engine`] trait, and one engine a module.
 
 pub mod any;
+mod children;
 mod contain;
 pub mod docker;
 mod home;
-mod lan;
+pub mod lan;
 pub mod local;
+mod namespace;
+pub mod netns;
 mod stack;
+mod surroundings;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -134,6 +138,11 @@ impl StepError {
             message: message.into(),
             transient: true,
         }
+    }
+
+    /// What a step stands on is not there. It may be in a moment.
+    fn not_now(error: EngineError) -> Self {
+        Self::transient(error.to_string())
     }
 
     /// One that stays until somebody changes something.

@@ -3,6 +3,8 @@
 //! This is the part that sysctls reach. What they do not reach, such as the order of TCP options and the IP identifier of
 //! a SYN-ACK, is the cloak's.
 
+use std::{fs, io};
+
 use decnet_persona::OsFamily;
 
 /// Keys under `net.ipv4.` and values.
@@ -68,6 +70,27 @@ pub(super) fn sysctls(os: OsFamily) -> Vec<(String, String)> {
         },
     };
     stack.keys()
+}
+
+/// Let the network of this thread behave like that of `os`: `/proc/sys/net` is that of whoever opens it.
+pub(super) fn set(os: OsFamily) -> io::Result<()> {
+    sysctls(os)
+        .into_iter()
+        .try_for_each(|(key, value)| write(&key, &value))
+}
+
+/// Give one key its value.
+pub(super) fn write(key: &str, value: &str) -> io::Result<()> {
+    let told = |e: io::Error| io::Error::new(e.kind(), format!("set {key}: {e}"));
+    fs::write(format!("/proc/sys/{}", key.replace('.', "/")), value).map_err(told)
+}
+
+/// Let `interface` of this thread's network have no IPv6 address, or with `all` every one that comes; where there is IPv6.
+pub(super) fn without_ipv6(interface: &str) -> io::Result<()> {
+    if fs::exists("/proc/sys/net/ipv6")? {
+        write(&format!("net.ipv6.conf.{interface}.disable_ipv6"), "1")?;
+    }
+    Ok(())
 }
 
 struct Stack {

@@ -52,19 +52,13 @@ impl Catalogue for Six {
             ("anonymous".into(), json!(true)),
         ])
     }
-    fn check_knobs(&self, slug: &ServiceSlug, knobs: &BTreeMap<String, Value>) -> Result<(), String> {
-        let defaults = self.default_knobs(slug);
-        for (key, value) in knobs {
-            let kind = |v: &Value| std::mem::discriminant(v);
-            match defaults.get(key) {
-                None => return Err(format!("unknown knob {key}")),
-                Some(default) if kind(default) != kind(value) => {
-                    return Err(format!("{key} is of the wrong kind"));
-                }
-                Some(_) => {}
-            }
+    fn check_knob(&self, slug: &ServiceSlug, name: &str, value: &Value) -> Result<(), String> {
+        let kind = |v: &Value| std::mem::discriminant(v);
+        match self.default_knobs(slug).get(name) {
+            None => Err(format!("unknown knob {name}")),
+            Some(default) if kind(default) != kind(value) => Err(format!("{name} is of the wrong kind")),
+            Some(_) => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -206,8 +206,8 @@ async fn killed_once(world: &World, desired: &[DesiredDecky], call: usize, momen
         ..Simulated::default()
     };
     let (send, _progress) = mpsc::unbounded_channel();
-    let options = quick();
     let steps = plan(desired, &killed.observe().await.unwrap());
+    let options = quick();
     tokio::select! {
         () = killed.killed.notified() => {}
         _ = execute(&killed, &steps, &options, &send) => panic!("it was to be killed at call {call} of {steps:?}"),
@@ -217,7 +217,7 @@ async fn killed_once(world: &World, desired: &[DesiredDecky], call: usize, momen
         ..Simulated::default()
     };
     let steps = plan(desired, &next.observe().await.unwrap());
-    let failed = execute(&next, &steps, &options, &send).await;
+    let failed = execute(&next, &steps, &quick(), &send).await;
     assert_eq!(failed, BTreeMap::new(), "{steps:?}");
     assert_eq!(plan(desired, &next.observe().await.unwrap()), []);
     next.deckies.into_inner().unwrap()

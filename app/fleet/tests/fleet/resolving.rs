@@ -82,7 +82,7 @@ fn every_fault_is_told_at_once_with_its_field() {
     for (field, word) in [
         ("deckies[0].services[0]", "gopher"),
         ("deckies[0].services[2]", "twice"),
-        ("deckies[0].services[3].knobs", "nope"),
+        ("deckies[0].services[3].knobs.nope", "nope"),
         ("deckies[0].os", "windows_server"),
         ("deckies[0].mac", "hex"),
         ("deckies[1].distro", "debian12"),

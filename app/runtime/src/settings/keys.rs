@@ -402,15 +402,16 @@ pub const KEYS: &[Key] = &[
         Section::Master,
         "engine",
         "local",
-        "local or docker",
-        "What runs the deckies: processes on addresses of the loopback interface, or containers with addresses of their own",
+        "local, docker or netns",
+        "What runs the deckies: processes on addresses of the loopback interface, containers with addresses of their own, or \
+         processes with addresses of their own in network namespaces (root, no Docker)",
         &["mutator", "server"],
     ),
     key(
         Section::Master,
         "fleet-network",
-        "127.66.0.0/16 of local deckies; the interface's network for docker",
-        "a network inside 127.0.0.0/8, or for docker inside the interface's network",
+        "127.66.0.0/16 of local deckies; the interface's network for docker and netns",
+        "a network inside 127.0.0.0/8, or for docker and netns inside the interface's network",
         "Addresses of deckies",
         &["mutator", "server"],
     ),
@@ -419,7 +420,7 @@ pub const KEYS: &[Key] = &[
         "fleet-interface",
         "that of the default route",
         "a name, such as eth0",
-        "The interface whose network the containers stand in",
+        "The interface whose network deckies with addresses of their own stand in",
         &["mutator"],
     ),
     key(
@@ -427,7 +428,7 @@ pub const KEYS: &[Key] = &[
         "fleet-driver",
         "macvlan",
         "macvlan or ipvlan",
-        "How containers share the interface: with hardware addresses of their own, or with its own (Wi-Fi)",
+        "How they share the interface: with hardware addresses of their own, or with its own (Wi-Fi)",
         &["mutator"],
     ),
     key(
@@ -435,7 +436,7 @@ pub const KEYS: &[Key] = &[
         "fleet-gateway",
         "that of the default route",
         "an address",
-        "The way out of the containers' network",
+        "The way out of their network",
         &["mutator"],
     ),
     key(

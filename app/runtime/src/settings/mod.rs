@@ -200,6 +200,8 @@ pub struct FleetSettings {
     pub network: IpNet,
     /// Whether that was given, and is not the default of local deckies.
     pub network_given: bool,
+    /// Where deckies with addresses of their own stand.
+    pub lan: LanSettings,
     /// What the engine docker works with.
     pub docker: DockerSettings,
     /// Added to ports that this user may not bind.
@@ -208,7 +210,7 @@ pub struct FleetSettings {
     pub deployment_limit: u32,
     /// How often deckies mutate that have no interval of their own.
     pub mutate_interval: Option<Duration>,
-    /// The program that local deckies run.
+    /// The program that deckies run.
     pub decoy_program: PathBuf,
 }
 
@@ -219,6 +221,11 @@ pub struct DockerSettings {
     pub socket: PathBuf,
     /// The folder of the containers' own folders.
     pub folder: PathBuf,
+}
+
+/// Where deckies of the engines docker and netns stand.
+#[derive(Debug, Clone)]
+pub struct LanSettings {
     /// The interface that deckies stand behind.
     pub interface: Option<String>,
     /// Whether they share its hardware address.
@@ -784,7 +791,11 @@ impl Reader {
     }
 
     fn fleet(&mut self) -> FleetSettings {
-        let engine = self.one_of("engine", "local", &[("local", "local"), ("docker", "docker")]);
+        let engine = self.one_of(
+            "engine",
+            "local",
+            &[("local", "local"), ("docker", "docker"), ("netns", "netns")],
+        );
         let local = engine == "local";
         FleetSettings {
             engine: engine.to_owned(),
@@ -812,6 +823,7 @@ impl Reader {
             ))
             .filter(|d| !d.is_zero()),
             decoy_program: self.path("decoy-program", beside_program("decnet-decoy")),
+            lan: self.lan(),
             docker: self.docker(),
         }
     }
@@ -825,6 +837,11 @@ impl Reader {
                 |text| absolute(text.strip_prefix("unix://").unwrap_or(text)),
             ),
             folder: self.path("docker-folder", "/var/lib/netsvcd".into()),
+        }
+    }
+
+    fn lan(&mut self) -> LanSettings {
+        LanSettings {
             interface: self.read(
                 "fleet-interface",
                 None,

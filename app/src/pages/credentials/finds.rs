@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use decnet_model::{
-    query::BountyQuery,
+    query::{BountyQuery, BountySort, SortOrder},
     state::BountyKind,
     view::{BountyView, DeckyView, MAX_SEARCH, Page},
 };
@@ -29,12 +29,13 @@ use crate::{
         when::{Ago, use_present},
     },
     live::use_live,
+    order,
     pages::live::{FirstTouch, fleet_now},
     text,
     url::{self, Between},
 };
 
-const FIELDS: &[&str] = &["search", "bounty_type", "service"];
+const FIELDS: &[&str] = &["search", "bounty_type", "service", "sort_by"];
 const CHIPS: &[(&str, &str)] = &[
     ("search", "text"),
     ("bounty_type", "kind"),
@@ -43,6 +44,12 @@ const CHIPS: &[(&str, &str)] = &[
     url::LAST,
     url::FROM,
     url::UNTIL,
+];
+
+/// The orders beside that of finding.
+const ORDERS: [(BountySort, &str); 2] = [
+    (BountySort::Recent, "by last seen"),
+    (BountySort::Count, "by times seen"),
 ];
 
 /// The bounties that a URL asks for, and what it says wrongly.
@@ -56,6 +63,9 @@ fn asked(params: &ParamsMap, now: OffsetDateTime) -> (BountyQuery, Vec<String>) 
         search: url::value(params, "search").map(|s| s.chars().take(MAX_SEARCH).collect()),
         service: url::value(params, "service"),
         attacker_ip,
+        // An order that there is none of is the usual one, as a kind that there is none of is any.
+        sort_by: url::value(params, "sort_by").and_then(|order| order.parse().ok()),
+        sort_order: url::value(params, "sort_order").and_then(|order| order.parse().ok()),
         start_time: start,
         end_time: end,
     };
@@ -90,6 +100,9 @@ pub(crate) fn FindsPage() -> impl IntoView {
         .iter()
         .map(|kind| (kind.as_str().to_owned(), kind.as_str().to_owned()))
         .collect();
+    let orders = ORDERS
+        .map(|(order, words)| (order.to_string(), words.to_owned()))
+        .to_vec();
     view! {
         <PageHead title="Credentials">
             <Export from=export><Wordlists /></Export>
@@ -103,6 +116,7 @@ pub(crate) fn FindsPage() -> impl IntoView {
             }>
                 <Choice name="service" label="Service" any="any service" options=options />
             </Transition>
+            <Choice name="sort_by" label="Order" any="by when it was found" options=Signal::stored(orders) />
         </FilterForm>
         <Chips filters=CHIPS />
         <LeftOut faults=Signal::derive(move || asked.with(|(_, faults)| faults.join("; "))) />
@@ -169,7 +183,7 @@ const COLUMNS: &[Column<BountyView>] = &[
     Column {
         label: "Seen",
         class: "number",
-        sort: None,
+        sort: Some("count"),
         cell: |b| {
             view! { <span class="figure" data-label=if b.count == 1 { "time" } else { "times" }>{text::count(b.count)}</span> }.into_any()
         },
@@ -177,7 +191,7 @@ const COLUMNS: &[Column<BountyView>] = &[
     Column {
         label: "Last",
         class: "c-seen",
-        sort: None,
+        sort: Some("recent"),
         cell: |b| view! { <Ago at=b.last_seen /> }.into_any(),
     },
     Column {
@@ -217,8 +231,12 @@ fn List(
     let filtered = query
         != BountyQuery {
             limit: query.limit,
+            sort_by: query.sort_by,
+            sort_order: query.sort_order,
             ..BountyQuery::default()
         };
+    let sort = query.sort_by.unwrap_or(BountySort::Found);
+    let ascending = query.sort_order == Some(SortOrder::Asc);
     let pager = Pager::new(first, move |before| {
         evidence::bounty_page(BountyQuery {
             before,
@@ -229,12 +247,18 @@ fn List(
     pager.follow(Memo::new(move |_| {
         live.stats.with(|s| s.as_ref().map(|s| s.bounties))
     }));
-    let newest = pager.rows.with_untracked(|rows| rows.first().map(|b| b.id));
+    let newest = pager.rows.with_untracked(|rows| rows.iter().map(|b| b.id).max());
     let rows = Memo::new(move |_| {
         let row = |b: &Arc<BountyView>| (b.clone(), newest.is_none_or(|newest| b.id > newest));
-        pager
+        let mut rows = pager
             .rows
-            .with(|rows| rows.iter().map(row).collect::<Vec<Row<_>>>())
+            .with(|rows| rows.iter().map(row).collect::<Vec<Row<_>>>());
+        // One that was seen again since it came is put where it belongs now.
+        order::by(&mut rows, |(b, _)| {
+            let key = (order::signed(sort.rank(b)) << 64) | order::signed(b.id);
+            if ascending { key } else { order::greatest(key) }
+        });
+        rows
     });
     shown.set_value(Some(rows));
     let nothing = move || {

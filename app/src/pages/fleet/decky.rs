@@ -167,7 +167,7 @@ fn Traffic(name: String, day: Day) -> impl IntoView {
                     match day.await {
                         Some(Ok(buckets)) => {
                             let series = Signal::derive(move || {
-                                let came = live.arrived(Some(&name), None);
+                                let came = live.arrived(|row| row.decky == name);
                                 Series::new(by_minute(&buckets), &came, present.now.get(), step, 24 * 60 / step)
                             });
                             view! { <HeatStrip series=series href=href /> }.into_any()

@@ -9,7 +9,7 @@ use decnet_model::{
     permission::ManageFleet,
     query::HistogramQuery,
     state::DeckyState,
-    view::{ArchetypeView, DeckyView, HistogramBucket},
+    view::{DeckyView, HistogramBucket},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
@@ -20,7 +20,10 @@ use self::{
     orders::Orders,
 };
 use crate::{
-    api::{Answer, evidence, fleet},
+    api::{
+        Answer, evidence,
+        fleet::{self, Deployable},
+    },
     components::{
         download::Export,
         frame::{PageHead, may},
@@ -32,8 +35,8 @@ use crate::{
     text, url,
 };
 
-/// The kinds of decky, fetched while the deploy dialog is open.
-type Archetypes = Resource<Answer<Vec<ArchetypeView>>>;
+/// What can be deployed, fetched while the deploy dialog is open.
+type Choices = Resource<Option<Answer<Deployable>>>;
 /// What the decky whose drawer is open saw in the last 24 hours.
 type Day = Resource<Option<Answer<Vec<HistogramBucket>>>>;
 
@@ -48,13 +51,13 @@ pub(crate) fn FleetPage() -> impl IntoView {
     let query = use_query_map();
     // Only the dialog needs them; a resource below a `Suspense` would be one too many, so it is made here.
     let dialog = Memo::new(move |_| query.with(|q| q.get_str("dialog") == Some("deploy")));
-    let archetypes = Resource::new(
+    let choices = Resource::new(
         move || dialog.get(),
         |wanted| async move {
             if wanted {
-                fleet::archetype_list().await
+                Some(fleet::deploy_choices().await)
             } else {
-                Ok(Vec::new())
+                None
             }
         },
     );
@@ -99,7 +102,7 @@ pub(crate) fn FleetPage() -> impl IntoView {
         </PageHead>
         <Fetched from=first rows=8 draw={
             move |deckies| {
-                view! { <Deckies first=deckies manages traffic archetypes day /> }.into_any()
+                view! { <Deckies first=deckies manages traffic choices day /> }.into_any()
             }
         } />
     }
@@ -131,7 +134,7 @@ fn Deckies(
     first: Vec<DeckyView>,
     manages: Signal<bool>,
     traffic: Resource<Answer<fleet::Traffic>>,
-    archetypes: Archetypes,
+    choices: Choices,
     day: Day,
 ) -> impl IntoView {
     let live = use_live();
@@ -194,7 +197,7 @@ fn Deckies(
             }}
         </Show>
         <DeckyDrawer deckies=deckies manages=manages day=day />
-        {move || manages.get().then(|| view! { <Orders deckies=deckies archetypes=archetypes /> })}
+        {move || manages.get().then(|| view! { <Orders deckies=deckies choices=choices /> })}
     }
     .into_any()
 }

@@ -4,7 +4,7 @@ use decnet_model::{name::DeckyName, view::DeckyView};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use super::{Archetypes, deploy::DeployDialog};
+use super::{Choices, deploy::DeployDialog};
 use crate::{
     api::fleet::{self, Mutate, Redeploy, Teardown},
     components::dialog::Dialog,
@@ -14,7 +14,7 @@ use crate::{
 
 /// The dialog that the URL names.
 #[component]
-pub(super) fn Orders(deckies: Memo<Vec<DeckyView>>, archetypes: Archetypes) -> impl IntoView {
+pub(super) fn Orders(deckies: Memo<Vec<DeckyView>>, choices: Choices) -> impl IntoView {
     let query = use_query_map();
     let closed = Signal::derive(move || {
         let out = ["dialog", "deploy", "teardown", "mutate", "redeploy"].map(|key| (key, None));
@@ -34,7 +34,7 @@ pub(super) fn Orders(deckies: Memo<Vec<DeckyView>>, archetypes: Archetypes) -> i
         {
             which.get().map(|(order, names)| match order {
                 "deploy" => {
-                    view! { <DeployDialog archetypes=archetypes deckies=deckies close=closed /> }.into_any()
+                    view! { <DeployDialog choices=choices deckies=deckies close=closed /> }.into_any()
                 }
                 order => {
                     view! { <OrderDialog order=order names=names deckies=deckies close=closed /> }.into_any()

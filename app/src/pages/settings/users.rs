@@ -344,7 +344,7 @@ fn One(user: Arc<UserView>, orders: Orders) -> impl IntoView {
                     {if disabled { "Let them sign in again" } else { "Disable" }}
                 </button>
                 <span class="muted">
-                    {if disabled { "with the password that they had" } else { "ends their sessions; nothing of theirs is lost" }}
+                    {if disabled { "with the password that they had" } else { "ends their sessions, and deletes their API tokens" }}
                 </span>
             </p>
             <FormFault fault=disabled_fault />

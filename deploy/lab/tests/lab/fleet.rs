@@ -1,17 +1,21 @@
-//! A fleet from its deployment to its end.
+//! A fleet of containers from its deployment to its end.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    process::{Command, Output, Stdio},
-    time::{Duration, Instant},
+    process::Command,
+    time::Instant,
 };
 
 use decnet_lab::{ATTACKER, GATEWAY, HOST, Lab, Place};
 use nix::sys::signal::Signal;
-use serde_json::Value;
 
-use crate::host::{Host, lab, until};
+use crate::{
+    host::{Host, kill, lab, until},
+    intruder::contained,
+    killed::killed_anywhere,
+    visitor::{attack, hold_open, is_answer, machines, said, services, text, visit},
+};
 
 /// Twenty deckies of every kind that six services make believable.
 const FLEET: &str = "\
@@ -33,103 +37,6 @@ amount = 2
 [dead]
 archetype = deaddeck
 ";
-
-fn text(value: &Value, field: &str) -> String {
-    value[field].as_str().unwrap_or_default().to_owned()
-}
-
-/// Name, address and hardware address of each.
-fn machines(fleet: &[Value]) -> BTreeMap<String, (String, String)> {
-    fleet
-        .iter()
-        .map(|d| (text(d, "name"), (text(d, "ip"), text(d, "mac"))))
-        .collect()
-}
-
-/// Where a service of a decky listens.
-fn listens(decky: &Value, slug: &str) -> Option<String> {
-    let services = decky["services"].as_array()?;
-    let service = services.iter().find(|s| s["slug"] == slug)?;
-    Some(service["listen"][0].as_str()?.to_owned())
-}
-
-fn attack(lab: &Lab, words: &[&str]) -> Output {
-    let (program, rest) = words.split_first().unwrap();
-    lab.command(Place::Attacker, program)
-        .args(rest)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// A conversation with each service; what the visitor saw.
-fn visit(lab: &Lab, decky: &Value, slug: &str) -> String {
-    let listen = listens(decky, slug).unwrap();
-    let (ip, port) = listen.rsplit_once(':').unwrap();
-    let seen = match slug {
-        "http" => attack(
-            lab,
-            &["curl", "-sS", "-i", "-m", "10", &format!("http://{listen}/")],
-        ),
-        "redis" => attack(lab, &["redis-cli", "-h", ip, "-p", port, "info", "server"]),
-        "ftp" | "smtp" => attack(
-            lab,
-            &["sh", "-c", &format!("echo QUIT | timeout 10 nc -w 5 {ip} {port}")],
-        ),
-        "ssh" => attack(
-            lab,
-            &[
-                "sshpass",
-                "-p",
-                "123456",
-                "ssh",
-                "-o",
-                "StrictHostKeyChecking=no",
-                "-o",
-                "UserKnownHostsFile=/dev/null",
-                "-o",
-                "NumberOfPasswordPrompts=1",
-                "-p",
-                port,
-                &format!("root@{ip}"),
-                "id",
-            ],
-        ),
-        "mysql" => attack(
-            lab,
-            &[
-                "mysql",
-                "--connect-timeout=10",
-                "--host",
-                ip,
-                "--port",
-                port,
-                "--user=root",
-                "--password=root",
-                "-e",
-                "select 1",
-            ],
-        ),
-        other => panic!("no client of {other}"),
-    };
-    format!("{}{}", said(&seen), String::from_utf8_lossy(&seen.stderr))
-}
-
-/// What each service says that nobody else does.
-fn is_answer(slug: &str, seen: &str) -> bool {
-    match slug {
-        "http" => seen.starts_with("HTTP/1.1"),
-        "redis" => seen.contains("redis_version") || seen.contains("NOAUTH"),
-        "ftp" | "smtp" => seen.starts_with("220"),
-        "ssh" => seen.contains("uid=0") || seen.contains("Permission denied"),
-        "mysql" => seen.contains("Access denied") || seen.contains('1'),
-        _ => false,
-    }
-}
 
 /// Everything of ours that Docker and the host have.
 fn traces(lab: &Lab) -> String {
@@ -255,15 +162,6 @@ fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trac
             .collect()
     };
     let containers: BTreeMap<&String, String> = known.keys().map(|name| (name, started(name))).collect();
-    let services = |fleet: &[Value], name: &str| -> Vec<String> {
-        let decky = fleet.iter().find(|d| text(d, "name") == name).unwrap();
-        decky["services"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|s| text(s, "slug"))
-            .collect()
-    };
     let (old, mut open) = (services(&fleet, "web-01"), hold_open(&lab_of, &fleet, "web-02"));
     host.ok(&["mutate", "web-01"]);
     assert_ne!(services(&host.fleet(), "web-01"), old);
@@ -355,145 +253,9 @@ fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trac
     host.down();
 }
 
-fn kill(pid: i32) {
-    let pid = nix::unistd::Pid::from_raw(pid);
-    nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
-}
-
-/// A connection that stays open.
-fn hold_open(lab: &Lab, fleet: &[Value], name: &str) -> std::process::Child {
-    let decky = fleet.iter().find(|d| text(d, "name") == name).unwrap();
-    let listen = listens(decky, "http").unwrap();
-    let (ip, port) = listen.rsplit_once(':').unwrap();
-    let child = lab
-        .command(Place::Attacker, "sh")
-        .arg("-c")
-        .arg(format!("sleep 60 | nc {ip} {port}"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(Duration::from_secs(1));
-    child
-}
-
-/// Run `program` as root in a decky's network, with no right but what its container has.
-fn inside(lab: &Lab, host: &Host<'_>, decky: &str, words: &[&str]) -> Output {
-    let pid = pid_of(lab, decky);
-    let _ = host;
-    let mut command = Command::new("nsenter");
-    command
-        .arg("--target")
-        .arg(pid.to_string())
-        .args([
-            "--net",
-            "--",
-            "setpriv",
-            "--bounding-set=-all",
-            "--inh-caps=-all",
-            "--ambient-caps=-all",
-            "--no-new-privs",
-        ])
-        .args(words)
-        .stdin(Stdio::null());
-    command.output().unwrap()
-}
-
-fn pid_of(lab: &Lab, decky: &str) -> i32 {
-    let id = said(
-        &lab.docker()
-            .args(["ps", "-q", "--filter", &format!("name=^{decky}-")])
-            .output()
-            .unwrap(),
-    );
-    let pid = said(
-        &lab.docker()
-            .args(["inspect", "--format", "{{.State.Pid}}", id.trim()])
-            .output()
-            .unwrap(),
-    );
-    pid.trim().parse().unwrap()
-}
-
-/// Whoever is root in a decky's network gets no answer from anybody, and visitors still do.
-fn contained(lab: &Lab, host: &Host<'_>, fleet: &[Value]) {
-    // Everybody answers: what would be heard of is there to be heard.
-    let serve = |place, port: &str| {
-        lab.command(place, "sh")
-            .arg("-c")
-            .arg(format!("while true; do nc -l -p {port} -q 0 </dev/null; done"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
-    };
-    let mut servers = vec![
-        serve(Place::Host, "8081"),
-        serve(Place::Gateway, "80"),
-        serve(Place::Attacker, "8081"),
-    ];
-    let reach = |place, ip: &str, port: &str| {
-        let tried = lab
-            .command(place, "nc")
-            .args(["-z", "-w", "2", ip, port])
-            .stdin(Stdio::null())
-            .status();
-        tried.unwrap().success()
-    };
-    for (ip, port) in [(HOST, "8081"), (GATEWAY, "80")] {
-        until("somebody is there to be reached", || {
-            reach(Place::Attacker, ip, port).then_some(())
-        });
-    }
-    let other = fleet.iter().find(|d| text(d, "name") == "web-02").unwrap();
-    let targets = [
-        (HOST.to_owned(), "8081"),
-        (HOST.to_owned(), "8080"),
-        (GATEWAY.to_owned(), "80"),
-        ("169.254.169.254".to_owned(), "80"),
-        (ATTACKER.to_owned(), "8081"),
-        (text(other, "ip"), "80"),
-    ];
-    for (ip, port) in &targets {
-        let tried = inside(lab, host, "srv-01", &["nc", "-z", "-w", "2", ip, port]);
-        assert!(
-            !tried.status.success(),
-            "{ip}:{port} was reached from inside a decky"
-        );
-    }
-    let asked = inside(lab, host, "srv-01", &["ping", "-c", "1", "-W", "2", GATEWAY]);
-    assert!(!asked.status.success(), "the gateway answered: {}", said(&asked));
-    let resolved = inside(
-        lab,
-        host,
-        "srv-01",
-        &[
-            "sh",
-            "-c",
-            "printf '\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\7example\\3org\\0\\0\\1\\0\\1' | nc -u -w 2 127.0.0.11 53 | wc -c",
-        ],
-    );
-    assert_eq!(said(&resolved).trim(), "0", "the daemon's resolver answered");
-    let six = inside(lab, host, "srv-01", &["sh", "-c", "cat /proc/net/if_inet6"]);
-    assert!(
-        !said(&six).contains("eth0"),
-        "it has an IPv6 address: {}",
-        said(&six)
-    );
-    // And yet it answers.
-    let srv = fleet.iter().find(|d| text(d, "name") == "srv-01").unwrap();
-    let seen = visit(lab, srv, "ssh");
-    assert!(is_answer("ssh", &seen), "{seen}");
-    for server in &mut servers {
-        server.kill().unwrap();
-        server.wait().unwrap();
-    }
-}
-
 /// Nothing that can be read inside a container says what it is.
 fn looks_like_nothing(lab: &Lab, host: &Host<'_>, decky: &str) {
-    let pid = pid_of(lab, decky);
+    let pid = host.pid_of(decky);
     let proc = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let inspect = said(
         &lab.docker()
@@ -557,71 +319,20 @@ fn looks_like_nothing(lab: &Lab, host: &Host<'_>, decky: &str) {
     assert_ne!(field("Uid:"), "0");
 }
 
-/// Killed wherever it may be, the mutator finishes what was wanted when it is back; nothing is there twice, and nothing
-/// half-made stays.
 #[test]
 fn a_run_that_is_killed_anywhere_is_finished_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let Some((lab_of, _turn)) = lab("kill", folder.path()) else {
         return;
     };
-    let before = traces(&lab_of);
     let mut host = Host::new(&lab_of, &folder);
-    host.up();
-    let names = || {
+    let there = || {
         let all = lab_of
             .docker()
-            .args(["ps", "-a", "--format", "{{.Names}} {{.State}}"])
+            .args(["ps", "-a", "--format", "{{.State}}"])
             .output()
             .unwrap();
-        let mut names: Vec<String> = said(&all).lines().map(str::to_owned).collect();
-        names.sort();
-        names
+        said(&all).lines().map(|state| state == "running").collect()
     };
-    until("the mutator has looked", || {
-        let tried = host.run(&[
-            "deploy",
-            "--archetype",
-            "web-server",
-            "--name",
-            "zero",
-            "--no-wait",
-        ]);
-        tried.status.success().then_some(())
-    });
-    // From before the first step to after the last, which is some two seconds away. Whoever is killed often is started
-    // again later each time.
-    for (round, delay) in [0, 300, 700, 1100, 1600].into_iter().enumerate() {
-        let name = format!("round{round}");
-        host.ok(&[
-            "deploy",
-            "--archetype",
-            "linux-server",
-            "--name",
-            &name,
-            "--deckies",
-            "2",
-            "--no-wait",
-        ]);
-        std::thread::sleep(Duration::from_millis(delay));
-        for pid in host.pids("decnet-mutator") {
-            kill(pid);
-        }
-        until("what was wanted runs", || {
-            let fleet = host.fleet();
-            let all = fleet.len() == 1 + 2 * (round + 1) && fleet.iter().all(|d| d["state"] == "running");
-            let there = names();
-            let running = there.iter().all(|line| line.ends_with(" running"));
-            (all && running && there.len() == fleet.len()).then_some(())
-        });
-    }
-    host.ok(&["teardown", "--all", "--no-wait"]);
-    std::thread::sleep(Duration::from_millis(300));
-    for pid in host.pids("decnet-mutator") {
-        kill(pid);
-    }
-    until("nothing of it is left", || {
-        (traces(&lab_of) == before && host.fleet().is_empty()).then_some(())
-    });
-    host.down();
+    killed_anywhere(&mut host, there, || traces(&lab_of));
 }

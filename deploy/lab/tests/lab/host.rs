@@ -1,6 +1,7 @@
-//! A whole host in a lab: `decnet up` with the engine docker, and its command line.
+//! A whole host in a lab: `decnet up` with an engine that gives deckies addresses, and its command line.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -11,6 +12,7 @@ use std::{
 };
 
 use decnet_lab::{Docker, Lab, Place};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -19,6 +21,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One lab at a time: each has a daemon and a fleet, and what they may take is measured.
 static TURN: Mutex<()> = Mutex::new(());
+
+/// What runs the deckies of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// Containers.
+    Docker,
+    /// Processes in network namespaces.
+    Netns,
+}
 
 /// The lab and this test's turn, or why there is none.
 pub(crate) fn lab(name: &str, folder: &Path) -> Option<(Lab, MutexGuard<'static, ()>)> {
@@ -30,6 +41,19 @@ pub(crate) fn lab_with(
     name: &str,
     folder: &Path,
     find: impl FnOnce(&Path) -> anyhow::Result<Docker>,
+) -> Option<(Lab, MutexGuard<'static, ()>)> {
+    lab_of(name, folder, |cache| Some(find(cache).unwrap()))
+}
+
+/// [`lab`] without a daemon.
+pub(crate) fn lab_without_docker(name: &str, folder: &Path) -> Option<(Lab, MutexGuard<'static, ()>)> {
+    lab_of(name, folder, |_| None)
+}
+
+fn lab_of(
+    name: &str,
+    folder: &Path,
+    docker: impl FnOnce(&Path) -> Option<Docker>,
 ) -> Option<(Lab, MutexGuard<'static, ()>)> {
     if let Some(why) = std::env::var_os(decnet_lab::LEFT_OUT) {
         println!("left out: {}", why.display());
@@ -44,7 +68,7 @@ pub(crate) fn lab_with(
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
         .unwrap()
         .join("decnet");
-    let docker = find(&cache).unwrap();
+    let docker = docker(&cache);
     // Another test that failed in its turn has nothing to do with this one.
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     // Namespaces are the machine's: another run may be beside this one.
@@ -76,6 +100,7 @@ pub(crate) struct Host<'a> {
     pub(crate) data: PathBuf,
     /// Where containers find their folders.
     pub(crate) neutral: PathBuf,
+    engine: Engine,
     settings: Vec<String>,
     /// What it is started through.
     through: Vec<String>,
@@ -83,19 +108,30 @@ pub(crate) struct Host<'a> {
 }
 
 impl<'a> Host<'a> {
+    /// One with containers.
     pub(crate) fn new(lab: &'a Lab, folder: &TempDir) -> Self {
+        Self::with(Engine::Docker, lab, folder)
+    }
+
+    pub(crate) fn with(engine: Engine, lab: &'a Lab, folder: &TempDir) -> Self {
         let mut host = Self {
             lab,
             data: folder.path().join("data"),
             neutral: folder.path().join("netsvcd"),
+            engine,
             settings: Vec::new(),
             through: Vec::new(),
             up: None,
         };
-        host.set("engine", "docker");
-        host.set("docker-socket", &lab.socket().display().to_string());
-        host.set("docker-folder", &host.neutral.display().to_string());
-        host.set("decoy-program", &decoy().display().to_string());
+        match engine {
+            Engine::Docker => {
+                host.set("engine", "docker");
+                host.set("docker-socket", &lab.socket().display().to_string());
+                host.set("docker-folder", &host.neutral.display().to_string());
+                host.set("decoy-program", &decoy().display().to_string());
+            }
+            Engine::Netns => host.set("engine", "netns"),
+        }
         host
     }
 
@@ -156,13 +192,28 @@ impl<'a> Host<'a> {
         if let Some(mut child) = self.up.take() {
             let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
             // It may have ended by itself.
-            let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT);
+            let _gone = nix::sys::signal::kill(pid, Signal::SIGINT);
             let begun = Instant::now();
             while child.try_wait().unwrap().is_none() {
                 assert!(begun.elapsed() < PATIENCE, "the host does not end");
                 thread::sleep(Duration::from_millis(50));
             }
         }
+    }
+
+    /// Kill its mutator and then it, so that nobody ends anything in order or starts it again.
+    pub(crate) fn kill(&mut self) {
+        let mut up = self.up.take().expect("it does not run");
+        signal(i32::try_from(up.id()).unwrap(), Signal::SIGSTOP);
+        let mutators = self.pids("decnet-mutator");
+        assert!(!mutators.is_empty(), "no mutator runs");
+        for pid in mutators {
+            kill(pid);
+        }
+        up.kill().unwrap();
+        up.wait().unwrap();
+        // The other workers end with it.
+        until("its workers are gone", || self.pids("").is_empty().then_some(()));
     }
 
     /// Run the command line; what it printed, and how it ended.
@@ -221,6 +272,27 @@ impl<'a> Host<'a> {
             .collect()
     }
 
+    /// The process of a decky.
+    pub(crate) fn pid_of(&self, decky: &str) -> i32 {
+        match self.engine {
+            Engine::Netns => self.decoys()[decky],
+            Engine::Docker => {
+                let docker = |words: &[&str]| {
+                    let output = self.lab.docker().args(words).output().unwrap();
+                    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+                };
+                let id = docker(&["ps", "-q", "--filter", &format!("name=^{decky}-")]);
+                let pid = docker(&["inspect", "--format", "{{.State.Pid}}", &id]);
+                pid.parse().unwrap()
+            }
+        }
+    }
+
+    /// The deckies that are processes of this host, by name.
+    pub(crate) fn decoys(&self) -> BTreeMap<String, i32> {
+        decoys(&self.data)
+    }
+
     /// The processes of a worker of this host.
     pub(crate) fn pids(&self, program: &str) -> Vec<i32> {
         let data = self.data.display().to_string();
@@ -250,6 +322,31 @@ impl Drop for Host<'_> {
             let _gone = child.kill().and_then(|()| child.wait().map(|_| ()));
         }
     }
+}
+
+/// The deckies that are processes of the host with the data directory `data`: each works in its own folder.
+pub(crate) fn decoys(data: &Path) -> BTreeMap<String, i32> {
+    let deckies = data.join("deckies");
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        // It may have ended since.
+        let works_in = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+        let name = works_in.strip_prefix(&deckies).ok().and_then(Path::to_str);
+        if let (Some(pid), Some(name)) = (pid, name.filter(|name| !name.is_empty())) {
+            let twice = found.insert(name.to_owned(), pid);
+            assert_eq!(twice, None, "{name} runs twice");
+        }
+    }
+    found
+}
+
+pub(crate) fn kill(pid: i32) {
+    signal(pid, Signal::SIGKILL);
+}
+
+fn signal(pid: i32, signal: Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
 }
 
 /// Wait until `done` gives something.

@@ -1,6 +1,7 @@
-//! Decoys as containers on a network of their own, visited by real clients from another machine of it.
+//! Decoys with addresses of their own on a network, visited by real clients from another machine of it.
 //!
-//! Every test has a lab of its own: namespaces, a Docker daemon, an attacker. They need root, and say so where it is not.
+//! Every test has a lab of its own: namespaces, a Docker daemon where it is about containers, an attacker. They need root, and
+//! say so where it is not.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,4 +14,8 @@
 
 mod fleet;
 mod host;
+mod intruder;
+mod killed;
+mod netns;
 mod trouble;
+mod visitor;

@@ -125,7 +125,7 @@ const TEST_PACKAGES: &[Package] = &[
 
 const LAB_PACKAGES: &[Package] = &[
     package("ip", "iproute2", "the lab is made of network namespaces"),
-    package("iptables-restore", "iptables", "containers are contained with it"),
+    package("iptables-restore", "iptables", "deckies are contained with it"),
     package("runc", "runc", "starts the containers of the lab's Docker"),
     package(
         "arping",
@@ -133,6 +133,7 @@ const LAB_PACKAGES: &[Package] = &[
         "the lab's attacker asks who has an address",
     ),
     package("nc", "netcat-openbsd", "the lab's attacker speaks with services"),
+    package("ping", "iputils-ping", "the lab's attacker asks who is there"),
 ];
 
 /// What only the benchmark of the lab uses.

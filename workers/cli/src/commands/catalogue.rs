@@ -13,15 +13,17 @@ pub(crate) fn services(list: ListArgs) -> Result<()> {
     let rows: Vec<_> = services
         .iter()
         .map(|s| {
+            let knobs: Vec<_> = s.knobs.iter().map(|knob| knob.name.as_str()).collect();
             vec![
                 s.slug.to_string(),
                 s.label.clone(),
                 s.category.clone(),
                 s.ports.join(", "),
+                knobs.join(", "),
             ]
         })
         .collect();
-    output::table(&["SERVICE", "NAME", "KIND", "PORTS"], &rows, "");
+    output::table(&["SERVICE", "NAME", "KIND", "PORTS", "KNOBS"], &rows, "");
     Ok(())
 }
 

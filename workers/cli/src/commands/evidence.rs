@@ -48,23 +48,22 @@ pub(crate) async fn logs(place: &PlaceArgs, args: &LogsArgs) -> Result<()> {
     let mut first = true;
     let mut hints = host.bus.subscribe(Pattern::exactly(&Topic::system_log()));
     loop {
-        let limit = if first { args.lines } else { MAX_LIMIT };
-        if limit > 0 {
-            let page = host.domain.log_page(&permit, query(limit.min(MAX_LIMIT))).await?;
-            let newest = page.data.first().map(|row| row.id);
-            for row in page.data.iter().rev().filter(|row| row.id > shown) {
-                print(row, args)?;
+        // At first so many of the newest, and then everything that came since.
+        let most = first.then(|| args.lines.max(1));
+        let rows = newer(&host, &permit, &query, shown, most).await?;
+        let newest = rows.first().map(|row| row.id);
+        for row in rows.iter().rev().filter(|_| !first || args.lines > 0) {
+            print(row, args)?;
+        }
+        shown = newest.unwrap_or(shown);
+        if first
+            && newest.is_none()
+            && let Some(word) = unknown_word(&host, &permit, args).await?
+        {
+            if !args.follow {
+                return Err(host::usage(word));
             }
-            shown = newest.unwrap_or(shown).max(shown);
-            if first
-                && newest.is_none()
-                && let Some(word) = unknown_word(&host, &permit, args).await?
-            {
-                if !args.follow {
-                    return Err(host::usage(word));
-                }
-                eprintln!("decnet: {word}");
-            }
+            eprintln!("decnet: {word}");
         }
         if !args.follow {
             return Ok(());
@@ -72,6 +71,33 @@ pub(crate) async fn logs(place: &PlaceArgs, args: &LogsArgs) -> Result<()> {
         first = false;
         // The bus says when to look; without it, look every second.
         let _woken = tokio::time::timeout(Duration::from_secs(1), hints.recv()).await;
+    }
+}
+
+/// The rows that came after `shown`, the newest first, at most `most`.
+async fn newer(
+    host: &Host,
+    permit: &Permit<ViewEvidence>,
+    query: &impl Fn(u32) -> LogQuery,
+    shown: LogId,
+    most: Option<u32>,
+) -> Result<Vec<LogView>> {
+    let most = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let mut rows = Vec::new();
+    let mut before = None;
+    loop {
+        let left = u32::try_from(most.saturating_sub(rows.len())).unwrap_or(MAX_LIMIT);
+        let asked = LogQuery {
+            before,
+            ..query(left.min(MAX_LIMIT))
+        };
+        let page = host.domain.log_page(permit, asked).await?;
+        let met = page.data.iter().any(|row| row.id <= shown);
+        rows.extend(page.data.into_iter().filter(|row| row.id > shown));
+        before = page.next;
+        if met || before.is_none() || rows.len() >= most {
+            return Ok(rows);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use std::{
 
 use decnet_runtime::{
     Shutdown,
+    settings::keys::KEYS,
     supervisor::{ORDERED, Order},
 };
 use nix::{
@@ -419,13 +420,13 @@ impl Keeper {
                     break Some(Ended { status: status?, words, halted });
                 }
                 () = self.stop.requested() => {
-                    end(&mut child).await?;
+                    self.end(&mut child).await?;
                     break None;
                 }
                 () = self.halt.notified() => {
                     halted = true;
                     self.phase.send_replace(Phase::Stopping);
-                    end(&mut child).await?;
+                    self.end(&mut child).await?;
                 }
                 said = self.told.next() => self.note(said?, &mut words),
             }
@@ -440,9 +441,18 @@ impl Keeper {
     }
 
     fn spawn(&self) -> io::Result<Child> {
-        Command::new(&self.program.path)
+        let mut command = Command::new(&self.program.path);
+        command
             .args(&self.program.args)
-            .envs(self.program.env.iter().map(|(k, v)| (k, v)))
+            .envs(self.program.env.iter().map(|(k, v)| (k, v)));
+        // A secret is for who uses it.
+        for key in KEYS
+            .iter()
+            .filter(|key| key.secret && !key.is_for(self.program.name))
+        {
+            command.env_remove(key.env());
+        }
+        command
             .env("NOTIFY_SOCKET", &self.told.path)
             .env(
                 decnet_runtime::worker::SUPERVISOR_ENV,
@@ -466,34 +476,36 @@ impl Keeper {
             }
         })
     }
-}
 
-/// SIGTERM, ten seconds' grace, SIGKILL: each to the whole process group.
-async fn end(child: &mut Child) -> io::Result<()> {
-    let Some(pid) = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .map(Pid::from_raw)
-    else {
-        return Ok(());
-    };
-    signal(pid, Signal::SIGTERM);
-    if timeout(GRACE, child.wait()).await.is_err() {
-        tracing::warn!(%pid, "not stopped in {} s: killed", GRACE.as_secs());
-        signal(pid, Signal::SIGKILL);
-        child.wait().await?;
+    /// SIGTERM, ten seconds' grace, SIGKILL: each to the whole process group.
+    async fn end(&self, child: &mut Child) -> io::Result<()> {
+        let Some(pid) = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .map(Pid::from_raw)
+        else {
+            return Ok(());
+        };
+        self.signal(pid, Signal::SIGTERM);
+        if timeout(GRACE, child.wait()).await.is_err() {
+            let told = format!("it did not stop within {} s, and is killed", GRACE.as_secs());
+            self.screen.line(self.program.name, &told);
+            self.signal(pid, Signal::SIGKILL);
+            child.wait().await?;
+        }
+        // Whatever the worker left behind in its group goes with it.
+        self.signal(pid, Signal::SIGKILL);
+        Ok(())
     }
-    // Whatever the worker left behind in its group goes with it.
-    signal(pid, Signal::SIGKILL);
-    Ok(())
-}
 
-fn signal(group: Pid, signal: Signal) {
-    // ESRCH: everybody in the group has ended already.
-    if let Err(error) = killpg(group, signal)
-        && error != nix::errno::Errno::ESRCH
-    {
-        tracing::warn!(%group, %signal, %error, "not signalled");
+    fn signal(&self, group: Pid, signal: Signal) {
+        // ESRCH: everybody in the group has ended already.
+        if let Err(error) = killpg(group, signal)
+            && error != nix::errno::Errno::ESRCH
+        {
+            let told = format!("{signal} does not reach it: {error}");
+            self.screen.line(self.program.name, &told);
+        }
     }
 }
 

@@ -147,7 +147,7 @@ impl Catalogue for Three {
     fn default_knobs(&self, _: &ServiceSlug) -> BTreeMap<String, serde_json::Value> {
         BTreeMap::new()
     }
-    fn check_knobs(&self, _: &ServiceSlug, _: &BTreeMap<String, serde_json::Value>) -> Result<(), String> {
+    fn check_knob(&self, _: &ServiceSlug, _: &str, _: &serde_json::Value) -> Result<(), String> {
         Ok(())
     }
 }

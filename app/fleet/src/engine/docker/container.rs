@@ -22,24 +22,26 @@ use bollard::{
         RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
     },
 };
-use decnet_decoys::config::{DeckyConfig, NOBODY};
+use decnet_decoys::config::DeckyConfig;
 use decnet_model::name::DeckyName;
 use decnet_persona::{Mac, Persona};
 use decnet_spool::outlet::Outlet;
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, TryFutureExt as _};
 
 use super::{
-    DockerEngine, Driver, LABEL, LABEL_NAME,
+    DockerEngine, LABEL, LABEL_NAME,
     daemon::{said, status, unavailable},
     ground::Ground,
     image,
 };
 use crate::{
-    DesiredDecky, EngineError, StepError,
+    DesiredDecky, StepError,
     engine::{
         contain,
-        home::{self, Home, link, unlink},
-        lan, stack,
+        home::{self, Home, link, unlink, user},
+        lan::{self, Driver, INTERFACE},
+        namespace::Namespace,
+        stack,
     },
 };
 
@@ -55,8 +57,6 @@ const MEMORY: i64 = 256 << 20;
 const NANO_CPUS: i64 = 1_000_000_000;
 const PIDS: i64 = 64;
 const FILES: i64 = 8192;
-/// Its interface, as Docker calls it.
-const INTERFACE: &str = "eth0";
 /// What it touches while it is well.
 const PULSE: &str = "/run/alive";
 
@@ -76,7 +76,7 @@ impl DockerEngine {
             }),
             // One that shares the interface's hardware address can have no other.
             mac_address: mac
-                .filter(|_| self.options.driver == Driver::Macvlan)
+                .filter(|_| self.options.lan.driver == Driver::Macvlan)
                 .map(|mac| mac.to_string()),
             ..EndpointSettings::default()
         };
@@ -181,21 +181,12 @@ impl DockerEngine {
         };
         let persona = Persona::derive(&decky.persona)
             .map_err(|e| StepError::lasting(format!("the persona of {name}: {e}")))?;
-        let docker = self.docker().await.map_err(not_now)?;
-        let ground = self.ground().await.map_err(not_now)?;
+        let docker = self.docker().await.map_err(StepError::not_now)?;
+        let ground = self.ground().await.map_err(StepError::not_now)?;
         let container = self.container(name);
         home.note_applied(None)?;
         self.remove_container(&docker, &container).await?;
-        // Whoever has the address by now would lose half of its visitors, and the decky as well.
-        let taken = ground.lan.taken(vec![address]).await.map_err(not_now)?;
-        if let Some(mac) = taken.get(&address) {
-            // Whoever is deployed next must not be given it.
-            *self.surroundings.lock().await = None;
-            return Err(StepError::lasting(format!(
-                "{address} is in use by the machine {mac}: take {name} down and deploy it again, which gives it another \
-                 address"
-            )));
-        }
+        self.lookout.is_free(&ground.lan, address, name).await?;
         let outlet = Outlet::create(&self.options.outlets, name.as_str())
             .map_err(|e| StepError::transient(format!("outlet of {name}: {e}")))?;
         let lines = outlet.path().to_owned();
@@ -268,9 +259,9 @@ impl DockerEngine {
             home.note_applied(Some(&decky))?;
             ground
                 .lan
-                .announce(mac_on(&ground, self.options.driver, persona.mac), address)
+                .announce(ground.lan.seen_as(persona.mac), address)
                 .await
-                .map_err(not_now)
+                .map_err(StepError::not_now)
         }
         .await;
         // Now it has the file open itself: until here nobody may take it for a finished one.
@@ -303,30 +294,23 @@ impl DockerEngine {
             .and_then(|pid| u32::try_from(pid).ok())
             .filter(|pid| *pid > 0)
             .ok_or_else(|| StepError::transient("it ended while it was started"))?;
-        let reach = self.options.driver == Driver::Macvlan;
-        let shim = if reach {
-            Some(ground.lan.reach(&self.shim(), address).await.map_err(not_now)?)
-        } else {
-            None
-        };
+        let shim = ground
+            .lan
+            .reach(&self.shim(), address)
+            .await
+            .map_err(StepError::not_now)?;
         let (egress, host) = (decky.egress, ground.lan.host);
         let done = tokio::task::spawn_blocking(move || {
+            let namespace = Namespace::of(pid)?;
             if let Some(shim) = shim {
-                let known = contain::inside(pid, || {
-                    let runtime = tokio::runtime::Builder::new_current_thread()
-                        .enable_all()
-                        .build()?;
-                    let known = runtime.block_on(lan::know_neighbour(INTERFACE, host, shim));
-                    known.map_err(io::Error::other)
-                });
-                known
-                    .and_then(|done| done)
-                    .map_err(|e| StepError::transient(format!("tell it where the host is: {e}")))?;
+                let told = || lan::know_neighbour(INTERFACE, host, shim).map_err(io::Error::other);
+                namespace.inside_async(told)?;
             }
-            contain::contain(pid, egress)
+            contain::contain(&namespace, egress)
         })
         .await;
-        done.unwrap_or_else(|gone| Err(StepError::transient(gone.to_string())))
+        done.unwrap_or_else(|gone| Err(io::Error::other(gone)))
+            .map_err(|e| StepError::transient(e.to_string()))
     }
 
     /// What the program says to its standard error, from its first word on; `follow` waits for more.
@@ -365,7 +349,7 @@ impl DockerEngine {
     }
 
     pub(super) async fn reconfigure(&self, decky: &DesiredDecky) -> Result<(), StepError> {
-        let docker = self.docker().await.map_err(not_now)?;
+        let docker = self.docker().await.map_err(StepError::not_now)?;
         let home = self.home(&decky.name);
         let lines = home.newest_lines();
         let config = self.config(decky, lines.as_deref());
@@ -380,7 +364,7 @@ impl DockerEngine {
     }
 
     pub(super) async fn stop(&self, name: &DeckyName) -> Result<(), StepError> {
-        let docker = self.docker().await.map_err(not_now)?;
+        let docker = self.docker().await.map_err(StepError::not_now)?;
         let container = self.container(name);
         let options = StopContainerOptionsBuilder::default().t(GRACE).build();
         match docker.stop_container(&container, Some(options)).await {
@@ -390,12 +374,9 @@ impl DockerEngine {
         }
         self.remove_container(&docker, &container).await?;
         if let Some(IpAddr::V4(address)) = self.home(name).read().map(|decky| decky.ip) {
-            let lan = self.ground.lock().await.as_ref().map(|ground| ground.lan.clone());
-            let lan = match lan {
-                Some(lan) => lan,
-                None => self.lan().await.map_err(not_now)?,
-            };
-            lan.forget(&self.shim(), address).await.map_err(not_now)?;
+            lan::forget(&self.shim(), address)
+                .await
+                .map_err(StepError::not_now)?;
         }
         Ok(())
     }
@@ -431,9 +412,9 @@ impl DockerEngine {
     }
 
     /// How a container ended, with what its program said last.
-    pub(super) async fn last_words(&self, docker: &Docker, name: &DeckyName, how: &str) -> String {
+    pub(super) async fn last_words(&self, docker: &Docker, container: &str, how: &str) -> String {
         let options = LogsOptionsBuilder::default().stderr(true).tail("1").build();
-        let mut words = Box::pin(docker.logs(&self.container(name), Some(options)));
+        let mut words = Box::pin(docker.logs(container, Some(options)));
         let last = match words.next().await {
             Some(Ok(output)) => String::from_utf8_lossy(&output.into_bytes()).trim().to_owned(),
             // Its log went with it.
@@ -445,19 +426,6 @@ impl DockerEngine {
             format!("{last} ({how})")
         }
     }
-}
-
-/// The hardware address that frames of a decky come from.
-fn mac_on(ground: &Ground, driver: Driver, own: Mac) -> Mac {
-    match driver {
-        Driver::Macvlan => own,
-        Driver::Ipvlan => ground.lan.mac,
-    }
-}
-
-/// A fault of the ground that a step stands on. It may be better in a moment.
-fn not_now(error: EngineError) -> StepError {
-    StepError::transient(error.to_string())
 }
 
 /// Wait until the program says `word`. Whatever else it says is why it did not.
@@ -493,34 +461,5 @@ async fn heard(
             "it did not say {word:?} within {} s: {last}",
             PATIENCE.as_secs()
         ))),
-    }
-}
-
-/// The user of the decky at `address`: no distribution gives out users from 1879048192 to 2147483647, which is as far
-/// as Docker counts, and systemd leaves them free. Machines of one network differ in their last 28 bits.
-fn user(address: IpAddr) -> u32 {
-    match address {
-        IpAddr::V4(address) => 0x7000_0000 | (u32::from(address) & 0x0fff_ffff),
-        IpAddr::V6(_) => NOBODY,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn a_decky_is_a_user_of_its_own_that_docker_takes() {
-        let users: BTreeSet<u32> = (0..=255)
-            .map(|last| user(IpAddr::V4(Ipv4Addr::new(192, 168, 1, last))))
-            .collect();
-        assert_eq!(users.len(), 256);
-        assert!(
-            users
-                .iter()
-                .all(|user| (0x7000_0000..=0x7fff_ffff).contains(user))
-        );
     }
 }

@@ -14,7 +14,7 @@ use bollard::{
 };
 use futures::TryStreamExt as _;
 
-use super::{DockerEngine, Driver, LABEL, daemon::unavailable, image, network};
+use super::{DockerEngine, LABEL, daemon::unavailable, image, network};
 use crate::{
     DesiredDecky, EngineError, StepError,
     engine::{contain, lan::Lan},
@@ -39,31 +39,14 @@ impl DockerEngine {
         let docker = self.docker().await?;
         let lan = self.lan().await?;
         let image = image::ensure(&docker, &self.id, &self.options.program).await?;
-        let network = network::ensure(&docker, &self.id, self.options.driver, &lan).await?;
+        let network = network::ensure(&docker, &self.id, self.options.lan.driver, &lan).await?;
         let made = Ground { lan, network, image };
         *ground = Some(made.clone());
         Ok(made)
     }
 
     pub(super) async fn lan(&self) -> Result<Lan, EngineError> {
-        let options = &self.options;
-        let lan = Lan::find(options.interface.as_deref(), options.gateway).await?;
-        if lan.wireless && options.driver == Driver::Macvlan {
-            return Err(EngineError::Unavailable(format!(
-                "{} is a radio, and its access point knows one hardware address only: set fleet-driver to ipvlan, or name \
-                 a wired interface with fleet-interface",
-                lan.interface
-            )));
-        }
-        if let Some(range) = options.range
-            && !lan.network.contains(&range)
-        {
-            return Err(EngineError::Unavailable(format!(
-                "the addresses {range} (fleet-network) are not inside {}, the network of {}",
-                lan.network, lan.interface
-            )));
-        }
-        Ok(lan)
+        Lan::find(&self.options.lan).await
     }
 
     /// Make sure that `first` can be made.
@@ -96,22 +79,27 @@ impl DockerEngine {
             docker.wait_container(&name, None).try_collect::<Vec<_>>().await
         }
         .await;
-        self.remove_container(docker, &name).await.map_err(gone)?;
-        match tried {
+        let tried = match tried {
             Ok(_) => Ok(()),
-            Err(DockerError::DockerContainerWaitError { error, code }) => Err(EngineError::Program {
-                path: self.options.program.clone(),
-                source: io::Error::other(format!("in a container it ends with {code}: {error}")),
-            }),
+            Err(DockerError::DockerContainerWaitError { code, .. }) => {
+                let how = format!("in a container it ends with {code}");
+                let told = self.last_words(docker, &name, &how).await;
+                Err(EngineError::Program {
+                    path: self.options.program.clone(),
+                    source: io::Error::other(told),
+                })
+            }
             Err(error) => Err(unavailable(
                 &format!(
                     "no container can be started on a {} network of {}",
-                    self.options.driver.as_str(),
+                    self.options.lan.driver.as_str(),
                     ground.lan.interface
                 ),
                 &error,
             )),
-        }
+        };
+        self.remove_container(docker, &name).await.map_err(gone)?;
+        tried
     }
 
     /// Take away what was made for deckies that cannot be made; where others are on it, it stays.

@@ -7,8 +7,11 @@ use bollard::{
     models::{Ipam, IpamConfig, Network, NetworkCreateRequest},
 };
 
-use super::{Driver, LABEL, daemon::unavailable};
-use crate::{EngineError, engine::lan::Lan};
+use super::{LABEL, daemon::unavailable};
+use crate::{
+    EngineError,
+    engine::lan::{Driver, Lan},
+};
 
 /// What the network of the installation `id` is called.
 pub(super) fn name(id: &str) -> String {

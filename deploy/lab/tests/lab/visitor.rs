@@ -1,0 +1,131 @@
+//! A visitor from another machine of the lab, with real clients; and what is read of the deckies that it visits.
+
+use std::{
+    collections::BTreeMap,
+    process::{Child, Output, Stdio},
+    time::Duration,
+};
+
+use decnet_lab::{Lab, Place};
+use serde_json::Value;
+
+pub(crate) fn text(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_default().to_owned()
+}
+
+/// Name, address and hardware address of each.
+pub(crate) fn machines(fleet: &[Value]) -> BTreeMap<String, (String, String)> {
+    fleet
+        .iter()
+        .map(|d| (text(d, "name"), (text(d, "ip"), text(d, "mac"))))
+        .collect()
+}
+
+/// What a decky of the fleet runs.
+pub(crate) fn services(fleet: &[Value], name: &str) -> Vec<String> {
+    let decky = fleet.iter().find(|d| text(d, "name") == name).unwrap();
+    let services = decky["services"].as_array().unwrap();
+    services.iter().map(|s| text(s, "slug")).collect()
+}
+
+/// Where a service of a decky listens.
+pub(crate) fn listens(decky: &Value, slug: &str) -> Option<String> {
+    let services = decky["services"].as_array()?;
+    let service = services.iter().find(|s| s["slug"] == slug)?;
+    Some(service["listen"][0].as_str()?.to_owned())
+}
+
+pub(crate) fn attack(lab: &Lab, words: &[&str]) -> Output {
+    let (program, rest) = words.split_first().unwrap();
+    lab.command(Place::Attacker, program)
+        .args(rest)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+pub(crate) fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A conversation with each service; what the visitor saw.
+pub(crate) fn visit(lab: &Lab, decky: &Value, slug: &str) -> String {
+    let listen = listens(decky, slug).unwrap();
+    let (ip, port) = listen.rsplit_once(':').unwrap();
+    let seen = match slug {
+        "http" => attack(
+            lab,
+            &["curl", "-sS", "-i", "-m", "10", &format!("http://{listen}/")],
+        ),
+        "redis" => attack(lab, &["redis-cli", "-h", ip, "-p", port, "info", "server"]),
+        "ftp" | "smtp" => attack(
+            lab,
+            &["sh", "-c", &format!("echo QUIT | timeout 10 nc -w 5 {ip} {port}")],
+        ),
+        "ssh" => attack(
+            lab,
+            &[
+                "sshpass",
+                "-p",
+                "123456",
+                "ssh",
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+                "-o",
+                "NumberOfPasswordPrompts=1",
+                "-p",
+                port,
+                &format!("root@{ip}"),
+                "id",
+            ],
+        ),
+        "mysql" => attack(
+            lab,
+            &[
+                "mysql",
+                "--connect-timeout=10",
+                "--host",
+                ip,
+                "--port",
+                port,
+                "--user=root",
+                "--password=root",
+                "-e",
+                "select 1",
+            ],
+        ),
+        other => panic!("no client of {other}"),
+    };
+    format!("{}{}", said(&seen), String::from_utf8_lossy(&seen.stderr))
+}
+
+/// What each service says that nobody else does.
+pub(crate) fn is_answer(slug: &str, seen: &str) -> bool {
+    match slug {
+        "http" => seen.starts_with("HTTP/1.1"),
+        "redis" => seen.contains("redis_version") || seen.contains("NOAUTH"),
+        "ftp" | "smtp" => seen.starts_with("220"),
+        "ssh" => seen.contains("uid=0") || seen.contains("Permission denied"),
+        "mysql" => seen.contains("Access denied") || seen.contains('1'),
+        _ => false,
+    }
+}
+
+/// A connection that stays open.
+pub(crate) fn hold_open(lab: &Lab, fleet: &[Value], name: &str) -> Child {
+    let decky = fleet.iter().find(|d| text(d, "name") == name).unwrap();
+    let listen = listens(decky, "http").unwrap();
+    let (ip, port) = listen.rsplit_once(':').unwrap();
+    let child = lab
+        .command(Place::Attacker, "sh")
+        .arg("-c")
+        .arg(format!("sleep 60 | nc {ip} {port}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    child
+}
