@@ -198,7 +198,7 @@ mod tests {
     fn what_fits_has_no_fault_and_of_what_is_another_thing_nothing_is_left() {
         let (read, told) = faults(json!({ "deckies": [{ "amount": 3 }] }));
         assert_eq!((read.unwrap().deckies[0].amount, told), (Some(3), vec![]));
-        let (read, told) = faults(json!([[], 1]));
+        let (read, told) = faults(json!("a fleet"));
         assert_eq!(read, None);
         assert_eq!((told.len(), told[0].0.as_str()), (1, ""));
     }
