@@ -28,7 +28,7 @@ pub(super) const PAGE_SIZE: &str = "limit";
     ),
     modifiers(&Security),
     security(("bearer" = []), ("cookie" = [])),
-    components(schemas(decnet_model::view::Problem, decnet_model::query::AttackerSort, decnet_model::query::SortOrder,
+    components(schemas(decnet_model::view::Problem, decnet_model::query::AttackerSort, decnet_model::query::BountySort, decnet_model::query::SortOrder,
         decnet_model::query::ReuseScope,
         decnet_model::query::Wordlist, decnet_model::query::HashKind, decnet_model::query::ExportFormat))
 )]
