@@ -123,6 +123,7 @@ test("a second factor is set up, asked for at the door, replaced by a recovery c
   complaints.none(/second_factor_confirm|status of 4\d\d/);
   await page.getByLabel("The code that it shows now").fill(totp(secret));
   await page.getByRole("button", { name: "Done" }).click();
+  await expect(page.locator(".codes code")).toHaveCount(10);
   const codes = await page.locator(".codes code").allTextContents();
   expect(new Set(codes).size).toBe(10);
   await page.getByRole("link", { name: "I have them" }).click();
