@@ -210,7 +210,17 @@ fn systems(lab: &Lab, host: &Host<'_>, folder: &tempfile::TempDir) {
         }
         let scan = lab
             .command(Place::Attacker, "nmap")
-            .args(["-O", "-n", "-Pn", "-p", "21,80,81", "--max-retries", "2", ip])
+            .args([
+                "-O",
+                "--osscan-guess",
+                "-n",
+                "-Pn",
+                "-p",
+                "21,80,81",
+                "--max-retries",
+                "2",
+                ip,
+            ])
             .output()
             .unwrap();
         let scan = String::from_utf8_lossy(&scan.stdout).into_owned();
@@ -220,7 +230,8 @@ fn systems(lab: &Lab, host: &Host<'_>, folder: &tempfile::TempDir) {
                 let found = line
                     .strip_prefix("OS details: ")
                     .or_else(|| line.strip_prefix("Aggressive OS guesses: "))
-                    .or_else(|| line.strip_prefix("Running: "))?;
+                    .or_else(|| line.strip_prefix("Running: "))
+                    .or_else(|| line.strip_prefix("No exact OS matches"))?;
                 Some(found.chars().take(60).collect::<String>())
             })
             .unwrap_or_else(|| "nothing".to_owned());
@@ -229,10 +240,16 @@ fn systems(lab: &Lab, host: &Host<'_>, folder: &tempfile::TempDir) {
             |output| {
                 let text = String::from_utf8_lossy(&output.stdout).into_owned();
                 let mut of_server = text.split(".-[").filter(|part| part.contains("syn+ack"));
-                of_server
-                    .next()
-                    .and_then(|part| part.lines().find_map(|line| line.split_once("os       = ")))
-                    .map_or_else(|| "nothing".to_owned(), |(_, os)| os.trim().to_owned())
+                of_server.next().map_or_else(
+                    || "nothing".to_owned(),
+                    |part| {
+                        let of = |key: &str| {
+                            let line = part.lines().find_map(|line| line.split_once(key));
+                            line.map_or("", |(_, value)| value.trim())
+                        };
+                        format!("{} ({})", of("os       = "), of("raw_sig  = "))
+                    },
+                )
             },
         );
         println!(
