@@ -3,11 +3,12 @@
 use std::{
     collections::BTreeMap,
     process::{Child, Output, Stdio},
-    time::Duration,
 };
 
 use decnet_lab::{Lab, Place};
 use serde_json::Value;
+
+use crate::host::until;
 
 pub(crate) fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
@@ -113,7 +114,7 @@ pub(crate) fn is_answer(slug: &str, seen: &str) -> bool {
     }
 }
 
-/// A connection that stays open.
+/// A connection that stands, and stays open.
 pub(crate) fn hold_open(lab: &Lab, fleet: &[Value], name: &str) -> Child {
     let decky = fleet.iter().find(|d| text(d, "name") == name).unwrap();
     let listen = listens(decky, "http").unwrap();
@@ -126,6 +127,22 @@ pub(crate) fn hold_open(lab: &Lab, fleet: &[Value], name: &str) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    until("the visit stands", || {
+        let standing = lab
+            .command(Place::Attacker, "ss")
+            .args([
+                "-Htn",
+                "state",
+                "established",
+                "dst",
+                ip,
+                "dport",
+                "=",
+                &format!(":{port}"),
+            ])
+            .output()
+            .unwrap();
+        (!standing.stdout.is_empty()).then_some(())
+    });
     child
 }
