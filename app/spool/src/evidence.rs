@@ -183,13 +183,18 @@ pub fn is_evidence(dir: &Path) -> bool {
 /// [`SpoolError::Io`] where something cannot be read. What is *wrong* is not an error but [`Verified::fault`].
 pub fn verify(dir: &Path) -> Result<Verified, SpoolError> {
     // The writer closes and drops segments while we look. A fault that is still there when nothing moved is one.
-    let mut before = layout::segments(dir, layout::LOG)?;
-    for _ in 0..5 {
+    let files = || {
+        let [logs, seals, journals] =
+            [layout::LOG, layout::SEAL, layout::JOURNAL].map(|kind| layout::segments(dir, kind));
+        Ok::<_, SpoolError>((logs?, seals?, journals?))
+    };
+    let mut before = files()?;
+    for _ in 0..20 {
         let found = verify_once(dir);
         if matches!(&found, Ok(Verified { fault: None, .. })) {
             return found;
         }
-        let after = layout::segments(dir, layout::LOG)?;
+        let after = files()?;
         if after == before {
             break;
         }
@@ -435,7 +440,8 @@ fn check_open(dir: &Path, segment: u64) -> Result<Result<Closed, FaultKind>, Spo
 }
 
 /// For how long, and how often, it is looked whether a writer at work accounts for what is behind its last commit: it
-/// writes lines before it commits them.
+/// writes lines before it commits them. The time begins when the disk has what was given to it until now, as a busy one
+/// keeps a writer waiting between the two for longer than that.
 const PATIENCE: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
@@ -455,6 +461,10 @@ fn behind(dir: &Path, segment: u64, end: u64) -> Result<Option<FaultKind>, Spool
         bytes: first - end,
     };
     let path = layout::segment_file(dir, segment, layout::JOURNAL);
+    if is_written(dir)? {
+        let synced = File::open(&log).and_then(|file| file.sync_data());
+        synced.map_err(SpoolError::io("sync", &log))?;
+    }
     let until = Instant::now() + PATIENCE;
     loop {
         let written = is_written(dir)?;
