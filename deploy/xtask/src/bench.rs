@@ -26,19 +26,19 @@ const BENCHES: &[Bench] = &[
     (
         "ingest",
         "lines a second through the ingester, to a bare prepared-insert loop (bar 0.7)",
-        |place| sh(programs::release(place).args(["bench", "-p", "decnet-worker-ingester"])),
+        |place| sh(programs::release(place)?.args(["bench", "-p", "decnet-worker-ingester"])),
     ),
     (
         "bus",
         "events a second and p99 latency, to nats-server (bars 1.0 and 0.5)",
-        |place| sh(programs::release(place).args(["bench", "-p", "decnet-bus"])),
+        |place| sh(programs::release(place)?.args(["bench", "-p", "decnet-bus"])),
     ),
     (
         "decoy",
         "memory of a decky idle (8 MB) and with 2,000 connections (64 MB), of a hundred deckies (1 GB)",
         |place| {
             let program = decoy::build(place)?;
-            sh(programs::release(place)
+            sh(programs::release(place)?
                 .args(["bench", "-p", "decnet-decoys", "--bench", "budget"])
                 .env("DECOY_BINARY", program))
         },
@@ -48,7 +48,7 @@ const BENCHES: &[Bench] = &[
         "requests of the http decoy in the same CPU time, to nginx (bar 0.5)",
         |place| {
             setup::for_tests(place)?;
-            sh(programs::release(place).args([
+            sh(programs::release(place)?.args([
                 "bench",
                 "-p",
                 "decnet-decoys",
@@ -65,7 +65,7 @@ const BENCHES: &[Bench] = &[
         |place| {
             let cowrie = setup::python(place, &setup::COWRIE)?;
             let program = decoy::build(place)?;
-            sh(programs::release(place)
+            sh(programs::release(place)?
                 .args([
                     "bench",
                     "-p",
@@ -99,7 +99,7 @@ const BENCHES: &[Bench] = &[
             setup::for_scans()?;
             programs::build(place, Profile::Release)?;
             site::build(place, Profile::Release)?;
-            sh(programs::release(place).args(["bench", "-p", "decnet-lab", "--bench", "docker"]))
+            sh(programs::release(place)?.args(["bench", "-p", "decnet-lab", "--bench", "docker"]))
         },
     ),
     (
@@ -109,7 +109,7 @@ const BENCHES: &[Bench] = &[
             let fastapi = setup::python(place, &setup::FASTAPI)?;
             programs::build(place, Profile::Release)?;
             site::build(place, Profile::Release)?;
-            sh(programs::release(place)
+            sh(programs::release(place)?
                 .args(["bench", "-p", "decnet-server", "--bench", "api"])
                 .env("DECNET_PROGRAMS", place.programs(Profile::Release))
                 .env("FASTAPI", fastapi))

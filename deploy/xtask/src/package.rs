@@ -10,7 +10,7 @@ use crate::{
     decoy, licences,
     place::{Place, Profile},
     programs, setup,
-    shell::{output, sh, step},
+    shell::{sh, step},
     site, weight,
 };
 
@@ -25,12 +25,11 @@ pub(crate) struct Options {
 /// `cargo xtask package`.
 pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     setup::for_build(place)?;
-    let (place, folders) = without_folders(place)?;
-    let place = &place;
-    step(
-        "Building the programs (all of it anew the first time: no folder of this machine may stand in them)",
-        || programs::build(place, Profile::Release),
-    )?;
+    let mut folders = vec![place.root.display().to_string()];
+    folders.extend(programs::folders(place)?.map(|(folder, _)| folder.display().to_string()));
+    step("Building the programs", || {
+        programs::build(place, Profile::Release)
+    })?;
     step("Building the dashboard", || site::build(place, Profile::Release))?;
     step("Weighing its pages", || weight::tell(place))?;
     let name = format!("decnet-{}-{}-linux", env!("CARGO_PKG_VERSION"), env::consts::ARCH);
@@ -87,32 +86,6 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
         archive.display()
     );
     Ok(())
-}
-
-/// A place that builds programs without folders of this machine, and those folders. They would stand in the words of
-/// panics.
-fn without_folders(place: &Place) -> Result<(Place, Vec<String>)> {
-    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))
-        .context("`rustc --print sysroot` names no folder")?;
-    let folders = [
-        (place.root.clone(), "decnet"),
-        (place.target.clone(), "target"),
-        (decoy::cargo_home()?, "cargo"),
-        (PathBuf::from(sysroot), "rust"),
-    ];
-    let flags = folders
-        .iter()
-        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
-        .collect();
-    let names = folders
-        .iter()
-        .map(|(folder, _)| folder.display().to_string())
-        .collect();
-    let place = Place {
-        flags,
-        ..place.clone()
-    };
-    Ok((place, names))
 }
 
 /// The licences' texts of everything that our programs are built with, each text once.

@@ -19,8 +19,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    place::Place,
-    setup::{self, WASM_BINDGEN, WASM_SPLIT},
+    place::{Place, Profile},
+    programs,
     shear::shear,
     shell::{sh, sh_quiet},
     site::npm_program,
@@ -50,7 +50,6 @@ pub(crate) const LOADER: &str = "__wasm_split.js";
 
 /// Cut `compiled` up and put what browsers load into `pkg`.
 pub(crate) fn make(place: &Place, compiled: &Path, pkg: &Path) -> Result<()> {
-    setup::wasm_split(place)?;
     let scratch = place.target.join("pieces");
     if scratch.exists() {
         fs::remove_dir_all(&scratch).with_context(|| format!("cannot remove {}", scratch.display()))?;
@@ -60,18 +59,13 @@ pub(crate) fn make(place: &Place, compiled: &Path, pkg: &Path) -> Result<()> {
     fs::write(&shorn, without_what_never_runs(compiled)?)
         .with_context(|| format!("cannot write {}", shorn.display()))?;
     let cut = scratch.join("cut");
-    sh(Command::new(tool(place, "wasm-split-cli", WASM_SPLIT))
-        .arg(&shorn)
-        .arg(&cut)
-        .args(["--target", "web", "--out-name", "decnet"]))?;
+    let program = programs::glue(place, Profile::Release);
+    sh(Command::new(&program).arg("split").arg(&shorn).arg(&cut))?;
     let glued = scratch.join("glued");
-    sh(Command::new(tool(place, "wasm-bindgen", WASM_BINDGEN))
-        .args(["--target", "web", "--out-name", "decnet", "--no-typescript"])
-        // Pieces link against the main module by these names.
-        .args(["--keep-lld-exports", "--no-demangle"])
-        .arg("--out-dir")
-        .arg(&glued)
-        .arg(cut.join(MAIN)))?;
+    sh(Command::new(&program)
+        .args(["bind", "--pieces"])
+        .arg(cut.join(MAIN))
+        .arg(&glued))?;
     name_shortly(&glued.join("decnet_bg.wasm"), &glued.join("decnet.js"))?;
     without_words(place, &glued.join("decnet.js"), &pkg.join("decnet.js"))?;
     let loader = fs::read_to_string(cut.join(LOADER)).with_context(|| format!("cannot read {LOADER}"))?;
@@ -378,10 +372,6 @@ fn compile<'m>(modules: impl Iterator<Item = &'m PathBuf>) -> Result<()> {
         .catch((error)=>{console.error(error.message);process.exit(1)})";
     sh(Command::new("node").args(["-e", script]).args(modules))
         .context("no browser would read the optimised WebAssembly")
-}
-
-fn tool(place: &Place, name: &str, version: &str) -> PathBuf {
-    place.tool(name, version).join("bin").join(name)
 }
 
 /// Page by page, the modules that `loader` fetches for it, without their endings.

@@ -16,8 +16,6 @@ pub(crate) struct Place {
     pub(crate) cache: PathBuf,
     /// Cargo's target directory.
     pub(crate) target: PathBuf,
-    /// Flags of rustc that cannot stand in a manifest.
-    pub(crate) flags: Vec<String>,
 }
 
 /// Which way the programs are built.
@@ -58,12 +56,7 @@ impl Place {
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| cache.join("target"), PathBuf::from);
         // Programs are started from other folders than this one.
         let target = path::absolute(&target).with_context(|| format!("CARGO_TARGET_DIR is {target:?}"))?;
-        Ok(Self {
-            root,
-            cache,
-            target,
-            flags: Vec::new(),
-        })
+        Ok(Self { root, cache, target })
     }
 
     /// Where the programs of `profile` end up.
@@ -74,13 +67,6 @@ impl Place {
     /// Where the dashboard's files of `profile` end up: beside the programs, where the server looks for them.
     pub(crate) fn site(&self, profile: Profile) -> PathBuf {
         self.programs(profile).join("site")
-    }
-
-    /// This place, where rustc is given these flags, too.
-    pub(crate) fn with_flags(&self, flags: &[&str]) -> Self {
-        let mut place = self.clone();
-        place.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
-        place
     }
 
     /// The folder of a tool that is kept by its version.

@@ -24,9 +24,6 @@ pub(crate) fn cargo(place: &Place) -> Command {
     if let Some(toolchain) = linked {
         command.env("RUSTUP_TOOLCHAIN", toolchain);
     }
-    if !place.flags.is_empty() {
-        command.env("CARGO_ENCODED_RUSTFLAGS", place.flags.join("\u{1f}"));
-    }
     if std::env::var_os("CI").is_some() {
         // A clone that is built once gains nothing from what makes the second build faster.
         command.env("CARGO_INCREMENTAL", "0");

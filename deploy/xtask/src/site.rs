@@ -17,7 +17,8 @@ use anyhow::{Context, Result};
 use crate::{
     pieces,
     place::{Place, Profile},
-    setup::{WASM_BINDGEN, wasm},
+    programs,
+    setup::wasm,
     shell::{cargo, sh, step},
 };
 
@@ -51,7 +52,7 @@ pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
         let pkg = site.join("pkg");
         fs::create_dir_all(&pkg)?;
         match profile {
-            Profile::Dev => glue(place, &compiled, &pkg)?,
+            Profile::Dev => bind(place, &compiled, &pkg)?,
             Profile::Release => pieces::make(place, &compiled, &pkg)?,
         }
         style(place, profile, &pkg)?;
@@ -66,15 +67,14 @@ pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
 
 /// Compile the browser's half, and give the folder below the target's that it ends up in.
 fn compile(place: &Place, profile: Profile) -> Result<&'static str> {
-    let (place, cargo_profile, folder) = match profile {
-        Profile::Dev => (place.clone(), "dev", "debug"),
+    let (mut command, cargo_profile, folder) = match profile {
+        Profile::Dev => (cargo(place), "dev", "debug"),
         Profile::Release => (
-            place.with_flags(&[ERASED, pieces::RELOCATIONS]),
+            programs::release_with(place, &[pieces::RELOCATIONS])?,
             "wasm-release",
             "wasm-release",
         ),
     };
-    let mut command = cargo(&place);
     command.args(["build", "-p", "decnet-frontend", "--lib"]);
     command.args(["--target", wasm::TARGET, "--profile", cargo_profile]);
     if profile == Profile::Release {
@@ -84,13 +84,11 @@ fn compile(place: &Place, profile: Profile) -> Result<&'static str> {
     Ok(folder)
 }
 
-fn glue(place: &Place, compiled: &Path, pkg: &Path) -> Result<()> {
-    let program = place.tool("wasm-bindgen", WASM_BINDGEN).join("bin/wasm-bindgen");
-    sh(Command::new(program)
-        .args(["--target", "web", "--out-name", "decnet", "--no-typescript"])
-        .arg("--out-dir")
-        .arg(pkg)
-        .arg(compiled))?;
+fn bind(place: &Place, compiled: &Path, pkg: &Path) -> Result<()> {
+    sh(Command::new(programs::glue(place, Profile::Dev))
+        .arg("bind")
+        .arg(compiled)
+        .arg(pkg))?;
     // What the page asks for is `decnet.wasm`; wasm-bindgen calls it `decnet_bg.wasm`.
     fs::rename(pkg.join("decnet_bg.wasm"), pkg.join("decnet.wasm")).context("cannot name the WebAssembly")
 }

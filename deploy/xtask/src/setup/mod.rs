@@ -17,10 +17,8 @@ use crate::{
     shell::{has, output, sh, step},
 };
 
-/// The version of wasm-bindgen, which must equal the library's in Cargo.toml.
+/// The version of wasm-bindgen's program, which cargo-leptos looks for, and which must equal the library's in Cargo.toml.
 pub(crate) const WASM_BINDGEN: &str = "0.2.130";
-/// The version of wasm-split's program, which has to know what the library `wasm_split_helpers` of Cargo.lock marks.
-pub(crate) const WASM_SPLIT: &str = "0.2.4";
 /// The version of cargo-leptos.
 pub(crate) const CARGO_LEPTOS: &str = "0.3.11";
 /// The version of cargo-fuzz.
@@ -40,7 +38,6 @@ pub(crate) struct Options {
 /// `cargo xtask setup`.
 pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     for_build(place)?;
-    wasm_split(place)?;
     if !options.minimal {
         for_tests(place)?;
         cargo_leptos(place)?;
@@ -154,7 +151,6 @@ pub(crate) fn for_build(place: &Place) -> Result<()> {
     tell_room(place);
     debian(BUILD_PACKAGES)?;
     wasm::ensure(place)?;
-    wasm_bindgen(place)?;
     npm(place, "style")?;
     fonts(place)
 }
@@ -266,7 +262,7 @@ fn apt(args: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-/// The programs that turn the compiled WebAssembly into what a browser loads.
+/// What makes the browser's side callable where cargo-leptos builds it.
 fn wasm_bindgen(place: &Place) -> Result<()> {
     cargo_tool(
         place,
@@ -274,24 +270,13 @@ fn wasm_bindgen(place: &Place) -> Result<()> {
         WASM_BINDGEN,
         "wasm-bindgen",
         &["--no-default-features"],
-        "it makes the browser's side callable; about 2 minutes, once",
-    )
-}
-
-/// The program that cuts the release dashboard into pieces.
-pub(crate) fn wasm_split(place: &Place) -> Result<()> {
-    cargo_tool(
-        place,
-        "wasm_split_cli_support",
-        WASM_SPLIT,
-        "wasm-split-cli",
-        &["--features", "build-binary"],
-        "a page of the dashboard loads its own piece only; about 2 minutes, once",
+        "cargo-leptos asks for it; about 2 minutes, once",
     )
 }
 
 /// What `cargo leptos` needs beyond building.
 pub(crate) fn cargo_leptos(place: &Place) -> Result<()> {
+    wasm_bindgen(place)?;
     cargo_tool(
         place,
         "cargo-leptos",
