@@ -5,9 +5,11 @@ use std::{
     time::Duration,
 };
 
+use decnet_db::DeckyRecord;
+use decnet_fleet::EngineNote;
 use decnet_model::{
     permission::ViewFleet,
-    state::WorkerState,
+    state::{DeckyState, WorkerState},
     view::{Health, HealthComponent, StreamBody, WorkerView},
 };
 use decnet_runtime::{exit::chain, heartbeat::ALARM};
@@ -19,6 +21,9 @@ use crate::{Bearer, Domain, DomainError, Permit};
 const SETTLE: Duration = Duration::from_millis(250);
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The part that the deckies are.
+pub(crate) const FLEET: &str = "fleet";
 
 /// The last that was seen.
 #[derive(Default)]
@@ -117,6 +122,17 @@ impl Domain {
             };
             components.push(component("bus", status, detail, false));
         }
+        if !workers.is_empty() {
+            let looks = |w: &WorkerView| w.name.as_str() == "mutator" && w.state == WorkerState::Ok;
+            match timeout(PATIENCE, self.fleet_parts(workers.iter().any(looks))).await {
+                Ok(Ok(parts)) => components.extend(parts),
+                Ok(Err(error)) => {
+                    tracing::error!(error = chain(&error), "health: the fleet is not known");
+                    components.push(component(FLEET, "degraded", "cannot be read", false));
+                }
+                Err(_) => components.push(component(FLEET, "degraded", "not read within 3 s", false)),
+            }
+        }
         // What cannot be read is not known; the database's own line says why.
         components.extend(
             workers
@@ -137,6 +153,69 @@ impl Domain {
             components,
         }
     }
+
+    /// The deckies, and what runs them, as the mutator noted both: `seen` is whether it is there to look.
+    async fn fleet_parts(&self, seen: bool) -> Result<Vec<HealthComponent>, DomainError> {
+        let note = self.engine_note().await?;
+        let deckies = self.inner.store.decky_records().await?;
+        let engine = note.map(|note| of_engine(&note, seen));
+        Ok(engine.into_iter().chain([of_fleet(&deckies)]).collect())
+    }
+}
+
+/// What runs the deckies. Without the daemon of containers nobody knows what those do.
+fn of_engine(note: &EngineNote, seen: bool) -> HealthComponent {
+    let name = match note.has_daemon() {
+        true => "container engine",
+        false => "engine",
+    };
+    match &note.away {
+        Some(why) => {
+            let status = if note.has_daemon() { "failing" } else { "degraded" };
+            component(name, status, why, note.has_daemon())
+        }
+        None if seen => component(name, "ok", "answers", note.has_daemon()),
+        None => component(
+            name,
+            "degraded",
+            "answered when it was last asked, and no mutator runs that would ask",
+            note.has_daemon(),
+        ),
+    }
+}
+
+/// How many of the deckies that are wanted do not run as they should, by what they do instead.
+fn of_fleet(deckies: &[DeckyRecord]) -> HealthComponent {
+    let wanted: Vec<_> = deckies.iter().filter(|d| d.view.desired).collect();
+    let count = |fits: &dyn Fn(&DeckyRecord) -> bool| wanted.iter().filter(|d| fits(d)).count();
+    let amiss = [
+        (
+            "failed",
+            count(&|d| !d.quarantined && d.view.state == DeckyState::Failed),
+        ),
+        ("in quarantine", count(&|d| d.quarantined)),
+        (
+            "degraded",
+            count(&|d| !d.quarantined && d.view.state == DeckyState::Degraded),
+        ),
+    ];
+    let amiss: Vec<String> = amiss
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(what, n)| format!("{n} {what}"))
+        .collect();
+    let all = wanted.len();
+    if amiss.is_empty() {
+        let running = count(&|d| d.view.state == DeckyState::Running);
+        return component(
+            FLEET,
+            "ok",
+            &format!("{running} of {all} wanted deckies run"),
+            false,
+        );
+    }
+    let text = format!("of {all} wanted deckies {}", amiss.join(", "));
+    component(FLEET, "degraded", &text, false)
 }
 
 fn of_worker(worker: &WorkerView) -> HealthComponent {

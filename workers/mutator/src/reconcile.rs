@@ -226,7 +226,7 @@ impl<E: Engine> Reconciler<E> {
         let mut jobs = self.jobs().await?;
         self.mutate(&mut jobs).await?;
         let known = self.known().await?;
-        let observed = match self.parts.engine.observe().await {
+        let observed = match self.look().await? {
             Ok(observed) => observed,
             Err(error) => {
                 self.tell_waiting(&jobs, &error).await?;
@@ -254,7 +254,7 @@ impl<E: Engine> Reconciler<E> {
         self.announce(&known, &steps, &observed).await?;
         let (steps, mut failed) = self.prepare(steps, &desired).await;
         failed.extend(self.run(&steps, &mut jobs).await?);
-        let observed = self.parts.engine.observe().await?;
+        let observed = self.look().await??;
         self.settle(&known, &observed, &held, &failed).await?;
         self.finish(&jobs, &known, &observed, &failed).await?;
         self.tidy(&desired, &observed).await?;
@@ -279,6 +279,20 @@ impl<E: Engine> Reconciler<E> {
                     .max(Duration::from_millis(100))
             }),
         })
+    }
+
+    /// Ask the engine for its deckies, and note whether it answers: the host's health tells that.
+    async fn look(&mut self) -> Result<Result<Vec<ObservedDecky>, EngineError>, DbError> {
+        let observed = self.parts.engine.observe().await;
+        if let Some(noted) = &self.noted {
+            let away = observed.as_ref().err().map(ToString::to_string);
+            let note = EngineNote {
+                away,
+                ..noted.clone()
+            };
+            self.note(note).await?;
+        }
+        Ok(observed)
     }
 
     async fn lease(&self) -> Result<bool, DbError> {
@@ -314,6 +328,7 @@ impl<E: Engine> Reconciler<E> {
             problem: Some(
                 "the mutator has just begun and has not looked yet; try again in a moment".to_owned(),
             ),
+            away: None,
             lan: self.parts.lan.clone(),
         })
         .await
@@ -332,6 +347,8 @@ impl<E: Engine> Reconciler<E> {
             engine: self.parts.engine.name().to_owned(),
             surroundings,
             problem,
+            // As it was at the last look; the next one is to come.
+            away: self.noted.as_ref().and_then(|noted| noted.away.clone()),
             lan: self.parts.lan.clone(),
         })
         .await
