@@ -963,6 +963,32 @@ fn running_host(dir: &Path) -> decnet_runtime::supervisor::Lock {
 }
 
 #[test]
+fn what_a_stronger_source_covers_is_a_warning_and_the_configuration_is_in_order() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("mine.ini"), "[master]\n\nbatch-size = many\n").unwrap();
+    let run = |words: &str| {
+        let mut command = decnet(PROGRAM, dir.path());
+        command.env("DECNET_BATCH_SIZE", "50").args(words.split(' '));
+        said(&command.output().unwrap())
+    };
+    let (out, err, code) = run("config check --config mine.ini");
+    assert!(code == 0 && out.contains("is in order"), "{out} {err}");
+    assert!(
+        err.starts_with("warning: batch-size (mine.ini:3): \"many\" is not a whole number"),
+        "{err}"
+    );
+    let (out, err, code) = run("config check --json --config mine.ini");
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&told["ok"], code, err.as_str()), (&true.into(), 0, ""));
+    assert_eq!(
+        (&told["warnings"][0]["key"], &told["warnings"][0]["from"]),
+        (&"batch-size".into(), &"mine.ini:3".into())
+    );
+    let (_, err, code) = run("init --config mine.ini");
+    assert_eq!(code, 0, "{err}");
+}
+
+#[test]
 fn an_order_that_nobody_takes_ends_with_69_and_says_who_was_not_there() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
