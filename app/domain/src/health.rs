@@ -12,7 +12,7 @@ use decnet_model::{
     state::{DeckyState, WorkerState},
     view::{Health, HealthComponent, StreamBody, WorkerView},
 };
-use decnet_runtime::{exit::chain, heartbeat::ALARM};
+use decnet_runtime::{Recurring, exit::chain, heartbeat::ALARM};
 use tokio::time::{sleep, timeout};
 
 use crate::{Bearer, Domain, DomainError, Permit};
@@ -69,13 +69,14 @@ impl Domain {
     pub(crate) async fn health_refresher(&self) {
         let mut tick = tokio::time::interval(self.inner.options.health_interval);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let faults = Recurring::default();
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 // What was said over the bus is in the worker's file and in the database a moment later.
                 () = self.inner.heard.news() => sleep(SETTLE).await,
             }
-            let health = self.probe().await;
+            let health = self.probe(&faults).await;
             let before = self
                 .inner
                 .health
@@ -89,7 +90,7 @@ impl Domain {
         }
     }
 
-    async fn probe(&self) -> Health {
+    async fn probe(&self, faults: &Recurring) -> Health {
         let mut components = Vec::new();
         let workers = match timeout(PATIENCE, self.workers()).await {
             Ok(Ok(workers)) => {
@@ -101,7 +102,9 @@ impl Domain {
                 workers
             }
             Ok(Err(error)) => {
-                tracing::error!(error = chain(&error), "health: the database fails");
+                if let Some(times) = faults.again(&error.to_string()) {
+                    tracing::error!(error = chain(&error), times, "health: the database fails");
+                }
                 components.push(component("database", "failing", "does not answer", true));
                 Vec::new()
             }
@@ -127,7 +130,9 @@ impl Domain {
             match timeout(PATIENCE, self.fleet_parts(workers.iter().any(looks))).await {
                 Ok(Ok(parts)) => components.extend(parts),
                 Ok(Err(error)) => {
-                    tracing::error!(error = chain(&error), "health: the fleet is not known");
+                    if let Some(times) = faults.again(&error.to_string()) {
+                        tracing::error!(error = chain(&error), times, "health: the fleet is not known");
+                    }
                     components.push(component(FLEET, "degraded", "cannot be read", false));
                 }
                 Err(_) => components.push(component(FLEET, "degraded", "not read within 3 s", false)),

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    Shutdown, Status, VERSION, Wake,
+    Recurring, Shutdown, Status, VERSION, Wake,
     exit::{Exit, RunError, StartError, chain},
     heartbeat::Heart,
     lock::FileLock,
@@ -306,6 +306,7 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
         clock: context.clock.clone(),
         status: context.status.clone(),
         started: Instant::now(),
+        faults: Recurring::default(),
     };
     let mut control = context
         .bus

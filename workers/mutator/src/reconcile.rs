@@ -25,6 +25,7 @@ use decnet_model::{
     topic::Topic,
     view::{DeckyService, TaskReport, TaskView},
 };
+use decnet_runtime::Recurring;
 use decnet_spool::{SpoolError, outlet::Outlet};
 use decnet_syslog::{LineHead, Severity, format_line};
 use ipnet::IpNet;
@@ -78,6 +79,8 @@ pub(crate) struct Reconciler<E> {
     orphans: BTreeSet<DeckyName>,
     /// Whether what deckies share is known to be gone.
     tidied: bool,
+    /// What fails in every round, and is not told in every round.
+    faults: Recurring,
 }
 
 fn minutes_of(minutes: u32) -> Duration {
@@ -180,6 +183,7 @@ impl<E: Engine> Reconciler<E> {
             noted: None,
             orphans: BTreeSet::new(),
             tidied: false,
+            faults: Recurring::default(),
         }
     }
 
@@ -339,7 +343,9 @@ impl<E: Engine> Reconciler<E> {
         let (surroundings, problem) = match self.parts.engine.surroundings().await {
             Ok(surroundings) => (surroundings, None),
             Err(error) => {
-                tracing::warn!(%error, "where deckies would stand is not known");
+                if let Some(times) = self.faults.again(&error.to_string()) {
+                    tracing::warn!(%error, times, "where deckies would stand is not known");
+                }
                 (None, Some(error.to_string()))
             }
         };
@@ -430,7 +436,9 @@ impl<E: Engine> Reconciler<E> {
         let Err(error) = self.parts.engine.prepare(first).await else {
             return (steps, BTreeMap::new());
         };
-        tracing::error!(%error, "no decky can be made");
+        if let Some(times) = self.faults.again(&error.to_string()) {
+            tracing::error!(%error, times, "no decky can be made");
+        }
         let (cannot, can): (Vec<_>, Vec<_>) = steps.into_iter().partition(makes);
         let failed = cannot
             .iter()
@@ -736,8 +744,16 @@ impl<E: Engine> Reconciler<E> {
             match outcome {
                 Outcome::Begun => tracing::debug!(%decky, step, "begun"),
                 Outcome::Done => tracing::info!(%decky, step, "done"),
-                Outcome::Retrying(error) => tracing::warn!(%decky, step, %error, "tried again"),
-                Outcome::Failed(error) => tracing::error!(%decky, step, %error, "failed"),
+                Outcome::Retrying(error) => {
+                    if let Some(times) = self.faults.again_as(&format!("{decky} {step}: {error}")) {
+                        tracing::warn!(%decky, step, %error, times, "tried again");
+                    }
+                }
+                Outcome::Failed(error) => {
+                    if let Some(times) = self.faults.again_as(&format!("{decky} {step} failed: {error}")) {
+                        tracing::error!(%decky, step, %error, times, "failed");
+                    }
+                }
             }
         }
         for job in jobs {
