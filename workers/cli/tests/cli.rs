@@ -1188,6 +1188,29 @@ fn an_account_is_made_and_its_password_reset_in_json_with_the_password_that_was_
 }
 
 #[test]
+fn every_release_that_a_decky_may_be_of_is_listed() {
+    let dir = TempDir::new().unwrap();
+    let table = good(dir.path(), "distros");
+    let json: serde_json::Value = serde_json::from_str(&good(dir.path(), "distros --json")).unwrap();
+    for distro in decnet_persona::Distro::ALL {
+        let row = table
+            .lines()
+            .find(|line| line.split(' ').next() == Some(distro.as_str()));
+        let listed = json
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|d| d["slug"] == distro.as_str());
+        let told = listed.unwrap()["releases"].as_array().unwrap();
+        for release in distro.releases() {
+            assert!(row.unwrap().contains(release.pretty), "{distro}: {row:?}");
+            assert!(told.contains(&release.pretty.into()), "{distro}: {told:?}");
+        }
+    }
+    assert!(json.to_string().contains("FreeBSD 13.2") && json.to_string().contains("FreeBSD 14.0"));
+}
+
+#[test]
 fn an_api_token_is_made_listed_and_revoked_and_its_text_told_once() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
