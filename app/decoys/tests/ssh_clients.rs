@@ -424,6 +424,34 @@ fn the_exchange_that_openssh_prefers_since_ten_works_with_another_client() {
 }
 
 #[test]
+fn what_a_command_writes_to_both_streams_comes_in_the_order_in_which_it_was_written() {
+    let site = open_site(Distro::Debian12);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let came = runtime.block_on(async {
+        let config = russh::client::Config::default();
+        let mut session = russh::client::connect(config.into(), site.address, AnyKey)
+            .await
+            .unwrap();
+        session.authenticate_password("root", "letmein9").await.unwrap();
+        let mut channel = session.channel_open_session().await.unwrap();
+        channel.exec(true, "echo a; ls /nope; echo b").await.unwrap();
+        let mut came = Vec::new();
+        while let Some(message) = channel.wait().await {
+            let (stream, data) = match message {
+                russh::ChannelMsg::Data { data } => (1, data),
+                russh::ChannelMsg::ExtendedData { data, ext: 1 } => (2, data),
+                _ => continue,
+            };
+            came.push((stream, String::from_utf8_lossy(&data).into_owned()));
+        }
+        came
+    });
+    let refusal = "ls: cannot access '/nope': No such file or directory\n";
+    let written = [(1, "a\n"), (2, refusal), (1, "b\n")];
+    assert_eq!(came, written.map(|(stream, text)| (stream, text.to_owned())));
+}
+
+#[test]
 fn every_algorithm_that_is_offered_works_when_it_is_chosen() {
     if !installed(&["ssh"]) {
         return;

@@ -12,7 +12,7 @@ use decnet_model::{
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::{Domain, DomainError, Permit};
+use crate::{Domain, DomainError, Permit, health::FLEET};
 
 /// For how long somebody who signed in is told of.
 const INTRUSION_FOR: Duration = Duration::hours(24);
@@ -70,9 +70,10 @@ impl Domain {
     }
 }
 
-/// Parts that do not do their work.
+/// Parts that do not do their work; the fleet has an alert of its own, which names its deckies.
 fn of_host(health: &Health) -> Option<AlertView> {
-    let mut bad: Vec<_> = health.components.iter().filter(|c| c.status != "ok").collect();
+    let parts = health.components.iter().filter(|c| c.name != FLEET);
+    let mut bad: Vec<_> = parts.filter(|c| c.status != "ok").collect();
     bad.sort_by_key(|c| (!c.critical, c.status != "failing"));
     let detail = bad.first().map(|c| c.detail.clone()).unwrap_or_default();
     let names = bad.into_iter().map(|c| c.name.clone()).collect();
@@ -133,6 +134,7 @@ mod tests {
             part("collector", "degraded", false),
             part("profiler", "failing", false),
             part("ingester", "failing", true),
+            part(FLEET, "degraded", false),
         ]);
         let told = of_host(&health).unwrap();
         assert_eq!(told.names, ["ingester", "profiler", "collector"]);

@@ -30,8 +30,19 @@ pub(crate) struct Attempts {
 struct Seen {
     addresses: Window<IpAddr>,
     users: Window<String>,
-    /// Failures at a second factor: only who knew the password gets there.
+    /// Failures at the codes of an authenticator: only who knew the password gets there.
     factors: Window<String>,
+    /// Failures at recovery codes.
+    recoveries: Window<Option<IpAddr>>,
+}
+
+/// What somebody shows as a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Factor {
+    /// A code of an authenticator: one of a million.
+    Code,
+    /// A recovery code: one of 2^80, which nobody guesses.
+    Recovery,
 }
 
 /// An attempt that may go on. [`Attempts::succeeded`] takes it back; dropped, it stays counted.
@@ -40,7 +51,7 @@ pub(crate) struct Attempt {
     address: Option<IpAddr>,
     user: String,
     at: Instant,
-    factor: bool,
+    factor: Option<Factor>,
     /// The user name is over its limit: a wrong password answers like a refusal, after this time.
     pub(crate) user_limited: Option<Duration>,
 }
@@ -73,38 +84,47 @@ impl Attempts {
             address,
             user,
             at: now,
-            factor: false,
+            factor: None,
             user_limited,
         })
     }
 
-    /// Count an attempt at the second factor of `user`: to the limits of the address and of the name like any other, and to
-    /// one of its own that no fresh address gets around. A code has a million values, and whoever tries them knows the
-    /// password already.
+    /// Count an attempt at the second factor of `user`: to the limits of the address and of the name like any other, and a code
+    /// to one of its own that no fresh address gets around. It has a million values, and whoever tries them knows the password
+    /// already. A recovery code is refused by the failures of its address at recovery codes alone: it cannot be guessed, and
+    /// is what whoever is locked out by somebody else's guesses gets in with.
     pub(crate) fn begin_factor(
         &self,
+        factor: Factor,
         address: Option<IpAddr>,
         user: &str,
         now: Instant,
     ) -> Result<Attempt, Duration> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(wait) = seen.factors.wait(&user.to_owned(), now) {
-            return Err(wait);
-        }
         let address = address.map(network);
-        if let Some(wait) = address.and_then(|a| seen.addresses.wait(&a, now)) {
+        let wait = match factor {
+            Factor::Code => seen
+                .factors
+                .wait(&user.to_owned(), now)
+                .or_else(|| address.and_then(|a| seen.addresses.wait(&a, now))),
+            Factor::Recovery => seen.recoveries.wait(&address, now),
+        };
+        if let Some(wait) = wait {
             return Err(wait);
         }
         if let Some(address) = address {
             seen.addresses.add(address, now);
         }
         seen.users.add(user.to_owned(), now);
-        seen.factors.add(user.to_owned(), now);
+        match factor {
+            Factor::Code => seen.factors.add(user.to_owned(), now),
+            Factor::Recovery => seen.recoveries.add(address, now),
+        }
         Ok(Attempt {
             address,
             user: user.to_owned(),
             at: now,
-            factor: true,
+            factor: Some(factor),
             user_limited: None,
         })
     }
@@ -116,8 +136,10 @@ impl Attempts {
             seen.addresses.take_back(address, attempt.at);
         }
         seen.users.take_back(&attempt.user, attempt.at);
-        if attempt.factor {
-            seen.factors.take_back(&attempt.user, attempt.at);
+        match attempt.factor {
+            None => {}
+            Some(Factor::Code) => seen.factors.take_back(&attempt.user, attempt.at),
+            Some(Factor::Recovery) => seen.recoveries.take_back(&attempt.address, attempt.at),
         }
     }
 }
@@ -260,29 +282,47 @@ mod tests {
     #[test]
     fn wrong_codes_lock_the_account_for_every_address_and_count_as_failures() {
         let (attempts, now) = (Attempts::default(), Instant::now());
+        let code = |address: &str, user, now| attempts.begin_factor(Factor::Code, ip(address), user, now);
         for n in 0..LIMIT {
-            let right = attempts.begin_factor(ip("198.51.100.7"), "victim", now).unwrap();
+            let right = code("198.51.100.7", "victim", now).unwrap();
             attempts.succeeded(&right);
-            attempts
-                .begin_factor(ip(&format!("192.0.2.{n}")), "victim", now)
-                .unwrap();
+            code(&format!("192.0.2.{n}"), "victim", now).unwrap();
         }
-        assert_eq!(
-            attempts
-                .begin_factor(ip("198.51.100.7"), "victim", now)
-                .unwrap_err(),
-            WINDOW
-        );
-        assert!(attempts.begin_factor(ip("198.51.100.7"), "another", now).is_ok());
+        assert_eq!(code("198.51.100.7", "victim", now).unwrap_err(), WINDOW);
+        assert!(code("198.51.100.7", "another", now).is_ok());
         assert!(
             attempts.begin(ip("192.0.2.1"), "victim", now).is_err(),
             "the name is over its limit"
         );
+        assert!(code("198.51.100.8", "victim", now + WINDOW).is_ok());
+    }
+
+    #[test]
+    fn guessed_codes_leave_recovery_codes_alone_which_have_a_limit_for_each_address() {
+        let (attempts, now) = (Attempts::default(), Instant::now());
+        let recovery = |address, user: &str| attempts.begin_factor(Factor::Recovery, ip(address), user, now);
+        for _ in 0..LIMIT {
+            attempts
+                .begin_factor(Factor::Code, ip("192.0.2.1"), "victim", now)
+                .unwrap();
+        }
+        // Even where the guesses come from where the victim is.
+        for address in ["192.0.2.1", "198.51.100.7"] {
+            let right = recovery(address, "victim").unwrap();
+            attempts.succeeded(&right);
+        }
+        for n in 0..LIMIT {
+            recovery("192.0.2.1", &format!("user{n}")).unwrap();
+        }
+        assert_eq!(recovery("192.0.2.1", "victim").unwrap_err(), WINDOW);
+        assert!(recovery("198.51.100.7", "victim").is_ok());
+        // Whoever fails with them is no better off with anything else.
         assert!(
             attempts
-                .begin_factor(ip("198.51.100.8"), "victim", now + WINDOW)
-                .is_ok()
+                .begin_factor(Factor::Code, ip("192.0.2.1"), "another", now)
+                .is_err()
         );
+        assert!(attempts.begin(ip("192.0.2.1"), "another", now).is_err());
     }
 
     #[test]

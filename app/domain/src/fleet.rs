@@ -401,7 +401,7 @@ impl Domain {
     }
 
     /// What the mutator noted of its engine.
-    async fn engine_note(&self) -> Result<Option<EngineNote>, DomainError> {
+    pub(crate) async fn engine_note(&self) -> Result<Option<EngineNote>, DomainError> {
         let noted = self.inner.store.setting_get(EngineNote::SETTING).await?;
         noted
             .map(|text| serde_json::from_str(&text))

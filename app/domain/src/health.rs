@@ -5,12 +5,14 @@ use std::{
     time::Duration,
 };
 
+use decnet_db::DeckyRecord;
+use decnet_fleet::EngineNote;
 use decnet_model::{
     permission::ViewFleet,
-    state::WorkerState,
+    state::{DeckyState, WorkerState},
     view::{Health, HealthComponent, StreamBody, WorkerView},
 };
-use decnet_runtime::{exit::chain, heartbeat::ALARM};
+use decnet_runtime::{Recurring, exit::chain, heartbeat::ALARM};
 use tokio::time::{sleep, timeout};
 
 use crate::{Bearer, Domain, DomainError, Permit};
@@ -19,6 +21,9 @@ use crate::{Bearer, Domain, DomainError, Permit};
 const SETTLE: Duration = Duration::from_millis(250);
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The part that the deckies are.
+pub(crate) const FLEET: &str = "fleet";
 
 /// The last that was seen.
 #[derive(Default)]
@@ -64,13 +69,14 @@ impl Domain {
     pub(crate) async fn health_refresher(&self) {
         let mut tick = tokio::time::interval(self.inner.options.health_interval);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let faults = Recurring::default();
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 // What was said over the bus is in the worker's file and in the database a moment later.
                 () = self.inner.heard.news() => sleep(SETTLE).await,
             }
-            let health = self.probe().await;
+            let health = self.probe(&faults).await;
             let before = self
                 .inner
                 .health
@@ -84,7 +90,7 @@ impl Domain {
         }
     }
 
-    async fn probe(&self) -> Health {
+    async fn probe(&self, faults: &Recurring) -> Health {
         let mut components = Vec::new();
         let workers = match timeout(PATIENCE, self.workers()).await {
             Ok(Ok(workers)) => {
@@ -96,7 +102,9 @@ impl Domain {
                 workers
             }
             Ok(Err(error)) => {
-                tracing::error!(error = chain(&error), "health: the database fails");
+                if let Some(times) = faults.again(&error.to_string()) {
+                    tracing::error!(error = chain(&error), times, "health: the database fails");
+                }
                 components.push(component("database", "failing", "does not answer", true));
                 Vec::new()
             }
@@ -116,6 +124,19 @@ impl Domain {
                 false => ("ok", "answers"),
             };
             components.push(component("bus", status, detail, false));
+        }
+        if !workers.is_empty() {
+            let looks = |w: &WorkerView| w.name.as_str() == "mutator" && w.state == WorkerState::Ok;
+            match timeout(PATIENCE, self.fleet_parts(workers.iter().any(looks))).await {
+                Ok(Ok(parts)) => components.extend(parts),
+                Ok(Err(error)) => {
+                    if let Some(times) = faults.again(&error.to_string()) {
+                        tracing::error!(error = chain(&error), times, "health: the fleet is not known");
+                    }
+                    components.push(component(FLEET, "degraded", "cannot be read", false));
+                }
+                Err(_) => components.push(component(FLEET, "degraded", "not read within 3 s", false)),
+            }
         }
         // What cannot be read is not known; the database's own line says why.
         components.extend(
@@ -137,6 +158,69 @@ impl Domain {
             components,
         }
     }
+
+    /// The deckies, and what runs them, as the mutator noted both: `seen` is whether it is there to look.
+    async fn fleet_parts(&self, seen: bool) -> Result<Vec<HealthComponent>, DomainError> {
+        let note = self.engine_note().await?;
+        let deckies = self.inner.store.decky_records().await?;
+        let engine = note.map(|note| of_engine(&note, seen));
+        Ok(engine.into_iter().chain([of_fleet(&deckies)]).collect())
+    }
+}
+
+/// What runs the deckies. Without the daemon of containers nobody knows what those do.
+fn of_engine(note: &EngineNote, seen: bool) -> HealthComponent {
+    let name = match note.has_daemon() {
+        true => "container engine",
+        false => "engine",
+    };
+    match &note.away {
+        Some(why) => {
+            let status = if note.has_daemon() { "failing" } else { "degraded" };
+            component(name, status, why, note.has_daemon())
+        }
+        None if seen => component(name, "ok", "answers", note.has_daemon()),
+        None => component(
+            name,
+            "degraded",
+            "answered when it was last asked, and no mutator runs that would ask",
+            note.has_daemon(),
+        ),
+    }
+}
+
+/// How many of the deckies that are wanted do not run as they should, by what they do instead.
+fn of_fleet(deckies: &[DeckyRecord]) -> HealthComponent {
+    let wanted: Vec<_> = deckies.iter().filter(|d| d.view.desired).collect();
+    let count = |fits: &dyn Fn(&DeckyRecord) -> bool| wanted.iter().filter(|d| fits(d)).count();
+    let amiss = [
+        (
+            "failed",
+            count(&|d| !d.quarantined && d.view.state == DeckyState::Failed),
+        ),
+        ("in quarantine", count(&|d| d.quarantined)),
+        (
+            "degraded",
+            count(&|d| !d.quarantined && d.view.state == DeckyState::Degraded),
+        ),
+    ];
+    let amiss: Vec<String> = amiss
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(what, n)| format!("{n} {what}"))
+        .collect();
+    let all = wanted.len();
+    if amiss.is_empty() {
+        let running = count(&|d| d.view.state == DeckyState::Running);
+        return component(
+            FLEET,
+            "ok",
+            &format!("{running} of {all} wanted deckies run"),
+            false,
+        );
+    }
+    let text = format!("of {all} wanted deckies {}", amiss.join(", "));
+    component(FLEET, "degraded", &text, false)
 }
 
 fn of_worker(worker: &WorkerView) -> HealthComponent {

@@ -2,7 +2,8 @@
 //!
 //! Signing in takes two steps for who has one: the password gives a challenge, and the challenge with a code gives the session.
 //! A challenge is good for nothing else, for five minutes, and once. Failures count to the limits on signing in; beyond ten of
-//! one account in five minutes every address has to wait, because whoever came that far knows the password.
+//! one account in five minutes every address has to wait with a code, because whoever came that far knows the password. With a
+//! recovery code, which nobody guesses, the owner gets in meanwhile.
 
 use std::{
     collections::HashMap,
@@ -24,8 +25,14 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
 use crate::{
-    Actor, Domain, DomainError, Permit, SignedIn, Source, attempts::Attempt, auth::later, permit::Credential,
-    random::random, seal::Seal, session::Change, totp,
+    Actor, Domain, DomainError, Permit, SignedIn, Source,
+    attempts::{Attempt, Factor},
+    auth::later,
+    permit::Credential,
+    random::random,
+    seal::Seal,
+    session::Change,
+    totp,
 };
 
 /// Bytes of a secret: what RFC 4226 section 4 recommends.
@@ -83,6 +90,14 @@ fn plain(code: &SecretString) -> String {
     code.filter(|c| !c.is_whitespace() && *c != '-')
         .flat_map(char::to_uppercase)
         .collect()
+}
+
+/// What a code that somebody typed is. Recovery codes are longer; what is neither is no code of an authenticator.
+fn factor_of(plain: &str) -> Factor {
+    match plain.len() {
+        6 => Factor::Code,
+        _ => Factor::Recovery,
+    }
 }
 
 fn recovery_digest(user: UserId, plain: &str) -> [u8; 32] {
@@ -152,7 +167,7 @@ impl Domain {
         if self.inner.store.token_is_revoked(claims.jti).await? {
             return Err(DomainError::Unauthenticated);
         }
-        let attempt = self.factor_attempt(from.ip, &user)?;
+        let attempt = self.factor_attempt(factor_of(&plain(code)), from.ip, &user)?;
         if !self.code_accept(user.id, code).await? {
             return Err(DomainError::BadCode);
         }
@@ -232,7 +247,7 @@ impl Domain {
             let row = row
                 .filter(|row| !row.confirmed)
                 .ok_or_else(|| DomainError::not_found("second factor of", &user.username))?;
-            let attempt = self.factor_attempt(actor.from.ip, &user)?;
+            let attempt = self.factor_attempt(Factor::Code, actor.from.ip, &user)?;
             let secret = self.unsealed(user.id, &row.sealed)?;
             let now = self.inner.clock.now();
             let step = totp::matching_step(&secret, &plain(code), now.unix_timestamp(), row.last_step);
@@ -292,7 +307,7 @@ impl Domain {
         let actor = permit.actor();
         let outcome = async {
             let user = self.own_row(actor).await?;
-            let attempt = self.factor_attempt(actor.from.ip, &user)?;
+            let attempt = self.factor_attempt(Factor::Code, actor.from.ip, &user)?;
             if !self
                 .inner
                 .hasher
@@ -347,11 +362,14 @@ impl Domain {
     }
 
     /// Count an attempt at a code.
-    fn factor_attempt(&self, from: Option<IpAddr>, user: &UserRow) -> Result<Attempt, DomainError> {
-        let begun = self
-            .inner
-            .attempts
-            .begin_factor(from, user.username.as_str(), Instant::now());
+    fn factor_attempt(
+        &self,
+        factor: Factor,
+        from: Option<IpAddr>,
+        user: &UserRow,
+    ) -> Result<Attempt, DomainError> {
+        let attempts = &self.inner.attempts;
+        let begun = attempts.begin_factor(factor, from, user.username.as_str(), Instant::now());
         begun.map_err(|retry_after| DomainError::TooMany {
             what: "attempts",
             retry_after,
@@ -368,7 +386,7 @@ impl Domain {
         if !user.second_factor {
             return Err(DomainError::not_found("second factor of", &user.username));
         }
-        let attempt = self.factor_attempt(from, user)?;
+        let attempt = self.factor_attempt(factor_of(&plain(code)), from, user)?;
         if !self.code_accept(user.id, code).await? {
             return Err(DomainError::field(
                 "code",
@@ -382,7 +400,7 @@ impl Domain {
     /// Whether `code` is right, and was never used. It is used from now on.
     async fn code_accept(&self, user: UserId, code: &SecretString) -> Result<bool, DomainError> {
         let plain = plain(code);
-        if plain.len() != 6 {
+        if factor_of(&plain) == Factor::Recovery {
             let digest = recovery_digest(user, &plain);
             return Ok(self.inner.store.recovery_code_use(user, &digest).await?);
         }

@@ -20,7 +20,7 @@ use decnet_model::{
     topic::Pattern,
     view::{DeckyView, LogView, Stats, StreamBody, StreamEvent, StreamSnapshot, TaskView, WorkerView},
 };
-use decnet_runtime::exit::chain;
+use decnet_runtime::{Recurring, exit::chain};
 use futures::Stream;
 use tokio::{
     sync::{broadcast, mpsc},
@@ -220,6 +220,7 @@ impl Domain {
     pub(crate) async fn stream_reader(&self) {
         let mut hints = self.inner.bus.subscribe(Pattern::all());
         let mut seen = Seen::default();
+        let faults = Recurring::default();
         loop {
             if self.inner.hub.events.receiver_count() == 0 {
                 let mut cursor = self.inner.hub.cursor.lock().await;
@@ -231,8 +232,15 @@ impl Domain {
                     self.inner.hub.first.notified().await;
                 }
             }
-            if let Err(error) = self.look(&mut seen).await {
-                tracing::warn!(error = chain(&error), "live events: reading failed");
+            match self.look(&mut seen).await {
+                Ok(()) => {
+                    faults.over();
+                }
+                Err(error) => {
+                    if let Some(times) = faults.again(&error.to_string()) {
+                        tracing::warn!(error = chain(&error), times, "live events: reading failed");
+                    }
+                }
             }
             sleep(REST).await;
             hint(&mut hints, POLL).await;

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{VERSION, exit::chain};
+use crate::{Recurring, VERSION, exit::chain};
 
 pub use decnet_model::state::ALARM;
 
@@ -49,6 +49,8 @@ pub struct Status(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     tasks: Mutex<BTreeMap<String, String>>,
+    /// What keeps the worker from working.
+    alarms: Recurring,
     /// The next heartbeat is due now.
     urgent: Notify,
 }
@@ -64,18 +66,20 @@ impl Status {
         self.tasks().remove(task);
     }
 
-    /// Say what keeps the worker from working. Where nothing did before, that is news, which this answers, and is told at
-    /// once.
-    pub fn alarm(&self, text: impl Into<String>) -> bool {
-        let news = self.tasks().insert(ALARM.to_owned(), text.into()).is_none();
-        if news {
+    /// Say what keeps the worker from working, each time that it does. Where nothing did before, that is told at once. Answers
+    /// how often it has been so where that is worth a line of the log, as [`Recurring`] has it.
+    pub fn alarm(&self, text: impl Into<String>) -> Option<u64> {
+        let text = text.into();
+        let worth_a_line = self.0.alarms.again(&text);
+        if self.tasks().insert(ALARM.to_owned(), text).is_none() {
             self.0.urgent.notify_one();
         }
-        news
+        worth_a_line
     }
 
     /// The worker works. Where something kept it from that, this is news, and told at once.
     pub fn calm(&self) -> bool {
+        self.0.alarms.over();
         let news = self.tasks().remove(ALARM).is_some();
         if news {
             self.0.urgent.notify_one();
@@ -224,6 +228,8 @@ pub(crate) struct Heart {
     pub(crate) clock: SharedClock,
     pub(crate) status: Status,
     pub(crate) started: Instant,
+    /// What keeps heartbeats from being stored, and from being left.
+    pub(crate) faults: Recurring,
 }
 
 impl Heart {
@@ -268,8 +274,9 @@ impl Heart {
     async fn store(&self, view: &WorkerView) {
         if let Some(store) = &self.store
             && let Err(error) = store.worker_heartbeat_put(view).await
+            && let Some(times) = self.faults.again(&format!("store: {error}"))
         {
-            tracing::warn!(error = chain(&error), "heartbeat not stored");
+            tracing::warn!(error = chain(&error), times, "heartbeat not stored");
         }
     }
 
@@ -280,7 +287,9 @@ impl Heart {
         match written.map_err(io::Error::other) {
             Ok(Ok(())) => {}
             Ok(Err(error)) | Err(error) => {
-                tracing::warn!(folder = %self.run.display(), %error, "heartbeat not left");
+                if let Some(times) = self.faults.again(&format!("leave: {error}")) {
+                    tracing::warn!(folder = %self.run.display(), %error, times, "heartbeat not left");
+                }
             }
         }
     }
@@ -305,6 +314,7 @@ mod tests {
             clock: Arc::new(SystemClock),
             status: Status::default(),
             started: Instant::now(),
+            faults: Recurring::default(),
         }
     }
 
@@ -472,8 +482,8 @@ mod tests {
             while left(dir.path(), &name).is_none() {
                 tokio::task::yield_now().await;
             }
-            assert!(status.alarm("no room"));
-            assert!(!status.alarm("still no room"), "no news");
+            assert_eq!(status.alarm("no room: 9 bytes"), Some(1));
+            assert_eq!(status.alarm("no room: 8 bytes"), None, "no news");
             while alarm().is_none() {
                 tokio::task::yield_now().await;
             }

@@ -17,6 +17,7 @@ pub mod heartbeat;
 mod lock;
 pub mod logging;
 pub mod order;
+mod recurring;
 pub mod secret;
 pub mod settings;
 pub mod shutdown;
@@ -26,6 +27,7 @@ pub mod worker;
 
 pub use exit::{Exit, RunError, StartError};
 pub use heartbeat::Status;
+pub use recurring::Recurring;
 pub use settings::Settings;
 pub use shutdown::Shutdown;
 pub use wake::{Wake, Woken};

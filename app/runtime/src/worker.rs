@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    Shutdown, Status, VERSION, Wake,
+    Recurring, Shutdown, Status, VERSION, Wake,
     exit::{Exit, RunError, StartError, chain},
     heartbeat::Heart,
     lock::FileLock,
@@ -214,16 +214,34 @@ fn start<W: Worker>(matches: &ArgMatches) -> Result<(), StartError> {
     result
 }
 
+/// Refuses a data directory that is a file, or is said to lie in one. One that is not there is none of either.
+///
+/// # Errors
+/// With the way out.
+pub fn data_dir_is_no_file(data: &Path) -> Result<(), StartError> {
+    let file = data
+        .ancestors()
+        .find(|part| fs::metadata(part).is_ok_and(|found| !found.is_dir()));
+    match file {
+        None => Ok(()),
+        Some(file) if file == data => Err(StartError::config(format!(
+            "data directory {} is no directory: give another by --data-dir",
+            data.display()
+        ))),
+        Some(file) => Err(StartError::config(format!(
+            "data directory {}: {} is no directory; give another by --data-dir",
+            data.display(),
+            file.display()
+        ))),
+    }
+}
+
 /// Every worker leaves something in the data directory, its heartbeat at least; none makes it.
 fn data_dir_is_there(data: &Path) -> Result<(), StartError> {
+    data_dir_is_no_file(data)?;
     let name = format!("data directory {}", data.display());
     match fs::metadata(data) {
-        Ok(found) if found.is_dir() => {}
-        Ok(_) => {
-            return Err(StartError::config(format!(
-                "{name} is no directory: give another by --data-dir"
-            )));
-        }
+        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(StartError::unavailable(format!(
                 "there is no {name}: run `decnet init` or `decnet up` first, or name another by --data-dir"
@@ -306,6 +324,7 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
         clock: context.clock.clone(),
         status: context.status.clone(),
         started: Instant::now(),
+        faults: Recurring::default(),
     };
     let mut control = context
         .bus

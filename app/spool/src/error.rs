@@ -6,6 +6,7 @@ use std::{
 };
 
 use nix::errno::Errno;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::Position;
 
@@ -88,12 +89,12 @@ pub enum SpoolError {
         committed: Position,
     },
     /// An interval that ends before it begins, or as it begins.
-    #[error("since {since} is not before until {until}: there is nothing between them")]
+    #[error("since {} is not before until {}: there is nothing between them", stated(.since), stated(.until))]
     Interval {
         /// Where it begins.
-        since: time::OffsetDateTime,
+        since: OffsetDateTime,
         /// Where it ends.
-        until: time::OffsetDateTime,
+        until: OffsetDateTime,
     },
     /// The bundle's folder is already there.
     #[error("{}: already there; evidence is exported into a new folder", .0.display())]
@@ -115,6 +116,11 @@ impl SpoolError {
             source,
         }
     }
+}
+
+/// A time as it is asked for.
+fn stated(at: &OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
 }
 
 /// Whether `e` says that a disk or a quota is full.

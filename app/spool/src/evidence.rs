@@ -169,10 +169,10 @@ const NOTE: &str = "Whole segments of a DECNET spool: NNNNNNNNNN.log holds the l
                     `decnet spool verify <this folder>` checks all of it, and that this \
                     manifest is as it was made.";
 
-/// Whether a folder is a spool that was written to, or a bundle with its manifest: any other has nothing that [`verify`] could find missing.
+/// Whether a folder is a spool, or a bundle with its manifest: any other has nothing that [`verify`] could find missing.
 #[must_use]
 pub fn is_evidence(dir: &Path) -> bool {
-    let telling = [layout::MANIFEST, layout::ID, layout::LOCK];
+    let telling = [layout::MANIFEST, layout::ID, layout::LOCK, layout::READERS];
     telling.iter().any(|name| dir.join(name).exists())
 }
 

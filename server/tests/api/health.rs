@@ -7,11 +7,13 @@ use std::{
 
 use axum::http::{StatusCode, header};
 use decnet_bus::{Bus, BusConfig};
+use decnet_db::Observation;
 use decnet_domain::Options;
 use decnet_model::{
     clock::Clock,
     id::UserId,
-    state::{Role, WorkerState},
+    name::DeckyName,
+    state::{DeckyState, Role, WorkerState},
     topic::Topic,
     view::WorkerView,
 };
@@ -123,6 +125,89 @@ async fn a_bus_of_others_that_is_away_is_told_in_the_health() {
     })
     .await;
     assert_eq!(part(&told, "bus")["critical"], false, "evidence needs no bus");
+}
+
+#[tokio::test]
+async fn deckies_that_do_not_run_degrade_the_host_and_a_container_engine_that_is_away_fails_it() {
+    let options = Options {
+        health_interval: Duration::from_millis(20),
+        ..Options::default()
+    };
+    let app = App::with(options, |_| {}).await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    let fleet = |answer: &Answer| part(answer, "fleet");
+    let told = until(&app, Some(&token), |answer| fleet(answer)["status"] == "ok").await;
+    assert_eq!(part(&told, "container engine"), Value::Null, "nobody noted one");
+
+    let admin = app.admin().await;
+    let spec = json!({ "deckies": [{ "archetype": "linux-server", "amount": 4 }] });
+    let accepted = app.post("/deckies/deploy", &spec).token(&admin).send().await;
+    let names: Vec<DeckyName> = serde_json::from_value(accepted.json()["deckies"].clone()).unwrap();
+    let told = until(&app, Some(&token), |answer| {
+        fleet(answer)["detail"]
+            .as_str()
+            .is_some_and(|d| d.contains("of 4"))
+    })
+    .await;
+    assert_eq!(fleet(&told)["status"], "ok", "they are being made");
+
+    // As the reconciler writes it down.
+    let states = [
+        DeckyState::Failed,
+        DeckyState::Failed,
+        DeckyState::Degraded,
+        DeckyState::Running,
+    ];
+    for (name, state) in names.iter().zip(states) {
+        let seen = Observation {
+            state,
+            last_error: None,
+            services: None,
+        };
+        app.store
+            .decky_observe(name, &seen, app.clock.now())
+            .await
+            .unwrap();
+    }
+    app.store.decky_set_failures(&names[0], &[], true).await.unwrap();
+    let told = until(&app, Some(&token), |answer| fleet(answer)["status"] == "degraded").await;
+    let detail = "of 4 wanted deckies 1 failed, 1 in quarantine, 1 degraded";
+    let told = match fleet(&told)["detail"] == detail {
+        true => told,
+        // The look may have been in between.
+        false => until(&app, Some(&token), |answer| fleet(answer)["detail"] == detail).await,
+    };
+    assert_eq!(fleet(&told)["critical"], false);
+
+    let note = async |away: Option<&str>| {
+        let note = json!({ "engine": "docker", "away": away }).to_string();
+        app.store.setting_set("fleet-engine", &note).await.unwrap();
+    };
+    note(Some("no daemon answers")).await;
+    let told = until(&app, Some(&token), |answer| {
+        part(answer, "container engine")["status"] == "failing"
+    })
+    .await;
+    assert_eq!(
+        (told.status, &told.json()["status"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!("unhealthy"))
+    );
+    let engine = part(&told, "container engine");
+    assert_eq!(
+        (&engine["critical"], &engine["detail"]),
+        (&json!(true), &json!("no daemon answers"))
+    );
+    note(None).await;
+    let told = until(&app, Some(&token), |answer| {
+        part(answer, "container engine")["status"] != "failing"
+    })
+    .await;
+    assert!(
+        part(&told, "container engine")["detail"]
+            .to_string()
+            .contains("no mutator"),
+        "{told:?}"
+    );
 }
 
 /// Fill `disk`, on which the database of `app` is, with a file, whose path this gives, until not even a login can be noted.

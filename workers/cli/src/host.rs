@@ -13,7 +13,7 @@ use decnet_runtime::{
     Settings, StartError,
     exit::chain,
     settings::{Fault, Origin, Sources, keys},
-    worker::connect,
+    worker::{connect, data_dir_is_no_file},
 };
 
 use crate::cli::PlaceArgs;
@@ -79,14 +79,21 @@ pub(crate) fn master_settings(args: &PlaceArgs) -> Result<Settings> {
 
 /// The same from sources that are at hand already.
 pub(crate) fn master(sources: &Sources) -> Result<Settings> {
-    let settings = Settings::read(sources).map_err(StartError::from)?;
+    let settings = usable(sources)?;
     settings.for_master("this command")?;
     Ok(settings)
 }
 
 /// The checked configuration, for what every host can do.
 pub(crate) fn settings(args: &PlaceArgs) -> Result<Settings> {
-    Ok(Settings::read(&sources(args)?).map_err(StartError::from)?)
+    Ok(usable(&sources(args)?)?)
+}
+
+/// The configuration, with a data directory that is one or may become one.
+fn usable(sources: &Sources) -> Result<Settings, StartError> {
+    let settings = Settings::read(sources)?;
+    data_dir_is_no_file(&settings.data_dir)?;
+    Ok(settings)
 }
 
 /// An opened installation.

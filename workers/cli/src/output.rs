@@ -88,6 +88,18 @@ pub(crate) fn harmless(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
+/// A stored value in quotes. It is printable already, with `\xNN` for what is not, and a backslash stands for itself.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\\\""))
+}
+
+/// A time as others are asked for it, to the fraction that it has.
+pub(crate) fn rfc3339(at: time::OffsetDateTime) -> String {
+    // Every year that a time may be given in has such a form.
+    at.format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_else(|_| at.to_string())
+}
+
 /// A time to the second, in UTC.
 pub(crate) fn time(at: time::OffsetDateTime) -> String {
     let (date, time) = (at.date(), at.time());

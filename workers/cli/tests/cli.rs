@@ -84,7 +84,28 @@ fn faults_go_to_standard_error_with_the_code_of_their_kind() {
             64,
             "no - at its beginning or end",
         ),
-        ("spool verify gone", 69, "there is no spool gone"),
+        ("spool verify gone", 69, "there is no gone: name a spool"),
+        (
+            "spool verify agent.ini",
+            69,
+            "agent.ini is no folder: name a spool",
+        ),
+        (
+            "--data-dir agent.ini init",
+            78,
+            "agent.ini is no directory: give another by --data-dir",
+        ),
+        ("--data-dir agent.ini status", 78, "agent.ini is no directory"),
+        (
+            "--data-dir agent.ini spool verify",
+            78,
+            "agent.ini is no directory",
+        ),
+        (
+            "--data-dir agent.ini/sub demo seed",
+            78,
+            "agent.ini is no directory; give another",
+        ),
         ("worker stop colector", 64, "a similar value exists: 'collector'"),
         (
             "worker start nobody",
@@ -196,7 +217,7 @@ fn a_line_of_evidence_is_printed_without_what_steers_a_terminal_and_ends_where_i
     );
     let at = time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
     let lines = [
-        r#"<134>1 2027-01-15T08:00:00Z web-01 ssh - command [relay@55555 src_ip="192.0.2.7" command="id"]"#,
+        r#"<134>1 2027-01-15T08:00:00Z web-01 ssh - command [relay@55555 src_ip="192.0.2.7" command="echo \"C:\\tmp\\x00\""]"#,
         "<134>1 2027-01-15T08:00:01Z web-01 sshd - - - Invalid user \u{1b}]0;owned\u{7} from 192.0.2.7",
     ];
     let batch = decnet_db::ingest::Batch {
@@ -219,7 +240,8 @@ fn a_line_of_evidence_is_printed_without_what_steers_a_terminal_and_ends_where_i
     let [command, message] = stdout.lines().collect::<Vec<_>>()[..] else {
         panic!("{stdout:?}")
     };
-    assert!(command.ends_with("command=\"id\""), "{command:?}");
+    // A backslash of the value is one; a quote in it does not end it.
+    assert!(command.ends_with(r#"command="echo \"C:\tmp\x00\"""#), "{command}");
     assert!(
         message.contains("Invalid user") && message.ends_with("from 192.0.2.7"),
         "{message:?}"
@@ -785,7 +807,19 @@ fn what_an_operator_does_to_the_files_is_in_the_audit_log_or_is_said_not_to_be()
 fn the_status_of_the_spool_lists_its_segments() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
+    for folder in ["spool/readers", "bait"] {
+        assert!(dir.path().join("data").join(folder).is_dir(), "{folder}");
+    }
     assert!(good(dir.path(), "spool status").contains("There is no segment yet."));
+    for words in ["spool verify", "spool verify data/spool"] {
+        assert!(
+            good(dir.path(), words).contains("no line has been written yet"),
+            "{words}"
+        );
+    }
+    assert!(
+        good(dir.path(), "spool export nothing").contains("Nothing arrived between 1970-01-01T00:00:00Z and")
+    );
     good(dir.path(), "demo seed --events 10");
     let status: serde_json::Value = serde_json::from_str(&good(dir.path(), "spool status --json")).unwrap();
     let [segment] = &status["segments"].as_array().unwrap()[..] else {
@@ -820,6 +854,24 @@ fn the_interval_of_a_bundle_may_be_given_by_dates_which_mean_their_midnight_in_u
     assert_eq!(
         (&manifest["since"], &manifest["until"]),
         (&"2020-02-29T00:00:00Z".into(), &"2099-12-31T00:00:00Z".into())
+    );
+    let output = decnet(PROGRAM, dir.path())
+        .args([
+            "spool",
+            "export",
+            "--since",
+            "2026-02-01",
+            "--until",
+            "2026-01-01",
+            "other",
+        ])
+        .output()
+        .unwrap();
+    let (_, stderr, code) = said(&output);
+    assert_ne!(code, 0);
+    assert!(
+        stderr.contains("since 2026-02-01T00:00:00Z is not before until 2026-01-01T00:00:00Z"),
+        "{stderr}"
     );
     for no_time in ["2021-02-29", "2020-1-1", "yesterday", "2020-01-01T"] {
         let output = decnet(PROGRAM, dir.path())
@@ -914,6 +966,32 @@ fn faults_of_the_configuration_are_json_where_that_is_asked_for() {
         keys.contains(&&"listen".into()) && keys.contains(&&"batch-size".into()),
         "{told}"
     );
+}
+
+#[test]
+fn what_a_stronger_source_covers_is_a_warning_and_the_configuration_is_in_order() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("mine.ini"), "[master]\n\nbatch-size = many\n").unwrap();
+    let run = |words: &str| {
+        let mut command = decnet(PROGRAM, dir.path());
+        command.env("DECNET_BATCH_SIZE", "50").args(words.split(' '));
+        said(&command.output().unwrap())
+    };
+    let (out, err, code) = run("config check --config mine.ini");
+    assert!(code == 0 && out.contains("is in order"), "{out} {err}");
+    assert!(
+        err.starts_with("warning: batch-size (mine.ini:3): \"many\" is not a whole number"),
+        "{err}"
+    );
+    let (out, err, code) = run("config check --json --config mine.ini");
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&told["ok"], code, err.as_str()), (&true.into(), 0, ""));
+    assert_eq!(
+        (&told["warnings"][0]["key"], &told["warnings"][0]["from"]),
+        (&"batch-size".into(), &"mine.ini:3".into())
+    );
+    let (_, err, code) = run("init --config mine.ini");
+    assert_eq!(code, 0, "{err}");
 }
 
 #[test]
@@ -1122,6 +1200,29 @@ fn every_listing_is_json_where_that_is_asked_for() {
         serde_json::from_str::<serde_json::Value>(&stdout)
             .unwrap_or_else(|e| panic!("{words}: {e}: {stdout}"));
     }
+}
+
+#[test]
+fn every_release_that_a_decky_may_be_of_is_listed() {
+    let dir = TempDir::new().unwrap();
+    let table = good(dir.path(), "distros");
+    let json: serde_json::Value = serde_json::from_str(&good(dir.path(), "distros --json")).unwrap();
+    for distro in decnet_persona::Distro::ALL {
+        let row = table
+            .lines()
+            .find(|line| line.split(' ').next() == Some(distro.as_str()));
+        let listed = json
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|d| d["slug"] == distro.as_str());
+        let told = listed.unwrap()["releases"].as_array().unwrap();
+        for release in distro.releases() {
+            assert!(row.unwrap().contains(release.pretty), "{distro}: {row:?}");
+            assert!(told.contains(&release.pretty.into()), "{distro}: {told:?}");
+        }
+    }
+    assert!(json.to_string().contains("FreeBSD 13.2") && json.to_string().contains("FreeBSD 14.0"));
 }
 
 #[test]

@@ -54,8 +54,8 @@ impl Telling {
         }
         match &turn.trouble {
             Some(trouble) => {
-                if self.status.alarm(trouble) {
-                    tracing::error!(trouble, "lines are not taken; outlets keep them");
+                if let Some(times) = self.status.alarm(trouble) {
+                    tracing::error!(trouble, times, "lines are not taken; outlets keep them");
                 }
             }
             None => {

@@ -120,9 +120,10 @@ impl IngesterWorker {
             }
             Err(error) => {
                 let error = chain(error);
-                if self.status.alarm(&error) {
+                if let Some(times) = self.status.alarm(&error) {
                     tracing::error!(
                         error,
+                        times,
                         "lines are not stored; the spool keeps them, and it is tried again"
                     );
                 }

@@ -81,6 +81,9 @@ impl Worker for Mutator {
                 round = self.reconciler.round() => round,
                 () = shutdown.requested() => break,
             };
+            if round.is_ok() && self.status.calm() {
+                tracing::info!("the fleet is reconciled again");
+            }
             let again = match round {
                 Ok(Round::Done {
                     wanted,
@@ -98,8 +101,14 @@ impl Worker for Mutator {
                 // The database or the folder may come back; what runs goes on meanwhile.
                 Err(error) => {
                     let error = chain(&error);
-                    tracing::error!(error, "the fleet could not be reconciled");
-                    self.status.set("fleet", format!("failing: {error}"));
+                    if let Some(times) = self.status.alarm(&error) {
+                        tracing::error!(
+                            error,
+                            times,
+                            "the fleet could not be reconciled; it is tried again"
+                        );
+                    }
+                    self.status.set("fleet", "not reconciled");
                     None
                 }
             };

@@ -25,6 +25,7 @@ use decnet_model::{
     topic::Topic,
     view::{DeckyService, TaskReport, TaskView},
 };
+use decnet_runtime::Recurring;
 use decnet_spool::{SpoolError, outlet::Outlet};
 use decnet_syslog::{LineHead, Severity, format_line};
 use ipnet::IpNet;
@@ -78,6 +79,8 @@ pub(crate) struct Reconciler<E> {
     orphans: BTreeSet<DeckyName>,
     /// Whether what deckies share is known to be gone.
     tidied: bool,
+    /// What fails in every round, and is not told in every round.
+    faults: Recurring,
 }
 
 fn minutes_of(minutes: u32) -> Duration {
@@ -180,6 +183,7 @@ impl<E: Engine> Reconciler<E> {
             noted: None,
             orphans: BTreeSet::new(),
             tidied: false,
+            faults: Recurring::default(),
         }
     }
 
@@ -226,7 +230,7 @@ impl<E: Engine> Reconciler<E> {
         let mut jobs = self.jobs().await?;
         self.mutate(&mut jobs).await?;
         let known = self.known().await?;
-        let observed = match self.parts.engine.observe().await {
+        let observed = match self.look().await? {
             Ok(observed) => observed,
             Err(error) => {
                 self.tell_waiting(&jobs, &error).await?;
@@ -254,7 +258,7 @@ impl<E: Engine> Reconciler<E> {
         self.announce(&known, &steps, &observed).await?;
         let (steps, mut failed) = self.prepare(steps, &desired).await;
         failed.extend(self.run(&steps, &mut jobs).await?);
-        let observed = self.parts.engine.observe().await?;
+        let observed = self.look().await??;
         self.settle(&known, &observed, &held, &failed).await?;
         self.finish(&jobs, &known, &observed, &failed).await?;
         self.tidy(&desired, &observed).await?;
@@ -279,6 +283,20 @@ impl<E: Engine> Reconciler<E> {
                     .max(Duration::from_millis(100))
             }),
         })
+    }
+
+    /// Ask the engine for its deckies, and note whether it answers: the host's health tells that.
+    async fn look(&mut self) -> Result<Result<Vec<ObservedDecky>, EngineError>, DbError> {
+        let observed = self.parts.engine.observe().await;
+        if let Some(noted) = &self.noted {
+            let away = observed.as_ref().err().map(ToString::to_string);
+            let note = EngineNote {
+                away,
+                ..noted.clone()
+            };
+            self.note(note).await?;
+        }
+        Ok(observed)
     }
 
     async fn lease(&self) -> Result<bool, DbError> {
@@ -314,6 +332,7 @@ impl<E: Engine> Reconciler<E> {
             problem: Some(
                 "the mutator has just begun and has not looked yet; try again in a moment".to_owned(),
             ),
+            away: None,
             lan: self.parts.lan.clone(),
         })
         .await
@@ -324,7 +343,9 @@ impl<E: Engine> Reconciler<E> {
         let (surroundings, problem) = match self.parts.engine.surroundings().await {
             Ok(surroundings) => (surroundings, None),
             Err(error) => {
-                tracing::warn!(%error, "where deckies would stand is not known");
+                if let Some(times) = self.faults.again(&error.to_string()) {
+                    tracing::warn!(%error, times, "where deckies would stand is not known");
+                }
                 (None, Some(error.to_string()))
             }
         };
@@ -332,6 +353,8 @@ impl<E: Engine> Reconciler<E> {
             engine: self.parts.engine.name().to_owned(),
             surroundings,
             problem,
+            // As it was at the last look; the next one is to come.
+            away: self.noted.as_ref().and_then(|noted| noted.away.clone()),
             lan: self.parts.lan.clone(),
         })
         .await
@@ -413,7 +436,9 @@ impl<E: Engine> Reconciler<E> {
         let Err(error) = self.parts.engine.prepare(first).await else {
             return (steps, BTreeMap::new());
         };
-        tracing::error!(%error, "no decky can be made");
+        if let Some(times) = self.faults.again(&error.to_string()) {
+            tracing::error!(%error, times, "no decky can be made");
+        }
         let (cannot, can): (Vec<_>, Vec<_>) = steps.into_iter().partition(makes);
         let failed = cannot
             .iter()
@@ -719,8 +744,16 @@ impl<E: Engine> Reconciler<E> {
             match outcome {
                 Outcome::Begun => tracing::debug!(%decky, step, "begun"),
                 Outcome::Done => tracing::info!(%decky, step, "done"),
-                Outcome::Retrying(error) => tracing::warn!(%decky, step, %error, "tried again"),
-                Outcome::Failed(error) => tracing::error!(%decky, step, %error, "failed"),
+                Outcome::Retrying(error) => {
+                    if let Some(times) = self.faults.again_as(&format!("{decky} {step}: {error}")) {
+                        tracing::warn!(%decky, step, %error, times, "tried again");
+                    }
+                }
+                Outcome::Failed(error) => {
+                    if let Some(times) = self.faults.again_as(&format!("{decky} {step} failed: {error}")) {
+                        tracing::error!(%decky, step, %error, times, "failed");
+                    }
+                }
             }
         }
         for job in jobs {

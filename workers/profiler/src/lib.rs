@@ -153,6 +153,9 @@ impl Worker for ProfilerWorker {
                 }
                 other => other,
             };
+            if turn.is_ok() && self.status.calm() {
+                tracing::info!("profiling goes on");
+            }
             let pause = match turn {
                 Ok(true) => continue,
                 Ok(false) => {
@@ -160,8 +163,10 @@ impl Worker for ProfilerWorker {
                     None
                 }
                 Err(error) => {
-                    tracing::error!(error = chain(&error), "profiling failed; trying again");
-                    self.status.set("rows", chain(&error));
+                    let error = chain(&error);
+                    if let Some(times) = self.status.alarm(&error) {
+                        tracing::error!(error, times, "profiling failed; it is tried again");
+                    }
                     Some(PAUSE)
                 }
             };

@@ -57,6 +57,8 @@ const DEBIAN_ONLY: &[&str] = &[
     "bash.bashrc",
     "start-stop-daemon",
     "/usr/share/menu",
+    "/usr/share/base-files",
+    "/etc/skel/.profile",
 ];
 
 /// Programs that a BusyBox stands in for.
@@ -387,6 +389,14 @@ impl Distribution {
                 };
                 let (repo, repo_text) = self.repository();
                 vec![
+                    ("/etc/bashrc", REDHAT_ETC_BASHRC.to_owned()),
+                    ("/etc/profile", REDHAT_ETC_PROFILE.to_owned()),
+                    ("/etc/profile.d/colorls.sh", COLORLS.to_owned()),
+                    ("/etc/profile.d/lang.sh", LANG.to_owned()),
+                    ("/etc/profile.d/sh.local", "#Add any required envvar overrides to this file, it is sourced from /etc/profile\n".to_owned()),
+                    ("/etc/skel/.bash_logout", BASH_LOGOUT.to_owned()),
+                    ("/etc/skel/.bash_profile", BASH_PROFILE.to_owned()),
+                    ("/etc/skel/.bashrc", REDHAT_BASHRC.to_owned()),
                     (own, name.clone()),
                     ("/etc/redhat-release", name.clone()),
                     ("/etc/system-release", name),
@@ -402,6 +412,48 @@ impl Distribution {
             Family::Alpine => vec![("/etc/alpine-release", format!("{}\n", r.version_id))],
             Family::Device => Vec::new(),
         }
+    }
+
+    /// What a new account of this user finds in its home: names and texts.
+    pub(crate) fn home(&self, uid: u32) -> &'static [(&'static str, &'static str)] {
+        match self.family {
+            Family::Debian => &[(".bashrc", DEBIAN_BASHRC), (".profile", DEBIAN_PROFILE)],
+            Family::RedHat if uid == 0 => &[
+                (".bash_logout", BASH_LOGOUT),
+                (".bash_profile", BASH_PROFILE),
+                (".bashrc", ROOT_BASHRC),
+                (".cshrc", ROOT_CSHRC),
+                (".tcshrc", ROOT_TCSHRC),
+            ],
+            Family::RedHat => &[
+                (".bash_logout", BASH_LOGOUT),
+                (".bash_profile", BASH_PROFILE),
+                (".bashrc", REDHAT_BASHRC),
+            ],
+            // There is nothing in root's.
+            Family::Arch if uid == 0 => &[],
+            Family::Arch => &[
+                (".bash_logout", BASH_LOGOUT),
+                (".bash_profile", BASH_PROFILE),
+                (".bashrc", ARCH_BASHRC),
+            ],
+            Family::Alpine | Family::Device => &[],
+        }
+    }
+
+    /// The package sources of dnf, as `dnf repolist` shows them.
+    pub(super) fn repositories(&self) -> String {
+        let version = self.release.version_id;
+        let rows = match self.release.id {
+            "rocky" => vec![
+                ("appstream", "Rocky Linux 9 - AppStream".to_owned()),
+                ("baseos", "Rocky Linux 9 - BaseOS".to_owned()),
+            ],
+            _ => vec![("fedora", format!("Fedora {version} - x86_64"))],
+        };
+        let width = rows.iter().map(|(id, _)| id.len()).max().unwrap_or(0).max(7) + 20;
+        let lines = rows.iter().map(|(id, name)| format!("{id:<width$}{name}\n"));
+        format!("{:<width$}repo name\n", "repo id") + &lines.collect::<String>()
     }
 
     /// The file of the first package source of dnf, and its text: the organisation's mirror.
@@ -706,3 +758,19 @@ impl Distribution {
         }
     }
 }
+
+const DEBIAN_BASHRC: &str = "# ~/.bashrc: executed by bash(1) for non-login shells.\n\n# If not running interactively, don't do anything\ncase $- in\n    *i*) ;;\n      *) return;;\nesac\n\nHISTCONTROL=ignoreboth\nHISTSIZE=1000\nHISTFILESIZE=2000\n\nalias ls='ls --color=auto'\n";
+const DEBIAN_PROFILE: &str = "# ~/.profile: executed by the command interpreter for login shells.\n\nif [ -n \"$BASH_VERSION\" ]; then\n    if [ -f \"$HOME/.bashrc\" ]; then\n\t. \"$HOME/.bashrc\"\n    fi\nfi\n";
+const BASH_LOGOUT: &str = "# ~/.bash_logout\n\n";
+const BASH_PROFILE: &str = "# .bash_profile\n\n# Get the aliases and functions\nif [ -f ~/.bashrc ]; then\n\t. ~/.bashrc\nfi\n\n# User specific environment and startup programs\n";
+const REDHAT_BASHRC: &str = "# .bashrc\n\n# Source global definitions\nif [ -f /etc/bashrc ]; then\n\t. /etc/bashrc\nfi\n\n# User specific environment\nPATH=\"$HOME/.local/bin:$HOME/bin:$PATH\"\nexport PATH\n\n# User specific aliases and functions\n";
+const ROOT_BASHRC: &str = "# .bashrc\n\n# User specific aliases and functions\n\nalias rm='rm -i'\nalias cp='cp -i'\nalias mv='mv -i'\n\n# Source global definitions\nif [ -f /etc/bashrc ]; then\n\t. /etc/bashrc\nfi\n";
+const ROOT_CSHRC: &str =
+    "# .cshrc\n\nalias rm 'rm -i'\nalias cp 'cp -i'\nalias mv 'mv -i'\n\nset prompt='[%n@%m %c]# '\n";
+const ROOT_TCSHRC: &str =
+    "# .tcshrc\n\nalias rm 'rm -i'\nalias cp 'cp -i'\nalias mv 'mv -i'\n\nset prompt='[%n@%m %c]# '\n";
+const ARCH_BASHRC: &str = "#\n# ~/.bashrc\n#\n\n# If not running interactively, don't do anything\n[[ $- != *i* ]] && return\n\nalias ls='ls --color=auto'\nPS1='[\\u@\\h \\W]\\$ '\n";
+const REDHAT_ETC_BASHRC: &str = "# /etc/bashrc\n\n# System wide functions and aliases\n# Environment stuff goes in /etc/profile\n\n# are we an interactive shell?\nif [ \"$PS1\" ]; then\n  PROMPT_COMMAND='printf \"\\033]0;%s@%s:%s\\007\" \"${USER}\" \"${HOSTNAME%%.*}\" \"${PWD/#$HOME/\\~}\"'\n  shopt -s histappend checkwinsize\n  PS1=\"[\\u@\\h \\W]\\\\$ \"\nfi\n\nif ! shopt -q login_shell ; then\n  for i in /etc/profile.d/*.sh; do\n    [ -r \"$i\" ] && . \"$i\" >/dev/null\n  done\n  unset i\nfi\n\numask 022\n# vim:ts=4:sw=4\n";
+const REDHAT_ETC_PROFILE: &str = "# /etc/profile\n\n# System wide environment and startup programs, for login setup\n# Functions and aliases go in /etc/bashrc\n\nif [ -x /usr/bin/id ]; then\n  EUID=${EUID:-$(/usr/bin/id -u)}\n  USER=\"$(/usr/bin/id -un)\"\n  LOGNAME=$USER\n  MAIL=\"/var/spool/mail/$USER\"\nfi\n\nHOSTNAME=$(/usr/bin/hostnamectl --transient 2>/dev/null)\nHISTSIZE=1000\nexport PATH USER LOGNAME MAIL HOSTNAME HISTSIZE\n\numask 022\n\nfor i in /etc/profile.d/*.sh /etc/profile.d/sh.local ; do\n  if [ -r \"$i\" ]; then\n    . \"$i\" >/dev/null\n  fi\ndone\nunset i\n\nif [ -n \"${BASH_VERSION-}\" ] && [ -f /etc/bashrc ]; then\n  . /etc/bashrc\nfi\n";
+const COLORLS: &str = "# color-ls initialization\n\n[ -z \"$PS1\" ] && return\n\nalias ll='ls -l --color=auto' 2>/dev/null\nalias l.='ls -d .* --color=auto' 2>/dev/null\nalias ls='ls --color=auto' 2>/dev/null\n";
+const LANG: &str = "# /etc/profile.d/lang.sh - set the language\n\nif [ -z \"$LANG\" ] && [ -f /etc/locale.conf ]; then\n  . /etc/locale.conf\n  export LANG\nfi\n";

@@ -842,10 +842,7 @@ impl Machine {
                 &account.home,
                 node(Kind::Directory, mode, account.uid, account.gid),
             );
-            for (name, text) in [(".bashrc", BASHRC), (".profile", PROFILE)] {
-                if this.distribution.is_busybox() {
-                    continue;
-                }
+            for (name, text) in this.distribution.home(account.uid) {
                 let kind = Kind::File(text.as_bytes().into());
                 base.put(
                     &format!("{}/{name}", account.home),
@@ -1508,8 +1505,6 @@ const FLASH: &[Named] = &[
 
 const SUDOERS: &str = "#\n# This file MUST be edited with the 'visudo' command as root.\n#\n# Please consider adding local content in /etc/sudoers.d/ instead of\n# directly modifying this file.\n#\n# See the man page for details on how to write a sudoers file.\n#\nDefaults\tenv_reset\nDefaults\tmail_badpass\nDefaults\tsecure_path=\"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"\n\n# User privilege specification\nroot\tALL=(ALL:ALL) ALL\n\n# Allow members of group {group} to execute any command\n%{group}\tALL=(ALL:ALL) ALL\n\n# See sudoers(5) for more information on \"@include\" directives:\n\n@includedir /etc/sudoers.d\n";
 const SUDOERS_D: &str = "#\n# The default /etc/sudoers file created on installation of the\n# package now includes the directive:\n#\n# \t@includedir /etc/sudoers.d\n#\n# Note also, that because sudoers contents can vary widely, no attempt is\n# made to add this directive to existing sudoers files on upgrade.\n#\n# Note: please use the visudo command to update sudoers content.\n#\n";
-const BASHRC: &str = "# ~/.bashrc: executed by bash(1) for non-login shells.\n\n# If not running interactively, don't do anything\ncase $- in\n    *i*) ;;\n      *) return;;\nesac\n\nHISTCONTROL=ignoreboth\nHISTSIZE=1000\nHISTFILESIZE=2000\n\nalias ls='ls --color=auto'\n";
-const PROFILE: &str = "# ~/.profile: executed by the command interpreter for login shells.\n\nif [ -n \"$BASH_VERSION\" ]; then\n    if [ -f \"$HOME/.bashrc\" ]; then\n\t. \"$HOME/.bashrc\"\n    fi\nfi\n";
 /// What is mounted, as `/proc/mounts` has it.
 const MOUNTS: &str = "sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\nudev /dev devtmpfs rw,nosuid,relatime,size={dev}k,nr_inodes={inodes},mode=755,inode64 0 0\ndevpts /dev/pts devpts rw,nosuid,noexec,relatime,gid=5,mode=620,ptmxmode=000 0 0\ntmpfs /run tmpfs rw,nosuid,nodev,noexec,relatime,size={run}k,mode=755,inode64 0 0\n/dev/sda1 / {root} 0 0\nsecurityfs /sys/kernel/security securityfs rw,nosuid,nodev,noexec,relatime 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,nodev,inode64 0 0\ntmpfs /run/lock tmpfs rw,nosuid,nodev,noexec,relatime,size=5120k,inode64 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec,relatime,nsdelegate,memory_recursiveprot 0 0\n";
 

@@ -969,6 +969,11 @@ impl Vfs {
         paths.iter().filter_map(|at| self.collect(at)).collect()
     }
 
+    /// What was at `at` when the machine was installed.
+    pub(crate) fn installed(&self, at: &str) -> Option<&Node> {
+        self.base.nodes.get(at)
+    }
+
     /// Whether the session wrote content to `at` that nobody has collected yet.
     pub(crate) fn is_written(&self, at: &str) -> bool {
         self.written.contains(at)

@@ -25,6 +25,30 @@ use crate::{
 /// How long a shell waits for a key; the connection's own limits usually end it earlier.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
+/// How long after one stream the other one is sent: about what a program takes to begin. What a client gets at once from both
+/// it shows one stream after the other; on a real machine there is the next program between.
+const TURN: Duration = Duration::from_millis(2);
+/// How often a channel's streams take turns that way. Behind that nobody reads along.
+const TURNS: u32 = 100;
+
+/// Which stream a channel sent last.
+#[derive(Debug, Default)]
+struct Turns {
+    last: Option<Stream>,
+    taken: u32,
+}
+
+impl Turns {
+    /// Wait until `next` may be sent.
+    async fn before(&mut self, next: Stream) {
+        let turned = self.last.replace(next).is_some_and(|last| last != next);
+        if turned && self.taken < TURNS {
+            self.taken += 1;
+            tokio::time::sleep(TURN).await;
+        }
+    }
+}
+
 /// What comes through a channel.
 #[derive(Debug)]
 pub(super) enum Input {
@@ -93,6 +117,7 @@ struct Link {
     input: Inbox,
     output: Arc<Output>,
     waiting: Vec<(Stream, Vec<u8>)>,
+    turns: Turns,
     ahead: VecDeque<u8>,
     editor: terminal::Editor,
     /// Columns and rows of the terminal, as they are now.
@@ -117,6 +142,7 @@ impl Link {
 
     async fn send(&mut self) -> bool {
         for (stream, bytes) in std::mem::take(&mut self.waiting) {
+            self.turns.before(stream).await;
             let sent = match stream {
                 Stream::Out => self.output.data(bytes).await,
                 Stream::Err => self.output.error(bytes).await,
@@ -379,6 +405,7 @@ impl Session {
             input: self.input,
             output: self.output,
             waiting: Vec::new(),
+            turns: Turns::default(),
             ahead: VecDeque::new(),
             editor: terminal::Editor::default(),
             size,
@@ -599,5 +626,25 @@ impl Session {
             fine = go_on && (answer.is_empty() || self.output.data(answer).await.is_ok());
         }
         u8::from(sink.failed || !fine)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_waits_for_a_moment_behind_the_other_one_and_for_its_own_never() {
+        let mut turns = Turns::default();
+        let begun = tokio::time::Instant::now();
+        for stream in [Stream::Out, Stream::Out, Stream::Err, Stream::Err, Stream::Out] {
+            turns.before(stream).await;
+        }
+        assert_eq!(begun.elapsed(), TURN * 2);
+        for _ in 0..TURNS {
+            turns.before(Stream::Err).await;
+            turns.before(Stream::Out).await;
+        }
+        assert_eq!(begun.elapsed(), TURN * TURNS, "a loop takes no time of its own");
     }
 }

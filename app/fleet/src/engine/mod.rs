@@ -110,6 +110,9 @@ pub struct EngineNote {
     /// Why that is not known.
     #[serde(default)]
     pub problem: Option<String>,
+    /// Why it could not be asked for its deckies when that was last tried.
+    #[serde(default)]
+    pub away: Option<String>,
     /// What its configuration says of the one network that its deckies share, by key: `fleet-driver` and the like.
     #[serde(default)]
     pub lan: BTreeMap<String, String>,
@@ -118,6 +121,12 @@ pub struct EngineNote {
 impl EngineNote {
     /// The setting that it is.
     pub const SETTING: &str = "fleet-engine";
+
+    /// Whether deckies are containers, which nobody starts or ends without the daemon.
+    #[must_use]
+    pub fn has_daemon(&self) -> bool {
+        self.engine == "docker"
+    }
 }
 
 /// A step that failed.

@@ -25,7 +25,7 @@ use secrecy::SecretString;
 pub use self::sources::{Fault, Origin, Sources};
 use self::{
     keys::{KEYS, LAN, by_name},
-    sources::{DISALLOW_MASTER, Raw, gather, truth},
+    sources::{DISALLOW_MASTER, Gathered, Raw, gather, truth},
 };
 use crate::{
     exit::{Exit, StartError},
@@ -284,12 +284,7 @@ impl Settings {
     /// # Errors
     /// Every fault there is, each with its key, its source and what is allowed.
     pub fn read(sources: &Sources) -> Result<Self, Faults> {
-        let (values, faults) = gather(sources);
-        let mut reader = Reader {
-            values,
-            faults,
-            explained: Vec::new(),
-        };
+        let mut reader = Reader::of(sources);
         let settings = reader.settings(sources);
         if reader.faults.is_empty() {
             Ok(Self {
@@ -299,6 +294,15 @@ impl Settings {
         } else {
             Err(Faults(reader.faults))
         }
+    }
+
+    /// What is wrong with values that a stronger source covers. They do not count, so nothing is refused for them; they would
+    /// be faults on the day that nothing covers them any more.
+    #[must_use]
+    pub fn covered_faults(sources: &Sources) -> Vec<Fault> {
+        let mut reader = Reader::of(sources);
+        let _in_effect = reader.settings(sources);
+        reader.covered_faults
     }
 
     /// Each key with its value in effect and where that came from, secrets redacted.
@@ -449,11 +453,28 @@ impl Settings {
 
 struct Reader {
     values: BTreeMap<&'static str, Raw>,
+    covered: BTreeMap<&'static str, Vec<Raw>>,
     faults: Vec<Fault>,
+    covered_faults: Vec<Fault>,
     explained: Vec<Explained>,
 }
 
 impl Reader {
+    fn of(sources: &Sources) -> Self {
+        let Gathered {
+            values,
+            covered,
+            faults,
+        } = gather(sources);
+        Self {
+            values,
+            covered,
+            faults,
+            covered_faults: Vec::new(),
+            explained: Vec::new(),
+        }
+    }
+
     /// The value of `name` as `parse` understands it; `default` where nobody says anything, and, so that reading
     /// goes on to the next fault, where it is not understood.
     fn read<T>(
@@ -466,21 +487,29 @@ impl Reader {
         let Some(key) = by_name(name) else {
             unreachable!("{name} is not in the list of keys")
         };
+        let fault = |raw: &Raw, problem: &str| {
+            let shown = if key.account {
+                "the value".to_owned()
+            } else {
+                quoted(&raw.text)
+            };
+            Fault {
+                key: name.to_owned(),
+                origin: raw.origin.clone(),
+                problem: format!("{shown} {problem}; allowed: {}", key.allowed),
+            }
+        };
+        for raw in self.covered.get(name).into_iter().flatten() {
+            if let Err(problem) = parse(&raw.text) {
+                self.covered_faults.push(fault(raw, &problem));
+            }
+        }
         let (value, origin) = match self.values.get(name) {
             None => (default, Origin::Default),
             Some(raw) => match parse(&raw.text) {
                 Ok(value) => (value, raw.origin.clone()),
                 Err(problem) => {
-                    let shown = if key.account {
-                        "the value".to_owned()
-                    } else {
-                        quoted(&raw.text)
-                    };
-                    self.faults.push(Fault {
-                        key: name.to_owned(),
-                        origin: raw.origin.clone(),
-                        problem: format!("{shown} {problem}; allowed: {}", key.allowed),
-                    });
+                    self.faults.push(fault(raw, &problem));
                     (default, raw.origin.clone())
                 }
             },
@@ -1243,6 +1272,42 @@ mod tests {
         assert!(origin("listen").ends_with(".env.local:2"));
         assert!(origin("admin-user").ends_with("decnet.ini:4"));
         assert_eq!(origin("port-offset"), "default");
+    }
+
+    #[test]
+    fn a_fault_that_a_stronger_source_covers_is_told_and_refuses_nothing() {
+        let (dir, mut sources) = with_ini(
+            "[decnet]\ndisallow-master = maybe\nmode = agent\n[master]\nbatch-size = many\ndatabase-url = mysql://u:hunter2@h\nlisten = 127.0.0.1:1\n",
+        );
+        fs::write(dir.path().join(".env.local"), "DECNET_BATCH_SIZE=0\n").unwrap();
+        sources.flags.insert("mode", "master".into());
+        sources.flags.insert("listen", "127.0.0.1:2".into());
+        for (name, value) in [
+            ("DECNET_BATCH_SIZE", "30"),
+            ("DECNET_DISALLOW_MASTER", "no"),
+            ("DECNET_DATABASE_URL", "mysql://u:p@h/d"),
+        ] {
+            sources.env.insert(name.into(), value.into());
+        }
+        assert_eq!(Settings::read(&sources).unwrap().ingest.batch_size, 30);
+        let told: Vec<_> = Settings::covered_faults(&sources)
+            .iter()
+            .map(|fault| fault.to_string().replace(&dir.path().display().to_string(), ""))
+            .collect();
+        let starts = [
+            "disallow-master (/decnet.ini:2): \"maybe\" is neither true nor false",
+            "database-url (/decnet.ini:6): the value names no database",
+            "batch-size (/.env.local:1): \"0\" is not from 1 to 10000",
+            "batch-size (/decnet.ini:5): \"many\" is not a whole number",
+        ];
+        assert_eq!(told.len(), starts.len(), "{told:#?}");
+        for (told, start) in told.iter().zip(starts) {
+            assert!(told.starts_with(start) && told.contains("; allowed: "), "{told}");
+        }
+        // What counts is no warning, and what does not is no fault beside one.
+        sources.env.insert("DECNET_BATCH_SIZE".into(), "none".into());
+        assert_eq!(Settings::read(&sources).unwrap_err().0.len(), 1);
+        assert_eq!(Settings::covered_faults(&sources).len(), starts.len());
     }
 
     #[test]

@@ -132,9 +132,19 @@ pub(super) struct Raw {
     pub(super) origin: Origin,
 }
 
-/// Every key's strongest value, and what is wrong with the files.
-pub(super) fn gather(sources: &Sources) -> (BTreeMap<&'static str, Raw>, Vec<Fault>) {
-    let mut values = BTreeMap::new();
+/// What all sources say together.
+pub(super) struct Gathered {
+    /// Every key's strongest value.
+    pub(super) values: BTreeMap<&'static str, Raw>,
+    /// What else is said of a key, and does not count.
+    pub(super) covered: BTreeMap<&'static str, Vec<Raw>>,
+    /// What is wrong with the sources themselves.
+    pub(super) faults: Vec<Fault>,
+}
+
+/// Every key's strongest value and what that covers, and what is wrong with the files.
+pub(super) fn gather(sources: &Sources) -> Gathered {
+    let (mut values, mut covered) = (BTreeMap::new(), BTreeMap::new());
     let mut faults = sources.wrong_flags.clone();
     let ini = ini_file(sources).map_or_else(BTreeMap::new, |path| ini_values(path, &mut faults));
     let dotenv = dotenv_values(sources, &mut faults);
@@ -170,27 +180,33 @@ pub(super) fn gather(sources: &Sources) -> (BTreeMap<&'static str, Raw>, Vec<Fau
         });
         let from_dotenv = dotenv.get(key.name).cloned();
         let said = [from_flag, from_env, from_dotenv, from_ini].into_iter().flatten();
-        let decided = if key.name == DISALLOW_MASTER {
-            let said = said.chain(decided_by_host(sources, &mut faults));
-            weakest_yes(said.collect(), &mut faults)
+        let mut said: Vec<Raw> = said.collect();
+        let holds = if key.name == DISALLOW_MASTER {
+            said.extend(decided_by_host(sources, &mut faults));
+            weakest_yes(&said, &mut faults)
         } else {
-            said.into_iter().next()
+            0
         };
-        if let Some(raw) = decided {
-            values.insert(key.name, raw);
+        if holds < said.len() {
+            values.insert(key.name, said.remove(holds));
+            covered.insert(key.name, said);
         }
     }
-    (values, faults)
+    Gathered {
+        values,
+        covered,
+        faults,
+    }
 }
 
-/// What is said of a key that no stronger source takes back, strongest first: the weakest that says yes holds, and who
-/// says otherwise is told where that is.
-fn weakest_yes(mut said: Vec<Raw>, faults: &mut Vec<Fault>) -> Option<Raw> {
+/// Which holds of what is said of a key that no stronger source takes back, strongest first: the weakest that says yes
+/// does, and who says otherwise is told where that is.
+fn weakest_yes(said: &[Raw], faults: &mut Vec<Fault>) -> usize {
     let yes = |raw: &Raw| truth(&raw.text) == Some(true);
-    let Some(at) = said.iter().rposition(yes) else {
-        return (!said.is_empty()).then(|| said.swap_remove(0));
+    let found = said.iter().rposition(yes);
+    let Some((at, holds)) = found.and_then(|at| Some((at, said.get(at)?))) else {
+        return 0;
     };
-    let holds = said.swap_remove(at);
     for raw in said.iter().take(at).filter(|raw| truth(&raw.text) == Some(false)) {
         faults.push(Fault {
             key: DISALLOW_MASTER.to_owned(),
@@ -201,7 +217,7 @@ fn weakest_yes(mut said: Vec<Raw>, faults: &mut Vec<Fault>) -> Option<Raw> {
             ),
         });
     }
-    Some(holds)
+    at
 }
 
 /// What a word means as true or false.
@@ -495,7 +511,7 @@ mod tests {
                 worker,
                 ..sources.clone()
             };
-            let (values, _) = gather(&sources);
+            let values = gather(&sources).values;
             (
                 values.contains_key("jwt-secret"),
                 values.contains_key("database-url"),
@@ -519,7 +535,7 @@ mod tests {
         ] {
             sources.env.insert(name.into(), value.into());
         }
-        let (_, faults) = gather(&sources);
+        let faults = gather(&sources).faults;
         let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(
             told,
@@ -543,13 +559,13 @@ mod tests {
         );
         assert_eq!(env.len(), 1);
         let told = |worker: Option<&'static str>| {
-            let (_, faults) = gather(&Sources {
+            let told = gather(&Sources {
                 env: env.clone(),
                 malformed: malformed.clone(),
                 worker,
                 ..Sources::default()
             });
-            faults.iter().map(ToString::to_string).collect::<Vec<_>>()
+            told.faults.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         let fault = |name: &str| format!("{name} (environment {name}): is not UTF-8 text");
         let (listen, secret, mode) = (

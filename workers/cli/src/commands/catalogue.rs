@@ -1,6 +1,8 @@
 //! `decnet services`, `archetypes` and `distros`: what there is to deploy. Needs no installation.
 
 use anyhow::Result;
+use decnet_persona::Distro;
+use serde_json::json;
 
 use crate::{cli::ListArgs, output};
 
@@ -55,21 +57,28 @@ pub(crate) fn archetypes(list: ListArgs) -> Result<()> {
 
 /// `decnet distros`
 pub(crate) fn distros(list: ListArgs) -> Result<()> {
-    let distros = decnet_persona::Distro::ALL;
+    let distros = Distro::ALL;
     if list.json {
-        let rows: Vec<_> =
-            distros.iter().map(|d| serde_json::json!({ "slug": d.as_str(), "name": d.releases().first().map_or("", |r| r.pretty) })).collect();
+        let rows: Vec<_> = distros
+            .iter()
+            .map(|distro| {
+                let releases = releases(*distro);
+                json!({ "slug": distro.as_str(), "name": releases.first(), "releases": releases })
+            })
+            .collect();
         return output::json(&rows);
     }
     let rows: Vec<_> = distros
         .iter()
-        .map(|d| {
-            vec![
-                d.as_str().to_owned(),
-                d.releases().first().map_or("", |r| r.pretty).to_owned(),
-            ]
-        })
+        .map(|distro| vec![distro.as_str().to_owned(), releases(*distro).join(", ")])
         .collect();
-    output::table(&["DISTRIBUTION", "NAME"], &rows, "");
+    output::table(&["DISTRIBUTION", "A DECKY IS ONE OF"], &rows, "");
     Ok(())
+}
+
+/// What the releases of a distribution call themselves, each once; which one a decky has, its seed decides.
+fn releases(distro: Distro) -> Vec<&'static str> {
+    let mut names: Vec<_> = distro.releases().iter().map(|release| release.pretty).collect();
+    names.dedup();
+    names
 }

@@ -1,7 +1,10 @@
 //! `decnet config`: check it, show it, list its keys. Opens nothing and binds nothing.
 
 use anyhow::Result;
-use decnet_runtime::{Settings, StartError, settings::keys::KEYS};
+use decnet_runtime::{
+    Settings, StartError,
+    settings::{Fault, keys::KEYS},
+};
 use serde_json::json;
 
 use crate::{
@@ -13,16 +16,25 @@ use crate::{
 pub(crate) fn run(place: &PlaceArgs, command: &ConfigCommand) -> Result<()> {
     match command {
         ConfigCommand::Check(list) => {
-            let settings = match Settings::read(&host::sources(place)?) {
+            let sources = host::sources(place)?;
+            let covered = Settings::covered_faults(&sources);
+            let listed = |faults: &[Fault]| -> Vec<_> {
+                let one =
+                    |f: &Fault| json!({ "key": f.key, "from": f.origin.to_string(), "problem": f.problem });
+                faults.iter().map(one).collect()
+            };
+            if !list.json {
+                for fault in &covered {
+                    eprintln!("warning: {fault}; a stronger source covers it");
+                }
+            }
+            let settings = match Settings::read(&sources) {
                 Ok(settings) => settings,
                 Err(faults) => {
                     if list.json {
-                        let faults: Vec<_> = faults
-                            .0
-                            .iter()
-                            .map(|f| json!({ "key": f.key, "from": f.origin.to_string(), "problem": f.problem }))
-                            .collect();
-                        output::json(&json!({ "ok": false, "faults": faults }))?;
+                        output::json(&json!({
+                            "ok": false, "faults": listed(&faults.0), "warnings": listed(&covered),
+                        }))?;
                     }
                     return Err(StartError::from(faults).into());
                 }
@@ -34,9 +46,9 @@ pub(crate) fn run(place: &PlaceArgs, command: &ConfigCommand) -> Result<()> {
                 .count();
             if list.json {
                 let by_default = KEYS.len() - said;
-                return output::json(
-                    &json!({ "ok": true, "faults": [], "set": said, "by_default": by_default }),
-                );
+                return output::json(&json!({
+                    "ok": true, "faults": [], "warnings": listed(&covered), "set": said, "by_default": by_default,
+                }));
             }
             println!(
                 "The configuration is in order ({said} keys set, {} by default).",
@@ -44,7 +56,7 @@ pub(crate) fn run(place: &PlaceArgs, command: &ConfigCommand) -> Result<()> {
             );
         }
         ConfigCommand::Show(list) => {
-            let settings = host::settings(place)?;
+            let settings = Settings::read(&host::sources(place)?).map_err(StartError::from)?;
             if list.json {
                 return output::json(&settings.explain());
             }

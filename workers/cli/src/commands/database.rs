@@ -108,7 +108,17 @@ fn make_folders(settings: &Settings) -> Result<(), StartError> {
     if secrets.is_dir() {
         check_folder(&secrets)?;
     }
-    for folder in ["secrets", "spool", "outlets", "deckies", "run"] {
+    // All that the layout names, so that whoever looks finds each place before something is in it.
+    let folders = [
+        "secrets",
+        "spool",
+        "spool/readers",
+        "outlets",
+        "deckies",
+        "bait",
+        "run",
+    ];
+    for folder in folders {
         make(&data.join(folder), 0o700)?;
     }
     // A folder that was there before may belong to somebody else.

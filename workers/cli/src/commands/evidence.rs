@@ -214,7 +214,7 @@ fn print(row: &LogView, args: &LogsArgs) -> Result<()> {
             .filter(|(key, _)| {
                 !["src_ip", "src_port", "dst_port", "session", "secret_b64"].contains(&key.as_str())
             })
-            .map(|(key, value)| format!("{key}={value:?}"))
+            .map(|(key, value)| format!("{key}={}", output::quoted(value)))
             .collect();
         let (decky, service, kind) = (&row.decky, &row.service, &row.event_type);
         let line = format!(

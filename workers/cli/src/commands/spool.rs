@@ -31,7 +31,10 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
         SpoolCommand::Verify { folder, .. } => folder.as_deref(),
         _ => None,
     };
-    there(named.unwrap_or(&spool))?;
+    match named {
+        Some(folder) => is_folder(folder)?,
+        None => there(&spool)?,
+    }
     match command {
         SpoolCommand::Status(list) => {
             let read = acknowledged(&spool, INGESTER)?;
@@ -80,11 +83,12 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
             }
         }
         SpoolCommand::Verify { folder, list } => {
-            if let Some(folder) = folder.as_deref().filter(|folder| folder.is_dir())
+            if let Some(folder) = folder.as_deref()
                 && !decnet_spool::is_evidence(folder)
             {
                 bail!(
-                    "{}: neither a spool nor a bundle that `decnet spool export` made: it has no manifest.json",
+                    "{}: neither a spool nor a bundle that `decnet spool export` made: it has neither a spool's readers, id \
+                     or lock nor a bundle's manifest.json",
                     folder.display()
                 );
             }
@@ -98,6 +102,11 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
                     "folder": folder, "segments": found.segments, "lines": found.lines, "bytes": found.bytes,
                     "first_segment": found.first_segment, "root": root, "proof": proof, "fault": fault,
                 }))?;
+            } else if found.segments == 0 && fault.is_none() && proof.is_none() {
+                println!(
+                    "{}: no line has been written yet, so there is nothing to prove.",
+                    folder.display()
+                );
             } else {
                 let before = if fault.is_some() { "Before the fault, " } else { "" };
                 println!(
@@ -123,18 +132,26 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
             let since = since.unwrap_or(OffsetDateTime::UNIX_EPOCH);
             let until = until.unwrap_or_else(|| SystemClock.now());
             let exported = decnet_spool::export(&spool, since, until, out);
-            let target = format!("{since} to {until} into {}", out.display());
+            let [from, to] = [since, until].map(output::rfc3339);
+            let target = format!("{from} to {to} into {}", out.display());
             block_on(async {
                 host::note(&settings, "spool.export", &target, exported.is_ok()).await;
                 Ok(())
             })?;
             let bundle = exported?;
             let lines: u64 = bundle.segments.iter().map(|s| s.lines).sum();
-            println!(
-                "{lines} lines in {} segments, each whole, so that its seal proves it: {}",
-                bundle.segments.len(),
-                out.display()
-            );
+            if bundle.segments.is_empty() {
+                println!(
+                    "Nothing arrived between {from} and {to}: {} says so.",
+                    out.display()
+                );
+            } else {
+                println!(
+                    "{lines} lines in {} segments, each whole, so that its seal proves it: {}",
+                    bundle.segments.len(),
+                    out.display()
+                );
+            }
             println!(
                 "Proof of it and of its interval: {} (note it elsewhere).",
                 bundle.proof
@@ -151,6 +168,21 @@ fn state_of(segment: &Segment) -> &'static str {
         Segment { lines: None, .. } => "damaged",
         Segment { sealed: true, .. } => "sealed",
         Segment { sealed: false, .. } => "open",
+    }
+}
+
+/// What was named to be checked has to be a folder that can be read.
+fn is_folder(folder: &Path) -> Result<(), StartError> {
+    let name = folder.display();
+    match fs::read_dir(folder) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StartError::unavailable(format!(
+            "there is no {name}: name a spool, or a bundle that `decnet spool export` made"
+        ))),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(StartError::unavailable(format!(
+            "{name} is no folder: name a spool, or a bundle that `decnet spool export` made"
+        ))),
+        Err(error) => Err(StartError::io(&name.to_string(), &error)),
     }
 }
 

@@ -640,8 +640,19 @@ async fn a_task_says_what_it_waits_for_while_the_engine_cannot_be_looked_at() {
     assert!(reconciler.round().await.is_err());
     let task = bench.store.task_get(id).await.unwrap().unwrap();
     assert!(task.step.contains("waiting: the daemon is away"), "{}", task.step);
+    let away = async || {
+        let noted = bench.store.setting_get(EngineNote::SETTING).await.unwrap();
+        let noted: EngineNote = serde_json::from_str(&noted.unwrap()).unwrap();
+        noted.away
+    };
+    assert_eq!(
+        away().await.as_deref(),
+        Some("the daemon is away"),
+        "the host's health tells it"
+    );
     reconciler.engine().away.store(false, Ordering::SeqCst);
     reconciler.round().await.unwrap();
+    assert_eq!(away().await, None);
     assert_eq!(bench.state(&names[0]).await, DeckyState::Running);
     // What ran is not said to run while nobody can see it.
     reconciler.engine().away.store(true, Ordering::SeqCst);

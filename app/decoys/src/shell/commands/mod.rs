@@ -12,6 +12,7 @@ mod logins;
 mod network;
 mod packages;
 mod regex;
+mod rpm;
 mod sed;
 mod stat;
 pub(super) mod system;
@@ -399,7 +400,7 @@ pub(super) fn find(name: &str) -> Option<Run> {
         "getent" => users::getent,
         "apt" | "apt-get" | "apt-cache" => packages::apt,
         "dpkg" | "dpkg-query" => packages::dpkg,
-        "rpm" => packages::rpm,
+        "rpm" => rpm::rpm,
         "dnf" | "yum" | "pacman" | "apk" => packages::packager,
         "python" | "python3" | "perl" => |_, _| 0,
         "lsof" => system::lsof,

@@ -1,9 +1,9 @@
-//! What lists, asks for and would install packages: dpkg, apt, rpm, dnf, pacman and apk.
+//! What lists, asks for and would install packages: dpkg, apt, dnf, pacman and apk. rpm has a file of its own.
 
 use std::time::Duration;
 
-use super::{Call, Shell};
-use crate::shell::{distribution::Family, glob, packages::Package};
+use super::{Call, Shell, rpm};
+use crate::shell::{distribution::Family, glob, machine::Machine, packages::Package};
 
 /// The packages that one of `patterns` names; all where there is none. And the patterns that name none.
 fn chosen(all: Vec<Package>, patterns: &[String]) -> (Vec<Package>, Vec<String>) {
@@ -49,7 +49,7 @@ pub(super) fn dpkg(shell: &mut Shell, call: &mut Call) -> u8 {
         let format = call
             .value("-f", "--showformat")
             .unwrap_or_else(|| "${binary:Package}\\t${Version}\\n".to_owned());
-        let text: String = found.iter().map(|p| shown(p, &format)).collect();
+        let text: String = found.iter().map(|p| shown(p, &format, "")).collect();
         call.out(text);
         for name in &missing {
             call.err(format!("dpkg-query: no packages found matching {name}\n"));
@@ -160,7 +160,7 @@ fn list(shell: &mut Shell, call: &mut Call, patterns: &[String]) -> u8 {
 }
 
 /// A package in a format of `dpkg-query` or `rpm`.
-fn shown(package: &Package, format: &str) -> String {
+pub(super) fn shown(package: &Package, format: &str, vendor: &str) -> String {
     let upstream = package
         .version
         .split_once(':')
@@ -196,7 +196,7 @@ fn shown(package: &Package, format: &str) -> String {
                     ('$', "Status") => out.push_str("install ok installed"),
                     ('$', "db:Status-Abbrev") => out.push_str("ii "),
                     ('$', "binary:Summary" | "Description") => out.push_str(&package.description),
-                    ('%', "VENDOR") => out.push_str("Rocky Enterprise Software Foundation"),
+                    ('%', "VENDOR") => out.push_str(vendor),
                     ('%', "EPOCH") => out.push_str(package.version.split_once(':').map_or("(none)", |v| v.0)),
                     ('%', _) => out.push_str("(none)"),
                     _ => {}
@@ -360,69 +360,6 @@ pub(super) fn apt(shell: &mut Shell, call: &mut Call) -> u8 {
     }
 }
 
-pub(super) fn rpm(shell: &mut Shell, call: &mut Call) -> u8 {
-    if call.args.iter().any(|a| a == "--version") {
-        call.out(if shell.machine.pretty.starts_with("Rocky") {
-            "RPM version 4.16.1.3\n"
-        } else {
-            "RPM version 4.19.1.1\n"
-        });
-        return 0;
-    }
-    if !call.has('q') && !call.args.iter().any(|a| a == "--query") {
-        if call.args.is_empty() {
-            call.out("RPM version 4.16.1.3\nCopyright (C) 1998-2002 - Red Hat, Inc.\nThis program may be freely redistributed under the terms of the GNU GPL\n");
-            return 1;
-        }
-        if shell.env.uid != 0 && (call.has('i') || call.has('U') || call.has('e')) {
-            call.err("error: can't create transaction lock on /var/lib/rpm/.rpm.lock (Permission denied)\n");
-            return 1;
-        }
-        for path in call.operands("") {
-            call.err(if call.has('e') {
-                format!("error: package {path} is not installed\n")
-            } else {
-                format!("error: open of {path} failed: No such file or directory\n")
-            });
-        }
-        return 1;
-    }
-    let all = call.has('a') || call.args.iter().any(|a| a == "--all");
-    let operands = call.operands("");
-    let format = call
-        .value("--qf", "--queryformat")
-        .filter(|format| format.contains("%{"));
-    let operands: Vec<String> = operands
-        .into_iter()
-        .filter(|o| format.as_ref() != Some(o))
-        .collect();
-    let (mut found, missing) = chosen(shell.machine.packages(), &operands);
-    if operands.is_empty() && !all {
-        call.err("rpm: no arguments given for query\n");
-        return 1;
-    }
-    // rpm lists in the order of its database: that of the installation.
-    found.sort_by_key(|p| {
-        p.name
-            .bytes()
-            .fold(7_u32, |h, b| h.wrapping_mul(31) ^ u32::from(b))
-    });
-    let text: String = found
-        .iter()
-        .map(|p| match &format {
-            Some(format) => shown(p, format),
-            None => p.full() + "\n",
-        })
-        .collect();
-    call.out(text);
-    if !all {
-        for name in &missing {
-            call.out(format!("package {name} is not installed\n"));
-        }
-    }
-    u8::from(!all && !missing.is_empty())
-}
-
 /// `dnf`, `yum`, `pacman` and `apk`: they list what is there, and find no mirror for the rest.
 pub(super) fn packager(shell: &mut Shell, call: &mut Call) -> u8 {
     let family = shell.machine.distribution.family;
@@ -440,21 +377,16 @@ pub(super) fn packager(shell: &mut Shell, call: &mut Call) -> u8 {
         let (found, missing) = chosen(shell.machine.packages(), &operands);
         let with_versions = call.has('v');
         let mut out = String::new();
-        if family == Family::RedHat && verb == "list" {
+        if family == Family::RedHat {
             out.push_str("Installed Packages\n");
         }
         for p in &found {
             out.push_str(&match (family, verb.as_str()) {
                 (Family::Arch, _) if call.has('q') => format!("{}\n", p.name),
                 (Family::Arch, _) => format!("{} {}\n", p.name, p.version),
-                (Family::RedHat, "info") => {
-                    format!(
-                        "Installed Packages\nName         : {}\nVersion      : {}\nArchitecture : {}\n\n",
-                        p.name, p.version, p.architecture
-                    )
-                }
+                (Family::RedHat, "info") => dnf_info(&shell.machine, p),
                 (Family::RedHat, _) => format!(
-                    "{:<42} {:<35} @baseos\n",
+                    "{:<42} {:<35} @anaconda\n",
                     format!("{}.{}", p.name, p.architecture),
                     p.version
                 ),
@@ -487,6 +419,10 @@ pub(super) fn packager(shell: &mut Shell, call: &mut Call) -> u8 {
         });
         return 1;
     }
+    if family == Family::RedHat && verb == "repolist" {
+        call.out(shell.machine.distribution.repositories());
+        return 0;
+    }
     if shell.env.uid != 0 {
         call.err(match call.name.as_str() {
             "pacman" => "error: you cannot perform this operation unless you are root.\n",
@@ -500,4 +436,29 @@ pub(super) fn packager(shell: &mut Shell, call: &mut Call) -> u8 {
     call.out(out);
     call.err(err);
     status
+}
+
+/// What dnf tells of an installed package.
+fn dnf_info(machine: &Machine, package: &Package) -> String {
+    let known = rpm::details(machine, package);
+    let (version, release) = rpm::parts(package);
+    let tenths = known.size * 10 / 1024;
+    let (tenths, unit) = if tenths < 10_240 {
+        (tenths, 'k')
+    } else {
+        (tenths / 1024, 'M')
+    };
+    let size = match tenths {
+        0..100 => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+        _ => format!("{} {unit}", tenths / 10),
+    };
+    let url = match known.url {
+        "" => String::new(),
+        url => format!("URL          : {url}\n"),
+    };
+    let (name, architecture, license) = (&package.name, package.architecture, known.license);
+    let (source, summary) = (known.source, known.summary);
+    format!(
+        "Name         : {name}\nVersion      : {version}\nRelease      : {release}\nArchitecture : {architecture}\nSize         : {size}\nSource       : {source}\nRepository   : @System\nFrom repo    : anaconda\nSummary      : {summary}\n{url}License      : {license}\nDescription  : {summary}.\n\n"
+    )
 }

@@ -8,7 +8,8 @@ use crate::shell::{daemons::Unit, vfs::Errno};
 
 pub(in crate::shell) const BUSYBOX_HELP: &str = "\nBusyBox is copyrighted by many authors between 1998-2015.\nLicensed under GPLv2. See source distribution for detailed\ncopyright notices.\n\nUsage: busybox [function [arguments]...]\n   or: busybox --list[-full]\n   or: busybox --install [-s] [DIR]\n   or: function [arguments]...\n\n\tBusyBox is a multi-call binary that combines many common Unix\n\tutilities into a single executable.  Most people will create a\n\tlink to busybox for each function they wish to use and BusyBox\n\twill act like whatever it was invoked as.\n\nCurrently defined functions:\n\t[, [[, ar, arch, ash, awk, base64, basename, bunzip2, bzcat, cat, chgrp, chmod, chown, clear, cp, cut, date, dd, df,\n\tdmesg, du, echo, env, expr, false, find, free, grep, gunzip, gzip, head, hostname, id, ifconfig, ip, kill, killall,\n\tln, ls, md5sum, mkdir, mount, mv, nc, netstat, nslookup, ping, ps, pwd, rm, rmdir, route, sed, sh, sha1sum, sleep,\n\tsort, stat, tail, tar, tee, test, tftp, touch, tr, true, umount, uname, uniq, uptime, vi, wc, wget, xargs, yes, zcat\n";
 
-fn clock(at: i64) -> OffsetDateTime {
+/// A time in UTC.
+pub(super) fn clock(at: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
@@ -868,6 +869,25 @@ pub(super) fn year(at: i64) -> i32 {
     clock(at).year()
 }
 
+/// Whether times have halves of a day: the C locale has none, American English has; others are not installed.
+pub(super) fn is_american(shell: &Shell) -> bool {
+    let locale = ["LC_ALL", "LC_TIME", "LANG"]
+        .into_iter()
+        .map(|name| shell.env.text(name))
+        .find(|value| !value.is_empty());
+    locale.is_some_and(|l| l.starts_with("en_US")) && !shell.machine.distribution.is_busybox()
+}
+
+/// An hour as a clock of twelve has it, and which half of the day that is.
+pub(super) fn twelve(hour: u8) -> (u8, &'static str) {
+    match hour {
+        0 => (12, "AM"),
+        1..=11 => (hour, "AM"),
+        12 => (12, "PM"),
+        _ => (hour - 12, "PM"),
+    }
+}
+
 pub(super) fn date(shell: &mut Shell, call: &mut Call) -> u8 {
     let mut now = shell.now();
     if let Some(text) = call.value("-d", "--date") {
@@ -933,21 +953,13 @@ pub(super) fn date(shell: &mut Shell, call: &mut Call) -> u8 {
         call.out(format!("{out}\n"));
         return 0;
     }
-    // The C locale has no halves of a day, American English has; others are not installed.
-    let locale = ["LC_ALL", "LC_TIME", "LANG"]
-        .into_iter()
-        .map(|name| shell.env.text(name))
-        .find(|value| !value.is_empty());
-    let american = locale.is_some_and(|l| l.starts_with("en_US")) && !shell.machine.distribution.is_busybox();
-    let (hour, half) = match at.hour() {
-        hour if !american => (hour, ""),
-        0 => (12, " AM"),
-        h @ 1..=11 => (h, " AM"),
-        12 => (12, " PM"),
-        h => (h - 12, " PM"),
+    let (hour, half) = match is_american(shell) {
+        true => twelve(at.hour()),
+        false => (at.hour(), ""),
     };
+    let space = if half.is_empty() { "" } else { " " };
     call.out(format!(
-        "{week} {} {:>2} {hour:02}:{:02}:{:02}{half} UTC {}\n",
+        "{week} {} {:>2} {hour:02}:{:02}:{:02}{space}{half} UTC {}\n",
         files::month(at),
         at.day(),
         at.minute(),

@@ -19,6 +19,11 @@ const PROCPS: &[&str] = &[
     "free", "pgrep", "pkill", "ps", "sysctl", "top", "uptime", "vmstat", "w", "watch",
 ];
 
+/// Their names.
+pub(super) fn coreutils() -> impl Iterator<Item = &'static str> {
+    COREUTILS.lines().filter_map(|line| line.split('\t').next())
+}
+
 /// What a program answers.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::shell) struct Answer {

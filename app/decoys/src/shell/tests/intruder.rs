@@ -188,6 +188,133 @@ fn packagers_list_what_the_distribution_has() {
 }
 
 #[test]
+fn a_machine_of_red_hats_family_has_the_files_of_a_login_that_those_have() {
+    for distro in [Distro::Rocky9, Distro::Fedora] {
+        let (_, template) = serving(distro, "linux-server", 3, &["ssh"]);
+        let (out, err) = both(
+            &template,
+            "root",
+            "ls -A /root /etc/skel; cat /root/.bashrc /root/.bash_profile /etc/bashrc /etc/profile /etc/skel/.bashrc; ls /root/.profile /etc/bash.bashrc",
+        );
+        for words in [
+            ".bash_logout\n",
+            ".bash_profile\n",
+            ".cshrc\n",
+            "alias rm='rm -i'\n",
+            "# Source global definitions\n",
+            "[\\u@\\h \\W]",
+            "$HOME/.local/bin:",
+        ] {
+            assert!(out.contains(words), "{distro}: {words:?} is not in\n{out}");
+        }
+        assert!(
+            !out.contains("\n.profile\n") && !out.contains("executed by bash(1)"),
+            "{out}"
+        );
+        assert_eq!(err.lines().count(), 2, "{err}");
+        let said = ask(
+            &template,
+            ". /etc/os-release; echo $NAME $VERSION_ID; cat /etc/redhat-release",
+        );
+        let [name, release] = said.lines().collect::<Vec<_>>()[..] else {
+            panic!("{said}")
+        };
+        let (name, version) = name.rsplit_once(' ').unwrap();
+        assert!(
+            release.contains(name.trim_end_matches(" Linux"))
+                && release.contains(&format!("release {version}")),
+            "{said}"
+        );
+    }
+    let (_, debian) = serving(Distro::Debian12, "linux-server", 3, &["ssh"]);
+    let there = ask(&debian, "ls -A /root; ls -A /etc/skel");
+    assert!(
+        there.contains(".profile") && !there.contains(".bash_profile"),
+        "{there}"
+    );
+}
+
+#[test]
+fn rpm_tells_of_packages_and_files_and_of_what_a_visitor_changed() {
+    let (_, template) = serving(Distro::Rocky9, "linux-server", 3, &["ssh"]);
+    assert_eq!(
+        ask(
+            &template,
+            "cd /bin; rpm -qf ls /etc/bashrc /root/.bashrc /usr/sbin/sshd | sed 's/-[0-9].*//'; rpm -qf /tmp; touch /tmp/x; rpm -qf /tmp/x; rpm -q a b; echo $?"
+        ),
+        "coreutils\nsetup\nrootfiles\nopenssh-server\nfilesystem-3.16-2.el9.x86_64\nfile /tmp/x is not owned by any package\npackage a is not installed\npackage b is not installed\n2\n"
+    );
+    let info = ask(&template, "rpm -qi bash");
+    for line in [
+        "Name        : bash\nVersion     : 5.1.8\nRelease     : 9.el9\nArchitecture: x86_64\nInstall Date: ",
+        "License     : GPLv3+\nSignature   : RSA/SHA256, ",
+        "Source RPM  : bash-5.1.8-9.el9.src.rpm\n",
+        "Vendor      : Rocky Enterprise Software Foundation\nURL         : https://www.gnu.org/software/bash\nSummary     : The GNU Bourne Again shell\nDescription :\n",
+    ] {
+        assert!(info.contains(line), "{line:?} is not in\n{info}");
+    }
+    // What a package has is there and is its own.
+    let owners = ask(
+        &template,
+        "for p in bash coreutils openssh-server setup systemd; do for f in $(rpm -ql $p); do ls -d $f >/dev/null && rpm -qf --qf '%{NAME}\\n' $f; done | sort | uniq -c | awk '{print $2, ($1 > 3)}'; done",
+    );
+    assert_eq!(
+        owners,
+        "bash 1\ncoreutils 1\nopenssh-server 1\nsetup 1\nsystemd 1\n"
+    );
+    assert_eq!(
+        ask(
+            &template,
+            "rpm -V bash setup curl; echo $?; echo x >> /etc/skel/.bashrc; rm /usr/bin/curl; chmod 666 /etc/profile; rpm -V bash curl setup; echo $?; rpm -V nosuch"
+        ),
+        "0\nS.5....T.  c /etc/skel/.bashrc\nmissing     /usr/bin/curl\n.M.......  c /etc/profile\n1\npackage nosuch is not installed\n"
+    );
+    let (out, err) = both(
+        &template,
+        "root",
+        "rpm -qf /nope; rpm -qp a.rpm; rpm -i a.rpm; rpm -e nosuch; rpm -e bash; rpm -q; rpm -V",
+    );
+    assert_eq!(out, "");
+    for line in [
+        "error: file /nope: No such file or directory\n",
+        "error: open of a.rpm failed: No such file or directory\n",
+        "error: package nosuch is not installed\n",
+        "error: Failed dependencies:\n\tbash is needed by (installed) systemd-",
+        "rpm: no arguments given for query\n",
+        "rpm: no arguments given for verify\n",
+    ] {
+        assert!(err.contains(line), "{line:?} is not in\n{err}");
+    }
+    let (_, fedora) = serving(Distro::Fedora, "linux-server", 3, &["ssh"]);
+    let info = ask(&fedora, "rpm -qi openssh-clients");
+    assert!(
+        info.contains("Source RPM  : openssh-") && info.contains("Vendor      : Fedora Project\n"),
+        "{info}"
+    );
+}
+
+#[test]
+fn dnf_lists_what_is_installed_for_anybody_and_changes_it_for_root() {
+    let (_, template) = serving(Distro::Rocky9, "linux-server", 3, &["ssh"]);
+    let (out, err) = both(
+        &template,
+        "nobody",
+        "yum list installed bash; dnf info bash; dnf repolist; dnf install nmap; dnf list nosuch",
+    );
+    for line in [
+        "Installed Packages\nbash.x86_64 ",
+        "Version      : 5.1.8\nRelease      : 9.el9\nArchitecture : x86_64\nSize         : 7.3 M\nSource       : bash-5.1.8-9.el9.src.rpm\n",
+        "baseos                     Rocky Linux 9 - BaseOS\n",
+    ] {
+        assert!(out.contains(line), "{line:?} is not in\n{out}");
+    }
+    assert_eq!(
+        err,
+        "Error: This command has to be run with superuser privileges (under the root user on most systems).\nError: No matching Packages to list\n"
+    );
+}
+
+#[test]
 fn logs_are_as_old_as_the_machine_and_tell_of_the_visit() {
     let (_, template) = serving(Distro::Debian12, "web-server", 3, &["ssh", "http", "redis"]);
     let shown = ask(&template, "tail -3 /var/log/auth.log");
