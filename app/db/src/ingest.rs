@@ -317,12 +317,7 @@ impl Store {
     }
 
     pub(crate) async fn evidence_clear_in(&self, tx: &mut Tx) -> Result<(), DbError> {
-        let newest = Sql::new("find the last log row", "SELECT MAX(id) FROM logs");
-        if let Some(row) = tx.fetch_optional(newest).await?
-            && let Some(last) = row.columns("find the last log row").opt_int(0)?
-        {
-            self.log_cursor_set(tx, DELETED, last).await?;
-        }
+        self.mark_forgotten(tx).await?;
         for table in [
             "logs",
             "quarantine",

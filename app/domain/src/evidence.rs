@@ -92,6 +92,21 @@ impl Domain {
         self.inner.summaries.stats.forget().await;
     }
 
+    /// All evidence was deleted: nothing holds that was told of it.
+    pub(crate) async fn summaries_outdated(&self) {
+        self.stats_outdated().await;
+        self.inner.summaries.tops.forget().await;
+        self.inner.summaries.intruders.forget().await;
+    }
+
+    /// At which id among those of log rows all evidence was deleted last; 0 where it never was.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn evidence_forgotten(&self, _permit: &Permit<ViewEvidence>) -> Result<LogId, DomainError> {
+        Ok(self.inner.store.evidence_forgotten().await?)
+    }
+
     /// The most active attackers, deckies and services, and the most frequent credentials and commands, at most half a second
     /// old.
     ///

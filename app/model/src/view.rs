@@ -606,6 +606,9 @@ views! {
         workers: Vec<WorkerView>,
     }
 }
+        /// When all evidence was deleted last, as an id among those of log rows: every row that is there has a larger one. 0 where it
+        /// never was.
+        forgotten: LogId,
 
 /// One event of the live stream. The envelope is `{v, type, ts, payload}`; [`StreamEvent::from_json`] reads it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -644,6 +647,11 @@ pub enum StreamBody {
     Health(Health),
 }
 
+    /// All evidence was deleted: nothing that was told before holds any more.
+    Forgotten {
+        /// An id of its own among those of log rows: every row up to it is gone.
+        up_to: LogId,
+    },
 impl WorkerView {
     /// One that nobody has heard of.
     #[must_use]
@@ -684,6 +692,11 @@ impl StreamEvent {
 
         fn payload<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
             serde_json::from_str::<Of<T>>(text).map(|of| of.payload)
+        #[derive(Deserialize)]
+        struct UpTo {
+            up_to: LogId,
+        }
+
         }
 
         let Envelope { v, ts, r#type } = serde_json::from_str(text)?;
@@ -699,6 +712,10 @@ impl StreamEvent {
             StreamKind::Health => StreamBody::Health(payload(text)?),
         };
         Ok(Self { v, ts, body })
+            StreamKind::Forgotten => {
+                let UpTo { up_to } = payload(text)?;
+                StreamBody::Forgotten { up_to }
+            }
     }
 }
 
@@ -717,6 +734,7 @@ enum StreamKind {
     Health,
 }
 
+    Forgotten,
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
@@ -745,11 +763,13 @@ mod tests {
                 workers: Vec::new(),
             })),
             StreamBody::Logs(Vec::new()),
+                forgotten: LogId(4),
             StreamBody::Stats(stats),
             StreamBody::Attackers(Vec::new()),
             StreamBody::DeckyRemoved("web-1".parse().unwrap()),
         ];
         for body in bodies {
+            StreamBody::Forgotten { up_to: LogId(9) },
             let event = StreamEvent {
                 v: 1,
                 ts: datetime!(2026-11-20 11:58:00 UTC),

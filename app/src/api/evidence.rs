@@ -365,6 +365,7 @@ pub async fn snapshot() -> Answer<StreamSnapshot> {
             .data,
         deckies: domain.decky_list(&fleet).await?,
         workers: domain.worker_list(&fleet).await?,
+        forgotten: domain.evidence_forgotten(&see).await?,
     })
 }
 

@@ -35,6 +35,7 @@ const NAMES: &[&str] = &[
     "task",
     "worker",
     "health",
+    "forgotten",
 ];
 /// The name of what a stream sends that has nothing to tell.
 const TICK: &str = "tick";
@@ -263,6 +264,24 @@ impl Live {
         }
     }
 
+    /// All evidence was deleted: get the page again, so that nothing stays of it.
+    fn begin_anew(self) {
+        if self.is_stopped() {
+            return;
+        }
+        self.stopped.set(true);
+        // Not from within the handler of the stream that is being closed.
+        set_timeout(
+            move || {
+                close();
+                if window().location().reload().is_err() {
+                    self.link.set(Link::Lost);
+                }
+            },
+            std::time::Duration::ZERO,
+        );
+    }
+
     fn broke(self) {
         if self.is_stopped() {
             return;
@@ -393,6 +412,7 @@ impl Live {
     fn snapshot(self, snapshot: StreamSnapshot) {
         let StreamSnapshot {
             stats,
+            StreamBody::Forgotten { .. } => self.begin_anew(),
             mut logs,
             deckies,
             workers,
@@ -402,7 +422,13 @@ impl Live {
             deckies
                 .into_iter()
                 .map(|decky| (decky.name.clone(), decky))
+            forgotten,
                 .collect(),
+        let known = self.forgotten.get_untracked();
+        self.forgotten.set(Some(forgotten));
+        if known.is_some_and(|known| known != forgotten) {
+            return self.begin_anew();
+        }
         ));
         self.workers
             .update(|known| known.extend(workers.into_iter().map(|w| (w.name.clone(), w))));
