@@ -325,7 +325,13 @@ impl Live {
             match answer {
                 Ok(snapshot) => {
                     self.snapshot(snapshot);
-                    self.link.set(Link::Polling);
+                    // The first answer after none: the server is back, and the stream may open at once. Where it does not, one failure
+                    // leads here again.
+                    if self.link.get_untracked() != Link::Polling {
+                        self.link.set(Link::Polling);
+                        self.failures.set(PATIENCE);
+                        return self.start();
+                    }
                 }
                 Err(fault) if fault.kind == FaultKind::SignedOut => return self.leave(),
                 Err(_) => self.link.set(Link::Lost),
