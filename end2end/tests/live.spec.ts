@@ -52,6 +52,7 @@ test("an attacker appears in the list with what they tried, and on their page wi
   expect(await ssh(at, user, password, `echo ${word}`, from)).toContain(word);
   await expect(row).toContainText("ssh");
   await row.getByRole("link").click();
+  await page.getByRole("link", { name: "Everything about this attacker" }).click();
   await expect(page.getByRole("heading", { name: from })).toBeVisible();
   await expect(page.locator(".commands")).toContainText(`echo ${word}`);
   await expect(page.locator(".two .loot")).toContainText(password);

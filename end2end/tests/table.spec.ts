@@ -63,7 +63,7 @@ test("a click on a head sorts the attackers by it, and another turns them round"
   complaints.none();
 });
 
-test("coming back to a list gives the focus to the row that was left by", async ({ page, complaints }) => {
+test("who comes back to a list has the row open by which they left, and then the focus on it", async ({ page, complaints }) => {
   await open(page, "/attackers");
   for (const key of ["j", "j", "j"]) {
     await page.keyboard.press(key);
@@ -72,8 +72,14 @@ test("coming back to a list gives the focus to the row that was left by", async 
   const left = await row();
   expect(left).not.toBeNull();
   await page.keyboard.press("Enter");
+  const drawer = page.locator(".drawer");
+  await expect(drawer).toHaveAttribute("data-of", left!);
+  await drawer.getByRole("link", { name: "Everything about this attacker" }).click();
   await expect(page).toHaveURL(/\/attackers\/./);
   await page.goBack();
+  await expect(drawer).toHaveAttribute("data-of", left!);
+  await page.keyboard.press("Escape");
+  await expect(drawer).toHaveCount(0);
   await expect.poll(row).toBe(left);
   // Who goes there anew begins at its head.
   await page.keyboard.press("g");

@@ -436,6 +436,20 @@ pub async fn attacker_page(query: AttackerQuery) -> Answer<Page<AttackerView>> {
     Ok(domain.attacker_page(&see, query).await?)
 }
 
+/// The deckies of which there is evidence, by name, also those that are gone.
+#[server(prefix = "/ui", endpoint = "deckies_seen", output = Json)]
+pub async fn deckies_seen() -> Answer<Vec<String>> {
+    let (domain, see) = permitted()?;
+    Ok(domain.deckies_seen(&see).await?)
+}
+
+/// One attacker.
+#[server(prefix = "/ui", endpoint = "attacker_get", input = Json, output = Json)]
+pub async fn attacker_get(id: AttackerId) -> Answer<AttackerView> {
+    let (domain, see) = permitted()?;
+    Ok(domain.attacker_get(&see, id).await?)
+}
+
 /// A page of what intruders gave away or left.
 #[server(prefix = "/ui", endpoint = "bounty_page", input = Json, output = Json)]
 pub async fn bounty_page(query: BountyQuery) -> Answer<Page<BountyView>> {

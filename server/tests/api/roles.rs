@@ -131,6 +131,11 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
     ("quarantine_page", Admin, r#"{"before":null}"#),
     ("attacker_page", Viewer, r#"{"query":{}}"#),
     (
+        "attacker_get",
+        Viewer,
+        r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057"}"#,
+    ),
+    (
         "dossier_get",
         Viewer,
         r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","rows":{}}"#,
