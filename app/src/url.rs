@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use decnet_model::{
-    query::{AttackerQuery, BountyQuery, LogQuery, ReuseQuery},
+    query::{AttackerQuery, AttackerSort, AuditQuery, BountyQuery, LogQuery, ReuseQuery, SortOrder},
     view::{LogView, MAX_SEARCH},
 };
 use leptos_router::params::ParamsMap;
@@ -143,7 +143,8 @@ pub(crate) const TIMES: &[&str] = &["last", "start_time", "end_time"];
 
 /// Whether the page at `path` shows what happened in a time that the URL names.
 pub(crate) fn is_timed(path: &str) -> bool {
-    ["/", "/live", "/attackers", "/credentials"].contains(&path) || path.starts_with("/attackers/")
+    ["/", "/live", "/attackers", "/credentials", "/settings/audit"].contains(&path)
+        || path.starts_with("/attackers/")
 }
 
 /// A span of time; an end that is absent is open.
@@ -329,6 +330,20 @@ fn contains(row: &LogView, search: &str) -> bool {
         if let Some((key, want)) = token.split_once(':')
             && let Some(have) = row.fields.get(key)
         {
+/// The export of the audit log.
+pub(crate) fn export_audit(query: &AuditQuery) -> String {
+    export(
+        "audit",
+        &[
+            ("actor", query.actor.clone()),
+            ("action", query.action.clone()),
+            ("target", query.target.clone()),
+            ("start_time", query.start_time.map(text::rfc3339)),
+            ("end_time", query.end_time.map(text::rfc3339)),
+        ],
+    )
+}
+
             return have.to_lowercase().contains(&want.to_lowercase());
         }
         let token = token.to_lowercase();
@@ -466,3 +481,5 @@ mod tests {
         );
     }
 }
+            ("/settings/audit", true),
+            ("/settings", false),

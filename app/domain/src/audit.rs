@@ -3,23 +3,26 @@
 use std::net::IpAddr;
 
 use decnet_model::{
-    permission::{Operate, ViewAudit},
-    view::{AuditView, Page},
+    permission::{Operate, Permission, ViewAudit},
+    query::AuditQuery,
+    view::{AuditView, MAX_SEARCH, Page},
 };
 use decnet_runtime::exit::chain;
 
-use crate::{Actor, Domain, DomainError, Permit, evidence};
+use crate::{
+    Actor, Domain, DomainError, Permit,
+    evidence::{self, MAX_FILTER},
+};
 
 impl Domain {
-    /// The newest entries first; `before` is the cursor of the previous page.
+    /// The newest entries first.
     ///
     /// # Errors
-    /// [`DomainError::Invalid`] for a limit or a cursor that is none.
+    /// [`DomainError::Invalid`] naming every field at fault.
     pub async fn audit_page(
         &self,
         _permit: &Permit<ViewAudit>,
-        limit: Option<u32>,
-        before: Option<String>,
+        query: AuditQuery,
     ) -> Result<Page<AuditView>, DomainError> {
         evidence::check_limit(limit)?;
         Ok(self.inner.store.audit_page(limit, before.as_deref()).await?)

@@ -41,7 +41,7 @@ const REACH: time::Duration = time::Duration::hours(6);
 /// Changes of the fleet that are told at once, the newest.
 const CHANGES: u32 = 200;
 /// The most characters of a filter that names one thing.
-const MAX_FILTER: usize = 128;
+pub(crate) const MAX_FILTER: usize = 128;
 
 /// Answers that many ask for at the same time.
 pub(crate) struct Summaries {
@@ -577,13 +577,13 @@ impl Faults {
         });
     }
 
-    fn limit(&mut self, limit: Option<u32>) {
+    pub(crate) fn limit(&mut self, limit: Option<u32>) {
         if limit.is_some_and(|n| !(1..=MAX_LIMIT).contains(&n)) {
             self.add("limit", format!("1 to {MAX_LIMIT}"));
         }
     }
 
-    fn span(&mut self, start: Option<OffsetDateTime>, end: Option<OffsetDateTime>) {
+    pub(crate) fn span(&mut self, start: Option<OffsetDateTime>, end: Option<OffsetDateTime>) {
         if let (Some(start), Some(end)) = (start, end)
             && start >= end
         {
@@ -591,7 +591,7 @@ impl Faults {
         }
     }
 
-    fn text(&mut self, field: &str, text: Option<&str>, max: usize) {
+    pub(crate) fn text(&mut self, field: &str, text: Option<&str>, max: usize) {
         if text.is_some_and(|t| t.chars().count() > max) {
             self.add(field, format!("at most {max} characters"));
         }

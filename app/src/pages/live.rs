@@ -16,7 +16,7 @@ use crate::{
     components::{
         chart::{Buckets, Histogram, Series, by_minute},
         download::Export,
-        filter::{Chips, Choice, FilterForm, SearchField},
+        filter::{Chips, Choice, FilterForm, SearchField, WordField},
         frame::{PageHead, may},
         icon::{Icon, Mark},
         log::{LogDrawer, LogTable, Shown},
@@ -218,21 +218,8 @@ fn Filters(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
             // Until it is known what there is to choose, the choices stand there all the same: what is below must not jump.
             <Transition fallback=move || choices(none, none)>{choices(decky_options, service_options)}</Transition>
             <Choice name="event_type" label="Type of event" any="any event" options=Signal::stored(types) />
-            <SourceField />
+            <WordField name="attacker_ip" label="Source address" most=45 />
         </FilterForm>
-    }
-    .into_any()
-}
-
-#[component]
-fn SourceField() -> impl IntoView {
-    let params = use_query_map();
-    let value = move || params.with(|q| q.get("attacker_ip").unwrap_or_default());
-    view! {
-        <label class="source">
-            <span class="sr">"Source address"</span>
-            <input name="attacker_ip" placeholder="source address" maxlength="45" autocomplete="off" spellcheck="false" value=value prop:value=value />
-        </label>
     }
     .into_any()
 }

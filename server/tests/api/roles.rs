@@ -233,7 +233,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
         Admin,
         "id=01890a5d-ac96-774b-bcce-b302099a8057&name=eve&confirm=eve",
     ),
-    ("audit_page", Admin, r#"{"before":null}"#),
+    ("audit_page", Admin, r#"{"query":{}}"#),
 ];
 
 fn routes() -> BTreeMap<(String, String), String> {

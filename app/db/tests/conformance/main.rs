@@ -62,6 +62,7 @@ cases![
     accounts::the_last_admin_stays_under_a_race,
     accounts::ended_tokens_stay_ended_until_they_expire,
     accounts::the_audit_log_takes_no_change_and_pages_newest_first,
+    accounts::the_audit_log_is_found_by_who_what_on_what_and_when,
     accounts::settings_are_kept,
     api_tokens::an_api_token_comes_back_by_its_digest_with_its_owner,
     api_tokens::the_use_of_an_api_token_is_noted_once_a_minute,
