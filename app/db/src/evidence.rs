@@ -708,7 +708,9 @@ impl Store {
                     }
                     sql.arg(id);
                 }
-                (format!("{rank} {way}, b.id {way}"), "+")
+                // Those that let somebody in are few: found by their index, and sorted.
+                let plus = if query.accepted == Some(true) { "" } else { "+" };
+                (format!("{rank} {way}, b.id {way}"), plus)
             }
         };
         if let Some(kind) = query.bounty_type {
@@ -726,6 +728,11 @@ impl Store {
         if !search.is_empty() {
             let columns = ["b.principal", "b.value", "b.decky", "b.service", "a.ip"];
             let any = columns
+        if let Some(accepted) = query.accepted {
+            sql.push(&format!(" AND {plus}b.was_accepted = ? AND +b.kind = ?"))
+                .arg(i64::from(accepted))
+                .arg(BountyKind::Credential.as_str());
+        }
                 .map(|column| self.backend.dialect().like(column))
                 .join(" OR ");
             sql.push(&format!(" AND ({any})"));
@@ -741,7 +748,8 @@ impl Store {
             BountySort::Recent | BountySort::Count => cursor::of_pair(sort.rank(b), b.id),
         });
         let ever = query.start_time.is_none() && query.end_time.is_none();
-        if ever && query.service.is_none() && query.attacker_ip.is_none() && search.is_empty() {
+        let narrow = query.service.is_some() || query.attacker_ip.is_some() || query.accepted.is_some();
+        if ever && !narrow && search.is_empty() {
             let counter = query
                 .bounty_type
                 .map(|kind: BountyKind| format!("bounties.{kind}"));
@@ -785,7 +793,7 @@ fn seen_within(sql: &mut Sql, table: &str, start: Option<OffsetDateTime>, end: O
 
 /// Selects what [`bounty`] reads.
 pub(crate) const SELECT_BOUNTIES: &str = "SELECT b.id, b.kind, b.first_seen, b.last_seen, b.seen_count, a.ip, b.attacker_id, b.decky, \
-     b.service, b.principal, b.secret_kind, b.value, b.log_id FROM bounties b JOIN attackers a ON a.id = b.attacker_id";
+     b.service, b.principal, b.secret_kind, b.value, b.log_id, b.accepted_count FROM bounties b JOIN attackers a ON a.id = b.attacker_id";
 
 pub(crate) fn bounty(row: &Row) -> Result<BountyView, DbError> {
     let c = row.columns(BOUNTIES);
@@ -805,3 +813,4 @@ pub(crate) fn bounty(row: &Row) -> Result<BountyView, DbError> {
         log_id: LogId(c.int(12)?),
     })
 }
+        accepted: c.count(13)?,

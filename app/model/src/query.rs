@@ -192,6 +192,8 @@ pub struct BountyQuery {
     pub before: Option<String>,
     /// Only this kind.
     pub bounty_type: Option<BountyKind>,
+    /// Only credentials with which a decoy let somebody in (`true`), or only those with which none did.
+    pub accepted: Option<bool>,
     /// Text in account, value, decky, service or address.
     #[cfg_attr(feature = "openapi", param(max_length = 512))]
     pub search: Option<String>,
@@ -213,8 +215,6 @@ pub struct BountyQuery {
     pub end_time: Option<OffsetDateTime>,
 }
 
-text_enum! {
-    /// What is the same in several places: see [`ReuseQuery`].
 /// Which entries of the audit log. Every condition that is present has to hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -325,6 +325,8 @@ views! {
         last_seen: OffsetDateTime,
         /// How often it was seen.
         count: u64,
+        /// How often of these a decoy let them in with it; 0 for what is no credential.
+        accepted: u64,
         #[cfg_attr(feature = "openapi", schema(value_type = String, format = "ip"))]
         attacker_ip: IpAddr,
         attacker_id: AttackerId,

@@ -188,6 +188,7 @@ records! {
         "name": row.name.to_string(),
         "state": row.state.to_string(),
         "desired": row.desired.to_string(),
+        "accepted": row.accepted.to_string(),
         "archetype": row.archetype.clone(),
         "distro": row.distro.clone(),
         "os": row.os.clone(),

@@ -95,6 +95,7 @@ cases![
     evidence::attackers_are_listed_by_recency_and_found_by_what_they_touched,
     evidence::attackers_are_listed_in_every_order_and_its_reverse,
     evidence::finds_are_listed_in_every_order_and_its_reverse,
+    evidence::a_find_tells_how_often_it_let_somebody_in,
     evidence::open_sessions_are_those_that_began_and_did_not_end,
     evidence::a_span_of_time_has_who_was_seen_in_it_and_what_they_left,
     evidence::a_time_in_the_future_stays_in_its_row_and_puts_nobody_first,
