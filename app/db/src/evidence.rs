@@ -384,6 +384,18 @@ impl Store {
             .collect()
     }
 
+    /// The deckies of which there is evidence, by name: those with most rows, where there are more than `limit`. Read from what the
+    /// ingester counted.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn deckies_seen(&self, limit: u32) -> Result<Vec<String>, DbError> {
+        let seen = self.top("decky", limit).await?;
+        let mut names: Vec<_> = seen.into_iter().map(|decky| decky.name).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Log rows by decky and hour since 1970, from hour `first` on.
     ///
     /// # Errors

@@ -149,6 +149,14 @@ impl Domain {
         })
     }
 
+    /// The deckies of which there is evidence, by name, whether or not they are still there: 500 at most.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn deckies_seen(&self, _permit: &Permit<ViewEvidence>) -> Result<Vec<String>, DomainError> {
+        Ok(self.inner.store.deckies_seen(MAX_LIMIT).await?)
+    }
+
     /// How many log rows of each decky there were in each of the last 24 hours, this one with them, oldest first; a decky
     /// without any is not there.
     ///

@@ -189,10 +189,25 @@ fn Unread() -> impl IntoView {
 
 #[component]
 fn Filters(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
+    let live = use_live();
     let services = Resource::new(|| (), |()| fleet::service_list());
+    // Of those that are gone, too, there is something to find.
+    let seen = Resource::new(move || live.epoch.get(), |_| evidence::deckies_seen());
     let decky_options = Signal::derive(move || {
-        let names = deckies.get().into_iter().map(|decky| decky.name.to_string());
-        names.map(|name| (name.clone(), name)).collect::<Vec<_>>()
+        let mut names: Vec<_> = deckies
+            .get()
+            .into_iter()
+            .map(|decky| decky.name.to_string())
+            .collect();
+        names.sort_unstable();
+        let seen = seen.get().and_then(Result::ok).unwrap_or_default();
+        let gone: Vec<_> = seen.into_iter().filter(|name| !names.contains(name)).collect();
+        let there = names.into_iter().map(|name| (name.clone(), name));
+        let gone = gone.into_iter().map(|name| {
+            let words = format!("{} (gone)", text::visible(&name));
+            (name, words)
+        });
+        there.chain(gone).collect::<Vec<_>>()
     });
     let service_options = Signal::derive(move || match services.get() {
         Some(Ok(services)) => services

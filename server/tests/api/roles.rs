@@ -145,6 +145,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
         Viewer,
         r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","rows":{}}"#,
     ),
+    ("deckies_seen", Viewer, ""),
     ("decky_list", Viewer, ""),
     ("decky_traffic", Viewer, ""),
     ("decky_open_sessions", Viewer, r#"{"names":["web-01"]}"#),
