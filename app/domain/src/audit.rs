@@ -24,8 +24,27 @@ impl Domain {
         _permit: &Permit<ViewAudit>,
         query: AuditQuery,
     ) -> Result<Page<AuditView>, DomainError> {
-        evidence::check_limit(limit)?;
-        Ok(self.inner.store.audit_page(limit, before.as_deref()).await?)
+        let mut faults = evidence::Faults::default();
+        faults.limit(query.limit);
+        faults.text("actor", query.actor.as_deref(), MAX_FILTER);
+        faults.text("action", query.action.as_deref(), MAX_FILTER);
+        faults.text("target", query.target.as_deref(), MAX_SEARCH);
+        faults.text("before", query.before.as_deref(), MAX_FILTER);
+        faults.span(query.start_time, query.end_time);
+        faults.none()?;
+        Ok(self.inner.store.audit_page(&query).await?)
+    }
+
+    /// Write down what somebody took away as a file: which list, of what form and with which filters, and how many rows of it they got.
+    pub async fn note_download<P: Permission>(
+        &self,
+        permit: &Permit<P>,
+        list: &str,
+        what: &str,
+        result: &str,
+    ) {
+        let action = format!("export.{list}");
+        self.audit(permit.actor(), &action, what, result).await;
     }
 
     /// Write down what the operator did at the command line to files of the installation, and whether it was done.
