@@ -75,7 +75,8 @@ test("a viewer sees neither users nor the audit log nor an order, and the server
   await expect(page.getByText(name, { exact: true }).first()).toBeVisible();
   await expect(page.getByRole("navigation", { name: "Settings" }).getByRole("link")).toHaveText(["Account", "Installation"]);
   for (const path of ["/settings/users", "/settings/audit"]) {
-    await open(page, path);
+    expect((await page.goto(path))?.status(), path).toBe(403);
+    await hydrated(page);
     await expect(page.getByRole("alert")).toContainText("Not allowed for this account");
   }
   await open(page, "/workers");
