@@ -330,6 +330,20 @@ pub(crate) fn export_bounties(query: &BountyQuery) -> String {
     )
 }
 
+/// The export of the audit log.
+pub(crate) fn export_audit(query: &AuditQuery) -> String {
+    export(
+        "audit",
+        &[
+            ("actor", query.actor.clone()),
+            ("action", query.action.clone()),
+            ("target", query.target.clone()),
+            ("start_time", query.start_time.map(text::rfc3339)),
+            ("end_time", query.end_time.map(text::rfc3339)),
+        ],
+    )
+}
+
 /// The export of credentials that are used again.
 pub(crate) fn export_reuse(query: &ReuseQuery) -> String {
     export(
@@ -361,20 +375,6 @@ fn contains(row: &LogView, search: &str) -> bool {
         if let Some((key, want)) = token.split_once(':')
             && let Some(have) = row.fields.get(key)
         {
-/// The export of the audit log.
-pub(crate) fn export_audit(query: &AuditQuery) -> String {
-    export(
-        "audit",
-        &[
-            ("actor", query.actor.clone()),
-            ("action", query.action.clone()),
-            ("target", query.target.clone()),
-            ("start_time", query.start_time.map(text::rfc3339)),
-            ("end_time", query.end_time.map(text::rfc3339)),
-        ],
-    )
-}
-
             return have.to_lowercase().contains(&want.to_lowercase());
         }
         let token = token.to_lowercase();
@@ -517,6 +517,8 @@ mod tests {
             ("/livestock", false),
             ("/credentials/reuse", false),
             ("/fleet", false),
+            ("/settings/audit", true),
+            ("/settings", false),
         ] {
             assert_eq!(is_timed(path), timed, "{path}");
         }
@@ -542,5 +544,3 @@ mod tests {
         );
     }
 }
-            ("/settings/audit", true),
-            ("/settings", false),

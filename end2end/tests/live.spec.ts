@@ -114,9 +114,9 @@ test("that the server does not answer stands over the page, until it does", asyn
   await expect(page.locator(".live-dot")).toHaveText("server lost");
   for (const path of paths) await page.unroute(path);
   await expect(away).toHaveCount(0, { timeout: 30_000 });
-});
   // The stream is opened as soon as there is an answer, and not with the tenth question.
   await expect(page.locator(".live-dot")).toHaveText(/^live/, { timeout: 8_000 });
+});
 
 test("a page whose program does not come says so, and stays readable", async ({ page }) => {
   await page.route(/\.wasm$/, (route) => route.abort());

@@ -708,6 +708,8 @@ impl Store {
                 (format!("b.id {way}"), "")
             }
             BountySort::Recent | BountySort::Count => {
+                // Those that let somebody in are few: found by their index, and sorted.
+                let plus = if query.accepted == Some(true) { "" } else { "+" };
                 let rank = match sort {
                     BountySort::Count => "b.seen_count",
                     _ => "b.last_seen",
@@ -720,13 +722,16 @@ impl Store {
                     }
                     sql.arg(id);
                 }
-                // Those that let somebody in are few: found by their index, and sorted.
-                let plus = if query.accepted == Some(true) { "" } else { "+" };
                 (format!("{rank} {way}, b.id {way}"), plus)
             }
         };
         if let Some(kind) = query.bounty_type {
             sql.push(&format!(" AND {plus}b.kind = ?")).arg(kind.as_str());
+        }
+        if let Some(accepted) = query.accepted {
+            sql.push(&format!(" AND {plus}b.was_accepted = ? AND +b.kind = ?"))
+                .arg(i64::from(accepted))
+                .arg(BountyKind::Credential.as_str());
         }
         if let Some(service) = &query.service {
             sql.push(&format!(" AND {plus}b.service = ?"))
@@ -740,11 +745,6 @@ impl Store {
         if !search.is_empty() {
             let columns = ["b.principal", "b.value", "b.decky", "b.service", "a.ip"];
             let any = columns
-        if let Some(accepted) = query.accepted {
-            sql.push(&format!(" AND {plus}b.was_accepted = ? AND +b.kind = ?"))
-                .arg(i64::from(accepted))
-                .arg(BountyKind::Credential.as_str());
-        }
                 .map(|column| self.backend.dialect().like(column))
                 .join(" OR ");
             sql.push(&format!(" AND ({any})"));
@@ -823,6 +823,6 @@ pub(crate) fn bounty(row: &Row) -> Result<BountyView, DbError> {
         secret_kind: c.opt_text(10)?,
         value: c.text(11)?,
         log_id: LogId(c.int(12)?),
+        accepted: c.count(13)?,
     })
 }
-        accepted: c.count(13)?,

@@ -243,6 +243,8 @@ pub struct AuditQuery {
     pub end_time: Option<OffsetDateTime>,
 }
 
+text_enum! {
+    /// What is the same in several places: see [`ReuseQuery`].
     ReuseScope {
         /// A secret, whatever the account.
         Secret = "secret",

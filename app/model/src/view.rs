@@ -606,11 +606,11 @@ views! {
         logs: Vec<LogView>,
         deckies: Vec<DeckyView>,
         workers: Vec<WorkerView>,
-    }
-}
         /// When all evidence was deleted last, as an id among those of log rows: every row that is there has a larger one. 0 where it
         /// never was.
         forgotten: LogId,
+    }
+}
 
 /// One event of the live stream. The envelope is `{v, type, ts, payload}`; [`StreamEvent::from_json`] reads it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -647,13 +647,13 @@ pub enum StreamBody {
     Worker(WorkerView),
     /// How the host does, once that is otherwise than it was.
     Health(Health),
-}
-
     /// All evidence was deleted: nothing that was told before holds any more.
     Forgotten {
         /// An id of its own among those of log rows: every row up to it is gone.
         up_to: LogId,
     },
+}
+
 impl WorkerView {
     /// One that nobody has heard of.
     #[must_use]
@@ -692,13 +692,13 @@ impl StreamEvent {
             payload: T,
         }
 
-        fn payload<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
-            serde_json::from_str::<Of<T>>(text).map(|of| of.payload)
         #[derive(Deserialize)]
         struct UpTo {
             up_to: LogId,
         }
 
+        fn payload<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+            serde_json::from_str::<Of<T>>(text).map(|of| of.payload)
         }
 
         let Envelope { v, ts, r#type } = serde_json::from_str(text)?;
@@ -712,12 +712,12 @@ impl StreamEvent {
             StreamKind::Task => StreamBody::Task(payload(text)?),
             StreamKind::Worker => StreamBody::Worker(payload(text)?),
             StreamKind::Health => StreamBody::Health(payload(text)?),
-        };
-        Ok(Self { v, ts, body })
             StreamKind::Forgotten => {
                 let UpTo { up_to } = payload(text)?;
                 StreamBody::Forgotten { up_to }
             }
+        };
+        Ok(Self { v, ts, body })
     }
 }
 
@@ -734,9 +734,9 @@ enum StreamKind {
     Task,
     Worker,
     Health,
+    Forgotten,
 }
 
-    Forgotten,
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
@@ -763,15 +763,15 @@ mod tests {
                 logs: Vec::new(),
                 deckies: Vec::new(),
                 workers: Vec::new(),
+                forgotten: LogId(4),
             })),
             StreamBody::Logs(Vec::new()),
-                forgotten: LogId(4),
             StreamBody::Stats(stats),
             StreamBody::Attackers(Vec::new()),
             StreamBody::DeckyRemoved("web-1".parse().unwrap()),
+            StreamBody::Forgotten { up_to: LogId(9) },
         ];
         for body in bodies {
-            StreamBody::Forgotten { up_to: LogId(9) },
             let event = StreamEvent {
                 v: 1,
                 ts: datetime!(2026-11-20 11:58:00 UTC),

@@ -412,29 +412,29 @@ impl Live {
                 known.insert(worker.name.clone(), worker);
             }),
             StreamBody::Health(_) => self.health.update(|n| *n += 1),
+            StreamBody::Forgotten { .. } => self.begin_anew(),
         }
     }
 
     fn snapshot(self, snapshot: StreamSnapshot) {
         let StreamSnapshot {
             stats,
-            StreamBody::Forgotten { .. } => self.begin_anew(),
             mut logs,
             deckies,
             workers,
-        } = snapshot;
-        self.stats.set(Some(stats));
-        self.deckies.set(Some(
-            deckies
-                .into_iter()
-                .map(|decky| (decky.name.clone(), decky))
             forgotten,
-                .collect(),
+        } = snapshot;
         let known = self.forgotten.get_untracked();
         self.forgotten.set(Some(forgotten));
         if known.is_some_and(|known| known != forgotten) {
             return self.begin_anew();
         }
+        self.stats.set(Some(stats));
+        self.deckies.set(Some(
+            deckies
+                .into_iter()
+                .map(|decky| (decky.name.clone(), decky))
+                .collect(),
         ));
         self.workers
             .update(|known| known.extend(workers.into_iter().map(|w| (w.name.clone(), w))));
