@@ -148,3 +148,11 @@ pub(crate) fn nothing_here() {
         (visit.nothing_here)();
     }
 }
+
+/// Tell whoever serves this page that the reader may not see what it is about; as [`nothing_here`] does.
+pub(crate) fn not_allowed() {
+    #[cfg(feature = "ssr")]
+    if let Some(visit) = use_context::<visit::Visit>() {
+        (visit.not_allowed)();
+    }
+}

@@ -71,6 +71,8 @@ pub(crate) struct Live {
     pub(crate) health: RwSignal<u32>,
     /// The newest row seen.
     pub(crate) newest: RwSignal<Option<LogId>>,
+    /// The last deletion of all evidence that the stream knew of when it greeted.
+    forgotten: RwSignal<Option<LogId>>,
     /// The newest row that was there already when the stream greeted.
     greeted_with: RwSignal<Option<LogId>>,
     /// Least difference of clocks seen, in milliseconds: what is above it is lag.
@@ -122,6 +124,7 @@ impl Live {
             epoch: RwSignal::new(0),
             health: RwSignal::new(0),
             newest: RwSignal::new(None),
+            forgotten: RwSignal::new(None),
             greeted_with: RwSignal::new(None),
             skew_ms: RwSignal::new(None),
             failures: RwSignal::new(0),

@@ -279,6 +279,8 @@ pub enum Kind {
     Credential,
     /// Something that was to be run.
     Command,
+    /// Something that was to break in.
+    Exploit,
     /// Something that was brought, taken or to be fetched.
     File,
 }
@@ -289,7 +291,8 @@ pub fn kind(event_type: &str) -> Kind {
     match event_type {
         "client_fingerprint" | "client_info" => Kind::Fingerprint,
         "auth_attempt" => Kind::Credential,
-        "command" | "query" | "exploit_attempt" => Kind::Command,
+        "command" | "query" => Kind::Command,
+        "exploit_attempt" => Kind::Exploit,
         "download" | "file_captured" | "mail_accepted" | "fetch_attempt" => Kind::File,
         _ => Kind::Contact,
     }

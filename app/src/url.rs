@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use decnet_model::{
-    query::{AttackerQuery, BountyQuery, LogQuery, ReuseQuery},
+    query::{AttackerQuery, AttackerSort, AuditQuery, BountyQuery, LogQuery, ReuseQuery, SortOrder},
     view::{LogView, MAX_SEARCH},
 };
 use leptos_router::params::ParamsMap;
@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 use crate::text;
 
 /// Spans of time that a page offers: the word in the URL, and what a reader sees.
-pub(crate) const SPANS: &[(&str, &str)] = &[
+pub(crate) const SPANS: [(&str, &str); 4] = [
     ("15m", "15 min"),
     ("1h", "1 hour"),
     ("24h", "24 hours"),
@@ -54,7 +54,7 @@ pub(crate) fn span(word: &str) -> Option<Duration> {
 pub(crate) const BEFORE: &str = "before";
 
 /// What opens something beside a list, and changes nothing of the list.
-const BESIDE: &[&str] = &["log", "bounty", "reuse", "help", "task"];
+const BESIDE: &[&str] = &["log", "bounty", "reuse", "attacker", "help", "task"];
 
 /// `params` without what opens something beside a list: opening a row must not fetch the list again.
 pub(crate) fn filters(params: &ParamsMap) -> ParamsMap {
@@ -71,6 +71,30 @@ pub(crate) fn value(params: &ParamsMap, key: &str) -> Option<String> {
         .get(key)
         .map(|v| v.trim().to_owned())
         .filter(|v| !v.is_empty())
+}
+
+/// What the parameter `key` says, where it is the `name` of one of `all`. What is none of them is told in `faults`, with what can stand
+/// there.
+pub(crate) fn choice<T: Copy>(
+    params: &ParamsMap,
+    key: &str,
+    all: &[T],
+    name: fn(T) -> &'static str,
+    faults: &mut Vec<String>,
+) -> Option<T> {
+    let given = value(params, key)?;
+    let found = all.iter().copied().find(|one| name(*one) == given);
+    if found.is_none() {
+        let names: Vec<_> = all.iter().map(|one| name(*one)).collect();
+        faults.push(none_of(key, &given, &names));
+    }
+    found
+}
+
+/// Says that a parameter has to be one of `words`, and is none.
+fn none_of(key: &str, given: &str, words: &[&str]) -> String {
+    let given = text::ellipsis(&text::visible(given), 32);
+    format!("{key}={given}, where only {} can stand", words.join(", "))
 }
 
 /// `path` with `params`, some of them set anew (or taken out); parameters without a value are left out. Another list begins at its start.
@@ -143,7 +167,8 @@ pub(crate) const TIMES: &[&str] = &["last", "start_time", "end_time"];
 
 /// Whether the page at `path` shows what happened in a time that the URL names.
 pub(crate) fn is_timed(path: &str) -> bool {
-    ["/", "/live", "/attackers", "/credentials"].contains(&path) || path.starts_with("/attackers/")
+    ["/", "/live", "/attackers", "/credentials", "/settings/audit"].contains(&path)
+        || path.starts_with("/attackers/")
 }
 
 /// A span of time; an end that is absent is open.
@@ -168,7 +193,13 @@ impl Between {
             at
         };
         let (start, end) = (time("start_time"), time("end_time"));
-        let last = value(params, "last").as_deref().and_then(span);
+        let last = value(params, "last").and_then(|last| {
+            let span = span(&last);
+            if span.is_none() {
+                faults.push(none_of("last", &last, &SPANS.map(|(word, _)| word)));
+            }
+            span
+        });
         let mut between = Self {
             start: start.or_else(|| Some(now - last?)),
             end,
@@ -287,11 +318,26 @@ pub(crate) fn export_bounties(query: &BountyQuery) -> String {
         "bounty",
         &[
             ("bounty_type", query.bounty_type.map(|kind| kind.to_string())),
+            ("accepted", query.accepted.map(|accepted| accepted.to_string())),
             ("search", query.search.clone()),
             ("service", query.service.clone()),
             ("attacker_ip", query.attacker_ip.map(|ip| ip.to_string())),
             ("sort_by", query.sort_by.map(|order| order.to_string())),
             ("sort_order", query.sort_order.map(|order| order.to_string())),
+            ("start_time", query.start_time.map(text::rfc3339)),
+            ("end_time", query.end_time.map(text::rfc3339)),
+        ],
+    )
+}
+
+/// The export of the audit log.
+pub(crate) fn export_audit(query: &AuditQuery) -> String {
+    export(
+        "audit",
+        &[
+            ("actor", query.actor.clone()),
+            ("action", query.action.clone()),
+            ("target", query.target.clone()),
             ("start_time", query.start_time.map(text::rfc3339)),
             ("end_time", query.end_time.map(text::rfc3339)),
         ],
@@ -346,15 +392,27 @@ pub(crate) fn code(next: &str) -> String {
 
 /// The attackers that a URL asks for, and what it says wrongly.
 pub(crate) fn attacker_query(params: &ParamsMap, now: OffsetDateTime) -> (AttackerQuery, Vec<String>) {
-    let (Between { start, end }, faults) = Between::of(params, now);
+    let (Between { start, end }, mut faults) = Between::of(params, now);
     let query = AttackerQuery {
         limit: Some(50),
         before: value(params, BEFORE),
         search: value(params, "search").map(|s| s.chars().take(MAX_SEARCH).collect()),
         service: value(params, "service"),
         decky: value(params, "decky"),
-        sort_by: value(params, "sort_by").and_then(|s| s.parse().ok()),
-        sort_order: value(params, "sort_order").and_then(|s| s.parse().ok()),
+        sort_by: choice(
+            params,
+            "sort_by",
+            AttackerSort::ALL,
+            AttackerSort::as_str,
+            &mut faults,
+        ),
+        sort_order: choice(
+            params,
+            "sort_order",
+            SortOrder::ALL,
+            SortOrder::as_str,
+            &mut faults,
+        ),
         start_time: start,
         end_time: end,
     };
@@ -429,7 +487,25 @@ mod tests {
             ("end_time", "2026-11-19T10:30"),
         ]);
         assert!(wrong.is_ever() && faults.len() == 1, "{faults:?}");
-        assert!(of(&[("last", "forever")]).0.is_ever());
+        let (wrong, faults) = of(&[("last", "forever")]);
+        assert!(wrong.is_ever());
+        assert_eq!(faults, ["last=forever, where only 15m, 1h, 24h, 7d can stand"]);
+    }
+
+    #[test]
+    fn an_order_that_there_is_none_of_is_told_with_those_that_there_are() {
+        let now = datetime!(2026-11-20 12:00:00 UTC);
+        let (query, faults) =
+            attacker_query(&params(&[("sort_by", "zzz\u{202e}"), ("sort_order", "asc")]), now);
+        assert_eq!((query.sort_by, query.sort_order), (None, Some(SortOrder::Asc)));
+        let words = "recent, active, auth_count, command_count, bounty_count";
+        assert_eq!(
+            faults,
+            [format!(
+                "sort_by=zzz\u{27e8}U+202E\u{27e9}, where only {words} can stand"
+            )]
+        );
+        assert_eq!(attacker_query(&params(&[("sort_by", "")]), now).1, [""; 0]);
     }
 
     #[test]
@@ -441,6 +517,8 @@ mod tests {
             ("/livestock", false),
             ("/credentials/reuse", false),
             ("/fleet", false),
+            ("/settings/audit", true),
+            ("/settings", false),
         ] {
             assert_eq!(is_timed(path), timed, "{path}");
         }

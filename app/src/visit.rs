@@ -38,6 +38,8 @@ pub struct Visit {
     pub cookie: Cookies,
     /// Called by a page that has nothing to show at its address.
     pub nothing_here: Arc<dyn Fn() + Send + Sync>,
+    /// Called by a page whose content whoever asks may not see.
+    pub not_allowed: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// Where whoever asks for the page at `here` (its path and query) has to go first: to the login, to the choice of a

@@ -83,6 +83,7 @@ test("an attacker's commands are saved", async ({ page, host, complaints }) => {
   await ssh(at, user, password, `echo ${typed}`, from);
   await open(page, `/attackers?search=${from}`);
   await page.getByRole("row").filter({ hasText: from }).getByRole("link").click();
+  await page.getByRole("link", { name: "Everything about this attacker" }).click();
   const commands = page.locator(".panel").filter({ has: page.getByRole("heading", { name: "Commands" }) });
   await expect(commands).toContainText(typed);
   expect(await saved(page, "CSV", commands)).toContain(`echo ${typed}`);

@@ -71,6 +71,32 @@ test("the plan names the deckies that are then deployed", async ({ page, host, c
   await host.decnet(["teardown", ...made.map((d) => d.name)]);
 });
 
+test("the whole fleet is taken down only by who types that", async ({ page, host, complaints }) => {
+  const names = (await host.deckies()).map((decky) => decky.name);
+  expect(names.length).toBeGreaterThan(1);
+  await open(page, `/fleet?teardown=${names.join(",")}`);
+  const dialog = page.getByRole("dialog", { name: `Take down ${names.length} deckies` });
+  await expect(dialog).toContainText("This is the whole fleet");
+  const typed = dialog.getByLabel(/to confirm/);
+  const button = dialog.getByRole("button", { name: "Take down" });
+  // Nothing typed: the browser itself asks for it.
+  await button.click();
+  await expect(dialog).toBeVisible();
+  await typed.fill("take it down");
+  await button.click();
+  await expect(dialog.getByRole("alert")).toContainText(/take down the fleet to confirm/i);
+  complaints.none(/teardown|status of 4\d\d/);
+  const plain = await page.request.post("/ui/teardown", { form: { names: names.join(",") }, headers: { origin: host.url, accept: "application/json" } });
+  expect(plain.status()).toBe(422);
+  // Of some of them nothing of the kind is asked.
+  await open(page, `/fleet?teardown=${names[0]}`);
+  const one = page.getByRole("dialog", { name: "Take down 1 decky" });
+  await expect(one.getByRole("button", { name: "Take down" })).toBeVisible();
+  await expect(one.getByLabel(/to confirm/)).toHaveCount(0);
+  expect((await host.deckies()).map((decky) => decky.name)).toEqual(names);
+  complaints.none();
+});
+
 test("an order counts only deckies that are there", async ({ page, host }) => {
   const [decky] = await host.deckies();
   await open(page, `/fleet?redeploy=${decky.name},nobody-1`);

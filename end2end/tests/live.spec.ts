@@ -52,6 +52,7 @@ test("an attacker appears in the list with what they tried, and on their page wi
   expect(await ssh(at, user, password, `echo ${word}`, from)).toContain(word);
   await expect(row).toContainText("ssh");
   await row.getByRole("link").click();
+  await page.getByRole("link", { name: "Everything about this attacker" }).click();
   await expect(page.getByRole("heading", { name: from })).toBeVisible();
   await expect(page.locator(".commands")).toContainText(`echo ${word}`);
   await expect(page.locator(".two .loot")).toContainText(password);
@@ -113,6 +114,8 @@ test("that the server does not answer stands over the page, until it does", asyn
   await expect(page.locator(".live-dot")).toHaveText("server lost");
   for (const path of paths) await page.unroute(path);
   await expect(away).toHaveCount(0, { timeout: 30_000 });
+  // The stream is opened as soon as there is an answer, and not with the tenth question.
+  await expect(page.locator(".live-dot")).toHaveText(/^live/, { timeout: 8_000 });
 });
 
 test("a page whose program does not come says so, and stays readable", async ({ page }) => {

@@ -40,6 +40,7 @@ test("dragging over the line makes everything on the page of that time, and all 
   await redis(await host.service("redis"), "PING");
   await open(page, `/attackers?search=${other}`);
   await page.getByRole("row").filter({ hasText: other }).getByRole("link").click();
+  await page.getByRole("link", { name: "Everything about this attacker" }).click();
   const commands = page.locator(".commands");
   await expect(page.locator(".line .bar title").first()).toContainText("ssh session");
   await expect(commands).toContainText("first-thing");

@@ -63,6 +63,7 @@ const PAGES: [string, string][] = [
   ["drawer", "/live?event_type=command&log=COMMAND"],
   ["attackers", "/attackers"],
   ["attacker", "/attackers/ATTACKER"],
+  ["attacker-drawer", "/attackers?attacker=ATTACKER"],
   ["credentials", "/credentials"],
   ["credentials-nothing", "/credentials?search=there-is-no-such-word"],
   ["bounty", "/credentials?bounty=BOUNTY"],
@@ -182,6 +183,10 @@ test("everything is reached by the keyboard", async ({ page, day }) => {
   await expect(rows.nth(1)).toBeFocused();
   await page.keyboard.press("k");
   await expect(rows.nth(0)).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/attackers\?attacker=.+/);
+  const everything = page.getByRole("link", { name: "Everything about this attacker" });
+  await everything.focus();
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(/\/attackers\/.+/);
 

@@ -75,7 +75,8 @@ test("a viewer sees neither users nor the audit log nor an order, and the server
   await expect(page.getByText(name, { exact: true }).first()).toBeVisible();
   await expect(page.getByRole("navigation", { name: "Settings" }).getByRole("link")).toHaveText(["Account", "Installation"]);
   for (const path of ["/settings/users", "/settings/audit"]) {
-    await open(page, path);
+    expect((await page.goto(path))?.status(), path).toBe(403);
+    await hydrated(page);
     await expect(page.getByRole("alert")).toContainText("Not allowed for this account");
   }
   await open(page, "/workers");
@@ -200,5 +201,30 @@ test("limits and rules of what is not looked at are set, and say what they do", 
   await rule.getByRole("link").click();
   await page.getByRole("button", { name: "Remove the rule" }).click();
   await expect(rule).toHaveCount(0);
+  complaints.none();
+});
+
+test("the audit log is found by who, what, on what and when, and has who took what along", async ({ page, host, complaints }) => {
+  const name = marker();
+  await host.decnet(["user", "create", name, "--role", "viewer"], "viewer-Light-2026-harbour\n");
+  const rows = page.locator("table.audit tbody tr");
+  await open(page, "/settings/audit");
+  await page.getByLabel("What it was done to").fill(name);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(new RegExp(`target=${name}`));
+  await expect(rows).toHaveCount(1);
+  await expect(rows.first()).toContainText("user.create");
+  await page.getByLabel("Did").fill("user.delete");
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("Nothing fits these filters")).toBeVisible();
+
+  // A link has all of it, also what was taken along.
+  const file = await page.request.get(`/api/v1/logs/export?search=${name}`);
+  expect(file.ok()).toBe(true);
+  await open(page, `/settings/audit?actor=admin&action=export&target=${name}&last=1h`);
+  await expect(rows).toHaveCount(1);
+  await expect(rows.first()).toContainText("export.logs");
+  await expect(rows.first()).toContainText("0 rows");
+  await expect(page.getByLabel("Who")).toHaveValue("admin");
   complaints.none();
 });

@@ -63,7 +63,7 @@ test("a click on a head sorts the attackers by it, and another turns them round"
   complaints.none();
 });
 
-test("coming back to a list gives the focus to the row that was left by", async ({ page, complaints }) => {
+test("who comes back to a list has the row open by which they left, and then the focus on it", async ({ page, complaints }) => {
   await open(page, "/attackers");
   for (const key of ["j", "j", "j"]) {
     await page.keyboard.press(key);
@@ -72,8 +72,14 @@ test("coming back to a list gives the focus to the row that was left by", async 
   const left = await row();
   expect(left).not.toBeNull();
   await page.keyboard.press("Enter");
+  const drawer = page.locator(".drawer");
+  await expect(drawer).toHaveAttribute("data-of", left!);
+  await drawer.getByRole("link", { name: "Everything about this attacker" }).click();
   await expect(page).toHaveURL(/\/attackers\/./);
   await page.goBack();
+  await expect(drawer).toHaveAttribute("data-of", left!);
+  await page.keyboard.press("Escape");
+  await expect(drawer).toHaveCount(0);
   await expect.poll(row).toBe(left);
   // Who goes there anew begins at its head.
   await page.keyboard.press("g");
@@ -164,5 +170,92 @@ test("finds are sorted by their heads, both ways, and keep the order when more c
   await open(page, "/credentials?sort_by=recent&bounty_type=credential");
   await expect(page.getByLabel("Order")).toHaveValue("recent");
   await expect(table.getByRole("columnheader", { name: "Last" })).toHaveAttribute("aria-sort", "descending");
+  complaints.none();
+});
+
+test("j and k lead an open drawer from row to row, and Back closes it", async ({ page, complaints }) => {
+  for (const [path, table] of [
+    ["/attackers", "attackers"],
+    ["/live", "logs"],
+    ["/credentials", "bounties"],
+    ["/fleet?view=table", "fleet"],
+  ]) {
+    await open(page, path);
+    const rows = page.locator(`table.${table} [data-row]`);
+    // Rows that come in meanwhile must not move what is looked at.
+    const names = (await rows.evaluateAll((rows) => rows.slice(0, 3).map((row) => row.getAttribute("data-row")))) as string[];
+    expect(names.length, path).toBeGreaterThan(1);
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    const drawer = page.locator(".drawer");
+    const first = (await drawer.getAttribute("data-of"))!;
+    const at = names.indexOf(first);
+    expect(at, path).toBeGreaterThanOrEqual(0);
+    await page.keyboard.press("j");
+    await expect(drawer).toHaveAttribute("data-of", names[at + 1]);
+    await expect(page).toHaveURL(new RegExp(`=${names[at + 1]}`));
+    await expect(drawer.locator("dl, .facts").first()).toBeVisible();
+    await page.keyboard.press("k");
+    await expect(drawer).toHaveAttribute("data-of", first);
+    // However many rows were looked at, one way back leads out.
+    await page.goBack();
+    await expect(drawer).toHaveCount(0);
+  }
+  complaints.none();
+});
+
+test("credentials tell which were accepted, and their table is whole in every width", async ({ page, host, complaints }) => {
+  const from = "127.8.7.1";
+  const { at, user, password } = host.account();
+  await ssh(at, user, password, "id", from);
+  await open(page, `/credentials?attacker_ip=${from}`);
+  const row = page.locator("table.bounties tbody tr").filter({ hasText: user });
+  await expect(row).toHaveCount(1);
+  await expect(row.locator(".c-accepted")).toContainText("1 of 1");
+  await page.getByLabel("Accepted").selectOption("false");
+  await expect(page).toHaveURL(/accepted=false/);
+  await expect(row).toHaveCount(0);
+  await page.getByLabel("Accepted").selectOption("true");
+  await expect(row).toHaveCount(1);
+  await row.locator(".row-link").click();
+  await page.getByRole("dialog").getByRole("link", { name: "1 of 1" }).click();
+  await expect(page.locator("table.logs tbody tr").filter({ hasText: "signed in" })).toHaveCount(1);
+  for (const width of [390, 1440, 2560]) {
+    await page.setViewportSize({ width, height: 900 });
+    await open(page, "/credentials");
+    const last = page.locator("table.bounties tbody tr:not(.gap)").first().locator(".c-decky");
+    await expect(last).toBeVisible();
+    const edge = await last.evaluate((cell) => cell.getBoundingClientRect().right);
+    expect(edge, `the last column at ${width} px`).toBeLessThanOrEqual(width);
+    const frame = await page.locator(".table-frame").evaluate((frame) => frame.scrollWidth - frame.clientWidth);
+    expect(frame, `what is cut at ${width} px`).toBeLessThanOrEqual(0);
+  }
+  complaints.none();
+});
+
+test("deckies that are gone, and of which there is evidence, can be chosen", async ({ page, host, complaints }) => {
+  const present = new Set((await host.deckies()).map((decky) => decky.name));
+  await open(page, "/live");
+  const choice = page.getByLabel("Decky");
+  const gone = choice.locator("option").filter({ hasText: "(gone)" });
+  await expect.poll(() => gone.count()).toBeGreaterThan(0);
+  const name = (await gone.first().getAttribute("value"))!;
+  expect(present.has(name)).toBe(false);
+  await choice.selectOption(name);
+  await expect(page).toHaveURL(new RegExp(`decky=${name}`));
+  await expect(page.locator("table.logs tbody tr .c-decky").first()).toContainText(name);
+  complaints.none();
+});
+
+test("a word of a link that there is none of is told, with those that there are", async ({ page, complaints }) => {
+  for (const [path, words] of [
+    ["/attackers?sort_by=zzz", "sort_by=zzz, where only recent, active, auth_count, command_count, bounty_count can stand"],
+    ["/credentials?bounty_type=gold", "bounty_type=gold, where only"],
+    ["/credentials/reuse?scope=zzz", "scope=zzz, where only secret, pair can stand"],
+    ["/live?last=forever", "last=forever, where only 15m, 1h, 24h, 7d can stand"],
+  ]) {
+    await open(page, path);
+    await expect(page.getByRole("alert").filter({ hasText: "Left out" }), path).toContainText(words);
+  }
   complaints.none();
 });

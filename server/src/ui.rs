@@ -200,11 +200,8 @@ fn provide_visit(state: &AppState) {
                 .inspect_err(|error| tracing::error!(?error, "a session cookie has no form as a header"))
                 .ok()
         }),
-        nothing_here: Arc::new(move || {
-            if let Some(answer) = &answer {
-                not_found(answer);
-            }
-        }),
+        nothing_here: has_status(answer.clone(), StatusCode::NOT_FOUND),
+        not_allowed: has_status(answer, StatusCode::FORBIDDEN),
     });
     if let (Some(nonce), Some(response)) = (use_nonce(), response) {
         match HeaderValue::try_from(page_policy(&nonce, &state.config)) {
@@ -214,11 +211,16 @@ fn provide_visit(state: &AppState) {
     }
 }
 
-/// A page that has nothing to show is still a page, but for one that leads elsewhere, such as to the login.
-fn not_found(answer: &ResponseOptions) {
-    if answer.0.read().is_ok_and(|parts| parts.status.is_none()) {
-        answer.set_status(StatusCode::NOT_FOUND);
-    }
+/// Gives the answer a status. A page that has nothing to show is still a page, but for one that leads elsewhere, such as to the
+/// login.
+fn has_status(answer: Option<ResponseOptions>, status: StatusCode) -> Arc<dyn Fn() + Send + Sync> {
+    Arc::new(move || {
+        if let Some(answer) = &answer
+            && answer.0.read().is_ok_and(|parts| parts.status.is_none())
+        {
+            answer.set_status(status);
+        }
+    })
 }
 
 /// What a page may do: everything from here, nothing from elsewhere, and no inline script but those that Leptos makes

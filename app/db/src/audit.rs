@@ -2,10 +2,18 @@
 
 use std::net::IpAddr;
 
-use decnet_model::view::{AuditView, Page};
+use decnet_model::{
+    clock::micros,
+    query::AuditQuery,
+    view::{AuditView, Page},
+};
 use time::OffsetDateTime;
 
-use crate::{DbError, Store, backend::Sql, cursor};
+use crate::{
+    DbError, Store,
+    backend::{Sql, contains},
+    cursor,
+};
 
 impl Store {
     /// Appends an entry.
@@ -33,22 +41,39 @@ impl Store {
         self.backend.execute(sql).await.map(drop)
     }
 
-    /// Entries, newest first.
+    /// Entries, newest first. A text is looked for row by row until a page is full.
     ///
     /// # Errors
     /// [`DbError::BadQuery`] for a limit or a cursor that cannot be.
-    pub async fn audit_page(
-        &self,
-        limit: Option<u32>,
-        before: Option<&str>,
-    ) -> Result<Page<AuditView>, DbError> {
+    pub async fn audit_page(&self, query: &AuditQuery) -> Result<Page<AuditView>, DbError> {
         const OPERATION: &str = "read the audit log";
-        let size = cursor::page_size(limit)?;
-        let text = "SELECT id, at, actor, action, target, from_ip, result FROM audit_log WHERE id < ? \
-                    ORDER BY id DESC LIMIT ?";
-        let sql = Sql::new(OPERATION, text)
-            .bind(cursor::id_of(before)?.unwrap_or(i64::MAX))
-            .bind(size + 1);
+        let size = cursor::page_size(query.limit)?;
+        let before = cursor::id_of(query.before.as_deref())?.unwrap_or(i64::MAX);
+        let text = "SELECT id, at, actor, action, target, from_ip, result FROM audit_log WHERE id < ?";
+        let mut sql = Sql::new(OPERATION, text).bind(before);
+        // The name itself, or what is below it; a range, so that the index has it.
+        for (column, name, below) in [("actor", &query.actor, '/'), ("action", &query.action, '.')] {
+            if let Some(name) = name {
+                let next = char::from_u32(u32::from(below) + 1).unwrap_or(below);
+                sql.push(&format!(
+                    " AND ({column} = ? OR ({column} >= ? AND {column} < ?))"
+                ))
+                .arg(name.as_str())
+                .arg(format!("{name}{below}"))
+                .arg(format!("{name}{next}"));
+            }
+        }
+        if let Some(start) = query.start_time {
+            sql.push(" AND at >= ?").arg(micros(start));
+        }
+        if let Some(end) = query.end_time {
+            sql.push(" AND at < ?").arg(micros(end));
+        }
+        if let Some(target) = query.target.as_deref().filter(|text| !text.is_empty()) {
+            sql.push(&format!(" AND {}", self.backend.dialect().like("target")))
+                .arg(contains(target));
+        }
+        sql.push(" ORDER BY id DESC LIMIT ?").arg(size + 1);
         let rows = self.backend.fetch(sql).await?;
         let entries = rows.iter().map(|row| {
             let c = row.columns(OPERATION);

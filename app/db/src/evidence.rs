@@ -384,6 +384,18 @@ impl Store {
             .collect()
     }
 
+    /// The deckies of which there is evidence, by name: those with most rows, where there are more than `limit`. Read from what the
+    /// ingester counted.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn deckies_seen(&self, limit: u32) -> Result<Vec<String>, DbError> {
+        let seen = self.top("decky", limit).await?;
+        let mut names: Vec<_> = seen.into_iter().map(|decky| decky.name).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Log rows by decky and hour since 1970, from hour `first` on.
     ///
     /// # Errors
@@ -696,6 +708,8 @@ impl Store {
                 (format!("b.id {way}"), "")
             }
             BountySort::Recent | BountySort::Count => {
+                // Those that let somebody in are few: found by their index, and sorted.
+                let plus = if query.accepted == Some(true) { "" } else { "+" };
                 let rank = match sort {
                     BountySort::Count => "b.seen_count",
                     _ => "b.last_seen",
@@ -708,11 +722,16 @@ impl Store {
                     }
                     sql.arg(id);
                 }
-                (format!("{rank} {way}, b.id {way}"), "+")
+                (format!("{rank} {way}, b.id {way}"), plus)
             }
         };
         if let Some(kind) = query.bounty_type {
             sql.push(&format!(" AND {plus}b.kind = ?")).arg(kind.as_str());
+        }
+        if let Some(accepted) = query.accepted {
+            sql.push(&format!(" AND {plus}b.was_accepted = ? AND +b.kind = ?"))
+                .arg(i64::from(accepted))
+                .arg(BountyKind::Credential.as_str());
         }
         if let Some(service) = &query.service {
             sql.push(&format!(" AND {plus}b.service = ?"))
@@ -741,7 +760,8 @@ impl Store {
             BountySort::Recent | BountySort::Count => cursor::of_pair(sort.rank(b), b.id),
         });
         let ever = query.start_time.is_none() && query.end_time.is_none();
-        if ever && query.service.is_none() && query.attacker_ip.is_none() && search.is_empty() {
+        let narrow = query.service.is_some() || query.attacker_ip.is_some() || query.accepted.is_some();
+        if ever && !narrow && search.is_empty() {
             let counter = query
                 .bounty_type
                 .map(|kind: BountyKind| format!("bounties.{kind}"));
@@ -785,7 +805,7 @@ fn seen_within(sql: &mut Sql, table: &str, start: Option<OffsetDateTime>, end: O
 
 /// Selects what [`bounty`] reads.
 pub(crate) const SELECT_BOUNTIES: &str = "SELECT b.id, b.kind, b.first_seen, b.last_seen, b.seen_count, a.ip, b.attacker_id, b.decky, \
-     b.service, b.principal, b.secret_kind, b.value, b.log_id FROM bounties b JOIN attackers a ON a.id = b.attacker_id";
+     b.service, b.principal, b.secret_kind, b.value, b.log_id, b.accepted_count FROM bounties b JOIN attackers a ON a.id = b.attacker_id";
 
 pub(crate) fn bounty(row: &Row) -> Result<BountyView, DbError> {
     let c = row.columns(BOUNTIES);
@@ -803,5 +823,6 @@ pub(crate) fn bounty(row: &Row) -> Result<BountyView, DbError> {
         secret_kind: c.opt_text(10)?,
         value: c.text(11)?,
         log_id: LogId(c.int(12)?),
+        accepted: c.count(13)?,
     })
 }

@@ -83,6 +83,7 @@ struct Found<'a> {
     attacker: AttackerId,
     line: &'a Evidence,
     count: u64,
+    accepted: u64,
     first_seen: i64,
     last_seen: i64,
     log_id: i64,
@@ -203,11 +204,13 @@ impl<'a> Sums<'a> {
             attacker,
             line,
             count: 0,
+            accepted: 0,
             first_seen: at,
             last_seen: at,
             log_id: id,
         });
         found.count += 1;
+        found.accepted += u64::from(loot.accepted);
         found.first_seen = found.first_seen.min(at);
         found.last_seen = found.last_seen.max(at);
     }
@@ -317,12 +320,7 @@ impl Store {
     }
 
     pub(crate) async fn evidence_clear_in(&self, tx: &mut Tx) -> Result<(), DbError> {
-        let newest = Sql::new("find the last log row", "SELECT MAX(id) FROM logs");
-        if let Some(row) = tx.fetch_optional(newest).await?
-            && let Some(last) = row.columns("find the last log row").opt_int(0)?
-        {
-            self.log_cursor_set(tx, DELETED, last).await?;
-        }
+        self.mark_forgotten(tx).await?;
         for table in [
             "logs",
             "quarantine",
@@ -393,13 +391,14 @@ impl Store {
                 loot.secret_kind.clone().into(),
                 loot.value.as_str().into(),
                 found.count.into(),
+                found.accepted.into(),
                 found.first_seen.into(),
                 found.last_seen.into(),
                 found.log_id.into(),
             ]);
         }
         // Oldest first, so that ids rise with the rows that they were found in.
-        rows.sort_by_key(|row: &[Arg; 12]| match row {
+        rows.sort_by_key(|row: &[Arg; 13]| match row {
             [.., Arg::Int(log_id)] => *log_id,
             _ => 0,
         });
@@ -407,6 +406,7 @@ impl Store {
             "digest",
             &[
                 ("seen_count", Merge::Add),
+                ("accepted_count", Merge::Add),
                 ("first_seen", Merge::Min),
                 ("last_seen", Merge::Max),
             ],
@@ -414,7 +414,7 @@ impl Store {
         tx.insert_rows(
             "store bounties",
             "INSERT INTO bounties (digest, kind, attacker_id, decky, service, principal, secret_kind, value, \
-             seen_count, first_seen, last_seen, log_id) VALUES ",
+             seen_count, accepted_count, first_seen, last_seen, log_id) VALUES ",
             &upsert,
             rows,
         )

@@ -86,6 +86,8 @@ pub struct Loot {
     pub secret_kind: Option<String>,
     /// The secret, the name of the file, the fingerprint, the payload.
     pub value: String,
+    /// Whether a decoy let somebody in with it, for a credential.
+    pub accepted: bool,
 }
 
 /// Reads a line.
@@ -134,6 +136,7 @@ pub fn meaning(event_type: &str, fields: &BTreeMap<String, String>) -> Meaning {
             principal: None,
             secret_kind: None,
             value,
+            accepted: false,
         })
     };
     let loot = match kind {
@@ -177,6 +180,9 @@ fn credential(fields: &BTreeMap<String, String>) -> Option<Loot> {
         secret_kind: Some(cut(secret_kind, MAX_WORD).to_owned()),
         // An empty password is a password.
         value: fields.get(field::SECRET)?.clone(),
+        accepted: fields
+            .get(field::OUTCOME)
+            .is_some_and(|outcome| outcome == "accepted"),
     })
 }
 
@@ -248,6 +254,7 @@ mod tests {
             principal: None,
             secret_kind: None,
             value: value.into(),
+            accepted: false,
         };
         Meaning {
             loot: Some(loot),
@@ -280,6 +287,7 @@ mod tests {
                 principal: Some("root".into()),
                 secret_kind: Some(kind.into()),
                 value: value.into(),
+                accepted: false,
             }),
             ..Meaning::default()
         };

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use decnet_model::id::LogId;
 use time::OffsetDateTime;
 
 use crate::{
@@ -14,6 +15,9 @@ use crate::{
 
 /// The cursor over log rows up to which they are deleted.
 pub(crate) const DELETED: &str = "deleted";
+/// The cursor over log rows at which all evidence was deleted last. That has an id of its own, so that who knew the newest row is told
+/// of it, and who was told is not told again.
+const FORGOTTEN: &str = "forgotten";
 
 const OPERATION: &str = "delete old evidence";
 
@@ -81,6 +85,41 @@ impl Store {
             .await?;
         self.log_cursor_set(tx, DELETED, last).await?;
         Ok(count)
+    }
+
+    /// At which id all evidence was deleted last: every row that is there has a larger one. 0 where it never was.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn evidence_forgotten(&self) -> Result<LogId, DbError> {
+        self.log_cursor(FORGOTTEN).await.map(LogId)
+    }
+
+    /// The largest id that a log row, or the deletion of all, ever had; 0 before the first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn log_reached(&self) -> Result<LogId, DbError> {
+        let newest = self.log_last_id().await?;
+        Ok(match newest {
+            Some(newest) => newest,
+            None => LogId(self.log_cursor(DELETED).await?),
+        })
+    }
+
+    /// Gives the deletion of all evidence an id of its own, in its transaction and before the rows are gone.
+    pub(crate) async fn mark_forgotten(&self, tx: &mut Tx) -> Result<(), DbError> {
+        let newest = Sql::new("find the last log row", "SELECT MAX(id) FROM logs");
+        let newest = match tx.fetch_optional(newest).await? {
+            Some(row) => row.columns("find the last log row").opt_int(0)?,
+            None => None,
+        };
+        let newest = match newest {
+            Some(newest) => newest,
+            None => self.log_cursor_in(tx, DELETED).await?,
+        };
+        self.log_cursor_set(tx, DELETED, newest + 1).await?;
+        self.log_cursor_set(tx, FORGOTTEN, newest + 1).await
     }
 
     /// Forgets all evidence and whatever was derived from it, and stores what comes from now on: the ingester goes on in the

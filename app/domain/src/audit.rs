@@ -3,26 +3,48 @@
 use std::net::IpAddr;
 
 use decnet_model::{
-    permission::{Operate, ViewAudit},
-    view::{AuditView, Page},
+    permission::{Operate, Permission, ViewAudit},
+    query::AuditQuery,
+    view::{AuditView, MAX_SEARCH, Page},
 };
 use decnet_runtime::exit::chain;
 
-use crate::{Actor, Domain, DomainError, Permit, evidence};
+use crate::{
+    Actor, Domain, DomainError, Permit,
+    evidence::{self, MAX_FILTER},
+};
 
 impl Domain {
-    /// The newest entries first; `before` is the cursor of the previous page.
+    /// The newest entries first.
     ///
     /// # Errors
-    /// [`DomainError::Invalid`] for a limit or a cursor that is none.
+    /// [`DomainError::Invalid`] naming every field at fault.
     pub async fn audit_page(
         &self,
         _permit: &Permit<ViewAudit>,
-        limit: Option<u32>,
-        before: Option<String>,
+        query: AuditQuery,
     ) -> Result<Page<AuditView>, DomainError> {
-        evidence::check_limit(limit)?;
-        Ok(self.inner.store.audit_page(limit, before.as_deref()).await?)
+        let mut faults = evidence::Faults::default();
+        faults.limit(query.limit);
+        faults.text("actor", query.actor.as_deref(), MAX_FILTER);
+        faults.text("action", query.action.as_deref(), MAX_FILTER);
+        faults.text("target", query.target.as_deref(), MAX_SEARCH);
+        faults.text("before", query.before.as_deref(), MAX_FILTER);
+        faults.span(query.start_time, query.end_time);
+        faults.none()?;
+        Ok(self.inner.store.audit_page(&query).await?)
+    }
+
+    /// Write down what somebody took away as a file: which list, of what form and with which filters, and how many rows of it they got.
+    pub async fn note_download<P: Permission>(
+        &self,
+        permit: &Permit<P>,
+        list: &str,
+        what: &str,
+        result: &str,
+    ) {
+        let action = format!("export.{list}");
+        self.audit(permit.actor(), &action, what, result).await;
     }
 
     /// Write down what the operator did at the command line to files of the installation, and whether it was done.

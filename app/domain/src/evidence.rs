@@ -41,7 +41,7 @@ const REACH: time::Duration = time::Duration::hours(6);
 /// Changes of the fleet that are told at once, the newest.
 const CHANGES: u32 = 200;
 /// The most characters of a filter that names one thing.
-const MAX_FILTER: usize = 128;
+pub(crate) const MAX_FILTER: usize = 128;
 
 /// Answers that many ask for at the same time.
 pub(crate) struct Summaries {
@@ -92,6 +92,21 @@ impl Domain {
         self.inner.summaries.stats.forget().await;
     }
 
+    /// All evidence was deleted: nothing holds that was told of it.
+    pub(crate) async fn summaries_outdated(&self) {
+        self.stats_outdated().await;
+        self.inner.summaries.tops.forget().await;
+        self.inner.summaries.intruders.forget().await;
+    }
+
+    /// At which id among those of log rows all evidence was deleted last; 0 where it never was.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn evidence_forgotten(&self, _permit: &Permit<ViewEvidence>) -> Result<LogId, DomainError> {
+        Ok(self.inner.store.evidence_forgotten().await?)
+    }
+
     /// The most active attackers, deckies and services, and the most frequent credentials and commands, at most half a second
     /// old.
     ///
@@ -132,6 +147,14 @@ impl Domain {
             credentials: Vec::new(),
             commands: Vec::new(),
         })
+    }
+
+    /// The deckies of which there is evidence, by name, whether or not they are still there: 500 at most.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn deckies_seen(&self, _permit: &Permit<ViewEvidence>) -> Result<Vec<String>, DomainError> {
+        Ok(self.inner.store.deckies_seen(MAX_LIMIT).await?)
     }
 
     /// How many log rows of each decky there were in each of the last 24 hours, this one with them, oldest first; a decky
@@ -562,13 +585,13 @@ impl Faults {
         });
     }
 
-    fn limit(&mut self, limit: Option<u32>) {
+    pub(crate) fn limit(&mut self, limit: Option<u32>) {
         if limit.is_some_and(|n| !(1..=MAX_LIMIT).contains(&n)) {
             self.add("limit", format!("1 to {MAX_LIMIT}"));
         }
     }
 
-    fn span(&mut self, start: Option<OffsetDateTime>, end: Option<OffsetDateTime>) {
+    pub(crate) fn span(&mut self, start: Option<OffsetDateTime>, end: Option<OffsetDateTime>) {
         if let (Some(start), Some(end)) = (start, end)
             && start >= end
         {
@@ -576,7 +599,7 @@ impl Faults {
         }
     }
 
-    fn text(&mut self, field: &str, text: Option<&str>, max: usize) {
+    pub(crate) fn text(&mut self, field: &str, text: Option<&str>, max: usize) {
         if text.is_some_and(|t| t.chars().count() > max) {
             self.add(field, format!("at most {max} characters"));
         }

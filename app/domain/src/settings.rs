@@ -5,6 +5,7 @@ use decnet_model::{
     id::IgnoreRuleId,
     ignore::{IgnoreMatch, IgnoreRule, MAX_RULES},
     permission::{ManageSettings, Reinitialise, ViewSettings},
+    topic::Topic,
     view::ConfigView,
 };
 use decnet_runtime::exit::chain;
@@ -172,7 +173,8 @@ impl Domain {
     }
 
     /// Delete all evidence and what was derived from it from the database; what comes from now on is stored as ever. The spool
-    /// keeps every line: `decnet ingest --rebuild` stores all of them again. It goes on where the caller goes away.
+    /// keeps every line: `decnet ingest --rebuild` stores all of them again. It goes on where the caller goes away. Every event stream
+    /// tells of it, of this process and of others.
     ///
     /// # Errors
     /// [`DomainError::Invalid`] naming `confirmation`, unless that is [`REINITIALISE`].
@@ -199,6 +201,13 @@ impl Domain {
                 .evidence_forget()
                 .await
                 .map_err(DomainError::from);
+            if outcome.is_ok() {
+                domain.summaries_outdated().await;
+                domain
+                    .inner
+                    .bus
+                    .publish(Topic::evidence_forgotten(), serde_json::json!({}));
+            }
             domain
                 .audited(&actor, "evidence.reinitialise", "evidence", outcome)
                 .await

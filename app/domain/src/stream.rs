@@ -78,8 +78,8 @@ impl Drop for EventStream {
 /// What all streams of a process share.
 pub(crate) struct Hub {
     events: broadcast::Sender<Arc<StreamEvent>>,
-    /// The newest log row that was sent; none while nobody listens.
-    cursor: tokio::sync::Mutex<Option<LogId>>,
+    /// What was sent; none while nobody listens.
+    cursor: tokio::sync::Mutex<Option<Sent>>,
     /// Rings when the first stream opens.
     first: tokio::sync::Notify,
     open: Mutex<HashMap<UserId, usize>>,
@@ -96,6 +96,14 @@ impl Hub {
             max_per_user,
         }
     }
+}
+
+/// How far the reader of a process has told.
+struct Sent {
+    /// The newest log row.
+    log: LogId,
+    /// The last deletion of all evidence.
+    forgotten: LogId,
 }
 
 /// One of a user's places.
@@ -177,21 +185,29 @@ impl Domain {
         let mut cursor = hub.cursor.lock().await;
         let live = hub.events.subscribe();
         if cursor.is_none() {
-            *cursor = Some(self.inner.store.log_last_id().await?.unwrap_or(LogId(0)));
+            // What is deleted in between is told, and what comes in between, too.
+            let forgotten = self.inner.store.evidence_forgotten().await?;
+            let log = self.inner.store.log_reached().await?;
+            *cursor = Some(Sent { log, forgotten });
             hub.first.notify_one();
         }
         Ok(live)
     }
 
-    /// What a stream begins with.
+    /// What a stream begins with. What it is to go on after may be an id that there never was: one of another database, or of this one
+    /// before it was put back from a copy. Who knows that begins anew, too.
     async fn beginning(&self, resume: Option<LogId>) -> Result<Vec<StreamBody>, DomainError> {
-        if let Some(after) = resume {
+        let forgotten = self.inner.store.evidence_forgotten().await?;
+        let reached = self.inner.store.log_reached().await?;
+        if let Some(after) = resume.filter(|after| *after <= reached) {
             let missed = self.inner.store.log_after(after, REPLAY as u32 + 1).await?;
             if missed.len() <= REPLAY {
-                let mut bodies: Vec<_> = missed
-                    .chunks(BATCH as usize)
-                    .map(|rows| StreamBody::Logs(rows.to_vec()))
-                    .collect();
+                let mut bodies = Vec::new();
+                if after < forgotten {
+                    bodies.push(StreamBody::Forgotten { up_to: forgotten });
+                }
+                let rows = missed.chunks(BATCH as usize);
+                bodies.extend(rows.map(|rows| StreamBody::Logs(rows.to_vec())));
                 bodies.push(StreamBody::Stats(self.stats_cached().await?));
                 return Ok(bodies);
             }
@@ -205,6 +221,7 @@ impl Domain {
             stats: self.stats_cached().await?,
             deckies: self.inner.store.decky_list().await?,
             workers: self.workers().await?,
+            forgotten,
         }))])
     }
 
@@ -293,15 +310,25 @@ impl Domain {
         Ok(())
     }
 
-    /// Send new log rows; the answer is whom they are about, and none where there were no rows.
+    /// Send new log rows, and before them that all earlier ones were deleted, where they were; the answer is whom the rows are about,
+    /// and none where there were none.
     async fn look_at_logs(&self) -> Result<Option<Vec<AttackerId>>, DomainError> {
         let mut about = BTreeSet::new();
         let mut any = false;
         let mut cursor = self.inner.hub.cursor.lock().await;
-        while let Some(after) = *cursor {
-            let rows = self.inner.store.log_after(after, BATCH).await?;
+        let Some(sent) = cursor.as_mut() else {
+            return Ok(None);
+        };
+        let forgotten = self.inner.store.evidence_forgotten().await?;
+        if forgotten > sent.forgotten {
+            sent.forgotten = forgotten;
+            self.summaries_outdated().await;
+            self.send(StreamBody::Forgotten { up_to: forgotten });
+        }
+        loop {
+            let rows = self.inner.store.log_after(sent.log, BATCH).await?;
             let Some(last) = rows.last() else { break };
-            *cursor = Some(last.id);
+            sent.log = last.id;
             any = true;
             let full = rows.len() == BATCH as usize;
             about.extend(rows.iter().filter_map(|row| row.attacker_id));
@@ -434,6 +461,8 @@ fn unseen(event: &StreamEvent, newest: LogId) -> Option<StreamEvent> {
                 ..event.clone()
             })
         }
+        // The stream began after that.
+        StreamBody::Forgotten { up_to } if *up_to <= newest => None,
         _ => Some(event.clone()),
     }
 }
@@ -441,8 +470,14 @@ fn unseen(event: &StreamEvent, newest: LogId) -> Option<StreamEvent> {
 /// The newest log row that `body` carries.
 fn newest_log(body: &StreamBody) -> Option<LogId> {
     match body {
-        StreamBody::Snapshot(snapshot) => snapshot.logs.iter().map(|row| row.id).max(),
+        StreamBody::Snapshot(snapshot) => snapshot
+            .logs
+            .iter()
+            .map(|row| row.id)
+            .max()
+            .or(Some(snapshot.forgotten)),
         StreamBody::Logs(rows) => rows.last().map(|row| row.id),
+        StreamBody::Forgotten { up_to } => Some(*up_to),
         _ => None,
     }
 }

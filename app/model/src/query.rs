@@ -192,6 +192,8 @@ pub struct BountyQuery {
     pub before: Option<String>,
     /// Only this kind.
     pub bounty_type: Option<BountyKind>,
+    /// Only credentials with which a decoy let somebody in (`true`), or only those with which none did.
+    pub accepted: Option<bool>,
     /// Text in account, value, decky, service or address.
     #[cfg_attr(feature = "openapi", param(max_length = 512))]
     pub search: Option<String>,
@@ -209,6 +211,34 @@ pub struct BountyQuery {
     #[serde(with = "time::serde::rfc3339::option")]
     pub start_time: Option<OffsetDateTime>,
     /// Only those that were seen before it: whose first time is.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub end_time: Option<OffsetDateTime>,
+}
+
+/// Which entries of the audit log. Every condition that is present has to hold.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct AuditQuery {
+    /// Rows a page, 1 to 500; 50 where absent.
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
+    pub limit: Option<u32>,
+    /// Cursor: entries older than it.
+    #[cfg_attr(feature = "openapi", param(pattern = "^i-?[0-9]{1,18}$"))]
+    pub before: Option<String>,
+    /// Only what this account did, itself or by one of its tokens (`root`, and `root/backup` with it).
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
+    pub actor: Option<String>,
+    /// Only this action, or all that begin with it and a point (`user`: `user.create` and so on).
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
+    pub action: Option<String>,
+    /// Text in what it was done to. 512 characters.
+    #[cfg_attr(feature = "openapi", param(max_length = 512))]
+    pub target: Option<String>,
+    /// Not before.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub start_time: Option<OffsetDateTime>,
+    /// Before.
     #[serde(with = "time::serde::rfc3339::option")]
     pub end_time: Option<OffsetDateTime>,
 }

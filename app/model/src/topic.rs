@@ -108,6 +108,12 @@ impl Topic {
         Self("system.users.changed".into())
     }
 
+    /// All evidence was deleted.
+    #[must_use]
+    pub fn evidence_forgotten() -> Self {
+        Self("system.evidence.forgotten".into())
+    }
+
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -325,6 +325,8 @@ views! {
         last_seen: OffsetDateTime,
         /// How often it was seen.
         count: u64,
+        /// How often of these a decoy let them in with it; 0 for what is no credential.
+        accepted: u64,
         #[cfg_attr(feature = "openapi", schema(value_type = String, format = "ip"))]
         attacker_ip: IpAddr,
         attacker_id: AttackerId,
@@ -604,6 +606,9 @@ views! {
         logs: Vec<LogView>,
         deckies: Vec<DeckyView>,
         workers: Vec<WorkerView>,
+        /// When all evidence was deleted last, as an id among those of log rows: every row that is there has a larger one. 0 where it
+        /// never was.
+        forgotten: LogId,
     }
 }
 
@@ -642,6 +647,11 @@ pub enum StreamBody {
     Worker(WorkerView),
     /// How the host does, once that is otherwise than it was.
     Health(Health),
+    /// All evidence was deleted: nothing that was told before holds any more.
+    Forgotten {
+        /// An id of its own among those of log rows: every row up to it is gone.
+        up_to: LogId,
+    },
 }
 
 impl WorkerView {
@@ -682,6 +692,11 @@ impl StreamEvent {
             payload: T,
         }
 
+        #[derive(Deserialize)]
+        struct UpTo {
+            up_to: LogId,
+        }
+
         fn payload<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
             serde_json::from_str::<Of<T>>(text).map(|of| of.payload)
         }
@@ -697,6 +712,10 @@ impl StreamEvent {
             StreamKind::Task => StreamBody::Task(payload(text)?),
             StreamKind::Worker => StreamBody::Worker(payload(text)?),
             StreamKind::Health => StreamBody::Health(payload(text)?),
+            StreamKind::Forgotten => {
+                let UpTo { up_to } = payload(text)?;
+                StreamBody::Forgotten { up_to }
+            }
         };
         Ok(Self { v, ts, body })
     }
@@ -715,6 +734,7 @@ enum StreamKind {
     Task,
     Worker,
     Health,
+    Forgotten,
 }
 
 #[cfg(test)]
@@ -743,11 +763,13 @@ mod tests {
                 logs: Vec::new(),
                 deckies: Vec::new(),
                 workers: Vec::new(),
+                forgotten: LogId(4),
             })),
             StreamBody::Logs(Vec::new()),
             StreamBody::Stats(stats),
             StreamBody::Attackers(Vec::new()),
             StreamBody::DeckyRemoved("web-1".parse().unwrap()),
+            StreamBody::Forgotten { up_to: LogId(9) },
         ];
         for body in bodies {
             let event = StreamEvent {

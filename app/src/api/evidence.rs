@@ -365,6 +365,7 @@ pub async fn snapshot() -> Answer<StreamSnapshot> {
             .data,
         deckies: domain.decky_list(&fleet).await?,
         workers: domain.worker_list(&fleet).await?,
+        forgotten: domain.evidence_forgotten(&see).await?,
     })
 }
 
@@ -433,6 +434,20 @@ pub async fn day_get() -> Answer<Day> {
 pub async fn attacker_page(query: AttackerQuery) -> Answer<Page<AttackerView>> {
     let (domain, see) = permitted()?;
     Ok(domain.attacker_page(&see, query).await?)
+}
+
+/// The deckies of which there is evidence, by name, also those that are gone.
+#[server(prefix = "/ui", endpoint = "deckies_seen", output = Json)]
+pub async fn deckies_seen() -> Answer<Vec<String>> {
+    let (domain, see) = permitted()?;
+    Ok(domain.deckies_seen(&see).await?)
+}
+
+/// One attacker.
+#[server(prefix = "/ui", endpoint = "attacker_get", input = Json, output = Json)]
+pub async fn attacker_get(id: AttackerId) -> Answer<AttackerView> {
+    let (domain, see) = permitted()?;
+    Ok(domain.attacker_get(&see, id).await?)
 }
 
 /// A page of what intruders gave away or left.

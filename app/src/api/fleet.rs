@@ -131,11 +131,31 @@ pub async fn clear_quarantine(name: String) -> Answer<()> {
     Ok(())
 }
 
-/// Take deckies down; `names` by comma.
+/// What has to be typed before every decky is taken down at once.
+pub const WHOLE_FLEET: &str = "take down the fleet";
+
+/// Whether these are several deckies and all of the fleet that are wanted.
+pub(crate) fn is_whole_fleet(names: &[String], deckies: &[DeckyView]) -> bool {
+    let wanted: Vec<_> = deckies.iter().filter(|decky| decky.desired).collect();
+    let mut named = wanted
+        .iter()
+        .map(|decky| names.iter().any(|name| name == decky.name.as_str()));
+    wanted.len() > 1 && named.all(|is| is)
+}
+
+/// Take deckies down; `names` by comma. Where that is the whole fleet, `confirm` has to be [`WHOLE_FLEET`].
 #[server(prefix = "/ui", endpoint = "teardown", output = Json)]
-pub async fn teardown(names: String) -> Answer<()> {
+pub async fn teardown(names: String, #[server(default)] confirm: String) -> Answer<()> {
     let names = decky_names(&names)?;
     let (domain, manage) = permitted()?;
+    let (_, see) = permitted()?;
+    let texts: Vec<_> = names.iter().map(ToString::to_string).collect();
+    if confirm.trim() != WHOLE_FLEET && is_whole_fleet(&texts, &domain.decky_list(&see).await?) {
+        return Err(Fault::new(
+            FaultKind::Invalid,
+            format!("type {WHOLE_FLEET} to confirm"),
+        ));
+    }
     let accepted = domain.decky_teardown(&manage, &names).await?;
     leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
     Ok(())

@@ -2,7 +2,10 @@
 //!
 //! What changes something is a plain form too, so it takes text as a form gives it and leads back to the page.
 
-use decnet_model::view::{AuditView, Page, UserView};
+use decnet_model::{
+    query::AuditQuery,
+    view::{AuditView, Page, UserView},
+};
 use leptos::prelude::*;
 
 use super::{Answer, json::Json};
@@ -95,7 +98,7 @@ pub async fn user_delete(id: String, name: String, confirm: String) -> Answer<()
 
 /// A page of the audit log, newest first.
 #[server(prefix = "/ui", endpoint = "audit_page", input = Json, output = Json)]
-pub async fn audit_page(before: Option<String>) -> Answer<Page<AuditView>> {
+pub async fn audit_page(query: AuditQuery) -> Answer<Page<AuditView>> {
     let (domain, see) = permitted()?;
-    Ok(domain.audit_page(&see, Some(100), before).await?)
+    Ok(domain.audit_page(&see, query).await?)
 }

@@ -1,5 +1,5 @@
 //! A panel at the side with everything about one row. That it is open stands in the URL, so it can be linked to, works
-//! without JavaScript, and Back closes it.
+//! without JavaScript, and Back closes it. The keys that walk the rows (`keys`) lead it from row to row.
 
 use leptos::{html, prelude::*};
 
@@ -25,12 +25,13 @@ pub(crate) fn Drawer(
             drop(link.focus());
         }
     });
+    let of = row.clone();
     on_cleanup(move || {
         keys::focus_row(&row);
     });
     let label = title.clone();
     view! {
-        <aside class="drawer" role="dialog" aria-label=label>
+        <aside class="drawer" role="dialog" aria-label=label data-of=of>
             <header>
                 <h2>{title}</h2>
                 <a

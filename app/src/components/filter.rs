@@ -115,6 +115,25 @@ pub(crate) fn SearchField(name: &'static str, placeholder: &'static str) -> impl
     .into_any()
 }
 
+/// A field for a name or an address of a [`FilterForm`].
+#[component]
+pub(crate) fn WordField(
+    name: &'static str,
+    label: &'static str,
+    /// The most characters.
+    most: u32,
+) -> impl IntoView {
+    let query = use_query_map();
+    let value = move || query.with(|q| q.get(name).unwrap_or_default());
+    view! {
+        <label class="source">
+            <span class="sr">{label}</span>
+            <input name=name placeholder=label.to_lowercase() maxlength=most autocomplete="off" spellcheck="false" value=value prop:value=value />
+        </label>
+    }
+    .into_any()
+}
+
 /// A choice of a [`FilterForm`]: value and words. The empty value is `any`.
 #[component]
 pub(crate) fn Choice(

@@ -15,7 +15,7 @@ use super::range::use_carried;
 /// What the list of shortcuts says.
 pub(crate) const SHORTCUTS: &[(&str, &str)] = &[
     ("Ctrl K", "go anywhere, find anybody"),
-    ("j  k", "next and previous row"),
+    ("j  k", "next and previous row, also of an open drawer"),
     ("Enter", "open the row"),
     ("x", "select the row"),
     ("Esc", "close what is open"),
@@ -30,10 +30,6 @@ pub(crate) const SHORTCUTS: &[(&str, &str)] = &[
     ("?", "this list"),
 ];
 
-/// How often, and after what pause each, a row is looked for whose list is still on its way.
-const ROW_TRIES: u32 = 60;
-const ROW_PAUSE: Duration = Duration::from_millis(50);
-
 /// Listen for the shortcuts, in a browser. `help` opens the list, `palette` the palette; Esc follows the first link marked
 /// `data-close`.
 pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
@@ -41,46 +37,15 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
     let after_g = RwSignal::new(false);
     let carried = use_carried();
     // A page that comes takes the focus, as one does that the browser loads: what had it may be gone. One that the reader comes back to
-    // gives it to the row that they left by.
+    // has the drawer open again by which they left, and that gives it to its row.
     let path = use_location().pathname;
-    let left_by = StoredValue::new(Vec::<(String, String)>::new());
-    let is_back = StoredValue::new(false);
-    let last_row = StoredValue::new(None);
     Effect::new(move |before: Option<String>| {
         let path = path.get();
-        if let Some(before) = before.filter(|before| *before != path) {
-            if let Some(row) = last_row.try_update_value(Option::take).flatten() {
-                left_by.update_value(|left_by| {
-                    left_by.retain(|(left, _)| *left != before);
-                    left_by.push((before, row));
-                });
-            }
+        if before.is_some_and(|before| before != path) {
             focus_page();
-            let row = left_by.with_value(|left_by| {
-                let (_, row) = left_by.iter().find(|(left, _)| *left == path)?;
-                Some(row.clone())
-            });
-            if let Some(row) = row {
-                // Once it is told whether that was the way back: the router hears of it first.
-                let if_back = move || {
-                    if is_back.try_get_value() == Some(true) {
-                        focus_row_when_there(row, ROW_TRIES);
-                    }
-                };
-                set_timeout(if_back, Duration::ZERO);
-            }
         }
         path
     });
-    // A click comes too late for this: the router may have gone elsewhere by then.
-    let focused = window_event_listener(leptos::ev::focusin, move |event| {
-        let on = event
-            .target()
-            .and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-        last_row.set_value(on.and_then(|on| on.get_attribute("data-row")));
-    });
-    let backs = window_event_listener(leptos::ev::popstate, move |_| is_back.set_value(true));
-    let touched = window_event_listener(leptos::ev::pointerdown, move |_| is_back.set_value(false));
     let go = navigate.clone();
     let clicks = window_event_listener(leptos::ev::click, move |event| {
         let on = event
@@ -110,7 +75,6 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
         close_menus(inside.as_ref().filter(|_| !leads));
     });
     let handle = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
-        is_back.set_value(false);
         if (event.ctrl_key() || event.meta_key()) && !event.alt_key() && event.key() == "k" {
             event.prevent_default();
             palette.update(|open| *open = !*open);
@@ -169,8 +133,16 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
             return;
         }
         match key.as_str() {
-            "j" => walk(1),
-            "k" => walk(-1),
+            "j" | "k" => {
+                if let Some(to) = walk(if key == "j" { 1 } else { -1 }) {
+                    let here = leptos_router::NavigateOptions {
+                        replace: true,
+                        scroll: false,
+                        ..leptos_router::NavigateOptions::default()
+                    };
+                    navigate(&to, here);
+                }
+            }
             "g" => {
                 after_g.set(true);
                 set_timeout(move || after_g.set(false), Duration::from_millis(900));
@@ -184,9 +156,6 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
     on_cleanup(move || {
         handle.remove();
         clicks.remove();
-        backs.remove();
-        focused.remove();
-        touched.remove();
     });
 }
 
@@ -207,34 +176,32 @@ fn close_menus(keep: Option<&web_sys::Element>) {
     }
 }
 
-/// Focus the row `by` further on from the focused one.
-fn walk(by: i32) {
-    let Some(document) = document() else { return };
-    let Ok(rows) = document.query_selector_all("[data-row]") else {
-        return;
-    };
-    let Ok(length) = i32::try_from(rows.length()) else {
-        return;
-    };
+/// Focus the row `by` further on from the focused one. While a drawer is open, from the row that is in it; then that one's place is to be
+/// opened in its stead.
+fn walk(by: i32) -> Option<String> {
+    let document = document()?;
+    let rows = document.query_selector_all("[data-row]").ok()?;
+    let length = i32::try_from(rows.length()).ok()?;
     if length == 0 {
-        return;
+        return None;
     }
+    let row = |i: i32| rows.get(u32::try_from(i).ok()?)?.dyn_into::<HtmlElement>().ok();
+    let opened = find("[data-of]").and_then(|drawer| drawer.get_attribute("data-of"));
     let focused = document.active_element();
     let at = (0..length).find(|&i| {
-        let row = u32::try_from(i).ok().and_then(|i| rows.get(i));
-        row.zip(focused.as_ref())
-            .is_some_and(|(row, focused)| row.is_same_node(Some(focused)))
+        row(i).is_some_and(|row| match &opened {
+            Some(_) => row.get_attribute("data-row") == opened,
+            None => row.is_same_node(focused.as_deref()),
+        })
     });
     let next = match at {
         Some(at) => (at + by).clamp(0, length - 1),
         None if by > 0 => 0,
         None => length - 1,
     };
-    if let Some(row) = u32::try_from(next).ok().and_then(|i| rows.get(i))
-        && let Ok(row) = row.dyn_into::<HtmlElement>()
-    {
-        drop(row.focus());
-    }
+    let row = row(next)?;
+    drop(row.focus());
+    opened.and_then(|_| row.get_attribute("href"))
 }
 
 /// Tick the box of the row that has the focus, or untick it.
@@ -248,26 +215,17 @@ fn tick() {
     }
 }
 
-/// Focus the link of the row that is called so, once its list has come, unless the reader has gone elsewhere meanwhile.
-fn focus_row_when_there(name: String, tries: u32) {
-    let still_here = || {
-        let active = document()?.active_element()?;
-        Some(active.id() == "main" || active.tag_name() == "BODY")
-    };
-    if !focus_row(&name) && tries > 0 && still_here() == Some(true) {
-        set_timeout(move || focus_row_when_there(name, tries - 1), ROW_PAUSE);
-    }
-}
-
-/// Focus the link of the row that is called so, where it is in the page. Whether it is.
-pub(crate) fn focus_row(name: &str) -> bool {
+/// Focus the link of the row that is called so, where it is in the page.
+pub(crate) fn focus_row(name: &str) {
     let rows = document().and_then(|d| d.query_selector_all("[data-row]").ok());
     let row = rows.and_then(|rows| {
         (0..rows.length())
             .filter_map(|i| rows.get(i)?.dyn_into::<HtmlElement>().ok())
             .find(|row| row.get_attribute("data-row").as_deref() == Some(name))
     });
-    row.is_some_and(|row| row.focus().is_ok())
+    if let Some(row) = row {
+        drop(row.focus());
+    }
 }
 
 /// The page's document; there is none on the server, where clean-up code runs too.

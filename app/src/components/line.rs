@@ -26,9 +26,9 @@ const WIDTH: i64 = 10_000;
 const LEAST: i64 = 30;
 const NEAR: i64 = 60;
 /// Height of a lane.
-const HEIGHT: &str = "40";
+const HEIGHT: &str = "46";
 /// Where strokes stand in it; bars are below.
-const GROUND: i64 = 26;
+const GROUND: i64 = 32;
 /// Bars that a lane shows at one time.
 const ROWS: usize = 3;
 /// Changes that the title of a tick names.
@@ -208,6 +208,7 @@ fn outline(kind: Kind, weight: Weight) -> &'static str {
         (Kind::Fingerprint, _) => "M0-3.7 3.7 0 0 3.7-3.7 0Z",
         (Kind::Credential, _) => "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0Z",
         (Kind::Command, _) => "M-2.6-3.3 3.4 0-2.6 3.3Z",
+        (Kind::Exploit, _) => "M0-3.9 1-1 3.9 0 1 1 0 3.9-1 1-3.9 0-1-1Z",
         (Kind::File, _) => "M-2.8-2.8H2.8V2.8H-2.8Z",
     }
 }
@@ -215,16 +216,17 @@ fn outline(kind: Kind, weight: Weight) -> &'static str {
 /// How far down the marks of a kind stand: each kind has its height, so that none hides another's.
 fn height(kind: Kind) -> &'static str {
     match kind {
-        Kind::Contact => "26",
-        Kind::Fingerprint => "22",
-        Kind::Credential => "16",
-        Kind::Command => "10",
+        Kind::Contact => "32",
+        Kind::Fingerprint => "28",
+        Kind::Credential => "22",
+        Kind::Command => "16",
+        Kind::Exploit => "10",
         Kind::File => "4",
     }
 }
 
 /// The outline of a tick.
-const TICK: &str = "M-3.4 0H3.4L.6 4.4V40H-.6V4.4Z";
+const TICK: &str = "M-3.4 0H3.4L.6 4.4V46H-.6V4.4Z";
 
 /// A place along the width.
 struct Along(i64);
@@ -332,6 +334,7 @@ fn Shapes() -> impl IntoView {
         kind("fingerprint", Kind::Fingerprint, Weight::Touch),
         kind("sign-in", Kind::Credential, Weight::Probe),
         kind("command", Kind::Command, Weight::Hands),
+        kind("exploit", Kind::Exploit, Weight::Hands),
         kind("file", Kind::File, Weight::Hands),
         ("fleet changed", "tick", "M-3.4-6H3.4L.6-1.6V6H-.6V-1.6Z"),
     ];
@@ -579,6 +582,7 @@ mod tests {
             mark("web-01", 103, "auth_attempt"),
             mark("web-01", 104, "auth_attempt"),
             mark("web-01", 105, "command"),
+            mark("web-01", 105, "exploit_attempt"),
             mark("web-01", 105, "file_captured"),
             mark("web-01", 500, "something_foreign"),
         ];
@@ -590,6 +594,7 @@ mod tests {
             "client_fingerprint",
             "auth_attempt",
             "command",
+            "exploit_attempt",
             "file_captured",
         ];
         assert_eq!(kinds, one_each);
@@ -601,7 +606,7 @@ mod tests {
             .collect();
         assert_eq!(
             outlines.len(),
-            5,
+            6,
             "the two that asked for something look alike: {outlines:?}"
         );
     }

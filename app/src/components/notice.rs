@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{Answer, Fault, FaultKind},
-    url,
+    not_allowed, url,
 };
 
 /// Grey lines where rows will be.
@@ -45,6 +45,9 @@ where
                     match from.await {
                         Ok(it) => draw(it),
                         Err(fault) => {
+                            if fault.kind == FaultKind::Forbidden {
+                                not_allowed();
+                            }
                             let again = Callback::new(move |()| from.refetch());
                             view! { <Problem fault again=again /> }.into_any()
                         }

@@ -55,22 +55,13 @@ pub(crate) struct Column<T: 'static> {
 }
 
 /// Where a row leads.
-pub(crate) enum Leads<T: 'static> {
+#[derive(Clone, Copy)]
+pub(crate) enum Leads {
     /// To its drawer: the parameter of the URL that names the opened row.
     Drawer(&'static str),
-    /// To a page of its own.
-    Page(fn(&T) -> String),
     /// Everything about it is in the row.
     Nowhere,
 }
-
-impl<T> Clone for Leads<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Leads<T> {}
 
 /// What a column is called in the browser's storage and in the style sheet: the table's first column is 1.
 type Hidden = RwSignal<BTreeSet<usize>>;
@@ -84,7 +75,7 @@ pub(crate) fn Table<T: Listed>(
     name: &'static str,
     columns: &'static [Column<T>],
     #[prop(into)] rows: Signal<Vec<Row<T>>>,
-    leads: Leads<T>,
+    leads: Leads,
     #[prop(optional, into)] selected: Option<RwSignal<BTreeSet<String>>>,
     /// What stands above it: how many there are, and what can be done with all of them.
     #[prop(optional)]
@@ -204,15 +195,7 @@ pub(crate) fn Glance<T: Listed>(
             let id = id.clone();
             move || url::with(&path.get(), &query.get(), &[(param, Some(&id))])
         };
-        let cells = cells(
-            item.as_ref(),
-            columns,
-            &id,
-            Some(RowLink {
-                href: Callback::new(move |()| href()),
-                still: true,
-            }),
-        );
+        let cells = cells(item.as_ref(), columns, &id, Some(Callback::new(move |()| href())));
         let chosen = move || query.with(|q| q.get_str(param) == Some(id.as_str()));
         view! { <tr class=item.row_class() class:new=new class:chosen=chosen>{cells}</tr> }.into_any()
     };
@@ -274,7 +257,7 @@ fn line<T: Listed>(
     item: &Arc<T>,
     new: bool,
     columns: &'static [Column<T>],
-    leads: Leads<T>,
+    leads: Leads,
     selected: Option<RwSignal<BTreeSet<String>>>,
 ) -> AnyView {
     let query = use_query_map();
@@ -284,21 +267,16 @@ fn line<T: Listed>(
     let words = item.row_words();
     let href = {
         let id = id.clone();
-        let page = match leads {
-            Leads::Page(to) => Some(to(item)),
-            Leads::Drawer(_) | Leads::Nowhere => None,
-        };
-        move || match (&page, leads) {
-            (Some(page), _) => page.clone(),
-            (None, Leads::Drawer(param)) => url::with(&path.get(), &query.get(), &[(param, Some(&id))]),
-            (None, Leads::Page(_) | Leads::Nowhere) => String::new(),
+        move || match leads {
+            Leads::Drawer(param) => url::with(&path.get(), &query.get(), &[(param, Some(&id))]),
+            Leads::Nowhere => String::new(),
         }
     };
     let chosen = {
         let id = id.clone();
         move || match leads {
             Leads::Drawer(param) => query.with(|q| q.get_str(param) == Some(id.as_str())),
-            Leads::Page(_) | Leads::Nowhere => false,
+            Leads::Nowhere => false,
         }
     };
     let open = {
@@ -306,7 +284,7 @@ fn line<T: Listed>(
         move |event: web_sys::MouseEvent| {
             if !matches!(leads, Leads::Nowhere) && is_for_row(&event) {
                 let here = NavigateOptions {
-                    scroll: matches!(leads, Leads::Page(_)),
+                    scroll: false,
                     ..NavigateOptions::default()
                 };
                 navigate(&href(), here);
@@ -342,10 +320,7 @@ fn line<T: Listed>(
     };
     let link = match leads {
         Leads::Nowhere => None,
-        Leads::Drawer(_) | Leads::Page(_) => Some(RowLink {
-            href: Callback::new(move |()| href()),
-            still: matches!(leads, Leads::Drawer(_)),
-        }),
+        Leads::Drawer(_) => Some(Callback::new(move |()| href())),
     };
     let cells = cells(item.as_ref(), columns, &id, link);
     view! {
@@ -357,27 +332,19 @@ fn line<T: Listed>(
     .into_any()
 }
 
-/// Where the link of a row leads.
-#[derive(Clone, Copy)]
-struct RowLink {
-    href: Callback<(), String>,
-    /// Whether the page stays where it is scrolled to.
-    still: bool,
-}
-
-/// The cells of a row. In the first stands its link, if it has one.
+/// The cells of a row. In the first stands its link, if it has one: where that leads is `link`.
 fn cells<T: Listed>(
     item: &T,
     columns: &'static [Column<T>],
     id: &str,
-    link: Option<RowLink>,
+    link: Option<Callback<(), String>>,
 ) -> Vec<AnyView> {
     let cell = |(i, column): (usize, &Column<T>)| {
         let inside = (column.cell)(item);
         match link {
-            Some(RowLink { href, still }) if i == 0 => view! {
+            Some(href) if i == 0 => view! {
                 <td class=column.class>
-                    <a class="row-link" href=move || href.run(()) data-row=id.to_owned() data-noscroll=still.then_some("") aria-label=item.row_words()>{inside}</a>
+                    <a class="row-link" href=move || href.run(()) data-row=id.to_owned() data-noscroll="" aria-label=item.row_words()>{inside}</a>
                 </td>
             }
             .into_any(),

@@ -35,6 +35,7 @@ const NAMES: &[&str] = &[
     "task",
     "worker",
     "health",
+    "forgotten",
 ];
 /// The name of what a stream sends that has nothing to tell.
 const TICK: &str = "tick";
@@ -263,6 +264,24 @@ impl Live {
         }
     }
 
+    /// All evidence was deleted: get the page again, so that nothing stays of it.
+    fn begin_anew(self) {
+        if self.is_stopped() {
+            return;
+        }
+        self.stopped.set(true);
+        // Not from within the handler of the stream that is being closed.
+        set_timeout(
+            move || {
+                close();
+                if window().location().reload().is_err() {
+                    self.link.set(Link::Lost);
+                }
+            },
+            std::time::Duration::ZERO,
+        );
+    }
+
     fn broke(self) {
         if self.is_stopped() {
             return;
@@ -306,7 +325,13 @@ impl Live {
             match answer {
                 Ok(snapshot) => {
                     self.snapshot(snapshot);
-                    self.link.set(Link::Polling);
+                    // The first answer after none: the server is back, and the stream may open at once. Where it does not, one failure
+                    // leads here again.
+                    if self.link.get_untracked() != Link::Polling {
+                        self.link.set(Link::Polling);
+                        self.failures.set(PATIENCE);
+                        return self.start();
+                    }
                 }
                 Err(fault) if fault.kind == FaultKind::SignedOut => return self.leave(),
                 Err(_) => self.link.set(Link::Lost),
@@ -387,6 +412,7 @@ impl Live {
                 known.insert(worker.name.clone(), worker);
             }),
             StreamBody::Health(_) => self.health.update(|n| *n += 1),
+            StreamBody::Forgotten { .. } => self.begin_anew(),
         }
     }
 
@@ -396,7 +422,13 @@ impl Live {
             mut logs,
             deckies,
             workers,
+            forgotten,
         } = snapshot;
+        let known = self.forgotten.get_untracked();
+        self.forgotten.set(Some(forgotten));
+        if known.is_some_and(|known| known != forgotten) {
+            return self.begin_anew();
+        }
         self.stats.set(Some(stats));
         self.deckies.set(Some(
             deckies

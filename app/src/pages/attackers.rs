@@ -4,23 +4,26 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use decnet_model::{
     clock::micros,
+    id::AttackerId,
     query::{AttackerQuery, AttackerSort, SortOrder},
     view::{AttackerView, DeckyView, Page},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_location, use_query_map};
 
 use super::live::{FirstTouch, fleet_now};
 use crate::{
-    api::{evidence, fleet},
+    api::{Fault, FaultKind, evidence, fleet},
     components::{
         download::Export,
+        drawer::Drawer,
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
         glyph::Glyph,
-        notice::{Fetched, LeftOut, NothingFits},
+        notice::{Fetched, LeftOut, Loading, NothingFits, Problem},
         pager::{More, Pager},
-        said::Said,
+        range::use_carried,
+        said::{CopyButton, Said},
         table::{Column, Leads, Listed, Row, Table},
         when::{Ago, use_present},
     },
@@ -62,6 +65,8 @@ pub(crate) fn AttackersPage() -> impl IntoView {
         move || (query.get(), live.epoch.get()),
         |(query, _)| evidence::attacker_page(query),
     );
+    // What the table shows at the moment, for the drawer.
+    let shown = Shown::new(None);
     let services = Resource::new(|| (), |()| fleet::service_list());
     let deckies = fleet_now();
     let options = Signal::derive(move || match services.get() {
@@ -87,7 +92,8 @@ pub(crate) fn AttackersPage() -> impl IntoView {
         </FilterForm>
         <Chips filters=CHIPS />
         <LeftOut faults=Signal::derive(move || asked.with(|(_, faults)| faults.join("; "))) />
-        <Fetched from=page draw=move |first| view! { <List first=first query=query.get_untracked() deckies=deckies /> }.into_any() />
+        <Fetched from=page draw=move |first| view! { <List first=first query=query.get_untracked() shown=shown deckies=deckies /> }.into_any() />
+        <AttackerDrawer shown=shown />
     }
     .into_any()
 }
@@ -178,8 +184,16 @@ const COLUMNS: &[Column<AttackerView>] = &[
     },
 ];
 
+/// The rows that the page shows at the moment, once it shows any.
+type Shown = StoredValue<Option<Memo<Vec<Row<AttackerView>>>>>;
+
 #[component]
-fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
+fn List(
+    first: Page<AttackerView>,
+    query: AttackerQuery,
+    shown: Shown,
+    deckies: Signal<Vec<DeckyView>>,
+) -> impl IntoView {
     let live = use_live();
     let filtered = query
         != AttackerQuery {
@@ -197,7 +211,7 @@ fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<Dec
             })
         }
     });
-    let shown = Memo::new(move |_| {
+    let rows = Memo::new(move |_| {
         let mut shown: BTreeMap<_, Row<_>> = pager
             .rows
             .with(|rows| rows.iter().map(|a| (a.id, (a.clone(), false))).collect());
@@ -214,6 +228,7 @@ fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<Dec
         }
         shown
     });
+    shown.set_value(Some(rows));
     let nothing = move || {
         if filtered {
             view! { <NothingFits title="Nobody fits these filters" /> }.into_any()
@@ -222,12 +237,126 @@ fn List(first: Page<AttackerView>, query: AttackerQuery, deckies: Signal<Vec<Dec
         }
     };
     view! {
-        <Show when=move || shown.with(|shown| !shown.is_empty()) fallback=nothing>
-            <Table name="attackers" columns=COLUMNS rows=shown leads=Leads::Page(|a| format!("/attackers/{}", a.id))>
-                <p class="table-note">{move || pager.words(shown.with(Vec::len), "attacker", "attackers")}</p>
+        <Show when=move || rows.with(|rows| !rows.is_empty()) fallback=nothing>
+            <Table name="attackers" columns=COLUMNS rows=rows leads=Leads::Drawer("attacker")>
+                <p class="table-note">{move || pager.words(rows.with(Vec::len), "attacker", "attackers")}</p>
             </Table>
             <More pager=pager />
         </Show>
+    }
+    .into_any()
+}
+
+/// The drawer of the attacker that `?attacker=` names, taken from what is shown or fetched; what the stream tells of them stands in it
+/// at once.
+#[component]
+fn AttackerDrawer(shown: Shown) -> impl IntoView {
+    let query = use_query_map();
+    let path = use_location().pathname;
+    let id = Memo::new(move |_| query.with(|q| url::value(q, "attacker")));
+    let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("attacker", None)]));
+    let attacker = Resource::new(
+        move || id.get(),
+        move |id| async move {
+            let Ok(id) = id?.parse::<AttackerId>() else {
+                return Some(Err(Fault::new(
+                    FaultKind::NotFound,
+                    "That is not the id of an attacker.",
+                )));
+            };
+            let rows = shown
+                .get_value()
+                .and_then(|rows| rows.try_get_untracked())
+                .unwrap_or_default();
+            let held = rows.into_iter().find(|(a, _)| a.id == id).map(|(a, _)| a);
+            Some(match held {
+                Some(attacker) => Ok(Arc::unwrap_or_clone(attacker)),
+                None => evidence::attacker_get(id).await,
+            })
+        },
+    );
+    move || {
+        let row = id.get()?;
+        let loading = {
+            let row = row.clone();
+            move || view! { <Drawer title="Attacker" row=row.clone() close><Loading /></Drawer> }
+        };
+        Some(view! {
+            <Transition fallback=loading>
+                {move || {
+                    let row = row.clone();
+                    Suspend::new(async move {
+                        let (title, inside) = match attacker.await {
+                            None => return ().into_any(),
+                            Some(Ok(attacker)) => (attacker.ip.to_string(), view! { <Detail attacker /> }.into_any()),
+                            Some(Err(fault)) => ("Attacker".to_owned(), view! { <Problem fault /> }.into_any()),
+                        };
+                        view! { <Drawer title=title row=row close>{inside}</Drawer> }.into_any()
+                    })
+                }}
+            </Transition>
+        })
+    }
+}
+
+#[component]
+fn Detail(attacker: AttackerView) -> impl IntoView {
+    let live = use_live();
+    let present = use_present();
+    let carried = use_carried();
+    let id = attacker.id;
+    let page = format!("/attackers/{id}");
+    let ip = attacker.ip.to_string();
+    let log = format!("/live?attacker_ip={}", url::escape(&ip));
+    let finds = format!("/credentials?attacker_ip={}", url::escape(&ip));
+    let times = move |at| view! { <Ago at /><span class="exact">{move || text::exact(at, present.zone.get())}</span> };
+    let now = move || {
+        let told = live.attackers.with(|known| known.get(&id).cloned());
+        told.unwrap_or_else(|| attacker.clone())
+    };
+    let facts = move || {
+        let attacker = now();
+        let counts = [
+            ("Events", attacker.event_count),
+            ("Sign-ins", attacker.auth_count),
+            ("Commands", attacker.command_count),
+            ("Loot", attacker.bounty_count),
+            ("Sessions", attacker.session_count),
+        ];
+        let names = |label: &'static str, names: Vec<String>, key: &'static str| {
+            let names = names.into_iter().map(|name| {
+                let to = format!("/live?attacker_ip={}&{key}={}", attacker.ip, url::escape(&name));
+                view! { <a class="tag" href=to><Said text=name max=28 /></a>" " }
+            });
+            view! { <dt>{label}</dt><dd>{names.collect_view()}</dd> }
+        };
+        view! {
+            <dl class="facts">
+                <dt>"Address"</dt>
+                <dd>
+                    <span class="who">
+                        <Glyph seed=attacker.glyph.clone() size=24 />
+                        <code>{attacker.ip.to_string()}</code>
+                    </span>
+                    <CopyButton text=attacker.ip.to_string() what="address" />
+                </dd>
+                <dt>"First seen"</dt>
+                <dd>{times(attacker.first_seen)}</dd>
+                <dt>"Last seen"</dt>
+                <dd>{times(attacker.last_seen)}</dd>
+                {counts.map(|(label, count)| view! { <dt>{label}</dt><dd>{text::count(count)}</dd> }).collect_view()}
+                {names("Deckies", attacker.deckies.clone(), "decky")}
+                {names("Services", attacker.services.clone(), "service")}
+            </dl>
+        }
+    };
+    view! {
+        <p class="drawer-ways">
+            <a class="button primary" href=page>"Everything about this attacker"</a>
+            <a class="button" href=carried.to(&log)>"Log"</a>
+            <a class="button" href=carried.to(&finds)>"Loot"</a>
+        </p>
+        {facts}
     }
     .into_any()
 }

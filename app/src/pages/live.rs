@@ -16,7 +16,7 @@ use crate::{
     components::{
         chart::{Buckets, Histogram, Series, by_minute},
         download::Export,
-        filter::{Chips, Choice, FilterForm, SearchField},
+        filter::{Chips, Choice, FilterForm, SearchField, WordField},
         frame::{PageHead, may},
         icon::{Icon, Mark},
         log::{LogDrawer, LogTable, Shown},
@@ -189,10 +189,25 @@ fn Unread() -> impl IntoView {
 
 #[component]
 fn Filters(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
+    let live = use_live();
     let services = Resource::new(|| (), |()| fleet::service_list());
+    // Of those that are gone, too, there is something to find.
+    let seen = Resource::new(move || live.epoch.get(), |_| evidence::deckies_seen());
     let decky_options = Signal::derive(move || {
-        let names = deckies.get().into_iter().map(|decky| decky.name.to_string());
-        names.map(|name| (name.clone(), name)).collect::<Vec<_>>()
+        let mut names: Vec<_> = deckies
+            .get()
+            .into_iter()
+            .map(|decky| decky.name.to_string())
+            .collect();
+        names.sort_unstable();
+        let seen = seen.get().and_then(Result::ok).unwrap_or_default();
+        let gone: Vec<_> = seen.into_iter().filter(|name| !names.contains(name)).collect();
+        let there = names.into_iter().map(|name| (name.clone(), name));
+        let gone = gone.into_iter().map(|name| {
+            let words = format!("{} (gone)", text::visible(&name));
+            (name, words)
+        });
+        there.chain(gone).collect::<Vec<_>>()
     });
     let service_options = Signal::derive(move || match services.get() {
         Some(Ok(services)) => services
@@ -218,21 +233,8 @@ fn Filters(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
             // Until it is known what there is to choose, the choices stand there all the same: what is below must not jump.
             <Transition fallback=move || choices(none, none)>{choices(decky_options, service_options)}</Transition>
             <Choice name="event_type" label="Type of event" any="any event" options=Signal::stored(types) />
-            <SourceField />
+            <WordField name="attacker_ip" label="Source address" most=45 />
         </FilterForm>
-    }
-    .into_any()
-}
-
-#[component]
-fn SourceField() -> impl IntoView {
-    let params = use_query_map();
-    let value = move || params.with(|q| q.get("attacker_ip").unwrap_or_default());
-    view! {
-        <label class="source">
-            <span class="sr">"Source address"</span>
-            <input name="attacker_ip" placeholder="source address" maxlength="45" autocomplete="off" spellcheck="false" value=value prop:value=value />
-        </label>
     }
     .into_any()
 }

@@ -6,7 +6,7 @@ use decnet_model::{
     permission::ManageFleet,
     query::LogQuery,
     state::{DeckyState, WORKERS, WorkerState},
-    view::{AttackerView, Count, DeckyView, LogView, Stats},
+    view::{AttackerView, Count, DeckyView, LogView, Stats, WorkerView},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -262,7 +262,20 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
             Signal::derive(fleet_note),
         ),
     ];
+    let states = worker_states(workers);
+    // Between a decoy and what stands here: while one of these rests, nothing moves.
+    let rests = move || {
+        let states = states.get();
+        let (name, state) = states
+            .into_iter()
+            .find(|(name, state)| matches!(*name, "collector" | "ingester") && *state != WorkerState::Ok)?;
+        let words = format!(
+            "The {name} does not work ({state}): what stands here is not live. What happens meanwhile is recorded, and comes later."
+        );
+        Some(view! { <p class="away" role="alert">{words}" "<a href="/workers">"Workers"</a></p> }.into_any())
+    };
     view! {
+        {rests}
         <section class="stats" aria-label="Counters">
             {counters
                 .into_iter()
@@ -336,7 +349,7 @@ fn Full(overview: Overview, shown: Shown, between: Between, buckets: Buckets) ->
                 <TopList title="Services" counts=services.get_value() param="service" class="short" />
             </div>
         </Show>
-        <Workers first=workers />
+        <Workers states />
     }
     .into_any()
 }
@@ -399,11 +412,10 @@ fn TopList(
     .into_any()
 }
 
-/// The host's workers, in the order in which evidence passes them.
-#[component]
-fn Workers(first: Vec<decnet_model::view::WorkerView>) -> impl IntoView {
+/// How the host's workers do, in the order in which evidence passes them.
+fn worker_states(first: Vec<WorkerView>) -> Memo<Vec<(&'static str, WorkerState)>> {
     let live = use_live();
-    let states = Memo::new(move |_| {
+    Memo::new(move |_| {
         WORKERS
             .iter()
             .map(|name| {
@@ -416,7 +428,12 @@ fn Workers(first: Vec<decnet_model::view::WorkerView>) -> impl IntoView {
                 (*name, state)
             })
             .collect::<Vec<_>>()
-    });
+    })
+}
+
+/// The host's workers.
+#[component]
+fn Workers(states: Memo<Vec<(&'static str, WorkerState)>>) -> impl IntoView {
     view! {
         <section class="workers" aria-label="Workers">
             <span>"Workers"</span>

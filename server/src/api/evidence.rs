@@ -255,7 +255,7 @@ pub async fn commands_export(
 ) -> File {
     export::file(
         "commands",
-        format,
+        format.of(id),
         (domain, permit),
         move |domain, permit, next| async move {
             domain
@@ -307,6 +307,7 @@ pub async fn wordlist(
 ) -> File {
     let list = query.list;
     export::lines(
+        "wordlist",
         &format!("{list}.txt"),
         (domain, permit),
         move |domain, permit, next| async move { domain.wordlist_page(&permit, list, next).await },
@@ -330,6 +331,7 @@ pub struct HashQuery {
 pub async fn hashcat(May { domain, permit }: May<ViewEvidence>, Filter(query): Filter<HashQuery>) -> File {
     let kind = query.kind;
     export::lines(
+        "hashcat",
         &format!("{kind}.hash"),
         (domain, permit),
         move |domain, permit, next| async move { domain.hashcat_page(&permit, kind, next).await },

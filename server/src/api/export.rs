@@ -1,7 +1,8 @@
 //! Whole lists as files: CSV or JSON of what a list shows, page by page, so that memory does not grow with the list.
 //!
 //! The first page is read before anything is answered, so that a fault is told as ever. A fault after that cuts the connection: a
-//! client sees that the file is not whole. An export ends with the session that asked for it.
+//! client sees that the file is not whole. An export ends with the session that asked for it. Who took what along stands in the audit
+//! log.
 
 use std::{future::Future, io, sync::Arc};
 
@@ -40,11 +41,38 @@ pub struct FormatQuery {
     pub format: Option<ExportFormat>,
 }
 
+/// The form of a file, and what it was asked for with: what the audit log says of it.
+#[derive(Debug, Clone)]
+pub struct Form {
+    kind: ExportFormat,
+    asked: String,
+}
+
+/// The most characters of a query that the audit log keeps.
+const MAX_ASKED: usize = 512;
+
+impl Form {
+    fn new(kind: ExportFormat, filters: &str) -> Self {
+        let filters: String = filters.chars().take(MAX_ASKED).collect();
+        let and = if filters.is_empty() { "" } else { ", " };
+        Self {
+            kind,
+            asked: format!("{kind}{and}{filters}"),
+        }
+    }
+
+    /// With whom or what the list is about, where its filters do not say so.
+    pub(super) fn of(mut self, what: impl std::fmt::Display) -> Self {
+        self.asked = format!("{} of {what}", self.asked);
+        self
+    }
+}
+
 /// Extractor: the form of an export, and the filters of its list without the size of a page.
 #[derive(Debug)]
 pub struct Export<Q> {
     /// The form.
-    pub format: ExportFormat,
+    pub format: Form,
     /// The filters.
     pub query: Q,
 }
@@ -75,7 +103,8 @@ impl<Q: DeserializeOwned + IntoParams, S: Send + Sync> FromRequestParts<S> for E
                 _ => rest.push(pair),
             }
         }
-        let rest = format!("/?{}", rest.join("&"));
+        let filters = rest.join("&");
+        let rest = format!("/?{filters}");
         let uri: Uri = rest
             .parse()
             .map_err(|_| ApiError::malformed("the query cannot be read"))?;
@@ -83,7 +112,7 @@ impl<Q: DeserializeOwned + IntoParams, S: Send + Sync> FromRequestParts<S> for E
         let query = Filter::<Q>::from_request_parts(parts, state).await;
         parts.uri = asked;
         Ok(Self {
-            format,
+            format: Form::new(format, &filters),
             query: query?.0,
         })
     }
@@ -159,6 +188,7 @@ records! {
         "first_seen": time(row.first_seen),
         "last_seen": time(row.last_seen),
         "count": row.count.to_string(),
+        "accepted": row.accepted.to_string(),
         "attacker_ip": row.attacker_ip.to_string(),
         "decky": row.decky.clone(),
         "service": row.service.clone(),
@@ -310,7 +340,7 @@ fn written<T: Record>(
 /// The list behind `page` as a file called `name`.
 pub(super) async fn file<T, P, F, Fut>(
     name: &str,
-    format: ExportFormat,
+    format: Form,
     (domain, permit): (Domain, Permit<P>),
     page: F,
 ) -> Result<Response, ApiError>
@@ -320,6 +350,7 @@ where
     F: Fn(Domain, Arc<Permit<P>>, Option<String>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Page<T>, DomainError>> + Send + 'static,
 {
+    let Form { kind: format, asked } = format;
     let mut first = true;
     let write = move |page: &Page<T>| {
         let text = written(format, page, first);
@@ -327,19 +358,77 @@ where
         text.map_err(io::Error::other)
     };
     let (kind, ending) = form(format);
-    stream(kind, &format!("{name}.{ending}"), (domain, permit), page, write).await
+    let note = Note::new(domain, permit, name, asked);
+    stream(kind, &format!("{name}.{ending}"), note, page, write).await
 }
 
 /// A list that has no pages as a file called `name`.
-pub(super) fn whole<T: Record>(name: &str, format: ExportFormat, data: Vec<T>) -> Result<Response, ApiError> {
+pub(super) async fn whole<T: Record, P: Permission>(
+    name: &str,
+    format: Form,
+    (domain, permit): (Domain, Permit<P>),
+    data: Vec<T>,
+) -> Result<Response, ApiError> {
+    let Form { kind: format, asked } = format;
     let page = Page {
         data,
         next: None,
         total: None,
     };
     let text = written(format, &page, true).map_err(ApiError::internal)?;
+    let what = described(&asked, page.data.len());
+    domain.note_download(&permit, name, &what, WHOLE).await;
     let (kind, ending) = form(format);
     attachment(kind, &format!("{name}.{ending}"), Body::from(text))
+}
+
+/// What the audit log says of a file that was sent to its end, of one that could not be, and of one whose reader went away.
+const WHOLE: &str = "ok";
+const CUT: &str = "cut off";
+const LEFT: &str = "broken off";
+
+/// What was taken: `csv, decky=web-01, 1203 rows`.
+fn described(asked: &str, rows: usize) -> String {
+    format!("{asked}, {rows} {}", if rows == 1 { "row" } else { "rows" })
+}
+
+/// An export on its way. However it ends, the audit log has it then.
+struct Note<P: Permission> {
+    domain: Domain,
+    permit: Arc<Permit<P>>,
+    list: String,
+    asked: String,
+    rows: usize,
+    /// Nothing before the first rows: what was refused is no download.
+    result: Option<&'static str>,
+}
+
+impl<P: Permission> Note<P> {
+    fn new(domain: Domain, permit: Permit<P>, list: &str, asked: String) -> Self {
+        Self {
+            domain,
+            permit: Arc::new(permit),
+            list: list.to_owned(),
+            asked,
+            rows: 0,
+            result: None,
+        }
+    }
+}
+
+impl<P: Permission> Drop for Note<P> {
+    fn drop(&mut self) {
+        let Some(result) = self.result else { return };
+        let what = described(&self.asked, self.rows);
+        let (domain, permit) = (self.domain.clone(), self.permit.clone());
+        let list = std::mem::take(&mut self.list);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(async move { domain.note_download(&permit, &list, &what, result).await });
+            }
+            Err(_) => tracing::warn!(list, what, result, "a download outside the audit log"),
+        }
+    }
 }
 
 /// The media type of a form, and how the names of its files end.
@@ -359,8 +448,9 @@ fn attachment(kind: &'static str, name: &str, body: Body) -> Result<Response, Ap
     Ok((headers, body).into_response())
 }
 
-/// Lines of text, one a row, as a file called `name`.
+/// Lines of text, one a row, of `list`, as a file called `name`.
 pub(super) async fn lines<P, F, Fut>(
+    list: &str,
     name: &str,
     (domain, permit): (Domain, Permit<P>),
     page: F,
@@ -371,13 +461,13 @@ where
     Fut: Future<Output = Result<Page<String>, DomainError>> + Send + 'static,
 {
     let write = |page: &Page<String>| Ok(page.data.iter().flat_map(|line| [line.as_str(), "\n"]).collect());
-    stream("text/plain; charset=utf-8", name, (domain, permit), page, write).await
+    let note = Note::new(domain, permit, list, name.to_owned());
+    stream("text/plain; charset=utf-8", name, note, page, write).await
 }
 
 /// What is still to come of an export.
-struct Rest<P, F, W> {
-    domain: Domain,
-    permit: Arc<Permit<P>>,
+struct Rest<P: Permission, F, W> {
+    note: Note<P>,
     page: F,
     write: W,
     next: Option<String>,
@@ -386,7 +476,7 @@ struct Rest<P, F, W> {
 async fn stream<T, P, F, Fut, W>(
     kind: &'static str,
     name: &str,
-    (domain, permit): (Domain, Permit<P>),
+    mut note: Note<P>,
     page: F,
     mut write: W,
 ) -> Result<Response, ApiError>
@@ -397,23 +487,27 @@ where
     Fut: Future<Output = Result<Page<T>, DomainError>> + Send + 'static,
     W: FnMut(&Page<T>) -> io::Result<String> + Send + 'static,
 {
-    let permit = Arc::new(permit);
-    let beginning = page(domain.clone(), permit.clone(), None).await?;
+    let beginning = page(note.domain.clone(), note.permit.clone(), None).await?;
     let text = write(&beginning).map_err(ApiError::internal)?;
+    note.rows = beginning.data.len();
+    note.result = Some(LEFT);
     let rest = Rest {
-        domain,
-        permit,
+        note,
         page,
         write,
         next: beginning.next,
     };
     let rest = futures::stream::unfold(Some(rest), |rest: Option<Rest<P, F, W>>| async move {
         let mut rest = rest?;
-        let next = rest.next.take()?;
+        let Some(next) = rest.next.take() else {
+            rest.note.result = Some(WHOLE);
+            return None;
+        };
         match more(&mut rest, next).await {
             Ok(text) => Some((Ok(Bytes::from(text)), Some(rest))),
             Err(error) => {
                 tracing::warn!(error = chain(&error), "an export was cut off");
+                rest.note.result = Some(CUT);
                 Some((Err(error), None))
             }
         }
@@ -431,12 +525,14 @@ where
     Fut: Future<Output = Result<Page<T>, DomainError>>,
     W: FnMut(&Page<T>) -> io::Result<String>,
 {
-    if !rest.domain.permit_holds(&rest.permit).await {
+    let Note { domain, permit, .. } = &rest.note;
+    if !domain.permit_holds(permit).await {
         return Err(io::Error::other("the session has ended"));
     }
-    let page = (rest.page)(rest.domain.clone(), rest.permit.clone(), Some(next));
+    let page = (rest.page)(domain.clone(), permit.clone(), Some(next));
     let page = page.await.map_err(io::Error::other)?;
     let text = (rest.write)(&page)?;
+    rest.note.rows += page.data.len();
     rest.next = page.next;
     Ok(text)
 }

@@ -185,5 +185,6 @@ pub async fn deckies_export(
     May { domain, permit }: May<ViewFleet>,
     Export { format, .. }: Export<NoFilter>,
 ) -> File {
-    export::whole("deckies", format, domain.decky_list(&permit).await?)
+    let data = domain.decky_list(&permit).await?;
+    export::whole("deckies", format, (domain, permit), data).await
 }

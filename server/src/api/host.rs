@@ -33,7 +33,8 @@ pub async fn workers_export(
     May { domain, permit }: May<ViewFleet>,
     Export { format, .. }: Export<NoFilter>,
 ) -> File {
-    export::whole("workers", format, domain.worker_list(&permit).await?)
+    let data = domain.worker_list(&permit).await?;
+    export::whole("workers", format, (domain, permit), data).await
 }
 
 /// Tell a worker to stop, and wait until it says that it does.

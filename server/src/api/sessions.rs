@@ -29,7 +29,8 @@ pub async fn list(May { domain, permit }: May<OwnAccess>) -> Answer<Vec<SessionV
     responses((status = 200, content((String = "text/csv"), (Vec<SessionView> = "application/json")), description = "The file"))
 )]
 pub async fn export(May { domain, permit }: May<OwnAccess>, Export { format, .. }: Export<NoFilter>) -> File {
-    export::whole("sessions", format, domain.session_list(&permit).await?)
+    let data = domain.session_list(&permit).await?;
+    export::whole("sessions", format, (domain, permit), data).await
 }
 
 /// End every session of one's own but the one that asks.

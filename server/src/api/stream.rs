@@ -23,7 +23,8 @@ use crate::{AppState, problem::ApiError, session::May};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Live events: a snapshot first, or, with `Last-Event-ID`, the log rows that were missed; then what changes. The
-/// envelope is `{v, type, ts, payload}`; an event's id is the newest log row that the stream has told of. A stream that has
+/// envelope is `{v, type, ts, payload}`; an event's id is the newest log row that the stream has told of. An id that no row has had yet
+/// is none to go on after: then a snapshot comes, too. `forgotten` says that all evidence was deleted. A stream that has
 /// nothing to tell sends an event named `tick` every 15 s.
 #[utoipa::path(
     get, path = "/stream", tag = "stream",
@@ -66,7 +67,11 @@ fn encode(
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     let mut newest = resume;
     events.filter_map(move |event| {
-        newest = newest.max(newest_log(&event.body));
+        newest = match &event.body {
+            // It begins anew: what it was to go on after may be an id that there never was.
+            body @ StreamBody::Snapshot(_) => newest_log(body),
+            body => newest.max(newest_log(body)),
+        };
         let written = Event::default().json_data(&event);
         let written = match written {
             Ok(event) => Some(Ok(match newest {
@@ -84,8 +89,12 @@ fn encode(
 
 fn newest_log(body: &StreamBody) -> Option<LogId> {
     match body {
-        StreamBody::Snapshot(snapshot) => snapshot.logs.iter().map(|row| row.id).max(),
+        StreamBody::Snapshot(snapshot) => {
+            let shown = snapshot.logs.iter().map(|row| row.id).max();
+            Some(shown.unwrap_or(snapshot.forgotten))
+        }
         StreamBody::Logs(rows) => rows.iter().map(|row| row.id).max(),
+        StreamBody::Forgotten { up_to } => Some(*up_to),
         _ => None,
     }
 }

@@ -69,7 +69,8 @@ pub async fn own_export(
     May { domain, permit }: May<OwnAccess>,
     Export { format, .. }: Export<NoFilter>,
 ) -> File {
-    export::whole("tokens", format, domain.token_list(&permit).await?)
+    let data = domain.token_list(&permit).await?;
+    export::whole("tokens", format, (domain, permit), data).await
 }
 
 /// Make an API token of one's own. Only in a session: a token makes no tokens.
@@ -125,7 +126,8 @@ pub async fn all_export(
     May { domain, permit }: May<ManageUsers>,
     Export { format, .. }: Export<NoFilter>,
 ) -> File {
-    export::whole("tokens", format, domain.token_list_all(&permit).await?)
+    let data = domain.token_list_all(&permit).await?;
+    export::whole("tokens", format, (domain, permit), data).await
 }
 
 /// End anybody's API token.

@@ -71,7 +71,8 @@ pub async fn export(
     May { domain, permit }: May<ManageUsers>,
     Export { format, .. }: Export<NoFilter>,
 ) -> File {
-    export::whole("users", format, domain.user_list(&permit).await?)
+    let data = domain.user_list(&permit).await?;
+    export::whole("users", format, (domain, permit), data).await
 }
 
 /// Make an account.

@@ -4,6 +4,7 @@ use axum::http::{StatusCode, header};
 use decnet_domain::{Actor, Options};
 use decnet_model::{
     permission::{ManageUsers, ViewAudit},
+    query::AuditQuery,
     state::Role,
 };
 use serde_json::json;
@@ -568,7 +569,12 @@ async fn the_audit_log_names_whom_something_was_done_to_and_which_role_was_given
     domain.user_delete(&permit, id).await.unwrap();
     domain.user_delete(&permit, id).await.unwrap_err();
     let permit = app.domain.permit::<ViewAudit>(&operator).unwrap();
-    let mut entries = app.domain.audit_page(&permit, None, None).await.unwrap().data;
+    let mut entries = app
+        .domain
+        .audit_page(&permit, AuditQuery::default())
+        .await
+        .unwrap()
+        .data;
     entries.retain(|e| e.actor == operator.name() && e.action != "user.create");
     let gone = entries.remove(0);
     assert_eq!(gone.target, vera.id.to_string(), "it is nobody's any more");
@@ -616,7 +622,11 @@ async fn the_audit_log_has_what_was_done_and_what_was_refused() {
     // The refusal is written beside the request: wait for it.
     let permit = app.domain.permit::<ViewAudit>(&Actor::operator("test")).unwrap();
     let entries = loop {
-        let page = app.domain.audit_page(&permit, None, None).await.unwrap();
+        let page = app
+            .domain
+            .audit_page(&permit, AuditQuery::default())
+            .await
+            .unwrap();
         if page.data.iter().any(|e| e.result == "denied") {
             break page.data;
         }

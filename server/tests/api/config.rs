@@ -202,7 +202,9 @@ async fn all_evidence_is_deleted_after_the_word_for_it_and_what_comes_is_stored_
         app.ingest("web-01", &fields, "command").await;
     }
     let mut stream = Stream::open(&app, &admin, None).await;
-    stream.wait_for("snapshot").await;
+    let known = stream.wait_for("snapshot").await;
+    assert_eq!(known.envelope["payload"]["forgotten"], 0);
+    let known = known.id.unwrap();
     let reinit = async |body: Value| {
         let ask = app
             .ask(Method::DELETE, "/config/reinit")
@@ -219,6 +221,13 @@ async fn all_evidence_is_deleted_after_the_word_for_it_and_what_comes_is_stored_
     assert_eq!(app.get("/logs").token(&admin).send().await.json()["total"], 5);
     let done = reinit(json!({ "confirmation": decnet_domain::REINITIALISE })).await;
     assert_eq!(done.status, StatusCode::NO_CONTENT, "{done:?}");
+    let told = stream.wait_for("forgotten").await;
+    assert_eq!(told.envelope["payload"]["up_to"], 6);
+    assert_eq!(told.id.as_deref(), Some("6"), "who was told is not told again");
+    let mut late = Stream::open(&app, &admin, Some(&known)).await;
+    assert_eq!(late.next().await.unwrap().envelope["type"], "forgotten");
+    let mut anew = Stream::open(&app, &admin, told.id.as_deref()).await;
+    assert_eq!(anew.next().await.unwrap().envelope["type"], "stats");
     for path in ["/logs", "/attackers", "/bounty", "/quarantine"] {
         let page = app.get(path).token(&admin).send().await.json();
         assert_eq!(page["data"], json!([]), "{path}");
@@ -236,6 +245,12 @@ async fn all_evidence_is_deleted_after_the_word_for_it_and_what_comes_is_stored_
     .await;
     let said = stream.wait_for("logs").await;
     assert!(said.envelope.to_string().contains("\"new\""), "{said:?}");
+    // By another process, which this one hears nothing of.
+    app.store.evidence_forget().await.unwrap();
+    let told = stream.wait_for("forgotten").await;
+    assert_eq!(told.envelope["payload"]["up_to"], 8);
+    let counted = stream.wait_for("stats").await;
+    assert_eq!(counted.envelope["payload"]["total_logs"], 0);
     let audit = app.get("/audit").token(&admin).send().await.json();
     let results: Vec<_> = audit["data"]
         .as_array()

@@ -4,8 +4,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use decnet_model::state::Role;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::app::{Answer, App};
+
+/// How long a row of the audit log may take.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// The lines of a CSV file, each as its cells; a reader of our own, by RFC 4180.
 fn csv(text: &str) -> Vec<Vec<String>> {
@@ -107,15 +111,12 @@ async fn every_list_comes_whole_as_csv_and_as_json_and_no_cell_is_a_formula() {
             .len()
     };
     let (sessions, workers) = (length("/auth/sessions").await, length("/workers").await);
-    let audited = app.get("/audit?limit=500").token(&admin).send().await.json();
-    let audited = audited["data"].as_array().unwrap().len();
     for (path, name, rows, column) in [
         ("/logs/export", "logs", 1_203 + HOSTILE.len(), "raw"),
         ("/attackers/export", "attackers", HOSTILE.len() + 1, "ip"),
         (commands.as_str(), "commands", 1_203, "command"),
         ("/bounty/export", "bounty", HOSTILE.len(), "principal"),
         ("/fleet/export", "deckies", 0, "name"),
-        ("/audit/export", "audit", audited, "action"),
         ("/credential-reuse/export", "credential-reuse", 0, "value"),
         ("/quarantine/export", "quarantine", HOSTILE.len() + 1, "line"),
         ("/users/export", "users", 2, "username"),
@@ -178,6 +179,172 @@ async fn every_list_comes_whole_as_csv_and_as_json_and_no_cell_is_a_formula() {
     for text in HOSTILE {
         assert!(bounty.contains(&text.replace('"', "\"\"")), "{text}");
     }
+}
+
+/// The audit log, newest first, once it has `rows` of downloads.
+async fn downloads(app: &App, admin: &str, rows: usize) -> Vec<(String, String, String, String)> {
+    let wait = async {
+        loop {
+            let page = app
+                .get("/audit?action=export&limit=500")
+                .token(admin)
+                .send()
+                .await
+                .json();
+            let data = page["data"].as_array().unwrap().clone();
+            if data.len() >= rows {
+                return data;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let told = timeout(PATIENCE, wait)
+        .await
+        .expect("not all downloads were written down");
+    assert_eq!(told.len(), rows, "{told:?}");
+    let word = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
+    told.iter()
+        .map(|row| {
+            (
+                word(row, "actor"),
+                word(row, "action"),
+                word(row, "target"),
+                word(row, "result"),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn who_took_what_along_stands_in_the_audit_log_which_is_filtered_and_taken_along_itself() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let (_, viewer) = app.user("vera", Role::Viewer).await;
+    for n in 0..3 {
+        let decky = format!("web-0{n}");
+        app.ingest(&decky, &[("src_ip", "192.0.2.7"), ("command", "id")], "command")
+            .await;
+        let tried = [
+            ("src_ip", "192.0.2.7"),
+            ("principal", "root"),
+            ("secret_printable", "toor"),
+        ];
+        app.ingest(&decky, &tried, "auth_attempt").await;
+    }
+    // What is refused is no download.
+    for path in [
+        "/logs/export?limit=1",
+        "/users/export",
+        "/logs/export?attacker_ip=x",
+    ] {
+        let answer = app.get(path).token(&viewer).send().await;
+        assert!(answer.status.is_client_error(), "{path}");
+    }
+    let mut expected = Vec::new();
+    for (token, who, path, list, what) in [
+        (
+            &viewer,
+            "vera",
+            "/logs/export?decky=web-01&format=json",
+            "logs",
+            "json, decky=web-01, 2 rows",
+        ),
+        (&admin, "root", "/users/export", "users", "csv, 2 rows"),
+        (
+            &viewer,
+            "vera",
+            "/bounty/wordlist?list=passwords",
+            "wordlist",
+            "passwords.txt, 1 row",
+        ),
+        (&viewer, "vera", "/bounty/export", "bounty", "csv, 3 rows"),
+    ] {
+        assert_eq!(file(&app, token, path).await.status, StatusCode::OK, "{path}");
+        let row = (who, &*format!("export.{list}"), what, "ok");
+        let row = (
+            row.0.to_owned(),
+            row.1.to_owned(),
+            row.2.to_owned(),
+            row.3.to_owned(),
+        );
+        expected.insert(0, row);
+        assert_eq!(downloads(&app, &admin, expected.len()).await, expected);
+    }
+    // The log by who, what, on what and when.
+    let find = async |query: &str| {
+        let page = app
+            .get(&format!("/audit?{query}"))
+            .token(&admin)
+            .send()
+            .await
+            .json();
+        let rows = page["data"].as_array().unwrap().clone();
+        rows.iter()
+            .map(|row| row["action"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(find("actor=vera&action=export").await.len(), 3);
+    assert_eq!(find("actor=vera&action=export.bounty").await, ["export.bounty"]);
+    assert_eq!(find("target=DECKY%3Dweb").await, ["export.logs"]);
+    assert_eq!(
+        find("action=exp").await,
+        [""; 0],
+        "the beginning of a word is none"
+    );
+    assert_eq!(
+        find("actor=vera&action=export&end_time=2020-01-01T00:00:00Z").await,
+        [""; 0]
+    );
+    assert_eq!(
+        find("action=export&start_time=2020-01-01T00:00:00Z").await.len(),
+        4
+    );
+    for (query, field) in [
+        ("limit=501", "limit"),
+        ("who=vera", "who"),
+        ("start_time=soon", "start_time"),
+        (
+            "start_time=2026-01-02T00:00:00Z&end_time=2026-01-01T00:00:00Z",
+            "end_time",
+        ),
+    ] {
+        let answer = app.get(&format!("/audit?{query}")).token(&admin).send().await;
+        assert_eq!(
+            (answer.status, answer.fields()),
+            (StatusCode::UNPROCESSABLE_ENTITY, vec![field.to_owned()])
+        );
+    }
+    // Page by page, the same.
+    let mut paged = Vec::new();
+    let mut next = String::new();
+    loop {
+        let page = app
+            .get(&format!("/audit?action=export&limit=1{next}"))
+            .token(&admin)
+            .send()
+            .await
+            .json();
+        paged.extend(
+            page["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| row["target"].as_str().unwrap().to_owned()),
+        );
+        match page["next"].as_str() {
+            Some(cursor) => next = format!("&before={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(
+        paged,
+        expected.iter().map(|row| row.2.clone()).collect::<Vec<_>>()
+    );
+    let taken = file(&app, &admin, "/audit/export?actor=vera&action=export").await;
+    named(&taken.headers, "text/csv", "decnet-audit.csv");
+    assert_eq!(csv(&taken.text).len(), 1 + 3);
+    let told = downloads(&app, &admin, 5).await;
+    assert_eq!(told[0].2, "csv, actor=vera&action=export, 3 rows");
 }
 
 #[tokio::test]
@@ -257,6 +424,18 @@ async fn an_export_comes_page_by_page_and_is_cut_off_with_its_session() {
         "what comes after is an error, so that no client takes the file for whole"
     );
     assert!(body.frame().await.is_none());
+    drop(body);
+    let told = downloads(&app, &admin, 1).await;
+    assert_eq!(
+        (&*told[0].0, &*told[0].2, &*told[0].3),
+        ("vera", "csv, 500 rows", "cut off")
+    );
+    // So does a reader who goes away.
+    let mut body = app.get("/logs/export").token(&admin).open().await.into_body();
+    body.frame().await.unwrap().unwrap();
+    drop(body);
+    let told = downloads(&app, &admin, 2).await;
+    assert_eq!((&*told[0].0, &*told[0].3), ("root", "broken off"));
 }
 
 #[tokio::test]

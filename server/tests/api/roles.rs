@@ -131,6 +131,11 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
     ("quarantine_page", Admin, r#"{"before":null}"#),
     ("attacker_page", Viewer, r#"{"query":{}}"#),
     (
+        "attacker_get",
+        Viewer,
+        r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057"}"#,
+    ),
+    (
         "dossier_get",
         Viewer,
         r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","rows":{}}"#,
@@ -140,6 +145,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
         Viewer,
         r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","rows":{}}"#,
     ),
+    ("deckies_seen", Viewer, ""),
     ("decky_list", Viewer, ""),
     ("decky_traffic", Viewer, ""),
     ("decky_open_sessions", Viewer, r#"{"names":["web-01"]}"#),
@@ -228,7 +234,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
         Admin,
         "id=01890a5d-ac96-774b-bcce-b302099a8057&name=eve&confirm=eve",
     ),
-    ("audit_page", Admin, r#"{"before":null}"#),
+    ("audit_page", Admin, r#"{"query":{}}"#),
 ];
 
 fn routes() -> BTreeMap<(String, String), String> {

@@ -28,7 +28,7 @@ pub(crate) struct Stream {
 /// An event: its id and its envelope.
 #[derive(Debug)]
 pub(crate) struct Said {
-    id: Option<String>,
+    pub(crate) id: Option<String>,
     pub(crate) envelope: Value,
 }
 
@@ -48,7 +48,7 @@ impl Stream {
     }
 
     /// The next event; nothing when the stream has ended.
-    async fn next(&mut self) -> Option<Said> {
+    pub(crate) async fn next(&mut self) -> Option<Said> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let line = |name: &str| {
@@ -196,6 +196,37 @@ async fn a_stream_that_comes_back_gets_what_it_missed_and_nothing_twice() {
     assert!(live.id.unwrap().parse::<i64>().unwrap() > id.parse::<i64>().unwrap());
     let mut anew = Stream::open(&app, &token, Some("not an id")).await;
     anew.wait_for("snapshot").await;
+}
+
+#[tokio::test]
+async fn after_an_id_that_there_never_was_a_stream_begins_anew_and_misses_nothing() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    for last in ["1", "9223372036854775807"] {
+        let mut stream = Stream::open(&app, &token, Some(last)).await;
+        let first = stream.next().await.unwrap();
+        assert_eq!(first.envelope["type"], "snapshot", "{last}");
+        assert_eq!(first.id.as_deref(), Some("0"), "{last}");
+    }
+    command(&app, "there").await;
+    let mut stream = Stream::open(&app, &token, Some("5000")).await;
+    let first = stream.next().await.unwrap();
+    assert_eq!(first.envelope["type"], "snapshot");
+    assert_eq!(first.envelope["payload"]["logs"][0]["fields"]["command"], "there");
+    assert_eq!(
+        first.id.as_deref(),
+        Some("1"),
+        "what follows has ids that there are"
+    );
+    command(&app, "next").await;
+    let next = stream.wait_for("logs").await;
+    assert_eq!(
+        (commands(&next), next.id.as_deref()),
+        (vec!["next".to_owned()], Some("2"))
+    );
+    // What was seen is gone on after, also where nothing was there yet.
+    let mut resumed = Stream::open(&app, &token, Some("0")).await;
+    assert_eq!(commands(&resumed.wait_for("logs").await), ["there", "next"]);
 }
 
 #[tokio::test]

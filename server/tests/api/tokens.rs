@@ -4,6 +4,7 @@ use axum::http::{Method, StatusCode, header};
 use decnet_domain::{Actor, DomainError, Source, TokenRequest};
 use decnet_model::{
     permission::{ManageUsers, ViewAudit},
+    query::AuditQuery,
     state::Role,
 };
 use secrecy::ExposeSecret;
@@ -328,7 +329,11 @@ async fn only_the_command_line_makes_a_token_for_somebody_else() {
     app.get("/audit").token(text).send().await;
     let permit = app.domain.permit::<ViewAudit>(&operator).unwrap();
     loop {
-        let page = app.domain.audit_page(&permit, None, None).await.unwrap();
+        let page = app
+            .domain
+            .audit_page(&permit, AuditQuery::default())
+            .await
+            .unwrap();
         if page
             .data
             .iter()

@@ -3,7 +3,11 @@
 use std::io::Read as _;
 
 use axum::http::{Method, StatusCode, header};
-use decnet_model::state::Role;
+use decnet_model::{
+    clock::Clock as _,
+    state::{Role, WorkerState},
+    view::WorkerView,
+};
 use http_body_util::BodyExt as _;
 
 use crate::app::{App, PASSWORD};
@@ -296,6 +300,150 @@ async fn session(app: &App, name: &str, password: &str) -> String {
     let login = app.login(name, password).send().await;
     let cookie = login.headers[header::SET_COOKIE].to_str().unwrap();
     cookie.split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_page_that_a_role_may_not_see_says_so_to_readers_and_to_programs() {
+    let app = App::new().await;
+    app.user("vera", Role::Viewer).await;
+    app.admin().await;
+    let (viewer, admin) = (
+        session(&app, "vera", PASSWORD).await,
+        session(&app, "root", PASSWORD).await,
+    );
+    for path in ["/settings/audit", "/settings/users", "/quarantine"] {
+        let page = app.page(path).header(header::COOKIE, &viewer).send().await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{path}");
+        assert!(
+            page.text.contains("Not allowed for this account"),
+            "{path}: {}",
+            page.text
+        );
+        let page = app.page(path).header(header::COOKIE, &admin).send().await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+    }
+    for path in ["/", "/settings", "/settings/host", "/workers", "/fleet"] {
+        let page = app.page(path).header(header::COOKIE, &viewer).send().await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+    }
+    // Without scripts, too, a link says what of it was left out, and what could stand there.
+    let page = app
+        .page("/attackers?sort_by=zzz")
+        .header(header::COOKIE, &viewer)
+        .send()
+        .await;
+    assert!(
+        page.text
+            .contains("Left out: sort_by=zzz, where only recent, active,"),
+        "{}",
+        page.text
+    );
+}
+
+#[tokio::test]
+async fn the_log_is_filtered_by_deckies_that_are_gone_too() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let cookie = session(&app, "root", PASSWORD).await;
+    let spec = serde_json::json!({ "deckies": [{ "archetype": "linux-server", "name": "here" }] });
+    app.post("/deckies/deploy", &spec).token(&admin).send().await;
+    for decky in ["here", "gone-01"] {
+        app.ingest(decky, &[("src_ip", "192.0.2.7"), ("command", "id")], "command")
+            .await;
+    }
+    let page = app.page("/live").header(header::COOKIE, &cookie).send().await;
+    for (words, there) in [("gone-01 (gone)", true), (">here<", true), ("here (gone)", false)] {
+        assert_eq!(page.text.contains(words), there, "{words}: {}", page.text);
+    }
+    let page = app
+        .page("/live?decky=gone-01")
+        .header(header::COOKIE, &cookie)
+        .send()
+        .await;
+    assert!(page.text.contains("data-row=\"2\"") && !page.text.contains("data-row=\"1\""));
+}
+
+#[tokio::test]
+async fn the_overview_says_when_the_ingester_does_not_work() {
+    let app = App::new().await;
+    app.user("vera", Role::Viewer).await;
+    let cookie = session(&app, "vera", PASSWORD).await;
+    for (state, told) in [
+        (WorkerState::Ok, false),
+        (WorkerState::Stopped, true),
+        (WorkerState::Ok, false),
+    ] {
+        for name in ["collector", "ingester"] {
+            let state = if name == "ingester" {
+                state
+            } else {
+                WorkerState::Ok
+            };
+            let beat = WorkerView {
+                state,
+                last_heard: Some(app.clock.now()),
+                pid: Some(7),
+                ..WorkerView::unheard(name.parse().unwrap())
+            };
+            app.store.worker_heartbeat_put(&beat).await.unwrap();
+        }
+        let page = app.page("/").header(header::COOKIE, &cookie).send().await;
+        let words = "The ingester does not work (stopped): what stands here is not live.";
+        assert_eq!(page.text.contains(words), told, "{state}: {}", page.text);
+    }
+}
+
+#[tokio::test]
+async fn the_whole_fleet_is_taken_down_only_by_who_types_that() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let cookie = session(&app, "root", PASSWORD).await;
+    let spec =
+        serde_json::json!({ "deckies": [{ "archetype": "linux-server", "amount": 3, "name": "web" }] });
+    let accepted = app.post("/deckies/deploy", &spec).token(&admin).send().await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{accepted:?}");
+    let deckies = app.get("/deckies").token(&admin).send().await.json();
+    let names: Vec<_> = deckies
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| d["name"].as_str().unwrap().to_owned())
+        .collect();
+    let down = async |names: &[String], confirm: &str| {
+        app.ask(Method::POST, "/ui/teardown")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::COOKIE, &cookie)
+            .body(format!("names={}{confirm}", names.join(",")))
+            .send()
+            .await
+    };
+    for confirm in ["", "&confirm=", "&confirm=Take+down+the+fleet", "&confirm=yes"] {
+        let refused = down(&names, confirm).await;
+        assert_eq!(
+            refused.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{confirm}: {refused:?}"
+        );
+        assert!(
+            refused.text.contains("type take down the fleet to confirm"),
+            "{}",
+            refused.text
+        );
+    }
+    // One of them needs no words, and of the two that are left both do.
+    let one = down(&names[..1], "").await;
+    assert!(one.status.is_success() || one.status.is_redirection(), "{one:?}");
+    assert_eq!(
+        down(&names[1..], "").await.status,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+    let all = down(&names[1..], "&confirm=+take+down+the+fleet+").await;
+    assert!(all.status.is_success() || all.status.is_redirection(), "{all:?}");
+    let deckies = app.get("/deckies").token(&admin).send().await.json();
+    assert!(
+        deckies.as_array().unwrap().iter().all(|d| d["desired"] == false),
+        "{deckies}"
+    );
 }
 
 #[tokio::test]

@@ -746,7 +746,11 @@ fn what_an_operator_does_to_the_files_is_in_the_audit_log_or_is_said_not_to_be()
     assert_eq!(run("spool export out").2, 64, "it is there already");
     good(dir.path(), "ingest --rebuild");
     let noted = with_store(dir.path(), async |store| {
-        store.audit_page(None, None).await.unwrap().data
+        store
+            .audit_page(&decnet_model::query::AuditQuery::default())
+            .await
+            .unwrap()
+            .data
     });
     let who = nix::unistd::User::from_uid(nix::unistd::geteuid())
         .unwrap()

@@ -2,6 +2,7 @@ use decnet_db::{DbError, NewUser, Setting};
 use decnet_model::{
     id::{IgnoreRuleId, TokenId, UserId},
     ignore::{IgnoreMatch, IgnoreRule},
+    query::AuditQuery,
     state::Role,
 };
 use uuid::Uuid;
@@ -215,8 +216,16 @@ pub(crate) async fn the_audit_log_takes_no_change_and_pages_newest_first(databas
         let refused = database.raw(&[tampering]).await.unwrap_err();
         assert!(refused.to_string().contains("append-only"), "{refused}");
     }
-    let first = store.audit_page(Some(3), None).await.unwrap();
-    let second = store.audit_page(Some(3), first.next.as_deref()).await.unwrap();
+    let page = |limit, before: Option<&str>| AuditQuery {
+        limit,
+        before: before.map(str::to_owned),
+        ..AuditQuery::default()
+    };
+    let first = store.audit_page(&page(Some(3), None)).await.unwrap();
+    let second = store
+        .audit_page(&page(Some(3), first.next.as_deref()))
+        .await
+        .unwrap();
     let targets: Vec<_> = first
         .data
         .iter()
@@ -228,18 +237,103 @@ pub(crate) async fn the_audit_log_takes_no_change_and_pages_newest_first(databas
     assert_eq!(first.data[0].from, "192.0.2.1".parse().ok());
     assert!(
         store
-            .audit_page(Some(501), None)
+            .audit_page(&page(Some(501), None))
             .await
             .unwrap_err()
             .is_bad_query()
     );
     assert!(
         store
-            .audit_page(None, Some("x"))
+            .audit_page(&page(None, Some("x")))
             .await
             .unwrap_err()
             .is_bad_query()
     );
+}
+
+pub(crate) async fn the_audit_log_is_found_by_who_what_on_what_and_when(database: &Database) {
+    let store = &database.store;
+    for (n, (actor, action, target)) in [
+        ("ann", "user.create", "Bob 100%"),
+        ("ann/backup", "export.logs", "csv"),
+        ("anna", "user.role", "bob = admin"),
+        ("ann", "users", "all"),
+        ("bob", "user", "100 more"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let when = at(i64::try_from(n).unwrap());
+        store
+            .audit_append(when, actor, action, target, None, "ok")
+            .await
+            .unwrap();
+    }
+    let text = |text: &str| Some(text.to_owned());
+    for (query, expected) in [
+        (AuditQuery::default(), vec![4, 3, 2, 1, 0]),
+        (
+            AuditQuery {
+                actor: text("ann"),
+                ..AuditQuery::default()
+            },
+            vec![3, 1, 0],
+        ),
+        (
+            AuditQuery {
+                action: text("user"),
+                ..AuditQuery::default()
+            },
+            vec![4, 2, 0],
+        ),
+        (
+            AuditQuery {
+                actor: text("ann"),
+                action: text("user"),
+                ..AuditQuery::default()
+            },
+            vec![0],
+        ),
+        (
+            AuditQuery {
+                target: text("BOB"),
+                ..AuditQuery::default()
+            },
+            vec![2, 0],
+        ),
+        (
+            AuditQuery {
+                target: text("100%"),
+                ..AuditQuery::default()
+            },
+            vec![0],
+        ),
+        (
+            AuditQuery {
+                start_time: Some(at(1)),
+                end_time: Some(at(4)),
+                ..AuditQuery::default()
+            },
+            vec![3, 2, 1],
+        ),
+    ] {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let query = AuditQuery {
+                limit: Some(2),
+                before,
+                ..query.clone()
+            };
+            let page = store.audit_page(&query).await.unwrap();
+            found.extend(page.data.into_iter().map(|entry| entry.at));
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+        let expected: Vec<_> = expected.into_iter().map(at).collect();
+        assert_eq!(found, expected, "{query:?}");
+    }
 }
 
 pub(crate) async fn settings_are_kept(database: &Database) {

@@ -1006,6 +1006,90 @@ pub(crate) async fn finds_are_listed_in_every_order_and_its_reverse(database: &D
     assert!(db.bounty_page(&query).await.is_err());
 }
 
+pub(crate) async fn a_find_tells_how_often_it_let_somebody_in(database: &Database) {
+    let db = &database.store;
+    let tried = |second, ip: &str, secret: &str, outcome: &str| {
+        let fields = [
+            ("src_ip", ip),
+            ("principal", "root"),
+            ("secret_kind", "plaintext"),
+            ("secret_printable", secret),
+            ("outcome", outcome),
+        ];
+        line(second, "web-01", "ssh", "auth_attempt", &fields, "")
+    };
+    let one = "192.0.2.1";
+    // In two batches, so that what is there is added to.
+    let first = [
+        tried(0, one, "toor", "refused"),
+        tried(1, one, "toor", "accepted"),
+        tried(2, one, "no \u{0}\"'\u{10ffff}", "refused"),
+        login(3, "web-01", "192.0.2.2", "root", "toor"),
+        line(
+            4,
+            "web-01",
+            "ssh",
+            "fetch_attempt",
+            &[("src_ip", one), ("url", "http://x/")],
+            "",
+        ),
+    ];
+    store(db, &first).await;
+    store(
+        db,
+        &[tried(5, one, "toor", "accepted"), tried(6, one, "", "accepted")],
+    )
+    .await;
+    let listed = async |accepted, sort_by| {
+        let query = BountyQuery {
+            accepted,
+            sort_by,
+            ..BountyQuery::default()
+        };
+        let page = db.bounty_page(&query).await.unwrap();
+        let finds = page.data.into_iter();
+        finds
+            .map(|b| (b.attacker_ip.to_string(), b.value, b.accepted, b.count))
+            .collect::<Vec<_>>()
+    };
+    let find = |ip: &str, value: &str, accepted, count| (ip.to_owned(), value.to_owned(), accepted, count);
+    let yes = [find(one, "", 1, 1), find(one, "toor", 2, 3)];
+    for sort_by in [None, Some(BountySort::Recent)] {
+        let mut found = listed(Some(true), sort_by).await;
+        found.sort();
+        assert_eq!(found, yes, "{sort_by:?}");
+        assert_eq!(
+            listed(Some(false), sort_by).await.len(),
+            2,
+            "{sort_by:?}: and no payload"
+        );
+        assert_eq!(listed(None, sort_by).await.len(), 5);
+    }
+    // What was counted before there was such a count comes from the rows that are there.
+    database
+        .raw(&["UPDATE bounties SET accepted_count = 0"])
+        .await
+        .unwrap();
+    assert_eq!(listed(Some(true), None).await, []);
+    let scripts = [
+        include_str!("../../migrations/sqlite/0011_accepted.sql"),
+        include_str!("../../migrations/mysql/0011_accepted.sql"),
+    ];
+    let script = if database.is_sqlite() {
+        scripts[0]
+    } else {
+        scripts[1]
+    };
+    let update = script
+        .split(';')
+        .find(|statement| statement.trim().starts_with("UPDATE"))
+        .unwrap();
+    database.raw(&[update]).await.unwrap();
+    let mut found = listed(Some(true), None).await;
+    found.sort();
+    assert_eq!(found, yes);
+}
+
 pub(crate) async fn open_sessions_are_those_that_began_and_did_not_end(database: &Database) {
     let db = &database.store;
     let event = |second, decky: &str, service: &str, kind: &str, session: &str| {

@@ -102,7 +102,16 @@ pub(crate) async fn ids_do_not_come_back_after_everything_was_deleted(database: 
     while db.search_index(100).await.unwrap() > 0 {}
 
     let position = db.spool_position(READER).await.unwrap();
+    assert_eq!(db.evidence_forgotten().await.unwrap(), LogId(0));
     db.evidence_forget().await.unwrap();
+    assert_eq!(
+        (
+            db.evidence_forgotten().await.unwrap(),
+            db.log_reached().await.unwrap()
+        ),
+        (LogId(5), LogId(5)),
+        "that they were deleted has an id of its own"
+    );
     assert_eq!(ids(db, LogQuery::default()).await, [0; 0]);
     assert_eq!(counted(&db.stats(at(0)).await.unwrap()), [0; 6]);
     assert_eq!(
@@ -112,7 +121,14 @@ pub(crate) async fn ids_do_not_come_back_after_everything_was_deleted(database: 
     );
     db.evidence_forget().await.unwrap();
     store(db, &[command(9, "web-01", "192.0.2.9", "id")]).await;
-    assert_eq!(ids(db, LogQuery::default()).await, [5]);
+    assert_eq!(ids(db, LogQuery::default()).await, [7]);
+    assert_eq!(
+        (
+            db.evidence_forgotten().await.unwrap(),
+            db.log_reached().await.unwrap()
+        ),
+        (LogId(6), LogId(7))
+    );
     let after = db.log_after(LogId(4), 10).await.unwrap();
     assert_eq!(after.len(), 1, "a stream that had seen the last row goes on");
     let search = LogQuery {
@@ -120,7 +136,7 @@ pub(crate) async fn ids_do_not_come_back_after_everything_was_deleted(database: 
         ..LogQuery::default()
     };
     while db.search_index(100).await.unwrap() > 0 {}
-    assert_eq!(ids(db, search).await, [5]);
+    assert_eq!(ids(db, search).await, [7]);
     assert_eq!(db.profile_step(100).await.unwrap().rows, 1);
 
     // Lines that are ignored move the position and count as that.

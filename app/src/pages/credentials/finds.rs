@@ -35,10 +35,11 @@ use crate::{
     url::{self, Between},
 };
 
-const FIELDS: &[&str] = &["search", "bounty_type", "service", "sort_by"];
+const FIELDS: &[&str] = &["search", "bounty_type", "accepted", "service", "sort_by"];
 const CHIPS: &[(&str, &str)] = &[
     ("search", "text"),
     ("bounty_type", "kind"),
+    ("accepted", "accepted"),
     ("service", "service"),
     ("attacker_ip", "source"),
     url::LAST,
@@ -56,16 +57,39 @@ const ORDERS: [(BountySort, &str); 2] = [
 fn asked(params: &ParamsMap, now: OffsetDateTime) -> (BountyQuery, Vec<String>) {
     let (Between { start, end }, mut faults) = Between::of(params, now);
     let attacker_ip = url::source(params, &mut faults);
+    let sort_by = url::choice(
+        params,
+        "sort_by",
+        BountySort::ALL,
+        BountySort::as_str,
+        &mut faults,
+    );
+    let sort_order = url::choice(
+        params,
+        "sort_order",
+        SortOrder::ALL,
+        SortOrder::as_str,
+        &mut faults,
+    );
+    let bounty_type = url::choice(
+        params,
+        "bounty_type",
+        BountyKind::ALL,
+        BountyKind::as_str,
+        &mut faults,
+    );
+    let truth = |accepted| if accepted { "true" } else { "false" };
+    let accepted = url::choice(params, "accepted", &[true, false], truth, &mut faults);
     let query = BountyQuery {
         limit: Some(100),
         before: url::value(params, url::BEFORE),
-        bounty_type: url::value(params, "bounty_type").and_then(|kind| kind.parse().ok()),
+        bounty_type,
+        accepted,
         search: url::value(params, "search").map(|s| s.chars().take(MAX_SEARCH).collect()),
         service: url::value(params, "service"),
         attacker_ip,
-        // An order that there is none of is the usual one, as a kind that there is none of is any.
-        sort_by: url::value(params, "sort_by").and_then(|order| order.parse().ok()),
-        sort_order: url::value(params, "sort_order").and_then(|order| order.parse().ok()),
+        sort_by,
+        sort_order,
         start_time: start,
         end_time: end,
     };
@@ -100,6 +124,9 @@ pub(crate) fn FindsPage() -> impl IntoView {
         .iter()
         .map(|kind| (kind.as_str().to_owned(), kind.as_str().to_owned()))
         .collect();
+    let accepted = [("true", "accepted"), ("false", "never accepted")]
+        .map(|(value, words)| (value.to_owned(), words.to_owned()))
+        .to_vec();
     let orders = ORDERS
         .map(|(order, words)| (order.to_string(), words.to_owned()))
         .to_vec();
@@ -111,6 +138,7 @@ pub(crate) fn FindsPage() -> impl IntoView {
         <FilterForm fields=FIELDS label="Filter credentials">
             <SearchField name="search" placeholder="Account, secret, decky or address" />
             <Choice name="bounty_type" label="Kind" any="any kind" options=Signal::stored(kinds) />
+            <Choice name="accepted" label="Accepted" any="accepted or not" options=Signal::stored(accepted) />
             <Transition fallback=move || {
                 view! { <Choice name="service" label="Service" any="any service" options=Signal::stored(Vec::new()) /> }
             }>
@@ -182,10 +210,22 @@ const COLUMNS: &[Column<BountyView>] = &[
     },
     Column {
         label: "Seen",
-        class: "number",
+        class: "number c-count",
         sort: Some("count"),
         cell: |b| {
             view! { <span class="figure" data-label=if b.count == 1 { "time" } else { "times" }>{text::count(b.count)}</span> }.into_any()
+        },
+    },
+    Column {
+        label: "Accepted",
+        class: "number c-accepted",
+        sort: None,
+        cell: |b| {
+            (b.kind == BountyKind::Credential)
+                .then(|| {
+                    view! { <span class="figure" class:zero=b.accepted == 0 class:hot=b.accepted != 0 data-label="accepted">{accepted_words(b)}</span> }
+                })
+                .into_any()
         },
     },
     Column {
@@ -216,6 +256,19 @@ const COLUMNS: &[Column<BountyView>] = &[
         cell: |b| view! { <Said text=b.decky.clone() max=28 /> }.into_any(),
     },
 ];
+
+/// How often a decoy let somebody in with it: `3 of 12`.
+fn accepted_words(bounty: &BountyView) -> String {
+    if bounty.accepted == 0 {
+        "none".to_owned()
+    } else {
+        format!(
+            "{} of {}",
+            text::count(bounty.accepted),
+            text::count(bounty.count)
+        )
+    }
+}
 
 /// The rows that the page shows at the moment, once it shows any.
 type Shown = StoredValue<Option<Memo<Vec<Row<BountyView>>>>>;
@@ -346,6 +399,20 @@ fn Detail(bounty: BountyView) -> impl IntoView {
             {bounty.secret_kind.clone().map(|kind| view! { <dt>"Form"</dt><dd>{text::visible(&kind)}</dd> })}
             <dt>"Seen"</dt>
             <dd>{text::plural(bounty.count, "time", "times")}</dd>
+            {(bounty.kind == BountyKind::Credential)
+                .then(|| {
+                    let tries = format!(
+                        "/live?event_type=auth_attempt&attacker_ip={}&decky={}&service={}&search=outcome:accepted",
+                        bounty.attacker_ip,
+                        url::escape(&bounty.decky),
+                        url::escape(&bounty.service),
+                    );
+                    let words = accepted_words(&bounty);
+                    view! {
+                        <dt>"Accepted"</dt>
+                        <dd>{if bounty.accepted > 0 { view! { <a href=tries>{words}</a> }.into_any() } else { words.into_any() }}</dd>
+                    }
+                })}
             <dt>"First"</dt>
             <dd>{times(bounty.first_seen)}</dd>
             <dt>"Last"</dt>

@@ -18,7 +18,7 @@ use crate::{
         drawer::Drawer,
         filter::{Chips, Choice, FilterForm},
         frame::PageHead,
-        notice::{Empty, Fetched, Loading, NothingFits, Problem},
+        notice::{Empty, Fetched, LeftOut, Loading, NothingFits, Problem},
         pager::{More, Pager},
         said::{CopyButton, Long, Said},
         table::{Column, Leads, Listed, Table},
@@ -31,20 +31,24 @@ use crate::{
 const FIELDS: &[&str] = &["scope", "secret_kind"];
 const CHIPS: &[(&str, &str)] = &[("scope", "same"), ("secret_kind", "form")];
 
-fn asked(params: &ParamsMap) -> ReuseQuery {
-    ReuseQuery {
+/// The groups that a URL asks for, and what it says wrongly.
+fn asked(params: &ParamsMap) -> (ReuseQuery, Vec<String>) {
+    let mut faults = Vec::new();
+    let query = ReuseQuery {
         limit: Some(100),
         before: url::value(params, url::BEFORE),
-        scope: url::value(params, "scope").and_then(|scope| scope.parse().ok()),
+        scope: url::choice(params, "scope", ReuseScope::ALL, ReuseScope::as_str, &mut faults),
         secret_kind: url::value(params, "secret_kind").map(|kind| kind.chars().take(64).collect()),
-    }
+    };
+    (query, faults)
 }
 
 #[component]
 pub(crate) fn ReusePage() -> impl IntoView {
     let live = use_live();
     let params = use_query_map();
-    let query = Memo::new(move |_| params.with(asked));
+    let asked = Memo::new(move |_| params.with(asked));
+    let query = Signal::derive(move || asked.with(|(query, _)| query.clone()));
     let opened =
         Memo::new(move |_| params.with(|q| q.get_str("reuse").and_then(|id| id.parse::<i64>().ok())));
     let page = Resource::new(
@@ -78,6 +82,7 @@ pub(crate) fn ReusePage() -> impl IntoView {
             <Choice name="secret_kind" label="Form of the secret" any="any form" options=Signal::stored(kinds) />
         </FilterForm>
         <Chips filters=CHIPS />
+        <LeftOut faults=Signal::derive(move || asked.with(|(_, faults)| faults.join("; "))) />
         <Fetched from=page draw=move |first| view! { <List first=first query=query.get_untracked() /> }.into_any() />
         <ReuseDrawer opened=opened detail=detail />
     }

@@ -6,7 +6,7 @@ use leptos_router::hooks::use_query_map;
 
 use super::{Choices, deploy::DeployDialog};
 use crate::{
-    api::fleet::{self, Mutate, Redeploy, Teardown},
+    api::fleet::{self, Mutate, Redeploy, Teardown, WHOLE_FLEET},
     components::dialog::Dialog,
     pages::login::FormFault,
     text, url,
@@ -84,6 +84,11 @@ fn OrderDialog(
         let open = open.value().get().and_then(Result::ok).filter(|open| *open > 0);
         open.map(|open| text::plural(open, "live session", "live sessions"))
     };
+    // Also where it becomes the whole only while this is open.
+    let whole = {
+        let ordered = ordered.clone();
+        Memo::new(move |_| order == "teardown" && deckies.with(|all| fleet::is_whole_fleet(&ordered, all)))
+    };
     let ordered = ordered.join(",");
     let none = number == 0;
     let services = move || {
@@ -141,6 +146,21 @@ fn OrderDialog(
     let inside = move || {
         view! {
             <input type="hidden" name="names" value=ordered.clone() />
+            {move || {
+                whole
+                    .get()
+                    .then(|| {
+                        view! {
+                            <p><b>"This is the whole fleet:"</b>" nothing is left that an intruder could touch."</p>
+                            <div class="form">
+                                <label>
+                                    <span>"Type " <b>{WHOLE_FLEET}</b> " to confirm"</span>
+                                    <input name="confirm" required autocomplete="off" autocapitalize="none" spellcheck="false" />
+                                </label>
+                            </div>
+                        }
+                    })
+            }}
             <FormFault fault=fault />
             <footer>
                 <a class="button" href=move || close.get() data-noscroll="">"Cancel"</a>

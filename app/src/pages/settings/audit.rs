@@ -1,31 +1,74 @@
 //! The audit log: who did what, on what, from where, and with which result.
 
-use decnet_model::view::{AuditView, Page};
+use decnet_model::{
+    query::AuditQuery,
+    view::{AuditView, MAX_SEARCH, Page},
+};
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
+use time::OffsetDateTime;
 
 use crate::{
     api::users,
     components::{
         download::Export,
-        notice::{Empty, Fetched},
+        filter::{Chips, FilterForm, SearchField, WordField},
+        notice::{Empty, Fetched, LeftOut, NothingFits},
         pager::{More, Pager},
         said::Said,
         table::{Column, Leads, Listed, Table},
-        when::Clock,
+        when::{Clock, use_present},
     },
-    text, url,
+    text,
+    url::{self, Between},
 };
+
+const FIELDS: &[&str] = &["target", "actor", "action"];
+const CHIPS: &[(&str, &str)] = &[
+    ("target", "on"),
+    ("actor", "who"),
+    ("action", "did"),
+    url::LAST,
+    url::FROM,
+    url::UNTIL,
+];
 
 /// The page.
 #[component]
 pub(crate) fn AuditPage() -> impl IntoView {
-    let before = use_query_map().with_untracked(|params| url::value(params, url::BEFORE));
-    let page = Resource::new(move || before.clone(), users::audit_page);
+    let params = use_query_map();
+    let present = use_present();
+    let filters = Memo::new(move |_| params.with(url::filters));
+    let asked = Memo::new(move |_| filters.with(|f| asked(f, present.now.get_untracked())));
+    let query = Signal::derive(move || asked.with(|(query, _)| query.clone()));
+    let page = Resource::new(move || query.get(), users::audit_page);
     view! {
-        <Fetched from=page draw=|first| view! { <List first=first /> }.into_any() />
+        <FilterForm fields=FIELDS label="Filter the audit log">
+            <SearchField name="target" placeholder="What it was done to" />
+            <WordField name="actor" label="Who" most=128 />
+            <WordField name="action" label="Did" most=128 />
+        </FilterForm>
+        <Chips filters=CHIPS />
+        <LeftOut faults=Signal::derive(move || asked.with(|(_, faults)| faults.join("; "))) />
+        <Fetched from=page draw=move |first| view! { <List first=first query=query.get_untracked() /> }.into_any() />
     }
     .into_any()
+}
+
+/// The entries that a URL asks for, and what it says wrongly.
+fn asked(params: &ParamsMap, now: OffsetDateTime) -> (AuditQuery, Vec<String>) {
+    let (Between { start, end }, faults) = Between::of(params, now);
+    let text = |key, most| url::value(params, key).map(|text| text.chars().take(most).collect());
+    let query = AuditQuery {
+        limit: Some(100),
+        before: url::value(params, url::BEFORE),
+        actor: text("actor", 128),
+        action: text("action", 128),
+        target: text("target", MAX_SEARCH),
+        start_time: start,
+        end_time: end,
+    };
+    (query, faults)
 }
 
 impl Listed for AuditView {
@@ -90,8 +133,19 @@ const COLUMNS: &[Column<AuditView>] = &[
 ];
 
 #[component]
-fn List(first: Page<AuditView>) -> impl IntoView {
-    let pager = Pager::new(first, users::audit_page);
+fn List(first: Page<AuditView>, query: AuditQuery) -> impl IntoView {
+    let export = Signal::stored(url::export_audit(&query));
+    let filtered = query
+        != AuditQuery {
+            limit: query.limit,
+            ..AuditQuery::default()
+        };
+    let pager = Pager::new(first, move |before| {
+        users::audit_page(AuditQuery {
+            before,
+            ..query.clone()
+        })
+    });
     let rows = Signal::derive(move || {
         pager.rows.with(|rows| {
             rows.iter()
@@ -99,14 +153,19 @@ fn List(first: Page<AuditView>) -> impl IntoView {
                 .collect::<Vec<_>>()
         })
     });
+    let nothing = move || {
+        if filtered {
+            view! { <NothingFits /> }.into_any()
+        } else {
+            view! { <Empty title="Nobody has done anything yet" hint="Sign-ins, changes and downloads are written here." /> }
+                .into_any()
+        }
+    };
     view! {
-        <Show
-            when=move || pager.rows.with(|rows| !rows.is_empty())
-            fallback=|| view! { <Empty title="Nobody has done anything yet" hint="Sign-ins and changes are written here." /> }
-        >
+        <Show when=move || pager.rows.with(|rows| !rows.is_empty()) fallback=nothing>
             <Table name="audit" columns=COLUMNS rows=rows leads=Leads::Nowhere>
                 <p class="table-note">"Nothing in it can be changed or removed."</p>
-                <Export from=Signal::stored("/api/v1/audit/export".to_owned()) />
+                <Export from=export />
             </Table>
             <More pager=pager words="Older" />
         </Show>
