@@ -1072,8 +1072,8 @@ pub(crate) async fn a_find_tells_how_often_it_let_somebody_in(database: &Databas
         .unwrap();
     assert_eq!(listed(Some(true), None).await, []);
     let scripts = [
-        include_str!("../../migrations/sqlite/0011_accepted.sql"),
-        include_str!("../../migrations/mysql/0011_accepted.sql"),
+        include_str!("../../migrations/sqlite/0010_accepted.sql"),
+        include_str!("../../migrations/mysql/0010_accepted.sql"),
     ];
     let script = if database.is_sqlite() {
         scripts[0]
