@@ -245,6 +245,7 @@ async fn all_evidence_is_deleted_after_the_word_for_it_and_what_comes_is_stored_
     .await;
     let said = stream.wait_for("logs").await;
     assert!(said.envelope.to_string().contains("\"new\""), "{said:?}");
+    stream.wait_for("stats").await;
     // By another process, which this one hears nothing of.
     app.store.evidence_forget().await.unwrap();
     let told = stream.wait_for("forgotten").await;

@@ -231,6 +231,7 @@ async fn who_took_what_along_stands_in_the_audit_log_which_is_filtered_and_taken
         ];
         app.ingest(&decky, &tried, "auth_attempt").await;
     }
+    while app.store.credentials_step(100).await.unwrap() > 0 {}
     // What is refused is no download.
     for path in [
         "/logs/export?limit=1",

@@ -304,7 +304,7 @@ fn dnf_lists_what_is_installed_for_anybody_and_changes_it_for_root() {
     for line in [
         "Installed Packages\nbash.x86_64 ",
         "Version      : 5.1.8\nRelease      : 9.el9\nArchitecture : x86_64\nSize         : 7.3 M\nSource       : bash-5.1.8-9.el9.src.rpm\n",
-        "baseos                     Rocky Linux 9 - BaseOS\n",
+        "baseos                       Rocky Linux 9 - BaseOS\n",
     ] {
         assert!(out.contains(line), "{line:?} is not in\n{out}");
     }
