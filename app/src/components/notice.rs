@@ -45,9 +45,6 @@ where
                     match from.await {
                         Ok(it) => draw(it),
                         Err(fault) => {
-                            if fault.kind == FaultKind::Forbidden {
-                                not_allowed();
-                            }
                             let again = Callback::new(move |()| from.refetch());
                             view! { <Problem fault again=again /> }.into_any()
                         }
@@ -126,6 +123,9 @@ pub(crate) fn Problem(fault: Fault, #[prop(optional, into)] again: Option<Callba
         };
         format!("/login?next={}", url::escape(&whole))
     };
+    if fault.kind == FaultKind::Forbidden {
+        not_allowed();
+    }
     let fields = fault.fields.clone();
     let way = match (fault.kind, again) {
         (FaultKind::SignedOut, _) => {
