@@ -251,6 +251,7 @@ pub(super) fn config(
                 slug: service.slug.clone(),
                 knobs: service.knobs.clone(),
                 listen: listen.remove(&service.slug).unwrap_or_default(),
+                relays: Vec::new(),
             })
             .collect(),
         // Relative to its working directory: as a user of its own it may not pass the folders above.
@@ -259,6 +260,7 @@ pub(super) fn config(
         evidence: None,
         pulse: None,
         user,
+        reach: Vec::new(),
         limits: Limits::default(),
     }
 }
