@@ -279,7 +279,6 @@ greeting = hello
     let faults = from_ini_with(text, &Six).unwrap_err();
     let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
     let expected = [
-        (2, "http, ssh"),
         (6, "name the image"),
         (7, "a and http both need Tcp(80)"),
         (8, "no key colour; there are: image, command, ports, memory_mb"),
@@ -287,7 +286,7 @@ greeting = hello
         (11, "the quote ' is not closed"),
         (12, "none is not the number of a port"),
         (15, "image stands twice"),
-        (16, "65455"),
+        (16, "led through a port that http has"),
         (16, "9000 stands twice"),
         (16, "65535: a port is a number from 1 to 65534"),
         (17, "1: allowed are 16 to 16384"),
