@@ -1,9 +1,9 @@
 //! A service that is none of ours: an operator's own program answers, and what passes is recorded.
 //!
 //! It stands outside the catalogue on purpose: no archetype, form or mutation can choose it, because it answers nothing itself.
-//! What it records are [`Event::Exchange`]s: what a visitor said and what it was answered, each as far as [`KEPT`]
-//! goes, told when the visitor speaks again, when nothing more comes, and at the end. Its connections to that program are
-//! the only ones that the process ever makes; the fleet says where to.
+//! What it records are [`Event::Exchange`]s: the first 4 KiB of what a visitor said and of what it was answered, told when the
+//! visitor speaks again, when nothing more comes, and at the end. Its connections to that program are the only ones that the
+//! process ever makes; the fleet says where to.
 
 use std::{
     collections::BTreeMap,
