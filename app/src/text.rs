@@ -358,7 +358,8 @@ pub fn summary(row: &LogView) -> String {
             format!("{} → {}", services("services_before"), services("services_after"))
         }
         _ => first(&[
-            "command", "query", "url", "path", "target", "subject", "exploit", "what", "user", "listen", "to",
+            "command", "query", "url", "path", "target", "subject", "exploit", "what", "user", "listen",
+            "to", "received", "answered",
         ])
         .unwrap_or_default()
         .to_owned(),

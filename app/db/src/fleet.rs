@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use decnet_model::{
     clock::{from_micros, micros},
-    name::{DeckyName, ServiceSlug},
+    name::DeckyName,
     state::DeckyState,
     view::{DeckyService, DeckyView},
 };
@@ -35,8 +35,8 @@ pub struct NewDecky {
     pub ip: IpAddr,
     /// Hardware address.
     pub mac: String,
-    /// Its services.
-    pub services: Vec<ServiceSlug>,
+    /// Its services, which listen nowhere yet.
+    pub services: Vec<DeckyService>,
     /// The engine that runs it.
     pub engine: String,
     /// Minutes between mutations.
@@ -179,14 +179,6 @@ impl Store {
                 .fetch_optional(there.bind(decky.name.as_str()))
                 .await?
                 .is_some();
-            let listen_nowhere: Vec<_> = decky
-                .services
-                .iter()
-                .map(|s| DeckyService {
-                    slug: s.clone(),
-                    listen: Vec::new(),
-                })
-                .collect();
             let columns = |sql: Sql| {
                 sql.bind(decky.spec.to_string())
                     .bind(&decky.archetype)
@@ -195,7 +187,7 @@ impl Store {
                     .bind(&decky.hostname)
                     .bind(decky.ip.to_string())
                     .bind(&decky.mac)
-                    .bind(json(&listen_nowhere))
+                    .bind(json(&decky.services))
                     .bind(&decky.engine)
             };
             let sql = if there {

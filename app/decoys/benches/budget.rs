@@ -80,6 +80,7 @@ impl Decky {
                 slug: meta.slug(),
                 knobs: BTreeMap::new(),
                 listen: vec![SocketAddr::from((Ipv4Addr::new(127, 83, 1, n), 0))],
+                relays: Vec::new(),
             })
             .collect();
         let config = DeckyConfig {
@@ -94,6 +95,7 @@ impl Decky {
             evidence: None,
             pulse: None,
             user: decnet_decoys::config::NOBODY,
+            reach: Vec::new(),
             limits: decnet_decoys::config::Limits::default(),
         };
         let file = folder.path().join("config.json");

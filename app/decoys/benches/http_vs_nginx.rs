@@ -99,12 +99,14 @@ fn decoy(evidence: &Path) -> SocketAddr {
             slug: "http".parse().unwrap(),
             knobs: BTreeMap::from([("site".to_owned(), "company".into())]),
             listen: vec!["127.0.0.1:0".parse().unwrap()],
+            relays: Vec::new(),
         }],
         artifacts: None,
         transcripts: None,
         evidence: None,
         pulse: None,
         user: decnet_decoys::config::NOBODY,
+        reach: Vec::new(),
         limits: Limits::default(),
     };
     let sink = Arc::new(Sink::to(File::create(evidence).unwrap()));

@@ -35,6 +35,10 @@ pub struct DeckyConfig {
     /// The user and group that it becomes where root starts it; the two folders are handed to it.
     #[serde(default = "nobody")]
     pub user: u32,
+    /// The ports that it may connect to; none where that is left out. What is read of it is what the program is started
+    /// with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reach: Vec<u16>,
     /// What one decky may use.
     #[serde(default)]
     pub limits: Limits,
@@ -58,6 +62,21 @@ pub struct ServiceEntry {
     pub knobs: BTreeMap<String, Value>,
     /// Addresses and ports; at least one.
     pub listen: Vec<SocketAddr>,
+    /// Where its visitors are led, where it is none of the catalogue: one for each port of `listen`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relays: Vec<Relay>,
+}
+
+/// A port whose visitors are led to another program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relay {
+    /// The port that is listened on.
+    pub listen: u16,
+    /// The port that visitors believe to be on.
+    pub port: u16,
+    /// Where that program answers.
+    pub to: SocketAddr,
 }
 
 /// Bounds on what visitors can make a decky use. Past one of them a service behaves as the real product does when

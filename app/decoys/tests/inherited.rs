@@ -44,7 +44,7 @@ proptest! {
                 tokio::join!(say(io, bytes.clone()), session);
             });
             let lines = machine.lines.text().split_off(before);
-            let slug = decoy.meta().slug;
+            let slug = decoy.slug();
             prop_assert_eq!(PANICS.load(std::sync::atomic::Ordering::SeqCst), 0, "{}", slug);
             prop_assert_eq!(lines.lines().filter(|l| l.contains(" connect [")).count(), 1);
             let end: Vec<&str> = lines.lines().filter(|l| l.contains(" disconnect [")).collect();
@@ -80,7 +80,7 @@ fn seeds_of_the_fuzz_targets_never_panic_a_decoy_and_every_end_is_reported() {
     let machine = machine_without_panics();
     let mut replayed = Vec::new();
     for decoy in &machine.decoys {
-        let slug = decoy.meta().slug;
+        let slug = decoy.slug();
         let folder = format!("{}/../../fuzz/corpus/{slug}_session", env!("CARGO_MANIFEST_DIR"));
         // Not every service is fuzzed as a whole: some have targets for their parsers instead.
         let Ok(seeds) = std::fs::read_dir(folder) else {
@@ -122,7 +122,7 @@ fn a_silent_visitor_is_timed_out() {
             };
             let done =
                 tokio::time::timeout(Duration::from_secs(600), async { tokio::join!(listen, session) });
-            assert!(done.await.is_ok(), "{}", decoy.meta().slug);
+            assert!(done.await.is_ok(), "{}", decoy.slug());
         });
         let lines = machine.lines.text();
         let end = lines.lines().rfind(|l| l.contains(" disconnect [")).unwrap();
@@ -159,7 +159,7 @@ fn endless_input_ends_and_is_not_hoarded() {
                 let ((), after) = tokio::join!(endless, session);
                 let lines = machine.lines.0.lock().unwrap().len() as u64 / 1024 * 2;
                 let grown = after.saturating_sub(before + lines);
-                assert!(grown < ROOM_KIB, "{} grew by {grown} KiB", decoy.meta().slug);
+                assert!(grown < ROOM_KIB, "{} grew by {grown} KiB", decoy.slug());
             });
             let lines = machine.lines.text();
             assert!(lines.lines().any(|l| l.contains(" disconnect [")), "{lines}");
@@ -186,7 +186,7 @@ fn a_visitor_who_does_not_read_is_not_waited_for() {
                 let _the_decoy_may_have_hung_up = io.write_all(&ask).await;
             };
             let done = tokio::time::timeout(Duration::from_secs(600), async { tokio::join!(shout, session) });
-            assert!(done.await.is_ok(), "{}", decoy.meta().slug);
+            assert!(done.await.is_ok(), "{}", decoy.slug());
         });
     }
 }

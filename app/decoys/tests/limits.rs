@@ -57,6 +57,7 @@ fn decky(limits: Limits) -> (Decky, Lines) {
             slug: meta.slug(),
             knobs: BTreeMap::new(),
             listen: vec!["127.0.0.1:0".parse().unwrap()],
+            relays: Vec::new(),
         })
         .collect();
     let config = DeckyConfig {
@@ -68,6 +69,7 @@ fn decky(limits: Limits) -> (Decky, Lines) {
         evidence: None,
         pulse: None,
         user: decnet_decoys::config::NOBODY,
+        reach: Vec::new(),
         limits,
     };
     let decky = Decky::start(config, Arc::new(Sink::to(lines.clone())), Arc::new(SystemClock)).unwrap();

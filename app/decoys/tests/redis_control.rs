@@ -87,12 +87,14 @@ fn ours(version: &str) -> SocketAddr {
             slug: "redis".parse().unwrap(),
             knobs,
             listen: vec!["127.0.0.1:0".parse().unwrap()],
+            relays: Vec::new(),
         }],
         artifacts: None,
         transcripts: None,
         evidence: None,
         pulse: None,
         user: decnet_decoys::config::NOBODY,
+        reach: Vec::new(),
         limits: Limits::default(),
     };
     std::thread::spawn(move || {

@@ -109,6 +109,7 @@ fn nmap_names_product_and_version_of_every_service_as_the_persona_claims_them() 
                 slug: slug.parse().unwrap(),
                 knobs: BTreeMap::new(),
                 listen: vec![SocketAddr::new(address, port)],
+                relays: Vec::new(),
             });
         }
         let config = DeckyConfig {
@@ -120,6 +121,7 @@ fn nmap_names_product_and_version_of_every_service_as_the_persona_claims_them() 
             evidence: None,
             pulse: None,
             user: decnet_decoys::config::NOBODY,
+            reach: Vec::new(),
             limits: Limits::default(),
         };
         let sink = Arc::new(Sink::to(Lines::default()));

@@ -17,8 +17,8 @@ use decnet_model::{
     state::DeckyState,
     topic::Topic,
     view::{
-        ArchetypeView, DeckyService, DeckyView, FieldError, FleetNetworkView, KnobView, ServiceView,
-        TaskAccepted, TaskReport, TaskView,
+        ArchetypeView, DeckyView, FieldError, FleetNetworkView, KnobView, ServiceView, TaskAccepted,
+        TaskReport, TaskView,
     },
 };
 use decnet_persona::{
@@ -36,6 +36,8 @@ const TASKS: u32 = 50;
 const NETWORK: &str = "fleet-network";
 /// The engine whose addresses are configured.
 const LOCAL: &str = "local";
+/// The engine that runs an operator's own images.
+const DOCKER: &str = "docker";
 /// The longest interval between two mutations, in minutes: a year.
 const MAX_INTERVAL: u32 = 525_600;
 
@@ -85,10 +87,6 @@ impl Domain {
         let engine = self.engine().await?;
         let view = |decky: &DesiredDecky| {
             let new = self.new_decky(decky, engine.clone())?;
-            let services = new.services.into_iter().map(|slug| DeckyService {
-                slug,
-                listen: Vec::new(),
-            });
             Ok(DeckyView {
                 name: new.name,
                 state: DeckyState::Pending,
@@ -99,7 +97,7 @@ impl Domain {
                 hostname: new.hostname,
                 ip: new.ip,
                 mac: new.mac,
-                services: services.collect(),
+                services: new.services,
                 engine: new.engine,
                 last_error: None,
                 since: now,
@@ -448,7 +446,9 @@ impl Domain {
         if let Some(most) = self.inner.store.setting_number(Setting::DeploymentLimit).await? {
             limits.deckies = most;
         }
-        if self.engine().await? != LOCAL {
+        let engine = self.engine().await?;
+        limits.own_images = engine == DOCKER;
+        if engine != LOCAL {
             let known = self.engine_note().await?;
             let problem = known.as_ref().and_then(|note| note.problem.clone());
             let Some(found) = known.and_then(|note| note.surroundings) else {
@@ -539,7 +539,7 @@ impl Domain {
             hostname: persona.hostname.clone(),
             ip: decky.ip,
             mac: persona.mac.to_string(),
-            services: decky.slugs().cloned().collect(),
+            services: decky.offers(),
             engine,
             mutate_interval_minutes: decky.mutate_interval_minutes,
             spec: serde_json::to_value(decky).map_err(|e| DomainError::internal(DOING, e))?,

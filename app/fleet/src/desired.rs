@@ -3,8 +3,9 @@
 use std::{fmt, net::IpAddr};
 
 use decnet_model::{
-    fleet::{Egress, ServiceSpec},
+    fleet::{Egress, OwnImage, ServiceSpec},
     name::{DeckyName, ServiceSlug},
+    view::DeckyService,
 };
 use decnet_persona::PersonaSpec;
 use serde::{Deserialize, Serialize};
@@ -86,7 +87,24 @@ impl DesiredDecky {
         self.services.iter().map(|s| &s.slug)
     }
 
-    /// The same decky with these services. Those that stay keep their knobs.
+    /// Its services for who looks at the fleet. They listen nowhere yet.
+    #[must_use]
+    pub fn offers(&self) -> Vec<DeckyService> {
+        let offer = |service: &ServiceSpec| DeckyService {
+            slug: service.slug.clone(),
+            listen: Vec::new(),
+            image: service.image.as_ref().map(|own| own.image.clone()),
+        };
+        self.services.iter().map(offer).collect()
+    }
+
+    /// Those of its services that are an operator's own images.
+    pub fn own_images(&self) -> impl Iterator<Item = (&ServiceSlug, &OwnImage)> {
+        let services = self.services.iter();
+        services.filter_map(|service| Some((&service.slug, service.image.as_ref()?)))
+    }
+
+    /// The same decky with these services. Those that stay keep their knobs and images.
     #[must_use]
     pub fn with_services(mut self, slugs: &[ServiceSlug]) -> Self {
         let keep = std::mem::take(&mut self.services);
@@ -96,10 +114,7 @@ impl DesiredDecky {
                 keep.iter()
                     .find(|s| s.slug == *slug)
                     .cloned()
-                    .unwrap_or_else(|| ServiceSpec {
-                        slug: slug.clone(),
-                        knobs: std::collections::BTreeMap::new(),
-                    })
+                    .unwrap_or_else(|| ServiceSpec::of(slug.clone()))
             })
             .collect();
         self.persona.services = slugs.to_vec();

@@ -11,6 +11,7 @@ mod desired;
 pub mod engine;
 mod execute;
 pub mod mutation;
+mod own_image;
 mod plan;
 mod resolve;
 pub mod spec;

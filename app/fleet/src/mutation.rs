@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use decnet_model::name::ServiceSlug;
+use decnet_model::{fleet::OwnImage, name::ServiceSlug};
 use decnet_persona::{
     Rng,
     archetype::{self, Archetype, MAX_SERVICES},
 };
 
-use crate::{Catalogue, DesiredDecky, resolve::available};
+use crate::{Catalogue, DesiredDecky, own_image, resolve::available};
 
 /// How often a set is drawn that is not the current one before the sets are tried in order.
 const DRAWS: u32 = 32;
@@ -22,11 +22,31 @@ pub fn choose(
     current: &[ServiceSlug],
     rng: &mut Rng,
 ) -> Option<Vec<ServiceSlug>> {
-    let fitting = available(archetype, catalogue);
+    choose_beside(&[], archetype, catalogue, current, rng)
+}
+
+/// [`choose`] on a machine where `own` images answer, which are no choice of the archetype: the set leaves their ports free
+/// and room for them.
+pub(crate) fn choose_beside(
+    own: &[&OwnImage],
+    archetype: &Archetype,
+    catalogue: &dyn Catalogue,
+    current: &[ServiceSlug],
+    rng: &mut Rng,
+) -> Option<Vec<ServiceSlug>> {
+    let mut fitting = available(archetype, catalogue);
+    fitting.retain(|slug| {
+        let mut ports = catalogue.ports(slug).unwrap_or_default().into_iter();
+        !ports.any(|port| own.iter().any(|own| own_image::stands_in_the_way(own, port)))
+    });
+    let room = MAX_SERVICES.saturating_sub(own.len());
+    if room == 0 {
+        return None;
+    }
     let now: BTreeSet<&ServiceSlug> = current.iter().collect();
     let other = |set: &[ServiceSlug]| !set.is_empty() && set.iter().collect::<BTreeSet<_>>() != now;
     for _ in 0..DRAWS {
-        let most = fitting.len().min(MAX_SERVICES).min(archetype.usual + 2);
+        let most = fitting.len().min(room).min(archetype.usual + 2);
         let least = archetype.usual.saturating_sub(1).clamp(1, most.max(1));
         let size = rng.range(u64::try_from(least).ok()?, u64::try_from(most).ok()?);
         let mut drawn = fitting.clone();
@@ -61,8 +81,17 @@ fn without_shared_ports(services: Vec<ServiceSlug>, catalogue: &dyn Catalogue) -
 #[must_use]
 pub fn mutate(decky: &DesiredDecky, catalogue: &dyn Catalogue, round: u64) -> Option<DesiredDecky> {
     let archetype = archetype::find(&decky.persona.archetype).ok()?;
-    let current: Vec<ServiceSlug> = decky.slugs().cloned().collect();
+    let (own, images): (Vec<_>, Vec<_>) = decky
+        .own_images()
+        .map(|(slug, image)| (slug.clone(), image))
+        .unzip();
+    let current: Vec<ServiceSlug> = decky
+        .slugs()
+        .filter(|slug| !own.contains(slug))
+        .cloned()
+        .collect();
     let mut rng = decky.persona.seed.rng(&format!("mutation/{round}"));
-    let chosen = choose(archetype, catalogue, &current, &mut rng)?;
+    let mut chosen = choose_beside(&images, archetype, catalogue, &current, &mut rng)?;
+    chosen.extend(own);
     Some(decky.clone().with_services(&chosen))
 }

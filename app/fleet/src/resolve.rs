@@ -9,7 +9,7 @@ use std::{
 
 use decnet_decoys::Port;
 use decnet_model::{
-    fleet::{DeckySpec, Egress, FleetSpec, ServiceSpec},
+    fleet::{DeckySpec, Egress, FleetSpec, OwnImage, ServiceSpec},
     name::{DeckyName, ServiceSlug},
 };
 use decnet_persona::{
@@ -20,7 +20,7 @@ use decnet_persona::{
 use ipnet::IpNet;
 use time::OffsetDateTime;
 
-use crate::{DesiredDecky, mutation};
+use crate::{DesiredDecky, mutation, own_image};
 
 /// What is wrong with a specification, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,15 +63,19 @@ pub struct Limits {
     pub network: IpNet,
     /// Addresses of it that somebody else has.
     pub reserved: BTreeSet<IpAddr>,
+    /// Whether the engine runs an operator's own images.
+    pub own_images: bool,
 }
 
 impl Default for Limits {
-    /// 200 deckies in 127.66.0.0/16: a network of the loopback interface that nobody else is likely to use.
+    /// 200 deckies in 127.66.0.0/16: a network of the loopback interface that nobody else is likely to use, by an engine
+    /// that runs nobody's images.
     fn default() -> Self {
         Self {
             deckies: 200,
             network: IpNet::V4(ipnet::Ipv4Net::new_assert([127, 66, 0, 0].into(), 16)),
             reserved: BTreeSet::new(),
+            own_images: false,
         }
     }
 }
@@ -365,19 +369,24 @@ fn check_services(
         );
         faults.push(SpecFault::new(format!("{at}.services"), problem));
     }
-    let mut ports: BTreeMap<String, &ServiceSlug> = BTreeMap::new();
-    for (i, ServiceSpec { slug, knobs }) in spec.services.iter().enumerate() {
+    for (i, service) in spec.services.iter().enumerate() {
+        let ServiceSpec { slug, knobs, image } = service;
         let field = format!("{at}.services[{i}]");
-        let Some(listen) = catalogue.ports(slug) else {
+        if let Some(own) = image {
+            check_own_image(service, own, &field, catalogue, faults);
+        }
+        if image.is_none() && catalogue.ports(slug).is_none() {
             let known: Vec<String> = catalogue.slugs().into_iter().map(String::from).collect();
-            faults.push(SpecFault::new(
-                field,
-                format!("no service {slug}; there are: {}", known.join(", ")),
-            ));
+            let problem = format!(
+                "no service {slug}; there are: {}; an image of your own is described in a file, in [custom-{slug}]",
+                known.join(", ")
+            );
+            faults.push(SpecFault::new(field, problem));
             continue;
-        };
+        }
         if let Some(archetype) = archetype
             && spec.archetype.is_some()
+            && image.is_none()
             && !archetype.fits(slug)
         {
             let problem = format!(
@@ -387,17 +396,18 @@ fn check_services(
             );
             faults.push(SpecFault::new(field.clone(), problem));
         }
-        for port in listen {
-            if let Some(other) = ports.insert(format!("{port:?}"), slug) {
-                let problem = if other == slug {
-                    format!("{slug} stands twice")
-                } else {
-                    format!("{slug} and {other} both need {port:?}")
-                };
-                faults.push(SpecFault::new(field.clone(), problem));
-            }
+        let earlier = spec.services.get(..i).unwrap_or_default();
+        if earlier.iter().any(|other| other.slug == *slug) {
+            faults.push(SpecFault::new(field.clone(), format!("{slug} stands twice")));
+        } else if let Some(problem) = earlier.iter().find_map(|other| clash(service, other, catalogue)) {
+            let field = if image.is_some() {
+                format!("{field}.image.ports")
+            } else {
+                field.clone()
+            };
+            faults.push(SpecFault::new(field, problem));
         }
-        for (name, value) in knobs {
+        for (name, value) in knobs.iter().filter(|_| image.is_none()) {
             if let Err(problem) = catalogue.check_knob(slug, name, value) {
                 faults.push(SpecFault::new(
                     format!("{field}.knobs.{name}"),
@@ -405,6 +415,60 @@ fn check_services(
                 ));
             }
         }
+    }
+}
+
+/// The ports of a service; none where there is no such service.
+fn ports_of(service: &ServiceSpec, catalogue: &dyn Catalogue) -> Vec<Port> {
+    match &service.image {
+        Some(own) => own.ports.iter().copied().map(Port::Tcp).collect(),
+        None => catalogue.ports(&service.slug).unwrap_or_default(),
+    }
+}
+
+/// Why a decky cannot have both services; nothing where it can.
+fn clash(service: &ServiceSpec, other: &ServiceSpec, catalogue: &dyn Catalogue) -> Option<String> {
+    let (ports, others) = (ports_of(service, catalogue), ports_of(other, catalogue));
+    if let Some(port) = ports.iter().find(|port| others.contains(port)) {
+        return Some(format!("{} and {} both need {port:?}", service.slug, other.slug));
+    }
+    let (mut mine, mut theirs) = (ports.into_iter(), others.into_iter());
+    let led = |own: &OwnImage, port| own_image::stands_in_the_way(own, port);
+    let clash = match (&service.image, &other.image) {
+        (Some(own), _) if theirs.any(|port| led(own, port)) => Some((service, other)),
+        (_, Some(own)) if mine.any(|port| led(own, port)) => Some((other, service)),
+        _ => None,
+    };
+    clash.map(|(own, other)| {
+        format!(
+            "the visitors of {} are led through a port that {} has: give the image another one",
+            own.slug, other.slug
+        )
+    })
+}
+
+/// What is wrong with a service that is an operator's own image, but for ports that others need.
+fn check_own_image(
+    service: &ServiceSpec,
+    own: &OwnImage,
+    field: &str,
+    catalogue: &dyn Catalogue,
+    faults: &mut Vec<SpecFault>,
+) {
+    let slug = &service.slug;
+    if catalogue.ports(slug).is_some() {
+        let problem = format!("{slug} is a built-in service: give your image another name");
+        faults.push(SpecFault::new(format!("{field}.image"), problem));
+    }
+    for (key, problem) in own_image::faults(own) {
+        faults.push(SpecFault::new(
+            format!("{field}.image.{key}"),
+            format!("{slug}: {problem}"),
+        ));
+    }
+    if let Some(knob) = service.knobs.keys().next() {
+        let problem = format!("{slug} is an image, which has no knobs: it is told things by its command");
+        faults.push(SpecFault::new(format!("{field}.knobs.{knob}"), problem));
     }
 }
 
@@ -460,6 +524,18 @@ pub fn resolve(
             .collect(),
         seeds: staying.iter().map(|d| d.persona.seed.clone()).collect(),
     };
+    if !limits.own_images {
+        for (i, decky) in spec.deckies.iter().enumerate() {
+            let services = decky.services.iter().enumerate();
+            for (j, service) in services.filter(|(_, service)| service.image.is_some()) {
+                let problem = format!(
+                    "{}: an image of your own needs engine=docker, which this host was not started with",
+                    service.slug
+                );
+                faults.push(SpecFault::new(format!("deckies[{i}].services[{j}]"), problem));
+            }
+        }
+    }
     let readable = faults.is_empty();
     // Names and addresses that are given come first, so that none that is drawn takes them.
     for read in &reads {
@@ -621,7 +697,10 @@ fn settle(
     let decky = DesiredDecky {
         name,
         persona,
-        services: read.spec.services.clone(),
+        services: match before {
+            Some(before) if read.services.is_empty() => before.services.clone(),
+            _ => read.spec.services.clone(),
+        },
         ip,
         mutate_interval_minutes: read
             .spec
@@ -719,7 +798,14 @@ fn choose(
     }
     if read.spec.randomize_services {
         let mut rng = persona.rng("services");
-        if let Some(chosen) = mutation::choose(read.archetype, catalogue, &[], &mut rng) {
+        // Images are no choice of the archetype: they stay.
+        let (own, images): (Vec<_>, Vec<_>) = before
+            .into_iter()
+            .flat_map(DesiredDecky::own_images)
+            .map(|(slug, image)| (slug.clone(), image))
+            .unzip();
+        if let Some(mut chosen) = mutation::choose_beside(&images, read.archetype, catalogue, &[], &mut rng) {
+            chosen.extend(own);
             return chosen;
         }
     }

@@ -11,7 +11,16 @@
 //!
 //! [web.http]               ; knobs of a service of it; the service is added where services= does not name it
 //! tarpit_ms = 200
+//!
+//! [custom-intranet]        ; a container image of your own, a service for every decky that names it: services = ssh, intranet
+//! image = registry.example/intranet:2      ; `binary` is the same; Docker has it, or pulls it once
+//! command = /srv/app --port 8080           ; `exec` is the same; what the image says where it is left out; quotes hold words together
+//! ports = 8080, 9090                       ; the TCP ports that it answers on
+//! memory_mb = 256                          ; the most memory that it gets
 //! ```
+//!
+//! An image of one's own needs the engine docker. It stands beside the decky's own program, in the same network and as contained;
+//! what passes between visitors and it is recorded.
 //!
 //! Keys of a decky are the fields of [`DeckySpec`]; `services` is a list divided by commas. `;` and `#` begin a comment
 //! at the start of a line, and `;` also after white space.
@@ -20,16 +29,19 @@ use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use decnet_model::{
     fit::{Fitted, fit},
-    fleet::{DeckySpec, FleetSpec, ServiceSpec},
+    fleet::{DeckySpec, FleetSpec, OwnImage, ServiceSpec},
     name::{DeckyName, ServiceSlug},
 };
 use decnet_persona::archetype;
 use serde_json::{Map, Value};
 
-use crate::{BuiltIn, Catalogue, SpecFault, resolve};
+use crate::{BuiltIn, Catalogue, SpecFault, own_image, resolve};
 
 /// The most bytes of a text.
 pub const MAX_TEXT: usize = 512 * 1024;
+
+/// What the section of an operator's own image begins with.
+const CUSTOM: &str = "custom-";
 
 /// The fleet that `text` describes, checked against the built-in catalogue.
 ///
@@ -84,6 +96,7 @@ impl Described {
             spec: FleetSpec::default(),
             lines: BTreeMap::new(),
             sections: BTreeMap::new(),
+            customs: Vec::new(),
             faults: Vec::new(),
         };
         if text.len() > MAX_TEXT {
@@ -153,7 +166,11 @@ impl Described {
                         }
                     }
             };
-            if !self.unread.iter().any(told) {
+            // What stands once in a text may be wrong with each decky that takes it from there.
+            let again = |other: &SpecFault| {
+                fault.line.is_some() && (other.line, &other.problem) == (fault.line, &fault.problem)
+            };
+            if !self.unread.iter().any(told) && !faults.iter().any(again) {
                 faults.push(fault);
             }
         }
@@ -186,6 +203,17 @@ struct Section<'a> {
     pairs: Vec<(&'a str, &'a str, usize)>,
 }
 
+/// An operator's own image.
+struct Custom {
+    slug: ServiceSlug,
+    image: OwnImage,
+    /// Where its section begins, and its keys, by their names in [`OwnImage`].
+    line: usize,
+    lines: Vec<(&'static str, usize)>,
+    /// Whether a decky has it.
+    named: bool,
+}
+
 struct Reader<'a> {
     catalogue: &'a dyn Catalogue,
     spec: FleetSpec,
@@ -193,18 +221,36 @@ struct Reader<'a> {
     lines: BTreeMap<String, usize>,
     /// Index of the decky of a section.
     sections: BTreeMap<String, usize>,
+    customs: Vec<Custom>,
     faults: Vec<SpecFault>,
 }
 
 impl Reader<'_> {
     fn read(&mut self, text: &str) {
         let sections = self.sections(text);
-        // Knobs belong to deckies, which may stand below them.
-        for section in sections.iter().filter(|s| !s.name.contains('.')) {
+        // Images and knobs belong to deckies, which may stand above or below them.
+        let (images, others): (Vec<_>, Vec<_>) = sections.iter().partition(|s| s.name.starts_with(CUSTOM));
+        for section in images {
+            self.custom(section);
+        }
+        for section in others.iter().filter(|s| !s.name.contains('.')) {
             self.plain(section);
         }
-        for section in sections.iter().filter(|s| s.name.contains('.')) {
+        for section in others.iter().filter(|s| s.name.contains('.')) {
             self.knobs(section);
+        }
+        for Custom {
+            slug, line, named, ..
+        } in std::mem::take(&mut self.customs)
+        {
+            if !named {
+                self.fault(
+                    line,
+                    format!(
+                        "no decky has the service {slug}: name it in services, or take [{CUSTOM}{slug}] away"
+                    ),
+                );
+            }
         }
     }
 
@@ -287,15 +333,65 @@ impl Reader<'_> {
                 self.fault(line, problem);
             }
         }
-        for i in 0..decky.services.len() {
+        for (i, service) in decky.services.iter_mut().enumerate() {
             let line = self
                 .lines
                 .get(&format!("{at}.services"))
                 .copied()
                 .unwrap_or(section.line);
-            self.lines.insert(format!("{at}.services[{i}]"), line);
+            let field = format!("{at}.services[{i}]");
+            if let Some(custom) = self.customs.iter_mut().find(|custom| custom.slug == service.slug) {
+                custom.named = true;
+                service.image = Some(custom.image.clone());
+                self.lines.insert(format!("{field}.image"), custom.line);
+                for (key, line) in &custom.lines {
+                    self.lines.insert(format!("{field}.image.{key}"), *line);
+                }
+            }
+            self.lines.insert(field, line);
         }
         self.spec.deckies.push(decky);
+    }
+
+    fn custom(&mut self, section: &Section<'_>) {
+        let slug = section.name.strip_prefix(CUSTOM).unwrap_or_default();
+        let slug: ServiceSlug = match slug.parse() {
+            Ok(slug) => slug,
+            Err(error) => {
+                self.fault(section.line, error);
+                return;
+            }
+        };
+        let mut image = OwnImage {
+            image: String::new(),
+            command: Vec::new(),
+            ports: Vec::new(),
+            memory_mb: None,
+        };
+        let mut lines: Vec<(&'static str, usize)> = Vec::new();
+        for &(key, value, line) in &section.pairs {
+            match set_image(&mut image, key, value) {
+                Ok(key) if lines.iter().any(|(other, _)| *other == key) => {
+                    self.fault(
+                        line,
+                        format!("{key} stands twice in [{}], under two names", section.name),
+                    );
+                }
+                Ok(key) => lines.push((key, line)),
+                Err(problem) => {
+                    self.fault(line, problem);
+                    // What it was to be is not missing, too.
+                    lines.extend(image_key(key).map(|key| (key, line)));
+                }
+            }
+        }
+        self.customs.push(Custom {
+            slug,
+            image,
+            line: section.line,
+            lines,
+            named: false,
+        });
     }
 
     fn knobs(&mut self, section: &Section<'_>) {
@@ -358,8 +454,8 @@ pub fn adjust<'a>(
         }
         None => {
             decky.services.push(ServiceSpec {
-                slug: slug.clone(),
                 knobs,
+                ..ServiceSpec::of(slug.clone())
             });
             decky.services.len() - 1
         }
@@ -376,10 +472,7 @@ fn unnamed(decky: &DeckySpec, catalogue: &dyn Catalogue) -> Vec<ServiceSpec> {
         .map(|archetype| resolve::usual(archetype, catalogue))
         .into_iter()
         .flatten()
-        .map(|slug| ServiceSpec {
-            slug,
-            knobs: BTreeMap::new(),
-        })
+        .map(ServiceSpec::of)
         .collect()
 }
 
@@ -404,10 +497,7 @@ fn set(decky: &mut DeckySpec, field: &str, value: &str) -> Result<(), String> {
         "services" => {
             for slug in value.split(',').map(str::trim).filter(|s| !s.is_empty()) {
                 let slug: ServiceSlug = slug.parse().map_err(|e| format!("{e}"))?;
-                decky.services.push(ServiceSpec {
-                    slug,
-                    knobs: BTreeMap::new(),
-                });
+                decky.services.push(ServiceSpec::of(slug));
             }
         }
         "randomize_services" => {
@@ -436,6 +526,44 @@ fn set(decky: &mut DeckySpec, field: &str, value: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The name in [`OwnImage`] of a key of an operator's own image. The names `binary` and `exec` are those of the original.
+fn image_key(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "image" | "binary" => "image",
+        "command" | "exec" => "command",
+        "ports" => "ports",
+        "memory_mb" | "memory-mb" => "memory_mb",
+        _ => return None,
+    })
+}
+
+fn set_image(image: &mut OwnImage, key: &str, value: &str) -> Result<&'static str, String> {
+    let Some(field) = image_key(key) else {
+        return Err(format!(
+            "an image has no key {key}; there are: image, command, ports, memory_mb"
+        ));
+    };
+    match field {
+        "image" => image.image = value.to_owned(),
+        "command" => {
+            image.command = own_image::words(value).map_err(|e| format!("{key} = {value:?}: {e}"))?
+        }
+        "ports" => {
+            let ports = value.split(',').map(str::trim).filter(|port| !port.is_empty());
+            let read = |port: &str| {
+                port.parse()
+                    .map_err(|_| format!("{key} = {value:?}: {port} is not the number of a port"))
+            };
+            image.ports = ports.map(read).collect::<Result<_, _>>()?;
+        }
+        _ => {
+            let number = value.parse();
+            image.memory_mb = Some(number.map_err(|_| format!("{key} = {value:?} is not a number of MiB"))?);
+        }
+    }
+    Ok(field)
 }
 
 /// The value of a knob, of the kind that its default has; a guess where the default does not tell.

@@ -69,6 +69,8 @@ text_enum! {
         FetchAttempt = "fetch_attempt",
         /// A wish to be forwarded elsewhere, refused.
         ForwardRefused = "forward_refused",
+        /// What was said and answered in a protocol that only the one behind the decoy knows.
+        Exchange = "exchange",
         /// The peer broke the protocol.
         Violation = "protocol_violation",
         /// A known exploit or takeover sequence.
@@ -170,6 +172,8 @@ text_enum! {
         Network = "network",
         /// The service is being stopped.
         Shutdown = "shutdown",
+        /// Nobody answered behind the decoy: the peer saw what a closed port gives.
+        Unanswered = "unanswered",
     }
 }
 
@@ -283,6 +287,17 @@ pub enum Event<'a> {
         via: &'static str,
         /// Where to.
         target: &'a [u8],
+    },
+    /// See [`EventKind::Exchange`].
+    Exchange {
+        /// What the peer said, as far as it was kept.
+        received: &'a [u8],
+        /// How many bytes that were.
+        received_bytes: u64,
+        /// What it was answered, as far as it was kept.
+        answered: &'a [u8],
+        /// How many bytes that were.
+        answered_bytes: u64,
     },
     /// See [`EventKind::Violation`].
     Violation {
@@ -399,6 +414,7 @@ impl Event<'_> {
             Self::MailAccepted { .. } => EventKind::MailAccepted,
             Self::FetchAttempt { .. } => EventKind::FetchAttempt,
             Self::ForwardRefused { .. } => EventKind::ForwardRefused,
+            Self::Exchange { .. } => EventKind::Exchange,
             Self::Violation { .. } => EventKind::Violation,
             Self::Exploit { .. } => EventKind::Exploit,
             Self::Fingerprint { .. } => EventKind::Fingerprint,
@@ -521,6 +537,17 @@ impl Event<'_> {
             Self::ForwardRefused { via, target } => {
                 out.text("via", *via);
                 out.bytes("target", target);
+            }
+            Self::Exchange {
+                received,
+                received_bytes,
+                answered,
+                answered_bytes,
+            } => {
+                out.bytes("received", received);
+                out.number("received_bytes", *received_bytes);
+                out.bytes("answered", answered);
+                out.number("answered_bytes", *answered_bytes);
             }
             Self::Violation { what, bytes } => {
                 out.text("what", *what);

@@ -95,6 +95,38 @@ pub struct ServiceSpec {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub knobs: BTreeMap<String, serde_json::Value>,
+    /// What answers visitors of a service that is none of the built-in ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<OwnImage>,
+}
+
+impl ServiceSpec {
+    /// A service with its default knobs.
+    #[must_use]
+    pub fn of(slug: ServiceSlug) -> Self {
+        Self {
+            slug,
+            knobs: BTreeMap::new(),
+            image: None,
+        }
+    }
+}
+
+/// An operator's own container image as a service. What passes between its visitors and it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OwnImage {
+    /// Its name where Docker finds it, such as `registry.example/intranet:2`.
+    pub image: String,
+    /// What it runs, word by word; what the image says where empty.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// The TCP ports that it answers on.
+    pub ports: Vec<u16>,
+    /// The most memory that it gets, in MiB; 256 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mb: Option<u32>,
 }
 
 text_enum! {

@@ -391,6 +391,9 @@ views! {
         slug: ServiceSlug,
         /// `address:port` that it listens on, where it runs.
         listen: Vec<String>,
+        /// The operator's own image that answers there; absent where that is a built-in service.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<String>
     }
 
     /// A decky: what is wanted of it and how it does.

@@ -132,7 +132,8 @@ pub(crate) struct UpArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeployArgs {
-    /// A fleet description (INI, or JSON by its ending)
+    /// A fleet description (INI, or JSON by its ending). A container image of your own can be a service there, in a section
+    /// custom-NAME with image, command, ports and memory_mb
     #[arg(long, short = 'f', value_name = "FILE", conflicts_with_all = ["archetype", "services", "deckies", "name"])]
     pub(crate) file: Option<PathBuf>,
     /// How many

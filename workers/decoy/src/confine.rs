@@ -4,7 +4,7 @@
 //! Root becomes the configured user; whoever starts it, no capability stays but that of binding low ports, which a new
 //! configuration needs, and no program that it could start gains any. Landlock does the same for files where users do
 //! not: the folder of the configuration can be read, the two folders of evidence written, nothing executed, nothing
-//! connected to.
+//! connected to but the ports that it was started with, behind which its relays are.
 //!
 //! The kernel keeps most of this for each thread, so [`confine`] must run before there is a second one.
 
@@ -16,7 +16,7 @@ use std::{
 
 use decnet_decoys::config::DeckyConfig;
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
     RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
 use nix::{
@@ -65,7 +65,7 @@ pub(crate) fn confine(config: &DeckyConfig, source: Option<&Path>) -> Result<Fil
     }
     prctl::set_no_new_privs().map_err(io::Error::from)?;
     // Before the change of user, who may not reach the folders by their paths.
-    let files = restrict(source, &evidence)?;
+    let files = restrict(source, &evidence, &config.reach)?;
     if geteuid().is_root() {
         become_user(config.user)?;
     }
@@ -114,7 +114,7 @@ fn become_user(user: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn restrict(source: Option<&Path>, evidence: &[&Path]) -> Result<Files, Error> {
+fn restrict(source: Option<&Path>, evidence: &[&Path], reach: &[u16]) -> Result<Files, Error> {
     let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
     let write = make_bitflags!(AccessFs::{WriteFile | Truncate | MakeReg | RemoveFile});
     let beneath = |path: &Path, access: BitFlags<AccessFs>| {
@@ -141,6 +141,9 @@ fn restrict(source: Option<&Path>, evidence: &[&Path]) -> Result<Files, Error> {
         if device.exists() {
             rules = rules.add_rule(beneath(device, AccessFs::ReadFile.into())?)?;
         }
+    }
+    for port in reach {
+        rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
     }
     for folder in evidence {
         rules = rules.add_rule(beneath(folder, read | write)?)?;

@@ -174,6 +174,68 @@ fn services_come_and_go_by_sighup_without_dropping_other_sessions_and_sigterm_en
     assert_eq!(count("reason=\"shutdown\""), 1, "{evidence}");
 }
 
+/// Whether the kernel can restrict where a program connects to: Landlock can since Linux 6.7.
+fn restricts_connections() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(7))
+}
+
+#[test]
+fn visitors_are_led_to_another_program_where_it_may_connect_and_nowhere_else() {
+    let folder = folder();
+    let file = folder.path().join("config.json");
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (door, to) = (free_port(), other.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (mut visitor, _) = other.accept().unwrap();
+        ask(&mut visitor, b"welcome", b"hello");
+        other
+    });
+    let led = |reach: u16| {
+        let bare = config(&[]);
+        let bare = bare.strip_suffix("\"services\":[]}").unwrap();
+        format!(
+            r#"{bare}"reach":[{reach}],"services":[{{"slug":"intranet","listen":["{door}"],"relays":[{{"listen":{},"port":8080,"to":"{to}"}}]}}]}}"#,
+            door.port()
+        )
+    };
+    fs::write(&file, led(to.port())).unwrap();
+    let mut program = Running::start(&file);
+    program.ready();
+    ask(&mut TcpStream::connect(door).unwrap(), b"hello", b"welcome");
+    let _other = answering.join().unwrap();
+    program.signal(Signal::SIGTERM);
+    let (status, evidence) = program.end();
+    assert_eq!(status, Some(0));
+    for words in [
+        " intranet - exchange ",
+        "dst_port=\"8080\"",
+        "received=\"hello\"",
+        "answered=\"welcome\"",
+    ] {
+        assert!(evidence.contains(words), "{words}: {evidence}");
+    }
+
+    // What it was not started with it cannot have later.
+    fs::write(&file, led(9)).unwrap();
+    let mut program = Running::start(&file);
+    if !(program.ready() && restricts_connections()) {
+        println!("left out: this kernel does not restrict where a program connects to");
+        return;
+    }
+    fs::write(&file, led(to.port())).unwrap();
+    program.signal(Signal::SIGHUP);
+    assert_eq!(program.says(), "configuration applied");
+    let mut visitor = TcpStream::connect(door).unwrap();
+    assert!(visitor.read(&mut [0; 8]).is_err(), "it was led on");
+    program.signal(Signal::SIGTERM);
+    let (_, evidence) = program.end();
+    assert!(evidence.contains("reason=\"unanswered\""), "{evidence}");
+}
+
 #[test]
 fn out_of_file_descriptors_it_waits_says_so_and_serves_again_once_there_are_some() {
     let folder = folder();

@@ -272,7 +272,8 @@ impl<E: Engine> Reconciler<E> {
         // A step that failed for what may pass is tried again soon, and what died right away is counted. What stays until
         // somebody changes something is tried when the fleet is looked at anyway.
         let passes = failed.values().any(|error| error.transient);
-        let soon = passes.then_some(RESTART);
+        let part_died = |o: &ObservedDecky| o.running && o.seen.died.is_some() && !held.contains_key(&o.name);
+        let soon = (passes || observed.iter().any(part_died)).then_some(RESTART);
         let again = again.into_iter().chain(soon).min();
         Ok(Round::Done {
             wanted: desired.len(),
@@ -599,13 +600,15 @@ impl<E: Engine> Reconciler<E> {
         for record in known.iter().map(|k| &k.record).filter(|r| r.view.desired) {
             let name = &record.view.name;
             let seen = observed.iter().find(|o| o.name == *name);
-            if seen.is_some_and(|o| o.running) {
+            let died = seen.is_some_and(|o| o.seen.died.is_some());
+            // Of one that runs a part may have died.
+            if seen.is_some_and(|o| o.running) && !died {
                 self.counted.remove(name);
                 continue;
             }
             let mut failures = lately(&record.failures, now);
             let mut quarantined = record.quarantined;
-            if seen.is_some_and(|o| o.seen.died.is_some()) && self.counted.insert(name.clone()) {
+            if died && self.counted.insert(name.clone()) {
                 failures.push(now);
                 quarantined |= failures.len() >= DEATHS;
                 self.parts
@@ -805,18 +808,22 @@ impl<E: Engine> Reconciler<E> {
                 .or_else(|| failed.get(name).map(ToString::to_string));
             let died = || seen.and_then(|o| o.seen.died.clone());
             let (state, last_error) = match (running, error, held.get(name)) {
-                (true, None, _) => (DeckyState::Running, None),
+                (true, None, quarantine) => match (died(), quarantine) {
+                    (None, _) => (DeckyState::Running, None),
+                    (Some(why), Some(None)) => (DeckyState::Degraded, Some(left_alone(&why))),
+                    (part, _) => (DeckyState::Degraded, part),
+                },
                 (true, Some(error), _) => (DeckyState::Degraded, Some(error)),
                 (false, error, Some(None)) => {
                     let why = error.or_else(died).unwrap_or_default();
-                    let told = format!("in quarantine after {DEATHS} deaths within 10 minutes: {why}");
-                    (DeckyState::Failed, Some(told))
+                    (DeckyState::Failed, Some(left_alone(&why)))
                 }
                 (false, None, Some(Some(_))) => (DeckyState::Deploying, died()),
                 (false, Some(error), _) => (DeckyState::Failed, Some(error)),
                 (false, None, None) if record.view.desired => (DeckyState::Degraded, died()),
                 (false, None, None) => (DeckyState::Stopping, None),
             };
+            let offered = desired.as_ref().map(DesiredDecky::offers).unwrap_or_default();
             let services = seen.filter(|o| o.running).map(|o| {
                 o.seen
                     .listen
@@ -824,6 +831,10 @@ impl<E: Engine> Reconciler<E> {
                     .map(|(slug, listen)| DeckyService {
                         slug: slug.clone(),
                         listen: listen.iter().map(ToString::to_string).collect(),
+                        image: offered
+                            .iter()
+                            .find(|offer| offer.slug == *slug)
+                            .and_then(|offer| offer.image.clone()),
                     })
                     .collect()
             });
@@ -911,6 +922,11 @@ fn backoff(deaths: usize) -> time::Duration {
 }
 
 /// The record's decky, wanted as `after`.
+/// What is said of a decky that died too often because of `why`.
+fn left_alone(why: &str) -> String {
+    format!("in quarantine after {DEATHS} deaths within 10 minutes: {why}")
+}
+
 fn wanted_anew(record: &DeckyRecord, after: &DesiredDecky) -> NewDecky {
     let view = &record.view;
     NewDecky {
@@ -921,7 +937,7 @@ fn wanted_anew(record: &DeckyRecord, after: &DesiredDecky) -> NewDecky {
         hostname: view.hostname.clone(),
         ip: view.ip,
         mac: view.mac.clone(),
-        services: after.slugs().cloned().collect(),
+        services: after.offers(),
         engine: view.engine.clone(),
         mutate_interval_minutes: view.mutate_interval_minutes,
         // A decky's own JSON always has a form.

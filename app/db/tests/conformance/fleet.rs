@@ -24,7 +24,11 @@ fn decky(name: &str, ip: &str) -> NewDecky {
         hostname: "www".into(),
         ip: ip.parse().unwrap(),
         mac: "02:00:00:00:00:01".into(),
-        services: vec!["ssh".parse().unwrap()],
+        services: vec![DeckyService {
+            slug: "ssh".parse().unwrap(),
+            listen: Vec::new(),
+            image: None,
+        }],
         engine: "local".into(),
         mutate_interval_minutes: Some(30),
         spec: serde_json::json!({ "seed": "s" }),
@@ -57,6 +61,7 @@ pub(crate) async fn a_decky_is_wanted_observed_dismissed_and_forgotten(database:
     let services = vec![DeckyService {
         slug: "ssh".parse().unwrap(),
         listen: vec!["127.1.0.1:22".into()],
+        image: None,
     }];
     let mut seen = Observation {
         state: DeckyState::Running,

@@ -9,6 +9,7 @@ pub mod client_hello;
 pub mod login;
 pub mod peer;
 pub mod recorder;
+pub mod relay;
 pub mod runner;
 pub mod sink;
 pub mod tap;
@@ -16,7 +17,7 @@ pub mod tls;
 
 use std::{
     borrow::Cow,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -26,7 +27,7 @@ use decnet_persona::Persona;
 pub use peer::Peer;
 pub use tap::Tap;
 
-use crate::{Meta, Service, knob::KnobFault};
+use crate::{Service, knob::KnobFault};
 
 /// The services that a decky offers by now; a live reconfiguration changes them.
 #[derive(Debug, Default)]
@@ -156,6 +157,9 @@ pub enum SessionError {
     /// The network failed, the peer vanished, or a limit closed the connection (see [`peer::Meter::closed_by`]).
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// Nobody answers behind a relay.
+    #[error("nobody answers: {0}")]
+    Unanswered(std::io::Error),
     /// The peer broke the protocol beyond what the real product answers; already reported as a violation.
     #[error("the peer broke the protocol: {0}")]
     Violation(&'static str),
@@ -218,10 +222,15 @@ pub trait Decoy: Service + Sized + Send + Sync {
     }
 }
 
-/// A [`Decoy`] of any service, as the runner holds it.
+/// A [`Decoy`] of any service, or a [`relay::Relayed`] one, as the runner holds it.
 pub trait AnyDecoy: Send + Sync {
-    /// What is known of the service without running it.
-    fn meta(&self) -> &'static Meta;
+    /// The name of the service in evidence.
+    fn slug(&self) -> &str;
+
+    /// The address that a visitor believes to be on, who arrived at `local`.
+    fn shown(&self, local: SocketAddr) -> SocketAddr {
+        local
+    }
 
     /// See [`Decoy::session`].
     fn session<'a>(
@@ -238,8 +247,8 @@ pub trait AnyDecoy: Send + Sync {
 }
 
 impl<D: Decoy> AnyDecoy for D {
-    fn meta(&self) -> &'static Meta {
-        &D::META
+    fn slug(&self) -> &str {
+        D::META.slug
     }
 
     fn session<'a>(

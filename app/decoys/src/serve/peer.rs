@@ -8,6 +8,7 @@
 //! say its product's words of farewell.
 
 use std::{
+    any::Any,
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
@@ -22,7 +23,7 @@ use std::{
 use decnet_model::event::{CloseReason, Event};
 use tokio::{
     io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     time::{Instant, Sleep},
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
@@ -38,8 +39,16 @@ const HELLO_MAX: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// A byte stream that a [`Peer`] can be made over.
-pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Transport for T {}
+pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send + Sync {
+    /// What it is, for what only one kind of stream can do.
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static> Transport for T {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
 
 /// What one connection may use.
 #[derive(Debug, Clone, Copy)]
@@ -213,6 +222,12 @@ impl Peer {
     #[must_use]
     pub fn meter(&self) -> Arc<Meter> {
         Arc::clone(&self.meter)
+    }
+
+    /// What the connection may use.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     /// Whether the connection is encrypted.
@@ -393,6 +408,18 @@ impl Peer {
             io::Result::Ok(())
         })
         .await;
+    }
+
+    /// Close at once, as a port does where nobody listens.
+    pub fn reset(mut self) {
+        let tcp = self.metered_mut().and_then(|metered| {
+            let io: &dyn Transport = metered.io.as_ref();
+            io.as_any().downcast_ref::<TcpStream>()
+        });
+        if let Some(tcp) = tcp {
+            // Where that fails it is closed in order, which is all that is left to do.
+            let _in_order = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+        }
     }
 
     /// Speak TLS from here on, as the server. Reports JA3 and JA4 of the ClientHello, also of a handshake that fails.

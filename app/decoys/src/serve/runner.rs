@@ -30,6 +30,7 @@ use super::{
     AnyDecoy, BuildError, Full, Host, Room, SessionError,
     artifact::Artifacts,
     peer::{Bounds, Meter, Peer},
+    relay::Relayed,
     sink::Sink,
     tap::{Evidence, Tap},
     trouble,
@@ -109,6 +110,8 @@ struct Running {
 /// A listener that accepts visitors until it is dropped.
 struct Listening {
     bound: SocketAddr,
+    /// Where visitors believe it to be.
+    shown: SocketAddr,
     tap: Tap,
     stop: CancellationToken,
 }
@@ -117,7 +120,7 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.stop.cancel();
         self.tap.emit(Event::ServiceStopped {
-            listen: &self.bound.to_string(),
+            listen: &self.shown.to_string(),
         });
     }
 }
@@ -250,8 +253,13 @@ impl Decky {
             }
             let running = self.services.get(&slug);
             let decoy = match running {
-                Some(running) if running.entry.knobs == entry.knobs => Arc::clone(&read(&running.decoy)),
-                _ => catalogue::build(&slug, &entry.knobs, &self.host)?,
+                Some(running)
+                    if (&running.entry.knobs, &running.entry.relays) == (&entry.knobs, &entry.relays) =>
+                {
+                    Arc::clone(&read(&running.decoy))
+                }
+                _ if entry.relays.is_empty() => catalogue::build(&slug, &entry.knobs, &self.host)?,
+                _ => Arc::new(Relayed::new(&entry.slug, &entry.relays)),
             };
             let mut bound = BTreeMap::new();
             for address in &entry.listen {
@@ -279,7 +287,7 @@ impl Decky {
 
     /// The second phase: begin to answer. Nothing here can fail.
     fn serve(&mut self, slug: String, prepared: Prepared) {
-        let meta = prepared.decoy.meta();
+        let name: Arc<str> = Arc::from(prepared.decoy.slug());
         let running = self.services.entry(slug).or_insert_with(|| Running {
             entry: prepared.entry.clone(),
             decoy: Arc::new(RwLock::new(Arc::clone(&prepared.decoy))),
@@ -294,14 +302,15 @@ impl Decky {
             .retain(|address, _| prepared.entry.listen.contains(address));
         running.entry = prepared.entry;
         for (wanted, listener) in prepared.bound {
-            let tap = Tap::of_service(&self.evidence, meta.slug);
+            let tap = Tap::of_service(&self.evidence, Arc::clone(&name));
             let bound = listener.local_addr().unwrap_or(wanted);
+            let shown = read(&running.decoy).shown(bound);
             tap.emit(Event::ServiceStarted {
-                listen: &bound.to_string(),
+                listen: &shown.to_string(),
             });
             let stop = CancellationToken::new();
             let door = Door {
-                slug: meta.slug,
+                slug: Arc::clone(&name),
                 decoy: Arc::clone(&running.decoy),
                 evidence: Arc::clone(&self.evidence),
                 gates: [Arc::clone(&self.gate), Arc::clone(&running.room)],
@@ -318,7 +327,13 @@ impl Decky {
                     () = door.open(listener) => {}
                 }
             });
-            running.listeners.insert(wanted, Listening { bound, tap, stop });
+            let listening = Listening {
+                bound,
+                shown,
+                tap,
+                stop,
+            };
+            running.listeners.insert(wanted, listening);
         }
     }
 
@@ -370,7 +385,7 @@ fn read<T: ?Sized>(lock: &RwLock<Arc<T>>) -> Arc<T> {
 
 /// Lets visitors in at one listener.
 struct Door {
-    slug: &'static str,
+    slug: Arc<str>,
     decoy: Arc<RwLock<Arc<dyn AnyDecoy>>>,
     evidence: Arc<Evidence>,
     /// The decky's own, and the service's.
@@ -395,7 +410,8 @@ impl Door {
                             if refused_at.is_none_or(|at| at.elapsed() >= REFUSALS_EVERY) {
                                 refused_at = Some(Instant::now());
                                 let local = stream.local_addr().unwrap_or(address);
-                                Tap::of_session(&self.evidence, self.slug, address, local).emit(
+                                let local = read(&self.decoy).shown(local);
+                                Tap::of_session(&self.evidence, Arc::clone(&self.slug), address, local).emit(
                                     Event::Limited {
                                         what: refusal.what,
                                         limit: refusal.limit,
@@ -432,10 +448,15 @@ impl Door {
         // refuses it works all the same.
         let _only_slower = stream.set_nodelay(true);
         let local = stream.local_addr().unwrap_or(address);
-        let tap = Tap::of_session(&self.evidence, self.slug, address, local);
+        let decoy = read(&self.decoy);
+        let tap = Tap::of_session(
+            &self.evidence,
+            Arc::clone(&self.slug),
+            address,
+            decoy.shown(local),
+        );
         let bounds = Bounds::from(&*self.limits.read().unwrap_or_else(PoisonError::into_inner));
         let visit = Visit::begin(stream, address, local, bounds, tap);
-        let decoy = read(&self.decoy);
         let stop = self.stop_sessions.clone();
         let _tracked = self.sessions.spawn(async move {
             visit.answered_by(decoy, stop).await;
@@ -514,6 +535,7 @@ impl Visit {
         self.end.reason = match outcome {
             None => CloseReason::Shutdown,
             Some(Err(SessionError::Violation(_))) => CloseReason::Violation,
+            Some(Err(SessionError::Unanswered(_))) => CloseReason::Unanswered,
             Some(Ok(())) => self.end.meter.closed_by().unwrap_or(CloseReason::Server),
             Some(Err(SessionError::Io(error))) => match self.end.meter.closed_by() {
                 Some(reason) => reason,

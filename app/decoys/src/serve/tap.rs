@@ -37,7 +37,7 @@ pub struct Tap {
 
 struct Scope {
     evidence: Arc<Evidence>,
-    service: &'static str,
+    service: Arc<str>,
     visit: Option<Visit>,
     /// Bytes of files captured in this session.
     captured: AtomicU64,
@@ -53,15 +53,15 @@ struct Visit {
 impl Tap {
     /// A tap for what a service does by itself: it has no session and no peer.
     #[must_use]
-    pub fn of_service(evidence: &Arc<Evidence>, service: &'static str) -> Self {
-        Self::with(evidence, service, None)
+    pub fn of_service(evidence: &Arc<Evidence>, service: impl Into<Arc<str>>) -> Self {
+        Self::with(evidence, service.into(), None)
     }
 
     /// A tap for a new session: a visitor from `src` that reached `dst`.
     #[must_use]
     pub fn of_session(
         evidence: &Arc<Evidence>,
-        service: &'static str,
+        service: impl Into<Arc<str>>,
         src: SocketAddr,
         dst: SocketAddr,
     ) -> Self {
@@ -72,10 +72,10 @@ impl Tap {
             src_port: src.port(),
             dst_port: dst.port(),
         };
-        Self::with(evidence, service, Some(visit))
+        Self::with(evidence, service.into(), Some(visit))
     }
 
-    fn with(evidence: &Arc<Evidence>, service: &'static str, visit: Option<Visit>) -> Self {
+    fn with(evidence: &Arc<Evidence>, service: Arc<str>, visit: Option<Visit>) -> Self {
         Self {
             scope: Arc::new(Scope {
                 evidence: Arc::clone(evidence),
@@ -100,8 +100,8 @@ impl Tap {
 
     /// Slug of the service.
     #[must_use]
-    pub fn service(&self) -> &'static str {
-        self.scope.service
+    pub fn service(&self) -> &str {
+        &self.scope.service
     }
 
     /// The clock that stamps events.
@@ -127,7 +127,7 @@ impl Tap {
             severity: decnet_syslog::Severity::Info,
             timestamp: self.scope.evidence.clock.now(),
             hostname: &self.scope.evidence.decky,
-            app_name: self.scope.service,
+            app_name: &self.scope.service,
             msgid: event.kind().as_str(),
         };
         let mut line = Vec::with_capacity(512);

@@ -117,7 +117,7 @@ impl Machine {
     ) -> (DuplexStream, impl Future<Output = ()> + Send + use<>) {
         let (ours, theirs) = tokio::io::duplex(16 * 1024);
         let (from, to) = (SocketAddr::from(VISITOR), SocketAddr::from(LOCAL));
-        let tap = Tap::of_session(&self.evidence, decoy.meta().slug, from, to);
+        let tap = Tap::of_session(&self.evidence, decoy.slug(), from, to);
         let visit = Visit::begin(theirs, from, to, bounds, tap);
         let decoy = Arc::clone(decoy);
         (ours, visit.answered_by(decoy, CancellationToken::new()))

@@ -80,12 +80,14 @@ pub(crate) fn start_with(slug: &str, spec: PersonaSpec, knobs: &[(&str, serde_js
             slug: slug.parse().unwrap(),
             knobs,
             listen: vec!["127.0.0.1:0".parse().unwrap()],
+            relays: Vec::new(),
         }],
         artifacts: Some(artifacts.path().to_owned()),
         transcripts: None,
         evidence: None,
         pulse: None,
         user: decnet_decoys::config::NOBODY,
+        reach: Vec::new(),
         limits: Limits::default(),
     };
     let decky = {

@@ -181,6 +181,11 @@ impl Children {
 
     /// Make its folder, and tell its program what to be.
     pub(super) fn write(&self, decky: &DesiredDecky) -> Result<(), StepError> {
+        if let Some((slug, _)) = decky.own_images().next() {
+            return Err(StepError::lasting(format!(
+                "{slug}: an image of your own needs engine=docker, which this host was not started with"
+            )));
+        }
         let config = home::config(decky, self.listen(decky), user(decky.ip));
         self.home(&decky.name).write(decky, &config)
     }

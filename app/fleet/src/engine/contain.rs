@@ -1,5 +1,8 @@
 //! What a decky may send: answers. Rules in its own network namespace let it reply to visitors and begin nothing, so
 //! that whoever takes it over has taken a dead end.
+//!
+//! Where an operator's own image answers, too, rules say who comes in ([`lead`]): its visitors are led to the decoy program, which
+//! records what they say, and nobody reaches a port that is no service's, whatever the image opens.
 
 use std::{
     fs,
@@ -7,9 +10,13 @@ use std::{
     process::{Command, Stdio},
 };
 
+use decnet_decoys::config::Relay;
 use decnet_model::fleet::Egress;
 
 use super::namespace::Namespace;
+
+/// The chain of the ways from the decoy program to images. Its name can be read by nobody inside.
+const WAYS: &str = "WAYS";
 
 /// The rules for IPv4, as iptables-restore(8) reads them.
 ///
@@ -53,6 +60,93 @@ pub(super) fn contain(namespace: &Namespace, egress: Egress) -> io::Result<()> {
     contained.map_err(|e| io::Error::new(e.kind(), format!("contain it: {e}")))
 }
 
+/// Who comes into a decky beside whose program images answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Doors {
+    /// How the visitors of images are led.
+    pub(super) relays: Vec<Relay>,
+    /// The TCP and UDP ports of its other services.
+    pub(super) tcp: Vec<u16>,
+    pub(super) udp: Vec<u16>,
+    /// Whether one of them opens further ports for its visitors.
+    pub(super) more: bool,
+}
+
+/// The ports that the kernel gives to who asks for any: `net.ipv4.ip_local_port_range` of a new namespace.
+const ANY_PORT: &str = "32768:60999";
+
+/// The rules for who comes in, for `iptables-restore --noflush`; `jumps` says whether the way out of the chain of ways is there.
+///
+/// Each table is changed in one step. Connections that stand keep their ways, because a way is chosen with the first packet
+/// only. What begins otherwise is answered as by a machine on which nobody listens. Nothing is asked of anybody where no
+/// image answers: the kernel itself knows then who listens.
+fn rules_in(doors: &Doors, jumps: bool) -> String {
+    let mut rules = format!("*nat\n:{WAYS} - [0:0]\n-F PREROUTING\n");
+    if !jumps {
+        rules.push_str(&format!("-A OUTPUT -j {WAYS}\n"));
+    }
+    for Relay { listen, port, to } in &doors.relays {
+        rules.push_str(&format!(
+            "-A PREROUTING ! -i lo -p tcp -m tcp --dport {port} -j REDIRECT --to-ports {listen}\n\
+             -A {WAYS} -d {}/32 -p tcp -m tcp --dport {} -j REDIRECT --to-ports {port}\n",
+            to.ip(),
+            to.port()
+        ));
+    }
+    rules.push_str("COMMIT\n*filter\n-F INPUT\n");
+    if !doors.relays.is_empty() {
+        rules.push_str("-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp ! --syn -j ACCEPT\n");
+        for Relay { listen, .. } in &doors.relays {
+            // Whoever was led there, and nobody who found the port.
+            rules.push_str(&format!(
+                "-A INPUT -p tcp -m tcp --dport {listen} -m conntrack --ctstate DNAT -j ACCEPT\n"
+            ));
+        }
+        for port in &doors.tcp {
+            rules.push_str(&format!("-A INPUT -p tcp -m tcp --dport {port} -j ACCEPT\n"));
+        }
+        if doors.more {
+            rules.push_str(&format!("-A INPUT -p tcp -m tcp --dport {ANY_PORT} -j ACCEPT\n"));
+        }
+        for port in &doors.udp {
+            rules.push_str(&format!("-A INPUT -p udp -m udp --dport {port} -j ACCEPT\n"));
+        }
+        rules.push_str(
+            "-A INPUT -p tcp -j REJECT --reject-with tcp-reset\n\
+             -A INPUT -p icmp -j ACCEPT\n\
+             -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT\n\
+             -A INPUT -p udp -j REJECT --reject-with icmp-port-unreachable\n\
+             -A INPUT -j REJECT --reject-with icmp-proto-unreachable\n",
+        );
+    }
+    rules.push_str("COMMIT\n");
+    rules
+}
+
+/// Let visitors of the decky whose network is `namespace` come in as `doors` say, and in no other way.
+pub(super) fn lead(namespace: &Namespace, doors: &Doors) -> io::Result<()> {
+    let led = namespace.inside(|| {
+        let there = saved()?;
+        let jumps = there.lines().any(|line| line == format!("-A OUTPUT -j {WAYS}"));
+        restore_with("iptables-restore", &["--noflush"], &rules_in(doors, jumps))
+    });
+    led.map_err(|e| io::Error::new(e.kind(), format!("lead its visitors: {e}")))
+}
+
+/// The rules for addresses as they are.
+fn saved() -> io::Result<String> {
+    let output = Command::new("iptables-save")
+        .args(["-t", "nat"])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| io::Error::new(e.kind(), format!("iptables-save: {e}")))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("iptables-save: {}", said.trim())))
+}
+
 /// Whether the tool that sets rules is there.
 pub(super) fn tool() -> Result<(), String> {
     let there = Command::new("iptables-restore")
@@ -71,9 +165,14 @@ pub(super) fn tool() -> Result<(), String> {
 }
 
 fn restore(tool: &str, rules: &str) -> io::Result<()> {
+    restore_with(tool, &[], rules)
+}
+
+fn restore_with(tool: &str, options: &[&str], rules: &str) -> io::Result<()> {
     // Its lock is the host's, not the namespace's: others may hold it for a moment.
     let mut child = Command::new(tool)
         .args(["--wait", "10"])
+        .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -93,6 +192,39 @@ fn restore(tool: &str, rules: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_led_to_an_image_comes_by_the_program_and_nobody_by_a_port_that_is_no_services() {
+        let doors = Doors {
+            relays: vec![Relay {
+                listen: 57_455,
+                port: 8080,
+                to: ([127, 99, 31, 144], 9).into(),
+            }],
+            tcp: vec![22],
+            udp: vec![],
+            more: false,
+        };
+        let rules = rules_in(&doors, false);
+        for rule in [
+            "-A PREROUTING ! -i lo -p tcp -m tcp --dport 8080 -j REDIRECT --to-ports 57455",
+            "-A OUTPUT -j WAYS",
+            "-A WAYS -d 127.99.31.144/32 -p tcp -m tcp --dport 9 -j REDIRECT --to-ports 8080",
+            "-A INPUT -p tcp -m tcp --dport 57455 -m conntrack --ctstate DNAT -j ACCEPT",
+            "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT",
+            "-A INPUT -p tcp -j REJECT --reject-with tcp-reset",
+        ] {
+            assert!(rules.lines().any(|line| line == rule), "{rule}:\n{rules}");
+        }
+        assert!(
+            !rules.contains("32768") && !rules.contains("INPUT -p tcp -m tcp --dport 8080"),
+            "{rules}"
+        );
+        assert!(!rules_in(&doors, true).contains("-A OUTPUT"));
+        // Without an image nothing is asked of anybody.
+        let none = rules_in(&Doors::default(), true);
+        assert!(!none.contains("-A "), "{none}");
+    }
 
     #[test]
     fn only_who_may_begin_something_gets_past_the_policy() {

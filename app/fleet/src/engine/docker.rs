@@ -7,11 +7,14 @@
 //! `outlets/<name>` of the data directory are links there. Its evidence goes straight into its outlet, so it is kept
 //! while the daemon, the mutator or the collector is away.
 //!
+//! An operator's own image is a container beside the decky's own, in its network ([`beside`]).
+//!
 //! A decky starts with no service, is contained, and gets its services then: nobody can speak to one that is not contained.
 //!
 //! Containers outlive the mutator, and end with the daemon; the next look starts them again. Only what carries this
 //! installation's label is ever touched.
 
+mod beside;
 mod container;
 mod daemon;
 mod ground;
@@ -41,6 +44,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use self::{
+    beside::Beside,
     daemon::{ours, unavailable},
     ground::Ground,
 };
@@ -56,6 +60,11 @@ use crate::{Catalogue, DesiredDecky, Step};
 const LABEL: &str = "svc.installation";
 /// The label with a container's decky.
 const LABEL_NAME: &str = "svc.name";
+/// The labels of a container of an operator's own image: the decky that it stands beside, the service that it is, and what it was
+/// made from.
+const LABEL_BESIDE: &str = "svc.beside";
+const LABEL_SLUG: &str = "svc.slug";
+const LABEL_MADE: &str = "svc.made";
 
 /// Where the engine works and what it runs.
 #[derive(Debug, Clone)]
@@ -153,10 +162,7 @@ impl DockerEngine {
         lan::shim(&self.id)
     }
 
-    async fn containers(
-        &self,
-        docker: &Docker,
-    ) -> Result<BTreeMap<DeckyName, ContainerSummary>, EngineError> {
+    async fn containers(&self, docker: &Docker) -> Result<Containers, EngineError> {
         let options = ListContainersOptionsBuilder::default()
             .all(true)
             .filters(&ours(&self.id))
@@ -165,14 +171,29 @@ impl DockerEngine {
             .list_containers(Some(options))
             .await
             .map_err(|error| unavailable("list containers", &error))?;
-        Ok(all
-            .into_iter()
-            .filter_map(|container| {
-                let name = container.labels.as_ref()?.get(LABEL_NAME)?.parse().ok()?;
-                Some((name, container))
-            })
-            .collect())
+        let mut containers = Containers::default();
+        for container in all {
+            let name = container
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(LABEL_NAME));
+            if let Some(name) = name.and_then(|name| name.parse().ok()) {
+                containers.own.insert(name, container);
+            } else if let Some(name) = beside::beside_whom(&container) {
+                containers.beside.entry(name).or_default().push(container);
+            }
+        }
+        Ok(containers)
     }
+}
+
+/// The containers of an installation.
+#[derive(Debug, Default)]
+struct Containers {
+    /// The deckies' own.
+    own: BTreeMap<DeckyName, ContainerSummary>,
+    /// Those of operators' images, by the decky that they stand beside.
+    beside: BTreeMap<DeckyName, Vec<ContainerSummary>>,
 }
 
 impl Engine for DockerEngine {
@@ -188,7 +209,12 @@ impl Engine for DockerEngine {
         }
         let containers = containers?;
         let was_away = self.was_away.swap(false, Ordering::SeqCst);
-        let mut names: BTreeSet<DeckyName> = containers.keys().cloned().collect();
+        let mut names: BTreeSet<DeckyName> = containers
+            .own
+            .keys()
+            .chain(containers.beside.keys())
+            .cloned()
+            .collect();
         let links = fs::read_dir(&self.options.deckies).map_err(|source| EngineError::Io {
             operation: "read",
             path: self.options.deckies.clone(),
@@ -208,7 +234,7 @@ impl Engine for DockerEngine {
         let mut all = Vec::with_capacity(names.len());
         for name in names {
             let home = self.home(&name);
-            let container = containers.get(&name);
+            let container = containers.own.get(&name);
             let state = container.and_then(|c| c.state);
             // One that somebody took off its network answers nobody, and is started anew.
             let connected = container
@@ -220,12 +246,29 @@ impl Engine for DockerEngine {
                 state,
                 Some(ContainerSummaryStateEnum::EXITED | ContainerSummaryStateEnum::DEAD)
             );
-            let died = if ended && !was_away {
+            let mut died = if ended && !was_away {
                 let how = container.and_then(|c| c.status.clone()).unwrap_or_default();
                 Some(self.last_words(&docker, &self.container(&name), &how).await)
             } else {
                 None
             };
+            let company = containers
+                .beside
+                .get(&name)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let first = container.and_then(|c| c.id.as_deref()).unwrap_or_default();
+            let beside = match made.as_ref().filter(|_| running) {
+                Some(made) => beside::judge(made, first, company),
+                // What it runs is judged once it runs.
+                None => Beside::Whole,
+            };
+            if let (Beside::Ended(slug, how, id), false) = (&beside, was_away) {
+                died = Some(format!(
+                    "{slug} ended: {}",
+                    self.last_words(&docker, id, how).await
+                ));
+            }
             let listen = made
                 .as_ref()
                 .filter(|_| running)
@@ -233,7 +276,10 @@ impl Engine for DockerEngine {
                 .unwrap_or_default();
             all.push(ObservedDecky {
                 identity: made.as_ref().map(DesiredDecky::identity),
-                loadout: made.as_ref().map(DesiredDecky::loadout),
+                loadout: made
+                    .as_ref()
+                    .filter(|_| beside == Beside::Whole)
+                    .map(DesiredDecky::loadout),
                 running,
                 seen: Seen { listen, died },
                 name,

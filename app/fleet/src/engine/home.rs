@@ -17,14 +17,14 @@ use decnet_decoys::{
     Port,
     config::{DeckyConfig, Limits, NOBODY, ServiceEntry},
 };
-use decnet_model::name::ServiceSlug;
+use decnet_model::{fleet::ServiceSpec, name::ServiceSlug};
 use nix::{
     fcntl::{Flock, FlockArg},
     unistd::geteuid,
 };
 
 use super::{EngineError, StepError};
-use crate::{Catalogue, DesiredDecky};
+use crate::{Catalogue, DesiredDecky, own_image};
 
 /// What it was made from: without it there is no decky.
 const DESIRED: &str = "desired.json";
@@ -219,7 +219,10 @@ pub(super) fn listens(
     decky: &DesiredDecky,
     offset: u16,
 ) -> BTreeMap<ServiceSlug, Vec<SocketAddr>> {
-    let ports = |slug| catalogue.ports(slug).unwrap_or_default();
+    let ports = |service: &ServiceSpec| match &service.image {
+        Some(own) => own.ports.iter().copied().map(Port::Tcp).collect(),
+        None => catalogue.ports(&service.slug).unwrap_or_default(),
+    };
     let socket = |port: Port| {
         let (Port::Tcp(port) | Port::Udp(port)) = port;
         let moved = if port < 1024 {
@@ -230,8 +233,14 @@ pub(super) fn listens(
         SocketAddr::new(decky.ip, moved)
     };
     decky
-        .slugs()
-        .map(|slug| (slug.clone(), ports(slug).into_iter().map(socket).collect()))
+        .services
+        .iter()
+        .map(|service| {
+            (
+                service.slug.clone(),
+                ports(service).into_iter().map(socket).collect(),
+            )
+        })
         .collect()
 }
 
@@ -247,10 +256,21 @@ pub(super) fn config(
         services: decky
             .services
             .iter()
-            .map(|service| ServiceEntry {
-                slug: service.slug.clone(),
-                knobs: service.knobs.clone(),
-                listen: listen.remove(&service.slug).unwrap_or_default(),
+            .map(|service| {
+                let relays = service.image.as_ref().map(own_image::relays).unwrap_or_default();
+                let mut listen = listen.remove(&service.slug).unwrap_or_default();
+                if !relays.is_empty() {
+                    listen = relays
+                        .iter()
+                        .map(|relay| SocketAddr::new(decky.ip, relay.listen))
+                        .collect();
+                }
+                ServiceEntry {
+                    slug: service.slug.clone(),
+                    knobs: service.knobs.clone(),
+                    listen,
+                    relays,
+                }
             })
             .collect(),
         // Relative to its working directory: as a user of its own it may not pass the folders above.
@@ -259,6 +279,7 @@ pub(super) fn config(
         evidence: None,
         pulse: None,
         user,
+        reach: Vec::new(),
         limits: Limits::default(),
     }
 }

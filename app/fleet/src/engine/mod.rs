@@ -29,7 +29,7 @@ use crate::{DesiredDecky, Digest, Step};
 pub struct Seen {
     /// Where its services listen, as far as it runs.
     pub listen: BTreeMap<ServiceSlug, Vec<SocketAddr>>,
-    /// How it ended, where it ran and does not.
+    /// How it ended, where it ran and does not; of one that runs, how a part of it ended.
     pub died: Option<String>,
 }
 

@@ -1,5 +1,5 @@
 use decnet_fleet::{
-    BuiltIn, Limits, resolve,
+    BuiltIn, Limits, check, resolve,
     spec::{Described, from_ini, from_ini_with},
 };
 use proptest::prelude::*;
@@ -185,6 +185,153 @@ fn text_without_sections_doubled_keys_and_torn_lines_are_faults() {
     }
     assert!(from_ini_with("", &Six).is_err());
     assert!(from_ini_with(&"#".repeat(600_000), &Six).is_err());
+}
+
+const OWN: &str = "\
+[web]
+archetype = web-server
+services = http, intranet
+amount = 2
+[custom-intranet]
+image = registry.example/intranet:2 ; where Docker finds it
+command = /srv/app --motto \"to be or not\" --port 8080
+ports = 8080, 9090
+memory_mb = 128
+[db]
+services = mysql, intranet, other
+[custom-other]
+binary = other
+exec = sh -c 'exit 1'
+ports = 7
+";
+
+#[test]
+fn an_image_of_ones_own_is_a_service_of_every_decky_that_names_it() {
+    let spec = from_ini_with(OWN, &Six).unwrap();
+    let [web, db] = spec.deckies.as_slice() else {
+        panic!("{spec:?}")
+    };
+    let own = web.services[1].image.as_ref().unwrap();
+    assert_eq!(own.image, "registry.example/intranet:2");
+    assert_eq!(
+        own.command,
+        ["/srv/app", "--motto", "to be or not", "--port", "8080"]
+    );
+    assert_eq!(
+        (own.ports.as_slice(), own.memory_mb),
+        (&[8080, 9090][..], Some(128))
+    );
+    assert_eq!(web.services[0].image, None);
+    assert_eq!(db.services[1].image.as_ref(), Some(own));
+    let other = db.services[2].image.as_ref().unwrap();
+    assert_eq!(
+        (other.image.as_str(), other.ports.as_slice()),
+        ("other", &[7][..])
+    );
+    assert_eq!(other.command, ["sh", "-c", "exit 1"]);
+
+    // The same by JSON, there and back.
+    let json = serde_json::to_string(&spec).unwrap();
+    let again = Described::read_json(&json);
+    assert!(again.is_read() && again.faults(check(&again.spec, &Six)).is_empty());
+    assert_eq!(again.spec, spec);
+    // Whoever has none writes none.
+    assert_eq!(json.matches("\"image\":{").count(), 3);
+}
+
+#[test]
+fn every_fault_of_an_image_is_told_once_with_its_line() {
+    let text = "\
+[web]
+services = http, ssh, a, b, c, d, e
+amount = 2
+[again]
+services = a
+[custom-a]
+ports = 80
+colour = blue
+[custom-b]
+image = Not An Image
+command = 'open
+ports = 8080, 8080, none
+[custom-c]
+image = c
+binary = c
+ports = 65455, 9000, 9000, 65535
+memory_mb = 1
+[custom-d]
+image = d
+ports = 1,2,3,4,5,6,7,8,9
+[custom-ssh]
+image = e
+ports = 23
+[custom-nobody]
+image = f
+ports = 24
+[custom-]
+image = g
+[custom-e]
+image = g
+ports = 9000
+[web.a]
+greeting = hello
+";
+    let faults = from_ini_with(text, &Six).unwrap_err();
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let expected = [
+        (6, "name the image"),
+        (7, "a and http both need Tcp(80)"),
+        (8, "no key colour; there are: image, command, ports, memory_mb"),
+        (10, "\"Not An Image\" is no name of an image"),
+        (11, "the quote ' is not closed"),
+        (12, "none is not the number of a port"),
+        (15, "image stands twice"),
+        (16, "led through a port that http has"),
+        (16, "9000 stands twice"),
+        (16, "65535: a port is a number from 1 to 65534"),
+        (17, "1: allowed are 16 to 16384"),
+        (20, "9 ports; allowed are 8"),
+        (21, "ssh is a built-in service"),
+        (24, "no decky has the service nobody"),
+        (27, "service \"\""),
+        (31, "e and c both need Tcp(9000)"),
+        (33, "no knobs"),
+    ];
+    let all = told.join("\n");
+    for (line, words) in expected {
+        let is_it = |t: &&String| t.starts_with(&format!("line {line}: ")) && t.contains(words);
+        assert_eq!(
+            told.iter().filter(is_it).count(),
+            1,
+            "line {line} {words}:\n{all}"
+        );
+    }
+    assert_eq!(told.len(), expected.len(), "{all}");
+}
+
+#[test]
+fn an_engine_that_runs_no_images_is_told_with_the_way_out() {
+    let described = Described::read(OWN, &Six);
+    let found = |limits: &Limits| resolve(&described.spec, &[], limits, &Six, OffsetDateTime::UNIX_EPOCH);
+    let faults = described.faults(found(&Limits::default()).unwrap_err());
+    assert!(
+        faults.iter().all(|f| f.problem.contains("needs engine=docker")),
+        "{faults:?}"
+    );
+    let lines: Vec<_> = faults.iter().filter_map(|fault| fault.line).collect();
+    assert_eq!(lines, [3, 11, 11]);
+    let docker = Limits {
+        own_images: true,
+        ..Limits::default()
+    };
+    let deckies = found(&docker).unwrap();
+    assert_eq!(deckies.len(), 3);
+    let own: Vec<_> = deckies[2].own_images().map(|(slug, _)| slug.as_str()).collect();
+    assert_eq!(own, ["intranet", "other"]);
+    assert_eq!(
+        deckies[0].offers()[1].image.as_deref(),
+        Some("registry.example/intranet:2")
+    );
 }
 
 /// The fuzzer's seeds, so that what it once found stays found.

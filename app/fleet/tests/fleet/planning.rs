@@ -11,7 +11,10 @@ use decnet_fleet::{
     DesiredDecky, Engine, EngineError, ObservedDecky, Options, Outcome, Step, StepError, StepKind, execute,
     plan,
 };
-use decnet_model::{fleet::DeckySpec, name::DeckyName};
+use decnet_model::{
+    fleet::{DeckySpec, OwnImage, ServiceSpec},
+    name::DeckyName,
+};
 use proptest::prelude::*;
 use tokio::sync::{Notify, mpsc};
 
@@ -233,9 +236,13 @@ fn any_fault() -> impl Strategy<Value = Fault> {
 
 /// One wanted fleet: for each of six names whether it is there, which of two machines it is, and what it runs.
 fn any_state() -> impl Strategy<Value = Vec<DesiredDecky>> {
-    prop::collection::vec((any::<bool>(), 0..2_u8, 0..3_u8, 0..2_u64, 0..2_usize), 6).prop_map(|wanted| {
+    prop::collection::vec(
+        (any::<bool>(), 0..2_u8, 0..3_u8, 0..2_u64, 0..2_usize, 0..3_u16),
+        6,
+    )
+    .prop_map(|wanted| {
         let mut out = Vec::new();
-        for (i, (there, machine, loadout, generation, swap)) in wanted.into_iter().enumerate() {
+        for (i, (there, machine, loadout, generation, swap, image)) in wanted.into_iter().enumerate() {
             if !there {
                 continue;
             }
@@ -247,6 +254,10 @@ fn any_state() -> impl Strategy<Value = Vec<DesiredDecky>> {
             }])
             .remove(0)
             .with_services(&[services[usize::from(loadout)].parse().unwrap()]);
+            if image > 0 {
+                // None, or one of two that differ in nothing but a port.
+                decky.services.push(own_image(image));
+            }
             decky.generation = generation;
             // Neighbours can swap addresses between two states.
             decky.ip = format!("127.66.0.{}", 10 + (i ^ swap)).parse().unwrap();
@@ -257,6 +268,18 @@ fn any_state() -> impl Strategy<Value = Vec<DesiredDecky>> {
         out.retain(|d| seen.insert(d.ip));
         out
     })
+}
+
+fn own_image(port: u16) -> ServiceSpec {
+    ServiceSpec {
+        image: Some(OwnImage {
+            image: "intranet".to_owned(),
+            command: Vec::new(),
+            ports: vec![port],
+            memory_mb: None,
+        }),
+        ..ServiceSpec::of("intranet".parse().unwrap())
+    }
 }
 
 fn quick() -> Options {
@@ -343,6 +366,9 @@ fn other_services_are_a_reconfiguration_and_another_machine_is_made_anew() {
     };
     let other_services = before.clone().with_services(&["redis".parse().unwrap()]);
     assert_eq!(kinds(&other_services), [StepKind::Reconfigure]);
+    let mut with_image = before.clone();
+    with_image.services.push(own_image(8080));
+    assert_eq!(kinds(&with_image), [StepKind::Reconfigure]);
     let again = DesiredDecky {
         generation: 1,
         ..before.clone()

@@ -12,10 +12,7 @@ use serde_json::json;
 use crate::{Six, fleet, now, of, resolved};
 
 fn service(slug: &str) -> ServiceSpec {
-    ServiceSpec {
-        slug: slug.parse().unwrap(),
-        knobs: Default::default(),
-    }
+    ServiceSpec::of(slug.parse().unwrap())
 }
 
 #[test]
@@ -35,6 +32,47 @@ fn names_addresses_macs_seeds_and_host_names_are_settled_and_differ() {
             .iter()
             .all(|d| d.persona.distro.is_some() && !d.services.is_empty())
     );
+}
+
+#[test]
+fn images_of_ones_own_stay_whatever_else_changes() {
+    let limits = Limits {
+        own_images: true,
+        ..Limits::default()
+    };
+    // It has the port of the archetype's own first service.
+    let own: ServiceSpec = serde_json::from_value(json!({
+        "slug": "intranet", "image": { "image": "intranet", "ports": [80] }
+    }))
+    .unwrap();
+    let named = fleet(vec![DeckySpec {
+        name: Some("web".parse().unwrap()),
+        services: vec![service("ssh"), own.clone()],
+        ..of("web-server", 1)
+    }]);
+    let decky = resolve(&named, &[], &limits, &Six, now()).unwrap().remove(0);
+    for round in 0..32 {
+        let after = mutation::mutate(&decky, &Six, round).unwrap();
+        assert!(after.services.contains(&own), "{after:?}");
+        assert!(after.slugs().all(|slug| slug.as_str() != "http"), "{after:?}");
+        assert!(after.services.len() > 1 && after.services.len() <= MAX_SERVICES);
+    }
+    for randomize_services in [false, true] {
+        let again = fleet(vec![DeckySpec {
+            name: Some("web".parse().unwrap()),
+            randomize_services,
+            ..of("web-server", 1)
+        }]);
+        let after = resolve(&again, std::slice::from_ref(&decky), &limits, &Six, now()).unwrap();
+        assert!(after[0].services.contains(&own), "{after:?}");
+    }
+    // On a machine of which nothing else is known it is a Linux server's.
+    let alone = fleet(vec![DeckySpec {
+        services: vec![own],
+        ..DeckySpec::default()
+    }]);
+    let alone = resolve(&alone, &[], &limits, &Six, now()).unwrap();
+    assert_eq!(alone[0].persona.archetype, "linux-server");
 }
 
 #[test]

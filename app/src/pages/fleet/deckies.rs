@@ -32,7 +32,7 @@ impl Listed for DeckyView {
         let mut hash = DefaultHasher::new();
         (self.state, self.desired, self.event_count, &self.last_error).hash(&mut hash);
         for service in &self.services {
-            (service.slug.as_str(), &service.listen).hash(&mut hash);
+            (service.slug.as_str(), &service.listen, &service.image).hash(&mut hash);
         }
         hash.finish().cast_signed()
     }
@@ -102,7 +102,7 @@ fn Card(decky: DeckyView, manages: Signal<bool>, traffic: Resource<Answer<Traffi
                             .map(|at| {
                                 view! {
                                     <li>
-                                        <span class="tag">{slug.clone()}</span>
+                                        <span class="tag" title=service.image.clone()>{slug.clone()}</span>
                                         <Command text=text::touch_command(&slug, at) />
                                     </li>
                                 }
@@ -117,7 +117,7 @@ fn Card(decky: DeckyView, manages: Signal<bool>, traffic: Resource<Answer<Traffi
                     .map(|service| {
                         view! {
                             <li>
-                                <span class="tag">{service.slug.to_string()}</span>
+                                <span class="tag" title=service.image.clone()>{service.slug.to_string()}</span>
                                 <span class="muted">"not listening"</span>
                             </li>
                         }
@@ -258,7 +258,11 @@ const COLUMNS: &[Column<DeckyView>] = &[
         sort: None,
         cell: |decky| {
             let services = decky.services.iter().map(|service| {
-                let at = service.listen.first().cloned().unwrap_or_default();
+                let image = service.image.iter().cloned();
+                let at = image
+                    .chain(service.listen.first().cloned())
+                    .collect::<Vec<_>>()
+                    .join(" · ");
                 view! { <span class="tag" title=at>{service.slug.to_string()}</span> }
             });
             view! { <span class="names">{services.collect_view()}</span> }.into_any()

@@ -17,5 +17,6 @@ mod host;
 mod intruder;
 mod killed;
 mod netns;
+mod own_image;
 mod trouble;
 mod visitor;

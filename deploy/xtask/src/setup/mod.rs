@@ -130,6 +130,11 @@ const LAB_PACKAGES: &[Package] = &[
         "the lab's attacker asks who has an address",
     ),
     package("nc", "netcat-openbsd", "the lab's attacker speaks with services"),
+    package(
+        "busybox",
+        "busybox-static",
+        "an operator's own image in the lab is made of it",
+    ),
     package("ping", "iputils-ping", "the lab's attacker asks who is there"),
 ];
 

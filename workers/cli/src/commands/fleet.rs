@@ -330,14 +330,7 @@ fn from_args(args: &DeployArgs) -> DeckySpec {
         name: args.name.clone(),
         amount: Some(args.deckies),
         archetype: args.archetype.clone(),
-        services: args
-            .services
-            .iter()
-            .map(|slug| ServiceSpec {
-                slug: slug.clone(),
-                knobs: Default::default(),
-            })
-            .collect(),
+        services: args.services.iter().cloned().map(ServiceSpec::of).collect(),
         randomize_services: args.randomize_services,
         distro: args.distro.clone(),
         ip: args.ip,
@@ -427,9 +420,15 @@ fn print_deckies(deckies: &[DeckyView], state: impl Fn(&DeckyView) -> String, em
             let services: Vec<_> = d
                 .services
                 .iter()
-                .map(|s| match s.listen.first() {
-                    Some(listen) => format!("{}@{listen}", s.slug),
-                    None => s.slug.to_string(),
+                .map(|s| {
+                    let image = s.image.as_ref().map(|image| format!("[{image}]"));
+                    let listen = s.listen.first().map(|listen| format!("@{listen}"));
+                    format!(
+                        "{}{}{}",
+                        s.slug,
+                        image.unwrap_or_default(),
+                        listen.unwrap_or_default()
+                    )
                 })
                 .collect();
             vec![

@@ -121,6 +121,7 @@ mod tests {
             services: vec![DeckyService {
                 slug: slug.parse().unwrap(),
                 listen: vec![listen.to_owned()],
+                image: None,
             }],
             engine: "local".to_owned(),
             last_error: None,

@@ -38,6 +38,14 @@ impl Memory {
         decky.1 = false;
         decky.2 = Some("signal 9".into());
     }
+    /// Something beside the decky's own program ends.
+    fn part_ends(&self, name: &DeckyName) {
+        self.world.lock().unwrap().get_mut(name).unwrap().2 = Some("intranet ended".into());
+    }
+    fn is_whole(&self, name: &DeckyName) -> bool {
+        let world = self.world.lock().unwrap();
+        world.get(name).is_some_and(|d| d.1 && d.2.is_none())
+    }
     fn names(&self) -> Vec<String> {
         self.world
             .lock()
@@ -74,7 +82,8 @@ impl Engine for Memory {
             .map(|(name, (made, running, died))| ObservedDecky {
                 name: name.clone(),
                 identity: Some(made.identity()),
-                loadout: Some(made.loadout()),
+                // One of which a part is gone does not run all that it should.
+                loadout: (!*running || died.is_none()).then(|| made.loadout()),
                 running: *running,
                 seen: Seen {
                     listen: BTreeMap::new(),
@@ -197,10 +206,7 @@ impl Bench {
             deckies: vec![DeckySpec {
                 amount: Some(amount),
                 archetype: Some("linux-server".into()),
-                services: vec![ServiceSpec {
-                    slug: "ssh".parse().unwrap(),
-                    knobs: BTreeMap::new(),
-                }],
+                services: vec![ServiceSpec::of("ssh".parse().unwrap())],
                 mutate_interval_minutes: minutes,
                 ..DeckySpec::default()
             }],
@@ -222,7 +228,7 @@ impl Bench {
                 hostname: d.persona.hostname.clone().unwrap(),
                 ip: d.ip,
                 mac: d.persona.mac.unwrap().to_string(),
-                services: d.slugs().cloned().collect(),
+                services: d.offers(),
                 engine: "local".into(),
                 mutate_interval_minutes: d.mutate_interval_minutes,
                 spec: serde_json::to_value(d).unwrap(),
@@ -430,6 +436,45 @@ async fn what_dies_is_restarted_with_growing_waits_and_after_five_deaths_left_al
     it.round().await.unwrap();
     assert!(it.engine().runs(name));
     assert_eq!(bench.state(name).await, DeckyState::Running);
+}
+
+#[tokio::test]
+async fn a_part_that_ends_is_started_again_with_the_same_patience_while_the_rest_runs() {
+    let bench = Bench::new().await;
+    let names = bench.want(1, None).await;
+    let name = &names[0];
+    let mut it = bench.reconciler("a", Memory::default());
+    it.round().await.unwrap();
+    let mut waits = Vec::new();
+    for death in 1..=DEATHS {
+        it.engine().part_ends(name);
+        let Round::Done { again, .. } = it.round().await.unwrap() else {
+            panic!("no lease")
+        };
+        assert!(it.engine().runs(name), "what runs is left alone");
+        assert!(!it.engine().is_whole(name), "it is not started again at once");
+        let view = bench.store.decky_get(name).await.unwrap().unwrap();
+        assert_eq!(view.state, DeckyState::Degraded);
+        assert!(view.last_error.unwrap().contains("intranet ended"));
+        if death < DEATHS {
+            waits.push(again.unwrap().as_secs());
+            bench
+                .clock
+                .advance(time::Duration::try_from(again.unwrap()).unwrap());
+            it.round().await.unwrap();
+            assert!(it.engine().is_whole(name), "started again after death {death}");
+            assert_eq!(bench.state(name).await, DeckyState::Running);
+        }
+    }
+    assert_eq!(waits, [1, 2, 4, 8]);
+    let view = bench.store.decky_get(name).await.unwrap().unwrap();
+    assert!(view.last_error.unwrap().contains("quarantine"));
+    bench.clock.advance(time::Duration::hours(2));
+    it.round().await.unwrap();
+    assert!(!it.engine().is_whole(name) && it.engine().runs(name));
+    bench.store.decky_set_failures(name, &[], false).await.unwrap();
+    it.round().await.unwrap();
+    assert!(it.engine().is_whole(name));
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use decnet_spool::outlet::Outlet;
 use futures::{Stream, StreamExt as _, TryFutureExt as _};
 
 use super::{
-    DockerEngine, LABEL, LABEL_NAME,
+    DockerEngine, LABEL, LABEL_NAME, beside,
     daemon::{said, status, unavailable},
     ground::Ground,
     image,
@@ -43,6 +43,7 @@ use crate::{
         namespace::Namespace,
         stack,
     },
+    own_image,
 };
 
 /// What the program says when it listens, and when it has taken what it was told.
@@ -54,9 +55,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const GRACE: i32 = 6;
 /// What it may use.
 const MEMORY: i64 = 256 << 20;
-const NANO_CPUS: i64 = 1_000_000_000;
+pub(super) const NANO_CPUS: i64 = 1_000_000_000;
 const PIDS: i64 = 64;
-const FILES: i64 = 8192;
+pub(super) const FILES: i64 = 8192;
 /// What it touches while it is well.
 const PULSE: &str = "/run/alive";
 
@@ -109,12 +110,7 @@ impl DockerEngine {
                 }]),
                 // What Docker would start by itself would not be contained.
                 restart_policy: None,
-                log_config: Some(HostConfigLogConfig {
-                    typ: Some("json-file".to_owned()),
-                    config: Some(HashMap::from(
-                        [("max-size", "256k"), ("max-file", "2")].map(|(k, v)| (k.to_owned(), v.to_owned())),
-                    )),
-                }),
+                log_config: Some(bounded_log()),
                 ..HostConfig::default()
             }),
             networking_config: Some(NetworkingConfig {
@@ -125,7 +121,11 @@ impl DockerEngine {
     }
 
     pub(super) async fn remove_container(&self, docker: &Docker, name: &str) -> Result<(), StepError> {
-        let options = RemoveContainerOptionsBuilder::default().force(true).build();
+        let options = RemoveContainerOptionsBuilder::default()
+            .force(true)
+            // What an image declares as a volume goes with it.
+            .v(true)
+            .build();
         match docker.remove_container(name, Some(options)).await {
             // It is gone, or somebody is at it.
             Err(error) if matches!(status(&error), Some(404)) => Ok(()),
@@ -183,8 +183,13 @@ impl DockerEngine {
             .map_err(|e| StepError::lasting(format!("the persona of {name}: {e}")))?;
         let docker = self.docker().await.map_err(StepError::not_now)?;
         let ground = self.ground().await.map_err(StepError::not_now)?;
+        // Before anything is changed: whoever has to fetch an image loses nothing meanwhile.
+        let images = self.images(&docker, &decky).await?;
         let container = self.container(name);
         home.note_applied(None)?;
+        if beside::may_have_company(&home) {
+            self.clear_beside(&docker, name, |_| false).await?;
+        }
         self.remove_container(&docker, &container).await?;
         self.lookout.is_free(&ground.lan, address, name).await?;
         let outlet = Outlet::create(&self.options.outlets, name.as_str())
@@ -196,6 +201,8 @@ impl DockerEngine {
         let whole = self.config(&decky, Some(&lines));
         let mut bare = whole.clone();
         bare.services.clear();
+        // Images may come to it later.
+        bare.reach = vec![own_image::REACH];
         home.tell(&bare)?;
 
         let binds = [format!("{}:{}:rw", home.path().display(), image::HOME)];
@@ -253,9 +260,10 @@ impl DockerEngine {
                 .map_err(failed("start its container"))?;
             let mut words = Box::pin(self.words(&docker, &container, true));
             heard(&mut words, READY).await?;
-            self.settle_in(&docker, &container, &ground, &decky, address)
-                .await?;
+            let (first, pid) = self.process(&docker, &container).await?;
+            self.settle_in(pid, &ground, &decky, address).await?;
             self.tell(&docker, &container, &home, &whole, &mut words).await?;
+            self.start_beside(&docker, &decky, &first, &images).await?;
             home.note_applied(Some(&decky))?;
             ground
                 .lan
@@ -268,22 +276,21 @@ impl DockerEngine {
         drop(outlet);
         if started.is_err() {
             // A decky that is half there is none. Why it is not there matters more than that this failed, too.
-            if let Err(error) = self.remove_container(&docker, &container).await {
+            let removed = async {
+                if beside::may_have_company(&home) {
+                    self.clear_beside(&docker, name, |_| false).await?;
+                }
+                self.remove_container(&docker, &container).await
+            };
+            if let Err(error) = removed.await {
                 tracing::warn!(decky = %name, %error, "what is left of it could not be removed");
             }
         }
         started
     }
 
-    /// Contain it, and let this host and it find each other.
-    async fn settle_in(
-        &self,
-        docker: &Docker,
-        container: &str,
-        ground: &Ground,
-        decky: &DesiredDecky,
-        address: Ipv4Addr,
-    ) -> Result<(), StepError> {
+    /// The id of a running container, and its process.
+    async fn process(&self, docker: &Docker, container: &str) -> Result<(String, u32), StepError> {
         let seen = docker
             .inspect_container(container, None)
             .await
@@ -292,25 +299,37 @@ impl DockerEngine {
             .state
             .and_then(|state| state.pid)
             .and_then(|pid| u32::try_from(pid).ok())
-            .filter(|pid| *pid > 0)
-            .ok_or_else(|| StepError::transient("it ended while it was started"))?;
+            .filter(|pid| *pid > 0);
+        seen.id
+            .zip(pid)
+            .ok_or_else(|| StepError::transient(format!("{container} does not run")))
+    }
+
+    /// Contain it, and let this host and it find each other.
+    async fn settle_in(
+        &self,
+        pid: u32,
+        ground: &Ground,
+        decky: &DesiredDecky,
+        address: Ipv4Addr,
+    ) -> Result<(), StepError> {
         let shim = ground
             .lan
             .reach(&self.shim(), address)
             .await
             .map_err(StepError::not_now)?;
         let (egress, host) = (decky.egress, ground.lan.host);
-        let done = tokio::task::spawn_blocking(move || {
+        let doors = Some(self.doors(decky)).filter(|doors| !doors.relays.is_empty());
+        inside(move || {
             let namespace = Namespace::of(pid)?;
             if let Some(shim) = shim {
                 let told = || lan::know_neighbour(INTERFACE, host, shim).map_err(io::Error::other);
                 namespace.inside_async(told)?;
             }
-            contain::contain(&namespace, egress)
+            contain::contain(&namespace, egress)?;
+            doors.map_or(Ok(()), |doors| contain::lead(&namespace, &doors))
         })
-        .await;
-        done.unwrap_or_else(|gone| Err(io::Error::other(gone)))
-            .map_err(|e| StepError::transient(e.to_string()))
+        .await
     }
 
     /// What the program says to its standard error, from its first word on; `follow` waits for more.
@@ -353,18 +372,32 @@ impl DockerEngine {
         let home = self.home(&decky.name);
         let lines = home.newest_lines();
         let config = self.config(decky, lines.as_deref());
-        home.note_applied(None)?;
+        // Before anything is changed: one that cannot be had leaves the decky as it was.
+        let images = self.images(&docker, decky).await?;
         let container = self.container(&decky.name);
+        let (first, pid) = self.process(&docker, &container).await?;
+        let had_company = beside::may_have_company(&home);
+        home.note_applied(None)?;
+        let doors = self.doors(decky);
+        let cleared = self.clear_unwanted(&docker, decky, &first).await?;
+        if had_company || cleared || !doors.relays.is_empty() {
+            // Before an image answers: nobody reaches it but by the program.
+            inside(move || contain::lead(&Namespace::of(pid)?, &doors)).await?;
+        }
         // Its log has no marks: what was said until now is counted, and passed over in the one that is followed.
         let before = self.words(&docker, &container, false).count().await;
         let mut words = Box::pin(self.words(&docker, &container, true).skip(before));
         self.tell(&docker, &container, &home, &config, &mut words).await?;
+        self.start_beside(&docker, decky, &first, &images).await?;
         home.note_desired(decky)?;
         home.note_applied(Some(decky))
     }
 
     pub(super) async fn stop(&self, name: &DeckyName) -> Result<(), StepError> {
         let docker = self.docker().await.map_err(StepError::not_now)?;
+        if beside::may_have_company(&self.home(name)) {
+            self.clear_beside(&docker, name, |_| false).await?;
+        }
         let container = self.container(name);
         let options = StopContainerOptionsBuilder::default().t(GRACE).build();
         match docker.stop_container(&container, Some(options)).await {
@@ -425,6 +458,23 @@ impl DockerEngine {
         } else {
             format!("{last} ({how})")
         }
+    }
+}
+
+/// Do what a thread has to wait for, in a decky's network.
+async fn inside(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), StepError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|gone| Err(io::Error::other(gone)))
+        .map_err(|e| StepError::transient(e.to_string()))
+}
+
+/// Where what a container says goes, and how much of it stays.
+pub(super) fn bounded_log() -> HostConfigLogConfig {
+    HostConfigLogConfig {
+        typ: Some("json-file".to_owned()),
+        config: Some(HashMap::from(
+            [("max-size", "256k"), ("max-file", "2")].map(|(k, v)| (k.to_owned(), v.to_owned())),
+        )),
     }
 }
 

@@ -56,7 +56,7 @@ impl DockerEngine {
         let runs = |container: &ContainerSummary| container.state == Some(ContainerSummaryStateEnum::RUNNING);
         match first.ip {
             // Those that run are proof enough.
-            _ if there.values().any(runs) => Ok(()),
+            _ if there.own.values().any(runs) => Ok(()),
             IpAddr::V4(address) => self.probe(docker, &ground, address).await,
             // Its start says why not.
             IpAddr::V6(_) => Ok(()),
@@ -105,7 +105,7 @@ impl DockerEngine {
     /// Take away what was made for deckies that cannot be made; where others are on it, it stays.
     pub(super) async fn give_up(&self, docker: &Docker) -> Result<(), EngineError> {
         *self.ground.lock().await = None;
-        if self.containers(docker).await?.is_empty() {
+        if self.containers(docker).await?.own.is_empty() {
             network::remove(docker, &self.id).await?;
             image::remove(docker, &self.id, None).await?;
         }

@@ -1,0 +1,419 @@
+//! An operator's own image as a service of a decky: deployed, visited, recorded, contained, killed, changed and taken down.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Child, ChildStdin, Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+};
+
+use decnet_lab::{ATTACKER, GATEWAY, HOST, Lab, Place};
+use nix::sys::signal::Signal;
+
+use crate::{
+    host::{Host, PATIENCE, lab, until},
+    visitor::{attack, is_answer, listens, said, services, text, visit},
+};
+
+/// What it is called.
+const IMAGE: &str = "lab.example/intranet:1";
+/// What its pages say.
+const PAGE: &str = "the rota of next week";
+
+const FLEET: &str = "\
+[web]
+archetype = linux-server
+services = ssh, redis, intranet
+[custom-intranet]
+image = lab.example/intranet:1
+command = /bin/busybox httpd -f -p 8080 -h /www
+ports = 8080, 9090
+memory_mb = 32
+";
+
+/// Make the image, from nothing but a program that needs nothing.
+fn make_image(lab: &Lab, folder: &Path) {
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"]
+        .iter()
+        .find_map(|path| fs::read(path).ok())
+        .expect("no busybox: the package busybox-static has it");
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut add = |path: &str, mode: u32, content: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(mode);
+        header.set_size(u64::try_from(content.len()).unwrap());
+        tar.append_data(&mut header, path, content).unwrap();
+    };
+    add("bin/busybox", 0o755, &busybox);
+    add("www/index.html", 0o644, PAGE.as_bytes());
+    let file = folder.join("image.tar");
+    fs::write(&file, tar.into_inner().unwrap()).unwrap();
+    let declared = "VOLUME /data";
+    decnet_lab::run(
+        lab.docker()
+            .args(["import", "--change", declared])
+            .arg(&file)
+            .arg(IMAGE),
+    )
+    .unwrap();
+}
+
+fn docker(lab: &Lab, words: &[&str]) -> String {
+    said(&lab.docker().args(words).output().unwrap())
+        .trim()
+        .to_owned()
+}
+
+/// The containers whose name begins so, and run.
+fn containers(lab: &Lab, beginning: &str) -> Vec<String> {
+    let all = docker(
+        lab,
+        &[
+            "ps",
+            "-q",
+            "--no-trunc",
+            "--filter",
+            &format!("name=^{beginning}"),
+        ],
+    );
+    all.lines().map(str::to_owned).collect()
+}
+
+/// The one container of the image.
+fn own(lab: &Lab) -> Option<String> {
+    match containers(lab, "web.intranet-").as_slice() {
+        [one] => Some(one.clone()),
+        _ => None,
+    }
+}
+
+/// Run something of the image inside its container, as root.
+fn inside(lab: &Lab, words: &[&str]) -> Output {
+    let own = own(lab).expect("the image does not run");
+    lab.docker()
+        .args(["exec", "--user", "0", &own, "/bin/busybox"])
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// A visit to redis that stands, and is asked whether it still does.
+struct Standing {
+    client: Child,
+    says: ChildStdin,
+    heard: mpsc::Receiver<String>,
+}
+
+impl Standing {
+    fn begin(lab: &Lab, ip: &str) -> Self {
+        let mut client = lab
+            .command(Place::Attacker, "nc")
+            .args([ip, "6379"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (send, heard) = mpsc::channel();
+        let stdout = client.stdout.take().unwrap();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                // Whoever listened may have gone.
+                let _unheard = send.send(line);
+            }
+        });
+        let says = client.stdin.take().unwrap();
+        let mut standing = Self { client, says, heard };
+        standing.still_stands();
+        standing
+    }
+
+    fn still_stands(&mut self) {
+        self.says.write_all(b"PING\r\n").unwrap();
+        let answer = self.heard.recv_timeout(PATIENCE).expect("the visit was cut");
+        assert!(answer.contains("PONG") || answer.contains("NOAUTH"), "{answer}");
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _gone = self.client.kill().and_then(|()| self.client.wait());
+    }
+}
+
+fn fetch(lab: &Lab, ip: &str, path: &str) -> Output {
+    attack(
+        lab,
+        &["curl", "-sS", "-m", "10", &format!("http://{ip}:8080/{path}")],
+    )
+}
+
+/// Wait until the page is there.
+fn answers(lab: &Lab, ip: &str) {
+    until("the image answers", || {
+        said(&fetch(lab, ip, "")).contains(PAGE).then_some(())
+    });
+}
+
+#[test]
+fn an_operators_own_image_is_a_service_that_is_recorded_contained_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((mut lab, _turn)) = lab("own", folder.path()) else {
+        return;
+    };
+    let description = folder.path().join("fleet.ini");
+    let file = description.to_str().unwrap();
+    fs::write(&description, FLEET).unwrap();
+    let mut host = Host::new(&lab, &folder);
+    host.up();
+
+    // What is on no host and in no registry is told with the way out, and comes by itself once it is there.
+    let told = until("the mutator says where deckies can stand", || {
+        let tried = host.run(&["deploy", "--file", file]);
+        let said = format!("{}{}", said(&tried), String::from_utf8_lossy(&tried.stderr));
+        said.contains(IMAGE).then_some(said)
+    });
+    assert!(
+        told.contains("docker pull") && told.contains("docker load"),
+        "{told}"
+    );
+    make_image(&lab, folder.path());
+    let planned = host.ok(&["deploy", "--file", file, "--dry-run"]);
+    assert!(planned.contains(&format!("intranet[{IMAGE}]")), "{planned}");
+    host.ok(&["deploy", "--file", file]);
+    let fleet = until("it runs", || {
+        let fleet = host.fleet();
+        fleet.iter().all(|d| d["state"] == "running").then_some(fleet)
+    });
+    assert_eq!(services(&fleet, "web"), ["intranet", "redis", "ssh"]);
+    assert_eq!(fleet[0]["services"][0]["image"], IMAGE);
+    let shown = host.ok(&["status"]);
+    assert!(shown.contains(&format!("intranet[{IMAGE}]@")), "{shown}");
+    let ip = text(&fleet[0], "ip");
+    assert_eq!(listens(&fleet[0], "intranet"), Some(format!("{ip}:8080")));
+
+    // Visited from another machine; the evidence has who it was, what it asked and what it was answered.
+    answers(&lab, &ip);
+    fetch(&lab, &ip, "secret/plan.txt?by=night");
+    let evidence = |kind: &str, words: &str| {
+        until(&format!("{kind} {words} is evidence"), || {
+            let rows = host.evidence(&["--source", ATTACKER, "--service", "intranet"]);
+            let is_it =
+                |row: &&serde_json::Value| row["event_type"] == kind && row.to_string().contains(words);
+            rows.iter().find(is_it).cloned()
+        })
+    };
+    let exchange = evidence("exchange", "/secret/plan.txt?by=night");
+    assert!(
+        text(&exchange["fields"], "answered").contains("404"),
+        "{exchange}"
+    );
+    assert_eq!(exchange["fields"]["dst_port"], "8080");
+    evidence("connect", "8080");
+    evidence("disconnect", "bytes_out");
+    // Where the image does not answer the visitor is reset, and the evidence says so.
+    let reset = attack(&lab, &["curl", "-sS", "-m", "10", &format!("http://{ip}:9090/")]);
+    assert!(
+        String::from_utf8_lossy(&reset.stderr).contains("reset"),
+        "{reset:?}"
+    );
+    evidence("disconnect", "unanswered");
+    // The ports by which visitors are led are none to whoever finds them, nor is one that somebody opens inside.
+    let opened = lab
+        .docker()
+        .args([
+            "exec",
+            "-d",
+            &own(&lab).unwrap(),
+            "/bin/busybox",
+            "nc",
+            "-l",
+            "-p",
+            "4444",
+        ])
+        .status()
+        .unwrap();
+    assert!(opened.success());
+    until("somebody listens inside", || {
+        // 4444 in hexadecimal.
+        let table = said(&inside(&lab, &["cat", "/proc/net/tcp", "/proc/net/tcp6"]));
+        table.contains(":115C ").then_some(())
+    });
+    for port in ["4444", &(65_535 - 8080_u16).to_string(), "8081"] {
+        let tried = attack(&lab, &["nc", "-v", "-z", "-w", "3", &ip, port]);
+        let told = String::from_utf8_lossy(&tried.stderr).into_owned();
+        assert!(told.contains("refused"), "{port}: {told}");
+    }
+
+    contained(&lab);
+    hardened(&lab);
+
+    // The daemon's own container of it dies and comes back, and no visit beside it notices.
+    let mut redis = Standing::begin(&lab, &ip);
+    let first = containers(&lab, "web-");
+    let before = own(&lab).unwrap();
+    docker(&lab, &["kill", &before]);
+    until("it is started again", || own(&lab).filter(|now| *now != before));
+    answers(&lab, &ip);
+    redis.still_stands();
+    assert_eq!(containers(&lab, "web-"), first);
+    // Services change, and the image with them, and again nobody else notices.
+    let before = own(&lab).unwrap();
+    for (from, to, runs) in [
+        ("ssh, redis, intranet", "redis, intranet", true),
+        ("redis, intranet", "ssh, redis", false),
+        ("ssh, redis", "ssh, redis, intranet", true),
+    ] {
+        let changed = fs::read_to_string(&description)
+            .unwrap()
+            .replace(&format!("services = {from}"), &format!("services = {to}"));
+        let changed = match (runs, changed.contains("[custom-")) {
+            (true, false) => FLEET.to_owned(),
+            (false, _) => changed.split("[custom-").next().unwrap().to_owned(),
+            _ => changed,
+        };
+        fs::write(&description, changed).unwrap();
+        host.ok(&["deploy", "--file", file]);
+        let wanted = until("what is wanted runs", || {
+            let fleet = host.fleet();
+            let mut wanted: Vec<&str> = to.split(", ").collect();
+            wanted.sort_unstable();
+            (fleet[0]["state"] == "running" && services(&fleet, "web") == wanted).then_some(fleet)
+        });
+        assert_eq!(own(&lab).is_some(), runs, "{wanted:?}");
+        redis.still_stands();
+        if to == "redis, intranet" {
+            assert_eq!(own(&lab), Some(before.clone()), "it was started anew for nothing");
+        }
+        if runs {
+            answers(&lab, &ip);
+        } else {
+            assert!(!fetch(&lab, &ip, "").status.success());
+        }
+    }
+    let seen = visit(&lab, &host.fleet()[0], "ssh");
+    assert!(is_answer("ssh", &seen), "{seen}");
+    drop(redis);
+
+    // The decky's own container dies: both are made anew, as the network is another one.
+    let before = (containers(&lab, "web-"), own(&lab));
+    docker(&lab, &["kill", &before.0[0]]);
+    until("both are back", || {
+        let now = (containers(&lab, "web-"), own(&lab));
+        (now.0.len() == 1 && now.1.is_some() && now.0 != before.0 && now.1 != before.1).then_some(())
+    });
+    answers(&lab, &ip);
+    // The daemon is killed and comes back.
+    host.down();
+    drop(host);
+    lab.end_daemon(Signal::SIGKILL).unwrap();
+    lab.start_daemon().unwrap();
+    let mut host = Host::new(&lab, &folder);
+    host.up();
+    answers(&lab, &ip);
+
+    // Gone; the image is the operator's.
+    host.ok(&["teardown", "--all"]);
+    until("no container is left", || {
+        docker(&lab, &["ps", "-aq"]).is_empty().then_some(())
+    });
+    assert_eq!(docker(&lab, &["volume", "ls", "-q"]), "");
+    assert!(!docker(&lab, &["images", "-q", IMAGE]).is_empty());
+    host.down();
+}
+
+/// Whoever is root in it reaches nobody.
+fn contained(lab: &Lab) {
+    let mut servers: Vec<Child> = [
+        (Place::Host, "8081"),
+        (Place::Gateway, "80"),
+        (Place::Attacker, "8081"),
+    ]
+    .into_iter()
+    .map(|(place, port)| {
+        let mut listen = lab.command(place, "sh");
+        listen
+            .arg("-c")
+            .arg(format!("while true; do nc -l -p {port} -q 0 </dev/null; done"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        listen.spawn().unwrap()
+    })
+    .collect();
+    for (ip, port) in [(HOST, "8081"), (GATEWAY, "80")] {
+        until("somebody is there to be reached", || {
+            attack(lab, &["nc", "-z", "-w", "2", ip, port])
+                .status
+                .success()
+                .then_some(())
+        });
+    }
+    for (ip, port) in [
+        (HOST, "8081"),
+        (GATEWAY, "80"),
+        (ATTACKER, "8081"),
+        ("169.254.169.254", "80"),
+    ] {
+        let tried = inside(lab, &["nc", "-w", "2", ip, port, "-e", "/bin/busybox", "true"]);
+        assert!(
+            !tried.status.success(),
+            "{ip}:{port} was reached from inside: {tried:?}"
+        );
+    }
+    for server in &mut servers {
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
+}
+
+/// It may do next to nothing, and nothing in it says where it is.
+fn hardened(lab: &Lab) {
+    let status = said(&inside(lab, &["cat", "/proc/1/status"]));
+    let field = |name: &str| {
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_default();
+        line.split_whitespace().nth(1).unwrap_or_default().to_owned()
+    };
+    // CAP_NET_BIND_SERVICE is the tenth.
+    assert_eq!(field("CapBnd:"), "0000000000000400", "{status}");
+    assert_eq!(field("NoNewPrivs:"), "1");
+    assert_eq!(field("Seccomp:"), "2");
+    for (path, may) in [
+        ("/www/x", false),
+        ("/x", false),
+        ("/tmp/x", true),
+        ("/data/x", true),
+    ] {
+        assert_eq!(inside(lab, &["touch", path]).status.success(), may, "{path}");
+    }
+    let pid = docker(
+        lab,
+        &["inspect", "--format", "{{.State.Pid}}", &own(lab).unwrap()],
+    );
+    let files = said(
+        &Command::new("find")
+            .arg(format!("/proc/{pid}/root/"))
+            .arg("-xdev")
+            .output()
+            .unwrap(),
+    );
+    for (what, content) in [
+        ("environment", said(&inside(lab, &["cat", "/proc/1/environ"]))),
+        ("control group", said(&inside(lab, &["cat", "/proc/1/cgroup"]))),
+        ("host name", said(&inside(lab, &["hostname"]))),
+        ("files", files),
+    ] {
+        for word in ["decnet", "decky", "deckies", "honeypot", "decoy"] {
+            assert!(
+                !content.to_lowercase().contains(word),
+                "its {what} says {word}: {content}"
+            );
+        }
+    }
+}
