@@ -118,14 +118,18 @@ impl ServiceSpec {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OwnImage {
     /// Its name where Docker finds it, such as `registry.example/intranet:2`.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 255))]
     pub image: String,
     /// What it runs, word by word; what the image says where empty.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 64))]
     pub command: Vec<String>,
     /// The TCP ports that it answers on.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 8))]
     pub ports: Vec<u16>,
     /// The most memory that it gets, in MiB; 256 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 16, maximum = 16_384))]
     pub memory_mb: Option<u32>,
 }
 
