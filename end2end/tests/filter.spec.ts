@@ -167,6 +167,7 @@ test("drawings are there after going from page to page, not only after loading o
   await drawn(".loom svg a");
   await page.getByRole("link", { name: "Attackers" }).first().click();
   await page.locator("table tbody tr a").first().click();
+  await page.getByRole("link", { name: "Everything about this attacker" }).click();
   await drawn(".line svg a");
   complaints.none();
 });
