@@ -1,5 +1,6 @@
 // What an intruder says is text, wherever it is shown: nothing of it runs, nothing of it breaks a page.
 
+import type { Page } from "@playwright/test";
 import { attackAll, ssh } from "../attack";
 import { expect, fits, open, test } from "../test";
 
@@ -14,7 +15,24 @@ const STRINGS: Record<string, string> = {
   long: `W${"\u{1F4A3}".repeat(50)}${"m".repeat(2_000)}`,
 };
 
-const PAGES = ["/", "/live", "/attackers", "/fleet", "/fleet?view=table"];
+const PAGES = [
+  "/",
+  "/live",
+  "/attackers",
+  "/credentials",
+  "/credentials/reuse",
+  "/fleet",
+  "/fleet?view=table",
+  "/workers",
+  "/settings",
+  "/settings/host",
+  "/settings/users",
+  "/settings/audit",
+  "/quarantine",
+];
+
+/** A part of each kind of string that stands in whatever a decoy kept of it. */
+const WORDS = ["canary", "gnp.exe", "mmmmmmmmmm"];
 
 test.beforeAll(async ({ host }) => {
   const services = await host.services();
@@ -25,6 +43,33 @@ test.beforeAll(async ({ host }) => {
     await ssh(at, user, password, text);
   }
 });
+
+interface Find {
+  id: number;
+  kind: string;
+  service: string;
+  principal?: string;
+  value: string;
+}
+
+interface Reuse {
+  id: number;
+  principal?: string;
+  value: string;
+}
+
+/** Every row of a list of the API. */
+async function list<T>(page: Page, path: string): Promise<T[]> {
+  const answer = await page.request.get(`/api/v1/${path}`);
+  expect(answer.status(), path).toBe(200);
+  return (await answer.json()).data;
+}
+
+/** Nothing of what intruders said ran, and nothing of it became an element. */
+async function isText(page: Page, where: string): Promise<void> {
+  expect(await page.locator("html").getAttribute("data-canary"), `what ran on ${where}`).toBeNull();
+  await expect(page.locator("img[src=x], [onload], [onerror], [onfocus], [onmouseover], [href^='javascript:']"), where).toHaveCount(0);
+}
 
 interface LogRow {
   id: number;
@@ -52,10 +97,13 @@ for (const [width, what] of [
       await open(page, path);
       await expect(page.locator(".loading")).toHaveCount(0);
       await fits(page);
-      expect(await page.locator("html").getAttribute("data-canary"), `what ran on ${path}`).toBeNull();
+      await isText(page, path);
       complaints.none();
     };
-    for (const path of [...PAGES, `/attackers/${attacker}`]) await look(path);
+    const paths = [...PAGES, `/attackers/${attacker}`, `/attackers?attacker=${attacker}`];
+    // Each is a page of its own, and a development build takes seconds to hydrate on a busy machine.
+    test.setTimeout(30_000 + paths.length * 15_000);
+    for (const path of paths) await look(path);
   });
 }
 
@@ -63,7 +111,7 @@ test("no drawer is broken by what intruders said", async ({ page, host, complain
   await page.setViewportSize({ width: 390, height: 900 });
   // One row of each kind that holds some of it.
   const kinds = new Map<string, LogRow>();
-  for (const word of ["canary", "gnp.exe", "mmmmmmmmmm"]) {
+  for (const word of WORDS) {
     const { data } = (await (await page.request.get(`/api/v1/logs?limit=500&search=${word}`)).json()) as { data: LogRow[] };
     for (const row of data) kinds.set(`${row.event_type} ${word}`, row);
   }
@@ -75,9 +123,82 @@ test("no drawer is broken by what intruders said", async ({ page, host, complain
     await open(page, `/live?service=none&log=${row.id}`);
     await expect(page.getByRole("dialog").locator(".raw").first(), kind).toBeVisible();
     await fits(page);
-    expect(await page.locator("html").getAttribute("data-canary"), `what ran in ${kind}`).toBeNull();
+    await isText(page, kind);
     complaints.none();
   }
+});
+
+test("accounts and secrets of intruders stand in the finds and among what was used again as text", async ({ page, complaints }) => {
+  const finds = () => list<Find>(page, "bounty?limit=500");
+  const isMarkup = ({ kind, service, value }: Find) => kind === "credential" && service === "redis" && value.includes("<script>");
+  await expect.poll(async () => (await finds()).some(isMarkup)).toBe(true);
+  // One of each kind that holds some of it.
+  const kinds = new Map<string, Find>();
+  for (const find of await finds()) {
+    for (const word of WORDS) {
+      if (`${find.principal ?? ""} ${find.value}`.includes(word)) kinds.set(`${find.kind} ${word}`, find);
+    }
+  }
+  // The profiler compares credentials behind the ingester.
+  const again = async () => (await list<Reuse>(page, "credential-reuse?limit=500")).find(({ value }) => value.includes("<script>"));
+  await expect.poll(async () => (await again()) !== undefined, { timeout: 60_000 }).toBe(true);
+  const reuse = (await again())!;
+  test.setTimeout(120_000 + kinds.size * 15_000);
+
+  const drawer = page.getByRole("dialog");
+  await page.setViewportSize({ width: 390, height: 900 });
+  for (const [kind, find] of kinds) {
+    await open(page, `/credentials?bounty=${find.id}`);
+    await expect(drawer, kind).toContainText("Evidence");
+    await fits(page);
+    await isText(page, kind);
+    complaints.none();
+  }
+  await open(page, `/credentials/reuse?reuse=${reuse.id}`);
+  await expect(drawer).toContainText("<img src=x onerror=");
+  await expect(page.locator("table.reuse tbody")).toContainText("<script>");
+  await fits(page);
+  await isText(page, "what was used again");
+
+  await page.setViewportSize({ width: 1440, height: 900 });
+  const markup = (await finds()).find(isMarkup)!;
+  await open(page, `/credentials?bounty_type=credential&service=redis&bounty=${markup.id}`);
+  await expect(drawer).toContainText("<img src=x onerror=");
+  await page.keyboard.press("Escape");
+  await expect(drawer).toHaveCount(0);
+  const row = page.locator("table.bounties tbody tr").filter({ has: page.locator(`[data-row="${markup.id}"]`) });
+  const value = row.locator(".c-value .said");
+  await expect(value).toContainText("<script>");
+  // Its middle is left out; who comes to the row by the keyboard has the whole.
+  await expect(value).not.toContainText("onerror");
+  await expect(value).toHaveAttribute("title", /<img src=x onerror=/);
+  await page.keyboard.press("j");
+  await row.locator(".row-link").focus();
+  await expect.poll(() => value.evaluate((said) => getComputedStyle(said, "::before").content)).not.toMatch(/^(none|normal)$/);
+  await isText(page, "the finds");
+  complaints.none();
+});
+
+test("the bell and the palette run nothing", async ({ page, complaints }) => {
+  await open(page, "/");
+  const bell = page.locator(".bell");
+  await bell.locator("summary").click();
+  await expect(bell.locator(".alert-intrusion")).toBeVisible();
+  await isText(page, "the bell");
+  await page.keyboard.press("Escape");
+
+  await page.keyboard.press("Control+k");
+  const palette = page.getByRole("dialog", { name: "Go to" });
+  for (const text of [STRINGS.markup, STRINGS.scheme, STRINGS.breakout]) {
+    await palette.getByRole("combobox").fill(text);
+    await expect(palette.getByRole("option").filter({ hasText: "Search the log for" })).toContainText(text.slice(0, 12));
+    await isText(page, "the palette");
+  }
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/live\?search=/);
+  await expect(page.locator(".chip").first()).toContainText("</title>");
+  await isText(page, "where the palette leads");
+  complaints.none();
 });
 
 test("it stands there as text, with what cannot be seen made visible", async ({ page, complaints }) => {

@@ -145,6 +145,34 @@ for (const [name, path] of PAGES) {
   });
 }
 
+/** What of a path opens something beside or above the page. */
+const OPENS = /[?&](log|attacker|bounty|reuse|decky|user|dialog|teardown|stop|help)=/;
+
+test.describe("without scripts", () => {
+  test.use({ javaScriptEnabled: false });
+
+  for (const [name, path] of PAGES) {
+    test(`${name}: the server's answer is the whole page`, async ({ page, day }) => {
+      const answer = await page.goto(at(path, day));
+      const status = answer?.status();
+      test.skip(path === "/gallery" && status === 404, "a release has no gallery");
+      expect(status).toBe(name === "lost" ? 404 : 200);
+      const heading = page.getByRole("heading", { level: 1 }).first();
+      await expect(heading).toBeVisible();
+      await expect(page).toHaveTitle(/. · DECNET$/);
+      // The gallery shows what loading looks like.
+      await expect(page.locator(".loading, .histogram-blank")).toHaveCount(path === "/gallery" ? 1 : 0);
+      const main = page.locator("main");
+      await expect(main).toHaveCount(1);
+      const words = (await main.innerText()).replace(await heading.innerText(), "").trim();
+      expect(words.length, "characters below the heading").toBeGreaterThan(20);
+      // Nor, but there, does anything go wrong.
+      if (path !== "/gallery") await expect(page.locator(".problem")).toHaveCount(0);
+      if (OPENS.test(path)) await expect(page.getByRole("dialog").first()).toContainText(/\S/);
+    });
+  }
+});
+
 test("what is not there is answered with 404 and a page that leads on", async ({ page, day }) => {
   const complaints = new Complaints(page);
   for (const path of LOST) {

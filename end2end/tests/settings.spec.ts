@@ -214,7 +214,7 @@ test("the audit log is found by who, what, on what and when, and has who took wh
   await expect(page).toHaveURL(new RegExp(`target=${name}`));
   await expect(rows).toHaveCount(1);
   await expect(rows.first()).toContainText("user.create");
-  await page.getByLabel("Did").fill("user.delete");
+  await page.getByRole("textbox", { name: "Did" }).fill("user.delete");
   await page.keyboard.press("Enter");
   await expect(page.getByText("Nothing fits these filters")).toBeVisible();
 
@@ -225,6 +225,6 @@ test("the audit log is found by who, what, on what and when, and has who took wh
   await expect(rows).toHaveCount(1);
   await expect(rows.first()).toContainText("export.logs");
   await expect(rows.first()).toContainText("0 rows");
-  await expect(page.getByLabel("Who")).toHaveValue("admin");
+  await expect(page.getByRole("textbox", { name: "Who" })).toHaveValue("admin");
   complaints.none();
 });

@@ -138,7 +138,7 @@ test("a find that comes in leaves the list and what is open of it as they are, a
   await expect.poll(have).toBeGreaterThan(100);
   const rows = table.locator("tbody tr:not(.gap)");
   // One far down, of whatever kind stands there.
-  await rows.nth(60).locator(".number").click();
+  await rows.nth(60).locator(".c-count").click();
   const drawer = page.getByRole("dialog");
   await expect(drawer).toContainText("Evidence");
   const value = (await drawer.locator("dd").first().textContent())!;
@@ -157,7 +157,7 @@ test("a find that comes in leaves the list and what is open of it as they are, a
 test("finds are sorted by their heads, both ways, and keep the order when more comes", async ({ page, complaints }) => {
   await open(page, "/credentials");
   const table = page.locator("table.bounties");
-  const counts = async () => (await table.locator("tbody .number .figure").allTextContents()).map((count) => Number(count.replace(/\D/g, "")));
+  const counts = async () => (await table.locator("tbody .c-count .figure").allTextContents()).map((count) => Number(count.replace(/\D/g, "")));
   await table.getByRole("link", { name: "Seen" }).click();
   await expect(page).toHaveURL(/sort_by=count/);
   await expect(table.getByRole("columnheader", { name: "Seen" })).toHaveAttribute("aria-sort", "descending");
@@ -170,6 +170,40 @@ test("finds are sorted by their heads, both ways, and keep the order when more c
   await open(page, "/credentials?sort_by=recent&bounty_type=credential");
   await expect(page.getByLabel("Order")).toHaveValue("recent");
   await expect(table.getByRole("columnheader", { name: "Last" })).toHaveAttribute("aria-sort", "descending");
+  complaints.none();
+});
+
+test("the fleet is sorted by its heads, both ways, and a link keeps the order", async ({ page, complaints }) => {
+  await open(page, "/fleet?view=table");
+  const table = page.locator("table.fleet");
+  const head = (label: string) => table.getByRole("columnheader", { name: label });
+  const texts = (cell: string) => table.locator(`tbody tr:not(.gap) ${cell}`).allInnerTexts();
+  const number = (text: string) => Number(text.replace(/\D/g, ""));
+  const address = (text: string) => text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  const names = await texts(".c-decky");
+  expect(names.length).toBeGreaterThan(1);
+  expect(names).toEqual([...names].sort());
+  for (const [label, word, cell, key] of [
+    ["Events", "events", ".figure", number],
+    ["Address", "address", ".c-address code", address],
+  ] as const) {
+    for (const [sort, query] of [
+      ["descending", new RegExp(`sort_by=${word}$`)],
+      ["ascending", new RegExp(`sort_by=${word}&sort_order=asc$`)],
+    ] as const) {
+      await head(label).getByRole("link").click();
+      await expect(page).toHaveURL(query);
+      await expect(head(label)).toHaveAttribute("aria-sort", sort);
+      const sorted = async () => {
+        const have = (await texts(cell)).map(key);
+        const want = [...have].sort((a, b) => ("ascending" === sort ? a - b : b - a));
+        return have.length === names.length && have.join() === want.join();
+      };
+      await expect.poll(sorted, `${label}, ${sort}`).toBe(true);
+    }
+  }
+  await open(page, "/fleet?view=table&sort_by=name");
+  await expect.poll(() => texts(".c-decky")).toEqual([...names].reverse());
   complaints.none();
 });
 
@@ -212,10 +246,10 @@ test("credentials tell which were accepted, and their table is whole in every wi
   const row = page.locator("table.bounties tbody tr").filter({ hasText: user });
   await expect(row).toHaveCount(1);
   await expect(row.locator(".c-accepted")).toContainText("1 of 1");
-  await page.getByLabel("Accepted").selectOption("false");
+  await page.getByRole("combobox", { name: "Accepted" }).selectOption("false");
   await expect(page).toHaveURL(/accepted=false/);
   await expect(row).toHaveCount(0);
-  await page.getByLabel("Accepted").selectOption("true");
+  await page.getByRole("combobox", { name: "Accepted" }).selectOption("true");
   await expect(row).toHaveCount(1);
   await row.locator(".row-link").click();
   await page.getByRole("dialog").getByRole("link", { name: "1 of 1" }).click();
@@ -236,7 +270,7 @@ test("credentials tell which were accepted, and their table is whole in every wi
 test("deckies that are gone, and of which there is evidence, can be chosen", async ({ page, host, complaints }) => {
   const present = new Set((await host.deckies()).map((decky) => decky.name));
   await open(page, "/live");
-  const choice = page.getByLabel("Decky");
+  const choice = page.getByRole("combobox", { name: "Decky" });
   const gone = choice.locator("option").filter({ hasText: "(gone)" });
   await expect.poll(() => gone.count()).toBeGreaterThan(0);
   const name = (await gone.first().getAttribute("value"))!;
@@ -253,6 +287,7 @@ test("a word of a link that there is none of is told, with those that there are"
     ["/credentials?bounty_type=gold", "bounty_type=gold, where only"],
     ["/credentials/reuse?scope=zzz", "scope=zzz, where only secret, pair can stand"],
     ["/live?last=forever", "last=forever, where only 15m, 1h, 24h, 7d can stand"],
+    ["/fleet?view=table&sort_by=zzz", "sort_by=zzz, where only name, state, address, archetype, age, events can stand"],
   ]) {
     await open(page, path);
     await expect(page.getByRole("alert").filter({ hasText: "Left out" }), path).toContainText(words);

@@ -184,6 +184,38 @@ fn what_is_said_while_the_program_is_silent_is_told_before_the_end() {
 }
 
 #[test]
+fn only_where_neither_side_says_anything_for_too_long_the_session_ends_as_an_idle_one() {
+    runtime().block_on(async {
+        let program = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let door = free().await;
+        let to = program.local_addr().unwrap();
+        let limits = Limits {
+            idle_s: 1,
+            ..Limits::default()
+        };
+        let (_decky, lines) = start(vec![entry("intranet", door, to)], limits);
+        let answering = tokio::spawn(async move {
+            let (mut visitor, _) = program.accept().await.unwrap();
+            // In all longer than the limit, and never for so long at once.
+            for _ in 0..8 {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                visitor.write_all(b".").await.unwrap();
+            }
+            visitor
+        });
+        let mut visitor = TcpStream::connect(door).await.unwrap();
+        let mut heard = [0; 8];
+        visitor.read_exact(&mut heard).await.unwrap();
+        let _silent_now = answering.await.unwrap();
+        line(
+            &lines,
+            &[" intranet ", " disconnect ", "reason=\"idle\"", "bytes_out=\"8\""],
+        )
+        .await;
+    });
+}
+
+#[test]
 fn much_passes_both_ways_at_once_and_little_of_it_is_kept() {
     runtime().block_on(async {
         const MUCH: usize = 8 << 20;

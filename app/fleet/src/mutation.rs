@@ -14,7 +14,7 @@ use crate::{Catalogue, DesiredDecky, own_image, resolve::available};
 const DRAWS: u32 = 32;
 
 /// A set of services that fits `archetype` and is not `current`, in the archetype's order; `None` where there is no
-/// other.
+/// other. The first service of the archetype that the catalogue has stays in every set: a mail server without mail would be none.
 #[must_use]
 pub fn choose(
     archetype: &Archetype,
@@ -26,7 +26,7 @@ pub fn choose(
 }
 
 /// [`choose`] on a machine where `own` images answer, which are no choice of the archetype: the set leaves their ports free
-/// and room for them.
+/// and room for them. Where one of them has the port of the archetype's first service, that one goes.
 pub(crate) fn choose_beside(
     own: &[&OwnImage],
     archetype: &Archetype,
@@ -35,10 +35,13 @@ pub(crate) fn choose_beside(
     rng: &mut Rng,
 ) -> Option<Vec<ServiceSlug>> {
     let mut fitting = available(archetype, catalogue);
+    let core = fitting.first().cloned();
+    fitting.retain(|slug| own.is_empty() || own_image::may_stand_beside(slug));
     fitting.retain(|slug| {
         let mut ports = catalogue.ports(slug).unwrap_or_default().into_iter();
         !ports.any(|port| own.iter().any(|own| own_image::stands_in_the_way(own, port)))
     });
+    let core = core.filter(|core| fitting.contains(core));
     let room = MAX_SERVICES.saturating_sub(own.len());
     if room == 0 {
         return None;
@@ -51,6 +54,8 @@ pub(crate) fn choose_beside(
         let size = rng.range(u64::try_from(least).ok()?, u64::try_from(most).ok()?);
         let mut drawn = fitting.clone();
         rng.shuffle(&mut drawn);
+        // What makes the machine what it is comes first, so that it is not cut off.
+        drawn.sort_by_key(|slug| Some(slug) != core.as_ref());
         drawn.truncate(usize::try_from(size).ok()?);
         let chosen: Vec<ServiceSlug> = fitting.iter().filter(|s| drawn.contains(s)).cloned().collect();
         let chosen = without_shared_ports(chosen, catalogue);
@@ -58,8 +63,16 @@ pub(crate) fn choose_beside(
             return Some(chosen);
         }
     }
-    // Few services: one alone is the smallest change that there is.
-    fitting.into_iter().map(|one| vec![one]).find(|set| other(set))
+    // Few services: one beside the first is the smallest change that there is, and without the first only where there is no room
+    // for two.
+    let beside = |one: &ServiceSlug| -> Vec<ServiceSlug> {
+        let first = core.iter().filter(|core| *core != one).cloned();
+        without_shared_ports(first.chain([one.clone()]).collect(), catalogue)
+    };
+    let small = fitting.iter().map(beside).filter(|set| set.len() <= room);
+    small
+        .chain(fitting.iter().map(|one| vec![one.clone()]))
+        .find(|set| other(set))
 }
 
 fn without_shared_ports(services: Vec<ServiceSlug>, catalogue: &dyn Catalogue) -> Vec<ServiceSlug> {

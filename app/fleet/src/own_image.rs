@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use decnet_decoys::{Port, config::Relay};
-use decnet_model::fleet::OwnImage;
+use decnet_model::{fleet::OwnImage, name::ServiceSlug};
 
 /// The most ports of one image.
 const MAX_PORTS: usize = 8;
@@ -20,6 +20,15 @@ const MEMORY_MB: (u32, u32, u32) = (16, 16_384, 256);
 /// The one port that the decoy program may connect to. On a network nobody answers there (RFC 863); on a decky's loopback
 /// interface it leads to its images.
 pub(crate) const REACH: u16 = 9;
+
+/// The service that opens ports of its own for its visitors' data (RFC 959 section 3.2). An image that opened one would be reached
+/// on it as well, and nobody would know.
+const OPENS_PORTS: &str = "ftp";
+
+/// Whether images may stand beside the service.
+pub(crate) fn may_stand_beside(slug: &ServiceSlug) -> bool {
+    slug.as_str() != OPENS_PORTS
+}
 
 /// The most memory that `own` gets, in MiB.
 pub(crate) fn memory_mb(own: &OwnImage) -> u32 {
@@ -85,10 +94,15 @@ pub(crate) fn faults(own: &OwnImage) -> Vec<(&'static str, String)> {
             "ports",
             format!("{} ports; allowed are {MAX_PORTS}", own.ports.len()),
         ));
+        return faults;
     }
     for (nth, port) in own.ports.iter().enumerate() {
         if own.ports.iter().take(nth).any(|earlier| earlier == port) {
             faults.push(("ports", format!("{port} stands twice")));
+        }
+        if let Some(led) = own.ports.iter().take(nth).find(|led| door(**led) == *port) {
+            let problem = format!("the visitors of {led} are led through {port}: give the image another one");
+            faults.push(("ports", problem));
         }
         if [0, u16::MAX].contains(port) {
             faults.push((
@@ -263,6 +277,23 @@ mod tests {
         assert!(
             !stands_in_the_way(&own("a"), Port::Tcp(80)) && !stands_in_the_way(&own("a"), Port::Udp(8080))
         );
+    }
+
+    #[test]
+    fn an_image_has_no_port_by_which_visitors_of_another_are_led_and_not_too_many() {
+        let with = |ports: Vec<u16>| OwnImage { ports, ..own("a") };
+        for (ports, told) in [
+            (vec![8080, door(8080)], "are led through 57455"),
+            (vec![8080, 8080], "stands twice"),
+            (vec![0], "from 1 to"),
+            ((1..1000).collect(), "999 ports"),
+        ] {
+            let faults = faults(&with(ports));
+            assert!(
+                matches!(faults.as_slice(), [("ports", problem)] if problem.contains(told)),
+                "{faults:?}"
+            );
+        }
     }
 
     #[test]

@@ -432,6 +432,14 @@ fn clash(service: &ServiceSpec, other: &ServiceSpec, catalogue: &dyn Catalogue) 
     if let Some(port) = ports.iter().find(|port| others.contains(port)) {
         return Some(format!("{} and {} both need {port:?}", service.slug, other.slug));
     }
+    for (own, other) in [(service, other), (other, service)] {
+        if own.image.is_some() && !own_image::may_stand_beside(&other.slug) {
+            return Some(format!(
+                "{} opens further ports for its visitors, on which {} could be reached unseen: give one of them a decky of its own",
+                other.slug, own.slug
+            ));
+        }
+    }
     let (mut mine, mut theirs) = (ports.into_iter(), others.into_iter());
     let led = |own: &OwnImage, port| own_image::stands_in_the_way(own, port);
     let clash = match (&service.image, &other.image) {

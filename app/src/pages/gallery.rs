@@ -107,7 +107,8 @@ pub(crate) fn GalleryPage() -> impl IntoView {
         <Piece title="Loading, nothing, trouble">
             <Loading rows=3 />
             <Empty title="Nothing yet" hint="What to do about it." command="decnet deploy --archetype linux-server" />
-            {[FaultKind::Invalid, FaultKind::Forbidden, FaultKind::Unavailable, FaultKind::Internal]
+            // One that forbids the page would make that its status.
+            {[FaultKind::Invalid, FaultKind::NotFound, FaultKind::Unavailable, FaultKind::Internal]
                 .map(|kind| {
                     let mut fault = Fault::new(kind, "what happened, and why");
                     fault.error_id = (kind == FaultKind::Internal).then(|| "01890a5d-ac96-774b-bcce-b302099a8057".to_owned());

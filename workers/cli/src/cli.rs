@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Redeploy(TargetArgs),
     /// Let deckies change their services now
     Mutate(TargetArgs),
+    /// End the quarantine of deckies that were given up after failing too often: they are tried again
+    Clear(ClearArgs),
     /// How the fleet does
     Status(StatusArgs),
     /// The services that a decky can have
@@ -210,6 +212,15 @@ pub(crate) struct TargetArgs {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClearArgs {
+    /// Names of deckies
+    #[arg(required = true)]
+    pub(crate) names: Vec<DeckyName>,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
 }
 
 #[derive(Debug, Args)]

@@ -310,6 +310,17 @@ fn how_a_decky_does_is_unknown_once_the_mutator_is_gone_without_a_word() {
             .await
             .unwrap();
     });
+    let cleared = good(dir.path(), "clear front back --json");
+    assert_eq!(
+        serde_json::from_str::<Vec<String>>(&cleared).unwrap(),
+        ["front", "back"]
+    );
+    let unknown = decnet(PROGRAM, dir.path())
+        .args(["clear", "nobody"])
+        .output()
+        .unwrap();
+    let (_, stderr, code) = said(&unknown);
+    assert!(code == 64 && stderr.contains("decky nobody"), "{code}: {stderr}");
     let mut mutator = Command::new("sleep").arg("600").spawn().unwrap();
     let beat = WorkerView {
         name: "mutator".parse().unwrap(),

@@ -534,6 +534,10 @@ impl<E: Engine> Reconciler<E> {
             if !ordered && !due(record, common, now) {
                 continue;
             }
+            if record.quarantined {
+                // Nothing would come of it, and evidence tells what was; who ordered it hears so as the task ends.
+                continue;
+            }
             let trigger = if ordered { "operator" } else { "schedule" };
             if let Some(after) = mutation::mutate(before, self.parts.catalogue.as_ref(), record.revision) {
                 let put = wanted_anew(record, &after);
@@ -921,12 +925,12 @@ fn backoff(deaths: usize) -> time::Duration {
     (RESTART * 2_i32.saturating_pow(doublings)).min(RESTART_MOST)
 }
 
-/// The record's decky, wanted as `after`.
 /// What is said of a decky that died too often because of `why`.
 fn left_alone(why: &str) -> String {
     format!("in quarantine after {DEATHS} deaths within 10 minutes: {why}")
 }
 
+/// The record's decky, wanted as `after`.
 fn wanted_anew(record: &DeckyRecord, after: &DesiredDecky) -> NewDecky {
     let view = &record.view;
     NewDecky {

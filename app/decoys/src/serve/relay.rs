@@ -136,12 +136,16 @@ async fn pass(peer: Peer, program: TcpStream, tap: &Tap) -> Result<(), SessionEr
             loop {
                 tokio::time::sleep(QUIET).await;
                 exchange.tell_when_quiet();
+                // The visitor's own limit ends the session first; this one where the visitor is no longer listened to.
+                if exchange.silent_for() >= bounds.idle + QUIET {
+                    break Err(io::ErrorKind::TimedOut.into());
+                }
             }
         };
         tokio::select! {
             // The visitor's own limits end a silent one; this one who talks for ever, too.
             over = timeout(bounds.total, both) => over.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
-            () = told => Ok(()),
+            over = told => over,
         }
     };
     drop(exchange);
@@ -157,7 +161,7 @@ async fn pass(peer: Peer, program: TcpStream, tap: &Tap) -> Result<(), SessionEr
     Ok(passed?)
 }
 
-/// Pass on what comes, and the end of it. Neither side may keep the other waiting for longer than `idle`.
+/// Pass on what comes, and the end of it. Whoever takes nothing for longer than `idle` keeps the other waiting no more.
 async fn pump(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
@@ -167,7 +171,7 @@ async fn pump(
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let mut chunk = vec![0; CHUNK];
     loop {
-        let n = timeout(idle, from.read(&mut chunk)).await.map_err(late)??;
+        let n = from.read(&mut chunk).await?;
         let bytes = chunk.get(..n).unwrap_or_default();
         if bytes.is_empty() {
             return timeout(idle, to.shutdown()).await.map_err(late)?;
@@ -245,6 +249,11 @@ impl<'a> Exchange<'a> {
         let mut said = self.said();
         said.answered.add(bytes);
         said.last = Instant::now();
+    }
+
+    /// How long neither side has said anything.
+    fn silent_for(&self) -> Duration {
+        self.said().last.elapsed()
     }
 
     fn tell_when_quiet(&self) {

@@ -16,7 +16,8 @@ use rcgen::{
 use rsa::{RsaPrivateKey, pkcs8::EncodePrivateKey as _};
 use time::{Duration, OffsetDateTime};
 use tokio_rustls::rustls::{
-    self, ServerConfig,
+    self, ServerConfig, SupportedProtocolVersion,
+    crypto::{CryptoProvider, aws_lc_rs as lc},
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 
@@ -65,11 +66,83 @@ impl Look {
     }
 }
 
+/// The TLS library that a machine's products answer with: visitors tell libraries by what they negotiate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stack {
+    /// OpenSSL from 1.1.1 to 3.4, which has no post-quantum groups.
+    OpenSsl,
+    /// Windows before Server 2022 and 11, which has no TLS 1.3.
+    OldSchannel,
+    /// Windows Server 2022 and 11, and later.
+    Schannel,
+}
+
+impl Stack {
+    /// That of the machine's own system.
+    fn of(host: &Host) -> Self {
+        if !host.persona.os.is_windows() {
+            return Self::OpenSsl;
+        }
+        let pretty = host.persona.release().pretty;
+        let new = ["Server 2022", "Server 2025", "Windows 11"];
+        if new.iter().any(|name| pretty.contains(name)) {
+            Self::Schannel
+        } else {
+            Self::OldSchannel
+        }
+    }
+
+    /// What it negotiates, in its order.
+    fn provider(self) -> CryptoProvider {
+        use lc::cipher_suite as suite;
+        let cipher_suites = match self {
+            Self::OpenSsl => vec![
+                suite::TLS13_AES_256_GCM_SHA384,
+                suite::TLS13_CHACHA20_POLY1305_SHA256,
+                suite::TLS13_AES_128_GCM_SHA256,
+                suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+                suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            ],
+            // ChaCha20 is off in every Windows unless somebody turns it on.
+            Self::OldSchannel => vec![
+                suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            ],
+            Self::Schannel => vec![
+                suite::TLS13_AES_256_GCM_SHA384,
+                suite::TLS13_AES_128_GCM_SHA256,
+                suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            ],
+        };
+        CryptoProvider {
+            cipher_suites,
+            // The same order in both.
+            kx_groups: vec![
+                lc::kx_group::X25519,
+                lc::kx_group::SECP256R1,
+                lc::kx_group::SECP384R1,
+            ],
+            ..lc::default_provider()
+        }
+    }
+
+    fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
+        static TLS12: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
+        match self {
+            Self::OldSchannel => &TLS12,
+            Self::OpenSsl | Self::Schannel => rustls::ALL_VERSIONS,
+        }
+    }
+}
+
 /// A certificate with its key.
 pub struct Identity {
     /// DER of the certificate.
     pub certificate: CertificateDer<'static>,
     key: PrivatePkcs8KeyDer<'static>,
+    stack: Stack,
 }
 
 impl Identity {
@@ -83,11 +156,10 @@ impl Identity {
         if let Some(identity) = &*made {
             return Ok(Arc::clone(identity));
         }
-        let identity = Arc::new(Self::self_signed(
-            host,
-            "ssl-cert-snakeoil",
-            &Look::snakeoil(host),
-        )?);
+        let identity = Arc::new(Self {
+            stack: Stack::of(host),
+            ..Self::self_signed(host, "ssl-cert-snakeoil", &Look::snakeoil(host))?
+        });
         *made = Some(Arc::clone(&identity));
         Ok(identity)
     }
@@ -137,6 +209,8 @@ impl Identity {
         Ok(Self {
             certificate: certificate.der().clone(),
             key,
+            // A product that makes its own certificate brings its own OpenSSL, on Windows too.
+            stack: Stack::OpenSsl,
         })
     }
 
@@ -149,9 +223,8 @@ impl Identity {
             label: "server configuration".to_owned(),
             problem: problem.to_string(),
         };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+        let mut config = ServerConfig::builder_with_provider(Arc::new(self.stack.provider()))
+            .with_protocol_versions(self.stack.versions())
             .map_err(failed)?
             .with_no_client_auth()
             .with_single_cert(
@@ -159,7 +232,46 @@ impl Identity {
                 PrivateKeyDer::Pkcs8(self.key.clone_key()),
             )
             .map_err(failed)?;
+        // Schannel decides by its own order; OpenSSL's servers by the client's, unless they are told otherwise.
+        config.ignore_client_order = self.stack != Stack::OpenSsl;
         config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
         Ok(Arc::new(config))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_stack_has_post_quantum_groups_and_an_old_windows_has_neither_tls_1_3_nor_chacha20() {
+        let names = |stack: Stack| -> Vec<String> {
+            let suites = stack.provider().cipher_suites;
+            suites
+                .iter()
+                .map(|suite| format!("{:?}", suite.suite()))
+                .collect()
+        };
+        for stack in [Stack::OpenSsl, Stack::OldSchannel, Stack::Schannel] {
+            let groups: Vec<_> = stack
+                .provider()
+                .kx_groups
+                .iter()
+                .map(|group| group.name())
+                .collect();
+            assert_eq!(
+                groups,
+                [
+                    rustls::NamedGroup::X25519,
+                    rustls::NamedGroup::secp256r1,
+                    rustls::NamedGroup::secp384r1
+                ]
+            );
+            let chacha = names(stack).iter().any(|name| name.contains("CHACHA20"));
+            assert_eq!(chacha, stack == Stack::OpenSsl);
+            let new = names(stack).iter().any(|name| name.starts_with("TLS13"));
+            assert_eq!(new, stack != Stack::OldSchannel);
+            assert_eq!(stack.versions().len(), if new { 2 } else { 1 });
+        }
     }
 }

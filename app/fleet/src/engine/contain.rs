@@ -68,12 +68,7 @@ pub(super) struct Doors {
     /// The TCP and UDP ports of its other services.
     pub(super) tcp: Vec<u16>,
     pub(super) udp: Vec<u16>,
-    /// Whether one of them opens further ports for its visitors.
-    pub(super) more: bool,
 }
-
-/// The ports that the kernel gives to who asks for any: `net.ipv4.ip_local_port_range` of a new namespace.
-const ANY_PORT: &str = "32768:60999";
 
 /// The rules for who comes in, for `iptables-restore --noflush`; `jumps` says whether the way out of the chain of ways is there.
 ///
@@ -95,6 +90,12 @@ fn rules_in(doors: &Doors, jumps: bool) -> String {
     }
     rules.push_str("COMMIT\n*filter\n-F INPUT\n");
     if !doors.relays.is_empty() {
+        // An image is no visitor: what it said to the decky's services would be evidence of somebody, and take others' room.
+        for port in doors.relays.iter().map(|relay| &relay.listen).chain(&doors.tcp) {
+            rules.push_str(&format!(
+                "-A INPUT -i lo ! -d 127.0.0.0/8 -p tcp -m tcp --dport {port} --syn -j REJECT --reject-with tcp-reset\n"
+            ));
+        }
         rules.push_str("-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp ! --syn -j ACCEPT\n");
         for Relay { listen, .. } in &doors.relays {
             // Whoever was led there, and nobody who found the port.
@@ -104,9 +105,6 @@ fn rules_in(doors: &Doors, jumps: bool) -> String {
         }
         for port in &doors.tcp {
             rules.push_str(&format!("-A INPUT -p tcp -m tcp --dport {port} -j ACCEPT\n"));
-        }
-        if doors.more {
-            rules.push_str(&format!("-A INPUT -p tcp -m tcp --dport {ANY_PORT} -j ACCEPT\n"));
         }
         for port in &doors.udp {
             rules.push_str(&format!("-A INPUT -p udp -m udp --dport {port} -j ACCEPT\n"));
@@ -203,7 +201,6 @@ mod tests {
             }],
             tcp: vec![22],
             udp: vec![],
-            more: false,
         };
         let rules = rules_in(&doors, false);
         for rule in [
@@ -212,14 +209,13 @@ mod tests {
             "-A WAYS -d 127.99.31.144/32 -p tcp -m tcp --dport 9 -j REDIRECT --to-ports 8080",
             "-A INPUT -p tcp -m tcp --dport 57455 -m conntrack --ctstate DNAT -j ACCEPT",
             "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT",
+            "-A INPUT -i lo ! -d 127.0.0.0/8 -p tcp -m tcp --dport 22 --syn -j REJECT --reject-with tcp-reset",
+            "-A INPUT -i lo ! -d 127.0.0.0/8 -p tcp -m tcp --dport 57455 --syn -j REJECT --reject-with tcp-reset",
             "-A INPUT -p tcp -j REJECT --reject-with tcp-reset",
         ] {
             assert!(rules.lines().any(|line| line == rule), "{rule}:\n{rules}");
         }
-        assert!(
-            !rules.contains("32768") && !rules.contains("INPUT -p tcp -m tcp --dport 8080"),
-            "{rules}"
-        );
+        assert!(!rules.contains("INPUT -p tcp -m tcp --dport 8080"), "{rules}");
         assert!(!rules_in(&doors, true).contains("-A OUTPUT"));
         // Without an image nothing is asked of anybody.
         let none = rules_in(&Doors::default(), true);

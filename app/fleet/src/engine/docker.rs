@@ -177,10 +177,11 @@ impl DockerEngine {
                 .labels
                 .as_ref()
                 .and_then(|labels| labels.get(LABEL_NAME));
-            if let Some(name) = name.and_then(|name| name.parse().ok()) {
-                containers.own.insert(name, container);
-            } else if let Some(name) = beside::beside_whom(&container) {
+            // An image's container has the labels of the image, too, whatever they are.
+            if let Some(name) = beside::beside_whom(&container) {
                 containers.beside.entry(name).or_default().push(container);
+            } else if let Some(name) = name.and_then(|name| name.parse().ok()) {
+                containers.own.insert(name, container);
             }
         }
         Ok(containers)

@@ -3,23 +3,30 @@
 use std::{
     collections::BTreeSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    iter,
+    net::IpAddr,
     sync::Arc,
 };
 
-use decnet_model::view::DeckyView;
+use decnet_model::{query::SortOrder, state::DeckyState, view::DeckyView};
 use leptos::prelude::*;
-use leptos_router::hooks::{use_location, use_query_map};
+use leptos_router::{
+    hooks::{use_location, use_query_map},
+    params::ParamsMap,
+};
 
+use super::mark::ArchetypeMark;
 use crate::{
     api::{Answer, fleet::Traffic},
     components::{
         icon::{Icon, Mark},
+        notice::LeftOut,
         said::{Command, CopyButton},
         stat::StateBadge,
-        table::{Column, Leads, Listed, Table},
+        table::{Column, Leads, Listed, Row, Table},
         when::Elapsed,
     },
-    text, url,
+    order, text, url,
 };
 
 impl Listed for DeckyView {
@@ -211,7 +218,7 @@ const COLUMNS: &[Column<DeckyView>] = &[
     Column {
         label: "Decky",
         class: "c-decky",
-        sort: None,
+        sort: Some(Sort::Name.as_str()),
         cell: |decky| {
             view! {
                 <span class="who">
@@ -225,13 +232,13 @@ const COLUMNS: &[Column<DeckyView>] = &[
     Column {
         label: "State",
         class: "c-state",
-        sort: None,
+        sort: Some(Sort::State.as_str()),
         cell: |decky| view! { <StateBadge state=Signal::stored(decky.state) /> }.into_any(),
     },
     Column {
         label: "Address",
         class: "c-address",
-        sort: None,
+        sort: Some(Sort::Address.as_str()),
         cell: |decky| {
             view! {
                 <code>{decky.ip.to_string()}</code>
@@ -243,11 +250,11 @@ const COLUMNS: &[Column<DeckyView>] = &[
     Column {
         label: "Persona",
         class: "c-persona",
-        sort: None,
+        sort: Some(Sort::Archetype.as_str()),
         cell: |decky| {
             view! {
                 <code>{decky.hostname.clone()}</code>
-                <span class="muted">{format!(" {}", decky.distro)}</span>
+                <span class="muted">{format!(" {} · {}", decky.archetype, decky.distro)}</span>
             }
             .into_any()
         },
@@ -271,13 +278,13 @@ const COLUMNS: &[Column<DeckyView>] = &[
     Column {
         label: "For",
         class: "c-since",
-        sort: None,
+        sort: Some(Sort::Age.as_str()),
         cell: |decky| view! { <Elapsed since=decky.since /> }.into_any(),
     },
     Column {
         label: "Events",
         class: "number",
-        sort: None,
+        sort: Some(Sort::Events.as_str()),
         cell: |decky| {
             view! { <span class="figure" data-label="events">{text::count(decky.event_count)}</span> }
                 .into_any()
@@ -294,13 +301,17 @@ pub(super) fn Rows(
     summary: Signal<String>,
 ) -> impl IntoView {
     let query = use_query_map();
+    let asked = Memo::new(move |_| query.with(asked));
     let rows = Signal::derive(move || {
-        deckies.with(|deckies| {
+        let mut rows = deckies.with(|deckies| {
             deckies
                 .iter()
                 .map(|d| (Arc::new(d.clone()), false))
-                .collect::<Vec<_>>()
-        })
+                .collect::<Vec<Row<_>>>()
+        });
+        let (sort, ascending) = asked.with(|(sort, ascending, _)| (*sort, *ascending));
+        arrange(&mut rows, sort, ascending);
+        rows
     });
     let ticked = RwSignal::new(BTreeSet::<String>::new());
     // One that is gone meanwhile cannot be given an order.
@@ -358,24 +369,169 @@ pub(super) fn Rows(
             }
         }
     };
-    move || table(manages.get().then_some(ticked))
+    view! {
+        <LeftOut faults=Signal::derive(move || asked.with(|(_, _, faults)| faults.join("; "))) />
+        {move || table(manages.get().then_some(ticked))}
+    }
 }
 
-/// The mark of a kind of decky: its first letters in a box, so that kinds are told apart at a glance.
-#[component]
-pub(super) fn ArchetypeMark(slug: String) -> impl IntoView {
-    let letters: String = slug
-        .split(['-', '_'])
-        .filter_map(|part| part.chars().next())
-        .take(2)
-        .collect::<String>()
-        .to_uppercase();
-    view! { <span class="archetype-mark" title=slug aria-hidden="true">{letters}</span> }
+/// What rows can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Name,
+    State,
+    Address,
+    Archetype,
+    /// How long the decky has been in its state.
+    Age,
+    Events,
+}
+
+impl Sort {
+    const ALL: &'static [Self] = &[
+        Self::Name,
+        Self::State,
+        Self::Address,
+        Self::Archetype,
+        Self::Age,
+        Self::Events,
+    ];
+
+    /// Its word in the URL.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::State => "state",
+            Self::Address => "address",
+            Self::Archetype => "archetype",
+            Self::Age => "age",
+            Self::Events => "events",
+        }
+    }
+
+    /// What of a decky it goes by. Names have no key: deckies stand in their order before they are put in another.
+    fn key(self, decky: &DeckyView) -> u128 {
+        match self {
+            Self::Name => 0,
+            Self::State => trouble(decky.state),
+            Self::Address => match decky.ip {
+                IpAddr::V4(ip) => u128::from(u32::from(ip)),
+                IpAddr::V6(ip) => u128::from(ip),
+            },
+            Self::Archetype => leading(&decky.archetype),
+            Self::Age => order::greatest(order::signed(decky.since.unix_timestamp())),
+            Self::Events => u128::from(decky.event_count),
+        }
+    }
+}
+
+/// How much a state wants to be looked at.
+fn trouble(state: DeckyState) -> u128 {
+    match state {
+        DeckyState::Running => 0,
+        DeckyState::Stopped => 1,
+        DeckyState::Stopping => 2,
+        DeckyState::Pending => 3,
+        DeckyState::Deploying => 4,
+        DeckyState::Mutating => 5,
+        DeckyState::Degraded => 6,
+        DeckyState::Failed => 7,
+    }
+}
+
+/// The first letters of a word as a number: in the order of the alphabet, and as many as there is room for, which is enough to tell
+/// archetypes apart.
+fn leading(word: &str) -> u128 {
+    word.bytes()
+        .chain(iter::repeat(0))
+        .take(16)
+        .fold(0, |key, byte| (key << 8) | u128::from(byte))
+}
+
+/// The order that a URL asks for, whether the lowest come first, and what it says wrongly.
+fn asked(params: &ParamsMap) -> (Option<Sort>, bool, Vec<String>) {
+    let mut faults = Vec::new();
+    let sort = url::choice(params, "sort_by", Sort::ALL, Sort::as_str, &mut faults);
+    let turn = url::choice(
+        params,
+        "sort_order",
+        SortOrder::ALL,
+        SortOrder::as_str,
+        &mut faults,
+    );
+    (sort, turn == Some(SortOrder::Asc), faults)
+}
+
+/// Put deckies, which stand in the order of their names, in another. Those that are alike in it stay as they are.
+fn arrange(rows: &mut Vec<Row<DeckyView>>, sort: Option<Sort>, ascending: bool) {
+    match sort {
+        None => {}
+        Some(Sort::Name) if ascending => {}
+        Some(Sort::Name) => rows.reverse(),
+        Some(sort) => order::by(rows, |(decky, _)| {
+            let key = sort.key(decky);
+            if ascending { key } else { order::greatest(key) }
+        }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use super::*;
+
+    /// A decky named `name`, up since that second of 2026.
+    fn decky(name: &str, state: &str, archetype: &str, ip: &str, events: u64, second: u8) -> Row<DeckyView> {
+        let decky = serde_json::from_value(serde_json::json!({
+            "name": name, "state": state, "desired": true, "archetype": archetype, "distro": "debian12", "os": "linux",
+            "hostname": "host", "ip": ip, "mac": "b0:83:fe:f2:99:01", "services": [], "engine": "local",
+            "since": format!("2026-01-01T00:00:{second:02}Z"), "last_mutation": null, "event_count": events,
+        }));
+        (Arc::new(decky.unwrap()), false)
+    }
+
+    #[test]
+    fn rows_stand_in_the_order_of_the_url_and_alike_ones_in_that_of_their_names() {
+        let deckies = vec![
+            decky("a", "running", "windows-server", "10.0.0.10", 5, 3),
+            decky("b", "failed", "web-server", "10.0.0.9", 70, 1),
+            decky("c", "running", "windows-workstation", "10.0.1.1", 5, 2),
+        ];
+        let order = |query: &[(&'static str, &str)]| {
+            let mut params = ParamsMap::new();
+            for (key, value) in query {
+                params.insert(*key, (*value).to_owned());
+            }
+            let (sort, ascending, faults) = asked(&params);
+            assert_eq!(faults, Vec::<String>::new());
+            let mut rows = deckies.clone();
+            arrange(&mut rows, sort, ascending);
+            rows.iter().map(|(d, _)| d.name.to_string()).collect::<String>()
+        };
+        for (by, highest, lowest) in [
+            ("", "abc", "abc"),
+            ("name", "cba", "abc"),
+            ("state", "bac", "acb"),
+            ("address", "cab", "bac"),
+            ("archetype", "cab", "bac"),
+            ("age", "bca", "acb"),
+            ("events", "bac", "acb"),
+        ] {
+            assert_eq!(order(&[("sort_by", by)]), highest, "{by}");
+            assert_eq!(order(&[("sort_by", by), ("sort_order", "asc")]), lowest, "{by}");
+        }
+    }
+
+    #[test]
+    fn an_order_that_there_is_none_of_is_told() {
+        let mut params = ParamsMap::new();
+        params.insert("sort_by", "luck".to_owned());
+        let (sort, ascending, faults) = asked(&params);
+        assert_eq!((sort, ascending), (None, false));
+        assert_eq!(
+            faults,
+            ["sort_by=luck, where only name, state, address, archetype, age, events can stand"]
+        );
+    }
 
     #[test]
     fn the_highest_hour_is_at_the_top_and_one_event_is_no_flat_line() {

@@ -7,7 +7,7 @@ use leptos_router::{
     params::ParamsMap,
 };
 
-use super::{DAY_STEP, Day, deckies::DeckyOrders};
+use super::{DAY_STEP, Day, deckies::DeckyOrders, mark::ArchetypeMark};
 use crate::{
     api::fleet::{ClearQuarantine, IntervalSet},
     components::{
@@ -101,7 +101,12 @@ fn Inside(
                     <dt>"Host name"</dt>
                     <dd><code>{decky.hostname.clone()}</code></dd>
                     <dt>"Pretends"</dt>
-                    <dd>{format!("{} on {} ({})", decky.archetype, decky.distro, decky.os)}</dd>
+                    <dd>
+                        <span class="who">
+                            <ArchetypeMark slug=decky.archetype.clone() />
+                            {format!("{} on {} ({})", decky.archetype, decky.distro, decky.os)}
+                        </span>
+                    </dd>
                     <dt>"Runs on"</dt>
                     <dd>{format!("the {} engine", decky.engine)}</dd>
                     <dt>"Mutation"</dt>

@@ -11,7 +11,7 @@ use decnet_model::{
 use leptos::{html, prelude::*};
 
 use self::field::{Asked, Field, Told};
-use super::{Choices, deckies::ArchetypeMark};
+use super::{Choices, mark::ArchetypeMark};
 use crate::{
     api::fleet::{self, Deploy, DeployForm as Filled, Deployable, Knobs, MAX_AMOUNT},
     components::{

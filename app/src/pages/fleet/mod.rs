@@ -3,6 +3,7 @@
 mod deckies;
 mod decky;
 mod deploy;
+mod mark;
 mod orders;
 
 use decnet_model::{

@@ -248,12 +248,33 @@ fn an_operators_own_image_is_a_service_that_is_recorded_contained_and_kept() {
         assert!(told.contains("refused"), "{port}: {told}");
     }
 
-    contained(&lab);
+    contained(&lab, &ip);
     hardened(&lab);
 
-    // The daemon's own container of it dies and comes back, and no visit beside it notices.
+    // One that does not start is told, and no visit beside it notices.
     let mut redis = Standing::begin(&lab, &ip);
     let first = containers(&lab, "web-");
+    fs::write(
+        &description,
+        FLEET.replace("/bin/busybox httpd", "/bin/nothing httpd"),
+    )
+    .unwrap();
+    let failed = host.run(&["deploy", "--file", file]);
+    assert!(!failed.status.success(), "{failed:?}");
+    let told = until("the decky says what it lacks", || {
+        let fleet = host.fleet();
+        let why = text(&fleet[0], "last_error");
+        (fleet[0]["state"] == "degraded" && why.contains(IMAGE)).then_some(why)
+    });
+    assert!(told.contains("/bin/nothing"), "{told}");
+    redis.still_stands();
+    fs::write(&description, FLEET).unwrap();
+    host.ok(&["deploy", "--file", file]);
+    answers(&lab, &ip);
+    redis.still_stands();
+    assert_eq!(containers(&lab, "web-"), first);
+
+    // The daemon's own container of it dies and comes back, and no visit beside it notices.
     let before = own(&lab).unwrap();
     docker(&lab, &["kill", &before]);
     until("it is started again", || own(&lab).filter(|now| *now != before));
@@ -326,7 +347,7 @@ fn an_operators_own_image_is_a_service_that_is_recorded_contained_and_kept() {
 }
 
 /// Whoever is root in it reaches nobody.
-fn contained(lab: &Lab) {
+fn contained(lab: &Lab, own_ip: &str) {
     let mut servers: Vec<Child> = [
         (Place::Host, "8081"),
         (Place::Gateway, "80"),
@@ -352,13 +373,22 @@ fn contained(lab: &Lab) {
                 .then_some(())
         });
     }
+    let reach =
+        |ip: &str, port: &str| inside(lab, &["nc", "-w", "2", ip, port, "-e", "/bin/busybox", "true"]);
+    // The same words reach what may be reached: the image itself.
+    let itself = reach("127.0.0.1", "8080");
+    assert!(itself.status.success(), "{itself:?}");
     for (ip, port) in [
         (HOST, "8081"),
         (GATEWAY, "80"),
         (ATTACKER, "8081"),
         ("169.254.169.254", "80"),
+        // The decky's own services: an image is no visitor, and makes no evidence.
+        (own_ip, "22"),
+        (own_ip, "6379"),
+        (own_ip, "57455"),
     ] {
-        let tried = inside(lab, &["nc", "-w", "2", ip, port, "-e", "/bin/busybox", "true"]);
+        let tried = reach(ip, port);
         assert!(
             !tried.status.success(),
             "{ip}:{port} was reached from inside: {tried:?}"
@@ -403,12 +433,14 @@ fn hardened(lab: &Lab) {
             .output()
             .unwrap(),
     );
+    assert!(files.contains("/www/index.html"), "{files}");
     for (what, content) in [
         ("environment", said(&inside(lab, &["cat", "/proc/1/environ"]))),
         ("control group", said(&inside(lab, &["cat", "/proc/1/cgroup"]))),
         ("host name", said(&inside(lab, &["hostname"]))),
         ("files", files),
     ] {
+        assert!(!content.trim().is_empty(), "its {what} could not be looked at");
         for word in ["decnet", "decky", "deckies", "honeypot", "decoy"] {
             assert!(
                 !content.to_lowercase().contains(word),

@@ -1,4 +1,4 @@
-//! `decnet deploy`, `teardown`, `redeploy`, `mutate` and `status`.
+//! `decnet deploy`, `teardown`, `redeploy`, `mutate`, `clear` and `status`.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use decnet_persona::{Persona, Seed};
 use time::OffsetDateTime;
 
 use crate::{
-    cli::{DeployArgs, PlaceArgs, StatusArgs, TargetArgs, WaitArgs},
+    cli::{ClearArgs, DeployArgs, PlaceArgs, StatusArgs, TargetArgs, WaitArgs},
     host::{Host, usage},
     output,
 };
@@ -261,6 +261,21 @@ pub(crate) async fn mutate(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
         .decky_mutate(&host.permit::<ManageFleet>()?, &names)
         .await?;
     finish(host, accepted, args.wait, "mutated").await
+}
+
+/// `decnet clear`
+pub(crate) async fn clear(place: &PlaceArgs, args: &ClearArgs) -> Result<()> {
+    let host = Host::open(place).await?;
+    let permit = host.permit::<ManageFleet>()?;
+    for name in &args.names {
+        host.domain.decky_clear_quarantine(&permit, name).await?;
+    }
+    host.close().await;
+    if args.list.json {
+        return output::json(&args.names);
+    }
+    println!("{}", counted(&args.names, "tried again"));
+    Ok(())
 }
 
 /// `decnet status`

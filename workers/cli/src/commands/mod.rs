@@ -29,6 +29,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Teardown(args) => block_on(fleet::teardown(place, &args)),
         Command::Redeploy(args) => block_on(fleet::redeploy(place, &args)),
         Command::Mutate(args) => block_on(fleet::mutate(place, &args)),
+        Command::Clear(args) => block_on(fleet::clear(place, &args)),
         Command::Status(args) => block_on(fleet::status(place, &args)),
         Command::Services(args) => catalogue::services(args),
         Command::Archetypes(args) => catalogue::archetypes(args),

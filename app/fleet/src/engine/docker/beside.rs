@@ -272,6 +272,8 @@ impl DockerEngine {
             .chain(volumes.map(|folder| (folder.clone(), VOLUME.to_owned())));
         ContainerCreateBody {
             image: Some(own.image.clone()),
+            // What is said is all that it runs: the image's own entry point is set aside by an empty one.
+            entrypoint: (!own.command.is_empty()).then(|| vec![String::new()]),
             cmd: (!own.command.is_empty()).then(|| own.command.clone()),
             labels: Some(HashMap::from([
                 (LABEL.to_owned(), self.id.clone()),
@@ -308,10 +310,7 @@ impl DockerEngine {
 
     /// Who comes into `decky`.
     pub(super) fn doors(&self, decky: &DesiredDecky) -> Doors {
-        let mut doors = Doors {
-            more: decky.slugs().any(|slug| slug.as_str() == OPENS_PORTS),
-            ..Doors::default()
-        };
+        let mut doors = Doors::default();
         for service in &decky.services {
             if let Some(own) = &service.image {
                 doors.relays.extend(own_image::relays(own));
@@ -327,9 +326,6 @@ impl DockerEngine {
         doors
     }
 }
-
-/// The service that opens ports of its own for its visitors' data (RFC 959 section 3.2).
-const OPENS_PORTS: &str = "ftp";
 
 /// Whether containers may stand beside that of a decky with this folder: one that was made without images has none.
 pub(super) fn may_have_company(home: &home::Home) -> bool {

@@ -23,7 +23,7 @@ use bollard::{
     },
 };
 use decnet_decoys::config::DeckyConfig;
-use decnet_model::name::DeckyName;
+use decnet_model::{name::DeckyName, printable::printable_head};
 use decnet_persona::{Mac, Persona};
 use decnet_spool::outlet::Outlet;
 use futures::{Stream, StreamExt as _, TryFutureExt as _};
@@ -58,6 +58,8 @@ const MEMORY: i64 = 256 << 20;
 pub(super) const NANO_CPUS: i64 = 1_000_000_000;
 const PIDS: i64 = 64;
 pub(super) const FILES: i64 = 8192;
+/// The most bytes of what a container said last.
+const LAST_WORDS: usize = 300;
 /// What it touches while it is well.
 const PULSE: &str = "/run/alive";
 
@@ -183,8 +185,6 @@ impl DockerEngine {
             .map_err(|e| StepError::lasting(format!("the persona of {name}: {e}")))?;
         let docker = self.docker().await.map_err(StepError::not_now)?;
         let ground = self.ground().await.map_err(StepError::not_now)?;
-        // Before anything is changed: whoever has to fetch an image loses nothing meanwhile.
-        let images = self.images(&docker, &decky).await?;
         let container = self.container(name);
         home.note_applied(None)?;
         if beside::may_have_company(&home) {
@@ -263,13 +263,13 @@ impl DockerEngine {
             let (first, pid) = self.process(&docker, &container).await?;
             self.settle_in(pid, &ground, &decky, address).await?;
             self.tell(&docker, &container, &home, &whole, &mut words).await?;
-            self.start_beside(&docker, &decky, &first, &images).await?;
             home.note_applied(Some(&decky))?;
             ground
                 .lan
                 .announce(ground.lan.seen_as(persona.mac), address)
                 .await
-                .map_err(StepError::not_now)
+                .map_err(StepError::not_now)?;
+            Ok(first)
         }
         .await;
         // Now it has the file open itself: until here nobody may take it for a finished one.
@@ -286,7 +286,10 @@ impl DockerEngine {
                 tracing::warn!(decky = %name, %error, "what is left of it could not be removed");
             }
         }
-        started
+        // An image that is missing or does not start takes no more of the decky than itself.
+        let first = started?;
+        let images = self.images(&docker, &decky).await?;
+        self.start_beside(&docker, &decky, &first, &images).await
     }
 
     /// The id of a running container, and its process.
@@ -380,17 +383,18 @@ impl DockerEngine {
         home.note_applied(None)?;
         let doors = self.doors(decky);
         let cleared = self.clear_unwanted(&docker, decky, &first).await?;
-        if had_company || cleared || !doors.relays.is_empty() {
-            // Before an image answers: nobody reaches it but by the program.
-            inside(move || contain::lead(&Namespace::of(pid)?, &doors)).await?;
-        }
         // Its log has no marks: what was said until now is counted, and passed over in the one that is followed.
         let before = self.words(&docker, &container, false).count().await;
         let mut words = Box::pin(self.words(&docker, &container, true).skip(before));
         self.tell(&docker, &container, &home, &config, &mut words).await?;
-        self.start_beside(&docker, decky, &first, &images).await?;
+        if had_company || cleared || !doors.relays.is_empty() {
+            // Once the program has its ports, so that no image has them before it, and before another image answers.
+            inside(move || contain::lead(&Namespace::of(pid)?, &doors)).await?;
+        }
         home.note_desired(decky)?;
-        home.note_applied(Some(decky))
+        home.note_applied(Some(decky))?;
+        // What stands beside it is judged by itself: an image that does not start is no reason to start the decky anew.
+        self.start_beside(&docker, decky, &first, &images).await
     }
 
     pub(super) async fn stop(&self, name: &DeckyName) -> Result<(), StepError> {
@@ -449,7 +453,8 @@ impl DockerEngine {
         let options = LogsOptionsBuilder::default().stderr(true).tail("1").build();
         let mut words = Box::pin(docker.logs(container, Some(options)));
         let last = match words.next().await {
-            Some(Ok(output)) => String::from_utf8_lossy(&output.into_bytes()).trim().to_owned(),
+            // An image may say what its visitors said to it.
+            Some(Ok(output)) => printable_head(output.into_bytes().trim_ascii(), LAST_WORDS).0,
             // Its log went with it.
             Some(Err(_)) | None => String::new(),
         };
