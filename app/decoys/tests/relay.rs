@@ -209,7 +209,12 @@ fn only_where_neither_side_says_anything_for_too_long_the_session_ends_as_an_idl
         let _silent_now = answering.await.unwrap();
         line(
             &lines,
-            &[" intranet ", " disconnect ", "reason=\"idle\"", "bytes_out=\"8\""],
+            &[
+                " intranet ",
+                " disconnect ",
+                "reason=\"idle_timeout\"",
+                "bytes_out=\"8\"",
+            ],
         )
         .await;
     });
@@ -227,20 +232,26 @@ fn much_passes_both_ways_at_once_and_little_of_it_is_kept() {
         let answering = tokio::spawn(async move {
             let (mut visitor, _) = program.accept().await.unwrap();
             visitor.write_all(&vec![b'x'; MUCH]).await.unwrap();
-            let mut all = Vec::new();
-            visitor.read_to_end(&mut all).await.unwrap();
-            all.len()
+            let mut all = vec![0; MUCH];
+            visitor.read_exact(&mut all).await.unwrap();
+            visitor.read(&mut [0]).await.unwrap()
         });
         let (mut hears, mut says) = TcpStream::connect(door).await.unwrap().into_split();
         let saying = tokio::spawn(async move {
             says.write_all(&vec![b'y'; MUCH]).await.unwrap();
             says.shutdown().await.unwrap();
         });
-        let mut heard = Vec::new();
-        let all = tokio::time::timeout(PATIENCE, hears.read_to_end(&mut heard)).await;
-        assert_eq!(all.unwrap().unwrap(), MUCH);
+        let all = async {
+            hears.read_exact(&mut vec![0; MUCH]).await.unwrap();
+            hears.read(&mut [0]).await.unwrap()
+        };
+        assert_eq!(
+            tokio::time::timeout(PATIENCE, all).await.unwrap(),
+            0,
+            "no more than that"
+        );
         saying.await.unwrap();
-        assert_eq!(answering.await.unwrap(), MUCH);
+        assert_eq!(answering.await.unwrap(), 0, "no more than that");
         let much = format!("\"{MUCH}\"");
         line(
             &lines,

@@ -2,7 +2,7 @@
 //! programs bring a test runner with its servers and clients, and take minutes to install. Cargo.lock holds them to the
 //! versions that the code was compiled with. `deploy/xtask/src/site.rs` and `pieces.rs` call it.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
@@ -33,24 +33,14 @@ enum Glue {
     },
 }
 
-fn main() -> ExitCode {
-    match run(&Glue::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("decnet-glue: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(glue: &Glue) -> Result<()> {
-    match glue {
+fn main() -> Result<()> {
+    match Glue::parse() {
         Glue::Split { module, out } => {
-            let bytes = fs::read(module).with_context(|| format!("cannot read {}", module.display()))?;
+            let bytes = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
             let main = out.join(format!("{NAME}.wasm"));
             let script = format!("./{NAME}.js");
             let mut options = wasm_split_cli_support::Options::new(&bytes);
-            options.output_dir = out;
+            options.output_dir = &out;
             options.main_out_path = &main;
             options.main_module = &script;
             options.target.web();
@@ -59,14 +49,14 @@ fn run(glue: &Glue) -> Result<()> {
             Ok(())
         }
         Glue::Bind { module, out, pieces } => Bindgen::new()
-            .input_path(module)
+            .input_path(&module)
             .out_name(NAME)
             .web(true)?
             .typescript(false)
-            .keep_lld_exports(*pieces)
+            .keep_lld_exports(pieces)
             .demangle(!pieces)
             .omit_default_module_path(false)
-            .generate(out)
+            .generate(&out)
             .with_context(|| format!("cannot make {} callable", module.display())),
     }
 }
