@@ -336,6 +336,23 @@ fn an_operators_own_image_is_a_service_that_is_recorded_contained_and_kept() {
     host.up();
     answers(&lab, &ip);
 
+    // What is called as a decky's container would be, and is somebody else's, is not touched.
+    let ours = docker(
+        &lab,
+        &["inspect", "--format", "{{.Name}}", &containers(&lab, "web-")[0]],
+    );
+    let theirs = ours.trim_start_matches('/').replacen("web-", "taken-", 1);
+    let id = docker(
+        &lab,
+        &["create", "--name", &theirs, IMAGE, "/bin/busybox", "true"],
+    );
+    fs::write(&description, "[taken]\narchetype = linux-server\n").unwrap();
+    let refused = host.run(&["deploy", "--file", file]);
+    let told = format!("{}{}", said(&refused), String::from_utf8_lossy(&refused.stderr));
+    assert!(told.contains("is not this installation's"), "{told}");
+    assert_eq!(docker(&lab, &["inspect", "--format", "{{.Id}}", &theirs]), id);
+    docker(&lab, &["rm", &theirs]);
+
     // Gone; the image is the operator's.
     host.ok(&["teardown", "--all"]);
     until("no container is left", || {

@@ -122,7 +122,25 @@ impl DockerEngine {
         }
     }
 
+    /// Whether there is a container called `name`, or with that id. One that is not this installation's is nobody's to touch.
+    async fn is_there(&self, docker: &Docker, name: &str) -> Result<bool, StepError> {
+        let seen = match docker.inspect_container(name, None).await {
+            Err(error) if matches!(status(&error), Some(404)) => return Ok(false),
+            seen => seen.map_err(|e| StepError::transient(format!("look at {name}: {}", said(&e))))?,
+        };
+        let labels = seen.config.and_then(|config| config.labels).unwrap_or_default();
+        if labels.get(LABEL) == Some(&self.id) {
+            return Ok(true);
+        }
+        Err(StepError::lasting(format!(
+            "a container called {name} is not this installation's: rename it (`docker rename {name} …`), then it goes on by itself"
+        )))
+    }
+
     pub(super) async fn remove_container(&self, docker: &Docker, name: &str) -> Result<(), StepError> {
+        if !self.is_there(docker, name).await? {
+            return Ok(());
+        }
         let options = RemoveContainerOptionsBuilder::default()
             .force(true)
             // What an image declares as a volume goes with it.
@@ -403,11 +421,13 @@ impl DockerEngine {
             self.clear_beside(&docker, name, |_| false).await?;
         }
         let container = self.container(name);
-        let options = StopContainerOptionsBuilder::default().t(GRACE).build();
-        match docker.stop_container(&container, Some(options)).await {
-            // It is gone, or does not run.
-            Err(error) if matches!(status(&error), Some(404 | 304)) => {}
-            done => done.map_err(|e| StepError::transient(format!("stop {name}: {}", said(&e))))?,
+        if self.is_there(&docker, &container).await? {
+            let options = StopContainerOptionsBuilder::default().t(GRACE).build();
+            match docker.stop_container(&container, Some(options)).await {
+                // It is gone, or does not run.
+                Err(error) if matches!(status(&error), Some(404 | 304)) => {}
+                done => done.map_err(|e| StepError::transient(format!("stop {name}: {}", said(&e))))?,
+            }
         }
         self.remove_container(&docker, &container).await?;
         if let Some(IpAddr::V4(address)) = self.home(name).read().map(|decky| decky.ip) {
