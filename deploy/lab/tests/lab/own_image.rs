@@ -351,7 +351,8 @@ fn an_operators_own_image_is_a_service_that_is_recorded_contained_and_kept() {
     let told = format!("{}{}", said(&refused), String::from_utf8_lossy(&refused.stderr));
     assert!(told.contains("is not this installation's"), "{told}");
     assert_eq!(docker(&lab, &["inspect", "--format", "{{.Id}}", &theirs]), id);
-    docker(&lab, &["rm", &theirs]);
+    // With the volume that the image declares.
+    docker(&lab, &["rm", "--volumes", &theirs]);
 
     // Gone; the image is the operator's.
     host.ok(&["teardown", "--all"]);
