@@ -1,7 +1,7 @@
 // Deleting all evidence: every page that is open begins anew, whoever has it open.
 
 import { redis } from "../attack";
-import { Complaints, expect, live, marker, onOwnHost, open } from "../test";
+import { Complaints, expect, hydrated, live, marker, onOwnHost, open } from "../test";
 
 const test = onOwnHost();
 
@@ -29,6 +29,14 @@ test("evidence that is deleted goes from every page that is open", async ({ page
     await expect(one.locator("html[data-before]")).toHaveCount(0);
     await expect(rows(one)).toHaveCount(0);
   }
+  // And they are as live as before.
+  for (const one of pages) {
+    await hydrated(one);
+    await live(one);
+  }
+  const next = marker();
+  await redis(redisAt, "SET", next, "1");
+  for (const one of pages) await expect(one.locator("table.logs tr").filter({ hasText: next }).first()).toBeVisible();
   for (const heard of complaints) heard.none();
   await elsewhere.close();
 });

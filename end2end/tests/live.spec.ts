@@ -122,7 +122,16 @@ test("a page whose program does not come says so, and stays readable", async ({ 
   await page.route(/\.wasm$/, (route) => route.abort());
   await page.goto("/live");
   await expect(page.getByRole("alert")).toContainText("did not load whole");
+  await expect(page.locator(".live-dot")).toHaveText("not live");
   await expect(page.getByRole("heading", { name: "Live" })).toBeVisible();
+});
+
+test("a program that was lost on its way is fetched once more", async ({ page }) => {
+  let asked = 0;
+  await page.route(/\.wasm$/, (route) => (asked++ === 0 ? route.abort() : route.continue()));
+  await open(page, "/live");
+  await live(page);
+  expect(asked).toBeGreaterThan(1);
 });
 
 test("tabs of a browser share one stream, and when the tab that has it goes another takes it", async ({ browser, host, session }) => {

@@ -5,7 +5,9 @@ await takeOver().catch(stay);
 
 async function takeOver() {
   const { default: start, hydrate } = await import(glue);
-  await start({ module_or_path: new URL("decnet.wasm", glue) });
+  const module = new URL("decnet.wasm", glue);
+  // Pages that fetch it at the same time can lose it to the browser's cache, where only one may write: once more, past the cache.
+  await start({ module_or_path: module }).catch(() => start({ module_or_path: fetch(module, { cache: "no-store" }) }));
   // The server names the files that this page's own parts of the WASM are in.
   const files = [...document.querySelectorAll('link[rel="preload"][href*="/page_"]')];
   const names = files.map(({ href }) => /\/page_(\w+)\.wasm$/.exec(href)[1]);
@@ -23,6 +25,11 @@ function stay(error) {
   told.setAttribute("role", "alert");
   told.textContent = "This page did not load whole: nothing on it moves by itself. Reload it to try again.";
   document.querySelector("main")?.prepend(told);
+  const dot = document.querySelector(".live-dot");
+  if (!dot) return;
+  dot.className = "live-dot lost";
+  dot.title = told.textContent;
+  dot.querySelector("span").textContent = "not live";
 }
 
 // The parts of the other pages, so that they are there when the reader goes on.
