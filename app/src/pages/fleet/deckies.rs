@@ -19,6 +19,7 @@ use super::mark::ArchetypeMark;
 use crate::{
     api::{Answer, fleet::Traffic},
     components::{
+        chart::Sparkline,
         icon::{Icon, Mark},
         notice::LeftOut,
         said::{Command, CopyButton},
@@ -131,7 +132,7 @@ fn Card(decky: DeckyView, manages: Signal<bool>, traffic: Resource<Answer<Traffi
                     })
                     .collect_view()}
             </ul>
-            <Sparkline name=name.clone() traffic />
+            <Day name=name.clone() traffic />
             <footer>
                 <a href=logs class="card-events">
                     <b>{text::count(decky.event_count)}</b>
@@ -145,36 +146,14 @@ fn Card(decky: DeckyView, manages: Signal<bool>, traffic: Resource<Answer<Traffi
     .into_any()
 }
 
-/// What a decky saw in the last 24 hours, as a line: its shape only, the highest hour at the top.
+/// What a decky saw in the last 24 hours.
 #[component]
-fn Sparkline(name: String, traffic: Resource<Answer<Traffic>>) -> impl IntoView {
+fn Day(name: String, traffic: Resource<Answer<Traffic>>) -> impl IntoView {
     let drawn = move || {
-        let traffic = traffic.get()?.ok()?;
-        let hours = traffic.get(&name).map(Vec::as_slice).unwrap_or_default();
-        let label = format!(
-            "The last 24 hours: {}",
-            text::plural(hours.iter().sum(), "event", "events")
-        );
-        Some(view! {
-            <svg class="spark" viewBox="0 0 92 20" preserveAspectRatio="none" role="img" aria-label=label>
-                <path d=line(hours) />
-            </svg>
-        })
+        let hours = traffic.get()?.ok()?.remove(&name).unwrap_or_default();
+        Some(view! { <Sparkline hours /> })
     };
     view! { <Transition>{drawn}</Transition> }.into_any()
-}
-
-/// A line through `counts`, 4 apart and 18 high; a flat one where there is nothing.
-fn line(counts: &[u64]) -> String {
-    let most = counts.iter().copied().max().filter(|most| *most > 0);
-    let Some(most) = most else {
-        return "M0 19H92".to_owned();
-    };
-    let points = counts.iter().enumerate().map(|(i, count)| {
-        let tall = count.saturating_mul(18).div_ceil(most);
-        format!("{} {}", i * 4, 19_u64.saturating_sub(tall))
-    });
-    format!("M{}", points.collect::<Vec<_>>().join("L"))
 }
 
 /// What can be done to one decky.
@@ -531,12 +510,5 @@ mod tests {
             faults,
             ["sort_by=luck, where only name, state, address, archetype, age, events can stand"]
         );
-    }
-
-    #[test]
-    fn the_highest_hour_is_at_the_top_and_one_event_is_no_flat_line() {
-        assert_eq!(line(&[0, 1, 1_000]), "M0 19L4 18L8 1");
-        assert_eq!(line(&[0, 0]), "M0 19H92");
-        assert_eq!(line(&[]), "M0 19H92");
     }
 }
