@@ -330,6 +330,8 @@ views! {
         #[cfg_attr(feature = "openapi", schema(value_type = String, format = "ip"))]
         attacker_ip: IpAddr,
         attacker_id: AttackerId,
+        /// What seeds the attacker's glyph, as in its own view.
+        attacker_glyph: String,
         decky: String,
         service: String,
         /// The account, for a credential.
@@ -379,6 +381,8 @@ views! {
         count: u64,
         /// What they are called, at most five.
         names: Vec<String>,
+        /// What seeds the glyph of each that is named, where they are attackers; else none.
+        glyphs: Vec<String>,
         /// What the first of them has.
         detail: String,
         /// When it last happened, where that is known.
