@@ -18,6 +18,7 @@ mod beside;
 mod container;
 mod daemon;
 mod ground;
+mod hardened;
 mod image;
 mod network;
 

@@ -9,10 +9,7 @@ use std::{collections::HashMap, time::Duration};
 use bollard::{
     Docker,
     errors::Error as DockerError,
-    models::{
-        ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, HostConfig,
-        HostConfigCgroupnsModeEnum, ResourcesUlimits,
-    },
+    models::{ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, HostConfig},
     query_parameters::{
         CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
     },
@@ -27,8 +24,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     DockerEngine, LABEL, LABEL_BESIDE, LABEL_MADE, LABEL_SLUG,
-    container::{FILES, NANO_CPUS, bounded_log},
     daemon::{ours, said, status, unavailable},
+    hardened::hardened,
 };
 use crate::{
     DesiredDecky, EngineError, StepError,
@@ -283,26 +280,9 @@ impl DockerEngine {
             ])),
             host_config: Some(HostConfig {
                 network_mode: Some(format!("container:{first}")),
-                readonly_rootfs: Some(true),
                 tmpfs: Some(scratch.collect()),
-                cap_drop: Some(vec!["ALL".to_owned()]),
                 cap_add: Some(vec!["NET_BIND_SERVICE".to_owned()]),
-                security_opt: Some(vec!["no-new-privileges".to_owned()]),
-                cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
-                ipc_mode: Some("private".to_owned()),
-                memory: Some(memory),
-                memory_swap: Some(memory),
-                nano_cpus: Some(NANO_CPUS),
-                pids_limit: Some(PIDS),
-                ulimits: Some(vec![ResourcesUlimits {
-                    name: Some("nofile".to_owned()),
-                    soft: Some(FILES),
-                    hard: Some(FILES),
-                }]),
-                // What Docker would start by itself would stand in a network that is gone.
-                restart_policy: None,
-                log_config: Some(bounded_log()),
-                ..HostConfig::default()
+                ..hardened(memory, PIDS)
             }),
             ..ContainerCreateBody::default()
         }
