@@ -86,8 +86,11 @@ fn Inside(
                 <p class="drawer-state">
                     <StateBadge state=Signal::stored(decky.state) />
                     <span class="muted">"for "<Elapsed since=decky.since /></span>
-                    {manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired /> })}
+                    {manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired stopped=decky.stopped /> })}
                 </p>
+                {decky
+                    .stopped
+                    .then(|| view! { <p class="muted">"An operator stopped it. Nothing starts or changes it until it is started again."</p> })}
                 {decky
                     .last_error
                     .clone()

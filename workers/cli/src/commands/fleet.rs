@@ -1,4 +1,4 @@
-//! `decnet deploy`, `teardown`, `redeploy`, `mutate`, `clear` and `status`.
+//! `decnet deploy`, `teardown`, `redeploy`, `stop`, `start`, `mutate`, `clear` and `status`.
 
 use std::{
     fs,
@@ -244,7 +244,7 @@ pub(crate) async fn teardown(place: &PlaceArgs, args: &TargetArgs) -> Result<()>
 /// `decnet redeploy`
 pub(crate) async fn redeploy(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
     let host = Host::open(place).await?;
-    let names = targets(&host, args).await?;
+    let names = targets(&host, args, |decky| !decky.stopped).await?;
     let accepted = host
         .domain
         .decky_redeploy(&host.permit::<ManageFleet>()?, &names)
@@ -252,10 +252,32 @@ pub(crate) async fn redeploy(place: &PlaceArgs, args: &TargetArgs) -> Result<()>
     finish(host, accepted, args.wait, "made anew").await
 }
 
+/// `decnet stop`
+pub(crate) async fn stop(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
+    let host = Host::open(place).await?;
+    let names = targets(&host, args, |decky| !decky.stopped).await?;
+    let accepted = host
+        .domain
+        .decky_stop(&host.permit::<ManageFleet>()?, &names)
+        .await?;
+    finish(host, accepted, args.wait, "stopped").await
+}
+
+/// `decnet start`
+pub(crate) async fn start(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
+    let host = Host::open(place).await?;
+    let names = targets(&host, args, |decky| decky.stopped).await?;
+    let accepted = host
+        .domain
+        .decky_start(&host.permit::<ManageFleet>()?, &names)
+        .await?;
+    finish(host, accepted, args.wait, "started").await
+}
+
 /// `decnet mutate`
 pub(crate) async fn mutate(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
     let host = Host::open(place).await?;
-    let names = targets(&host, args).await?;
+    let names = targets(&host, args, |decky| !decky.stopped).await?;
     let accepted = host
         .domain
         .decky_mutate(&host.permit::<ManageFleet>()?, &names)
@@ -328,14 +350,19 @@ fn unheard(workers: &[WorkerView]) -> Option<OffsetDateTime> {
     mutator.last_heard.filter(|_| mutator.state == WorkerState::Stale)
 }
 
-async fn targets(host: &Host, args: &TargetArgs) -> Result<Vec<DeckyName>> {
+/// The deckies that are named; or every one that is wanted and `fits` the order.
+async fn targets(
+    host: &Host,
+    args: &TargetArgs,
+    fits: impl Fn(&DeckyView) -> bool,
+) -> Result<Vec<DeckyName>> {
     if !args.all {
         return Ok(args.names.clone());
     }
     let deckies = host.domain.decky_list(&host.permit::<ViewFleet>()?).await?;
     Ok(deckies
         .into_iter()
-        .filter(|d| d.desired)
+        .filter(|d| d.desired && fits(d))
         .map(|d| d.name)
         .collect())
 }
