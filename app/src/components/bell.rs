@@ -192,7 +192,9 @@ fn Alert(alert: AlertView) -> impl IntoView {
         .saturating_sub(u64::try_from(alert.names.len()).unwrap_or(0));
     let glyphs = alert.glyphs;
     let names = alert.names.into_iter().enumerate().map(|(i, name)| {
-        let glyph = glyphs.get(i).map(|seed| view! { <Glyph seed=seed.clone() size=16 /> });
+        let glyph = glyphs
+            .get(i)
+            .map(|seed| view! { <Glyph seed=seed.clone() size=16 /> });
         view! { <span class="who">{glyph}<Said text=name max=48 /></span> }.into_any()
     });
     view! {
