@@ -139,7 +139,7 @@ async function show(page: Page, width: number, colorScheme: Theme): Promise<void
 async function picture(page: Page, name: string, state: string, width: number, theme: Theme): Promise<void> {
   if (!PICTURES) return;
   const path = join(PICTURES, `${name}-${state}-${width}-${theme}.png`);
-  if (name !== "gallery" || state !== "full") {
+  if (name !== "gallery" || !["full", "chosen"].includes(state)) {
     await page.screenshot({ path });
     return;
   }
@@ -251,7 +251,7 @@ const ABOVE = [
   "palette-nothing",
 ];
 
-test("the gallery opens drawers, dialogs and the palette in each of their states", async ({ page }) => {
+test("the gallery opens drawers, dialogs and the palette in each of their states, and shows what a URL can choose", async ({ page }) => {
   test.setTimeout(THROUGH_MS);
   const complaints = new Complaints(page);
   const answer = await page.request.get("/gallery");
@@ -267,6 +267,12 @@ test("the gallery opens drawers, dialogs and the palette in each of their states
     // What pages open is looked at there; the palette stands in no URL but this.
     if (shown === "palette") await nobodyIsShutOut(page);
   }
+  await follow(page, "/gallery");
+  await page.getByRole("link", { name: "Choose some" }).click();
+  await expect(page.locator(".chip")).toHaveCount(2);
+  await expect(page.locator(".gallery-few .chosen")).toHaveCount(1);
+  await expect(page.locator(".gallery-few [aria-sort=descending]")).toHaveText("Square");
+  await pictures(page, "gallery", "chosen");
   const palette = page.locator("dialog.palette");
   await follow(page, "/gallery?show=palette");
   await expect(palette.getByRole("combobox")).toBeFocused();

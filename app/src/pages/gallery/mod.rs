@@ -44,6 +44,9 @@ use crate::{
     url::Between,
 };
 
+/// The page with all that a URL can choose.
+const CHOSEN: &str = "/gallery?search=wget&service=ssh&last=24h&row=2&sort_by=square";
+
 const FIELDS: &[&str] = &["search", "service", "attacker_ip"];
 const CHIPS: &[(&str, &str)] = &[
     ("search", "text"),
@@ -258,7 +261,7 @@ pub(crate) fn GalleryPage() -> impl IntoView {
                 <WordField name="attacker_ip" label="Source address" most=45 />
             </FilterForm>
             <Chips filters=CHIPS />
-            <p><a href="/gallery?search=wget&service=ssh" data-noscroll="">"Set some"</a></p>
+            <p><a href=CHOSEN data-noscroll="">"Choose some, a time, a row and an order"</a></p>
         </Piece>
         <Piece title="Forms">
             <div class="form">
@@ -364,7 +367,7 @@ fn Few() -> impl IntoView {
     let selected = RwSignal::new(BTreeSet::from(["3".to_owned()]));
     view! {
         <Table name="gallery-few" columns=COLUMNS rows=rows() leads=Leads::Drawer("row") selected=selected>
-            <p class="table-note"><a href="/gallery?row=2&sort_by=square" data-noscroll="">"Open the second, sorted by squares"</a></p>
+            <p class="table-note">{move || format!("{} selected", selected.with(BTreeSet::len))}</p>
         </Table>
         <Table name="gallery-still" columns=COLUMNS rows=rows() leads=Leads::Nowhere />
         <Glance name="gallery-glance" columns=COLUMNS rows=rows() param="row" />
