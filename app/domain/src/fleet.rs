@@ -1,6 +1,8 @@
 //! The fleet: what is wanted of it. What is wanted becomes desired state in the database, and a task whose progress
 //! the reconciler reports; nothing here starts or stops a decoy.
 
+mod deploy;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -8,7 +10,7 @@ use std::{
 
 use decnet_db::{DeckyRecord, NewDecky, Setting};
 use decnet_decoys::{Category, Meta, Port, catalogue, knob::About};
-use decnet_fleet::{BuiltIn, DesiredDecky, EngineNote, Limits, SpecFault, resolve, spec, usual};
+use decnet_fleet::{BuiltIn, DesiredDecky, EngineNote, Limits, SpecFault, check, resolve, spec, usual};
 use decnet_model::{
     fleet::{DeckySpec, FleetSpec},
     id::TaskId,
@@ -495,25 +497,26 @@ impl Domain {
             (Ok(folder), Ok(root)) => folder.starts_with(root),
             _ => false,
         };
-        let faults: Vec<FieldError> = spec
-            .deckies
-            .iter()
-            .enumerate()
-            .filter_map(|(i, decky)| Some((i, decky.bait.as_deref().filter(|b| !b.is_empty())?)))
-            .filter(|(_, folder)| !is_within(folder))
-            .map(|(i, folder)| FieldError {
+        let mut rest = spec.clone();
+        let mut faults = Vec::new();
+        for (i, decky) in rest.deckies.iter_mut().enumerate() {
+            let refused = decky
+                .bait
+                .take_if(|folder| !folder.is_empty() && !is_within(folder));
+            faults.extend(refused.map(|folder| FieldError {
                 field: format!("deckies[{i}].bait"),
                 message: format!(
                     "{folder}: there is no such folder in {}; only `decnet deploy` on the host takes one from elsewhere",
                     root.display()
                 ),
-            })
-            .collect();
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(DomainError::Invalid(faults))
+            }));
         }
+        if faults.is_empty() {
+            return Ok(());
+        }
+        // What lies there is not looked at; whatever else is wrong is told in the same round.
+        faults.extend(check(&rest, &BuiltIn).into_iter().map(field_error));
+        Err(DomainError::Invalid(faults))
     }
 
     fn settle(
@@ -594,15 +597,14 @@ fn desired(record: &DeckyRecord) -> Result<DesiredDecky, DomainError> {
 }
 
 fn invalid(faults: Vec<SpecFault>) -> DomainError {
-    DomainError::Invalid(
-        faults
-            .into_iter()
-            .map(|fault| FieldError {
-                field: fault.field,
-                message: fault.problem,
-            })
-            .collect(),
-    )
+    DomainError::Invalid(faults.into_iter().map(field_error).collect())
+}
+
+fn field_error(fault: SpecFault) -> FieldError {
+    FieldError {
+        field: fault.field,
+        message: fault.problem,
+    }
 }
 
 /// Names for the audit log, which has room for some.

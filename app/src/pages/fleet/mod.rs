@@ -22,8 +22,9 @@ use self::{
 };
 use crate::{
     api::{
-        Answer, evidence,
-        fleet::{self, Deployable},
+        Answer,
+        deploy::{Deployable, deploy_choices},
+        evidence, fleet,
     },
     components::{
         download::Export,
@@ -56,7 +57,7 @@ pub(crate) fn FleetPage() -> impl IntoView {
         move || dialog.get(),
         |wanted| async move {
             if wanted {
-                Some(fleet::deploy_choices().await)
+                Some(deploy_choices().await)
             } else {
                 None
             }
