@@ -795,7 +795,7 @@ impl<E: Engine> Reconciler<E> {
             let done = mine.iter().filter(|r| r.outcome == Outcome::Done).count();
             job.done = job.done.saturating_add(u32::try_from(done).unwrap_or(u32::MAX));
             let step = match &last.outcome {
-                Outcome::Waiting(error) => format!("{}: {error}", last.step),
+                Outcome::Waiting(error) => format!("waiting to {}: {error}", last.step),
                 _ => last.step.clone(),
             };
             self.parts

@@ -480,6 +480,7 @@ async fn what_may_pass_is_tried_again_what_stays_is_not_and_both_are_reported() 
             match report.outcome {
                 Outcome::Begun => "begun",
                 Outcome::Retrying(_) => "retrying",
+                Outcome::Waiting(_) => "waiting",
                 Outcome::Done => "done",
                 Outcome::Failed(_) => "failed",
             },

@@ -554,18 +554,19 @@ pub(crate) async fn watch(
         .bus
         .subscribe(Pattern::exactly(&Topic::fleet_task(accepted.task)));
     let mut last = None;
-    let start = tokio::time::Instant::now();
+    let mut told = tokio::time::Instant::now();
     loop {
         let task = host.domain.task_get(&permit, accepted.task).await?;
         // A task that nobody has begun has no step yet.
         if !task.step.is_empty() && last.as_ref() != Some(&(task.done, task.step.clone())) {
             each(&task);
             last = Some((task.done, task.step.clone()));
+            told = tokio::time::Instant::now();
         }
         if task.status != "running" {
             return Ok(task);
         }
-        if task.done == 0 && start.elapsed() > Duration::from_secs(40) {
+        if task.done == 0 && told.elapsed() > Duration::from_secs(40) {
             if task.step.starts_with("waiting") {
                 bail!(
                     "task {} is not done yet, and goes on by itself: {}",

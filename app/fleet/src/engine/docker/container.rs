@@ -14,8 +14,7 @@ use bollard::{
     container::LogOutput,
     errors::Error as DockerError,
     models::{
-        ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
-        NetworkingConfig,
+        ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, NetworkingConfig,
     },
     query_parameters::{
         CreateContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder,
@@ -288,8 +287,9 @@ impl DockerEngine {
         }
         // An image that is missing or does not start takes no more of the decky than itself.
         let first = started?;
-        let images = self.images(&docker, &decky).await?;
-        self.start_beside(&docker, &decky, &first, &images).await
+        let (images, missing) = self.images(&docker, &decky).await;
+        self.start_beside(&docker, &decky, &first, &images).await?;
+        missing.map_or(Ok(()), Err)
     }
 
     /// The id of a running container, and its process.
@@ -376,7 +376,10 @@ impl DockerEngine {
         let lines = home.newest_lines();
         let config = self.config(decky, lines.as_deref());
         // Before anything is changed: one that cannot be had leaves the decky as it was.
-        let images = self.images(&docker, decky).await?;
+        let (images, missing) = self.images(&docker, decky).await;
+        if let Some(missing) = missing {
+            return Err(missing);
+        }
         let container = self.container(&decky.name);
         let (first, pid) = self.process(&docker, &container).await?;
         let had_company = beside::may_have_company(&home);
