@@ -136,6 +136,26 @@ pub async fn redeploy(names: String) -> Answer<()> {
     Ok(())
 }
 
+/// Stop deckies, which stay as they are until they are started; `names` by comma.
+#[server(prefix = "/ui", endpoint = "decky_stop", output = Json)]
+pub async fn decky_stop(names: String) -> Answer<()> {
+    let names = decky_names(&names)?;
+    let (domain, manage) = permitted()?;
+    let accepted = domain.decky_stop(&manage, &names).await?;
+    leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
+    Ok(())
+}
+
+/// Have stopped deckies run again as they were; `names` by comma.
+#[server(prefix = "/ui", endpoint = "decky_start", output = Json)]
+pub async fn decky_start(names: String) -> Answer<()> {
+    let names = decky_names(&names)?;
+    let (domain, manage) = permitted()?;
+    let accepted = domain.decky_start(&manage, &names).await?;
+    leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
+    Ok(())
+}
+
 /// Minutes between mutations as a form gives them; nothing for never.
 pub(super) fn interval_minutes(text: &str) -> Result<Option<u32>, String> {
     if text.trim().is_empty() {
