@@ -118,7 +118,7 @@ fn Card(decky: DeckyView, manages: Signal<bool>, traffic: Resource<Answer<Traffi
                                 view! {
                                     <li>
                                         <span class="tag" title=service.image.clone()>{slug.clone()}</span>
-                                        <Command text=text::touch_command(&slug, at) />
+                                        <Command text=text::touch_command(&decky.distro, &slug, at) />
                                     </li>
                                 }
                             })

@@ -137,7 +137,7 @@ fn Inside(
                                     <span class="tag">{slug.clone()}</span>
                                     {service.image.clone().map(|image| view! { <code class="muted">{image}</code> })}
                                     {match at {
-                                        Some(at) => view! { <Command text=text::touch_command(&slug, &at) /> }.into_any(),
+                                        Some(at) => view! { <Command text=text::touch_command(&decky.distro, &slug, &at) /> }.into_any(),
                                         None => view! { <span class="muted">"not listening"</span> }.into_any(),
                                     }}
                                 </li>
