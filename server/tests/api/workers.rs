@@ -293,6 +293,10 @@ async fn a_worker_in_quarantine_is_shown_with_its_last_words_until_what_keeps_it
     tokio::time::timeout(Duration::from_secs(30), told)
         .await
         .expect("the health tells it, too");
+    let page = app.page("/workers").token(&admin).send().await.text;
+    for words in [why, "left alone until it is cleared", "it has to be installed first"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
 
     let clear = async |name: &str| {
         let order = app.ask(Method::DELETE, &format!("/workers/{name}/quarantine"));
