@@ -137,6 +137,8 @@ test("an order says how many live sessions it ends", async ({ page, host, compla
 });
 
 test("a decky is stopped, stays so though the mutator starts anew, and is started as the same machine", async ({ page, host, complaints }) => {
+  // The whole fleet ends and comes up again in it.
+  test.setTimeout(150_000);
   const name = "resting";
   await host.decnet(["deploy", "--name", name, "--archetype", "linux-server"]);
   const ssh = (await host.deckies()).find((decky) => decky.name === name)!.services.find(({ slug }) => slug === "ssh")!;
