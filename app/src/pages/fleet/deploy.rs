@@ -12,7 +12,7 @@ mod services;
 
 use decnet_model::view::{ArchetypeView, DeckyView, FleetNetworkView};
 use leptos::{html, prelude::*};
-use leptos_router::hooks::use_query_map;
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
 
 use self::{
     description::DescriptionForm,
@@ -43,12 +43,13 @@ pub(super) fn DeployDialog(
     deckies: Memo<Vec<DeckyView>>,
     close: Signal<String>,
 ) -> impl IntoView {
+    let query = use_query_map();
     view! {
         <Dialog title="Deploy deckies" close=close>
             <Suspense fallback=|| view! { <Loading rows=5 /> }>
                 {move || Suspend::new(async move {
                     match choices.await {
-                        Some(Ok(choices)) => view! { <Ways choices deckies close /> }.into_any(),
+                        Some(Ok(choices)) => view! { <Ways choices query deckies close /> }.into_any(),
                         Some(Err(fault)) => view! { <Problem fault /> }.into_any(),
                         None => ().into_any(),
                     }
@@ -61,7 +62,12 @@ pub(super) fn DeployDialog(
 
 /// The form, or the text. Both are there, so that going from one to the other loses nothing.
 #[component]
-fn Ways(choices: Deployable, deckies: Memo<Vec<DeckyView>>, close: Signal<String>) -> impl IntoView {
+fn Ways(
+    choices: Deployable,
+    query: Memo<ParamsMap>,
+    deckies: Memo<Vec<DeckyView>>,
+    close: Signal<String>,
+) -> impl IntoView {
     let form = RwSignal::new(Filled {
         archetype: choices
             .archetypes
@@ -76,7 +82,6 @@ fn Ways(choices: Deployable, deckies: Memo<Vec<DeckyView>>, close: Signal<String
         },
         ..Filled::default()
     });
-    let query = use_query_map();
     let as_text = Memo::new(move |_| query.with(|q| q.get_str(AS) == Some(TEXT)));
     let to = move |way: Option<&str>| url::with("/fleet", &query.get(), &[(AS, way)]);
     let is_here = move |text: bool| (as_text.get() == text).then_some("true");
