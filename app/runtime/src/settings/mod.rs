@@ -833,7 +833,7 @@ impl Reader {
                 |text| {
                     let each = text.split(',').map(str::trim).filter(|t| !t.is_empty());
                     // What stands there may be an address with a password.
-                    let wrong = |n| format!("has as its {}. entry none", n + 1);
+                    let wrong = |n| format!("has a {}. entry that is no origin", n + 1);
                     each.enumerate()
                         .map(|(n, t)| WebOrigin::of(t).ok_or_else(|| wrong(n)))
                         .collect()
