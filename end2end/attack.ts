@@ -108,3 +108,9 @@ export const redis = ({ host, port }: Address, ...command: string[]) => run("red
 /** Fetch with curl; `from` is the address of this machine that it comes from. */
 export const curl = (url: string, from?: string) =>
   run("curl", ["--silent", "--show-error", "--max-time", "15", ...(from ? ["--interface", from] : []), url]);
+
+/** The line of `known_hosts` by which the ssh server there is known. */
+export async function hostKey({ host, port }: Address): Promise<string> {
+  const said = await run("ssh-keyscan", ["-T", "20", "-t", "ed25519", "-p", port, host]);
+  return said.split("\n").find((line) => line.includes("ssh-ed25519")) ?? said;
+}

@@ -381,14 +381,25 @@ pub fn lasted_words(ms: u64) -> String {
     }
 }
 
-/// A command with which a reader can touch a service of a decky, from where it listens (`address:port`).
+/// A command with which a reader can touch a service of a decky that claims to be `distro`, from where it listens
+/// (`address:port`). An account that it names is one that each decky of that kind has.
 #[must_use]
-pub fn touch_command(service: &str, listen: &str) -> String {
+pub fn touch_command(distro: &str, service: &str, listen: &str) -> String {
     let (host, port) = listen.rsplit_once(':').unwrap_or((listen, ""));
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match service {
-        "ssh" if port == "22" => format!("ssh root@{host}"),
-        "ssh" => format!("ssh -p {port} root@{host}"),
+        "ssh" => {
+            let account = if distro.starts_with("windows") {
+                "Administrator"
+            } else {
+                "root"
+            };
+            let port = match port {
+                "22" => String::new(),
+                other => format!("-p {other} "),
+            };
+            format!("ssh {port}{account}@{host}")
+        }
         "http" | "http_proxy" => format!("curl -i http://{listen}/"),
         "https" => format!("curl -ik https://{listen}/"),
         "redis" => format!("redis-cli -h {host} -p {port} info"),
@@ -405,12 +416,11 @@ pub fn touch_command(service: &str, listen: &str) -> String {
 #[must_use]
 pub fn touch_some(deckies: &[DeckyView]) -> Option<String> {
     ["ssh", "http", "redis", "ftp"].iter().find_map(|want| {
-        let services = deckies.iter().flat_map(|decky| &decky.services);
-        let listens = services.filter(|s| s.slug.as_str() == *want);
-        listens
-            .filter_map(|s| s.listen.first())
-            .next()
-            .map(|at| touch_command(want, at))
+        deckies.iter().find_map(|decky| {
+            let mut listens = decky.services.iter().filter(|s| s.slug.as_str() == *want);
+            let at = listens.find_map(|service| service.listen.first())?;
+            Some(touch_command(&decky.distro, want, at))
+        })
     })
 }
 
@@ -476,14 +486,17 @@ mod tests {
     }
 
     #[test]
-    fn commands_to_touch_a_service_name_its_port_where_it_is_not_the_usual_one() {
-        assert_eq!(touch_command("ssh", "127.66.0.2:22"), "ssh root@127.66.0.2");
+    fn commands_to_touch_a_service_name_a_port_that_is_not_the_usual_one_and_an_account_that_is_there() {
         assert_eq!(
-            touch_command("ssh", "127.66.0.2:2222"),
-            "ssh -p 2222 root@127.66.0.2"
+            touch_command("debian12", "ssh", "127.66.0.2:22"),
+            "ssh root@127.66.0.2"
         );
-        assert_eq!(touch_command("unheard-of", "[::1]:99"), "nc ::1 99");
-        let mail = touch_command("smtp", "127.66.0.4:25");
+        assert_eq!(
+            touch_command("windows-server", "ssh", "127.66.0.2:2222"),
+            "ssh -p 2222 Administrator@127.66.0.2"
+        );
+        assert_eq!(touch_command("alpine", "unheard-of", "[::1]:99"), "nc ::1 99");
+        let mail = touch_command("debian12", "smtp", "127.66.0.4:25");
         assert!(mail.contains("| curl smtp://127.66.0.4:25/"), "{mail}");
     }
 }

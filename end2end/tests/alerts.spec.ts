@@ -28,6 +28,7 @@ test("nobody got in and all runs: the bell says so; somebody gets in: it counts,
   const alert = bell.locator(".alert-intrusion");
   await expect(alert).toContainText("2 attackers signed in to a decoy");
   await expect(alert).toContainText(from);
+  await expect(alert.locator(".glyph"), "the mark of each of them").toHaveCount(2);
   await alert.getByRole("link").click();
   await expect(page).toHaveURL(/\/live\?event_type=auth_attempt&search=outcome:accepted&last=24h$/);
   await expect(page.locator("table.logs tbody tr").filter({ hasText: from }).first()).toBeVisible();

@@ -1,12 +1,34 @@
-// The fleet: deploy, change, take down; and what a viewer may not.
+// The fleet: deploy, change, take down; what the dialog asks for, and what of that arrives; and what a viewer may not.
 
-import type { Page } from "@playwright/test";
+import AxeBuilder from "@axe-core/playwright";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Locator, Page } from "@playwright/test";
 import { curl, ssh } from "../attack";
 import { address as at } from "../host";
-import { Complaints, expect, live, marker, open, test } from "../test";
+import { Complaints, expect, fits, live, marker, open, test } from "../test";
 
 const card = (page: Page, name: string) => page.locator(".card").filter({ has: page.locator(".card-name", { hasText: name }) });
 const name = () => `shop-${marker().slice(4, 10)}`;
+/** Open a fold of the dialog. */
+const unfold = (dialog: Locator, label: string) => dialog.locator("summary", { hasText: label }).press("Enter");
+
+/** What the API tells of a decky. */
+interface Told {
+  name: string;
+  ip: string;
+  mac: string;
+  os: string;
+  distro: string;
+  hostname: string;
+  services: { slug: string; listen: string[] }[];
+  mutate_interval_minutes?: number;
+}
+async function told(page: Page, name: string): Promise<Told> {
+  const deckies: Told[] = await (await page.request.get("/api/v1/deckies")).json();
+  return deckies.find((decky) => decky.name === name)!;
+}
+const slugs = (decky: Told) => decky.services.map((service) => service.slug).sort();
 
 test("a decky is deployed, changed and taken down from the browser", async ({ page, host, complaints }) => {
   const shop = name();
@@ -123,14 +145,15 @@ test("knobs are set in the dialog, and what is wrong with one is told at it", as
   await expect(dialog.locator(".preview")).not.toContainText("ssh");
   const knob = (service: string, name: string) => dialog.getByRole("group", { name: service }).getByLabel(name, { exact: true });
   const banner = knob("SSH", "banner");
-  await expect(banner).toBeHidden();
-  await dialog.getByText("Adjust services").press("Enter");
+  await unfold(dialog, "Adjust services");
+  // Only what they have is adjusted, and only what fits the archetype can be chosen.
+  await expect(dialog.getByRole("group", { name: "HTTP" })).toBeVisible();
+  await expect(banner).toHaveCount(0);
+  await expect(dialog.getByRole("checkbox", { name: "SMTP" })).toHaveCount(0);
+  await dialog.getByRole("checkbox", { name: "SSH" }).check();
   await expect(banner).toBeVisible();
-  // Only what fits the archetype is asked for.
-  await expect(dialog.getByRole("group", { name: "SMTP" })).toHaveCount(0);
   await banner.fill("Authorised use only");
-  await expect(dialog.locator("summary")).toContainText("(1 set)");
-  // A service that the usual machine does not have comes with what is set on it.
+  await expect(dialog.locator("summary", { hasText: "Adjust services" })).toContainText("(1 set)");
   await expect(dialog.locator(".preview")).toContainText("ssh");
   const accept = knob("SSH", "accept");
   await accept.fill("maybe");
@@ -143,6 +166,8 @@ test("knobs are set in the dialog, and what is wrong with one is told at it", as
   await accept.fill("always");
   await expect(accept).not.toHaveAttribute("aria-invalid", "true");
   const address = dialog.getByLabel(/^Address/);
+  await expect(address).toBeHidden();
+  await unfold(dialog, "More");
   await address.fill("8.8.8.8");
   await dialog.getByRole("button", { name: "Deploy" }).click();
   await expect(address).toHaveAccessibleDescription(/8\.8\.8\.8 is outside/);
@@ -159,8 +184,297 @@ test("knobs are set in the dialog, and what is wrong with one is told at it", as
   complaints.none();
 });
 
-test("the dialog is filled in without scripts, and on a phone", async ({ browser, host, session }) => {
+test("everything that is chosen arrives in the plan and in the fleet", async ({ page, host, complaints }) => {
   const shop = name();
+  const bait = join(host.dataDir, "bait", shop);
+  const found = marker();
+  mkdirSync(bait, { recursive: true });
+  writeFileSync(join(bait, "files.toml"), `[[file]]\npath = "/opt/${shop}.txt"\ncontent = "${found}"\n`);
+  const [network] = (await host.deckies())[0].ip.split(/\.\d+$/);
+  await open(page, "/fleet?dialog=deploy");
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("radio", { name: /Linux server/i }).check();
+  await dialog.getByLabel(/^Name/).fill(shop);
+
+  await test.step("services are chosen", async () => {
+    const group = dialog.getByRole("group", { name: "Services", exact: true });
+    const ticked = async () => {
+      const labels = await group.locator("label").filter({ has: page.locator("input[type=checkbox]:checked") }).allTextContents();
+      return labels.map((label) => label.trim()).sort();
+    };
+    await expect(group.getByRole("radio", { name: "The usual" })).toBeChecked();
+    await expect.poll(ticked).toEqual(["HTTP", "SSH"]);
+    await group.getByRole("checkbox", { name: "HTTP" }).uncheck();
+    await group.getByRole("checkbox", { name: "Redis" }).check();
+    await expect(group.getByRole("radio", { name: "These" })).toBeChecked();
+    // What does not fit another kind of machine is not there, and no longer chosen.
+    await dialog.getByRole("radio", { name: /Entry point/i }).check();
+    await expect(group.getByRole("checkbox", { name: "Redis" })).toHaveCount(0);
+    await expect.poll(ticked).toEqual(["SSH"]);
+    await dialog.getByRole("radio", { name: /Linux server/i }).check();
+    await group.getByRole("radio", { name: "The usual" }).check();
+    await expect.poll(ticked).toEqual(["HTTP", "SSH"]);
+    await group.getByRole("checkbox", { name: "HTTP" }).uncheck();
+    await group.getByRole("checkbox", { name: "Redis" }).check();
+    await expect.poll(ticked).toEqual(["Redis", "SSH"]);
+    await expect(dialog.locator(".preview")).toContainText(/with (ssh, redis|redis, ssh),/);
+    await unfold(dialog, "Adjust services");
+    await dialog.getByRole("group", { name: "SSH", exact: true }).getByLabel("accept", { exact: true }).fill("always");
+  });
+
+  await unfold(dialog, "More");
+  const more = dialog.locator("details").filter({ hasText: "Distribution" });
+  await expect(more.locator("summary")).not.toContainText("set)");
+  // Of the distributions those are offered that fit.
+  const distros = () => more.getByLabel("Distribution").locator("option:not([disabled])").allTextContents();
+  expect(await distros()).toContain("rocky9");
+  expect(await distros()).not.toContain("windows");
+  await more.getByLabel("Distribution").selectOption("rocky9");
+  await more.getByLabel("System").selectOption("bsd");
+  await more.getByLabel(/^Host name/).fill(`${shop}-host`);
+  await more.getByLabel(/^Address/).fill(`${network}.201`);
+  await more.getByLabel(/^Hardware address/).fill("00:50:56:0a:0b:0c");
+  await more.getByLabel(/^New services every/).fill("45");
+  // The folders that there are can be picked.
+  const offered = await more.locator("datalist option").evaluateAll((options) => options.map((option) => option.getAttribute("value")));
+  expect(offered).toContain(bait);
+  await more.getByLabel(/^Bait/).fill(bait);
+  await expect(more.locator("summary")).toContainText("(7 set)");
+  await expect(dialog.locator(".preview")).toContainText("changing services every 45");
+
+  await dialog.getByRole("button", { name: "Show the plan" }).click();
+  const row = dialog.locator(".plan tbody tr");
+  await expect(row).toHaveCount(1);
+  for (const words of [shop, `${network}.201`, "00:50:56:0a:0b:0c", `${shop}-host`, "rocky9", "bsd", "ssh", "redis", "new ones every 45"]) {
+    await expect(row).toContainText(words);
+  }
+  await expect(row).not.toContainText("http");
+
+  await dialog.getByRole("button", { name: "Deploy", exact: true }).click();
+  await expect(dialog).toHaveCount(0);
+  await expect(card(page, shop)).toContainText("running");
+  const decky = await told(page, shop);
+  expect(slugs(decky)).toEqual(["redis", "ssh"]);
+  expect(decky).toMatchObject({
+    distro: "rocky9",
+    os: "bsd",
+    hostname: `${shop}-host`,
+    ip: `${network}.201`,
+    mac: "00:50:56:0a:0b:0c",
+    mutate_interval_minutes: 45,
+  });
+  const listens = decky.services.find((service) => service.slug === "ssh")!;
+  expect(await ssh(at(listens.listen[0]), "nobody-knows", marker(), `cat /opt/${shop}.txt`)).toContain(found);
+  expect((await page.request.delete(`/api/v1/deckies/${shop}`)).status()).toBe(202);
+  await expect(card(page, shop)).toHaveCount(0);
+  complaints.none();
+});
+
+test("all that is wrong with the form is told at once, each beside its field", async ({ page, complaints }) => {
+  await open(page, "/fleet?dialog=deploy");
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("radio", { name: /Web server/i }).check();
+  const group = dialog.getByRole("group", { name: "Services", exact: true });
+  await group.getByRole("radio", { name: "These" }).check();
+  for (const service of ["HTTP", "FTP"]) await group.getByRole("checkbox", { name: service }).uncheck();
+  await expect(group.getByRole("checkbox", { checked: true })).toHaveCount(0);
+  await unfold(dialog, "More");
+  const distro = dialog.getByLabel("Distribution");
+  // A page of yesterday may offer what is no more.
+  await distro.evaluate((select) => select.append(new Option("beos", "beos")));
+  await distro.selectOption("beos");
+  const wrong: [Locator, string, RegExp][] = [
+    [dialog.getByLabel("How many"), "0", /1 to 64/],
+    [dialog.getByLabel(/^Name/), "No Name", /a-z, 0-9 and -/],
+    [dialog.getByLabel(/^Host name/), "-no-", /letters, digits and -/],
+    [dialog.getByLabel(/^Address/), "8.8.8.8", /8\.8\.8\.8 is outside/],
+    [dialog.getByLabel(/^Hardware address/), "02:00", /02:00/],
+    [dialog.getByLabel(/^New services every/), "0", /1 to 525600/],
+  ];
+  for (const [field, value] of wrong) await field.fill(value);
+  await dialog.getByRole("button", { name: "Show the plan" }).click();
+  await expect(group).toHaveAttribute("aria-invalid", "true");
+  await expect(group).toHaveAccessibleDescription(/choose at least one/);
+  await expect(distro).toHaveAccessibleDescription(/beos/);
+  for (const [field, , words] of wrong) {
+    await expect(field).toHaveAttribute("aria-invalid", "true");
+    await expect(field).toHaveAccessibleDescription(words);
+  }
+  // The first is where one goes on.
+  await expect(dialog.getByLabel("How many")).toBeFocused();
+  await expect(dialog.locator(".form-fault")).toHaveCount(0);
+  complaints.none(/\/ui\/deploy_preview|status of 4\d\d/);
+
+  // Mended, and bait from where none may be taken; a fold that was closed opens on it.
+  await dialog.getByLabel("How many").fill("1");
+  await dialog.getByLabel(/^Name/).fill(name());
+  await group.getByRole("checkbox", { name: "HTTP" }).check();
+  for (const [field] of wrong.slice(2)) await field.fill("");
+  await distro.selectOption("");
+  const bait = dialog.getByLabel(/^Bait/);
+  await bait.fill("/etc");
+  await unfold(dialog, "More");
+  await expect(bait).toBeHidden();
+  await dialog.getByRole("button", { name: "Deploy", exact: true }).click();
+  await expect(bait).toBeVisible();
+  await expect(bait).toHaveAccessibleDescription(/no such folder in/);
+  await expect(group).not.toHaveAttribute("aria-invalid", "true");
+  complaints.none(/\/ui\/deploy|status of 4\d\d/);
+});
+
+test("services are drawn for each decky, and come as the plan has them", async ({ page, complaints }) => {
+  const shop = name();
+  await open(page, "/fleet?dialog=deploy");
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("radio", { name: /Linux server/i }).check();
+  await dialog.getByLabel("How many").fill("6");
+  await dialog.getByLabel(/^Name/).fill(shop);
+  await dialog.getByRole("radio", { name: "Drawn" }).check();
+  await expect(dialog.locator(".preview")).toContainText("with services that are drawn");
+  await unfold(dialog, "Adjust services");
+  await expect(dialog.getByText("choose services to adjust them")).toBeVisible();
+  await dialog.getByRole("button", { name: "Show the plan" }).click();
+  const rows = dialog.locator(".plan tbody tr");
+  await expect(rows).toHaveCount(6);
+  const sets = (await rows.locator("td:nth-child(5)").allTextContents()).map((set) => set.trim().split(", ").sort().join(", "));
+  expect(new Set(sets).size, sets.join("; ")).toBeGreaterThan(1);
+  await dialog.getByRole("button", { name: "Deploy", exact: true }).click();
+  await expect(dialog).toHaveCount(0);
+  for (const [nth, set] of sets.entries()) {
+    const decky = `${shop}-0${nth + 1}`;
+    await expect(card(page, decky)).toContainText("running");
+    expect(slugs(await told(page, decky)).join(", ")).toEqual(set);
+  }
+  for (const nth of sets.keys()) await page.request.delete(`/api/v1/deckies/${shop}-0${nth + 1}`);
+  await expect(card(page, shop)).toHaveCount(0);
+  complaints.none();
+});
+
+test("a fleet is described as text, made from the form, and told by line where it is wrong", async ({ page, complaints }) => {
+  const [shop, other] = [name(), name()];
+  await open(page, "/fleet?dialog=deploy");
+  const dialog = page.getByRole("dialog");
+  const text = dialog.getByLabel(/^Description/);
+  const plan = dialog.getByRole("button", { name: "Show the plan" });
+  const rows = dialog.locator(".plan tbody tr");
+
+  await test.step("it says what the form says", async () => {
+    await dialog.getByRole("radio", { name: /Web server/i }).check();
+    await dialog.getByLabel(/^Name/).fill(shop);
+    await dialog.getByLabel("How many").fill("2");
+    await dialog.getByRole("checkbox", { name: "SSH" }).check();
+    await unfold(dialog, "Adjust services");
+    await dialog.getByRole("group", { name: "SSH" }).getByLabel("refusal_ms", { exact: true }).fill("500");
+    await dialog.getByRole("link", { name: "As text" }).click();
+    await expect(page).toHaveURL(/as=text/);
+    await expect(text).toHaveValue(new RegExp(`^\\[${shop}\\]\narchetype = web-server\namount = 2\n`));
+    await expect(text).toHaveValue(/\nservices = .*ssh/);
+    await expect(text).toHaveValue(/\nseed = \w+\n/);
+    await expect(text).toHaveValue(new RegExp(`\\[${shop}\\.ssh\\]\nrefusal_ms = 500\n`));
+    await fits(page);
+    expect((await new AxeBuilder({ page }).include("dialog").analyze()).violations.map((broken) => broken.id)).toEqual([]);
+  });
+
+  await test.step("what is written is kept while the form stays, and made anew once it changes", async () => {
+    const made = await text.inputValue();
+    await text.fill(`${made}# mine\n`);
+    await dialog.getByRole("link", { name: "A form" }).click();
+    await expect(dialog.getByLabel("How many")).toHaveValue("2");
+    await dialog.getByRole("link", { name: "As text" }).click();
+    await expect(text).toHaveValue(/# mine/);
+    await dialog.getByRole("link", { name: "A form" }).click();
+    await dialog.getByLabel("How many").fill("1");
+    await dialog.getByRole("link", { name: "As text" }).click();
+    await expect(text).toHaveValue(/amount = 1\n/);
+    await expect(text).not.toHaveValue(/# mine/);
+  });
+
+  await test.step("its faults are told by line", async () => {
+    const made = await text.inputValue();
+    const lines = made.trimEnd().split("\n").length;
+    const bad = `${made}\n[${other}]\narchetype = mail-server\namount = many\nservices = smtp, own\n[custom-own]\nimage = Not A Name\nports = 8080\n`;
+    await text.fill(bad);
+    await plan.click();
+    await expect(text).toHaveAttribute("aria-invalid", "true");
+    const described = async (line: number, words: string) =>
+      expect(text).toHaveAccessibleDescription(new RegExp(`line ${lines + line} \\([^)]*\\): [^]*${words}`));
+    await described(4, "not a number");
+    await described(5, "needs engine=docker");
+    await described(7, "no name of an image");
+    complaints.none(/\/ui\/description_preview|status of 4\d\d/);
+    await dialog.getByRole("button", { name: "Deploy", exact: true }).click();
+    await described(4, "not a number");
+    complaints.none(/\/ui\/description_deploy|status of 4\d\d/);
+    await text.fill(`${made}\n[${other}]\narchetype = mail-server\nmutate_interval_minutes = 30\n`);
+  });
+
+  await test.step("what it takes down is told before", async () => {
+    const mended = await text.inputValue();
+    await text.fill(`[general]\nreplace = yes\n${mended}`);
+    await plan.click();
+    await expect(rows).toHaveCount(2);
+    await expect(dialog.getByRole("status").filter({ hasText: "Takes down" })).toContainText("web-01");
+    await text.fill(mended);
+    await expect(dialog.getByText("Takes down")).toHaveCount(0);
+  });
+
+  await test.step("several groups are deployed at once", async () => {
+    await plan.click();
+    await expect(rows).toHaveCount(2);
+    await expect(rows.filter({ hasText: other })).toContainText("new ones every 30");
+    const hosts = await rows.filter({ hasText: shop }).locator("td:nth-child(3)").allTextContents();
+    await dialog.getByRole("button", { name: "Deploy", exact: true }).click();
+    await expect(dialog).toHaveCount(0);
+    await expect(page).not.toHaveURL(/as=text/);
+    for (const decky of [shop, other]) await expect(card(page, decky)).toContainText("running");
+    const made = await told(page, shop);
+    expect(slugs(made)).toContain("ssh");
+    // The form's seed is in the text: what was planned is what came.
+    expect(hosts).toEqual([made.hostname]);
+    expect((await told(page, other)).mutate_interval_minutes).toBe(30);
+  });
+  for (const decky of [shop, other]) await page.request.delete(`/api/v1/deckies/${decky}`);
+  for (const decky of [shop, other]) await expect(card(page, decky)).toHaveCount(0);
+  complaints.none();
+});
+
+test("the usual way is three decisions, in the order of the keys", async ({ page, complaints }) => {
+  const shop = name();
+  await open(page, "/fleet");
+  await page.getByRole("link", { name: "Deploy", exact: true }).click();
+  const dialog = page.getByRole("dialog");
+  const first = dialog.getByRole("radio").first();
+  await expect(first).toBeVisible();
+  await first.focus();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Tab");
+  await expect(dialog.getByLabel("How many")).toBeFocused();
+  await page.keyboard.press("Tab");
+  await expect(dialog.getByLabel(/^Name/)).toBeFocused();
+  await page.keyboard.type(shop);
+  const group = dialog.getByRole("group", { name: "Services", exact: true });
+  await page.keyboard.press("Tab");
+  await expect(group.getByRole("radio", { name: "The usual" })).toBeFocused();
+  // Over what can be ticked and the two folds, which stay closed.
+  const ticks = await group.getByRole("checkbox").count();
+  for (let tick = 0; tick < ticks; tick++) {
+    await page.keyboard.press("Tab");
+    await expect(group.getByRole("checkbox").nth(tick)).toBeFocused();
+  }
+  for (const fold of ["Adjust services", "More"]) {
+    await page.keyboard.press("Tab");
+    await expect(dialog.locator("summary", { hasText: fold })).toBeFocused();
+  }
+  await dialog.getByRole("button", { name: "Deploy", exact: true }).press("Enter");
+  await expect(dialog).toHaveCount(0);
+  await expect(card(page, shop)).toContainText("running");
+  await page.request.delete(`/api/v1/deckies/${shop}`);
+  await expect(card(page, shop)).toHaveCount(0);
+  complaints.none();
+});
+
+test("the dialog is filled in without scripts, and on a phone", async ({ browser, host, session }) => {
+  const [shop, other] = [name(), name()];
   const context = await browser.newContext({
     baseURL: host.url,
     storageState: session,
@@ -170,16 +484,33 @@ test("the dialog is filled in without scripts, and on a phone", async ({ browser
   const page = await context.newPage();
   await page.goto("/fleet?dialog=deploy");
   const dialog = page.getByRole("dialog");
+  // Any archetype, not only the first: every service is there, and a tick says enough.
+  await dialog.getByRole("radio", { name: /Web server/i }).check();
   await dialog.getByLabel(/^Name/).fill(shop);
+  await dialog.getByRole("checkbox", { name: "FTP" }).check();
   await dialog.getByText("Adjust services").click();
+  // A service that is not chosen comes with what is set on it.
   const field = dialog.getByRole("group", { name: "SSH" }).getByLabel("refusal_ms", { exact: true });
   await field.fill("500");
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  expect(wide, "nothing stands out of a phone").toBeLessThanOrEqual(0);
+  await unfold(dialog, "More");
+  await dialog.getByLabel("Distribution").selectOption("debian11");
+  await dialog.getByLabel(/^Host name/).fill(`${shop}-host`);
+  const wide = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  expect(await wide(), "nothing stands out of a phone").toBeLessThanOrEqual(0);
   await dialog.getByRole("button", { name: "Deploy" }).click();
   await expect(page).toHaveURL(/task=/);
-  expect((await host.deckies()).map((d) => d.name)).toContain(shop);
-  await page.request.delete(`/api/v1/deckies/${shop}`);
+  const decky = await told(page, shop);
+  expect(slugs(decky)).toEqual(["ftp", "ssh"]);
+  expect([decky.distro, decky.hostname]).toEqual(["debian11", `${shop}-host`]);
+
+  await page.goto("/fleet?dialog=deploy");
+  await dialog.getByRole("link", { name: "As text" }).click();
+  await dialog.getByLabel(/^Description/).fill(`[${other}]\nservices = redis\n`);
+  expect(await wide(), "nothing stands out of a phone").toBeLessThanOrEqual(0);
+  await dialog.getByRole("button", { name: "Deploy" }).click();
+  await expect(page).toHaveURL(/task=/);
+  expect(slugs(await told(page, other))).toEqual(["redis"]);
+  for (const made of [shop, other]) await page.request.delete(`/api/v1/deckies/${made}`);
   await context.close();
 });
 
@@ -211,6 +542,7 @@ test("a viewer sees no orders, and the server refuses them", async ({ browser, h
   await refused(request.get("/api/v1/users"));
   for (const [path, form] of [
     ["/ui/deploy", { "form[archetype]": "web-server", "form[amount]": "1" }],
+    ["/ui/description_deploy", { text: "[web]\narchetype = web-server" }],
     ["/ui/teardown", { names: "web-01" }],
     ["/ui/mutate", { names: "web-01" }],
     ["/ui/redeploy", { names: "web-01" }],

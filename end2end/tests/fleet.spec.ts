@@ -2,7 +2,21 @@
 
 import { once } from "node:events";
 import { connect } from "node:net";
+import { hostKey } from "../attack";
+import { address, type Address } from "../host";
 import { expect, hydrated, open, test } from "../test";
+
+/** Why nobody gets in there. */
+function refused({ host, port }: Address): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const visitor = connect(Number(port), host);
+    visitor.once("error", (error: NodeJS.ErrnoException) => resolve(error.code));
+    visitor.once("connect", () => {
+      visitor.destroy();
+      reject(new Error(`${host}:${port} answers`));
+    });
+  });
+}
 
 test("a decky opens into its drawer by the keyboard, and its interval is set there", async ({ page, host, complaints }) => {
   const [decky] = await host.deckies();
@@ -120,6 +134,88 @@ test("an order says how many live sessions it ends", async ({ page, host, compla
   }).toPass();
   visitor.destroy();
   complaints.none();
+});
+
+test("a decky is stopped, stays so though the mutator starts anew, and is started as the same machine", async ({ page, host, complaints }) => {
+  // The whole fleet ends and comes up again in it.
+  test.setTimeout(150_000);
+  const name = "resting";
+  await host.decnet(["deploy", "--name", name, "--archetype", "linux-server"]);
+  const ssh = (await host.deckies()).find((decky) => decky.name === name)!.services.find(({ slug }) => slug === "ssh")!;
+  const at = address(ssh.listen[0]);
+  const key = await hostKey(at);
+  expect(key).toContain("ssh-ed25519 ");
+  const card = page.locator(".card").filter({ has: page.locator(".card-name", { hasText: name }) });
+  const task = (operation: string) => page.locator(".task.good").filter({ hasText: operation });
+
+  await test.step("the order says what it ends", async () => {
+    const visitor = connect(Number(at.port), at.host);
+    await once(visitor, "connect");
+    const dialog = page.getByRole("dialog", { name: "Stop 1 decky" });
+    // The visit has to be stored first.
+    await expect(async () => {
+      await open(page, `/fleet?stop=${name}`);
+      await expect(dialog).toContainText(/Stops 1 decky with \d+ services?, ends \d+ live sessions?, until started again/, { timeout: 2_000 });
+    }).toPass();
+    visitor.destroy();
+    await dialog.getByRole("button", { name: "Stop" }).click();
+    await expect(dialog).toHaveCount(0);
+    await expect(task("stop")).toBeVisible({ timeout: 30_000 });
+  });
+
+  await test.step("it is down, says so in a word, and offers nothing that would not help", async () => {
+    expect(await refused(at)).toBe("ECONNREFUSED");
+    await expect(card.locator("header .badge.idle")).toHaveText("stopped");
+    await expect(card.getByRole("link", { name: `Start ${name}` })).toBeVisible();
+    await expect(card.getByRole("link", { name: `Take down ${name}` })).toBeVisible();
+    for (const order of ["Stop", "Restart", "Change the services of"]) {
+      await expect(card.getByRole("link", { name: `${order} ${name}` })).toHaveCount(0);
+    }
+    await expect(page.locator(".table-note").first()).toContainText("1 stopped");
+    await open(page, `/fleet?decky=${name}`);
+    const drawer = page.getByRole("dialog", { name });
+    await expect(drawer).toContainText("An operator stopped it");
+    await expect(drawer.getByRole("link", { name: `Start ${name}` })).toBeVisible();
+    // It is neither a fault of the host nor an alert.
+    const health = async () => {
+      const { components } = await (await page.request.get("/api/v1/health")).json();
+      const { status, detail } = components.find((part: { name: string }) => part.name === "fleet");
+      return `${status}: ${detail}`;
+    };
+    await expect.poll(health).toMatch(/^ok: .*, 1 stopped$/);
+    expect(await (await page.request.get("/api/v1/alerts")).text()).not.toContain(name);
+  });
+
+  await test.step("it stays so", async () => {
+    await host.decnet(["worker", "stop", "mutator"]);
+    await expect.poll(() => host.printed).toContain("decnet-mutator was told to stop, and stays stopped");
+    await host.decnet(["worker", "start", "mutator"]);
+    const others = async () => (await host.deckies()).filter((decky) => decky.name !== name).map((decky) => decky.state);
+    await expect.poll(async () => new Set(await others()), { timeout: 60_000 }).toEqual(new Set(["running"]));
+    expect((await host.deckies()).find((decky) => decky.name === name)!.state).toBe("stopped");
+    expect(await refused(at)).toBe("ECONNREFUSED");
+  });
+
+  await test.step("of several that are selected, those are started that are stopped", async () => {
+    const other = (await host.deckies()).find((decky) => decky.name !== name)!.name;
+    await open(page, "/fleet?view=table");
+    for (const selected of [name, other]) {
+      await page.getByRole("checkbox", { name: new RegExp(`^Select ${selected}, `) }).check();
+    }
+    const bulk = page.getByRole("group", { name: "Orders for the selected deckies" });
+    await expect(bulk.getByRole("link", { name: "Stop" })).toBeVisible();
+    await bulk.getByRole("link", { name: "Start", exact: true }).click();
+    const dialog = page.getByRole("dialog", { name: "Start 1 decky" });
+    await expect(dialog.locator(".named li").filter({ hasText: other })).toContainText("is not stopped");
+    await expect(dialog).toContainText(/Starts 1 decky with \d+ services?, as before/);
+    await dialog.getByRole("button", { name: "Start" }).click();
+    await expect(dialog).toHaveCount(0);
+    await expect(task("start")).toBeVisible({ timeout: 30_000 });
+    await expect(page.locator("tr").filter({ hasText: name })).toContainText("running");
+    expect(await hostKey(at)).toBe(key);
+  });
+  complaints.none();
+  await host.decnet(["teardown", name]);
 });
 
 test("columns that are put away stay away, and come back", async ({ page }) => {

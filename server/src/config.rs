@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use decnet_runtime::{Settings, settings::Environment};
+use decnet_runtime::{
+    Settings,
+    settings::{Environment, WebOrigin},
+};
 use ipnet::IpNet;
 
 /// How this server is reached.
@@ -12,6 +15,8 @@ pub struct Config {
     pub public_url: String,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whose scripts may use the API.
+    pub cors_origins: Vec<WebOrigin>,
     /// Whether a 500 tells the client what led to it.
     pub show_causes: bool,
     /// Folder of the dashboard's files.
@@ -27,6 +32,7 @@ impl Config {
         Self {
             public_url: settings.server.public_url.clone(),
             trusted_proxies: settings.server.trusted_proxies.clone(),
+            cors_origins: settings.server.cors_origins.clone(),
             show_causes: settings.environment == Environment::Development,
             site_root: settings.server.site_root.clone(),
             answers_good_for: settings.server.answers_good_for,

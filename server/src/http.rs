@@ -1,6 +1,7 @@
 //! What every request passes through, outermost first: a request id and a log line, security headers, the limit on
-//! time, where the request comes from, the general rate limit, the catching of panics, the limit on the body's size,
-//! the packing of what is answered, and the refusal of requests from other sites.
+//! time, where the request comes from, the general rate limit, the catching of panics, the limit on the body's size, and
+//! the packing of what is answered. The refusal of changes from other sites stands within, because the API may have been
+//! opened to some of them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,6 +13,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use decnet_runtime::settings::WebOrigin;
 use tower::ServiceBuilder;
 use tower_http::{
     CompressionLevel,
@@ -27,7 +29,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    AppState, client,
+    AppState, Config, client, cors,
     problem::{ApiError, Causes},
     session,
     throttle::Throttle,
@@ -44,33 +46,40 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CSP_NOTHING: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// Put everything around `router` that every request passes through.
-///
-/// # Errors
-/// Where the public URL is no origin.
-pub fn wrap(
-    router: Router,
-    state: &AppState,
-    throttle: &Throttle,
-) -> Result<Router, tower_http::csrf::ConfigError> {
-    let csrf = CsrfLayer::new()
-        .add_trusted_origin(&state.config.public_url)?
-        .with_rejection_response(|_: ProtectionError| ApiError::cross_site().into_response());
+pub fn wrap(router: Router, state: &AppState, throttle: &Throttle) -> Router {
     // What came packed from the site's folder stays as it is, and events go out as they come.
     let packed = CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
         .compress_when(worth_packing());
-    Ok(router
+    router
         .layer(
             ServiceBuilder::new()
                 .layer(CatchPanicLayer::custom(panicked))
                 .layer(RequestBodyLimitLayer::new(MAX_BODY))
-                .layer(packed)
-                .layer(csrf),
+                .layer(packed),
         )
         .layer(middleware::from_fn_with_state(
             Arc::new((state.clone(), throttle.clone())),
             around,
-        )))
+        ))
+}
+
+/// Refuse what would change something and comes from another origin than the dashboard's own and these `others`, by what a browser
+/// says of it (`Sec-Fetch-Site` and `Origin`).
+///
+/// # Errors
+/// Where the public URL, or one of the others, is no origin.
+pub fn from_known_origins(
+    router: Router,
+    config: &Config,
+    others: &[WebOrigin],
+) -> Result<Router, tower_http::csrf::ConfigError> {
+    let own = CsrfLayer::new().add_trusted_origin(&config.public_url)?;
+    let csrf = others
+        .iter()
+        .try_fold(own, |csrf, origin| csrf.add_trusted_origin(origin.as_str()))?
+        .with_rejection_response(|_: ProtectionError| ApiError::cross_site().into_response());
+    Ok(router.layer(csrf))
 }
 
 /// Pages and long answers are. A secret that could be guessed by the length of what is packed is in none of them: the session is in a
@@ -90,9 +99,14 @@ async fn around(State(shared): State<Arc<(AppState, Throttle)>>, request: Reques
     let id = Uuid::new_v4().to_string();
     let span = tracing::info_span!("request", id, method = %request.method(), path = %request.uri().path().escape_debug());
     async move {
-        let answer = tokio::time::timeout(PATIENCE, admitted(state, throttle, request, next)).await;
+        let policy = cors::Policy::of(&state.config, &request);
+        let admitted = admitted(state, throttle, policy.as_ref(), request, next);
+        let answer = tokio::time::timeout(PATIENCE, admitted).await;
         let answer = answer.unwrap_or_else(|_| ApiError::timeout().into_response());
         let mut response = secure(state, answer);
+        if let Some(policy) = policy {
+            policy.tell(response.headers_mut());
+        }
         tracing::debug!(status = response.status().as_u16(), "answered");
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
@@ -104,13 +118,22 @@ async fn around(State(shared): State<Arc<(AppState, Throttle)>>, request: Reques
 }
 
 /// Find out where the request comes from and what token it carries, and turn away what is over its limit or says itself that it is too large.
-async fn admitted(state: &AppState, throttle: &Throttle, mut request: Request, next: Next) -> Response {
+async fn admitted(
+    state: &AppState,
+    throttle: &Throttle,
+    policy: Option<&cors::Policy>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let client = client::resolve(&state.config, &request);
     request.extensions_mut().insert(client);
     let bearer = session::bearer(request.headers(), state);
     let counted_by = bearer.as_ref().and_then(|bearer| state.domain.bearer_id(bearer));
     if let Err(wait) = throttle.admit(counted_by, client) {
         return ApiError::too_many(wait).into_response();
+    }
+    if let Some(told) = policy.and_then(|policy| policy.preflight(&request)) {
+        return told;
     }
     if let Some(bearer) = bearer {
         request.extensions_mut().insert(bearer);

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod client;
 pub mod config;
+mod cors;
 pub mod http;
 pub mod problem;
 pub mod serve;

@@ -30,7 +30,12 @@ use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_rout
 use tower_http::services::ServeDir;
 
 use crate::{
-    AppState, Config, api, http::wrap, problem::ApiError, session, site::Package, throttle::Throttle,
+    AppState, Config, api,
+    http::{from_known_origins, wrap},
+    problem::ApiError,
+    session,
+    site::Package,
+    throttle::Throttle,
 };
 
 /// Where `cargo leptos watch` tells an open page that there is a newer one: `reload-port` in Cargo.toml.
@@ -55,7 +60,8 @@ pub fn router(state: &AppState, throttle: &Throttle) -> Result<Router, tower_htt
     let files = Router::new()
         .fallback_service(files)
         .layer(middleware::from_fn_with_state(package, cached));
-    wrap(api::routes(state).fallback_service(files), state, throttle)
+    let files = from_known_origins(files, &state.config, &[])?;
+    Ok(wrap(api::routes(state)?.fallback_service(files), state, throttle))
 }
 
 /// The addresses of the pages. Leptos runs the whole app to find them, and as long as it does so, no other page of the process

@@ -480,6 +480,7 @@ impl Hub {
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             uptime_s: Some(started.elapsed().as_secs()),
             tasks: BTreeMap::from([(FIGURES.to_owned(), counters.to_string())]),
+            kept_by: None,
         };
         let health = Health { worker, counters };
         let topic = Topic::bus_health();

@@ -805,7 +805,8 @@ fn seen_within(sql: &mut Sql, table: &str, start: Option<OffsetDateTime>, end: O
 
 /// Selects what [`bounty`] reads.
 pub(crate) const SELECT_BOUNTIES: &str = "SELECT b.id, b.kind, b.first_seen, b.last_seen, b.seen_count, a.ip, b.attacker_id, b.decky, \
-     b.service, b.principal, b.secret_kind, b.value, b.log_id, b.accepted_count FROM bounties b JOIN attackers a ON a.id = b.attacker_id";
+     b.service, b.principal, b.secret_kind, b.value, b.log_id, b.accepted_count, COALESCE(p.glyph, a.ip) FROM bounties b \
+     JOIN attackers a ON a.id = b.attacker_id LEFT JOIN attacker_profiles p ON p.attacker_id = a.id";
 
 pub(crate) fn bounty(row: &Row) -> Result<BountyView, DbError> {
     let c = row.columns(BOUNTIES);
@@ -817,6 +818,7 @@ pub(crate) fn bounty(row: &Row) -> Result<BountyView, DbError> {
         count: c.count(4)?,
         attacker_ip: c.parsed(5)?,
         attacker_id: AttackerId(c.uuid(6)?),
+        attacker_glyph: c.text(14)?,
         decky: c.text(7)?,
         service: c.text(8)?,
         principal: c.opt_text(9)?,

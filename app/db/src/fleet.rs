@@ -75,7 +75,7 @@ const OPERATION: &str = "read deckies";
 
 const SELECT: &str = "SELECT d.name, d.desired, d.revision, d.spec, d.archetype, d.distro, d.os, d.hostname, d.ip, d.mac, \
      d.services, d.engine, d.state, d.last_error, d.since, d.mutate_interval_minutes, d.last_mutation_at, d.failures, \
-     d.quarantined, COALESCE(t.seen_count, 0) FROM deckies d LEFT JOIN tallies t ON t.scope = 'decky' AND t.name = ";
+     d.quarantined, COALESCE(t.seen_count, 0), d.stopped FROM deckies d LEFT JOIN tallies t ON t.scope = 'decky' AND t.name = ";
 
 fn record(row: &Row) -> Result<DeckyRecord, DbError> {
     let c = row.columns(OPERATION);
@@ -84,6 +84,7 @@ fn record(row: &Row) -> Result<DeckyRecord, DbError> {
         view: DeckyView {
             name: c.parsed(0)?,
             desired: c.flag(1)?,
+            stopped: c.flag(20)?,
             archetype: c.text(4)?,
             distro: c.text(5)?,
             os: c.text(6)?,
@@ -159,7 +160,8 @@ impl Store {
             .transpose()
     }
 
-    /// Wants these deckies, all or none. One that is there keeps its state, and is wanted in its new form.
+    /// Wants these deckies, all or none. One that is there keeps its state, and is wanted in its new form; one that was stopped
+    /// stays stopped.
     ///
     /// # Errors
     /// [`DbError::Taken`] where another decky has the address.
@@ -219,7 +221,7 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn decky_dismiss(&self, names: &[DeckyName]) -> Result<Vec<DeckyName>, DbError> {
-        let text = "UPDATE deckies SET desired = 0, revision = revision + 1 WHERE name = ? AND desired = 1";
+        let text = "UPDATE deckies SET desired = 0, stopped = 0, revision = revision + 1 WHERE name = ? AND desired = 1";
         let mut dismissed = Vec::new();
         let mut tx = self.backend.begin().await?;
         for name in names {
@@ -233,6 +235,24 @@ impl Store {
         }
         tx.commit().await?;
         Ok(dismissed)
+    }
+
+    /// Wants these deckies to stand still, or to run again: all or none. Their deaths until now count no more, because an
+    /// operator has seen to them.
+    ///
+    /// # Errors
+    /// [`DbError::Missing`] for the first that is not there, or not wanted.
+    pub async fn decky_set_stopped(&self, names: &[DeckyName], stopped: bool) -> Result<(), DbError> {
+        let text = "UPDATE deckies SET stopped = ?, revision = revision + 1, failures = '[]', quarantined = 0 \
+                    WHERE name = ? AND desired = 1";
+        let mut tx = self.backend.begin().await?;
+        for name in names {
+            let sql = Sql::new("stop or start a decky", text)
+                .bind(stopped)
+                .bind(name.as_str());
+            found(name, tx.execute(sql).await?)?;
+        }
+        tx.commit().await
     }
 
     /// Sets or ends a decky's mutation interval.

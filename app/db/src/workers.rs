@@ -81,5 +81,6 @@ fn worker(row: &Row, now: OffsetDateTime) -> Result<WorkerView, DbError> {
         version: c.opt_text(4)?,
         uptime_s: c.opt_int(5)?.and_then(|n| u64::try_from(n).ok()),
         tasks: c.json(6)?,
+        kept_by: None,
     })
 }

@@ -271,6 +271,47 @@ fn much_passes_both_ways_at_once_and_little_of_it_is_kept() {
 }
 
 #[test]
+fn past_the_most_exchanges_of_a_session_the_evidence_says_that_more_are_only_counted() {
+    runtime().block_on(async {
+        const MOST: usize = 256;
+        const ALL: usize = MOST + 3;
+        let program = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let door = free().await;
+        let to = program.local_addr().unwrap();
+        let (_decky, lines) = start(vec![entry("intranet", door, to)], Limits::default());
+        let mut visitor = TcpStream::connect(door).await.unwrap();
+        let (mut inside, _) = program.accept().await.unwrap();
+        for _ in 0..ALL {
+            visitor.write_all(b"ask").await.unwrap();
+            inside.read_exact(&mut [0; 3]).await.unwrap();
+            inside.write_all(b"no").await.unwrap();
+            visitor.read_exact(&mut [0; 2]).await.unwrap();
+        }
+        drop((visitor, inside));
+        // All of it was counted, whatever of it was told.
+        let (came, went) = (
+            format!("bytes_in=\"{}\"", ALL * 3),
+            format!("bytes_out=\"{}\"", ALL * 2),
+        );
+        line(&lines, &[" disconnect ", &came, &went]).await;
+        let text = lines.text();
+        let told = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+        assert_eq!(told(" exchange "), MOST);
+        assert_eq!(told(" limit_reached "), 1, "{text}");
+        line(
+            &lines,
+            &[
+                " intranet ",
+                " limit_reached ",
+                "what=\"exchanges\"",
+                "limit=\"256\"",
+            ],
+        )
+        .await;
+    });
+}
+
+#[test]
 fn another_image_beside_it_cuts_no_visit_and_a_limit_counts_as_everywhere() {
     runtime().block_on(async {
         let program = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -1,14 +1,14 @@
 //! What whoever is on watch should look at. Few and true: one alert a kind, each from what the host knows anyway, and gone when
 //! its cause is.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use decnet_model::{
     event::{EventKind, field},
     permission::{ViewEvidence, ViewFleet},
     query::LogQuery,
     state::{AlertKind, DeckyState},
-    view::{AlertView, DeckyView, Health, MAX_LIMIT},
+    view::{AlertView, DeckyView, Health, LogView, MAX_LIMIT},
 };
 use time::{Duration, OffsetDateTime};
 
@@ -47,27 +47,33 @@ impl Domain {
             ..LogQuery::default()
         };
         let rows = self.log_page(evidence, accepted).await?.data;
-        let mut last: BTreeMap<String, OffsetDateTime> = BTreeMap::new();
-        for row in &rows {
-            if let Some(ip) = row.attacker_ip {
-                let at = last.entry(ip.to_string()).or_insert(row.at);
-                *at = row.at.max(*at);
-            }
-        }
-        let mut names: Vec<_> = last.into_iter().collect();
-        names.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
-        let since = names.first().map(|(_, at)| *at);
-        let detail = rows
-            .first()
-            .map(|row| format!("{} of {}", row.service, row.decky));
-        let names = names.into_iter().map(|(ip, _)| ip);
-        Ok(alert(
-            AlertKind::Intrusion,
-            names.collect(),
-            detail.unwrap_or_default(),
-            since,
-        ))
+        Ok(of_intruders(&rows))
     }
+}
+
+/// Who got in by these sign-ins (newest first), the last one first.
+fn of_intruders(rows: &[LogView]) -> Option<AlertView> {
+    let mut last: BTreeMap<IpAddr, (OffsetDateTime, String)> = BTreeMap::new();
+    for row in rows {
+        if let Some(ip) = row.attacker_ip {
+            let glyph = || row.attacker_glyph.clone().unwrap_or_else(|| ip.to_string());
+            let (at, _) = last.entry(ip).or_insert_with(|| (row.at, glyph()));
+            *at = row.at.max(*at);
+        }
+    }
+    let mut intruders: Vec<_> = last.into_iter().collect();
+    intruders.sort_by_key(|(_, (at, _))| std::cmp::Reverse(*at));
+    let since = intruders.first().map(|(_, (at, _))| *at);
+    let detail = rows
+        .first()
+        .map(|row| format!("{} of {}", row.service, row.decky));
+    let names = intruders.iter().map(|(ip, _)| ip.to_string()).collect();
+    let told = alert(AlertKind::Intrusion, names, detail.unwrap_or_default(), since)?;
+    let glyphs = intruders.into_iter().map(|(_, (_, glyph))| glyph);
+    Some(AlertView {
+        glyphs: glyphs.take(told.names.len()).collect(),
+        ..told
+    })
 }
 
 /// Parts that do not do their work; the fleet has an alert of its own, which names its deckies.
@@ -106,6 +112,7 @@ fn alert(
         kind,
         count,
         names,
+        glyphs: Vec::new(),
         detail,
         since,
     })
@@ -113,7 +120,7 @@ fn alert(
 
 #[cfg(test)]
 mod tests {
-    use decnet_model::view::HealthComponent;
+    use decnet_model::{clock::from_micros, id::LogId, view::HealthComponent};
 
     use super::*;
 
@@ -139,6 +146,38 @@ mod tests {
         let told = of_host(&health).unwrap();
         assert_eq!(told.names, ["ingester", "profiler", "collector"]);
         assert_eq!((told.count, told.detail.as_str()), (3, "ingester is failing"));
+    }
+
+    #[test]
+    fn intruders_are_told_with_their_glyphs_the_last_one_first() {
+        let row = |second: i64, from: u8, glyph: Option<&str>| LogView {
+            id: LogId(second),
+            at: from_micros(second * 1_000_000),
+            received_at: from_micros(second * 1_000_000),
+            decky: "web-01".into(),
+            service: "ssh".into(),
+            event_type: EventKind::AuthAttempt.as_str().into(),
+            attacker_ip: Some(IpAddr::from([192, 0, 2, from])),
+            attacker_id: None,
+            attacker_glyph: glyph.map(str::to_owned),
+            fields: BTreeMap::new(),
+            message: String::new(),
+            raw: String::new(),
+        };
+        assert_eq!(of_intruders(&[]), None);
+        let told = of_intruders(&[
+            row(30, 1, Some("tool a")),
+            row(20, 2, None),
+            row(10, 1, Some("tool a")),
+        ])
+        .unwrap();
+        assert_eq!(told.count, 2);
+        assert_eq!(told.names, ["192.0.2.1", "192.0.2.2"]);
+        assert_eq!(told.glyphs, ["tool a", "192.0.2.2"]);
+        let many: Vec<_> = (0..9).map(|n| row(n.into(), n, None)).collect();
+        let told = of_intruders(&many).unwrap();
+        assert_eq!((told.count, told.names.len()), (9, 5));
+        assert_eq!(told.glyphs, told.names);
     }
 
     #[test]

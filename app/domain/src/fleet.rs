@@ -1,6 +1,8 @@
 //! The fleet: what is wanted of it. What is wanted becomes desired state in the database, and a task whose progress
 //! the reconciler reports; nothing here starts or stops a decoy.
 
+mod deploy;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -8,7 +10,7 @@ use std::{
 
 use decnet_db::{DeckyRecord, NewDecky, Setting};
 use decnet_decoys::{Category, Meta, Port, catalogue, knob::About};
-use decnet_fleet::{BuiltIn, DesiredDecky, EngineNote, Limits, SpecFault, resolve, spec, usual};
+use decnet_fleet::{BuiltIn, DesiredDecky, EngineNote, Limits, SpecFault, check, resolve, spec, usual};
 use decnet_model::{
     fleet::{DeckySpec, FleetSpec},
     id::TaskId,
@@ -91,6 +93,7 @@ impl Domain {
                 name: new.name,
                 state: DeckyState::Pending,
                 desired: true,
+                stopped: false,
                 archetype: new.archetype,
                 distro: new.distro,
                 os: new.os,
@@ -167,7 +170,7 @@ impl Domain {
     /// Take deckies down and bring them up again as they are wanted: all of them, as one task, or none.
     ///
     /// # Errors
-    /// [`DomainError::NotFound`].
+    /// [`DomainError::NotFound`]; [`DomainError::Conflict`] for one that is stopped.
     pub async fn decky_redeploy(
         &self,
         permit: &Permit<ManageFleet>,
@@ -176,7 +179,7 @@ impl Domain {
         let outcome = async {
             let mut again = Vec::with_capacity(wanted.len());
             for name in wanted {
-                let decky = self.wanted(name).await?;
+                let decky = self.wanted_running(name).await?;
                 let record = self.inner.store.decky_record(name).await?;
                 let record = record.ok_or_else(|| DomainError::not_found("decky", name))?;
                 let mut desired = desired(&record)?;
@@ -200,10 +203,50 @@ impl Domain {
         self.audited(permit.actor(), "fleet.reap", "fleet", outcome).await
     }
 
-    /// Let deckies change their services now: all of them, as one task, or none.
+    /// Stop deckies, and leave them stopped until [`Domain::decky_start`]: all of them, as one task, or none. They keep address
+    /// and identity, and what they recorded; nothing restarts or mutates them.
     ///
     /// # Errors
     /// [`DomainError::NotFound`].
+    pub async fn decky_stop(
+        &self,
+        permit: &Permit<ManageFleet>,
+        wanted: &[DeckyName],
+    ) -> Result<TaskAccepted, DomainError> {
+        let outcome = self.rest(wanted, true, "stop").await;
+        self.audited(permit.actor(), "fleet.stop", &names(wanted), outcome)
+            .await
+    }
+
+    /// Have stopped deckies run again as who they were: all of them, as one task, or none. One that runs goes on.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`].
+    pub async fn decky_start(
+        &self,
+        permit: &Permit<ManageFleet>,
+        wanted: &[DeckyName],
+    ) -> Result<TaskAccepted, DomainError> {
+        let outcome = self.rest(wanted, false, "start").await;
+        self.audited(permit.actor(), "fleet.start", &names(wanted), outcome)
+            .await
+    }
+
+    /// Want deckies to stand still, or to run.
+    async fn rest(
+        &self,
+        wanted: &[DeckyName],
+        stopped: bool,
+        operation: &'static str,
+    ) -> Result<TaskAccepted, DomainError> {
+        self.inner.store.decky_set_stopped(wanted, stopped).await?;
+        self.begin(operation, wanted.to_vec()).await
+    }
+
+    /// Let deckies change their services now: all of them, as one task, or none.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`]; [`DomainError::Conflict`] for one that is stopped.
     pub async fn decky_mutate(
         &self,
         permit: &Permit<ManageFleet>,
@@ -211,7 +254,7 @@ impl Domain {
     ) -> Result<TaskAccepted, DomainError> {
         let outcome = async {
             for name in wanted {
-                self.wanted(name).await?;
+                self.wanted_running(name).await?;
             }
             self.begin("mutate", wanted.to_vec()).await
         }
@@ -355,6 +398,17 @@ impl Domain {
         decky.ok_or_else(|| DomainError::not_found("decky", name))
     }
 
+    /// One that is wanted, and not to stand still: nothing would come of an order to change it before it is started.
+    async fn wanted_running(&self, name: &DeckyName) -> Result<DeckyView, DomainError> {
+        let decky = self.wanted(name).await?;
+        if decky.stopped {
+            return Err(DomainError::Conflict(format!(
+                "{name} is stopped: start it first"
+            )));
+        }
+        Ok(decky)
+    }
+
     async fn deploy_unaudited(&self, spec: FleetSpec) -> Result<TaskAccepted, DomainError> {
         let inner = &self.inner;
         // One deploy at a time, so that two do not settle on the same names and addresses.
@@ -368,6 +422,13 @@ impl Domain {
             .map(|decky| self.new_decky(decky, engine.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         inner.store.decky_put(&new, now).await?;
+        // Who deploys a decky wants it to run, also where an earlier one of the name was stopped.
+        let stopped: Vec<DeckyName> = records
+            .iter()
+            .filter(|record| record.view.stopped && new.iter().any(|decky| decky.name == record.view.name))
+            .map(|record| record.view.name.clone())
+            .collect();
+        inner.store.decky_set_stopped(&stopped, false).await?;
         let mut about: Vec<DeckyName> = settled.into_iter().map(|decky| decky.name).collect();
         if spec.replace {
             let stays: BTreeSet<&DeckyName> = about.iter().collect();
@@ -495,25 +556,26 @@ impl Domain {
             (Ok(folder), Ok(root)) => folder.starts_with(root),
             _ => false,
         };
-        let faults: Vec<FieldError> = spec
-            .deckies
-            .iter()
-            .enumerate()
-            .filter_map(|(i, decky)| Some((i, decky.bait.as_deref().filter(|b| !b.is_empty())?)))
-            .filter(|(_, folder)| !is_within(folder))
-            .map(|(i, folder)| FieldError {
+        let mut rest = spec.clone();
+        let mut faults = Vec::new();
+        for (i, decky) in rest.deckies.iter_mut().enumerate() {
+            let refused = decky
+                .bait
+                .take_if(|folder| !folder.is_empty() && !is_within(folder));
+            faults.extend(refused.map(|folder| FieldError {
                 field: format!("deckies[{i}].bait"),
                 message: format!(
                     "{folder}: there is no such folder in {}; only `decnet deploy` on the host takes one from elsewhere",
                     root.display()
                 ),
-            })
-            .collect();
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(DomainError::Invalid(faults))
+            }));
         }
+        if faults.is_empty() {
+            return Ok(());
+        }
+        // What lies there is not looked at; whatever else is wrong is told in the same round.
+        faults.extend(check(&rest, &BuiltIn).into_iter().map(field_error));
+        Err(DomainError::Invalid(faults))
     }
 
     fn settle(
@@ -583,26 +645,26 @@ pub fn service_adjust(decky: &mut DeckySpec, service: &ServiceSlug, knobs: &BTre
     spec::adjust(decky, service, knobs, &BuiltIn);
 }
 
-/// A decky as it is wanted. Its interval has a column of its own, which may have been set since.
+/// A decky as it is wanted. Its interval, and whether it is to stand still, have columns of their own.
 fn desired(record: &DeckyRecord) -> Result<DesiredDecky, DomainError> {
     let decky: DesiredDecky = serde_json::from_value(record.spec.clone())
         .map_err(|e| DomainError::internal("reading a wanted decky", e))?;
     Ok(DesiredDecky {
         mutate_interval_minutes: record.view.mutate_interval_minutes,
+        stopped: record.view.stopped,
         ..decky
     })
 }
 
 fn invalid(faults: Vec<SpecFault>) -> DomainError {
-    DomainError::Invalid(
-        faults
-            .into_iter()
-            .map(|fault| FieldError {
-                field: fault.field,
-                message: fault.problem,
-            })
-            .collect(),
-    )
+    DomainError::Invalid(faults.into_iter().map(field_error).collect())
+}
+
+fn field_error(fault: SpecFault) -> FieldError {
+    FieldError {
+        field: fault.field,
+        message: fault.problem,
+    }
 }
 
 /// Names for the audit log, which has room for some.

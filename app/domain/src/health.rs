@@ -12,7 +12,11 @@ use decnet_model::{
     state::{DeckyState, WorkerState},
     view::{Health, HealthComponent, StreamBody, WorkerView},
 };
-use decnet_runtime::{Recurring, exit::chain, heartbeat::ALARM};
+use decnet_runtime::{
+    Recurring,
+    exit::chain,
+    heartbeat::{ALARM, QUARANTINE},
+};
 use tokio::time::{sleep, timeout};
 
 use crate::{Bearer, Domain, DomainError, Permit};
@@ -189,9 +193,16 @@ fn of_engine(note: &EngineNote, seen: bool) -> HealthComponent {
     }
 }
 
-/// How many of the deckies that are wanted do not run as they should, by what they do instead.
+/// How many of the deckies that are wanted to run do not as they should, by what they do instead. One that an operator stopped does
+/// what it should.
 fn of_fleet(deckies: &[DeckyRecord]) -> HealthComponent {
-    let wanted: Vec<_> = deckies.iter().filter(|d| d.view.desired).collect();
+    let troubled = |d: &DeckyRecord| matches!(d.view.state, DeckyState::Failed | DeckyState::Degraded);
+    let rests = |d: &DeckyRecord| d.view.stopped && !troubled(d);
+    let wanted: Vec<_> = deckies.iter().filter(|d| d.view.desired && !rests(d)).collect();
+    let stopped = match deckies.iter().filter(|d| rests(d)).count() {
+        0 => String::new(),
+        n => format!(", {n} stopped"),
+    };
     let count = |fits: &dyn Fn(&DeckyRecord) -> bool| wanted.iter().filter(|d| fits(d)).count();
     let amiss = [
         (
@@ -215,20 +226,27 @@ fn of_fleet(deckies: &[DeckyRecord]) -> HealthComponent {
         return component(
             FLEET,
             "ok",
-            &format!("{running} of {all} wanted deckies run"),
+            &format!("{running} of {all} wanted deckies run{stopped}"),
             false,
         );
     }
-    let text = format!("of {all} wanted deckies {}", amiss.join(", "));
+    let text = format!("of {all} wanted deckies {}{stopped}", amiss.join(", "));
     component(FLEET, "degraded", &text, false)
 }
 
 fn of_worker(worker: &WorkerView) -> HealthComponent {
     let critical = worker.name.as_str() == "ingester";
+    let last_words = || {
+        worker
+            .tasks
+            .get(QUARANTINE)
+            .map_or("in quarantine", String::as_str)
+    };
     let (status, detail) = match worker.state {
         WorkerState::Ok => ("ok", "running"),
         WorkerState::Stale => ("failing", "not heard for 90 s, or ended without a word"),
         WorkerState::Stopped => ("failing", "stopped"),
+        WorkerState::Quarantined => ("failing", last_words()),
         WorkerState::Unknown => ("failing", "never heard"),
     };
     // A worker that lives and cannot work, such as a collector with a full disk, says so in its tasks.

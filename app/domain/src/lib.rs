@@ -36,7 +36,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Du
 use decnet_bus::Bus;
 use decnet_db::Store;
 use decnet_model::{clock::SharedClock, name::UserName};
-use decnet_runtime::Settings;
+use decnet_runtime::{Settings, installed::Places};
 use secrecy::SecretString;
 
 pub use api_tokens::{MadeToken, TokenRequest, is_api_token};
@@ -89,6 +89,8 @@ pub struct Options {
     pub health_interval: Duration,
     /// Where the workers of this host leave their heartbeats. Without it, only what the database has of them is known.
     pub run_dir: Option<PathBuf>,
+    /// Where it is looked whether workers are installed.
+    pub installed: Places,
     /// The folder in which bait that is named over the network has to lie; anywhere where absent.
     pub bait_dir: Option<PathBuf>,
 }
@@ -114,6 +116,7 @@ impl Default for Options {
             lan_ordered: BTreeMap::new(),
             health_interval: Duration::from_secs(5),
             run_dir: None,
+            installed: Places::here(),
             bait_dir: None,
         }
     }

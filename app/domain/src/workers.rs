@@ -139,10 +139,15 @@ impl Domain {
         let Some(run_dir) = self.inner.options.run_dir.clone() else {
             return Ok(stored);
         };
+        let places = self.inner.options.installed.clone();
         let newest = tokio::task::spawn_blocking(move || {
             let on_this_host = |stored: WorkerView| {
                 let left = heartbeat::left(&run_dir, &stored.name, now);
-                newest(stored, left, now)
+                let kept_by = Some(places.kept_by(&run_dir, &stored.name));
+                WorkerView {
+                    kept_by,
+                    ..newest(stored, left, now)
+                }
             };
             stored.into_iter().map(on_this_host).collect()
         });
@@ -209,11 +214,30 @@ impl Domain {
         name: &WorkerName,
     ) -> Result<(), DomainError> {
         let outcome = if WORKERS.contains(&name.as_str()) {
-            self.start(name).await
+            self.have_up(Order::Start(name.clone())).await
         } else {
             Err(DomainError::not_found("worker", name))
         };
         self.audited(permit.actor(), "worker.start", name.as_str(), outcome)
+            .await
+    }
+
+    /// Have a worker tried again that died too often, and wait until it is ready.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`] for a name that is no worker's, [`DomainError::Conflict`] for one that is not in quarantine or
+    /// does not come up, [`DomainError::Unanswered`] where no `decnet up` runs here.
+    pub async fn worker_clear_quarantine(
+        &self,
+        permit: &Permit<ManageWorkers>,
+        name: &WorkerName,
+    ) -> Result<(), DomainError> {
+        let outcome = if WORKERS.contains(&name.as_str()) {
+            self.have_up(Order::Clear(name.clone())).await
+        } else {
+            Err(DomainError::not_found("worker", name))
+        };
+        self.audited(permit.actor(), "worker.clear_quarantine", name.as_str(), outcome)
             .await
     }
 
@@ -242,7 +266,7 @@ impl Domain {
                 done.already_running.push(name);
                 continue;
             }
-            match self.start(&name).await {
+            match self.have_up(Order::Start(name.clone())).await {
                 Ok(()) => done.started.push(name),
                 Err(DomainError::Conflict(reason)) => done.failed.push(StartFailure { name, reason }),
                 Err(error) => return Err(error),
@@ -251,19 +275,18 @@ impl Domain {
         Ok(done)
     }
 
-    async fn start(&self, name: &WorkerName) -> Result<(), DomainError> {
+    /// Have the `decnet up` of this host carry out an order.
+    async fn have_up(&self, order: Order) -> Result<(), DomainError> {
         let run = self.inner.options.run_dir.as_ref().ok_or_else(|| {
             DomainError::Unanswered(format!(
-                "nobody here starts workers: start decnet-{name} where it is kept"
+                "nobody here starts workers: start decnet-{} where it is kept",
+                order.worker()
             ))
         })?;
-        Order::Start(name.clone())
-            .give(run)
-            .await
-            .map_err(|error| match error {
-                NotDone::Refused(why) => DomainError::Conflict(why),
-                error => DomainError::Unanswered(error.to_string()),
-            })
+        order.give(run).await.map_err(|error| match error {
+            NotDone::Refused(why) => DomainError::Conflict(why),
+            error => DomainError::Unanswered(error.to_string()),
+        })
     }
 
     /// Hear heartbeats, and write down those of workers that have no database of their own. Never returns.
@@ -355,6 +378,7 @@ fn heard(event: &Event, now: OffsetDateTime) -> Option<WorkerView> {
             .collect(),
         // What does not fit is no figure of a process.
         uptime_s: beat.uptime_s.filter(|s| i64::try_from(*s).is_ok()),
+        kept_by: None,
         ..beat
     })
 }

@@ -32,6 +32,10 @@ pub struct DesiredDecky {
     /// Rises where it is to be made anew although nothing else changed: a redeploy.
     #[serde(default)]
     pub generation: u64,
+    /// Whether it is to stand still: it stays who and where it is, and does not run. Not in its JSON, because an operator may
+    /// change it while a mutation rewrites that: the database has a column of its own for it.
+    #[serde(skip)]
+    pub stopped: bool,
 }
 
 /// What two states are compared by: SHA-256 of their canonical JSON.

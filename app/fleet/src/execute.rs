@@ -36,6 +36,8 @@ pub enum Outcome {
     Begun,
     /// It failed, and is tried again.
     Retrying(StepError),
+    /// It waits for something, and is run again in a later round; the decky's further steps are left out.
+    Waiting(StepError),
     /// It is done.
     Done,
     /// It failed; the decky's further steps are left out.
@@ -55,7 +57,7 @@ pub struct Progress {
     pub outcome: Outcome,
 }
 
-/// Run `steps`, reporting each to `progress`; gives the deckies that failed, with the reason.
+/// Run `steps`, reporting each to `progress`; gives the deckies that failed, or wait for something, with the reason.
 ///
 /// Steps that end or remove deckies are all done before any that makes one, because they free addresses. A receiver
 /// of `progress` that is gone does not stop the work.
@@ -136,7 +138,11 @@ async fn run_one(
                 attempt += 1;
             }
             Err(error) => {
-                report(Outcome::Failed(error.clone()));
+                report(if error.waits {
+                    Outcome::Waiting(error.clone())
+                } else {
+                    Outcome::Failed(error.clone())
+                });
                 return Err(error);
             }
         }

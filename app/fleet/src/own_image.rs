@@ -216,6 +216,19 @@ pub(crate) fn words(line: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
+/// A line of which [`words`] makes these words again.
+pub(crate) fn line(words: &[String]) -> String {
+    let quoted = |word: &String| {
+        let is_plain = !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || "'\";".contains(c));
+        if is_plain {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', r#"'"'"'"#))
+        }
+    };
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,5 +319,12 @@ mod tests {
         );
         assert_eq!(split("  "), [""; 0]);
         assert!(words("a 'b").is_err());
+    }
+
+    #[test]
+    fn the_words_of_a_command_are_those_of_the_line_that_is_made_of_them() {
+        let given = ["sh", "-c", "echo 'a b'; \"c\"", "", "d\te", ";"].map(str::to_owned);
+        assert_eq!(words(&line(&given)).unwrap(), given);
+        assert_eq!(line(&["/srv/app".to_owned(), "--port=1".to_owned()]), "/srv/app --port=1");
     }
 }

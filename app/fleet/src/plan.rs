@@ -16,7 +16,7 @@ pub enum Step {
     Start(DeckyName),
     /// Let a running decky have other services, without touching those that stay.
     Reconfigure(Box<DesiredDecky>),
-    /// End it.
+    /// End it. What `Create` made stays.
     Stop(DeckyName),
     /// Take away what `Create` made. Captured evidence stays.
     Remove(DeckyName),
@@ -80,6 +80,8 @@ impl fmt::Display for Step {
 
 /// The steps from `observed` to `desired`: first what frees addresses, then what takes them. The steps of one decky
 /// are in their order; those of different ones do not depend on each other but for that.
+///
+/// One that is to stand still is stopped and left as it was made; what has changed of it since is made when it is to run again.
 #[must_use]
 pub fn plan(desired: &[DesiredDecky], observed: &[ObservedDecky]) -> Vec<Step> {
     let seen = |name: &DeckyName| observed.iter().find(|o| o.name == *name);
@@ -87,14 +89,17 @@ pub fn plan(desired: &[DesiredDecky], observed: &[ObservedDecky]) -> Vec<Step> {
     for there in observed {
         let wanted = desired.iter().find(|d| d.name == there.name);
         let same = wanted.is_some_and(|d| there.identity == Some(d.identity()));
-        if there.running && !same {
+        let rests = wanted.is_some_and(|d| d.stopped);
+        // Of one that is to stand still and ended by itself something may be left: stopping takes that away.
+        let ended = rests && there.seen.died.is_some();
+        if there.running && (rests || !same) || ended {
             steps.push(Step::Stop(there.name.clone()));
         }
         if wanted.is_none() {
             steps.push(Step::Remove(there.name.clone()));
         }
     }
-    for decky in desired {
+    for decky in desired.iter().filter(|d| !d.stopped) {
         let there = seen(&decky.name);
         let same = there.is_some_and(|o| o.identity == Some(decky.identity()));
         let running = same && there.is_some_and(|o| o.running);

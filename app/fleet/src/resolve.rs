@@ -719,6 +719,7 @@ fn settle(
             .or_else(|| before.map(|b| b.egress))
             .unwrap_or_default(),
         generation: before.map_or(0, |b| b.generation),
+        stopped: false,
     };
     Ok(decky.with_services(&slugs))
 }

@@ -25,6 +25,8 @@
 //! Keys of a decky are the fields of [`DeckySpec`]; `services` is a list divided by commas. `;` and `#` begin a comment
 //! at the start of a line, and `;` also after white space.
 
+mod write;
+
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use decnet_model::{
@@ -35,6 +37,7 @@ use decnet_model::{
 use decnet_persona::archetype;
 use serde_json::{Map, Value};
 
+pub use self::write::to_ini;
 use crate::{BuiltIn, Catalogue, SpecFault, own_image, resolve};
 
 /// The most bytes of a text.

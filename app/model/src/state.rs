@@ -11,6 +11,9 @@ pub const ALARM: &str = "alarm";
 /// The task of a heartbeat under which a worker says that it ends, or has ended, because somebody told it to.
 pub const ORDER: &str = "order";
 
+/// The task under which what keeps a worker says why it is in quarantine.
+pub const QUARANTINE: &str = "quarantine";
+
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:tt),* $(,)? }) => {
         $(#[$doc])*
@@ -97,8 +100,24 @@ text_enum! {
         Stale = "stale",
         /// It said that it stops.
         Stopped = "stopped",
+        /// It died too often: what keeps it starts it no more until somebody clears it.
+        Quarantined = "quarantined",
         /// Never heard.
         Unknown = "unknown",
+    }
+}
+
+text_enum! {
+    /// Whether a worker is installed on a host, and who starts it again there when it dies.
+    KeptBy {
+        /// Installed, and kept by the `decnet up` that runs the host.
+        Up = "up",
+        /// Installed as a unit of systemd; no `decnet up` runs the host.
+        Systemd = "systemd",
+        /// Installed, and started again by nobody.
+        Nobody = "nobody",
+        /// Not installed: neither its program nor a unit is there.
+        Missing = "missing",
     }
 }
 

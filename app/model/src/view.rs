@@ -12,7 +12,7 @@ use crate::{
     id::{ApiTokenId, AttackerId, LogId, TaskId, TokenId, UserId},
     ignore::IgnoreRule,
     name::{DeckyName, ServiceSlug, TokenName, UserName, WorkerName},
-    state::{AlertKind, BountyKind, DeckyState, Role, WorkerState},
+    state::{AlertKind, BountyKind, DeckyState, KeptBy, Role, WorkerState},
 };
 
 /// The most rows that one page may have.
@@ -330,6 +330,8 @@ views! {
         #[cfg_attr(feature = "openapi", schema(value_type = String, format = "ip"))]
         attacker_ip: IpAddr,
         attacker_id: AttackerId,
+        /// What seeds the attacker's glyph, as in its own view.
+        attacker_glyph: String,
         decky: String,
         service: String,
         /// The account, for a credential.
@@ -379,6 +381,8 @@ views! {
         count: u64,
         /// What they are called, at most five.
         names: Vec<String>,
+        /// What seeds the glyph of each that is named, where they are attackers; else none.
+        glyphs: Vec<String>,
         /// What the first of them has.
         detail: String,
         /// When it last happened, where that is known.
@@ -402,6 +406,8 @@ views! {
         state: DeckyState,
         /// Whether it is wanted at all: a decky that is being taken down is not.
         desired: bool,
+        /// Whether it is to stand still until it is started again; `state` says whether it does.
+        stopped: bool,
         archetype: String,
         distro: String,
         os: String,
@@ -532,6 +538,9 @@ views! {
         uptime_s: Option<u64>,
         /// What it is doing, by task.
         tasks: BTreeMap<String, String>,
+        /// Whether it is installed on the host that was asked, and who starts it again there. No heartbeat says that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept_by: Option<KeptBy>,
     }
 
     /// One entry of the audit log.
@@ -669,6 +678,7 @@ impl WorkerView {
             version: None,
             uptime_s: None,
             tasks: BTreeMap::new(),
+            kept_by: None,
         }
     }
 }

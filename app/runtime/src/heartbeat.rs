@@ -28,9 +28,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{Recurring, VERSION, exit::chain};
+use crate::{Recurring, VERSION, exit::chain, supervisor};
 
-pub use decnet_model::state::ALARM;
+pub use decnet_model::state::{ALARM, QUARANTINE};
 
 /// How often a worker is heard.
 pub const INTERVAL: Duration = Duration::from_secs(30);
@@ -170,7 +170,8 @@ fn write_over(path: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 /// What `worker` last left in the folder `run`; nothing where it never did, or the file is not what it leaves. A worker
-/// that left no farewell and whose process is gone is [`WorkerState::Stale`] at once. When it was heard is told by the clock
+/// that left no farewell and whose process is gone is [`WorkerState::Stale`] at once, and one in quarantine only
+/// [`WorkerState::Stopped`] once the host that put it there is gone. When it was heard is told by the clock
 /// whose present time is `now`, whatever that clock said then.
 #[must_use]
 pub fn left(run: &Path, worker: &WorkerName, now: OffsetDateTime) -> Option<WorkerView> {
@@ -186,6 +187,11 @@ pub fn left(run: &Path, worker: &WorkerName, now: OffsetDateTime) -> Option<Work
     let known_here = theirs.is_some() && theirs == pid_namespace();
     if beat.state == WorkerState::Ok && known_here && beat.pid.is_some_and(is_gone) {
         beat.state = WorkerState::Stale;
+    }
+    // What keeps a worker keeps its quarantine, too, and that ends with it.
+    if beat.state == WorkerState::Quarantined && !supervisor::runs(run) {
+        beat.state = WorkerState::Stopped;
+        beat.tasks.remove(QUARANTINE);
     }
     // As the worker said it, unless the clock was put forward or back since.
     if known_here && let Some(age) = at.and_then(|at| at.age()) {
@@ -268,6 +274,7 @@ impl Heart {
             version: Some(VERSION.to_owned()),
             uptime_s: Some(self.started.elapsed().as_secs()),
             tasks: self.status.all(),
+            kept_by: None,
         }
     }
 
@@ -356,6 +363,7 @@ mod tests {
             version: None,
             uptime_s: None,
             tasks: BTreeMap::from([("spool".to_owned(), "x".repeat(200))]),
+            kept_by: None,
         };
         leave(&run, &beat).unwrap();
         let mut ballast = File::create(disk.join("ballast")).unwrap();
@@ -399,6 +407,7 @@ mod tests {
             version: None,
             uptime_s: None,
             tasks: BTreeMap::new(),
+            kept_by: None,
         };
         let listed = |beat: &WorkerView| {
             leave(dir.path(), beat).unwrap();
@@ -436,6 +445,7 @@ mod tests {
             version: None,
             uptime_s: None,
             tasks: BTreeMap::new(),
+            kept_by: None,
             name: "mutator".parse().unwrap(),
         };
         leave(dir.path(), &beat).unwrap();

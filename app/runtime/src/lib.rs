@@ -14,9 +14,11 @@
 
 pub mod exit;
 pub mod heartbeat;
+pub mod installed;
 mod lock;
 pub mod logging;
 pub mod order;
+pub mod quarantine;
 mod recurring;
 pub mod secret;
 pub mod settings;

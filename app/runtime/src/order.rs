@@ -139,6 +139,7 @@ mod tests {
             version: None,
             uptime_s: None,
             tasks: BTreeMap::from([(task.to_owned(), "x".to_owned())]),
+            kept_by: None,
         }
     }
 

@@ -72,6 +72,12 @@ pub fn was_here(run: &Path) -> bool {
     lock_file(run).exists()
 }
 
+/// Whether a host runs on the folder `run`.
+#[must_use]
+pub fn runs(run: &Path) -> bool {
+    lock::said(&lock_file(run)).is_some()
+}
+
 /// Where the bus of the host is that runs on the folder `run`, and the file that says so; nothing where none runs.
 #[must_use]
 pub fn bus_of(run: &Path) -> Option<(Endpoint, PathBuf)> {
@@ -92,6 +98,8 @@ pub enum Order {
     Start(WorkerName),
     /// Have it stopped, where the bus cannot tell it.
     Stop(WorkerName),
+    /// Have it tried again, which died too often.
+    Clear(WorkerName),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -125,9 +133,11 @@ pub enum NotDone {
 }
 
 impl Order {
-    fn worker(&self) -> &WorkerName {
+    /// Whom it is about.
+    #[must_use]
+    pub fn worker(&self) -> &WorkerName {
         match self {
-            Self::Start(worker) | Self::Stop(worker) => worker,
+            Self::Start(worker) | Self::Stop(worker) | Self::Clear(worker) => worker,
         }
     }
 
@@ -324,7 +334,7 @@ mod tests {
                 async move {
                     match order {
                         Order::Start(_) => Ok(()),
-                        Order::Stop(_) => Err("it does not run".to_owned()),
+                        Order::Stop(_) | Order::Clear(_) => Err("it does not run".to_owned()),
                     }
                 }
             }

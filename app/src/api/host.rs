@@ -1,4 +1,4 @@
-//! The host: its daemons, telling one to stop, and having one started again.
+//! The host: its daemons, telling one to stop, having one started again, and clearing one that was left alone.
 
 use decnet_model::view::{Health, StartAll, WorkerView};
 use leptos::prelude::*;
@@ -35,6 +35,15 @@ pub async fn worker_stop(name: String) -> Answer<()> {
 pub async fn worker_start(name: String) -> Answer<()> {
     let (domain, manage) = permitted()?;
     domain.worker_start(&manage, &parsed(&name)?).await?;
+    leptos_axum::redirect("/workers");
+    Ok(())
+}
+
+/// Have a worker tried again that died too often. A plain form too, so it leads back to the workers.
+#[server(prefix = "/ui", endpoint = "worker_clear", output = Json)]
+pub async fn worker_clear(name: String) -> Answer<()> {
+    let (domain, manage) = permitted()?;
+    domain.worker_clear_quarantine(&manage, &parsed(&name)?).await?;
     leptos_axum::redirect("/workers");
     Ok(())
 }

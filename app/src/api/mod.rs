@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod account;
+pub mod deploy;
 pub mod evidence;
 pub mod fleet;
 pub mod host;

@@ -9,6 +9,7 @@ use decnet_model::{
 use leptos::{html, prelude::*};
 
 use super::{
+    glyph::Glyph,
     icon::{Icon, Mark},
     said::Said,
     store,
@@ -189,7 +190,13 @@ fn Alert(alert: AlertView) -> impl IntoView {
     let rest = alert
         .count
         .saturating_sub(u64::try_from(alert.names.len()).unwrap_or(0));
-    let names = alert.names.join(", ");
+    let glyphs = alert.glyphs;
+    let names = alert.names.into_iter().enumerate().map(|(i, name)| {
+        let glyph = glyphs
+            .get(i)
+            .map(|seed| view! { <Glyph seed=seed.clone() size=16 /> });
+        view! { <span class="who">{glyph}<Said text=name max=48 /></span> }.into_any()
+    });
     view! {
         <li class=format!("alert-{}", alert.kind)>
             <a href=href>
@@ -197,7 +204,7 @@ fn Alert(alert: AlertView) -> impl IntoView {
                 <span class="alert-words">
                     <b>{words}</b>
                     <span class="alert-names">
-                        <Said text=names max=90 />
+                        {names.collect_view()}
                         {(rest > 0).then(|| format!(" and {rest} more"))}
                     </span>
                     {(!alert.detail.is_empty()).then(|| view! { <span class="alert-detail"><Said text=alert.detail max=120 /></span> })}

@@ -1,4 +1,4 @@
-//! Counts over time: the histogram and the heat strip, as SVG of our own.
+//! Counts over time: the histogram, the heat strip and the sparkline, as SVG of our own.
 
 use std::collections::BTreeMap;
 
@@ -380,6 +380,37 @@ fn heat(count: u64, most: u64) -> u64 {
     }
 }
 
+/// The last 24 hours as a line: its shape only, the highest hour at the top.
+#[component]
+pub(crate) fn Sparkline(
+    /// What was counted in each hour, oldest first.
+    hours: Vec<u64>,
+) -> impl IntoView {
+    let label = format!(
+        "The last 24 hours: {}",
+        text::plural(hours.iter().sum(), "event", "events")
+    );
+    view! {
+        <svg class="spark" viewBox="0 0 92 20" preserveAspectRatio="none" role="img" aria-label=label>
+            <path d=spark(&hours) />
+        </svg>
+    }
+    .into_any()
+}
+
+/// A line through `counts`, 4 apart and 18 high; a flat one where there is nothing.
+fn spark(counts: &[u64]) -> String {
+    let most = counts.iter().copied().max().filter(|most| *most > 0);
+    let Some(most) = most else {
+        return "M0 19H92".to_owned();
+    };
+    let points = counts.iter().enumerate().map(|(i, count)| {
+        let tall = count.saturating_mul(18).div_ceil(most);
+        format!("{} {}", i * 4, 19_u64.saturating_sub(tall))
+    });
+    format!("M{}", points.collect::<Vec<_>>().join("L"))
+}
+
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
@@ -472,6 +503,13 @@ mod tests {
         assert_eq!(quiet, "M0 5h1M3 5h1");
         assert_eq!(coldest, "M1 5h2M4 5h1");
         assert_eq!(hottest, "M5 5h1");
+    }
+
+    #[test]
+    fn the_highest_hour_is_at_the_top_and_one_event_is_no_flat_line() {
+        assert_eq!(spark(&[0, 1, 1_000]), "M0 19L4 18L8 1");
+        assert_eq!(spark(&[0, 0]), "M0 19H92");
+        assert_eq!(spark(&[]), "M0 19H92");
     }
 
     #[test]

@@ -271,7 +271,7 @@ fn Heat() -> impl IntoView {
 
 /// Says that what the page shows is no longer how it is, and since when.
 #[component]
-fn Away() -> impl IntoView {
+pub(crate) fn Away() -> impl IntoView {
     let live = use_live();
     let present = use_present();
     let away = Memo::new(move |_| live.link.get() == Link::Lost);
@@ -300,7 +300,7 @@ fn Away() -> impl IntoView {
 
 /// How what happens reaches this page, and how late.
 #[component]
-fn LiveDot() -> impl IntoView {
+pub(crate) fn LiveDot() -> impl IntoView {
     let live = use_live();
     let words = move || match live.link.get() {
         Link::Opening => "connecting".to_owned(),

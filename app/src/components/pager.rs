@@ -125,7 +125,8 @@ impl<T: Listed> Pager<T> {
         }
     }
 
-    fn fetch(self) {
+    /// Fetch the page that follows, if there is one.
+    pub(crate) fn fetch(self) {
         if let Some(cursor) = self.next.get_untracked()
             && !self.more.pending().get_untracked()
         {

@@ -21,17 +21,19 @@ const MOST: usize = 6;
 
 /// One place to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
-    words: String,
-    note: String,
-    href: String,
-    sign: Sign,
+pub(crate) struct Entry {
+    pub(crate) words: String,
+    /// What it is.
+    pub(crate) note: String,
+    pub(crate) href: String,
+    pub(crate) sign: Sign,
 }
 
 /// What stands before an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Sign {
+pub(crate) enum Sign {
     Icon(Icon),
+    /// The mark of an attacker, from what seeds it.
     Glyph(String),
 }
 
@@ -54,10 +56,7 @@ parts! {
 fn Opened(open: RwSignal<bool>) -> impl IntoView {
     let live = use_live();
     let manages = may::<ManageFleet>();
-    let dialog = NodeRef::<html::Dialog>::new();
-    let field = NodeRef::<html::Input>::new();
     let typed = RwSignal::new(String::new());
-    let at = RwSignal::new(0_usize);
     let attackers = Resource::new(
         move || typed.get().trim().to_owned(),
         |typed| async move {
@@ -113,6 +112,19 @@ fn Opened(open: RwSignal<bool>) -> impl IntoView {
         }
         entries
     });
+    view! { <Choose open typed entries /> }.into_any()
+}
+
+/// The dialog: what is typed, and the places that are left, through which the arrows lead.
+#[component]
+pub(crate) fn Choose(
+    open: RwSignal<bool>,
+    typed: RwSignal<String>,
+    #[prop(into)] entries: Signal<Vec<Entry>>,
+) -> impl IntoView {
+    let dialog = NodeRef::<html::Dialog>::new();
+    let field = NodeRef::<html::Input>::new();
+    let at = RwSignal::new(0_usize);
     Effect::new(move |_| {
         if let Some(dialog) = dialog.get() {
             if dialog.show_modal().is_err() {

@@ -55,7 +55,7 @@ pub(crate) fn StateBadge(#[prop(into)] state: Signal<DeckyState>) -> impl IntoVi
 pub(crate) fn WorkerBadge(name: String, state: WorkerState) -> impl IntoView {
     let kind = match state {
         WorkerState::Ok => "good",
-        WorkerState::Stale => "bad",
+        WorkerState::Stale | WorkerState::Quarantined => "bad",
         WorkerState::Stopped => "idle",
         WorkerState::Unknown => "warn",
     };

@@ -52,8 +52,9 @@ pub(crate) fn TaskCorner() -> impl IntoView {
     .into_any()
 }
 
+/// How one task stands.
 #[component]
-fn TaskCard(task: TaskView, close: Callback<()>) -> impl IntoView {
+pub(crate) fn TaskCard(task: TaskView, close: Callback<()>) -> impl IntoView {
     let total = task.total.max(1);
     let done = task.done.min(total);
     let words = match task.status.as_str() {

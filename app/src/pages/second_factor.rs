@@ -17,7 +17,7 @@ use crate::{
         download::save,
         frame::Brand,
         icon::{Icon, Mark},
-        notice::Problem,
+        notice::{Loading, Problem},
         said::CopyButton,
         title::entitle,
         when::Ago,
@@ -46,7 +46,7 @@ pub(crate) fn SecondFactorPage() -> impl IntoView {
         <main class="lone">
             <section class="door">
                 <h1><Brand />"Second factor"</h1>
-                <Suspense>
+                <Suspense fallback=|| view! { <Loading rows=3 /> }>
                     {move || {
                         if let Some(codes) = codes() {
                             return view! { <Codes codes /> }.into_any();

@@ -1,11 +1,12 @@
-//! The workers: every daemon of the host, how it does by its heartbeat, telling one to stop and having it started again.
+//! The workers: every daemon of the host, how it does by its heartbeat, whether it is installed and who keeps it; telling one
+//! to stop, having it started again, and clearing one that died too often.
 
 use std::collections::BTreeMap;
 
 use decnet_model::{
     name::WorkerName,
     permission::ManageWorkers,
-    state::{DeckyState, ORDER, WORKERS, WorkerState},
+    state::{DeckyState, KeptBy, ORDER, WORKERS, WorkerState},
     view::{self, DeckyView, Health, HealthComponent, StartFailure, WorkerView},
 };
 use leptos::prelude::*;
@@ -14,7 +15,7 @@ use time::Duration;
 
 use super::login::FormFault;
 use crate::{
-    api::host::{self, WorkerStart, WorkerStartAll, WorkerStop},
+    api::host::{self, WorkerClear, WorkerStart, WorkerStartAll, WorkerStop},
     components::{
         dialog::Dialog,
         download::Export,
@@ -128,19 +129,22 @@ fn Workers(first: Vec<WorkerView>, manages: Signal<bool>) -> impl IntoView {
     let stopping = Memo::new(move |_| query.with(|q| url::value(q, "stop")));
     let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("stop", None)]));
     // A card and the dialog are gone by the time that the answer is there.
-    let (start, stop) = (
+    let (start, clear, stop) = (
         ServerAction::<WorkerStart>::new(),
+        ServerAction::<WorkerClear>::new(),
         ServerAction::<WorkerStop>::new(),
     );
     tell(start, "The worker was started.");
     tell_fault(start);
+    tell(clear, "The worker is out of quarantine, and runs.");
+    tell_fault(clear);
     tell(stop, "The worker was told to stop, and does.");
     view! {
         <ul class="cards">
             <For
                 each=move || workers.get()
-                key=|w| (w.name.clone(), w.state, w.pid, w.last_heard, w.tasks.clone())
-                children=move |worker| view! { <Card worker manages start /> }
+                key=|w| (w.name.clone(), w.state, w.pid, w.last_heard, w.tasks.clone(), w.kept_by)
+                children=move |worker| view! { <Card worker manages start clear /> }
             />
         </ul>
         {move || stopping.get().filter(|_| manages.get()).map(|name| view! { <StopDialog name close stop /> })}
@@ -149,7 +153,12 @@ fn Workers(first: Vec<WorkerView>, manages: Signal<bool>) -> impl IntoView {
 }
 
 #[component]
-fn Card(worker: WorkerView, manages: Signal<bool>, start: ServerAction<WorkerStart>) -> impl IntoView {
+fn Card(
+    worker: WorkerView,
+    manages: Signal<bool>,
+    start: ServerAction<WorkerStart>,
+    clear: ServerAction<WorkerClear>,
+) -> impl IntoView {
     let name = worker.name.to_string();
     let (kind, words) = match (worker.state, worker.tasks.contains_key(ORDER)) {
         (WorkerState::Ok, false) => ("good", "running"),
@@ -157,11 +166,14 @@ fn Card(worker: WorkerView, manages: Signal<bool>, start: ServerAction<WorkerSta
         (WorkerState::Stale, _) => ("bad", "not heard"),
         (WorkerState::Stopped, false) => ("idle", "stopped"),
         (WorkerState::Stopped, true) => ("idle", "stopped by order"),
+        (WorkerState::Quarantined, _) => ("bad", "in quarantine"),
         (WorkerState::Unknown, _) => ("warn", "never heard"),
     };
     // The server would cut off whoever asks.
     let can_stop = name != "server" && words == "running";
     let is_down = worker.state != WorkerState::Ok;
+    let is_left_alone = worker.state == WorkerState::Quarantined;
+    let kept_by = worker.kept_by;
     // What is said of a process is of one that lives.
     let pid = worker.pid.filter(|_| !is_down);
     let up_since = worker
@@ -190,8 +202,10 @@ fn Card(worker: WorkerView, manages: Signal<bool>, start: ServerAction<WorkerSta
                         view! { <dt>{text::visible(&task)}</dt><dd>{text::visible(&state)}</dd> }
                     })
                     .collect_view()}
+                {kept_by.map(|by| view! { <dt>"Installed"</dt><dd>{installed(by)}</dd> })}
             </dl>
-            {is_down.then(|| view! { <Start name=name.clone() manages start /> })}
+            {(is_down && !is_left_alone).then(|| view! { <Start name=name.clone() kept_by manages start /> })}
+            {is_left_alone.then(|| view! { <Clear name=name.clone() manages clear /> })}
             {move || {
                 (can_stop && manages.get())
                     .then(|| {
@@ -265,19 +279,56 @@ fn summary(done: &view::StartAll) -> String {
     words.trim_start().to_owned()
 }
 
-/// How a worker that is down gets up again.
+/// Whether a worker is installed, and who starts it again when it dies.
+fn installed(by: KeptBy) -> &'static str {
+    match by {
+        KeptBy::Up => "yes; decnet up keeps it",
+        KeptBy::Systemd => "yes; systemd keeps it",
+        KeptBy::Nobody => "yes; nobody starts it again",
+        KeptBy::Missing => "no",
+    }
+}
+
+/// How a worker that is down gets up again, by who keeps it; a button only where that would do.
 #[component]
-fn Start(name: String, manages: Signal<bool>, start: ServerAction<WorkerStart>) -> impl IntoView {
-    let command = format!("decnet {name}");
+fn Start(
+    name: String,
+    kept_by: Option<KeptBy>,
+    manages: Signal<bool>,
+    start: ServerAction<WorkerStart>,
+) -> impl IntoView {
+    let code = |text: String| view! { <code>{text}</code> };
+    let by_hand = code(format!("decnet {name}"));
+    let words = match kept_by {
+        Some(KeptBy::Up) => view! {
+            "It is started here, or by "{code(format!("decnet worker start {name}"))}"."
+        }
+        .into_any(),
+        Some(KeptBy::Systemd) => view! {
+            "It is a unit of systemd: "{code(format!("systemctl status decnet-{name}"))}
+            " tells whether that has given it up, and "{code(format!("systemctl start decnet-{name}"))}" has it tried again."
+        }
+        .into_any(),
+        Some(KeptBy::Nobody) => view! {
+            "Neither "{code("decnet up".into())}" nor systemd keeps it here, so nobody starts it again when it dies, and nothing "
+            "is put in quarantine: start it by "{by_hand}"."
+        }
+        .into_any(),
+        Some(KeptBy::Missing) => view! {
+            "Its program is not where the server's is, and systemd has no unit of it: it has to be installed first."
+        }
+        .into_any(),
+        None => view! {
+            "It is kept on another host, or by none: where "{code("decnet up".into())}" runs, it is started by "
+            {code(format!("decnet worker start {name}"))}"; else by systemd, or by "{by_hand}"."
+        }
+        .into_any(),
+    };
     view! {
-        <p class="muted">
-            "Where "<code>"decnet up"</code>" runs the host, it is started here or by "
-            <code>{format!("decnet worker start {name}")}</code>"; else by systemd, or by "<code>{command}</code>"."
-        </p>
+        <p class="muted">{words}</p>
         {move || {
             let name = name.clone();
-            manages
-                .get()
+            (kept_by == Some(KeptBy::Up) && manages.get())
                 .then(|| {
                     view! {
                         <ActionForm action=start>
@@ -286,6 +337,36 @@ fn Start(name: String, manages: Signal<bool>, start: ServerAction<WorkerStart>) 
                                 <button type="submit" class="button" disabled=move || start.pending().get()>
                                     <Mark icon=Icon::Play />
                                     "Start"
+                                </button>
+                            </footer>
+                        </ActionForm>
+                    }
+                })
+        }}
+    }
+    .into_any()
+}
+
+/// How a worker that died too often is tried again.
+#[component]
+fn Clear(name: String, manages: Signal<bool>, clear: ServerAction<WorkerClear>) -> impl IntoView {
+    view! {
+        <p class="muted">
+            "It died too often, and is left alone until it is cleared, here or by "
+            <code>{format!("decnet worker clear {name}")}</code>"; what it said last stands above."
+        </p>
+        {move || {
+            let name = name.clone();
+            manages
+                .get()
+                .then(|| {
+                    view! {
+                        <ActionForm action=clear>
+                            <input type="hidden" name="name" value=name />
+                            <footer>
+                                <button type="submit" class="button" disabled=move || clear.pending().get()>
+                                    <Mark icon=Icon::Play />
+                                    "Clear and start"
                                 </button>
                             </footer>
                         </ActionForm>

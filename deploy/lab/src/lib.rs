@@ -3,10 +3,12 @@
 //!
 //! ```text
 //! NAME-host      10.66.0.1/24 on lan0, maybe a Docker daemon, whatever is tested
-//! NAME-gateway   10.66.0.254/24, and 169.254.169.254; the host's default route
-//! NAME-attacker  10.66.0.66/24
+//! NAME-gateway   10.66.0.254/24, fd00:66::254/64 and 169.254.169.254; the host's default route
+//! NAME-attacker  10.66.0.66/24, fd00:66::66/64; knows the way to 169.254.169.254
 //! NAME-switch    a bridge that has all three and nothing else
 //! ```
+//!
+//! Where the kernel speaks IPv6, all have addresses of the link, too.
 //!
 //! Needs root. [`Lab::up`] makes it, and dropping it takes it away; [`Lab::keep`] leaves it for `cargo xtask lab`.
 
@@ -38,6 +40,12 @@ pub const HOST: &str = "10.66.0.1";
 pub const GATEWAY: &str = "10.66.0.254";
 /// The attacker's address.
 pub const ATTACKER: &str = "10.66.0.66";
+/// Where clouds tell their machines who they are: the gateway has it, too.
+pub const METADATA: &str = "169.254.169.254";
+/// The gateway's and the attacker's addresses where the kernel speaks IPv6.
+pub const GATEWAY_V6: &str = "fd00:66::254";
+/// See [`GATEWAY_V6`].
+pub const ATTACKER_V6: &str = "fd00:66::66";
 /// How long the daemon may take to begin and to end.
 const DAEMON: Duration = Duration::from_secs(60);
 
@@ -157,6 +165,22 @@ impl Lab {
         command
     }
 
+    /// Do `work` on a thread that is somewhere in it. The sockets that it opens stay there, whoever uses them.
+    ///
+    /// # Errors
+    /// Where that place cannot be entered, or `work` panics.
+    pub fn within<T: Send>(&self, place: Place, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let path = self.namespace(place);
+        let namespace = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let enter = || {
+            nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET)
+                .with_context(|| format!("cannot enter {}", path.display()))?;
+            Ok(work())
+        };
+        let done = thread::scope(|scope| scope.spawn(enter).join());
+        done.unwrap_or_else(|_| bail!("what was to be done in {} panicked", path.display()))
+    }
+
     /// The docker client.
     #[must_use]
     pub fn docker(&self) -> Command {
@@ -207,11 +231,18 @@ impl Lab {
             self.ip(place, &["link", "set", interface, "up"])?;
         }
         self.ip(Place::Host, &["route", "add", "default", "via", GATEWAY])?;
-        // Where clouds tell their machines who they are.
-        self.ip(
-            Place::Gateway,
-            &["addr", "add", "169.254.169.254/32", "dev", "eth0"],
-        )
+        let metadata = format!("{METADATA}/32");
+        self.ip(Place::Gateway, &["addr", "add", &metadata, "dev", "eth0"])?;
+        // No default route: what asks for a name there would wait for an answer.
+        self.ip(Place::Attacker, &["route", "add", &metadata, "via", GATEWAY])?;
+        if speaks_v6() {
+            for (place, address) in [(Place::Gateway, GATEWAY_V6), (Place::Attacker, ATTACKER_V6)] {
+                // Nobody else can have it, so nobody is asked first.
+                let address = format!("{address}/64");
+                self.ip(place, &["addr", "add", &address, "dev", "eth0", "nodad"])?;
+            }
+        }
+        Ok(())
     }
 
     fn ip(&self, place: Place, arguments: &[&str]) -> Result<()> {
@@ -375,6 +406,12 @@ impl Drop for Lab {
             }
         }
     }
+}
+
+/// Whether this kernel speaks IPv6.
+#[must_use]
+pub fn speaks_v6() -> bool {
+    Path::new("/proc/net/if_inet6").exists()
 }
 
 fn remove_file(path: &Path) -> io::Result<()> {

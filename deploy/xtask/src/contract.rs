@@ -23,8 +23,12 @@ const FIRST_PASSWORD: &str = "first-Light-2026-harbour";
 const PASSWORD: &str = "correct-horse-battery-42";
 /// Who looks on.
 const VIEWER: &str = "looker-on";
-/// A stream does not end, and these end the session that asks.
-const NEVER: &str = "^/api/v1/(stream|auth/logout|auth/sessions|users/.id./sessions)";
+/// A stream does not end.
+const NEVER: &str = "^/api/v1/stream";
+/// These may end the session that asks: asked by an account that is there for that.
+const SESSIONS: &str = "^/api/v1/(auth/sessions|users/.id./sessions)";
+/// This does: after its first success, by another such account, all that is left to see is that nobody is signed in.
+const LOGOUT: &str = "^/api/v1/auth/logout";
 /// What an administrator may do to himself, and to the bus over which workers are told: asked last.
 const LAST: &str = "^/api/v1/(users/.id.|workers/.name./stop)";
 /// Requests of each kind for each route, and with `--full`.
@@ -55,13 +59,13 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
 pub(crate) fn hold(place: &Place, full: bool) -> Result<Count> {
     let schemathesis = setup::python(place, &setup::SCHEMATHESIS)?.join("bin/st");
     let host = Host::start(place)?;
-    let viewer = json!({ "username": VIEWER, "password": FIRST_PASSWORD, "role": "viewer" });
     let first = host.session("admin", FIRST_PASSWORD)?;
     host.change_password(&first)?;
     let admin = host.session("admin", PASSWORD)?;
-    host.send("/users", Some(&admin), &viewer)?;
-    host.change_password(&host.session(VIEWER, FIRST_PASSWORD)?)?;
-    let viewer = host.session(VIEWER, PASSWORD)?;
+    // All sessions begin before the first wrong login, after the tenth of which nobody gets in from here.
+    let viewer = host.account(&admin, VIEWER, "viewer")?;
+    let passer_by = host.account(&admin, "passer-by", "admin")?;
+    let leaver = host.account(&admin, "leaver", "viewer")?;
     let examples = if full { MANY_EXAMPLES } else { EXAMPLES };
     let mut count = Count::default();
     let mut ask = |who: &str, token: &str, routes: &[&str]| {
@@ -77,15 +81,30 @@ pub(crate) fn hold(place: &Place, full: bool) -> Result<Count> {
             }
         }
     };
-    let all_but_last = ["--exclude-path-regex", &format!("{NEVER}|{LAST}")];
-    ask("a viewer", &viewer, &["--exclude-path-regex", NEVER]);
-    ask("an administrator", &admin, &all_but_last);
+    let leaving = format!("{NEVER}|{SESSIONS}|{LOGOUT}");
+    let all_but_last = format!("{leaving}|{LAST}");
+    ask("a viewer", &viewer, &["--exclude-path-regex", &leaving]);
+    ask(
+        "an administrator",
+        &admin,
+        &["--exclude-path-regex", &all_but_last],
+    );
+    ask(
+        "an administrator who ends sessions",
+        &passer_by,
+        &["--include-path-regex", SESSIONS],
+    );
+    ask(
+        "somebody who signs out",
+        &leaver,
+        &["--include-path-regex", LOGOUT],
+    );
     host.lives(&admin)
         .context("the administrator was signed out midway, and all after that was asked as nobody")?;
     ask(
         "an administrator who may undo himself",
         &admin,
-        &["--include-path-regex", LAST, "--exclude-path-regex", NEVER],
+        &["--include-path-regex", LAST, "--exclude-path-regex", SESSIONS],
     );
     Ok(count)
 }
@@ -175,6 +194,14 @@ impl Host {
         let session = self.send("/auth/login", None, &login)?;
         let token = session.get("access_token").and_then(Value::as_str);
         Ok(token.context("a login without a token")?.to_owned())
+    }
+
+    /// An account that an administrator makes, and a session of it.
+    fn account(&self, admin: &str, name: &str, role: &str) -> Result<String> {
+        let new = json!({ "username": name, "password": FIRST_PASSWORD, "role": role });
+        self.send("/users", Some(admin), &new)?;
+        self.change_password(&self.session(name, FIRST_PASSWORD)?)?;
+        self.session(name, PASSWORD)
     }
 
     fn lives(&self, token: &str) -> Result<()> {

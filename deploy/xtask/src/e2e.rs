@@ -22,7 +22,7 @@ pub(crate) struct Options {
     /// Against the release build
     #[arg(long)]
     release: bool,
-    /// Take pictures of every page in every width and theme, into this folder
+    /// Take pictures of every page in every state, width and theme, into this folder
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "target/screenshots")]
     screenshots: Option<PathBuf>,
     /// Options of Playwright, such as a file's name or -g TITLE

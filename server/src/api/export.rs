@@ -218,6 +218,7 @@ records! {
         "name": row.name.to_string(),
         "state": row.state.to_string(),
         "desired": row.desired.to_string(),
+        "stopped": row.stopped.to_string(),
         "archetype": row.archetype.clone(),
         "distro": row.distro.clone(),
         "os": row.os.clone(),
@@ -277,6 +278,7 @@ records! {
         "version": text(&row.version),
         "uptime_s": text(&row.uptime_s),
         "tasks": serde_json::to_string(&row.tasks).unwrap_or_default(),
+        "kept_by": text(&row.kept_by),
     }
     QuarantineView |row| {
         "id": row.id.to_string(),

@@ -71,13 +71,40 @@ pub async fn teardown(
 /// Take a decky down and bring it up again.
 #[utoipa::path(
     post, path = "/deckies/{name}/redeploy", tag = "fleet", params(("name" = DeckyName, Path)),
-    responses((status = 202, body = TaskAccepted, description = "Wanted; the task tells the progress"))
+    responses(
+        (status = 202, body = TaskAccepted, description = "Wanted; the task tells the progress"),
+        (status = 409, description = "It is stopped")
+    )
 )]
 pub async fn redeploy(
     May { domain, permit }: May<ManageFleet>,
     Param(name): Param<DeckyName>,
 ) -> Told<TaskAccepted> {
     accepted(domain.decky_redeploy(&permit, &[name]).await?)
+}
+
+/// Stop a decky. It keeps its address and its identity, and stays stopped until it is started.
+#[utoipa::path(
+    post, path = "/deckies/{name}/stop", tag = "fleet", params(("name" = DeckyName, Path)),
+    responses((status = 202, body = TaskAccepted, description = "Wanted; the task tells the progress"))
+)]
+pub async fn stop(
+    May { domain, permit }: May<ManageFleet>,
+    Param(name): Param<DeckyName>,
+) -> Told<TaskAccepted> {
+    accepted(domain.decky_stop(&permit, &[name]).await?)
+}
+
+/// Have a stopped decky run again as who it was.
+#[utoipa::path(
+    post, path = "/deckies/{name}/start", tag = "fleet", params(("name" = DeckyName, Path)),
+    responses((status = 202, body = TaskAccepted, description = "Wanted; the task tells the progress"))
+)]
+pub async fn start(
+    May { domain, permit }: May<ManageFleet>,
+    Param(name): Param<DeckyName>,
+) -> Told<TaskAccepted> {
+    accepted(domain.decky_start(&permit, &[name]).await?)
 }
 
 /// Take away deckies that run and that nobody wants.
@@ -92,7 +119,10 @@ pub async fn reap_orphans(May { domain, permit }: May<ManageFleet>) -> Told<Task
 /// Let a decky change its services now.
 #[utoipa::path(
     post, path = "/deckies/{name}/mutate", tag = "fleet", params(("name" = DeckyName, Path)),
-    responses((status = 202, body = TaskAccepted, description = "Wanted; the task tells the progress"))
+    responses(
+        (status = 202, body = TaskAccepted, description = "Wanted; the task tells the progress"),
+        (status = 409, description = "It is stopped")
+    )
 )]
 pub async fn mutate(
     May { domain, permit }: May<ManageFleet>,

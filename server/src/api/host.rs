@@ -68,6 +68,23 @@ pub async fn start_worker(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Have a worker tried again that died too often, by the `decnet up` of this host, and wait until it is ready.
+#[utoipa::path(
+    delete, path = "/workers/{name}/quarantine", tag = "host", params(("name" = WorkerName, Path)),
+    responses(
+        (status = 204, description = "It runs"),
+        (status = 409, description = "It is not in quarantine, or does not come up"),
+        (status = 503, description = "No `decnet up` runs this host")
+    )
+)]
+pub async fn clear_worker_quarantine(
+    May { domain, permit }: May<ManageWorkers>,
+    Param(name): Param<WorkerName>,
+) -> Done {
+    domain.worker_clear_quarantine(&permit, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Have every worker started that is down, and wait until each is ready or is not.
 #[utoipa::path(
     post, path = "/workers/start-all", tag = "host",

@@ -33,7 +33,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     AppState,
-    http::wrap,
+    http::{from_known_origins, wrap},
     problem::ApiError,
     shared::{self, Shared},
     throttle::Throttle,
@@ -117,6 +117,8 @@ fn api(lists: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
         .routes(routes!(fleet::deploy))
         .routes(routes!(fleet::teardown))
         .routes(routes!(fleet::redeploy))
+        .routes(routes!(fleet::stop))
+        .routes(routes!(fleet::start))
         .routes(routes!(fleet::reap_orphans))
         .routes(routes!(fleet::mutate))
         .routes(routes!(fleet::mutate_interval))
@@ -131,6 +133,7 @@ fn api(lists: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
         .routes(routes!(host::stop_worker))
         .routes(routes!(host::start_worker))
         .routes(routes!(host::start_all_workers))
+        .routes(routes!(host::clear_worker_quarantine))
         .routes(routes!(host::health))
         .routes(routes!(audit::page))
         .routes(routes!(audit::export))
@@ -152,7 +155,10 @@ pub fn document() -> Value {
 }
 
 /// The API's routes, without what every request passes through.
-pub fn routes(state: &AppState) -> Router {
+///
+/// # Errors
+/// Where the public URL is no origin.
+pub fn routes(state: &AppState) -> Result<Router, tower_http::csrf::ConfigError> {
     let shared = Shared::new(state);
     let lists = lists().layer(from_fn_with_state(shared.clone(), shared::answer));
     let (router, _) = api(lists).split_for_parts();
@@ -160,7 +166,7 @@ pub fn routes(state: &AppState) -> Router {
     // Written once: it is the same for everybody, and it is no secret.
     let text = document();
     let nothing = || any(|| async { ApiError::no_route() });
-    router
+    let router = router
         .route(
             &format!("{PREFIX}/openapi.json"),
             get(move || async move { Json(text) }),
@@ -169,7 +175,8 @@ pub fn routes(state: &AppState) -> Router {
         .route("/api/", nothing())
         .route("/api/{*rest}", nothing())
         .method_not_allowed_fallback(|| async { ApiError::no_method() })
-        .with_state(state.clone())
+        .with_state(state.clone());
+    from_known_origins(router, &state.config, &state.config.cors_origins)
 }
 
 /// The API alone, as a whole service: what the tests talk to.
@@ -177,9 +184,6 @@ pub fn routes(state: &AppState) -> Router {
 /// # Errors
 /// Where the public URL is no origin.
 pub fn router(state: &AppState) -> Result<Router, tower_http::csrf::ConfigError> {
-    wrap(
-        routes(state).fallback(|| async { ApiError::no_route() }),
-        state,
-        &Throttle::default(),
-    )
+    let router = routes(state)?.fallback(|| async { ApiError::no_route() });
+    Ok(wrap(router, state, &Throttle::default()))
 }

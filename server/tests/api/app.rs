@@ -30,6 +30,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 pub(crate) const PASSWORD: &str = "blue-otter-41-canoe";
+/// What its sessions are signed with, and what it seals second factors with.
+pub(crate) const JWT_SECRET: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
+pub(crate) const TOTP_KEY: &str = "zyxwvutsrqponmlkjihgfedcba9876543210";
 
 /// A server with a database of its own.
 pub(crate) struct App {
@@ -217,14 +220,15 @@ impl App {
         let start = time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
         let clock = Arc::new(ManualClock::new(start));
         let options = Options {
-            jwt_secret: Some("0123456789abcdefghijklmnopqrstuvwxyz".to_owned().into()),
-            second_factor_key: Some("zyxwvutsrqponmlkjihgfedcba9876543210".to_owned().into()),
+            jwt_secret: Some(JWT_SECRET.to_owned().into()),
+            second_factor_key: Some(TOTP_KEY.to_owned().into()),
             ..options
         };
         let domain = Domain::new(store.clone(), bus.clone(), clock.clone(), options).unwrap();
         let mut config = Config {
             public_url: "http://decnet.test:8080".into(),
             trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
             show_causes: false,
             answers_good_for: std::time::Duration::ZERO,
             site_root: dir.path().join("site"),

@@ -240,6 +240,8 @@ async fn credentials_are_counted_and_listed_as_bounty() {
     let bounty = get(&app, &token, "/bounty?bounty_type=credential").await;
     assert_eq!(bounty["data"][0]["principal"], "root");
     assert_eq!(bounty["data"][0]["value"], "toor");
+    let attacker = get(&app, &token, "/attackers").await;
+    assert_eq!(bounty["data"][0]["attacker_glyph"], attacker["data"][0]["glyph"]);
     let stats = get(&app, &token, "/stats").await;
     assert_eq!(
         (

@@ -2,9 +2,12 @@
 
 use axum::http::{Method, StatusCode};
 use decnet_bus::Bus;
+use decnet_db::Observation;
 use decnet_domain::{Actor, Domain, DomainError, Options};
 use decnet_model::{
+    clock::Clock,
     permission::ManageFleet,
+    state::DeckyState,
     topic::{Pattern, Topic},
 };
 use serde_json::json;
@@ -64,6 +67,89 @@ async fn a_deploy_settles_the_deckies_wakes_the_reconciler_and_is_told_as_a_task
         .map(|d| d["name"].clone())
         .collect();
     assert_eq!(wanted, ["only-one"]);
+}
+
+#[tokio::test]
+async fn a_decky_is_stopped_and_started_by_orders_and_while_it_is_stopped_it_is_no_fault_and_not_changed() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let spec = json!({ "deckies": [{ "archetype": "linux-server", "name": "web-01" }] });
+    let deployed = app.post("/deckies/deploy", &spec).token(&admin).send().await;
+    assert_eq!(deployed.status, StatusCode::ACCEPTED, "{deployed:?}");
+    let mut woken = app.bus.subscribe(Pattern::exactly(&Topic::fleet_changed()));
+    let order = async |order: &str, name: &str| {
+        let path = format!("/deckies/{name}/{order}");
+        app.post(&path, &json!({})).token(&admin).send().await
+    };
+    let decky = async || app.get("/deckies").token(&admin).send().await.json()[0].clone();
+    let before = decky().await;
+    assert_eq!(before["stopped"], false);
+
+    let stopped = order("stop", "web-01").await;
+    assert_eq!(stopped.status, StatusCode::ACCEPTED, "{stopped:?}");
+    assert_eq!(stopped.json()["deckies"], json!(["web-01"]));
+    let event = woken.recv().await.unwrap();
+    assert_eq!(
+        event.payload["task"],
+        stopped.json()["task"],
+        "the reconciler is woken"
+    );
+    let task = format!("/tasks/{}", stopped.json()["task"].as_str().unwrap());
+    let task = app.get(&task).token(&admin).send().await.json();
+    assert_eq!(task["operation"], "stop");
+    let after = decky().await;
+    assert_eq!(
+        (
+            &after["stopped"],
+            &after["desired"],
+            &after["ip"],
+            &after["hostname"]
+        ),
+        (&json!(true), &json!(true), &before["ip"], &before["hostname"])
+    );
+
+    for change in ["mutate", "redeploy"] {
+        let refused = order(change, "web-01").await;
+        assert_eq!(refused.problem(), "conflict", "{change}: {refused:?}");
+        assert!(
+            refused.text.contains("web-01 is stopped: start it first"),
+            "{}",
+            refused.text
+        );
+    }
+    // As the reconciler writes it down.
+    let seen = Observation {
+        state: DeckyState::Stopped,
+        last_error: None,
+        services: None,
+    };
+    let name = "web-01".parse().unwrap();
+    app.store
+        .decky_observe(&name, &seen, app.clock.now())
+        .await
+        .unwrap();
+    let alerts = app.get("/alerts").token(&admin).send().await;
+    assert_eq!(alerts.status, StatusCode::OK);
+    assert!(!alerts.text.contains("web-01"), "{}", alerts.text);
+
+    let started = order("start", "web-01").await;
+    assert_eq!(started.status, StatusCode::ACCEPTED, "{started:?}");
+    assert_eq!(decky().await["stopped"], false);
+    assert_eq!(order("redeploy", "web-01").await.status, StatusCode::ACCEPTED);
+
+    // Who deploys it anew wants it to run.
+    order("stop", "web-01").await;
+    let deployed = app.post("/deckies/deploy", &spec).token(&admin).send().await;
+    assert_eq!(deployed.status, StatusCode::ACCEPTED, "{deployed:?}");
+    assert_eq!(decky().await["stopped"], false);
+
+    for unknown in ["stop", "start"] {
+        assert_eq!(order(unknown, "none").await.problem(), "not-found");
+    }
+    let audit = app.get("/audit?limit=500").token(&admin).send().await.text;
+    for action in ["fleet.stop", "fleet.start"] {
+        assert!(audit.contains(action), "{action}: {audit}");
+    }
 }
 
 #[tokio::test]

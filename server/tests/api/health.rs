@@ -170,8 +170,13 @@ async fn deckies_that_do_not_run_degrade_the_host_and_a_container_engine_that_is
             .unwrap();
     }
     app.store.decky_set_failures(&names[0], &[], true).await.unwrap();
+    // One that an operator stopped is none that should run.
+    let extra = json!({ "deckies": [{ "archetype": "linux-server", "name": "resting" }] });
+    app.post("/deckies/deploy", &extra).token(&admin).send().await;
+    let rests = app.post("/deckies/resting/stop", &json!({})).token(&admin);
+    assert_eq!(rests.send().await.status, StatusCode::ACCEPTED);
     let told = until(&app, Some(&token), |answer| fleet(answer)["status"] == "degraded").await;
-    let detail = "of 4 wanted deckies 1 failed, 1 in quarantine, 1 degraded";
+    let detail = "of 4 wanted deckies 1 failed, 1 in quarantine, 1 degraded, 1 stopped";
     let told = match fleet(&told)["detail"] == detail {
         true => told,
         // The look may have been in between.
@@ -256,6 +261,7 @@ fn a_full_disk_is_told_in_the_health_and_what_it_kept_from_being_stored_is_store
                     .map(|text| (heartbeat::ALARM.to_owned(), text.to_owned()))
                     .into_iter()
                     .collect(),
+                kept_by: None,
             };
             app.bus.publish(Topic::worker_health(&beat.name), &beat);
         };

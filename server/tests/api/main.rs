@@ -11,6 +11,8 @@
 mod accounts;
 mod app;
 mod config;
+mod cors;
+mod described;
 mod evidence;
 mod export;
 mod faults;
@@ -21,6 +23,7 @@ mod listener;
 mod load;
 mod openapi;
 mod roles;
+mod secrets;
 mod sessions;
 mod stream;
 mod tokens;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderName, Method, StatusCode, header};
 use decnet_domain::Options;
 use decnet_model::{
     clock::{Clock as _, SystemClock},
@@ -18,6 +18,8 @@ use crate::app::{App, PASSWORD};
 
 /// How long an event may take before the test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a stream may go on whose reader may read no more. That is a promise, and not how long it takes.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A stream that is being read.
 pub(crate) struct Stream {
@@ -256,20 +258,46 @@ async fn the_sixth_stream_of_a_user_is_refused_and_a_place_comes_free() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_its_user_is_disabled() {
+async fn every_change_of_a_user_ends_all_its_streams_within_a_second_and_no_other() {
     let app = App::new().await;
     let admin = app.admin().await;
-    let (user, token) = app.user("vera", Role::Viewer).await;
-    let mut stream = Stream::open(&app, &token, None).await;
-    stream.wait_for("snapshot").await;
-    app.put(
-        &format!("/users/{}/disabled", user.id),
-        &json!({ "disabled": true }),
-    )
-    .token(&admin)
-    .send()
-    .await;
-    stream.ends().await;
+    let mut goes_on = Stream::open(&app, &admin, None).await;
+    goes_on.wait_for("snapshot").await;
+    for change in ["role", "reset-password", "change-password", "disabled", "delete"] {
+        let (user, session) = app.user(change, Role::Viewer).await;
+        let new = json!({ "name": "feed", "role": "viewer" });
+        let made = app.post("/auth/tokens", &new).token(&session).send().await.json();
+        let mut streams = Vec::new();
+        for token in [session.as_str(), made["token"].as_str().unwrap()] {
+            let mut stream = Stream::open(&app, token, None).await;
+            stream.wait_for("snapshot").await;
+            streams.push(stream);
+        }
+        let path = format!("/users/{}/{change}", user.id);
+        let done = match change {
+            "role" => app.put(&path, &json!({ "role": "admin" })).token(&admin),
+            "reset-password" => {
+                let new = json!({ "new_password": format!("{PASSWORD}-2") });
+                app.put(&path, &new).token(&admin)
+            }
+            "change-password" => {
+                let new = json!({ "old_password": PASSWORD, "new_password": format!("{PASSWORD}-2") });
+                app.post("/auth/change-password", &new).token(&session)
+            }
+            "disabled" => app.put(&path, &json!({ "disabled": true })).token(&admin),
+            _ => app
+                .ask(Method::DELETE, &format!("/users/{}", user.id))
+                .token(&admin),
+        };
+        let done = done.send().await;
+        assert!(done.status.is_success(), "{change}: {done:?}");
+        for (stream, of) in streams.iter_mut().zip(["the session", "the API token"]) {
+            let ended = timeout(AT_ONCE, stream.ends()).await;
+            assert!(ended.is_ok(), "{change}: the stream of {of} goes on");
+        }
+    }
+    command(&app, "still here").await;
+    assert_eq!(commands(&goes_on.wait_for("logs").await), ["still here"]);
 }
 
 #[tokio::test]
@@ -280,7 +308,7 @@ async fn a_stream_ends_when_its_session_is_signed_out_and_another_goes_on() {
     let mut stream = Stream::open(&app, &token, None).await;
     let mut stays = Stream::open(&app, &other, None).await;
     app.post("/auth/logout", &json!({})).token(&token).send().await;
-    stream.ends().await;
+    timeout(AT_ONCE, stream.ends()).await.expect("the stream goes on");
     stays.wait_for("snapshot").await;
     command(&app, "still here").await;
     assert_eq!(commands(&stays.wait_for("logs").await), ["still here"]);
@@ -305,7 +333,7 @@ async fn a_change_by_another_process_ends_the_stream_over_the_bus() {
         .permit::<decnet_model::permission::ManageUsers>(&operator)
         .unwrap();
     cli.user_set_disabled(&permit, user.id, true).await.unwrap();
-    stream.ends().await;
+    timeout(AT_ONCE, stream.ends()).await.expect("the stream goes on");
     assert_eq!(
         app.get("/auth/me").token(&token).send().await.status,
         StatusCode::UNAUTHORIZED

@@ -10,11 +10,12 @@ use crate::app::{Answer, App, PASSWORD, token};
 
 /// An authenticator program of our own.
 pub(crate) struct Phone {
-    secret: Vec<u8>,
+    /// What it shares with the server.
+    pub(crate) secret: Vec<u8>,
 }
 
 impl Phone {
-    fn of(enrolment: &Value) -> Self {
+    pub(crate) fn of(enrolment: &Value) -> Self {
         let letters = enrolment["secret"].as_str().unwrap();
         let uri = enrolment["uri"].as_str().unwrap();
         assert!(
@@ -42,7 +43,7 @@ impl Phone {
     }
 
     /// A code that no one has used: of the next half minute.
-    fn fresh(&self, app: &App) -> String {
+    pub(crate) fn fresh(&self, app: &App) -> String {
         app.clock.advance(time::Duration::seconds(30));
         self.code(app)
     }
@@ -61,7 +62,7 @@ pub(crate) async fn enrol(app: &App, session: &str) -> (Phone, Vec<String>) {
 }
 
 /// The challenge that a right password gives.
-fn challenge(answer: &Answer) -> String {
+pub(crate) fn challenge(answer: &Answer) -> String {
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
     assert!(!answer.headers.contains_key(header::SET_COOKIE), "{answer:?}");
     assert_eq!(answer.json()["second_factor_required"], true);
@@ -367,76 +368,6 @@ async fn where_it_is_required_whoever_has_none_may_only_enrol() {
         let refused = app.get("/audit").token(token).send().await;
         assert_eq!(refused.problem(), "enrolment-required");
     }
-}
-
-/// An account that has everything, and every answer that an administrator can get: no secret of it is in any.
-#[tokio::test]
-async fn no_answer_shows_a_secret_that_was_told_before() {
-    let app = App::new().await;
-    let admin = app.admin().await;
-    let begun = app
-        .ask(Method::POST, "/auth/totp")
-        .token(&admin)
-        .send()
-        .await
-        .json();
-    let phone = Phone::of(&begun);
-    let code = json!({ "code": phone.fresh(&app) });
-    let confirmed = app
-        .post("/auth/totp/confirm", &code)
-        .token(&admin)
-        .send()
-        .await
-        .json();
-    let new = json!({ "name": "feed", "role": "admin" });
-    let made = app.post("/auth/tokens", &new).token(&admin).send().await.json();
-    let text = challenge(&app.login("root", PASSWORD).send().await);
-    let user = app.store.user_list().await.unwrap().remove(0);
-    let sealed = app
-        .store
-        .second_factor_get(user.id)
-        .await
-        .unwrap()
-        .unwrap()
-        .sealed;
-    let mut secrets = vec![
-        PASSWORD.to_owned(),
-        user.password_hash.clone(),
-        begun["secret"].as_str().unwrap().to_owned(),
-        made["token"].as_str().unwrap().to_owned(),
-        text,
-        admin.clone(),
-        "argon2".to_owned(),
-        "dnt_".to_owned(),
-    ];
-    let codes = confirmed["recovery_codes"].as_array().unwrap();
-    secrets.extend(codes.iter().map(|code| code.as_str().unwrap().to_owned()));
-    assert_eq!(secrets.len(), 18);
-    assert!(
-        !sealed
-            .windows(phone.secret.len())
-            .any(|part| part == phone.secret),
-        "sealed at rest"
-    );
-
-    let document = decnet_server::api::document();
-    let mut asked = 0;
-    for (path, methods) in document["paths"].as_object().unwrap() {
-        if methods.get("get").is_none() || path.ends_with("/stream") {
-            continue;
-        }
-        let path = path.replace("{id}", &user.id.to_string());
-        let answer = app.get(&path).token(&admin).send().await;
-        asked += 1;
-        for secret in &secrets {
-            assert!(
-                !answer.text.contains(secret.as_str()),
-                "{path} shows {secret}: {}",
-                answer.text
-            );
-        }
-    }
-    assert!(asked > 20, "{asked}");
 }
 
 #[tokio::test]

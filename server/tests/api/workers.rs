@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
+use axum::http::{Method, StatusCode};
 use decnet_bus::Bus;
 use decnet_domain::Options;
 use decnet_model::{
@@ -11,8 +12,11 @@ use decnet_model::{
     view::WorkerView,
 };
 use decnet_runtime::{
-    heartbeat,
-    supervisor::{Door, Order},
+    Settings,
+    heartbeat::{self, QUARANTINE},
+    installed::Places,
+    settings::Sources,
+    supervisor::{Door, Lock, Order},
 };
 use serde_json::{Value, json};
 
@@ -27,6 +31,7 @@ fn beat(name: &str) -> WorkerView {
         version: Some("1.2.3".into()),
         uptime_s: Some(5),
         tasks: BTreeMap::from([("spool".to_owned(), "at 0:17".to_owned())]),
+        kept_by: None,
     }
 }
 
@@ -200,7 +205,7 @@ async fn a_worker_is_started_and_without_the_bus_stopped_by_the_host_that_runs_i
             Order::Start(name) if name.as_str() == "profiler" => Ok(()),
             Order::Start(name) => Err(format!("decnet-{name} runs already")),
             Order::Stop(name) if name.as_str() == "collector" => Ok(()),
-            Order::Stop(name) => Err(format!("decnet-{name} does not run")),
+            Order::Stop(name) | Order::Clear(name) => Err(format!("decnet-{name} does not run")),
         }
     }));
     assert_eq!(start("profiler").await.status, axum::http::StatusCode::NO_CONTENT);
@@ -229,6 +234,93 @@ async fn a_worker_is_started_and_without_the_bus_stopped_by_the_host_that_runs_i
     assert_eq!(down.problem(), "conflict");
     assert!(down.text.contains("does not run"), "{}", down.text);
     host.abort();
+}
+
+#[tokio::test]
+async fn a_worker_in_quarantine_is_shown_with_its_last_words_until_what_keeps_it_has_tried_it_again() {
+    let data = tempfile::tempdir().unwrap();
+    let run = data.path().join("run");
+    fs::create_dir(&run).unwrap();
+    fs::write(data.path().join("decnet-profiler"), "").unwrap();
+    let options = Options {
+        run_dir: Some(run.clone()),
+        installed: Places {
+            programs: data.path().to_owned(),
+            units: Vec::new(),
+        },
+        health_interval: Duration::from_millis(20),
+        ..Options::default()
+    };
+    let app = App::with_bus(Bus::none(), options, |_| {}).await;
+    let admin = app.admin().await;
+    for (name, kept_by) in [("profiler", "nobody"), ("mutator", "missing")] {
+        assert_eq!(listed(&app, &admin, name).await["kept_by"], kept_by);
+    }
+    let why = "in quarantine after 5 deaths within 10 minutes: ended with code 1: no room";
+    let left = WorkerView {
+        state: WorkerState::Quarantined,
+        last_heard: Some(app.clock.now()),
+        tasks: BTreeMap::from([(QUARANTINE.to_owned(), why.to_owned())]),
+        ..WorkerView::unheard("profiler".parse().unwrap())
+    };
+    heartbeat::leave(&run, &left).unwrap();
+    let forgotten = listed(&app, &admin, "profiler").await;
+    assert_eq!(
+        (&forgotten["state"], &forgotten["tasks"]),
+        (&json!("stopped"), &json!({})),
+        "the host that put it there is gone"
+    );
+    let mut sources = Sources::default();
+    sources
+        .flags
+        .insert("data-dir", data.path().display().to_string());
+    let up = Lock::take(&Settings::read(&sources).unwrap()).unwrap();
+    let worker = listed(&app, &admin, "profiler").await;
+    assert_eq!(
+        (&worker["state"], &worker["kept_by"], &worker["tasks"][QUARANTINE]),
+        (&json!("quarantined"), &json!("up"), &json!(why))
+    );
+    let told = async {
+        loop {
+            let health = app.get("/health").token(&admin).send().await.json();
+            let mut parts = health["components"].as_array().into_iter().flatten();
+            if parts.any(|part| part["name"] == "profiler" && part["detail"] == why) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), told)
+        .await
+        .expect("the health tells it, too");
+    let page = app.page("/workers").token(&admin).send().await.text;
+    for words in [
+        why,
+        "left alone until it is cleared",
+        "it has to be installed first",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+
+    let clear = async |name: &str| {
+        let order = app.ask(Method::DELETE, &format!("/workers/{name}/quarantine"));
+        order.token(&admin).send().await
+    };
+    assert_eq!(clear("profiler").await.problem(), "unanswered");
+    let door = Door::open(&run).unwrap();
+    let host = tokio::spawn(door.serve(|order| async move {
+        match order {
+            Order::Clear(name) if name.as_str() == "profiler" => Ok(()),
+            other => Err(format!("decnet-{} is not in quarantine", other.worker())),
+        }
+    }));
+    assert_eq!(clear("profiler").await.status, StatusCode::NO_CONTENT);
+    let other = clear("mutator").await;
+    assert_eq!(other.problem(), "conflict");
+    assert!(other.text.contains("not in quarantine"), "{}", other.text);
+    assert_eq!(clear("barista").await.problem(), "not-found");
+    host.abort();
+    drop(up);
 }
 
 #[tokio::test]

@@ -66,6 +66,10 @@ pub(crate) enum Command {
     Teardown(TargetArgs),
     /// Take deckies down and bring them up again
     Redeploy(TargetArgs),
+    /// Stop deckies: they keep address and identity, and stay stopped until they are started
+    Stop(TargetArgs),
+    /// Have stopped deckies run again as who they were
+    Start(TargetArgs),
     /// Let deckies change their services now
     Mutate(TargetArgs),
     /// End the quarantine of deckies that were given up after failing too often: they are tried again
@@ -372,6 +376,12 @@ pub(crate) enum WorkerCommand {
         /// Every worker that is down
         #[arg(long, conflicts_with = "name")]
         all: bool,
+    },
+    /// Have `decnet up` try a worker again that is in quarantine because it died too often
+    Clear {
+        /// Its name
+        #[arg(value_parser = worker_arg())]
+        name: WorkerName,
     },
 }
 

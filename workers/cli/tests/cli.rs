@@ -150,6 +150,7 @@ fn an_agent_lists_its_workers_and_proves_its_spool() {
         version: None,
         uptime_s: None,
         tasks: Default::default(),
+        kept_by: None,
     };
     decnet_runtime::heartbeat::leave(&dir.path().join("data/run"), &beat).unwrap();
     let workers: serde_json::Value = serde_json::from_str(&on_agent("worker list --json")).unwrap();
@@ -330,6 +331,7 @@ fn how_a_decky_does_is_unknown_once_the_mutator_is_gone_without_a_word() {
         version: None,
         uptime_s: None,
         tasks: Default::default(),
+        kept_by: None,
     };
     // It says so in both places, and only one of them is read together with its process.
     decnet_runtime::heartbeat::leave(&dir.path().join("data/run"), &beat).unwrap();
@@ -358,6 +360,64 @@ fn how_a_decky_does_is_unknown_once_the_mutator_is_gone_without_a_word() {
             .any(|line| line.starts_with("mutator") && line.contains("stale")),
         "{workers}"
     );
+}
+
+#[test]
+fn deckies_are_told_to_stop_and_to_start_and_what_is_stopped_is_not_changed() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    for name in ["front", "back"] {
+        good(
+            dir.path(),
+            &format!("deploy --archetype web-server --name {name} --no-wait"),
+        );
+    }
+    let json = |words: &str| serde_json::from_str::<serde_json::Value>(&good(dir.path(), words)).unwrap();
+    let stopped = || {
+        let deckies = json("status --json");
+        let stopped = deckies
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|d| d["stopped"] == true);
+        stopped
+            .map(|d| d["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(stopped(), Vec::<String>::new());
+    let told = json("stop front --no-wait --json");
+    assert_eq!(told["deckies"], serde_json::json!(["front"]));
+    assert!(told["task"].is_string(), "{told}");
+    assert_eq!(stopped(), ["front"]);
+    for words in ["mutate back front --no-wait", "redeploy front --no-wait"] {
+        let output = decnet(PROGRAM, dir.path())
+            .args(words.split(' '))
+            .output()
+            .unwrap();
+        let (_, stderr, code) = said(&output);
+        assert!(
+            code == 64 && stderr.contains("front is stopped: start it first"),
+            "{words}: {code}: {stderr}"
+        );
+    }
+    // Of all of them an order takes those that it is for.
+    for (words, about) in [
+        ("redeploy --all", vec!["back"]),
+        ("start --all", vec!["front"]),
+        ("stop --all", vec!["back", "front"]),
+        ("mutate --all", vec![]),
+        ("start back", vec!["back"]),
+    ] {
+        let told = json(&format!("{words} --no-wait --json"));
+        assert_eq!(told["deckies"], serde_json::json!(about), "{words}");
+    }
+    assert_eq!(stopped(), ["front"]);
+    let unknown = decnet(PROGRAM, dir.path())
+        .args(["stop", "nobody"])
+        .output()
+        .unwrap();
+    let (_, stderr, code) = said(&unknown);
+    assert!(code == 64 && stderr.contains("decky nobody"), "{code}: {stderr}");
 }
 
 #[test]
@@ -678,10 +738,10 @@ fn completions_and_man_pages_have_every_command_and_worker_and_offer_workers_to_
             assert!(script.contains(option), "{shell}: {option}");
         }
     }
-    // `worker start` and `worker stop` are completed with the names that there are.
+    // `worker start`, `worker stop` and `worker clear` are completed with the names that there are.
     let offered = format!(":({})", WORKERS.join(" "));
     let script = run(&["completions", "zsh"]);
-    assert_eq!(script.matches(&offered).count(), 2, "{script}");
+    assert_eq!(script.matches(&offered).count(), 3, "{script}");
 }
 
 #[test]

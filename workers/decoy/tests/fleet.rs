@@ -1,4 +1,5 @@
-//! The program under the engine that starts it, as root: who it becomes, and that it goes on doing its work as that.
+//! The program under the engine that starts it: as root who it becomes, and that it goes on doing its work as that; and that it
+//! is the same machine once it was stopped and started.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,10 +11,11 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
-    net::TcpStream,
+    io::{ErrorKind, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::Path,
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -220,4 +222,81 @@ async fn started_by_root_it_is_a_user_of_its_own_who_can_bind_low_ports_and_writ
         evidence.contains(" http ") || evidence.contains("service_stopped"),
         "{evidence}"
     );
+}
+
+/// The public key by which the ssh server there is known.
+fn host_key(at: SocketAddr) -> String {
+    let scan = Command::new("ssh-keyscan")
+        .args([
+            "-T",
+            "20",
+            "-t",
+            "ed25519",
+            "-p",
+            &at.port().to_string(),
+            &at.ip().to_string(),
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(scan.stdout).unwrap();
+    let key = said.split_whitespace().nth(2);
+    key.unwrap_or_else(|| panic!("{said}{}", String::from_utf8_lossy(&scan.stderr)))
+        .to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_stopped_answers_nobody_and_is_started_as_the_same_machine_by_another_engine_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let it = engine(&folder);
+    let decky = DesiredDecky {
+        // An address that no other test has.
+        ip: "127.93.0.77".parse().unwrap(),
+        ..desired()
+    };
+    let stopped = DesiredDecky {
+        stopped: true,
+        ..decky.clone()
+    };
+    assert_eq!(reconcile(&it, std::slice::from_ref(&decky)).await, []);
+    let listen = it.observe().await.unwrap().remove(0).seen.listen;
+    let at = |slug: &str| listen[&slug.parse().unwrap()][0];
+    let key = host_key(at("ssh"));
+    let outlets = || {
+        fs::read_dir(folder.join("outlets").join(decky.name.as_str()))
+            .unwrap()
+            .count()
+    };
+    let refused = || {
+        for slug in ["ssh", "redis"] {
+            let error = TcpStream::connect(at(slug)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{slug}");
+        }
+    };
+
+    assert_eq!(reconcile(&it, std::slice::from_ref(&stopped)).await, []);
+    refused();
+    let seen = it.observe().await.unwrap();
+    assert_eq!(
+        plan(std::slice::from_ref(&stopped), &seen),
+        [],
+        "it is what is wanted"
+    );
+    assert_eq!(
+        (seen[0].identity, seen[0].running, seen[0].seen.died.as_deref()),
+        (Some(decky.identity()), false, None),
+        "it is there, and did not die"
+    );
+    assert_eq!(outlets(), 1, "what it recorded stays");
+
+    // The mutator ends, and another one comes.
+    it.shutdown().await;
+    drop(it);
+    let next = engine(&folder);
+    assert_eq!(reconcile(&next, std::slice::from_ref(&stopped)).await, []);
+    refused();
+    assert_eq!(reconcile(&next, std::slice::from_ref(&decky)).await, []);
+    assert_eq!(host_key(at("ssh")), key);
+    assert!(ask((decky.ip, at("redis").port()), "PING\r\n").starts_with('+'));
+    next.shutdown().await;
 }

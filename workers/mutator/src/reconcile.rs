@@ -25,7 +25,10 @@ use decnet_model::{
     topic::Topic,
     view::{DeckyService, TaskReport, TaskView},
 };
-use decnet_runtime::Recurring;
+use decnet_runtime::{
+    Recurring,
+    quarantine::{self, lately, left_alone},
+};
 use decnet_spool::{SpoolError, outlet::Outlet};
 use decnet_syslog::{LineHead, Severity, format_line};
 use ipnet::IpNet;
@@ -41,12 +44,10 @@ const REAP: &str = "reap";
 const LEASE_TTL: time::Duration = time::Duration::seconds(60);
 /// How often it is renewed while steps are run.
 const RENEW: Duration = Duration::from_secs(15);
-/// A decky that died this often …
-const DEATHS: usize = 5;
-/// … within this time is left alone until an operator clears it.
-const DEATHS_WITHIN: time::Duration = time::Duration::minutes(10);
 /// Wait before the first restart; doubled for each further death.
 const RESTART: time::Duration = time::Duration::seconds(1);
+/// How often a step that waits for something is looked at: who watches it sees it go on.
+const WAITING: time::Duration = time::Duration::seconds(2);
 /// The longest wait before a restart.
 const RESTART_MOST: time::Duration = time::Duration::seconds(60);
 
@@ -103,7 +104,7 @@ fn due(record: &DeckyRecord, common: Option<Duration>, now: OffsetDateTime) -> b
 pub(crate) enum Round {
     /// The work was done.
     Done {
-        /// Deckies that are wanted.
+        /// Deckies that are wanted to run.
         wanted: usize,
         /// Deckies that run.
         running: usize,
@@ -206,7 +207,11 @@ impl<E: Engine> Reconciler<E> {
         }
         for Known { record, .. } in self.known().await? {
             let waits = Observation {
-                state: DeckyState::Pending,
+                state: if record.view.stopped {
+                    DeckyState::Stopped
+                } else {
+                    DeckyState::Pending
+                },
                 last_error: None,
                 services: None,
             };
@@ -274,9 +279,10 @@ impl<E: Engine> Reconciler<E> {
         let passes = failed.values().any(|error| error.transient);
         let part_died = |o: &ObservedDecky| o.running && o.seen.died.is_some() && !held.contains_key(&o.name);
         let soon = (passes || observed.iter().any(part_died)).then_some(RESTART);
-        let again = again.into_iter().chain(soon).min();
+        let waits = failed.values().any(|error| error.waits).then_some(WAITING);
+        let again = again.into_iter().chain(soon).chain(waits).min();
         Ok(Round::Done {
-            wanted: desired.len(),
+            wanted: desired.iter().filter(|decky| !decky.stopped).count(),
             running,
             again: again.map(|d| {
                 Duration::try_from(d)
@@ -376,7 +382,8 @@ impl<E: Engine> Reconciler<E> {
         let engine = self.parts.engine.name();
         for record in self.parts.store.decky_records().await? {
             let made = &record.view.engine;
-            if record.view.desired && made != engine {
+            let rests = record.view.stopped && record.view.state == DeckyState::Stopped;
+            if record.view.desired && made != engine && !rests {
                 let told = format!(
                     "it was deployed on the engine {made}, and this host runs {engine}: take it down, or start the host with \
                      engine={made}"
@@ -507,7 +514,12 @@ impl<E: Engine> Reconciler<E> {
             .into_iter()
             .filter(|record| !record.view.desired || record.view.engine == self.parts.engine.name())
             .map(|record| Known {
-                desired: serde_json::from_value(record.spec.clone()).map_err(|e| e.to_string()),
+                desired: serde_json::from_value(record.spec.clone())
+                    .map(|decky| DesiredDecky {
+                        stopped: record.view.stopped,
+                        ..decky
+                    })
+                    .map_err(|e| e.to_string()),
                 record,
             })
             .collect())
@@ -525,13 +537,19 @@ impl<E: Engine> Reconciler<E> {
         for Known { record, desired } in &known {
             let name = &record.view.name;
             // A task that has steps was mutated in an earlier round, and is only being finished.
-            let ordered = jobs
-                .iter()
-                .any(|j| j.operation == "mutate" && j.total == 0 && j.deckies.contains(name));
+            let orders = |j: &Job| j.operation == "mutate" && j.total == 0 && j.deckies.contains(name);
+            let ordered = jobs.iter().any(orders);
             let (Ok(before), true) = (desired, record.view.desired) else {
                 continue;
             };
             if !ordered && !due(record, common, now) {
+                continue;
+            }
+            if record.view.stopped {
+                // After the order was given: nobody can give one for what is stopped.
+                for job in jobs.iter_mut().filter(|j| orders(j)) {
+                    job.errors.push(format!("{name}: it was stopped"));
+                }
                 continue;
             }
             if record.quarantined {
@@ -603,6 +621,11 @@ impl<E: Engine> Reconciler<E> {
         let mut held = BTreeMap::new();
         for record in known.iter().map(|k| &k.record).filter(|r| r.view.desired) {
             let name = &record.view.name;
+            if record.view.stopped {
+                // However it ended, it is down as it should be; and it is ended, whatever held it back.
+                self.counted.remove(name);
+                continue;
+            }
             let seen = observed.iter().find(|o| o.name == *name);
             let died = seen.is_some_and(|o| o.seen.died.is_some());
             // Of one that runs a part may have died.
@@ -614,7 +637,7 @@ impl<E: Engine> Reconciler<E> {
             let mut quarantined = record.quarantined;
             if died && self.counted.insert(name.clone()) {
                 failures.push(now);
-                quarantined |= failures.len() >= DEATHS;
+                quarantined |= quarantine::is_due(&failures);
                 self.parts
                     .store
                     .decky_set_failures(name, &failures, quarantined)
@@ -644,6 +667,7 @@ impl<E: Engine> Reconciler<E> {
             let mut kinds = steps.iter().filter(|s| s.decky() == name).map(Step::kind);
             let state = match kinds.next() {
                 _ if !record.view.desired && observed.iter().any(|o| o.name == *name) => DeckyState::Stopping,
+                Some(_) if record.view.stopped => DeckyState::Stopping,
                 Some(StepKind::Reconfigure) => DeckyState::Mutating,
                 Some(_) => DeckyState::Deploying,
                 None => continue,
@@ -736,9 +760,10 @@ impl<E: Engine> Reconciler<E> {
                 BTreeMap::new()
             }
         };
-        // Whatever ended before these steps is told; an end after them is a new one.
-        for step in steps {
-            self.counted.remove(step.decky());
+        // Whatever ended before these steps is told; an end after them is a new one. A step that waits has changed nothing.
+        let waits = |name: &DeckyName| failed.get(name).is_some_and(|error| error.waits);
+        for name in steps.iter().map(Step::decky).filter(|name| !waits(name)) {
+            self.counted.remove(name);
         }
         Ok(failed)
     }
@@ -750,6 +775,7 @@ impl<E: Engine> Reconciler<E> {
         {
             match outcome {
                 Outcome::Begun => tracing::debug!(%decky, step, "begun"),
+                Outcome::Waiting(error) => tracing::debug!(%decky, step, %error, "waits"),
                 Outcome::Done => tracing::info!(%decky, step, "done"),
                 Outcome::Retrying(error) => {
                     if let Some(times) = self.faults.again_as(&format!("{decky} {step}: {error}")) {
@@ -768,9 +794,13 @@ impl<E: Engine> Reconciler<E> {
             let Some(last) = mine.last() else { continue };
             let done = mine.iter().filter(|r| r.outcome == Outcome::Done).count();
             job.done = job.done.saturating_add(u32::try_from(done).unwrap_or(u32::MAX));
+            let step = match &last.outcome {
+                Outcome::Waiting(error) => format!("waiting to {}: {error}", last.step),
+                _ => last.step.clone(),
+            };
             self.parts
                 .store
-                .task_progress(job.id, job.done, job.total, &last.step)
+                .task_progress(job.id, job.done, job.total, &step)
                 .await?;
             self.publish_task(job.id).await?;
         }
@@ -805,18 +835,25 @@ impl<E: Engine> Reconciler<E> {
                 continue;
             }
             let running = seen.is_some_and(|o| o.running);
+            let stopped = record.view.stopped;
             let error = desired
                 .as_ref()
                 .err()
                 .map(|e| format!("what is wanted of it cannot be read: {e}"))
                 .or_else(|| failed.get(name).map(ToString::to_string));
+            let waits = failed.get(name).is_some_and(|error| error.waits);
             let died = || seen.and_then(|o| o.seen.died.clone());
             let (state, last_error) = match (running, error, held.get(name)) {
+                (false, _, _) if stopped => (DeckyState::Stopped, None),
+                (true, None, _) if stopped => (DeckyState::Stopping, None),
                 (true, None, quarantine) => match (died(), quarantine) {
                     (None, _) => (DeckyState::Running, None),
                     (Some(why), Some(None)) => (DeckyState::Degraded, Some(left_alone(&why))),
                     (part, _) => (DeckyState::Degraded, part),
                 },
+                // As it was announced: nothing failed.
+                (true, Some(how_far), _) if waits => (DeckyState::Mutating, Some(how_far)),
+                (false, Some(how_far), _) if waits => (DeckyState::Deploying, Some(how_far)),
                 (true, Some(error), _) => (DeckyState::Degraded, Some(error)),
                 (false, error, Some(None)) => {
                     let why = error.or_else(died).unwrap_or_default();
@@ -828,7 +865,8 @@ impl<E: Engine> Reconciler<E> {
                 (false, None, None) => (DeckyState::Stopping, None),
             };
             let offered = desired.as_ref().map(DesiredDecky::offers).unwrap_or_default();
-            let services = seen.filter(|o| o.running).map(|o| {
+            let down = desired.as_ref().ok().filter(|_| stopped && !running);
+            let listening = seen.filter(|o| o.running).map(|o| {
                 o.seen
                     .listen
                     .iter()
@@ -847,7 +885,7 @@ impl<E: Engine> Reconciler<E> {
                 &Observation {
                     state,
                     last_error,
-                    services,
+                    services: listening.or_else(|| down.map(DesiredDecky::offers)),
                 },
             )
             .await?;
@@ -869,10 +907,12 @@ impl<E: Engine> Reconciler<E> {
             errors.extend(
                 failed
                     .iter()
-                    .filter(|(name, _)| job.is_about(name))
+                    .filter(|(name, error)| job.is_about(name) && !error.waits)
                     .map(|(name, e)| format!("{name}: {e}")),
             );
-            let mut open = false;
+            let mut open = failed
+                .iter()
+                .any(|(name, error)| job.is_about(name) && error.waits);
             for name in job.deckies.iter().chain(&job.orphans) {
                 let wanted = known
                     .iter()
@@ -880,10 +920,12 @@ impl<E: Engine> Reconciler<E> {
                 let seen = observed.iter().find(|o| o.name == *name);
                 let reached = match wanted {
                     None => seen.is_none(),
-                    Some(_) => seen.is_some_and(|o| o.running),
+                    Some(k) => seen.is_some_and(|o| o.running) != k.record.view.stopped,
                 };
                 match wanted {
-                    Some(k) if k.record.quarantined => errors.push(format!("{name}: in quarantine")),
+                    Some(k) if k.record.quarantined && !k.record.view.stopped => {
+                        errors.push(format!("{name}: in quarantine"))
+                    }
                     Some(Known { desired: Err(e), .. }) => errors.push(format!("{name}: {e}")),
                     _ => open |= !reached,
                 }
@@ -907,27 +949,11 @@ impl<E: Engine> Reconciler<E> {
     }
 }
 
-/// The failures that still count. One of the future, from before the clock was put back, would hold a decky down until it
-/// is past once more.
-fn lately(failures: &[OffsetDateTime], now: OffsetDateTime) -> Vec<OffsetDateTime> {
-    let counts = time::Duration::ZERO..DEATHS_WITHIN;
-    failures
-        .iter()
-        .copied()
-        .filter(|at| counts.contains(&(now - *at)))
-        .collect()
-}
-
 fn backoff(deaths: usize) -> time::Duration {
     let doublings = u32::try_from(deaths.saturating_sub(1))
         .unwrap_or(u32::MAX)
         .min(16);
     (RESTART * 2_i32.saturating_pow(doublings)).min(RESTART_MOST)
-}
-
-/// What is said of a decky that died too often because of `why`.
-fn left_alone(why: &str) -> String {
-    format!("in quarantine after {DEATHS} deaths within 10 minutes: {why}")
 }
 
 /// The record's decky, wanted as `after`.

@@ -1306,6 +1306,13 @@ pub(crate) async fn profiling_anew_gives_the_same(database: &Database) {
     let first = profiles(db).await;
     let one = &all_attackers(db, &AttackerQuery::default()).await[0];
     assert_eq!(one.glyph.len(), 32, "seeded by fingerprints: {}", one.glyph);
+    let theirs = BountyQuery {
+        attacker_ip: Some(one.ip),
+        ..BountyQuery::default()
+    };
+    let finds = db.bounty_page(&theirs).await.unwrap().data;
+    assert!(!finds.is_empty(), "what is loot of one attacker");
+    assert!(finds.iter().all(|find| find.attacker_glyph == one.glyph));
     for step in [7, 10_000] {
         db.profile_clear().await.unwrap();
         assert_ne!(profiles_cleared(db).await, 0);

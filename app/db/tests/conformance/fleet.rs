@@ -95,6 +95,7 @@ pub(crate) async fn a_decky_is_wanted_observed_dismissed_and_forgotten(database:
         .unwrap();
     let record = db.decky_record(&web).await.unwrap().unwrap();
     assert_eq!((record.revision, record.view.state), (2, DeckyState::Running));
+    assert!(!record.view.stopped, "a new decky is to run");
     assert_eq!((record.failures, record.quarantined), (vec![at(1), at(2)], true));
     assert_eq!(
         (record.view.last_mutation, record.view.ip),
@@ -123,6 +124,39 @@ pub(crate) async fn a_decky_is_wanted_observed_dismissed_and_forgotten(database:
         db.decky_observe(&web, &seen, at(0)).await,
         Err(DbError::Missing { .. })
     ));
+}
+
+pub(crate) async fn a_decky_is_stopped_and_started_whatever_else_is_wanted_of_it(database: &Database) {
+    let db = &database.store;
+    let names = [name("web-01"), name("db-01")];
+    let both = [decky("web-01", "127.1.0.1"), decky("db-01", "127.1.0.2")];
+    db.decky_put(&both, at(0)).await.unwrap();
+    let record = async |name| db.decky_record(name).await.unwrap().unwrap();
+    db.decky_set_failures(&names[0], &[at(1)], true).await.unwrap();
+    db.decky_set_stopped(&names, true).await.unwrap();
+    let stopped = record(&names[0]).await;
+    assert!(stopped.view.stopped && stopped.view.desired);
+    assert_eq!(
+        (stopped.revision, stopped.failures, stopped.quarantined),
+        (2, vec![], false)
+    );
+    // A mutation that was on its way is no start.
+    db.decky_put(&both, at(1)).await.unwrap();
+    assert!(record(&names[0]).await.view.stopped);
+    // All or none.
+    let unknown = [name("web-01"), name("none")];
+    let refused = db.decky_set_stopped(&unknown, false).await;
+    assert!(matches!(refused, Err(DbError::Missing { .. })), "{refused:?}");
+    assert!(record(&names[0]).await.view.stopped);
+    db.decky_set_stopped(&names[..1], false).await.unwrap();
+    assert!(!record(&names[0]).await.view.stopped);
+    assert!(record(&names[1]).await.view.stopped);
+    // What is wanted no more is not stopped either, and is not to be had back by that.
+    db.decky_dismiss(&names).await.unwrap();
+    let gone = record(&names[1]).await;
+    assert!(!gone.view.stopped && !gone.view.desired);
+    let refused = db.decky_set_stopped(&names, true).await;
+    assert!(matches!(refused, Err(DbError::Missing { .. })), "{refused:?}");
 }
 
 pub(crate) async fn an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing(database: &Database) {
@@ -218,6 +252,7 @@ pub(crate) async fn heartbeats_show_who_is_heard_stale_and_unknown(database: &Da
         version: Some("1".into()),
         uptime_s: Some(3),
         tasks: BTreeMap::from([("spool".into(), "at the end".into())]),
+        kept_by: None,
     };
     db.worker_heartbeat_put(&beat).await.unwrap();
     let find =

@@ -78,6 +78,7 @@ cases![
     credentials::reuse_is_counted_as_a_scan_would_however_it_is_cut_into_steps,
     credentials::lists_for_crackers_have_each_line_once,
     fleet::a_decky_is_wanted_observed_dismissed_and_forgotten,
+    fleet::a_decky_is_stopped_and_started_whatever_else_is_wanted_of_it,
     fleet::an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing,
     fleet::a_lease_has_one_holder,
     fleet::a_task_is_followed_from_its_start_to_its_end,

@@ -7,7 +7,8 @@
 //! `outlets/<name>` of the data directory are links there. Its evidence goes straight into its outlet, so it is kept
 //! while the daemon, the mutator or the collector is away.
 //!
-//! An operator's own image is a container beside the decky's own, in its network ([`beside`]).
+//! An operator's own image is a container beside the decky's own, in its network ([`beside`]). One that this host does not have is
+//! pulled meanwhile ([`pull`]).
 //!
 //! A decky starts with no service, is contained, and gets its services then: nobody can speak to one that is not contained.
 //!
@@ -18,8 +19,10 @@ mod beside;
 mod container;
 mod daemon;
 mod ground;
+mod hardened;
 mod image;
 mod network;
+mod pull;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,6 +50,7 @@ use self::{
     beside::Beside,
     daemon::{ours, unavailable},
     ground::Ground,
+    pull::Pulls,
 };
 use super::{
     Engine, EngineError, ObservedDecky, Seen, StepError, Surroundings,
@@ -93,6 +97,8 @@ pub struct DockerEngine {
     /// What `prepare` made.
     ground: Mutex<Option<Ground>>,
     lookout: Lookout,
+    /// Operators' images that are on their way.
+    pulls: Pulls,
     /// Whether the daemon was away since the last look: what ended then did not die of itself.
     was_away: AtomicBool,
     /// Held as long as the engine lives.
@@ -124,6 +130,7 @@ impl DockerEngine {
             client: Mutex::new(None),
             ground: Mutex::new(None),
             lookout: Lookout::default(),
+            pulls: Pulls::default(),
             was_away: AtomicBool::new(false),
             _lock: lock,
         })
@@ -330,7 +337,11 @@ impl Engine for DockerEngine {
         filters.insert("event".to_owned(), vec!["die".to_owned()]);
         let options = EventsOptionsBuilder::default().filters(&filters).build();
         let mut events = Box::pin(docker.events(Some(options)));
-        match events.next().await {
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = self.pulls.ended() => return,
+        };
+        match event {
             Some(Ok(_)) => {}
             // The daemon is going away, and its containers with it.
             Some(Err(_)) | None => {

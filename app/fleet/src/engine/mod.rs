@@ -129,7 +129,7 @@ impl EngineNote {
     }
 }
 
-/// A step that failed.
+/// A step that failed, or is not done yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct StepError {
@@ -137,6 +137,9 @@ pub struct StepError {
     pub message: String,
     /// Whether trying again may help.
     pub transient: bool,
+    /// Whether nothing failed: what it needs is on its way, and the step is run again in a later round, so that no other waits for
+    /// it. The message says how far that is.
+    pub waits: bool,
 }
 
 impl StepError {
@@ -146,6 +149,7 @@ impl StepError {
         Self {
             message: message.into(),
             transient: true,
+            waits: false,
         }
     }
 
@@ -160,6 +164,17 @@ impl StepError {
         Self {
             message: message.into(),
             transient: false,
+            waits: false,
+        }
+    }
+
+    /// One that cannot be done yet. [`Engine::changed`] returns when it can.
+    #[must_use]
+    pub fn waiting(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            transient: false,
+            waits: true,
         }
     }
 }
@@ -197,7 +212,7 @@ pub trait Engine: Send + Sync + 'static {
         false
     }
 
-    /// Run one step to its end.
+    /// Run one step to its end, or say that it waits for something ([`StepError::waiting`]).
     fn run(&self, step: &Step) -> impl Future<Output = Result<(), StepError>> + Send;
 
     /// Wait until something may have changed without a step, such as a decky that died. May return for nothing.

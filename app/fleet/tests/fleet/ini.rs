@@ -1,7 +1,8 @@
 use decnet_fleet::{
     BuiltIn, Limits, check, resolve,
-    spec::{Described, from_ini, from_ini_with},
+    spec::{Described, from_ini, from_ini_with, to_ini},
 };
+use decnet_model::fleet::{DeckySpec, FleetSpec, ServiceSpec};
 use proptest::prelude::*;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -410,5 +411,86 @@ fn a_folder_of_bait_is_taken_from_a_file_and_its_faults_name_what_to_mend() {
     assert!(
         faults[0].problem.contains("name the folder from / on"),
         "{faults:?}"
+    );
+}
+
+/// A fleet that says everything that one can say.
+const WHOLE: &str = "\
+[general]
+replace = yes
+
+[web]
+archetype = web-server
+amount = 3
+services = http, ssh, intranet
+distro = debian12
+os = linux
+seed = a seed; of words
+bait =
+mutate_interval_minutes = 30
+egress = dns
+
+[web.http]
+anonymous = false
+banner = 8
+tarpit_ms = 200
+
+[one]
+archetype = database-server
+randomize_services = yes
+ip = 127.66.1.9
+mac = 00:50:56:01:02:03
+hostname = db-7
+
+[custom-intranet]
+image = registry.example/intranet:2
+command = /srv/app --motto 'to be or not' '' --port 8080
+ports = 8080, 9090
+memory_mb = 128
+";
+
+#[test]
+fn a_fleet_as_text_is_the_fleet_again_whatever_it_says() {
+    let spec = from_ini_with(WHOLE, &Six).unwrap();
+    let text = to_ini(&spec, &Six).unwrap();
+    assert_eq!(from_ini_with(&text, &Six).unwrap(), spec, "{text}");
+    // It is the shape that people write, too.
+    assert_eq!(text, WHOLE);
+    for other in [GOOD, OWN] {
+        let spec = from_ini_with(other, &Six).unwrap();
+        let text = to_ini(&spec, &Six).unwrap();
+        assert_eq!(from_ini_with(&text, &Six).unwrap(), spec, "{text}");
+    }
+}
+
+#[test]
+fn what_no_line_says_is_told_by_field_and_never_becomes_another_fleet() {
+    let mut ssh = ServiceSpec::of("ssh".parse().unwrap());
+    ssh.knobs.insert("banner".into(), json!("two\nlines"));
+    ssh.knobs.insert("x\n[general]\nreplace".into(), json!("yes"));
+    let decky = DeckySpec {
+        name: Some("web".parse().unwrap()),
+        services: vec![ssh],
+        hostname: Some("a ; b".into()),
+        seed: Some(" ends ".into()),
+        distro: Some("debian12".into()),
+        ..DeckySpec::default()
+    };
+    let unnamed = DeckySpec::default();
+    let spec = FleetSpec {
+        deckies: vec![decky, unnamed],
+        replace: false,
+    };
+    let faults = to_ini(&spec, &Six).unwrap_err();
+    let fields: Vec<_> = faults.iter().map(|f| f.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "deckies[0].hostname",
+            "deckies[0].seed",
+            "deckies[0].services[0].knobs.banner",
+            "deckies[0].services[0].knobs.x\n[general]\nreplace",
+            "deckies[1].name",
+        ]
     );
 }

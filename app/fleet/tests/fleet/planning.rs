@@ -8,8 +8,8 @@ use std::{
 };
 
 use decnet_fleet::{
-    DesiredDecky, Engine, EngineError, ObservedDecky, Options, Outcome, Step, StepError, StepKind, execute,
-    plan,
+    DesiredDecky, Engine, EngineError, ObservedDecky, Options, Outcome, Step, StepError, StepKind,
+    engine::Seen, execute, plan,
 };
 use decnet_model::{
     fleet::{DeckySpec, OwnImage, ServiceSpec},
@@ -193,12 +193,21 @@ impl Engine for Simulated {
     async fn shutdown(&self) {}
 }
 
-/// What a fleet is that is all that is wanted.
-fn fulfilled(desired: &[DesiredDecky]) -> World {
-    desired
-        .iter()
-        .map(|d| (d.name.clone(), There::running(d)))
-        .collect()
+/// What `before` is once all that is wanted is done: one that is to stand still is as it was made, if it ever was.
+fn fulfilled(desired: &[DesiredDecky], before: &World) -> World {
+    let mut after = World::new();
+    for decky in desired {
+        let there = if decky.stopped {
+            before.get(&decky.name).cloned().map(|there| There {
+                running: None,
+                ..there
+            })
+        } else {
+            Some(There::running(decky))
+        };
+        after.extend(there.map(|there| (decky.name.clone(), there)));
+    }
+    after
 }
 
 /// Kill an engine of `world` at call number `call` on the way to `desired`, and let another one go on. Gives what it has then.
@@ -234,15 +243,25 @@ fn any_fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// One wanted fleet: for each of six names whether it is there, which of two machines it is, and what it runs.
+/// One wanted fleet: for each of six names whether it is there, which of two machines it is, what it runs, and whether it is to
+/// stand still.
 fn any_state() -> impl Strategy<Value = Vec<DesiredDecky>> {
     prop::collection::vec(
-        (any::<bool>(), 0..2_u8, 0..3_u8, 0..2_u64, 0..2_usize, 0..3_u16),
+        (
+            any::<bool>(),
+            0..2_u8,
+            0..3_u8,
+            0..2_u64,
+            0..2_usize,
+            0..3_u16,
+            prop::bool::weighted(0.3),
+        ),
         6,
     )
     .prop_map(|wanted| {
         let mut out = Vec::new();
-        for (i, (there, machine, loadout, generation, swap, image)) in wanted.into_iter().enumerate() {
+        for (i, (there, machine, loadout, generation, swap, image, stopped)) in wanted.into_iter().enumerate()
+        {
             if !there {
                 continue;
             }
@@ -259,6 +278,7 @@ fn any_state() -> impl Strategy<Value = Vec<DesiredDecky>> {
                 decky.services.push(own_image(image));
             }
             decky.generation = generation;
+            decky.stopped = stopped;
             // Neighbours can swap addresses between two states.
             decky.ip = format!("127.66.0.{}", 10 + (i ^ swap)).parse().unwrap();
             out.push(decky);
@@ -303,6 +323,7 @@ proptest! {
             let engine = Simulated { faults, ..Simulated::default() };
             let (send, _progress) = mpsc::unbounded_channel();
             for desired in &states {
+                let before = engine.deckies.lock().unwrap().clone();
                 // Each fault is spent by one call, so this many rounds are enough for any of them.
                 for _ in 0..=engine.faults.len() {
                     let steps = plan(desired, &engine.observe().await.unwrap());
@@ -313,8 +334,15 @@ proptest! {
                 }
                 let observed = engine.observe().await.unwrap();
                 assert_eq!(plan(desired, &observed), [], "planning what was just built gives no steps");
-                assert_eq!(observed.len(), desired.len());
-                assert!(observed.iter().all(|o| o.running));
+                let seen = |d: &DesiredDecky| observed.iter().find(|o| o.name == d.name);
+                assert!(observed.iter().all(|o| desired.iter().any(|d| d.name == o.name)));
+                for decky in desired {
+                    assert_eq!(seen(decky).is_some_and(|o| o.running), !decky.stopped);
+                    assert!(
+                        seen(decky).is_some() || !before.contains_key(&decky.name),
+                        "one that is stopped stays as it was made"
+                    );
+                }
             }
         });
     }
@@ -330,10 +358,10 @@ proptest! {
                 for call in 0..steps {
                     for moment in [Moment::Before, Moment::Amid, Moment::After] {
                         let after = killed_once(&world, desired, call, moment).await;
-                        assert_eq!(after, fulfilled(desired), "killed at call {call}: {moment:?}");
+                        assert_eq!(after, fulfilled(desired, &world), "killed at call {call}: {moment:?}");
                     }
                 }
-                world = fulfilled(desired);
+                world = fulfilled(desired, &world);
             }
         });
     }
@@ -341,7 +369,7 @@ proptest! {
     #[test]
     fn the_same_input_gives_the_same_steps(a in any_state(), b in any_state()) {
         let observed: Vec<ObservedDecky> = a.iter().map(|d| ObservedDecky {
-            name: d.name.clone(), identity: Some(d.identity()), loadout: Some(d.loadout()), running: true, seen: Default::default(),
+            name: d.name.clone(), identity: Some(d.identity()), loadout: Some(d.loadout()), running: !d.stopped, seen: Default::default(),
         }).collect();
         prop_assert_eq!(plan(&b, &observed), plan(&b, &observed));
         prop_assert_eq!(plan(&a, &observed), vec![]);
@@ -380,6 +408,57 @@ fn other_services_are_a_reconfiguration_and_another_machine_is_made_anew() {
     );
 }
 
+#[test]
+fn one_that_is_to_stand_still_is_stopped_and_no_more_and_started_as_it_is_wanted_by_then() {
+    let decky = resolved(vec![of("linux-server", 1)]).remove(0);
+    let stopped = DesiredDecky {
+        stopped: true,
+        ..decky.clone()
+    };
+    assert_eq!(
+        (stopped.identity(), stopped.loadout()),
+        (decky.identity(), decky.loadout()),
+        "it stays who it is"
+    );
+    assert_eq!(
+        serde_json::to_value(&stopped).unwrap(),
+        serde_json::to_value(&decky).unwrap()
+    );
+    let seen = |running: bool, died: Option<&str>| {
+        [ObservedDecky {
+            name: decky.name.clone(),
+            identity: Some(decky.identity()),
+            loadout: Some(decky.loadout()),
+            running,
+            seen: Seen {
+                died: died.map(str::to_owned),
+                ..Seen::default()
+            },
+        }]
+    };
+    let kinds = |d: &DesiredDecky, observed: &[ObservedDecky]| {
+        plan(std::slice::from_ref(d), observed)
+            .iter()
+            .map(Step::kind)
+            .collect::<Vec<_>>()
+    };
+    use StepKind::{Create, Start, Stop};
+    assert_eq!(kinds(&stopped, &seen(true, None)), [Stop]);
+    assert_eq!(kinds(&stopped, &seen(true, Some("intranet ended"))), [Stop]);
+    assert_eq!(kinds(&stopped, &seen(false, None)), []);
+    // Something may be left of one that ended by itself.
+    assert_eq!(kinds(&stopped, &seen(false, Some("signal 9"))), [Stop]);
+    assert_eq!(kinds(&stopped, &[]), [], "and it is not made for that");
+    assert_eq!(kinds(&decky, &seen(false, None)), [Start]);
+    let changed = stopped.clone().with_services(&["redis".parse().unwrap()]);
+    assert_eq!(kinds(&changed, &seen(false, None)), []);
+    let changed = DesiredDecky {
+        stopped: false,
+        ..changed
+    };
+    assert_eq!(kinds(&changed, &seen(false, None)), [Create, Start]);
+}
+
 #[tokio::test]
 async fn what_may_pass_is_tried_again_what_stays_is_not_and_both_are_reported() {
     let desired = resolved(vec![of("linux-server", 1)]);
@@ -401,6 +480,7 @@ async fn what_may_pass_is_tried_again_what_stays_is_not_and_both_are_reported() 
             match report.outcome {
                 Outcome::Begun => "begun",
                 Outcome::Retrying(_) => "retrying",
+                Outcome::Waiting(_) => "waiting",
                 Outcome::Done => "done",
                 Outcome::Failed(_) => "failed",
             },

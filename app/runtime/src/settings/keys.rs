@@ -382,6 +382,15 @@ pub const KEYS: &[Key] = &[
         "Believe X-Forwarded-For from these only",
         &["server"],
     ),
+    with_account(key(
+        Section::Master,
+        "cors-origins",
+        "none",
+        "origins by comma as browsers write them, http(s)://host[:port] in small letters, such as https://console.example.org",
+        "Scripts of these sites may use the REST API with a token, or with the session of whoever runs them; the dashboard's own \
+         functions stay closed to them",
+        &["server"],
+    )),
     key(
         Section::Master,
         "sse-max-per-user",

@@ -4,6 +4,7 @@
 
 pub mod keys;
 pub mod sources;
+mod web_origin;
 
 use std::{
     collections::BTreeMap,
@@ -22,10 +23,13 @@ use decnet_model::{
 use ipnet::IpNet;
 use secrecy::SecretString;
 
-pub use self::sources::{Fault, Origin, Sources};
 use self::{
     keys::{KEYS, LAN, by_name},
     sources::{DISALLOW_MASTER, Gathered, Raw, gather, truth},
+};
+pub use self::{
+    sources::{Fault, Origin, Sources},
+    web_origin::WebOrigin,
 };
 use crate::{
     exit::{Exit, StartError},
@@ -185,6 +189,8 @@ pub struct ServerSettings {
     pub admin_password: Option<SecretString>,
     /// Networks whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whose scripts may use the REST API.
+    pub cors_origins: Vec<WebOrigin>,
     /// Event streams that a user may have open.
     pub sse_max_per_user: usize,
     /// How long an answer of the API is everybody's who asks for the same.
@@ -814,6 +820,25 @@ impl Reader {
                         .collect()
                 },
             ),
+            cors_origins: self.read(
+                "cors-origins",
+                Vec::new(),
+                |origins| {
+                    origins
+                        .iter()
+                        .map(WebOrigin::as_str)
+                        .collect::<Vec<_>>()
+                        .join(",")
+                },
+                |text| {
+                    let each = text.split(',').map(str::trim).filter(|t| !t.is_empty());
+                    // What stands there may be an address with a password.
+                    let wrong = |n| format!("has a {}. entry that is no origin", n + 1);
+                    each.enumerate()
+                        .map(|(n, t)| WebOrigin::of(t).ok_or_else(|| wrong(n)))
+                        .collect()
+                },
+            ),
             sse_max_per_user: self.number("sse-max-per-user", 5, 1..=100),
             answers_good_for: Duration::from_millis(self.number("api-shared-ms", 500, 0..=5_000)),
         }
@@ -1062,6 +1087,8 @@ mod tests {
             ("database-url", "mysql://bob:hunter2@127.0.0.1"),
             ("listen", "http://bob:hunter2@127.0.0.1"),
             ("trusted-proxies", "127.0.0.1, http://bob:hunter2@127.0.0.1"),
+            ("cors-origins", "https://web.test, https://bob:hunter2@web.test"),
+            ("cors-origins", "https:bob:hunter2"),
             ("tls", "/a, bob:hunter2@x"),
             ("log-level", "nats://bob:hunter2@127.0.0.1"),
             // Lines that are none, and keys that are no name.
@@ -1392,6 +1419,58 @@ mod tests {
         ] {
             let (_dir, sources) = with_ini(&format!("[master]\nlisten = {listen}\n"));
             assert_eq!(Settings::read(&sources).unwrap().server.public_url, url);
+        }
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it_or_is_a_fault_beside_all_others() {
+        let origins = |text: &str| {
+            let (_dir, sources) = with_ini(&format!("[master]\ncors-origins = {text}\n"));
+            Settings::read(&sources).map(|settings| {
+                let origins = settings.server.cors_origins;
+                origins.iter().map(|o| o.as_str().to_owned()).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(origins("").unwrap(), Vec::<String>::new());
+        assert_eq!(
+            origins("https://console.test , http://127.0.0.1:3000,https://[::1]:8443").unwrap(),
+            [
+                "https://console.test",
+                "http://127.0.0.1:3000",
+                "https://[::1]:8443"
+            ]
+        );
+        for wrong in [
+            "*",
+            "null",
+            "console.test",
+            "ftp://console.test",
+            "https://",
+            "https://Console.test",
+            "https://console.test/",
+            "https://console.test/path",
+            "https://*.console.test",
+            "https://console.test:443",
+            "http://console.test:80",
+            "http://console.test:0",
+            "http://console.test:065",
+            "http://console.test:99999",
+            "http://console.test:",
+            "https://[::1",
+            "https://[0::1]",
+            "https://[::1]x",
+            "https://kön.test",
+        ] {
+            let (_dir, sources) = with_ini(&format!(
+                "[master]\nsse-max-per-user = 0\ncors-origins = https://a.test, {wrong}\n"
+            ));
+            let faults = Settings::read(&sources).unwrap_err();
+            let told = faults.to_string();
+            assert_eq!(faults.0.len(), 2, "{wrong}: {told}");
+            assert!(
+                told.contains("cors-origins") && told.contains("2. entry") && told.contains("1 to 100"),
+                "{wrong}: {told}"
+            );
         }
     }
 

@@ -22,6 +22,7 @@ use crate::{
         drawer::Drawer,
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
+        glyph::Glyph,
         notice::{Fetched, LeftOut, Loading, NothingFits, Problem},
         pager::{More, Pager},
         said::{CopyButton, Long, Said},
@@ -239,8 +240,13 @@ const COLUMNS: &[Column<BountyView>] = &[
         class: "c-source",
         sort: None,
         cell: |b| {
-            view! { <a href=format!("/attackers/{}", b.attacker_id)><code>{b.attacker_ip.to_string()}</code></a> }
-                .into_any()
+            view! {
+                <a class="who" href=format!("/attackers/{}", b.attacker_id)>
+                    <Glyph seed=b.attacker_glyph.clone() size=16 />
+                    <code>{b.attacker_ip.to_string()}</code>
+                </a>
+            }
+            .into_any()
         },
     },
     Column {
@@ -418,7 +424,12 @@ fn Detail(bounty: BountyView) -> impl IntoView {
             <dt>"Last"</dt>
             <dd>{times(bounty.last_seen)}</dd>
             <dt>"From"</dt>
-            <dd><a href=format!("/attackers/{}", bounty.attacker_id)><code>{bounty.attacker_ip.to_string()}</code></a></dd>
+            <dd>
+                <a class="who" href=format!("/attackers/{}", bounty.attacker_id)>
+                    <Glyph seed=bounty.attacker_glyph.clone() size=16 />
+                    <code>{bounty.attacker_ip.to_string()}</code>
+                </a>
+            </dd>
             <dt>"Service"</dt>
             <dd><a href=only("service", &bounty.service)><Said text=bounty.service.clone() /></a></dd>
             <dt>"Decky"</dt>

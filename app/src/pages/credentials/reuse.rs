@@ -2,7 +2,7 @@
 
 use decnet_model::{
     query::{ReuseQuery, ReuseScope},
-    view::{BountyView, Page, ReuseDetail, ReuseView},
+    view::{BountyView, DeckyView, Page, ReuseDetail, ReuseView},
 };
 use leptos::prelude::*;
 use leptos_router::{
@@ -18,13 +18,15 @@ use crate::{
         drawer::Drawer,
         filter::{Chips, Choice, FilterForm},
         frame::PageHead,
+        glyph::Glyph,
         notice::{Empty, Fetched, LeftOut, Loading, NothingFits, Problem},
         pager::{More, Pager},
-        said::{CopyButton, Long, Said},
+        said::{Command, CopyButton, Long, Said},
         table::{Column, Leads, Listed, Table},
         when::Ago,
     },
     live::use_live,
+    pages::live::fleet_now,
     text, url,
 };
 
@@ -59,6 +61,7 @@ pub(crate) fn ReusePage() -> impl IntoView {
         move || opened.get(),
         |id| async move { Some(evidence::reuse_get(id?).await) },
     );
+    let deckies = fleet_now();
     let export = Signal::derive(move || query.with(url::export_reuse));
     let scopes = vec![(ReuseScope::Pair.to_string(), "account and secret".to_owned())];
     let kinds = [
@@ -83,7 +86,7 @@ pub(crate) fn ReusePage() -> impl IntoView {
         </FilterForm>
         <Chips filters=CHIPS />
         <LeftOut faults=Signal::derive(move || asked.with(|(_, faults)| faults.join("; "))) />
-        <Fetched from=page draw=move |first| view! { <List first=first query=query.get_untracked() /> }.into_any() />
+        <Fetched from=page draw=move |first| view! { <List first=first query=query.get_untracked() deckies=deckies /> }.into_any() />
         <ReuseDrawer opened=opened detail=detail />
     }
     .into_any()
@@ -155,7 +158,7 @@ const COLUMNS: &[Column<ReuseView>] = &[
 ];
 
 #[component]
-fn List(first: Page<ReuseView>, query: ReuseQuery) -> impl IntoView {
+fn List(first: Page<ReuseView>, query: ReuseQuery, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
     let live = use_live();
     let filtered = query.secret_kind.is_some();
     let pager = Pager::new(first, move |before| {
@@ -180,8 +183,15 @@ fn List(first: Page<ReuseView>, query: ReuseQuery) -> impl IntoView {
             view! {
                 <Empty
                     title="Nothing was used twice yet"
-                    hint="A secret that turns up at a second decky, or with a second attacker, stands here: the trace of a list, or of one hand."
-                />
+                    hint="A secret that turns up at a second decky, or with a second attacker, stands here: the trace of a list, or of one hand. To see how, sign in at two deckies with the same password."
+                >
+                    <Transition>
+                        {move || {
+                            let command = deckies.with(|deckies| text::touch_some(deckies));
+                            command.map(|text| view! { <Command text=text /> })
+                        }}
+                    </Transition>
+                </Empty>
             }
             .into_any()
         }
@@ -274,7 +284,10 @@ fn Used(find: BountyView) -> impl IntoView {
     let decky = format!("/fleet?decky={}", url::escape(&find.decky));
     view! {
         <li>
-            <a href=format!("/attackers/{}", find.attacker_id)><code>{find.attacker_ip.to_string()}</code></a>
+            <a class="who" href=format!("/attackers/{}", find.attacker_id)>
+                <Glyph seed=find.attacker_glyph size=16 />
+                <code>{find.attacker_ip.to_string()}</code>
+            </a>
             <span>
                 <a href=decky><Said text=find.decky max=28 /></a>
                 " "

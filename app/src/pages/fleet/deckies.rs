@@ -19,6 +19,7 @@ use super::mark::ArchetypeMark;
 use crate::{
     api::{Answer, fleet::Traffic},
     components::{
+        chart::Sparkline,
         icon::{Icon, Mark},
         notice::LeftOut,
         said::{Command, CopyButton},
@@ -37,7 +38,14 @@ impl Listed for DeckyView {
     /// All but the time since when: what a card shows of that moves by itself.
     fn row_stamp(&self) -> i64 {
         let mut hash = DefaultHasher::new();
-        (self.state, self.desired, self.event_count, &self.last_error).hash(&mut hash);
+        (
+            self.state,
+            self.desired,
+            self.stopped,
+            self.event_count,
+            &self.last_error,
+        )
+            .hash(&mut hash);
         for service in &self.services {
             (service.slug.as_str(), &service.listen, &service.image).hash(&mut hash);
         }
@@ -110,7 +118,7 @@ fn Card(decky: DeckyView, manages: Signal<bool>, traffic: Resource<Answer<Traffi
                                 view! {
                                     <li>
                                         <span class="tag" title=service.image.clone()>{slug.clone()}</span>
-                                        <Command text=text::touch_command(&slug, at) />
+                                        <Command text=text::touch_command(&decky.distro, &slug, at) />
                                     </li>
                                 }
                             })
@@ -131,55 +139,33 @@ fn Card(decky: DeckyView, manages: Signal<bool>, traffic: Resource<Answer<Traffi
                     })
                     .collect_view()}
             </ul>
-            <Sparkline name=name.clone() traffic />
+            <Day name=name.clone() traffic />
             <footer>
                 <a href=logs class="card-events">
                     <b>{text::count(decky.event_count)}</b>
                     {if decky.event_count == 1 { " event" } else { " events" }}
                 </a>
                 <span class="muted">{decky.state.as_str()}" for "<Elapsed since=decky.since /></span>
-                {move || manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired /> })}
+                {move || manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired stopped=decky.stopped /> })}
             </footer>
         </li>
     }
     .into_any()
 }
 
-/// What a decky saw in the last 24 hours, as a line: its shape only, the highest hour at the top.
+/// What a decky saw in the last 24 hours.
 #[component]
-fn Sparkline(name: String, traffic: Resource<Answer<Traffic>>) -> impl IntoView {
+fn Day(name: String, traffic: Resource<Answer<Traffic>>) -> impl IntoView {
     let drawn = move || {
-        let traffic = traffic.get()?.ok()?;
-        let hours = traffic.get(&name).map(Vec::as_slice).unwrap_or_default();
-        let label = format!(
-            "The last 24 hours: {}",
-            text::plural(hours.iter().sum(), "event", "events")
-        );
-        Some(view! {
-            <svg class="spark" viewBox="0 0 92 20" preserveAspectRatio="none" role="img" aria-label=label>
-                <path d=line(hours) />
-            </svg>
-        })
+        let hours = traffic.get()?.ok()?.remove(&name).unwrap_or_default();
+        Some(view! { <Sparkline hours /> })
     };
     view! { <Transition>{drawn}</Transition> }.into_any()
 }
 
-/// A line through `counts`, 4 apart and 18 high; a flat one where there is nothing.
-fn line(counts: &[u64]) -> String {
-    let most = counts.iter().copied().max().filter(|most| *most > 0);
-    let Some(most) = most else {
-        return "M0 19H92".to_owned();
-    };
-    let points = counts.iter().enumerate().map(|(i, count)| {
-        let tall = count.saturating_mul(18).div_ceil(most);
-        format!("{} {}", i * 4, 19_u64.saturating_sub(tall))
-    });
-    format!("M{}", points.collect::<Vec<_>>().join("L"))
-}
-
 /// What can be done to one decky.
 #[component]
-pub(super) fn DeckyOrders(name: String, desired: bool) -> impl IntoView {
+pub(super) fn DeckyOrders(name: String, desired: bool, stopped: bool) -> impl IntoView {
     let query = use_query_map();
     let to = move |order: &'static str, name: &str| {
         url::with(
@@ -203,12 +189,21 @@ pub(super) fn DeckyOrders(name: String, desired: bool) -> impl IntoView {
             }
         }
     };
+    // One that stands still can be started or taken down, and nothing else comes of an order.
+    let fitting: &[_] = match stopped {
+        true => &[("start", "Start", Icon::Play)],
+        false => &[
+            ("mutate", "Change the services of", Icon::Swap),
+            ("redeploy", "Restart", Icon::Again),
+            ("stop", "Stop", Icon::Stop),
+        ],
+    };
     desired.then(|| {
+        let fitting = fitting.iter().map(|&(key, words, icon)| order(key, words, icon));
         view! {
             <span class="orders">
-                {order("mutate", "Change the services of", Icon::Swap)}
-                {order("redeploy", "Restart", Icon::Again)}
-                {order("teardown", "Take down", Icon::Stop)}
+                {fitting.collect_view()}
+                {order("teardown", "Take down", Icon::Bin)}
             </span>
         }
     })
@@ -321,6 +316,14 @@ pub(super) fn Rows(
             ticked.with(|ticked| there.filter(|name| ticked.contains(name)).collect::<Vec<_>>())
         })
     });
+    // What can be ordered of some of them: which those are, the order itself says.
+    let some = move |stopped: bool| {
+        deckies.with(|deckies| {
+            let mut such = deckies.iter().filter(|d| d.stopped == stopped);
+            names.with(|names| such.any(|d| names.iter().any(|name| name == d.name.as_str())))
+        })
+    };
+    let (some_run, some_rest) = (Memo::new(move |_| some(false)), Memo::new(move |_| some(true)));
     let order = move |key: &'static str, words: &'static str, icon: Icon| {
         let href = move || {
             url::with(
@@ -345,9 +348,17 @@ pub(super) fn Rows(
                                     view! {
                                         <div class="bulk" role="group" aria-label="Orders for the selected deckies">
                                             <b>{format!("{number} selected")}</b>
-                                            {order("mutate", "Change services", Icon::Swap)}
-                                            {order("redeploy", "Restart", Icon::Again)}
-                                            {order("teardown", "Take down", Icon::Stop)}
+                                            {some_run
+                                                .get()
+                                                .then(|| {
+                                                    view! {
+                                                        {order("mutate", "Change services", Icon::Swap)}
+                                                        {order("redeploy", "Restart", Icon::Again)}
+                                                        {order("stop", "Stop", Icon::Stop)}
+                                                    }
+                                                })}
+                                            {some_rest.get().then(|| order("start", "Start", Icon::Play))}
+                                            {order("teardown", "Take down", Icon::Bin)}
                                             <button type="button" class="link" on:click=move |_| ticked.update(BTreeSet::clear)>
                                                 "none"
                                             </button>
@@ -482,7 +493,7 @@ mod tests {
     /// A decky named `name`, up since that second of 2026.
     fn decky(name: &str, state: &str, archetype: &str, ip: &str, events: u64, second: u8) -> Row<DeckyView> {
         let decky = serde_json::from_value(serde_json::json!({
-            "name": name, "state": state, "desired": true, "archetype": archetype, "distro": "debian12", "os": "linux",
+            "name": name, "state": state, "desired": true, "stopped": false, "archetype": archetype, "distro": "debian12", "os": "linux",
             "hostname": "host", "ip": ip, "mac": "b0:83:fe:f2:99:01", "services": [], "engine": "local",
             "since": format!("2026-01-01T00:00:{second:02}Z"), "last_mutation": null, "event_count": events,
         }));
@@ -531,12 +542,5 @@ mod tests {
             faults,
             ["sort_by=luck, where only name, state, address, archetype, age, events can stand"]
         );
-    }
-
-    #[test]
-    fn the_highest_hour_is_at_the_top_and_one_event_is_no_flat_line() {
-        assert_eq!(line(&[0, 1, 1_000]), "M0 19L4 18L8 1");
-        assert_eq!(line(&[0, 0]), "M0 19H92");
-        assert_eq!(line(&[]), "M0 19H92");
     }
 }

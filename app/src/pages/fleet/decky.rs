@@ -86,8 +86,11 @@ fn Inside(
                 <p class="drawer-state">
                     <StateBadge state=Signal::stored(decky.state) />
                     <span class="muted">"for "<Elapsed since=decky.since /></span>
-                    {manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired /> })}
+                    {manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired stopped=decky.stopped /> })}
                 </p>
+                {decky
+                    .stopped
+                    .then(|| view! { <p class="muted">"An operator stopped it. Nothing starts or changes it until it is started again."</p> })}
                 {decky
                     .last_error
                     .clone()
@@ -134,7 +137,7 @@ fn Inside(
                                     <span class="tag">{slug.clone()}</span>
                                     {service.image.clone().map(|image| view! { <code class="muted">{image}</code> })}
                                     {match at {
-                                        Some(at) => view! { <Command text=text::touch_command(&slug, &at) /> }.into_any(),
+                                        Some(at) => view! { <Command text=text::touch_command(&decky.distro, &slug, &at) /> }.into_any(),
                                         None => view! { <span class="muted">"not listening"</span> }.into_any(),
                                     }}
                                 </li>

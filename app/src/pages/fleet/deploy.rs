@@ -1,45 +1,40 @@
 //! Deploying: what is to be deployed, and what would come of it.
 //!
-//! The form says what stands in it and no more: what a field may hold, the server tells beside the field.
+//! The usual way is three decisions: the kind of machine, how many, and what they serve. What is rarely asked for is folded
+//! away ([`more`]), and what a form of one group cannot say (several groups, images of one's own, replacing the fleet) is said
+//! as text ([`description`]). Both say what stands in them and no more: what a field may hold, the server tells beside it.
 
+mod description;
 mod field;
+mod more;
+mod plan;
+mod services;
 
-use decnet_model::{
-    name::ServiceSlug,
-    view::{ArchetypeView, DeckyView, FleetNetworkView, KnobView, ServiceView},
-};
+use decnet_model::view::{ArchetypeView, DeckyView, FleetNetworkView};
 use leptos::{html, prelude::*};
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
 
-use self::field::{Asked, Field, Told};
+use self::{
+    description::DescriptionForm,
+    field::{Asked, Field, FieldFault, Told, problem_of},
+    more::More,
+    plan::{Plan, preview},
+    services::{Adjust, Services},
+};
 use super::{Choices, mark::ArchetypeMark};
 use crate::{
-    api::fleet::{self, Deploy, DeployForm as Filled, Deployable, Knobs, MAX_AMOUNT},
+    api::deploy::{self, Deploy, DeployForm as Filled, Deployable, MAX_AMOUNT},
     components::{
         dialog::Dialog,
         notice::{Loading, Problem},
     },
     pages::login::FormFault,
-    text,
+    text, url,
 };
 
-/// What a decky may begin by itself, and what comes of that.
-const EGRESS: &[(&str, &str, &str)] = &[
-    (
-        "deny",
-        "Nothing",
-        "They answer their visitors and reach nobody: whoever takes one over is stuck there.",
-    ),
-    (
-        "dns",
-        "Questions for names",
-        "They may ask any name server, which looks more alive; what an intruder wants out can leave in the questions.",
-    ),
-    (
-        "allow",
-        "Everything",
-        "Whoever takes one over attacks your network, and others, from its address.",
-    ),
-];
+/// The parameter of the URL that says how the fleet is described, and its value for text.
+const AS: &str = "as";
+const TEXT: &str = "text";
 
 /// The dialog.
 #[component]
@@ -48,12 +43,13 @@ pub(super) fn DeployDialog(
     deckies: Memo<Vec<DeckyView>>,
     close: Signal<String>,
 ) -> impl IntoView {
+    let query = use_query_map();
     view! {
         <Dialog title="Deploy deckies" close=close>
             <Suspense fallback=|| view! { <Loading rows=5 /> }>
                 {move || Suspend::new(async move {
                     match choices.await {
-                        Some(Ok(choices)) => view! { <DeployForm choices deckies close /> }.into_any(),
+                        Some(Ok(choices)) => view! { <Ways choices query deckies close /> }.into_any(),
                         Some(Err(fault)) => view! { <Problem fault /> }.into_any(),
                         None => ().into_any(),
                     }
@@ -64,37 +60,72 @@ pub(super) fn DeployDialog(
     .into_any()
 }
 
+/// The form, or the text. Both are there, so that going from one to the other loses nothing.
 #[component]
-fn DeployForm(choices: Deployable, deckies: Memo<Vec<DeckyView>>, close: Signal<String>) -> impl IntoView {
-    let Deployable {
-        archetypes,
-        services,
-        network,
-    } = choices;
-    let contains = network.contains;
-    let deploy = ServerAction::<Deploy>::new();
-    let pending = deploy.pending();
-    let begin = archetypes.first().map(|a| a.slug.clone()).unwrap_or_default();
+fn Ways(
+    choices: Deployable,
+    query: Memo<ParamsMap>,
+    deckies: Memo<Vec<DeckyView>>,
+    close: Signal<String>,
+) -> impl IntoView {
     let form = RwSignal::new(Filled {
-        archetype: begin.clone(),
+        archetype: choices
+            .archetypes
+            .first()
+            .map(|a| a.slug.clone())
+            .unwrap_or_default(),
         amount: "1".to_owned(),
-        egress: if contains {
+        egress: if choices.network.contains {
             "deny".to_owned()
         } else {
             String::new()
         },
         ..Filled::default()
     });
+    let as_text = Memo::new(move |_| query.with(|q| q.get_str(AS) == Some(TEXT)));
+    let to = move |way: Option<&str>| url::with("/fleet", &query.get(), &[(AS, way)]);
+    let is_here = move |text: bool| (as_text.get() == text).then_some("true");
+    let network = choices.network.clone();
+    view! {
+        <nav class="switch words" aria-label="Describe them by">
+            <a href=move || to(None) aria-current=move || is_here(false) data-noscroll="">"A form"</a>
+            <a href=move || to(Some(TEXT)) aria-current=move || is_here(true) data-noscroll="">"As text"</a>
+        </nav>
+        <Network network />
+        <div hidden=move || as_text.get()>
+            <DeployForm choices form deckies close />
+        </div>
+        <div hidden=move || !as_text.get()>
+            <DescriptionForm as_text form deckies close />
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn DeployForm(
+    choices: Deployable,
+    form: RwSignal<Filled>,
+    deckies: Memo<Vec<DeckyView>>,
+    close: Signal<String>,
+) -> impl IntoView {
+    let Deployable {
+        archetypes,
+        services,
+        systems,
+        bait,
+        network,
+    } = choices;
+    let contains = network.contains;
+    let deploy = ServerAction::<Deploy>::new();
+    let pending = deploy.pending();
     let plan = Action::new(|form: &Filled| {
         let form = form.clone();
-        async move { (form.clone(), fleet::deploy_preview(form).await) }
+        async move { (form.clone(), deploy::deploy_preview(form).await) }
     });
     let show_plan = move |_| {
         deploy.clear();
-        // What is shown is what will be deployed: both are made from one seed.
-        if form.with_untracked(|form| form.seed.trim().is_empty()) {
-            form.update(|form| form.seed = text::draw(16));
-        }
+        sow(form);
         plan.dispatch(form.get_untracked());
     };
     // A plan of what the form no longer says is none.
@@ -124,6 +155,9 @@ fn DeployForm(choices: Deployable, deckies: Memo<Vec<DeckyView>>, close: Signal<
             request_animation_frame(move || field::focus_first_fault(node));
         }
     });
+    let scripted = RwSignal::new(false);
+    Effect::new(move |_| scripted.set(true));
+    let scripted = Signal::from(scripted);
     let known = archetypes.clone();
     let archetype = Memo::new(move |_| {
         let slug = form.with(|form| form.archetype.clone());
@@ -132,8 +166,7 @@ fn DeployForm(choices: Deployable, deckies: Memo<Vec<DeckyView>>, close: Signal<
     view! {
         <ActionForm action=deploy>
             <div node_ref=node>
-                <Network network />
-                <Archetypes archetypes begin form />
+                <Archetypes archetypes=archetypes.clone() form told />
                 <div class="deploy-fields">
                     <Field
                         asked=Asked {
@@ -160,41 +193,10 @@ fn DeployForm(choices: Deployable, deckies: Memo<Vec<DeckyView>>, close: Signal<
                         set=Callback::new(move |text| form.update(|form| form.name = text))
                         told
                     />
-                    <Field
-                        asked=Asked {
-                            note: " of a single one",
-                            placeholder: "the next that is free".to_owned(),
-                            max_length: 45,
-                            ..Asked::new("ip", "Address")
-                        }
-                        value=Signal::derive(move || form.with(|form| form.ip.clone()))
-                        set=Callback::new(move |text| form.update(|form| form.ip = text))
-                        told
-                    />
-                    <Field
-                        asked=Asked {
-                            note: " min",
-                            placeholder: "never".to_owned(),
-                            number: Some((1, 525_600)),
-                            ..Asked::new("interval", "New services every")
-                        }
-                        value=Signal::derive(move || form.with(|form| form.interval.clone()))
-                        set=Callback::new(move |text| form.update(|form| form.interval = text))
-                        told
-                    />
-                    <Field
-                        asked=Asked {
-                            note: " for the same again",
-                            placeholder: "drawn".to_owned(),
-                            ..Asked::new("seed", "Seed")
-                        }
-                        value=Signal::derive(move || form.with(|form| form.seed.clone()))
-                        set=Callback::new(move |text| form.update(|form| form.seed = text))
-                        told
-                    />
                 </div>
-                {contains.then(|| view! { <EgressChoice form /> })}
-                <Adjust services archetype form told />
+                <Services services=services.clone() archetype form told scripted />
+                <Adjust services archetype form told scripted />
+                <More archetypes archetype systems bait contains form told scripted />
             </div>
             {move || {
                 archetype
@@ -225,13 +227,18 @@ fn DeployForm(choices: Deployable, deckies: Memo<Vec<DeckyView>>, close: Signal<
     .into_any()
 }
 
+/// Give `form` a seed where it has none: what is shown and what will be deployed are made from one.
+fn sow(form: RwSignal<Filled>) {
+    if form.with_untracked(|form| form.seed.trim().is_empty()) {
+        form.update(|form| form.seed = text::draw(16));
+    }
+}
+
 /// Whether the form has a field of that name to tell a fault at.
 fn has_field(field: &str, contains: bool) -> bool {
-    match field {
-        "amount" | "name" | "ip" | "interval" | "seed" => true,
-        "egress" => contains,
-        _ => field.starts_with("knobs["),
-    }
+    matches!(field, "archetype" | "amount" | "name" | "services")
+        || field.starts_with("knobs[")
+        || more::has_field(field, contains)
 }
 
 /// Where the deckies will stand, or why none can be deployed.
@@ -271,16 +278,20 @@ fn Network(network: FleetNetworkView) -> impl IntoView {
 }
 
 #[component]
-fn Archetypes(archetypes: Vec<ArchetypeView>, begin: String, form: RwSignal<Filled>) -> impl IntoView {
+fn Archetypes(archetypes: Vec<ArchetypeView>, form: RwSignal<Filled>, told: Told) -> impl IntoView {
+    let begin = form.with_untracked(|form| form.archetype.clone());
+    let problem = problem_of(told, "archetype".to_owned());
     let draw = move |archetype: ArchetypeView| {
-        let slug = archetype.slug.clone();
-        let is_begin = slug == begin;
+        let is_begin = archetype.slug == begin;
         let services: Vec<_> = archetype.services.iter().map(ToString::to_string).collect();
-        let fitting = services.clone();
+        let of = archetype.clone();
         let choose = move |_| {
             form.update(|form| {
-                form.archetype.clone_from(&slug);
-                form.knobs.retain(|service, _| fitting.contains(service));
+                form.archetype.clone_from(&of.slug);
+                if !of.distros.contains(&form.distro) {
+                    form.distro.clear();
+                }
+                services::fit(form, &of);
             });
         };
         view! {
@@ -308,209 +319,8 @@ fn Archetypes(archetypes: Vec<ArchetypeView>, begin: String, form: RwSignal<Fill
         <fieldset class="archetypes">
             <legend>"Archetype"</legend>
             {archetypes.into_iter().map(draw).collect_view()}
+            <FieldFault problem />
         </fieldset>
-    }
-    .into_any()
-}
-
-/// What the deckies may begin by themselves.
-#[component]
-fn EgressChoice(form: RwSignal<Filled>) -> impl IntoView {
-    let draw = |&(value, label, words): &(&'static str, &'static str, &'static str)| {
-        view! {
-            <label>
-                <input
-                    type="radio"
-                    name="form[egress]"
-                    value=value
-                    checked=value == "deny"
-                    on:change=move |_| form.update(|form| form.egress = value.to_owned())
-                />
-                <b>{label}</b>
-                <span class="muted">{words}</span>
-            </label>
-        }
-    };
-    view! {
-        <fieldset class="egress">
-            <legend>"What they may begin by themselves"</legend>
-            {EGRESS.iter().map(draw).collect_view()}
-        </fieldset>
-    }
-    .into_any()
-}
-
-/// The knobs of the services that fit the archetype. What does not fit is no part of the form.
-#[component]
-fn Adjust(
-    services: Vec<ServiceView>,
-    archetype: Memo<Option<ArchetypeView>>,
-    form: RwSignal<Filled>,
-    told: Told,
-) -> impl IntoView {
-    let is_wrong = move || told.with(|told| told.iter().any(|told| told.field.starts_with("knobs[")));
-    let draw = move |service: ServiceView| {
-        let slug = service.slug;
-        let of = slug.to_string();
-        let has = StoredValue::new(move |list: fn(&ArchetypeView) -> &Vec<ServiceSlug>| {
-            archetype.with(|a| a.as_ref().is_some_and(|a| list(a).contains(&slug)))
-        });
-        let fits = move || has.with_value(|has| has(|a| &a.services));
-        let is_usual = move || has.with_value(|has| has(|a| &a.usual));
-        let knobs = service.knobs.into_iter();
-        view! {
-            <fieldset class="adjust-service" hidden=move || !fits() disabled=move || !fits()>
-                <legend>
-                    {service.label}
-                    {move || (!is_usual()).then(|| view! { <small>" comes with the first thing that is set here"</small> })}
-                </legend>
-                <div class="deploy-fields">
-                    {knobs.map(|knob| view! { <Knob service=of.clone() knob form told /> }).collect_view()}
-                </div>
-            </fieldset>
-        }
-    };
-    // A fault opens the fold; that it is mended does not close it.
-    let fold = NodeRef::<html::Details>::new();
-    Effect::new(move |_| {
-        if is_wrong()
-            && let Some(fold) = fold.get()
-        {
-            fold.set_open(true);
-        }
-    });
-    view! {
-        <details class="adjust" node_ref=fold open=untrack(is_wrong)>
-            <summary>
-                "Adjust services"
-                {move || {
-                    let set = form.with(|form| number_set(&form.knobs));
-                    (set > 0).then(|| format!(" ({set} set)"))
-                }}
-            </summary>
-            {services.into_iter().map(draw).collect_view()}
-        </details>
-    }
-    .into_any()
-}
-
-fn number_set(knobs: &Knobs) -> usize {
-    let values = knobs.values().flat_map(std::collections::BTreeMap::values);
-    values.filter(|value| !value.trim().is_empty()).count()
-}
-
-#[component]
-fn Knob(service: String, knob: KnobView, form: RwSignal<Filled>, told: Told) -> impl IntoView {
-    let (of, name) = (service.clone(), knob.name.clone());
-    let value = Signal::derive(move || {
-        let value = |form: &Filled| Some(form.knobs.get(&of)?.get(&name)?.clone());
-        form.with(value).unwrap_or_default()
-    });
-    let asked = Asked::knob(&service, &knob);
-    let set = Callback::new(move |text| {
-        form.update(|form| {
-            let knobs = form.knobs.entry(service.clone()).or_default();
-            knobs.insert(knob.name.clone(), text);
-        });
-    });
-    view! { <Field asked value set told /> }.into_any()
-}
-
-/// What would come of the form, as far as it can be said without the server: the fleet before and after, and what comes.
-fn preview(
-    archetype: &ArchetypeView,
-    form: &Filled,
-    deckies: Memo<Vec<DeckyView>>,
-) -> Option<(String, String)> {
-    // What is wrong is told at its field, by the server.
-    let spec = fleet::deploy_spec(form).ok()?;
-    let group = spec.deckies.first()?;
-    let number = u64::from(group.amount.unwrap_or(1));
-    let is_set = |service: &&ServiceSlug| {
-        let knobs = form.knobs.get(service.as_str());
-        archetype.usual.contains(service)
-            || knobs.is_some_and(|knobs| knobs.values().any(|value| !value.trim().is_empty()))
-    };
-    let services = archetype.services.iter().filter(is_set);
-    let services: Vec<_> = services.map(ToString::to_string).collect();
-    let here = u64::try_from(deckies.with(Vec::len)).unwrap_or(0);
-    let name = match &group.name {
-        Some(name) if number > 1 => format!("named {name}-01 to {name}-{number:02}"),
-        Some(name) => format!("named {name}"),
-        None => "named after the archetype".to_owned(),
-    };
-    let mutation = group.mutate_interval_minutes.map_or_else(
-        || "keeping its services".to_owned(),
-        |m| format!("changing services every {}", text::interval(m)),
-    );
-    let again: Vec<_> = match &group.name {
-        Some(name) if number > 1 => (1..=number).map(|n| format!("{name}-{n:02}")).collect(),
-        Some(name) => vec![name.to_string()],
-        None => Vec::new(),
-    };
-    let is_here = |name: &String| deckies.with_untracked(|all| all.iter().any(|d| d.name.as_str() == name));
-    let again: Vec<_> = again.into_iter().filter(is_here).collect();
-    let anew = match again.as_slice() {
-        [] => String::new(),
-        [one] => format!(" {one} is there already: it is set up anew, and open sessions on it end."),
-        [first, .., last] => format!(
-            " {} are there already ({first} to {last}): they are set up anew, and open sessions on them end.",
-            again.len(),
-        ),
-    };
-    let more = number - u64::try_from(again.len()).unwrap_or(number).min(number);
-    Some((
-        format!("{} → {}", here, text::plural(here + more, "decky", "deckies")),
-        format!(
-            "{} × {}, {name}, with {}, {mutation}.{anew}",
-            number,
-            archetype.label,
-            services.join(", "),
-        ),
-    ))
-}
-
-/// The deckies as they would be.
-#[component]
-fn Plan(plan: Vec<DeckyView>, deckies: Memo<Vec<DeckyView>>) -> impl IntoView {
-    view! {
-        <div class="table-frame plan">
-            <table class="table">
-                <thead>
-                    <tr>
-                        <th scope="col">"Name"</th>
-                        <th scope="col">"Address"</th>
-                        <th scope="col">"Host name"</th>
-                        <th scope="col">"Pretends"</th>
-                        <th scope="col">"Services"</th>
-                    </tr>
-                </thead>
-                <tbody>
-                    {plan
-                        .into_iter()
-                        .map(|decky| {
-                            let is_here = deckies.with_untracked(|all| all.iter().any(|d| d.name == decky.name));
-                            let services: Vec<_> = decky.services.iter().map(|s| s.slug.to_string()).collect();
-                            view! {
-                                <tr>
-                                    <td>
-                                        {decky.name.to_string()}
-                                        {is_here.then(|| view! { <span class="tag">"set up anew"</span> })}
-                                    </td>
-                                    <td>
-                                        <code>{decky.ip.to_string()}</code>
-                                        {(decky.engine != "local").then(|| view! { <code class="mac">{decky.mac}</code> })}
-                                    </td>
-                                    <td><code>{decky.hostname}</code></td>
-                                    <td>{decky.distro}</td>
-                                    <td>{services.join(", ")}</td>
-                                </tr>
-                            }
-                        })
-                        .collect_view()}
-                </tbody>
-            </table>
-        </div>
     }
     .into_any()
 }

@@ -22,8 +22,9 @@ use self::{
 };
 use crate::{
     api::{
-        Answer, evidence,
-        fleet::{self, Deployable},
+        Answer,
+        deploy::{Deployable, deploy_choices},
+        evidence, fleet,
     },
     components::{
         download::Export,
@@ -56,7 +57,7 @@ pub(crate) fn FleetPage() -> impl IntoView {
         move || dialog.get(),
         |wanted| async move {
             if wanted {
-                Some(fleet::deploy_choices().await)
+                Some(deploy_choices().await)
             } else {
                 None
             }
@@ -158,12 +159,16 @@ fn Deckies(
                 .iter()
                 .filter(|d| matches!(d.state, DeckyState::Failed | DeckyState::Degraded))
                 .count();
+            let stopped = deckies.iter().filter(|d| d.state == DeckyState::Stopped).count();
             let mut words = format!(
                 "{} of {} running · {} ",
                 running,
                 text::plural(u64::try_from(deckies.len()).unwrap_or(0), "decky", "deckies"),
                 text::plural(u64::try_from(services).unwrap_or(0), "service", "services"),
             );
+            if stopped > 0 {
+                words.push_str(&format!("· {stopped} stopped "));
+            }
             if failing > 0 {
                 words.push_str(&format!("· {failing} in trouble"));
             }

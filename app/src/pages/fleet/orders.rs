@@ -6,26 +6,45 @@ use leptos_router::hooks::use_query_map;
 
 use super::{Choices, deploy::DeployDialog};
 use crate::{
-    api::fleet::{self, Mutate, Redeploy, Teardown, WHOLE_FLEET},
+    api::fleet::{self, DeckyStart, DeckyStop, Mutate, Redeploy, Teardown, WHOLE_FLEET},
     components::dialog::Dialog,
     pages::login::FormFault,
     text, url,
 };
+
+/// The keys of the URL that say what is ordered of the deckies that they name.
+const ORDERS: [&str; 5] = ["teardown", "mutate", "redeploy", "stop", "start"];
+
+/// Why `order` is not for the decky called `name`; nothing where it is.
+fn unfit(order: &str, name: &str, deckies: &[DeckyView]) -> Option<&'static str> {
+    let Some(decky) = deckies.iter().find(|d| d.name.as_str() == name) else {
+        return Some(" is not there");
+    };
+    match (order, decky.stopped) {
+        ("start", false) => Some(" is not stopped"),
+        ("start" | "teardown", _) | (_, false) => None,
+        (_, true) => Some(" is stopped"),
+    }
+}
 
 /// The dialog that the URL names.
 #[component]
 pub(super) fn Orders(deckies: Memo<Vec<DeckyView>>, choices: Choices) -> impl IntoView {
     let query = use_query_map();
     let closed = Signal::derive(move || {
-        let out = ["dialog", "deploy", "teardown", "mutate", "redeploy"].map(|key| (key, None));
-        url::with("/fleet", &query.get(), &out)
+        let out = ["dialog", "deploy", "as"].into_iter().chain(ORDERS);
+        url::with(
+            "/fleet",
+            &query.get(),
+            &out.map(|key| (key, None)).collect::<Vec<_>>(),
+        )
     });
     let which = Memo::new(move |_| {
         query.with(|q| {
             if q.get_str("dialog") == Some("deploy") {
                 return Some(("deploy", String::new()));
             }
-            ["teardown", "mutate", "redeploy"]
+            ORDERS
                 .into_iter()
                 .find_map(|key| Some((key, url::value(q, key)?)))
         })
@@ -58,8 +77,16 @@ fn OrderDialog(
         .map(|n| n.trim().to_owned())
         .filter(|n| !n.is_empty())
         .collect();
-    let listed = named.clone();
-    let there = move |name: &str| deckies.with(|all| all.iter().any(|d| d.name.as_str() == name));
+    let unfit = move |name: &str| deckies.with(|all| unfit(order, name, all));
+    // As of now: what the title says stays, and what is ordered is what it says.
+    let ordered: Vec<_> = untrack(|| {
+        named
+            .iter()
+            .filter(|name| unfit(name).is_none())
+            .cloned()
+            .collect()
+    });
+    let listed = ordered.clone();
     let of = Memo::new(move |_| {
         deckies.with(|all| {
             all.iter()
@@ -68,13 +95,11 @@ fn OrderDialog(
                 .collect::<Vec<_>>()
         })
     });
-    // As of now: what the title says stays, and what is ordered is what it says.
-    let ordered: Vec<_> = untrack(|| named.iter().filter(|name| there(name)).cloned().collect());
     let number = u64::try_from(ordered.len()).unwrap_or(0);
     let deckies_words = text::plural(number, "decky", "deckies");
     // The browser asks for it: what is in the page before says all but the number.
     let open = Action::new(|names: &Vec<DeckyName>| fleet::decky_open_sessions(names.clone()));
-    if number > 0 {
+    if number > 0 && order != "start" {
         let names: Vec<_> = ordered.iter().filter_map(|name| name.parse().ok()).collect();
         Effect::new(move |_| {
             open.dispatch(names.clone());
@@ -101,6 +126,8 @@ fn OrderDialog(
             format!("Change the services of {deckies_words}"),
             "Change services",
         ),
+        "stop" => (format!("Stop {deckies_words}"), "Stop"),
+        "start" => (format!("Start {deckies_words}"), "Start"),
         _ => (format!("Restart {deckies_words}"), "Restart"),
     };
     let effect = {
@@ -116,33 +143,53 @@ fn OrderDialog(
                     "Draws services that fit the archetype: of {services}{with}, those that are not drawn again end, and others start. Address and name stay."
                 );
             }
+            if order == "start" {
+                return format!(
+                    "Starts {deckies_words} with {services}, as before: same address, same name, same keys."
+                );
+            }
             let (ends, all) = match sessions {
                 Some(sessions) => (format!(", ends {sessions}"), ""),
                 None => (String::new(), " Every session on them ends."),
             };
-            if order == "teardown" {
-                format!(
+            match order {
+                "teardown" => format!(
                     "Stops {deckies_words} with {services}{ends}, and gives the address back.{all} What they recorded stays."
-                )
-            } else {
-                format!("Stops {deckies_words} with {services}{ends}, and starts the same again.{all}")
+                ),
+                "stop" => format!(
+                    "Stops {deckies_words} with {services}{ends}, until started again.{all} Address, name and keys stay, and what they recorded."
+                ),
+                _ => format!("Stops {deckies_words} with {services}{ends}, and starts the same again.{all}"),
             }
         }
     };
     let teardown = ServerAction::<Teardown>::new();
     let mutate = ServerAction::<Mutate>::new();
     let redeploy = ServerAction::<Redeploy>::new();
+    let stop = ServerAction::<DeckyStop>::new();
+    let start = ServerAction::<DeckyStart>::new();
     let fault = move || {
         [
             teardown.value().get(),
             mutate.value().get(),
             redeploy.value().get(),
+            stop.value().get(),
+            start.value().get(),
         ]
         .into_iter()
         .flatten()
         .find_map(Result::err)
     };
-    let pending = move || teardown.pending().get() || mutate.pending().get() || redeploy.pending().get();
+    let pending = move || {
+        let orders = [
+            teardown.pending(),
+            mutate.pending(),
+            redeploy.pending(),
+            stop.pending(),
+            start.pending(),
+        ];
+        orders.into_iter().any(|order| order.get())
+    };
     let inside = move || {
         view! {
             <input type="hidden" name="names" value=ordered.clone() />
@@ -182,8 +229,8 @@ fn OrderDialog(
                     .into_iter()
                     .map(|name| {
                         let words = text::visible(&name);
-                        let missing = move || (!there(&name)).then(|| view! { <span class="muted">" is not there"</span> });
-                        view! { <li><code>{words}</code>{missing}</li> }
+                        let left_out = move || unfit(&name).map(|why| view! { <span class="muted">{why}</span> });
+                        view! { <li><code>{words}</code>{left_out}</li> }
                     })
                     .collect_view()}
             </ul>
@@ -191,6 +238,8 @@ fn OrderDialog(
             {match order {
                 "teardown" => view! { <ActionForm action=teardown>{inside()}</ActionForm> }.into_any(),
                 "mutate" => view! { <ActionForm action=mutate>{inside()}</ActionForm> }.into_any(),
+                "stop" => view! { <ActionForm action=stop>{inside()}</ActionForm> }.into_any(),
+                "start" => view! { <ActionForm action=start>{inside()}</ActionForm> }.into_any(),
                 _ => view! { <ActionForm action=redeploy>{inside()}</ActionForm> }.into_any(),
             }}
         </Dialog>

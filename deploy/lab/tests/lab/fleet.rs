@@ -14,6 +14,7 @@ use crate::{
     host::{Host, kill, lab, until},
     intruder::contained,
     killed::killed_anywhere,
+    rest::stopped_and_started,
     visitor::{attack, hold_open, is_answer, machines, said, services, text, visit},
 };
 
@@ -219,6 +220,8 @@ fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trac
         (!again.trim().is_empty() && again != victim).then_some(())
     });
     drop(host.evidence(&[]));
+
+    stopped_and_started(&lab_of, &host, "srv-02");
 
     // The daemon is killed, and comes back.
     let data = host.data.clone();

@@ -43,6 +43,8 @@ pub(crate) fn killed_anywhere(
             kill(pid);
         }
         until("what was wanted runs", || {
+            // After its fifth death it is left alone until somebody has it tried again; before, that is refused.
+            let _tried = host.run(&["worker", "clear", "mutator"]);
             let fleet = host.fleet();
             let all = fleet.len() == 1 + 2 * (round + 1) && fleet.iter().all(|d| d["state"] == "running");
             let there = there();

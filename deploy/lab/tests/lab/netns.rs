@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::{
     host::{Engine, Host, decoys, kill, lab_without_docker, until},
-    intruder::{contained, inside},
+    intruder::{contained, reaches_gateway},
     killed::killed_anywhere,
+    rest::stopped_and_started,
     visitor::{attack, hold_open, is_answer, machines, said, services, text, visit},
 };
 
@@ -39,7 +40,7 @@ fn traces(lab: &Lab) -> String {
 }
 
 /// Whether anybody answers for an address, as another machine sees it.
-fn is_there(lab: &Lab, ip: &str) -> bool {
+pub(crate) fn is_there(lab: &Lab, ip: &str) -> bool {
     attack(lab, &["arping", "-c", "1", "-w", "1", "-I", "eth0", ip])
         .status
         .success()
@@ -162,8 +163,9 @@ fn deckies_in_namespaces_are_visited_mutate_end_with_their_mutator_come_back_and
     until("it answers again", || {
         is_answer("ssh", &visit(&lab, decky, "ssh")).then_some(())
     });
-    let reached = inside(&host, "srv-02", &["ping", "-c", "1", "-W", "2", GATEWAY]);
-    assert!(!reached.status.success(), "the gateway answered");
+    assert!(!reaches_gateway(&lab, &host, "srv-02"), "the gateway answered");
+
+    stopped_and_started(&lab, &host, "srv-02");
 
     // Killed with their mutator, nothing of them is left on the network or on the host; and all are back after it.
     host.kill();

@@ -3,17 +3,21 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
     path::Path,
     process::{Child, ChildStdin, Command, Output, Stdio},
     sync::mpsc,
     thread,
+    time::Duration,
 };
 
-use decnet_lab::{ATTACKER, GATEWAY, HOST, Lab, Place};
+use decnet_lab::{ATTACKER, GATEWAY, HOST, Lab, METADATA, Place};
 use nix::sys::signal::Signal;
 
 use crate::{
     host::{Host, PATIENCE, lab, until},
+    neighbours::Neighbours,
+    scan::{Target, scanned},
     visitor::{attack, is_answer, listens, said, services, text, visit},
 };
 
@@ -34,7 +38,7 @@ memory_mb = 32
 ";
 
 /// Make the image, from nothing but a program that needs nothing.
-fn make_image(lab: &Lab, folder: &Path) {
+fn make_image(lab: &Lab, folder: &Path, name: &str) {
     let busybox = ["/bin/busybox", "/usr/bin/busybox"]
         .iter()
         .find_map(|path| fs::read(path).ok())
@@ -55,7 +59,7 @@ fn make_image(lab: &Lab, folder: &Path) {
         lab.docker()
             .args(["import", "--change", declared])
             .arg(&file)
-            .arg(IMAGE),
+            .arg(name),
     )
     .unwrap();
 }
@@ -180,7 +184,7 @@ fn an_operators_own_image_is_a_service_that_is_recorded_contained_and_kept() {
         told.contains("docker pull") && told.contains("docker load"),
         "{told}"
     );
-    make_image(&lab, folder.path());
+    make_image(&lab, folder.path(), IMAGE);
     let planned = host.ok(&["deploy", "--file", file, "--dry-run"]);
     assert!(planned.contains(&format!("intranet[{IMAGE}]")), "{planned}");
     host.ok(&["deploy", "--file", file]);
@@ -248,7 +252,7 @@ fn an_operators_own_image_is_a_service_that_is_recorded_contained_and_kept() {
         assert!(told.contains("refused"), "{port}: {told}");
     }
 
-    contained(&lab, &ip);
+    contained(&lab, &host, &ip);
     hardened(&lab);
 
     // One that does not start is told, and no visit beside it notices.
@@ -364,33 +368,72 @@ fn an_operators_own_image_is_a_service_that_is_recorded_contained_and_kept() {
     host.down();
 }
 
-/// Whoever is root in it reaches nobody.
-fn contained(lab: &Lab, own_ip: &str) {
-    let mut servers: Vec<Child> = [
-        (Place::Host, "8081"),
-        (Place::Gateway, "80"),
-        (Place::Attacker, "8081"),
-    ]
-    .into_iter()
-    .map(|(place, port)| {
-        let mut listen = lab.command(place, "sh");
-        listen
-            .arg("-c")
-            .arg(format!("while true; do nc -l -p {port} -q 0 </dev/null; done"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        listen.spawn().unwrap()
-    })
-    .collect();
-    for (ip, port) in [(HOST, "8081"), (GATEWAY, "80")] {
-        until("somebody is there to be reached", || {
-            attack(lab, &["nc", "-z", "-w", "2", ip, port])
-                .status
-                .success()
-                .then_some(())
+#[test]
+fn an_image_that_is_slow_to_come_holds_no_other_decky_up_and_is_taken_once_it_is_there() {
+    const SLOW: &str = "10.66.0.254:5000/intranet:1";
+    let folder = tempfile::tempdir().unwrap();
+    let Some((lab, _turn)) = lab("slow", folder.path()) else {
+        return;
+    };
+    // A registry that lets everybody in and says nothing.
+    let registry = lab
+        .within(Place::Gateway, || TcpListener::bind((GATEWAY, 5000)).unwrap())
+        .unwrap();
+    let description = folder.path().join("fleet.ini");
+    let file = description.to_str().unwrap();
+    let fleet = format!(
+        "{}[plain]\narchetype = linux-server\n",
+        FLEET.replace(IMAGE, SLOW)
+    );
+    fs::write(&description, fleet).unwrap();
+    let mut host = Host::new(&lab, &folder);
+    host.up();
+    let told = thread::scope(|scope| {
+        let deploys = scope.spawn(|| {
+            until("the mutator says where deckies can stand", || {
+                let tried = host.run(&["deploy", "--file", file]);
+                let said = format!("{}{}", said(&tried), String::from_utf8_lossy(&tried.stderr));
+                said.contains(SLOW).then_some(said)
+            })
         });
-    }
+        let mut last = Vec::new();
+        let waited = (0..400).any(|_| {
+            thread::sleep(Duration::from_millis(200));
+            last = host.fleet();
+            let of = |name| last.iter().find(|d| text(d, "name") == name);
+            let waits =
+                of("web").is_some_and(|web| text(web, "last_error").contains(&format!("pulling {SLOW}")));
+            waits && of("plain").is_some_and(|plain| plain["state"] == "running")
+        });
+        // Nobody waits for it any more.
+        drop(registry);
+        assert!(
+            waited,
+            "no image was waited for while the other decky ran: {last:?}"
+        );
+        deploys.join().unwrap()
+    });
+    assert!(told.contains("pulling") && told.contains("docker pull"), "{told}");
+    make_image(&lab, folder.path(), SLOW);
+    let fleet = until("it runs with its image", || {
+        let fleet = host.fleet();
+        fleet.iter().all(|d| d["state"] == "running").then_some(fleet)
+    });
+    let web = fleet.iter().find(|d| text(d, "name") == "web").unwrap();
+    answers(&lab, &text(web, "ip"));
+    host.ok(&["teardown", "--all"]);
+    host.down();
+}
+
+/// Whoever is root in it reaches nobody.
+fn contained(lab: &Lab, host: &Host<'_>, own_ip: &str) {
+    let neighbours = Neighbours::answering(lab);
+    // From the network that it shares with the decky, by whatever right.
+    scanned(lab, host, "web", &Target::of_lab(), || {
+        let page = fetch(lab, own_ip, "");
+        assert!(said(&page).contains(PAGE), "{page:?}");
+    });
+    // And from within itself.
     let reach =
         |ip: &str, port: &str| inside(lab, &["nc", "-w", "2", ip, port, "-e", "/bin/busybox", "true"]);
     // The same words reach what may be reached: the image itself.
@@ -400,7 +443,7 @@ fn contained(lab: &Lab, own_ip: &str) {
         (HOST, "8081"),
         (GATEWAY, "80"),
         (ATTACKER, "8081"),
-        ("169.254.169.254", "80"),
+        (METADATA, "80"),
         // The decky's own services: an image is no visitor, and makes no evidence.
         (own_ip, "22"),
         (own_ip, "6379"),
@@ -412,10 +455,7 @@ fn contained(lab: &Lab, own_ip: &str) {
             "{ip}:{port} was reached from inside: {tried:?}"
         );
     }
-    for server in &mut servers {
-        server.kill().unwrap();
-        server.wait().unwrap();
-    }
+    drop(neighbours);
 }
 
 /// It may do next to nothing, and nothing in it says where it is.

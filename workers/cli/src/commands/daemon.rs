@@ -1,10 +1,10 @@
 //! A worker in the foreground: its own program, which stands beside this one, takes this process's place.
 
-use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command};
+use std::{ffi::OsString, os::unix::process::CommandExt, process::Command};
 
 use anyhow::{Context, Result};
 use decnet_model::state::WORKERS;
-use decnet_runtime::{StartError, worker::settings_args};
+use decnet_runtime::{StartError, installed::Places, worker::settings_args};
 
 use crate::{cli::PlaceArgs, host::usage};
 
@@ -18,7 +18,7 @@ pub(crate) fn run(place: &PlaceArgs, words: &[OsString]) -> Result<()> {
             WORKERS.join(", ")
         )));
     }
-    let mut command = Command::new(program(&name)?);
+    let mut command = Command::new(Places::here().program(&name));
     if let Some(path) = &place.config {
         command.arg("--config").arg(path);
     }
@@ -45,10 +45,4 @@ pub(crate) fn command(worker: &'static str) -> clap::Command {
     clap::Command::new(worker)
         .about(format!("Run the worker decnet-{worker} in the foreground"))
         .args(own)
-}
-
-/// Where the program of a worker is: beside this one.
-pub(crate) fn program(worker: &str) -> Result<PathBuf> {
-    let me = std::env::current_exe().context("this program does not know where it is")?;
-    Ok(me.with_file_name(format!("decnet-{worker}")))
 }

@@ -1,4 +1,4 @@
-//! `decnet deploy`, `teardown`, `redeploy`, `mutate`, `clear` and `status`.
+//! `decnet deploy`, `teardown`, `redeploy`, `stop`, `start`, `mutate`, `clear` and `status`.
 
 use std::{
     fs,
@@ -244,7 +244,7 @@ pub(crate) async fn teardown(place: &PlaceArgs, args: &TargetArgs) -> Result<()>
 /// `decnet redeploy`
 pub(crate) async fn redeploy(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
     let host = Host::open(place).await?;
-    let names = targets(&host, args).await?;
+    let names = targets(&host, args, |decky| !decky.stopped).await?;
     let accepted = host
         .domain
         .decky_redeploy(&host.permit::<ManageFleet>()?, &names)
@@ -252,10 +252,32 @@ pub(crate) async fn redeploy(place: &PlaceArgs, args: &TargetArgs) -> Result<()>
     finish(host, accepted, args.wait, "made anew").await
 }
 
+/// `decnet stop`
+pub(crate) async fn stop(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
+    let host = Host::open(place).await?;
+    let names = targets(&host, args, |decky| !decky.stopped).await?;
+    let accepted = host
+        .domain
+        .decky_stop(&host.permit::<ManageFleet>()?, &names)
+        .await?;
+    finish(host, accepted, args.wait, "stopped").await
+}
+
+/// `decnet start`
+pub(crate) async fn start(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
+    let host = Host::open(place).await?;
+    let names = targets(&host, args, |decky| decky.stopped).await?;
+    let accepted = host
+        .domain
+        .decky_start(&host.permit::<ManageFleet>()?, &names)
+        .await?;
+    finish(host, accepted, args.wait, "started").await
+}
+
 /// `decnet mutate`
 pub(crate) async fn mutate(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
     let host = Host::open(place).await?;
-    let names = targets(&host, args).await?;
+    let names = targets(&host, args, |decky| !decky.stopped).await?;
     let accepted = host
         .domain
         .decky_mutate(&host.permit::<ManageFleet>()?, &names)
@@ -328,14 +350,19 @@ fn unheard(workers: &[WorkerView]) -> Option<OffsetDateTime> {
     mutator.last_heard.filter(|_| mutator.state == WorkerState::Stale)
 }
 
-async fn targets(host: &Host, args: &TargetArgs) -> Result<Vec<DeckyName>> {
+/// The deckies that are named; or every one that is wanted and `fits` the order.
+async fn targets(
+    host: &Host,
+    args: &TargetArgs,
+    fits: impl Fn(&DeckyView) -> bool,
+) -> Result<Vec<DeckyName>> {
     if !args.all {
         return Ok(args.names.clone());
     }
     let deckies = host.domain.decky_list(&host.permit::<ViewFleet>()?).await?;
     Ok(deckies
         .into_iter()
-        .filter(|d| d.desired)
+        .filter(|d| d.desired && fits(d))
         .map(|d| d.name)
         .collect())
 }
@@ -527,18 +554,19 @@ pub(crate) async fn watch(
         .bus
         .subscribe(Pattern::exactly(&Topic::fleet_task(accepted.task)));
     let mut last = None;
-    let start = tokio::time::Instant::now();
+    let mut told = tokio::time::Instant::now();
     loop {
         let task = host.domain.task_get(&permit, accepted.task).await?;
         // A task that nobody has begun has no step yet.
         if !task.step.is_empty() && last.as_ref() != Some(&(task.done, task.step.clone())) {
             each(&task);
             last = Some((task.done, task.step.clone()));
+            told = tokio::time::Instant::now();
         }
         if task.status != "running" {
             return Ok(task);
         }
-        if task.done == 0 && start.elapsed() > Duration::from_secs(40) {
+        if task.done == 0 && told.elapsed() > Duration::from_secs(40) {
             if task.step.starts_with("waiting") {
                 bail!(
                     "task {} is not done yet, and goes on by itself: {}",

@@ -28,6 +28,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Deploy(args) => block_on(fleet::deploy(place, &args)),
         Command::Teardown(args) => block_on(fleet::teardown(place, &args)),
         Command::Redeploy(args) => block_on(fleet::redeploy(place, &args)),
+        Command::Stop(args) => block_on(fleet::stop(place, &args)),
+        Command::Start(args) => block_on(fleet::start(place, &args)),
         Command::Mutate(args) => block_on(fleet::mutate(place, &args)),
         Command::Clear(args) => block_on(fleet::clear(place, &args)),
         Command::Status(args) => block_on(fleet::status(place, &args)),

@@ -6,13 +6,15 @@ use decnet_model::{
     clock::{Clock as _, SystemClock},
     name::WorkerName,
     permission::{ManageWorkers, ViewFleet},
-    state::{ORDER, WORKERS, WorkerState},
+    state::{KeptBy, ORDER, WORKERS, WorkerState},
     view::{StartAll, StartFailure, WorkerView},
 };
 use decnet_runtime::{
     Settings, StartError,
     exit::chain,
-    heartbeat, order,
+    heartbeat,
+    installed::Places,
+    order,
     settings::{Mode, keys::uses_database},
     supervisor::{NotDone, Order},
 };
@@ -56,6 +58,11 @@ async fn on_master(host: &Host, bus: Option<Vec<String>>, command: &WorkerComman
             let permit = host.permit::<ManageWorkers>()?;
             started(&host.domain.worker_start_all(&permit).await?)?;
         }
+        WorkerCommand::Clear { name } => {
+            let permit = host.permit::<ManageWorkers>()?;
+            host.domain.worker_clear_quarantine(&permit, name).await?;
+            running(name);
+        }
     }
     Ok(())
 }
@@ -98,15 +105,23 @@ async fn on_agent(settings: &Settings, command: &WorkerCommand) -> Result<()> {
                 .clone()
                 .map_or_else(|| down.map(|w| w.name).collect(), |name| vec![name]);
             for name in names {
-                Order::Start(name.clone())
-                    .give(&settings.run_dir())
-                    .await
-                    .map_err(|refused| StartError::unavailable(chain(&refused)))?;
-                running(&name);
+                have_up(settings, Order::Start(name)).await?;
             }
             Ok(())
         }
+        WorkerCommand::Clear { name } => have_up(settings, Order::Clear(name.clone())).await,
     }
+}
+
+/// Have the `decnet up` of this host carry out an order after which its worker runs.
+async fn have_up(settings: &Settings, order: Order) -> Result<()> {
+    let name = order.worker().clone();
+    order
+        .give(&settings.run_dir())
+        .await
+        .map_err(|refused| StartError::unavailable(chain(&refused)))?;
+    running(&name);
+    Ok(())
 }
 
 fn stopping(name: &WorkerName) {
@@ -127,7 +142,7 @@ fn bus_row(settings: &Settings) -> Option<Vec<String>> {
         Endpoint::None => ("off".to_owned(), "each worker looks by itself"),
         Endpoint::Nats(at) => (at.to_string(), "not of this host"),
     };
-    let row = ["bus", &state, "-", "-", doing];
+    let row = ["bus", &state, "-", "-", "-", doing];
     Some(row.map(str::to_owned).to_vec())
 }
 
@@ -145,6 +160,7 @@ fn list(how: ListArgs, bus: Option<Vec<String>>, workers: &[WorkerView]) -> Resu
                     WorkerState::Stopped if w.tasks.contains_key(ORDER) => "stopped by order".to_owned(),
                     state => state.to_string(),
                 },
+                w.kept_by.map_or("-", KeptBy::as_str).to_owned(),
                 w.pid.map_or_else(|| "-".to_owned(), |p| p.to_string()),
                 w.last_heard.map_or_else(|| "never".to_owned(), output::time),
                 // Whoever may open the bus may say anything there.
@@ -159,7 +175,7 @@ fn list(how: ListArgs, bus: Option<Vec<String>>, workers: &[WorkerView]) -> Resu
         });
     let rows: Vec<_> = bus.clone().into_iter().chain(listed).collect();
     output::table(
-        &["WORKER", "STATE", "PID", "LAST HEARD", "DOING"],
+        &["WORKER", "STATE", "KEPT BY", "PID", "LAST HEARD", "DOING"],
         &rows,
         "There are no workers.",
     );
@@ -168,16 +184,18 @@ fn list(how: ListArgs, bus: Option<Vec<String>>, workers: &[WorkerView]) -> Resu
 
 /// The workers of an agent, by what they left on it.
 fn left(settings: &Settings) -> Vec<WorkerView> {
-    let (now, run_dir) = (SystemClock.now(), settings.run_dir());
+    let (now, run_dir, places) = (SystemClock.now(), settings.run_dir(), Places::here());
     let names = WORKERS.iter().filter(|name| !uses_database(name));
     names
         .filter_map(|name| name.parse::<WorkerName>().ok())
-        .map(|name| match heartbeat::left(&run_dir, &name, now) {
-            Some(beat) => WorkerView {
+        .map(|name| {
+            let kept_by = Some(places.kept_by(&run_dir, &name));
+            let beat = heartbeat::left(&run_dir, &name, now).unwrap_or_else(|| WorkerView::unheard(name));
+            WorkerView {
                 state: beat.last_heard.map_or(beat.state, |at| beat.state.as_of(at, now)),
+                kept_by,
                 ..beat
-            },
-            None => WorkerView::unheard(name),
+            }
         })
         .collect()
 }

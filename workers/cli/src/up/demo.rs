@@ -112,6 +112,7 @@ mod tests {
             name: "decky-01".parse().unwrap(),
             state: DeckyState::Running,
             desired: true,
+            stopped: false,
             archetype: persona.archetype.clone(),
             distro: persona.distro.to_string(),
             os: persona.os.to_string(),

@@ -16,6 +16,7 @@ use decnet_model::state::WORKERS;
 use decnet_runtime::{
     Exit, Settings, StartError,
     exit::chain,
+    installed::Places,
     secret::ExposeSecret,
     settings::{Tls, keys::KEYS},
     supervisor::{self, Door, Lock},
@@ -29,7 +30,7 @@ use tokio::{
 use self::supervise::{Failure, Program, Supervisor};
 use crate::{
     cli::{PlaceArgs, UpArgs},
-    commands::{daemon, database},
+    commands::database,
     host,
     output::{Prefixed, say},
 };
@@ -252,7 +253,7 @@ async fn start_all(supervisor: &mut Supervisor, settings: &Settings, env: &[(Str
 fn start(supervisor: &mut Supervisor, name: &'static str, env: &[(String, String)]) -> Result<()> {
     let program = Program {
         name,
-        path: daemon::program(name)?,
+        path: Places::here().program(name),
         args: Vec::new(),
         env: env.to_vec(),
     };

@@ -2,10 +2,12 @@
 //!
 //! A child tells that it is ready in systemd's way (`NOTIFY_SOCKET`), so nothing is polled. One that ends before it
 //! was ever ready is not restarted, nor is one that ends with a code that says so: a port in use or a wrong key does not
-//! get better by trying again. One that was told to stop says that too, and stays stopped until somebody has it started;
+//! get better by trying again. One that dies again and again is left alone until somebody clears it, and said to be in
+//! quarantine in the place of its heartbeat. One that was told to stop says that too, and stays stopped until somebody has it started;
 //! one that ends for a fault says for which.
 
 use std::{
+    collections::{BTreeMap, VecDeque},
     io,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
@@ -14,8 +16,14 @@ use std::{
     time::Duration,
 };
 
+use decnet_model::{
+    clock::{Clock as _, SystemClock},
+    name::WorkerName,
+    state::{QUARANTINE, WorkerState},
+    view::WorkerView,
+};
 use decnet_runtime::{
-    Shutdown,
+    Shutdown, heartbeat, quarantine,
     settings::keys::KEYS,
     supervisor::{ORDERED, Order},
 };
@@ -52,6 +60,15 @@ const START: Duration = Duration::from_secs(20);
 /// Codes of ends that come again however often one tries: wrong usage, not permitted, wrong configuration.
 const LASTING: &[u8] = &[64, 77, 78];
 
+/// The code of an end for want of something else, such as the database: that may be there again in a minute or an hour, so
+/// such an end is waited out, and never a reason for a quarantine.
+const UNAVAILABLE: u8 = 69;
+
+/// The last lines that a worker wrote stand for a reason that it did not give: so many, …
+const LINES: usize = 3;
+/// … and of each so many characters.
+const LINE_CHARS: usize = 160;
+
 /// A program to keep running.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
@@ -83,6 +100,7 @@ pub(crate) struct Supervisor {
     screen: Prefixed,
     running: Vec<Running>,
     remote: Remote,
+    first_backoff: Duration,
     failed: mpsc::UnboundedSender<Failure>,
     /// Workers that ended for good.
     pub(crate) failures: mpsc::UnboundedReceiver<Failure>,
@@ -108,6 +126,8 @@ enum Phase {
     Stopping,
     /// It was told to stop, and has.
     Stopped,
+    /// It died too often, and is not started again by itself.
+    Quarantined,
 }
 
 /// Has workers started that are down, and stopped that run. Clones are the same.
@@ -134,6 +154,7 @@ impl Remote {
         match order {
             Order::Start(name) => self.start(name.to_string()).await,
             Order::Stop(name) => self.stop(name.to_string()).await,
+            Order::Clear(name) => self.clear(name.to_string()).await,
         }
     }
 
@@ -153,22 +174,45 @@ impl Remote {
         }
     }
 
+    /// Have the worker `name` started that was left alone; returns once it is ready.
+    async fn clear(self, name: String) -> Result<(), String> {
+        let found = self.find(&name)?;
+        if *found.phase.borrow() != Phase::Quarantined {
+            return Err(format!("decnet-{name} is not in quarantine"));
+        }
+        found.start().await
+    }
+
     /// Have the worker `name` started; returns once it is ready. One that is about to stop does so first.
     async fn start(self, name: String) -> Result<(), String> {
         let mut found = self.find(&name)?;
+        if *found.phase.borrow() == Phase::Quarantined {
+            return Err(format!(
+                "decnet-{name} is in quarantine, because it died too often: `decnet worker clear {name}` has it tried again"
+            ));
+        }
         // Whoever told it to stop may be here before we have heard from it that it does.
         let leaves = found.phase.wait_for(|phase| *phase != Phase::Ready);
         if timeout(LAST_WORDS, leaves).await.is_err() {
             return Err(format!("decnet-{name} runs already"));
         }
+        found.start().await
+    }
+}
+
+impl Kept {
+    /// Have it started that is down, and wait until it is ready.
+    async fn start(self) -> Result<(), String> {
+        let Self {
+            name,
+            again,
+            mut phase,
+            ..
+        } = self;
         let ready = async {
-            found.phase.wait_for(|phase| *phase != Phase::Stopping).await?;
-            found.again.notify_waiters();
-            found
-                .phase
-                .wait_for(|phase| *phase == Phase::Ready)
-                .await
-                .map(drop)
+            phase.wait_for(|phase| *phase != Phase::Stopping).await?;
+            again.notify_waiters();
+            phase.wait_for(|phase| *phase == Phase::Ready).await.map(drop)
         };
         match timeout(START, ready).await {
             Ok(Ok(_)) => Ok(()),
@@ -192,6 +236,7 @@ impl Supervisor {
             screen,
             running: Vec::new(),
             remote: Remote::default(),
+            first_backoff: FIRST_BACKOFF,
             failed,
             failures,
         }
@@ -215,8 +260,11 @@ impl Supervisor {
         };
         let keeper = Keeper {
             told: Told::bind(&self.run_dir, name)?,
+            run_dir: self.run_dir.clone(),
             program,
             screen: self.screen.clone(),
+            last_lines: Arc::default(),
+            first_backoff: self.first_backoff,
             stop: stop.clone(),
             again,
             halt,
@@ -292,7 +340,12 @@ impl Running {
 struct Keeper {
     program: Program,
     told: Told,
+    /// Where workers leave their heartbeats.
+    run_dir: PathBuf,
     screen: Prefixed,
+    /// What its present life wrote last to standard error, where logs go.
+    last_lines: Arc<Mutex<VecDeque<String>>>,
+    first_backoff: Duration,
     stop: Shutdown,
     /// Somebody wants it started now.
     again: Arc<Notify>,
@@ -305,10 +358,11 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(mut self) {
-        let mut backoff = FIRST_BACKOFF;
+        let mut backoff = self.first_backoff;
+        let mut deaths = Vec::new();
         while !self.stop.is_requested() {
             let started = Instant::now();
-            let (how, code) = match self.live_once().await {
+            let (how, said, code) = match self.live_once().await {
                 Ok(None) => return,
                 Ok(Some(ended)) if ended.halted || (ended.words.ordered && ended.status.success()) => {
                     let name = self.program.name;
@@ -321,21 +375,27 @@ impl Keeper {
                     if !self.pause(Phase::Stopped, std::future::pending()).await {
                         return;
                     }
-                    backoff = FIRST_BACKOFF;
+                    backoff = self.first_backoff;
                     continue;
                 }
                 Ok(Some(Ended { status, words, .. })) => {
                     let code = status.code().and_then(|c| u8::try_from(c).ok());
                     let code = code.filter(|c| *c > 0).unwrap_or(1);
-                    let how = match words.reason {
-                        Some(reason) => format!("{}: {reason}", describe(status)),
-                        None => format!("{}; its last lines may say why", describe(status)),
-                    };
-                    (how, code)
+                    let end = describe(status);
+                    match words.reason {
+                        Some(reason) => (format!("{end}: {reason}"), format!("{end}: {reason}"), code),
+                        // They stand above on the screen.
+                        None => (
+                            format!("{end}; its last lines may say why"),
+                            self.last_words(&end),
+                            code,
+                        ),
+                    }
                 }
                 Err(error) => {
                     let path = self.program.path.display();
-                    (format!("could not be started from {path}: {error}"), 69)
+                    let how = format!("could not be started from {path}: {error}");
+                    (how.clone(), how, UNAVAILABLE)
                 }
             };
             if !self.was_ready || LASTING.contains(&code) {
@@ -348,8 +408,21 @@ impl Keeper {
                 let _unheard = self.failed.send(failure);
                 return;
             }
+            if code != UNAVAILABLE {
+                let now = SystemClock.now();
+                deaths = quarantine::lately(&deaths, now);
+                deaths.push(now);
+            }
+            if quarantine::is_due(&deaths) {
+                if !self.quarantined(&quarantine::left_alone(&said)).await {
+                    return;
+                }
+                deaths.clear();
+                backoff = self.first_backoff;
+                continue;
+            }
             if started.elapsed() >= HEALTHY {
-                backoff = FIRST_BACKOFF;
+                backoff = self.first_backoff;
             }
             self.screen.line(
                 "up",
@@ -363,6 +436,52 @@ impl Keeper {
                 return;
             }
             backoff = (backoff * 2).min(LAST_BACKOFF);
+        }
+    }
+
+    /// Leave the worker alone, because it died too often, until somebody clears it; false where the whole is being stopped.
+    async fn quarantined(&self, why: &str) -> bool {
+        let name = self.program.name;
+        self.screen.line(
+            "up",
+            &format!("decnet-{name} is {why}; it stays so until `decnet worker clear {name}`"),
+        );
+        let tasks = BTreeMap::from([(QUARANTINE.to_owned(), why.to_owned())]);
+        self.leave(WorkerState::Quarantined, tasks).await;
+        if !self.pause(Phase::Quarantined, std::future::pending()).await {
+            return false;
+        }
+        // Until it is heard of itself.
+        self.leave(WorkerState::Stopped, BTreeMap::new()).await;
+        true
+    }
+
+    /// Leave a heartbeat in the place of the worker, which has none.
+    async fn leave(&self, state: WorkerState, tasks: BTreeMap<String, String>) {
+        let (run, name) = (self.run_dir.clone(), self.program.name);
+        let left = tokio::task::spawn_blocking(move || {
+            let name: WorkerName = name.parse().map_err(io::Error::other)?;
+            let beat = WorkerView {
+                state,
+                last_heard: Some(SystemClock.now()),
+                tasks,
+                ..WorkerView::unheard(name)
+            };
+            heartbeat::leave(&run, &beat)
+        });
+        if let Err(error) = left.await.map_err(io::Error::other).flatten() {
+            let told = format!("that decnet-{name} is {state} could not be written down: {error}");
+            self.screen.line("up", &told);
+        }
+    }
+
+    /// How a life ended that gave no reason, with what it wrote last.
+    fn last_words(&self, end: &str) -> String {
+        let lines = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        match lines.as_slice() {
+            [] => format!("{end} without a word"),
+            lines => format!("{end}; its last lines: {}", lines.join(" / ")),
         }
     }
 
@@ -398,6 +517,10 @@ impl Keeper {
     /// Run the program once; `None` where it ended because the whole is being stopped.
     async fn live_once(&mut self) -> io::Result<Option<Ended>> {
         self.phase.send_replace(Phase::Starting);
+        self.last_lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         let (mut words, mut halted) = (Words::default(), false);
         // What was meant for the last life.
         tokio::select! {
@@ -407,8 +530,11 @@ impl Keeper {
         }
         let mut child = self.spawn()?;
         let output = [
-            child.stdout.take().map(|o| self.relay(o)),
-            child.stderr.take().map(|o| self.relay(o)),
+            child.stdout.take().map(|o| self.relay(o, None)),
+            child
+                .stderr
+                .take()
+                .map(|o| self.relay(o, Some(Arc::clone(&self.last_lines)))),
         ];
         let ended = loop {
             tokio::select! {
@@ -467,12 +593,25 @@ impl Keeper {
             .spawn()
     }
 
-    fn relay(&self, from: impl AsyncRead + Unpin + Send + 'static) -> JoinHandle<()> {
+    /// Show what a child writes, and keep the last of it in `last`.
+    fn relay(
+        &self,
+        from: impl AsyncRead + Unpin + Send + 'static,
+        last: Option<Arc<Mutex<VecDeque<String>>>>,
+    ) -> JoinHandle<()> {
         let (screen, name) = (self.screen.clone(), self.program.name);
         tokio::spawn(async move {
             let mut lines = BufReader::new(from).split(b'\n');
             while let Ok(Some(line)) = lines.next_segment().await {
-                screen.line(name, &String::from_utf8_lossy(&line));
+                let line = String::from_utf8_lossy(&line);
+                screen.line(name, &line);
+                if let Some(last) = &last {
+                    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                    if last.len() == LINES {
+                        last.pop_front();
+                    }
+                    last.push_back(harmless(&line).chars().take(LINE_CHARS).collect());
+                }
             }
         })
     }
@@ -621,6 +760,7 @@ mod tests {
                 "ready" => tell("READY=1\n"),
                 "ordered" => tell(ORDERED),
                 "why" => tell("STATUS=there is no room\n"),
+                "words" => eprintln!("a line\nand\u{7} another"),
                 "late" => std::thread::sleep(Duration::from_millis(500)),
                 // Until it is killed.
                 _ => std::thread::sleep(Duration::from_secs(600)),
@@ -631,7 +771,13 @@ mod tests {
 
     /// A supervisor of one worker, whose lives in `folder` end as `codes` say.
     fn supervisor(folder: &Path, codes: &str) -> Supervisor {
+        hasty(folder, codes, FIRST_BACKOFF)
+    }
+
+    /// The same with another first wait.
+    fn hasty(folder: &Path, codes: &str, first_backoff: Duration) -> Supervisor {
         let mut supervisor = Supervisor::new(folder, Prefixed::new());
+        supervisor.first_backoff = first_backoff;
         let program = Program {
             name: "child",
             path: env::current_exe().unwrap(),
@@ -715,6 +861,55 @@ mod tests {
         until(&supervisor, Phase::Waiting).await;
         let seen = async {
             while lives(dir.path()) < 3 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), seen).await.unwrap();
+        until(&supervisor, Phase::Ready).await;
+        supervisor.stop(&[]).await;
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_dies_five_times_is_left_alone_with_its_last_words_until_it_is_cleared() {
+        let dir = tempfile::tempdir().unwrap();
+        let codes = "ready 1,ready why 1,1,ready 0,ready words 3,ready lives 0";
+        let mut supervisor = hasty(dir.path(), codes, Duration::from_millis(1));
+        let remote = supervisor.remote();
+        until(&supervisor, Phase::Quarantined).await;
+        assert_eq!(lives(dir.path()), 5);
+        // Nobody holds the data directory here, so who reads it as a heartbeat would not believe it.
+        let left: WorkerView =
+            serde_json::from_slice(&fs::read(dir.path().join("child.health")).unwrap()).unwrap();
+        assert_eq!(left.state, WorkerState::Quarantined);
+        let told = &left.tasks[QUARANTINE];
+        assert!(
+            told.contains("after 5 deaths within 10 minutes: ended with code 3")
+                && told.contains("a line / and\u{fffd} another"),
+            "{told}"
+        );
+        let refused = remote.clone().start("child".into()).await.unwrap_err();
+        assert!(refused.contains("decnet worker clear child"), "{refused}");
+        let stopped = remote.clone().stop("child".into()).await.unwrap_err();
+        assert!(stopped.contains("does not run"), "{stopped}");
+        assert_eq!(lives(dir.path()), 5);
+        remote.clone().clear("child".into()).await.unwrap();
+        assert_eq!(lives(dir.path()), 6);
+        let again = remote.clear("child".into()).await.unwrap_err();
+        assert!(again.contains("not in quarantine"), "{again}");
+        supervisor.stop(&[]).await;
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_lacks_something_else_is_tried_until_that_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let codes = "ready 69,69,69,69,69,69,ready lives 0";
+        let mut supervisor = hasty(dir.path(), codes, Duration::from_millis(1));
+        let seen = async {
+            while fs::read_to_string(dir.path().join("lives"))
+                .unwrap_or_default()
+                .len()
+                < 7
+            {
                 sleep(Duration::from_millis(10)).await;
             }
         };

@@ -12,6 +12,7 @@ use decnet_model::{
     name::ServiceSlug,
     topic::Pattern,
 };
+use decnet_runtime::quarantine::DEATHS;
 use uuid::Uuid;
 
 use super::*;
@@ -24,6 +25,8 @@ type World = BTreeMap<DeckyName, (DesiredDecky, bool, Option<String>)>;
 struct Memory {
     world: Mutex<World>,
     starts_fail: AtomicBool,
+    /// Whose steps wait for an image.
+    waits: Mutex<Option<DeckyName>>,
     removals_fail: AtomicBool,
     /// Nothing can be made, or seen.
     unprepared: AtomicBool,
@@ -103,6 +106,9 @@ impl Engine for Memory {
         Ok(())
     }
     async fn run(&self, step: &Step) -> Result<(), StepError> {
+        if step.kind() == StepKind::Start && self.waits.lock().unwrap().as_ref() == Some(step.decky()) {
+            return Err(StepError::waiting("intranet: pulling a:1: 3 of 9 MB so far"));
+        }
         let mut world = self.world.lock().unwrap();
         match step {
             Step::Create(d) | Step::Reconfigure(d) => {
@@ -118,7 +124,10 @@ impl Engine for Memory {
                     return Err(StepError::lasting("port in use"));
                 }
             }
-            Step::Stop(name) => world.get_mut(name).unwrap().1 = false,
+            Step::Stop(name) => {
+                let decky = world.get_mut(name).unwrap();
+                (decky.1, decky.2) = (false, None);
+            }
             Step::Remove(_) if self.removals_fail.load(Ordering::SeqCst) => {
                 return Err(StepError::lasting("device busy"));
             }
@@ -502,6 +511,41 @@ async fn a_decky_that_cannot_start_fails_its_task_with_the_reason_and_is_tried_a
     assert_eq!(bench.state(&names[0]).await, DeckyState::Running);
 }
 
+#[tokio::test]
+async fn a_decky_that_waits_for_its_image_holds_no_other_up_and_its_task_ends_when_it_runs() {
+    let bench = Bench::new().await;
+    let names = bench.want(2, None).await;
+    let deploy = bench.task("deploy", &names).await;
+    let mut it = bench.reconciler("a", Memory::default());
+    *it.engine().waits.lock().unwrap() = Some(names[0].clone());
+    for _ in 0..3 {
+        let round = it.round().await.unwrap();
+        let again = Some(Duration::from_secs(2));
+        assert_eq!(
+            round,
+            Round::Done {
+                wanted: 2,
+                running: 1,
+                again
+            }
+        );
+        assert_eq!(bench.state(&names[0]).await, DeckyState::Deploying);
+        assert_eq!(bench.state(&names[1]).await, DeckyState::Running);
+        let task = bench.store.task_get(deploy).await.unwrap().unwrap();
+        assert_eq!((task.status.as_str(), task.error), ("running", None));
+    }
+    let step = bench.store.task_get(deploy).await.unwrap().unwrap().step;
+    assert!(step.contains("pulling a:1: 3 of 9 MB"), "{step}");
+    let shown = bench.store.decky_get(&names[0]).await.unwrap().unwrap();
+    assert!(shown.last_error.unwrap().contains("pulling a:1"));
+    *it.engine().waits.lock().unwrap() = None;
+    it.round().await.unwrap();
+    let task = bench.store.task_get(deploy).await.unwrap().unwrap();
+    assert_eq!((task.status.as_str(), task.error), ("succeeded", None));
+    let shown = bench.store.decky_get(&names[0]).await.unwrap().unwrap();
+    assert_eq!((shown.state, shown.last_error), (DeckyState::Running, None));
+}
+
 fn mutations(bench: &Bench) -> Vec<String> {
     let Ok(dir) = std::fs::read_dir(bench.dir.path().join("outlets/mutator")) else {
         return Vec::new();
@@ -745,4 +789,156 @@ async fn a_decky_of_another_engine_is_left_alone_and_told_and_forgotten_once_nob
     bench.store.decky_dismiss(&names).await.unwrap();
     reconciler.round().await.unwrap();
     assert!(bench.store.decky_get(&names[0]).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_decky_that_is_stopped_stays_as_it_was_made_through_looks_and_restarts_and_is_started_as_that() {
+    let bench = Bench::new().await;
+    let names = bench.want(2, Some(30)).await;
+    let [name, other] = [&names[0], &names[1]];
+    let mut it = bench.reconciler("a", Memory::default());
+    it.round().await.unwrap();
+    let made = it.engine().world.lock().unwrap()[name].0.clone();
+
+    bench
+        .store
+        .decky_set_stopped(std::slice::from_ref(name), true)
+        .await
+        .unwrap();
+    let stop = bench.task("stop", std::slice::from_ref(name)).await;
+    let alone = Round::Done {
+        wanted: 1,
+        running: 1,
+        again: None,
+    };
+    assert_eq!(it.round().await.unwrap(), alone);
+    let task = bench.store.task_get(stop).await.unwrap().unwrap();
+    assert_eq!((task.status.as_str(), task.done, task.total), ("succeeded", 1, 1));
+    let view = bench.store.decky_get(name).await.unwrap().unwrap();
+    assert_eq!(
+        (view.state, view.stopped, view.last_error),
+        (DeckyState::Stopped, true, None)
+    );
+    assert!(
+        view.services.len() == 1 && view.services[0].listen.is_empty(),
+        "it has its services, and they listen nowhere: {:?}",
+        view.services
+    );
+    assert!(!it.engine().runs(name) && it.engine().runs(other));
+
+    // Its time to mutate comes and goes, and the mutator with it.
+    bench.clock.advance(time::Duration::minutes(31));
+    for _ in 0..2 {
+        it.round().await.unwrap();
+    }
+    let lines = mutations(&bench);
+    assert!(
+        lines.len() == 1 && lines[0].contains(other.as_str()),
+        "only the other one changed: {lines:?}"
+    );
+    it.shutdown().await.unwrap();
+    assert_eq!(bench.state(name).await, DeckyState::Stopped);
+    assert_eq!(bench.state(other).await, DeckyState::Pending);
+    let mut world = it.engine().world.lock().unwrap().clone();
+    for decky in world.values_mut() {
+        decky.1 = false;
+    }
+    let mut next = bench.reconciler(
+        "b",
+        Memory {
+            world: Mutex::new(world),
+            ..Memory::default()
+        },
+    );
+    for _ in 0..2 {
+        assert_eq!(next.round().await.unwrap(), alone);
+    }
+    assert!(!next.engine().runs(name) && next.engine().runs(other));
+    assert_eq!(bench.state(name).await, DeckyState::Stopped);
+    let tasks = bench.store.task_page(None, None).await.unwrap().data;
+    assert_eq!(tasks.len(), 1, "nobody takes it for an orphan: {tasks:?}");
+
+    bench
+        .store
+        .decky_set_stopped(std::slice::from_ref(name), false)
+        .await
+        .unwrap();
+    let start = bench.task("start", std::slice::from_ref(name)).await;
+    next.round().await.unwrap();
+    let task = bench.store.task_get(start).await.unwrap().unwrap();
+    assert_eq!(
+        (task.status.as_str(), task.total),
+        ("succeeded", 1),
+        "it is not made anew"
+    );
+    assert_eq!(bench.state(name).await, DeckyState::Running);
+    assert_eq!(next.engine().world.lock().unwrap()[name].0, made);
+}
+
+#[tokio::test]
+async fn one_that_died_or_is_in_quarantine_is_stopped_without_a_fault_and_tried_anew_once_started() {
+    let bench = Bench::new().await;
+    let names = bench.want(1, None).await;
+    let name = &names[0];
+    let mut it = bench.reconciler("a", Memory::default());
+    it.round().await.unwrap();
+    // A part of it ended so often that what runs of it is left alone.
+    it.engine().part_ends(name);
+    bench
+        .store
+        .decky_set_failures(name, &[bench.clock.now()], true)
+        .await
+        .unwrap();
+    it.round().await.unwrap();
+    assert_eq!(bench.state(name).await, DeckyState::Degraded);
+    let set = |stopped| bench.store.decky_set_stopped(&names, stopped);
+    set(true).await.unwrap();
+    let stop = bench.task("stop", &names).await;
+    it.round().await.unwrap();
+    assert!(!it.engine().runs(name), "what is held back is ended all the same");
+    let view = bench.store.decky_get(name).await.unwrap().unwrap();
+    assert_eq!((view.state, view.last_error), (DeckyState::Stopped, None));
+    assert_eq!(
+        bench.store.task_get(stop).await.unwrap().unwrap().status,
+        "succeeded"
+    );
+    set(false).await.unwrap();
+    it.round().await.unwrap();
+    assert!(it.engine().is_whole(name), "an operator has seen to it");
+
+    // One that ended by itself leaves nothing, and is not restarted.
+    it.engine().kill(name);
+    set(true).await.unwrap();
+    it.round().await.unwrap();
+    bench.clock.advance(time::Duration::minutes(5));
+    it.round().await.unwrap();
+    assert_eq!(
+        it.engine().world.lock().unwrap()[name].2,
+        None,
+        "what it left is taken away"
+    );
+    let record = bench.store.decky_record(name).await.unwrap().unwrap();
+    assert_eq!(record.view.state, DeckyState::Stopped);
+    assert!(record.failures.is_empty(), "it is down as it should be");
+    set(false).await.unwrap();
+    it.round().await.unwrap();
+    assert!(it.engine().is_whole(name));
+}
+
+#[tokio::test]
+async fn an_order_to_mutate_that_a_stop_overtook_ends_with_the_reason_and_changes_nothing() {
+    let bench = Bench::new().await;
+    let names = bench.want(1, None).await;
+    let mut it = bench.reconciler("a", Memory::default());
+    it.round().await.unwrap();
+    let task = bench.task("mutate", &names).await;
+    bench.store.decky_set_stopped(&names, true).await.unwrap();
+    it.round().await.unwrap();
+    let task = bench.store.task_get(task).await.unwrap().unwrap();
+    assert_eq!(
+        (task.status.as_str(), task.error.as_deref()),
+        ("failed", Some("linux-server-01: it was stopped"))
+    );
+    assert_eq!(mutations(&bench), Vec::<String>::new());
+    assert_eq!(bench.state(&names[0]).await, DeckyState::Stopped);
 }

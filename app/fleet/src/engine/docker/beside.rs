@@ -4,31 +4,26 @@
 //! cannot be written, bounded memory, processes and logs. What it was made from stands in a label, so that one which is no longer
 //! what is wanted is known, as is one in a network that is gone. The images themselves are the operator's, and never removed.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use bollard::{
     Docker,
     errors::Error as DockerError,
-    models::{
-        ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, HostConfig,
-        HostConfigCgroupnsModeEnum, ResourcesUlimits,
-    },
-    query_parameters::{
-        CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
-    },
+    models::{ContainerCreateBody, ContainerSummary, ContainerSummaryStateEnum, HostConfig},
+    query_parameters::{CreateContainerOptionsBuilder, ListContainersOptionsBuilder},
 };
 use decnet_decoys::Port;
 use decnet_model::{
     fleet::OwnImage,
     name::{DeckyName, ServiceSlug},
 };
-use futures::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{
     DockerEngine, LABEL, LABEL_BESIDE, LABEL_MADE, LABEL_SLUG,
-    container::{FILES, NANO_CPUS, bounded_log},
     daemon::{ours, said, status, unavailable},
+    hardened::hardened,
+    pull,
 };
 use crate::{
     DesiredDecky, EngineError, StepError,
@@ -41,8 +36,6 @@ use crate::{
 
 /// How many processes and threads one may have.
 const PIDS: i64 = 128;
-/// How long an image may take to be pulled.
-const PULL: Duration = Duration::from_secs(600);
 /// Where it may write, in memory, and how.
 const SCRATCH: [(&str, &str); 3] = [
     ("/tmp", "size=16m,mode=1777,noexec,nosuid,nodev"),
@@ -122,40 +115,53 @@ pub(super) struct Found {
 }
 
 impl DockerEngine {
-    /// Make sure that every image of `decky` is there: one that is not is pulled.
+    /// The images of `decky` that are there, and why not all are: one that is not is pulled, which nobody waits for here.
     pub(super) async fn images(
         &self,
         docker: &Docker,
         decky: &DesiredDecky,
-    ) -> Result<HashMap<String, Found>, StepError> {
+    ) -> (HashMap<String, Found>, Option<StepError>) {
         let mut found = HashMap::new();
+        let mut missing: Option<StepError> = None;
         for (slug, own) in decky.own_images() {
-            let name = &own.image;
-            if found.contains_key(name) {
+            if found.contains_key(&own.image) {
                 continue;
             }
-            let look = |error: &DockerError| StepError::not_now(unavailable("look for an image", error));
-            let seen = match docker.inspect_image(name).await {
-                Err(error) if status(&error) == Some(404) => {
-                    pull(docker, name).await.map_err(|why| {
-                        StepError::lasting(format!(
-                            "{slug}: the image {name} is not on this host, and cannot be pulled ({why}): `docker pull {name}` \
-                             where that works, or `docker load` it from a file; then it goes on by itself"
-                        ))
-                    })?;
-                    docker.inspect_image(name).await.map_err(|e| look(&e))?
+            match self.image(docker, slug, &own.image).await {
+                Ok(seen) => {
+                    found.insert(own.image.clone(), seen);
                 }
-                seen => seen.map_err(|e| look(&e))?,
-            };
-            let volumes = seen.config.and_then(|config| config.volumes).unwrap_or_default();
-            found.insert(
-                name.clone(),
-                Found {
-                    volumes: volumes.into_iter().collect(),
-                },
-            );
+                // What has failed is told before what is on its way.
+                Err(why) if missing.as_ref().is_none_or(|first| first.waits && !why.waits) => {
+                    missing = Some(why);
+                }
+                Err(_) => {}
+            }
         }
-        Ok(found)
+        (found, missing)
+    }
+
+    async fn image(&self, docker: &Docker, slug: &ServiceSlug, name: &str) -> Result<Found, StepError> {
+        match docker.inspect_image(name).await {
+            Ok(seen) => {
+                self.pulls.is_there(name);
+                let volumes = seen.config.and_then(|config| config.volumes);
+                Ok(Found {
+                    volumes: volumes.unwrap_or_default().into_iter().collect(),
+                })
+            }
+            Err(error) if status(&error) == Some(404) => {
+                let begin = |progress| pull::pull(docker.clone(), name.to_owned(), progress);
+                Err(match self.pulls.ask(name, begin) {
+                    Ok(how_far) => StepError::waiting(format!("{slug}: {how_far}")),
+                    Err(why) => StepError::lasting(format!(
+                        "{slug}: the image {name} is not on this host, and cannot be pulled ({why}): `docker pull {name}` where \
+                         that works, or `docker load` it from a file; then it goes on by itself"
+                    )),
+                })
+            }
+            Err(error) => Err(StepError::not_now(unavailable("look for an image", &error))),
+        }
     }
 
     /// The containers beside the one of `name`.
@@ -211,7 +217,7 @@ impl DockerEngine {
         self.clear_beside(docker, &decky.name, stays).await
     }
 
-    /// Start what `decky` wants beside its own container `first`, and is not there.
+    /// Start what `decky` wants beside its own container `first`, and is not there, as far as its image is among those `found`.
     pub(super) async fn start_beside(
         &self,
         docker: &Docker,
@@ -227,12 +233,15 @@ impl DockerEngine {
             .await
             .map_err(StepError::not_now)?;
         for (slug, own) in decky.own_images() {
+            let Some(image) = found.get(&own.image) else {
+                continue;
+            };
             if there.iter().any(|c| is_made_as(c, slug, own, first)) {
                 continue;
             }
             let short: String = self.id.chars().take(6).collect();
             let container = format!("{}.{slug}-{short}", decky.name);
-            let body = self.body_beside(&decky.name, slug, own, first, found.get(&own.image));
+            let body = self.body_beside(&decky.name, slug, own, first, image);
             let failed = |error: DockerError| {
                 let told = format!("{slug}: start {}: {}", own.image, said(&error));
                 match status(&error) {
@@ -262,10 +271,10 @@ impl DockerEngine {
         slug: &ServiceSlug,
         own: &OwnImage,
         first: &str,
-        found: Option<&Found>,
+        image: &Found,
     ) -> ContainerCreateBody {
         let memory = i64::from(own_image::memory_mb(own)) << 20;
-        let volumes = found.iter().flat_map(|found| &found.volumes);
+        let volumes = image.volumes.iter();
         let scratch = SCRATCH
             .map(|(folder, how)| (folder.to_owned(), how.to_owned()))
             .into_iter()
@@ -283,26 +292,9 @@ impl DockerEngine {
             ])),
             host_config: Some(HostConfig {
                 network_mode: Some(format!("container:{first}")),
-                readonly_rootfs: Some(true),
                 tmpfs: Some(scratch.collect()),
-                cap_drop: Some(vec!["ALL".to_owned()]),
                 cap_add: Some(vec!["NET_BIND_SERVICE".to_owned()]),
-                security_opt: Some(vec!["no-new-privileges".to_owned()]),
-                cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
-                ipc_mode: Some("private".to_owned()),
-                memory: Some(memory),
-                memory_swap: Some(memory),
-                nano_cpus: Some(NANO_CPUS),
-                pids_limit: Some(PIDS),
-                ulimits: Some(vec![ResourcesUlimits {
-                    name: Some("nofile".to_owned()),
-                    soft: Some(FILES),
-                    hard: Some(FILES),
-                }]),
-                // What Docker would start by itself would stand in a network that is gone.
-                restart_policy: None,
-                log_config: Some(bounded_log()),
-                ..HostConfig::default()
+                ..hardened(memory, PIDS)
             }),
             ..ContainerCreateBody::default()
         }
@@ -330,22 +322,6 @@ impl DockerEngine {
 /// Whether containers may stand beside that of a decky with this folder: one that was made without images has none.
 pub(super) fn may_have_company(home: &home::Home) -> bool {
     home.read().is_none_or(|made| made.own_images().next().is_some())
-}
-
-/// Have the daemon pull an image.
-async fn pull(docker: &Docker, name: &str) -> Result<(), String> {
-    let mut options = CreateImageOptionsBuilder::default().from_image(name);
-    if own_image::tagged(name).1.is_none() && !name.contains('@') {
-        // Without one every tag that there is would be pulled.
-        options = options.tag("latest");
-    }
-    let pulled = docker
-        .create_image(Some(options.build()), None, None)
-        .try_collect::<Vec<_>>();
-    match tokio::time::timeout(PULL, pulled).await {
-        Ok(pulled) => pulled.map(drop).map_err(|error| said(&error)),
-        Err(_) => Err(format!("it took longer than {} s", PULL.as_secs())),
-    }
 }
 
 #[cfg(test)]

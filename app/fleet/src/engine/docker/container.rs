@@ -14,8 +14,7 @@ use bollard::{
     container::LogOutput,
     errors::Error as DockerError,
     models::{
-        ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
-        HostConfigCgroupnsModeEnum, HostConfigLogConfig, NetworkingConfig, ResourcesUlimits,
+        ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, NetworkingConfig,
     },
     query_parameters::{
         CreateContainerOptionsBuilder, KillContainerOptionsBuilder, LogsOptionsBuilder,
@@ -32,6 +31,7 @@ use super::{
     DockerEngine, LABEL, LABEL_NAME, beside,
     daemon::{said, status, unavailable},
     ground::Ground,
+    hardened::hardened,
     image,
 };
 use crate::{
@@ -55,9 +55,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const GRACE: i32 = 6;
 /// What it may use.
 const MEMORY: i64 = 256 << 20;
-pub(super) const NANO_CPUS: i64 = 1_000_000_000;
 const PIDS: i64 = 64;
-pub(super) const FILES: i64 = 8192;
 /// The most bytes of what a container said last.
 const LAST_WORDS: usize = 300;
 /// What it touches while it is well.
@@ -96,24 +94,7 @@ impl DockerEngine {
                 dns: Some(vec![ground.lan.gateway.unwrap_or(ground.lan.host).to_string()]),
                 dns_search: Some(vec![".".to_owned()]),
                 binds: Some(binds.to_vec()),
-                readonly_rootfs: Some(true),
-                cap_drop: Some(vec!["ALL".to_owned()]),
-                security_opt: Some(vec!["no-new-privileges".to_owned()]),
-                cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
-                ipc_mode: Some("private".to_owned()),
-                memory: Some(MEMORY),
-                memory_swap: Some(MEMORY),
-                nano_cpus: Some(NANO_CPUS),
-                pids_limit: Some(PIDS),
-                ulimits: Some(vec![ResourcesUlimits {
-                    name: Some("nofile".to_owned()),
-                    soft: Some(FILES),
-                    hard: Some(FILES),
-                }]),
-                // What Docker would start by itself would not be contained.
-                restart_policy: None,
-                log_config: Some(bounded_log()),
-                ..HostConfig::default()
+                ..hardened(MEMORY, PIDS)
             }),
             networking_config: Some(NetworkingConfig {
                 endpoints_config: Some(HashMap::from([(ground.network.clone(), endpoint)])),
@@ -306,8 +287,9 @@ impl DockerEngine {
         }
         // An image that is missing or does not start takes no more of the decky than itself.
         let first = started?;
-        let images = self.images(&docker, &decky).await?;
-        self.start_beside(&docker, &decky, &first, &images).await
+        let (images, missing) = self.images(&docker, &decky).await;
+        self.start_beside(&docker, &decky, &first, &images).await?;
+        missing.map_or(Ok(()), Err)
     }
 
     /// The id of a running container, and its process.
@@ -394,7 +376,10 @@ impl DockerEngine {
         let lines = home.newest_lines();
         let config = self.config(decky, lines.as_deref());
         // Before anything is changed: one that cannot be had leaves the decky as it was.
-        let images = self.images(&docker, decky).await?;
+        let (images, missing) = self.images(&docker, decky).await;
+        if let Some(missing) = missing {
+            return Err(missing);
+        }
         let container = self.container(&decky.name);
         let (first, pid) = self.process(&docker, &container).await?;
         let had_company = beside::may_have_company(&home);
@@ -491,16 +476,6 @@ async fn inside(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Resul
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|gone| Err(io::Error::other(gone)))
         .map_err(|e| StepError::transient(e.to_string()))
-}
-
-/// Where what a container says goes, and how much of it stays.
-pub(super) fn bounded_log() -> HostConfigLogConfig {
-    HostConfigLogConfig {
-        typ: Some("json-file".to_owned()),
-        config: Some(HashMap::from(
-            [("max-size", "256k"), ("max-file", "2")].map(|(k, v)| (k.to_owned(), v.to_owned())),
-        )),
-    }
 }
 
 /// Wait until the program says `word`. Whatever else it says is why it did not.

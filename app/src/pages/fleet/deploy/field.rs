@@ -1,4 +1,5 @@
-//! A field of the deploy form: its label, what stands in it, and what the server says is wrong with that.
+//! The parts of the deploy form: a field with its label, what stands in it, and what the server says is wrong with that; and
+//! what folds several away.
 
 use decnet_model::{
     fleet::KnobKind,
@@ -28,6 +29,8 @@ pub(super) struct Asked {
     pub(super) pattern: Option<(&'static str, &'static str)>,
     /// The values that there are, each in words, where it is one of a few.
     pub(super) options: Vec<(String, String)>,
+    /// Those of the options that there are now; all where absent.
+    pub(super) offered: Option<Signal<Vec<String>>>,
     /// Values that are worth a try.
     pub(super) examples: Vec<String>,
 }
@@ -46,6 +49,7 @@ impl Asked {
             max_length: 128,
             pattern: None,
             options: Vec::new(),
+            offered: None,
             examples: Vec::new(),
         }
     }
@@ -88,6 +92,7 @@ pub(super) fn Field(asked: Asked, value: Signal<String>, set: Callback<String>, 
         max_length,
         pattern,
         options,
+        offered,
         examples,
     } = asked;
     // `knobs[ssh][banner]` is in the form what `amount` is.
@@ -97,15 +102,7 @@ pub(super) fn Field(asked: Asked, value: Signal<String>, set: Callback<String>, 
     };
     let described = format!("about-{field}");
     let list = (!examples.is_empty()).then(|| format!("examples-{field}"));
-    let problem = Signal::derive(move || {
-        told.with(|told| {
-            let of: Vec<_> = told.iter().filter(|told| told.field == field).collect();
-            of.iter()
-                .map(|told| told.message.as_str())
-                .collect::<Vec<_>>()
-                .join("; ")
-        })
-    });
+    let problem = problem_of(told, field);
     let wrong = move || problem.with(|problem| (!problem.is_empty()).then_some("true"));
     let kind = if number.is_some() { "number" } else { "text" };
     let control = if options.is_empty() {
@@ -135,6 +132,11 @@ pub(super) fn Field(asked: Asked, value: Signal<String>, set: Callback<String>, 
     } else {
         let preset = options.iter().find(|(value, _)| *value == placeholder);
         let preset = preset.map_or(placeholder.clone(), |(_, words)| words.clone());
+        let draw_option = |(value, words): (String, String)| {
+            let of = value.clone();
+            let is_out = move || offered.is_some_and(|offered| offered.with(|there| !there.contains(&of)));
+            view! { <option value=value disabled=is_out.clone() hidden=is_out>{words}</option> }
+        };
         view! {
             <select
                 name=name
@@ -144,7 +146,7 @@ pub(super) fn Field(asked: Asked, value: Signal<String>, set: Callback<String>, 
                 on:change=move |event| set.run(event_target_value(&event))
             >
                 <option value="">{format!("as usual: {preset}")}</option>
-                {options.into_iter().map(|(value, words)| view! { <option value=value>{words}</option> }).collect_view()}
+                {options.into_iter().map(draw_option).collect_view()}
             </select>
         }
         .into_any()
@@ -160,13 +162,64 @@ pub(super) fn Field(asked: Asked, value: Signal<String>, set: Callback<String>, 
             </label>
             {examples}
             <div id=described>
-                {move || {
-                    let problem = problem.get();
-                    (!problem.is_empty()).then(|| view! { <p class="field-fault" role="alert">{problem}</p> })
-                }}
+                <FieldFault problem />
                 {(!summary.is_empty()).then(|| view! { <p class="muted">{summary}</p> })}
             </div>
         </div>
+    }
+    .into_any()
+}
+
+/// What is wrong with `field`, in one line; empty where nothing is.
+pub(super) fn problem_of(told: Told, field: String) -> Signal<String> {
+    Signal::derive(move || {
+        told.with(|told| {
+            let of = told.iter().filter(|told| told.field == field);
+            of.map(|told| told.message.as_str())
+                .collect::<Vec<_>>()
+                .join("; ")
+        })
+    })
+}
+
+/// What is wrong, where something is.
+#[component]
+pub(super) fn FieldFault(problem: Signal<String>) -> impl IntoView {
+    move || {
+        let problem = problem.get();
+        (!problem.is_empty())
+            .then(|| view! { <p class="field-fault" role="alert">{problem}</p> })
+            .into_any()
+    }
+}
+
+/// Fields that are mostly left alone, folded away. `set` is how many are not; where one `is_wrong`, the fold opens.
+#[component]
+pub(super) fn Fold(
+    label: &'static str,
+    /// What is in there.
+    #[prop(default = "")]
+    note: &'static str,
+    set: Signal<usize>,
+    is_wrong: Signal<bool>,
+    children: Children,
+) -> impl IntoView {
+    // That it is mended does not close it.
+    let fold = NodeRef::<html::Details>::new();
+    Effect::new(move |_| {
+        if is_wrong.get()
+            && let Some(fold) = fold.get()
+        {
+            fold.set_open(true);
+        }
+    });
+    view! {
+        <details class="adjust" node_ref=fold open=is_wrong.get_untracked()>
+            <summary>
+                {label} {move || (set.get() > 0).then(|| format!(" ({} set)", set.get()))} <small>{note}</small>
+            </summary>
+            {children()}
+        </details>
     }
     .into_any()
 }

@@ -1,0 +1,160 @@
+//! Deploying a fleet that is described by a text, and what there is to choose from in a form.
+
+use std::fs;
+
+use decnet_fleet::{
+    BuiltIn, SpecFault,
+    spec::{self, Described},
+};
+use decnet_model::{
+    fleet::FleetSpec,
+    name::DeckyName,
+    permission::{ManageFleet, ViewFleet},
+    view::{DeckyView, FieldError, TaskAccepted},
+};
+use decnet_persona::OsFamily;
+
+use super::invalid;
+use crate::{Actor, Domain, DomainError, Permit};
+
+impl Domain {
+    /// [`Domain::decky_deploy`] of the fleet that `text`, which is INI, describes.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] with every fault of the text, each by its `line 7`, or by its field where it has no line.
+    pub async fn description_deploy(
+        &self,
+        permit: &Permit<ManageFleet>,
+        text: &str,
+    ) -> Result<TaskAccepted, DomainError> {
+        let described = Described::read(text, &BuiltIn);
+        if described.is_read() {
+            let outcome = self.decky_deploy(permit, described.spec.clone()).await;
+            return judged(&described, outcome);
+        }
+        // What could not be read is refused with everything else that is wrong.
+        let settled = self.description_check(permit.actor(), &described.spec).await;
+        let refused: Result<TaskAccepted, _> = match judged(&described, settled) {
+            Ok(()) => Err(DomainError::field("text", "it could not be read")),
+            Err(refused) => Err(refused),
+        };
+        self.audited(permit.actor(), "fleet.deploy", "fleet", refused)
+            .await
+    }
+
+    /// What [`Domain::description_deploy`] would make of `text`: the deckies as they would be, and those that are there and
+    /// would be taken down. Changes nothing.
+    ///
+    /// # Errors
+    /// As of [`Domain::description_deploy`].
+    pub async fn description_preview(
+        &self,
+        permit: &Permit<ViewFleet>,
+        text: &str,
+    ) -> Result<(Vec<DeckyView>, Vec<DeckyName>), DomainError> {
+        let described = Described::read(text, &BuiltIn);
+        let preview = self.decky_preview(permit, described.spec.clone()).await;
+        let deckies = judged(&described, preview)?;
+        let mut leaving = Vec::new();
+        if described.spec.replace {
+            let there = self.inner.store.decky_list().await?;
+            let wanted = there.into_iter().filter(|decky| decky.desired);
+            leaving.extend(wanted.map(|decky| decky.name));
+            leaving.retain(|name| deckies.iter().all(|decky| decky.name != *name));
+        }
+        Ok((deckies, leaving))
+    }
+
+    /// The text that describes `spec`. What has no name in it gets one that no decky has.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] with every field that no line says.
+    pub async fn description_make(
+        &self,
+        _permit: &Permit<ViewFleet>,
+        mut spec: FleetSpec,
+    ) -> Result<String, DomainError> {
+        let there = self.inner.store.decky_records().await?;
+        for at in 0..spec.deckies.len() {
+            let taken = |name: &str| {
+                let named = spec.deckies.iter().filter_map(|decky| decky.name.as_ref());
+                let there = there.iter().map(|record| &record.view.name);
+                let group = format!("{name}-");
+                let mut all = there.chain(named).map(DeckyName::as_str);
+                all.any(|other| other == name || other.starts_with(&group))
+            };
+            let unnamed = spec.deckies.get(at).filter(|decky| decky.name.is_none());
+            let Some(decky) = unnamed else { continue };
+            let kind = decky.archetype.as_deref().unwrap_or("decky");
+            let numbered = (2..10_000).map(|n| format!("{kind}-{n}"));
+            let name = std::iter::once(kind.to_owned())
+                .chain(numbered)
+                .find(|name| !taken(name))
+                .and_then(|name| name.parse().ok());
+            if let Some(decky) = spec.deckies.get_mut(at) {
+                decky.name = name;
+            }
+        }
+        spec::to_ini(&spec, &BuiltIn).map_err(invalid)
+    }
+
+    /// The families of operating systems that a decky can claim.
+    #[must_use]
+    pub fn system_list(&self, _permit: &Permit<ViewFleet>) -> Vec<String> {
+        OsFamily::ALL.iter().map(ToString::to_string).collect()
+    }
+
+    /// The folders of the operator's own bait, by path: those that may be named over the network and hold some.
+    #[must_use]
+    pub fn bait_list(&self, _permit: &Permit<ManageFleet>) -> Vec<String> {
+        // Where there is no bait there is no folder.
+        let root = self.inner.options.bait_dir.as_ref();
+        let Some(root) = root.and_then(|root| root.canonicalize().ok()) else {
+            return Vec::new();
+        };
+        let below = fs::read_dir(&root).into_iter().flatten().flatten();
+        // What a link leads to may lie elsewhere.
+        let below = below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let mut folders: Vec<_> = below.map(|entry| entry.path()).collect();
+        folders.push(root);
+        folders.retain(|folder| {
+            let mut files = fs::read_dir(folder).into_iter().flatten().flatten();
+            files.any(|file| file.path().extension().is_some_and(|ending| ending == "toml"))
+        });
+        folders.sort();
+        folders
+            .iter()
+            .map(|folder| folder.display().to_string())
+            .collect()
+    }
+
+    /// What is wrong with deploying `spec`, if anything is.
+    async fn description_check(&self, actor: &Actor, spec: &FleetSpec) -> Result<(), DomainError> {
+        self.bait_check(actor, spec)?;
+        let there = self.inner.store.decky_records().await?;
+        self.settle(spec, &there, &self.limits().await?).map(drop)
+    }
+}
+
+/// What came of a described fleet. Where that or the text has faults, all of them, in the order of the text.
+fn judged<T>(described: &Described, outcome: Result<T, DomainError>) -> Result<T, DomainError> {
+    let fields = match outcome {
+        Ok(value) if described.is_read() => return Ok(value),
+        Ok(_) => Vec::new(),
+        Err(DomainError::Invalid(fields)) => fields,
+        Err(error) => return Err(error),
+    };
+    let found = fields.into_iter().map(|fault| SpecFault {
+        field: fault.field,
+        line: None,
+        problem: fault.message,
+    });
+    let told = described.faults(found).into_iter().map(|fault| FieldError {
+        field: match fault.line {
+            Some(line) => format!("line {line}"),
+            None => fault.field,
+        },
+        message: fault.problem,
+    });
+    Err(DomainError::Invalid(told.collect()))
+}
