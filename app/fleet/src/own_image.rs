@@ -325,6 +325,9 @@ mod tests {
     fn the_words_of_a_command_are_those_of_the_line_that_is_made_of_them() {
         let given = ["sh", "-c", "echo 'a b'; \"c\"", "", "d\te", ";"].map(str::to_owned);
         assert_eq!(words(&line(&given)).unwrap(), given);
-        assert_eq!(line(&["/srv/app".to_owned(), "--port=1".to_owned()]), "/srv/app --port=1");
+        assert_eq!(
+            line(&["/srv/app".to_owned(), "--port=1".to_owned()]),
+            "/srv/app --port=1"
+        );
     }
 }
