@@ -186,7 +186,7 @@ impl Domain {
                 desired.generation += 1;
                 again.push(self.new_decky(&desired, decky.engine)?);
             }
-            self.inner.store.decky_put(&again, self.inner.clock.now()).await?;
+            self.inner.store.decky_put(&again, false, self.inner.clock.now()).await?;
             self.begin("redeploy", wanted.to_vec()).await
         }
         .await;
@@ -213,7 +213,7 @@ impl Domain {
         permit: &Permit<ManageFleet>,
         wanted: &[DeckyName],
     ) -> Result<TaskAccepted, DomainError> {
-        let outcome = self.rest(wanted, true, "stop").await;
+        let outcome = self.set_stopped(wanted, true, "stop").await;
         self.audited(permit.actor(), "fleet.stop", &names(wanted), outcome)
             .await
     }
@@ -227,13 +227,13 @@ impl Domain {
         permit: &Permit<ManageFleet>,
         wanted: &[DeckyName],
     ) -> Result<TaskAccepted, DomainError> {
-        let outcome = self.rest(wanted, false, "start").await;
+        let outcome = self.set_stopped(wanted, false, "start").await;
         self.audited(permit.actor(), "fleet.start", &names(wanted), outcome)
             .await
     }
 
     /// Want deckies to stand still, or to run.
-    async fn rest(
+    async fn set_stopped(
         &self,
         wanted: &[DeckyName],
         stopped: bool,
@@ -421,14 +421,8 @@ impl Domain {
             .iter()
             .map(|decky| self.new_decky(decky, engine.clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        inner.store.decky_put(&new, now).await?;
         // Who deploys a decky wants it to run, also where an earlier one of the name was stopped.
-        let stopped: Vec<DeckyName> = records
-            .iter()
-            .filter(|record| record.view.stopped && new.iter().any(|decky| decky.name == record.view.name))
-            .map(|record| record.view.name.clone())
-            .collect();
-        inner.store.decky_set_stopped(&stopped, false).await?;
+        inner.store.decky_put(&new, true, now).await?;
         let mut about: Vec<DeckyName> = settled.into_iter().map(|decky| decky.name).collect();
         if spec.replace {
             let stays: BTreeSet<&DeckyName> = about.iter().collect();
