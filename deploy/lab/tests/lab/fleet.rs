@@ -14,7 +14,7 @@ use crate::{
     host::{Host, kill, lab, until},
     intruder::contained,
     killed::killed_anywhere,
-    rest::stopped_and_started,
+    stopped::stopped_and_started,
     visitor::{attack, hold_open, is_answer, machines, said, services, text, visit},
 };
 

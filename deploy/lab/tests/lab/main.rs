@@ -19,7 +19,7 @@ mod killed;
 mod neighbours;
 mod netns;
 mod own_image;
-mod rest;
 mod scan;
+mod stopped;
 mod trouble;
 mod visitor;
