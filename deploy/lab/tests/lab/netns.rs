@@ -9,7 +9,7 @@ use crate::{
     host::{Engine, Host, decoys, kill, lab_without_docker, until},
     intruder::{contained, reaches_gateway},
     killed::killed_anywhere,
-    rest::stopped_and_started,
+    stopped::stopped_and_started,
     visitor::{attack, hold_open, is_answer, machines, said, services, text, visit},
 };
 
