@@ -57,6 +57,7 @@ pub(crate) fn killed_anywhere(
         kill(pid);
     }
     until("nothing of it is left", || {
+        let _tried = host.run(&["worker", "clear", "mutator"]);
         (traces() == before && host.fleet().is_empty()).then_some(())
     });
     host.down();
