@@ -6,7 +6,6 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stderr,
     reason = "in a test a panic is the report; clippy's own exception stops at helper functions"
 )]
 
@@ -187,11 +186,13 @@ const CONVERSATIONS: &[&str] = &[
 #[test]
 fn the_same_words_get_the_same_answers_as_from_a_real_server() {
     let Some(version) = installed() else {
-        eprintln!("skipped: redis-server is not installed, there is nothing to compare with");
+        decnet_testkit::skipped("redis-server is not installed, there is nothing to compare with");
         return;
     };
     if !version.starts_with("7.0.") {
-        eprintln!("skipped: the transcripts are those of version 7.0, and {version} is installed");
+        decnet_testkit::skipped(&format!(
+            "the transcripts are those of version 7.0, and {version} is installed"
+        ));
         return;
     }
     let (real, decoy) = (control(), ours(&version));
@@ -211,7 +212,7 @@ fn the_same_words_get_the_same_answers_as_from_a_real_server() {
 #[test]
 fn info_has_the_fields_of_a_real_server_in_its_order() {
     let Some(version) = installed().filter(|version| version.starts_with("7.0.")) else {
-        eprintln!("skipped: no redis-server 7.0 is installed, there is nothing to compare with");
+        decnet_testkit::skipped("no redis-server 7.0 is installed, there is nothing to compare with");
         return;
     };
     let (real, decoy) = (control(), ours(&version));

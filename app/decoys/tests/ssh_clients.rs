@@ -31,7 +31,7 @@ fn installed(programs: &[&str]) -> bool {
             .status()
             .is_err()
         {
-            println!("skipped: {program} is not installed");
+            decnet_testkit::skipped(&format!("{program} is not installed"));
             return false;
         }
     }
