@@ -11,8 +11,9 @@ use std::{
     thread,
 };
 
-/// The variable that names the file which takes a line for each test, or part of one, that is skipped.
-pub const SKIPPED: &str = "DECNET_SKIPPED";
+/// The variable that names the file which takes a line for each test, or part of one, that is skipped. The beginning of its name
+/// keeps it from being read as a key of the configuration by the programs that tests start.
+pub const SKIPPED: &str = "DECNET_TEST_SKIPPED";
 
 /// Say that the test on this thread, or a part of it, is skipped, and why. The caller then returns.
 ///
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     /// Set for the runs of the test that are skipped.
-    const INSIDE: &str = "DECNET_TEST_SKIPS";
+    const INSIDE: &str = "DECNET_TEST_SKIP_NOW";
 
     #[test]
     fn a_skipped_test_is_noted_by_its_name_with_its_reason_on_one_line() {

@@ -22,7 +22,7 @@ pub(crate) const NATIVE: &[&str] = &[
 ];
 
 /// Names the file that takes a line for each test that is skipped: `decnet_testkit::SKIPPED`, which tests write by.
-const SKIPPED: &str = "DECNET_SKIPPED";
+const SKIPPED: &str = "DECNET_TEST_SKIPPED";
 
 /// What `cargo xtask test` takes.
 #[derive(clap::Args)]
