@@ -680,7 +680,9 @@ impl<E: Engine> Reconciler<E> {
             let state = match kinds.next() {
                 _ if !record.view.desired && observed.iter().any(|o| o.name == *name) => DeckyState::Stopping,
                 Some(_) if record.view.stopped => DeckyState::Stopping,
-                Some(_) if self.failing.contains(name) && !jobs.iter().any(|job| job.is_about(name)) => continue,
+                Some(_) if self.failing.contains(name) && !jobs.iter().any(|job| job.is_about(name)) => {
+                    continue;
+                }
                 Some(StepKind::Reconfigure) => DeckyState::Mutating,
                 Some(_) => DeckyState::Deploying,
                 None => continue,

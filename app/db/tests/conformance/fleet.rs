@@ -167,7 +167,9 @@ pub(crate) async fn a_decky_is_stopped_and_started_whatever_else_is_wanted_of_it
 
 pub(crate) async fn an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing(database: &Database) {
     let db = &database.store;
-    db.decky_put(&[decky("a", "127.1.0.1")], true, at(0)).await.unwrap();
+    db.decky_put(&[decky("a", "127.1.0.1")], true, at(0))
+        .await
+        .unwrap();
     let refused = db
         .decky_put(&[decky("b", "127.1.0.2"), decky("c", "127.1.0.1")], true, at(0))
         .await;

@@ -568,7 +568,10 @@ async fn what_fails_in_every_round_is_shown_as_failed_all_the_while_and_an_order
         bench.clock.advance(time::Duration::seconds(30));
         it.round().await.unwrap();
         let view = bench.store.decky_get(&names[0]).await.unwrap().unwrap();
-        assert_eq!(view, failed, "nothing else was shown meanwhile, or `since` were another");
+        assert_eq!(
+            view, failed,
+            "nothing else was shown meanwhile, or `since` were another"
+        );
     }
     bench.task("redeploy", &names).await;
     it.round().await.unwrap();
@@ -717,7 +720,11 @@ async fn a_redeploy_makes_it_anew_and_what_cannot_be_read_is_told_and_left_alone
         &it.engine().world.lock().unwrap()[&names[1]].0.clone(),
     );
     record.spec = serde_json::json!({ "from": "another version" });
-    bench.store.decky_put(&[record], false, bench.clock.now()).await.unwrap();
+    bench
+        .store
+        .decky_put(&[record], false, bench.clock.now())
+        .await
+        .unwrap();
     it.round().await.unwrap();
     assert_eq!(it.engine().world.lock().unwrap()[&names[0]].0.generation, 1);
     assert!(it.engine().runs(&names[1]), "it is left as it is");

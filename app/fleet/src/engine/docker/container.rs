@@ -380,7 +380,9 @@ impl DockerEngine {
         // Before anything is changed: an image that cannot be had leaves the decky as it was.
         let (images, missing) = self.images(&docker, decky).await;
         if let Some(missing) = missing {
-            let runs_that = home.applied().is_some_and(|made| made.loadout() == decky.loadout());
+            let runs_that = home
+                .applied()
+                .is_some_and(|made| made.loadout() == decky.loadout());
             if runs_that {
                 // Nothing is to change, only to be mended, and the images that are there wait for no other.
                 self.clear_unwanted(&docker, decky, &first).await?;

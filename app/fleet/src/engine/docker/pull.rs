@@ -95,9 +95,8 @@ impl Pulls {
             // Nobody closes it.
             let _turn = shared.turns.acquire().await;
             let pulled = timeout(LONGEST, pull).await;
-            ended.with(pulled.unwrap_or_else(|_| {
-                Err(format!("it was not done after {} h", LONGEST.as_secs() / 3600))
-            }));
+            let too_long = |_| Err(format!("it was not done after {} h", LONGEST.as_secs() / 3600));
+            ended.with(pulled.unwrap_or_else(too_long));
         });
         Ok(words(image, &BTreeMap::new()))
     }
