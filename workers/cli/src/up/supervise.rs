@@ -35,9 +35,12 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     net::UnixDatagram,
     process::{Child, Command},
-    sync::{Notify, mpsc, watch},
+    sync::{
+        Notify, mpsc,
+        watch::{self, error::RecvError},
+    },
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, error::Elapsed, sleep, timeout},
 };
 
 use crate::output::{Prefixed, harmless};
@@ -130,6 +133,13 @@ enum Phase {
     Quarantined,
 }
 
+impl Phase {
+    /// Whether nothing follows by itself.
+    fn is_settled(self) -> bool {
+        matches!(self, Self::Ready | Self::Quarantined)
+    }
+}
+
 /// Has workers started that are down, and stopped that run. Clones are the same.
 #[derive(Clone, Default)]
 pub(crate) struct Remote(Arc<Mutex<Vec<Kept>>>);
@@ -186,56 +196,60 @@ impl Remote {
 
     /// Have the worker `name` started that was left alone; returns once it is ready.
     async fn clear(self, name: String) -> Result<(), String> {
-        let mut found = self.find(&name)?;
-        if *found.phase.borrow() != Phase::Quarantined {
+        let Kept {
+            wishes, mut phase, ..
+        } = self.find(&name)?;
+        if *phase.borrow() != Phase::Quarantined {
             return Err(format!("decnet-{name} is not in quarantine"));
         }
-        found.wishes.clear.notify_waiters();
-        let heard = found.phase.wait_for(|phase| *phase != Phase::Quarantined);
-        // Where nobody hears it, what follows says so.
-        drop(timeout(START, heard).await);
-        found.comes_up().await
+        let settles = async {
+            wishes.clear.notify_waiters();
+            phase.wait_for(|phase| *phase != Phase::Quarantined).await?;
+            phase
+                .wait_for(|phase| phase.is_settled())
+                .await
+                .map(|phase| *phase)
+        };
+        is_up(&name, timeout(START, settles).await)
     }
 
     /// Have the worker `name` started; returns once it is ready. One that is about to stop does so first.
     async fn start(self, name: String) -> Result<(), String> {
-        let mut found = self.find(&name)?;
+        let Kept {
+            wishes, mut phase, ..
+        } = self.find(&name)?;
         // Whoever told it to stop may be here before we have heard from it that it does.
-        let leaves = found.phase.wait_for(|phase| *phase != Phase::Ready);
+        let leaves = phase.wait_for(|phase| *phase != Phase::Ready);
         if timeout(LAST_WORDS, leaves).await.is_err() {
             return Err(format!("decnet-{name} runs already"));
         }
-        // Where it does not stop in time, what follows says so.
-        let stops = found.phase.wait_for(|phase| *phase != Phase::Stopping);
-        drop(timeout(START, stops).await);
-        found.wishes.again.notify_waiters();
-        found.comes_up().await
+        let settles = async {
+            phase.wait_for(|phase| *phase != Phase::Stopping).await?;
+            // One in quarantine does not hear that.
+            wishes.again.notify_waiters();
+            phase
+                .wait_for(|phase| phase.is_settled())
+                .await
+                .map(|phase| *phase)
+        };
+        is_up(&name, timeout(START, settles).await)
     }
 }
 
-impl Kept {
-    /// Wait until it is ready.
-    async fn comes_up(mut self) -> Result<(), String> {
-        let name = self.name;
-        let settles = self
-            .phase
-            .wait_for(|phase| matches!(phase, Phase::Ready | Phase::Quarantined));
-        match timeout(START, settles)
-            .await
-            .map(|phase| phase.map(|phase| *phase))
-        {
-            Ok(Ok(Phase::Quarantined)) => Err(format!(
-                "decnet-{name} is in quarantine, because it died too often: `decnet worker clear {name}` has it tried again"
-            )),
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(format!(
-                "decnet-{name} has ended for good: the log of `decnet up` says why"
-            )),
-            Err(_) => Err(format!(
-                "decnet-{name} was started, and is not ready after {} s: the log of `decnet up` says why",
-                START.as_secs()
-            )),
-        }
+/// What came of having `name` started, by the phase that it came to.
+fn is_up(name: &str, settled: Result<Result<Phase, RecvError>, Elapsed>) -> Result<(), String> {
+    match settled {
+        Ok(Ok(Phase::Quarantined)) => Err(format!(
+            "decnet-{name} is in quarantine, because it died too often: `decnet worker clear {name}` has it tried again"
+        )),
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err(format!(
+            "decnet-{name} has ended for good: the log of `decnet up` says why"
+        )),
+        Err(_) => Err(format!(
+            "decnet-{name} was started, and is not ready after {} s: the log of `decnet up` says why",
+            START.as_secs()
+        )),
     }
 }
 
