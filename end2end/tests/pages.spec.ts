@@ -97,7 +97,9 @@ const PAGES: [name: string, path: string, ways?: Ways][] = [
   ["fleet", "/fleet", { bare: DEPLOY }],
   ["fleet-table", "/fleet?view=table", { full: true, bare: DEPLOY, sorts: FLEET }],
   ["deploy", "/fleet?dialog=deploy", { asks: "deploy_choices" }],
+  ["deploy-text", "/fleet?dialog=deploy&as=text", { full: true }],
   ["teardown", "/fleet?teardown=web-01", { full: true }],
+  ["stop", "/fleet?stop=web-01", { full: true }],
   ["decky", "/fleet?decky=web-01", { full: true }],
   ["decky-gone", "/fleet?decky=no-such-decky", { full: true }],
   ["workers", "/workers"],
@@ -237,18 +239,18 @@ for (const [name, path] of PAGES) {
   });
 }
 
-/** What the gallery opens beside and above itself. */
+/** What the gallery opens beside and above itself, each with what only it has. */
 const ABOVE = [
-  "drawer",
-  "drawer-loading",
-  "drawer-nothing",
-  "drawer-problem",
-  "dialog",
-  "dialog-danger",
-  "dialog-loading",
-  "dialog-fault",
-  "palette",
-  "palette-nothing",
+  ["drawer", ".drawer .raw"],
+  ["drawer-loading", ".drawer .loading"],
+  ["drawer-nothing", ".drawer .empty"],
+  ["drawer-problem", ".drawer .problem"],
+  ["dialog", "dialog:not(:has(.form-fault)) .primary:not(.danger)"],
+  ["dialog-danger", "dialog .primary.danger"],
+  ["dialog-loading", "dialog .loading"],
+  ["dialog-fault", "dialog .form-fault"],
+  ["palette", "dialog.palette [role=option]:nth-child(2)"],
+  ["palette-nothing", "dialog.palette [role=option]:only-child"],
 ];
 
 test("the gallery opens drawers, dialogs and the palette in each of their states, and shows what a URL can choose", async ({ page }) => {
@@ -258,11 +260,13 @@ test("the gallery opens drawers, dialogs and the palette in each of their states
   test.skip(answer.status() === 404, "a release has no gallery");
   await open(page, "/gallery");
   await show(page, 1440, "dark");
-  for (const shown of ABOVE) {
+  for (const [shown, only] of ABOVE) {
     await follow(page, `/gallery?show=${shown}`);
     const opened = page.locator("#main .drawer, #main dialog:modal");
     await expect(opened, shown).toHaveCount(1);
-    await expect(opened.getByText(/\S/).first(), shown).toBeVisible();
+    await expect(page.locator(`#main ${only}`), shown).toBeVisible();
+    const others = ABOVE.filter(([other]) => other !== shown).map(([, mark]) => `#main ${mark}`);
+    await expect(page.locator(others.join(", ")), shown).toHaveCount(0);
     await pictures(page, "gallery", shown);
     // What pages open is looked at there; the palette stands in no URL but this.
     if (shown === "palette") await nobodyIsShutOut(page);
