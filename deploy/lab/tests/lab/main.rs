@@ -12,6 +12,8 @@
     reason = "tests"
 )]
 
+mod announced;
+mod bounds;
 mod fleet;
 mod host;
 mod intruder;
@@ -20,6 +22,7 @@ mod neighbours;
 mod netns;
 mod own_image;
 mod scan;
+mod stack;
 mod stopped;
 mod trouble;
 mod visitor;

@@ -167,8 +167,19 @@ fn a_daemon_that_is_not_there_is_told_and_waited_for() {
 
     // What is ordered meanwhile is done once it is there.
     until_seen("a decky is ordered", || {
-        let tried = host.run(&["deploy", "--archetype", "web-server", "--name", "one", "--no-wait"]);
-        if tried.status.success() { Ok(()) } else { Err(format!("{tried:?}")) }
+        let tried = host.run(&[
+            "deploy",
+            "--archetype",
+            "web-server",
+            "--name",
+            "one",
+            "--no-wait",
+        ]);
+        if tried.status.success() {
+            Ok(())
+        } else {
+            Err(format!("{tried:?}"))
+        }
     });
     assert_eq!(ailing(&host.fleet()).len(), 1);
     lab.start_daemon().unwrap();
