@@ -77,7 +77,7 @@ pub(super) fn Footer(
     fault: Signal<Option<Fault>>,
 ) -> impl IntoView {
     view! {
-        {move || fault.with(Option::is_some).then(|| view! { <noscript inner_html=NOT_KEPT.to_owned()></noscript> })}
+        {move || fault.with(Option::is_some).then(|| view! { <noscript inner_html=NOT_KEPT></noscript> })}
         <footer>
             <a class="button" href=move || close.get() data-noscroll="">"Cancel"</a>
             <button type="button" class="button" disabled=move || is_asking.get() on:click=move |_| ask.run(())>
