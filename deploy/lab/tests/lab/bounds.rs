@@ -63,7 +63,8 @@ pub(crate) fn bounded(lab: &Lab, container: &str) {
     }
 }
 
-/// The command by which Docker asks whether a decky is well can be run in its container, and tells one that is from one that is not.
+/// The command by which Docker asks whether a decky is well can be run in its container, and tells one that is from one that is
+/// not.
 pub(crate) fn tells_its_health(lab: &Lab, container: &str) {
     let seen = inspected(lab, container);
     let check = &seen["Config"]["Healthcheck"];

@@ -72,8 +72,8 @@ pub(crate) fn killed_anywhere(
     host.down();
 }
 
-/// Kill every worker of a host whose deckies outlive it, each once, and then all with the one that keeps them. Whoever visits `decky`,
-/// which has a web server, is answered meanwhile, and what came then is evidence once.
+/// Kill every worker of a host whose deckies outlive it, each once, and then all with the one that keeps them. Whoever visits
+/// `decky`, which has a web server, is answered meanwhile, and what came then is evidence once.
 pub(crate) fn everything_killed(lab: &Lab, host: &mut Host<'_>, decky: &Value) {
     let path_of = |name: &str| format!("/while-{name}-is-gone");
     let visited_without = |name: &str| {

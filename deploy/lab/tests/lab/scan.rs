@@ -1,5 +1,5 @@
 //! A scan from inside a decky: nobody answers it, while everybody answers the same scan from elsewhere, and visitors are answered
-//! meanwhile.
+//! meanwhile. Where a decky may begin something, those answer whom it may reach.
 
 use std::{
     collections::BTreeMap,
@@ -235,8 +235,8 @@ pub(crate) fn let_out(lab: &Lab, host: &Host<'_>, dns: &str, allow: &str) {
     drop(neighbours);
 }
 
-/// Which ports of the lab answer in any way who scans it from the network of `decky`, past the kernel's sockets and with every right,
-/// and their states; `open` have to be open.
+/// Which ports of the lab answer in any way who scans it from the network of `decky`, past the kernel's sockets and with every
+/// right, and their states; `open` have to be open.
 fn answering(host: &Host<'_>, decky: &str, open: &[&Port]) -> BTreeMap<Port, String> {
     let words = words(&BY_PACKETS, &Target::of_lab());
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
