@@ -256,7 +256,7 @@ test("everything that is chosen arrives in the plan and in the fleet", async ({ 
   });
 
   await unfold(dialog, "More");
-  const more = dialog.locator("details").filter({ hasText: "Distribution" });
+  const more = dialog.locator("details").filter({ has: page.getByText(/^More/) });
   await expect(more.locator("summary")).not.toContainText("set)");
   // Of the distributions those are offered that fit.
   const distros = () => more.getByLabel("Distribution").locator("option:not([disabled])").allTextContents();
