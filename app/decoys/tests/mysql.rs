@@ -583,3 +583,27 @@ fn uuids_are_of_the_time_and_of_the_machines_own_network_card() {
     // The sequence of the clock stays for as long as the server runs.
     assert_eq!(all[0].split('-').nth(3), all[2].split('-').nth(3));
 }
+
+#[test]
+fn accounts_and_a_version_of_the_operator_are_what_clients_meet() {
+    if !has_client() {
+        return;
+    }
+    let site = start(
+        "mysql",
+        persona(Distro::Debian12),
+        &[
+            ("accept", "app:s3cret, app:other"),
+            ("version", "10.11.3-MariaDB-1"),
+        ],
+    );
+    for password in ["s3cret", "other"] {
+        assert_eq!(
+            ask(site.address, "app", password, "select @@version"),
+            "@@version\n10.11.3-MariaDB-1\n"
+        );
+    }
+    for (user, password) in [("app", "wrong"), ("root", "s3cret")] {
+        assert!(ask(site.address, user, password, "select 1").contains("ERROR 1045"));
+    }
+}

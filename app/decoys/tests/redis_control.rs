@@ -23,7 +23,7 @@ use decnet_decoys::{
     serve::{runner::Decky, sink::Sink},
 };
 use decnet_model::clock::SystemClock;
-use decnet_persona::{PersonaSpec, Seed};
+use decnet_persona::{Distro, PersonaSpec, Seed};
 
 /// A real server, ended with the test.
 struct Control {
@@ -79,9 +79,14 @@ fn ours(version: &str) -> SocketAddr {
         ("guarded".to_owned(), true.into()),
     ]);
     let archetype = decnet_persona::archetype::ALL.first().unwrap().slug;
+    let persona = PersonaSpec {
+        // Its Redis is of the series of the control.
+        distro: Some(Distro::Debian12),
+        ..PersonaSpec::new(Seed::from_bytes([9; 16]), archetype)
+    };
     let config = DeckyConfig {
         name: "control".parse().unwrap(),
-        persona: PersonaSpec::new(Seed::from_bytes([9; 16]), archetype),
+        persona,
         services: vec![ServiceEntry {
             slug: "redis".parse().unwrap(),
             knobs,
