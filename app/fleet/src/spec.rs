@@ -10,7 +10,8 @@
 //! bait = /etc/decnet/bait  ; a folder of your own bait; empty for the built-in one
 //!
 //! [web.http]               ; knobs of a service of it; the service is added where services= does not name it
-//! tarpit_ms = 200
+//! tarpit_ms = 200         ; every service has it: each answer is held back so long
+//! accept = editor:spring24, admin:admin    ; who gets in: accounts of your own, or never, listed, weak, always, after_3
 //!
 //! [custom-intranet]        ; a container image of your own, a service for every decky that names it: services = ssh, intranet
 //! image = registry.example/intranet:2      ; `binary` is the same; Docker has it, or pulls it once
