@@ -19,7 +19,7 @@ use leptos::prelude::*;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Event, EventSource, MessageEvent};
 
-use crate::piece::parts;
+use crate::{api::fleet, piece::parts};
 
 mod share;
 mod stream;
@@ -207,4 +207,18 @@ fn minute(row: &LogView) -> i64 {
 /// Without one (a component outside the frame) a still one, so that nothing needs to be special there.
 pub(crate) fn use_live() -> Live {
     use_context::<Live>().unwrap_or_else(Live::new)
+}
+
+/// The fleet as it was when the page was loaded, and as the stream tells since. It is read below a `Suspense`.
+pub(crate) fn fleet_now() -> Signal<Vec<DeckyView>> {
+    let live = use_live();
+    let first = Resource::new(|| (), |()| fleet::decky_list());
+    Signal::derive(move || {
+        let known = live
+            .deckies
+            .with(|d| d.as_ref().map(|d| d.values().cloned().collect::<Vec<_>>()));
+        known
+            .or_else(|| first.get().and_then(Result::ok))
+            .unwrap_or_default()
+    })
 }

@@ -3,10 +3,10 @@
 import AxeBuilder from "@axe-core/playwright";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Locator, Page } from "@playwright/test";
-import { curl, ssh } from "../attack";
+import { request, type Locator, type Page } from "@playwright/test";
+import { curl, redis, ssh } from "../attack";
 import { address as at } from "../host";
-import { Complaints, expect, fits, live, marker, open, test } from "../test";
+import { Complaints, expect, fits, hydrated, live, marker, open, test } from "../test";
 
 const card = (page: Page, name: string) => page.locator(".card").filter({ has: page.locator(".card-name", { hasText: name }) });
 const name = () => `shop-${marker().slice(4, 10)}`;
@@ -27,6 +27,12 @@ interface Told {
 async function told(page: Page, name: string): Promise<Told> {
   const deckies: Told[] = await (await page.request.get("/api/v1/deckies")).json();
   return deckies.find((decky) => decky.name === name)!;
+}
+/** A gate that requests wait at until it is opened. */
+function gate(): { opened: Promise<void>; open: () => void } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { opened, open };
 }
 const slugs = (decky: Told) => decky.services.map((service) => service.slug).sort();
 
@@ -56,17 +62,28 @@ test("a decky is deployed, changed and taken down from the browser", async ({ pa
     await expect(named).toBeFocused();
     await expect(named).toHaveValue("No Name!");
     complaints.none(/\/ui\/deploy|status of 4\d\d|500/);
+    // Once it is mended, it is no longer marked.
+    await named.fill("mended");
+    await expect(named).not.toHaveAttribute("aria-invalid", "true");
   });
 
   await test.step("the preview says what will be there", async () => {
     await dialog.getByLabel(/^Name/).fill("web-01");
     await expect(dialog.locator(".preview")).toContainText("web-01 is there already");
+    // It keeps what is not said, as long as it is not made another kind of machine.
+    await expect(dialog.locator(".preview")).toContainText("with the services that it has now.");
+    await expect(dialog.locator(".preview")).toContainText("stays as it is there: services, interval.");
+    await dialog.getByRole("radio", { name: /Linux server/i }).check();
+    await expect(dialog.locator(".preview")).not.toContainText("stays as it is there");
+    await dialog.getByRole("radio", { name: /Web server/i }).check();
     await dialog.getByLabel(/^Name/).fill("web");
     await dialog.getByLabel("How many").fill("2");
     await expect(dialog.locator(".preview")).toContainText("web-01 is there already");
     await dialog.getByRole("button", { name: "Show the plan" }).click();
     await expect(dialog.locator(".plan tr").filter({ hasText: "web-01" })).toContainText("set up anew");
     await expect(dialog.locator(".plan tr").filter({ hasText: "web-02" })).not.toContainText("set up anew");
+    // Nobody set the seed that the plan was made from.
+    await expect(dialog.locator("summary", { hasText: "More" })).not.toContainText("set)");
     await dialog.getByLabel("How many").fill("1");
     await dialog.getByLabel(/^Name/).fill(shop);
     await expect(dialog.locator(".preview")).toContainText(`named ${shop}`);
@@ -207,11 +224,20 @@ test("everything that is chosen arrives in the plan and in the fleet", async ({ 
     await group.getByRole("checkbox", { name: "HTTP" }).uncheck();
     await group.getByRole("checkbox", { name: "Redis" }).check();
     await expect(group.getByRole("radio", { name: "These" })).toBeChecked();
-    // What does not fit another kind of machine is not there, and no longer chosen.
+    // What does not fit another kind of machine is not there, and chosen again of one that it fits.
     await dialog.getByRole("radio", { name: /Entry point/i }).check();
     await expect(group.getByRole("checkbox", { name: "Redis" })).toHaveCount(0);
     await expect.poll(ticked).toEqual(["SSH"]);
     await dialog.getByRole("radio", { name: /Linux server/i }).check();
+    await expect.poll(ticked).toEqual(["Redis", "SSH"]);
+    // Nor do the arrows lose anything on their way.
+    const drawn = group.getByRole("radio", { name: "Drawn at random" });
+    await group.getByRole("radio", { name: "These" }).press("ArrowDown");
+    await expect(drawn).toBeChecked();
+    await expect.poll(ticked).toEqual([]);
+    await drawn.press("ArrowUp");
+    await expect(group.getByRole("radio", { name: "These" })).toBeChecked();
+    await expect.poll(ticked).toEqual(["Redis", "SSH"]);
     await group.getByRole("radio", { name: "The usual" }).check();
     await expect.poll(ticked).toEqual(["HTTP", "SSH"]);
     await group.getByRole("checkbox", { name: "HTTP" }).uncheck();
@@ -219,11 +245,18 @@ test("everything that is chosen arrives in the plan and in the fleet", async ({ 
     await expect.poll(ticked).toEqual(["Redis", "SSH"]);
     await expect(dialog.locator(".preview")).toContainText(/with (ssh, redis|redis, ssh),/);
     await unfold(dialog, "Adjust services");
-    await dialog.getByRole("group", { name: "SSH", exact: true }).getByLabel("accept", { exact: true }).fill("always");
+    const accept = dialog.getByRole("group", { name: "SSH", exact: true }).getByLabel("accept", { exact: true });
+    await accept.fill("always");
+    await dialog.getByRole("radio", { name: /Windows server/i }).check();
+    await expect(accept).toHaveCount(0);
+    await expect(group.getByRole("radio", { name: "The usual" })).toBeChecked();
+    await dialog.getByRole("radio", { name: /Linux server/i }).check();
+    await expect(accept).toHaveValue("always");
+    await expect.poll(ticked).toEqual(["Redis", "SSH"]);
   });
 
   await unfold(dialog, "More");
-  const more = dialog.locator("details").filter({ hasText: "Distribution" });
+  const more = dialog.locator("details").filter({ has: page.getByText(/^More/) });
   await expect(more.locator("summary")).not.toContainText("set)");
   // Of the distributions those are offered that fit.
   const distros = () => more.getByLabel("Distribution").locator("option:not([disabled])").allTextContents();
@@ -278,6 +311,8 @@ test("all that is wrong with the form is told at once, each beside its field", a
   await group.getByRole("radio", { name: "These" }).check();
   for (const service of ["HTTP", "FTP"]) await group.getByRole("checkbox", { name: service }).uncheck();
   await expect(group.getByRole("checkbox", { checked: true })).toHaveCount(0);
+  await unfold(dialog, "Adjust services");
+  await expect(dialog.getByText("Tick services to adjust them.")).toBeVisible();
   await unfold(dialog, "More");
   const distro = dialog.getByLabel("Distribution");
   // A page of yesterday may offer what is no more.
@@ -320,6 +355,68 @@ test("all that is wrong with the form is told at once, each beside its field", a
   await expect(bait).toHaveAccessibleDescription(/no such folder in/);
   await expect(group).not.toHaveAttribute("aria-invalid", "true");
   complaints.none(/\/ui\/deploy|status of 4\d\d/);
+
+  // So is a group of radios, and it is where one goes on.
+  await bait.fill("");
+  const kinds = dialog.getByRole("group", { name: "Archetype" });
+  await kinds.getByRole("radio", { checked: true }).evaluate((radio) => radio.setAttribute("value", "beos"));
+  await dialog.getByRole("button", { name: "Deploy", exact: true }).click();
+  await expect(kinds).toHaveAttribute("aria-invalid", "true");
+  await expect(kinds).toHaveAccessibleDescription(/beos/);
+  await expect(kinds).toBeFocused();
+  complaints.none(/\/ui\/deploy|status of 4\d\d/);
+});
+
+test("what was picked before the page was alive is not posted while it shows something else", async ({ page }) => {
+  const program = gate();
+  await page.route(/\/decnet\.wasm$/, async (route) => {
+    await program.opened;
+    await route.continue();
+  });
+  await page.goto("/fleet?dialog=deploy", { waitUntil: "commit" });
+  const dialog = page.getByRole("dialog");
+  const picked = dialog.getByRole("radio", { name: /Web server/i });
+  await picked.check();
+  program.open();
+  await hydrated(page);
+  // The form begins with the first, and so do preview, plan and what is posted.
+  await expect(dialog.locator(".preview")).toContainText("Linux Server");
+  await expect(picked).not.toBeChecked();
+  await expect(dialog.getByRole("radio", { name: /Linux server/i })).toBeChecked();
+});
+
+test("what stands in the dialog stays when not all came that happened meanwhile", async ({ page, host, session }) => {
+  const api = await request.newContext({ baseURL: host.url, storageState: session });
+  const stored = async () => (await (await api.get("/api/v1/stats")).json()).total_logs as number;
+  // Asked for every few seconds, how things stand can be held back.
+  await page.route("**/api/v1/stream", (route) => route.abort());
+  const held = gate();
+  let holds = false;
+  await page.route("**/ui/snapshot", async (route) => {
+    if (holds) await held.opened;
+    await route.continue();
+  });
+  await open(page, "/fleet?dialog=deploy");
+  await expect(page.locator(".live-dot")).toHaveText("every 4 s", { timeout: 30_000 });
+  holds = true;
+  const named = page.getByRole("dialog").getByLabel(/^Name/);
+  await named.fill("half-typed");
+  const before = await stored();
+  const at = await host.service("redis");
+  // More than the answer has rows: what is counted by them has to be fetched again.
+  for (let touch = 0; touch < 50; touch++) await redis(at, "SET", marker(), "1");
+  await expect.poll(stored, { timeout: 30_000 }).toBeGreaterThanOrEqual(before + 120);
+  let asked = 0;
+  page.on("request", (sent) => {
+    if (sent.url().endsWith("/ui/decky_list")) asked++;
+  });
+  const again = page.waitForResponse(/\/ui\/decky_traffic$/, { timeout: 30_000 });
+  held.open();
+  await again;
+  await expect(named).toHaveValue("half-typed");
+  expect(asked, "the answer has the whole fleet").toBe(0);
+  await page.unrouteAll({ behavior: "ignoreErrors" });
+  await api.dispose();
 });
 
 test("services are drawn for each decky, and come as the plan has them", async ({ page, complaints }) => {
@@ -329,7 +426,13 @@ test("services are drawn for each decky, and come as the plan has them", async (
   await dialog.getByRole("radio", { name: /Linux server/i }).check();
   await dialog.getByLabel("How many").fill("6");
   await dialog.getByLabel(/^Name/).fill(shop);
-  await dialog.getByRole("radio", { name: "Drawn" }).check();
+  const drawn = dialog.getByRole("radio", { name: "Drawn at random" });
+  await drawn.check();
+  // One step back, what is usual is ticked to go on from.
+  await drawn.press("ArrowUp");
+  await expect(dialog.getByRole("radio", { name: "These" })).toBeChecked();
+  await expect(dialog.getByRole("checkbox", { name: "SSH" })).toBeChecked();
+  await drawn.check();
   await expect(dialog.locator(".preview")).toContainText("with services that are drawn");
   await unfold(dialog, "Adjust services");
   await expect(dialog.getByText("choose services to adjust them")).toBeVisible();
@@ -375,18 +478,39 @@ test("a fleet is described as text, made from the form, and told by line where i
     expect((await new AxeBuilder({ page }).include("dialog").analyze()).violations.map((broken) => broken.id)).toEqual([]);
   });
 
-  await test.step("what is written is kept while the form stays, and made anew once it changes", async () => {
-    const made = await text.inputValue();
-    await text.fill(`${made}# mine\n`);
-    await dialog.getByRole("link", { name: "A form" }).click();
-    await expect(dialog.getByLabel("How many")).toHaveValue("2");
-    await dialog.getByRole("link", { name: "As text" }).click();
+  await test.step("it is made anew once the form changes, and what is written is kept until that is asked for", async () => {
+    const amount = async (number: string) => {
+      await dialog.getByRole("link", { name: "A form" }).click();
+      await dialog.getByLabel("How many").fill(number);
+      await dialog.getByRole("link", { name: "As text" }).click();
+    };
+    await amount("3");
+    await expect(text).toHaveValue(/amount = 3\n/);
+    const anew = dialog.getByRole("button", { name: "Make the text anew from the form" });
+    await text.fill(`${await text.inputValue()}# mine\n`);
+    await amount("3");
     await expect(text).toHaveValue(/# mine/);
-    await dialog.getByRole("link", { name: "A form" }).click();
-    await dialog.getByLabel("How many").fill("1");
-    await dialog.getByRole("link", { name: "As text" }).click();
+    await expect(anew).toHaveCount(0);
+    await amount("1");
+    await expect(anew).toBeVisible();
+    await expect(text).toHaveValue(/amount = 3\n[^]*# mine/);
+    await anew.click();
     await expect(text).toHaveValue(/amount = 1\n/);
     await expect(text).not.toHaveValue(/# mine/);
+    await expect(anew).toHaveCount(0);
+  });
+
+  await test.step("what is told that can be said is itself such a text", async () => {
+    const made = await text.inputValue();
+    await unfold(dialog, "What can be said");
+    const said = await dialog.locator("details pre").textContent();
+    await text.fill(said!);
+    await plan.click();
+    // All but the image, which this engine has no room for.
+    await expect(text).toHaveAccessibleDescription(/needs engine=docker/);
+    await expect(text).not.toHaveAccessibleDescription(/neither \[section\]|no key/);
+    complaints.none(/\/ui\/description_preview|status of 4\d\d/);
+    await text.fill(made);
   });
 
   await test.step("its faults are told by line", async () => {
@@ -406,6 +530,7 @@ test("a fleet is described as text, made from the form, and told by line where i
     await described(4, "not a number");
     complaints.none(/\/ui\/description_deploy|status of 4\d\d/);
     await text.fill(`${made}\n[${other}]\narchetype = mail-server\nmutate_interval_minutes = 30\n`);
+    await expect(text).not.toHaveAttribute("aria-invalid", "true");
   });
 
   await test.step("what it takes down is told before", async () => {
@@ -436,6 +561,43 @@ test("a fleet is described as text, made from the form, and told by line where i
   for (const decky of [shop, other]) await page.request.delete(`/api/v1/deckies/${decky}`);
   for (const decky of [shop, other]) await expect(card(page, decky)).toHaveCount(0);
   complaints.none();
+});
+
+test("what is written is kept from an answer that comes late, and its faults are told whatever the form has", async ({ page, complaints }) => {
+  const answer = gate();
+  await page.route("**/ui/description_make", async (route) => {
+    await answer.opened;
+    await route.continue();
+  });
+  await open(page, "/fleet?dialog=deploy&as=text");
+  const dialog = page.getByRole("dialog");
+  const text = dialog.getByLabel(/^Description/);
+  const plan = dialog.getByRole("button", { name: "Show the plan" });
+  const own = "[mine]\narchetype = web-server\n";
+  await text.fill(own);
+  const late = page.waitForResponse(/\/ui\/description_make$/);
+  answer.open();
+  await late;
+  await plan.click();
+  await expect(dialog.locator(".plan tbody tr")).toContainText("mine");
+  await expect(text).toHaveValue(own);
+  complaints.none();
+
+  // There is no text of what the form has now; that is told, until somebody writes one.
+  await dialog.getByRole("link", { name: "A form" }).click();
+  await dialog.getByLabel("How many").fill("0");
+  await dialog.getByRole("link", { name: "As text" }).click();
+  await dialog.getByRole("button", { name: "Make the text anew from the form" }).click();
+  const fault = dialog.locator(".form-fault");
+  await expect(fault).toContainText("1 to 64");
+  await expect(text).toHaveValue(own);
+  complaints.none(/\/ui\/description_make|status of 4\d\d/);
+  await text.fill(`${own}amount = ${"many".repeat(50)}\n`);
+  await expect(fault).toHaveCount(0);
+  await plan.click();
+  // A long line is quoted in part.
+  await expect(text).toHaveAccessibleDescription(/line 3 \([^)]{1,80}\): /);
+  complaints.none(/\/ui\/description_preview|status of 4\d\d/);
 });
 
 test("the usual way is three decisions, in the order of the keys", async ({ page, complaints }) => {
@@ -511,6 +673,31 @@ test("the dialog is filled in without scripts, and on a phone", async ({ browser
   await expect(page).toHaveURL(/task=/);
   expect(slugs(await told(page, other))).toEqual(["redis"]);
   for (const made of [shop, other]) await page.request.delete(`/api/v1/deckies/${made}`);
+
+  // What is refused is told at its field, and how to get back to what was typed.
+  const kept = dialog.getByText("Go back in the browser");
+  await page.goto("/fleet?dialog=deploy");
+  const named = dialog.getByLabel(/^Name/);
+  await named.evaluate((field) => field.removeAttribute("pattern"));
+  await named.fill("No Name!");
+  await unfold(dialog, "More");
+  const address = dialog.getByLabel(/^Address/);
+  await address.fill("8.8.8.8");
+  await expect(kept).toHaveCount(0);
+  await dialog.getByRole("button", { name: "Deploy" }).click();
+  await expect(page).toHaveURL(/__err=/);
+  await expect(named).toHaveAttribute("aria-invalid", "true");
+  await expect(named).toHaveAccessibleDescription(/a-z, 0-9 and -/);
+  await expect(address).toBeVisible();
+  await expect(address).toHaveAccessibleDescription(/8\.8\.8\.8 is outside/);
+  await expect(kept).toBeVisible();
+
+  await page.goto("/fleet?dialog=deploy&as=text");
+  await dialog.getByLabel(/^Description/).fill(`[${other}]\nservices = no-such-service\n`);
+  await dialog.getByRole("button", { name: "Deploy" }).click();
+  await expect(page).toHaveURL(/__err=/);
+  await expect(dialog.getByLabel(/^Description/)).toHaveAccessibleDescription(/line 2: /);
+  await expect(kept).toBeVisible();
   await context.close();
 });
 
@@ -524,13 +711,19 @@ test("a viewer sees no orders, and the server refuses them", async ({ browser, h
 
   await open(page, "/fleet");
   await expect(card(page, "web-01")).toBeVisible();
-  for (const path of ["/", "/fleet", "/fleet?view=table", "/fleet?dialog=deploy", "/fleet?teardown=web-01", "/fleet?mutate=web-01"]) {
+  const orders = ["dialog=deploy", "dialog=deploy&as=text", "teardown=web-01", "mutate=web-01", "redeploy=web-01", "stop=web-01", "start=web-01"];
+  for (const path of ["/", "/fleet", "/fleet?view=table", ...orders.map((order) => `/fleet?${order}`)]) {
     await open(page, path);
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     await expect(page.getByText("web-01").or(page.getByText("Overview")).first()).toBeVisible();
     await expect(page.getByRole("dialog"), path).toHaveCount(0);
     await expect(page.locator(".page-tools a.button, .orders"), path).toHaveCount(0);
   }
+  await open(page, "/workers?stop=profiler");
+  await expect(page.locator(".worker").filter({ hasText: "profiler" })).toContainText("running");
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+  await expect(page.locator("main").getByRole("button", { name: /Start|Stop|Clear/ })).toHaveCount(0);
+  await expect(page.locator("main").getByRole("link", { name: "Stop" })).toHaveCount(0);
   complaints.none();
 
   const refused = async (answer: Promise<{ status(): number }>) => expect((await answer).status()).toBe(403);
@@ -538,7 +731,9 @@ test("a viewer sees no orders, and the server refuses them", async ({ browser, h
   await refused(request.post("/api/v1/deckies/deploy", { data: { deckies: [{ archetype: "web-server" }] } }));
   await refused(request.post("/api/v1/deckies/web-01/mutate"));
   await refused(request.post("/api/v1/deckies/web-01/redeploy"));
+  for (const order of ["stop", "start"]) await refused(request.post(`/api/v1/deckies/web-01/${order}`));
   await refused(request.delete("/api/v1/deckies/web-01"));
+  await refused(request.delete("/api/v1/workers/profiler/quarantine"));
   await refused(request.get("/api/v1/users"));
   for (const [path, form] of [
     ["/ui/deploy", { "form[archetype]": "web-server", "form[amount]": "1" }],
@@ -546,6 +741,12 @@ test("a viewer sees no orders, and the server refuses them", async ({ browser, h
     ["/ui/teardown", { names: "web-01" }],
     ["/ui/mutate", { names: "web-01" }],
     ["/ui/redeploy", { names: "web-01" }],
+    ["/ui/decky_stop", { names: "web-01" }],
+    ["/ui/decky_start", { names: "web-01" }],
+    ["/ui/worker_stop", { name: "profiler" }],
+    ["/ui/worker_start", { name: "profiler" }],
+    ["/ui/worker_clear", { name: "profiler" }],
+    ["/ui/worker_start_all", {}],
   ] as const) {
     const answer = await request.post(path, { form, headers: { accept: "application/json" } });
     expect(await answer.text(), path).toContain("Forbidden");

@@ -80,7 +80,8 @@ const FLEET = ["Decky", "State", "Address", "Persona", "For", "Events"];
 /** Each page: its name in the pictures, its path, and how it looks where it is not full. */
 const PAGES: [name: string, path: string, ways?: Ways][] = [
   ["overview", "/", { empty: TOUCH }],
-  ["live", "/live", { empty: TOUCH }],
+  // Never empty where there is a decky: that its services were started are rows, too.
+  ["live", "/live"],
   ["live-filtered", "/live?service=ssh&event_type=command", { full: true }],
   ["live-nothing", "/live?search=there-is-no-such-word", { full: true }],
   ["drawer", "/live?event_type=command&log=COMMAND"],
@@ -97,7 +98,9 @@ const PAGES: [name: string, path: string, ways?: Ways][] = [
   ["fleet", "/fleet", { bare: DEPLOY }],
   ["fleet-table", "/fleet?view=table", { full: true, bare: DEPLOY, sorts: FLEET }],
   ["deploy", "/fleet?dialog=deploy", { asks: "deploy_choices" }],
+  ["deploy-text", "/fleet?dialog=deploy&as=text", { full: true }],
   ["teardown", "/fleet?teardown=web-01", { full: true }],
+  ["stop", "/fleet?stop=web-01", { full: true }],
   ["decky", "/fleet?decky=web-01", { full: true }],
   ["decky-gone", "/fleet?decky=no-such-decky", { full: true }],
   ["workers", "/workers"],
@@ -237,18 +240,18 @@ for (const [name, path] of PAGES) {
   });
 }
 
-/** What the gallery opens beside and above itself. */
+/** What the gallery opens beside and above itself, each with what only it has. */
 const ABOVE = [
-  "drawer",
-  "drawer-loading",
-  "drawer-nothing",
-  "drawer-problem",
-  "dialog",
-  "dialog-danger",
-  "dialog-loading",
-  "dialog-fault",
-  "palette",
-  "palette-nothing",
+  ["drawer", ".drawer .raw"],
+  ["drawer-loading", ".drawer .loading"],
+  ["drawer-nothing", ".drawer .empty"],
+  ["drawer-problem", ".drawer .problem"],
+  ["dialog", "dialog:not(:has(.form-fault)) .primary:not(.danger)"],
+  ["dialog-danger", "dialog .primary.danger"],
+  ["dialog-loading", "dialog .loading"],
+  ["dialog-fault", "dialog .form-fault"],
+  ["palette", "dialog.palette [role=option]:nth-child(2)"],
+  ["palette-nothing", "dialog.palette [role=option]:only-child"],
 ];
 
 test("the gallery opens drawers, dialogs and the palette in each of their states, and shows what a URL can choose", async ({ page }) => {
@@ -258,11 +261,13 @@ test("the gallery opens drawers, dialogs and the palette in each of their states
   test.skip(answer.status() === 404, "a release has no gallery");
   await open(page, "/gallery");
   await show(page, 1440, "dark");
-  for (const shown of ABOVE) {
+  for (const [shown, only] of ABOVE) {
     await follow(page, `/gallery?show=${shown}`);
     const opened = page.locator("#main .drawer, #main dialog:modal");
     await expect(opened, shown).toHaveCount(1);
-    await expect(opened.getByText(/\S/).first(), shown).toBeVisible();
+    await expect(page.locator(`#main ${only}`), shown).toBeVisible();
+    const others = ABOVE.filter(([other]) => other !== shown).map(([, mark]) => `#main ${mark}`);
+    await expect(page.locator(others.join(", ")), shown).toHaveCount(0);
     await pictures(page, "gallery", shown);
     // What pages open is looked at there; the palette stands in no URL but this.
     if (shown === "palette") await nobodyIsShutOut(page);
@@ -416,7 +421,7 @@ test("whoever did something is told by their mark, wherever they appear", async 
   const sources = page.locator("table.bounties tbody .c-source");
   await expect(sources.first()).toBeVisible();
   await expect(sources.locator(".glyph")).toHaveCount(await sources.count());
-  const mark = (glyph: string) => page.locator(glyph).first().evaluate((glyph) => glyph.classList.item(1) + glyph.innerHTML);
+  const mark = (glyph: string) => page.locator(glyph).first().evaluate((glyph) => glyph.classList.item(1) + glyph.innerHTML.replaceAll("<!---->", ""));
   const here = await mark(".drawer .who .glyph");
   await page.locator(".drawer a.who").click();
   await expect(page).toHaveURL(/\/attackers\/./);

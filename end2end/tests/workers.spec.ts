@@ -4,7 +4,7 @@ import { expect, onOwnHost, open } from "../test";
 
 const test = onOwnHost();
 
-test("a worker that dies five times is left alone with its last words until somebody clears it", async ({ page, host, complaints }) => {
+test("a worker that dies five times is left alone with its last words until somebody clears it", async ({ page, host, browser, complaints }) => {
   // Each restart is waited for longer than the one before.
   test.slow();
   await open(page, "/workers");
@@ -23,9 +23,20 @@ test("a worker that dies five times is left alone with its last words until some
     process.kill(last!, "SIGKILL");
   }
   await expect(card).toContainText("in quarantine after 5 deaths within 10 minutes: was killed by SIGKILL", { timeout: 30_000 });
-  await expect(page.locator(".health li").filter({ hasText: "profiler" })).toContainText("in quarantine after 5 deaths");
+  await expect(page.locator(".health li").filter({ hasText: "profiler" })).toContainText("in quarantine: the page of the workers says why");
   await expect(card.getByRole("button", { name: "Start", exact: true })).toHaveCount(0);
   expect(await host.decnet(["worker", "list"])).toMatch(/^profiler +quarantined +up /m);
+
+  // Whoever may not clear it is told who may.
+  const first = "viewer-Light-2026-harbour";
+  await host.decnet(["user", "create", "looker", "--role", "viewer"], `${first}\n`);
+  const theirs = await browser.newContext({ baseURL: host.url, storageState: await host.signIn("looker", first) });
+  const look = await theirs.newPage();
+  await open(look, "/workers");
+  const seen = look.locator(".worker").filter({ hasText: "profiler" });
+  await expect(seen).toContainText("until an administrator clears it");
+  await expect(seen.getByRole("button")).toHaveCount(0);
+  await theirs.close();
 
   const toast = page.locator(".toast");
   await page.getByRole("button", { name: "Start all" }).click();

@@ -161,17 +161,22 @@ impl Store {
     }
 
     /// Wants these deckies, all or none. One that is there keeps its state, and is wanted in its new form; one that was stopped
-    /// stays stopped.
+    /// is to run again where this `starts` it, and stays stopped otherwise.
     ///
     /// # Errors
     /// [`DbError::Taken`] where another decky has the address.
-    pub async fn decky_put(&self, deckies: &[NewDecky], now: OffsetDateTime) -> Result<(), DbError> {
+    pub async fn decky_put(
+        &self,
+        deckies: &[NewDecky],
+        starts: bool,
+        now: OffsetDateTime,
+    ) -> Result<(), DbError> {
         let insert = "INSERT INTO deckies (name, desired, revision, spec, archetype, distro, os, hostname, ip, mac, \
              services, engine, state, since, mutate_interval_minutes, failures, quarantined) \
              VALUES (?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, '[]', 0)";
         let update = "UPDATE deckies SET desired = 1, revision = revision + 1, spec = ?, archetype = ?, distro = ?, \
-             os = ?, hostname = ?, ip = ?, mac = ?, services = ?, engine = ?, mutate_interval_minutes = ? \
-             WHERE name = ?";
+             os = ?, hostname = ?, ip = ?, mac = ?, services = ?, engine = ?, mutate_interval_minutes = ?, \
+             stopped = CASE WHEN ? THEN 0 ELSE stopped END WHERE name = ?";
         let mut tx = self.backend.begin().await?;
         for decky in deckies {
             // Not an upsert: on MySQL that would also merge into another decky that has the address.
@@ -195,6 +200,7 @@ impl Store {
             let sql = if there {
                 columns(Sql::new("change a decky", update))
                     .bind(decky.mutate_interval_minutes)
+                    .bind(starts)
                     .bind(decky.name.as_str())
             } else {
                 columns(Sql::new("add a decky", insert).bind(decky.name.as_str()))

@@ -102,7 +102,7 @@ impl Server {
     }
 
     /// The decoy as the fleet runs it: evidence into a file. `knobs` are its own, but for the time of a refusal.
-    fn decoy(program: &str, mut knobs: serde_json::Value) -> Self {
+    fn decoy(program: &str, distro: &str, mut knobs: serde_json::Value) -> Self {
         // It is waited for, not worked for, by both.
         let refusal = ("refusal_ms".to_owned(), 1.into());
         knobs.as_object_mut().unwrap().extend([refusal]);
@@ -111,7 +111,7 @@ impl Server {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let config = serde_json::json!({
             "name": "bench-1",
-            "persona": {"seed": "ssh-bench", "archetype": "linux-server", "distro": "debian12"},
+            "persona": {"seed": "ssh-bench", "archetype": "linux-server", "distro": distro},
             "services": [{"slug": "ssh", "knobs": knobs, "listen": ["127.0.0.1:0"]}],
             "limits": {"connections_per_address": 2 * WAITING[0] + 1},
             "artifacts": folder.path().join("artifacts"),
@@ -342,7 +342,7 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
 
     let (ours, theirs) = (
-        Server::decoy(&program, serde_json::json!({"accept": "never"})),
+        Server::decoy(&program, "debian12", serde_json::json!({"accept": "never"})),
         Server::cowrie(Path::new(&cowrie)),
     );
     // The decoy makes its host keys when it starts, Cowrie its own at the first connection: none of an attempt's cost.
@@ -377,11 +377,8 @@ fn main() {
 
     println!("resident memory of a connection, of {WAITING:?} that wait:");
     let (ours, theirs) = (
-        // As a program that has no MaxStartups, which would let in a hundred only.
-        Server::decoy(
-            &program,
-            serde_json::json!({"accept": "always", "version": "SSH-2.0-dropbear_2020.81"}),
-        ),
+        // As dropbear, a program that has no MaxStartups, which would let in a hundred only.
+        Server::decoy(&program, "firmware", serde_json::json!({"accept": "always"})),
         Server::cowrie(Path::new(&cowrie)),
     );
     let [many, some] = WAITING;

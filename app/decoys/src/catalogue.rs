@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 #[cfg(feature = "serve")]
-use crate::serve::{AnyDecoy, BuildError, Decoy, Host};
+use crate::serve::{AnyDecoy, BuildError, Decoy, Host, tarpit::slowed};
 use crate::{
     Meta, Service,
     knob::{self, KnobFault},
@@ -63,7 +63,9 @@ macro_rules! catalogue {
         ) -> Result<Arc<dyn AnyDecoy>, BuildError> {
             $(if slug == <crate::$module::$service as Service>::META.slug {
                 let config = knob::parse::<crate::$module::$service>(knobs)?;
-                return Ok(Arc::new(<crate::$module::$service as Decoy>::build(config, host)?));
+                let tarpit = knob::Knobs::tarpit(&config).delay();
+                let decoy = <crate::$module::$service as Decoy>::build(config, host)?;
+                return Ok(slowed(Arc::new(decoy), tarpit));
             })*
             Err(no_such_service(slug).into())
         }
@@ -162,6 +164,10 @@ mod tests {
         assert_eq!(
             refused("ssh", "refusal_ms", "soon".into()),
             "\"soon\": a whole number from 0 to 4294967295"
+        );
+        assert_eq!(
+            refused("mysql", "tarpit_ms", 20_000.into()),
+            "20000: a whole number from 0 to 10000"
         );
         assert_eq!(refused("ftp", "tls", "maybe".into()), "\"maybe\": true or false");
         assert!(refused("http", "site", "shop".into()).contains("wordpress"));

@@ -7,8 +7,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "in a test a panic is the report, and a skipped comparison is printed"
+    reason = "in a test a panic is the report"
 )]
 
 mod support;
@@ -220,12 +219,12 @@ impl Drop for Server {
 /// A real nginx that serves a page and a folder that may not be listed; `None`, with the reason printed, where there is none.
 fn nginx(folder: &Path, version: &str) -> Option<(Server, SocketAddr)> {
     let Ok(told) = Command::new("nginx").arg("-v").output() else {
-        println!("skipped: nginx is not installed");
+        decnet_testkit::skipped("nginx is not installed");
         return None;
     };
     let told = String::from_utf8_lossy(&told.stderr).into_owned();
     if !told.contains(version) {
-        println!("skipped: the persona has {version}, installed is {told}");
+        decnet_testkit::skipped(&format!("the persona has {version}, installed is {told}"));
         return None;
     }
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -279,7 +278,7 @@ fn answering(child: Child, address: SocketAddr) -> Server {
 fn apache(folder: &Path, fqdn: &str) -> Option<(Server, SocketAddr)> {
     let modules = Path::new("/usr/lib/apache2/modules");
     if Command::new("apache2").arg("-v").output().is_err() || !modules.is_dir() {
-        println!("skipped: apache2 is not installed");
+        decnet_testkit::skipped("apache2 is not installed");
         return None;
     }
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -14,8 +14,12 @@ mod machine;
 
 use std::{sync::Arc, time::Duration};
 
-use decnet_decoys::serve::AnyDecoy;
-use machine::{BOUNDS, Machine, machine, runtime, say};
+use decnet_decoys::{
+    catalogue,
+    serve::{AnyDecoy, peer::Bounds},
+};
+use decnet_persona::{PersonaSpec, Seed};
+use machine::{BOUNDS, Machine, built, machine, runtime, say};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -213,5 +217,103 @@ fn two_deckies_with_one_banner_still_share_no_secret() {
                 .collect()
         };
         assert!(words(&a).is_disjoint(&words(&b)));
+    }
+}
+
+/// As long as the knob allows.
+const TARPIT: Duration = Duration::from_secs(10);
+
+/// The machine of `seed`, all of whose services answer slowly.
+fn slow(seed: u8) -> Machine {
+    let archetype = decnet_persona::archetype::ALL[0].slug;
+    let spec = PersonaSpec::new(Seed::from_bytes([seed; 16]), archetype);
+    let millis = u64::try_from(TARPIT.as_millis()).unwrap();
+    let knobs = [("tarpit_ms".to_owned(), millis.into())].into();
+    built(&spec, |host| {
+        let slugs = catalogue::ALL.iter().map(|meta| meta.slug);
+        slugs
+            .map(|slug| catalogue::build(slug, &knobs, host).unwrap())
+            .collect()
+    })
+}
+
+/// What every service answers in one way or another, at the latest now.
+const ASK: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
+
+#[test]
+fn a_tarpit_holds_the_answer_back_and_not_the_evidence() {
+    let (slow, usual) = (slow(7), machine(7));
+    for (machine, is_slow) in [(&slow, true), (&usual, false)] {
+        for decoy in &machine.decoys {
+            let slug = decoy.slug();
+            machine.forget();
+            runtime().block_on(async {
+                let (mut io, session) = machine.visit(decoy, BOUNDS);
+                let came = tokio::time::Instant::now();
+                let visit = async {
+                    io.write_all(ASK).await.unwrap();
+                    let mut chunk = [0; 1024];
+                    let soon = tokio::time::timeout(TARPIT / 2, io.read(&mut chunk)).await;
+                    assert_eq!(soon.is_err(), is_slow, "{slug}: {soon:?}");
+                    let lines = machine.lines.text();
+                    assert!(lines.contains(" connect ["), "{slug}: {lines}");
+                    if ["http", "redis"].contains(&slug) {
+                        // These speak second, so what was asked is known by now.
+                        assert!(lines.contains("GET"), "{slug}: {lines}");
+                    }
+                    if soon.is_err() {
+                        let late = io.read(&mut chunk).await;
+                        assert!(matches!(late, Ok(1..)), "{slug}: {late:?}");
+                        assert!(came.elapsed() >= TARPIT, "{slug}");
+                    }
+                    drop(io);
+                };
+                tokio::join!(visit, session);
+            });
+            let lines = machine.lines.text();
+            assert_eq!(lines.matches(" disconnect [").count(), 1, "{slug}: {lines}");
+        }
+    }
+}
+
+#[test]
+fn a_tarpit_waits_for_nobody_who_has_gone() {
+    let machine = slow(8);
+    for decoy in &machine.decoys {
+        runtime().block_on(async {
+            let came = tokio::time::Instant::now();
+            let (mut io, session) = machine.visit(decoy, BOUNDS);
+            let visit = async {
+                io.write_all(ASK).await.unwrap();
+                drop(io);
+            };
+            tokio::join!(visit, session);
+            assert!(came.elapsed() < TARPIT, "{}", decoy.slug());
+        });
+    }
+}
+
+#[test]
+fn a_tarpit_keeps_no_session_beyond_its_limits() {
+    let machine = slow(9);
+    let bounds = Bounds {
+        total: TARPIT / 2,
+        ..BOUNDS
+    };
+    for decoy in &machine.decoys {
+        machine.forget();
+        runtime().block_on(async {
+            let came = tokio::time::Instant::now();
+            let (mut io, session) = machine.visit(decoy, bounds);
+            let visit = async {
+                io.write_all(ASK).await.unwrap();
+                let mut chunk = [0; 1024];
+                while let Ok(1..) = io.read(&mut chunk).await {}
+            };
+            tokio::join!(visit, session);
+            assert!(came.elapsed() < TARPIT, "{}", decoy.slug());
+        });
+        let lines = machine.lines.text();
+        assert!(lines.contains(" disconnect ["), "{}: {lines}", decoy.slug());
     }
 }

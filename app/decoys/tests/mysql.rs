@@ -6,8 +6,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "in a test a panic is the report, and a skipped comparison is printed"
+    reason = "in a test a panic is the report"
 )]
 
 mod support;
@@ -34,7 +33,7 @@ fn persona(distro: Distro) -> PersonaSpec {
 fn has_client() -> bool {
     let found = Command::new("mysql").arg("--version").output().is_ok();
     if !found {
-        println!("skipped: the mysql client is not installed");
+        decnet_testkit::skipped("the mysql client is not installed");
     }
     found
 }
@@ -125,7 +124,7 @@ fn mariadbd_called(folder: &Path, version: &str) -> Option<(Mariadb, SocketAddr)
         .arg(format!("--user={user}"))
         .output();
     if !made.is_ok_and(|made| made.status.success()) {
-        println!("skipped: mariadb-install-db is not installed or fails");
+        decnet_testkit::skipped("mariadb-install-db is not installed or fails");
         return None;
     }
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -499,7 +498,7 @@ fn other_clients_find_their_way_in_and_are_reported() {
             assert!(told.starts_with("(Decimal('1.50'), 7, 'x', "), "{told}");
             site.lines.wait(&["client_info", "pymysql"]);
         }
-        other => println!("skipped: python3-pymysql is not installed: {other:?}"),
+        other => decnet_testkit::skipped(&format!("python3-pymysql is not installed: {other:?}")),
     }
     let guarded = start("mysql", persona(Distro::Debian12), &[("accept", "after_3")]);
     let list = tempfile::NamedTempFile::new().unwrap();
@@ -517,7 +516,7 @@ fn other_clients_find_their_way_in_and_are_reported() {
                 .lines
                 .wait(&["auth_attempt", "principal=\"root\"", "accepted"]);
         }
-        Err(_) => println!("skipped: hydra is not installed"),
+        Err(_) => decnet_testkit::skipped("hydra is not installed"),
     }
     let nmap = Command::new("nmap")
         .args([
@@ -544,7 +543,7 @@ fn other_clients_find_their_way_in_and_are_reported() {
                 assert!(told.contains(part), "{part} not in {told}");
             }
         }
-        Err(_) => println!("skipped: nmap is not installed"),
+        Err(_) => decnet_testkit::skipped("nmap is not installed"),
     }
 }
 
@@ -583,4 +582,28 @@ fn uuids_are_of_the_time_and_of_the_machines_own_network_card() {
     assert!(seconds.abs_diff(now) < 60, "{seconds}");
     // The sequence of the clock stays for as long as the server runs.
     assert_eq!(all[0].split('-').nth(3), all[2].split('-').nth(3));
+}
+
+#[test]
+fn accounts_and_a_version_of_the_operator_are_what_clients_meet() {
+    if !has_client() {
+        return;
+    }
+    let site = start(
+        "mysql",
+        persona(Distro::Debian12),
+        &[
+            ("accept", "app:s3cret, app:other"),
+            ("version", "10.11.3-MariaDB-1"),
+        ],
+    );
+    for password in ["s3cret", "other"] {
+        assert_eq!(
+            ask(site.address, "app", password, "select @@version"),
+            "@@version\n10.11.3-MariaDB-1\n"
+        );
+    }
+    for (user, password) in [("app", "wrong"), ("root", "s3cret")] {
+        assert!(ask(site.address, user, password, "select 1").contains("ERROR 1045"));
+    }
 }

@@ -6,7 +6,6 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stderr,
     reason = "in a test a panic is the report; clippy's own exception stops at helper functions"
 )]
 
@@ -24,7 +23,7 @@ use decnet_decoys::{
     serve::{runner::Decky, sink::Sink},
 };
 use decnet_model::clock::SystemClock;
-use decnet_persona::{PersonaSpec, Seed};
+use decnet_persona::{Distro, PersonaSpec, Seed};
 
 /// A real server, ended with the test.
 struct Control {
@@ -80,9 +79,14 @@ fn ours(version: &str) -> SocketAddr {
         ("guarded".to_owned(), true.into()),
     ]);
     let archetype = decnet_persona::archetype::ALL.first().unwrap().slug;
+    let persona = PersonaSpec {
+        // Its Redis is of the series of the control.
+        distro: Some(Distro::Debian12),
+        ..PersonaSpec::new(Seed::from_bytes([9; 16]), archetype)
+    };
     let config = DeckyConfig {
         name: "control".parse().unwrap(),
-        persona: PersonaSpec::new(Seed::from_bytes([9; 16]), archetype),
+        persona,
         services: vec![ServiceEntry {
             slug: "redis".parse().unwrap(),
             knobs,
@@ -187,11 +191,13 @@ const CONVERSATIONS: &[&str] = &[
 #[test]
 fn the_same_words_get_the_same_answers_as_from_a_real_server() {
     let Some(version) = installed() else {
-        eprintln!("skipped: redis-server is not installed, there is nothing to compare with");
+        decnet_testkit::skipped("redis-server is not installed, there is nothing to compare with");
         return;
     };
     if !version.starts_with("7.0.") {
-        eprintln!("skipped: the transcripts are those of version 7.0, and {version} is installed");
+        decnet_testkit::skipped(&format!(
+            "the transcripts are those of version 7.0, and {version} is installed"
+        ));
         return;
     }
     let (real, decoy) = (control(), ours(&version));
@@ -211,7 +217,7 @@ fn the_same_words_get_the_same_answers_as_from_a_real_server() {
 #[test]
 fn info_has_the_fields_of_a_real_server_in_its_order() {
     let Some(version) = installed().filter(|version| version.starts_with("7.0.")) else {
-        eprintln!("skipped: no redis-server 7.0 is installed, there is nothing to compare with");
+        decnet_testkit::skipped("no redis-server 7.0 is installed, there is nothing to compare with");
         return;
     };
     let (real, decoy) = (control(), ours(&version));

@@ -7,8 +7,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "in a test a panic is the report, and a skipped scan is printed"
+    reason = "in a test a panic is the report"
 )]
 
 mod support;
@@ -79,7 +78,7 @@ fn expected(persona: &Persona) -> Vec<(&'static str, String, Option<String>)> {
 #[test]
 fn nmap_names_product_and_version_of_every_service_as_the_persona_claims_them() {
     if std::net::TcpListener::bind("127.78.0.1:21").is_err() {
-        println!("skipped: ports below 1024 cannot be listened on");
+        decnet_testkit::skipped("ports below 1024 cannot be listened on");
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -133,7 +132,7 @@ fn nmap_names_product_and_version_of_every_service_as_the_persona_claims_them() 
         .arg(format!("127.78.0.1-{}", MACHINES.len()))
         .output();
     let Ok(scan) = scan else {
-        println!("skipped: nmap is not installed");
+        decnet_testkit::skipped("nmap is not installed");
         return;
     };
     let text = String::from_utf8_lossy(&scan.stdout).into_owned();

@@ -7,8 +7,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "in a test a panic is the report, and a skipped comparison is printed"
+    reason = "in a test a panic is the report"
 )]
 
 mod support;
@@ -95,12 +94,14 @@ fn postfix(folder: &Path, host: &str, domain: &str) -> Option<(Postfix, SocketAd
         .args(["-d", "-h", "mail_version"])
         .output();
     let Ok(version) = version else {
-        println!("skipped: postfix is not installed");
+        decnet_testkit::skipped("postfix is not installed");
         return None;
     };
     let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
     if !version.starts_with("3.7.") || !nix::unistd::Uid::effective().is_root() {
-        println!("skipped: postfix 3.7 has to be started as root; installed is {version:?}");
+        decnet_testkit::skipped(&format!(
+            "postfix 3.7 has to be started as root; installed is {version:?}"
+        ));
         return None;
     }
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -572,13 +573,15 @@ fn swaks_signs_in_by_every_mechanism_with_and_without_tls() {
                 swaks.arg("--tls");
             }
             let Ok(output) = swaks.output() else {
-                println!("skipped: swaks is not installed");
+                decnet_testkit::skipped("swaks is not installed");
                 return;
             };
             let told = String::from_utf8_lossy(&output.stdout).into_owned();
             let missing = String::from_utf8_lossy(&output.stderr).into_owned();
             if told.contains("not available: requires") || missing.contains("not available: requires") {
-                println!("skipped: swaks lacks a module of perl for {mechanism}: {told}{missing}");
+                decnet_testkit::skipped(&format!(
+                    "swaks lacks a module of perl for {mechanism}: {told}{missing}"
+                ));
                 continue;
             }
             let mark = if tls { "<~ " } else { "<- " };
@@ -611,7 +614,7 @@ fn curl_sends_a_mail_as_a_newcomer_is_told_to() {
             .stdin(Stdio::piped())
             .spawn();
         let Ok(mut curl) = curl else {
-            println!("skipped: curl is not installed");
+            decnet_testkit::skipped("curl is not installed");
             return;
         };
         curl.stdin.take().unwrap().write_all(b"Subject: hello\n").unwrap();
@@ -639,7 +642,7 @@ fn hydra_finds_the_password_that_there_is() {
         .args(["-t", "1", "-f", "127.0.0.1", "smtp"])
         .output();
     let Ok(output) = output else {
-        println!("skipped: hydra is not installed");
+        decnet_testkit::skipped("hydra is not installed");
         return;
     };
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -672,7 +675,7 @@ fn nmaps_scripts_are_answered_as_by_a_postfix() {
         ])
         .output();
     let Ok(output) = output else {
-        println!("skipped: nmap is not installed");
+        decnet_testkit::skipped("nmap is not installed");
         return;
     };
     let told = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -6,7 +6,6 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stdout,
     reason = "in a test a panic is the report; clippy's own exception stops at helper functions"
 )]
 
@@ -152,7 +151,7 @@ fn installed(programs: &[&str]) -> bool {
             .iter()
             .any(|d| Path::new(d).join(program).exists())
         {
-            println!("skipped: {program} is not installed");
+            decnet_testkit::skipped(&format!("{program} is not installed"));
             return false;
         }
     }

@@ -31,7 +31,7 @@ fn installed(programs: &[&str]) -> bool {
             .status()
             .is_err()
         {
-            println!("skipped: {program} is not installed");
+            decnet_testkit::skipped(&format!("{program} is not installed"));
             return false;
         }
     }
@@ -404,7 +404,7 @@ fn the_exchange_that_openssh_prefers_since_ten_works_with_another_client() {
         ("accept", "always".into()),
         ("version", "SSH-2.0-OpenSSH_10.0".into()),
     ];
-    let site = support::start_with("ssh", spec(Distro::Debian12, 1), &knobs);
+    let site = support::start_with("ssh", spec(Distro::Arch, 1), &knobs);
     let preferred = russh::Preferred {
         kex: std::borrow::Cow::Borrowed(&[russh::kex::MLKEM768X25519_SHA256]),
         ..russh::Preferred::DEFAULT
@@ -522,4 +522,35 @@ fn every_algorithm_that_is_offered_works_when_it_is_chosen() {
     }
     println!("{} algorithms work", tried.len());
     assert!(tried.len() > 30, "{tried:?}");
+}
+
+#[test]
+fn accounts_of_the_operator_sign_in_and_nobody_else_does() {
+    let knobs = [("accept", "backup:spring, eva:".into()), ("refusal_ms", 1.into())];
+    let machine = spec(Distro::Debian12, 1);
+    let persona = Persona::derive(&machine).unwrap();
+    let own = persona
+        .users
+        .iter()
+        .find(|user| !user.shell.ends_with("nologin"))
+        .unwrap();
+    let site = support::start_with("ssh", machine, &knobs);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let signs_in = |user: &str, password: &str| {
+        runtime.block_on(async {
+            let config = russh::client::Config::default();
+            let mut session = russh::client::connect(config.into(), site.address, AnyKey)
+                .await
+                .unwrap();
+            session
+                .authenticate_password(user, password)
+                .await
+                .unwrap()
+                .success()
+        })
+    };
+    assert!(signs_in("backup", "spring") && !signs_in("backup", "autumn"));
+    assert!(!signs_in(&own.name, &own.password), "the machine's own");
+    site.lines
+        .wait(&["auth_attempt", "principal=\"backup\"", "spring", "accepted"]);
 }

@@ -350,7 +350,7 @@ const AT_A_TIME: usize = 12;
 fn before_encryption_everything_is_answered_as_openssh_does_and_offered_as_it_does() {
     let control = match control() {
         Ok(control) => control,
-        Err(reason) => return println!("skipped: {reason}"),
+        Err(reason) => return decnet_testkit::skipped(&reason),
     };
     let banner = identification(control.address);
     let ours = ours(&banner);
@@ -463,7 +463,7 @@ fn received(server: SocketAddr, how: &[&str], command: &[&str], input: &[u8]) ->
 fn a_session_goes_as_with_openssh() {
     let control = match control() {
         Ok(control) => control,
-        Err(reason) => return println!("skipped: {reason}"),
+        Err(reason) => return decnet_testkit::skipped(&reason),
     };
     let ours = ours_with(&identification(control.address), "always");
     let owner = control.folder.path().join("owner");
@@ -529,7 +529,7 @@ fn transcript(server: SocketAddr, user: &str, options: &[&str], keys: &[PathBuf]
 fn a_client_sees_the_same_refusals_as_from_openssh() {
     let control = match control() {
         Ok(control) => control,
-        Err(reason) => return println!("skipped: {reason}"),
+        Err(reason) => return decnet_testkit::skipped(&reason),
     };
     let ours = ours(&identification(control.address));
     let keys: Vec<PathBuf> = (0..7)

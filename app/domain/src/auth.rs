@@ -620,3 +620,120 @@ pub(crate) fn later(now: OffsetDateTime, before: OffsetDateTime) -> OffsetDateTi
         before + time::Duration::microseconds(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
+    use decnet_bus::Bus;
+    use decnet_db::Store;
+    use decnet_model::clock::{Clock as _, ManualClock};
+
+    use super::*;
+    use crate::Options;
+
+    const PASSWORD: &str = "blue-otter-41-canoe";
+
+    /// An installation in which alice and bob sign in with [`PASSWORD`], whose hashes were made with less of everything; bob is
+    /// disabled.
+    async fn installation(folder: &tempfile::TempDir) -> Domain {
+        let url = format!("sqlite://{}", folder.path().join("decnet.db").display());
+        let store = Store::connect(&decnet_db::Options::new(url)).await.unwrap();
+        store.migrate().await.unwrap();
+        let start = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+        let clock = Arc::new(ManualClock::new(start));
+        let old = Argon2::new(
+            Algorithm::Argon2id,
+            Version::V0x13,
+            Params::new(1024, 1, 1, None).unwrap(),
+        );
+        for (n, name) in [(1, "alice"), (2, "bob")] {
+            let user = NewUser {
+                id: UserId(Uuid::from_u128(n)),
+                username: name.parse().unwrap(),
+                role: Role::Admin,
+                password_hash: old.hash_password(PASSWORD.as_bytes()).unwrap().to_string(),
+                must_change_password: false,
+                created_at: clock.now(),
+            };
+            store.user_create(&user).await.unwrap();
+        }
+        store
+            .user_set_disabled(UserId(Uuid::from_u128(2)), true, clock.now())
+            .await
+            .unwrap();
+        let options = Options {
+            jwt_secret: Some("0123456789abcdefghijklmnopqrstuvwxyz".to_owned().into()),
+            ..Options::default()
+        };
+        Domain::new(store, Bus::none(), clock, options).unwrap()
+    }
+
+    async fn hash_of(domain: &Domain, name: &str) -> String {
+        let user = domain.inner.store.user_by_name(&name.parse().unwrap()).await;
+        user.unwrap().unwrap().password_hash
+    }
+
+    async fn login(domain: &Domain, name: &str, password: &str) -> Result<Login, DomainError> {
+        domain
+            .login(name, &password.to_owned().into(), Source::default())
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_other_parameters_is_replaced_by_the_login_that_shows_its_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let domain = installation(&folder).await;
+        let old = hash_of(&domain, "alice").await;
+        assert!(old.contains("m=1024,t=1,p=1"), "{old}");
+        assert!(login(&domain, "alice", "wrong-password-1").await.is_err());
+        assert_eq!(hash_of(&domain, "alice").await, old, "nobody showed the password");
+
+        assert!(matches!(
+            login(&domain, "alice", PASSWORD).await,
+            Ok(Login::In(_))
+        ));
+        let new = hash_of(&domain, "alice").await;
+        assert!(
+            !domain.inner.hasher.is_outdated(&new) && new != old,
+            "{old} is now {new}"
+        );
+
+        assert!(matches!(
+            login(&domain, "alice", PASSWORD).await,
+            Ok(Login::In(_))
+        ));
+        assert!(login(&domain, "alice", "wrong-password-1").await.is_err());
+        assert_eq!(
+            hash_of(&domain, "alice").await,
+            new,
+            "it is as it is made today, and stays"
+        );
+    }
+
+    #[tokio::test]
+    async fn whatever_is_wrong_with_a_login_one_password_is_hashed() {
+        let folder = tempfile::tempdir().unwrap();
+        let domain = installation(&folder).await;
+        let long = "x".repeat(MAX_PASSWORD + 1);
+        for (name, password) in [
+            ("alice", "wrong-password-1"),
+            ("alice", ""),
+            ("alice", &long),
+            ("nobody", PASSWORD),
+            ("nobody", &long),
+            ("no such name!", PASSWORD),
+            ("bob", PASSWORD),
+            ("bob", "wrong-password-1"),
+        ] {
+            let before = domain.inner.hasher.computed();
+            let refused = login(&domain, name, password).await;
+            assert!(
+                matches!(refused, Err(DomainError::BadCredentials)),
+                "{name}: {refused:?}"
+            );
+            assert_eq!(domain.inner.hasher.computed() - before, 1, "{name}");
+        }
+    }
+}

@@ -61,7 +61,7 @@ impl Domain {
         permit: &Permit<ManageFleet>,
         spec: FleetSpec,
     ) -> Result<TaskAccepted, DomainError> {
-        let outcome = match self.bait_check(permit.actor(), &spec) {
+        let outcome = match self.bait_check(permit.actor(), &spec).await {
             Ok(()) => self.deploy_unaudited(spec).await,
             Err(refused) => Err(refused),
         };
@@ -82,9 +82,10 @@ impl Domain {
         permit: &Permit<ViewFleet>,
         spec: FleetSpec,
     ) -> Result<Vec<DeckyView>, DomainError> {
-        self.bait_check(permit.actor(), &spec)?;
+        self.bait_check(permit.actor(), &spec).await?;
         let limits = self.limits().await?;
-        let settled = self.settle(&spec, &self.inner.store.decky_records().await?, &limits)?;
+        let there = self.inner.store.decky_records().await?;
+        let settled = self.settle(&spec, &there, &limits).await?;
         let now = self.inner.clock.now();
         let engine = self.engine().await?;
         let view = |decky: &DesiredDecky| {
@@ -186,7 +187,10 @@ impl Domain {
                 desired.generation += 1;
                 again.push(self.new_decky(&desired, decky.engine)?);
             }
-            self.inner.store.decky_put(&again, self.inner.clock.now()).await?;
+            self.inner
+                .store
+                .decky_put(&again, false, self.inner.clock.now())
+                .await?;
             self.begin("redeploy", wanted.to_vec()).await
         }
         .await;
@@ -213,7 +217,7 @@ impl Domain {
         permit: &Permit<ManageFleet>,
         wanted: &[DeckyName],
     ) -> Result<TaskAccepted, DomainError> {
-        let outcome = self.rest(wanted, true, "stop").await;
+        let outcome = self.set_stopped(wanted, true, "stop").await;
         self.audited(permit.actor(), "fleet.stop", &names(wanted), outcome)
             .await
     }
@@ -227,13 +231,13 @@ impl Domain {
         permit: &Permit<ManageFleet>,
         wanted: &[DeckyName],
     ) -> Result<TaskAccepted, DomainError> {
-        let outcome = self.rest(wanted, false, "start").await;
+        let outcome = self.set_stopped(wanted, false, "start").await;
         self.audited(permit.actor(), "fleet.start", &names(wanted), outcome)
             .await
     }
 
     /// Want deckies to stand still, or to run.
-    async fn rest(
+    async fn set_stopped(
         &self,
         wanted: &[DeckyName],
         stopped: bool,
@@ -415,20 +419,14 @@ impl Domain {
         let _turn = inner.deploying.lock().await;
         let now = inner.clock.now();
         let records = inner.store.decky_records().await?;
-        let settled = self.settle(&spec, &records, &self.limits().await?)?;
+        let settled = self.settle(&spec, &records, &self.limits().await?).await?;
         let engine = self.engine().await?;
         let new = settled
             .iter()
             .map(|decky| self.new_decky(decky, engine.clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        inner.store.decky_put(&new, now).await?;
         // Who deploys a decky wants it to run, also where an earlier one of the name was stopped.
-        let stopped: Vec<DeckyName> = records
-            .iter()
-            .filter(|record| record.view.stopped && new.iter().any(|decky| decky.name == record.view.name))
-            .map(|record| record.view.name.clone())
-            .collect();
-        inner.store.decky_set_stopped(&stopped, false).await?;
+        inner.store.decky_put(&new, true, now).await?;
         let mut about: Vec<DeckyName> = settled.into_iter().map(|decky| decky.name).collect();
         if spec.replace {
             let stays: BTreeSet<&DeckyName> = about.iter().collect();
@@ -544,7 +542,7 @@ impl Domain {
     /// Whether `actor` may name the folders of bait in `spec`. They are read by this process and shown to intruders, so
     /// whoever comes over the network may name only what lies in the one folder for it. The command line reads with the
     /// rights of whoever types there.
-    fn bait_check(&self, actor: &Actor, spec: &FleetSpec) -> Result<(), DomainError> {
+    async fn bait_check(&self, actor: &Actor, spec: &FleetSpec) -> Result<(), DomainError> {
         let Some(root) = &self.inner.options.bait_dir else {
             return Ok(());
         };
@@ -574,11 +572,12 @@ impl Domain {
             return Ok(());
         }
         // What lies there is not looked at; whatever else is wrong is told in the same round.
-        faults.extend(check(&rest, &BuiltIn).into_iter().map(field_error));
+        let others = aside(move || check(&rest, &BuiltIn)).await?;
+        faults.extend(others.into_iter().map(field_error));
         Err(DomainError::Invalid(faults))
     }
 
-    fn settle(
+    async fn settle(
         &self,
         spec: &FleetSpec,
         there: &[DeckyRecord],
@@ -586,7 +585,10 @@ impl Domain {
     ) -> Result<Vec<DesiredDecky>, DomainError> {
         let existing = there.iter().map(desired).collect::<Result<Vec<_>, _>>()?;
         let now = self.inner.clock.now();
-        resolve(spec, &existing, limits, &BuiltIn, now).map_err(invalid)
+        let (spec, limits) = (spec.clone(), limits.clone());
+        aside(move || resolve(&spec, &existing, &limits, &BuiltIn, now))
+            .await?
+            .map_err(invalid)
     }
 
     /// A settled decky as the database keeps it.
@@ -654,6 +656,12 @@ fn desired(record: &DeckyRecord) -> Result<DesiredDecky, DomainError> {
         stopped: record.view.stopped,
         ..decky
     })
+}
+
+/// Do what takes its time with a long description where no request waits behind it.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, DomainError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| DomainError::internal("reading a description", e))
 }
 
 fn invalid(faults: Vec<SpecFault>) -> DomainError {

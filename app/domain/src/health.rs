@@ -12,11 +12,7 @@ use decnet_model::{
     state::{DeckyState, WorkerState},
     view::{Health, HealthComponent, StreamBody, WorkerView},
 };
-use decnet_runtime::{
-    Recurring,
-    exit::chain,
-    heartbeat::{ALARM, QUARANTINE},
-};
+use decnet_runtime::{Recurring, exit::chain, heartbeat::ALARM};
 use tokio::time::{sleep, timeout};
 
 use crate::{Bearer, Domain, DomainError, Permit};
@@ -236,17 +232,12 @@ fn of_fleet(deckies: &[DeckyRecord]) -> HealthComponent {
 
 fn of_worker(worker: &WorkerView) -> HealthComponent {
     let critical = worker.name.as_str() == "ingester";
-    let last_words = || {
-        worker
-            .tasks
-            .get(QUARANTINE)
-            .map_or("in quarantine", String::as_str)
-    };
     let (status, detail) = match worker.state {
         WorkerState::Ok => ("ok", "running"),
         WorkerState::Stale => ("failing", "not heard for 90 s, or ended without a word"),
         WorkerState::Stopped => ("failing", "stopped"),
-        WorkerState::Quarantined => ("failing", last_words()),
+        // Why may be its last lines, which quote evidence: that is for who may see the workers.
+        WorkerState::Quarantined => ("failing", "in quarantine: the page of the workers says why"),
         WorkerState::Unknown => ("failing", "never heard"),
     };
     // A worker that lives and cannot work, such as a collector with a full disk, says so in its tasks.

@@ -51,6 +51,9 @@ pub(crate) struct Hasher {
     places: Arc<Semaphore>,
     /// What a login of an unknown user is checked against, so that it takes as long as any other.
     dummy: String,
+    /// How many it was given to compute: tests hold by it what may not be told apart by time.
+    #[cfg(test)]
+    computed: std::sync::atomic::AtomicUsize,
 }
 
 impl Hasher {
@@ -81,7 +84,14 @@ impl Hasher {
             queue,
             places: Arc::new(Semaphore::new(parallelism * (1 + WAITING_PER_CORE))),
             dummy,
+            #[cfg(test)]
+            computed: std::sync::atomic::AtomicUsize::new(0),
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn computed(&self) -> usize {
+        self.computed.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// Hash a new password, as a PHC string with its salt and parameters.
@@ -138,6 +148,8 @@ impl Hasher {
                 retry_after: Duration::from_secs(2),
             });
         };
+        #[cfg(test)]
+        self.computed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let (done, answer) = oneshot::channel();
         // The place stays taken until the hash is computed, even when the request is given up meanwhile.
         let job = move || {
@@ -278,6 +290,10 @@ mod tests {
         assert!(!hasher.verify(&"anything".to_owned().into(), None).await.unwrap());
         assert!(!hasher.is_outdated(&hash));
         assert!(hasher.is_outdated(&hash.replace("m=19456", "m=8192")));
+        assert!(
+            !hasher.is_outdated(&hasher.dummy),
+            "an unknown user's takes as long"
+        );
     }
 
     #[test]

@@ -355,6 +355,10 @@ fn bait_faults(folder: &str) -> Vec<String> {
     }
 }
 
+/// The most services of a decky that are looked at one by one: more than any may have, and not any number, because each is held
+/// against those before it.
+pub(crate) const SERVICES_READ: usize = 100;
+
 fn check_services(
     spec: &DeckySpec,
     archetype: Option<&Archetype>,
@@ -369,7 +373,7 @@ fn check_services(
         );
         faults.push(SpecFault::new(format!("{at}.services"), problem));
     }
-    for (i, service) in spec.services.iter().enumerate() {
+    for (i, service) in spec.services.iter().enumerate().take(SERVICES_READ) {
         let ServiceSpec { slug, knobs, image } = service;
         let field = format!("{at}.services[{i}]");
         if let Some(own) = image {

@@ -10,7 +10,8 @@
 //! bait = /etc/decnet/bait  ; a folder of your own bait; empty for the built-in one
 //!
 //! [web.http]               ; knobs of a service of it; the service is added where services= does not name it
-//! tarpit_ms = 200
+//! tarpit_ms = 200         ; every service has it: each answer is held back so long
+//! accept = editor:spring24, admin:admin    ; who gets in: accounts of your own, or never, listed, weak, always, after_3
 //!
 //! [custom-intranet]        ; a container image of your own, a service for every decky that names it: services = ssh, intranet
 //! image = registry.example/intranet:2      ; `binary` is the same; Docker has it, or pulls it once
@@ -27,7 +28,11 @@
 
 mod write;
 
-use std::{collections::BTreeMap, fmt::Display, str::FromStr};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Display,
+    str::FromStr,
+};
 
 use decnet_model::{
     fit::{Fitted, fit},
@@ -38,13 +43,22 @@ use decnet_persona::archetype;
 use serde_json::{Map, Value};
 
 pub use self::write::to_ini;
-use crate::{BuiltIn, Catalogue, SpecFault, own_image, resolve};
+use crate::{
+    BuiltIn, Catalogue, SpecFault, own_image,
+    resolve::{self, SERVICES_READ},
+};
 
 /// The most bytes of a text.
 pub const MAX_TEXT: usize = 512 * 1024;
 
+/// The most sections of a text: far more than the deckies that an installation may have.
+const MAX_SECTIONS: usize = 2000;
+
 /// What the section of an operator's own image begins with.
 const CUSTOM: &str = "custom-";
+
+/// The section that is about all deckies.
+const GENERAL: &str = "general";
 
 /// The fleet that `text` describes, checked against the built-in catalogue.
 ///
@@ -99,7 +113,7 @@ impl Described {
             spec: FleetSpec::default(),
             lines: BTreeMap::new(),
             sections: BTreeMap::new(),
-            customs: Vec::new(),
+            customs: BTreeMap::new(),
             faults: Vec::new(),
         };
         if text.len() > MAX_TEXT {
@@ -155,25 +169,23 @@ impl Described {
     #[must_use]
     pub fn faults(&self, checked: impl IntoIterator<Item = SpecFault>) -> Vec<SpecFault> {
         let mut faults = self.unread.clone();
+        let whole = faults.iter().any(|unread| unread.field == TEXT);
+        let lines: HashSet<usize> = faults.iter().filter_map(|unread| unread.line).collect();
+        let unplaced: Vec<&SpecFault> = self.unread.iter().filter(|f| f.line.is_none()).collect();
+        // What stands once in a text may be wrong with each decky that takes it from there.
+        let mut once: HashSet<(usize, String)> = HashSet::new();
         for mut fault in checked {
             match &self.places {
                 Places::Lines(lines) => fault.line = line_of(&fault.field, lines),
                 Places::Fields(fitted) => fault.field = fitted.original(&fault.field),
             }
-            let told = |unread: &SpecFault| {
-                unread.field == TEXT
-                    || match unread.line {
-                        Some(_) => unread.line == fault.line,
-                        None => {
-                            is_within(&fault.field, &unread.field) || is_within(&unread.field, &fault.field)
-                        }
-                    }
-            };
-            // What stands once in a text may be wrong with each decky that takes it from there.
-            let again = |other: &SpecFault| {
-                fault.line.is_some() && (other.line, &other.problem) == (fault.line, &fault.problem)
-            };
-            if !self.unread.iter().any(told) && !faults.iter().any(again) {
+            let is_told = whole
+                || fault.line.is_some_and(|line| lines.contains(&line))
+                || unplaced.iter().any(|unread| {
+                    is_within(&fault.field, &unread.field) || is_within(&unread.field, &fault.field)
+                });
+            let is_new = |line| once.insert((line, fault.problem.clone()));
+            if !is_told && fault.line.is_none_or(is_new) {
                 faults.push(fault);
             }
         }
@@ -208,7 +220,6 @@ struct Section<'a> {
 
 /// An operator's own image.
 struct Custom {
-    slug: ServiceSlug,
     image: OwnImage,
     /// Where its section begins, and its keys, by their names in [`OwnImage`].
     line: usize,
@@ -224,7 +235,7 @@ struct Reader<'a> {
     lines: BTreeMap<String, usize>,
     /// Index of the decky of a section.
     sections: BTreeMap<String, usize>,
-    customs: Vec<Custom>,
+    customs: BTreeMap<ServiceSlug, Custom>,
     faults: Vec<SpecFault>,
 }
 
@@ -242,10 +253,7 @@ impl Reader<'_> {
         for section in others.iter().filter(|s| s.name.contains('.')) {
             self.knobs(section);
         }
-        for Custom {
-            slug, line, named, ..
-        } in std::mem::take(&mut self.customs)
-        {
+        for (slug, Custom { line, named, .. }) in std::mem::take(&mut self.customs) {
             if !named {
                 self.fault(
                     line,
@@ -267,6 +275,8 @@ impl Reader<'_> {
 
     fn sections<'t>(&mut self, text: &'t str) -> Vec<Section<'t>> {
         let mut out: Vec<Section<'t>> = Vec::new();
+        // Those of all sections, and of the keys in the last one.
+        let (mut names, mut keys) = (HashSet::new(), HashSet::new());
         for (i, raw) in text.lines().enumerate() {
             let line = i + 1;
             let content = without_comment(raw).trim();
@@ -278,9 +288,17 @@ impl Reader<'_> {
                     self.fault(line, "the section's name is not closed by ]");
                     continue;
                 };
-                if out.iter().any(|s| s.name == name) {
+                if out.len() == MAX_SECTIONS {
+                    self.fault(
+                        line,
+                        format!("more than {MAX_SECTIONS} sections: from here on nothing is read"),
+                    );
+                    break;
+                }
+                if !names.insert(name) {
                     self.fault(line, format!("section [{name}] stands twice"));
                 }
+                keys.clear();
                 out.push(Section {
                     name,
                     line,
@@ -289,7 +307,7 @@ impl Reader<'_> {
             } else if let Some((key, value)) = content.split_once('=') {
                 let (key, value) = (key.trim(), value.trim());
                 match out.last_mut() {
-                    Some(section) if section.pairs.iter().any(|(k, ..)| *k == key) => {
+                    Some(section) if !keys.insert(key) => {
                         let name = section.name;
                         self.fault(line, format!("{key} stands twice in [{name}]"));
                     }
@@ -304,7 +322,7 @@ impl Reader<'_> {
     }
 
     fn plain(&mut self, section: &Section<'_>) {
-        if section.name == "general" {
+        if section.name == GENERAL {
             for &(key, value, line) in &section.pairs {
                 match (key, value) {
                     ("replace", "yes" | "true" | "1") => self.spec.replace = true,
@@ -343,7 +361,7 @@ impl Reader<'_> {
                 .copied()
                 .unwrap_or(section.line);
             let field = format!("{at}.services[{i}]");
-            if let Some(custom) = self.customs.iter_mut().find(|custom| custom.slug == service.slug) {
+            if let Some(custom) = self.customs.get_mut(&service.slug) {
                 custom.named = true;
                 service.image = Some(custom.image.clone());
                 self.lines.insert(format!("{field}.image"), custom.line);
@@ -388,13 +406,14 @@ impl Reader<'_> {
                 }
             }
         }
-        self.customs.push(Custom {
-            slug,
+        let custom = Custom {
             image,
             line: section.line,
             lines,
             named: false,
-        });
+        };
+        // One that stands twice is refused as that.
+        self.customs.entry(slug).or_insert(custom);
     }
 
     fn knobs(&mut self, section: &Section<'_>) {
@@ -499,6 +518,9 @@ fn set(decky: &mut DeckySpec, field: &str, value: &str) -> Result<(), String> {
         "archetype" => decky.archetype = Some(value.to_owned()),
         "services" => {
             for slug in value.split(',').map(str::trim).filter(|s| !s.is_empty()) {
+                if decky.services.len() == SERVICES_READ {
+                    return Err(format!("{field}: more than {SERVICES_READ}"));
+                }
                 let slug: ServiceSlug = slug.parse().map_err(|e| format!("{e}"))?;
                 decky.services.push(ServiceSpec::of(slug));
             }

@@ -112,7 +112,7 @@ text_enum! {
     KeptBy {
         /// Installed, and kept by the `decnet up` that runs the host.
         Up = "up",
-        /// Installed as a unit of systemd; no `decnet up` runs the host.
+        /// Installed as a unit of systemd, which may be another installation's; no `decnet up` runs the host.
         Systemd = "systemd",
         /// Installed, and started again by nobody.
         Nobody = "nobody",

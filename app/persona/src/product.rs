@@ -144,6 +144,161 @@ impl Persona {
     }
 }
 
+/// Programs that do the same, kind by kind: what is one of a line is none of the others.
+const RIVALS: &[&[&str]] = &[
+    &["OpenSSH", "dropbear", "Cisco", "libssh", "WeOnlyDo", "Bitvise"],
+    &[
+        "Apache",
+        "nginx",
+        "Microsoft-IIS",
+        "lighttpd",
+        "cisco-IOS",
+        "openresty",
+        "LiteSpeed",
+        "Caddy",
+        "Jetty",
+    ],
+    &["MySQL", "MariaDB", "Percona"],
+    &[
+        "vsFTPd",
+        "ProFTPD",
+        "Pure-FTPd",
+        "FileZilla",
+        "Microsoft FTP Service",
+    ],
+    &[
+        "Postfix",
+        "Exim",
+        "Microsoft ESMTP",
+        "Sendmail",
+        "OpenSMTPD",
+        "qmail",
+    ],
+];
+
+/// Systems that programs name when they speak of themselves.
+const SYSTEMS: &[&str] = &[
+    "Debian",
+    "Ubuntu",
+    "Kali",
+    "Raspbian",
+    "Red Hat",
+    "CentOS",
+    "Rocky",
+    "AlmaLinux",
+    "Fedora",
+    "SUSE",
+    "Alpine",
+    "Arch Linux",
+    "FreeBSD",
+    "OpenBSD",
+    "NetBSD",
+    "Windows",
+    "Win32",
+    "Win64",
+];
+
+impl Persona {
+    /// The program `own` of this machine, which says `text` of itself: in the version that this names, where it names one.
+    ///
+    /// A text that neither names the program nor begins with a number is an operator's own words, in which systems may be named: a
+    /// mirror of Debian need not be one.
+    ///
+    /// # Errors
+    /// What in `text` contradicts this machine, so that it follows what was said: another program, another system or release of it, or
+    /// another series of versions (the first two numbers) than its distribution has. A rolling one has had them all.
+    pub fn product_saying(&self, own: Product, text: &str) -> Result<Product, String> {
+        let release = self.release();
+        let rivals = RIVALS.iter().find(|line| line.contains(&own.name));
+        let mut others = rivals.into_iter().copied().flatten();
+        if let Some(other) = others.find(|name| **name != own.name && after(text, name).is_some()) {
+            return Err(format!("names {other}, and the persona has {}", own.name));
+        }
+        let of_itself = if text.starts_with(|c: char| c.is_ascii_digit()) {
+            Some(text)
+        } else {
+            after(text, own.name)
+        };
+        let Some(rest) = of_itself else {
+            return Ok(Product {
+                banner: text.to_owned(),
+                ..own
+            });
+        };
+        let is_own = |system: &str| {
+            [release.name, own.banner.as_str()]
+                .iter()
+                .any(|own| after(own, system).is_some())
+                || (system.starts_with("Win") && self.os.is_windows())
+        };
+        let mut systems = SYSTEMS.iter().copied();
+        if let Some(system) = systems.find(|&system| after(text, system).is_some() && !is_own(system)) {
+            return Err(format!("names {system}, and the persona runs {}", release.pretty));
+        }
+        if let Some(rest) = after(text, "+deb").filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        {
+            let of: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            if (release.id, release.version_id) != ("debian", of.as_str()) {
+                return Err(format!(
+                    "names a package of Debian {of}, and the persona runs {}",
+                    release.pretty
+                ));
+            }
+        }
+        let version = version_in(rest);
+        let rolls = release.version_id.is_empty();
+        if !rolls && !version.is_empty() && !own.version.is_empty() && !same_series(version, &own.version) {
+            return Err(format!(
+                "is of version {version}, and the persona's {} is {}",
+                own.name, own.version
+            ));
+        }
+        Ok(Product {
+            name: own.name,
+            version: if version.is_empty() {
+                own.version
+            } else {
+                version.to_owned()
+            },
+            banner: text.to_owned(),
+        })
+    }
+}
+
+/// What stands in `text` behind `word`, in any case, where that is no end of another word; `None` where it does not stand there.
+fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    let (lower, word) = (text.to_ascii_lowercase(), word.to_ascii_lowercase());
+    let begins = |at: usize| {
+        let before = lower.get(..at).and_then(|before| before.chars().last());
+        !before.is_some_and(char::is_alphabetic)
+    };
+    let (at, found) = lower.match_indices(&word).find(|(at, _)| begins(*at))?;
+    text.get(at + found.len()..)
+}
+
+/// The version in the first word of `rest`, which stands behind a program's name; empty where there is none.
+fn version_in(rest: &str) -> &str {
+    let word = rest
+        .trim_start_matches([' ', '/'])
+        .split([' ', '(', ')'])
+        .next()
+        .unwrap_or_default();
+    let Some(begin) = word.find(|c: char| c.is_ascii_digit()) else {
+        return "";
+    };
+    let version = word.get(begin..).unwrap_or_default();
+    let end = version.find(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+    version.get(..end.unwrap_or(version.len())).unwrap_or_default()
+}
+
+/// Whether the first two numbers of both versions are the same, as far as both have them.
+fn same_series(one: &str, other: &str) -> bool {
+    fn numbers(version: &str) -> impl Iterator<Item = &str> {
+        version.split(|c: char| !c.is_ascii_digit()).take(2)
+    }
+    numbers(one).zip(numbers(other)).all(|(one, other)| one == other)
+}
+
 fn or<'a>(packaged: &'a str, otherwise: &'a str) -> &'a str {
     if packaged.is_empty() { otherwise } else { packaged }
 }

@@ -370,3 +370,107 @@ fn only_its_own_password_opens_an_account_that_has_a_shell() {
     let daemon = p.user("www-data").unwrap();
     assert!(p.accepts("www-data", &daemon.password).is_none());
 }
+
+/// Every kind of program.
+const KINDS: [ProductKind; 7] = [
+    ProductKind::Ssh,
+    ProductKind::Web,
+    ProductKind::Redis,
+    ProductKind::Mysql,
+    ProductKind::Mariadb,
+    ProductKind::Ftp,
+    ProductKind::Mail,
+];
+
+/// A machine of `distro`.
+fn of(distro: Distro, seed: u8) -> Persona {
+    Persona::derive(&PersonaSpec {
+        distro: Some(distro),
+        ..PersonaSpec::new(Seed::from_bytes([seed; 16]), "linux-server")
+    })
+    .unwrap()
+}
+
+#[test]
+fn no_program_of_a_persona_contradicts_it() {
+    for (distro, seed) in Distro::ALL
+        .iter()
+        .flat_map(|distro| (0..8).map(move |seed| (*distro, seed)))
+    {
+        let p = of(distro, seed);
+        for own in KINDS.map(|kind| p.product(kind)) {
+            assert_eq!(
+                p.product_saying(own.clone(), &own.banner),
+                Ok(own.clone()),
+                "{distro}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_contradicts_a_persona_is_told() {
+    let said = |distro, kind, text: &str| {
+        let p = of(distro, 1);
+        p.product_saying(p.product(kind), text)
+            .map(|product| product.version)
+    };
+    for (kind, text, why) in [
+        (ProductKind::Ssh, "SSH-2.0-dropbear_2020.81", "names dropbear"),
+        (
+            ProductKind::Ssh,
+            "SSH-2.0-OpenSSH_9.2p1 Ubuntu-3ubuntu0.6",
+            "names Ubuntu",
+        ),
+        (
+            ProductKind::Ssh,
+            "SSH-2.0-OpenSSH_for_Windows_9.2",
+            "names Windows",
+        ),
+        (
+            ProductKind::Ssh,
+            "SSH-2.0-OpenSSH_9.2p1 Debian-5+deb11u3",
+            "of Debian 11",
+        ),
+        (ProductKind::Ssh, "SSH-2.0-OpenSSH_7.4", "is of version 7.4"),
+        (ProductKind::Redis, "5.0.14", "Redis is 7.0.15"),
+        (ProductKind::Mariadb, "8.0.36", "MariaDB is 10.11"),
+        (
+            ProductKind::Mariadb,
+            "10.11.8-MariaDB-0ubuntu0.24.04.1",
+            "names Ubuntu",
+        ),
+        (ProductKind::Mail, "ESMTP Sendmail 8.15", "names Sendmail"),
+        (ProductKind::Web, "Microsoft-IIS/10.0", "names Microsoft-IIS"),
+    ] {
+        let fault = said(Distro::Debian12, kind, text).unwrap_err();
+        assert!(fault.contains(why), "{text}: {fault}");
+    }
+    for (kind, text, version) in [
+        (
+            ProductKind::Ssh,
+            "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u6",
+            "9.2p1",
+        ),
+        (ProductKind::Redis, "7.0.11", "7.0.11"),
+        (ProductKind::Mariadb, "10.11.3-MariaDB-1", "10.11.3"),
+        // An operator's own words.
+        (
+            ProductKind::Mail,
+            "ESMTP ready",
+            of(Distro::Debian12, 1)
+                .product(ProductKind::Mail)
+                .version
+                .as_str(),
+        ),
+    ] {
+        assert_eq!(
+            said(Distro::Debian12, kind, text).as_deref(),
+            Ok(version),
+            "{text}"
+        );
+    }
+    // A rolling system has had every version, and no other's packages.
+    assert!(said(Distro::Arch, ProductKind::Ssh, "SSH-2.0-OpenSSH_10.0").is_ok());
+    assert!(said(Distro::Arch, ProductKind::Ssh, "SSH-2.0-OpenSSH_9.2p1 Debian-2").is_err());
+}

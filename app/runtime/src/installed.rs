@@ -58,7 +58,7 @@ impl Places {
         let unit = format!("decnet-{worker}.service");
         if program && supervisor::runs(run) {
             KeptBy::Up
-        } else if self.units.iter().any(|folder| folder.join(&unit).exists()) {
+        } else if self.has_unit(&unit) {
             KeptBy::Systemd
         } else if program {
             KeptBy::Nobody
@@ -66,11 +66,19 @@ impl Places {
             KeptBy::Missing
         }
     }
+
+    /// Whether systemd would load `unit`: the strongest file of it counts, and one that is empty or leads to `/dev/null` masks it.
+    fn has_unit(&self, unit: &str) -> bool {
+        let mut files = self.units.iter().map(|folder| folder.join(unit));
+        let strongest = files.find(|file| file.symlink_metadata().is_ok());
+        let loaded = strongest.and_then(|file| file.metadata().ok());
+        loaded.is_some_and(|file| file.is_file() && file.len() > 0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::symlink};
 
     use super::*;
     use crate::settings::{Settings, Sources};
@@ -83,16 +91,17 @@ mod tests {
         for folder in [&run, &units] {
             fs::create_dir_all(folder).unwrap();
         }
+        let stronger = dir.path().join("stronger");
         let places = Places {
             programs: dir.path().to_owned(),
-            units: vec![dir.path().join("absent"), units.clone()],
+            units: vec![stronger.clone(), units.clone()],
         };
         let kept = |name: &str| places.kept_by(&run, &name.parse().unwrap());
         assert_eq!(kept("profiler"), KeptBy::Missing);
         fs::write(dir.path().join("decnet-profiler"), "").unwrap();
         assert_eq!(kept("profiler"), KeptBy::Nobody);
         for unit in ["profiler", "mutator"] {
-            fs::write(units.join(format!("decnet-{unit}.service")), "").unwrap();
+            fs::write(units.join(format!("decnet-{unit}.service")), "[Unit]\n").unwrap();
         }
         assert_eq!(
             (kept("profiler"), kept("mutator")),
@@ -105,5 +114,9 @@ mod tests {
         assert_eq!(kept("mutator"), KeptBy::Systemd, "it has no program to start");
         drop(up);
         assert_eq!(kept("profiler"), KeptBy::Systemd);
+        // One that is masked is not started by anybody.
+        fs::create_dir(&stronger).unwrap();
+        symlink("/dev/null", stronger.join("decnet-profiler.service")).unwrap();
+        assert_eq!(kept("profiler"), KeptBy::Nobody);
     }
 }

@@ -20,7 +20,7 @@ use decnet_model::permission::{ManageFleet, ViewFleet};
 
 use super::{Answer, fleet::interval_minutes, json::Json};
 #[cfg(feature = "ssr")]
-use super::{Fault, FaultKind, ssr::permitted};
+use super::{Fault, FaultKind, fleet::follow, ssr::permitted};
 
 /// The most deckies that one form deploys.
 pub const MAX_AMOUNT: u32 = 64;
@@ -68,7 +68,7 @@ pub async fn deploy(form: DeployForm) -> Answer<()> {
             .map(drop);
     }
     let accepted = asked.judged(domain.decky_deploy(&manage, asked.spec.clone()).await)?;
-    leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
+    follow(accepted.task);
     Ok(())
 }
 
@@ -93,7 +93,7 @@ pub async fn description_make(form: DeployForm) -> Answer<String> {
 pub async fn description_deploy(text: String) -> Answer<()> {
     let (domain, manage): (_, Permit<ManageFleet>) = permitted()?;
     let accepted = domain.description_deploy(&manage, &text).await?;
-    leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
+    follow(accepted.task);
     Ok(())
 }
 

@@ -12,10 +12,10 @@ use decnet_model::{
 use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
-use decnet_model::{name::NameError, view::FieldError};
+use decnet_model::{id::TaskId, name::NameError, view::FieldError};
 
 #[cfg(feature = "ssr")]
-use super::ssr::permitted;
+use super::ssr::{permitted, referer};
 use super::{Answer, json::Json};
 #[cfg(any(feature = "ssr", test))]
 use super::{Fault, FaultKind};
@@ -112,8 +112,20 @@ pub async fn teardown(names: String, #[server(default)] confirm: String) -> Answ
         ));
     }
     let accepted = domain.decky_teardown(&manage, &names).await?;
-    leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
+    follow(accepted.task);
     Ok(())
+}
+
+/// Lead on to the fleet and to what becomes of an order: as a table, where it was given from that.
+#[cfg(feature = "ssr")]
+pub(super) fn follow(task: TaskId) {
+    let from = referer().unwrap_or_default();
+    let query = from.split_once('?').map_or("", |(_, query)| query);
+    let view = match query.split('&').any(|part| part == "view=table") {
+        true => "view=table&",
+        false => "",
+    };
+    leptos_axum::redirect(&format!("/fleet?{view}task={task}"));
 }
 
 /// Give deckies other services that fit their archetype; `names` by comma.
@@ -122,7 +134,7 @@ pub async fn mutate(names: String) -> Answer<()> {
     let names = decky_names(&names)?;
     let (domain, manage) = permitted()?;
     let accepted = domain.decky_mutate(&manage, &names).await?;
-    leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
+    follow(accepted.task);
     Ok(())
 }
 
@@ -132,7 +144,7 @@ pub async fn redeploy(names: String) -> Answer<()> {
     let names = decky_names(&names)?;
     let (domain, manage) = permitted()?;
     let accepted = domain.decky_redeploy(&manage, &names).await?;
-    leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
+    follow(accepted.task);
     Ok(())
 }
 
@@ -142,7 +154,7 @@ pub async fn decky_stop(names: String) -> Answer<()> {
     let names = decky_names(&names)?;
     let (domain, manage) = permitted()?;
     let accepted = domain.decky_stop(&manage, &names).await?;
-    leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
+    follow(accepted.task);
     Ok(())
 }
 
@@ -152,7 +164,7 @@ pub async fn decky_start(names: String) -> Answer<()> {
     let names = decky_names(&names)?;
     let (domain, manage) = permitted()?;
     let accepted = domain.decky_start(&manage, &names).await?;
-    leptos_axum::redirect(&format!("/fleet?task={}", accepted.task));
+    follow(accepted.task);
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! The server's half of the server functions: who asks, and what a use-case's error becomes.
 
-use axum::http::header::SET_COOKIE;
+use axum::http::{
+    header::{REFERER, SET_COOKIE},
+    request::Parts,
+};
 use decnet_domain::{Actor, Domain, DomainError, Permit};
 use decnet_model::{id::ErrorId, permission::Permission};
 use leptos::prelude::use_context;
@@ -26,6 +29,12 @@ impl Visit {
     pub(super) fn actor(&self) -> Result<&Actor, Fault> {
         Ok(self.actor.as_ref().ok_or(DomainError::Unauthenticated)?)
     }
+}
+
+/// The page that the request came from, where the browser says so.
+pub(super) fn referer() -> Option<String> {
+    let parts = use_context::<Parts>()?;
+    Some(parts.headers.get(REFERER)?.to_str().ok()?.to_owned())
 }
 
 /// Have the browser keep something for us, or forget it.

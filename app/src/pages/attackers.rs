@@ -11,7 +11,7 @@ use decnet_model::{
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
 
-use super::live::{FirstTouch, fleet_now};
+use super::live::FirstTouch;
 use crate::{
     api::{Fault, FaultKind, evidence, fleet},
     components::{
@@ -27,7 +27,7 @@ use crate::{
         table::{Column, Leads, Listed, Row, Table},
         when::{Ago, use_present},
     },
-    live::use_live,
+    live::{fleet_now, use_live},
     text,
     url::{self, Between},
 };

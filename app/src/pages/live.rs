@@ -25,7 +25,7 @@ use crate::{
         table::Row,
         when::use_present,
     },
-    live::use_live,
+    live::{fleet_now, use_live},
     text,
     url::{self, Between},
 };
@@ -339,20 +339,6 @@ fn Nothing(filtered: bool, deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
     } else {
         view! { <FirstTouch deckies=deckies /> }.into_any()
     }
-}
-
-/// The fleet as it was when the page was loaded, and as the stream tells since. It is read below a `Suspense`.
-pub(crate) fn fleet_now() -> Signal<Vec<DeckyView>> {
-    let live = use_live();
-    let first = Resource::new(|| (), |()| fleet::decky_list());
-    Signal::derive(move || {
-        let known = live
-            .deckies
-            .with(|d| d.as_ref().map(|d| d.values().cloned().collect::<Vec<_>>()));
-        known
-            .or_else(|| first.get().and_then(Result::ok))
-            .unwrap_or_default()
-    })
 }
 
 /// Nothing has touched a decoy yet: how to be the first.

@@ -301,7 +301,8 @@ fn Start(
     let by_hand = code(format!("decnet {name}"));
     let words = match kept_by {
         Some(KeptBy::Up) => view! {
-            "It is started here, or by "{code(format!("decnet worker start {name}"))}"."
+            {move || if manages.get() { "It is started here, or by " } else { "An administrator starts it, here or by " }}
+            {code(format!("decnet worker start {name}"))}"."
         }
         .into_any(),
         Some(KeptBy::Systemd) => view! {
@@ -352,7 +353,8 @@ fn Start(
 fn Clear(name: String, manages: Signal<bool>, clear: ServerAction<WorkerClear>) -> impl IntoView {
     view! {
         <p class="muted">
-            "It died too often, and is left alone until it is cleared, here or by "
+            "It died too often, and is left alone until "
+            {move || if manages.get() { "it is cleared, here or by " } else { "an administrator clears it, here or by " }}
             <code>{format!("decnet worker clear {name}")}</code>"; what it said last stands above."
         </p>
         {move || {

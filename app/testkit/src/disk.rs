@@ -12,7 +12,7 @@ const INSIDE: &str = "DECNET_TEST_TMPFS";
 /// The disk, of `size` as mount(8) takes it, for the test of this name in the program that calls this.
 ///
 /// The test is run again in a process that has the disk; only there does this give its folder. Where it gives none, that
-/// run was good, or there was none because it needs root, which is printed.
+/// run was good, or there was none because it needs root, which is told by [`crate::skipped`].
 ///
 /// # Errors
 /// Where the process cannot be started.
@@ -45,14 +45,9 @@ pub fn small(test: &str, size: &str) -> io::Result<Option<PathBuf>> {
     let status = status?;
     // unshare itself ends with 1 where it may not; a failing test ends with 101.
     if matches!(status.code(), Some(1 | 77)) {
-        skipped(test);
+        crate::skipped("a tmpfs in a private mount namespace needs root");
         return Ok(None);
     }
     assert!(status.success(), "{test} on a small disk: {status}");
     Ok(None)
-}
-
-#[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
-fn skipped(test: &str) {
-    eprintln!("skipped {test}: a tmpfs in a private mount namespace needs root");
 }

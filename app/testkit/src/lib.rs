@@ -1,7 +1,11 @@
 //! For tests, benchmarks and demonstrations only: nothing that runs in earnest depends on this crate, but for
 //! `decnet demo seed`.
 //!
-//! [`demo::Day`] makes a realistic, reproducible day of evidence, [`disk::small`] a disk that can be filled.
+//! [`demo::Day`] makes a realistic, reproducible day of evidence, [`disk::small`] a disk that can be filled; [`skipped`] tells
+//! that a test cannot be run here.
 
 pub mod demo;
 pub mod disk;
+mod skip;
+
+pub use skip::{SKIPPED, skipped};

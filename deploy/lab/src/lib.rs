@@ -20,6 +20,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -84,7 +85,8 @@ pub struct Lab {
     name: String,
     folder: PathBuf,
     docker: Option<Docker>,
-    daemon: Option<Child>,
+    /// Where this value started it.
+    daemon: Mutex<Option<Child>>,
     kept: bool,
 }
 
@@ -98,11 +100,11 @@ impl Lab {
             bail!("network namespaces are made by root: start this as root");
         }
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let mut lab = Self {
+        let lab = Self {
             name: name.to_owned(),
             folder: folder.to_owned(),
             docker,
-            daemon: None,
+            daemon: Mutex::default(),
             kept: false,
         };
         lab.network()?;
@@ -119,7 +121,7 @@ impl Lab {
             name: name.to_owned(),
             folder: folder.to_owned(),
             docker,
-            daemon: None,
+            daemon: Mutex::default(),
             kept: false,
         }
     }
@@ -254,7 +256,7 @@ impl Lab {
     ///
     /// # Errors
     /// Where it does not come; with what it said.
-    pub fn start_daemon(&mut self) -> Result<()> {
+    pub fn start_daemon(&self) -> Result<()> {
         let log = self.folder.join("dockerd.log");
         let said = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         // An empty one: the machine's own configuration is not the lab's.
@@ -268,22 +270,19 @@ impl Lab {
         ] {
             command.arg(option).arg(self.folder.join(file));
         }
-        self.daemon = Some(
-            command
-                .arg("--host")
-                .arg(format!("unix://{}", self.socket().display()))
-                .stdin(Stdio::null())
-                .stdout(said.try_clone()?)
-                .stderr(said)
-                .spawn()
-                .context("cannot start dockerd")?,
-        );
+        let started = command
+            .arg("--host")
+            .arg(format!("unix://{}", self.socket().display()))
+            .stdin(Stdio::null())
+            .stdout(said.try_clone()?)
+            .stderr(said)
+            .spawn()
+            .context("cannot start dockerd")?;
+        let mut daemon = self.daemon();
+        let daemon = daemon.insert(started);
         let begun = Instant::now();
         while !self.answers() {
-            let ended = match &mut self.daemon {
-                Some(daemon) => daemon.try_wait()?.is_some(),
-                None => true,
-            };
+            let ended = daemon.try_wait()?.is_some();
             if ended || begun.elapsed() > DAEMON {
                 let said = fs::read_to_string(&log).unwrap_or_default();
                 let tail: Vec<&str> = said.lines().rev().take(5).collect();
@@ -295,6 +294,10 @@ impl Lab {
             thread::sleep(Duration::from_millis(50));
         }
         Ok(())
+    }
+
+    fn daemon(&self) -> MutexGuard<'_, Option<Child>> {
+        self.daemon.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn answers(&self) -> bool {
@@ -312,7 +315,7 @@ impl Lab {
     ///
     /// # Errors
     /// Where it does not end.
-    pub fn end_daemon(&mut self, signal: nix::sys::signal::Signal) -> Result<()> {
+    pub fn end_daemon(&self, signal: nix::sys::signal::Signal) -> Result<()> {
         let Ok(pid) = self.daemon_pid() else {
             return Ok(());
         };
@@ -321,9 +324,10 @@ impl Lab {
             Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
             Err(e) => bail!("cannot end dockerd ({pid}): {e}"),
         }
+        let mut started = self.daemon();
         let begun = Instant::now();
         loop {
-            let gone = match &mut self.daemon {
+            let gone = match &mut *started {
                 Some(daemon) => daemon.try_wait()?.is_some(),
                 None => nix::sys::signal::kill(process, None).is_err(),
             };
@@ -335,7 +339,7 @@ impl Lab {
             }
             thread::sleep(Duration::from_millis(50));
         }
-        self.daemon = None;
+        *started = None;
         remove_file(&self.folder.join("docker.pid"))?;
         Ok(())
     }

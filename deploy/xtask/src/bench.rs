@@ -5,11 +5,11 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
-    decoy, e2e,
+    decoy, e2e, host,
     place::{Place, Profile},
     programs, setup,
     shell::{sh, step},
-    site, weight,
+    weight,
 };
 
 /// What `cargo xtask bench` takes.
@@ -83,8 +83,7 @@ const BENCHES: &[Bench] = &[
         "host",
         "memory of a host with ten deckies (150 MB) and of one decky (8 MB), CPU of a login",
         |place| {
-            programs::build(place, Profile::Release)?;
-            site::build(place, Profile::Release)?;
+            host::build(place, Profile::Release)?;
             sh(Command::new(place.programs(Profile::Release).join("decnet"))
                 .args(["bench", "host"])
                 .current_dir(&place.root))
@@ -97,8 +96,7 @@ const BENCHES: &[Bench] = &[
             setup::for_tests(place)?;
             setup::for_lab()?;
             setup::for_scans()?;
-            programs::build(place, Profile::Release)?;
-            site::build(place, Profile::Release)?;
+            host::build(place, Profile::Release)?;
             sh(programs::release(place)?.args(["bench", "-p", "decnet-lab", "--bench", "docker"]))
         },
     ),
@@ -107,8 +105,7 @@ const BENCHES: &[Bench] = &[
         "500 users on 1,000,000 rows (p99 200 ms), CPU of every endpoint to FastAPI's (bar 20), a storm of logins (bar 2)",
         |place| {
             let fastapi = setup::python(place, &setup::FASTAPI)?;
-            programs::build(place, Profile::Release)?;
-            site::build(place, Profile::Release)?;
+            host::build(place, Profile::Release)?;
             sh(programs::release(place)?
                 .args(["bench", "-p", "decnet-server", "--bench", "api"])
                 .env("DECNET_PROGRAMS", place.programs(Profile::Release))
@@ -120,8 +117,7 @@ const BENCHES: &[Bench] = &[
         "what a page of the dashboard loads (400 KB), and when the first is alive on a slow machine and network (2 s)",
         |place| {
             setup::for_tests(place)?;
-            programs::build(place, Profile::Release)?;
-            site::build(place, Profile::Release)?;
+            host::build(place, Profile::Release)?;
             let config = ["--config", "bench.config.ts"].map(str::to_owned);
             let measured = e2e::tests(place, Profile::Release, &config, None)?;
             // Told whether or not the time holds.

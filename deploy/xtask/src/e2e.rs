@@ -8,10 +8,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    host,
     place::{Place, Profile},
-    programs, setup,
+    setup,
     shell::{run_watching, step},
-    site,
     test::Count,
     weight,
 };
@@ -43,8 +43,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     };
     setup::for_build(place)?;
     setup::for_tests(place)?;
-    step("Building the programs", || programs::build(place, profile))?;
-    step("Building the dashboard", || site::build(place, profile))?;
+    host::build(place, profile)?;
     let mut rest = options.rest.clone();
     let mut pictures = None;
     if let Some(folder) = &options.screenshots {

@@ -12,6 +12,7 @@ mod contract;
 mod decoy;
 mod e2e;
 mod fuzz;
+mod host;
 mod lab;
 mod leptos;
 mod licences;

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::PathBuf, proces
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    decoy, licences,
+    decoy, host, licences,
     place::{Place, Profile},
     programs, setup,
     shell::{sh, step},
@@ -27,10 +27,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     setup::for_build(place)?;
     let mut folders = vec![place.root.display().to_string()];
     folders.extend(programs::folders(place)?.map(|(folder, _)| folder.display().to_string()));
-    step("Building the programs", || {
-        programs::build(place, Profile::Release)
-    })?;
-    step("Building the dashboard", || site::build(place, Profile::Release))?;
+    host::build(place, Profile::Release)?;
     step("Weighing its pages", || weight::tell(place))?;
     let name = format!("decnet-{}-{}-linux", env!("CARGO_PKG_VERSION"), env::consts::ARCH);
     let out = options.out.clone().unwrap_or_else(|| place.root.join("dist"));

@@ -61,8 +61,8 @@ pub(crate) fn folders(place: &Place) -> Result<[(PathBuf, &'static str); 3]> {
     ])
 }
 
-/// Build them all in one go, so that what they share is built once; for release the program inside a decky on its own,
-/// because it is built in another way.
+/// Build them all in one go, so that what they share is built once; for release without the program inside a decky, which
+/// is built in another way ([`decoy::build`]).
 pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
     let mut command = match profile {
         Profile::Dev => cargo(place),
@@ -77,9 +77,5 @@ pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
             command.args(["-p", package]);
         }
     }
-    sh(&mut command)?;
-    if profile == Profile::Release {
-        decoy::build(place)?;
-    }
-    Ok(())
+    sh(&mut command)
 }

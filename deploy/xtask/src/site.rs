@@ -66,7 +66,7 @@ pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
 }
 
 /// Compile the browser's half, and give the folder below the target's that it ends up in.
-fn compile(place: &Place, profile: Profile) -> Result<&'static str> {
+pub(crate) fn compile(place: &Place, profile: Profile) -> Result<&'static str> {
     let (mut command, cargo_profile, folder) = match profile {
         Profile::Dev => (cargo(place), "dev", "debug"),
         Profile::Release => (

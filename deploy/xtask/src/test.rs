@@ -1,8 +1,8 @@
-//! `cargo xtask test`: every test there is, and the count at the end.
+//! `cargo xtask test`: every test there is, what of them was skipped and why, and the count at the end.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, fs, io, path::Path, time::Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
     checks, contract, decoy, e2e, lab,
@@ -20,6 +20,9 @@ pub(crate) const NATIVE: &[&str] = &[
     "--features",
     "decnet-app/ssr,decnet-decoys/serve,decnet-model/openapi",
 ];
+
+/// Names the file that takes a line for each test that is skipped: `decnet_testkit::SKIPPED`, which tests write by.
+const SKIPPED: &str = "DECNET_TEST_SKIPPED";
 
 /// What `cargo xtask test` takes.
 #[derive(clap::Args)]
@@ -62,11 +65,9 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     let no_lab = step("Trying whether a lab can be made here", || {
         Ok(lab::cannot_be_made(place))
     })?;
-    if let Some(why) = &no_lab {
-        println!("SKIPPED: the tests of the lab, which cannot be made here: {why}");
-    }
     let mut count = Count::default();
     let mut broken = Vec::new();
+    let mut skipped = BTreeSet::new();
 
     // Programs and tests in one build: what they share is built once, with the features that both need. Tests that run
     // a program find it beside their own.
@@ -77,7 +78,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     step("Building the program of the decoys", || decoy::build(place))?;
     if !options.no_crates {
         count += step("Running the tests of the crates", || {
-            native(place, no_lab.as_deref(), &mut broken)
+            native(place, no_lab.as_deref(), &mut broken, &mut skipped)
         })?;
     }
     if !options.no_contract {
@@ -108,9 +109,13 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
             }
         }
     }
+    for test in &skipped {
+        println!("SKIPPED: {test}");
+    }
     for name in &broken {
         println!("FAILED: {name}");
     }
+    println!("{} skipped here, of the tests of the crates", skipped.len());
     println!("All tests took {:.0} s", start.elapsed().as_secs_f64());
     println!("{} passed, {} failed", count.passed, count.failed);
     if count.failed > 0 || count.passed == 0 || !broken.is_empty() {
@@ -120,12 +125,21 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
 }
 
 /// Run the tests that are built.
-fn native(place: &Place, no_lab: Option<&str>, broken: &mut Vec<String>) -> Result<Count> {
+fn native(
+    place: &Place,
+    no_lab: Option<&str>,
+    broken: &mut Vec<String>,
+    skipped: &mut BTreeSet<String>,
+) -> Result<Count> {
     let mut count = Count::default();
+    let notes = place.target.join(format!("skipped-{}", std::process::id()));
     let mut tests = cargo(place);
-    tests.args(["test", "--no-fail-fast"]).args(NATIVE);
+    tests
+        .args(["test", "--no-fail-fast"])
+        .args(NATIVE)
+        .env(SKIPPED, &notes);
     if let Some(why) = no_lab {
-        tests.env(decnet_lab::LEFT_OUT, why);
+        tests.env(decnet_lab::LEFT_OUT, format!("no lab can be made here: {why}"));
     }
     let good = run_watching(&mut tests, |line| {
         if let Some(name) = line
@@ -145,7 +159,19 @@ fn native(place: &Place, no_lab: Option<&str>, broken: &mut Vec<String>) -> Resu
                 .to_owned(),
         );
     }
+    skipped.append(&mut taken(&notes)?);
     Ok(count)
+}
+
+/// What tests noted that were skipped, each once; the notes are gone then.
+fn taken(notes: &Path) -> Result<BTreeSet<String>> {
+    let text = match fs::read_to_string(notes) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(error).with_context(|| format!("what was skipped: {}", notes.display())),
+    };
+    fs::remove_file(notes).with_context(|| format!("cannot remove {}", notes.display()))?;
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 /// `test result: ok. 12 passed; 0 failed; …`
@@ -176,5 +202,16 @@ mod tests {
             })
         );
         assert_eq!(of_cargo("test x ... ok"), None);
+    }
+
+    #[test]
+    fn what_tests_note_that_are_skipped_is_told_once_each_and_by_the_name_that_they_know() {
+        assert_eq!(SKIPPED, decnet_testkit::SKIPPED);
+        let notes = std::env::temp_dir().join(format!("decnet-notes-{}", std::process::id()));
+        assert_eq!(taken(&notes).unwrap(), BTreeSet::new(), "nothing was skipped");
+        fs::write(&notes, "b: two: no y\na: one: no x\nb: two: no y\n").unwrap();
+        let told: Vec<String> = taken(&notes).unwrap().into_iter().collect();
+        assert_eq!(told, ["a: one: no x", "b: two: no y"]);
+        assert!(!notes.exists());
     }
 }

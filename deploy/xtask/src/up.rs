@@ -5,10 +5,11 @@ use std::{os::unix::process::CommandExt, process::Command};
 use anyhow::{Result, anyhow};
 
 use crate::{
+    host,
     place::{Place, Profile},
-    programs, setup,
+    setup,
     shell::step,
-    site, weight,
+    weight,
 };
 
 /// The options of `decnet up` that a first look needs. The program tells them all, once it is built.
@@ -60,11 +61,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
         return Ok(());
     }
     setup::for_build(place)?;
-    step(
-        "Building the programs (the first time takes a while: about 500 crates)",
-        || programs::build(place, profile),
-    )?;
-    step("Building the dashboard", || site::build(place, profile))?;
+    host::build(place, profile)?;
     if options.build_only {
         if profile == Profile::Release {
             step("Weighing the dashboard's pages", || weight::tell(place))?;

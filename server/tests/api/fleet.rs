@@ -6,7 +6,7 @@ use decnet_db::Observation;
 use decnet_domain::{Actor, Domain, DomainError, Options};
 use decnet_model::{
     clock::Clock,
-    permission::ManageFleet,
+    permission::{ManageFleet, ViewFleet},
     state::DeckyState,
     topic::{Pattern, Topic},
 };
@@ -459,4 +459,39 @@ async fn over_the_network_bait_is_taken_from_its_folder_only_and_the_command_lin
         .unwrap();
     let any = serde_json::from_value(spec(elsewhere.to_str().unwrap())).unwrap();
     app.domain.decky_deploy(&permit, any).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_has_no_name_gets_one_in_a_description_that_no_decky_has() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let there = json!({ "deckies": [{ "archetype": "linux-server", "amount": 2 }] });
+    let accepted = app.post("/deckies/deploy", &there).token(&admin).send().await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{accepted:?}");
+    let spec = json!({ "deckies": [
+        { "archetype": "linux-server" },
+        { "name": "decky", "archetype": "linux-server" },
+        { "archetype": "linux-server" },
+        { "services": [{ "slug": "ssh" }] },
+        { "archetype": "web-server", "amount": 2 },
+        { "archetype": "No Such Kind" },
+    ] });
+    let permit = app.domain.permit::<ViewFleet>(&Actor::operator("test")).unwrap();
+    let made = app
+        .domain
+        .description_make(&permit, serde_json::from_value(spec).unwrap());
+    let text = made.await.unwrap();
+    let sections: Vec<_> = text.lines().filter(|line| line.starts_with('[')).collect();
+    assert_eq!(
+        sections,
+        [
+            "[linux-server-2]",
+            "[decky]",
+            "[linux-server-3]",
+            "[decky-2]",
+            "[web-server]",
+            "[decky-3]",
+        ],
+        "{text}"
+    );
 }

@@ -140,7 +140,7 @@ async fn furnish(app: &App, admin: &str) {
         ),
         (
             "/config/ignore-rules",
-            json!({ "decky": "noisy", "note": "ours" }),
+            json!({ "lines": { "decky": "noisy" }, "note": "ours" }),
         ),
     ] {
         let made = app.post(path, &body).token(admin).send().await;

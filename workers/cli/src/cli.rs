@@ -140,7 +140,12 @@ pub(crate) struct UpArgs {
 pub(crate) struct DeployArgs {
     /// A fleet description (INI, or JSON by its ending). A container image of your own can be a service there, in a section
     /// custom-NAME with image, command, ports and memory_mb
-    #[arg(long, short = 'f', value_name = "FILE", conflicts_with_all = ["archetype", "services", "deckies", "name"])]
+    #[arg(
+        long,
+        short = 'f',
+        value_name = "FILE",
+        conflicts_with_all = ["archetype", "services", "deckies", "name", "os", "mac", "hostname", "knobs"]
+    )]
     pub(crate) file: Option<PathBuf>,
     /// How many
     #[arg(long, short = 'n', default_value_t = 1)]
@@ -151,18 +156,32 @@ pub(crate) struct DeployArgs {
     /// Services, by comma; the archetype's where absent
     #[arg(long, value_delimiter = ',')]
     pub(crate) services: Vec<ServiceSlug>,
+    /// A knob of one of their services, such as --knob http.site=company, as often as wanted; `decnet services` lists them. The
+    /// service is added where --services does not name it
+    #[arg(long = "knob", value_name = "SERVICE.KEY=VALUE", value_parser = knob_arg)]
+    pub(crate) knobs: Vec<KnobArg>,
     /// Choose other services that fit the archetype
     #[arg(long)]
     pub(crate) randomize_services: bool,
     /// Distribution; `decnet distros` lists them
     #[arg(long)]
     pub(crate) distro: Option<String>,
+    /// Operating-system family that their network shows, where the distribution's does not do: linux, windows, windows_server,
+    /// bsd, embedded or cisco
+    #[arg(long)]
+    pub(crate) os: Option<String>,
     /// Name, or the beginning of the names where there are several
     #[arg(long)]
     pub(crate) name: Option<DeckyName>,
     /// Address, for a single decky
     #[arg(long)]
     pub(crate) ip: Option<IpAddr>,
+    /// Hardware address, for a single decky; one of a fitting vendor where absent
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) mac: Option<String>,
+    /// Host name, for a single decky; made from the seed where absent
+    #[arg(long, value_name = "NAME")]
+    pub(crate) hostname: Option<String>,
     /// What the personas are made from, best nothing that can be guessed: the same seed gives the same machines
     #[arg(long)]
     pub(crate) seed: Option<String>,
@@ -193,6 +212,29 @@ pub(crate) struct DeployArgs {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
+}
+
+/// A knob of a service, as text: what its value is, the service knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnobArg {
+    pub(crate) service: ServiceSlug,
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+fn knob_arg(text: &str) -> Result<KnobArg, String> {
+    let parts = text
+        .split_once('=')
+        .and_then(|(name, value)| name.split_once('.').map(|(service, key)| (service, key, value)))
+        .filter(|(_, key, _)| !key.is_empty());
+    let Some((service, key, value)) = parts else {
+        return Err("give it as SERVICE.KEY=VALUE".to_owned());
+    };
+    Ok(KnobArg {
+        service: service.parse().map_err(|error| format!("{error}"))?,
+        key: key.to_owned(),
+        value: value.to_owned(),
+    })
 }
 
 /// Long work.

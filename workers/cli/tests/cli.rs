@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
     net::TcpListener,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
@@ -83,6 +83,26 @@ fn faults_go_to_standard_error_with_the_code_of_their_kind() {
             "deploy --archetype web-server --name web-",
             64,
             "no - at its beginning or end",
+        ),
+        (
+            "deploy --archetype web-server --knob http.site",
+            64,
+            "give it as SERVICE.KEY=VALUE",
+        ),
+        (
+            "deploy --archetype web-server --knob site=company",
+            64,
+            "give it as SERVICE.KEY=VALUE",
+        ),
+        (
+            "deploy --archetype web-server --knob http.site=login --knob http.site=company",
+            64,
+            "--knob http.site: it stands twice",
+        ),
+        (
+            "deploy --file fleet.ini --mac 02:00:00:00:00:01",
+            64,
+            "cannot be used with",
         ),
         ("spool verify gone", 69, "there is no gone: name a spool"),
         (
@@ -537,6 +557,157 @@ fn every_fault_of_a_fleet_in_json_is_told_at_once_by_field() {
         );
     }
     assert_eq!(good(dir.path(), "status --json").trim(), "[]");
+}
+
+#[test]
+fn everything_that_a_decky_may_be_told_in_a_file_it_may_be_told_in_words() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    let words = "deploy --no-wait --archetype web-server --name front --os bsd --mac 02-00-5E-00-53-07 --hostname shop7 \
+                 --knob http.site=company --knob redis.requirepass=one=two --knob redis.protected_mode=yes";
+    good(dir.path(), words);
+    let record = with_store(dir.path(), async |store| {
+        store.decky_record(&"front".parse().unwrap()).await.unwrap()
+    });
+    let spec = record.unwrap().spec;
+    let persona = ["os", "mac", "hostname"].map(|field| spec["persona"][field].as_str().unwrap().to_owned());
+    assert_eq!(persona, ["bsd", "02:00:5e:00:53:07", "shop7"]);
+    let knobs = |slug: &str| {
+        let mut services = spec["services"].as_array().unwrap().iter();
+        services.find(|service| service["slug"] == slug).unwrap()["knobs"].clone()
+    };
+    assert_eq!(knobs("http"), serde_json::json!({ "site": "company" }));
+    assert_eq!(
+        knobs("redis"),
+        serde_json::json!({ "requirepass": "one=two", "protected_mode": true })
+    );
+    // The archetype's other services are there all the same.
+    knobs("ftp");
+}
+
+#[test]
+fn what_is_wrong_with_a_decky_is_told_after_the_option_that_said_it() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    for (words, told) in [
+        ("--os beos", "--os: "),
+        ("--mac 01:00:5e:00:00:01", "--mac: "),
+        (
+            "-n 2 --mac 02:00:5e:00:53:07",
+            "--mac: 2 deckies cannot share one",
+        ),
+        ("--hostname -bad-", "--hostname"),
+        ("--knob http.site=castle", "--knob http.site: "),
+        ("--knob http.colour=blue", "--knob http.colour: "),
+        ("--knob nope.a=1", "--knob nope: no service nope"),
+        (
+            "--services http,nope --knob nope.a=1",
+            "--services: no service nope",
+        ),
+    ] {
+        for how in ["--no-wait", "--dry-run"] {
+            let words = format!("deploy --archetype web-server {how} {words}");
+            // A value that begins with - belongs to its option all the same.
+            let words = words.replace("--hostname -", "--hostname=-");
+            let output = decnet(PROGRAM, dir.path())
+                .args(words.split(' '))
+                .output()
+                .unwrap();
+            let (stdout, stderr, code) = said(&output);
+            assert_eq!((code, stdout.as_str()), (64, ""), "{words}: {stderr}");
+            assert!(stderr.contains(told), "{words}: {stderr}");
+        }
+    }
+    assert_eq!(good(dir.path(), "status --json").trim(), "[]");
+}
+
+#[test]
+fn who_a_decky_pretends_to_be_is_told_with_its_accounts() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    good(
+        dir.path(),
+        "deploy --no-wait --archetype web-server --name front --hostname shop7 --mac 02:00:5e:00:53:07 --seed s",
+    );
+    let told: serde_json::Value =
+        serde_json::from_str(&good(dir.path(), "status --persona front --json")).unwrap();
+    let persona = &told["persona"];
+    assert!(
+        persona["host_name"].as_str().unwrap().starts_with("shop7."),
+        "{told}"
+    );
+    assert_eq!(
+        (&persona["mac"], &persona["archetype"]),
+        (&"02:00:5e:00:53:07".into(), &"web-server".into())
+    );
+    let printed = good(dir.path(), "status --persona front");
+    // How long it is up may be another day by now.
+    for (field, value) in persona
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(field, _)| *field != "up_for")
+    {
+        assert!(printed.contains(value.as_str().unwrap()), "{field}: {printed}");
+    }
+    let users = told["users"].as_array().unwrap();
+    assert!(!users.is_empty());
+    for user in users {
+        let line = printed
+            .lines()
+            .find(|line| line.split(' ').next() == user["name"].as_str());
+        assert!(
+            line.unwrap().contains(user["password"].as_str().unwrap()),
+            "{user}: {printed}"
+        );
+    }
+
+    let nobody = decnet(PROGRAM, dir.path())
+        .args(["status", "--persona", "nobody"])
+        .output()
+        .unwrap();
+    let (stdout, stderr, code) = said(&nobody);
+    assert_eq!((code, stdout.as_str()), (64, ""), "{stderr}");
+    assert!(stderr.contains("there is no decky nobody"), "{stderr}");
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_is_told_with_the_way_out_and_nothing_is_made() {
+    let dir = TempDir::new().unwrap();
+    let locked = dir.path().join("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
+    // Root may write everywhere, and is somebody else here, who reaches nothing but this folder.
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = dir.path().join("decnet");
+    fs::copy(PROGRAM, &program).unwrap();
+    for words in ["init", "up"] {
+        for (place, refused) in [("locked/data", "locked/data"), ("locked", "locked/secrets")] {
+            let mut command = decnet(&program, dir.path());
+            if nix::unistd::geteuid().is_root() {
+                command.uid(65_534).gid(65_534);
+            }
+            command.args([words, "--data-dir", place]);
+            let output = match command.output() {
+                Ok(output) => output,
+                Err(error) => {
+                    return decnet_testkit::skipped(&format!(
+                        "another user cannot run {}: {error}",
+                        program.display()
+                    ));
+                }
+            };
+            let (stdout, stderr, code) = said(&output);
+            assert_eq!((code, stdout.as_str()), (77, ""), "{words} {place}: {stderr}");
+            let told = format!(
+                "data directory {}: Permission denied (os error 13); give another with --data-dir, or make it writable for \
+                 this user",
+                dir.path().join(refused).display()
+            );
+            assert!(stderr.contains(&told), "{words} {place}: {stderr}");
+            assert_eq!(fs::read_dir(&locked).unwrap().count(), 0);
+        }
+    }
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn ask(address: (std::net::IpAddr, u16), words: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn started_by_root_it_is_a_user_of_its_own_who_can_bind_low_ports_and_write_evidence_and_no_more() {
     if !geteuid().is_root() {
-        println!("skipped: only root can start a program as another user");
+        decnet_testkit::skipped("only root can start a program as another user");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use decnet_fleet::{
-    BuiltIn, Engine as _, EngineError,
+    BuiltIn, Engine, EngineError,
     engine::{
         any::AnyEngine,
         docker::{DockerEngine, DockerOptions},
@@ -29,52 +29,27 @@ use reconcile::{Parts, Reconciler, Round};
 /// How often it looks where nobody says anything. An operator waits for it where the bus is off.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-struct Mutator {
-    reconciler: Reconciler<AnyEngine>,
+struct Mutator<E> {
+    reconciler: Reconciler<E>,
     wake: Wake,
+    /// How often it looks at the latest, as `wake` does.
+    interval: Duration,
     status: Status,
 }
 
-impl Worker for Mutator {
-    const NAME: &'static str = "mutator";
-    const ABOUT: &'static str =
-        "Makes the fleet what is wanted of it: deploys, restarts, mutates, takes down";
-    const DATABASE: bool = true;
-
-    async fn build(ctx: Context) -> Result<Self, StartError> {
-        let settings = &ctx.settings;
-        let engine = engine(settings).map_err(|error| StartError::unavailable(error.to_string()))?;
-        let wake = ctx.wake(vec![Pattern::exactly(&Topic::fleet_changed())], INTERVAL);
-        // The engine holds its folder, so one host and folder are one reconciler.
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let mut reconciler = Reconciler::new(Parts {
-            holder: holder(&host, &settings.deckies_dir()),
-            store: ctx.store()?,
-            bus: ctx.bus.clone(),
-            clock: Arc::clone(&ctx.clock),
-            catalogue: Arc::new(BuiltIn),
-            outlets: settings.outlets_dir(),
-            mutate_interval: settings.fleet.mutate_interval,
-            lan: if settings.fleet.engine == "local" {
-                BTreeMap::new()
-            } else {
-                settings.lan()
-            },
-            engine,
-        });
-        let fleet = &settings.fleet;
-        reconciler
-            .note_begun(fleet.network_given.then_some(fleet.network))
-            .await
-            .map_err(|error| StartError::unavailable(error.to_string()))?;
-        Ok(Self {
+impl<E: Engine> Mutator<E> {
+    /// One that looks every `interval` at the latest.
+    fn looking(reconciler: Reconciler<E>, ctx: &Context, interval: Duration) -> Self {
+        Self {
             reconciler,
-            wake,
+            wake: ctx.wake(vec![Pattern::exactly(&Topic::fleet_changed())], interval),
+            interval,
             status: ctx.status.clone(),
-        })
+        }
     }
 
-    async fn run(mut self, shutdown: Shutdown) -> Result<(), RunError> {
+    /// Look, and wait for a reason to look again, until `shutdown`.
+    async fn reconcile(mut self, shutdown: Shutdown) -> Result<(), RunError> {
         loop {
             self.wake.drain();
             let round = tokio::select! {
@@ -115,12 +90,51 @@ impl Worker for Mutator {
             tokio::select! {
                 _ = self.wake.next() => {}
                 () = self.reconciler.engine().changed() => {}
-                () = tokio::time::sleep(again.unwrap_or(INTERVAL)) => {}
+                () = tokio::time::sleep(again.unwrap_or(self.interval)) => {}
                 () = shutdown.requested() => break,
             }
         }
         let ended = self.reconciler.shutdown().await;
         ended.map_err(|error| RunError::new("the deckies are ended, and the database does not know", error))
+    }
+}
+
+impl Worker for Mutator<AnyEngine> {
+    const NAME: &'static str = "mutator";
+    const ABOUT: &'static str =
+        "Makes the fleet what is wanted of it: deploys, restarts, mutates, takes down";
+    const DATABASE: bool = true;
+
+    async fn build(ctx: Context) -> Result<Self, StartError> {
+        let settings = &ctx.settings;
+        let engine = engine(settings).map_err(|error| StartError::unavailable(error.to_string()))?;
+        // The engine holds its folder, so one host and folder are one reconciler.
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let mut reconciler = Reconciler::new(Parts {
+            holder: holder(&host, &settings.deckies_dir()),
+            store: ctx.store()?,
+            bus: ctx.bus.clone(),
+            clock: Arc::clone(&ctx.clock),
+            catalogue: Arc::new(BuiltIn),
+            outlets: settings.outlets_dir(),
+            mutate_interval: settings.fleet.mutate_interval,
+            lan: if settings.fleet.engine == "local" {
+                BTreeMap::new()
+            } else {
+                settings.lan()
+            },
+            engine,
+        });
+        let fleet = &settings.fleet;
+        reconciler
+            .note_begun(fleet.network_given.then_some(fleet.network))
+            .await
+            .map_err(|error| StartError::unavailable(error.to_string()))?;
+        Ok(Self::looking(reconciler, &ctx, INTERVAL))
+    }
+
+    async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
+        self.reconcile(shutdown).await
     }
 }
 
@@ -189,5 +203,5 @@ fn holder(host: &str, folder: &Path) -> String {
 }
 
 fn main() -> ExitCode {
-    decnet_runtime::main::<Mutator>()
+    decnet_runtime::main::<Mutator<AnyEngine>>()
 }

@@ -74,6 +74,8 @@ pub(crate) struct Reconciler<E> {
     outlet: Option<Outlet>,
     /// Deckies whose present end is already among their failures.
     counted: BTreeSet<DeckyName>,
+    /// Deckies with a step that failed in the last round.
+    failing: BTreeSet<DeckyName>,
     /// What was last noted of the engine.
     noted: Option<EngineNote>,
     /// Orphans of the last look: their end is told by a task already.
@@ -181,6 +183,7 @@ impl<E: Engine> Reconciler<E> {
             parts,
             outlet: None,
             counted: BTreeSet::new(),
+            failing: BTreeSet::new(),
             noted: None,
             orphans: BTreeSet::new(),
             tidied: false,
@@ -231,7 +234,7 @@ impl<E: Engine> Reconciler<E> {
             return Ok(Round::Elsewhere);
         }
         self.note_engine().await?;
-        self.tell_foreign().await?;
+        let foreign = self.tell_foreign().await?;
         let mut jobs = self.jobs().await?;
         self.mutate(&mut jobs).await?;
         let known = self.known().await?;
@@ -260,12 +263,14 @@ impl<E: Engine> Reconciler<E> {
             // What is held back is not ended either; what cannot be read is left as it is.
             .filter(|step| !held.contains_key(step.decky()) && !unreadable.contains(step.decky()))
             .collect();
-        self.announce(&known, &steps, &observed).await?;
+        self.announce(&known, &steps, &observed, &jobs).await?;
         let (steps, mut failed) = self.prepare(steps, &desired).await;
         failed.extend(self.run(&steps, &mut jobs).await?);
+        let failing = failed.iter().filter(|(_, error)| !error.waits);
+        self.failing = failing.map(|(name, _)| name.clone()).collect();
         let observed = self.look().await??;
         self.settle(&known, &observed, &held, &failed).await?;
-        self.finish(&jobs, &known, &observed, &failed).await?;
+        self.finish(&jobs, &known, &foreign, &observed, &failed).await?;
         self.tidy(&desired, &observed).await?;
         let now = self.parts.clock.now();
         let again = held
@@ -377,17 +382,22 @@ impl<E: Engine> Reconciler<E> {
         Ok(())
     }
 
-    /// Say of deckies that another engine made why they do not run.
-    async fn tell_foreign(&self) -> Result<(), DbError> {
+    /// Say of deckies that another engine made why they do not run. Gives why nothing is done for each that is wanted.
+    async fn tell_foreign(&self) -> Result<BTreeMap<DeckyName, String>, DbError> {
         let engine = self.parts.engine.name();
+        let mut foreign = BTreeMap::new();
         for record in self.parts.store.decky_records().await? {
             let made = &record.view.engine;
+            if !record.view.desired || made == engine {
+                continue;
+            }
+            let told = format!(
+                "it was deployed on the engine {made}, and this host runs {engine}: take it down, or start the host with \
+                 engine={made}"
+            );
+            foreign.insert(record.view.name.clone(), told.clone());
             let rests = record.view.stopped && record.view.state == DeckyState::Stopped;
-            if record.view.desired && made != engine && !rests {
-                let told = format!(
-                    "it was deployed on the engine {made}, and this host runs {engine}: take it down, or start the host with \
-                     engine={made}"
-                );
+            if !rests {
                 let seen = Observation {
                     state: DeckyState::Failed,
                     last_error: Some(told),
@@ -396,7 +406,7 @@ impl<E: Engine> Reconciler<E> {
                 self.observe(&record, &seen).await?;
             }
         }
-        Ok(())
+        Ok(foreign)
     }
 
     /// Tell whoever waits for a task why nothing happens.
@@ -562,7 +572,7 @@ impl<E: Engine> Reconciler<E> {
                 // Told first: killed in between, the next round makes the same change and tells it again, where the
                 // other order would lose the evidence.
                 self.tell_mutation(before, &after, trigger, now)?;
-                self.parts.store.decky_put(&[put], now).await?;
+                self.parts.store.decky_put(&[put], false, now).await?;
             } else {
                 for job in jobs.iter_mut().filter(|j| ordered && j.deckies.contains(name)) {
                     let archetype = &record.view.archetype;
@@ -655,12 +665,14 @@ impl<E: Engine> Reconciler<E> {
         Ok(held)
     }
 
-    /// Show what is being done before it is done.
+    /// Show what is being done before it is done. Where that failed in the last round, and nobody ordered it since, the failure
+    /// stays shown until it does not fail.
     async fn announce(
         &self,
         known: &[Known],
         steps: &[Step],
         observed: &[ObservedDecky],
+        jobs: &[Job],
     ) -> Result<(), DbError> {
         for Known { record, .. } in known {
             let name = &record.view.name;
@@ -668,6 +680,9 @@ impl<E: Engine> Reconciler<E> {
             let state = match kinds.next() {
                 _ if !record.view.desired && observed.iter().any(|o| o.name == *name) => DeckyState::Stopping,
                 Some(_) if record.view.stopped => DeckyState::Stopping,
+                Some(_) if self.failing.contains(name) && !jobs.iter().any(|job| job.is_about(name)) => {
+                    continue;
+                }
                 Some(StepKind::Reconfigure) => DeckyState::Mutating,
                 Some(_) => DeckyState::Deploying,
                 None => continue,
@@ -898,6 +913,7 @@ impl<E: Engine> Reconciler<E> {
         &self,
         jobs: &[Job],
         known: &[Known],
+        foreign: &BTreeMap<DeckyName, String>,
         observed: &[ObservedDecky],
         failed: &BTreeMap<DeckyName, StepError>,
     ) -> Result<(), DbError> {
@@ -914,14 +930,27 @@ impl<E: Engine> Reconciler<E> {
                 .iter()
                 .any(|(name, error)| job.is_about(name) && error.waits);
             for name in job.deckies.iter().chain(&job.orphans) {
-                let wanted = known
-                    .iter()
-                    .find(|k| k.record.view.name == *name && k.record.view.desired);
+                let there = known.iter().find(|k| k.record.view.name == *name);
+                if let (None, Some(why)) = (there, foreign.get(name)) {
+                    errors.push(format!("{name}: {why}"));
+                    continue;
+                }
+                let wanted = there.filter(|k| k.record.view.desired);
                 let seen = observed.iter().find(|o| o.name == *name);
                 let reached = match wanted {
                     None => seen.is_none(),
                     Some(k) => seen.is_some_and(|o| o.running) != k.record.view.stopped,
                 };
+                let stopped = wanted.map(|k| k.record.view.stopped);
+                let overtaken = match (job.operation.as_str(), stopped) {
+                    ("stop", Some(false)) => Some("started"),
+                    ("start" | "deploy" | "redeploy", Some(true)) => Some("stopped"),
+                    _ => None,
+                };
+                if let Some(by) = overtaken {
+                    errors.push(format!("{name}: it was {by} meanwhile"));
+                    continue;
+                }
                 match wanted {
                     Some(k) if k.record.quarantined && !k.record.view.stopped => {
                         errors.push(format!("{name}: in quarantine"))

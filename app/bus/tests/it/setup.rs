@@ -127,7 +127,7 @@ impl NatsServer {
         let child = match spawned {
             Ok(child) => child,
             Err(error) => {
-                println!("SKIPPED: NATS is not tested here: nats-server: {error}");
+                decnet_testkit::skipped(&format!("nats-server cannot be started: {error}"));
                 return None;
             }
         };

@@ -120,8 +120,8 @@ impl Maria {
                 .find(|p| p.exists())
         };
         let (Some(server), Some(install)) = (find("mariadbd"), find("mariadb-install-db")) else {
-            eprintln!(
-                "skipped: mariadbd is not installed (Debian: mariadb-server); nothing is shown of MariaDB"
+            decnet_testkit::skipped(
+                "mariadbd is not installed (Debian: mariadb-server); nothing is shown of MariaDB",
             );
             return None;
         };

@@ -44,6 +44,7 @@ pub(crate) async fn a_decky_is_wanted_observed_dismissed_and_forgotten(database:
     let web = name("web-01");
     db.decky_put(
         &[decky("web-01", "127.1.0.1"), decky("db-01", "127.1.0.2")],
+        true,
         at(0),
     )
     .await
@@ -90,7 +91,7 @@ pub(crate) async fn a_decky_is_wanted_observed_dismissed_and_forgotten(database:
     db.decky_mutated(&web, at(30)).await.unwrap();
     db.decky_set_interval(&web, None).await.unwrap();
     db.decky_set_failures(&web, &[at(1), at(2)], true).await.unwrap();
-    db.decky_put(&[decky("web-01", "127.1.0.9")], at(40))
+    db.decky_put(&[decky("web-01", "127.1.0.9")], true, at(40))
         .await
         .unwrap();
     let record = db.decky_record(&web).await.unwrap().unwrap();
@@ -130,7 +131,7 @@ pub(crate) async fn a_decky_is_stopped_and_started_whatever_else_is_wanted_of_it
     let db = &database.store;
     let names = [name("web-01"), name("db-01")];
     let both = [decky("web-01", "127.1.0.1"), decky("db-01", "127.1.0.2")];
-    db.decky_put(&both, at(0)).await.unwrap();
+    db.decky_put(&both, true, at(0)).await.unwrap();
     let record = async |name| db.decky_record(name).await.unwrap().unwrap();
     db.decky_set_failures(&names[0], &[at(1)], true).await.unwrap();
     db.decky_set_stopped(&names, true).await.unwrap();
@@ -141,8 +142,13 @@ pub(crate) async fn a_decky_is_stopped_and_started_whatever_else_is_wanted_of_it
         (2, vec![], false)
     );
     // A mutation that was on its way is no start.
-    db.decky_put(&both, at(1)).await.unwrap();
+    db.decky_put(&both, false, at(1)).await.unwrap();
     assert!(record(&names[0]).await.view.stopped);
+    // A deployment is one, in the same breath.
+    db.decky_put(&both[..1], true, at(1)).await.unwrap();
+    assert!(!record(&names[0]).await.view.stopped);
+    assert!(record(&names[1]).await.view.stopped);
+    db.decky_set_stopped(&names, true).await.unwrap();
     // All or none.
     let unknown = [name("web-01"), name("none")];
     let refused = db.decky_set_stopped(&unknown, false).await;
@@ -161,9 +167,11 @@ pub(crate) async fn a_decky_is_stopped_and_started_whatever_else_is_wanted_of_it
 
 pub(crate) async fn an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing(database: &Database) {
     let db = &database.store;
-    db.decky_put(&[decky("a", "127.1.0.1")], at(0)).await.unwrap();
+    db.decky_put(&[decky("a", "127.1.0.1")], true, at(0))
+        .await
+        .unwrap();
     let refused = db
-        .decky_put(&[decky("b", "127.1.0.2"), decky("c", "127.1.0.1")], at(0))
+        .decky_put(&[decky("b", "127.1.0.2"), decky("c", "127.1.0.1")], true, at(0))
         .await;
     assert!(matches!(refused, Err(DbError::Taken { .. })), "{refused:?}");
     let names: Vec<_> = db

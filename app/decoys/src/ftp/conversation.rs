@@ -13,13 +13,10 @@ use super::{
     tree::{Left, Node, Tree, parent, resolve},
     wording::{self, Product, Say},
 };
-use crate::{
-    knob::Accept,
-    serve::{
-        BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
-        login::{Logins, Offer},
-        tls::Identity,
-    },
+use crate::serve::{
+    BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
+    login::{Logins, Offer},
+    tls::Identity,
 };
 
 /// The longest command line (vsftpd: `VSFTP_MAX_COMMAND_LINE`).
@@ -49,14 +46,12 @@ pub(super) struct Server {
 impl Decoy for Ftp {
     fn build(config: FtpConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
         let own = host.persona.product(ProductKind::Ftp);
+        let own = host.product::<Self>(own, "banner", config.banner.as_deref())?;
         let product = if own.name == "ProFTPD" {
             Product::ProFtpd
         } else {
             Product::VsFtpd
         };
-        if let Some(banner) = &config.banner {
-            checked_banner(banner, own.name)?;
-        }
         let tls = if config.tls {
             let identity = Identity::snakeoil(host).map_err(|e| BuildError::of::<Ftp>("tls", e))?;
             Some(
@@ -69,14 +64,14 @@ impl Decoy for Ftp {
         };
         let server = Server {
             product,
-            packager: if own.banner.contains("(Debian)") {
+            packager: if host.persona.product(ProductKind::Ftp).banner.contains("(Debian)") {
                 "Debian"
             } else {
                 "ProFTPD"
             },
             version: own.version,
-            banner: config.banner.clone().unwrap_or(own.banner),
-            logins: Logins::new(config.accept, host),
+            banner: own.banner,
+            logins: Logins::new(&config.accept, host),
             tree: Tree::of(&host.persona),
             left: Left::default(),
             tls,
@@ -122,23 +117,6 @@ impl Decoy for Ftp {
         }
         visitor.peer.close().await;
         outcome
-    }
-}
-
-/// A banner must be one line, and may not name another product than the persona has.
-fn checked_banner(banner: &str, own: &str) -> Result<(), BuildError> {
-    let problem = |problem: String| Err(BuildError::of::<Ftp>("banner", problem));
-    if banner.is_empty() || banner.len() > 200 || banner.chars().any(char::is_control) {
-        return problem("1 to 200 characters in one line".to_owned());
-    }
-    let lower = banner.to_ascii_lowercase();
-    let others = ["vsFTPd", "ProFTPD", "Pure-FTPd", "FileZilla", "Microsoft FTP"];
-    match others
-        .iter()
-        .find(|name| **name != own && lower.contains(&name.to_ascii_lowercase()))
-    {
-        Some(other) => problem(format!("names {other}, and the persona has {own}")),
-        None => Ok(()),
     }
 }
 
@@ -428,9 +406,9 @@ impl<'a> Visitor<'a> {
         self.server.config.anonymous && matches!(name.to_ascii_lowercase().as_str(), "anonymous" | "ftp")
     }
 
-    /// How the product's package keeps the account out. An operator that lets everybody in means everybody.
+    /// How the product's package keeps the account out. An operator that lets everybody in, or names it, means it.
     fn bar(&self, name: &str) -> Option<Bar> {
-        bar(&self.server.host.persona, name).filter(|_| self.server.config.accept != Accept::Always)
+        bar(&self.server.host.persona, name).filter(|_| !self.server.config.accept.names(name))
     }
 
     async fn pass(&mut self, password: &[u8]) -> Result<Next, SessionError> {
@@ -1124,15 +1102,5 @@ mod tests {
         let now = 1_795_000_000;
         assert_eq!(ls_date(now, now), "Nov 18 11:06");
         assert!(ls_date(now - 400 * 86_400, now).ends_with("  2025"));
-    }
-
-    #[test]
-    fn a_banner_that_contradicts_the_persona_is_refused_with_the_reason() {
-        let fault = checked_banner("ProFTPD 1.3.5 Server", "vsFTPd").unwrap_err();
-        assert!(
-            fault.to_string().contains("ProFTPD") && fault.to_string().contains("vsFTPd"),
-            "{fault}"
-        );
-        assert!(checked_banner("Welcome to the archive", "vsFTPd").is_ok());
     }
 }

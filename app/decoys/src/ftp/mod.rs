@@ -39,7 +39,7 @@ knobs! {
         pub writable: bool = true,
         /// Whether AUTH TLS is offered.
         pub tls: bool = true,
-        /// Greeting, where the product's own is not wanted: the text after `220 `.
+        /// Greeting, where the product's own is not wanted: the text after `220 `. It may not contradict the persona.
         pub banner: Option<String> = None,
     }
 }

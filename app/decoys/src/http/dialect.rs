@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, io::Write as _};
 
-use decnet_persona::{Persona, ProductKind};
+use decnet_persona::Persona;
 use time::OffsetDateTime;
 
 use super::{
@@ -169,8 +169,8 @@ pub(super) fn parse_http_date(text: &[u8]) -> Option<i64> {
 }
 
 impl Dialect {
-    pub(super) fn of(persona: &Persona) -> Self {
-        let product = persona.product(ProductKind::Web);
+    /// That of `product` on the machine `persona`.
+    pub(super) fn of(persona: &Persona, product: decnet_persona::Product) -> Self {
         let kind = match product.name {
             "nginx" => Product::Nginx,
             "Apache" => Product::Apache,

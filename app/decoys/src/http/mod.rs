@@ -76,6 +76,9 @@ knobs! {
         pub site: SiteKind = SiteKind::Auto,
         /// Who gets in at a login.
         pub accept: Accept = Accept::Listed,
+        /// `Server` header, where the product's own is not wanted: of the same program, and of the series of versions and the system
+        /// of the persona where it names them.
+        pub banner: Option<String> = None,
     }
 }
 

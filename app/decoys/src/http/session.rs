@@ -15,6 +15,7 @@ use decnet_model::{
     clock::SharedClock,
     event::{ClientInfoKind, Event, MAX_VALUE},
 };
+use decnet_persona::ProductKind;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::Rng as _;
 use sha2::Sha256;
@@ -110,12 +111,14 @@ struct Visitor<'a> {
 
 impl Decoy for Http {
     fn build(config: HttpConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
-        let dialect = Dialect::of(&host.persona);
+        let product = host.persona.product(ProductKind::Web);
+        let product = host.product::<Self>(product, "banner", config.banner.as_deref())?;
+        let dialect = Dialect::of(&host.persona, product);
         Ok(Self {
             server: Server {
                 site: Site::new(config.site, &host.persona, &dialect),
                 dialect,
-                logins: Logins::new(config.accept, host),
+                logins: Logins::new(&config.accept, host),
                 date: DateHeader::new(Arc::clone(&host.clock)),
                 cookie_key: rand::rng().random(),
                 cookie_name: format!("wordpress_logged_in_{}", host.persona.rng("http/cookie").hex(32)),

@@ -35,6 +35,9 @@ knobs! {
     pub struct MysqlConfig {
         /// Who gets in.
         pub accept: Accept = Accept::Listed,
+        /// Version, where the persona's is not wanted, as `@@version` has it: `8.0.36`, `10.11.6-MariaDB`. Of the same program, and of the
+        /// series that its distribution has.
+        pub version: Option<String> = None,
     }
 }
 

@@ -70,11 +70,12 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new(config: RedisConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
-        let own = host.persona.product(ProductKind::Redis).version;
-        let version_text = match &config.version {
-            Some(given) => checked_version(given)?,
-            None => own,
-        };
+        let given = config.version.as_deref();
+        if let Some(given) = given {
+            checked_version(given)?;
+        }
+        let own = host.persona.product(ProductKind::Redis);
+        let version_text = host.product::<Redis>(own, "version", given)?.banner;
         let mut rng = host.persona.rng("redis/start");
         let started = host.persona.boot_time + i64::try_from(rng.range(6, 40)).unwrap_or(10);
         let now = host.clock.now();
@@ -93,7 +94,7 @@ impl Server {
             connections: AtomicU64::new(rng.range(40, 9000)),
             commands: AtomicU64::new(rng.range(90_000, 4_000_000)),
             logins: Logins::with_accounts(
-                config.accept,
+                &config.accept,
                 &host.persona,
                 vec![("default".to_owned(), password)],
             ),
@@ -146,10 +147,10 @@ impl Server {
     }
 }
 
-fn checked_version(given: &str) -> Result<String, BuildError> {
+fn checked_version(given: &str) -> Result<(), BuildError> {
     let parts: Vec<Option<u16>> = given.split('.').map(|p| p.parse().ok()).collect();
     match parts.as_slice() {
-        [Some(5..=7), Some(_), Some(_)] => Ok(given.to_owned()),
+        [Some(5..=7), Some(_), Some(_)] => Ok(()),
         _ => Err(BuildError::of::<Redis>(
             "version",
             format_args!(

@@ -50,9 +50,9 @@ knobs! {
         /// Password of the default user; none leaves the server open, as intruders look for it. With one, it is what
         /// `accept = listed` lets in.
         pub requirepass: Option<String> = None,
-        /// Who gets in where there is a password.
+        /// Who gets in where there is a password; of accounts of your own only `default` can.
         pub accept: Accept = Accept::Listed,
-        /// Version, where the persona's is not wanted: three numbers, at least 5.0.0.
+        /// Version, where the persona's is not wanted: three numbers, at least 5.0.0, of the series that its distribution has.
         pub version: Option<String> = None,
         /// Refuse visitors from elsewhere while there is no password, as `protected-mode yes` does.
         pub protected_mode: bool = false,

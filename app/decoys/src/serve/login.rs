@@ -106,7 +106,7 @@ struct Seen {
 impl Logins {
     /// The policy `accept` for the accounts of the machine, as far as somebody can sign in as them.
     #[must_use]
-    pub fn new(accept: Accept, host: &Arc<Host>) -> Self {
+    pub fn new(accept: &Accept, host: &Arc<Host>) -> Self {
         let people = host
             .persona
             .users
@@ -116,18 +116,23 @@ impl Logins {
         Self::with_accounts(accept, &host.persona, accounts.collect())
     }
 
-    /// The policy `accept` for `accounts` of the machine `persona`, names and passwords: for a product that keeps its own.
+    /// The policy `accept` for `accounts` of the machine `persona`, names and passwords: for a product that keeps its own. Those that an
+    /// operator lists take their place.
     #[must_use]
-    pub fn with_accounts(accept: Accept, persona: &Persona, mut accounts: Vec<(String, String)>) -> Self {
-        if accept == Accept::Weak {
-            let weak: Vec<_> = accounts
-                .iter()
-                .filter_map(|(name, _)| Some((name.clone(), weak_word(persona, name)?)))
-                .collect();
-            accounts.extend(weak);
+    pub fn with_accounts(accept: &Accept, persona: &Persona, mut accounts: Vec<(String, String)>) -> Self {
+        match accept {
+            Accept::Weak => {
+                let weak: Vec<_> = accounts
+                    .iter()
+                    .filter_map(|(name, _)| Some((name.clone(), weak_word(persona, name)?)))
+                    .collect();
+                accounts.extend(weak);
+            }
+            Accept::Pairs(pairs) => accounts.clone_from(pairs),
+            Accept::Never | Accept::Listed | Accept::AfterN(_) | Accept::Always => {}
         }
         Self {
-            accept,
+            accept: accept.clone(),
             accounts,
             seen: Mutex::default(),
         }
@@ -135,11 +140,11 @@ impl Logins {
 
     /// Whether `user` from `address` gets in with `offer`. Counts the attempt.
     pub fn admits(&self, address: IpAddr, user: &[u8], offer: &Offer<'_>) -> bool {
-        match self.accept {
+        match &self.accept {
             Accept::Never => false,
             Accept::Always => true,
-            Accept::Listed | Accept::Weak => self.listed(user, offer),
-            Accept::AfterN(n) => self.listed(user, offer) || self.worn_down(n, address, user, offer),
+            Accept::Listed | Accept::Weak | Accept::Pairs(_) => self.listed(user, offer),
+            Accept::AfterN(n) => self.listed(user, offer) || self.worn_down(*n, address, user, offer),
         }
     }
 
@@ -200,7 +205,7 @@ mod tests {
         Persona::derive(&PersonaSpec::new(Seed::from_bytes([seed; 16]), "linux-server")).unwrap()
     }
 
-    fn logins(accept: Accept) -> Logins {
+    fn logins(accept: &Accept) -> Logins {
         Logins::with_accounts(accept, &machine(1), vec![("eva".to_owned(), "right".to_owned())])
     }
 
@@ -214,7 +219,7 @@ mod tests {
 
     #[test]
     fn listed_accounts_get_in_with_their_password_or_a_proof_of_it() {
-        let logins = logins(Accept::Listed);
+        let logins = logins(&Accept::Listed);
         assert!(tries(&logins, 1, b"right") && !tries(&logins, 1, b"wrong"));
         let address = IpAddr::from([127, 0, 0, 1]);
         assert!(logins.admits(address, b"eva", &Offer::Proof(&|password| password == b"right")));
@@ -226,7 +231,7 @@ mod tests {
         let (mut open, mut words) = (0, std::collections::BTreeSet::<&str>::new());
         for seed in 0..60 {
             let accounts = ["root", "eva"].map(|name| (name.to_owned(), format!("own-{name}")));
-            let logins = Logins::with_accounts(Accept::Weak, &machine(seed), accounts.to_vec());
+            let logins = Logins::with_accounts(&Accept::Weak, &machine(seed), accounts.to_vec());
             let tries = |from: u8, user: &str, word: &str| {
                 let address = IpAddr::from([127, 0, 0, from]);
                 logins.admits(address, user.as_bytes(), &Offer::Password(word.as_bytes()))
@@ -258,14 +263,33 @@ mod tests {
     }
 
     #[test]
+    fn accounts_of_the_operator_take_the_place_of_those_of_the_machine() {
+        let own = |name: &str, password: &str| (name.to_owned(), password.to_owned());
+        let logins = logins(&Accept::Pairs(vec![
+            own("eva", "one"),
+            own("eva", "two"),
+            own("bob", ""),
+        ]));
+        assert!(tries(&logins, 1, b"one") && tries(&logins, 1, b"two"));
+        assert!(
+            !tries(&logins, 1, b"right"),
+            "the machine's own password is none of them"
+        );
+        assert!((0..200).all(|n| !tries(&logins, 2, format!("zk3!{n}").as_bytes())));
+        let address = IpAddr::from([127, 0, 0, 1]);
+        assert!(logins.admits(address, b"bob", &Offer::Proof(&<[u8]>::is_empty)));
+        assert!(!logins.admits(address, b"nobody", &Offer::Proof(&|_| true)));
+    }
+
+    #[test]
     fn never_refuses_even_the_right_password_and_always_takes_any() {
-        assert!(!tries(&logins(Accept::Never), 1, b"right"));
-        assert!(tries(&logins(Accept::Always), 1, b"any"));
+        assert!(!tries(&logins(&Accept::Never), 1, b"right"));
+        assert!(tries(&logins(&Accept::Always), 1, b"any"));
     }
 
     #[test]
     fn the_pair_that_wore_the_server_down_works_again_and_no_other_does() {
-        let logins = logins(Accept::AfterN(3));
+        let logins = logins(&Accept::AfterN(3));
         assert!(!tries(&logins, 1, b"a") && !tries(&logins, 1, b"b") && tries(&logins, 1, b"c"));
         assert!(tries(&logins, 1, b"c") && !tries(&logins, 1, b"d"));
         assert!(!tries(&logins, 2, b"c"), "another address starts anew");
@@ -273,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_attempts_is_bounded() {
-        let logins = logins(Accept::AfterN(100));
+        let logins = logins(&Accept::AfterN(100));
         for n in 0..5000_u32 {
             logins.admits(IpAddr::from(n.to_be_bytes()), b"eva", &Offer::Password(b"x"));
         }

@@ -13,6 +13,7 @@ pub mod relay;
 pub mod runner;
 pub mod sink;
 pub mod tap;
+pub(crate) mod tarpit;
 pub mod tls;
 
 use std::{
@@ -23,7 +24,7 @@ use std::{
 };
 
 use decnet_model::clock::SharedClock;
-use decnet_persona::Persona;
+use decnet_persona::{Persona, Product};
 pub use peer::Peer;
 pub use tap::Tap;
 
@@ -96,6 +97,31 @@ impl Host {
             transcripts: None,
             snakeoil: Mutex::default(),
         }
+    }
+
+    /// The program `own` of service `S`, and what it says of itself: its own banner, or what an operator has `given` in `knob`.
+    ///
+    /// # Errors
+    /// Where that is not one line of at most 200 characters, or contradicts the persona.
+    pub fn product<S: Service>(
+        &self,
+        own: Product,
+        knob: &str,
+        given: Option<&str>,
+    ) -> Result<Product, BuildError> {
+        let Some(given) = given else {
+            return Ok(own);
+        };
+        if given.is_empty() || given.len() > 200 || given.chars().any(char::is_control) {
+            return Err(BuildError::of::<S>(knob, "1 to 200 characters in one line"));
+        }
+        let usual = own.banner.clone();
+        self.persona.product_saying(own, given).map_err(|problem| {
+            let way_out = format!(
+                "leave {knob} out for {usual:?}, or give the decky a distribution (distro) that it fits"
+            );
+            BuildError::of::<S>(knob, format_args!("{given:?} {problem}; {way_out}"))
+        })
     }
 
     /// Seconds since the persona's boot; at least one.

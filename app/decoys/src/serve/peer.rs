@@ -5,7 +5,7 @@
 //! only with bytes that have arrived, up to the caller's bound.
 //!
 //! A limit fails the next *read*; writing stays possible as long as it does not have to wait, so that a service can
-//! say its product's words of farewell.
+//! say its product's words of farewell. In a tarpit the first bytes of each answer wait, and stay with the service until then.
 
 use std::{
     any::Any,
@@ -121,6 +121,12 @@ pub struct Peer {
     bounds: Bounds,
     meter: Arc<Meter>,
     tap: Tap,
+    /// How long each answer is held back.
+    tarpit: Duration,
+    /// Whether an answer is still to come to what was taken of the visitor's words, as the first one is to its coming.
+    owes: bool,
+    /// Until when the answer is held back that is there.
+    held: Option<Pin<Box<Sleep>>>,
 }
 
 /// A port that waits for a second connection of one visitor, as FTP's data connections are.
@@ -196,7 +202,16 @@ impl Peer {
             bounds,
             meter,
             tap,
+            tarpit: Duration::ZERO,
+            owes: true,
+            held: None,
         }
+    }
+
+    /// Hold each answer back for `tarpit`, from its first byte on. Whoever has gone meanwhile is not waited for, and the limits of the
+    /// connection go on; only that the product would be less patient with silence does not count, as it is not the visitor's.
+    pub fn set_tarpit(&mut self, tarpit: Duration) {
+        self.tarpit = tarpit;
     }
 
     /// Count bytes for `meter`, too.
@@ -284,6 +299,7 @@ impl Peer {
 
     /// Take `n` of the buffered bytes away.
     pub fn advance(&mut self, n: usize) {
+        self.owes |= n > 0 && !self.buffered().is_empty();
         self.taken = self.buffer.len().min(self.taken.saturating_add(n));
         if self.taken == self.buffer.len() {
             self.taken = 0;
@@ -495,6 +511,48 @@ impl Peer {
         self.buffer.extend_from_slice(chunk.filled());
         Poll::Ready(Ok(chunk.filled().len()))
     }
+
+    /// Ready once the next bytes may go to the visitor.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.tarpit.is_zero() || !self.owes {
+            return Poll::Ready(());
+        }
+        if self.held.is_none()
+            && let Some(metered) = self.metered_mut()
+        {
+            metered.holds = true;
+        }
+        let tarpit = self.tarpit;
+        let held = self
+            .held
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(tarpit)));
+        if held.as_mut().poll(cx).is_pending() && self.poll_gone(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.held = None;
+        self.owes = false;
+        if let Some(metered) = self.metered_mut() {
+            metered.holds = false;
+            metered.touch();
+        }
+        Poll::Ready(())
+    }
+
+    /// Ready once the visitor says nothing more, or a limit is reached. What it says until then is kept for the next read, and
+    /// not much more of it than that would have kept.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.buffered().len() < CHUNK {
+            match ready!(self.poll_more(cx)) {
+                Ok(1..) => {}
+                // Who asks again is told again.
+                Ok(0) | Err(_) => return Poll::Ready(()),
+            }
+        }
+        match self.metered_mut() {
+            Some(metered) => metered.poll_limits::<()>(cx).map(drop),
+            None => Poll::Ready(()),
+        }
+    }
 }
 
 impl AsyncRead for Peer {
@@ -502,7 +560,10 @@ impl AsyncRead for Peer {
         let this = self.get_mut();
         let waiting = this.buffered();
         if waiting.is_empty() {
-            return this.stream.poll_read(cx, out);
+            let before = out.filled().len();
+            let read = this.stream.poll_read(cx, out);
+            this.owes |= out.filled().len() > before;
+            return read;
         }
         let part = waiting.get(..out.remaining()).unwrap_or(waiting);
         let n = part.len();
@@ -528,7 +589,9 @@ impl AsyncBufRead for Peer {
 
 impl AsyncWrite for Peer {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        ready!(this.poll_held(cx));
+        match &mut this.stream {
             Stream::Plain(io) => Pin::new(io).poll_write(cx, bytes),
             Stream::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
             Stream::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -576,6 +639,8 @@ struct Metered {
     io: Box<dyn Transport>,
     bounds: Bounds,
     idle: Duration,
+    /// Whether an answer is held back: until it goes, silence is ours, and only the limit counts.
+    holds: bool,
     ends: Instant,
     active: Instant,
     timer: Pin<Box<Sleep>>,
@@ -591,6 +656,7 @@ impl Metered {
         Self {
             io,
             idle: bounds.idle,
+            holds: false,
             ends: now + bounds.total,
             active: now,
             timer: Box::pin(tokio::time::sleep(bounds.idle.min(bounds.total))),
@@ -611,7 +677,8 @@ impl Metered {
     }
 
     fn due(&self) -> Instant {
-        self.ends.min(self.active + self.idle)
+        let idle = if self.holds { self.bounds.idle } else { self.idle };
+        self.ends.min(self.active + idle)
     }
 
     /// Pending while there is time; the error of the limit that was reached otherwise.
@@ -726,5 +793,93 @@ impl AsyncWrite for Metered {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use decnet_model::clock::SystemClock;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    use super::*;
+    use crate::serve::{artifact::Artifacts, sink::Sink, tap::Evidence};
+
+    const TARPIT: Duration = Duration::from_secs(1);
+
+    /// A visitor's end, and a slow peer at the other.
+    fn slow() -> (DuplexStream, Peer) {
+        let (theirs, ours) = tokio::io::duplex(64 * 1024);
+        let evidence = Arc::new(Evidence {
+            sink: Arc::new(Sink::to(io::sink())),
+            artifacts: Arc::new(Artifacts::open(None, &Limits::default()).unwrap()),
+            clock: Arc::new(SystemClock),
+            decky: "decky-01".to_owned(),
+        });
+        let address = SocketAddr::from(([127, 0, 0, 1], 9));
+        let tap = Tap::of_session(&evidence, "test", address, address);
+        let mut peer = Peer::new(ours, address, address, Bounds::from(&Limits::default()), tap);
+        peer.set_tarpit(TARPIT);
+        (theirs, peer)
+    }
+
+    /// How long `what` takes where time stands still but for timers.
+    async fn time_of<T>(what: impl Future<Output = T>) -> (Duration, T) {
+        let began = Instant::now();
+        let done = what.await;
+        (began.elapsed(), done)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_answer_is_held_back_once_also_in_a_pipeline() {
+        let (mut visitor, mut peer) = slow();
+        let (greeting, sent) = time_of(peer.send(b"hello\n")).await;
+        sent.unwrap();
+        assert!(greeting >= TARPIT, "{greeting:?}");
+        visitor.write_all(b"one\ntwo\n").await.unwrap();
+        for _ in 0..2 {
+            peer.read_line(10).await.unwrap().unwrap();
+            let (first, _) = time_of(peer.send(b"so ")).await;
+            let (rest, _) = time_of(peer.send(b"be it\n")).await;
+            assert!(first >= TARPIT && rest.is_zero(), "{first:?} {rest:?}");
+        }
+        drop(peer);
+        let mut heard = String::new();
+        visitor.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "hello\nso be it\nso be it\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_silence_of_a_tarpit_is_not_the_visitors() {
+        let (mut visitor, mut peer) = slow();
+        peer.set_idle(TARPIT / 2);
+        peer.send(b"hello\n").await.unwrap();
+        assert_eq!(peer.meter().closed_by(), None);
+        visitor.write_all(b"one\n").await.unwrap();
+        assert!(peer.read_line(10).await.is_ok());
+        let (patience, silence) = time_of(peer.read_line(10)).await;
+        assert!(
+            silence.is_err() && patience <= TARPIT,
+            "the product's own patience is back"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_while_an_answer_waits_is_read_later_and_not_hoarded() {
+        let (mut visitor, mut peer) = slow();
+        let flood = vec![b'a'; 8 * CHUNK];
+        visitor.write_all(&flood).await.unwrap();
+        peer.send(b"hello\n").await.unwrap();
+        assert!(peer.buffered().len() < 2 * CHUNK, "{}", peer.buffered().len());
+        assert_eq!(peer.read_block(flood.len()).await.unwrap(), flood);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_said_all_is_answered_at_once() {
+        let (mut visitor, mut peer) = slow();
+        visitor.write_all(b"one\n").await.unwrap();
+        visitor.shutdown().await.unwrap();
+        let (time, sent) = time_of(peer.send(b"hello\n")).await;
+        assert!(sent.is_ok() && time < TARPIT, "{time:?}");
+        assert_eq!(peer.read_line(10).await.unwrap().unwrap(), b"one");
     }
 }

@@ -188,7 +188,7 @@ fn compare(shell: &str, text: &str, complaints: bool) -> Option<usize> {
         .output()
         .is_err()
     {
-        println!("skipped: no {shell} on this machine to compare with");
+        decnet_testkit::skipped(&format!("no {shell} on this machine to compare with"));
         return None;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -33,6 +33,9 @@ knobs! {
         pub starttls: bool = true,
         /// The longest mail, in bytes: `message_size_limit`.
         pub size: u32 = 10_240_000,
+        /// Greeting, where the product's own is not wanted: the text after `220` and the server's name. It may not contradict the
+        /// persona.
+        pub banner: Option<String> = None,
     }
 }
 

@@ -66,6 +66,7 @@ impl Decoy for Smtp {
     fn build(config: SmtpConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
         let persona = &host.persona;
         let told = persona.product(ProductKind::Mail);
+        let told = host.product::<Self>(told, "banner", config.banner.as_deref())?;
         let (product, words) = match told.name {
             "Exim" => (Product::Exim, &EXIM),
             "Postfix" => (Product::Postfix, &POSTFIX),
@@ -95,7 +96,7 @@ impl Decoy for Smtp {
         let fqdn = persona.fqdn();
         Ok(Self {
             server: Server {
-                logins: Logins::new(config.accept, host),
+                logins: Logins::new(&config.accept, host),
                 config,
                 product,
                 words,

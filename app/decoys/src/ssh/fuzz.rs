@@ -16,6 +16,7 @@ use super::{
     identification::identification,
     kex::{self, Kex},
     link::Link,
+    proposal::Proposal,
     server::Visit,
     transport::{self, Transport},
 };
@@ -104,12 +105,14 @@ fn visit() -> Option<Visit> {
         let host = Arc::new(Host::new(persona, Arc::new(SystemClock)));
         let config = SshConfig {
             accept: Accept::Never,
-            // It takes no time to refuse.
-            version: Some("SSH-2.0-dropbear_2020.81".to_owned()),
             refusal_ms: 0,
             ..SshConfig::default()
         };
-        Ssh::build(config, &host).ok()
+        let mut service = Ssh::build(config, &host).ok()?;
+        // It takes no time to refuse.
+        let proposal = Proposal::of("SSH-2.0-dropbear_2020.81", &host.persona);
+        Arc::get_mut(&mut service.shared)?.proposal = Arc::new(proposal);
+        Some(service)
     });
     let evidence = Arc::new(Evidence {
         sink: Arc::new(Sink::to(io::sink())),

@@ -77,7 +77,7 @@ knobs! {
         pub accept: Accept = Accept::Weak,
         /// Text shown before authentication, as `Banner` of sshd_config; none by default, as distributions have it.
         pub banner: Option<String> = None,
-        /// Identification string, where the persona's is not wanted; begins with `SSH-2.0-`.
+        /// Identification string, where the persona's is not wanted: of the same program, series of versions and system.
         pub version: Option<String> = None,
         /// Milliseconds that it takes to find a password wrong, half as much or half as much again; OpenSSH adds to it. PAM
         /// takes two seconds.

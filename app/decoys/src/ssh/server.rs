@@ -102,17 +102,17 @@ impl Shared {
 
 impl Decoy for Ssh {
     fn build(config: SshConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
-        let product = host.persona.product(ProductKind::Ssh);
-        let version = config.version.clone().unwrap_or(product.banner);
-        if !version.starts_with("SSH-2.0-")
-            || version.len() > 200
-            || version.bytes().any(|b| !(32..127).contains(&b))
-        {
+        let own = host.persona.product(ProductKind::Ssh);
+        let begins = begins(&own.banner).to_owned();
+        let version = host
+            .product::<Self>(own, "version", config.version.as_deref())?
+            .banner;
+        if !version.starts_with(&begins) || version.bytes().any(|b| !(32..127).contains(&b)) {
             return Err(BuildError::of::<Self>(
                 "version",
                 format!(
-                    "{:?} does not begin with SSH-2.0-, or is longer than 200 printable characters",
-                    version.chars().take(60).collect::<String>()
+                    "{version:?} does not begin with {begins} as the persona's does, or is not ASCII; leave version out, or give \
+                     the decky a distribution (distro) that it fits"
                 ),
             ));
         }
@@ -131,7 +131,7 @@ impl Decoy for Ssh {
                 Err(error) => crate::serve::trouble(format_args!("ssh: {error}")),
             })
             .map_err(|error| BuildError::of::<Self>("-", format!("the host keys cannot be made: {error}")))?;
-        let logins = Logins::new(config.accept, host);
+        let logins = Logins::new(&config.accept, host);
         let template = Template::new(&host.persona, Arc::clone(&host.services));
         let shared = Shared {
             host: Arc::clone(host),
@@ -183,6 +183,17 @@ impl Decoy for Ssh {
         drop(startup);
         channels::serve(&mut link, &visit, entered).await
     }
+}
+
+/// The part of an identification that names the program: up to the number of its version.
+fn begins(identification: &str) -> &str {
+    let protocol = "SSH-2.0-".len();
+    let number = identification
+        .bytes()
+        .skip(protocol)
+        .position(|b| b.is_ascii_digit());
+    let end = number.map_or(identification.len(), |at| protocol + at);
+    identification.get(..end).unwrap_or(identification)
 }
 
 /// One visitor.
@@ -267,7 +278,7 @@ mod tests {
     #[test]
     fn keys_are_exchanged_again_when_they_are_worn() {
         if Command::new("sshpass").arg("-V").output().is_err() {
-            return println!("skipped: sshpass is not installed");
+            return decnet_testkit::skipped("sshpass is not installed");
         }
         let persona = Persona::derive(&PersonaSpec::new(Seed::from_bytes([4; 16]), "linux-server"));
         let host = Arc::new(Host::new(persona.unwrap(), Arc::new(SystemClock)));

@@ -76,7 +76,16 @@ pub fn machine(seed: u8) -> Machine {
 pub fn with(seed: u8, slugs: impl Iterator<Item = &'static str>) -> Machine {
     let archetype = decnet_persona::archetype::ALL[0].slug;
     let spec = PersonaSpec::new(Seed::from_bytes([seed; 16]), archetype);
-    let persona = Persona::derive(&spec).unwrap();
+    built(&spec, |host| {
+        slugs
+            .map(|slug| catalogue::build(slug, &BTreeMap::new(), host).unwrap())
+            .collect()
+    })
+}
+
+/// The machine of `spec` with the services that `build` makes for it.
+pub fn built(spec: &PersonaSpec, build: impl FnOnce(&Arc<Host>) -> Vec<Arc<dyn AnyDecoy>>) -> Machine {
+    let persona = Persona::derive(spec).unwrap();
     let clock = Arc::new(SystemClock);
     let host = Arc::new(Host::new(persona, clock.clone()));
     let lines = Lines::default();
@@ -86,9 +95,7 @@ pub fn with(seed: u8, slugs: impl Iterator<Item = &'static str>) -> Machine {
         clock,
         decky: "test".to_owned(),
     });
-    let decoys = slugs
-        .map(|slug| catalogue::build(slug, &BTreeMap::new(), &host).unwrap())
-        .collect();
+    let decoys = build(&host);
     Machine {
         evidence,
         lines,

@@ -1,6 +1,9 @@
 //! Deploying a fleet that is described by a text, and what there is to choose from in a form.
 
-use std::fs;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use decnet_fleet::{
     BuiltIn, SpecFault,
@@ -12,9 +15,9 @@ use decnet_model::{
     permission::{ManageFleet, ViewFleet},
     view::{DeckyView, FieldError, TaskAccepted},
 };
-use decnet_persona::OsFamily;
+use decnet_persona::{OsFamily, archetype};
 
-use super::invalid;
+use super::{aside, invalid};
 use crate::{Actor, Domain, DomainError, Permit};
 
 impl Domain {
@@ -27,14 +30,14 @@ impl Domain {
         permit: &Permit<ManageFleet>,
         text: &str,
     ) -> Result<TaskAccepted, DomainError> {
-        let described = Described::read(text, &BuiltIn);
+        let described = read(text).await?;
         if described.is_read() {
             let outcome = self.decky_deploy(permit, described.spec.clone()).await;
-            return judged(&described, outcome);
+            return judged(described, outcome).await;
         }
         // What could not be read is refused with everything else that is wrong.
         let settled = self.description_check(permit.actor(), &described.spec).await;
-        let refused: Result<TaskAccepted, _> = match judged(&described, settled) {
+        let refused: Result<TaskAccepted, _> = match judged(described, settled).await {
             Ok(()) => Err(DomainError::field("text", "it could not be read")),
             Err(refused) => Err(refused),
         };
@@ -52,11 +55,12 @@ impl Domain {
         permit: &Permit<ViewFleet>,
         text: &str,
     ) -> Result<(Vec<DeckyView>, Vec<DeckyName>), DomainError> {
-        let described = Described::read(text, &BuiltIn);
+        let described = read(text).await?;
+        let replaces = described.spec.replace;
         let preview = self.decky_preview(permit, described.spec.clone()).await;
-        let deckies = judged(&described, preview)?;
+        let deckies = judged(described, preview).await?;
         let mut leaving = Vec::new();
-        if described.spec.replace {
+        if replaces {
             let there = self.inner.store.decky_list().await?;
             let wanted = there.into_iter().filter(|decky| decky.desired);
             leaving.extend(wanted.map(|decky| decky.name));
@@ -74,26 +78,36 @@ impl Domain {
         _permit: &Permit<ViewFleet>,
         mut spec: FleetSpec,
     ) -> Result<String, DomainError> {
-        let there = self.inner.store.decky_records().await?;
-        for at in 0..spec.deckies.len() {
-            let taken = |name: &str| {
-                let named = spec.deckies.iter().filter_map(|decky| decky.name.as_ref());
-                let there = there.iter().map(|record| &record.view.name);
-                let group = format!("{name}-");
-                let mut all = there.chain(named).map(DeckyName::as_str);
-                all.any(|other| other == name || other.starts_with(&group))
+        let there = self
+            .inner
+            .store
+            .decky_list()
+            .await?
+            .into_iter()
+            .map(|decky| decky.name);
+        let named = spec.deckies.iter().filter_map(|decky| decky.name.clone());
+        let mut taken: BTreeSet<String> = there.chain(named).map(String::from).collect();
+        // Where the numbers of a kind go on.
+        let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
+        for decky in spec.deckies.iter_mut().filter(|decky| decky.name.is_none()) {
+            let kind = decky
+                .archetype
+                .as_deref()
+                .and_then(|kind| archetype::find(kind).ok());
+            let kind = kind.map_or("decky", |kind| kind.slug);
+            let number = numbers.entry(kind).or_insert(1);
+            let name = loop {
+                let name = match *number {
+                    1 => kind.to_owned(),
+                    n => format!("{kind}-{n}"),
+                };
+                *number = number.saturating_add(1);
+                if !is_taken(&taken, &name) {
+                    break name;
+                }
             };
-            let unnamed = spec.deckies.get(at).filter(|decky| decky.name.is_none());
-            let Some(decky) = unnamed else { continue };
-            let kind = decky.archetype.as_deref().unwrap_or("decky");
-            let numbered = (2..10_000).map(|n| format!("{kind}-{n}"));
-            let name = std::iter::once(kind.to_owned())
-                .chain(numbered)
-                .find(|name| !taken(name))
-                .and_then(|name| name.parse().ok());
-            if let Some(decky) = spec.deckies.get_mut(at) {
-                decky.name = name;
-            }
+            decky.name = name.parse().ok();
+            taken.insert(name);
         }
         spec::to_ini(&spec, &BuiltIn).map_err(invalid)
     }
@@ -130,14 +144,26 @@ impl Domain {
 
     /// What is wrong with deploying `spec`, if anything is.
     async fn description_check(&self, actor: &Actor, spec: &FleetSpec) -> Result<(), DomainError> {
-        self.bait_check(actor, spec)?;
+        self.bait_check(actor, spec).await?;
         let there = self.inner.store.decky_records().await?;
-        self.settle(spec, &there, &self.limits().await?).map(drop)
+        self.settle(spec, &there, &self.limits().await?).await.map(drop)
     }
 }
 
+/// Whether a decky, or one of a group, has the name already.
+fn is_taken(taken: &BTreeSet<String>, name: &str) -> bool {
+    let group = format!("{name}-");
+    let mut after = taken.range(group.clone()..);
+    taken.contains(name) || after.next().is_some_and(|other| other.starts_with(&group))
+}
+
+async fn read(text: &str) -> Result<Described, DomainError> {
+    let text = text.to_owned();
+    aside(move || Described::read(&text, &BuiltIn)).await
+}
+
 /// What came of a described fleet. Where that or the text has faults, all of them, in the order of the text.
-fn judged<T>(described: &Described, outcome: Result<T, DomainError>) -> Result<T, DomainError> {
+async fn judged<T>(described: Described, outcome: Result<T, DomainError>) -> Result<T, DomainError> {
     let fields = match outcome {
         Ok(value) if described.is_read() => return Ok(value),
         Ok(_) => Vec::new(),
@@ -149,7 +175,8 @@ fn judged<T>(described: &Described, outcome: Result<T, DomainError>) -> Result<T
         line: None,
         problem: fault.message,
     });
-    let told = described.faults(found).into_iter().map(|fault| FieldError {
+    let told = aside(move || described.faults(found)).await?;
+    let told = told.into_iter().map(|fault| FieldError {
         field: match fault.line {
             Some(line) => format!("line {line}"),
             None => fault.field,

@@ -100,7 +100,7 @@ mod tests {
         let namespace = match Namespace::new() {
             Ok(namespace) => namespace,
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-                println!("left out: network namespaces are made by root, and this is not root");
+                decnet_testkit::skipped("network namespaces are made by root, and this is not root");
                 return;
             }
             Err(e) => panic!("{e}"),

@@ -11,7 +11,7 @@ use decnet_model::{
 };
 use serde_json::Value;
 
-use super::{CUSTOM, typed, without_comment};
+use super::{CUSTOM, GENERAL, typed, without_comment};
 use crate::{Catalogue, SpecFault, own_image};
 
 /// `spec` as INI. Every decky of it needs a name, because sections have one.
@@ -24,7 +24,7 @@ pub fn to_ini(spec: &FleetSpec, catalogue: &dyn Catalogue) -> Result<String, Vec
         faults: Vec::new(),
     };
     if spec.replace {
-        writer.section("general");
+        writer.section(GENERAL);
         writer.pair("replace", "replace", "yes");
     }
     let mut images = BTreeMap::new();
@@ -109,6 +109,12 @@ impl Writer {
             self.fault(&format!("{at}.name"), "a section needs a name");
             return;
         };
+        if name.as_str() == GENERAL || name.as_str().starts_with(CUSTOM) {
+            self.fault(
+                &format!("{at}.name"),
+                &format!("{name}: a section of this name means something else; call the decky otherwise"),
+            );
+        }
         self.section(name);
         let slugs: Vec<&str> = services.iter().map(|s| s.slug.as_str()).collect();
         let fields = [

@@ -414,6 +414,60 @@ fn a_folder_of_bait_is_taken_from_a_file_and_its_faults_name_what_to_mend() {
     );
 }
 
+#[test]
+fn a_text_that_is_all_sections_keys_or_services_is_refused_and_read_only_so_far() {
+    let many = |line: fn(usize) -> String| (0..50_000).map(line).collect::<String>();
+    let sections = format!("[web]\narchetype = web-server\n{}", many(|n| format!("[a{n}]\n")));
+    let described = Described::read(&sections, &Six);
+    assert_eq!(described.spec.deckies.len(), 2000);
+    let faults = described.faults([]);
+    assert_eq!(faults.len(), 1, "{:?}", faults.get(..2));
+    assert_eq!(faults[0].line, Some(2002));
+    assert!(
+        faults[0].problem.contains("more than 2000 sections"),
+        "{faults:?}"
+    );
+
+    let keys = format!(
+        "[web]\narchetype = web-server\n[web.http]\n{}",
+        many(|n| format!("k{n}=\n"))
+    );
+    let faults = from_ini_with(&keys, &Six).unwrap_err();
+    assert_eq!(faults.len(), 50_000, "each is told, once");
+    let twice = from_ini_with("[web]\narchetype = web-server\narchetype = web-server\n", &Six).unwrap_err();
+    assert!(
+        twice[0].problem.contains("archetype stands twice in [web]"),
+        "{twice:?}"
+    );
+
+    let services = format!("[web]\nservices = {}\n", many(|n| format!("a{n},")));
+    let faults = from_ini_with(&services, &Six).unwrap_err();
+    assert_eq!((faults.len(), faults[0].line), (1, Some(2)));
+    assert!(faults[0].problem.contains("more than 100"), "{:?}", faults[0]);
+}
+
+proptest! {
+    #[test]
+    fn a_decky_of_any_name_is_itself_as_text_or_no_text_at_all(
+        name in "general|custom-[a-z]{1,4}|custom|[a-z0-9][a-z0-9-]{0,8}[a-z0-9]|[a-z]",
+    ) {
+        let decky = DeckySpec {
+            name: Some(name.parse().unwrap()),
+            archetype: Some("web-server".into()),
+            ..DeckySpec::default()
+        };
+        let spec = FleetSpec { deckies: vec![decky], replace: false };
+        match to_ini(&spec, &Six) {
+            Ok(text) => prop_assert_eq!(Described::read(&text, &Six).spec, spec),
+            Err(faults) => {
+                prop_assert!(name == "general" || name.starts_with("custom-"));
+                prop_assert_eq!(&faults[0].field, "deckies[0].name");
+                prop_assert!(faults[0].problem.contains("means something else"));
+            }
+        }
+    }
+}
+
 /// A fleet that says everything that one can say.
 const WHOLE: &str = "\
 [general]

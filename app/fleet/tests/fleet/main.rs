@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod documented;
 mod ini;
 mod local;
 mod planning;
@@ -23,7 +24,7 @@ use decnet_model::{
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-/// Six services with one knob: enough to plan with, whatever the real catalogue holds.
+/// Six services with three knobs: enough to plan with, whatever the real catalogue holds.
 pub struct Six;
 
 impl Catalogue for Six {

@@ -172,7 +172,7 @@ fn disk_blocks_of_what_was_taken_are_given_back() {
     let meta = fs::metadata(outlet.path()).unwrap();
     assert_eq!(meta.len(), 3_000_000, "its size stays");
     if inlet.totals().freed_bytes == 0 {
-        eprintln!("not proved: this file system cannot punch holes");
+        decnet_testkit::skipped("this file system cannot punch holes");
         return;
     }
     assert!(meta.blocks() * 512 < 400_000, "{} blocks", meta.blocks());

@@ -29,9 +29,9 @@ use crate::{
         table::{Column, Leads, Listed, Row, Table},
         when::{Ago, use_present},
     },
-    live::use_live,
+    live::{fleet_now, use_live},
     order,
-    pages::live::{FirstTouch, fleet_now},
+    pages::live::FirstTouch,
     text,
     url::{self, Between},
 };

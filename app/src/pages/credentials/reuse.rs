@@ -25,8 +25,7 @@ use crate::{
         table::{Column, Leads, Listed, Table},
         when::Ago,
     },
-    live::use_live,
-    pages::live::fleet_now,
+    live::{fleet_now, use_live},
     text, url,
 };
 

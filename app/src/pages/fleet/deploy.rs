@@ -16,10 +16,10 @@ use leptos_router::{hooks::use_query_map, params::ParamsMap};
 
 use self::{
     description::DescriptionForm,
-    field::{Asked, Field, FieldFault, Told, problem_of},
+    field::{Field, FieldFault, Question, Told, is_wrong, problem_of},
     more::More,
-    plan::{Plan, preview},
-    services::{Adjust, Services},
+    plan::{Footer, Plan, Planned, planned, preview},
+    services::{Adjust, Services, fitted},
 };
 use super::{Choices, mark::ArchetypeMark};
 use crate::{
@@ -35,6 +35,62 @@ use crate::{
 /// The parameter of the URL that says how the fleet is described, and its value for text.
 const AS: &str = "as";
 const TEXT: &str = "text";
+
+/// The form as it is being filled in.
+#[derive(Clone, Copy)]
+struct Draft {
+    /// Everything that was typed and chosen, for whichever archetype.
+    form: RwSignal<Filled>,
+    /// The chosen archetype.
+    archetype: Memo<Option<ArchetypeView>>,
+    /// What the form says: what stands in it, but for what the chosen archetype cannot have.
+    said: Memo<Filled>,
+    /// The seed that it was given where nobody typed one.
+    sown: StoredValue<String>,
+}
+
+impl Draft {
+    fn new(archetypes: Vec<ArchetypeView>, contains: bool) -> Self {
+        let form = RwSignal::new(Filled {
+            archetype: archetypes.first().map(|a| a.slug.clone()).unwrap_or_default(),
+            amount: "1".to_owned(),
+            egress: if contains {
+                "deny".to_owned()
+            } else {
+                String::new()
+            },
+            ..Filled::default()
+        });
+        let known = archetypes.clone();
+        let archetype = Memo::new(move |_| {
+            let slug = form.with(|form| form.archetype.clone());
+            known.iter().find(|a| a.slug == slug).cloned()
+        });
+        let said = Memo::new(move |_| {
+            archetype.with(|of| {
+                form.with(|form| match of {
+                    Some(of) => fitted(form, of, &archetypes),
+                    None => form.clone(),
+                })
+            })
+        });
+        Self {
+            form,
+            archetype,
+            said,
+            sown: StoredValue::new(String::new()),
+        }
+    }
+
+    /// Give the form a seed where it has none: what is shown and what will be deployed are made from one.
+    fn sow(self) {
+        if self.form.with_untracked(|form| form.seed.trim().is_empty()) {
+            let seed = text::draw(16);
+            self.sown.set_value(seed.clone());
+            self.form.update(|form| form.seed = seed);
+        }
+    }
+}
 
 /// The dialog.
 #[component]
@@ -68,20 +124,7 @@ fn Ways(
     deckies: Memo<Vec<DeckyView>>,
     close: Signal<String>,
 ) -> impl IntoView {
-    let form = RwSignal::new(Filled {
-        archetype: choices
-            .archetypes
-            .first()
-            .map(|a| a.slug.clone())
-            .unwrap_or_default(),
-        amount: "1".to_owned(),
-        egress: if choices.network.contains {
-            "deny".to_owned()
-        } else {
-            String::new()
-        },
-        ..Filled::default()
-    });
+    let draft = Draft::new(choices.archetypes.clone(), choices.network.contains);
     let as_text = Memo::new(move |_| query.with(|q| q.get_str(AS) == Some(TEXT)));
     let to = move |way: Option<&str>| url::with("/fleet", &query.get(), &[(AS, way)]);
     let is_here = move |text: bool| (as_text.get() == text).then_some("true");
@@ -93,19 +136,20 @@ fn Ways(
         </nav>
         <Network network />
         <div hidden=move || as_text.get()>
-            <DeployForm choices form deckies close />
+            <GroupForm choices draft deckies close />
         </div>
         <div hidden=move || !as_text.get()>
-            <DescriptionForm as_text form deckies close />
+            <DescriptionForm as_text draft deckies close />
         </div>
     }
     .into_any()
 }
 
+/// One decky or group, as a form can say it.
 #[component]
-fn DeployForm(
+fn GroupForm(
     choices: Deployable,
-    form: RwSignal<Filled>,
+    draft: Draft,
     deckies: Memo<Vec<DeckyView>>,
     close: Signal<String>,
 ) -> impl IntoView {
@@ -117,27 +161,22 @@ fn DeployForm(
         network,
     } = choices;
     let contains = network.contains;
+    let Draft {
+        form,
+        archetype,
+        said,
+        ..
+    } = draft;
     let deploy = ServerAction::<Deploy>::new();
-    let pending = deploy.pending();
-    let plan = Action::new(|form: &Filled| {
-        let form = form.clone();
-        async move { (form.clone(), deploy::deploy_preview(form).await) }
-    });
-    let show_plan = move |_| {
-        deploy.clear();
-        sow(form);
-        plan.dispatch(form.get_untracked());
-    };
-    // A plan of what the form no longer says is none.
-    let planned = move || {
-        plan.value()
-            .get()
-            .filter(|(of, _)| form.with(|form| of == form))
-            .map(|(_, plan)| plan)
-    };
-    let fault = Signal::derive(move || {
-        let refused = deploy.value().get().and_then(Result::err);
-        refused.or_else(|| planned().and_then(Result::err))
+    let Planned {
+        plan,
+        fault,
+        ask,
+        is_asking,
+    } = planned(said.into(), deploy, deploy::deploy_preview);
+    let ask = Callback::new(move |()| {
+        draft.sow();
+        ask.run(());
     });
     let told = Told::derive(move || fault.get().map(|fault| fault.fields).unwrap_or_default());
     // What has a field of its own is told there.
@@ -158,28 +197,23 @@ fn DeployForm(
     let scripted = RwSignal::new(false);
     Effect::new(move |_| scripted.set(true));
     let scripted = Signal::from(scripted);
-    let known = archetypes.clone();
-    let archetype = Memo::new(move |_| {
-        let slug = form.with(|form| form.archetype.clone());
-        known.iter().find(|a| a.slug == slug).cloned()
-    });
     view! {
         <ActionForm action=deploy>
             <div node_ref=node>
-                <Archetypes archetypes=archetypes.clone() form told />
+                <Archetypes archetypes=archetypes.clone() draft told />
                 <div class="deploy-fields">
                     <Field
-                        asked=Asked {
+                        asked=Question {
                             number: Some((1, MAX_AMOUNT)),
                             required: true,
-                            ..Asked::new("amount", "How many")
+                            ..Question::new("amount", "How many")
                         }
                         value=Signal::derive(move || form.with(|form| form.amount.clone()))
                         set=Callback::new(move |text| form.update(|form| form.amount = text))
                         told
                     />
                     <Field
-                        asked=Asked {
+                        asked=Question {
                             note: " or prefix",
                             placeholder: "from the archetype".to_owned(),
                             max_length: 60,
@@ -187,51 +221,35 @@ fn DeployForm(
                                 "[a-z0-9]([a-z0-9\\-]*[a-z0-9])?",
                                 "a-z, 0-9 and -, with no - at its beginning or end",
                             )),
-                            ..Asked::new("name", "Name")
+                            ..Question::new("name", "Name")
                         }
                         value=Signal::derive(move || form.with(|form| form.name.clone()))
                         set=Callback::new(move |text| form.update(|form| form.name = text))
                         told
                     />
                 </div>
-                <Services services=services.clone() archetype form told scripted />
-                <Adjust services archetype form told scripted />
-                <More archetypes archetype systems bait contains form told scripted />
+                <Services services=services.clone() draft told scripted />
+                <Adjust services draft told scripted />
+                <More archetypes systems bait contains draft told scripted />
             </div>
             {move || {
-                archetype
-                    .get()
-                    .and_then(|archetype| preview(&archetype, &form.get(), deckies))
-                    .map(|(fleet, words)| {
-                        view! {
-                            <p class="preview" role="status">
-                                <b>{fleet}</b>
-                                {words}
-                            </p>
-                        }
-                    })
+                let archetype = archetype.get()?;
+                let (fleet, words) = said.with(|said| deckies.with(|deckies| preview(&archetype, said, deckies)))?;
+                Some(
+                    view! {
+                        <p class="preview" role="status">
+                            <b>{fleet}</b>
+                            {words}
+                        </p>
+                    },
+                )
             }}
-            {move || planned().and_then(Result::ok).map(|plan| view! { <Plan plan deckies /> })}
+            {move || plan.get().map(|plan| view! { <Plan plan deckies /> })}
             <FormFault fault=elsewhere />
-            <footer>
-                <a class="button" href=move || close.get() data-noscroll="">"Cancel"</a>
-                <button type="button" class="button" disabled=move || plan.pending().get() on:click=show_plan>
-                    "Show the plan"
-                </button>
-                <button type="submit" class="button primary" disabled=move || pending.get()>
-                    {move || if pending.get() { "Deploying…" } else { "Deploy" }}
-                </button>
-            </footer>
+            <Footer close ask is_asking is_deploying=deploy.pending().into() fault />
         </ActionForm>
     }
     .into_any()
-}
-
-/// Give `form` a seed where it has none: what is shown and what will be deployed are made from one.
-fn sow(form: RwSignal<Filled>) {
-    if form.with_untracked(|form| form.seed.trim().is_empty()) {
-        form.update(|form| form.seed = text::draw(16));
-    }
 }
 
 /// Whether the form has a field of that name to tell a fault at.
@@ -278,22 +296,15 @@ fn Network(network: FleetNetworkView) -> impl IntoView {
 }
 
 #[component]
-fn Archetypes(archetypes: Vec<ArchetypeView>, form: RwSignal<Filled>, told: Told) -> impl IntoView {
+fn Archetypes(archetypes: Vec<ArchetypeView>, draft: Draft, told: Told) -> impl IntoView {
+    let form = draft.form;
     let begin = form.with_untracked(|form| form.archetype.clone());
     let problem = problem_of(told, "archetype".to_owned());
     let draw = move |archetype: ArchetypeView| {
         let is_begin = archetype.slug == begin;
         let services: Vec<_> = archetype.services.iter().map(ToString::to_string).collect();
-        let of = archetype.clone();
-        let choose = move |_| {
-            form.update(|form| {
-                form.archetype.clone_from(&of.slug);
-                if !of.distros.contains(&form.distro) {
-                    form.distro.clear();
-                }
-                services::fit(form, &of);
-            });
-        };
+        let slug = StoredValue::new(archetype.slug.clone());
+        let is_chosen = move || form.with(|form| slug.with_value(|slug| form.archetype == *slug));
         view! {
             <label class="archetype">
                 <input
@@ -301,8 +312,9 @@ fn Archetypes(archetypes: Vec<ArchetypeView>, form: RwSignal<Filled>, told: Told
                     name="form[archetype]"
                     value=archetype.slug.clone()
                     checked=is_begin
+                    prop:checked=is_chosen
                     autofocus=is_begin
-                    on:change=choose
+                    on:change=move |_| form.update(|form| form.archetype = slug.get_value())
                 />
                 <span class="archetype-body">
                     <ArchetypeMark slug=archetype.slug />
@@ -316,10 +328,13 @@ fn Archetypes(archetypes: Vec<ArchetypeView>, form: RwSignal<Filled>, told: Told
         }
     };
     view! {
-        <fieldset class="archetypes">
+        <fieldset class="archetypes" tabindex="-1" aria-invalid=is_wrong(problem) aria-describedby="about-archetype">
             <legend>"Archetype"</legend>
+            // Above the kinds, which may be more than fit here.
+            <div id="about-archetype">
+                <FieldFault problem />
+            </div>
             {archetypes.into_iter().map(draw).collect_view()}
-            <FieldFault problem />
         </fieldset>
     }
     .into_any()

@@ -75,7 +75,8 @@ pub(crate) fn FleetPage() -> impl IntoView {
             Some(evidence::log_histogram(asked).await)
         },
     );
-    let first = Resource::new(move || live.epoch.get(), |_| fleet::decky_list());
+    // Once: the stream begins each time with the whole fleet, and what is drawn anew loses what somebody is filling in.
+    let first = Resource::new(|| (), |()| fleet::decky_list());
     // The lines on the cards move slowly: what came last stands in the count beside them.
     let present = use_present();
     let minute = Memo::new(move |_| present.now.get().unix_timestamp().div_euclid(60));

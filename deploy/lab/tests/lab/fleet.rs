@@ -11,11 +11,14 @@ use decnet_lab::{ATTACKER, GATEWAY, HOST, Lab, Place};
 use nix::sys::signal::Signal;
 
 use crate::{
-    host::{Host, kill, lab, until},
+    announced::{announced, mistaken},
+    bounds::{bounded, tells_its_health},
+    host::{Host, lab, until, until_seen},
     intruder::contained,
-    killed::killed_anywhere,
-    rest::stopped_and_started,
-    visitor::{attack, hold_open, is_answer, machines, said, services, text, visit},
+    killed::{everything_killed, killed_anywhere},
+    stack::behaves_as_claimed,
+    stopped::stopped_and_started,
+    visitor::{ailing, attack, hold_open, is_answer, machines, said, services, text, visit},
 };
 
 /// Twenty deckies of every kind that six services make believable.
@@ -25,7 +28,7 @@ archetype = web-server
 amount = 5
 [db]
 archetype = database-server
-amount = 4
+amount = 3
 [mail]
 archetype = mail-server
 amount = 4
@@ -34,10 +37,29 @@ archetype = linux-server
 amount = 4
 [files]
 archetype = file-server
-amount = 2
+[win]
+archetype = windows-server
+[paper]
+archetype = printer
 [dead]
 archetype = deaddeck
 ";
+
+/// The container of each decky that runs, by the decky's name.
+fn containers(lab: &Lab) -> BTreeMap<String, String> {
+    let all = lab
+        .docker()
+        .args(["ps", "--format", "{{.Names}} {{.ID}}"])
+        .output()
+        .unwrap();
+    let of = |line: &str| {
+        let (name, id) = line.split_once(' ')?;
+        // What is added says whose installation it is.
+        let (decky, _) = name.rsplit_once('-')?;
+        Some((decky.to_owned(), id.to_owned()))
+    };
+    said(&all).lines().filter_map(of).collect()
+}
 
 /// Everything of ours that Docker and the host have.
 fn traces(lab: &Lab) -> String {
@@ -62,7 +84,7 @@ fn traces(lab: &Lab) -> String {
 #[test]
 fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trace() {
     let folder = tempfile::tempdir().unwrap();
-    let Some((mut lab_of, _turn)) = lab("fleet", folder.path()) else {
+    let Some((lab_of, _turn)) = lab("fleet", folder.path()) else {
         return;
     };
     let before = traces(&lab_of);
@@ -146,29 +168,20 @@ fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trac
         (seen == names).then_some(())
     });
 
+    behaves_as_claimed(&lab_of, &host, &fleet);
     contained(&lab_of, &host, &fleet);
     looks_like_nothing(&lab_of, &host, "srv-01");
 
     // A mutation changes one and disturbs nobody else.
-    let started = |name: &str| -> String {
-        let all = lab_of
-            .docker()
-            .args(["ps", "--format", "{{.Names}} {{.ID}}"])
-            .output()
-            .unwrap();
-        said(&all)
-            .lines()
-            .filter(|line| line.starts_with(&format!("{name}-")))
-            .map(str::to_owned)
-            .collect()
-    };
-    let containers: BTreeMap<&String, String> = known.keys().map(|name| (name, started(name))).collect();
+    let made = containers(&lab_of);
+    assert!(made.keys().eq(known.keys()), "{made:?}");
     let (old, mut open) = (services(&fleet, "web-01"), hold_open(&lab_of, &fleet, "web-02"));
     host.ok(&["mutate", "web-01"]);
     assert_ne!(services(&host.fleet(), "web-01"), old);
     host.ok(&["deploy", "--name", "late", "--archetype", "web-server"]);
-    for (name, container) in &containers {
-        assert_eq!(&started(name), container, "{name} was made anew");
+    let now = containers(&lab_of);
+    for (name, container) in &made {
+        assert_eq!(now.get(name), Some(container), "{name} was made anew");
     }
     assert!(
         open.try_wait().unwrap().is_none(),
@@ -179,69 +192,53 @@ fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trac
     host.ok(&["teardown", "late"]);
 
     // Whatever of ours is killed: the fleet stays, and what came meanwhile is not lost.
-    for program in [
-        "decnet-mutator",
-        "decnet-collector",
-        "decnet-ingester",
-        "decnet-bus",
-    ] {
-        let pids = host.pids(program);
-        assert!(!pids.is_empty(), "{program} does not run");
-        for pid in pids {
-            kill(pid);
-        }
-        let decky = fleet.iter().find(|d| text(d, "name") == "web-03").unwrap();
-        let seen = visit(&lab_of, decky, "http");
-        assert!(is_answer("http", &seen), "after {program}: {seen}");
-        until("it is started again", || {
-            (!host.pids(program).is_empty()).then_some(())
-        });
-    }
-    for (name, container) in &containers {
-        assert_eq!(&started(name), container, "{name} did not outlive its mutator");
-    }
-    // A decky that dies is back, contained as before.
-    let victim = said(
-        &lab_of
-            .docker()
-            .args(["ps", "-q", "--filter", "name=^srv-02-"])
-            .output()
-            .unwrap(),
-    );
-    decnet_lab::run(lab_of.docker().args(["kill", "--signal", "KILL", victim.trim()])).unwrap();
+    let decky = fleet.iter().find(|d| text(d, "name") == "web-03").unwrap();
+    everything_killed(&lab_of, &mut host, decky);
+    // A decky that dies is back, contained as before, and whoever took another machine for it learns where it is.
+    let (ip, mac) = &known["srv-02"];
+    mistaken(&lab_of, ip);
+    let victim = &made["srv-02"];
+    decnet_lab::run(lab_of.docker().args(["kill", "--signal", "KILL", victim])).unwrap();
     until("it is back", || {
-        let again = said(
-            &lab_of
-                .docker()
-                .args(["ps", "-q", "--filter", "name=^srv-02-"])
-                .output()
-                .unwrap(),
-        );
-        (!again.trim().is_empty() && again != victim).then_some(())
+        let again = containers(&lab_of).remove("srv-02");
+        again.filter(|id| id != victim)
     });
-    drop(host.evidence(&[]));
+    announced(&lab_of, ip, mac);
+    let now = containers(&lab_of);
+    for (name, container) in made.iter().filter(|(name, _)| *name != "srv-02") {
+        assert_eq!(
+            now.get(name),
+            Some(container),
+            "{name} did not outlive its mutator"
+        );
+    }
 
     stopped_and_started(&lab_of, &host, "srv-02");
 
-    // The daemon is killed, and comes back.
-    let data = host.data.clone();
-    host.down();
-    drop(host);
+    // The daemon is killed under it and comes back, and by itself so does the fleet.
+    let made = containers(&lab_of);
     lab_of.end_daemon(Signal::SIGKILL).unwrap();
     lab_of.start_daemon().unwrap();
-    let mut host = Host::new(&lab_of, &folder);
-    assert_eq!(host.data, data);
-    host.up();
-    let again = until("the fleet is back after the daemon", || {
-        let fleet = host.fleet();
-        (fleet.len() == 20 && fleet.iter().all(|d| d["state"] == "running")).then_some(fleet)
+    let again = until_seen("the fleet is back after the daemon", || {
+        let (now, fleet) = (containers(&lab_of), host.fleet());
+        let anew = |(name, old): (&String, &String)| now.get(name).is_some_and(|id| id != old);
+        if made.iter().all(anew) && fleet.len() == 20 && ailing(&fleet).is_empty() {
+            Ok(fleet)
+        } else {
+            Err(format!("{:?}, {now:?} after {made:?}", ailing(&fleet)))
+        }
     });
     assert_eq!(machines(&again), known);
-    for decky in again.iter().take(4) {
+    for decky in &again {
         let slug = text(&decky["services"][0], "slug");
         // What the database says may be of before; that it answers again is what counts.
-        until("it answers again", || {
-            is_answer(&slug, &visit(&lab_of, decky, &slug)).then_some(())
+        until_seen(&format!("{} answers again", text(decky, "name")), || {
+            let seen = visit(&lab_of, decky, &slug);
+            if is_answer(&slug, &seen) {
+                Ok(())
+            } else {
+                Err(seen)
+            }
         });
     }
 
@@ -256,19 +253,17 @@ fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trac
     host.down();
 }
 
-/// Nothing that can be read inside a container says what it is.
+/// Nothing that can be read inside a container says what it is, and nothing in it may do or take more than it needs.
 fn looks_like_nothing(lab: &Lab, host: &Host<'_>, decky: &str) {
     let pid = host.pid_of(decky);
     let proc = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
-    let inspect = said(
-        &lab.docker()
-            .args(["ps", "-q", "--filter", &format!("name=^{decky}-")])
-            .output()
-            .unwrap(),
-    );
+    let all = containers(lab);
+    let container = &all[decky];
+    bounded(lab, container);
+    tells_its_health(lab, container);
     let hostname = said(
         &lab.docker()
-            .args(["inspect", "--format", "{{.Config.Hostname}}", inspect.trim()])
+            .args(["inspect", "--format", "{{.Config.Hostname}}", container])
             .output()
             .unwrap(),
     );

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -56,11 +57,11 @@ fn lab_of(
     docker: impl FnOnce(&Path) -> Option<Docker>,
 ) -> Option<(Lab, MutexGuard<'static, ()>)> {
     if let Some(why) = std::env::var_os(decnet_lab::LEFT_OUT) {
-        println!("left out: {}", why.display());
+        decnet_testkit::skipped(&why.display().to_string());
         return None;
     }
     if !nix::unistd::geteuid().is_root() {
-        println!("left out: network namespaces are made by root, and this is not root");
+        decnet_testkit::skipped("network namespaces are made by root, and this is not root");
         return None;
     }
     let cache = std::env::var_os("XDG_CACHE_HOME")
@@ -272,6 +273,12 @@ impl<'a> Host<'a> {
             .collect()
     }
 
+    /// Its workers, as it tells of them; nothing where it could not be asked.
+    pub(crate) fn workers(&self) -> Vec<Value> {
+        let told = self.run(&["worker", "list", "--json"]);
+        serde_json::from_slice(&told.stdout).unwrap_or_default()
+    }
+
     /// The process of a decky.
     pub(crate) fn pid_of(&self, decky: &str) -> i32 {
         match self.engine {
@@ -351,16 +358,21 @@ fn signal(pid: i32, signal: Signal) {
 
 /// Wait until `done` gives something.
 pub(crate) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    until_seen(what, || done().ok_or("not that"))
+}
+
+/// Wait until `done` gives something; where it never does, what it saw instead is told.
+pub(crate) fn until_seen<T, S: Display>(what: &str, mut done: impl FnMut() -> Result<T, S>) -> T {
     let begun = Instant::now();
     loop {
-        if let Some(value) = done() {
-            return value;
+        match done() {
+            Ok(value) => return value,
+            Err(seen) => assert!(
+                begun.elapsed() < PATIENCE,
+                "{what}: not within {} s; last seen: {seen}",
+                PATIENCE.as_secs()
+            ),
         }
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "{what}: not within {} s",
-            PATIENCE.as_secs()
-        );
         thread::sleep(Duration::from_millis(200));
     }
 }

@@ -126,7 +126,7 @@ pub(crate) fn contained(lab: &Lab, host: &Host<'_>, fleet: &[Value]) {
     if speaks_v6() {
         no_answer_by_v6(lab, host, DECKY);
     } else {
-        println!("left out: this kernel speaks no IPv6");
+        decnet_testkit::skipped("this kernel speaks no IPv6");
     }
     drop(neighbours);
 }

@@ -1,8 +1,17 @@
-//! A mutator that is killed wherever it may be.
+//! A mutator that is killed wherever it may be, and every other program of a host.
 
-use std::{thread, time::Duration};
+use std::{process::Stdio, thread, time::Duration};
 
-use crate::host::{Host, kill, until};
+use decnet_lab::{ATTACKER, Lab, Place};
+use serde_json::Value;
+
+use crate::{
+    host::{Host, kill, until, until_seen},
+    visitor::{attack, is_answer, said, text},
+};
+
+/// What `decnet up` keeps running.
+const WORKERS: [&str; 6] = ["mutator", "collector", "ingester", "profiler", "server", "bus"];
 
 /// Killed wherever it may be, the mutator finishes what was wanted when it is back; nothing is there twice, and nothing
 /// half-made stays. `there` says of each decky that there is whether it runs, `traces` what is left of them.
@@ -57,7 +66,65 @@ pub(crate) fn killed_anywhere(
         kill(pid);
     }
     until("nothing of it is left", || {
+        let _tried = host.run(&["worker", "clear", "mutator"]);
         (traces() == before && host.fleet().is_empty()).then_some(())
     });
     host.down();
+}
+
+/// Kill every worker of a host whose deckies outlive it, each once, and then all with the one that keeps them. Whoever visits
+/// `decky`, which has a web server, is answered meanwhile, and what came then is evidence once.
+pub(crate) fn everything_killed(lab: &Lab, host: &mut Host<'_>, decky: &Value) {
+    let path_of = |name: &str| format!("/while-{name}-is-gone");
+    let visited_without = |name: &str| {
+        let url = format!("http://{}{}", text(decky, "ip"), path_of(name));
+        let seen = attack(lab, &["curl", "-sS", "-i", "-m", "10", &url]);
+        assert!(is_answer("http", &said(&seen)), "while {name} is gone: {seen:?}");
+    };
+    for name in WORKERS {
+        let program = format!("decnet-{name}");
+        let killed = host.pids(&program);
+        assert!(!killed.is_empty(), "{program} does not run");
+        for pid in &killed {
+            kill(*pid);
+        }
+        visited_without(name);
+        until_seen(&format!("{program} is started again, and heard"), || {
+            let (workers, run) = (host.workers(), host.pids(&program));
+            let worker = workers.iter().find(|worker| worker["name"] == name);
+            let lives = worker.is_some_and(|worker| {
+                let mut anew = run.iter().filter(|pid| !killed.contains(pid));
+                worker["state"] == "ok" && anew.any(|pid| worker["pid"] == *pid)
+            });
+            let told = || format!("processes {run:?} after {killed:?}, told as {worker:?}");
+            lives.then_some(()).ok_or_else(told)
+        });
+    }
+    until_seen("the dashboard's server answers", || {
+        let asked = lab
+            .command(Place::Host, "curl")
+            .args(["-sS", "-m", "10", "http://127.0.0.1:8080/api/v1/health"])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let answers = said(&asked).contains("\"status\"");
+        answers.then_some(()).ok_or_else(|| format!("{asked:?}"))
+    });
+
+    host.kill();
+    visited_without("up");
+    host.up();
+
+    let mut wanted: Vec<String> = WORKERS.into_iter().chain(["up"]).map(path_of).collect();
+    wanted.sort();
+    let seen = until_seen("what came meanwhile is evidence", || {
+        let name = text(decky, "name");
+        let rows = host.evidence(&["--decky", &name, "--type", "request", "--source", ATTACKER]);
+        let paths = rows.iter().map(|row| text(&row["fields"], "path"));
+        let mut paths: Vec<String> = paths.filter(|path| path.starts_with("/while-")).collect();
+        paths.sort();
+        let all = wanted.iter().all(|path| paths.contains(path));
+        if all { Ok(paths) } else { Err(format!("{paths:?}")) }
+    });
+    assert_eq!(seen, wanted, "not everything came once");
 }

@@ -12,6 +12,8 @@
     reason = "tests"
 )]
 
+mod announced;
+mod bounds;
 mod fleet;
 mod host;
 mod intruder;
@@ -19,7 +21,8 @@ mod killed;
 mod neighbours;
 mod netns;
 mod own_image;
-mod rest;
 mod scan;
+mod stack;
+mod stopped;
 mod trouble;
 mod visitor;

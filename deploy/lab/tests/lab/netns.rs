@@ -6,14 +6,17 @@ use decnet_lab::{ATTACKER, GATEWAY, HOST, INTERFACE, Lab, Place};
 use serde_json::Value;
 
 use crate::{
+    announced::{announced, mistaken},
     host::{Engine, Host, decoys, kill, lab_without_docker, until},
     intruder::{contained, reaches_gateway},
     killed::killed_anywhere,
-    rest::stopped_and_started,
+    scan::let_out,
+    stack::behaves_as_claimed,
+    stopped::stopped_and_started,
     visitor::{attack, hold_open, is_answer, machines, said, services, text, visit},
 };
 
-/// What the other tests of deckies from within need, and systems whose network stacks differ.
+/// What the other tests of deckies from within need, systems whose network stacks differ, and two that may begin something.
 const FLEET: &str = "\
 [web]
 archetype = web-server
@@ -25,7 +28,15 @@ amount = 2
 archetype = database-server
 [win]
 archetype = windows-server
+[asks]
+archetype = linux-server
+egress = dns
+[free]
+archetype = linux-server
+egress = allow
 ";
+/// How many those are.
+const DECKIES: usize = 9;
 
 /// The interfaces and routes of the host that are not of the lab.
 fn traces(lab: &Lab) -> String {
@@ -71,10 +82,10 @@ fn deckies_in_namespaces_are_visited_mutate_end_with_their_mutator_come_back_and
         let tried = host.run(&["deploy", "--file", description.to_str().unwrap()]);
         tried.status.success().then_some(())
     });
-    let fleet = running(&host, 7);
+    let fleet = running(&host, DECKIES);
     let known = machines(&fleet);
     let addresses: BTreeSet<&String> = known.values().map(|(ip, _)| ip).collect();
-    assert_eq!(addresses.len(), 7);
+    assert_eq!(addresses.len(), DECKIES);
     assert!(
         !addresses
             .iter()
@@ -98,15 +109,7 @@ fn deckies_in_namespaces_are_visited_mutate_end_with_their_mutator_come_back_and
             "{ip} is not at {mac}: {neighbours}"
         );
     }
-    for decky in &fleet {
-        let answer = said(&attack(&lab, &["ping", "-c", "1", "-W", "5", &text(decky, "ip")]));
-        let ttl = if text(decky, "archetype") == "windows-server" {
-            "ttl=128 "
-        } else {
-            "ttl=64 "
-        };
-        assert!(answer.contains(ttl), "{decky}: {answer}");
-    }
+    behaves_as_claimed(&lab, &host, &fleet);
     // The host reaches them, too, and is no other machine for that.
     let url = format!("http://{}/", known["web-01"].0);
     decnet_lab::run(
@@ -133,13 +136,14 @@ fn deckies_in_namespaces_are_visited_mutate_end_with_their_mutator_come_back_and
     });
 
     contained(&lab, &host, &fleet);
+    let_out(&lab, &host, "asks", "free");
 
     // A mutation changes one and disturbs nobody.
     let processes = host.decoys();
     assert_eq!(processes.keys().cloned().collect::<BTreeSet<_>>(), names);
     let (old, mut open) = (services(&fleet, "web-01"), hold_open(&lab, &fleet, "web-02"));
     host.ok(&["mutate", "web-01"]);
-    let fleet = running(&host, 7);
+    let fleet = running(&host, DECKIES);
     assert_ne!(services(&fleet, "web-01"), old);
     assert_eq!(host.decoys(), processes, "one was made anew");
     let decky = fleet.iter().find(|d| text(d, "name") == "web-01").unwrap();
@@ -151,13 +155,16 @@ fn deckies_in_namespaces_are_visited_mutate_end_with_their_mutator_come_back_and
     open.kill().unwrap();
     open.wait().unwrap();
 
-    // A decky that dies is back, the same machine, and contained as before.
+    // A decky that dies is back, the same machine, and contained as before; whoever took another one for it learns where it is.
+    let (ip, mac) = &known["srv-02"];
+    mistaken(&lab, ip);
     kill(processes["srv-02"]);
     until("it is back", || {
         let again = host.decoys().get("srv-02").copied();
         again.filter(|pid| *pid != processes["srv-02"])
     });
-    let fleet = running(&host, 7);
+    announced(&lab, ip, mac);
+    let fleet = running(&host, DECKIES);
     assert_eq!(machines(&fleet), known);
     let decky = fleet.iter().find(|d| text(d, "name") == "srv-02").unwrap();
     until("it answers again", || {
@@ -181,9 +188,9 @@ fn deckies_in_namespaces_are_visited_mutate_end_with_their_mutator_come_back_and
     until("all of them run anew", || {
         let fleet = host.fleet();
         let run = fleet.iter().all(|d| d["state"] == "running");
-        (run && host.decoys().len() == 7).then_some(())
+        (run && host.decoys().len() == DECKIES).then_some(())
     });
-    let again = running(&host, 7);
+    let again = running(&host, DECKIES);
     assert_eq!(machines(&again), known);
     for decky in &again {
         let slug = services(&again, &text(decky, "name")).remove(0);
@@ -240,7 +247,7 @@ fn what_cannot_be_deployed_in_namespaces_is_told_with_the_way_out() {
 
     // A driver that the kernel does not have.
     if Path::new("/sys/module/ipvlan").exists() {
-        println!("left out: this kernel has ipvlan");
+        decnet_testkit::skipped("this kernel has ipvlan");
     } else {
         let mut host = host_with("fleet-driver", "ipvlan");
         told.push((

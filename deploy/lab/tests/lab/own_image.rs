@@ -15,10 +15,11 @@ use decnet_lab::{ATTACKER, GATEWAY, HOST, Lab, METADATA, Place};
 use nix::sys::signal::Signal;
 
 use crate::{
-    host::{Host, PATIENCE, lab, until},
+    bounds::bounded,
+    host::{Host, PATIENCE, lab, until, until_seen},
     neighbours::Neighbours,
     scan::{Target, scanned},
-    visitor::{attack, is_answer, listens, said, services, text, visit},
+    visitor::{ailing, attack, is_answer, listens, machines, said, services, text, visit},
 };
 
 /// What it is called.
@@ -165,7 +166,7 @@ fn answers(lab: &Lab, ip: &str) {
 #[test]
 fn an_operators_own_image_is_a_service_that_is_recorded_contained_and_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let Some((mut lab, _turn)) = lab("own", folder.path()) else {
+    let Some((lab, _turn)) = lab("own", folder.path()) else {
         return;
     };
     let description = folder.path().join("fleet.ini");
@@ -324,21 +325,38 @@ fn an_operators_own_image_is_a_service_that_is_recorded_contained_and_kept() {
     drop(redis);
 
     // The decky's own container dies: both are made anew, as the network is another one.
-    let before = (containers(&lab, "web-"), own(&lab));
+    let both = || (containers(&lab, "web-"), own(&lab));
+    let back = |before: &(Vec<String>, Option<String>)| {
+        until_seen("both are back", || {
+            let now = both();
+            if now.0.len() == 1 && now.1.is_some() && now.0 != before.0 && now.1 != before.1 {
+                Ok(())
+            } else {
+                Err(format!("{now:?} after {before:?}, {:?}", ailing(&host.fleet())))
+            }
+        });
+        answers(&lab, &ip);
+    };
+    let before = both();
     docker(&lab, &["kill", &before.0[0]]);
-    until("both are back", || {
-        let now = (containers(&lab, "web-"), own(&lab));
-        (now.0.len() == 1 && now.1.is_some() && now.0 != before.0 && now.1 != before.1).then_some(())
-    });
-    answers(&lab, &ip);
-    // The daemon is killed and comes back.
-    host.down();
-    drop(host);
+    back(&before);
+    // The daemon is killed under the host and comes back, and both do by themselves.
+    let before = both();
     lab.end_daemon(Signal::SIGKILL).unwrap();
     lab.start_daemon().unwrap();
-    let mut host = Host::new(&lab, &folder);
-    host.up();
-    answers(&lab, &ip);
+    back(&before);
+    let again = until_seen("it runs", || {
+        let fleet = host.fleet();
+        let ailing = ailing(&fleet);
+        if ailing.is_empty() {
+            Ok(fleet)
+        } else {
+            Err(format!("{ailing:?}"))
+        }
+    });
+    assert_eq!(machines(&again), machines(&fleet));
+    let seen = visit(&lab, &again[0], "ssh");
+    assert!(is_answer("ssh", &seen), "{seen}");
 
     // What is called as a decky's container would be, and is somebody else's, is not touched.
     let ours = docker(
@@ -460,6 +478,7 @@ fn contained(lab: &Lab, host: &Host<'_>, own_ip: &str) {
 
 /// It may do next to nothing, and nothing in it says where it is.
 fn hardened(lab: &Lab) {
+    bounded(lab, &own(lab).unwrap());
     let status = said(&inside(lab, &["cat", "/proc/1/status"]));
     let field = |name: &str| {
         let line = status

@@ -1,5 +1,5 @@
 //! A scan from inside a decky: nobody answers it, while everybody answers the same scan from elsewhere, and visitors are answered
-//! meanwhile.
+//! meanwhile. Where a decky may begin something, those answer whom it may reach.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use decnet_lab::{ATTACKER, GATEWAY, HOST, Lab, METADATA, Place};
 use crate::{
     host::Host,
     intruder::{Rights, from_inside},
-    neighbours::{OF_ATTACKER, OF_GATEWAY, OF_GATEWAY_UDP, OF_HOST},
+    neighbours::{Neighbours, OF_ATTACKER, OF_GATEWAY, OF_GATEWAY_UDP, OF_HOST},
     visitor::said,
 };
 
@@ -214,4 +214,53 @@ pub(crate) fn scanned(lab: &Lab, host: &Host<'_>, decky: &str, targets: &[Target
         assert_eq!(seen.len(), ports, "not everything was scanned {told}");
     }
     visit();
+}
+
+/// Of two deckies that may begin something, the one called `dns` reaches name servers and nothing else, and `allow` everybody.
+pub(crate) fn let_out(lab: &Lab, host: &Host<'_>, dns: &str, allow: &str) {
+    let neighbours = Neighbours::answering(lab);
+    is_answered_elsewhere(lab, &BY_PACKETS, &Target::of_lab());
+    let port = |ip: &str, protocol: &str, number| (ip.to_owned(), protocol.to_owned(), number);
+    let name_server = port(GATEWAY, "udp", 53);
+    let answered = answering(host, dns, &[&name_server]);
+    let is_asked = |(_, protocol, number): &&Port| protocol == "udp" && *number == 53;
+    let others: Vec<&Port> = answered.keys().filter(|port| !is_asked(port)).collect();
+    assert!(
+        others.is_empty(),
+        "{dns} may ask name servers, and is answered by {others:?}"
+    );
+    let site = port(GATEWAY, "tcp", OF_GATEWAY[0]);
+    let other = port(ATTACKER, "tcp", OF_ATTACKER[0]);
+    answering(host, allow, &[&site, &other, &name_server]);
+    drop(neighbours);
+}
+
+/// Which ports of the lab answer in any way who scans it from the network of `decky`, past the kernel's sockets and with every
+/// right, and their states; `open` have to be open.
+fn answering(host: &Host<'_>, decky: &str, open: &[&Port]) -> BTreeMap<Port, String> {
+    let words = words(&BY_PACKETS, &Target::of_lab());
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut answered = BTreeMap::new();
+    let mut last = String::new();
+    // As elsewhere: late is not silent.
+    let all_open = (0..3).any(|_| {
+        let scan = from_inside(host, decky, Rights::All, &words).output().unwrap();
+        last = format!("{}{}", said(&scan), String::from_utf8_lossy(&scan.stderr));
+        assert!(
+            scan.status.success(),
+            "there was no scan from inside {decky}:\n{last}"
+        );
+        for (port, (state, reason)) in seen(&scan) {
+            if reason != "no-response" {
+                answered.insert(port, state);
+            }
+        }
+        let is_open = |port: &&Port| answered.get(*port).is_some_and(|state| state == "open");
+        open.iter().all(is_open)
+    });
+    assert!(
+        all_open,
+        "from inside {decky}, not all of {open:?} are open:\n{last}"
+    );
+    answered
 }

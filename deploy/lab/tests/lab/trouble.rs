@@ -1,10 +1,14 @@
 //! What cannot work is told with the way out, and leaves nothing half-made behind.
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use decnet_lab::{Docker, Lab, Place};
+use nix::sys::signal::Signal;
 
-use crate::host::{Host, lab, lab_with, until};
+use crate::{
+    host::{Host, lab, lab_with, until, until_seen},
+    visitor::{ailing, is_answer, machines, said, visit},
+};
 
 /// Everything that Docker has.
 fn made(lab: &Lab) -> String {
@@ -58,7 +62,7 @@ fn what_cannot_be_deployed_is_told_with_the_way_out() {
 
     // A driver that the kernel does not have: its network can be made, and no container started on it.
     if Path::new("/sys/module/ipvlan").exists() {
-        println!("left out: this kernel has ipvlan");
+        decnet_testkit::skipped("this kernel has ipvlan");
     } else {
         let told = refuses(&lab, &[("fleet-driver", "ipvlan")]);
         assert!(told.contains("ipvlan") && told.contains("fleet-driver"), "{told}");
@@ -149,10 +153,10 @@ fn what_cannot_be_deployed_is_told_with_the_way_out() {
 #[test]
 fn a_daemon_that_is_not_there_is_told_and_waited_for() {
     let folder = tempfile::tempdir().unwrap();
-    let Some((mut lab, _turn)) = lab("away", folder.path()) else {
+    let Some((lab, _turn)) = lab("away", folder.path()) else {
         return;
     };
-    lab.end_daemon(nix::sys::signal::Signal::SIGTERM).unwrap();
+    lab.end_daemon(Signal::SIGTERM).unwrap();
     let mut host = Host::new(&lab, &folder);
     host.up();
     let told = until("the host says that Docker is away", || {
@@ -160,7 +164,64 @@ fn a_daemon_that_is_not_there_is_told_and_waited_for() {
         said.contains("docker.sock").then_some(said)
     });
     assert!(told.contains("Is it installed and running"), "{told}");
+
+    // What is ordered meanwhile is done once it is there.
+    until_seen("a decky is ordered", || {
+        let tried = host.run(&[
+            "deploy",
+            "--archetype",
+            "web-server",
+            "--name",
+            "one",
+            "--no-wait",
+        ]);
+        if tried.status.success() {
+            Ok(())
+        } else {
+            Err(format!("{tried:?}"))
+        }
+    });
+    assert_eq!(ailing(&host.fleet()).len(), 1);
+    lab.start_daemon().unwrap();
+    let (first, machine) = comes("it is deployed once the daemon is there", &lab, &host, "");
+
+    // Restarted in order under the host, and killed while that is down.
+    lab.end_daemon(Signal::SIGTERM).unwrap();
+    lab.start_daemon().unwrap();
+    let (second, again) = comes("it is back after the daemon was restarted", &lab, &host, &first);
+    assert_eq!(again, machine);
     host.down();
+    lab.end_daemon(Signal::SIGKILL).unwrap();
+    lab.start_daemon().unwrap();
+    host.up();
+    let (_, again) = comes("it is back after host and daemon", &lab, &host, &second);
+    assert_eq!(again, machine);
+    host.ok(&["teardown", "--all"]);
+    host.down();
+}
+
+/// Wait until the one decky, which has a web server, runs in another container than `before` and answers; gives its container, and
+/// what it is on the network.
+fn comes(
+    what: &str,
+    lab: &Lab,
+    host: &Host<'_>,
+    before: &str,
+) -> (String, BTreeMap<String, (String, String)>) {
+    until_seen(what, || {
+        let runs = said(&lab.docker().args(["ps", "-q"]).output().unwrap());
+        let fleet = host.fleet();
+        let ailing = ailing(&fleet);
+        if runs.lines().count() != 1 || runs == before || fleet.len() != 1 || !ailing.is_empty() {
+            return Err(format!("{runs:?} after {before:?}, {ailing:?}"));
+        }
+        let seen = visit(lab, &fleet[0], "http");
+        if is_answer("http", &seen) {
+            Ok((runs, machines(&fleet)))
+        } else {
+            Err(seen)
+        }
+    })
 }
 
 #[test]

@@ -22,6 +22,21 @@ pub(crate) fn machines(fleet: &[Value]) -> BTreeMap<String, (String, String)> {
         .collect()
 }
 
+/// Name, state and fault of each that does not run.
+pub(crate) fn ailing(fleet: &[Value]) -> Vec<String> {
+    let ailing = fleet.iter().filter(|d| d["state"] != "running");
+    ailing
+        .map(|d| {
+            format!(
+                "{}: {}, {}",
+                text(d, "name"),
+                text(d, "state"),
+                text(d, "last_error")
+            )
+        })
+        .collect()
+}
+
 /// What a decky of the fleet runs.
 pub(crate) fn services(fleet: &[Value], name: &str) -> Vec<String> {
     let decky = fleet.iter().find(|d| text(d, "name") == name).unwrap();

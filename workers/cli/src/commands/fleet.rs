@@ -1,6 +1,7 @@
 //! `decnet deploy`, `teardown`, `redeploy`, `stop`, `start`, `mutate`, `clear` and `status`.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -8,11 +9,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use decnet_domain::DomainError;
-use decnet_fleet::{BuiltIn, SpecFault, spec::Described};
+use decnet_fleet::{
+    BuiltIn, SpecFault,
+    spec::{Described, adjust},
+};
 use decnet_model::{
     clock::{Clock, SystemClock},
     fleet::{DeckySpec, FleetSpec, ServiceSpec},
-    name::DeckyName,
+    name::{DeckyName, ServiceSlug},
     permission::{ManageFleet, ViewFleet},
     state::{DeckyState, WorkerState},
     topic::{Pattern, Topic},
@@ -124,8 +128,8 @@ struct Asked {
 
 /// What it is asked for by.
 enum Source {
-    /// The words of the command line.
-    Words,
+    /// The words of the command line, which named these services.
+    Words(Vec<ServiceSlug>),
     /// A JSON file, whose faults are told by field.
     Json(PathBuf, Described),
     /// An INI file, whose faults are told by line.
@@ -137,10 +141,10 @@ impl Asked {
         let Some(path) = &args.file else {
             return Ok(Self {
                 spec: FleetSpec {
-                    deckies: vec![from_args(args)],
+                    deckies: vec![from_args(args)?],
                     replace: args.replace,
                 },
-                source: Source::Words,
+                source: Source::Words(args.services.clone()),
             });
         };
         let text = text_of(path)?;
@@ -160,7 +164,7 @@ impl Asked {
     fn seed_given(&self, at: usize, seed: &Seed) -> String {
         let section = self.spec.deckies.get(at).and_then(|decky| decky.name.as_ref());
         match (&self.source, section) {
-            (Source::Words, _) => format!("--seed {seed}"),
+            (Source::Words(_), _) => format!("--seed {seed}"),
             (Source::Ini(..), Some(section)) => format!("seed = {seed} below [{section}]"),
             _ => format!("deckies[{at}].seed {seed}"),
         }
@@ -170,7 +174,7 @@ impl Asked {
     fn is_read(&self) -> bool {
         match &self.source {
             Source::Ini(_, described) | Source::Json(_, described) => described.is_read(),
-            Source::Words => true,
+            Source::Words(_) => true,
         }
     }
 
@@ -186,13 +190,13 @@ impl Asked {
     /// What the installation made of it. Where that or the file has faults, all of them, by line where it has lines.
     fn judged<T>(&self, outcome: Result<T, DomainError>) -> Result<T> {
         let (path, described, outcome) = match (&self.source, outcome) {
-            (Source::Words, Err(DomainError::Invalid(mut faults))) => {
+            (Source::Words(named), Err(DomainError::Invalid(mut faults))) => {
                 for fault in &mut faults {
-                    fault.field = option_of(&fault.field);
+                    fault.field = option_of(&fault.field, &self.spec, named);
                 }
                 return Err(DomainError::Invalid(faults).into());
             }
-            (Source::Words, outcome) => return Ok(outcome?),
+            (Source::Words(_), outcome) => return Ok(outcome?),
             (Source::Ini(path, described) | Source::Json(path, described), outcome) => {
                 (path, described, outcome)
             }
@@ -212,11 +216,24 @@ impl Asked {
     }
 }
 
-/// The option that a field of the specification was given by.
-fn option_of(field: &str) -> String {
+/// The option that a field of the specification was given by, where `named` are the services that have one.
+fn option_of(field: &str, spec: &FleetSpec, named: &[ServiceSlug]) -> String {
     let Some(own) = field.strip_prefix("deckies[0].") else {
         return field.to_owned();
     };
+    let of_service = own.strip_prefix("services[").and_then(|rest| {
+        let (place, part) = rest.split_once(']')?;
+        let service = spec.deckies.first()?.services.get(place.parse::<usize>().ok()?)?;
+        Some((service, part.strip_prefix(".knobs.")))
+    });
+    match of_service {
+        Some((service, Some(knob))) => return format!("--knob {}.{knob}", service.slug),
+        // A knob brought it.
+        Some((service, None)) if !service.knobs.is_empty() && !named.contains(&service.slug) => {
+            return format!("--knob {}", service.slug);
+        }
+        _ => {}
+    }
     let own = own.split(['[', '.']).next().unwrap_or(own);
     match own {
         "amount" => "--deckies".to_owned(),
@@ -367,15 +384,30 @@ async fn targets(
         .collect())
 }
 
-fn from_args(args: &DeployArgs) -> DeckySpec {
-    DeckySpec {
+/// # Errors
+/// Where a knob is given twice: one of the two would be lost.
+fn from_args(args: &DeployArgs) -> Result<DeckySpec> {
+    let mut knobs: BTreeMap<&ServiceSlug, BTreeMap<&str, &str>> = BTreeMap::new();
+    for knob in &args.knobs {
+        let of_service = knobs.entry(&knob.service).or_default();
+        if of_service.insert(&knob.key, &knob.value).is_some() {
+            return Err(usage(format!(
+                "--knob {}.{}: it stands twice",
+                knob.service, knob.key
+            )));
+        }
+    }
+    let mut spec = DeckySpec {
         name: args.name.clone(),
         amount: Some(args.deckies),
         archetype: args.archetype.clone(),
         services: args.services.iter().cloned().map(ServiceSpec::of).collect(),
         randomize_services: args.randomize_services,
         distro: args.distro.clone(),
+        os: args.os.clone(),
         ip: args.ip,
+        mac: args.mac.clone(),
+        hostname: args.hostname.clone(),
         seed: args.seed.clone(),
         egress: args.egress.clone(),
         // Decoys do not run in the folder of this command.
@@ -384,7 +416,11 @@ fn from_args(args: &DeployArgs) -> DeckySpec {
         }),
         mutate_interval_minutes: args.mutate_interval,
         ..DeckySpec::default()
+    };
+    for (slug, knobs) in knobs {
+        adjust(&mut spec, slug, knobs, &BuiltIn);
     }
+    Ok(spec)
 }
 
 fn text_of(path: &Path) -> Result<String> {

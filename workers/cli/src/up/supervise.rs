@@ -35,9 +35,12 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     net::UnixDatagram,
     process::{Child, Command},
-    sync::{Notify, mpsc, watch},
+    sync::{
+        Notify, mpsc,
+        watch::{self, error::RecvError},
+    },
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, error::Elapsed, sleep, timeout},
 };
 
 use crate::output::{Prefixed, harmless};
@@ -130,6 +133,13 @@ enum Phase {
     Quarantined,
 }
 
+impl Phase {
+    /// Whether nothing follows by itself.
+    fn is_settled(self) -> bool {
+        matches!(self, Self::Ready | Self::Quarantined)
+    }
+}
+
 /// Has workers started that are down, and stopped that run. Clones are the same.
 #[derive(Clone, Default)]
 pub(crate) struct Remote(Arc<Mutex<Vec<Kept>>>);
@@ -137,9 +147,19 @@ pub(crate) struct Remote(Arc<Mutex<Vec<Kept>>>);
 #[derive(Clone)]
 struct Kept {
     name: &'static str,
-    again: Arc<Notify>,
-    halt: Arc<Notify>,
+    wishes: Wishes,
     phase: watch::Receiver<Phase>,
+}
+
+/// What somebody wants of a worker, as its keeper hears it.
+#[derive(Clone, Default)]
+struct Wishes {
+    /// That it is started now.
+    again: Arc<Notify>,
+    /// That it is stopped, which nobody could tell it.
+    halt: Arc<Notify>,
+    /// That it is tried again, in spite of its quarantine.
+    clear: Arc<Notify>,
 }
 
 impl Remote {
@@ -164,7 +184,7 @@ impl Remote {
         if *found.phase.borrow() != Phase::Ready {
             return Err(format!("decnet-{name} does not run"));
         }
-        found.halt.notify_one();
+        found.wishes.halt.notify_one();
         let leaves = found.phase.wait_for(|phase| *phase != Phase::Ready);
         match timeout(START, leaves).await {
             Ok(Ok(_)) => Ok(()),
@@ -176,54 +196,60 @@ impl Remote {
 
     /// Have the worker `name` started that was left alone; returns once it is ready.
     async fn clear(self, name: String) -> Result<(), String> {
-        let found = self.find(&name)?;
-        if *found.phase.borrow() != Phase::Quarantined {
+        let Kept {
+            wishes, mut phase, ..
+        } = self.find(&name)?;
+        if *phase.borrow() != Phase::Quarantined {
             return Err(format!("decnet-{name} is not in quarantine"));
         }
-        found.start().await
+        let settles = async {
+            wishes.clear.notify_waiters();
+            phase.wait_for(|phase| *phase != Phase::Quarantined).await?;
+            phase
+                .wait_for(|phase| phase.is_settled())
+                .await
+                .map(|phase| *phase)
+        };
+        is_up(&name, timeout(START, settles).await)
     }
 
     /// Have the worker `name` started; returns once it is ready. One that is about to stop does so first.
     async fn start(self, name: String) -> Result<(), String> {
-        let mut found = self.find(&name)?;
-        if *found.phase.borrow() == Phase::Quarantined {
-            return Err(format!(
-                "decnet-{name} is in quarantine, because it died too often: `decnet worker clear {name}` has it tried again"
-            ));
-        }
+        let Kept {
+            wishes, mut phase, ..
+        } = self.find(&name)?;
         // Whoever told it to stop may be here before we have heard from it that it does.
-        let leaves = found.phase.wait_for(|phase| *phase != Phase::Ready);
+        let leaves = phase.wait_for(|phase| *phase != Phase::Ready);
         if timeout(LAST_WORDS, leaves).await.is_err() {
             return Err(format!("decnet-{name} runs already"));
         }
-        found.start().await
+        let settles = async {
+            phase.wait_for(|phase| *phase != Phase::Stopping).await?;
+            // One in quarantine does not hear that.
+            wishes.again.notify_waiters();
+            phase
+                .wait_for(|phase| phase.is_settled())
+                .await
+                .map(|phase| *phase)
+        };
+        is_up(&name, timeout(START, settles).await)
     }
 }
 
-impl Kept {
-    /// Have it started that is down, and wait until it is ready.
-    async fn start(self) -> Result<(), String> {
-        let Self {
-            name,
-            again,
-            mut phase,
-            ..
-        } = self;
-        let ready = async {
-            phase.wait_for(|phase| *phase != Phase::Stopping).await?;
-            again.notify_waiters();
-            phase.wait_for(|phase| *phase == Phase::Ready).await.map(drop)
-        };
-        match timeout(START, ready).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(format!(
-                "decnet-{name} has ended for good: the log of `decnet up` says why"
-            )),
-            Err(_) => Err(format!(
-                "decnet-{name} was started, and is not ready after {} s: the log of `decnet up` says why",
-                START.as_secs()
-            )),
-        }
+/// What came of having `name` started, by the phase that it came to.
+fn is_up(name: &str, settled: Result<Result<Phase, RecvError>, Elapsed>) -> Result<(), String> {
+    match settled {
+        Ok(Ok(Phase::Quarantined)) => Err(format!(
+            "decnet-{name} is in quarantine, because it died too often: `decnet worker clear {name}` has it tried again"
+        )),
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err(format!(
+            "decnet-{name} has ended for good: the log of `decnet up` says why"
+        )),
+        Err(_) => Err(format!(
+            "decnet-{name} was started, and is not ready after {} s: the log of `decnet up` says why",
+            START.as_secs()
+        )),
     }
 }
 
@@ -251,13 +277,16 @@ impl Supervisor {
     pub(crate) fn start(&mut self, program: Program) -> io::Result<()> {
         let stop = Shutdown::new();
         let (phase, seen) = watch::channel(Phase::Starting);
-        let (name, again, halt) = (program.name, Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (name, wishes) = (program.name, Wishes::default());
         let kept = Kept {
             name,
-            again: Arc::clone(&again),
-            halt: Arc::clone(&halt),
+            wishes: wishes.clone(),
             phase: seen.clone(),
         };
+        if let Err(error) = forget_quarantine(&self.run_dir, name) {
+            let told = format!("that decnet-{name} was left alone is still written down: {error}");
+            self.screen.line("up", &told);
+        }
         let keeper = Keeper {
             told: Told::bind(&self.run_dir, name)?,
             run_dir: self.run_dir.clone(),
@@ -266,8 +295,7 @@ impl Supervisor {
             last_lines: Arc::default(),
             first_backoff: self.first_backoff,
             stop: stop.clone(),
-            again,
-            halt,
+            wishes,
             phase,
             was_ready: false,
             failed: self.failed.clone(),
@@ -347,10 +375,7 @@ struct Keeper {
     last_lines: Arc<Mutex<VecDeque<String>>>,
     first_backoff: Duration,
     stop: Shutdown,
-    /// Somebody wants it started now.
-    again: Arc<Notify>,
-    /// Somebody wants it stopped who could not tell it.
-    halt: Arc<Notify>,
+    wishes: Wishes,
     phase: watch::Sender<Phase>,
     was_ready: bool,
     failed: mpsc::UnboundedSender<Failure>,
@@ -372,9 +397,12 @@ impl Keeper {
                             "decnet-{name} was told to stop, and stays stopped until `decnet worker start {name}`"
                         ),
                     );
-                    if !self.pause(Phase::Stopped, std::future::pending()).await {
+                    let again = &self.wishes.again;
+                    if !self.pause(Phase::Stopped, again, std::future::pending()).await {
                         return;
                     }
+                    // Whoever stops and starts it has seen to it.
+                    deaths.clear();
                     backoff = self.first_backoff;
                     continue;
                 }
@@ -432,7 +460,8 @@ impl Keeper {
                     backoff.as_secs_f64()
                 ),
             );
-            if !self.pause(Phase::Waiting, sleep(backoff)).await {
+            let again = &self.wishes.again;
+            if !self.pause(Phase::Waiting, again, sleep(backoff)).await {
                 return;
             }
             backoff = (backoff * 2).min(LAST_BACKOFF);
@@ -448,7 +477,11 @@ impl Keeper {
         );
         let tasks = BTreeMap::from([(QUARANTINE.to_owned(), why.to_owned())]);
         self.leave(WorkerState::Quarantined, tasks).await;
-        if !self.pause(Phase::Quarantined, std::future::pending()).await {
+        let cleared = &self.wishes.clear;
+        if !self
+            .pause(Phase::Quarantined, cleared, std::future::pending())
+            .await
+        {
             return false;
         }
         // Until it is heard of itself.
@@ -485,16 +518,16 @@ impl Keeper {
         }
     }
 
-    /// Wait until `over`, or somebody wants the worker started; false where the whole is being stopped.
-    async fn pause(&self, phase: Phase, over: impl Future<Output = ()>) -> bool {
-        let again = self.again.notified();
-        tokio::pin!(again);
+    /// Wait until `over`, or somebody has the `wish`; false where the whole is being stopped.
+    async fn pause(&self, phase: Phase, wish: &Notify, over: impl Future<Output = ()>) -> bool {
+        let wanted = wish.notified();
+        tokio::pin!(wanted);
         // Whoever sees the phase is heard.
-        again.as_mut().enable();
+        wanted.as_mut().enable();
         self.phase.send_replace(phase);
         tokio::select! {
             () = over => true,
-            () = again => true,
+            () = wanted => true,
             () = self.stop.requested() => false,
         }
     }
@@ -525,7 +558,7 @@ impl Keeper {
         // What was meant for the last life.
         tokio::select! {
             biased;
-            () = self.halt.notified() => {}
+            () = self.wishes.halt.notified() => {}
             () = std::future::ready(()) => {}
         }
         let mut child = self.spawn()?;
@@ -549,7 +582,7 @@ impl Keeper {
                     self.end(&mut child).await?;
                     break None;
                 }
-                () = self.halt.notified() => {
+                () = self.wishes.halt.notified() => {
                     halted = true;
                     self.phase.send_replace(Phase::Stopping);
                     self.end(&mut child).await?;
@@ -648,6 +681,19 @@ impl Keeper {
     }
 }
 
+/// That an earlier host left the worker `name` alone says nothing of what this one makes of it.
+fn forget_quarantine(run: &Path, name: &str) -> io::Result<()> {
+    let name: WorkerName = name.parse().map_err(io::Error::other)?;
+    match heartbeat::left(run, &name, SystemClock.now()) {
+        Some(mut left) if left.state == WorkerState::Quarantined => {
+            left.state = WorkerState::Stopped;
+            left.tasks.remove(QUARANTINE);
+            heartbeat::leave(run, &left)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with code {code}"),
@@ -733,6 +779,11 @@ impl Drop for Told {
 #[cfg(test)]
 mod tests {
     use std::{env, fs, os::unix::net::UnixDatagram as Datagram};
+
+    use decnet_runtime::{
+        settings::{Settings, Sources},
+        supervisor::Lock,
+    };
 
     use super::*;
 
@@ -896,6 +947,74 @@ mod tests {
         assert_eq!(lives(dir.path()), 6);
         let again = remote.clear("child".into()).await.unwrap_err();
         assert!(again.contains("not in quarantine"), "{again}");
+        supervisor.stop(&[]).await;
+    }
+
+    #[tokio::test]
+    async fn an_ordered_stop_ends_the_count_of_deaths() {
+        let dir = tempfile::tempdir().unwrap();
+        let codes = "ready 1,ready 1,ready 1,ready 1,ready ordered 0,ready 1,ready lives 0";
+        let mut supervisor = hasty(dir.path(), codes, Duration::from_millis(1));
+        let remote = supervisor.remote();
+        until(&supervisor, Phase::Stopped).await;
+        assert_eq!(lives(dir.path()), 5);
+        remote.start("child".into()).await.unwrap();
+        let seen = async {
+            while lives(dir.path()) < 7 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), seen).await.unwrap();
+        until(&supervisor, Phase::Ready).await;
+        supervisor.stop(&[]).await;
+    }
+
+    #[tokio::test]
+    async fn a_start_that_ends_in_a_quarantine_says_so_at_once_and_does_not_clear_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let codes = "ready 1,ready 1,ready 1,ready 1,late 1,ready lives 0";
+        let mut supervisor = hasty(dir.path(), codes, Duration::from_millis(1));
+        let remote = supervisor.remote();
+        let last = async {
+            while fs::read_to_string(dir.path().join("lives"))
+                .unwrap_or_default()
+                .len()
+                < 5
+            {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), last).await.unwrap();
+        // That life is never ready, and ends while somebody waits for it.
+        let told = remote.start("child".into()).await.unwrap_err();
+        assert!(told.contains("decnet worker clear child"), "{told}");
+        assert_eq!(*supervisor.running[0].phase.borrow(), Phase::Quarantined);
+        assert_eq!(lives(dir.path()), 5);
+        supervisor.stop(&[]).await;
+    }
+
+    #[tokio::test]
+    async fn a_quarantine_of_an_earlier_host_is_forgotten_as_this_one_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sources = Sources::default();
+        sources.flags.insert("data-dir", dir.path().display().to_string());
+        let settings = Settings::read(&sources).unwrap();
+        let run = settings.run_dir();
+        fs::create_dir_all(&run).unwrap();
+        let name: WorkerName = "child".parse().unwrap();
+        let earlier = WorkerView {
+            state: WorkerState::Quarantined,
+            last_heard: Some(SystemClock.now()),
+            tasks: BTreeMap::from([(QUARANTINE.to_owned(), "it died".to_owned())]),
+            ..WorkerView::unheard(name.clone())
+        };
+        heartbeat::leave(&run, &earlier).unwrap();
+        let _alone = Lock::take(&settings).unwrap();
+        let left = || heartbeat::left(&run, &name, SystemClock.now()).unwrap();
+        assert_eq!(left().state, WorkerState::Quarantined);
+        let mut supervisor = supervisor(&run, "ready lives 0");
+        assert_eq!(left().state, WorkerState::Stopped);
+        assert!(left().tasks.is_empty());
         supervisor.stop(&[]).await;
     }
 

@@ -12,10 +12,11 @@ use decnet_model::{
     name::ServiceSlug,
     topic::Pattern,
 };
-use decnet_runtime::quarantine::DEATHS;
+use decnet_runtime::{Context, Settings, Shutdown, quarantine::DEATHS, settings::Sources};
 use uuid::Uuid;
 
 use super::*;
+use crate::Mutator;
 
 /// What the engine has: what each was made from, whether it runs, how it died.
 type World = BTreeMap<DeckyName, (DesiredDecky, bool, Option<String>)>;
@@ -25,8 +26,8 @@ type World = BTreeMap<DeckyName, (DesiredDecky, bool, Option<String>)>;
 struct Memory {
     world: Mutex<World>,
     starts_fail: AtomicBool,
-    /// Whose steps wait for an image.
-    waits: Mutex<Option<DeckyName>>,
+    /// What is not started, and why.
+    refuses: Mutex<Option<(DeckyName, StepError)>>,
     removals_fail: AtomicBool,
     /// Nothing can be made, or seen.
     unprepared: AtomicBool,
@@ -106,8 +107,11 @@ impl Engine for Memory {
         Ok(())
     }
     async fn run(&self, step: &Step) -> Result<(), StepError> {
-        if step.kind() == StepKind::Start && self.waits.lock().unwrap().as_ref() == Some(step.decky()) {
-            return Err(StepError::waiting("intranet: pulling a:1: 3 of 9 MB so far"));
+        if step.kind() == StepKind::Start
+            && let Some((name, why)) = &*self.refuses.lock().unwrap()
+            && name == step.decky()
+        {
+            return Err(why.clone());
         }
         let mut world = self.world.lock().unwrap();
         match step {
@@ -243,7 +247,7 @@ impl Bench {
                 spec: serde_json::to_value(d).unwrap(),
             })
             .collect();
-        self.store.decky_put(&new, self.clock.now()).await.unwrap();
+        self.store.decky_put(&new, false, self.clock.now()).await.unwrap();
     }
 
     async fn task(&self, operation: &str, deckies: &[DeckyName]) -> TaskId {
@@ -517,7 +521,8 @@ async fn a_decky_that_waits_for_its_image_holds_no_other_up_and_its_task_ends_wh
     let names = bench.want(2, None).await;
     let deploy = bench.task("deploy", &names).await;
     let mut it = bench.reconciler("a", Memory::default());
-    *it.engine().waits.lock().unwrap() = Some(names[0].clone());
+    let waits = StepError::waiting("intranet: pulling a:1: 3 of 9 MB so far");
+    *it.engine().refuses.lock().unwrap() = Some((names[0].clone(), waits));
     for _ in 0..3 {
         let round = it.round().await.unwrap();
         let again = Some(Duration::from_secs(2));
@@ -538,12 +543,41 @@ async fn a_decky_that_waits_for_its_image_holds_no_other_up_and_its_task_ends_wh
     assert!(step.contains("pulling a:1: 3 of 9 MB"), "{step}");
     let shown = bench.store.decky_get(&names[0]).await.unwrap().unwrap();
     assert!(shown.last_error.unwrap().contains("pulling a:1"));
-    *it.engine().waits.lock().unwrap() = None;
+    *it.engine().refuses.lock().unwrap() = None;
     it.round().await.unwrap();
     let task = bench.store.task_get(deploy).await.unwrap().unwrap();
     assert_eq!((task.status.as_str(), task.error), ("succeeded", None));
     let shown = bench.store.decky_get(&names[0]).await.unwrap().unwrap();
     assert_eq!((shown.state, shown.last_error), (DeckyState::Running, None));
+}
+
+#[tokio::test]
+async fn what_fails_in_every_round_is_shown_as_failed_all_the_while_and_an_order_is_shown_again() {
+    let bench = Bench::new().await;
+    let names = bench.want(1, None).await;
+    let deploy = bench.task("deploy", &names).await;
+    let mut it = bench.reconciler("a", Memory::default());
+    let lacks = StepError::lasting("intranet: the image a:1 is not on this host");
+    *it.engine().refuses.lock().unwrap() = Some((names[0].clone(), lacks));
+    it.round().await.unwrap();
+    let task = bench.store.task_get(deploy).await.unwrap().unwrap();
+    assert_eq!(task.status, "failed");
+    let failed = bench.store.decky_get(&names[0]).await.unwrap().unwrap();
+    assert_eq!(failed.state, DeckyState::Failed);
+    for _ in 0..2 {
+        bench.clock.advance(time::Duration::seconds(30));
+        it.round().await.unwrap();
+        let view = bench.store.decky_get(&names[0]).await.unwrap().unwrap();
+        assert_eq!(
+            view, failed,
+            "nothing else was shown meanwhile, or `since` were another"
+        );
+    }
+    bench.task("redeploy", &names).await;
+    it.round().await.unwrap();
+    let view = bench.store.decky_get(&names[0]).await.unwrap().unwrap();
+    assert_eq!(view.state, DeckyState::Failed);
+    assert!(view.since > failed.since, "it was shown as being deployed");
 }
 
 fn mutations(bench: &Bench) -> Vec<String> {
@@ -686,7 +720,11 @@ async fn a_redeploy_makes_it_anew_and_what_cannot_be_read_is_told_and_left_alone
         &it.engine().world.lock().unwrap()[&names[1]].0.clone(),
     );
     record.spec = serde_json::json!({ "from": "another version" });
-    bench.store.decky_put(&[record], bench.clock.now()).await.unwrap();
+    bench
+        .store
+        .decky_put(&[record], false, bench.clock.now())
+        .await
+        .unwrap();
     it.round().await.unwrap();
     assert_eq!(it.engine().world.lock().unwrap()[&names[0]].0.generation, 1);
     assert!(it.engine().runs(&names[1]), "it is left as it is");
@@ -779,16 +817,27 @@ async fn a_decky_of_another_engine_is_left_alone_and_told_and_forgotten_once_nob
     };
     bench
         .store
-        .decky_put(&[elsewhere], bench.clock.now())
+        .decky_put(&[elsewhere], false, bench.clock.now())
         .await
         .unwrap();
     reconciler.round().await.unwrap();
     assert!(reconciler.engine().names().is_empty());
     let view = bench.store.decky_get(&names[0]).await.unwrap().unwrap();
     assert!(view.last_error.unwrap().contains("on the engine docker"));
+    for (operation, stopped) in [("stop", true), ("start", false), ("mutate", false)] {
+        bench.store.decky_set_stopped(&names, stopped).await.unwrap();
+        let order = bench.task(operation, &names).await;
+        reconciler.round().await.unwrap();
+        let task = bench.store.task_get(order).await.unwrap().unwrap();
+        assert_eq!(task.status, "failed", "{operation}: nothing was done");
+        assert!(task.error.unwrap().contains("on the engine docker"));
+    }
+    let gone = bench.task("teardown", &names).await;
     bench.store.decky_dismiss(&names).await.unwrap();
     reconciler.round().await.unwrap();
     assert!(bench.store.decky_get(&names[0]).await.unwrap().is_none());
+    let task = bench.store.task_get(gone).await.unwrap().unwrap();
+    assert_eq!((task.status.as_str(), task.error), ("succeeded", None));
 }
 
 #[tokio::test]
@@ -941,4 +990,83 @@ async fn an_order_to_mutate_that_a_stop_overtook_ends_with_the_reason_and_change
     );
     assert_eq!(mutations(&bench), Vec::<String>::new());
     assert_eq!(bench.state(&names[0]).await, DeckyState::Stopped);
+}
+
+/// Wait until exactly `wanted` run and nothing else is there, saying on the bus again and again that something changed.
+async fn comes_to(bench: &Bench, wanted: &[DeckyName]) {
+    let settled = async {
+        loop {
+            let there = bench.store.decky_list().await.unwrap();
+            if there.len() == wanted.len() && there.iter().all(|decky| decky.state == DeckyState::Running) {
+                return;
+            }
+            bench.bus.publish(Topic::fleet_changed(), "look");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), settled)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn with_the_bus_off_the_worker_makes_the_fleet_by_looking_and_with_it_at_once() {
+    for (bus, interval) in [
+        (Bus::none(), Duration::from_millis(50)),
+        // It looks once an hour: only a word on the bus can have woken it.
+        (Bus::fake(), Duration::from_secs(3600)),
+    ] {
+        let bench = Bench {
+            bus,
+            ..Bench::new().await
+        };
+        let mut sources = Sources {
+            working_dir: Some(bench.dir.path().to_owned()),
+            ..Sources::default()
+        };
+        let folder = bench.dir.path().display().to_string();
+        sources.env.insert("DECNET_DATA_DIR".into(), folder);
+        let context = Context::new(
+            Arc::new(Settings::read(&sources).unwrap()),
+            bench.bus.clone(),
+            Some(bench.store.clone()),
+            bench.clock.clone(),
+        );
+        // What is wanted when it begins needs no word: this shows that it has looked once.
+        let names = bench.want(2, None).await;
+        let worker = Mutator::looking(bench.reconciler("a", Memory::default()), &context, interval);
+        let shutdown = Shutdown::new();
+        let order = shutdown.clone();
+        let running = tokio::spawn(async move { worker.reconcile(order).await.unwrap() });
+        comes_to(&bench, &names).await;
+
+        bench.store.decky_dismiss(&names).await.unwrap();
+        comes_to(&bench, &[]).await;
+        let names = bench.want(3, None).await;
+        comes_to(&bench, &names).await;
+        shutdown.request();
+        running.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_another_one_overtook_did_not_succeed() {
+    let bench = Bench::new().await;
+    let names = bench.want(1, None).await;
+    let mut it = bench.reconciler("a", Memory::default());
+    it.round().await.unwrap();
+    for (operation, stopped, told) in [
+        ("start", true, "it was stopped meanwhile"),
+        ("deploy", true, "it was stopped meanwhile"),
+        ("redeploy", true, "it was stopped meanwhile"),
+        ("stop", false, "it was started meanwhile"),
+    ] {
+        bench.store.decky_set_stopped(&names, stopped).await.unwrap();
+        let order = bench.task(operation, &names).await;
+        it.round().await.unwrap();
+        let task = bench.store.task_get(order).await.unwrap().unwrap();
+        assert_eq!(task.status, "failed", "{operation}");
+        assert_eq!(task.error, Some(format!("{}: {told}", names[0])));
+        assert_eq!(it.engine().runs(&names[0]), !stopped, "{operation}");
+    }
 }

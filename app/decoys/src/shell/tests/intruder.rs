@@ -419,7 +419,7 @@ fn one_liners_of_interpreters_print_what_the_real_ones_print() {
     let real_python = version("/usr/bin/python3").is_some_and(|o| o.stdout.starts_with(b"Python 3.11"));
     let real_perl = version("/usr/bin/perl").is_some();
     if !real_python || !real_perl {
-        println!("skipped: Debian 12's python3 and perl are not installed");
+        decnet_testkit::skipped("Debian 12's python3 and perl are not installed");
         return;
     }
     let (_, template) = serving(Distro::Debian12, "linux-server", 1, &["ssh"]);

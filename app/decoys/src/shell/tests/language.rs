@@ -259,7 +259,7 @@ mkdir o; tar -cf b.tar -C t f1; tar xf b.tar -C o; cat o/f1; wc -c < b.tar; tar 
     let listed = std::process::Command::new("tar").arg("tf").arg(&file).output();
     match listed {
         Ok(listed) => assert_eq!(String::from_utf8_lossy(&listed.stdout), "t/\nt/f1\n"),
-        Err(fault) => println!("skipped: no tar on this machine to compare with: {fault}"),
+        Err(fault) => decnet_testkit::skipped(&format!("no tar on this machine to compare with: {fault}")),
     }
 }
 

@@ -4,7 +4,7 @@
 //! cannot be written, bounded memory, processes and logs. What it was made from stands in a label, so that one which is no longer
 //! what is wanted is known, as is one in a network that is gone. The images themselves are the operator's, and never removed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bollard::{
     Docker,
@@ -123,8 +123,9 @@ impl DockerEngine {
     ) -> (HashMap<String, Found>, Option<StepError>) {
         let mut found = HashMap::new();
         let mut missing: Option<StepError> = None;
+        let mut asked = HashSet::new();
         for (slug, own) in decky.own_images() {
-            if found.contains_key(&own.image) {
+            if !asked.insert(&own.image) {
                 continue;
             }
             match self.image(docker, slug, &own.image).await {

@@ -375,13 +375,21 @@ impl DockerEngine {
         let home = self.home(&decky.name);
         let lines = home.newest_lines();
         let config = self.config(decky, lines.as_deref());
-        // Before anything is changed: one that cannot be had leaves the decky as it was.
-        let (images, missing) = self.images(&docker, decky).await;
-        if let Some(missing) = missing {
-            return Err(missing);
-        }
         let container = self.container(&decky.name);
         let (first, pid) = self.process(&docker, &container).await?;
+        // Before anything is changed: an image that cannot be had leaves the decky as it was.
+        let (images, missing) = self.images(&docker, decky).await;
+        if let Some(missing) = missing {
+            let runs_that = home
+                .applied()
+                .is_some_and(|made| made.loadout() == decky.loadout());
+            if runs_that {
+                // Nothing is to change, only to be mended, and the images that are there wait for no other.
+                self.clear_unwanted(&docker, decky, &first).await?;
+                self.start_beside(&docker, decky, &first, &images).await?;
+            }
+            return Err(missing);
+        }
         let had_company = beside::may_have_company(&home);
         home.note_applied(None)?;
         let doors = self.doors(decky);

@@ -1,7 +1,7 @@
 //! Pulling operators' images: each is a task of its own, so that no other decky waits for it.
 //!
 //! A step that needs an image asks again and again how its pull stands, and is told in words. One that ended well is forgotten, because
-//! the daemon has the image then; one that did not is told once, and begun anew by who asks after that.
+//! the daemon has the image then; why one did not is told to all who ask, until it is so long ago that who asks begins another.
 
 use std::{
     collections::BTreeMap,
@@ -15,13 +15,22 @@ use bollard::{
     query_parameters::{CreateImageOptions, CreateImageOptionsBuilder},
 };
 use futures::StreamExt as _;
-use tokio::sync::Notify;
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::{Instant, timeout},
+};
 
 use super::daemon::said;
 use crate::own_image;
 
 /// How long the daemon may say nothing of a pull.
 const SILENCE: Duration = Duration::from_secs(300);
+/// How long a pull may take in all, once it is its turn.
+const LONGEST: Duration = Duration::from_secs(4 * 3600);
+/// How many run at a time.
+const AT_A_TIME: usize = 3;
+/// How long nobody tries again what failed.
+const AGAIN: Duration = Duration::from_secs(60);
 /// The most layers that are counted: an image of Docker has no more than 127.
 const LAYERS: usize = 256;
 
@@ -29,61 +38,73 @@ const LAYERS: usize = 256;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pulls(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     by_image: Mutex<BTreeMap<String, Pull>>,
+    turns: Semaphore,
     ended: Notify,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            by_image: Mutex::default(),
+            turns: Semaphore::new(AT_A_TIME),
+            ended: Notify::new(),
+        }
+    }
 }
 
 #[derive(Debug)]
 enum Pull {
     /// What came and what is to come of each layer, in bytes.
     Runs(BTreeMap<String, (u64, u64)>),
-    /// Why it failed.
-    Failed(String),
+    /// Why it failed, and when.
+    Failed(String, Instant),
 }
 
 impl Pulls {
     /// How the pull of `image` stands, in words; it is begun with `begin` where there is none.
     ///
     /// # Errors
-    /// Why it failed. Whoever asks after that begins another.
+    /// Why it failed lately.
     pub(super) fn ask<F>(&self, image: &str, begin: impl FnOnce(Progress) -> F) -> Result<String, String>
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
         let mut by_image = self.0.by_image();
-        match by_image.remove(image) {
-            Some(Pull::Failed(why)) => Err(why),
-            Some(Pull::Runs(layers)) => {
-                let words = words(image, &layers);
-                by_image.insert(image.to_owned(), Pull::Runs(layers));
-                Ok(words)
-            }
-            None => {
-                let layers = BTreeMap::new();
-                let words = words(image, &layers);
-                by_image.insert(image.to_owned(), Pull::Runs(layers));
-                drop(by_image);
-                let (shared, image) = (self.0.clone(), image.to_owned());
-                let pull = begin(Progress {
-                    shared: shared.clone(),
-                    image: image.clone(),
-                });
-                tokio::spawn(async move {
-                    let ended = Ending { shared, image };
-                    let pulled = pull.await;
-                    ended.with(pulled);
-                });
-                Ok(words)
-            }
+        // Of images that nobody asks for any more, too.
+        by_image.retain(|_, pull| !matches!(pull, Pull::Failed(_, when) if when.elapsed() >= AGAIN));
+        match by_image.get(image) {
+            Some(Pull::Failed(why, _)) => return Err(why.clone()),
+            Some(Pull::Runs(layers)) => return Ok(words(image, layers)),
+            None => {}
         }
+        by_image.insert(image.to_owned(), Pull::Runs(BTreeMap::new()));
+        drop(by_image);
+        let (shared, name) = (self.0.clone(), image.to_owned());
+        let pull = begin(Progress {
+            shared: shared.clone(),
+            image: name.clone(),
+        });
+        tokio::spawn(async move {
+            let ended = Ending {
+                shared: shared.clone(),
+                image: name,
+            };
+            // Nobody closes it.
+            let _turn = shared.turns.acquire().await;
+            let pulled = timeout(LONGEST, pull).await;
+            let too_long = |_| Err(format!("it was not done after {} h", LONGEST.as_secs() / 3600));
+            ended.with(pulled.unwrap_or_else(too_long));
+        });
+        Ok(words(image, &BTreeMap::new()))
     }
 
     /// The image is there, wherever it came from: that a pull of it failed is no news.
     pub(super) fn is_there(&self, image: &str) {
         let mut by_image = self.0.by_image();
-        if let Some(Pull::Failed(_)) = by_image.get(image) {
+        if let Some(Pull::Failed(..)) = by_image.get(image) {
             by_image.remove(image);
         }
     }
@@ -167,7 +188,7 @@ impl Ending {
         let mut by_image = self.shared.by_image();
         match pulled {
             Ok(()) => by_image.remove(&self.image),
-            Err(why) => by_image.insert(self.image.clone(), Pull::Failed(why)),
+            Err(why) => by_image.insert(self.image.clone(), Pull::Failed(why, Instant::now())),
         };
     }
 }
@@ -177,7 +198,7 @@ impl Drop for Ending {
         let mut by_image = self.shared.by_image();
         if let Some(Pull::Runs(_)) = by_image.get(&self.image) {
             let why = "it was cut short".to_owned();
-            by_image.insert(self.image.clone(), Pull::Failed(why));
+            by_image.insert(self.image.clone(), Pull::Failed(why, Instant::now()));
         }
         drop(by_image);
         self.shared.ended.notify_one();
@@ -188,7 +209,7 @@ impl Drop for Ending {
 pub(super) async fn pull(docker: Docker, image: String, progress: Progress) -> Result<(), String> {
     let mut pulled = Box::pin(docker.create_image(Some(options(&image)), None, None));
     loop {
-        match tokio::time::timeout(SILENCE, pulled.next()).await {
+        match timeout(SILENCE, pulled.next()).await {
             Ok(Some(Ok(said))) => progress.note(&said),
             Ok(Some(Err(error))) => return Err(said(&error)),
             Ok(None) => return Ok(()),
@@ -209,7 +230,7 @@ fn options(image: &str) -> CreateImageOptions {
 #[cfg(test)]
 mod tests {
     use bollard::models::ProgressDetail;
-    use tokio::sync::oneshot;
+    use tokio::{sync::oneshot, time::advance};
 
     use super::*;
 
@@ -226,15 +247,15 @@ mod tests {
     }
 
     fn none_is_begun(_: Progress) -> std::future::Ready<Result<(), String>> {
-        panic!("another pull was begun beside the one that runs")
+        panic!("another pull was begun")
     }
 
     async fn cut_short(_: Progress) -> Result<(), String> {
         panic!("this test's own")
     }
 
-    #[tokio::test]
-    async fn a_pull_goes_on_by_itself_says_how_far_it_is_and_tells_once_why_it_failed() {
+    #[tokio::test(start_paused = true)]
+    async fn a_pull_goes_on_by_itself_says_how_far_it_is_and_tells_all_who_ask_why_it_failed() {
         let pulls = Pulls::default();
         let (says, hears) = oneshot::channel::<Progress>();
         let (end, ended) = oneshot::channel::<Result<(), String>>();
@@ -277,11 +298,44 @@ mod tests {
         assert!(!pulls.0.by_image().contains_key("b:1"));
         end.send(Err("no such host".to_owned())).unwrap();
         pulls.ended().await;
-        assert_eq!(pulls.ask("a:1", none_is_begun).unwrap_err(), "no such host");
-        // The next to ask begins again.
+        for _ in 0..2 {
+            assert_eq!(pulls.ask("a:1", none_is_begun).unwrap_err(), "no such host");
+        }
+        advance(AGAIN).await;
+        // What is old is forgotten, and the first to ask begins again.
         pulls.ask("a:1", |_| std::future::ready(Ok(()))).unwrap();
         pulls.ended().await;
         assert!(pulls.0.by_image().is_empty());
+        pulls.ask("a:1", cut_short).unwrap();
+        pulls.ended().await;
+        advance(AGAIN).await;
+        pulls.ask("b:1", |_| std::future::ready(Ok(()))).unwrap();
+        assert!(!pulls.0.by_image().contains_key("a:1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_pulls_run_at_a_time_and_none_for_ever() {
+        let pulls = Pulls::default();
+        for image in ["a:1", "b:1", "c:1"] {
+            pulls.ask(image, |_| std::future::pending()).unwrap();
+        }
+        let (says, mut begun) = oneshot::channel();
+        pulls
+            .ask("d:1", |_| async move {
+                says.send(()).unwrap();
+                Ok(())
+            })
+            .unwrap();
+        advance(LONGEST - Duration::from_secs(1)).await;
+        assert!(begun.try_recv().is_err(), "it waits for its turn");
+        begun.await.unwrap();
+        let told = loop {
+            match pulls.ask("a:1", none_is_begun) {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(why) => break why,
+            }
+        };
+        assert_eq!(told, "it was not done after 4 h");
     }
 
     #[tokio::test]
@@ -291,8 +345,6 @@ mod tests {
         pulls.ended().await;
         assert!(pulls.ask("a:1", none_is_begun).is_err());
         // Nor is it told of an image that somebody brought meanwhile.
-        pulls.ask("a:1", cut_short).unwrap();
-        pulls.ended().await;
         pulls.is_there("a:1");
         assert!(pulls.0.by_image().is_empty());
     }

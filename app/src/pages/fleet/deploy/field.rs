@@ -13,7 +13,7 @@ use web_sys::HtmlElement;
 pub(super) type Told = Signal<Vec<FieldError>>;
 
 /// What is asked for.
-pub(super) struct Asked {
+pub(super) struct Question {
     /// What the server calls it.
     pub(super) field: String,
     pub(super) label: String,
@@ -35,7 +35,7 @@ pub(super) struct Asked {
     pub(super) examples: Vec<String>,
 }
 
-impl Asked {
+impl Question {
     /// A text, which may be empty.
     pub(super) fn new(field: &str, label: &str) -> Self {
         Self {
@@ -80,8 +80,13 @@ impl Asked {
 
 /// The field. `set` is told what stands in it whenever that changes.
 #[component]
-pub(super) fn Field(asked: Asked, value: Signal<String>, set: Callback<String>, told: Told) -> impl IntoView {
-    let Asked {
+pub(super) fn Field(
+    asked: Question,
+    value: Signal<String>,
+    set: Callback<String>,
+    told: Told,
+) -> impl IntoView {
+    let Question {
         field,
         label,
         note,
@@ -103,7 +108,7 @@ pub(super) fn Field(asked: Asked, value: Signal<String>, set: Callback<String>, 
     let described = format!("about-{field}");
     let list = (!examples.is_empty()).then(|| format!("examples-{field}"));
     let problem = problem_of(told, field);
-    let wrong = move || problem.with(|problem| (!problem.is_empty()).then_some("true"));
+    let wrong = is_wrong(problem);
     let kind = if number.is_some() { "number" } else { "text" };
     let control = if options.is_empty() {
         view! {
@@ -145,7 +150,7 @@ pub(super) fn Field(asked: Asked, value: Signal<String>, set: Callback<String>, 
                 aria-describedby=described.clone()
                 on:change=move |event| set.run(event_target_value(&event))
             >
-                <option value="">{format!("as usual: {preset}")}</option>
+                <option value="">{format!("if left empty: {preset}")}</option>
                 {options.into_iter().map(draw_option).collect_view()}
             </select>
         }
@@ -180,6 +185,13 @@ pub(super) fn problem_of(told: Told, field: String) -> Signal<String> {
                 .join("; ")
         })
     })
+}
+
+/// What `aria-invalid` says where something is wrong.
+pub(super) fn is_wrong(
+    problem: Signal<String>,
+) -> impl Fn() -> Option<&'static str> + Copy + Send + Sync + 'static {
+    move || problem.with(|problem| (!problem.is_empty()).then_some("true"))
 }
 
 /// What is wrong, where something is.

@@ -3,7 +3,10 @@
 use decnet_model::view::ArchetypeView;
 use leptos::prelude::*;
 
-use super::field::{Asked, Field, FieldFault, Fold, Told, problem_of};
+use super::{
+    Draft,
+    field::{Field, FieldFault, Fold, Question, Told, is_wrong, problem_of},
+};
 use crate::api::deploy::DeployForm as Filled;
 
 /// What a decky may begin by itself, and what comes of that.
@@ -39,14 +42,19 @@ pub(super) fn has_field(field: &str, contains: bool) -> bool {
 #[component]
 pub(super) fn More(
     archetypes: Vec<ArchetypeView>,
-    archetype: Memo<Option<ArchetypeView>>,
     systems: Vec<String>,
     bait: Vec<String>,
     contains: bool,
-    form: RwSignal<Filled>,
+    draft: Draft,
     told: Told,
     scripted: Signal<bool>,
 ) -> impl IntoView {
+    let Draft {
+        form,
+        archetype,
+        said,
+        sown,
+    } = draft;
     let mut distros: Vec<String> = archetypes.into_iter().flat_map(|a| a.distros).collect();
     distros.sort();
     distros.dedup();
@@ -61,7 +69,7 @@ pub(super) fn More(
         }
     });
     let set = Signal::derive(move || {
-        form.with(|form| {
+        said.with(|said| {
             let Filled {
                 distro,
                 os,
@@ -73,20 +81,26 @@ pub(super) fn More(
                 seed,
                 egress,
                 ..
-            } = form;
+            } = said;
             let egress = if egress == "deny" { "" } else { egress.as_str() };
+            // Nobody set a seed that was given for the plan.
+            let seed = if sown.with_value(|sown| sown == seed) {
+                ""
+            } else {
+                seed.as_str()
+            };
             let fields: [&str; 9] = [distro, os, hostname, ip, mac, interval, bait, seed, egress];
             fields.iter().filter(|field| !field.trim().is_empty()).count()
         })
     });
-    let is_wrong =
+    let has_wrong =
         Signal::derive(move || told.with(|told| told.iter().any(|told| has_field(&told.field, contains))));
     macro_rules! part {
         ($field:ident, $label:literal { $($asked:tt)* }) => {
             view! {
                 <Field
-                    asked=Asked { $($asked)* ..Asked::new(stringify!($field), $label) }
-                    value=Signal::derive(move || form.with(|form| form.$field.clone()))
+                    asked=Question { $($asked)* ..Question::new(stringify!($field), $label) }
+                    value=Signal::derive(move || said.with(|said| said.$field.clone()))
                     set=Callback::new(move |text| form.update(|form| form.$field = text))
                     told
                 />
@@ -94,7 +108,7 @@ pub(super) fn More(
         };
     }
     view! {
-        <Fold label="More" note="system, names and addresses, bait, mutation" set is_wrong>
+        <Fold label="More" note="system, names and addresses, bait, mutation" set is_wrong=has_wrong>
             <div class="deploy-fields">
                 {part!(distro, "Distribution" {
                     placeholder: "one that fits".to_owned(),
@@ -151,6 +165,7 @@ pub(super) fn More(
 /// What the deckies may begin by themselves.
 #[component]
 fn EgressChoice(form: RwSignal<Filled>, told: Told) -> impl IntoView {
+    let problem = problem_of(told, "egress".to_owned());
     let draw = |&(value, label, words): &(&'static str, &'static str, &'static str)| {
         view! {
             <label>
@@ -159,6 +174,7 @@ fn EgressChoice(form: RwSignal<Filled>, told: Told) -> impl IntoView {
                     name="form[egress]"
                     value=value
                     checked=value == "deny"
+                    prop:checked=move || form.with(|form| form.egress == value)
                     on:change=move |_| form.update(|form| form.egress = value.to_owned())
                 />
                 <b>{label}</b>
@@ -167,10 +183,12 @@ fn EgressChoice(form: RwSignal<Filled>, told: Told) -> impl IntoView {
         }
     };
     view! {
-        <fieldset class="egress">
+        <fieldset class="egress" tabindex="-1" aria-invalid=is_wrong(problem) aria-describedby="about-egress">
             <legend>"What they may begin by themselves"</legend>
             {EGRESS.iter().map(draw).collect_view()}
-            <FieldFault problem=problem_of(told, "egress".to_owned()) />
+            <div id="about-egress">
+                <FieldFault problem />
+            </div>
         </fieldset>
     }
     .into_any()

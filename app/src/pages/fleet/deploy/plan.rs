@@ -1,64 +1,178 @@
-//! What would come of it: in a sentence while the form is filled in, and decky by decky once the server was asked.
+//! What would come of it: in a sentence while the form is filled in, and decky by decky once the server was asked; and what is
+//! common to the form and the text in asking and in deploying.
+
+use std::future::Future;
 
 use decnet_model::{
     name::DeckyName,
     view::{ArchetypeView, DeckyView},
 };
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn};
 
-use super::services::served;
+use super::services::{number_set, served};
 use crate::{
-    api::deploy::{Asked, DRAWN, DeployForm as Filled},
+    api::{
+        Answer, Fault,
+        deploy::{Asked, DRAWN, DeployForm as Filled},
+    },
     text,
 };
+
+/// What the server was asked about that which is said now, and what it answered.
+pub(super) struct Planned<P: Send + Sync + 'static> {
+    /// What would come of it; absent where that was not asked, or is no longer what is said.
+    pub(super) plan: Signal<Option<P>>,
+    /// Why it was refused, or would be.
+    pub(super) fault: Signal<Option<Fault>>,
+    /// Ask what would come of it.
+    pub(super) ask: Callback<()>,
+    pub(super) is_asking: Signal<bool>,
+}
+
+/// `ask` tells what would come of `said`, which `deploy` deploys.
+pub(super) fn planned<S, T, P, A>(said: Signal<T>, deploy: ServerAction<S>, ask: fn(T) -> A) -> Planned<P>
+where
+    S: ServerFn<Error = Fault> + Clone + Send + Sync + 'static,
+    S::Output: Clone + Send + Sync + 'static,
+    T: Clone + PartialEq + Send + Sync + 'static,
+    P: Clone + Send + Sync + 'static,
+    A: Future<Output = Answer<P>> + Send + 'static,
+{
+    // What was refused is mended, or is another thing.
+    Effect::watch(move || said.track(), move |(), _, _| deploy.clear(), false);
+    let asked = Action::new(move |of: &T| {
+        let of = of.clone();
+        async move { (of.clone(), ask(of).await) }
+    });
+    let answer = Signal::derive(move || {
+        let answer = asked.value().get();
+        let of_now = answer.filter(|(of, _)| said.with(|said| of == said));
+        of_now.map(|(_, answer)| answer)
+    });
+    Planned {
+        plan: Signal::derive(move || answer.get().and_then(Result::ok)),
+        fault: Signal::derive(move || {
+            let refused = deploy.value().get().and_then(Result::err);
+            refused.or_else(|| answer.get().and_then(Result::err))
+        }),
+        ask: Callback::new(move |()| {
+            deploy.clear();
+            asked.dispatch(said.get_untracked());
+        }),
+        is_asking: asked.pending().into(),
+    }
+}
+
+/// What is told of a `fault` where there are no scripts. It is markup: a browser with scripts takes what stands in a `noscript` for
+/// text.
+const NOT_KEPT: &str = "<p>Without scripts this page does not keep what you typed. Go back in the browser: it may still be there.</p>";
+
+/// The ways on: out, the plan, and deploying.
+#[component]
+pub(super) fn Footer(
+    close: Signal<String>,
+    ask: Callback<()>,
+    is_asking: Signal<bool>,
+    is_deploying: Signal<bool>,
+    fault: Signal<Option<Fault>>,
+) -> impl IntoView {
+    view! {
+        {move || fault.with(Option::is_some).then(|| view! { <noscript inner_html=NOT_KEPT></noscript> })}
+        <footer>
+            <a class="button" href=move || close.get() data-noscroll="">"Cancel"</a>
+            <button type="button" class="button" disabled=move || is_asking.get() on:click=move |_| ask.run(())>
+                "Show the plan"
+            </button>
+            <button type="submit" class="button primary" disabled=move || is_deploying.get()>
+                {move || if is_deploying.get() { "Deploying…" } else { "Deploy" }}
+            </button>
+        </footer>
+    }
+    .into_any()
+}
 
 /// What would come of the form, as far as it can be said without the server: the fleet before and after, and what comes.
 pub(super) fn preview(
     archetype: &ArchetypeView,
     form: &Filled,
-    deckies: Memo<Vec<DeckyView>>,
+    deckies: &[DeckyView],
 ) -> Option<(String, String)> {
     // What is wrong is told at its field, by the server.
     let asked = Asked::of(form);
     let group = asked.spec.deckies.first().filter(|_| asked.faults.is_empty())?;
     let number = u64::from(group.amount.unwrap_or(1));
+    let (its, they_have) = if number == 1 {
+        ("its", "it has")
+    } else {
+        ("their", "they have")
+    };
+    let (name, names): (_, Vec<String>) = match &group.name {
+        Some(name) if number > 1 => (
+            format!("named {name}-01 to {name}-{number:02}"),
+            (1..=number).map(|n| format!("{name}-{n:02}")).collect(),
+        ),
+        Some(name) => (format!("named {name}"), vec![name.to_string()]),
+        None => ("named after the archetype".to_owned(), Vec::new()),
+    };
+    let here = |name: &String| deckies.iter().find(|decky| decky.name.as_str() == name);
+    let again: Vec<&DeckyView> = names.iter().filter_map(here).collect();
+    // One that stays the kind that it is keeps what is not said of it.
+    let kept = again
+        .iter()
+        .filter(|decky| decky.archetype == archetype.slug)
+        .count();
+    let kept = u64::try_from(kept).unwrap_or(number);
+    let mut unsaid = Vec::new();
     let services = if form.choice == DRAWN {
         "services that are drawn".to_owned()
     } else {
-        let served: Vec<_> = served(form, archetype).iter().map(ToString::to_string).collect();
-        served.join(", ")
+        if group.services.is_empty() && number_set(&form.knobs) == 0 {
+            unsaid.push("services");
+        }
+        if kept == number && !unsaid.is_empty() {
+            format!("the services that {they_have} now")
+        } else {
+            let served: Vec<_> = served(form, archetype).iter().map(ToString::to_string).collect();
+            served.join(", ")
+        }
     };
-    let here = u64::try_from(deckies.with(Vec::len)).unwrap_or(0);
-    let name = match &group.name {
-        Some(name) if number > 1 => format!("named {name}-01 to {name}-{number:02}"),
-        Some(name) => format!("named {name}"),
-        None => "named after the archetype".to_owned(),
+    let mutation = match group.mutate_interval_minutes {
+        Some(minutes) => format!(", changing services every {}", text::interval(minutes)),
+        None => {
+            unsaid.push("interval");
+            if kept == 0 {
+                format!(", keeping {its} services")
+            } else {
+                String::new()
+            }
+        }
     };
-    let mutation = group.mutate_interval_minutes.map_or_else(
-        || "keeping its services".to_owned(),
-        |m| format!("changing services every {}", text::interval(m)),
-    );
-    let again: Vec<_> = match &group.name {
-        Some(name) if number > 1 => (1..=number).map(|n| format!("{name}-{n:02}")).collect(),
-        Some(name) => vec![name.to_string()],
-        None => Vec::new(),
-    };
-    let is_here = |name: &String| deckies.with_untracked(|all| all.iter().any(|d| d.name.as_str() == name));
-    let again: Vec<_> = again.into_iter().filter(is_here).collect();
-    let anew = match again.as_slice() {
+    let mut anew = match again.as_slice() {
         [] => String::new(),
-        [one] => format!(" {one} is there already: it is set up anew, and open sessions on it end."),
+        [one] => format!(
+            " {} is there already: it is set up anew, and open sessions on it end.",
+            one.name
+        ),
         [first, .., last] => format!(
-            " {} are there already ({first} to {last}): they are set up anew, and open sessions on them end.",
+            " {} are there already ({} to {}): they are set up anew, and open sessions on them end.",
             again.len(),
+            first.name,
+            last.name,
         ),
     };
-    let more = number - u64::try_from(again.len()).unwrap_or(number).min(number);
+    if kept > 0 && !unsaid.is_empty() {
+        anew.push_str(&format!(
+            " What is not said here stays as it is there: {}.",
+            unsaid.join(", ")
+        ));
+    }
+    let there = u64::try_from(deckies.len()).unwrap_or(0);
+    let more = number.saturating_sub(u64::try_from(again.len()).unwrap_or(number));
     Some((
-        format!("{} → {}", here, text::plural(here + more, "decky", "deckies")),
+        format!("{} → {}", there, text::plural(there + more, "decky", "deckies")),
         format!(
-            "{} × {}, {name}, with {services}, {mutation}.{anew}",
-            number, archetype.label,
+            "{} × {}, {name}, with {services}{mutation}.{anew}",
+            number, archetype.label
         ),
     ))
 }
@@ -131,4 +245,67 @@ fn Row(decky: DeckyView, deckies: Memo<Vec<DeckyView>>) -> impl IntoView {
         </tr>
     }
     .into_any()
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::*;
+
+    fn there(name: &str, archetype: &str) -> DeckyView {
+        let decky = serde_json::json!({
+            "name": name, "state": "running", "desired": true, "stopped": false, "archetype": archetype,
+            "distro": "debian12", "os": "linux", "hostname": name, "ip": "127.66.0.9", "mac": "00:50:56:01:02:03",
+            "services": [], "engine": "local", "since": "2026-11-20T12:00:00Z", "last_mutation": null, "event_count": 0,
+        });
+        serde_json::from_value(decky).unwrap()
+    }
+
+    #[test]
+    fn a_decky_that_is_there_and_stays_of_its_kind_keeps_what_is_not_said() {
+        let all = decnet_domain::archetypes();
+        let web = all.iter().find(|a| a.slug == "web-server").unwrap();
+        let mut form = Filled {
+            archetype: web.slug.clone(),
+            amount: "1".to_owned(),
+            name: "web-01".to_owned(),
+            ..Filled::default()
+        };
+        let words = |form: &Filled, there: &[DeckyView]| preview(web, form, there).unwrap().1;
+        let new = words(&form, &[]);
+        assert!(
+            new.contains("with http") && new.ends_with(", keeping its services."),
+            "{new}"
+        );
+        // What is of another kind is another machine.
+        let other = words(&form, &[there("web-01", "linux-server")]);
+        assert!(
+            other.contains("set up anew") && !other.contains("stays"),
+            "{other}"
+        );
+        let same = [there("web-01", "web-server")];
+        let kept = words(&form, &same);
+        assert!(
+            kept.contains("with the services that it has now. web-01 is there"),
+            "{kept}"
+        );
+        assert!(
+            kept.ends_with("stays as it is there: services, interval."),
+            "{kept}"
+        );
+        form.interval = "30".to_owned();
+        assert!(words(&form, &same).ends_with("stays as it is there: services."));
+        form.choice = DRAWN.to_owned();
+        assert!(!words(&form, &same).contains("stays"));
+        // One of two is new, and has what is usual.
+        form.choice.clear();
+        form.amount = "2".to_owned();
+        form.name = "web".to_owned();
+        let both = preview(web, &form, &same).unwrap();
+        assert_eq!(both.0, "1 → 2 deckies");
+        assert!(
+            both.1.contains("with http") && both.1.ends_with("stays as it is there: services."),
+            "{}",
+            both.1
+        );
+    }
 }

@@ -8,18 +8,21 @@ use decnet_model::{
 };
 use leptos::prelude::*;
 
-use super::field::{Asked, Field, FieldFault, Fold, Told, problem_of};
+use super::{
+    Draft,
+    field::{Field, FieldFault, Fold, Question, Told, is_wrong, problem_of},
+};
 use crate::api::deploy::{DRAWN, DeployForm as Filled, Knobs, THESE};
 
 /// The ways to say which services they have: the value, the label, and what comes of it.
 const WAYS: [(&str, &str, &str); 3] = [
     ("", "The usual", "What such a machine has from the start."),
+    (THESE, "These", "What is ticked, and nothing else."),
     (
         DRAWN,
-        "Drawn",
+        "Drawn at random",
         "Each decky gets a set of its own that fits; the plan shows which.",
     ),
-    (THESE, "These", "What is ticked, and nothing else."),
 ];
 
 /// The services that `form` asks for, as far as that is known before they are drawn.
@@ -32,21 +35,32 @@ pub(super) fn served(form: &Filled, archetype: &ArchetypeView) -> Vec<ServiceSlu
     }
 }
 
-/// Have `form` say no more of its services than `archetype` can have.
-pub(super) fn fit(form: &mut Filled, archetype: &ArchetypeView) {
-    let fits = |slug: &str| archetype.services.iter().any(|service| service.as_str() == slug);
-    form.services.retain(|slug, _| fits(slug));
-    if form.choice == THESE && form.services.is_empty() {
-        form.choice.clear();
+/// What `form` says where its archetype is `archetype`, of those that there are: all that stands in it but what that one cannot
+/// have. It stays in the form, for whoever only passes by an archetype or a way to choose services on the way to another.
+pub(super) fn fitted(form: &Filled, archetype: &ArchetypeView, all: &[ArchetypeView]) -> Filled {
+    let mut fitted = form.clone();
+    fitted.services.retain(|slug, _| can_have(archetype, slug));
+    let fits_nothing = fitted.services.is_empty() && !form.services.is_empty();
+    if fitted.choice == THESE && fits_nothing {
+        fitted.choice.clear();
     }
-    keep_knobs(form, archetype);
+    if fitted.choice != THESE {
+        fitted.services.clear();
+    }
+    let served = served(&fitted, archetype);
+    fitted
+        .knobs
+        .retain(|slug, _| served.iter().any(|service| service.as_str() == slug));
+    // What no archetype has is for the server to tell of.
+    let has_it = |of: &ArchetypeView| of.distros.contains(&form.distro);
+    if !has_it(archetype) && all.iter().any(has_it) {
+        fitted.distro.clear();
+    }
+    fitted
 }
 
-/// Forget what is set on services that the deckies do not have.
-fn keep_knobs(form: &mut Filled, archetype: &ArchetypeView) {
-    let served = served(form, archetype);
-    form.knobs
-        .retain(|slug, _| served.iter().any(|service| service.as_str() == slug));
+fn can_have(archetype: &ArchetypeView, slug: &str) -> bool {
+    archetype.services.iter().any(|service| service.as_str() == slug)
 }
 
 /// The services as the form names them.
@@ -59,14 +73,18 @@ fn named(services: &[ServiceSlug]) -> BTreeMap<String, String> {
 #[component]
 pub(super) fn Services(
     services: Vec<ServiceView>,
-    archetype: Memo<Option<ArchetypeView>>,
-    form: RwSignal<Filled>,
+    draft: Draft,
     told: Told,
     scripted: Signal<bool>,
 ) -> impl IntoView {
-    let choice = Memo::new(move |_| form.with(|form| form.choice.clone()));
+    let Draft {
+        form,
+        archetype,
+        said,
+        ..
+    } = draft;
+    let choice = Memo::new(move |_| said.with(|said| said.choice.clone()));
     let problem = problem_of(told, "services".to_owned());
-    let is_wrong = move || problem.with(|problem| (!problem.is_empty()).then_some("true"));
     let change = move |change: &dyn Fn(&mut Filled, &ArchetypeView)| {
         if let Some(archetype) = archetype.get_untracked() {
             form.update(|form| change(form, &archetype));
@@ -75,11 +93,11 @@ pub(super) fn Services(
     let draw_way = move |(value, label, _): (&'static str, &'static str, &'static str)| {
         let choose = move |_| {
             change(&|form, archetype| {
-                // What is shown as ticked is what one goes on from.
-                let ticked = named(&served(form, archetype));
-                form.services = if value == THESE { ticked } else { BTreeMap::new() };
-                form.choice = value.to_owned();
-                keep_knobs(form, archetype);
+                value.clone_into(&mut form.choice);
+                // What was ticked before is what one goes on from, and else what is usual.
+                if value == THESE && !form.services.keys().any(|slug| can_have(archetype, slug)) {
+                    form.services = named(&archetype.usual);
+                }
             });
         };
         view! {
@@ -105,7 +123,7 @@ pub(super) fn Services(
         };
         let is_ticked = Memo::new(move |_| {
             archetype.with(|a| {
-                let served = a.as_ref().map(|a| form.with(|form| served(form, a)));
+                let served = a.as_ref().map(|a| said.with(|said| served(said, a)));
                 let mut served = served.into_iter().flatten();
                 slug.with_value(|slug| served.any(|service| service.as_str() == slug))
             })
@@ -118,14 +136,13 @@ pub(super) fn Services(
         let tick = move |event| {
             let on = event_target_checked(&event);
             change(&|form, archetype| {
-                let mut ticked = served(form, archetype);
-                ticked.retain(|service| slug.with_value(|slug| service.as_str() != slug));
-                form.choice = THESE.to_owned();
-                form.services = named(&ticked);
+                // What is shown as ticked is what one goes on from.
+                form.services = said.with_untracked(|said| named(&served(said, archetype)));
+                THESE.clone_into(&mut form.choice);
                 if on {
                     form.services.insert(slug.get_value(), "yes".to_owned());
                 } else {
-                    slug.with_value(|slug| form.knobs.remove(slug));
+                    slug.with_value(|slug| form.services.remove(slug));
                 }
             });
         };
@@ -144,7 +161,7 @@ pub(super) fn Services(
         way.map_or("", |(_, _, help)| help)
     };
     view! {
-        <fieldset class="services" tabindex="-1" aria-invalid=is_wrong aria-describedby="about-services">
+        <fieldset class="services" tabindex="-1" aria-invalid=is_wrong(problem) aria-describedby="about-services">
             <legend>"Services"</legend>
             <div class="choices">{WAYS.map(draw_way).collect_view()}</div>
             <div class="choices">{services.into_iter().map(draw_tick).collect_view()}</div>
@@ -161,14 +178,19 @@ pub(super) fn Services(
 #[component]
 pub(super) fn Adjust(
     services: Vec<ServiceView>,
-    archetype: Memo<Option<ArchetypeView>>,
-    form: RwSignal<Filled>,
+    draft: Draft,
     told: Told,
     scripted: Signal<bool>,
 ) -> impl IntoView {
-    let is_wrong = move || told.with(|told| told.iter().any(|told| told.field.starts_with("knobs[")));
+    let Draft {
+        form,
+        archetype,
+        said,
+        ..
+    } = draft;
+    let has_wrong = move || told.with(|told| told.iter().any(|told| told.field.starts_with("knobs[")));
     let known = Memo::new(move |_| {
-        archetype.with(|a| form.with(|form| a.as_ref().map(|a| served(form, a)).unwrap_or_default()))
+        archetype.with(|a| said.with(|said| a.as_ref().map(|a| served(said, a)).unwrap_or_default()))
     });
     let draw = move |service: ServiceView| {
         let of = service.slug.to_string();
@@ -184,22 +206,30 @@ pub(super) fn Adjust(
             </fieldset>
         }
     };
+    let nothing = move || {
+        if said.with(|said| said.choice == DRAWN) {
+            "What is drawn is as it comes: choose services to adjust them."
+        } else {
+            "Tick services to adjust them."
+        }
+    };
     view! {
         <Fold
             label="Adjust services"
-            set=Signal::derive(move || form.with(|form| number_set(&form.knobs)))
-            is_wrong=Signal::derive(is_wrong)
+            set=Signal::derive(move || said.with(|said| number_set(&said.knobs)))
+            is_wrong=Signal::derive(has_wrong)
         >
             {services.into_iter().map(draw).collect_view()}
             <p class="muted" hidden=move || known.with(|known| !known.is_empty())>
-                "What is drawn is as it comes: choose services to adjust them."
+                {nothing}
             </p>
         </Fold>
     }
     .into_any()
 }
 
-fn number_set(knobs: &Knobs) -> usize {
+/// How many of `knobs` are set.
+pub(super) fn number_set(knobs: &Knobs) -> usize {
     let values = knobs.values().flat_map(BTreeMap::values);
     values.filter(|value| !value.trim().is_empty()).count()
 }
@@ -211,7 +241,7 @@ fn Knob(service: String, knob: KnobView, form: RwSignal<Filled>, told: Told) -> 
         let value = |form: &Filled| Some(form.knobs.get(&of)?.get(&name)?.clone());
         form.with(value).unwrap_or_default()
     });
-    let asked = Asked::knob(&service, &knob);
+    let asked = Question::knob(&service, &knob);
     let set = Callback::new(move |text| {
         form.update(|form| {
             let knobs = form.knobs.entry(service.clone()).or_default();
@@ -219,4 +249,65 @@ fn Knob(service: String, knob: KnobView, form: RwSignal<Filled>, told: Told) -> 
         });
     });
     view! { <Field asked value set told /> }.into_any()
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_archetype_cannot_have_is_not_said_of_it_and_is_said_again_of_one_that_can() {
+        let all = decnet_domain::archetypes();
+        let of = |slug: &str| all.iter().find(|a| a.slug == slug).unwrap();
+        let knobs = |slug: &str| {
+            (
+                slug.to_owned(),
+                BTreeMap::from([("banner".to_owned(), "x".to_owned())]),
+            )
+        };
+        let form = Filled {
+            choice: THESE.to_owned(),
+            services: [("redis", "yes"), ("ssh", "yes")]
+                .map(|(slug, yes)| (slug.to_owned(), yes.to_owned()))
+                .into(),
+            distro: "rocky9".to_owned(),
+            knobs: [knobs("ssh"), knobs("redis"), knobs("http")].into(),
+            ..Filled::default()
+        };
+        let said = |form: &Filled, slug: &str| {
+            let said = fitted(form, of(slug), &all);
+            let named = |of: Vec<&String>| of.into_iter().cloned().collect::<Vec<_>>().join(" ");
+            (
+                said.choice.clone(),
+                named(said.services.keys().collect()),
+                named(said.knobs.keys().collect()),
+                said.distro,
+            )
+        };
+        let four = |choice: &str, services: &str, knobs: &str, distro: &str| {
+            (
+                choice.to_owned(),
+                services.to_owned(),
+                knobs.to_owned(),
+                distro.to_owned(),
+            )
+        };
+        assert_eq!(
+            said(&form, "linux-server"),
+            four(THESE, "redis ssh", "redis ssh", "rocky9")
+        );
+        assert_eq!(said(&form, "deaddeck").1, "ssh");
+        // Of a machine that can have none of them, the usual is asked for.
+        let printer = said(&form, "printer");
+        assert_eq!((printer.0.as_str(), printer.1.as_str()), ("", ""));
+        assert_eq!(printer.3, "");
+        let mut drawn = form.clone();
+        drawn.choice = DRAWN.to_owned();
+        assert_eq!(said(&drawn, "linux-server"), four(DRAWN, "", "", "rocky9"));
+        // Nothing ticked is said as that, and what no archetype has is left for the server to tell of.
+        let mut none = form;
+        none.services.clear();
+        none.distro = "beos".to_owned();
+        assert_eq!(said(&none, "linux-server"), four(THESE, "", "", "beos"));
+    }
 }
