@@ -1,14 +1,12 @@
 //! All that a host consists of: its programs, the one inside a decky, the dashboard's files.
 
-use std::thread;
-
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::{
     decoy,
     place::{Place, Profile},
     programs,
-    shell::step,
+    shell::{side_by_side, step},
     site,
 };
 
@@ -27,15 +25,11 @@ pub(crate) fn build(place: &Place, profile: Profile) -> Result<()> {
 /// Three builds that have nothing in common. Each of them ends with minutes that keep one processor busy, so two go at a time;
 /// three would want more memory than a small machine has.
 fn shipped(place: &Place) -> Result<()> {
-    thread::scope(|scope| {
-        let beside = scope.spawn(|| {
+    side_by_side(
+        || programs::build(place, Profile::Release),
+        || {
             decoy::build(place)?;
-            site::compile(place, Profile::Release)
-        });
-        let programs = programs::build(place, Profile::Release);
-        let Ok(beside) = beside.join() else {
-            bail!("a thread of the build panicked")
-        };
-        programs.and(beside.map(drop))
-    })
+            site::compile(place, Profile::Release).map(drop)
+        },
+    )
 }

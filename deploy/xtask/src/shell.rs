@@ -3,10 +3,11 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
+    thread,
     time::Instant,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::place::Place;
 
@@ -38,6 +39,21 @@ pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     let result = work().with_context(|| what.to_owned())?;
     println!("    done in {:.1} s", start.elapsed().as_secs_f64());
     Ok(result)
+}
+
+/// Do two things at the same time; both end, whatever becomes of the other, and the first one's error is told first.
+pub(crate) fn side_by_side(
+    one: impl FnOnce() -> Result<()>,
+    beside: impl FnOnce() -> Result<()> + Send,
+) -> Result<()> {
+    thread::scope(|scope| {
+        let beside = scope.spawn(beside);
+        let one = one();
+        let beside = beside
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("a thread of it panicked")));
+        one.and(beside)
+    })
 }
 
 /// Run `command` with its output shown; an unsuccessful end is an error that names it.

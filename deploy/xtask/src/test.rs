@@ -8,7 +8,7 @@ use crate::{
     checks, contract, decoy, e2e, lab,
     place::{Place, Profile},
     setup,
-    shell::{cargo, run_watching, sh, step},
+    shell::{cargo, run_watching, sh, side_by_side, step},
     site,
 };
 
@@ -71,11 +71,16 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
 
     // Programs and tests in one build: what they share is built once, with the features that both need. Tests that run
     // a program find it beside their own.
-    step("Building programs and tests", || {
-        sh(cargo(place).args(["build", "--bins", "--tests"]).args(NATIVE))
-    })?;
-    // As it is shipped: containers have nothing that another would need.
-    step("Building the program of the decoys", || decoy::build(place))?;
+    // The program of the decoys is built as it is shipped, too: containers have nothing that another would need.
+    step(
+        "Building programs and tests, and beside them the program of the decoys",
+        || {
+            side_by_side(
+                || sh(cargo(place).args(["build", "--bins", "--tests"]).args(NATIVE)),
+                || decoy::build(place).map(drop),
+            )
+        },
+    )?;
     if !options.no_crates {
         count += step("Running the tests of the crates", || {
             native(place, no_lab.as_deref(), &mut broken, &mut skipped)

@@ -303,7 +303,7 @@ async fn a_worker_in_quarantine_is_shown_with_its_last_words_until_what_keeps_it
     let page = app.page("/workers").token(&admin).send().await.text;
     for words in [
         why,
-        "left alone until it is cleared",
+        "is left alone until ",
         "it has to be installed first",
     ] {
         assert!(page.contains(words), "{words}: {page}");
