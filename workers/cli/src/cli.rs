@@ -61,7 +61,7 @@ pub(crate) enum Command {
     /// Make what an installation needs: folders, secrets, database, the first administrator
     Init,
     /// Deploy deckies
-    Deploy(DeployArgs),
+    Deploy(Box<DeployArgs>),
     /// Take deckies down
     Teardown(TargetArgs),
     /// Take deckies down and bring them up again

@@ -415,7 +415,6 @@ fn from_args(args: &DeployArgs) -> Result<DeckySpec> {
             std::path::absolute(dir).map_or_else(|_| dir.clone(), |dir| dir.display().to_string())
         }),
         mutate_interval_minutes: args.mutate_interval,
-        ..DeckySpec::default()
     };
     for (slug, knobs) in knobs {
         adjust(&mut spec, slug, knobs, &BuiltIn);

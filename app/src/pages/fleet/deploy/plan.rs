@@ -63,10 +63,6 @@ where
     }
 }
 
-/// What is told of a `fault` where there are no scripts. It is markup: a browser with scripts takes what stands in a `noscript` for
-/// text.
-const NOT_KEPT: &str = "<p>Without scripts this page does not keep what you typed. Go back in the browser: it may still be there.</p>";
-
 /// The ways on: out, the plan, and deploying.
 #[component]
 pub(super) fn Footer(
@@ -76,8 +72,19 @@ pub(super) fn Footer(
     is_deploying: Signal<bool>,
     fault: Signal<Option<Fault>>,
 ) -> impl IntoView {
+    let scripted = RwSignal::new(false);
+    Effect::new(move |_| scripted.set(true));
+    let not_kept = move || {
+        (!scripted.get() && fault.with(Option::is_some)).then(|| {
+            view! {
+                <p class="muted">
+                    "Without scripts this page does not keep what you typed. Go back in the browser: it may still be there."
+                </p>
+            }
+        })
+    };
     view! {
-        {move || fault.with(Option::is_some).then(|| view! { <noscript inner_html=NOT_KEPT></noscript> })}
+        {not_kept}
         <footer>
             <a class="button" href=move || close.get() data-noscroll="">"Cancel"</a>
             <button type="button" class="button" disabled=move || is_asking.get() on:click=move |_| ask.run(())>
