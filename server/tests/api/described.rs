@@ -126,7 +126,7 @@ async fn the_folders_of_bait_are_offered_that_hold_some_and_may_be_named() {
         .permit::<ManageFleet>(&Actor::operator("test"))
         .unwrap();
     let shop = bait.canonicalize().unwrap().join("shop").display().to_string();
-    assert_eq!(app.domain.bait_list(&manage), [shop.clone()]);
+    assert_eq!(app.domain.bait_list(&manage), std::slice::from_ref(&shop));
     // What is offered is taken, and beside a folder that is not, every other fault is told.
     let admin = app.admin().await;
     let spec = |folder: &str, hostname: &str| json!({ "deckies": [{ "archetype": "linux-server", "bait": folder, "hostname": hostname }] });

@@ -254,7 +254,8 @@ fn Row(decky: DeckyView, deckies: Memo<Vec<DeckyView>>) -> impl IntoView {
     .into_any()
 }
 
-#[cfg(all(test, feature = "ssr"))]
+#[cfg(feature = "ssr")]
+#[cfg(test)]
 mod tests {
     use super::*;
 
