@@ -301,11 +301,7 @@ async fn a_worker_in_quarantine_is_shown_with_its_last_words_until_what_keeps_it
         "its last lines are not for every token"
     );
     let page = app.page("/workers").token(&admin).send().await.text;
-    for words in [
-        why,
-        "is left alone until ",
-        "it has to be installed first",
-    ] {
+    for words in [why, "is left alone until ", "it has to be installed first"] {
         assert!(page.contains(words), "{words}: {page}");
     }
 
