@@ -118,7 +118,7 @@ impl Host {
         let usual = own.banner.clone();
         self.persona.product_saying(own, given).map_err(|problem| {
             let way_out = format!(
-                "leave {knob} out for {usual:?}, or give the decky a distribution (distro) that it fits"
+                "leave {knob} out for {usual:?}, or give the machine a distribution (distro) that it fits"
             );
             BuildError::of::<S>(knob, format_args!("{given:?} {problem}; {way_out}"))
         })
