@@ -112,7 +112,7 @@ impl Decoy for Ssh {
                 "version",
                 format!(
                     "{version:?} does not begin with {begins} as the persona's does, or is not ASCII; leave version out, or give \
-                     the decky a distribution (distro) that it fits"
+                     the machine a distribution (distro) that it fits"
                 ),
             ));
         }
