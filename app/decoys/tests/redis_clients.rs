@@ -66,6 +66,39 @@ fn hydra_finds_the_password_that_there_is() {
 }
 
 #[test]
+fn a_secret_that_the_version_does_not_take_is_evidence_too() {
+    // Redis 5 knows no accounts, and refuses two words before it looks at them.
+    let old = PersonaSpec {
+        distro: Some(Distro::Ubuntu20),
+        ..spec()
+    };
+    let site = start_with("redis", old, &[]);
+    let port = site.address.port().to_string();
+    for (words, outcome, reported) in [
+        (
+            &["AUTH", "intruder", "canary-two"][..],
+            "wrong number of arguments for 'auth'",
+            &["auth_attempt", "principal=\"intruder\"", "canary-two", "refused"][..],
+        ),
+        (
+            &["AUTH", "canary-one"],
+            "no password is set",
+            &["auth_attempt", "principal=\"default\"", "canary-one", "refused"],
+        ),
+        (
+            &["AUTH", "canary-1", "canary-2", "canary-3"],
+            "wrong number of arguments for 'auth'",
+            &["command", "canary-1 canary-2 canary-3"],
+        ),
+    ] {
+        let Some(output) = run("redis-cli", &[&["-p", &port][..], words].concat()) else { return };
+        let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains(outcome), "{words:?}: {told}");
+        site.lines.wait(reported);
+    }
+}
+
+#[test]
 fn nmaps_script_reads_what_info_says() {
     let site = start_with("redis", spec(), &[]);
     let port = site.address.port().to_string();

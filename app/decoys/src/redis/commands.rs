@@ -174,6 +174,8 @@ pub(super) struct Visitor<'a> {
     resp: u8,
     name: Vec<u8>,
     user: Option<&'static str>,
+    /// Whether the last command had a secret that was looked at, and so reported.
+    offered: bool,
     queue: Option<Queue>,
     channels: BTreeSet<Vec<u8>>,
     patterns: BTreeSet<Vec<u8>>,
@@ -204,6 +206,7 @@ impl<'a> Visitor<'a> {
             resp: 2,
             name: Vec::new(),
             user: server.config.requirepass.is_none().then_some("default"),
+            offered: false,
             queue: None,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
@@ -232,7 +235,11 @@ impl<'a> Visitor<'a> {
         if name != "auth" {
             self.report(words);
         }
+        self.offered = false;
         let reply = self.reply(&name, words);
+        if name == "auth" && !self.offered {
+            self.report_untaken(words);
+        }
         if self.quits && reply == Reply::Silent {
             // Hung up on: what waits to be sent is dropped with the connection.
             out.clear();
@@ -245,6 +252,25 @@ impl<'a> Visitor<'a> {
         self.tap.emit(Event::Command {
             line: &command_line(words),
             detail: &[("database", database.as_bytes())],
+        });
+    }
+
+    /// Report an AUTH that was not looked at: the server's version does not take two words, or it was queued.
+    fn report_untaken(&self, words: &[Vec<u8>]) {
+        let (principal, password): (&[u8], &[u8]) = match words {
+            [_, password] => (b"default", password),
+            [_, user, password] => (user, password),
+            _ => return self.report(words),
+        };
+        self.report_attempt(principal, password, false);
+    }
+
+    fn report_attempt(&self, principal: &[u8], password: &[u8], accepted: bool) {
+        self.tap.emit(Event::AuthAttempt {
+            principal,
+            secret: Secret::Plaintext(password),
+            mechanism: "AUTH",
+            accepted,
         });
     }
 
@@ -442,12 +468,8 @@ impl<'a> Visitor<'a> {
                     .logins
                     .admits(self.address, user, &Offer::Password(password))
         };
-        self.tap.emit(Event::AuthAttempt {
-            principal: user,
-            secret: Secret::Plaintext(password),
-            mechanism: "AUTH",
-            accepted,
-        });
+        self.report_attempt(user, password, accepted);
+        self.offered = true;
         if accepted {
             self.user = Some("default");
             return Reply::OK;
