@@ -107,8 +107,9 @@ fn style(place: &Place, profile: Profile, pkg: &Path) -> Result<()> {
 
 /// A brotli copy beside each text and WebAssembly file: the server sends it to whoever takes it.
 fn compress(site: &Path) -> Result<()> {
+    // What is not told to wait goes side by side.
     let script = "const z=require('node:zlib'),f=require('node:fs');for(const p of process.argv.slice(1)){\
-        f.writeFileSync(p+'.br',z.brotliCompressSync(f.readFileSync(p)))}";
+        z.brotliCompress(f.readFileSync(p),(e,b)=>{if(e)throw e;f.writeFileSync(p+'.br',b)})}";
     let mut files = Vec::new();
     walk(site, &mut |path| {
         if path
