@@ -125,7 +125,7 @@ const PAGES: [name: string, path: string, ways?: Ways][] = [
 const LOST = ["/no-such-page", "/attackers/nobody", "/attackers/01890a5d-ac96-774b-bcce-b302099a8057"];
 
 /** Where the pictures go, if any are wanted. */
-const PICTURES = process.env.DECNET_SCREENSHOTS;
+const PICTURES = process.env.DECNET_TEST_SCREENSHOTS;
 const WIDTHS = [2560, 1440, 390];
 const THEMES = ["dark", "light"] as const;
 type Theme = (typeof THEMES)[number];

@@ -79,7 +79,7 @@ pub(crate) fn tests(
     let mut count = Count::default();
     let mut playwright = Command::new(folder.join("node_modules/.bin/playwright"));
     if let Some(pictures) = pictures {
-        playwright.env("DECNET_SCREENSHOTS", pictures);
+        playwright.env("DECNET_TEST_SCREENSHOTS", pictures);
     }
     let good = run_watching(
         playwright
