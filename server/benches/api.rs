@@ -56,6 +56,8 @@ const SPAN: Duration = Duration::from_secs(60);
 const SHARED_MS: u32 = 500;
 /// How long an endpoint is asked for its processor time.
 const ASKED: Duration = Duration::from_secs(2);
+/// How much longer a row may take to be stored and indexed where there are more of them.
+const FILL_BAR: f64 = 2.0;
 /// Guesses at a time in a storm.
 const GUESSERS: u8 = 16;
 
@@ -222,8 +224,9 @@ fn api(path: &str) -> String {
     format!("/api/v1{path}")
 }
 
-/// Fill a data directory with `rows` lines of evidence, all of them ingested and indexed, and make tokens.
-async fn fill(data: &Path, rows: u64) {
+/// Fill a data directory with `rows` lines of evidence, all of them ingested and indexed, and make tokens. The seconds that
+/// storing and indexing a row took.
+async fn fill(data: &Path, rows: u64) -> f64 {
     let begin = Instant::now();
     let seeded = decnet(data)
         .args([
@@ -274,10 +277,9 @@ async fn fill(data: &Path, rows: u64) {
     }
     drop(host);
     fs::write(data.join("load-tokens"), tokens.join("\n")).unwrap();
-    println!(
-        "{rows} rows went in and were indexed in {:.0} s",
-        begin.elapsed().as_secs_f64()
-    );
+    let took = begin.elapsed().as_secs_f64();
+    println!("{rows} rows went in and were indexed in {took:.0} s");
+    took / f64::from(u32::try_from(rows).unwrap())
 }
 
 /// Processes of `/proc`, with their parents.
@@ -624,6 +626,7 @@ async fn measure() {
         }
     };
     let mut by_size: Vec<Costs> = Vec::new();
+    let mut filled = Vec::new();
     let mut shared = Costs::new();
     for (n, rows) in sizes.iter().enumerate() {
         let data = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-api-{rows}"));
@@ -631,7 +634,7 @@ async fn measure() {
             if data.exists() {
                 fs::remove_dir_all(&data).unwrap();
             }
-            fill(&data, *rows).await;
+            filled.push(fill(&data, *rows).await);
         }
         let tokens = fs::read_to_string(data.join("load-tokens")).unwrap();
         let tokens: Arc<Vec<String>> = Arc::new(tokens.lines().map(str::to_owned).collect());
@@ -662,6 +665,18 @@ async fn measure() {
         );
     }
     println!();
+    // Data of an earlier run was not filled in now.
+    if let ([first, .., last], true) = (filled.as_slice(), filled.len() == sizes.len()) {
+        check(
+            last / first <= FILL_BAR,
+            format!(
+                "storing and indexing: {:.2} times the time a row at {} rows of that at {} (bar {FILL_BAR})",
+                last / first,
+                sizes[sizes.len() - 1],
+                sizes[0]
+            ),
+        );
+    }
     let (small, large) = (&by_size[0], &by_size[by_size.len() - 1]);
     let mut mix = (0.0, 0.0);
     for (name, _, _, weight, original) in MIX {
