@@ -70,7 +70,8 @@ async function underTls(at: Address, name: string, words: (string | Buffer)[]): 
   if (socket.destroyed) return;
   const secret = connectTls({ socket, servername: name, ALPNProtocols: [name], rejectUnauthorized: false });
   await new Promise<void>((resolve) => {
-    for (const end of ["secureConnect", "error", "close"]) secret.once(end, () => resolve());
+    for (const end of ["secureConnect", "error", "close", "timeout"]) secret.once(end, () => resolve());
+    secret.setTimeout(SILENCE_MS);
   });
   secret.on("error", () => {}).destroy();
 }
