@@ -15,6 +15,8 @@ use crate::knob::Knobs;
 
 pub mod catalogue;
 pub mod config;
+#[cfg(feature = "evidence")]
+pub mod evidence;
 pub mod ftp;
 #[cfg(feature = "serve")]
 #[doc(hidden)]

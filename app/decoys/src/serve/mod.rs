@@ -4,15 +4,11 @@
 //! [`runner::Decky`] runs the services of one decky; start there for how a connection becomes a session, and at
 //! [`Decoy`] for what a service has to provide.
 
-pub mod artifact;
 pub mod client_hello;
 pub mod login;
 pub mod peer;
-pub mod recorder;
 pub mod relay;
 pub mod runner;
-pub mod sink;
-pub mod tap;
 pub(crate) mod tarpit;
 pub mod tls;
 
@@ -26,8 +22,9 @@ use std::{
 use decnet_model::clock::SharedClock;
 use decnet_persona::{Persona, Product};
 pub use peer::Peer;
-pub use tap::Tap;
 
+pub(crate) use crate::evidence::trouble;
+pub use crate::evidence::{Tap, artifact, recorder, sink, tap};
 use crate::{Service, knob::KnobFault};
 
 /// The services that a decky offers by now; a live reconfiguration changes them.
@@ -292,12 +289,4 @@ impl<D: Decoy> AnyDecoy for D {
     fn busy(&self, full: Full) -> Cow<'static, [u8]> {
         Decoy::busy(self, full)
     }
-}
-
-/// Tell the operator of the decky about trouble, on standard error: one line, never to a visitor.
-///
-/// Where standard error is gone, too, there is nobody left to tell.
-pub(crate) fn trouble(what: std::fmt::Arguments<'_>) {
-    use std::io::Write as _;
-    let _nobody_left = writeln!(std::io::stderr(), "{what}");
 }

@@ -17,6 +17,8 @@ use decnet_decoys::{
     Port,
     config::{DeckyConfig, Limits, NOBODY, ServiceEntry},
 };
+/// Its folders of captured files and of recordings.
+pub(super) use decnet_decoys::config::{ARTIFACTS, TRANSCRIPTS};
 use decnet_model::{fleet::ServiceSpec, name::ServiceSlug};
 use nix::{
     fcntl::{Flock, FlockArg},
@@ -34,9 +36,6 @@ pub(super) const CONFIG: &str = "config.json";
 const APPLIED: &str = "applied.json";
 /// Everything in it that is no evidence.
 const OURS: [&str; 5] = [DESIRED, CONFIG, APPLIED, "decoy.log", "decoy.log.1"];
-/// Its folders of captured files and of recordings.
-pub(super) const ARTIFACTS: &str = "artifacts";
-pub(super) const TRANSCRIPTS: &str = "transcripts";
 /// Its evidence lines, where the engine keeps them here.
 pub(super) const LINES: &str = "out";
 
