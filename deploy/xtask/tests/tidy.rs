@@ -32,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "model", "syslog", "persona", "bus", "spool", "decoys", "db", "fleet", "runtime",
         ],
     ),
-    ("testkit", &["model", "syslog", "persona"]),
+    ("testkit", &["model", "syslog", "persona", "decoys"]),
     ("app", &["model", "domain"]),
 ];
 

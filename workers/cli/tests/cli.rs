@@ -969,6 +969,79 @@ fn invented_evidence_is_not_mixed_with_what_is_there_unless_asked_for() {
     assert_eq!(seed(&["--yes"]).2, 0);
 }
 
+/// Files below `folder` by their names in it.
+fn files_below(folder: &Path) -> std::collections::BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut files = std::collections::BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(at) = folders.pop() {
+        for entry in fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_owned();
+                files.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn a_day_of_demo_evidence_is_the_same_each_time_and_what_it_left_is_told() {
+    let seeded = || {
+        let dir = TempDir::new().unwrap();
+        let told = good(dir.path(), "demo seed --events 4000 --end 2026-02-01");
+        let data = dir.path().join("data");
+        let figure = |word: &str| {
+            let line = told.lines().find_map(|line| line.strip_prefix(word)).unwrap();
+            let digits = line.trim().split(|c: char| !c.is_ascii_digit()).next().unwrap();
+            digits.parse::<usize>().unwrap()
+        };
+        let figures = ["events", "attackers", "deckies", "files", "recordings"].map(figure);
+        assert!(told.contains(data.join("deckies").to_str().unwrap()), "{told}");
+        let journal = files_below(&data.join("spool"));
+        let lines = journal.values().flatten().filter(|b| **b == b'\n').count();
+        (figures, lines, files_below(&data.join("deckies")))
+    };
+    let (figures, lines, left) = seeded();
+    let [events, attackers, deckies, files, recordings] = figures;
+    assert_eq!((events, deckies), (4_000, 20));
+    assert!(
+        lines >= events && (30..=40).contains(&attackers),
+        "{lines} {figures:?}"
+    );
+    let kept = |name: &std::path::PathBuf| {
+        name.iter().any(|part| part == "artifacts") && name.extension().is_none_or(|e| e != "json")
+    };
+    assert_eq!(left.keys().filter(|name| kept(name)).count(), files);
+    let headers: usize = left
+        .iter()
+        .filter(|(name, _)| name.iter().any(|part| part == "transcripts"))
+        .map(|(_, shard)| String::from_utf8_lossy(shard).matches("\"hdr\":").count())
+        .sum();
+    assert_eq!(headers, recordings);
+    assert!(files > 5 && recordings > 5, "{figures:?}");
+    let (again, _, left_again) = seeded();
+    assert_eq!(figures, again);
+    assert!(left == left_again, "another day was left");
+}
+
+#[test]
+fn demo_evidence_names_a_folder_that_cannot_keep_it() {
+    let dir = TempDir::new().unwrap();
+    let deckies = dir.path().join("data/deckies");
+    fs::create_dir_all(dir.path().join("data")).unwrap();
+    fs::write(&deckies, "no folder").unwrap();
+    let seed = decnet(PROGRAM, dir.path())
+        .args(["demo", "seed", "--events", "10"])
+        .output()
+        .unwrap();
+    let (out, err, code) = said(&seed);
+    assert_eq!((out.as_str(), code), ("", 69), "{err}");
+    assert!(err.contains(deckies.to_str().unwrap()), "{err}");
+}
+
 #[test]
 fn what_an_operator_does_to_the_files_is_in_the_audit_log_or_is_said_not_to_be() {
     let dir = TempDir::new().unwrap();
