@@ -503,7 +503,7 @@ pub(crate) struct IngestArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DemoCommand {
-    /// Put a reproducible day of invented evidence into the spool
+    /// Put a reproducible day of invented evidence into the spool, and its files and recordings into folders of deckies
     Seed {
         /// How many lines
         #[arg(long, default_value_t = 50_000)]
