@@ -203,7 +203,7 @@ export const intrusions: Record<string, (account: Account, text: string) => Prom
     await shell(at.host, "--", text);
     const [word, file] = [line, name].map((said) => `'${said.replaceAll("'", "'\\''")}'`);
     const get = ["wget -q", "curl -s"].map((get) => `${get} http://127.0.0.1/${word}`);
-    await shell(at.host, "--", [`cd /tmp; echo ${word} > ${file}`, ...get].join("; "));
+    await shell(at.host, "--", [`cd /var/tmp; echo ${word} > ${file}`, ...get].join("; "));
     const variables = { TERM: line, LC_WORD: text, [`LC_${line.replaceAll("=", "-")}`]: line };
     await openSsh(account, "ssh", ["-tt", "-o", "SendEnv=LC_*", "-p", at.port, "-l", user, at.host, "--", "true"], "", variables);
     await shell("-s", at.host, "--", line);
