@@ -679,6 +679,7 @@ fn attacker(rng: &mut Rng, n: u32) -> Attacker {
 mod tests {
     use std::collections::BTreeMap;
 
+    use decnet_model::printable::printable;
     use decnet_syslog::{Message, fields_of, source_address};
     use serde_json::{Value, json};
     use sha2::{Digest as _, Sha256};
@@ -925,6 +926,7 @@ mod tests {
                     key => fed.push_str(key),
                 }
             }
+            let fed = printable(fed.as_bytes());
             let session = field(line, "session");
             let commands = day.of("command");
             for command in commands.into_iter().filter(|c| field(c, "session") == session) {

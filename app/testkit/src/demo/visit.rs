@@ -1,6 +1,6 @@
 //! What one intruder does to one service in a row, reported through a tap as its decoy does.
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use decnet_decoys::evidence::{Tap, artifact::Capture};
 use decnet_model::{
