@@ -16,6 +16,9 @@ const test = onDay(EVENTS, async (host) => {
   await curl(`http://operator:once-more@${web.host}:${web.port}/`);
 });
 
+// A trace takes a picture of the page at every press of a key.
+test.use({ trace: "off" });
+
 // Each width on its own: both workers take part.
 test.describe.configure({ mode: "parallel" });
 
@@ -110,9 +113,12 @@ function watch(): number {
   /** From where Tab led out of the page. */
   let out: Element | undefined;
 
-  const arrive = (event: KeyboardEvent) => {
+  /** Whether Tab was pressed: from there on the focus is where it led. */
+  let begun = false;
+
+  const arrive = () => {
     const el = document.activeElement ?? document.body;
-    if (event.key !== "Tab" || round) return;
+    if (!begun || round) return;
     if (el === now?.el) {
       // A field for a time takes a press for each of its parts; where there is nothing else, it is round at once.
       round = due.length === 1;
@@ -142,11 +148,20 @@ function watch(): number {
     if (why) faults.push(`${told(el)} ${why}`);
     now = { el, ring: ring(el) };
   };
-  window.addEventListener("keyup", arrive, true);
+  // Where a press led is looked at before the next one: a focus that leaves the page is back a moment later.
+  const press = (event: KeyboardEvent) => {
+    if (event.key !== "Tab") return;
+    arrive();
+    begun = true;
+  };
+  window.addEventListener("keydown", press, true);
   window.way = {
-    // What was drawn anew meanwhile is another element.
-    seen: () => ({ round, faults, missing: due.filter((el) => el.isConnected && !stops.includes(el)).map(told) }),
-    end: () => window.removeEventListener("keyup", arrive, true),
+    seen: () => {
+      arrive();
+      // What was drawn anew meanwhile is another element.
+      return { round, faults, missing: due.filter((el) => el.isConnected && !stops.includes(el)).map(told) };
+    },
+    end: () => window.removeEventListener("keydown", press, true),
   };
   return due.length;
 }

@@ -8,6 +8,9 @@ import { Complaints, expect, live, open } from "../test";
 const ROWS = 10_000;
 const test = onDay(ROWS + 200);
 
+// A trace takes a picture of the page at every turn of the wheel, and holds on to what was there.
+test.use({ trace: "off" });
+
 declare global {
   interface Window {
     rows?: {
