@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bus", &["model"]),
     ("spool", &["model", "syslog"]),
     ("decoys", &["model", "syslog", "persona"]),
+    ("control", &[]),
     ("db", &["model", "syslog", "spool"]),
     ("fleet", &["model", "syslog", "spool", "persona", "decoys"]),
     ("runtime", &["model", "bus", "db", "spool"]),

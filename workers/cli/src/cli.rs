@@ -104,6 +104,9 @@ pub(crate) enum Command {
     /// Demo evidence
     #[command(subcommand)]
     Demo(DemoCommand),
+    /// Try the decoys
+    #[command(subcommand)]
+    Lab(LabCommand),
     /// Measure this installation
     #[command(subcommand, hide = true)]
     Bench(BenchCommand),
@@ -551,3 +554,30 @@ fn time_arg(text: &str) -> Result<OffsetDateTime, String> {
         format!("{error}; give it like 2026-01-31T12:00:00Z, or 2026-01-31 for its midnight in UTC")
     })
 }
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabCommand {
+    /// Say the same to real servers and to decoys of the same product and version, and show what both answer
+    ///
+    /// Each real server that is installed is started on a port of 127.0.0.1 and in a temporary folder, beside a decoy of its product
+    /// and version; both are gone at the end. Banners, what is negotiated, and answers to what no client says are compared, and
+    /// answers are timed. What differs between any two real servers, such as a salt, is masked by rules that are printed. Exit code: 0
+    /// where all is the same, 1 where something differs, 69 where nothing could be compared.
+    Compare(CompareArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Services, or products of them by themselves [default: all]
+    #[arg(value_parser = PossibleValuesParser::new(crate::lab::choices()))]
+    pub(crate) services: Vec<String>,
+    /// How often each answer is timed
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) runs: u16,
+    /// The answers whole, however long they are
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) all: bool,
+    /// As JSON, with the answers whole
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+

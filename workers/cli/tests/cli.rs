@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "cli/lab.rs"]
+mod lab;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
@@ -121,6 +124,12 @@ fn faults_go_to_standard_error_with_the_code_of_their_kind() {
             78,
             "agent.ini is no directory",
         ),
+        (
+            "lab compare nope",
+            64,
+            "[possible values: ssh, openssh, http, nginx",
+        ),
+        ("lab compare redis", 69, "the program of the decoys is not there"),
         (
             "--data-dir agent.ini/sub demo seed",
             78,
