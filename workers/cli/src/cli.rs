@@ -143,16 +143,11 @@ pub(crate) struct UpArgs {
 pub(crate) struct DeployArgs {
     /// A fleet description (INI, or JSON by its ending). A container image of your own can be a service there, in a section
     /// custom-NAME with image, command, ports and memory_mb
-    #[arg(
-        long,
-        short = 'f',
-        value_name = "FILE",
-        conflicts_with_all = ["archetype", "services", "deckies", "name", "os", "mac", "hostname", "knobs"]
-    )]
+    #[arg(long, short = 'f', value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// How many
-    #[arg(long, short = 'n', default_value_t = 1)]
-    pub(crate) deckies: u32,
+    /// How many [default: 1]
+    #[arg(long, short = 'n')]
+    pub(crate) deckies: Option<u32>,
     /// What kind; `decnet archetypes` lists them
     #[arg(long, short = 'a', required_unless_present_any = ["services", "file"])]
     pub(crate) archetype: Option<String>,
@@ -188,9 +183,10 @@ pub(crate) struct DeployArgs {
     /// What the personas are made from, best nothing that can be guessed: the same seed gives the same machines
     #[arg(long)]
     pub(crate) seed: Option<String>,
-    /// Folder of your own bait (files.toml, redis.toml, database.toml, site.toml); empty for the built-in one
-    #[arg(long, value_name = "DIR")]
-    pub(crate) bait: Option<String>,
+    /// Folder of your own bait (files.toml, redis.toml, database.toml, site.toml), or of that of one service alone, such as
+    /// --bait redis=DIR; empty for the built-in one, or for a service for that of its decky
+    #[arg(long, value_name = "[SERVICE=]DIR")]
+    pub(crate) bait: Vec<BaitArg>,
     /// What they may begin by themselves, where the engine can keep them from it: deny, dns (questions to any name server) or allow
     #[arg(long, value_name = "WHAT")]
     pub(crate) egress: Option<String>,
@@ -217,12 +213,92 @@ pub(crate) struct DeployArgs {
     pub(crate) wait: WaitArgs,
 }
 
+impl DeployArgs {
+    /// The options given that say what a decky is, each with what says the same in a file.
+    pub(crate) fn of_deckies(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        // By name, so that an option which is new is not forgotten here.
+        let Self {
+            file: _,
+            deckies,
+            archetype,
+            services,
+            knobs,
+            randomize_services,
+            distro,
+            os,
+            name,
+            ip,
+            mac,
+            hostname,
+            seed,
+            bait,
+            egress,
+            mutate_interval,
+            // The installation's, and what is done with the deckies.
+            ipvlan: _,
+            interface: _,
+            gateway: _,
+            replace: _,
+            dry_run: _,
+            wait: _,
+        } = self;
+        let all = [
+            (deckies.is_some(), "--deckies", "amount"),
+            (archetype.is_some(), "--archetype", "archetype"),
+            (!services.is_empty(), "--services", "services"),
+            (!knobs.is_empty(), "--knob", "the knobs of a service"),
+            (*randomize_services, "--randomize-services", "randomize_services"),
+            (distro.is_some(), "--distro", "distro"),
+            (os.is_some(), "--os", "os"),
+            (name.is_some(), "--name", "the name of a decky"),
+            (ip.is_some(), "--ip", "ip"),
+            (mac.is_some(), "--mac", "mac"),
+            (hostname.is_some(), "--hostname", "hostname"),
+            (seed.is_some(), "--seed", "seed"),
+            (!bait.is_empty(), "--bait", "bait"),
+            (egress.is_some(), "--egress", "egress"),
+            (
+                mutate_interval.is_some(),
+                "--mutate-interval",
+                "mutate_interval_minutes",
+            ),
+        ];
+        let given = all.into_iter().filter(|(is_given, ..)| *is_given);
+        given.map(|(_, option, key)| (option, key))
+    }
+}
+
 /// A knob of a service, as text: what its value is, the service knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KnobArg {
     pub(crate) service: ServiceSlug,
     pub(crate) key: String,
     pub(crate) value: String,
+}
+
+/// A folder of bait: for one service, or for all that there is on a decky.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BaitArg {
+    pub(crate) service: Option<ServiceSlug>,
+    pub(crate) folder: String,
+}
+
+impl From<&str> for BaitArg {
+    fn from(text: &str) -> Self {
+        let named = text
+            .split_once('=')
+            .and_then(|(service, folder)| Some((service.parse().ok()?, folder)));
+        let (service, folder) = match named {
+            Some((service, folder)) => (Some(service), folder),
+            None => (None, text),
+        };
+        // Nobody reads it in the folder of this command.
+        let from_root = std::path::absolute(folder).map(|folder| folder.display().to_string());
+        Self {
+            service,
+            folder: from_root.unwrap_or_else(|_| folder.to_owned()),
+        }
+    }
 }
 
 fn knob_arg(text: &str) -> Result<KnobArg, String> {
@@ -530,31 +606,6 @@ pub(crate) enum DemoCommand {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum BenchCommand {
-    /// Memory of a whole host with ten deckies, and the cost of a login
-    Host {
-        /// Deckies to deploy
-        #[arg(long, default_value_t = 10)]
-        deckies: u32,
-        /// Logins to make
-        #[arg(long, default_value_t = 50)]
-        logins: u32,
-    },
-}
-
-/// A name of the closed list of workers, which shells complete.
-fn worker_arg() -> impl TypedValueParser<Value = WorkerName> {
-    PossibleValuesParser::new(WORKERS.iter().copied()).try_map(|name| name.parse::<WorkerName>())
-}
-
-/// A time, or the midnight in UTC that a date begins with.
-fn time_arg(text: &str) -> Result<OffsetDateTime, String> {
-    let midnight = (text.len() == "2026-01-31".len()).then(|| format!("{text}T00:00:00Z"));
-    OffsetDateTime::parse(midnight.as_deref().unwrap_or(text), &Rfc3339).map_err(|error| {
-        format!("{error}; give it like 2026-01-31T12:00:00Z, or 2026-01-31 for its midnight in UTC")
-    })
-}
-#[derive(Debug, Subcommand)]
 pub(crate) enum LabCommand {
     /// Say the same to real servers and to decoys of the same product and version, and show what both answer
     ///
@@ -581,3 +632,28 @@ pub(crate) struct CompareArgs {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Memory of a whole host with ten deckies, and the cost of a login
+    Host {
+        /// Deckies to deploy
+        #[arg(long, default_value_t = 10)]
+        deckies: u32,
+        /// Logins to make
+        #[arg(long, default_value_t = 50)]
+        logins: u32,
+    },
+}
+
+/// A name of the closed list of workers, which shells complete.
+fn worker_arg() -> impl TypedValueParser<Value = WorkerName> {
+    PossibleValuesParser::new(WORKERS.iter().copied()).try_map(|name| name.parse::<WorkerName>())
+}
+
+/// A time, or the midnight in UTC that a date begins with.
+fn time_arg(text: &str) -> Result<OffsetDateTime, String> {
+    let midnight = (text.len() == "2026-01-31".len()).then(|| format!("{text}T00:00:00Z"));
+    OffsetDateTime::parse(midnight.as_deref().unwrap_or(text), &Rfc3339).map_err(|error| {
+        format!("{error}; give it like 2026-01-31T12:00:00Z, or 2026-01-31 for its midnight in UTC")
+    })
+}
