@@ -26,6 +26,19 @@ export interface Address {
   port: string;
 }
 
+/** Somebody who is let in there. */
+export interface Account {
+  at: Address;
+  user: string;
+  password: string;
+}
+
+/** How `decnet up` tells of an account that a decoy lets in, by service. */
+const TOLD: Record<string, RegExp> = {
+  ssh: /ssh -p (?<port>\d+) (?<user>\S+)@(?<host>\S+) +# password: (?<password>\S+)/,
+  mysql: /mysql --host (?<host>\S+) --port (?<port>\d+) --user (?<user>\S+) --password='(?<password>[^']+)'/,
+};
+
 export interface Decky {
   name: string;
   ip: string;
@@ -139,10 +152,11 @@ export class Host {
     return found;
   }
 
-  /** An account that an ssh decoy lets in, as `decnet up` told it. */
-  account(): { at: Address; user: string; password: string } {
-    const [, port, user, host, password] = /ssh -p (\d+) (\S+)@(\S+) +# password: (\S+)/.exec(this.log) ?? [];
-    if (!password) throw new Error(`no ssh decoy was told of:\n${this.log}`);
+  /** An account that a decoy of that kind lets in, as `decnet up` told it. */
+  account(slug = "ssh"): Account {
+    const told = TOLD[slug].exec(this.log)?.groups;
+    if (!told) throw new Error(`no account of ${slug} was told of:\n${this.log}`);
+    const { host, port, user, password } = told;
     return { at: { host, port }, user, password };
   }
 

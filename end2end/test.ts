@@ -74,6 +74,18 @@ export async function open(page: Page, path: string): Promise<void> {
   await hydrated(page);
 }
 
+/** Go there as by a link of the page, which stays loaded. */
+export async function goTo(page: Page, path: string): Promise<void> {
+  await page.evaluate((path) => {
+    const link = document.createElement("a");
+    link.href = path;
+    document.body.append(link);
+    link.click();
+    link.remove();
+  }, path);
+  await expect(page).toHaveURL(path);
+}
+
 /** The WebAssembly has taken over: keys, clicks and the stream work from here on. */
 export async function hydrated(page: Page): Promise<void> {
   // A development build of the WebAssembly is large.

@@ -55,6 +55,8 @@ test("every other list is saved, too", async ({ page, complaints }) => {
   await open(page, "/fleet?view=table");
   const fleet = await saved(page, "CSV");
   expect(fleet.trimEnd().split("\r\n")).toHaveLength(1 + (await page.locator("table.fleet tbody tr").count()));
+  const tasks = JSON.parse(await saved(page, "Tasks, JSON"));
+  expect(tasks.map((task: { operation: string }) => task.operation)).toContain("deploy");
 
   await open(page, "/settings/audit");
   expect(await saved(page, "CSV", page.locator(".table-bar"))).toContain('"auth.login"');

@@ -3,123 +3,14 @@
 
 import AxeBuilder from "@axe-core/playwright";
 import { join } from "node:path";
-import { request, test as base, type Page } from "@playwright/test";
-import { Host, type Session } from "../host";
+import type { Page } from "@playwright/test";
+import { at, BUSY, follow, onDay, PAGES, settled, show, THEMES, type Theme } from "../pages";
 import { Complaints, expect, fits, onOwnHost, open } from "../test";
 
-/** What the demo evidence has: the busiest attacker, a command of somebody, the last find; and the administrator. */
-interface Day {
-  attacker: string;
-  command: string;
-  bounty: string;
-  reuse: string;
-  user: string;
-}
-
-const EVENTS = 20_000;
-
-/** A host of its own, with a day of demo evidence. */
-const test = base.extend<object, { host: Host; session: Session; day: Day }>({
-  host: [
-    async ({}, use) => {
-      const host = await Host.start();
-      await host.decnet(["demo", "seed", "--yes", "--events", String(EVENTS)]);
-      await use(host);
-      await host.stop();
-    },
-    { scope: "worker", timeout: 120_000 },
-  ],
-  session: [async ({ host }, use) => use(await host.signIn()), { scope: "worker", timeout: 60_000 }],
-  day: [
-    async ({ host, session }, use) => {
-      const api = await request.newContext({ baseURL: host.url, storageState: session });
-      const get = async (path: string) => (await api.get(`/api/v1/${path}`)).json();
-      // The day has to be stored before anybody looks.
-      await expect.poll(async () => (await get("stats")).total_logs, { timeout: 60_000 }).toBeGreaterThanOrEqual(EVENTS);
-      const attacker = (await get("attackers?sort_by=active&limit=1")).data[0].id;
-      const command = (await get("logs?event_type=command&limit=1")).data[0].id;
-      const bounty = (await get("bounty?limit=1")).data[0].id;
-      // The profiler compares credentials behind the ingester.
-      await expect.poll(async () => (await get("credential-reuse?limit=1")).data.length, { timeout: 60_000 }).toBe(1);
-      const reuse = String((await get("credential-reuse?limit=1")).data[0].id);
-      const user = (await get("users"))[0].id;
-      await api.dispose();
-      await use({ attacker, command, bounty, reuse, user });
-    },
-    { scope: "worker", timeout: 120_000 },
-  ],
-  baseURL: async ({ host }, use) => use(host.url),
-  storageState: async ({ session }, use) => use(session),
-});
+const test = onDay(20_000);
 
 // Each page on its own: both workers take part.
 test.describe.configure({ mode: "parallel" });
-
-/** What is to be said of a page beside its path. Where nothing is, it waits and fails like every page that fetches something. */
-interface Ways {
-  /** Only full: it fetches nothing, or looks like another line while it waits. */
-  full?: true;
-  /** The server function that it waits for, where all others have answered. */
-  asks?: string;
-  /** Where nothing has happened yet: the command that it shows; or its words, where there is nothing to be done. */
-  empty?: RegExp | string;
-  /** Where there is not even a decky: the command that it shows. */
-  bare?: RegExp;
-  /** The heads by which its list can be sorted: those of which the server has the order. */
-  sorts?: string[];
-}
-
-/** How to touch a decky, and how to have one. */
-const TOUCH = /^(ssh|curl|redis-cli|ftp) /;
-const DEPLOY = /^decnet deploy /;
-
-const ATTACKERS = ["Last seen", "Events", "Sign-ins", "Commands", "Loot"];
-const FINDS = ["Seen", "Last"];
-const FLEET = ["Decky", "State", "Address", "Persona", "For", "Events"];
-
-/** Each page: its name in the pictures, its path, and how it looks where it is not full. */
-const PAGES: [name: string, path: string, ways?: Ways][] = [
-  ["overview", "/", { empty: TOUCH }],
-  // Never empty where there is a decky: that its services were started are rows, too.
-  ["live", "/live"],
-  ["live-filtered", "/live?service=ssh&event_type=command", { full: true }],
-  ["live-nothing", "/live?search=there-is-no-such-word", { full: true }],
-  ["drawer", "/live?event_type=command&log=COMMAND"],
-  ["attackers", "/attackers", { empty: TOUCH, sorts: ATTACKERS }],
-  ["attacker", "/attackers/ATTACKER"],
-  ["attacker-drawer", "/attackers?attacker=ATTACKER", { sorts: ATTACKERS }],
-  ["credentials", "/credentials", { empty: TOUCH, sorts: FINDS }],
-  ["credentials-nothing", "/credentials?search=there-is-no-such-word", { full: true }],
-  ["bounty", "/credentials?bounty=BOUNTY", { sorts: FINDS }],
-  ["reuse", "/credentials/reuse", { empty: TOUCH }],
-  ["reuse-detail", "/credentials/reuse?reuse=REUSE"],
-  ["overview-range", "/?last=24h", { full: true }],
-  ["attackers-range", "/attackers?last=1h", { full: true, sorts: ATTACKERS }],
-  ["fleet", "/fleet", { bare: DEPLOY }],
-  ["fleet-table", "/fleet?view=table", { full: true, bare: DEPLOY, sorts: FLEET }],
-  ["deploy", "/fleet?dialog=deploy", { asks: "deploy_choices" }],
-  ["deploy-text", "/fleet?dialog=deploy&as=text", { full: true }],
-  ["teardown", "/fleet?teardown=web-01", { full: true }],
-  ["stop", "/fleet?stop=web-01", { full: true }],
-  ["decky", "/fleet?decky=web-01", { full: true }],
-  ["decky-gone", "/fleet?decky=no-such-decky", { full: true }],
-  ["workers", "/workers"],
-  ["worker-stop", "/workers?stop=profiler", { full: true }],
-  ["settings", "/settings"],
-  ["installation", "/settings/host"],
-  ["token-new", "/settings?dialog=token", { full: true }],
-  ["second-factor", "/second-factor"],
-  ["users", "/settings/users"],
-  ["user-new", "/settings/users?dialog=user", { full: true }],
-  ["user", "/settings/users?user=USER", { full: true }],
-  ["audit", "/settings/audit"],
-  ["gallery", "/gallery", { full: true }],
-  ["shortcuts", "/live?help=keys", { full: true }],
-  ["login", "/login", { full: true }],
-  ["password", "/password", { full: true }],
-  ["quarantine", "/quarantine", { empty: "Every line became evidence" }],
-  ["lost", "/no-such-page", { full: true }],
-];
 
 /** What there is not is answered with 404, and with a page all the same. */
 const LOST = ["/no-such-page", "/attackers/nobody", "/attackers/01890a5d-ac96-774b-bcce-b302099a8057"];
@@ -127,16 +18,9 @@ const LOST = ["/no-such-page", "/attackers/nobody", "/attackers/01890a5d-ac96-77
 /** Where the pictures go, if any are wanted. */
 const PICTURES = process.env.DECNET_TEST_SCREENSHOTS;
 const WIDTHS = [2560, 1440, 390];
-const THEMES = ["dark", "light"] as const;
-type Theme = (typeof THEMES)[number];
 
 /** How long a test may take that goes through the pages of a state, in milliseconds. */
 const THROUGH_MS = PICTURES ? 900_000 : 120_000;
-
-async function show(page: Page, width: number, colorScheme: Theme): Promise<void> {
-  await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-  await page.setViewportSize({ width, height: width === 390 ? 844 : 1000 });
-}
 
 /** Take the picture of a page in a state, if pictures are wanted. */
 async function picture(page: Page, name: string, state: string, width: number, theme: Theme): Promise<void> {
@@ -164,21 +48,6 @@ async function pictures(page: Page, name: string, state: string): Promise<void> 
   await show(page, 1440, "dark");
 }
 
-/** Go there as by a link of the page, which stays loaded; from a page that fetches nothing, so that nothing of another one is left. */
-async function follow(page: Page, path: string): Promise<void> {
-  for (const to of ["/no-such-page", path]) {
-    await page.evaluate((to) => {
-      const link = document.createElement("a");
-      link.href = to;
-      document.body.append(link);
-      link.click();
-      link.remove();
-    }, to);
-    await expect(page).toHaveURL(to);
-    if (to !== path) await expect(page.getByText("There is no such page").first()).toBeVisible();
-  }
-}
-
 /** What a page asks the server functions for, but who is signed in: without that there is no page. */
 const ASKED = /\/ui\/(?!who$)/;
 
@@ -195,26 +64,6 @@ const FAULT = {
   error_id: "01890a5d-ac96-774b-bcce-b302099a8057",
   fields: [],
 };
-
-function at(path: string, day: Day): string {
-  return path
-    .replace("ATTACKER", day.attacker)
-    .replace("COMMAND", day.command)
-    .replace("BOUNTY", day.bounty)
-    .replace("REUSE", day.reuse)
-    .replace("USER", day.user);
-}
-
-/** What stands where something is being fetched. */
-const BUSY = ".loading, .histogram-blank";
-
-async function settled(page: Page): Promise<void> {
-  // The gallery shows what loading looks like.
-  const loading = page.url().endsWith("/gallery") ? 1 : 0;
-  await expect(page.locator(BUSY)).toHaveCount(loading);
-  await expect(page.getByRole("heading", { level: 1 }).first()).toBeVisible();
-  await page.evaluate(() => document.fonts.ready);
-}
 
 for (const [name, path] of PAGES) {
   test(`${name}: nothing complains, scrolls sideways or shuts anybody out, in every width and theme`, async ({ page, day }) => {

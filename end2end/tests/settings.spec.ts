@@ -198,6 +198,13 @@ test("limits and rules of what is not looked at are set, and say what they do", 
   await page.getByRole("button", { name: "Ignore such lines" }).click();
   const rule = page.locator("table.rules tbody tr").filter({ hasText: "203.0.113.77" });
   await expect(rule).toBeVisible();
+  // They can be taken along.
+  const panel = page.locator(".panel").filter({ has: page.getByRole("heading", { name: "Not looked at" }) });
+  await panel.locator(".export summary").click();
+  const csv = panel.locator(".export .menu-body").getByRole("link", { name: /^CSV/ });
+  const file = await page.request.get((await csv.getAttribute("href")) ?? "");
+  expect(await file.text()).toContain('"203.0.113.77/32"');
+  await page.keyboard.press("Escape");
   await rule.getByRole("link").click();
   await page.getByRole("button", { name: "Remove the rule" }).click();
   await expect(rule).toHaveCount(0);

@@ -84,9 +84,18 @@ impl Dialect {
     pub(crate) fn like(self, column: &str) -> String {
         match self {
             Self::Sqlite => format!("{column} LIKE ? ESCAPE '!'"),
+            // Collations without regard to case have none to accents either, and take all emoji for one.
             Self::MySql => {
-                format!("CONVERT({column} USING utf8mb4) COLLATE utf8mb4_general_ci LIKE ? ESCAPE '!'")
+                format!("LOWER(CONVERT({column} USING utf8mb4) COLLATE utf8mb4_bin) LIKE LOWER(?) ESCAPE '!'")
             }
+        }
+    }
+
+    /// The rows of `log_search s` that agree with what the index is asked, an argument.
+    pub(crate) fn search_matches(self) -> &'static str {
+        match self {
+            Self::Sqlite => "log_search MATCH ?",
+            Self::MySql => "MATCH (s.grams) AGAINST (? IN BOOLEAN MODE)",
         }
     }
 

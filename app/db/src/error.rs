@@ -60,6 +60,20 @@ pub enum DbError {
     #[error("the database has a schema that is not DECNET's: {0}")]
     SchemaUnknown(String),
 
+    /// The database server is set so that an index which this program needs would not work.
+    #[error(
+        "the database server has {variable} = {found}, and the search needs {rule}: set that in the server's configuration and start it \
+         again"
+    )]
+    Unsuited {
+        /// The server's variable.
+        variable: &'static str,
+        /// What it is.
+        found: i64,
+        /// What is needed.
+        rule: String,
+    },
+
     /// A statement failed.
     #[error("cannot {operation}")]
     Query {
@@ -116,8 +130,8 @@ pub enum DbError {
 }
 
 impl DbError {
-    /// Whether what the database holds, or that it is none, is the reason: a worker then exits with 78, because trying
-    /// again does not help.
+    /// Whether what the database holds, that it is none, or how its server is set is the reason: a worker then exits with 78,
+    /// because trying again does not help.
     #[must_use]
     pub fn is_schema(&self) -> bool {
         matches!(
@@ -127,6 +141,7 @@ impl DbError {
                 | Self::SchemaOlder { .. }
                 | Self::SchemaNewer { .. }
                 | Self::SchemaUnknown(_)
+                | Self::Unsuited { .. }
         )
     }
 

@@ -320,6 +320,8 @@ impl Store {
     }
 
     pub(crate) async fn evidence_clear_in(&self, tx: &mut Tx) -> Result<(), DbError> {
+        // First, because it may wait, and nobody should wait for what else is deleted.
+        self.search_clear_in(tx).await?;
         self.mark_forgotten(tx).await?;
         for table in [
             "logs",
@@ -337,8 +339,7 @@ impl Store {
             tx.execute(Sql::new("forget all evidence", format!("DELETE FROM {table}")))
                 .await?;
         }
-        self.profile_clear_in(tx).await?;
-        self.search_clear_in(tx).await
+        self.profile_clear_in(tx).await
     }
 
     async fn store_quarantine(&self, tx: &mut Tx, batch: &Batch) -> Result<(), DbError> {

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use crate::{
     DbError, Store,
-    backend::{Dialect, Sql, Tx},
+    backend::{Sql, Tx},
 };
 
 /// The cursor over log rows up to which they are deleted.
@@ -30,6 +30,7 @@ impl Store {
     pub async fn evidence_expire(&self, before: OffsetDateTime, rows: u32) -> Result<u64, DbError> {
         let before = decnet_model::clock::micros(before);
         let mut tx = self.backend.begin().await?;
+        self.search_hold_in(&mut tx).await?;
         let logs = self.expire_logs(&mut tx, before, rows).await?;
         let text = "SELECT id, received_at FROM quarantine ORDER BY id LIMIT ?";
         let oldest = tx.fetch(Sql::new(OPERATION, text).bind(rows)).await?;
@@ -71,14 +72,11 @@ impl Store {
         let (Some(first), Some(last)) = (first, last) else {
             return Ok(0);
         };
+        // First, because it may wait, and nobody should wait for what else is deleted.
+        self.search_expire_in(tx, first, last).await?;
         for attacker in attackers {
             let text = "DELETE FROM commands WHERE attacker_id = ? AND log_id <= ?";
             tx.execute(Sql::new(OPERATION, text).bind(attacker).bind(last))
-                .await?;
-        }
-        if self.backend.dialect() == Dialect::Sqlite {
-            let text = "DELETE FROM log_search WHERE rowid >= ? AND rowid <= ?";
-            tx.execute(Sql::new(OPERATION, text).bind(first).bind(last))
                 .await?;
         }
         tx.execute(Sql::new(OPERATION, "DELETE FROM logs WHERE id <= ?").bind(last))

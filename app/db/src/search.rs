@@ -4,10 +4,23 @@
 //! counts, so that it needs no index of its own and no sort.
 //!
 //! A search is words with all of which a row must agree: `text`, `"several words"`, or `key:value`, where the key is
-//! a column (decky, service, type, ip) or a field. On SQLite trigrams of the lines are indexed by the profiler, behind
-//! the ingester: an index in the ingester's own transaction would cost more than everything else in it. What is not yet
-//! indexed is read, like everything on MySQL and MariaDB (whose n-gram parser only one of the two has): newest first and
-//! at most [`WINDOW`] rows a page, after which the page's cursor leads on, so that no search reads a whole table at once.
+//! a column (decky, service, type, ip) or a field. Trigrams of the lines are indexed by the profiler, behind the ingester:
+//! an index in the ingester's own transaction would cost more than everything else in it. The index only narrows: each row
+//! that it gives is held against the words. What is not yet indexed is read, newest first and at most [`WINDOW`] rows a page,
+//! after which the page's cursor leads on, so that no search reads a whole table at once.
+//!
+//! The index is the table `log_search`. On SQLite that is FTS5, which makes the trigrams. On MySQL and MariaDB, whose n-gram
+//! parser only one of the two has, it is a full-text index of InnoDB over words that we make: a row has every trigram of its
+//! line once, as a word of a digit and three digits or letters (`gram`), which no parser cuts and no list of stopwords has.
+//! Three things differ there:
+//!
+//! - The database folds case, here by the same `LOWER` as where a row is held against a word (`Dialect::like`), so that the
+//!   index never loses what reading would find.
+//! - InnoDB finds all that there is before it gives the newest. So the newest `UNASKED` rows are read before the index is
+//!   asked, which is enough for most words that are common; the rarest trigrams are asked first, because each further one is
+//!   only looked for among what the ones before have left; and those that are common are not asked: where all are, rows are read.
+//! - InnoDB keeps a list of what was deleted, and every search reads it: [`Store::search_tidy`] makes the index anew before
+//!   that list is long.
 
 use std::net::IpAddr;
 
@@ -26,16 +39,40 @@ use crate::{
     cursor,
     evidence::{SELECT_LOGS, log},
     meaning::attacker_id,
+    retention::DELETED,
 };
 
 /// Rows that one page of a search without an index reads at most.
 pub const WINDOW: i64 = 50_000;
 
+/// Rows that a page reads before an index is asked that finds everything before it gives the newest.
+const UNASKED: i64 = 1_000;
+
 /// Trigrams of a search that the index is asked for: the first ones tell nearly everything.
 const MAX_TRIGRAMS: usize = 24;
 
+/// Newest rows, and characters of each, by which it is told which trigrams are rare.
+const SAMPLE: usize = 100;
+const SAMPLE_CHARS: u32 = 2_000;
+/// A trigram that more rows of the sample have is not asked of InnoDB: it takes longer to find all that have it than to read rows.
+const COMMON: usize = SAMPLE / 10;
+
+/// Characters of a word of [`gram`].
+const GRAM_CHARS: i64 = 4;
+/// How many words there are: ten digits, each before three digits of base 36.
+const GRAMS: u32 = 10 * 36 * 36 * 36;
+
+/// About how many bytes of words go to the database in one statement: MariaDB takes no more than 16 MiB, and the words of the
+/// longest line are a third of one.
+const STATEMENT_BYTES: usize = 4 << 20;
+
 const OPERATION: &str = "read log rows";
+const INDEX: &str = "index log rows for the search";
+const FORGET: &str = "forget the search index";
+/// The last row that is indexed. Its row in the table of cursors is the index's lock on MySQL: whoever changes the index holds it.
 const CURSOR: &str = "search";
+/// Up to where rows are deleted without a trace in the index.
+const TIDIED: &str = "search_tidied";
 
 /// A word of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,17 +139,60 @@ fn search_words(query: &LogQuery) -> Result<Vec<Word>, DbError> {
     Ok(words(search))
 }
 
+/// Every three characters in a row.
+fn threes(text: &str) -> impl Iterator<Item = &str> {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8()).skip(2);
+    text.char_indices()
+        .zip(ends)
+        .filter_map(|((start, _), end)| text.get(start..end))
+}
+
 /// The trigrams of `text`, without those that hold a character which a line escapes: such a text may stand in the
 /// line in two ways.
-fn trigrams(text: &str) -> impl Iterator<Item = String> {
+fn trigrams(text: &str) -> impl Iterator<Item = &str> {
     // No line has a NUL, and FTS5 would take it for the end of the question.
-    text.split(['"', '\\', ']', '\0']).flat_map(|run| {
-        let chars: Vec<char> = run.chars().collect();
-        chars
-            .windows(3)
-            .map(|w| w.iter().collect())
-            .collect::<Vec<String>>()
-    })
+    text.split(['"', '\\', ']', '\0']).flat_map(threes)
+}
+
+/// The texts that a row's line must have, with a NUL between them.
+fn wanted(words: &[Word]) -> String {
+    let texts = words.iter().filter_map(|word| match word {
+        Word::Text(text) | Word::Field(_, text) => Some(text.as_str()),
+        Word::Column(..) | Word::Address(_) => None,
+    });
+    texts.collect::<Vec<_>>().join("\0")
+}
+
+/// A trigram as the number of its word: FNV-1a of its bytes (<http://www.isthe.com/chongo/tech/comp/fnv/>). Two may have one word, as an
+/// index only narrows; in return words are short, which is most of what such an index costs, and nobody can make more than there are.
+/// Stored rows have these words, so another way to make them needs the index to be made again.
+fn gram(trigram: &str) -> u32 {
+    let hash = trigram.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    hash % GRAMS
+}
+
+/// Adds the word of a number of [`gram`]. It begins with a digit, so that it is none of a language.
+fn push_word(out: &mut String, gram: u32) {
+    for place in [36 * 36 * 36, 36 * 36, 36, 1] {
+        out.extend(char::from_digit(gram / place % 36, 36));
+    }
+}
+
+/// Each trigram of a line once, as words.
+fn line_words(line: &str) -> String {
+    let mut grams: Vec<u32> = threes(line).map(gram).collect();
+    grams.sort_unstable();
+    grams.dedup();
+    let mut out = String::with_capacity(grams.len() * 5);
+    for gram in grams {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        push_word(&mut out, gram);
+    }
+    out
 }
 
 /// `text` as it stands in a structured-data value (RFC 5424 section 6.3.3).
@@ -460,10 +540,19 @@ impl Store {
         }
         for word in words {
             match word {
+                // No line has a NUL, which ends a pattern on SQLite.
+                Word::Text(text) | Word::Field(_, text) if text.contains('\0') => {
+                    sql.push(" AND 1 = 0");
+                }
                 Word::Text(text) => {
                     let like = dialect.like("l.raw");
-                    sql.push(&format!(" AND ({like} OR {like})"));
-                    sql.arg(contains(text)).arg(contains(&escaped(text)));
+                    let escaped = escaped(text);
+                    if escaped == *text {
+                        sql.push(&format!(" AND {like}")).arg(contains(text));
+                    } else {
+                        sql.push(&format!(" AND ({like} OR {like})"));
+                        sql.arg(contains(text)).arg(contains(&escaped));
+                    }
                 }
                 Word::Column(column, value) => {
                     sql.push(&format!(" AND {column} = ?")).arg(value.as_str());
@@ -487,59 +576,98 @@ impl Store {
         span: Span,
         size: usize,
     ) -> Result<Page<LogView>, DbError> {
-        let asked = match self.backend {
-            Backend::Sqlite { .. } => match_expression(words),
-            Backend::MySql(_) => None,
+        let wanted = wanted(words);
+        let indexed = if trigrams(&wanted).next().is_some() {
+            self.log_cursor(CURSOR).await?.min(span.high)
+        } else {
+            span.low - 1
         };
-        let indexed = match asked {
-            Some(_) => self.log_cursor(CURSOR).await?.min(span.high),
-            None => span.low - 1,
+        let unasked = match self.backend.dialect() {
+            Dialect::Sqlite => 0,
+            Dialect::MySql => UNASKED,
         };
         // What is not indexed, newest first, as far as one page may read.
-        let tail = Span {
-            low: span
-                .low
-                .max(indexed + 1)
-                .max(span.high.saturating_sub(WINDOW - 1)),
+        let floor = span.low.max(span.high.saturating_sub(WINDOW - 1));
+        let newest = Span {
+            low: floor.max((indexed + 1).min(span.high.saturating_sub(unasked - 1))),
             ..span
         };
-        let mut rows = self.rows(query, words, tail, size + 1).await?;
-        let tail_is_read = tail.low <= indexed.max(span.low - 1) + 1;
-        if let Some(asked) = asked
-            && tail_is_read
-            && rows.len() <= size
-        {
-            let mut sql = Sql::new(
-                OPERATION,
-                SELECT_LOGS.replace("FROM logs l", "FROM log_search s JOIN logs l ON l.id = s.rowid"),
-            );
-            sql.push(" WHERE log_search MATCH ? AND s.rowid >= ? AND s.rowid <= ?");
-            sql.arg(asked).arg(span.low).arg(indexed);
-            self.conditions(&mut sql, query, words);
-            sql.push(" ORDER BY s.rowid DESC LIMIT ?")
-                .arg(size + 1 - rows.len());
-            for row in self.backend.fetch(sql).await? {
-                rows.push(log(&row)?);
+        let mut rows = self.rows(query, words, newest, size + 1).await?;
+        let mut reached = newest.low;
+        if rows.len() <= size && reached > span.low {
+            let left = size + 1 - rows.len();
+            let question = if reached <= indexed + 1 {
+                self.question(&wanted, indexed).await?
+            } else {
+                None
+            };
+            let high = reached - 1;
+            if let Some(question) = question {
+                let older = Span { high, ..span };
+                rows.extend(self.indexed_rows(query, words, older, left, question).await?);
+                reached = span.low;
+            } else {
+                let older = Span { low: floor, high };
+                rows.extend(self.rows(query, words, older, left).await?);
+                reached = floor;
             }
         }
         let mut page = cursor::page(rows, size, |l| cursor::of_id(l.id.0));
-        if page.next.is_none() && !tail_is_read {
-            page.next = Some(cursor::of_id(tail.low));
+        if page.next.is_none() && reached > span.low {
+            page.next = Some(cursor::of_id(reached));
         }
         Ok(page)
     }
 
-    /// Brings the search index on by at most `rows` rows; gives how many there were. Nothing where there is no index.
+    /// [`Store::rows`] of a span that is indexed wholly.
+    async fn indexed_rows(
+        &self,
+        query: &LogQuery,
+        words: &[Word],
+        span: Span,
+        limit: usize,
+        question: String,
+    ) -> Result<Vec<LogView>, DbError> {
+        let mut sql = Sql::new(
+            OPERATION,
+            SELECT_LOGS.replace("FROM logs l", "FROM log_search s JOIN logs l ON l.id = s.rowid"),
+        );
+        let matches = self.backend.dialect().search_matches();
+        sql.push(&format!(" WHERE {matches} AND s.rowid >= ? AND s.rowid <= ?"));
+        sql.arg(question).arg(span.low).arg(span.high);
+        self.conditions(&mut sql, query, words);
+        sql.push(" ORDER BY s.rowid DESC LIMIT ?").arg(limit);
+        self.backend.fetch(sql).await?.iter().map(log).collect()
+    }
+
+    /// What the index, which has the rows up to `indexed`, is asked: for rows with all trigrams of what is [`wanted`]. None where that
+    /// would narrow next to nothing.
+    async fn question(&self, wanted: &str, indexed: i64) -> Result<Option<String>, DbError> {
+        if self.backend.dialect() == Dialect::Sqlite {
+            return Ok(match_expression(wanted));
+        }
+        let fold = Sql::new(OPERATION, "SELECT LOWER(?)").bind(wanted);
+        let Some(folded) = self.backend.fetch_optional(fold).await? else {
+            return Ok(None);
+        };
+        let text = "SELECT LOWER(LEFT(raw, ?)) FROM logs WHERE id <= ? ORDER BY id DESC LIMIT ?";
+        let newest = Sql::new(OPERATION, text)
+            .bind(SAMPLE_CHARS)
+            .bind(indexed)
+            .bind(SAMPLE);
+        let newest = self.backend.fetch(newest).await?;
+        let sample = newest.iter().map(|row| row.columns(OPERATION).text(0));
+        let sample = sample.collect::<Result<Vec<_>, DbError>>()?;
+        Ok(boolean_expression(&folded.columns(OPERATION).text(0)?, &sample))
+    }
+
+    /// Brings the search index on by at most `rows` rows; gives how many there were.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn search_index(&self, rows: u32) -> Result<u64, DbError> {
-        const INDEX: &str = "index log rows for the search";
-        if self.backend.dialect() == Dialect::MySql {
-            return Ok(0);
-        }
         let from = self.log_cursor(CURSOR).await?;
-        let text = "SELECT COUNT(*), MAX(id) FROM (SELECT id FROM logs WHERE id > ? ORDER BY id LIMIT ?)";
+        let text = "SELECT COUNT(*), MAX(id) FROM (SELECT id FROM logs WHERE id > ? ORDER BY id LIMIT ?) l";
         let found = self
             .backend
             .fetch_optional(Sql::new(INDEX, text).bind(from).bind(rows))
@@ -554,24 +682,69 @@ impl Store {
         if self.log_cursor_in(&mut tx, CURSOR).await? != from {
             return Ok(0);
         }
-        let text = "INSERT INTO log_search (rowid, raw) SELECT id, raw FROM logs WHERE id > ? AND id <= ?";
-        tx.execute(Sql::new(INDEX, text).bind(from).bind(to)).await?;
+        match self.backend.dialect() {
+            Dialect::Sqlite => {
+                let text =
+                    "INSERT INTO log_search (rowid, raw) SELECT id, raw FROM logs WHERE id > ? AND id <= ?";
+                tx.execute(Sql::new(INDEX, text).bind(from).bind(to)).await?;
+            }
+            Dialect::MySql => index_grams(&mut tx, from, to).await?,
+        }
         self.log_cursor_set(&mut tx, CURSOR, to).await?;
         tx.commit().await?;
         Ok(count)
     }
 
-    pub(crate) async fn search_clear_in(&self, tx: &mut Tx) -> Result<(), DbError> {
+    /// Makes the index anew where more rows were deleted than are left in it, and more than `least`; gives whether that was done. It
+    /// takes about as long as indexing those that are left did; searches go on, and whoever deletes evidence waits. SQLite's index needs
+    /// none of that.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn search_tidy(&self, least: i64) -> Result<bool, DbError> {
         if self.backend.dialect() == Dialect::Sqlite {
-            let text = "INSERT INTO log_search (log_search) VALUES ('delete-all')";
-            tx.execute(Sql::new("forget the search index", text)).await?;
+            return Ok(false);
         }
-        let sql = Sql::new(
-            "forget the search index",
-            "DELETE FROM log_cursors WHERE name = ?",
-        )
-        .bind(CURSOR);
-        tx.execute(sql).await.map(drop)
+        let deleted = self.log_cursor(DELETED).await?;
+        let gone = deleted - self.log_cursor(TIDIED).await?;
+        let left = self.log_cursor(CURSOR).await? - deleted;
+        if gone <= left.max(least) {
+            return Ok(false);
+        }
+        // OPTIMIZE would tell a failure in a row of its answer, and the other way, word by word, is a setting of the whole server.
+        let text = "ALTER TABLE log_search FORCE";
+        self.backend
+            .execute(Sql::new("make the search index anew", text))
+            .await?;
+        let mut tx = self.backend.begin().await?;
+        self.log_cursor_set(&mut tx, TIDIED, deleted).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Holds the index to the end of a transaction, which has to do that before it deletes log rows: a step that indexes them meanwhile
+    /// would leave them in the index for good. SQLite's transactions are alone.
+    pub(crate) async fn search_hold_in(&self, tx: &mut Tx) -> Result<(), DbError> {
+        self.log_cursor_in(tx, CURSOR).await.map(drop)
+    }
+
+    /// Takes the rows from `first` to `last` out of the index, which the transaction holds.
+    pub(crate) async fn search_expire_in(&self, tx: &mut Tx, first: i64, last: i64) -> Result<(), DbError> {
+        let text = "DELETE FROM log_search WHERE rowid >= ? AND rowid <= ?";
+        tx.execute(Sql::new(FORGET, text).bind(first).bind(last))
+            .await
+            .map(drop)
+    }
+
+    /// Holds the index as [`Store::search_hold_in`] does, and empties it.
+    pub(crate) async fn search_clear_in(&self, tx: &mut Tx) -> Result<(), DbError> {
+        let text = match self.backend.dialect() {
+            Dialect::Sqlite => "INSERT INTO log_search (log_search) VALUES ('delete-all')",
+            Dialect::MySql => "DELETE FROM log_search",
+        };
+        // Not deleted, and first: it is the index's lock.
+        self.log_cursor_set(tx, CURSOR, 0).await?;
+        tx.execute(Sql::new(FORGET, text)).await.map(drop)
     }
 
     /// The last row that the reader `name` of log rows has seen; 0 before the first.
@@ -604,14 +777,10 @@ fn cursor_sql(name: &str, lock: &str) -> Sql {
     .bind(name)
 }
 
-/// What the index is asked for: rows that have all of these trigrams. None where the words give none.
-fn match_expression(words: &[Word]) -> Option<String> {
-    let texts = words.iter().filter_map(|word| match word {
-        Word::Text(text) | Word::Field(_, text) => Some(text),
-        Word::Column(..) | Word::Address(_) => None,
-    });
-    let mut asked: Vec<String> = texts.flat_map(|text| trigrams(text)).collect();
-    asked.sort();
+/// What FTS5 is asked for rows with all of these trigrams. None where there are none.
+fn match_expression(wanted: &str) -> Option<String> {
+    let mut asked: Vec<&str> = trigrams(wanted).collect();
+    asked.sort_unstable();
     asked.dedup();
     asked.truncate(MAX_TRIGRAMS);
     // Quoted for FTS5; a quote cannot be among them, see `trigrams`.
@@ -621,6 +790,63 @@ fn match_expression(words: &[Word]) -> Option<String> {
             .map(|t| format!("\"{t}\""))
             .collect::<Vec<_>>()
             .join(" AND ")
+    })
+}
+
+/// What a full-text index of InnoDB is asked for rows with all of these trigrams, those that fewest lines of the sample have first. None
+/// where all are common.
+fn boolean_expression(folded: &str, sample: &[String]) -> Option<String> {
+    let lines_with = |trigram: &str| sample.iter().filter(|line| line.contains(trigram)).count();
+    let mut distinct: Vec<&str> = trigrams(folded).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let mut asked: Vec<(usize, &str)> = distinct.into_iter().map(|t| (lines_with(t), t)).collect();
+    asked.retain(|(lines, _)| *lines <= COMMON);
+    asked.sort_unstable();
+    asked.truncate(MAX_TRIGRAMS);
+    let mut out = String::new();
+    for (_, trigram) in &asked {
+        out.push_str(if out.is_empty() { "+" } else { " +" });
+        push_word(&mut out, gram(trigram));
+    }
+    (!out.is_empty()).then_some(out)
+}
+
+/// Puts the words of the rows after `from` up to `to` into the full-text index.
+async fn index_grams(tx: &mut Tx, from: i64, to: i64) -> Result<(), DbError> {
+    const HEAD: &str = "INSERT INTO log_search (rowid, grams) VALUES ";
+    let text = "SELECT id, LOWER(raw) FROM logs WHERE id > ? AND id <= ?";
+    let lines = tx.fetch(Sql::new(INDEX, text).bind(from).bind(to)).await?;
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    for line in &lines {
+        let c = line.columns(INDEX);
+        let words = line_words(&c.text(1)?);
+        bytes += words.len();
+        rows.push([c.int(0)?.into(), words.into()]);
+        if bytes >= STATEMENT_BYTES {
+            tx.insert_rows(INDEX, HEAD, "", std::mem::take(&mut rows)).await?;
+            bytes = 0;
+        }
+    }
+    tx.insert_rows(INDEX, HEAD, "", rows).await
+}
+
+/// Succeeds where the server's full-text indexes take words of [`gram`]: shorter ones than it is set to they leave out, and a search
+/// would find nothing.
+pub(crate) async fn suits(backend: &Backend) -> Result<(), DbError> {
+    const READ: &str = "read how the server indexes texts";
+    if backend.dialect() == Dialect::Sqlite {
+        return Ok(());
+    }
+    let row = backend.fetch_optional(Sql::new(READ, "SELECT @@innodb_ft_min_token_size"));
+    let least = row.await?.map_or(Ok(0), |row| row.columns(READ).int(0))?;
+    if least <= GRAM_CHARS {
+        return Ok(());
+    }
+    Err(DbError::Unsuited {
+        variable: "innodb_ft_min_token_size",
+        found: least,
+        rule: format!("at most {GRAM_CHARS}"),
     })
 }
 
@@ -660,10 +886,49 @@ mod tests {
     fn trigrams_leave_out_what_a_line_escapes() {
         assert_eq!(trigrams(r#"ab"cdef]gh"#).collect::<Vec<_>>(), ["cde", "def"]);
         assert_eq!(trigrams("abc\0def").collect::<Vec<_>>(), ["abc", "def"]);
-        assert_eq!(match_expression(&words("ab")), None);
         assert_eq!(
-            match_expression(&words("wget")).as_deref(),
+            trigrams("a\u{e9}\u{8a9e}\u{1F980}").collect::<Vec<_>>(),
+            ["a\u{e9}\u{8a9e}", "\u{e9}\u{8a9e}\u{1F980}"]
+        );
+        assert_eq!(match_expression(&wanted(&words("ab"))), None);
+        assert_eq!(
+            match_expression(&wanted(&words("wget"))).as_deref(),
             Some("\"get\" AND \"wge\"")
         );
+    }
+
+    #[test]
+    fn a_line_has_each_trigram_once_as_a_word() {
+        let mut both = ["9nox", "66p6"];
+        both.sort_unstable();
+        assert_eq!(line_words("ababa"), both.join(" "));
+        assert_eq!(line_words("ab"), "");
+        for line in ["the", "\u{10FFFF}\u{10FFFF}\u{10FFFF}", "+-*", "\0\0\0"] {
+            let word = line_words(line);
+            assert_eq!(i64::try_from(word.len()).unwrap(), GRAM_CHARS);
+            assert!(word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+            assert!(word.starts_with(|c: char| c.is_ascii_digit()));
+        }
+    }
+
+    #[test]
+    fn the_rarest_trigrams_are_asked_first_and_the_commonest_not_at_all() {
+        // Of the lines of a sample, abc is in all, cde in as many as may be, xyz in one.
+        let sample: Vec<String> = (0..SAMPLE)
+            .map(|n| match n {
+                0 => "abc cde xyz".to_owned(),
+                n if n < COMMON => "abc cde".to_owned(),
+                _ => "abc".to_owned(),
+            })
+            .collect();
+        let asked = |wanted: &str| boolean_expression(wanted, &sample);
+        assert_eq!(asked("abc\0cde\0xyz").as_deref(), Some("+7ug0 +09b9"));
+        assert_eq!(asked("abc"), None);
+        assert_eq!(asked("qqqqqq").as_deref(), Some("+18lu"));
+        assert_eq!(asked(""), None);
+        let long: String = ('\u{4e00}'..'\u{9fff}').take(200).collect();
+        assert_eq!(asked(&long).unwrap().split(' ').count(), MAX_TRIGRAMS);
+        // What an operator of the boolean mode is made of is no different from other characters.
+        assert_eq!(asked("+-*").as_deref(), Some("+3xml"));
     }
 }

@@ -1,15 +1,17 @@
 //! The list of services: one line each, in the order in which they are shown.
 
+use std::collections::BTreeMap;
 #[cfg(feature = "serve")]
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
+use decnet_persona::Persona;
 use serde_json::Value;
 
 #[cfg(feature = "serve")]
 use crate::serve::{AnyDecoy, BuildError, Decoy, Host, tarpit::slowed};
 use crate::{
     Meta, Service,
-    knob::{self, KnobFault},
+    knob::{self, KnobFault, Misfit},
 };
 
 /// Everything that has to know all services is generated from the one list.
@@ -31,6 +33,23 @@ macro_rules! catalogue {
                 return knob::check::<crate::$module::$service>(name, value);
             })*
             Err(no_such_service(slug))
+        }
+
+        /// Whether service `slug` with these `knobs` can be had on the machine `persona`. What is wrong with a knob by itself is
+        /// [`check_knob`]'s to tell.
+        ///
+        /// # Errors
+        /// The knob that contradicts the persona.
+        pub fn check_fit(
+            slug: &str,
+            knobs: &BTreeMap<String, Value>,
+            persona: &Persona,
+        ) -> Result<(), Misfit> {
+            $(if slug == <crate::$module::$service as Service>::META.slug {
+                let config = knob::parse_readable::<crate::$module::$service>(knobs);
+                return <crate::$module::$service as Service>::program(&config, persona).map(drop);
+            })*
+            Ok(())
         }
 
         /// What is known of the knobs of service `slug`; nothing where there is no such service.
@@ -97,6 +116,8 @@ fn no_such_service(slug: &str) -> KnobFault {
 
 #[cfg(test)]
 mod tests {
+    use decnet_persona::{Distro, PersonaSpec, Seed};
+
     use super::*;
 
     #[test]
@@ -172,6 +193,38 @@ mod tests {
         assert_eq!(refused("ftp", "tls", "maybe".into()), "\"maybe\": true or false");
         assert!(refused("http", "site", "shop".into()).contains("wordpress"));
         assert!(refused("ssh", "accept", "after_0".into()).contains("after_1 to after_100"));
+    }
+
+    #[test]
+    fn what_no_machine_can_have_is_told_of_each_service_with_what_the_machine_has() {
+        let persona = PersonaSpec {
+            distro: Some(Distro::Debian12),
+            ..PersonaSpec::new(Seed::from_bytes([3; 16]), "linux-server")
+        };
+        let persona = Persona::derive(&persona).unwrap();
+        for meta in ALL {
+            let default = BTreeMap::new();
+            assert_eq!(check_fit(meta.slug, &default, &persona), Ok(()));
+            let of_itself = if meta.slug == "ssh" || default_knobs(meta.slug).unwrap().get("banner").is_none()
+            {
+                "version"
+            } else {
+                "banner"
+            };
+            // What is wrong with another knob hides nothing.
+            let knobs = BTreeMap::from([
+                (of_itself.to_owned(), Value::from("two\nlines")),
+                ("accept".to_owned(), Value::from("after_0")),
+                ("no_such_knob".to_owned(), Value::Null),
+            ]);
+            let misfit = check_fit(meta.slug, &knobs, &persona).unwrap_err();
+            assert_eq!((misfit.service, misfit.knob), (meta.slug, of_itself));
+            // What would do does.
+            let (_, way_out) = misfit.problem.split_once(" out for \"").unwrap();
+            let (would_do, _) = way_out.split_once('"').unwrap();
+            let knobs = BTreeMap::from([(of_itself.to_owned(), Value::from(would_do))]);
+            assert_eq!(check_fit(meta.slug, &knobs, &persona), Ok(()), "{would_do}");
+        }
     }
 
     #[test]

@@ -9,6 +9,11 @@ use decnet_persona::PersonaSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The folder of captured files in a decky's folder.
+pub const ARTIFACTS: &str = "artifacts";
+/// The folder of session recordings in a decky's folder.
+pub const TRANSCRIPTS: &str = "transcripts";
+
 /// One decky: who it is and what it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 // Without `expecting` messages name the type, and the type tells what the program is.

@@ -2,11 +2,13 @@
 //!
 //! A service's knobs are its `Config`: a flat struct, so that they can stand in an INI section, each with a default. It is
 //! written in `knobs!`, from which whoever asks for knobs learns which there are, and what each is for.
-//! What contradicts the persona is found when the service is built, because only then the persona is known.
+//! What contradicts the persona is found as soon as that is known, by [`Service::program`]: who plans a machine asks for it, and
+//! once more whoever builds the service.
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use decnet_model::fleet::KnobKind;
+use decnet_persona::{Persona, Product};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,6 +24,65 @@ pub struct KnobFault {
     pub problem: String,
 }
 
+/// A knob whose value does not fit the machine that the service runs on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{service}: {knob}: {problem}")]
+pub struct Misfit {
+    /// Slug of the service.
+    pub service: &'static str,
+    /// The knob.
+    pub knob: &'static str,
+    /// What is wrong with its value, with one that would do.
+    pub problem: String,
+}
+
+/// The most characters of a value that a fault repeats.
+const REPEATED: usize = 80;
+
+impl Misfit {
+    /// What is `given` for `knob` of service `S` has the `problem`, which follows on it; the program says `usual` by itself.
+    pub(crate) fn of<S: Service>(
+        knob: &'static str,
+        given: &str,
+        problem: impl fmt::Display,
+        usual: &Product,
+    ) -> Self {
+        let given: String = given.chars().take(REPEATED).collect();
+        Self {
+            service: S::META.slug,
+            knob,
+            problem: format!(
+                "{given:?} {problem}; leave {knob} out for {:?}, or give the machine a distribution (distro) or a seed that it fits",
+                usual.banner
+            ),
+        }
+    }
+}
+
+/// The program `own` of `persona`, which answers for service `S`, and what it says of itself: its own banner, or what an operator has
+/// `given` in `knob`.
+///
+/// # Errors
+/// Where that is not one line of at most 200 characters, or contradicts the persona.
+pub(crate) fn said<S: Service>(
+    persona: &Persona,
+    own: Product,
+    knob: &'static str,
+    given: Option<&str>,
+) -> Result<Product, Misfit> {
+    let Some(given) = given else {
+        return Ok(own);
+    };
+    if given.is_empty() || given.len() > 200 || given.chars().any(char::is_control) {
+        let problem = "is not 1 to 200 characters in one line";
+        return Err(Misfit::of::<S>(knob, given, problem, &own));
+    }
+    let usual = own.clone();
+    persona
+        .product_saying(own, given)
+        .map_err(|problem| Misfit::of::<S>(knob, given, problem, &usual))
+}
+
 /// The typed knobs of service `S`; the defaults for those that are not given.
 ///
 /// # Errors
@@ -32,6 +93,13 @@ pub fn parse<S: Service>(knobs: &BTreeMap<String, Value>) -> Result<S::Config, K
         service: S::META.slug.to_owned(),
         problem: error.to_string(),
     })
+}
+
+/// [`parse`] of what can be read of `knobs`: the defaults stand in for the others, of which [`check`] tells what is wrong.
+pub fn parse_readable<S: Service>(knobs: &BTreeMap<String, Value>) -> S::Config {
+    let mut readable = knobs.clone();
+    readable.retain(|name, value| check::<S>(name, value).is_ok());
+    parse::<S>(&readable).unwrap_or_default()
 }
 
 /// What is wrong with one knob of service `S`, whatever its other knobs are.

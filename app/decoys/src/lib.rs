@@ -9,12 +9,15 @@
 //! (standard output), and any file system access but the artifact and transcript folders.
 
 use decnet_model::name::ServiceSlug;
+use decnet_persona::{Persona, Product};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::knob::Knobs;
+use crate::knob::{Knobs, Misfit};
 
 pub mod catalogue;
 pub mod config;
+#[cfg(feature = "evidence")]
+pub mod evidence;
 pub mod ftp;
 #[cfg(feature = "serve")]
 #[doc(hidden)]
@@ -86,4 +89,10 @@ pub trait Service: 'static {
     const META: Meta;
     /// Its knobs, written in `knobs!`. A misspelt knob is a fault, never ignored.
     type Config: Knobs + Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static;
+
+    /// The program that answers on the machine `persona`, with what it says of itself by `config`.
+    ///
+    /// # Errors
+    /// Where a knob contradicts the machine.
+    fn program(config: &Self::Config, persona: &Persona) -> Result<Product, Misfit>;
 }

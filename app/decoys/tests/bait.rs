@@ -48,6 +48,30 @@ fn persona(bait: &Path) -> PersonaSpec {
     }
 }
 
+#[test]
+fn visitors_of_a_service_with_bait_of_its_own_see_that_and_nothing_of_the_machines() {
+    let (whole, own) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(whole.path().join("files.toml"), FILES).unwrap();
+    std::fs::write(whole.path().join("redis.toml"), KEYS).unwrap();
+    std::fs::write(own.path().join("redis.toml"), KEYS.replace("turbine", "boiler")).unwrap();
+    let mut spec = persona(whole.path());
+    let folder = own.path().display().to_string();
+    spec.overrides.service_bait = [("redis".parse().unwrap(), folder)].into();
+
+    let redis = start("redis", spec.clone(), &[]);
+    let heard = hear(redis.address, "KEYS *\r\nGET boiler:7\r\nQUIT\r\n");
+    assert!(
+        heard.contains("boiler:7\r\n$7\r\nrunning") && !heard.contains("turbine"),
+        "{heard}"
+    );
+    let ftp = start("ftp", spec, &[]);
+    let heard = hear(
+        ftp.address,
+        "USER anonymous\r\nPASS x\r\nTYPE I\r\nSIZE plans/turbine-7.txt\r\nQUIT\r\n",
+    );
+    assert!(heard.contains("\r\n213 "), "{heard}");
+}
+
 /// All that comes back for `said`.
 fn hear(address: SocketAddr, said: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();

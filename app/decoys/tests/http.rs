@@ -15,12 +15,10 @@ mod support;
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-    process::{Child, Command},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use decnet_control::{Product, Words};
 use decnet_decoys::http::request;
 use decnet_persona::{Distro, Persona, PersonaSpec, ProductKind, Seed};
 use support::start;
@@ -206,118 +204,6 @@ fn an_exploit_is_told_by_its_request_line_alone() {
     );
 }
 
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone.
-        let _gone = self.0.kill();
-        let _reaped = self.0.wait();
-    }
-}
-
-/// A real nginx that serves a page and a folder that may not be listed; `None`, with the reason printed, where there is none.
-fn nginx(folder: &Path, version: &str) -> Option<(Server, SocketAddr)> {
-    let Ok(told) = Command::new("nginx").arg("-v").output() else {
-        decnet_testkit::skipped("nginx is not installed");
-        return None;
-    };
-    let told = String::from_utf8_lossy(&told.stderr).into_owned();
-    if !told.contains(version) {
-        decnet_testkit::skipped(&format!("the persona has {version}, installed is {told}"));
-        return None;
-    }
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
-    let root = folder.join("html");
-    document_root(&root);
-    let f = folder.display();
-    let config = format!(
-        "daemon off; master_process off; pid {f}/pid; error_log {f}/err;\nevents {{}}\nhttp {{ access_log off; gzip on; \
-         client_body_temp_path {f}/b; proxy_temp_path {f}/p; fastcgi_temp_path {f}/f; uwsgi_temp_path {f}/u; \
-         scgi_temp_path {f}/s; types {{ text/html html; text/plain txt; }} server {{ listen {address}; root \
-         {f}/html; location / {{ try_files $uri $uri/ =404; }} }} }}\n"
-    );
-    let file = folder.join("nginx.conf");
-    std::fs::write(&file, config).unwrap();
-    let child = Command::new("nginx")
-        .arg("-p")
-        .arg(folder)
-        .arg("-c")
-        .arg(&file)
-        .spawn()
-        .unwrap();
-    Some((answering(child, address), address))
-}
-
-/// What the controls serve: a page, a folder that may not be listed, and a text too short to compress.
-fn document_root(root: &Path) {
-    std::fs::create_dir_all(root.join("wp-content")).unwrap();
-    std::fs::write(root.join("index.html"), "<!DOCTYPE html>\nx".repeat(20)).unwrap();
-    std::fs::write(
-        root.join("robots.txt"),
-        "User-agent: *\nDisallow: /wp-admin/\nAllow: /wp-admin/admin-ajax.php\n",
-    )
-    .unwrap();
-}
-
-/// Wait until the server answers.
-fn answering(child: Child, address: SocketAddr) -> Server {
-    let server = Server(child);
-    let until = Instant::now() + Duration::from_secs(10);
-    while TcpStream::connect(address).is_err() {
-        assert!(Instant::now() < until, "the control does not answer");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    server
-}
-
-/// A real Apache that serves the same, with the modules that Debian enables and this needs; `None`, with the reason printed, where
-/// there is none.
-fn apache(folder: &Path, fqdn: &str) -> Option<(Server, SocketAddr)> {
-    let modules = Path::new("/usr/lib/apache2/modules");
-    if Command::new("apache2").arg("-v").output().is_err() || !modules.is_dir() {
-        decnet_testkit::skipped("apache2 is not installed");
-        return None;
-    }
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
-    document_root(&folder.join("html"));
-    std::fs::create_dir_all(folder.join("icons/small")).unwrap();
-    // Apache gives up root, and its account has to read the page.
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let (f, m) = (folder.display(), modules.display());
-    let load: String = [
-        "mpm_event",
-        "authz_core",
-        "dir",
-        "mime",
-        "autoindex",
-        "alias",
-        "filter",
-        "deflate",
-        "reqtimeout",
-        "status",
-    ]
-    .map(|name| format!("LoadModule {name}_module {m}/mod_{name}.so\n"))
-    .concat();
-    let config = format!(
-        "ServerRoot {f}\nPidFile {f}/pid\nListen {address}\nServerName {fqdn}:{}\nErrorLog {f}/err\nDefaultRuntimeDir {f}\n\
-         Mutex file:{f} default\n{load}User www-data\nGroup www-data\nTypesConfig /dev/null\nAddType text/html .html\nAddType \
-         text/plain .txt\nAddOutputFilterByType DEFLATE text/html text/plain\nServerTokens OS\nServerSignature On\nTraceEnable \
-         Off\nKeepAliveTimeout 5\nDocumentRoot {f}/html\nOptions FollowSymLinks\n<FilesMatch \"^\\.ht\">\nRequire all denied\n</FilesMatch>\nAlias /icons/ {f}/icons/\n\
-         <Location /server-status>\nSetHandler server-status\nRequire all denied\n</Location>\n",
-        address.port()
-    );
-    let file = folder.join("apache2.conf");
-    std::fs::write(&file, config).unwrap();
-    // One process, so that ending it ends all of it.
-    let child = Command::new("apache2").arg("-X").arg("-f").arg(&file).spawn();
-    Some((answering(child.unwrap(), address), address))
-}
-
 /// An answer of Apache without what differs between its releases of one series and between two processes of one release: the
 /// patch level, the page's document type (changed after 2.4.62) and so its length, the order of methods, the port, and what a
 /// 304 repeats (changed after 2.4.62).
@@ -355,12 +241,16 @@ fn apache_shape(answer: &[u8], port: u16) -> String {
 
 #[test]
 fn the_same_transcript_looks_as_apache_answers_it() {
-    let folder = tempfile::tempdir().unwrap();
     let spec = persona(Distro::Debian12, "Apache");
     let fqdn = Persona::derive(&spec).unwrap().fqdn();
-    let Some((_apache, control)) = apache(folder.path(), &fqdn) else {
+    let words = Words {
+        host: &fqdn,
+        ..Words::default()
+    };
+    let Some(apache) = support::control(Product::Apache, "2.4.", words) else {
         return;
     };
+    let control = apache.address();
     let site = start("http", spec, &[("site", "company")]);
     let mut different = String::new();
     let long = format!(
@@ -382,10 +272,10 @@ fn the_same_transcript_looks_as_apache_answers_it() {
 
 #[test]
 fn a_transcript_of_forty_requests_looks_as_nginx_answers_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let Some((_nginx, control)) = nginx(folder.path(), "nginx/1.22.1") else {
+    let Some(nginx) = support::control(Product::Nginx, "1.22.1", Words::default()) else {
         return;
     };
+    let control = nginx.address();
     let site = start("http", persona(Distro::Debian12, "nginx"), &[("site", "company")]);
     let mut different = String::new();
     for raw in TRANSCRIPT.iter().chain(IN_PARTS) {

@@ -23,6 +23,7 @@ use std::{
 use decnet_decoys::{
     Category, Meta, Port, Service, catalogue,
     config::{DeckyConfig, Limits, ServiceEntry},
+    knob::Misfit,
     serve::{
         AnyDecoy, BuildError, Decoy, Full, Host, Peer, SessionError, Tap,
         artifact::Artifacts,
@@ -33,7 +34,7 @@ use decnet_decoys::{
     },
 };
 use decnet_model::clock::SystemClock;
-use decnet_persona::{Persona, PersonaSpec, Seed};
+use decnet_persona::{Persona, PersonaSpec, Product, ProductKind, Seed};
 use machine::{BOUNDS, Lines, runtime, say};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -385,6 +386,10 @@ impl Service for Fragile {
         summary: "Panics",
     };
     type Config = ();
+
+    fn program((): &(), persona: &Persona) -> Result<Product, Misfit> {
+        Ok(persona.product(ProductKind::Web))
+    }
 }
 
 impl Decoy for Fragile {

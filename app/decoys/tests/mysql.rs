@@ -14,11 +14,11 @@ mod support;
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    process::{Command, Stdio},
+    time::Duration,
 };
 
+use decnet_control::{Product, Words};
 use decnet_decoys::mysql::packet;
 use decnet_persona::{Distro, Persona, PersonaSpec, Seed};
 use support::start;
@@ -93,99 +93,15 @@ fn shape(greeting: &[u8]) -> (u8, Vec<u8>, Vec<u8>) {
     (greeting[0], middle, greeting[nul + 32 + 12..].to_vec())
 }
 
-struct Mariadb(Child);
-
-impl Drop for Mariadb {
-    fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone.
-        let _gone = self.0.kill();
-        let _reaped = self.0.wait();
-    }
-}
-
-/// A real server in `folder` with a database `b`, a table `t` and an account that may read it.
-fn mariadbd(folder: &Path) -> Option<(Mariadb, SocketAddr)> {
-    mariadbd_called(folder, "")
-}
-
-/// As [`mariadbd`], which says that it is of `version`.
-fn mariadbd_called(folder: &Path, version: &str) -> Option<(Mariadb, SocketAddr)> {
-    let data = folder.join("data");
-    let user = String::from_utf8_lossy(&Command::new("id").arg("-un").output().unwrap().stdout)
-        .trim()
-        .to_owned();
-    let made = Command::new("mariadb-install-db")
-        .args([
-            "--no-defaults",
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-            "--skip-name-resolve",
-        ])
-        .arg(format!("--datadir={}", data.display()))
-        .arg(format!("--user={user}"))
-        .output();
-    let Ok(made) = made else {
-        decnet_testkit::skipped("mariadb-install-db is not installed (Debian: mariadb-server)");
-        return None;
-    };
-    assert!(
-        made.status.success(),
-        "mariadb-install-db: {}",
-        String::from_utf8_lossy(&made.stderr)
-    );
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
-    let socket = folder.join("s");
-    let child = Command::new("mariadbd")
-        .args([
-            "--no-defaults",
-            "--bind-address=127.0.0.1",
-            "--character-set-server=utf8mb4",
-            "--basedir=/usr",
-        ])
-        .arg(format!("--datadir={}", data.display()))
-        .arg(format!("--socket={}", socket.display()))
-        .arg(format!("--pid-file={}", folder.join("pid").display()))
-        .arg(format!("--port={}", address.port()))
-        .arg(format!("--user={user}"))
-        .args((!version.is_empty()).then(|| format!("--version={version}")))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let child = Mariadb(child);
-    let sql = "create database b; create table b.t (id int primary key, v varchar(20)); insert into b.t values (1,'x'); \
-               delete from mysql.global_priv where User=''; flush privileges; \
-               create user r@localhost identified by 'p'; grant select on b.* to r@localhost;";
-    let until = Instant::now() + Duration::from_secs(60);
-    loop {
-        let done = Command::new("mysql")
-            .args(["--no-defaults", "-uroot", "-e", sql, "-S"])
-            .arg(&socket)
-            .output()
-            .unwrap();
-        if done.status.success() {
-            return Some((child, address));
-        }
-        assert!(
-            Instant::now() < until,
-            "{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
 #[test]
 fn greeting_and_errors_are_those_of_a_real_mariadbd() {
     if !has_client() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let Some((_server, real)) = mariadbd(folder.path()) else {
+    let Some(server) = support::control(Product::MariaDb, "", Words::default()) else {
         return;
     };
+    let real = server.address();
     let ours = start("mysql", persona(Distro::Debian12), &[("accept", "always")]);
     assert_eq!(shape(&greeting(real)), shape(&greeting(ours.address)));
     for raw in [
@@ -205,7 +121,6 @@ fn a_dump_of_the_bait_goes_into_a_real_server_which_then_answers_every_statement
     if !has_client() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
     // A release whose wording is that of the control.
     let specs = (0..64).map(|n| PersonaSpec {
         seed: Seed::from_bytes([n; 16]),
@@ -214,9 +129,15 @@ fn a_dump_of_the_bait_goes_into_a_real_server_which_then_answers_every_statement
     let recent = |spec: &PersonaSpec| Persona::derive(spec).unwrap().sql_product().version == "10.11.11";
     let spec = specs.into_iter().find(recent).unwrap();
     let who = Persona::derive(&spec).unwrap();
-    let Some((server, real)) = mariadbd_called(folder.path(), &who.sql_product().banner) else {
+    let version = who.sql_product().banner;
+    let words = Words {
+        version: &version,
+        ..Words::default()
+    };
+    let Some(server) = support::control(Product::MariaDb, "", words) else {
         return;
     };
+    let real = server.address();
     let ours = start("mysql", spec, &[("accept", "always")]);
     let databases = ask(ours.address, "r", "p", "show databases");
     let names: Vec<&str> = databases
@@ -224,7 +145,7 @@ fn a_dump_of_the_bait_goes_into_a_real_server_which_then_answers_every_statement
         .filter(|l| !matches!(*l, "Database" | "information_schema"))
         .collect();
     let first = dump(ours.address, &names);
-    let socket = folder.path().join("s");
+    let socket = server.folder().join("s");
     let import = |sql: &[u8]| {
         let mut client = Command::new("mysql")
             .args(["--no-defaults", "-uroot", "-S"])

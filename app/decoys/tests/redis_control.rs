@@ -6,18 +6,19 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "in a test a panic is the report; clippy's own exception stops at helper functions"
 )]
 
 use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    net::{SocketAddr, TcpStream},
     sync::Arc,
     time::Duration,
 };
 
+use decnet_control::{Control, Product, Words};
 use decnet_decoys::{
     config::{DeckyConfig, Limits, ServiceEntry},
     serve::{runner::Decky, sink::Sink},
@@ -25,50 +26,11 @@ use decnet_decoys::{
 use decnet_model::clock::SystemClock;
 use decnet_persona::{Distro, PersonaSpec, Seed};
 
-/// A real server, ended with the test.
-struct Control {
-    child: Child,
-    addr: SocketAddr,
-    _folder: tempfile::TempDir,
-}
+mod support;
 
-impl Drop for Control {
-    fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone afterwards.
-        let _gone = self.child.kill();
-        let _reaped = self.child.wait();
-    }
-}
-
-/// The installed server's version, if there is one.
-fn installed() -> Option<String> {
-    let out = Command::new("redis-server").arg("--version").output().ok()?;
-    let text = String::from_utf8(out.stdout).ok()?;
-    Some(text.split("v=").nth(1)?.split(' ').next()?.to_owned())
-}
-
-fn control() -> Control {
-    let folder = tempfile::tempdir().unwrap();
-    // The port is free again between the two; should somebody take it, connecting to a stranger fails the test.
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let child = Command::new("redis-server")
-        .args(["--bind", "127.0.0.1", "--port", &addr.port().to_string()])
-        .args(["--save", "", "--dir", folder.path().to_str().unwrap()])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let control = Control {
-        child,
-        addr,
-        _folder: folder,
-    };
-    for _ in 0..500 {
-        if TcpStream::connect(addr).is_ok() {
-            return control;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("redis-server does not listen on {addr}");
+/// A real server of the series that the transcripts are those of.
+fn control() -> Option<Control> {
+    support::control(Product::Redis, "7.0.", Words::default())
 }
 
 /// Our server in the given version, in a thread that lives as long as the test.
@@ -190,23 +152,19 @@ const CONVERSATIONS: &[&str] = &[
 
 #[test]
 fn the_same_words_get_the_same_answers_as_from_a_real_server() {
-    let Some(version) = installed() else {
-        decnet_testkit::skipped("redis-server is not installed, there is nothing to compare with");
+    let Some(real) = control() else {
         return;
     };
-    if !version.starts_with("7.0.") {
-        decnet_testkit::skipped(&format!(
-            "the transcripts are those of version 7.0, and {version} is installed"
-        ));
-        return;
-    }
-    let (real, decoy) = (control(), ours(&version));
+    let decoy = ours(real.version());
     let mut differences = Vec::new();
     for words in CONVERSATIONS {
-        for server in [real.addr, decoy] {
+        for server in [real.address(), decoy] {
             assert_eq!(ask(server, b"FLUSHALL\r\n"), "+OK\r\n");
         }
-        let (theirs, ours) = (ask(real.addr, words.as_bytes()), ask(decoy, words.as_bytes()));
+        let (theirs, ours) = (
+            ask(real.address(), words.as_bytes()),
+            ask(decoy, words.as_bytes()),
+        );
         if theirs != ours {
             differences.push(format!("--- {words:?}\nreal: {theirs:?}\nours: {ours:?}"));
         }
@@ -216,11 +174,10 @@ fn the_same_words_get_the_same_answers_as_from_a_real_server() {
 
 #[test]
 fn info_has_the_fields_of_a_real_server_in_its_order() {
-    let Some(version) = installed().filter(|version| version.starts_with("7.0.")) else {
-        decnet_testkit::skipped("no redis-server 7.0 is installed, there is nothing to compare with");
+    let Some(real) = control() else {
         return;
     };
-    let (real, decoy) = (control(), ours(&version));
+    let decoy = ours(real.version());
     let fields = |server| -> Vec<String> {
         let text = ask(server, b"INFO\r\n");
         text.lines()
@@ -229,5 +186,5 @@ fn info_has_the_fields_of_a_real_server_in_its_order() {
             .map(|line| line.split(':').next().unwrap_or_default().to_owned())
             .collect()
     };
-    assert_eq!(fields(real.addr), fields(decoy));
+    assert_eq!(fields(real.address()), fields(decoy));
 }

@@ -14,13 +14,12 @@ mod support;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use decnet_control::{Product, Words};
 use decnet_decoys::smtp::line;
 use decnet_persona::{Distro, Persona, PersonaSpec, ProductKind, Seed};
 use support::{Site, start};
@@ -71,85 +70,6 @@ impl Client {
         write!(self.0.get_mut(), "{line}\r\n").unwrap();
         self.answer()
     }
-}
-
-/// A running Postfix, ended by its own command.
-struct Postfix(PathBuf);
-
-impl Drop for Postfix {
-    fn drop(&mut self) {
-        // Nothing more can be done where it does not stop; the next run has other ports and folders.
-        let _stopped = Command::new("postfix")
-            .arg("-c")
-            .arg(&self.0)
-            .arg("stop")
-            .output();
-    }
-}
-
-/// A real Postfix 3.7 that is `host` and takes mail to postmaster of `domain`, from clients it does not trust; `None`, with the reason
-/// printed, where there is none.
-fn postfix(folder: &Path, host: &str, domain: &str) -> Option<(Postfix, SocketAddr)> {
-    let version = Command::new("postconf")
-        .args(["-d", "-h", "mail_version"])
-        .output();
-    let Ok(version) = version else {
-        decnet_testkit::skipped("postfix is not installed");
-        return None;
-    };
-    let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
-    if !version.starts_with("3.7.") || !nix::unistd::Uid::effective().is_root() {
-        decnet_testkit::skipped(&format!(
-            "postfix 3.7 has to be started as root; installed is {version:?}"
-        ));
-        return None;
-    }
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
-    // Its processes give up root, and have to reach the queue.
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
-    for name in ["conf", "queue", "data"] {
-        std::fs::create_dir(folder.join(name)).unwrap();
-    }
-    let owned = Command::new("chown")
-        .arg("postfix")
-        .arg(folder.join("data"))
-        .status();
-    assert!(owned.unwrap().success());
-    let f = folder.display();
-    let main = format!(
-        "compatibility_level = 3.6\nqueue_directory = {f}/queue\ndata_directory = {f}/data\nmaillog_file_prefixes = \
-         {f}\nmaillog_file = {f}/data/log\nmyhostname = {host}\nmydestination = {domain}\nmynetworks = \
-         192.0.2.0/24\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nalias_maps =\nalias_database \
-         =\nlocal_recipient_maps = inline:{{postmaster=local}}\nsmtpd_relay_restrictions = permit_mynetworks \
-         permit_sasl_authenticated defer_unauth_destination\nsmtpd_banner = $myhostname ESMTP $mail_name \
-         (Debian/GNU)\nsmtpd_error_sleep_time = 0\nsmtpd_tls_security_level = none\n"
-    );
-    let master = format!(
-        "127.0.0.1:{} inet n - n - - smtpd\ncleanup unix n - n - 0 cleanup\nqmgr unix n - n 300 1 qmgr\nrewrite unix - - n - - \
-         trivial-rewrite\nproxymap unix - - n - - proxymap\nanvil unix - - n - 1 anvil\npostlog unix-dgram n - n - 1 \
-         postlogd\nbounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\ntrace unix - - n - 0 bounce\nlocal unix - n n - \
-         - discard\n",
-        address.port()
-    );
-    let conf = folder.join("conf");
-    std::fs::write(conf.join("main.cf"), main).unwrap();
-    std::fs::write(conf.join("master.cf"), master).unwrap();
-    let started = Command::new("postfix")
-        .arg("-c")
-        .arg(&conf)
-        .arg("start")
-        .output()
-        .unwrap();
-    assert!(started.status.success(), "{started:?}");
-    let server = Postfix(conf);
-    let until = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(address).is_err() {
-        assert!(Instant::now() < until, "postfix does not answer");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Some((server, address))
 }
 
 /// Conversations, each short of the limit of errors. `@own` stands for the server's own domain.
@@ -281,12 +201,18 @@ fn conversation(address: SocketAddr, lines: &[&str], domain: &str) -> String {
 
 #[test]
 fn conversations_go_as_with_a_real_postfix() {
-    let folder = tempfile::tempdir().unwrap();
     let spec = persona("Postfix");
     let who = Persona::derive(&spec).unwrap();
-    let Some((_postfix, control)) = postfix(folder.path(), &who.fqdn(), &who.domain) else {
+    let host = who.fqdn();
+    let words = Words {
+        host: &host,
+        domain: &who.domain,
+        ..Words::default()
+    };
+    let Some(postfix) = support::control(Product::Postfix, "3.7.", words) else {
         return;
     };
+    let control = postfix.address();
     let site = support::start_with(
         "smtp",
         spec,

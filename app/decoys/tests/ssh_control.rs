@@ -13,32 +13,17 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     io::{ErrorKind, Read as _, Write as _},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
+use decnet_control::{Control, Product, Words};
 use decnet_persona::{Distro, PersonaSpec, Seed};
 
 mod support;
-
-/// A real server, ended with the test.
-struct Control {
-    child: Child,
-    address: SocketAddr,
-    folder: tempfile::TempDir,
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone afterwards.
-        let _gone = self.child.kill();
-        let _reaped = self.child.wait();
-    }
-}
 
 fn keygen(kind: &str, file: &Path) {
     let made = Command::new("ssh-keygen")
@@ -48,61 +33,25 @@ fn keygen(kind: &str, file: &Path) {
     assert!(made.unwrap().success());
 }
 
-/// Debian's sshd with the configuration of its package, or why there is none.
-fn control() -> Result<Control, String> {
-    let sshd = "/usr/sbin/sshd";
-    if !Path::new(sshd).exists() || Command::new("sshpass").arg("-V").output().is_err() {
-        return Err("sshd or sshpass is not installed".to_owned());
+/// Debian's sshd with the configuration of its package, where the answers are those of its version.
+fn control() -> Option<Control> {
+    if Command::new("sshpass").arg("-V").output().is_err() {
+        decnet_testkit::skipped("sshpass is not installed");
+        return None;
     }
     if !nix::unistd::geteuid().is_root() {
-        return Err("sshd asks PAM for passwords, and only root's may".to_owned());
+        decnet_testkit::skipped("sshd asks PAM for passwords, and only root's may");
+        return None;
     }
-    // Its package has it made at the start of the system, where there is one.
-    fs::create_dir_all("/run/sshd").map_err(|error| format!("/run/sshd: {error}"))?;
-    let folder = tempfile::tempdir().unwrap();
-    // The port is free again between the two; should somebody take it, connecting to a stranger fails the test.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut config = format!(
-        "ListenAddress {address}\nPidFile none\nMaxStartups 200\nKbdInteractiveAuthentication no\nUsePAM yes\n\
-         X11Forwarding yes\nPrintMotd no\nAcceptEnv LANG LC_*\nSubsystem sftp /usr/lib/openssh/sftp-server\n"
-    );
-    for kind in ["rsa", "ecdsa", "ed25519"] {
-        let file = folder.path().join(kind);
-        keygen(kind, &file);
-        config.push_str(&format!("HostKey {}\n", file.display()));
-    }
-    // Who has this key is let in, as with us who has any password.
-    let owner = folder.path().join("owner");
-    keygen("ed25519", &owner);
-    config.push_str(&format!(
-        "AuthorizedKeysFile {}.pub\nStrictModes no\n",
-        owner.display()
-    ));
-    let file = folder.path().join("sshd_config");
-    fs::write(&file, config).unwrap();
-    let child = Command::new(sshd)
-        .args(["-D", "-e", "-f"])
-        .arg(file)
-        .stderr(fs::File::create(folder.path().join("log")).unwrap())
-        .spawn()
-        .unwrap();
-    let control = Control {
-        child,
-        address,
-        folder,
-    };
-    let until = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(address).is_err() {
-        assert!(Instant::now() < until, "sshd does not listen on {address}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let banner = identification(address);
+    let control = support::control(Product::OpenSsh, "9.2", Words::default())?;
+    let banner = identification(control.address());
     if !banner.starts_with("SSH-2.0-OpenSSH_9.2p1 Debian") {
-        return Err(format!(
+        decnet_testkit::skipped(&format!(
             "the answers are those of OpenSSH 9.2, and this is {banner}"
         ));
+        return None;
     }
-    Ok(control)
+    Some(control)
 }
 
 /// What a server calls itself.
@@ -348,11 +297,10 @@ const AT_A_TIME: usize = 12;
 
 #[test]
 fn before_encryption_everything_is_answered_as_openssh_does_and_offered_as_it_does() {
-    let control = match control() {
-        Ok(control) => control,
-        Err(reason) => return decnet_testkit::skipped(&reason),
+    let Some(control) = control() else {
+        return;
     };
-    let banner = identification(control.address);
+    let banner = identification(control.address());
     let ours = ours(&banner);
     assert_eq!(identification(ours.address), banner);
 
@@ -369,7 +317,11 @@ fn before_encryption_everything_is_answered_as_openssh_does_and_offered_as_it_do
         "languages",
         "languages",
     ];
-    for ((name, theirs), ours) in names.iter().zip(hello(control.address)).zip(hello(ours.address)) {
+    for ((name, theirs), ours) in names
+        .iter()
+        .zip(hello(control.address()))
+        .zip(hello(ours.address))
+    {
         assert_eq!(ours, theirs, "{name}");
     }
 
@@ -386,7 +338,7 @@ fn before_encryption_everything_is_answered_as_openssh_does_and_offered_as_it_do
                         let taken = |answer: &String| !answer.contains("Exceeded MaxStartups");
                         answers.find(taken).unwrap_or_default()
                     };
-                    let (theirs, ours) = (control.address, ours.address);
+                    let (theirs, ours) = (control.address(), ours.address);
                     (
                         name,
                         scope.spawn(move || ask(theirs)),
@@ -461,12 +413,11 @@ fn received(server: SocketAddr, how: &[&str], command: &[&str], input: &[u8]) ->
 
 #[test]
 fn a_session_goes_as_with_openssh() {
-    let control = match control() {
-        Ok(control) => control,
-        Err(reason) => return decnet_testkit::skipped(&reason),
+    let Some(control) = control() else {
+        return;
     };
-    let ours = ours_with(&identification(control.address), "always");
-    let owner = control.folder.path().join("owner");
+    let ours = ours_with(&identification(control.address()), "always");
+    let owner = control.folder().join("owner");
     let with_key = ["-i", owner.to_str().unwrap(), "-o", "IdentitiesOnly=yes"];
     let with_password = ["-o", "PubkeyAuthentication=no"];
     let sessions: [(&str, &[&str], &[u8]); 6] = [
@@ -478,7 +429,7 @@ fn a_session_goes_as_with_openssh() {
         ("a shell without a terminal", &["-T"], b"echo done\nfalse\n"),
     ];
     for (name, command, input) in sessions {
-        let theirs = received(control.address, &with_key, command, input);
+        let theirs = received(control.address(), &with_key, command, input);
         let mine = received(ours.address, &with_password, command, input);
         assert!(theirs.len() > 8, "{name}: {theirs:?}");
         assert_eq!(mine, theirs, "{name}");
@@ -527,13 +478,12 @@ fn transcript(server: SocketAddr, user: &str, options: &[&str], keys: &[PathBuf]
 
 #[test]
 fn a_client_sees_the_same_refusals_as_from_openssh() {
-    let control = match control() {
-        Ok(control) => control,
-        Err(reason) => return decnet_testkit::skipped(&reason),
+    let Some(control) = control() else {
+        return;
     };
-    let ours = ours(&identification(control.address));
+    let ours = ours(&identification(control.address()));
     let keys: Vec<PathBuf> = (0..7)
-        .map(|n| control.folder.path().join(format!("user{n}")))
+        .map(|n| control.folder().join(format!("user{n}")))
         .collect();
     keys.iter().for_each(|file| keygen("ed25519", file));
 
@@ -561,7 +511,7 @@ fn a_client_sees_the_same_refusals_as_from_openssh() {
     let mut seen = 0;
     for (name, user, options, keys) in sessions {
         let began = Instant::now();
-        let theirs = transcript(control.address, user, options, keys);
+        let theirs = transcript(control.address(), user, options, keys);
         let between = Instant::now();
         let mine = transcript(ours.address, user, options, keys);
         println!(

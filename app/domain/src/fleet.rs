@@ -19,7 +19,7 @@ use decnet_model::{
     state::DeckyState,
     topic::Topic,
     view::{
-        ArchetypeView, DeckyView, FieldError, FleetNetworkView, KnobView, ServiceView, TaskAccepted,
+        ArchetypeView, DeckyView, FieldError, FleetNetworkView, KnobView, Page, ServiceView, TaskAccepted,
         TaskReport, TaskView,
     },
 };
@@ -367,6 +367,19 @@ impl Domain {
         Ok(self.inner.store.task_page(Some(TASKS), None).await?.data)
     }
 
+    /// A page of all tasks, newest first.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] for a limit or a cursor that is none.
+    pub async fn task_page(
+        &self,
+        _permit: &Permit<ViewFleet>,
+        limit: Option<u32>,
+        before: Option<String>,
+    ) -> Result<Page<TaskView>, DomainError> {
+        Ok(self.inner.store.task_page(limit, before.as_deref()).await?)
+    }
+
     /// How a task stands.
     ///
     /// # Errors
@@ -557,16 +570,20 @@ impl Domain {
         let mut rest = spec.clone();
         let mut faults = Vec::new();
         for (i, decky) in rest.deckies.iter_mut().enumerate() {
-            let refused = decky
-                .bait
-                .take_if(|folder| !folder.is_empty() && !is_within(folder));
-            faults.extend(refused.map(|folder| FieldError {
-                field: format!("deckies[{i}].bait"),
-                message: format!(
-                    "{folder}: there is no such folder in {}; only `decnet deploy` on the host takes one from elsewhere",
-                    root.display()
-                ),
-            }));
+            let services = decky.services.iter_mut().enumerate();
+            let of_services =
+                services.map(|(j, service)| (format!("deckies[{i}].services[{j}].bait"), &mut service.bait));
+            let of_decky = (format!("deckies[{i}].bait"), &mut decky.bait);
+            for (field, bait) in std::iter::once(of_decky).chain(of_services) {
+                let refused = bait.take_if(|folder| !folder.is_empty() && !is_within(folder));
+                faults.extend(refused.map(|folder| FieldError {
+                    field,
+                    message: format!(
+                        "{folder}: there is no such folder in {}; only `decnet deploy` on the host takes one from elsewhere",
+                        root.display()
+                    ),
+                }));
+            }
         }
         if faults.is_empty() {
             return Ok(());

@@ -20,4 +20,4 @@ pub use desired::{DesiredDecky, Digest};
 pub use engine::{Engine, EngineError, EngineNote, ObservedDecky, StepError, Surroundings};
 pub use execute::{Options, Outcome, Progress, execute};
 pub use plan::{Step, StepKind, plan};
-pub use resolve::{BuiltIn, Catalogue, Limits, Room, SpecFault, check, draw_seed, resolve, usual};
+pub use resolve::{BuiltIn, Catalogue, Limits, Room, SpecFault, check, draw_fitting_seed, resolve, usual};

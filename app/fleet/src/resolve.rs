@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use decnet_decoys::Port;
+use decnet_decoys::{Port, knob::Misfit};
 use decnet_model::{
     fleet::{DeckySpec, Egress, FleetSpec, OwnImage, ServiceSpec},
     name::{DeckyName, ServiceSlug},
@@ -15,7 +15,7 @@ use decnet_model::{
 use decnet_persona::{
     Distro, Mac, OsFamily, Overrides, Persona, PersonaError, PersonaSpec, Seed,
     archetype::{self, Archetype, MAX_SERVICES},
-    bait::Bait,
+    bait::{self, Bait},
 };
 use ipnet::IpNet;
 use time::OffsetDateTime;
@@ -129,6 +129,18 @@ pub trait Catalogue: Sync {
     /// # Errors
     /// What is wrong with it.
     fn check_knob(&self, slug: &ServiceSlug, name: &str, value: &serde_json::Value) -> Result<(), String>;
+    /// Whether a service with these `knobs` can be had on the machine `persona`; it can where no knob says who answers.
+    ///
+    /// # Errors
+    /// The knob that contradicts the persona.
+    fn check_fit(
+        &self,
+        _slug: &ServiceSlug,
+        _knobs: &BTreeMap<String, serde_json::Value>,
+        _persona: &Persona,
+    ) -> Result<(), Misfit> {
+        Ok(())
+    }
 }
 
 /// The catalogue of `decnet-decoys`.
@@ -156,6 +168,15 @@ impl Catalogue for BuiltIn {
 
     fn check_knob(&self, slug: &ServiceSlug, name: &str, value: &serde_json::Value) -> Result<(), String> {
         decnet_decoys::catalogue::check_knob(slug.as_str(), name, value).map_err(|fault| fault.problem)
+    }
+
+    fn check_fit(
+        &self,
+        slug: &ServiceSlug,
+        knobs: &BTreeMap<String, serde_json::Value>,
+        persona: &Persona,
+    ) -> Result<(), Misfit> {
+        decnet_decoys::catalogue::check_fit(slug.as_str(), knobs, persona)
     }
 }
 
@@ -193,7 +214,10 @@ struct Read<'a> {
     mac: Option<Mac>,
     seed: Option<Seed>,
     egress: Option<Egress>,
+    hostname: Option<&'a str>,
     amount: u32,
+    /// Whether everything could be read that decides which machine it is.
+    is_known: bool,
     spec: &'a DeckySpec,
 }
 
@@ -201,7 +225,17 @@ struct Read<'a> {
 #[must_use]
 pub fn check(spec: &FleetSpec, catalogue: &dyn Catalogue) -> Vec<SpecFault> {
     let mut faults = Vec::new();
-    read_all(spec, catalogue, &mut faults);
+    let reads = read_all(spec, catalogue, &mut faults);
+    let mut redraws = ALL_REDRAWS;
+    for read in reads.iter().filter(|read| read.is_known) {
+        let name = read.spec.name.as_ref();
+        let name = name.map_or(read.archetype.slug, DeckyName::as_str);
+        let seed = seed_of(read, 1).or_else(|| fitting_seed(read, 1, catalogue, &mut redraws));
+        // What makes it no machine at all is told by its fields.
+        if let Some(persona) = persona_of(read, seed.unwrap_or_else(draw_seed)) {
+            faults.extend(unfit(read, name, &read.spec.services, &persona, catalogue));
+        }
+    }
     faults
 }
 
@@ -288,8 +322,7 @@ fn read<'a>(
         None => Some(archetype::fitting(&slugs)),
     };
     if let (Some(archetype), Some(distro)) = (archetype, distro)
-        && !archetype.distros.contains(&distro)
-        && distro.family() != archetype.os
+        && !suits(archetype, distro)
     {
         let fitting: Vec<&str> = archetype.distros.iter().map(|d| d.as_str()).collect();
         let problem = format!(
@@ -307,7 +340,10 @@ fn read<'a>(
         let problem = format!("none of the services of a {} can be run yet", archetype.slug);
         faults.push(SpecFault::new(format!("{at}.archetype"), problem));
     }
-    let read = Read {
+    let is_known = archetype.is_some_and(|archetype| distro.is_none_or(|distro| suits(archetype, distro)))
+        && (spec.distro.is_some(), spec.os.is_some(), spec.seed.is_some())
+            == (distro.is_some(), os.is_some(), seed.is_some());
+    let mut read = Read {
         archetype: archetype.unwrap_or_else(|| archetype::fitting(&slugs)),
         at,
         services: slugs,
@@ -316,26 +352,97 @@ fn read<'a>(
         mac,
         seed,
         egress,
+        hostname: spec.hostname.as_deref(),
         amount: amount.min(MAX_AMOUNT),
+        is_known,
         spec,
     };
     if let Some(error) = hostname_fault(&read) {
         faults.push(SpecFault::new(format!("{}.hostname", read.at), error.to_string()));
+        read.hostname = None;
     }
     read
 }
 
-/// What is wrong with the host name that is given: what is allowed depends on the machine, and not on its seed.
-fn hostname_fault(read: &Read<'_>) -> Option<PersonaError> {
-    let spec = PersonaSpec {
+/// Whether a machine of this kind can have that distribution.
+fn suits(archetype: &Archetype, distro: Distro) -> bool {
+    archetype.distros.contains(&distro) || distro.family() == archetype.os
+}
+
+/// What `read` says of its machine, made from `seed`.
+fn persona_spec(read: &Read<'_>, seed: Seed) -> PersonaSpec {
+    PersonaSpec {
         distro: read.distro,
         os: read.os,
-        hostname: Some(read.spec.hostname.clone()?),
-        ..PersonaSpec::new(Seed::from_bytes([0; 16]), read.archetype.slug)
-    };
-    Persona::derive(&spec)
+        hostname: read.hostname.map(str::to_owned),
+        mac: read.mac,
+        ..PersonaSpec::new(seed, read.archetype.slug)
+    }
+}
+
+/// The machine that `read` and `seed` make, where they make one.
+fn persona_of(read: &Read<'_>, seed: Seed) -> Option<Persona> {
+    Persona::derive(&persona_spec(read, seed)).ok()
+}
+
+/// What is wrong with the host name that is given: what is allowed depends on the machine, and not on its seed.
+fn hostname_fault(read: &Read<'_>) -> Option<PersonaError> {
+    Persona::derive(&persona_spec(read, Seed::from_bytes([0; 16])))
         .err()
         .filter(|error| matches!(error, PersonaError::Hostname { .. }))
+}
+
+/// What is set on `services` that contradicts the machine `persona`.
+fn misfits(
+    services: &[ServiceSpec],
+    persona: &Persona,
+    catalogue: &dyn Catalogue,
+) -> impl Iterator<Item = Misfit> {
+    let services = services.iter().take(SERVICES_READ);
+    let set = services.filter(|service| service.image.is_none() && !service.knobs.is_empty());
+    set.filter_map(move |service| catalogue.check_fit(&service.slug, &service.knobs, persona).err())
+}
+
+/// [`misfits`] as faults of the decky called `name`, each at the knob that it is about, where `read` has it.
+fn unfit(
+    read: &Read<'_>,
+    name: &str,
+    services: &[ServiceSpec],
+    persona: &Persona,
+    catalogue: &dyn Catalogue,
+) -> impl Iterator<Item = SpecFault> {
+    misfits(services, persona, catalogue).map(move |misfit| {
+        let Misfit {
+            service,
+            knob,
+            problem,
+        } = misfit;
+        let mut asked = read.spec.services.iter();
+        let place = asked.position(|asked| asked.slug.as_str() == service && asked.knobs.contains_key(knob));
+        let field = match place {
+            Some(place) => format!("{}.services[{place}].knobs.{knob}", read.at),
+            // It has that from before.
+            None => format!("{}.services", read.at),
+        };
+        let system = persona.release().pretty;
+        SpecFault::new(
+            field,
+            format!("{service}.{knob} of {name}, which runs {system}: {problem}"),
+        )
+    })
+}
+
+/// A seed from the system's randomness whose `amount` machines fit what is set on their services; `None` where none came up among as
+/// many as are left of `redraws`.
+fn fitting_seed(read: &Read<'_>, amount: u32, catalogue: &dyn Catalogue, redraws: &mut u32) -> Option<Seed> {
+    let fits = |persona: Persona| misfits(&read.spec.services, &persona, catalogue).next().is_none();
+    let most = REDRAWS.min(*redraws);
+    (0..most).find_map(|_| {
+        *redraws = redraws.saturating_sub(1);
+        let seed = draw_seed();
+        let mut machines = (1..=amount).map(|nth| persona_of(read, numbered(&seed, amount, nth)));
+        machines.all(|persona| persona.is_none_or(fits)).then_some(seed)
+    })
 }
 
 /// What is wrong with a folder of bait, with what to do about it.
@@ -353,6 +460,17 @@ fn bait_faults(folder: &str) -> Vec<String> {
         Ok(_) => Vec::new(),
         Err(faults) => faults.iter().map(ToString::to_string).collect(),
     }
+}
+
+/// What is wrong with a folder of bait for a single service.
+fn service_bait_faults(slug: &ServiceSlug, folder: &str) -> Vec<String> {
+    if bait::SERVICES.contains(&slug.as_str()) {
+        return bait_faults(folder);
+    }
+    vec![format!(
+        "it shows no bait; these do: {}",
+        bait::SERVICES.join(", ")
+    )]
 }
 
 /// The most services of a decky that are looked at one by one: more than any may have, and not any number, because each is held
@@ -374,7 +492,12 @@ fn check_services(
         faults.push(SpecFault::new(format!("{at}.services"), problem));
     }
     for (i, service) in spec.services.iter().enumerate().take(SERVICES_READ) {
-        let ServiceSpec { slug, knobs, image } = service;
+        let ServiceSpec {
+            slug,
+            knobs,
+            bait,
+            image,
+        } = service;
         let field = format!("{at}.services[{i}]");
         if let Some(own) = image {
             check_own_image(service, own, &field, catalogue, faults);
@@ -410,6 +533,16 @@ fn check_services(
                 field.clone()
             };
             faults.push(SpecFault::new(field, problem));
+        }
+        let bait = bait.as_deref().filter(|_| image.is_none());
+        for problem in bait
+            .map(|folder| service_bait_faults(slug, folder))
+            .unwrap_or_default()
+        {
+            faults.push(SpecFault::new(
+                format!("{field}.bait"),
+                format!("{slug}: {problem}"),
+            ));
         }
         for (name, value) in knobs.iter().filter(|_| image.is_none()) {
             if let Err(problem) = catalogue.check_knob(slug, name, value) {
@@ -478,6 +611,10 @@ fn check_own_image(
             format!("{slug}: {problem}"),
         ));
     }
+    if service.bait.is_some() {
+        let problem = format!("{slug} is an image, which shows what it brings: it takes no bait");
+        faults.push(SpecFault::new(format!("{field}.bait"), problem));
+    }
     if let Some(knob) = service.knobs.keys().next() {
         let problem = format!("{slug} is an image, which has no knobs: it is told things by its command");
         faults.push(SpecFault::new(format!("{field}.knobs.{knob}"), problem));
@@ -491,6 +628,8 @@ struct Taken {
     macs: BTreeSet<Mac>,
     hostnames: BTreeSet<String>,
     seeds: BTreeSet<Seed>,
+    /// How many machines may still be drawn instead of others.
+    redraws: u32,
 }
 
 /// Make deckies of `spec`: names, addresses and personas are settled, services chosen.
@@ -535,6 +674,7 @@ pub fn resolve(
             .filter_map(|d| d.persona.hostname.clone())
             .collect(),
         seeds: staying.iter().map(|d| d.persona.seed.clone()).collect(),
+        redraws: ALL_REDRAWS,
     };
     if !limits.own_images {
         for (i, decky) in spec.deckies.iter().enumerate() {
@@ -553,16 +693,26 @@ pub fn resolve(
     for read in &reads {
         claim(read, existing, &mut taken, limits, &mut faults);
     }
-    if !readable {
-        return Err(faults);
-    }
     let mut out = Vec::new();
     for read in &reads {
-        for nth in 1..=read.amount {
+        let settled = match (readable, read.is_known) {
+            (true, _) => read.amount,
+            // Nothing of it will be deployed; what does not fit is told in the same round.
+            (false, known) => read.amount.min(known.into()),
+        };
+        for nth in 1..=settled {
             match settle(read, nth, existing, &mut taken, limits, catalogue, now) {
-                Ok(decky) => out.push(decky),
+                Ok((decky, persona)) => {
+                    // Of a knob that all of a group have, the first is told that it does not fit.
+                    for fault in unfit(read, decky.name.as_str(), &decky.services, &persona, catalogue) {
+                        if faults.iter().all(|told| told.field != fault.field) {
+                            faults.push(fault);
+                        }
+                    }
+                    out.push(decky);
+                }
                 Err(fault) => {
-                    faults.push(fault);
+                    faults.extend(readable.then_some(fault));
                     break;
                 }
             }
@@ -648,11 +798,12 @@ fn claim(
 /// an intruder finds the one of the machine that it is on.
 fn seed_of(read: &Read<'_>, nth: u32) -> Option<Seed> {
     let seed = read.seed.as_ref()?;
-    Some(if read.amount > 1 {
-        seed.nth(nth)
-    } else {
-        seed.clone()
-    })
+    Some(numbered(seed, read.amount, nth))
+}
+
+/// The seed of number `nth` of `amount` deckies that are made from `seed`.
+fn numbered(seed: &Seed, amount: u32, nth: u32) -> Seed {
+    if amount > 1 { seed.nth(nth) } else { seed.clone() }
 }
 
 /// Whether `before` was made when the seeds of a group were the given one with their numbers: it stays who it is.
@@ -674,6 +825,7 @@ fn is_host(limits: &Limits, ip: IpAddr) -> bool {
     }
 }
 
+/// Number `nth` of `read`, with the machine that it is.
 fn settle(
     read: &Read<'_>,
     nth: u32,
@@ -682,7 +834,7 @@ fn settle(
     limits: &Limits,
     catalogue: &dyn Catalogue,
     now: OffsetDateTime,
-) -> Result<DesiredDecky, SpecFault> {
+) -> Result<(DesiredDecky, Persona), SpecFault> {
     let fault = |field: &str, problem: String| SpecFault::new(format!("{}.{field}", read.at), problem);
     let name: DeckyName = match name_of(read.spec, read.amount, nth) {
         Some(name) => name.parse().map_err(|e| fault("name", format!("{e}")))?,
@@ -701,7 +853,7 @@ fn settle(
             .ok_or_else(|| fault("ip", format!("no address of {} is free", limits.network)))?,
     };
     taken.ips.insert(ip);
-    let (persona, drawn) = settle_persona(read, nth, before, taken, now).map_err(|e| match e {
+    let (persona, drawn) = settle_persona(read, nth, before, taken, catalogue, now).map_err(|e| match e {
         PersonaError::Hostname { .. } => fault("hostname", e.to_string()),
         _ => fault("seed", e.to_string()),
     })?;
@@ -711,7 +863,16 @@ fn settle(
         persona,
         services: match before {
             Some(before) if read.services.is_empty() => before.services.clone(),
-            _ => read.spec.services.clone(),
+            // Its bait is the machine's, which is made with it.
+            _ => read
+                .spec
+                .services
+                .iter()
+                .map(|service| ServiceSpec {
+                    bait: None,
+                    ..service.clone()
+                })
+                .collect(),
         },
         ip,
         mutate_interval_minutes: read
@@ -725,7 +886,7 @@ fn settle(
         generation: before.map_or(0, |b| b.generation),
         stopped: false,
     };
-    Ok(decky.with_services(&slugs))
+    Ok((decky.with_services(&slugs), drawn))
 }
 
 fn free_name(archetype: &Archetype, taken: &mut Taken) -> Option<DeckyName> {
@@ -737,19 +898,31 @@ fn free_name(archetype: &Archetype, taken: &mut Taken) -> Option<DeckyName> {
 }
 
 /// A seed that nobody has, from the system's randomness.
-#[must_use]
-pub fn draw_seed() -> Seed {
+fn draw_seed() -> Seed {
     Seed::from_bytes(rand::random())
 }
 
-/// How often another seed is drawn where a host name or an address comes up that is taken.
-const REDRAWS: u32 = 64;
+/// A seed that nobody has for the deckies of `spec`, with which they fit what is set on their services: each of a group has to. `None`
+/// where no such seed came up.
+#[must_use]
+pub fn draw_fitting_seed(spec: &DeckySpec, catalogue: &dyn Catalogue) -> Option<Seed> {
+    let read = read(spec, String::new(), catalogue, &mut Vec::new());
+    let mut redraws = REDRAWS;
+    fitting_seed(&read, read.amount, catalogue, &mut redraws)
+}
+
+/// How often another seed is drawn where a host name or an address comes up that is taken, or a machine that does not fit what is set
+/// on its services: of seven distributions and two programs for the same purpose one may be meant.
+const REDRAWS: u32 = 256;
+/// The same of all deckies of a specification together, so that what no machine can have does not cost any time.
+const ALL_REDRAWS: u32 = 20_000;
 
 fn settle_persona(
     read: &Read<'_>,
     nth: u32,
     before: Option<&DesiredDecky>,
     taken: &mut Taken,
+    catalogue: &dyn Catalogue,
     now: OffsetDateTime,
 ) -> Result<(PersonaSpec, Persona), PersonaError> {
     let mut tries = 0;
@@ -763,30 +936,30 @@ fn settle_persona(
         let fixed = given.is_some();
         let seed = given.unwrap_or_else(draw_seed);
         let kept = before.filter(|b| b.persona.seed == seed).map(|b| &b.persona);
+        let own = persona_spec(read, seed.clone());
         let mut spec = PersonaSpec {
-            distro: read.distro.or_else(|| kept.and_then(|k| k.distro)),
-            os: read.os.or_else(|| kept.and_then(|k| k.os)),
-            hostname: read
-                .spec
-                .hostname
-                .clone()
-                .or_else(|| kept.and_then(|k| k.hostname.clone())),
-            mac: read.mac.or_else(|| kept.and_then(|k| k.mac)),
+            distro: own.distro.or_else(|| kept.and_then(|k| k.distro)),
+            os: own.os.or_else(|| kept.and_then(|k| k.os)),
+            hostname: own.hostname.or_else(|| kept.and_then(|k| k.hostname.clone())),
+            mac: own.mac.or_else(|| kept.and_then(|k| k.mac)),
             overrides: Overrides {
                 deployed_at: kept.map_or(Some(now.unix_timestamp()), |k| k.overrides.deployed_at),
                 bait: match &read.spec.bait {
                     Some(folder) => Some(folder.clone()).filter(|folder| !folder.is_empty()),
                     None => kept.and_then(|k| k.overrides.bait.clone()),
                 },
+                service_bait: service_bait(read, kept),
                 ..Overrides::default()
             },
-            ..PersonaSpec::new(seed.clone(), read.archetype.slug)
+            ..own
         };
         let persona = Persona::derive(&spec)?;
         let clash = (read.mac.is_none() && taken.macs.contains(&persona.mac))
-            || (read.spec.hostname.is_none() && taken.hostnames.contains(&persona.hostname));
+            || (read.hostname.is_none() && taken.hostnames.contains(&persona.hostname));
+        let is_no_use = || clash || misfits(&read.spec.services, &persona, catalogue).next().is_some();
         tries += 1;
-        if clash && !fixed && tries < REDRAWS {
+        if !fixed && tries < REDRAWS && taken.redraws > 0 && is_no_use() {
+            taken.redraws -= 1;
             continue;
         }
         spec.distro = Some(persona.distro);
@@ -798,6 +971,26 @@ fn settle_persona(
         taken.seeds.insert(seed);
         return Ok((spec, persona));
     }
+}
+
+/// The bait of single services: what is said of them, and what was, for those that there are after it.
+fn service_bait(read: &Read<'_>, kept: Option<&PersonaSpec>) -> BTreeMap<ServiceSlug, String> {
+    let mut bait = kept
+        .map(|kept| kept.overrides.service_bait.clone())
+        .unwrap_or_default();
+    bait.retain(|slug, _| read.services.is_empty() || read.services.contains(slug));
+    for service in &read.spec.services {
+        match service.bait.as_deref() {
+            None => {}
+            Some("") => {
+                bait.remove(&service.slug);
+            }
+            Some(folder) => {
+                bait.insert(service.slug.clone(), folder.to_owned());
+            }
+        }
+    }
+    bait
 }
 
 fn choose(

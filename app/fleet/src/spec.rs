@@ -12,6 +12,7 @@
 //! [web.http]               ; knobs of a service of it; the service is added where services= does not name it
 //! tarpit_ms = 200         ; every service has it: each answer is held back so long
 //! accept = editor:spring24, admin:admin    ; who gets in: accounts of your own, or never, listed, weak, always, after_3
+//! ; bait = /etc/decnet/shop                ; a folder of bait for this service alone; empty for that of its decky
 //!
 //! [custom-intranet]        ; a container image of your own, a service for every decky that names it: services = ssh, intranet
 //! image = registry.example/intranet:2      ; `binary` is the same; Docker has it, or pulls it once
@@ -56,6 +57,9 @@ const MAX_SECTIONS: usize = 2000;
 
 /// What the section of an operator's own image begins with.
 const CUSTOM: &str = "custom-";
+
+/// What in a service's section is none of its knobs, which a test holds: its folder of bait.
+pub const BAIT: &str = "bait";
 
 /// The section that is about all deckies.
 const GENERAL: &str = "general";
@@ -441,14 +445,18 @@ impl Reader<'_> {
         let place = adjust(decky, &slug, knobs, self.catalogue);
         let at = format!("deckies[{index}].services[{place}]");
         for (key, _, line) in &section.pairs {
-            self.lines.insert(format!("{at}.knobs.{key}"), *line);
+            let field = match *key {
+                BAIT => format!("{at}.{BAIT}"),
+                knob => format!("{at}.knobs.{knob}"),
+            };
+            self.lines.insert(field, *line);
         }
         self.lines.entry(at).or_insert(section.line);
     }
 }
 
-/// Set knobs of a service of `decky` that are given as text: each becomes what its default is. The service is added where
-/// the decky does not have it; its place among the services.
+/// Set knobs of a service of `decky` that are given as text: each becomes what its default is; [`BAIT`] among them is its folder of
+/// bait. The service is added where the decky does not have it; its place among the services.
 pub fn adjust<'a>(
     decky: &mut DeckySpec,
     slug: &ServiceSlug,
@@ -456,6 +464,8 @@ pub fn adjust<'a>(
     catalogue: &dyn Catalogue,
 ) -> usize {
     let defaults = catalogue.default_knobs(slug);
+    let (bait, knobs): (Vec<_>, Vec<_>) = knobs.into_iter().partition(|(key, _)| *key == BAIT);
+    let bait = bait.last().map(|(_, folder)| (*folder).to_owned());
     let knobs = knobs.into_iter();
     let knobs = knobs
         .map(|(key, value)| (key.to_owned(), typed(value, defaults.get(key))))
@@ -472,11 +482,13 @@ pub fn adjust<'a>(
     {
         Some((place, service)) => {
             service.knobs = knobs;
+            service.bait = bait;
             place
         }
         None => {
             decky.services.push(ServiceSpec {
                 knobs,
+                bait,
                 ..ServiceSpec::of(slug.clone())
             });
             decky.services.len() - 1

@@ -95,6 +95,10 @@ pub struct ServiceSpec {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub knobs: BTreeMap<String, serde_json::Value>,
+    /// Folder of the operator's own bait for this service alone, as of a decky; empty for that of its decky, which is there where
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bait: Option<String>,
     /// What answers visitors of a service that is none of the built-in ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<OwnImage>,
@@ -107,6 +111,7 @@ impl ServiceSpec {
         Self {
             slug,
             knobs: BTreeMap::new(),
+            bait: None,
             image: None,
         }
     }

@@ -7,12 +7,16 @@
 //! - `redis.toml`: keys
 //! - `database.toml`: databases, tables, rows
 //! - `site.toml`: texts of web sites
+//!
+//! A single service may have bait of its own (see [`SERVICES`]). It is one machine all the same: what FTP shows a shell finds, too, and
+//! the keys of redis are those that its client finds there.
 
 pub mod template;
 
-use std::{path::Path, sync::LazyLock};
+use std::{ops::Range, path::Path, sync::LazyLock};
 
 use serde::Deserialize;
+use toml::Spanned;
 
 use crate::{Persona, Rng};
 use template::{Context, Template};
@@ -117,42 +121,65 @@ pub struct Site {
     pub sections: Vec<(String, String)>,
 }
 
-/// The files of a persona.
+/// The services that show bait, by slug.
+pub const SERVICES: [&str; 5] = [SHELL, FTP, HTTP, REDIS, MYSQL];
+const SHELL: &str = "ssh";
+const FTP: &str = "ftp";
+const HTTP: &str = "http";
+const REDIS: &str = "redis";
+const MYSQL: &str = "mysql";
+
+/// The files of a persona, as its shell shows them: what its FTP server shows is among them.
 #[must_use]
 pub fn files(persona: &Persona) -> Vec<BaitFile> {
-    of(persona).files(persona)
+    let (own, shared) = (of(persona, SHELL), of(persona, FTP));
+    let mut files = own.files(persona);
+    let has_ftp = persona.services.iter().any(|service| service.as_str() == FTP);
+    if has_ftp && !std::ptr::eq(own, shared) {
+        let is_shared = |file: &BaitFile| Path::new(&file.path).starts_with(FTP_ROOT);
+        files.retain(|file| !is_shared(file));
+        files.extend(shared.files(persona).into_iter().filter(is_shared));
+    }
+    files
+}
+
+/// The files of a persona, as its FTP server shows them.
+#[must_use]
+pub fn ftp_files(persona: &Persona) -> Vec<BaitFile> {
+    of(persona, FTP).files(persona)
 }
 
 /// The redis keys of a persona.
 #[must_use]
 pub fn redis(persona: &Persona) -> Vec<RedisEntry> {
-    of(persona).redis(persona)
+    of(persona, REDIS).redis(persona)
 }
 
 /// The databases of a persona.
 #[must_use]
 pub fn database(persona: &Persona) -> Vec<Database> {
-    of(persona).database(persona)
+    of(persona, MYSQL).database(persona)
 }
 
 /// The web site of a persona.
 #[must_use]
 pub fn site(persona: &Persona) -> Site {
-    of(persona).site(persona)
+    of(persona, HTTP).site(persona)
 }
 
-/// The bait of a persona: its operator's, or the built-in one.
-fn of(persona: &Persona) -> &Bait {
-    persona.bait.as_deref().unwrap_or(&BUILT_IN)
+/// The bait that `service` of a persona shows: its own, that of the machine, or the built-in one.
+fn of<'a>(persona: &'a Persona, service: &str) -> &'a Bait {
+    let own = persona.service_bait.get(service).or(persona.bait.as_ref());
+    own.map_or_else(|| &*BUILT_IN, AsRef::as_ref)
 }
 
 /// Bait that cannot be used: where, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("bait {file}: {place}: {problem}")]
 pub struct BaitFault {
-    /// Name of the file.
+    /// Its file, or its folder.
     pub file: String,
-    /// Entry, or line of the file.
+    /// The line, and the entry that begins there; `-` where it is about the whole.
     pub place: String,
     /// What is wrong and what is allowed.
     pub problem: String,
@@ -186,8 +213,8 @@ static BUILT_IN: LazyLock<Bait> = LazyLock::new(|| {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Document {
-    file: Vec<FileSource>,
-    key: Vec<RedisSource>,
+    file: Vec<Spanned<FileSource>>,
+    key: Vec<Spanned<RedisSource>>,
     database: Vec<DatabaseSource>,
     site: Vec<SiteSource>,
 }
@@ -270,7 +297,7 @@ struct DatabaseSource {
     name: Template,
     #[serde(default)]
     when: When,
-    table: Vec<TableSource>,
+    table: Vec<Spanned<TableSource>>,
 }
 
 #[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
@@ -332,88 +359,86 @@ impl Bait {
     fn parse(sources: &[(&str, &str)], faults: &mut Vec<BaitFault>) -> Self {
         let mut bait = Self::default();
         for (file, text) in sources {
+            let line = |at: Range<usize>| text.bytes().take(at.start).filter(|b| *b == b'\n').count() + 1;
             match toml::from_str::<Document>(text) {
-                Ok(document) => {
-                    bait.files.extend(document.file);
-                    bait.redis.extend(document.key);
-                    bait.databases.extend(document.database);
-                    bait.sites.extend(document.site);
-                }
+                Ok(document) => bait.take(document, |at, entry, problem| {
+                    faults.push(BaitFault {
+                        file: (*file).to_owned(),
+                        place: format!("line {}, {entry}", line(at)),
+                        problem,
+                    });
+                }),
                 Err(e) => faults.push(BaitFault {
                     file: (*file).to_owned(),
-                    place: e.span().map_or_else(
-                        || "-".to_owned(),
-                        |span| {
-                            format!(
-                                "line {}",
-                                text.bytes().take(span.start).filter(|b| *b == b'\n').count() + 1
-                            )
-                        },
-                    ),
+                    place: e
+                        .span()
+                        .map_or_else(|| "-".to_owned(), |at| format!("line {}", line(at))),
                     problem: e.message().to_owned(),
                 }),
             }
         }
-        bait.check(faults);
         bait
     }
 
-    fn check(&mut self, faults: &mut Vec<BaitFault>) {
-        let mut fault = |place: String, problem: String| {
-            faults.push(BaitFault {
-                file: "entries".to_owned(),
-                place,
-                problem,
-            });
-        };
-        for file in &self.files {
-            let place = format!("file {}", file.path);
+    /// Add what stands in a file. What is wrong with it is told by where the entry stands, its name and the problem.
+    fn take(&mut self, document: Document, mut fault: impl FnMut(Range<usize>, String, String)) {
+        for file in document.file {
+            let (at, file) = (file.span(), file.into_inner());
+            let mut fault = |problem: String| fault(at.clone(), format!("file {}", file.path), problem);
             if !file.path.to_string().starts_with(['/', '{']) {
-                fault(place.clone(), "the path is not absolute".to_owned());
+                fault("the path is not absolute".to_owned());
             }
             if u32::from_str_radix(&file.mode, 8).map_or(true, |m| m > 0o7777) {
-                fault(place.clone(), format!("mode {:?} is not octal", file.mode));
+                fault(format!("mode {:?} is not octal", file.mode));
             }
             if let Some(noise) = &file.noise {
                 let [_, most] = noise.size;
                 if most > MAX_FILE {
-                    fault(place.clone(), format!("size {most} is over {MAX_FILE}"));
+                    fault(format!("size {most} is over {MAX_FILE}"));
                 }
                 if unhex(&noise.magic).is_none() {
-                    fault(place, format!("magic {:?} is not hex", noise.magic));
+                    fault(format!("magic {:?} is not hex", noise.magic));
                 }
             }
+            self.files.push(file);
         }
-        for entry in &self.redis {
+        for entry in document.key {
+            let (at, entry) = (entry.span(), entry.into_inner());
+            let mut fault = |problem: String| fault(at.clone(), format!("key {}", entry.key), problem);
             if entry.values() != 1 {
-                fault(
-                    format!("key {}", entry.key),
-                    "needs exactly one of string, list, set, hash, sorted_set".to_owned(),
-                );
+                fault("needs exactly one of string, list, set, hash, sorted_set".to_owned());
             }
             let [_, most] = entry.count;
             if most > MAX_ROWS {
-                fault(
-                    format!("key {}", entry.key),
-                    format!("count {most} is over {MAX_ROWS}"),
-                );
+                fault(format!("count {most} is over {MAX_ROWS}"));
             }
+            self.redis.push(entry);
         }
-        for database in &mut self.databases {
+        for mut database in document.database {
             for table in &mut database.table {
+                let at = table.span();
+                let table = table.get_mut();
                 let place = format!("table {}", table.name);
                 let [_, most] = table.rows;
                 if most > MAX_ROWS {
-                    fault(place.clone(), format!("{most} rows are over {MAX_ROWS}"));
+                    fault(
+                        at.clone(),
+                        place.clone(),
+                        format!("{most} rows are over {MAX_ROWS}"),
+                    );
                 }
                 for [name, _, text] in &table.columns {
                     match text.parse::<Template>() {
                         Ok(template) => table.templates.push(template),
-                        Err(problem) => fault(format!("{place}, column {name}"), problem.to_string()),
+                        Err(problem) => {
+                            fault(at.clone(), format!("{place}, column {name}"), problem.to_string());
+                        }
                     }
                 }
             }
+            self.databases.push(database);
         }
+        self.sites.extend(document.site);
     }
 
     /// The files of a persona.
@@ -466,7 +491,11 @@ impl Bait {
         chosen(&self.databases, |d| &d.when, "database", persona)
             .map(|(source, mut rng)| Database {
                 name: Context::new(persona, &mut rng).fill(&source.name),
-                tables: source.table.iter().map(|t| t.fill(persona, &mut rng)).collect(),
+                tables: source
+                    .table
+                    .iter()
+                    .map(|table| table.get_ref().fill(persona, &mut rng))
+                    .collect(),
             })
             .collect()
     }

@@ -9,6 +9,8 @@
 //! This crate knows no protocol and reads no file but an operator's own bait; how a banner is sent is the decoys'
 //! business, and which services exist is the catalogue's.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use decnet_model::name::ServiceSlug;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -133,6 +135,9 @@ pub struct Overrides {
     /// machine does, and gives it to [`Persona::with_bait`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bait: Option<String>,
+    /// The same for single services, by slug; see [`Persona::with_service_bait`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub service_bait: BTreeMap<ServiceSlug, String>,
 }
 
 impl PersonaSpec {
@@ -199,7 +204,9 @@ pub struct Persona {
     /// What it runs.
     pub services: Vec<ServiceSlug>,
     /// What lies around on it; the built-in bait where absent.
-    bait: Option<std::sync::Arc<bait::Bait>>,
+    bait: Option<Arc<bait::Bait>>,
+    /// What single services show instead, by slug.
+    service_bait: BTreeMap<String, Arc<bait::Bait>>,
 }
 
 /// 2026-01-05 09:00 UTC: stands in for the day of deployment where a spec names none.
@@ -211,9 +218,16 @@ impl Persona {
     #[must_use]
     pub fn with_bait(self, bait: bait::Bait) -> Self {
         Self {
-            bait: Some(std::sync::Arc::new(bait)),
+            bait: Some(Arc::new(bait)),
             ..self
         }
+    }
+
+    /// The same machine, of which `service` shows an operator's own bait, whatever else lies around on it.
+    #[must_use]
+    pub fn with_service_bait(mut self, service: &ServiceSlug, bait: bait::Bait) -> Self {
+        self.service_bait.insert(service.to_string(), Arc::new(bait));
+        self
     }
 
     /// The persona of `spec`: the same for the same spec, in every release.
@@ -261,6 +275,7 @@ impl Persona {
             users: names::users(archetype, distro, &mut seed.rng("users")),
             services: spec.services.clone(),
             bait: None,
+            service_bait: BTreeMap::new(),
         })
     }
 

@@ -309,20 +309,93 @@ fn faults_of_an_operators_bait_are_told_all_at_once() {
         "[[file]]\npath = \"relative\"\nmode = \"999\"\n\n[[key]]\nkey = \"k\"\n",
     )
     .unwrap();
+    std::fs::write(
+        dir.path().join("c.toml"),
+        "[[database]]\nname = \"d\"\n\n[[database.table]]\nname = \"t\"\nrows = [1, 5000]\n\
+         columns = [[\"a\", \"int\", \"1\"], [\"b\", \"int\", \"{{nobody}}\"]]\n",
+    )
+    .unwrap();
     let faults = Bait::load(dir.path()).unwrap_err();
     let text: Vec<String> = faults.iter().map(ToString::to_string).collect();
     let text = text.join("\n");
     for part in [
-        "a.toml",
-        "line 3",
+        "a.toml: line 3: ",
         "nobody",
-        "not absolute",
-        "not octal",
-        "exactly one of",
+        "b.toml: line 1, file relative: the path is not absolute",
+        "b.toml: line 1, file relative: mode \"999\" is not octal",
+        "b.toml: line 5, key k: needs exactly one of",
+        "c.toml: line 4, table t: 5000 rows are over",
+        "c.toml: line 4, table t, column b: ",
     ] {
         assert!(text.contains(part), "{part} not in:\n{text}");
     }
     assert!(Bait::load(&dir.path().join("none")).is_err());
+}
+
+#[test]
+fn a_service_shows_its_own_bait_and_the_others_that_of_the_machine() {
+    let folder = |name: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!(
+            "[[file]]\npath = \"/srv/ftp/{name}\"\n[[file]]\npath = \"/opt/{name}\"\n\
+             [[key]]\nkey = \"{name}\"\nstring = \"1\"\n\
+             [[site]]\ntitle = \"{name}\"\nslogan = \"\"\nsections = []\n\
+             [[database]]\nname = \"{name}\"\n[[database.table]]\nname = \"t\"\nrows = [1, 1]\n\
+             columns = [[\"a\", \"int\", \"1\"]]\n"
+        );
+        std::fs::write(dir.path().join("all.toml"), text).unwrap();
+        Bait::load(dir.path()).unwrap()
+    };
+    let mut spec = spec("whose", "linux-server");
+    spec.services = ["ssh", "ftp"].map(|slug| slug.parse().unwrap()).to_vec();
+    let whole = Persona::derive(&spec).unwrap().with_bait(folder("all"));
+    let shown = |p: &Persona| {
+        let paths = |files: Vec<bait::BaitFile>| files.into_iter().map(|file| file.path).collect::<Vec<_>>();
+        let keys = bait::redis(p)
+            .into_iter()
+            .map(|entry| entry.key)
+            .collect::<Vec<_>>();
+        let databases = bait::database(p)
+            .into_iter()
+            .map(|of| of.name)
+            .collect::<Vec<_>>();
+        (
+            paths(bait::files(p)),
+            paths(bait::ftp_files(p)),
+            [keys.join(" "), databases.join(" "), bait::site(p).title],
+        )
+    };
+    let (files, ftp, rest) = shown(&whole);
+    assert_eq!(files, ["/srv/ftp/all", "/opt/all"]);
+    assert_eq!(ftp, files);
+    assert_eq!(rest, ["all", "all", "all"]);
+
+    for (own, expected) in [
+        ("redis", ["redis", "all", "all"]),
+        ("mysql", ["all", "mysql", "all"]),
+        ("http", ["all", "all", "http"]),
+    ] {
+        let p = whole
+            .clone()
+            .with_service_bait(&own.parse().unwrap(), folder(own));
+        let (files, ftp, rest) = shown(&p);
+        assert_eq!(
+            (files.len(), ftp.len(), rest),
+            (2, 2, expected.map(str::to_owned))
+        );
+    }
+    // A shell finds what FTP shows, and nobody finds both.
+    let p = whole
+        .clone()
+        .with_service_bait(&"ftp".parse().unwrap(), folder("ftp"));
+    let (files, ftp, _) = shown(&p);
+    assert_eq!(files, ["/opt/all", "/srv/ftp/ftp"]);
+    assert_eq!(ftp, ["/srv/ftp/ftp", "/opt/ftp"]);
+    let p = whole.with_service_bait(&"ssh".parse().unwrap(), folder("ssh"));
+    let (files, ftp, _) = shown(&p);
+    assert_eq!(files, ["/opt/ssh", "/srv/ftp/all"]);
+    assert_eq!(ftp, ["/srv/ftp/all", "/opt/all"]);
+    assert_eq!(bait::SERVICES.len(), 5, "each of them is shown here");
 }
 
 #[test]
@@ -334,7 +407,7 @@ fn overrides_are_taken_or_refused_with_the_rule() {
             company: Some("Acme".into()),
             domain: Some("acme.lan".into()),
             deployed_at: Some(1_800_000_000),
-            bait: None,
+            ..Overrides::default()
         },
         ..spec("x", "windows-server")
     };

@@ -1,9 +1,10 @@
 //! For tests, benchmarks and demonstrations only: nothing that runs in earnest depends on this crate, but for
 //! `decnet demo seed`.
 //!
-//! [`demo::Day`] makes a realistic, reproducible day of evidence, [`disk::small`] a disk that can be filled; [`skipped`] tells
-//! that a test cannot be run here.
+//! `demo::Day` (feature `demo`) makes a realistic, reproducible day of evidence, [`disk::small`] a disk that can be filled; [`skipped`]
+//! tells that a test cannot be run here.
 
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod disk;
 mod skip;

@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bus", &["model"]),
     ("spool", &["model", "syslog"]),
     ("decoys", &["model", "syslog", "persona"]),
+    ("control", &[]),
     ("db", &["model", "syslog", "spool"]),
     ("fleet", &["model", "syslog", "spool", "persona", "decoys"]),
     ("runtime", &["model", "bus", "db", "spool"]),
@@ -32,7 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "model", "syslog", "persona", "bus", "spool", "decoys", "db", "fleet", "runtime",
         ],
     ),
-    ("testkit", &["model", "syslog", "persona"]),
+    ("testkit", &["model", "syslog", "persona", "decoys"]),
     ("app", &["model", "domain"]),
 ];
 

@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::{
-    Answer, Done, Told,
+    Answer, Done, File, Told,
+    export::{self, Export, FormatQuery, NoFilter},
     extract::{Body, Param},
 };
 use crate::session::May;
@@ -149,6 +150,19 @@ pub async fn session_lifetime(
         .setting_change(&permit, Setting::SessionMinutes, request.minutes)
         .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The ignore rules, as a file.
+#[utoipa::path(
+    get, path = "/config/ignore-rules/export", tag = "config", params(FormatQuery),
+    responses((status = 200, content((String = "text/csv"), (Vec<IgnoreRule> = "application/json")), description = "The file"))
+)]
+pub async fn ignore_rules_export(
+    May { domain, permit }: May<ViewSettings>,
+    Export { format, .. }: Export<NoFilter>,
+) -> File {
+    let data = domain.config(&permit).await?.ignore_rules;
+    export::whole("ignore-rules", format, (domain, permit), data).await
 }
 
 /// Ignore lines from now on: they are kept in the spool and counted, and become neither rows nor attackers.

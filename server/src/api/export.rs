@@ -14,11 +14,12 @@ use axum::{
 };
 use decnet_domain::{Domain, DomainError, Permit};
 use decnet_model::{
+    ignore::IgnoreRule,
     permission::Permission,
     query::ExportFormat,
     view::{
         ApiTokenView, AttackerView, AuditView, BountyView, CommandView, DeckyView, FieldError, LogView,
-        MAX_LIMIT, Page, QuarantineView, ReuseView, SessionView, UserView, WorkerView,
+        MAX_LIMIT, Page, QuarantineView, ReuseView, SessionView, TaskView, UserView, WorkerView,
     },
 };
 use decnet_runtime::exit::chain;
@@ -279,6 +280,27 @@ records! {
         "uptime_s": text(&row.uptime_s),
         "tasks": serde_json::to_string(&row.tasks).unwrap_or_default(),
         "kept_by": text(&row.kept_by),
+    }
+    TaskView |row| {
+        "id": row.id.to_string(),
+        "operation": row.operation.clone(),
+        "status": row.status.clone(),
+        "done": row.done.to_string(),
+        "total": row.total.to_string(),
+        "step": row.step.clone(),
+        "error": text(&row.error),
+        "started_at": time(row.started_at),
+        "ended_at": time_or_none(row.ended_at),
+    }
+    IgnoreRule |row| {
+        "id": row.id.to_string(),
+        "network": text(&row.lines.network),
+        "decky": text(&row.lines.decky),
+        "service": text(&row.lines.service),
+        "event_type": text(&row.lines.event_type),
+        "note": row.note.clone(),
+        "created_by": row.created_by.clone(),
+        "created_at": time(row.created_at),
     }
     QuarantineView |row| {
         "id": row.id.to_string(),

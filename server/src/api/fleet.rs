@@ -197,6 +197,24 @@ pub async fn tasks(May { domain, permit }: May<ViewFleet>) -> Answer<Vec<TaskVie
     Ok(Json(domain.task_list(&permit).await?))
 }
 
+/// All tasks, newest first, as a file.
+#[utoipa::path(
+    get, path = "/tasks/export", tag = "fleet", params(FormatQuery),
+    responses((status = 200, content((String = "text/csv"), (Vec<TaskView> = "application/json")), description = "The file"))
+)]
+pub async fn tasks_export(
+    May { domain, permit }: May<ViewFleet>,
+    Export { format, .. }: Export<NoFilter>,
+) -> File {
+    export::file(
+        "tasks",
+        format,
+        (domain, permit),
+        |domain, permit, next| async move { domain.task_page(&permit, export::ROWS, next).await },
+    )
+    .await
+}
+
 /// How a task stands, and what it is about.
 #[utoipa::path(
     get, path = "/tasks/{id}", tag = "fleet", params(("id" = TaskId, Path)),

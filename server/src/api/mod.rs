@@ -127,6 +127,7 @@ fn api(lists: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
         .routes(routes!(fleet::services))
         .routes(routes!(fleet::network))
         .routes(routes!(fleet::tasks))
+        .routes(routes!(fleet::tasks_export))
         .routes(routes!(fleet::task))
         .routes(routes!(host::workers))
         .routes(routes!(host::workers_export))
@@ -142,6 +143,7 @@ fn api(lists: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
         .routes(routes!(config::retention))
         .routes(routes!(config::session_lifetime))
         .routes(routes!(config::ignore))
+        .routes(routes!(config::ignore_rules_export))
         .routes(routes!(config::ignore_no_more))
         .routes(routes!(config::reinitialise))
         .routes(routes!(stream::open));

@@ -91,6 +91,17 @@ async fn every_list_comes_whole_as_csv_and_as_json_and_no_cell_is_a_formula() {
         app.quarantine(text.as_bytes(), "no priority").await;
     }
     app.quarantine(b"\xffnot text", "no priority").await;
+    for (n, text) in HOSTILE.iter().enumerate() {
+        let rule =
+            json!({ "lines": { "decky": format!("noisy-{n}"), "network": "192.0.2.0/24" }, "note": text });
+        let made = app.post("/config/ignore-rules", &rule).token(&admin).send().await;
+        assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    }
+    // More than the list of the latest.
+    for _ in 0..60 {
+        let ordered = app.post("/deckies/reap-orphans", &json!({})).token(&admin);
+        assert_eq!(ordered.send().await.status, StatusCode::ACCEPTED);
+    }
     // Of the lists of accounts, whatever others have.
     let (_, viewer) = app.user("vera", Role::Viewer).await;
     let mut secrets = Vec::new();
@@ -124,6 +135,13 @@ async fn every_list_comes_whole_as_csv_and_as_json_and_no_cell_is_a_formula() {
         ("/auth/tokens/export", "tokens", 1, "name"),
         ("/auth/sessions/export", "sessions", sessions, "user_agent"),
         ("/workers/export", "workers", workers, "name"),
+        ("/tasks/export", "tasks", 60, "operation"),
+        (
+            "/config/ignore-rules/export",
+            "ignore-rules",
+            HOSTILE.len(),
+            "note",
+        ),
     ] {
         let answer = file(&app, &admin, &format!("{path}?format=csv")).await;
         named(&answer.headers, "text/csv", &format!("decnet-{name}.csv"));

@@ -411,6 +411,37 @@ async fn what_is_ordered_of_the_network_has_to_be_what_the_mutator_runs_with() {
 }
 
 #[tokio::test]
+async fn a_banner_that_contradicts_its_machine_is_a_fault_of_the_fleet_and_nothing_of_it_is_wanted() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let spec = |banner: &str, ip: &str| {
+        json!({ "deckies": [
+            { "archetype": "linux-server", "ip": ip },
+            { "archetype": "linux-server", "name": "front", "distro": "debian12",
+              "services": [{ "slug": "http" }, { "slug": "ssh", "knobs": { "version": banner } }] },
+        ] })
+    };
+    let dropbear = spec("SSH-2.0-dropbear_2020.81", "8.8.8.8");
+    let refused = app.post("/deckies/deploy", &dropbear).token(&admin).send().await;
+    assert_eq!(
+        refused.fields(),
+        ["deckies[0].ip", "deckies[1].services[1].knobs.version"]
+    );
+    for words in [
+        "ssh.version of front",
+        "Debian GNU/Linux 12",
+        "leave version out for",
+    ] {
+        assert!(refused.text.contains(words), "{words}: {}", refused.text);
+    }
+    let deckies = app.get("/deckies").token(&admin).send().await.json();
+    assert_eq!(deckies, json!([]));
+    let fits = spec("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7", "127.66.0.9");
+    let taken = app.post("/deckies/deploy", &fits).token(&admin).send().await;
+    assert_eq!(taken.status, StatusCode::ACCEPTED, "{taken:?}");
+}
+
+#[tokio::test]
 async fn over_the_network_bait_is_taken_from_its_folder_only_and_the_command_line_takes_any() {
     let host = tempfile::tempdir().unwrap();
     let (bait, elsewhere) = (host.path().join("bait"), host.path().join("elsewhere"));
@@ -443,6 +474,15 @@ async fn over_the_network_bait_is_taken_from_its_folder_only_and_the_command_lin
             .await;
         assert_eq!(refused.fields(), ["deckies[0].bait"], "{folder}");
         assert!(refused.text.contains("no such folder in"), "{}", refused.text);
+        let of_service = json!({ "deckies": [
+            { "archetype": "linux-server", "services": [{ "slug": "ssh" }, { "slug": "redis", "bait": folder }] },
+        ] });
+        let refused = app
+            .post("/deckies/deploy", &of_service)
+            .token(&admin)
+            .send()
+            .await;
+        assert_eq!(refused.fields(), ["deckies[0].services[1].bait"], "{folder}");
     }
     let within = bait.join("shop").display().to_string();
     for folder in [within.as_str(), ""] {

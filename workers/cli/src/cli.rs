@@ -104,6 +104,9 @@ pub(crate) enum Command {
     /// Demo evidence
     #[command(subcommand)]
     Demo(DemoCommand),
+    /// Try the decoys
+    #[command(subcommand)]
+    Lab(LabCommand),
     /// Measure this installation
     #[command(subcommand, hide = true)]
     Bench(BenchCommand),
@@ -140,16 +143,11 @@ pub(crate) struct UpArgs {
 pub(crate) struct DeployArgs {
     /// A fleet description (INI, or JSON by its ending). A container image of your own can be a service there, in a section
     /// custom-NAME with image, command, ports and memory_mb
-    #[arg(
-        long,
-        short = 'f',
-        value_name = "FILE",
-        conflicts_with_all = ["archetype", "services", "deckies", "name", "os", "mac", "hostname", "knobs"]
-    )]
+    #[arg(long, short = 'f', value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// How many
-    #[arg(long, short = 'n', default_value_t = 1)]
-    pub(crate) deckies: u32,
+    /// How many [default: 1]
+    #[arg(long, short = 'n')]
+    pub(crate) deckies: Option<u32>,
     /// What kind; `decnet archetypes` lists them
     #[arg(long, short = 'a', required_unless_present_any = ["services", "file"])]
     pub(crate) archetype: Option<String>,
@@ -185,9 +183,10 @@ pub(crate) struct DeployArgs {
     /// What the personas are made from, best nothing that can be guessed: the same seed gives the same machines
     #[arg(long)]
     pub(crate) seed: Option<String>,
-    /// Folder of your own bait (files.toml, redis.toml, database.toml, site.toml); empty for the built-in one
-    #[arg(long, value_name = "DIR")]
-    pub(crate) bait: Option<String>,
+    /// Folder of your own bait (files.toml, redis.toml, database.toml, site.toml), or of that of one service alone, such as
+    /// --bait redis=DIR; empty for the built-in one, or for a service for that of its decky
+    #[arg(long, value_name = "[SERVICE=]DIR")]
+    pub(crate) bait: Vec<BaitArg>,
     /// What they may begin by themselves, where the engine can keep them from it: deny, dns (questions to any name server) or allow
     #[arg(long, value_name = "WHAT")]
     pub(crate) egress: Option<String>,
@@ -214,12 +213,92 @@ pub(crate) struct DeployArgs {
     pub(crate) wait: WaitArgs,
 }
 
+impl DeployArgs {
+    /// The options given that say what a decky is, each with what says the same in a file.
+    pub(crate) fn of_deckies(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        // By name, so that an option which is new is not forgotten here.
+        let Self {
+            file: _,
+            deckies,
+            archetype,
+            services,
+            knobs,
+            randomize_services,
+            distro,
+            os,
+            name,
+            ip,
+            mac,
+            hostname,
+            seed,
+            bait,
+            egress,
+            mutate_interval,
+            // The installation's, and what is done with the deckies.
+            ipvlan: _,
+            interface: _,
+            gateway: _,
+            replace: _,
+            dry_run: _,
+            wait: _,
+        } = self;
+        let all = [
+            (deckies.is_some(), "--deckies", "amount"),
+            (archetype.is_some(), "--archetype", "archetype"),
+            (!services.is_empty(), "--services", "services"),
+            (!knobs.is_empty(), "--knob", "the knobs of a service"),
+            (*randomize_services, "--randomize-services", "randomize_services"),
+            (distro.is_some(), "--distro", "distro"),
+            (os.is_some(), "--os", "os"),
+            (name.is_some(), "--name", "the name of a decky"),
+            (ip.is_some(), "--ip", "ip"),
+            (mac.is_some(), "--mac", "mac"),
+            (hostname.is_some(), "--hostname", "hostname"),
+            (seed.is_some(), "--seed", "seed"),
+            (!bait.is_empty(), "--bait", "bait"),
+            (egress.is_some(), "--egress", "egress"),
+            (
+                mutate_interval.is_some(),
+                "--mutate-interval",
+                "mutate_interval_minutes",
+            ),
+        ];
+        let given = all.into_iter().filter(|(is_given, ..)| *is_given);
+        given.map(|(_, option, key)| (option, key))
+    }
+}
+
 /// A knob of a service, as text: what its value is, the service knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KnobArg {
     pub(crate) service: ServiceSlug,
     pub(crate) key: String,
     pub(crate) value: String,
+}
+
+/// A folder of bait: for one service, or for all that there is on a decky.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BaitArg {
+    pub(crate) service: Option<ServiceSlug>,
+    pub(crate) folder: String,
+}
+
+impl From<&str> for BaitArg {
+    fn from(text: &str) -> Self {
+        let named = text
+            .split_once('=')
+            .and_then(|(service, folder)| Some((service.parse().ok()?, folder)));
+        let (service, folder) = match named {
+            Some((service, folder)) => (Some(service), folder),
+            None => (None, text),
+        };
+        // Nobody reads it in the folder of this command.
+        let from_root = std::path::absolute(folder).map(|folder| folder.display().to_string());
+        Self {
+            service,
+            folder: from_root.unwrap_or_else(|_| folder.to_owned()),
+        }
+    }
 }
 
 fn knob_arg(text: &str) -> Result<KnobArg, String> {
@@ -503,7 +582,7 @@ pub(crate) struct IngestArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DemoCommand {
-    /// Put a reproducible day of invented evidence into the spool
+    /// Put a reproducible day of invented evidence into the spool, and its files and recordings into folders of deckies
     Seed {
         /// How many lines
         #[arg(long, default_value_t = 50_000)]
@@ -524,6 +603,33 @@ pub(crate) enum DemoCommand {
         #[arg(long)]
         yes: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabCommand {
+    /// Say the same to real servers and to decoys of the same product and version, and show what both answer
+    ///
+    /// Each real server that is installed is started on a port of 127.0.0.1 and in a temporary folder, beside a decoy of its product
+    /// and version; both are gone at the end. Banners, what is negotiated, and answers to what no client says are compared, and
+    /// answers are timed. What differs between any two real servers, such as a salt, is masked by rules that are printed. Exit code: 0
+    /// where all is the same, 1 where something differs, 69 where nothing could be compared.
+    Compare(CompareArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Services, or products of them by themselves [default: all]
+    #[arg(value_parser = PossibleValuesParser::new(crate::lab::choices()))]
+    pub(crate) services: Vec<String>,
+    /// How often each answer is timed
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) runs: u16,
+    /// The answers whole, however long they are
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) all: bool,
+    /// As JSON, with the answers whole
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@
 mod cli;
 mod commands;
 mod host;
+mod lab;
 mod output;
 mod up;
 

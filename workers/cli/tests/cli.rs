@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "cli/lab.rs"]
+mod lab;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
@@ -99,11 +102,6 @@ fn faults_go_to_standard_error_with_the_code_of_their_kind() {
             64,
             "--knob http.site: it stands twice",
         ),
-        (
-            "deploy --file fleet.ini --mac 02:00:00:00:00:01",
-            64,
-            "cannot be used with",
-        ),
         ("spool verify gone", 69, "there is no gone: name a spool"),
         (
             "spool verify agent.ini",
@@ -126,6 +124,12 @@ fn faults_go_to_standard_error_with_the_code_of_their_kind() {
             78,
             "agent.ini is no directory; give another",
         ),
+        (
+            "lab compare nope",
+            64,
+            "[possible values: ssh, openssh, http, nginx",
+        ),
+        ("lab compare redis", 69, "the program of the decoys is not there"),
         ("worker stop colector", 64, "a similar value exists: 'collector'"),
         (
             "worker start nobody",
@@ -530,6 +534,74 @@ fn every_fault_of_a_fleet_file_is_told_at_once_by_line_and_none_of_it_is_deploye
 }
 
 #[test]
+fn an_option_that_says_what_a_decky_is_is_refused_beside_a_file_with_the_way_out() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    fs::write(dir.path().join("fleet.ini"), "[front]\narchetype = web-server\n").unwrap();
+    for (option, key) in [
+        ("--deckies 1", "amount"),
+        ("-n 1", "amount"),
+        ("--archetype web-server", "archetype"),
+        ("--services http,ssh", "services"),
+        ("--knob http.site=company", "the knobs of a service"),
+        ("--randomize-services", "randomize_services"),
+        ("--distro debian12", "distro"),
+        ("--os linux", "os"),
+        ("--name front", "the name of a decky"),
+        ("--ip 127.66.0.9", "ip"),
+        ("--mac 02:00:5e:00:53:07", "mac"),
+        ("--hostname shop7", "hostname"),
+        ("--seed s", "seed"),
+        ("--bait /srv", "bait"),
+        ("--egress dns", "egress"),
+        ("--mutate-interval 5", "mutate_interval_minutes"),
+    ] {
+        for how in ["--no-wait", "--dry-run"] {
+            let words = format!("deploy --file fleet.ini {how} {option}");
+            let output = decnet(PROGRAM, dir.path())
+                .args(words.split(' '))
+                .output()
+                .unwrap();
+            let (stdout, stderr, code) = said(&output);
+            assert_eq!((code, stdout.as_str()), (64, ""), "{words}: {stderr}");
+            let name = match option.split(' ').next().unwrap() {
+                "-n" => "--deckies",
+                name => name,
+            };
+            let told = format!(
+                "{name} cannot be used with --file, because fleet.ini says what its deckies are: write {key} there, or leave \
+                 --file out"
+            );
+            assert!(stderr.contains(&told), "{words}: {stderr}");
+        }
+    }
+    let output = decnet(PROGRAM, dir.path())
+        .args(["deploy", "--file", "gone.ini", "--mac", "zz", "--distro", "beos"])
+        .output()
+        .unwrap();
+    let (_, stderr, code) = said(&output);
+    assert_eq!(code, 64, "{stderr}");
+    assert!(
+        stderr.contains("--distro, --mac cannot be used with --file")
+            && stderr.contains("write distro, mac there"),
+        "{stderr}"
+    );
+    assert_eq!(good(dir.path(), "status --json").trim(), "[]");
+
+    // What is done with the deckies is no word about them.
+    good(dir.path(), "deploy --archetype web-server --name other --no-wait");
+    let shown = good(dir.path(), "deploy --file fleet.ini --dry-run --json");
+    assert!(shown.contains("\"front\""), "{shown}");
+    good(dir.path(), "deploy --file fleet.ini --no-wait --json --replace");
+    let deckies: serde_json::Value = serde_json::from_str(&good(dir.path(), "status --json")).unwrap();
+    let desired = |name: &str| {
+        let mut all = deckies.as_array().unwrap().iter();
+        all.find(|decky| decky["name"] == name).unwrap()["desired"].clone()
+    };
+    assert_eq!((desired("front"), desired("other")), (true.into(), false.into()));
+}
+
+#[test]
 fn every_fault_of_a_fleet_in_json_is_told_at_once_by_field() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
@@ -586,6 +658,86 @@ fn everything_that_a_decky_may_be_told_in_a_file_it_may_be_told_in_words() {
 }
 
 #[test]
+fn bait_is_given_to_a_decky_and_to_a_single_service_and_a_dry_run_shows_whose_it_is() {
+    let dir = TempDir::new().unwrap();
+    good(dir.path(), "init");
+    for (folder, file) in [
+        ("all", "files.toml"),
+        ("keys", "redis.toml"),
+        ("a=b", "files.toml"),
+    ] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+        fs::write(dir.path().join(folder).join(file), "").unwrap();
+    }
+    let path = |folder: &str| {
+        fs::canonicalize(dir.path())
+            .unwrap()
+            .join(folder)
+            .display()
+            .to_string()
+    };
+    let (all, keys) = (path("all"), path("keys"));
+    let words =
+        "deploy --archetype linux-server --name front --services ssh,redis --bait all --bait redis=keys";
+    let shown = good(dir.path(), &format!("{words} --dry-run"));
+    assert!(
+        shown.contains(&format!("Bait of front: {all}, redis {keys}\n")),
+        "{shown}"
+    );
+    let shown = good(dir.path(), &format!("{words} --dry-run --json"));
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown[0]["bait"], all);
+    assert_eq!(shown[0]["service_bait"], serde_json::json!({ "redis": keys }));
+    let wanted = || {
+        let record = with_store(dir.path(), async |store| {
+            store.decky_record(&"front".parse().unwrap()).await.unwrap()
+        });
+        record.unwrap().spec["persona"]["overrides"].clone()
+    };
+    good(dir.path(), &format!("{words} --no-wait"));
+    assert_eq!(wanted()["bait"], all);
+    assert_eq!(wanted()["service_bait"], serde_json::json!({ "redis": keys }));
+    // It is still there after it was made anew.
+    good(dir.path(), "redeploy front --no-wait");
+    assert_eq!(wanted()["service_bait"], serde_json::json!({ "redis": keys }));
+    let empty = "deploy --archetype linux-server --name front --bait= --bait redis= --no-wait";
+    good(dir.path(), empty);
+    let overrides = wanted();
+    assert!(
+        overrides["bait"].is_null() && overrides["service_bait"].is_null(),
+        "{overrides}"
+    );
+    // What stands before = and is no service belongs to the folder.
+    let odd = good(
+        dir.path(),
+        "deploy --archetype linux-server --name front --bait ./a=b --dry-run",
+    );
+    assert!(odd.contains(&format!("Bait of front: {}", path("a=b"))), "{odd}");
+
+    for (words, told) in [
+        ("linux-server --bait all --bait all", "--bait: it stands twice"),
+        (
+            "linux-server --bait redis=all --bait redis=keys",
+            "--bait redis: it stands twice",
+        ),
+        ("linux-server --bait redis=gone", "--bait redis: redis: bait "),
+        (
+            "mail-server --bait smtp=all",
+            "--bait smtp: smtp: it shows no bait; these do: ssh, ftp",
+        ),
+    ] {
+        let words = format!("deploy --no-wait --archetype {words}");
+        let output = decnet(PROGRAM, dir.path())
+            .args(words.split(' '))
+            .output()
+            .unwrap();
+        let (stdout, stderr, code) = said(&output);
+        assert_eq!((code, stdout.as_str()), (64, ""), "{words}: {stderr}");
+        assert!(stderr.contains(told), "{words}: {stderr}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_decky_is_told_after_the_option_that_said_it() {
     let dir = TempDir::new().unwrap();
     good(dir.path(), "init");
@@ -598,6 +750,10 @@ fn what_is_wrong_with_a_decky_is_told_after_the_option_that_said_it() {
         ),
         ("--hostname -bad-", "--hostname"),
         ("--knob http.site=castle", "--knob http.site: "),
+        (
+            "--distro debian12 --knob ssh.version=SSH-2.0-dropbear_2020.81",
+            "--knob ssh.version: ssh.version of web-server-01, which runs Debian GNU/Linux 12",
+        ),
         ("--knob http.colour=blue", "--knob http.colour: "),
         ("--knob nope.a=1", "--knob nope: no service nope"),
         (
@@ -816,6 +972,13 @@ fn what_a_dry_run_shows_is_deployed_with_the_seed_that_it_tells() {
     );
     assert_eq!(machines(&shown), machines(&good(dir.path(), "status --json")));
 
+    // It makes machines that have what is set on them.
+    let set = "deploy --archetype web-server --distro debian12 -n 4 --name shop --knob http.banner=nginx --dry-run --json";
+    let shown = good(dir.path(), set);
+    let seed = serde_json::from_str::<serde_json::Value>(&shown).unwrap()[0]["seed"].clone();
+    let again = good(dir.path(), &format!("{set} --seed {}", seed.as_str().unwrap()));
+    assert_eq!(machines(&shown), machines(&again));
+
     // Who is there stays who it is, and needs no seed for that.
     let again = good(
         dir.path(),
@@ -967,6 +1130,79 @@ fn invented_evidence_is_not_mixed_with_what_is_there_unless_asked_for() {
     assert_eq!(code, 69);
     assert!(err.contains("--yes") && err.contains("--data-dir"), "{err}");
     assert_eq!(seed(&["--yes"]).2, 0);
+}
+
+/// Files below `folder` by their names in it.
+fn files_below(folder: &Path) -> std::collections::BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut files = std::collections::BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(at) = folders.pop() {
+        for entry in fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_owned();
+                files.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn a_day_of_demo_evidence_is_the_same_each_time_and_what_it_left_is_told() {
+    let seeded = || {
+        let dir = TempDir::new().unwrap();
+        let told = good(dir.path(), "demo seed --events 4000 --end 2026-02-01");
+        let data = dir.path().join("data");
+        let figure = |word: &str| {
+            let line = told.lines().find_map(|line| line.strip_prefix(word)).unwrap();
+            let digits = line.trim().split(|c: char| !c.is_ascii_digit()).next().unwrap();
+            digits.parse::<usize>().unwrap()
+        };
+        let figures = ["events", "attackers", "deckies", "files", "recordings"].map(figure);
+        assert!(told.contains(data.join("deckies").to_str().unwrap()), "{told}");
+        let journal = files_below(&data.join("spool"));
+        let lines = journal.values().flatten().filter(|b| **b == b'\n').count();
+        (figures, lines, files_below(&data.join("deckies")))
+    };
+    let (figures, lines, left) = seeded();
+    let [events, attackers, deckies, files, recordings] = figures;
+    assert_eq!((events, deckies), (4_000, 20));
+    assert!(
+        lines >= events && (30..=40).contains(&attackers),
+        "{lines} {figures:?}"
+    );
+    let kept = |name: &std::path::PathBuf| {
+        name.iter().any(|part| part == "artifacts") && name.extension().is_none_or(|e| e != "json")
+    };
+    assert_eq!(left.keys().filter(|name| kept(name)).count(), files);
+    let headers: usize = left
+        .iter()
+        .filter(|(name, _)| name.iter().any(|part| part == "transcripts"))
+        .map(|(_, shard)| String::from_utf8_lossy(shard).matches("\"hdr\":").count())
+        .sum();
+    assert_eq!(headers, recordings);
+    assert!(files > 5 && recordings > 5, "{figures:?}");
+    let (again, _, left_again) = seeded();
+    assert_eq!(figures, again);
+    assert!(left == left_again, "another day was left");
+}
+
+#[test]
+fn demo_evidence_names_a_folder_that_cannot_keep_it() {
+    let dir = TempDir::new().unwrap();
+    let deckies = dir.path().join("data/deckies");
+    fs::create_dir_all(dir.path().join("data")).unwrap();
+    fs::write(&deckies, "no folder").unwrap();
+    let seed = decnet(PROGRAM, dir.path())
+        .args(["demo", "seed", "--events", "10"])
+        .output()
+        .unwrap();
+    let (out, err, code) = said(&seed);
+    assert_eq!((out.as_str(), code), ("", 69), "{err}");
+    assert!(err.contains(deckies.to_str().unwrap()), "{err}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The profiler: derives from stored evidence what the ingester does not keep, and what would slow it down.
 //!
 //! It follows the log rows with cursors of its own: sessions and glyphs ([`decnet_db::profile`]), what is the same among
-//! credentials (`Store::credentials_step`) and, on SQLite, the index behind the search ([`decnet_db::search`]). Each step moves its cursor in the transaction of its effect, so a kill at
+//! credentials (`Store::credentials_step`) and the index behind the search ([`decnet_db::search`]). Each step moves its cursor in the transaction of its effect, so a kill at
 //! any instruction costs a step; the result is the same however often it was killed, and after
 //! `Store::profile_clear`. Counters and top lists are the ingester's.
 //!
@@ -34,6 +34,8 @@ const MOST_WAY: Duration = Duration::from_millis(500);
 const STEP: u32 = 2000;
 /// Rows of an indexing step: the ingester waits for it on SQLite.
 const INDEX_STEP: u32 = 250;
+/// Rows that are deleted from the index before it is worth to make it anew.
+const TIDY: i64 = 100_000;
 /// Credentials of a comparing step: each is written three times.
 const COMPARE_STEP: u32 = 250;
 /// Sessions that are ended at once.
@@ -65,6 +67,9 @@ impl Profiler {
             self.tell(&Topic::attacker_session_started(), session);
         }
         let indexed = self.store.search_index(INDEX_STEP).await?;
+        if indexed == 0 && self.store.search_tidy(TIDY).await? {
+            tracing::info!("the search index was made anew, without what was deleted from it");
+        }
         let compared = self.store.credentials_step(COMPARE_STEP).await?;
         let mut more = step.rows > 0 || indexed > 0 || compared > 0;
         if step.rows == 0 {

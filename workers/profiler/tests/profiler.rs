@@ -9,6 +9,7 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -109,6 +110,44 @@ fn a_day_is_profiled_alike_in_one_go_line_by_batch_and_from_nothing() {
         assert!(attackers(&store).await.iter().all(|a| a.session_count == 0));
         profile(&store, &Bus::none(), &clock).await;
         assert_eq!(attackers(&store).await, by_batch);
+    });
+}
+
+#[test]
+fn mutations_of_a_day_are_in_the_history_of_the_fleet() {
+    runtime().block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let store = database(dir.path()).await;
+        let day = day(6_000);
+        ingest(&store, &day).await;
+        let read = |line: &Vec<u8>| meaning::read(line.strip_suffix(b"\n").unwrap(), end_of_day()).unwrap();
+        let told: Vec<_> = day
+            .iter()
+            .map(read)
+            .filter(|e| e.event_type == "mutation")
+            .collect();
+        assert_eq!(told.len(), 3);
+        let deckies: BTreeSet<_> = told.iter().map(|e| e.decky.clone()).collect();
+        let deckies: Vec<_> = deckies.into_iter().collect();
+        let changes = store.fleet_changes(&deckies, (None, None), 100).await.unwrap();
+        let mutations: Vec<_> = changes
+            .iter()
+            .rev()
+            .filter(|c| c.event_type == "mutation")
+            .collect();
+        for (change, told) in mutations.iter().zip(&told) {
+            assert_eq!(
+                (
+                    &change.decky,
+                    change.service.as_str(),
+                    change.attacker_id,
+                    &change.fields
+                ),
+                (&told.decky, "mutator", None, &told.fields)
+            );
+        }
+        assert_eq!(mutations.len(), told.len());
+        assert!(changes.iter().any(|c| c.event_type == "service_started"));
     });
 }
 

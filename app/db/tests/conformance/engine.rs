@@ -111,8 +111,8 @@ pub(crate) struct Maria {
 }
 
 impl Maria {
-    /// None, with the reason on standard error, where MariaDB is not installed.
-    pub(crate) fn start() -> Option<Self> {
+    /// With more of its options. None, with the reason on standard error, where MariaDB is not installed.
+    pub(crate) fn start(options: &[&str]) -> Option<Self> {
         let find = |name: &str| {
             ["/usr/sbin", "/usr/bin", "/usr/local/bin"]
                 .iter()
@@ -154,6 +154,7 @@ impl Maria {
                 "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-buffer-pool-size=32M",
             ])
+            .args(options)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -168,6 +169,11 @@ impl Maria {
 
     /// Another empty database with the schema in it.
     pub(crate) async fn database(&self) -> Database {
+        Database::migrated(self.empty().await, None).await
+    }
+
+    /// Another empty database.
+    pub(crate) async fn empty(&self) -> Options {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("case{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -188,7 +194,7 @@ impl Maria {
         let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
-        Database::migrated(Options::new(self.url(&name)), None).await
+        Options::new(self.url(&name))
     }
 }
 

@@ -1347,7 +1347,9 @@ pub(crate) async fn clearing_evidence_leaves_none_and_starts_over(database: &Dat
     profile_all(db, 500).await;
     while db.search_index(500).await.unwrap() > 0 {}
     let before = db.stats(at(0)).await.unwrap();
+    assert_ne!(crate::search::indexed(database, "202", "6kon").await, 0);
     db.evidence_clear().await.unwrap();
+    assert_eq!(crate::search::indexed(database, "202", "6kon").await, 0);
     let stats = db.stats(at(0)).await.unwrap();
     assert_eq!(
         (

@@ -103,6 +103,10 @@ cases![
     evidence::cancelled_calls_leave_nothing_behind,
     evidence::profiling_anew_gives_the_same,
     evidence::clearing_evidence_leaves_none_and_starts_over,
+    search::what_is_indexed_is_found_in_one_page_however_old_it_is,
+    search::words_that_an_index_could_take_for_its_own_are_texts,
+    search::rows_that_are_indexed_and_deleted_at_once_leave_none_in_the_index,
+    search::an_index_is_made_anew_where_more_is_deleted_than_left,
     search::a_search_finds_the_same_with_and_without_the_index,
     search::a_search_without_matches_ends,
     search::rows_of_a_text_a_type_and_a_source_are_counted_by_time,
@@ -112,7 +116,7 @@ cases![
 #[test]
 fn every_case_holds_on_mariadb() {
     engine::run(async {
-        let Some(maria) = Maria::start() else {
+        let Some(maria) = Maria::start(&[]) else {
             return;
         };
         all_on(&maria).await;
@@ -127,6 +131,27 @@ fn every_case_holds_on_mariadb() {
             let gone = store.ping().await.unwrap_err();
             assert!(gone.is_unreachable() && !gone.is_refusal(), "{gone:?}");
         }
+    });
+}
+
+#[test]
+fn a_server_whose_index_would_leave_out_the_words_of_the_search_is_refused_by_its_setting() {
+    engine::run(async {
+        let Some(maria) = Maria::start(&["--innodb-ft-min-token-size=8"]) else {
+            return;
+        };
+        let store = decnet_db::Store::connect(&maria.empty().await).await.unwrap();
+        let error = store.migrate().await.unwrap_err();
+        assert!(error.is_schema(), "{error:?}");
+        let text = error.to_string();
+        assert!(
+            text.contains("innodb_ft_min_token_size = 8") && text.contains("at most 4"),
+            "{text}"
+        );
+        assert!(matches!(
+            store.check_schema().await.unwrap_err(),
+            decnet_db::DbError::SchemaMissing
+        ));
     });
 }
 

@@ -13,10 +13,13 @@ use super::{
     tree::{Left, Node, Tree, parent, resolve},
     wording::{self, Product, Say},
 };
-use crate::serve::{
-    BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
-    login::{Logins, Offer},
-    tls::Identity,
+use crate::{
+    Service as _,
+    serve::{
+        BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
+        login::{Logins, Offer},
+        tls::Identity,
+    },
 };
 
 /// The longest command line (vsftpd: `VSFTP_MAX_COMMAND_LINE`).
@@ -45,8 +48,7 @@ pub(super) struct Server {
 
 impl Decoy for Ftp {
     fn build(config: FtpConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
-        let own = host.persona.product(ProductKind::Ftp);
-        let own = host.product::<Self>(own, "banner", config.banner.as_deref())?;
+        let own = Self::program(&config, &host.persona)?;
         let product = if own.name == "ProFTPD" {
             Product::ProFtpd
         } else {

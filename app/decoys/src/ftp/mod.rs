@@ -15,11 +15,11 @@ mod tree;
 #[cfg(feature = "serve")]
 mod wording;
 
-use decnet_persona::{Distro, Persona, ProductKind, User};
+use decnet_persona::{Distro, Persona, Product, ProductKind, User};
 
 use crate::{
     Category, Meta, Port, Service,
-    knob::{Accept, knobs},
+    knob::{Accept, Misfit, knobs, said},
 };
 
 /// The service.
@@ -86,4 +86,9 @@ impl Service for Ftp {
         summary: "A file server with bait; uploads are captured, AUTH TLS and passive mode work",
     };
     type Config = FtpConfig;
+
+    fn program(config: &FtpConfig, persona: &Persona) -> Result<Product, Misfit> {
+        let own = persona.product(ProductKind::Ftp);
+        said::<Self>(persona, own, "banner", config.banner.as_deref())
+    }
 }

@@ -106,7 +106,7 @@ impl Tree {
             owner: owner.to_owned(),
             mtime,
         };
-        for file in bait::files(persona) {
+        for file in bait::ftp_files(persona) {
             let mut at = parent(&file.path);
             loop {
                 let node = nodes

@@ -22,11 +22,12 @@ mod session;
 mod site;
 
 use decnet_model::fleet::KnobKind;
+use decnet_persona::{Persona, Product, ProductKind};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Category, Meta, Port, Service,
-    knob::{Accept, Knob, knobs},
+    knob::{Accept, Knob, Misfit, knobs, said},
 };
 
 /// The service.
@@ -91,4 +92,9 @@ impl Service for Http {
         summary: "A web server with a site or a login; credentials, uploads and exploits are captured",
     };
     type Config = HttpConfig;
+
+    fn program(config: &HttpConfig, persona: &Persona) -> Result<Product, Misfit> {
+        let own = persona.product(ProductKind::Web);
+        said::<Self>(persona, own, "banner", config.banner.as_deref())
+    }
 }

@@ -15,7 +15,6 @@ use decnet_model::{
     clock::SharedClock,
     event::{ClientInfoKind, Event, MAX_VALUE},
 };
-use decnet_persona::ProductKind;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::Rng as _;
 use sha2::Sha256;
@@ -28,10 +27,13 @@ use super::{
     request::{Fault, Length, Progress, Request, Strictness, Version, head_end, leading_blank, parse},
     site::Site,
 };
-use crate::serve::{
-    BuildError, Decoy, Host, Peer, SessionError, Tap,
-    artifact::Capture,
-    login::{Logins, Offer},
+use crate::{
+    Service as _,
+    serve::{
+        BuildError, Decoy, Host, Peer, SessionError, Tap,
+        artifact::Capture,
+        login::{Logins, Offer},
+    },
 };
 
 /// The longest line that begins a chunk.
@@ -111,8 +113,7 @@ struct Visitor<'a> {
 
 impl Decoy for Http {
     fn build(config: HttpConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
-        let product = host.persona.product(ProductKind::Web);
-        let product = host.product::<Self>(product, "banner", config.banner.as_deref())?;
+        let product = Self::program(&config, &host.persona)?;
         let dialect = Dialect::of(&host.persona, product);
         Ok(Self {
             server: Server {

@@ -16,9 +16,11 @@ mod session;
 #[cfg(feature = "serve")]
 mod sql;
 
+use decnet_persona::{Persona, Product};
+
 use crate::{
     Category, Meta, Port, Service,
-    knob::{Accept, knobs},
+    knob::{Accept, Misfit, knobs, said},
 };
 
 #[cfg(feature = "serve")]
@@ -50,4 +52,25 @@ impl Service for Mysql {
         summary: "MySQL or MariaDB; credentials are captured, and a guessed login leads to bait tables",
     };
     type Config = MysqlConfig;
+
+    fn program(config: &MysqlConfig, persona: &Persona) -> Result<Product, Misfit> {
+        let own = persona.sql_product();
+        let mariadb = own.name == "MariaDB";
+        let given = config.version.as_deref();
+        if let Some(given) = given.filter(|given| !is_version(given, mariadb)) {
+            let and = if mariadb { " and -MariaDB" } else { "" };
+            let problem = format!("is not three numbers{and}, as the persona's program has it");
+            return Err(Misfit::of::<Self>("version", given, problem, &own));
+        }
+        said::<Self>(persona, own, "version", given)
+    }
+}
+
+/// Whether `given` is a version as the product writes it: three numbers, and MariaDB's name after them where it is that.
+fn is_version(given: &str, mariadb: bool) -> bool {
+    let number = given.split('-').next().unwrap_or_default();
+    let parts: Vec<Option<u16>> = number.split('.').map(|part| part.parse().ok()).collect();
+    let plain = given.len() <= 60 && given.bytes().all(|b| b.is_ascii_graphic());
+    let is_number = matches!(parts.as_slice(), [Some(_), Some(_), Some(_)]);
+    plain && is_number && given.contains("-MariaDB") == mariadb
 }

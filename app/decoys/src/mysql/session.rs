@@ -28,10 +28,13 @@ use super::{
     prepared::{self, Statement},
     sql::{self, Asker, Database, Flavour, Outcome, SqlError},
 };
-use crate::serve::{
-    BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
-    login::{Logins, Offer},
-    tls::{Identity, Look},
+use crate::{
+    Service as _,
+    serve::{
+        BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
+        login::{Logins, Offer},
+        tls::{Identity, Look},
+    },
 };
 
 /// The longest packet before somebody has signed in.
@@ -60,13 +63,8 @@ pub(super) struct Server {
 impl Decoy for Mysql {
     fn build(config: MysqlConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
         let persona = &host.persona;
-        let product = persona.sql_product();
+        let product = Self::program(&config, persona)?;
         let mariadb = product.name == "MariaDB";
-        let given = config.version.as_deref();
-        if let Some(given) = given {
-            checked_version(given, mariadb)?;
-        }
-        let product = host.product::<Self>(product, "version", given)?;
         let major: u32 = product
             .version
             .split('.')
@@ -774,24 +772,6 @@ impl Server {
 }
 
 /// A moment as the server writes it.
-/// A version must be one as the product writes it: three numbers, and MariaDB's name after them where it is that.
-fn checked_version(given: &str, mariadb: bool) -> Result<(), BuildError> {
-    let number = given.split('-').next().unwrap_or_default();
-    let parts: Vec<Option<u16>> = number.split('.').map(|part| part.parse().ok()).collect();
-    let plain = given.len() <= 60 && given.bytes().all(|b| b.is_ascii_graphic());
-    match parts.as_slice() {
-        [Some(_), Some(_), Some(_)] if plain && given.contains("-MariaDB") == mariadb => Ok(()),
-        _ => Err(BuildError::of::<Mysql>(
-            "version",
-            format_args!(
-                "{:?}: three numbers{}, as the persona's program has it; leave version out for its own",
-                given.chars().take(60).collect::<String>(),
-                if mariadb { " and -MariaDB" } else { "" }
-            ),
-        )),
-    }
-}
-
 fn shown(at: time::OffsetDateTime) -> String {
     format!(
         "{} {:02}:{:02}:{:02}",

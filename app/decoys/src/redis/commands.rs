@@ -14,7 +14,7 @@ use decnet_model::{
     clock::micros,
     event::{ClientInfoKind, Event, Secret},
 };
-use decnet_persona::{bait, product::ProductKind};
+use decnet_persona::bait;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -25,9 +25,12 @@ use super::{
     takeover,
     wire::{Reply, number},
 };
-use crate::serve::{
-    BuildError, Host, Peer, Tap,
-    login::{Logins, Offer},
+use crate::{
+    Service as _,
+    serve::{
+        BuildError, Host, Peer, Tap,
+        login::{Logins, Offer},
+    },
 };
 
 /// The most commands that MULTI queues, channels that one visitor subscribes to, and bytes of a client's name.
@@ -70,12 +73,7 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new(config: RedisConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
-        let given = config.version.as_deref();
-        if let Some(given) = given {
-            checked_version(given)?;
-        }
-        let own = host.persona.product(ProductKind::Redis);
-        let version_text = host.product::<Redis>(own, "version", given)?.banner;
+        let version_text = Redis::program(&config, &host.persona)?.banner;
         let mut rng = host.persona.rng("redis/start");
         let started = host.persona.boot_time + i64::try_from(rng.range(6, 40)).unwrap_or(10);
         let now = host.clock.now();
@@ -144,20 +142,6 @@ impl Server {
             };
             (name, value)
         })
-    }
-}
-
-fn checked_version(given: &str) -> Result<(), BuildError> {
-    let parts: Vec<Option<u16>> = given.split('.').map(|p| p.parse().ok()).collect();
-    match parts.as_slice() {
-        [Some(5..=7), Some(_), Some(_)] => Ok(()),
-        _ => Err(BuildError::of::<Redis>(
-            "version",
-            format_args!(
-                "{:?}: three numbers from 5.0.0 to 7.x",
-                given.chars().take(40).collect::<String>()
-            ),
-        )),
     }
 }
 

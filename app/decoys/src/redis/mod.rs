@@ -33,9 +33,11 @@ mod takeover;
 #[cfg(feature = "serve")]
 mod wire;
 
+use decnet_persona::{Persona, Product, ProductKind};
+
 use crate::{
     Category, Meta, Port, Service,
-    knob::{Accept, knobs},
+    knob::{Accept, Misfit, knobs, said},
 };
 
 /// The service.
@@ -71,6 +73,21 @@ impl Service for Redis {
         summary: "An open key-value store with bait; takeover sequences are answered and reported",
     };
     type Config = RedisConfig;
+
+    fn program(config: &RedisConfig, persona: &Persona) -> Result<Product, Misfit> {
+        let own = persona.product(ProductKind::Redis);
+        let given = config.version.as_deref();
+        if let Some(given) = given.filter(|given| !is_version(given)) {
+            let problem = "is not three numbers from 5.0.0 to 7.x";
+            return Err(Misfit::of::<Self>("version", given, problem, &own));
+        }
+        said::<Self>(persona, own, "version", given)
+    }
+}
+
+fn is_version(given: &str) -> bool {
+    let parts: Vec<Option<u16>> = given.split('.').map(|p| p.parse().ok()).collect();
+    matches!(parts.as_slice(), [Some(5..=7), Some(_), Some(_)])
 }
 
 #[cfg(feature = "serve")]

@@ -4,15 +4,11 @@
 //! [`runner::Decky`] runs the services of one decky; start there for how a connection becomes a session, and at
 //! [`Decoy`] for what a service has to provide.
 
-pub mod artifact;
 pub mod client_hello;
 pub mod login;
 pub mod peer;
-pub mod recorder;
 pub mod relay;
 pub mod runner;
-pub mod sink;
-pub mod tap;
 pub(crate) mod tarpit;
 pub mod tls;
 
@@ -24,11 +20,15 @@ use std::{
 };
 
 use decnet_model::clock::SharedClock;
-use decnet_persona::{Persona, Product};
+use decnet_persona::Persona;
 pub use peer::Peer;
-pub use tap::Tap;
 
-use crate::{Service, knob::KnobFault};
+pub(crate) use crate::evidence::trouble;
+pub use crate::evidence::{Tap, artifact, recorder, sink, tap};
+use crate::{
+    Service,
+    knob::{KnobFault, Misfit},
+};
 
 /// The services that a decky offers by now; a live reconfiguration changes them.
 #[derive(Debug, Default)]
@@ -99,31 +99,6 @@ impl Host {
         }
     }
 
-    /// The program `own` of service `S`, and what it says of itself: its own banner, or what an operator has `given` in `knob`.
-    ///
-    /// # Errors
-    /// Where that is not one line of at most 200 characters, or contradicts the persona.
-    pub fn product<S: Service>(
-        &self,
-        own: Product,
-        knob: &str,
-        given: Option<&str>,
-    ) -> Result<Product, BuildError> {
-        let Some(given) = given else {
-            return Ok(own);
-        };
-        if given.is_empty() || given.len() > 200 || given.chars().any(char::is_control) {
-            return Err(BuildError::of::<S>(knob, "1 to 200 characters in one line"));
-        }
-        let usual = own.banner.clone();
-        self.persona.product_saying(own, given).map_err(|problem| {
-            let way_out = format!(
-                "leave {knob} out for {usual:?}, or give the machine a distribution (distro) that it fits"
-            );
-            BuildError::of::<S>(knob, format_args!("{given:?} {problem}; {way_out}"))
-        })
-    }
-
     /// Seconds since the persona's boot; at least one.
     #[must_use]
     pub fn uptime_s(&self) -> u64 {
@@ -163,6 +138,16 @@ impl BuildError {
             service: S::META.slug.to_owned(),
             knob: knob.to_owned(),
             problem: problem.to_string(),
+        }
+    }
+}
+
+impl From<Misfit> for BuildError {
+    fn from(misfit: Misfit) -> Self {
+        Self {
+            service: misfit.service.to_owned(),
+            knob: misfit.knob.to_owned(),
+            problem: misfit.problem,
         }
     }
 }
@@ -227,7 +212,7 @@ pub trait Decoy: Service + Sized + Send + Sync {
     /// Prepare what all sessions share: keys, certificates, bait. Runs once per start.
     ///
     /// # Errors
-    /// Where a knob contradicts another, or the persona.
+    /// Where a knob contradicts the persona, or what is needed cannot be made.
     fn build(config: Self::Config, host: &Arc<Host>) -> Result<Self, BuildError>;
 
     /// Answer one visitor until either side closes.
@@ -292,12 +277,4 @@ impl<D: Decoy> AnyDecoy for D {
     fn busy(&self, full: Full) -> Cow<'static, [u8]> {
         Decoy::busy(self, full)
     }
-}
-
-/// Tell the operator of the decky about trouble, on standard error: one line, never to a visitor.
-///
-/// Where standard error is gone, too, there is nobody left to tell.
-pub(crate) fn trouble(what: std::fmt::Arguments<'_>) {
-    use std::io::Write as _;
-    let _nobody_left = writeln!(std::io::stderr(), "{what}");
 }

@@ -137,11 +137,16 @@ struct Prepared {
 /// # Errors
 /// Where the persona cannot be made or the bait cannot be used.
 pub fn persona(config: &DeckyConfig) -> Result<Persona, StartError> {
-    let persona = Persona::derive(&config.persona)?;
-    Ok(match &config.persona.overrides.bait {
-        Some(folder) => persona.with_bait(Bait::load(Path::new(folder)).map_err(StartError::Bait)?),
-        None => persona,
-    })
+    let load = |folder: &str| Bait::load(Path::new(folder)).map_err(StartError::Bait);
+    let mut persona = Persona::derive(&config.persona)?;
+    let overrides = &config.persona.overrides;
+    if let Some(folder) = &overrides.bait {
+        persona = persona.with_bait(load(folder)?);
+    }
+    for (service, folder) in &overrides.service_bait {
+        persona = persona.with_service_bait(service, load(folder)?);
+    }
+    Ok(persona)
 }
 
 impl Decky {

@@ -11,9 +11,11 @@ mod session;
 #[cfg(feature = "serve")]
 mod words;
 
+use decnet_persona::{Persona, Product, ProductKind};
+
 use crate::{
     Category, Meta, Port, Service,
-    knob::{Accept, knobs},
+    knob::{Accept, Misfit, knobs, said},
 };
 
 /// The service.
@@ -48,4 +50,9 @@ impl Service for Smtp {
         summary: "A mail server that takes its own domain's mail; credentials and mail are captured",
     };
     type Config = SmtpConfig;
+
+    fn program(config: &SmtpConfig, persona: &Persona) -> Result<Product, Misfit> {
+        let own = persona.product(ProductKind::Mail);
+        said::<Self>(persona, own, "banner", config.banner.as_deref())
+    }
 }

@@ -7,7 +7,6 @@ use decnet_model::{
     clock::SharedClock,
     event::{ClientInfoKind, Event, Secret},
 };
-use decnet_persona::ProductKind;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
 use rand::Rng as _;
@@ -19,11 +18,14 @@ use super::{
     line::{Path, PathFault, split, subject},
     words::{EXIM, MICROSOFT, POSTFIX, Words},
 };
-use crate::serve::{
-    BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
-    artifact::Capture,
-    login::{Logins, Offer},
-    tls::Identity,
+use crate::{
+    Service as _,
+    serve::{
+        BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
+        artifact::Capture,
+        login::{Logins, Offer},
+        tls::Identity,
+    },
 };
 
 /// The longest command line: Postfix's `line_length_limit`.
@@ -65,8 +67,7 @@ pub(super) struct Server {
 impl Decoy for Smtp {
     fn build(config: SmtpConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
         let persona = &host.persona;
-        let told = persona.product(ProductKind::Mail);
-        let told = host.product::<Self>(told, "banner", config.banner.as_deref())?;
+        let told = Self::program(&config, persona)?;
         let (product, words) = match told.name {
             "Exim" => (Product::Exim, &EXIM),
             "Postfix" => (Product::Postfix, &POSTFIX),

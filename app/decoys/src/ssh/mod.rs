@@ -58,9 +58,11 @@ mod upload;
 #[cfg(feature = "serve")]
 pub(crate) use keys::host_key;
 
+use decnet_persona::{Persona, Product, ProductKind};
+
 use crate::{
     Category, Meta, Port, Service,
-    knob::{Accept, knobs},
+    knob::{Accept, Misfit, knobs, said},
 };
 
 /// The service.
@@ -94,4 +96,26 @@ impl Service for Ssh {
         summary: "OpenSSH with an emulated shell: sessions recorded, SFTP and SCP uploads captured",
     };
     type Config = SshConfig;
+
+    fn program(config: &SshConfig, persona: &Persona) -> Result<Product, Misfit> {
+        let own = persona.product(ProductKind::Ssh);
+        let told = said::<Self>(persona, own.clone(), "version", config.version.as_deref())?;
+        let begins = begins(&own.banner);
+        if !told.banner.starts_with(begins) || told.banner.bytes().any(|b| !(32..127).contains(&b)) {
+            let problem = format!("does not begin with {begins} as the persona's does, or is not ASCII");
+            return Err(Misfit::of::<Self>("version", &told.banner, problem, &own));
+        }
+        Ok(told)
+    }
+}
+
+/// The part of an identification that names the program: up to the number of its version.
+fn begins(identification: &str) -> &str {
+    let protocol = "SSH-2.0-".len();
+    let number = identification
+        .bytes()
+        .skip(protocol)
+        .position(|b| b.is_ascii_digit());
+    let end = number.map_or(identification.len(), |at| protocol + at);
+    identification.get(..end).unwrap_or(identification)
 }

@@ -11,7 +11,6 @@ use std::{
 };
 
 use decnet_model::event::Event;
-use decnet_persona::ProductKind;
 use rand::Rng as _;
 use tokio::sync::watch;
 
@@ -27,6 +26,7 @@ use super::{
     transport::Transport,
 };
 use crate::{
+    Service as _,
     serve::{BuildError, Decoy, Full, Host, Peer, SessionError, Tap, login::Logins},
     shell::{Template, vfs::Overlays},
 };
@@ -102,20 +102,7 @@ impl Shared {
 
 impl Decoy for Ssh {
     fn build(config: SshConfig, host: &Arc<Host>) -> Result<Self, BuildError> {
-        let own = host.persona.product(ProductKind::Ssh);
-        let begins = begins(&own.banner).to_owned();
-        let version = host
-            .product::<Self>(own, "version", config.version.as_deref())?
-            .banner;
-        if !version.starts_with(&begins) || version.bytes().any(|b| !(32..127).contains(&b)) {
-            return Err(BuildError::of::<Self>(
-                "version",
-                format!(
-                    "{version:?} does not begin with {begins} as the persona's does, or is not ASCII; leave version out, or give \
-                     the machine a distribution (distro) that it fits"
-                ),
-            ));
-        }
+        let version = Self::program(&config, &host.persona)?.banner;
         let (made, keys) = watch::channel(None);
         let persona = host.persona.clone();
         let proposal = Proposal::of(&version, &host.persona);
@@ -183,17 +170,6 @@ impl Decoy for Ssh {
         drop(startup);
         channels::serve(&mut link, &visit, entered).await
     }
-}
-
-/// The part of an identification that names the program: up to the number of its version.
-fn begins(identification: &str) -> &str {
-    let protocol = "SSH-2.0-".len();
-    let number = identification
-        .bytes()
-        .skip(protocol)
-        .position(|b| b.is_ascii_digit());
-    let end = number.map_or(identification.len(), |at| protocol + at);
-    identification.get(..end).unwrap_or(identification)
 }
 
 /// One visitor.

@@ -17,7 +17,7 @@ use crate::{
     serve::{
         Tap,
         artifact::Capture,
-        recorder::{Channel, Recorder},
+        recorder::{self, Channel, Recorder},
     },
     shell::{Outside, Report, Running, Stream, Typed, terminal, vfs::Shared as Overlay},
 };
@@ -392,7 +392,7 @@ impl Session {
             .as_ref()
             .map_or((80, 24), |t| window(t.columns, t.rows));
         let name = self.terminal.as_ref().map_or("dumb", |t| t.name.as_str());
-        let sid = format!("{}-{:08x}", self.tap.session_id(), self.seed & 0xffff_ffff);
+        let sid = recorder::sid(&self.tap, self.seed);
         let recorder = Recorder::begin(
             self.shared.host.transcripts.as_deref(),
             &self.tap,

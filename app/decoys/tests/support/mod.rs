@@ -8,12 +8,41 @@ use std::{
     time::{Duration, Instant},
 };
 
+use decnet_control::{Absence, Control, Product, Words};
 use decnet_decoys::{
     config::{DeckyConfig, Limits, ServiceEntry},
     serve::{runner::Decky, sink::Sink},
 };
 use decnet_model::clock::SystemClock;
 use decnet_persona::PersonaSpec;
+
+/// A real `product` whose version begins with `series`; where there is none, the reason is printed.
+pub(crate) fn control(product: Product, series: &str, words: Words<'_>) -> Option<Control> {
+    let server = match decnet_control::installed(product) {
+        Ok(server) if server.version.starts_with(series) => server,
+        Ok(server) => {
+            let (name, version) = (product.name(), server.version);
+            decnet_testkit::skipped(&format!("{name} {series} is wanted, and {version} is installed"));
+            return None;
+        }
+        Err(absence) => {
+            decnet_testkit::skipped(&absence.to_string());
+            return None;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    match runtime.block_on(decnet_control::start(&server, words)) {
+        Ok(control) => Some(control),
+        Err(absence @ (Absence::NotInstalled(..) | Absence::NeedsRoot(_))) => {
+            decnet_testkit::skipped(&absence.to_string());
+            None
+        }
+        Err(absence) => panic!("{absence}"),
+    }
+}
 
 /// Evidence, as a test reads it.
 #[derive(Clone, Default)]

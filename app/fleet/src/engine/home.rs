@@ -1,8 +1,8 @@
 //! The folder of one decky: what it was told, and the evidence that it keeps. The same for every engine.
 //!
 //! `desired.json` is what it was made from (ours), `config.json` what the program is told, `artifacts/` and
-//! `transcripts/` are evidence, which no step takes away. Where this is root, the decky's user can read `config.json`
-//! and owns the folders of evidence, and nothing else.
+//! `transcripts/` are evidence, which no step takes away. `share/` is the operator's bait while a container reads it. Where
+//! this is root, the decky's user can read `config.json` and owns the folders of evidence, and nothing else.
 
 use std::{
     collections::BTreeMap,
@@ -13,11 +13,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Its folders of captured files and of recordings.
+pub(super) use decnet_decoys::config::{ARTIFACTS, TRANSCRIPTS};
 use decnet_decoys::{
     Port,
     config::{DeckyConfig, Limits, NOBODY, ServiceEntry},
 };
 use decnet_model::{fleet::ServiceSpec, name::ServiceSlug};
+use decnet_persona::PersonaSpec;
 use nix::{
     fcntl::{Flock, FlockArg},
     unistd::geteuid,
@@ -32,11 +35,10 @@ const DESIRED: &str = "desired.json";
 pub(super) const CONFIG: &str = "config.json";
 /// What it was last known to run, where its engine cannot keep that in its memory.
 const APPLIED: &str = "applied.json";
+/// The operator's bait, while a program begins that sees nothing of the host but this folder. Whoever gets in may read the name.
+const LENT: &str = "share";
 /// Everything in it that is no evidence.
 const OURS: [&str; 5] = [DESIRED, CONFIG, APPLIED, "decoy.log", "decoy.log.1"];
-/// Its folders of captured files and of recordings.
-pub(super) const ARTIFACTS: &str = "artifacts";
-pub(super) const TRANSCRIPTS: &str = "transcripts";
 /// Its evidence lines, where the engine keeps them here.
 pub(super) const LINES: &str = "out";
 
@@ -98,6 +100,42 @@ impl Home {
         self.doing("remove", || remove_file(&self.0.join(CONFIG)))
     }
 
+    /// Put the operator's bait of `persona` here, where `group` can read it and [`within`] says that it is.
+    pub(super) fn lend_bait(&self, persona: &PersonaSpec, group: Option<u32>) -> Result<(), StepError> {
+        self.take_bait_back()?;
+        let moved = within(&mut persona.clone());
+        for (from, to) in &moved {
+            let to = self.0.join(to);
+            let lent = || {
+                fs::create_dir_all(&to)?;
+                for entry in fs::read_dir(from)? {
+                    let path = entry?.path();
+                    if let Some(name) = path.file_name()
+                        && path.extension().is_some_and(|ending| ending == "toml")
+                    {
+                        let copy = to.join(name);
+                        fs::copy(&path, &copy)?;
+                        share(&copy, 0o640, group)?;
+                    }
+                }
+                share(&to, 0o750, group)
+            };
+            lent().map_err(|e: io::Error| StepError::lasting(format!("bait {}: {e}", from.display())))?;
+        }
+        if moved.is_empty() {
+            return Ok(());
+        }
+        self.doing("share", || share(&self.0.join(LENT), 0o710, group))
+    }
+
+    /// Take it away: the program has read it.
+    pub(super) fn take_bait_back(&self) -> Result<(), StepError> {
+        self.doing("remove", || match fs::remove_dir_all(self.0.join(LENT)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        })
+    }
+
     /// The newest of its outlets, where they are kept here.
     pub(super) fn newest_lines(&self) -> Option<PathBuf> {
         let files = fs::read_dir(self.0.join(LINES)).ok()?.flatten();
@@ -128,6 +166,7 @@ impl Home {
 
     /// Take away everything that is no evidence, and the folder where nothing else is in it. Gives whether it is gone.
     pub(super) fn remove(&self) -> Result<bool, StepError> {
+        self.take_bait_back()?;
         self.doing("remove", || {
             // desired.json first: without it the decky is not observed, so a cut removal is not mistaken for a decky.
             for file in OURS {
@@ -284,6 +323,21 @@ pub(super) fn config(
     }
 }
 
+/// Have `persona` name its folders of bait where [`Home::lend_bait`] puts them, from the decky's folder on; gives where each comes from
+/// and goes to.
+pub(super) fn within(persona: &mut PersonaSpec) -> Vec<(PathBuf, PathBuf)> {
+    let overrides = &mut persona.overrides;
+    let folders = overrides
+        .bait
+        .iter_mut()
+        .chain(overrides.service_bait.values_mut());
+    let moved = folders.enumerate().map(|(n, folder)| {
+        let there = format!("{LENT}/{n}");
+        (std::mem::replace(folder, there.clone()).into(), there.into())
+    });
+    moved.collect()
+}
+
 /// Who may read what the program is told: only root can start a program as somebody else.
 fn group(config: &DeckyConfig) -> Option<u32> {
     geteuid().is_root().then_some(config.user)
@@ -388,6 +442,56 @@ mod tests {
                     .all(|user| (0x7000_0000..=0x7fff_ffff).contains(user))
             );
         }
+    }
+
+    #[test]
+    fn bait_is_lent_as_it_is_and_taken_back_whole() {
+        use decnet_persona::{Seed, bait::Bait};
+
+        let folder = tempfile::tempdir().unwrap();
+        let key = |name: &str| format!("[[key]]\nkey = \"{name}\"\nstring = \"1\"\n");
+        for name in ["all", "redis"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::write(folder.path().join(name).join("redis.toml"), key(name)).unwrap();
+            fs::write(folder.path().join(name).join("notes.txt"), "for nobody else").unwrap();
+        }
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let mut persona = PersonaSpec::new(Seed::from_bytes([1; 16]), "linux-server");
+        let home = Home::at(folder.path().join("home"));
+        fs::create_dir(home.path()).unwrap();
+        home.lend_bait(&persona, None).unwrap();
+        assert!(!home.path().join(LENT).exists(), "there is none");
+
+        persona.overrides.bait = Some(at("all"));
+        persona.overrides.service_bait = [("redis".parse().unwrap(), at("redis"))].into();
+        let mut told = persona.clone();
+        within(&mut told);
+        for _ in 0..2 {
+            home.lend_bait(&persona, None).unwrap();
+            for (lent, own) in [
+                (told.overrides.bait.as_ref(), persona.overrides.bait.as_ref()),
+                (
+                    told.overrides.service_bait.values().next(),
+                    persona.overrides.service_bait.values().next(),
+                ),
+            ] {
+                let lent = home.path().join(lent.unwrap());
+                assert_eq!(Bait::load(&lent), Bait::load(Path::new(own.unwrap())));
+                assert_eq!(fs::read_dir(&lent).unwrap().count(), 1);
+            }
+        }
+        home.take_bait_back().unwrap();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+
+        home.lend_bait(&persona, None).unwrap();
+        assert!(home.remove().unwrap());
+        persona.overrides.bait = Some(at("gone"));
+        fs::create_dir(home.path()).unwrap();
+        let error = home.lend_bait(&persona, None).unwrap_err();
+        assert!(
+            error.message.starts_with(&format!("bait {}: ", at("gone"))),
+            "{error}"
+        );
     }
 
     #[test]

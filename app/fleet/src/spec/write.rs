@@ -11,7 +11,7 @@ use decnet_model::{
 };
 use serde_json::Value;
 
-use super::{CUSTOM, GENERAL, typed, without_comment};
+use super::{BAIT, CUSTOM, GENERAL, typed, without_comment};
 use crate::{Catalogue, SpecFault, own_image};
 
 /// `spec` as INI. Every decky of it needs a name, because sections have one.
@@ -141,10 +141,13 @@ impl Writer {
             }
         }
         for (i, service) in services.iter().enumerate() {
-            if service.knobs.is_empty() {
+            if service.knobs.is_empty() && service.bait.is_none() {
                 continue;
             }
             self.section(format_args!("{name}.{}", service.slug));
+            if let Some(folder) = &service.bait {
+                self.pair(&format!("{at}.services[{i}].{BAIT}"), BAIT, folder);
+            }
             let presets = catalogue.default_knobs(&service.slug);
             for (knob, value) in &service.knobs {
                 let field = format!("{at}.services[{i}].knobs.{knob}");

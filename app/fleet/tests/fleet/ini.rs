@@ -1,6 +1,6 @@
 use decnet_fleet::{
-    BuiltIn, Limits, check, resolve,
-    spec::{Described, from_ini, from_ini_with, to_ini},
+    BuiltIn, DesiredDecky, Limits, check, mutation, resolve,
+    spec::{BAIT, Described, from_ini, from_ini_with, to_ini},
 };
 use decnet_model::fleet::{DeckySpec, FleetSpec, ServiceSpec};
 use proptest::prelude::*;
@@ -415,6 +415,109 @@ fn a_folder_of_bait_is_taken_from_a_file_and_its_faults_name_what_to_mend() {
 }
 
 #[test]
+fn a_folder_of_bait_of_a_service_is_taken_for_it_alone_and_its_faults_name_line_and_file() {
+    let (good, bad) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(
+        good.path().join("redis.toml"),
+        "[[key]]\nkey = \"a\"\nstring = \"b\"\n",
+    )
+    .unwrap();
+    std::fs::write(bad.path().join("redis.toml"), "\n[[key]]\nkey = \"a\"\n").unwrap();
+    let (good, bad) = (
+        good.path().display().to_string(),
+        bad.path().display().to_string(),
+    );
+    let text = |redis: &str| {
+        format!(
+            "[db]\narchetype = linux-server\nservices = ssh, redis\n[db.redis]\nbait = {redis}\ntarpit_ms = 5\n"
+        )
+    };
+    let spec = from_ini(&text(&good)).unwrap();
+    let redis = &spec.deckies[0].services[1];
+    assert_eq!(redis.bait.as_deref(), Some(good.as_str()));
+    assert_eq!(redis.knobs.len(), 1, "{redis:?}");
+    assert_eq!(from_ini(&to_ini(&spec, &BuiltIn).unwrap()).unwrap(), spec);
+    let json = serde_json::to_string(&spec).unwrap();
+    assert_eq!(Described::read_json(&json).spec, spec);
+
+    let now = OffsetDateTime::UNIX_EPOCH;
+    let settled = |spec: &FleetSpec, before: &[_]| {
+        resolve(spec, before, &Limits::default(), &BuiltIn, now)
+            .unwrap()
+            .remove(0)
+    };
+    let of = |decky: &DesiredDecky| -> Vec<String> {
+        let bait = decky.persona.overrides.service_bait.iter();
+        bait.map(|(slug, folder)| format!("{slug} {folder}")).collect()
+    };
+    let plain = settled(
+        &from_ini("[db]\narchetype = linux-server\nservices = ssh, redis\n").unwrap(),
+        &[],
+    );
+    assert_eq!(of(&plain), [""; 0]);
+    let baited = settled(&spec, std::slice::from_ref(&plain));
+    assert_eq!(of(&baited), [format!("redis {good}")]);
+    assert_eq!(baited.persona.overrides.bait, None);
+    // A program reads it as it begins, so another one is another decky, and nothing that one that runs is told.
+    assert_ne!(baited.identity(), plain.identity());
+    assert!(baited.services.iter().all(|service| service.bait.is_none()));
+    // Who does not speak of it leaves it, as the database does, and mutations.
+    let unsaid = from_ini("[db]\narchetype = linux-server\nservices = redis, http\n").unwrap();
+    assert_eq!(of(&settled(&unsaid, std::slice::from_ref(&baited))), of(&baited));
+    let kept: DesiredDecky = serde_json::from_value(serde_json::to_value(&baited).unwrap()).unwrap();
+    assert_eq!(kept, baited);
+    for round in 0..8 {
+        let after = mutation::mutate(&baited, &BuiltIn, round).unwrap();
+        assert_eq!(after.identity(), baited.identity());
+    }
+    for taken_away in [
+        text(""),
+        "[db]\narchetype = linux-server\nservices = ssh\n".to_owned(),
+    ] {
+        let spec = from_ini(&taken_away).unwrap();
+        assert_eq!(of(&settled(&spec, std::slice::from_ref(&baited))), [""; 0]);
+    }
+
+    for (text, line, words) in [
+        (
+            text(&bad),
+            5,
+            format!("redis: bait {bad}/redis.toml: line 2, key a: needs exactly one of"),
+        ),
+        (
+            text("here"),
+            5,
+            "redis: here: the decoys run elsewhere".to_owned(),
+        ),
+        (
+            format!("[db]\narchetype = linux-server\n[db.smtp]\nbait = {good}\n"),
+            4,
+            "smtp: it shows no bait; these do: ssh, ftp, http, redis, mysql".to_owned(),
+        ),
+        (
+            format!(
+                "[db]\nservices = ssh, own\n[custom-own]\nimage = own\nports = 8080\n[db.own]\nbait = {good}\n"
+            ),
+            7,
+            "own is an image, which shows what it brings".to_owned(),
+        ),
+    ] {
+        let faults = from_ini(&text).unwrap_err();
+        let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(&format!("line {line}: {words}")), "{told:?}");
+    }
+    // The name is nobody's knob.
+    for meta in decnet_decoys::catalogue::ALL {
+        let knobs = decnet_decoys::catalogue::knobs(meta.slug);
+        assert!(knobs.iter().all(|knob| knob.name != BAIT), "{}", meta.slug);
+    }
+    for slug in decnet_persona::bait::SERVICES {
+        assert!(decnet_decoys::catalogue::find(slug).is_some(), "{slug}");
+    }
+}
+
+#[test]
 fn a_text_that_is_all_sections_keys_or_services_is_refused_and_read_only_so_far() {
     let many = |line: fn(usize) -> String| (0..50_000).map(line).collect::<String>();
     let sections = format!("[web]\narchetype = web-server\n{}", many(|n| format!("[a{n}]\n")));
@@ -485,9 +588,13 @@ mutate_interval_minutes = 30
 egress = dns
 
 [web.http]
+bait =
 anonymous = false
 banner = 8
 tarpit_ms = 200
+
+[web.ssh]
+bait =
 
 [one]
 archetype = database-server

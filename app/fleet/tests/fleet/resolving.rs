@@ -1,11 +1,16 @@
 use std::collections::BTreeSet;
 
-use decnet_fleet::{DesiredDecky, Limits, mutation, resolve};
+use decnet_fleet::{
+    BuiltIn, DesiredDecky, Limits, SpecFault, check, draw_fitting_seed, mutation, resolve, spec::Described,
+};
 use decnet_model::{
     fleet::{DeckySpec, FleetSpec, ServiceSpec},
     name::ServiceSlug,
 };
-use decnet_persona::archetype::{self, MAX_SERVICES};
+use decnet_persona::{
+    Persona, ProductKind,
+    archetype::{self, MAX_SERVICES},
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -154,6 +159,164 @@ fn every_fault_is_told_at_once_with_its_field() {
         faults.iter().map(|f| f.field.as_str()).collect::<Vec<_>>(),
         ["deckies[0].ip", "deckies[0].seed"]
     );
+}
+
+/// A service of the built-in catalogue with one knob.
+fn set(slug: &str, knob: &str, value: &str) -> ServiceSpec {
+    ServiceSpec {
+        knobs: [(knob.to_owned(), json!(value))].into(),
+        ..service(slug)
+    }
+}
+
+/// What comes of `spec` with the built-in catalogue.
+fn built_in(spec: &FleetSpec, existing: &[DesiredDecky]) -> Result<Vec<DesiredDecky>, Vec<SpecFault>> {
+    resolve(spec, existing, &Limits::default(), &BuiltIn, now())
+}
+
+fn web_server(decky: &DesiredDecky) -> &'static str {
+    let persona = Persona::derive(&decky.persona).unwrap();
+    persona.product(ProductKind::Web).name
+}
+
+#[test]
+fn a_knob_that_contradicts_its_machine_is_told_with_every_other_fault_before_anything_is_made() {
+    let text = "\
+[front]
+archetype = linux-server
+services = ssh, http, redis
+distro = debian12
+amount = 3
+[front.ssh]
+version = SSH-2.0-dropbear_2020.81
+accept = after_0
+[front.redis]
+version = 5.0.14
+[front.http]
+banner = Apache/2.4.62 (Ubuntu)
+[back]
+archetype = web-server
+ip = 8.8.8.8
+[other]
+archetype = web-server
+hostname = -bad-
+distro = rocky9
+[other.ssh]
+version = SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3
+[unread]
+archetype = linux-server
+distro = beos
+[unread.ssh]
+version = SSH-2.0-dropbear_2020.81
+";
+    let described = Described::read(text, &BuiltIn);
+    let faults = described.faults(built_in(&described.spec, &[]).unwrap_err());
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let expected = [
+        (
+            7,
+            "ssh.version of front-01, which runs Debian GNU/Linux 12 (bookworm): \"SSH-2.0-dropbear_2020.81\" names dropbear",
+        ),
+        (8, "after_1 to after_100"),
+        (10, "redis.version of front-01, which runs Debian GNU/Linux 12"),
+        (12, "http.banner of front-01"),
+        (15, "8.8.8.8 is outside"),
+        (18, "host name"),
+        (21, "ssh.version of other, which runs Rocky Linux 9"),
+        (24, "distribution \"beos\""),
+    ];
+    assert_eq!(told.len(), expected.len(), "{}", told.join("\n"));
+    for (told, (line, words)) in told.iter().zip(expected) {
+        assert!(
+            told.starts_with(&format!("line {line}: ")) && told.contains(words),
+            "{line} {words}: {told}"
+        );
+    }
+    assert!(
+        told[2].contains("leave version out for \"7.0.15\""),
+        "{}",
+        told[2]
+    );
+    // Who has no installation to ask is told the same, but for what only that knows.
+    let alone = described.faults(check(&described.spec, &BuiltIn));
+    let lines: Vec<_> = alone.iter().filter_map(|fault| fault.line).collect();
+    assert_eq!(lines, [7, 8, 10, 12, 18, 21, 24]);
+}
+
+#[test]
+fn where_no_seed_is_given_a_machine_is_drawn_that_fits_what_is_set_on_it() {
+    // Of Debian's web servers about every other one is an nginx.
+    let spec = fleet(vec![DeckySpec {
+        distro: Some("debian12".into()),
+        services: vec![service("ssh"), set("http", "banner", "nginx/1.22.1")],
+        ..of("web-server", 20)
+    }]);
+    for decky in built_in(&spec, &[]).unwrap() {
+        assert_eq!(web_server(&decky), "nginx");
+    }
+    // The distribution is chosen with them.
+    let spec = fleet(vec![DeckySpec {
+        services: vec![set("ssh", "version", "SSH-2.0-OpenSSH_8.7")],
+        ..of("linux-server", 3)
+    }]);
+    for decky in built_in(&spec, &[]).unwrap() {
+        assert_eq!(decky.persona.distro.unwrap().as_str(), "rocky9");
+    }
+}
+
+#[test]
+fn a_seed_that_is_drawn_for_a_group_fits_each_of_it_and_one_that_is_given_is_not_exchanged() {
+    let group = DeckySpec {
+        distro: Some("debian12".into()),
+        services: vec![set("http", "banner", "nginx")],
+        ..of("web-server", 3)
+    };
+    let seed = draw_fitting_seed(&group, &BuiltIn).unwrap();
+    let sown = DeckySpec {
+        seed: Some(seed.to_string()),
+        ..group.clone()
+    };
+    let deckies = built_in(&fleet(vec![sown.clone()]), &[]).unwrap();
+    assert_eq!(
+        deckies.iter().map(web_server).collect::<Vec<_>>(),
+        ["nginx", "nginx", "nginx"]
+    );
+    let other = DeckySpec {
+        services: vec![set("http", "banner", "Apache")],
+        ..sown
+    };
+    let faults = built_in(&fleet(vec![other]), &[]).unwrap_err();
+    assert_eq!(faults.len(), 1, "one of the group is told: {faults:?}");
+    assert_eq!(faults[0].field, "deckies[0].services[0].knobs.banner");
+    assert!(faults[0].problem.contains("or a seed that it fits"), "{faults:?}");
+    let none = DeckySpec {
+        services: vec![set("http", "banner", "Caddy")],
+        ..group
+    };
+    assert_eq!(draw_fitting_seed(&none, &BuiltIn), None);
+}
+
+#[test]
+fn a_machine_that_becomes_another_is_held_against_what_it_keeps() {
+    let named = |distro: &str, services| DeckySpec {
+        name: Some("front".parse().unwrap()),
+        distro: Some(distro.into()),
+        services,
+        ..of("linux-server", 1)
+    };
+    let banner = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7";
+    let before = named("debian12", vec![set("ssh", "version", banner)]);
+    let before = built_in(&fleet(vec![before]), &[]).unwrap();
+    let faults = built_in(&fleet(vec![named("ubuntu22", Vec::new())]), &before).unwrap_err();
+    assert_eq!(faults[0].field, "deckies[0].services");
+    assert!(
+        faults[0]
+            .problem
+            .starts_with("ssh.version of front, which runs Ubuntu 22.04"),
+        "{faults:?}"
+    );
+    let as_ever = built_in(&fleet(vec![named("debian12", Vec::new())]), &before).unwrap();
+    assert_eq!(as_ever[0].services, before[0].services);
 }
 
 #[test]

@@ -82,9 +82,12 @@ impl Draft {
         }
     }
 
-    /// Give the form a seed where it has none: what is shown and what will be deployed are made from one.
-    fn sow(self) {
-        if self.form.with_untracked(|form| form.seed.trim().is_empty()) {
+    /// Give the form a seed where it has none: what is shown and what will be deployed are made from one. A drawn one is drawn anew
+    /// where what was made from it `was_refused`: another machine may fit what is set on it.
+    fn sow(self, was_refused: bool) {
+        let is_drawn = |seed: &str| self.sown.with_value(|sown| sown == seed);
+        let has_none = |form: &Filled| form.seed.trim().is_empty() || (was_refused && is_drawn(&form.seed));
+        if self.form.with_untracked(has_none) {
             let seed = text::draw(16);
             self.sown.set_value(seed.clone());
             self.form.update(|form| form.seed = seed);
@@ -175,7 +178,7 @@ fn GroupForm(
         is_asking,
     } = planned(said.into(), deploy, deploy::deploy_preview);
     let ask = Callback::new(move |()| {
-        draft.sow();
+        draft.sow(fault.with_untracked(Option::is_some));
         ask.run(());
     });
     let told = Told::derive(move || fault.get().map(|fault| fault.fields).unwrap_or_default());

@@ -27,7 +27,7 @@ use crate::{
         evidence, fleet,
     },
     components::{
-        download::Export,
+        download::{Export, ExportFile},
         frame::{PageHead, may},
         icon::{Icon, Mark},
         notice::{Empty, Fetched},
@@ -84,10 +84,14 @@ pub(crate) fn FleetPage() -> impl IntoView {
         move || (live.epoch.get(), minute.get()),
         |_| fleet::decky_traffic(),
     );
+    let tasks = |format: &str| Signal::stored(format!("/api/v1/tasks/export?format={format}"));
     view! {
         <PageHead title="Fleet">
             <Views />
-            <Export from=Signal::stored("/api/v1/fleet/export".to_owned()) />
+            <Export from=Signal::stored("/api/v1/fleet/export".to_owned())>
+                <ExportFile from=tasks("csv") words="Tasks, CSV" note="all that was ever ordered" />
+                <ExportFile from=tasks("json") words="Tasks, JSON" note="the same, as an array" />
+            </Export>
             <Suspense>
                 {move || {
                     manages

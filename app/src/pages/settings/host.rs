@@ -10,6 +10,7 @@ use crate::{
     api::settings::{self, IgnoreRuleCreate, IgnoreRuleDelete, Reinitialise, SettingChange},
     components::{
         dialog::Dialog,
+        download::Export,
         frame::may,
         icon::{Icon, Mark},
         notice::{Loading, Problem},
@@ -255,6 +256,7 @@ fn Ignored(rules: Vec<IgnoreRule>, lines: u64, orders: Orders, manages: Signal<b
             <header>
                 <h2>"Not looked at"</h2>
                 <span class="panel-note">{text::plural(lines, "line", "lines")}" kept out so far"</span>
+                {(!none).then(|| view! { <Export from=Signal::stored("/api/v1/config/ignore-rules/export".to_owned()) /> })}
             </header>
             <p class="muted">
                 "Lines that a rule fits stay in the spool and are counted, and become neither rows nor attackers: your own scanner, for one."

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    path::Path,
     process::Command,
     time::Instant,
 };
@@ -178,7 +179,7 @@ fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trac
     let (old, mut open) = (services(&fleet, "web-01"), hold_open(&lab_of, &fleet, "web-02"));
     host.ok(&["mutate", "web-01"]);
     assert_ne!(services(&host.fleet(), "web-01"), old);
-    host.ok(&["deploy", "--name", "late", "--archetype", "web-server"]);
+    deploy_baited(&host, folder.path(), "late");
     let now = containers(&lab_of);
     for (name, container) in &made {
         assert_eq!(now.get(name), Some(container), "{name} was made anew");
@@ -189,6 +190,7 @@ fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trac
     );
     open.kill().unwrap();
     open.wait().unwrap();
+    shows_bait(&lab_of, &host, "late");
     host.ok(&["teardown", "late"]);
 
     // Whatever of ours is killed: the fleet stays, and what came meanwhile is not lost.
@@ -251,6 +253,49 @@ fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trac
     });
     assert!(host.fleet().is_empty());
     host.down();
+}
+
+/// Deploy a decky with bait of its operator, and redis on it with some of its own.
+fn deploy_baited(host: &Host<'_>, folder: &Path, name: &str) {
+    let of = |what: &str, file: &str, text: &str| {
+        let folder = folder.join(what);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join(file), text).unwrap();
+        folder.display().to_string()
+    };
+    let all = of(
+        "all",
+        "all.toml",
+        "[[file]]\npath = \"/srv/ftp/turbine.txt\"\ncontent = \"seven\"\n[[key]]\nkey = \"turbine\"\nstring = \"7\"\n",
+    );
+    let keys = of(
+        "keys",
+        "redis.toml",
+        "[[key]]\nkey = \"boiler\"\nstring = \"8\"\n",
+    );
+    let deploy = ["deploy", "--name", name, "--archetype", "linux-server"];
+    let bait = ["--services", "ftp,redis", "--bait", &all, "--bait"];
+    let redis = format!("redis={keys}");
+    let words: Vec<&str> = deploy.into_iter().chain(bait).chain([redis.as_str()]).collect();
+    host.ok(&words);
+}
+
+/// Its visitors see that bait, each service its own, and nobody finds where it came from.
+fn shows_bait(lab: &Lab, host: &Host<'_>, name: &str) {
+    let fleet = host.fleet();
+    let decky = fleet.iter().find(|d| text(d, "name") == name).unwrap();
+    let ip = text(decky, "ip");
+    let keys = said(&attack(lab, &["redis-cli", "-h", &ip, "--raw", "keys", "*"]));
+    assert_eq!(keys.trim(), "boiler");
+    let asked = "USER anonymous\\r\\nPASS x\\r\\nTYPE I\\r\\nSIZE turbine.txt\\r\\nQUIT\\r\\n";
+    let asked = format!("printf '{asked}' | timeout 10 nc -w 5 {ip} 21");
+    let heard = said(&attack(lab, &["sh", "-c", &asked]));
+    assert!(heard.contains("213 5"), "{heard}");
+    let pid = host.pid_of(name);
+    assert!(
+        !fs::exists(format!("/proc/{pid}/root/var/lib/netsvcd/share")).unwrap(),
+        "the bait can still be read"
+    );
 }
 
 /// Nothing that can be read inside a container says what it is, and nothing in it may do or take more than it needs.

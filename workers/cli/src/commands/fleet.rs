@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use decnet_domain::DomainError;
 use decnet_fleet::{
-    BuiltIn, SpecFault,
-    spec::{Described, adjust},
+    BuiltIn, SpecFault, draw_fitting_seed,
+    spec::{BAIT, Described, adjust},
 };
 use decnet_model::{
     clock::{Clock, SystemClock},
@@ -26,7 +26,7 @@ use decnet_persona::{Persona, Seed};
 use time::OffsetDateTime;
 
 use crate::{
-    cli::{ClearArgs, DeployArgs, PlaceArgs, StatusArgs, TargetArgs, WaitArgs},
+    cli::{BaitArg, ClearArgs, DeployArgs, PlaceArgs, StatusArgs, TargetArgs, WaitArgs},
     host::{Host, usage},
     output,
 };
@@ -72,13 +72,25 @@ async fn preview(host: &Host, mut asked: Asked, as_json: bool) -> Result<()> {
     let there = host.domain.decky_list(&permit).await?;
     let sown = sow(&mut asked.spec, &unsown, &there);
     let plan = asked.judged(host.domain.decky_preview(&permit, asked.spec.clone()).await)?;
+    let deckies = asked.spec.deckies.iter();
+    let specs = deckies.flat_map(|decky| std::iter::repeat_n(decky, amount(decky)));
     if as_json {
-        let deckies = asked.spec.deckies.iter();
-        let seeds = deckies.flat_map(|decky| std::iter::repeat_n(&decky.seed, amount(decky)));
         let mut listed = serde_json::to_value(&plan)?;
-        for (decky, seed) in listed.as_array_mut().into_iter().flatten().zip(seeds) {
-            if let (Some(decky), Some(seed)) = (decky.as_object_mut(), seed) {
+        for (decky, spec) in listed.as_array_mut().into_iter().flatten().zip(specs) {
+            let Some(decky) = decky.as_object_mut() else {
+                continue;
+            };
+            if let Some(seed) = &spec.seed {
                 decky.insert("seed".to_owned(), seed.as_str().into());
+            }
+            if let Some(bait) = &spec.bait {
+                decky.insert("bait".to_owned(), bait.as_str().into());
+            }
+            let of_services: serde_json::Map<String, serde_json::Value> = service_bait(spec)
+                .map(|(slug, folder)| (slug.to_string(), folder.into()))
+                .collect();
+            if !of_services.is_empty() {
+                decky.insert("service_bait".to_owned(), of_services.into());
             }
         }
         return output::json(&listed);
@@ -88,6 +100,20 @@ async fn preview(host: &Host, mut asked: Asked, as_json: bool) -> Result<()> {
         |decky| decky.state.to_string(),
         "Nothing would be deployed.",
     );
+    for (decky, spec) in plan.iter().zip(specs) {
+        let whole = spec.bait.as_deref().map(|folder| match folder {
+            "" => "the built-in one".to_owned(),
+            folder => folder.to_owned(),
+        });
+        let of_services = service_bait(spec).map(|(slug, folder)| match folder {
+            "" => format!("{slug} as the decky"),
+            folder => format!("{slug} {folder}"),
+        });
+        let told: Vec<_> = whole.into_iter().chain(of_services).collect();
+        if !told.is_empty() {
+            println!("Bait of {}: {}", decky.name, told.join(", "));
+        }
+    }
     println!("Nothing was changed (--dry-run).");
     for (field, seed) in sown {
         println!(
@@ -98,21 +124,30 @@ async fn preview(host: &Host, mut asked: Asked, as_json: bool) -> Result<()> {
     Ok(())
 }
 
+/// What is said of the bait of single services.
+fn service_bait(spec: &DeckySpec) -> impl Iterator<Item = (&ServiceSlug, &str)> {
+    let services = spec.services.iter();
+    services.filter_map(|service| Some((&service.slug, service.bait.as_deref()?)))
+}
+
 /// How many deckies `spec` stands for.
 fn amount(spec: &DeckySpec) -> usize {
     usize::try_from(spec.amount.unwrap_or(1)).unwrap_or(usize::MAX)
 }
 
 /// Draw a seed for each specification without one, and tell which got which. One that is about deckies which are there
-/// gets none: they stay who they are. `unsown` is what `spec` was settled as without.
+/// gets none: they stay who they are. Nor does a group of which no one seed makes what its knobs ask for. `unsown` is what
+/// `spec` was settled as without.
 fn sow(spec: &mut FleetSpec, unsown: &[DeckyView], there: &[DeckyView]) -> Vec<(usize, Seed)> {
     let is_there = |decky: &&DeckyView| there.iter().any(|other| other.name == decky.name);
     let mut unsown = unsown.iter();
     let mut sown = Vec::new();
     for (at, decky) in spec.deckies.iter_mut().enumerate() {
         let known = unsown.by_ref().take(amount(decky)).filter(is_there).count();
-        if known == 0 && decky.seed.is_none() {
-            let seed = decnet_fleet::draw_seed();
+        if known == 0
+            && decky.seed.is_none()
+            && let Some(seed) = draw_fitting_seed(decky, &BuiltIn)
+        {
             decky.seed = Some(seed.to_string());
             sown.push((at, seed));
         }
@@ -147,13 +182,23 @@ impl Asked {
                 source: Source::Words(args.services.clone()),
             });
         };
+        let (options, keys): (Vec<_>, Vec<_>) = args.of_deckies().unzip();
+        if !options.is_empty() {
+            return Err(usage(format!(
+                "{} cannot be used with --file, because {} says what its deckies are: write {} there, or leave --file out",
+                options.join(", "),
+                path.display(),
+                keys.join(", ")
+            )));
+        }
         let text = text_of(path)?;
         let is_json = path.extension().is_some_and(|e| e == "json");
-        let (described, source): (_, fn(PathBuf, Described) -> Source) = if is_json {
+        let (mut described, source): (_, fn(PathBuf, Described) -> Source) = if is_json {
             (Described::read_json(&text), Source::Json)
         } else {
             (Described::read(&text, &BuiltIn), Source::Ini)
         };
+        described.spec.replace |= args.replace;
         Ok(Self {
             spec: described.spec.clone(),
             source: source(path.clone(), described),
@@ -224,15 +269,23 @@ fn option_of(field: &str, spec: &FleetSpec, named: &[ServiceSlug]) -> String {
     let of_service = own.strip_prefix("services[").and_then(|rest| {
         let (place, part) = rest.split_once(']')?;
         let service = spec.deckies.first()?.services.get(place.parse::<usize>().ok()?)?;
-        Some((service, part.strip_prefix(".knobs.")))
+        Some((service, part))
     });
-    match of_service {
-        Some((service, Some(knob))) => return format!("--knob {}.{knob}", service.slug),
-        // A knob brought it.
-        Some((service, None)) if !service.knobs.is_empty() && !named.contains(&service.slug) => {
-            return format!("--knob {}", service.slug);
+    if let Some((service, part)) = of_service {
+        let slug = &service.slug;
+        if let Some(knob) = part.strip_prefix(".knobs.") {
+            return format!("--knob {slug}.{knob}");
         }
-        _ => {}
+        if part.strip_prefix('.') == Some(BAIT) {
+            return format!("--bait {slug}");
+        }
+        // That brought it.
+        if !named.contains(slug) && !service.knobs.is_empty() {
+            return format!("--knob {slug}");
+        }
+        if !named.contains(slug) && service.bait.is_some() {
+            return format!("--bait {slug}");
+        }
     }
     let own = own.split(['[', '.']).next().unwrap_or(own);
     match own {
@@ -385,21 +438,30 @@ async fn targets(
 }
 
 /// # Errors
-/// Where a knob is given twice: one of the two would be lost.
+/// Where a knob or a folder is given twice: one of the two would be lost.
 fn from_args(args: &DeployArgs) -> Result<DeckySpec> {
     let mut knobs: BTreeMap<&ServiceSlug, BTreeMap<&str, &str>> = BTreeMap::new();
+    let mut bait = None;
+    let twice = |option: String| Err(usage(format!("{option}: it stands twice")));
     for knob in &args.knobs {
         let of_service = knobs.entry(&knob.service).or_default();
         if of_service.insert(&knob.key, &knob.value).is_some() {
-            return Err(usage(format!(
-                "--knob {}.{}: it stands twice",
-                knob.service, knob.key
-            )));
+            return twice(format!("--knob {}.{}", knob.service, knob.key));
+        }
+    }
+    for BaitArg { service, folder } in &args.bait {
+        let before = match service {
+            Some(service) => knobs.entry(service).or_default().insert(BAIT, folder),
+            None => bait.replace(folder.as_str()),
+        };
+        if before.is_some() {
+            let of = service.as_ref().map(|service| format!(" {service}"));
+            return twice(format!("--bait{}", of.unwrap_or_default()));
         }
     }
     let mut spec = DeckySpec {
         name: args.name.clone(),
-        amount: Some(args.deckies),
+        amount: Some(args.deckies.unwrap_or(1)),
         archetype: args.archetype.clone(),
         services: args.services.iter().cloned().map(ServiceSpec::of).collect(),
         randomize_services: args.randomize_services,
@@ -410,10 +472,7 @@ fn from_args(args: &DeployArgs) -> Result<DeckySpec> {
         hostname: args.hostname.clone(),
         seed: args.seed.clone(),
         egress: args.egress.clone(),
-        // Decoys do not run in the folder of this command.
-        bait: args.bait.as_ref().map(|dir| {
-            std::path::absolute(dir).map_or_else(|_| dir.clone(), |dir| dir.display().to_string())
-        }),
+        bait: bait.map(str::to_owned),
         mutate_interval_minutes: args.mutate_interval,
     };
     for (slug, knobs) in knobs {

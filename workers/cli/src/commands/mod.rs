@@ -14,8 +14,9 @@ mod worker;
 use anyhow::{Context as _, Result};
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, LabCommand},
     host::block_on,
+    lab,
     up,
 };
 
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Spool(command) => spool::run(place, &command),
         Command::Ingest(args) => block_on(evidence::ingest(place, &args)),
         Command::Demo(command) => spool::demo(place, &command),
+        Command::Lab(LabCommand::Compare(args)) => block_on(lab::compare(place, &args)),
         Command::Bench(command) => block_on(bench::run(place, &command)),
         Command::Completions { shell } => {
             let mut command = crate::documented_command();

@@ -7,10 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use decnet_decoys::config::{ARTIFACTS, TRANSCRIPTS};
 use decnet_model::clock::{Clock, SystemClock};
 use decnet_runtime::{Settings, StartError};
 use decnet_spool::{Position, Reader, Segment, SpoolError, Writer, acknowledged, outlet::Outlet};
-use decnet_testkit::demo::{Day, Options};
+use decnet_testkit::demo::{Day, Fault, Options};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -237,13 +238,13 @@ fn sow(settings: &Settings, command: &DemoCommand) -> Result<()> {
         .into());
     }
     let end = end.unwrap_or_else(|| SystemClock.now());
-    let day = Day::new(Options {
+    let of_day = Options {
         events: *events,
         attackers: *attackers,
         deckies: *deckies,
         seed: *seed,
         end,
-    });
+    };
     // A running collector has the spool; lines go through its door then.
     let kept = &settings.spool;
     let options = decnet_spool::Options {
@@ -259,9 +260,11 @@ fn sow(settings: &Settings, command: &DemoCommand) -> Result<()> {
         Err(SpoolError::Locked { .. }) => Door::Outlet(Outlet::create(&settings.outlets_dir(), "demo")?),
         Err(error) => return Err(error).context("the spool"),
     };
+    let folder = settings.deckies_dir();
+    let mut day = Day::keeping(of_day, &folder).map_err(not_kept)?;
     let progress = std::io::stderr().is_terminal();
     let mut written = 0_u64;
-    for line in day {
+    for line in day.by_ref() {
         door.append(&line)?;
         written += 1;
         if progress && written.is_multiple_of(10_000) {
@@ -272,8 +275,29 @@ fn sow(settings: &Settings, command: &DemoCommand) -> Result<()> {
     if progress {
         eprintln!();
     }
-    println!("{written} lines of at most {attackers} attackers on {deckies} deckies are in the spool.");
+    let left = day.finish().map_err(not_kept)?;
+    let folder = folder.display();
+    println!("events      {written}, in the spool");
+    println!("attackers   {}", left.attackers);
+    println!("deckies     {}", left.deckies);
+    println!("files       {}, captured, in {folder}/*/{ARTIFACTS}", left.files);
+    println!(
+        "recordings  {}, of sessions, in {folder}/*/{TRANSCRIPTS}",
+        left.recordings
+    );
     Ok(())
+}
+
+/// A folder of the deckies that does not take what visitors leave.
+fn not_kept(fault: Fault) -> StartError {
+    let Fault { folder, source } = fault;
+    StartError::io(
+        &format!(
+            "captured files and recordings cannot be kept in {}",
+            folder.display()
+        ),
+        &source,
+    )
 }
 
 /// Where demo lines enter.

@@ -841,8 +841,19 @@ mod tests {
         supervisor
     }
 
+    /// How many lives the worker in `folder` has begun; none where it was not started yet.
     fn lives(folder: &Path) -> usize {
-        fs::read_to_string(folder.join("lives")).unwrap().len()
+        fs::read_to_string(folder.join("lives")).unwrap_or_default().len()
+    }
+
+    /// Waits until the worker in `folder` has begun as many lives.
+    async fn begun(folder: &Path, number: usize) {
+        let seen = async {
+            while lives(folder) < number {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), seen).await.unwrap();
     }
 
     /// How a worker ended for good that ends with `codes`, and in how many lives.
@@ -910,12 +921,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut supervisor = supervisor(dir.path(), "ready 0,ready ordered 1,ready lives 0");
         until(&supervisor, Phase::Waiting).await;
-        let seen = async {
-            while lives(dir.path()) < 3 {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(Duration::from_secs(60), seen).await.unwrap();
+        begun(dir.path(), 3).await;
         until(&supervisor, Phase::Ready).await;
         supervisor.stop(&[]).await;
     }
@@ -959,12 +965,7 @@ mod tests {
         until(&supervisor, Phase::Stopped).await;
         assert_eq!(lives(dir.path()), 5);
         remote.start("child".into()).await.unwrap();
-        let seen = async {
-            while lives(dir.path()) < 7 {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(Duration::from_secs(60), seen).await.unwrap();
+        begun(dir.path(), 7).await;
         until(&supervisor, Phase::Ready).await;
         supervisor.stop(&[]).await;
     }
@@ -975,16 +976,7 @@ mod tests {
         let codes = "ready 1,ready 1,ready 1,ready 1,late 1,ready lives 0";
         let mut supervisor = hasty(dir.path(), codes, Duration::from_millis(1));
         let remote = supervisor.remote();
-        let last = async {
-            while fs::read_to_string(dir.path().join("lives"))
-                .unwrap_or_default()
-                .len()
-                < 5
-            {
-                sleep(Duration::from_millis(1)).await;
-            }
-        };
-        timeout(Duration::from_secs(60), last).await.unwrap();
+        begun(dir.path(), 5).await;
         // That life is never ready, and ends while somebody waits for it.
         let told = remote.start("child".into()).await.unwrap_err();
         assert!(told.contains("decnet worker clear child"), "{told}");
@@ -1023,16 +1015,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let codes = "ready 69,69,69,69,69,69,ready lives 0";
         let mut supervisor = hasty(dir.path(), codes, Duration::from_millis(1));
-        let seen = async {
-            while fs::read_to_string(dir.path().join("lives"))
-                .unwrap_or_default()
-                .len()
-                < 7
-            {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(Duration::from_secs(60), seen).await.unwrap();
+        begun(dir.path(), 7).await;
         until(&supervisor, Phase::Ready).await;
         supervisor.stop(&[]).await;
     }

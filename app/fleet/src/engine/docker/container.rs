@@ -166,6 +166,8 @@ impl DockerEngine {
             .and_then(Path::file_name)
             .map(|file| Path::new(home::LINES).join(file));
         config.pulse = Some(PULSE.into());
+        // Of the host it sees nothing but its own folder.
+        home::within(&mut config.persona);
         config
     }
 
@@ -203,6 +205,7 @@ impl DockerEngine {
         // Images may come to it later.
         bare.reach = vec![own_image::REACH];
         home.tell(&bare)?;
+        home.lend_bait(&decky.persona, Some(user))?;
 
         let binds = [format!("{}:{}:rw", home.path().display(), image::HOME)];
         let mut body = self.body(&ground, &binds, Some(address), Some(persona.mac));
@@ -259,6 +262,7 @@ impl DockerEngine {
                 .map_err(failed("start its container"))?;
             let mut words = Box::pin(self.words(&docker, &container, true));
             heard(&mut words, READY).await?;
+            home.take_bait_back()?;
             let (first, pid) = self.process(&docker, &container).await?;
             self.settle_in(pid, &ground, &decky, address).await?;
             self.tell(&docker, &container, &home, &whole, &mut words).await?;

@@ -32,6 +32,7 @@ services = http, ssh, intranet
 [web.http]                 ; what is set on a service of it
 tarpit_ms = 200            ; every service has it: each answer is held back so long
 accept = editor:spring24, admin:admin
+; also: bait, a folder for this service alone
 
 [custom-intranet]          ; a container image of your own (engine docker)
 image = registry.example/intranet:2
@@ -63,7 +64,7 @@ pub(super) fn DescriptionForm(
         move || said.with(|said| made.with(|made| made.as_ref().is_none_or(|(of, _)| of != said)));
     Effect::new(move |_| {
         if as_text.get() {
-            draft.sow();
+            draft.sow(false);
             if untrack(|| !is_own() && (is_behind() || text.with(String::is_empty))) {
                 make.dispatch(said.get_untracked());
             }
@@ -81,7 +82,7 @@ pub(super) fn DescriptionForm(
     let make_anew = move |_| {
         // From here on it is no more theirs than what is made.
         made.set(Some((Filled::default(), text.get_untracked())));
-        draft.sow();
+        draft.sow(false);
         make.dispatch(said.get_untracked());
     };
     let deploy = ServerAction::<DescriptionDeploy>::new();

@@ -14,10 +14,10 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, BufWriter, Write},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use decnet_model::event::Event;
@@ -45,8 +45,9 @@ pub struct Recorder {
     sid: String,
     user: Vec<u8>,
     shard: String,
-    file: Option<File>,
-    began: Instant,
+    file: Option<Box<dyn Write + Send + Sync>>,
+    /// Tells how long the session has lasted.
+    elapsed: Box<dyn Fn() -> Duration + Send + Sync>,
     written: u64,
     out_bytes: u64,
     keystrokes: u64,
@@ -64,6 +65,13 @@ pub enum Channel {
     Input,
 }
 
+/// The id of a recording of the session of `tap`, whose channels are recorded one by one: `nonce` tells them apart by its lowest 32
+/// bits.
+#[must_use]
+pub fn sid(tap: &Tap, nonce: u64) -> String {
+    format!("{}-{:08x}", tap.session_id(), nonce & 0xffff_ffff)
+}
+
 impl Recorder {
     /// Begin to record a session of `user` into `folder`; without a folder it is reported and not recorded.
     #[must_use]
@@ -76,13 +84,14 @@ impl Recorder {
         size: (u32, u32),
     ) -> Self {
         let now = tap.clock().now();
+        let began = Instant::now();
         let mut recorder = Self {
             tap: tap.clone(),
             sid,
             user: user.to_vec(),
             shard: shard_name(now),
             file: None,
-            began: Instant::now(),
+            elapsed: Box::new(move || began.elapsed()),
             written: 0,
             out_bytes: 0,
             keystrokes: 0,
@@ -94,16 +103,36 @@ impl Recorder {
             user,
         });
         match folder.map(|folder| open_shard(folder, &recorder.shard, free_bytes)) {
-            Some(Ok(file)) => recorder.file = Some(file),
+            Some(Ok(file)) => recorder.file = Some(Box::new(file)),
             Some(Err(why)) => recorder.skip(&why),
             None => recorder.skip("no folder for transcripts"),
         }
-        let header = json!({"sid": recorder.sid, "hdr": {
-            "version": 2, "width": size.0, "height": size.1, "timestamp": now.unix_timestamp(),
-            "env": {"SHELL": "/bin/bash", "TERM": terminal.chars().take(64).collect::<String>()},
-        }});
-        recorder.line(&header.to_string());
+        if recorder.file.is_some() {
+            let header = json!({"sid": recorder.sid, "hdr": {
+                "version": 2, "width": size.0, "height": size.1, "timestamp": now.unix_timestamp(),
+                "env": {"SHELL": "/bin/bash", "TERM": terminal.chars().take(64).collect::<String>()},
+            }});
+            recorder.line(header.to_string());
+        }
         recorder
+    }
+
+    /// The same for a session that is invented, as demo evidence is: `elapsed` tells how long it has lasted, and lines are gathered
+    /// before they are written, several whole ones at a time. What really happens is measured by a clock that nobody sets, and written
+    /// at once, so that no death of the process takes any of it.
+    #[must_use]
+    pub fn invented(mut self, elapsed: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.elapsed = Box::new(elapsed);
+        if let Some(file) = self.file.take() {
+            self.file = Some(Box::new(BufWriter::new(file)));
+        }
+        self
+    }
+
+    /// Whether anything is recorded.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.file.is_some()
     }
 
     fn skip(&self, why: &str) {
@@ -158,7 +187,7 @@ impl Recorder {
         if self.truncated || self.file.is_none() {
             return;
         }
-        let at = self.began.elapsed();
+        let at = (self.elapsed)();
         let (sid, text) = (json!(self.sid), json!(text));
         let line = format!(
             "{{\"sid\":{sid},\"t\":{}.{:06},\"ch\":\"{channel}\",\"d\":{text}}}",
@@ -168,28 +197,37 @@ impl Recorder {
         if self.written + u64::try_from(line.len()).unwrap_or(0) > SESSION_MAX {
             self.truncated = true;
             let sentinel = json!({"sid": self.sid, "trunc": true}).to_string();
-            self.line(&sentinel);
+            self.line(sentinel);
             return;
         }
-        self.line(&line);
+        self.line(line);
     }
 
-    fn line(&mut self, line: &str) {
+    fn line(&mut self, mut line: String) {
         debug_assert!(line.len() < LINE_MAX, "{} bytes", line.len());
         let Some(file) = &mut self.file else { return };
-        if let Err(error) = file.write_all(format!("{line}\n").as_bytes()) {
-            self.file = None;
-            self.skip("the disk does not take it");
-            trouble(format_args!("a session goes on unrecorded: {error}"));
+        line.push('\n');
+        if let Err(error) = file.write_all(line.as_bytes()) {
+            self.lost(&error);
             return;
         }
-        self.written += u64::try_from(line.len() + 1).unwrap_or(0);
+        self.written += u64::try_from(line.len()).unwrap_or(0);
+    }
+
+    /// From now on nothing is recorded: the disk did not take it.
+    fn lost(&mut self, error: &io::Error) {
+        self.file = None;
+        self.skip("the disk does not take it");
+        trouble(format_args!("a session goes on unrecorded: {error}"));
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        let duration_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = u64::try_from((self.elapsed)().as_millis()).unwrap_or(u64::MAX);
+        if let Some(Err(error)) = self.file.as_mut().map(Write::flush) {
+            self.lost(&error);
+        }
         if self.file.is_some() {
             self.tap.emit(Event::SessionRecorded {
                 sid: &self.sid,
@@ -289,9 +327,9 @@ mod tests {
     fn lab() -> (tempfile::TempDir, Tap) {
         use std::sync::Arc;
         let artifacts =
-            crate::serve::artifact::Artifacts::open(None, &crate::config::Limits::default()).unwrap();
-        let evidence = Arc::new(crate::serve::tap::Evidence {
-            sink: Arc::new(crate::serve::sink::Sink::to(io::sink())),
+            crate::evidence::artifact::Artifacts::open(None, &crate::config::Limits::default()).unwrap();
+        let evidence = Arc::new(crate::evidence::tap::Evidence {
+            sink: Arc::new(crate::evidence::sink::Sink::to(io::sink())),
             artifacts: Arc::new(artifacts),
             clock: Arc::new(decnet_model::clock::SystemClock),
             decky: "decky-recorder".to_owned(),
@@ -332,6 +370,30 @@ mod tests {
         let lines = shard_lines(folder.path());
         let marks = lines.iter().filter(|line| line["trunc"] == true).count();
         assert_eq!((marks, &lines[lines.len() - 1]["trunc"]), (1, &json!(true)));
+    }
+
+    #[test]
+    fn an_invented_session_is_written_whole_by_its_own_clock() {
+        use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+        let (folder, tap) = lab();
+        let clock = std::sync::Arc::new(AtomicU64::new(0));
+        let shown = std::sync::Arc::clone(&clock);
+        let sid = sid(&tap, 0x1_0000_0002);
+        assert_eq!(sid, format!("{}-00000002", tap.session_id()));
+        let mut recorder =
+            begin(folder.path(), &tap, &sid).invented(move || Duration::from_micros(shown.load(SeqCst)));
+        assert!(recorder.is_recording());
+        for n in 0..1_000 {
+            clock.store(n * 1_000_007, SeqCst);
+            recorder.record(Channel::Output, b"one more");
+        }
+        drop(recorder);
+        let lines = shard_lines(folder.path());
+        assert_eq!(lines.len(), 1_001);
+        assert_eq!(
+            (&lines[0]["hdr"]["version"], &lines[1]["t"], &lines[1_000]["t"]),
+            (&json!(2), &json!(0.0), &json!(999.006_993))
+        );
     }
 
     #[test]

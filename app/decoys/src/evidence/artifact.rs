@@ -50,30 +50,53 @@ impl Artifacts {
     /// # Errors
     /// Where the folder cannot be created or read.
     pub fn open(folder: Option<&Path>, limits: &Limits) -> io::Result<Self> {
-        let mut total = 0;
-        if let Some(folder) = folder {
-            fs::create_dir_all(folder)?;
-            for entry in fs::read_dir(folder)? {
-                let entry = entry?;
-                if entry
-                    .file_name()
-                    .as_encoded_bytes()
-                    .starts_with(INCOMING.as_bytes())
-                {
-                    fs::remove_file(entry.path())?;
-                } else {
-                    total += entry.metadata()?.len();
-                }
+        let Some(folder) = folder else {
+            return Ok(Self::unkept(limits));
+        };
+        fs::create_dir_all(folder)?;
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name.as_encoded_bytes().starts_with(INCOMING.as_bytes()) {
+                fs::remove_file(entry.path())?;
             }
         }
+        Self::beside(folder, limits)
+    }
+
+    /// Keep files in `folder` beside a decoy that has it: what is on its way in is that one's, and stays.
+    ///
+    /// # Errors
+    /// Where the folder cannot be created or read.
+    pub fn beside(folder: &Path, limits: &Limits) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let mut total = 0;
+        for entry in fs::read_dir(folder)? {
+            total += match entry?.metadata() {
+                Ok(meta) => meta.len(),
+                // It came in, and has another name by now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+                Err(error) => return Err(error),
+            };
+        }
         Ok(Self {
-            folder: folder.map(Path::to_owned),
+            folder: Some(folder.to_owned()),
+            total: AtomicU64::new(total),
+            ..Self::unkept(limits)
+        })
+    }
+
+    /// Files are hashed and reported, and not kept.
+    #[must_use]
+    pub fn unkept(limits: &Limits) -> Self {
+        Self {
+            folder: None,
             file_max: limits.artifact_file_bytes,
             session_max: limits.artifact_session_bytes,
             total_max: limits.artifact_total_bytes,
-            total: AtomicU64::new(total),
+            total: AtomicU64::new(0),
             serial: AtomicU64::new(0),
-        })
+        }
     }
 
     fn incoming(&self, session: &str) -> Option<io::Result<(File, PathBuf)>> {
@@ -361,6 +384,19 @@ fn sanitised(path: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_begins_takes_leftovers_away_and_who_comes_beside_leaves_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let coming = folder.path().join(format!("{INCOMING}0-0"));
+        fs::write(&coming, "half").unwrap();
+        let beside = Artifacts::beside(folder.path(), &Limits::default()).unwrap();
+        assert!(coming.exists());
+        assert_eq!(beside.total.load(Ordering::Relaxed), 4);
+        let begun = Artifacts::open(Some(folder.path()), &Limits::default()).unwrap();
+        assert!(!coming.exists());
+        assert_eq!(begun.total.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn no_path_of_a_visitor_survives_as_a_path() {

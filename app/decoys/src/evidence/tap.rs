@@ -65,8 +65,20 @@ impl Tap {
         src: SocketAddr,
         dst: SocketAddr,
     ) -> Self {
+        Self::of_known_session(evidence, service, src, dst, rand::rng().random())
+    }
+
+    /// [`Self::of_session`] with an id that is known before: for evidence that has to come out alike each time.
+    #[must_use]
+    pub fn of_known_session(
+        evidence: &Arc<Evidence>,
+        service: impl Into<Arc<str>>,
+        src: SocketAddr,
+        dst: SocketAddr,
+        session: u64,
+    ) -> Self {
         let visit = Visit {
-            session: format!("{:016x}", rand::rng().random::<u64>()),
+            session: format!("{session:016x}"),
             // An IPv4 visitor of a dual-stack socket is an IPv4 visitor.
             src: src.ip().to_canonical().to_string(),
             src_port: src.port(),
