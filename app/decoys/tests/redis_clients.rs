@@ -91,8 +91,11 @@ fn a_secret_that_the_version_does_not_take_is_evidence_too() {
             &["command", "canary-1 canary-2 canary-3"],
         ),
     ] {
-        let Some(output) = run("redis-cli", &[&["-p", &port][..], words].concat()) else { return };
-        let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let Some(output) = run("redis-cli", &[&["-p", &port][..], words].concat()) else {
+            return;
+        };
+        let told =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(told.contains(outcome), "{words:?}: {told}");
         site.lines.wait(reported);
     }

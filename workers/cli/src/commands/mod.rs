@@ -16,8 +16,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     cli::{Cli, Command, LabCommand},
     host::block_on,
-    lab,
-    up,
+    lab, up,
 };
 
 /// Run what the command line says.
