@@ -105,6 +105,7 @@ const REACHED: Record<string, string[]> = {
   mysql: [
     "auth_attempt principal",
     "client_info client_name info",
+    "client_info schema info",
     "command command",
     "exploit_attempt mysql-into-outfile bytes",
     "protocol_violation a bad handshake bytes",

@@ -382,6 +382,29 @@ fn a_prepared_statement_is_answered_by_type_and_reported_with_its_values() {
 }
 
 #[test]
+fn the_schema_that_a_login_names_is_evidence_whether_it_lets_in_or_not() {
+    if !has_client() {
+        return;
+    }
+    for accept in ["never", "always"] {
+        let site = start("mysql", persona(Distro::Debian12), &[("accept", accept)]);
+        let told = Command::new("mysql")
+            .args(["--no-defaults", "--protocol=tcp", "--connect-timeout=10"])
+            .args([
+                "-h",
+                &site.address.ip().to_string(),
+                "-P",
+                &site.address.port().to_string(),
+            ])
+            .args(["-uroot", "-px", "--database=canary_schema", "-e", "select 1"])
+            .output()
+            .unwrap();
+        assert!(!told.status.success(), "{accept}");
+        site.lines.wait(&["client_info", "\"schema\"", "canary_schema"]);
+    }
+}
+
+#[test]
 fn two_connections_never_see_the_same_salt() {
     let site = start("mysql", persona(Distro::Debian12), &[]);
     assert_ne!(greeting(site.address)[24..], greeting(site.address)[24..]);

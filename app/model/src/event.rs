@@ -144,6 +144,8 @@ text_enum! {
         EhloName = "ehlo_name",
         /// A database driver's attributes, or CLIENT SETNAME.
         ClientName = "client_name",
+        /// The schema that a database's client names as it signs in.
+        Schema = "schema",
         /// FTP CLNT, or an anonymous login's address.
         ClientSoftware = "client_software",
         /// Terminal type of a pty.

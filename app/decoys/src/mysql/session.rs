@@ -287,6 +287,12 @@ impl Visit<'_> {
                 value: &value,
             });
         }
+        if !login.database.is_empty() {
+            self.tap.emit(Event::ClientInfo {
+                kind: ClientInfoKind::Schema,
+                value: &login.database,
+            });
+        }
         let admitted = if self.server.mariadb() {
             self.native(&login, salt).await?
         } else {
