@@ -181,7 +181,7 @@ for (const [width, what] of [
   [1440, "a desk"],
 ] as const) {
   test(`Tab comes to everything that can be used, where it is seen, and round, on ${what}`, async ({ page, day }) => {
-    test.setTimeout(300_000);
+    test.setTimeout(420_000);
     const complaints = new Complaints(page);
     await show(page, width, "dark");
     await open(page, "/no-such-page");

@@ -469,7 +469,7 @@ impl Place<'_> {
         let config = format!(
             "primary_hostname = {host}\ndomainlist local_domains = {domain} : {host}\nspool_directory = {f}/spool\nlog_file_path = \
              {f}/log/%slog\npid_file_path = {f}/pid\nhost_lookup =\nrfc1413_query_timeout = 0s\nprdr_enable = \
-             true\ntls_advertise_hosts =\nsmtputf8_advertise_hosts =\nqualify_domain = {domain}\nkeep_environment =\nacl_smtp_rcpt = acl_check_rcpt\nbegin acl\nacl_check_rcpt:\n  \
+             true\nsmtputf8_advertise_hosts =\nqualify_domain = {domain}\nkeep_environment =\nacl_smtp_rcpt = acl_check_rcpt\nbegin acl\nacl_check_rcpt:\n  \
              accept local_parts = postmaster\n    domains = +local_domains\n  require message = relay not permitted\n    domains \
              = +local_domains\n  deny message = Unknown user\nbegin routers\nlocal:\n  driver = accept\n  domains = \
              +local_domains\n  transport = nowhere\nbegin transports\nnowhere:\n  driver = appendfile\n  file = /dev/null\n  user \

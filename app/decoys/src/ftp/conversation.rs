@@ -192,16 +192,22 @@ impl<'a> Visitor<'a> {
                 return Ok(());
             };
             if line.last() != Some(&b'\n') {
-                if line.len() < LINE_MAX {
-                    // Cut off by the end of the stream: no command, as for the real ones.
+                let is_vsftpd = self.server.product == Product::VsFtpd;
+                if line.len() >= LINE_MAX {
+                    self.tap.emit(Event::Violation {
+                        what: "a command line that is too long",
+                        bytes: &line,
+                    });
+                    // ProFTPD hangs up without a word.
+                    if is_vsftpd {
+                        self.say(&Say::TooLong).await?;
+                    }
+                    return Err(SessionError::Violation("a command line that is too long"));
+                }
+                // Cut off by the end of the stream: no command to vsftpd, and one to ProFTPD.
+                if is_vsftpd {
                     return Ok(());
                 }
-                self.tap.emit(Event::Violation {
-                    what: "a command line that is too long",
-                    bytes: &line,
-                });
-                self.say(&Say::TooLong).await?;
-                return Err(SessionError::Violation("a command line that is too long"));
             }
             while matches!(line.last(), Some(b'\n' | b'\r')) {
                 line.pop();
@@ -244,13 +250,20 @@ impl<'a> Visitor<'a> {
     async fn obey(&mut self, line: &[u8]) -> Result<Next, SessionError> {
         let text = String::from_utf8_lossy(line);
         let (word, arg) = text.split_once(' ').unwrap_or((&text, ""));
-        let command: String = word.chars().take(16).collect::<String>().to_ascii_uppercase();
+        let command: String = word.chars().take(80).collect::<String>().to_ascii_uppercase();
         if command != "PASS" {
             let user = self.account.as_ref().map_or("", |(name, _)| name).to_owned();
             self.tap.emit(Event::Command {
                 line,
                 detail: &[("user", user.as_bytes())],
             });
+        }
+        if self.server.product == Product::ProFtpd
+            && (OTHER_PROTOCOLS.contains(&word)
+                || word.starts_with("SSH-2.0-")
+                || word.starts_with("SSH-1.99-"))
+        {
+            return Ok(Next::Stop);
         }
         if self.server.product == Product::ProFtpd
             && let Some(reply) = self.proftpd_alone(&command, arg)
@@ -600,6 +613,9 @@ impl<'a> Visitor<'a> {
             "LIST" | "NLST" => self.list(command == "NLST", arg).await,
             "MLSD" | "MLST" if self.server.product == Product::ProFtpd => {
                 self.machine_list(command, arg).await
+            }
+            "SIZE" if self.ascii && self.server.product == Product::ProFtpd => {
+                self.line("550 SIZE not allowed in ASCII mode").await
             }
             "SIZE" => match self
                 .tree
@@ -1027,6 +1043,12 @@ impl<'a> Visitor<'a> {
         self.transferred(outcome, &Say::TransferEnd).await
     }
 }
+
+/// First words of HTTP and SMTP, to which ProFTPD hangs up without one of its own.
+const OTHER_PROTOCOLS: [&str; 14] = [
+    "GET", "HEAD", "POST", "PUT", "OPTIONS", "DELETE", "CONNECT", "PATCH", "EHLO", "HELO", "MAIL", "RCPT",
+    "DATA", "VRFY",
+];
 
 /// Commands that ProFTPD knows, also before a login.
 const KNOWN: [&str; 32] = [

@@ -322,6 +322,9 @@ impl<'a> Talk<'a> {
                 }
             }
             b"VRFY" if rest.is_empty() => self.say("501 empty address", ""),
+            b"VRFY" if !shown.contains('@') && !shown.eq_ignore_ascii_case("postmaster") => {
+                self.say("501 {arg}: recipient address must contain a domain", &shown);
+            }
             b"VRFY" => self.say(self.server.words.vrfy, ""),
             b"EXPN" => self.say(self.server.words.not_implemented, ""),
             b"TURN" | b"SAML" | b"SEND" | b"SOML" | b"" => self.unknown_to_exim(),

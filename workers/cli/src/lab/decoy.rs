@@ -118,7 +118,7 @@ fn knobs(product: Product, banner: &str) -> BTreeMap<String, Value> {
         Product::Redis => json!({"version": banner, "guarded": true}),
         Product::MariaDb => json!({"version": banner, "accept": "r:p"}),
         Product::Postfix => json!({"auth": false, "starttls": false}),
-        Product::Exim => json!({"auth": false, "starttls": false, "size": 52_428_800}),
+        Product::Exim => json!({"auth": false, "starttls": true, "size": 52_428_800}),
         Product::VsFtpd => json!({"tls": false, "writable": true, "anonymous": true, "accept": "never"}),
         Product::ProFtpd => json!({"tls": false, "writable": false, "anonymous": true, "accept": "never"}),
     };

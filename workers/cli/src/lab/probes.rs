@@ -381,7 +381,7 @@ fn smtp(more: &[(&'static str, &'static [&'static str])]) -> Vec<Probe> {
             ],
         ),
         lines(Kind::Error, "a refused login", &["EHLO a", "AUTH PLAIN AGEAYg=="]),
-        lines(Kind::Error, "TLS that is not offered", &["EHLO a", "STARTTLS"]),
+        lines(Kind::Error, "STARTTLS", &["EHLO a", "STARTTLS"]),
         lines(
             Kind::Error,
             "mail for elsewhere",
