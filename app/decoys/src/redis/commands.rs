@@ -438,8 +438,8 @@ impl<'a> Visitor<'a> {
         let (user, password): (&[u8], &[u8]) = match args {
             [password] => (b"default", password),
             [user, password] if version.at_least(6, 0) => (user, password),
-            [_, _] => return Reply::Error(wrong_number("auth")),
-            _ => return Reply::error("ERR syntax error"),
+            _ if version.at_least(6, 0) => return Reply::error("ERR syntax error"),
+            _ => return Reply::Error(wrong_number("auth")),
         };
         let open = self.server.config.requirepass.is_none();
         let accepted = if open {
