@@ -48,7 +48,7 @@ pub(crate) fn choices() -> Vec<String> {
 
 /// `decnet lab compare`
 pub(crate) async fn compare(place: &PlaceArgs, args: &CompareArgs) -> Result<()> {
-    let program = host::settings(place)?.decoy_program;
+    let program = host::settings(place)?.fleet.decoy_program;
     // Before anything is started.
     let mut signals = Signals::listen()?;
     let compared = tokio::select! {
