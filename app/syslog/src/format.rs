@@ -141,6 +141,12 @@ fn name(out: &mut Vec<u8>, raw: &str) {
 }
 
 fn escaped(out: &mut Vec<u8>, value: &str) {
+    // Most values hold nothing that is escaped, and go as they are.
+    let plain = |b: &u8| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\' | b']');
+    if value.as_bytes().iter().all(plain) {
+        out.extend_from_slice(value.as_bytes());
+        return;
+    }
     for c in value.chars() {
         match c {
             '"' | '\\' | ']' => out.extend_from_slice(&[b'\\', c as u8]),

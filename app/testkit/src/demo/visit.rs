@@ -176,7 +176,9 @@ pub(super) struct Visit<'a> {
     pub(super) tap: Tap,
     /// Where a session is recorded, if it is.
     pub(super) transcripts: Option<&'a Path>,
-    /// Whether files may be left, and keys are typed one by one: what nobody will look at is not made.
+    /// Whether keys are typed and answered: what nobody will look at is not made.
+    pub(super) shows: bool,
+    /// Whether files may be left.
     pub(super) leaves: bool,
     /// Names under which files were kept; empty ones for those that were not.
     pub(super) files: Vec<String>,
@@ -318,15 +320,20 @@ impl<'a> Visit<'a> {
     fn bot(&mut self, rng: &mut Rng) -> CloseReason {
         let account = self.login(rng);
         let script = BOT_SCRIPTS.get(self.attacker.tool % BOT_SCRIPTS.len());
-        let (brings, lines) = script.copied().unwrap_or((None, &[]));
-        if let (true, Some(path)) = (self.leaves, brings) {
-            self.wait(rng, 100, 700);
-            self.leave(path, "sftp", account.name, &files::program(self.attacker.tool));
+        let (brings, mut lines) = script.copied().unwrap_or((None, &[]));
+        if self.leaves {
+            if let Some(path) = brings {
+                self.wait(rng, 100, 700);
+                self.leave(path, "sftp", account.name, &files::program(self.attacker.tool));
+            }
+        } else if lines.iter().any(|line| line.contains(" > ")) {
+            // It sees that it was here before, and goes.
+            lines = lines.get(..1).unwrap_or_default();
         }
         let mut shell = self.shell(rng, account, None);
         for line in lines {
             self.wait(rng, 40, 250);
-            if self.leaves {
+            if self.shows {
                 shell.feed(&format!("{line}\n"));
             }
             self.command(line, account);
@@ -339,7 +346,7 @@ impl<'a> Visit<'a> {
                         .unwrap_or("curl"),
                 });
             }
-            if !self.leaves {
+            if !self.shows {
                 continue;
             }
             if let Some(path) = line.strip_prefix("cat > ") {
@@ -375,27 +382,27 @@ impl<'a> Visit<'a> {
             value: terminal.0.as_bytes(),
         });
         let mut shell = self.shell(rng, account, Some(terminal));
-        if self.leaves {
+        if self.shows {
             shell.show(&greeting(self.decky));
         }
         let mut lines: Vec<&str> = (0..rng.range(5, 16)).map(|_| rng.word(HUMAN_COMMANDS)).collect();
-        if rng.chance(1, 3) {
+        if self.leaves && rng.chance(1, 2) {
             lines.push(rng.word(HUMAN_FILES));
         }
         lines.push("exit");
         for (n, line) in lines.into_iter().enumerate() {
-            if self.leaves {
+            if self.shows {
                 shell.prompt();
             }
             self.wait(rng, 1_500, 25_000);
             if n == 4 && self.attacker.tool == 1 {
                 shell.resize(132, 43);
             }
-            if self.leaves {
+            if self.shows {
                 shell.type_line(rng, line);
             }
             self.command(line, account);
-            if self.leaves {
+            if self.shows {
                 self.redirect(line, account);
                 self.wait(rng, 2, 40);
                 shell.show(&answer(line, self.decky, account));
