@@ -194,15 +194,18 @@ struct Pending {
     attacker: Option<usize>,
 }
 
+/// A line, with its time.
+type Dated = (OffsetDateTime, Vec<u8>);
+
 /// Takes what taps report, each line with its time.
 #[derive(Clone)]
 struct Heard {
     clock: Arc<ManualClock>,
-    lines: Arc<Mutex<Vec<(OffsetDateTime, Vec<u8>)>>>,
+    lines: Arc<Mutex<Vec<Dated>>>,
 }
 
 impl Heard {
-    fn take(&self) -> Vec<(OffsetDateTime, Vec<u8>)> {
+    fn take(&self) -> Vec<Dated> {
         std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
