@@ -24,7 +24,7 @@ function run(program: string, args: string[], input = "", variables: Record<stri
 }
 
 /** How long nothing is answered to what has no answer, in milliseconds. */
-const SILENCE_MS = 1_000;
+const SILENCE_MS = 2_500;
 
 /** Until something is answered, or the other side is silent or gone. */
 function heard(socket: Socket): Promise<void> {
@@ -183,8 +183,9 @@ export const attacks: Record<string, Attack> = {
     }
     const greeting = "EHLO client.example\r\n";
     const word = head(seen(line).replace(/["\\]/g, ""), 400);
-    const extension = word.replace(/[ @]/g, "");
-    const envelope = [`MAIL FROM:<"${word}"@b.example>\r\n`, `RCPT TO:<"${word}"@b.example>\r\n`, `RCPT TO:postmaster+${extension}@localhost\r\n`];
+    // In quotes a local part may hold anything; in brackets every product reads it so.
+    const path = (local: string, domain: string) => `<"${local}"@${domain}>\r\n`;
+    const envelope = [`MAIL FROM:${path(word, "b.example")}`, `RCPT TO:${path(word, "b.example")}`, `RCPT TO:${path(`postmaster+${word}`, "localhost")}`];
     await talk(at, [greeting, ...envelope, "DATA\r\n", `Subject: ${line}\r\n\r\n${line}\r\n.\r\n`]);
     await talk(at, [greeting, `VRFY ${line}\r\n`, `AUTH PLAIN ${line}\r\n`, `${line}\r\n`]);
     await talk(at, [`GET ${line}\r\n`]);

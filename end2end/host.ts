@@ -53,6 +53,7 @@ export class Host {
   private constructor(
     readonly dataDir: string,
     private readonly port: number,
+    private readonly drawn: boolean,
     private process: ChildProcess,
   ) {}
 
@@ -60,11 +61,11 @@ export class Host {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** A new installation with the demo fleet. */
-  static async start(): Promise<Host> {
+  /** A new installation with the demo fleet. Its first password is `FIRST_PASSWORD`, or one that it draws and prints. */
+  static async start({ drawn = false } = {}): Promise<Host> {
     const dataDir = mkdtempSync(join(tmpdir(), "decnet-e2e-"));
     const port = await freePort();
-    const host = new Host(dataDir, port, up(dataDir, port));
+    const host = new Host(dataDir, port, drawn, up(dataDir, port, drawn));
     await host.ready();
     return host;
   }
@@ -72,17 +73,18 @@ export class Host {
   /** Stop it in order and start it again on what it kept. */
   async restart(): Promise<void> {
     await this.interrupt();
-    this.process = up(this.dataDir, this.port);
+    this.process = up(this.dataDir, this.port, this.drawn);
     this.log = "";
     await this.ready();
   }
 
-  /** Tell it to stop, wait until it has, and give its exit code. */
-  async interrupt(): Promise<number | null> {
+  /** Tell it to stop, as Ctrl-C does or a service manager, wait until it has, and give its exit code. */
+  async interrupt(signal: "SIGINT" | "SIGTERM" = "SIGINT"): Promise<number | null> {
     const { process } = this;
     if (process.exitCode === null && process.signalCode === null) {
       const ended = new Promise((resolve) => process.once("exit", resolve));
-      process.kill("SIGTERM");
+      // Its workers are in groups of their own: no terminal reaches them either.
+      process.kill(signal);
       await ended;
     }
     return process.exitCode;
@@ -90,13 +92,18 @@ export class Host {
 
   /** Stop it for good. */
   async stop(): Promise<void> {
-    await this.interrupt();
+    await this.interrupt("SIGTERM");
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 
   /** What it printed since it was started. */
   get printed(): string {
     return this.log;
+  }
+
+  /** The password that it drew and printed when it was started; none where it knew one. */
+  get printedPassword(): string | undefined {
+    return /Log in as admin with the password (\S+) \(told once/.exec(this.log)?.[1];
   }
 
   private ready(): Promise<void> {
@@ -119,7 +126,7 @@ export class Host {
   /** Run `decnet` on this installation and give what it printed. */
   decnet(args: string[], input = ""): Promise<string> {
     return new Promise((resolve, reject) => {
-      const child = execFile(join(programs!, "decnet"), args, { env: environment(this.dataDir) }, (error, stdout, stderr) =>
+      const child = execFile(join(programs!, "decnet"), args, { env: environment(this.dataDir, this.drawn) }, (error, stdout, stderr) =>
         error ? reject(new Error(`decnet ${args.join(" ")}: ${error.message}\n${stderr}`)) : resolve(stdout),
       );
       // A command that ends without reading what it is given breaks this pipe; its exit code says how it went.
@@ -195,19 +202,19 @@ export class Host {
   }
 }
 
-function up(dataDir: string, port: number): ChildProcess {
+function up(dataDir: string, port: number, drawn: boolean): ChildProcess {
   // Ports are unique on a machine, so a network made of the port is too.
   const network = `127.${port >> 8}.${port & 255}.0/24`;
   const args = ["up", "--demo", "--listen", `127.0.0.1:${port}`, "--set", `fleet-network=${network}`];
-  return spawn(join(programs!, "decnet"), args, { env: environment(dataDir), stdio: ["ignore", "pipe", "pipe"] });
+  return spawn(join(programs!, "decnet"), args, { env: environment(dataDir, drawn), stdio: ["ignore", "pipe", "pipe"] });
 }
 
-function environment(dataDir: string): NodeJS.ProcessEnv {
+function environment(dataDir: string, drawn: boolean): NodeJS.ProcessEnv {
   return {
     ...process.env,
     DECNET_DATA_DIR: dataDir,
     DECNET_BUS_URL: `unix:${join(dataDir, "run/bus.sock")}`,
-    DECNET_ADMIN_PASSWORD: FIRST_PASSWORD,
+    ...(drawn ? {} : { DECNET_ADMIN_PASSWORD: FIRST_PASSWORD }),
   };
 }
 

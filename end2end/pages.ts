@@ -20,6 +20,7 @@ export const onDay = (events: number, also = async (_: Host): Promise<void> => {
       async ({}, use) => {
         const host = await Host.start();
         await host.decnet(["demo", "seed", "--yes", "--events", String(events)]);
+        await host.decnet(["user", "token", "add", "admin", "backup"]);
         await also(host);
         await use(host);
         await host.stop();
@@ -70,8 +71,9 @@ export interface Ways {
 /** How to touch a decky, and how to have one. */
 const TOUCH = /^(ssh|curl|redis-cli|ftp) /;
 const DEPLOY = /^decnet deploy /;
+const TOKEN = /^decnet user token add /;
 
-const ATTACKERS = ["Last seen", "Events", "Sign-ins", "Commands", "Loot"];
+const ATTACKERS = ["Last seen", "Events", "Tries", "Commands", "Loot"];
 const FINDS = ["Seen", "Last"];
 const FLEET = ["Decky", "State", "Address", "Persona", "For", "Events"];
 
@@ -110,6 +112,7 @@ export const PAGES: [name: string, path: string, ways?: Ways][] = [
   ["users", "/settings/users"],
   ["user-new", "/settings/users?dialog=user", { full: true }],
   ["user", "/settings/users?user=USER", { full: true }],
+  ["tokens", "/settings/tokens", { empty: TOKEN }],
   ["audit", "/settings/audit"],
   ["gallery", "/gallery", { full: true }],
   ["shortcuts", "/live?help=keys", { full: true }],

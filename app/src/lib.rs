@@ -12,6 +12,10 @@
 
 #![recursion_limit = "256"]
 
+#[expect(
+    missing_docs,
+    reason = "the server macro makes a structure of every function's arguments, whose own documentation says what they are"
+)]
 pub mod api;
 #[expect(
     unreachable_pub,
@@ -117,6 +121,7 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/") view=pages::ACCOUNT ssr=SsrMode::Async />
                         <Route path=path!("/host") view=pages::HOST ssr=SsrMode::Async />
                         <Route path=path!("/users") view=pages::USERS ssr=SsrMode::Async />
+                        <Route path=path!("/tokens") view=pages::TOKENS ssr=SsrMode::Async />
                         <Route path=path!("/audit") view=pages::AUDIT ssr=SsrMode::Async />
                     </ParentRoute>
                     <Route path=path!("/quarantine") view=pages::QUARANTINE ssr=SsrMode::Async />

@@ -3,6 +3,9 @@
 //! [`Live::start`] opens `/api/v1/stream`, with [`stream`], or hears it from the tab that did ([`share`]). A stream that breaks is opened again after a growing pause;
 //! one that never opens (a proxy that buffers, too many tabs) gives way to asking the server every few seconds, and the
 //! live dot says so. On the server nothing is ever started: there the signals keep what they began with.
+//!
+//! A page shows what it fetched and goes on from there by [`Live::came`] or [`Live::counted`]. Where that cannot be, because the stream
+//! told less than all (a greeting after a long break has the newest rows only), [`Live::epoch`] rises, and everything is fetched again.
 
 use std::{
     cell::RefCell,
@@ -16,6 +19,7 @@ use decnet_model::{
     view::{AttackerView, DeckyView, LogView, Stats, TaskView, WorkerView},
 };
 use leptos::prelude::*;
+use time::OffsetDateTime;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Event, EventSource, MessageEvent};
 
@@ -24,6 +28,8 @@ use crate::{api::fleet, piece::parts};
 mod share;
 mod stream;
 
+/// The most rows that a page takes as they come: with more of them it fetches what it shows anew, and they are behind "Older".
+pub(crate) const TAKEN: usize = 2_000;
 /// How long after what feeds the store did not come it is asked for again.
 const AGAIN: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -47,16 +53,13 @@ pub(crate) enum Link {
 pub(crate) struct Live {
     /// How it comes.
     pub(crate) link: RwSignal<Link>,
-    /// How long the last event was on its way, in milliseconds over the fastest one.
+    /// How late what happens is told, in milliseconds: from when the newest row came in until the server told of it, and from there to
+    /// here, over the fastest event.
     pub(crate) lag_ms: RwSignal<Option<i64>>,
     /// Counters, since they first changed.
     pub(crate) stats: RwSignal<Option<Stats>>,
-    /// New log rows, newest first.
+    /// The newest log rows that were told, newest first.
     pub(crate) rows: RwSignal<VecDeque<Arc<LogView>>>,
-    /// New log rows by the minute (since 1970) in which they happened.
-    pub(crate) minutes: RwSignal<BTreeMap<i64, u64>>,
-    /// Those of intruders.
-    pub(crate) touches: RwSignal<BTreeMap<i64, u64>>,
     /// Attackers that changed.
     pub(crate) attackers: RwSignal<BTreeMap<AttackerId, AttackerView>>,
     /// The whole fleet, since it was first heard of.
@@ -69,18 +72,19 @@ pub(crate) struct Live {
     pub(crate) epoch: RwSignal<u32>,
     /// Rises when the host does otherwise than it did.
     pub(crate) health: RwSignal<u32>,
-    /// The newest row seen.
-    pub(crate) newest: RwSignal<Option<LogId>>,
+    /// The newest row that was told, once the stream has greeted.
+    newest: RwSignal<Option<LogId>>,
+    /// Of the rows after this one none is missing among those that are kept.
+    since: RwSignal<LogId>,
     /// The last deletion of all evidence that the stream knew of when it greeted.
     forgotten: RwSignal<Option<LogId>>,
-    /// The newest row that was there already when the stream greeted.
-    greeted_with: RwSignal<Option<LogId>>,
     /// Least difference of clocks seen, in milliseconds: what is above it is lag.
     skew_ms: RwSignal<Option<i64>>,
+    /// How late the rows were that were told last, in milliseconds, and when that was.
+    late: StoredValue<Option<(i64, OffsetDateTime)>>,
     failures: RwSignal<u32>,
     /// What another tab told while this one asks how things stand, where it asks.
     held: StoredValue<Option<Vec<String>>>,
-    greeted: RwSignal<bool>,
     stopped: RwSignal<bool>,
 }
 
@@ -115,8 +119,6 @@ impl Live {
             lag_ms: RwSignal::new(None),
             stats: RwSignal::new(None),
             rows: RwSignal::new(VecDeque::new()),
-            minutes: RwSignal::new(BTreeMap::new()),
-            touches: RwSignal::new(BTreeMap::new()),
             attackers: RwSignal::new(BTreeMap::new()),
             deckies: RwSignal::new(None),
             workers: RwSignal::new(BTreeMap::new()),
@@ -124,12 +126,12 @@ impl Live {
             epoch: RwSignal::new(0),
             health: RwSignal::new(0),
             newest: RwSignal::new(None),
+            since: RwSignal::new(LogId(0)),
             forgotten: RwSignal::new(None),
-            greeted_with: RwSignal::new(None),
             skew_ms: RwSignal::new(None),
+            late: StoredValue::new(None),
             failures: RwSignal::new(0),
             held: StoredValue::new(None),
-            greeted: RwSignal::new(false),
             stopped: RwSignal::new(false),
         }
     }
@@ -159,25 +161,86 @@ impl Live {
         });
     }
 
-    /// How many rows of those that `belongs` takes came since the page was loaded, by the minute (since 1970) in which they
-    /// happened.
-    pub(crate) fn arrived(self, belongs: impl Fn(&LogView) -> bool) -> BTreeMap<i64, u64> {
-        let known = self.greeted_with.get();
-        let mut minutes = BTreeMap::new();
-        self.rows.with(|rows| {
-            let came = rows
-                .iter()
-                .take_while(|row| known.is_none_or(|known| row.id > known));
-            for row in came.filter(|row| belongs(row)) {
-                *minutes.entry(minute(row)).or_default() += 1;
+    /// The rows of those that `belongs` takes which come after `from`, newest first. Where they become too many, `anew` is called once,
+    /// which has to fetch again what they go on from.
+    pub(crate) fn came(
+        self,
+        from: LogId,
+        belongs: impl Fn(&LogView) -> bool + 'static,
+        anew: Callback<()>,
+    ) -> RwSignal<Vec<Arc<LogView>>> {
+        let came = RwSignal::new(Vec::new());
+        let take = move |mut rows: Vec<Arc<LogView>>| {
+            rows.retain(|row| belongs(row));
+            take_up(came, rows, anew);
+        };
+        self.after(from, Box::new(take));
+        came
+    }
+
+    /// How many of those rows there are, by the minutes (since 1970) in which they happened, in any order.
+    pub(crate) fn counted(
+        self,
+        from: LogId,
+        belongs: impl Fn(&LogView) -> bool + 'static,
+    ) -> RwSignal<Vec<(i64, u64)>> {
+        let minutes = RwSignal::new(Vec::new());
+        let take = move |mut rows: Vec<Arc<LogView>>| {
+            rows.retain(|row| belongs(row));
+            if !rows.is_empty() {
+                minutes.update(|minutes| {
+                    for row in rows {
+                        count(minutes, minute(&row));
+                    }
+                });
+            }
+        };
+        self.after(from, Box::new(take));
+        minutes
+    }
+
+    /// Hand the rows after `from` to `take` as they come, newest first and each once, as long as whoever asks is there. Where one is
+    /// missing the epoch rises, if it did not by itself, and `take` gets no more: what it goes on from is fetched again.
+    pub(crate) fn after(self, from: LogId, take: Box<dyn Fn(Vec<Arc<LogView>>)>) {
+        let epoch = self.epoch.get_untracked();
+        let reached = StoredValue::new(Some(from));
+        Effect::new(move |_| {
+            let Some(from) = reached.get_value() else { return };
+            let rows: Vec<_> = self.rows.with(|rows| {
+                let new = rows.iter().take_while(|row| row.id > from);
+                new.cloned().collect()
+            });
+            if self.since.get_untracked() > from {
+                reached.set_value(None);
+                if self.epoch.get_untracked() == epoch {
+                    self.epoch.set(epoch + 1);
+                }
+            } else if let Some(newest) = rows.first() {
+                reached.set_value(Some(newest.id));
+                take(rows);
             }
         });
-        minutes
     }
 
     /// Whether nobody looks any more: the frame is gone, or nobody is signed in.
     fn is_stopped(self) -> bool {
         self.stopped.try_get_untracked().unwrap_or(true)
+    }
+}
+
+/// Put rows that came, newest first, before those that came earlier. Where they become too many, `anew` is called, once: from then on
+/// nothing is taken.
+pub(crate) fn take_up(came: RwSignal<Vec<Arc<LogView>>>, mut rows: Vec<Arc<LogView>>, anew: Callback<()>) {
+    let before = came.with_untracked(Vec::len);
+    if rows.is_empty() || before > TAKEN {
+        return;
+    }
+    came.update(|came| {
+        rows.append(came);
+        *came = rows;
+    });
+    if came.with_untracked(Vec::len) > TAKEN {
+        anew.run(());
     }
 }
 
@@ -198,6 +261,14 @@ pub(crate) fn close() {
     drop(SEAT.take());
 }
 
+/// Count one more in a `minute`, which is most often one of the last that came.
+fn count(minutes: &mut Vec<(i64, u64)>, minute: i64) {
+    match minutes.iter_mut().rev().find(|(counted, _)| *counted == minute) {
+        Some((_, count)) => *count += 1,
+        None => minutes.push((minute, 1)),
+    }
+}
+
 fn minute(row: &LogView) -> i64 {
     row.at.unix_timestamp().div_euclid(60)
 }
@@ -211,14 +282,19 @@ pub(crate) fn use_live() -> Live {
 
 /// The fleet as it was when the page was loaded, and as the stream tells since. It is read below a `Suspense`.
 pub(crate) fn fleet_now() -> Signal<Vec<DeckyView>> {
-    let live = use_live();
     let first = Resource::new(|| (), |()| fleet::decky_list());
+    fleet_from(move || first.get().and_then(Result::ok).unwrap_or_default())
+}
+
+/// The fleet as the stream tells, and as it was `first` until it does.
+pub(crate) fn fleet_from(
+    first: impl Fn() -> Vec<DeckyView> + Send + Sync + 'static,
+) -> Signal<Vec<DeckyView>> {
+    let live = use_live();
     Signal::derive(move || {
         let known = live
             .deckies
-            .with(|d| d.as_ref().map(|d| d.values().cloned().collect::<Vec<_>>()));
-        known
-            .or_else(|| first.get().and_then(Result::ok))
-            .unwrap_or_default()
+            .with(|d| d.as_ref().map(|d| d.values().cloned().collect()));
+        known.unwrap_or_else(&first)
     })
 }

@@ -1,5 +1,5 @@
 //! Putting lists in order with one machine for all: each kind of row that the library's sort is used for brings a copy of it into the
-//! browser, of some kilobytes.
+//! browser, of some kilobytes, and so does each kind of key and value that a `BTreeMap` is put together of.
 
 /// Put what has the least `key` first. What has the same stays in its order.
 pub(crate) fn by<T>(rows: &mut Vec<T>, key: impl Fn(&T) -> u128) {
@@ -12,6 +12,20 @@ pub(crate) fn by<T>(rows: &mut Vec<T>, key: impl Fn(&T) -> u128) {
             .into_iter()
             .filter_map(|(_, place)| taken.get_mut(place)?.take()),
     );
+}
+
+/// Change what `rows`, which are in the order of their keys, have for `key`; where that is nothing, `new` before it is changed.
+pub(crate) fn update<K: Ord, V>(rows: &mut Vec<(K, V)>, key: K, new: V, change: impl FnOnce(&mut V)) {
+    let place = match rows.binary_search_by(|(known, _)| known.cmp(&key)) {
+        Ok(place) => place,
+        Err(place) => {
+            rows.insert(place, (key, new));
+            place
+        }
+    };
+    if let Some((_, value)) = rows.get_mut(place) {
+        change(value);
+    }
 }
 
 /// The key that puts the greatest first.
@@ -35,6 +49,15 @@ mod tests {
         assert_eq!(rows, [(1, 'b'), (1, 'e'), (2, 'd'), (3, 'a'), (3, 'c')]);
         by(&mut rows, |(n, _)| greatest(*n));
         assert_eq!(rows, [(3, 'a'), (3, 'c'), (2, 'd'), (1, 'b'), (1, 'e')]);
+    }
+
+    #[test]
+    fn what_is_updated_stays_in_the_order_of_its_keys() {
+        let mut counts = Vec::new();
+        for name in ["web", "db", "web", "mail", "db", "web"] {
+            update(&mut counts, name, 0, |count| *count += 1);
+        }
+        assert_eq!(counts, [("db", 2), ("mail", 1), ("web", 3)]);
     }
 
     #[test]

@@ -85,6 +85,21 @@ pub(crate) struct Part<F: 'static> {
     load: fn() -> Coming<()>,
 }
 
+/// A [`Part`] that is shown.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown<F: 'static> {
+    part: Part<F>,
+    /// Whether its piece is there.
+    here: Signal<bool>,
+}
+
+impl<F: Copy + 'static> Shown<F> {
+    /// The function, once its piece is there.
+    pub(crate) fn get(self) -> Option<F> {
+        self.here.get().then(|| now((self.part.fetch)())).flatten()
+    }
+}
+
 /// [`Part`]s, each a constant: a function that captures nothing, or several, in the piece of that name.
 macro_rules! parts {
     ($($(#[$doc:meta])* $vis:vis $part:ident: $type:ty = $name:ident: $function:expr;)*) => {
@@ -133,29 +148,48 @@ impl<F: Copy + Send + Sync + 'static> Part<F> {
         (self.fetch)().await
     }
 
-    /// For a part that is shown: the function, at once where its piece is there, as it is when the page is taken over, because
-    /// the server has named it.
-    pub(crate) fn shown(self) -> Signal<Option<F>> {
+    /// For a part that is shown: its function is there at once where its piece is, as it is when the page is taken over, because the
+    /// server has named it.
+    pub(crate) fn shown(self) -> Shown<F> {
         #[cfg(feature = "ssr")]
         announce(self.name);
-        let mut coming = (self.fetch)();
-        if let Poll::Ready(here) = coming.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return Signal::stored(here);
+        Shown {
+            part: self,
+            here: is_here((self.load)()),
         }
-        let here = RwSignal::new(None);
-        let toasts = use_toasts();
-        leptos::task::spawn_local(async move {
-            match coming.await {
-                // Who asked for it may be gone by then.
-                Some(function) => drop(here.try_set(Some(function))),
-                None => toasts.failed(&Fault::new(
-                    FaultKind::Unavailable,
-                    "A part of this page did not come from the server. Is it away, or was it updated? Load the page again.",
-                )),
-            }
-        });
-        here.into()
     }
+}
+
+/// Whether a piece that comes is there.
+fn is_here(mut coming: Coming<()>) -> Signal<bool> {
+    if let Poll::Ready(here) = poll(&mut coming) {
+        return Signal::stored(here.is_some());
+    }
+    let here = RwSignal::new(false);
+    let toasts = use_toasts();
+    leptos::task::spawn_local(async move {
+        match coming.await {
+            // Who asked for it may be gone by then.
+            Some(()) => drop(here.try_set(true)),
+            None => toasts.failed(&Fault::new(
+                FaultKind::Unavailable,
+                "A part of this page did not come from the server. Is it away, or was it updated? Load the page again.",
+            )),
+        }
+    });
+    here.into()
+}
+
+/// What comes, if it is there now.
+fn now<T>(mut coming: Coming<T>) -> Option<T> {
+    match poll(&mut coming) {
+        Poll::Ready(here) => here,
+        Poll::Pending => None,
+    }
+}
+
+fn poll<T>(coming: &mut Coming<T>) -> Poll<Option<T>> {
+    coming.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
 impl ChooseView for Piece {

@@ -3,7 +3,11 @@
 //! Everything here is a pure function of its arguments but [`now`]; the components that put the words on the page
 //! stand in `components`.
 
-use decnet_model::view::{DeckyView, LogView};
+pub use decnet_model::printable::visible;
+use decnet_model::{
+    event::{EventKind, field},
+    view::{DeckyView, LogView},
+};
 use serde::{Deserialize, Serialize};
 use time::{Date, Month, OffsetDateTime, UtcOffset};
 
@@ -26,11 +30,18 @@ pub fn now() -> OffsetDateTime {
 }
 
 /// How long ago, in the largest unit that says something: `now`, `12 s ago`, `4 min ago`, `3 h ago`, `2 d ago`; a
-/// time to come is `in 4 min`.
+/// time to come is `in 4 min`, to the nearest of its unit: what ends in 90 days does so a moment later, too.
 #[must_use]
 pub fn ago(at: OffsetDateTime, now: OffsetDateTime) -> String {
     let seconds = (now - at).whole_seconds();
-    let length = span(seconds.unsigned_abs());
+    let apart = seconds.unsigned_abs();
+    let half = match apart {
+        _ if seconds > 0 => 0,
+        0..3_600 => 30,
+        3_600..172_800 => 1_800,
+        _ => 43_200,
+    };
+    let length = span(apart + half);
     match seconds {
         // What has just happened is ahead of a page whose present moves every few seconds.
         -59..=1 => "now".to_owned(),
@@ -86,6 +97,21 @@ pub fn clock_minutes(at: OffsetDateTime) -> String {
 /// `20 Nov 21:53` in the zone of `at`.
 #[must_use]
 pub fn short_date(at: OffsetDateTime) -> String {
+    format!("{} {}", day_of_month(at), clock_minutes(at))
+}
+
+/// `21:53:39` of today, and `19 Nov 21:53:39` of another day, in the zone of `at`; `now` says which day is today there.
+#[must_use]
+pub fn clock_of(at: OffsetDateTime, now: OffsetDateTime) -> String {
+    if now.to_offset(at.offset()).date() == at.date() {
+        clock(at)
+    } else {
+        format!("{} {}", day_of_month(at), clock(at))
+    }
+}
+
+/// `20 Nov` in the zone of `at`.
+fn day_of_month(at: OffsetDateTime) -> String {
     let month = match at.month() {
         Month::January => "Jan",
         Month::February => "Feb",
@@ -100,7 +126,7 @@ pub fn short_date(at: OffsetDateTime) -> String {
         Month::November => "Nov",
         Month::December => "Dec",
     };
-    format!("{} {month} {}", at.day(), clock_minutes(at))
+    format!("{} {month}", at.day())
 }
 
 fn day(date: Date) -> String {
@@ -170,10 +196,30 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// What a worker says of itself, with its numbers as [`count`] writes them.
+#[must_use]
+pub fn with_counts(words: &str) -> String {
+    let grouped = words.split(' ').map(|word| match word.parse() {
+        Ok(n) if word.bytes().all(|b| b.is_ascii_digit()) => count(n),
+        _ => word.to_owned(),
+    });
+    grouped.collect::<Vec<_>>().join(" ")
+}
+
 /// `1 decky`, `4 deckies`.
 #[must_use]
 pub fn plural(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
+/// Whether `text` holds every word that was typed, whatever their case.
+#[must_use]
+pub fn has_words(text: &str, typed: &str) -> bool {
+    let text = text.to_lowercase();
+    typed
+        .to_lowercase()
+        .split_whitespace()
+        .all(|part| text.contains(part))
 }
 
 /// `text` with its middle left out where it is longer than `max` characters.
@@ -188,46 +234,6 @@ pub fn ellipsis(text: &str, max: usize) -> String {
     let start: String = text.chars().take(head).collect();
     let end: String = text.chars().skip(length - tail).collect();
     format!("{start}…{end}")
-}
-
-/// Attacker text with every character that draws nothing, or that turns the direction of what follows, made visible
-/// as `⟨U+202E⟩`. Control characters are already escaped in the evidence; these are the ones that are not control
-/// characters by Unicode's reckoning and deceive a reader all the same.
-#[must_use]
-pub fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if deceives(c) || (c.is_control() && c != '\n') {
-            out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c)));
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Whether a character is one of Unicode's invisible, joining, tagging or direction-turning ones.
-fn deceives(c: char) -> bool {
-    matches!(
-        c,
-        '\u{00ad}'
-            | '\u{034f}'
-            | '\u{061c}'
-            | '\u{115f}'
-            | '\u{1160}'
-            | '\u{17b4}'
-            | '\u{17b5}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
 }
 
 /// What kind of thing an event is, for colour and shape: how near it is to an intruder's hands.
@@ -256,16 +262,31 @@ impl Weight {
     }
 }
 
-/// How much an event of this type weighs.
+/// How much an event of this type weighs; `accepted` says whether a decoy let somebody in by it. Not every service tells that a session
+/// started, and who is in is in.
 #[must_use]
-pub fn weight(event_type: &str) -> Weight {
+pub fn weight(event_type: &str, accepted: bool) -> Weight {
     match event_type {
+        _ if accepted => Weight::Hands,
         "service_started" | "service_stopped" | "mutation" => Weight::Ours,
         "connect" | "disconnect" | "limit_reached" | "client_info" | "client_fingerprint" => Weight::Touch,
         "command" | "query" | "download" | "file_captured" | "mail_accepted" | "fetch_attempt"
         | "exploit_attempt" | "session_started" | "session_ended" | "session_recorded" => Weight::Hands,
         _ => Weight::Probe,
     }
+}
+
+/// How much a log row weighs.
+#[must_use]
+pub fn row_weight(row: &LogView) -> Weight {
+    weight(&row.event_type, is_accepted(row))
+}
+
+/// Whether a row tells that a decoy let somebody in.
+#[must_use]
+pub fn is_accepted(row: &LogView) -> bool {
+    let is = |name: &str, word: &str| row.fields.get(name).is_some_and(|outcome| outcome == word);
+    row.event_type == EventKind::AuthAttempt.as_str() && is(field::OUTCOME, "accepted")
 }
 
 /// What an event is about, for its shape in a drawing: lowest first, as it is drawn.
@@ -454,11 +475,31 @@ mod tests {
             (datetime!(2026-11-20 09:00:00 UTC), "3 h ago"),
             (datetime!(2026-11-17 12:00:00 UTC), "3 d ago"),
             (datetime!(2026-11-20 12:04:00 UTC), "in 4 min"),
+            (datetime!(2026-11-20 12:03:58 UTC), "in 4 min"),
+            (datetime!(2027-02-18 11:59:30 UTC), "in 90 d"),
             (datetime!(2026-11-20 12:00:03 UTC), "now"),
         ];
         for (at, words) in cases {
             assert_eq!(ago(at, now), words);
         }
+    }
+
+    #[test]
+    fn a_row_has_its_seconds_and_one_of_another_local_day_its_day() {
+        let now = datetime!(2026-11-20 01:00:00 UTC);
+        let east = UtcOffset::from_hms(5, 30, 0).unwrap();
+        let west = UtcOffset::from_hms(-8, 0, 0).unwrap();
+        let evening = datetime!(2026-11-19 23:30:01 UTC);
+        assert_eq!(
+            clock_of(evening, now),
+            "19 Nov 23:30:01",
+            "less than two hours ago"
+        );
+        assert_eq!(clock_of(evening.to_offset(east), now), "05:00:01");
+        assert_eq!(clock_of(evening.to_offset(west), now), "15:30:01");
+        let before = datetime!(2026-11-19 03:04:05 UTC);
+        assert_eq!(clock_of(before.to_offset(west), now), "18 Nov 19:04:05");
+        assert_eq!(short_date(before), "19 Nov 03:04");
     }
 
     #[test]
@@ -473,9 +514,29 @@ mod tests {
     }
 
     #[test]
-    fn direction_overrides_and_invisible_characters_are_shown() {
-        assert_eq!(visible("exe\u{202e}gpj\u{200b}.sh"), "exe⟨U+202E⟩gpj⟨U+200B⟩.sh");
-        assert_eq!(visible("שלום <b>é"), "שלום <b>é");
+    fn numbers_in_words_are_grouped_and_nothing_else_is() {
+        let words = "stored 50010 lines, 127.0.0.1:8080, seen 12";
+        assert_eq!(
+            with_counts(words),
+            "stored 50\u{202f}010 lines, 127.0.0.1:8080, seen 12"
+        );
+    }
+
+    #[test]
+    fn who_was_let_in_is_in() {
+        assert_eq!(weight("auth_attempt", false), Weight::Probe);
+        assert_eq!(weight("auth_attempt", true), Weight::Hands);
+        let row = |event_type: &str, outcome: &str| -> LogView {
+            let row = serde_json::json!({
+                "id": 1, "at": "2026-11-20T12:00:00Z", "received_at": "2026-11-20T12:00:00Z", "decky": "web-01", "service": "redis",
+                "event_type": event_type, "attacker_ip": null, "attacker_id": null, "attacker_glyph": null,
+                "fields": { "outcome": outcome }, "message": "", "raw": "",
+            });
+            serde_json::from_value(row).unwrap()
+        };
+        assert_eq!(row_weight(&row("auth_attempt", "accepted")), Weight::Hands);
+        assert_eq!(row_weight(&row("auth_attempt", "refused")), Weight::Probe);
+        assert_eq!(row_weight(&row("request", "accepted")), Weight::Probe);
     }
 
     #[test]

@@ -6,7 +6,12 @@
 use std::net::IpAddr;
 
 use decnet_model::{
-    query::{AttackerQuery, AttackerSort, AuditQuery, BountyQuery, LogQuery, ReuseQuery, SortOrder},
+    id::AttackerId,
+    query::{
+        AttackerQuery, AttackerSort, AuditQuery, BountyQuery, LogQuery, QuarantineQuery, ReuseQuery,
+        SortOrder,
+    },
+    search::finds,
     view::{LogView, MAX_SEARCH},
 };
 use leptos_router::params::ParamsMap;
@@ -165,9 +170,26 @@ pub(crate) fn escape(text: &str) -> String {
 /// The parameters that say which time a page shows.
 pub(crate) const TIMES: &[&str] = &["last", "start_time", "end_time"];
 
+/// Whether `value` says something as the parameter `key`: a time that is none says nothing.
+pub(crate) fn is_read(key: &str, value: &str) -> bool {
+    match key {
+        "last" => span(value).is_some(),
+        "start_time" | "end_time" => text::parse_time(value).is_some(),
+        _ => true,
+    }
+}
+
 /// Whether the page at `path` shows what happened in a time that the URL names.
 pub(crate) fn is_timed(path: &str) -> bool {
-    ["/", "/live", "/attackers", "/credentials", "/settings/audit"].contains(&path)
+    [
+        "/",
+        "/live",
+        "/attackers",
+        "/credentials",
+        "/quarantine",
+        "/settings/audit",
+    ]
+    .contains(&path)
         || path.starts_with("/attackers/")
 }
 
@@ -296,6 +318,17 @@ pub(crate) fn export_logs(query: &LogQuery) -> String {
     )
 }
 
+/// The export of an attacker's command lines in a time.
+pub(crate) fn export_commands(of: AttackerId, between: Between) -> String {
+    export(
+        &format!("attackers/{of}/commands"),
+        &[
+            ("start_time", between.start.map(text::rfc3339)),
+            ("end_time", between.end.map(text::rfc3339)),
+        ],
+    )
+}
+
 /// The export of attackers.
 pub(crate) fn export_attackers(query: &AttackerQuery) -> String {
     export(
@@ -344,6 +377,19 @@ pub(crate) fn export_audit(query: &AuditQuery) -> String {
     )
 }
 
+/// The export of lines that did not become evidence.
+pub(crate) fn export_quarantine(query: &QuarantineQuery) -> String {
+    export(
+        "quarantine",
+        &[
+            ("search", query.search.clone()),
+            ("segment", query.segment.map(|segment| segment.to_string())),
+            ("start_time", query.start_time.map(text::rfc3339)),
+            ("end_time", query.end_time.map(text::rfc3339)),
+        ],
+    )
+}
+
 /// The export of credentials that are used again.
 pub(crate) fn export_reuse(query: &ReuseQuery) -> String {
     export(
@@ -363,25 +409,12 @@ pub(crate) fn matches(query: &LogQuery, row: &LogView) -> bool {
         && is(&query.decky, &row.decky)
         && is(&query.service, &row.service)
         && is(&query.event_type, &row.event_type)
-        && query.attacker_ip.is_none_or(|ip| row.attacker_ip == Some(ip))
+        && query
+            .attacker_ip
+            .is_none_or(|ip| row.attacker_ip == Some(ip.to_canonical()))
         && query.start_time.is_none_or(|start| row.at >= start)
         && query.end_time.is_none_or(|end| row.at < end)
-        && query.search.as_deref().is_none_or(|search| contains(row, search))
-}
-
-fn contains(row: &LogView, search: &str) -> bool {
-    let address = row.attacker_ip.map(|ip| ip.to_string()).unwrap_or_default();
-    search.split_whitespace().all(|token| {
-        if let Some((key, want)) = token.split_once(':')
-            && let Some(have) = row.fields.get(key)
-        {
-            return have.to_lowercase().contains(&want.to_lowercase());
-        }
-        let token = token.to_lowercase();
-        [&row.raw, &row.decky, &row.service, &address]
-            .iter()
-            .any(|text| text.to_lowercase().contains(&token))
-    })
+        && query.search.as_deref().is_none_or(|search| finds(search, row))
 }
 
 /// The second step of signing in, which leads to `next`.
@@ -421,6 +454,7 @@ pub(crate) fn attacker_query(params: &ParamsMap, now: OffsetDateTime) -> (Attack
 
 #[cfg(test)]
 mod tests {
+    use decnet_model::id::LogId;
     use time::macros::datetime;
 
     use super::*;
@@ -444,6 +478,38 @@ mod tests {
         assert_eq!(query.start_time, Some(datetime!(2026-11-20 11:00:00 UTC)));
         assert_eq!((query.decky, query.service.as_deref()), (None, Some("ssh")));
         assert_eq!(faults, ["the source is not an IP address"]);
+    }
+
+    #[test]
+    fn a_row_that_comes_belongs_where_the_database_would_find_it() {
+        let row = LogView {
+            id: LogId(7),
+            at: datetime!(2026-11-20 12:00:00 UTC),
+            received_at: datetime!(2026-11-20 12:00:01 UTC),
+            decky: "web-01".into(),
+            service: "ssh".into(),
+            event_type: "command".into(),
+            attacker_ip: Some("192.0.2.7".parse().unwrap()),
+            attacker_id: None,
+            attacker_glyph: None,
+            fields: std::collections::BTreeMap::new(),
+            message: String::new(),
+            raw: "<134>1 - web-01 ssh - command - uname and id".into(),
+        };
+        for (query, belongs) in [
+            ([("search", "\"uname and id\" type:command ip:192.0.2.7")], true),
+            ([("search", "\"id and uname\"")], false),
+            ([("search", "service:http")], false),
+            ([("attacker_ip", "::ffff:192.0.2.7")], true),
+            ([("attacker_ip", "192.0.2.8")], false),
+            ([("event_type", "command")], true),
+            ([("start_time", "2026-11-20T12:00:01Z")], false),
+            ([("end_time", "2026-11-20T12:00:00Z")], false),
+        ] {
+            let (query, faults) = log_query(&params(&query), row.at);
+            assert_eq!(faults, [""; 0]);
+            assert_eq!(matches(&query, &row), belongs, "{query:?}");
+        }
     }
 
     #[test]
@@ -517,6 +583,7 @@ mod tests {
             ("/livestock", false),
             ("/credentials/reuse", false),
             ("/fleet", false),
+            ("/quarantine", true),
             ("/settings/audit", true),
             ("/settings", false),
         ] {

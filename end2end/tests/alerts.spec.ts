@@ -31,7 +31,9 @@ test("nobody got in and all runs: the bell says so; somebody gets in: it counts,
   await expect(alert.locator(".glyph"), "the mark of each of them").toHaveCount(2);
   await alert.getByRole("link").click();
   await expect(page).toHaveURL(/\/live\?event_type=auth_attempt&search=outcome:accepted&last=24h$/);
-  await expect(page.locator("table.logs tbody tr").filter({ hasText: from }).first()).toBeVisible();
+  const theirs = page.locator("table.logs tbody tr").filter({ hasText: from }).first();
+  await expect(theirs).toBeVisible();
+  await expect(theirs, "who was let in is in").toHaveClass(/w-hands/);
   await expect(bell.locator(".menu-body")).toBeHidden();
   await expect(summary).toHaveAttribute("aria-label", "Alerts: nothing new");
 
@@ -46,13 +48,13 @@ test("nobody got in and all runs: the bell says so; somebody gets in: it counts,
 
 test("what an action has done is told, and dismissed by its button or by Escape", async ({ page, complaints }) => {
   await open(page, "/settings/host");
-  const knob = page.locator(".knob").filter({ hasText: "Keep log rows for" });
+  const knob = page.locator(".knob").filter({ hasText: "Most deckies" });
   const toast = page.locator(".toasts").getByText("The setting holds from now on.");
-  for (const [days, dismiss] of [
+  for (const [most, dismiss] of [
     ["40", () => page.locator(".toast").getByRole("button", { name: "Dismiss" }).click()],
     ["41", () => page.keyboard.press("Escape")],
   ] as const) {
-    await page.getByLabel("Keep log rows for").fill(days);
+    await page.getByLabel("Most deckies").fill(most);
     await knob.getByRole("button").click();
     await expect(toast).toBeVisible();
     await page.getByRole("heading", { level: 2 }).first().click();

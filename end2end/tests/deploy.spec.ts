@@ -80,8 +80,13 @@ test("a decky is deployed, changed and taken down from the browser", async ({ pa
     await dialog.getByLabel("How many").fill("2");
     await expect(dialog.locator(".preview")).toContainText("web-01 is there already");
     await dialog.getByRole("button", { name: "Show the plan" }).click();
-    await expect(dialog.locator(".plan tr").filter({ hasText: "web-01" })).toContainText("set up anew");
-    await expect(dialog.locator(".plan tr").filter({ hasText: "web-02" })).not.toContainText("set up anew");
+    const planned = (decky: string) => dialog.locator(".plan tr").filter({ hasText: decky });
+    await expect(planned("web-01")).toContainText("stays as it is");
+    await expect(planned("web-02")).not.toContainText(/as it is|anew/);
+    // It is the machine that is there, so nothing is sown, and what is new is not yet settled.
+    const there = await told(page, "web-01");
+    for (const words of [there.hostname, there.mac, there.ip]) await expect(planned("web-01")).toContainText(words);
+    await expect(dialog.getByText("are drawn once more")).toBeVisible();
     // Nobody set the seed that the plan was made from.
     await expect(dialog.locator("summary", { hasText: "More" })).not.toContainText("set)");
     await dialog.getByLabel("How many").fill("1");
@@ -107,7 +112,7 @@ test("a decky is deployed, changed and taken down from the browser", async ({ pa
   });
 
   await test.step("its services are changed", async () => {
-    await card(page, shop).getByRole("link", { name: `Change the services of ${shop}` }).click();
+    await card(page, shop).getByRole("link", { name: `Change services of ${shop}` }).click();
     await expect(dialog).toContainText("Change the services of 1 decky");
     await expect(dialog).toContainText(/of \d+ services?/);
     await dialog.getByRole("button", { name: "Change services" }).click();
@@ -243,7 +248,7 @@ test("everything that is chosen arrives in the plan and in the fleet", async ({ 
     await group.getByRole("checkbox", { name: "HTTP" }).uncheck();
     await group.getByRole("checkbox", { name: "Redis" }).check();
     await expect.poll(ticked).toEqual(["Redis", "SSH"]);
-    await expect(dialog.locator(".preview")).toContainText(/with (ssh, redis|redis, ssh),/);
+    await expect(dialog.locator(".preview")).toContainText(/with (ssh, redis|redis, ssh)[,.]/);
     await unfold(dialog, "Adjust services");
     const accept = dialog.getByRole("group", { name: "SSH", exact: true }).getByLabel("accept", { exact: true });
     await accept.fill("always");
@@ -263,7 +268,7 @@ test("everything that is chosen arrives in the plan and in the fleet", async ({ 
   expect(await distros()).toContain("rocky9");
   expect(await distros()).not.toContain("windows");
   await more.getByLabel("Distribution").selectOption("rocky9");
-  await more.getByLabel("System").selectOption("bsd");
+  await more.getByLabel("System").selectOption("linux");
   await more.getByLabel(/^Host name/).fill(`${shop}-host`);
   await more.getByLabel(/^Address/).fill(`${network}.201`);
   await more.getByLabel(/^Hardware address/).fill("00:50:56:0a:0b:0c");
@@ -278,7 +283,7 @@ test("everything that is chosen arrives in the plan and in the fleet", async ({ 
   await dialog.getByRole("button", { name: "Show the plan" }).click();
   const row = dialog.locator(".plan tbody tr");
   await expect(row).toHaveCount(1);
-  for (const words of [shop, `${network}.201`, "00:50:56:0a:0b:0c", `${shop}-host`, "rocky9", "bsd", "ssh", "redis", "new ones every 45"]) {
+  for (const words of [shop, `${network}.201`, "00:50:56:0a:0b:0c", `${shop}-host`, "rocky9 linux", "ssh", "redis", "new ones every 45"]) {
     await expect(row).toContainText(words);
   }
   await expect(row).not.toContainText("http");
@@ -290,7 +295,7 @@ test("everything that is chosen arrives in the plan and in the fleet", async ({ 
   expect(slugs(decky)).toEqual(["redis", "ssh"]);
   expect(decky).toMatchObject({
     distro: "rocky9",
-    os: "bsd",
+    os: "linux",
     hostname: `${shop}-host`,
     ip: `${network}.201`,
     mac: "00:50:56:0a:0b:0c",
@@ -300,6 +305,45 @@ test("everything that is chosen arrives in the plan and in the fleet", async ({ 
   expect(await ssh(at(listens.listen[0]), "nobody-knows", marker(), `cat /opt/${shop}.txt`)).toContain(found);
   expect((await page.request.delete(`/api/v1/deckies/${shop}`)).status()).toBe(202);
   await expect(card(page, shop)).toHaveCount(0);
+  complaints.none();
+});
+
+test("the plan of a decky that is there is about that machine, whatever was planned before", async ({ page, complaints }) => {
+  const before = await told(page, "web-01");
+  await open(page, "/fleet?dialog=deploy");
+  await live(page);
+  const dialog = page.getByRole("dialog");
+  const row = dialog.locator(".plan tbody tr");
+  const plan = dialog.getByRole("button", { name: "Show the plan" });
+  await dialog.getByRole("radio", { name: /Web server/i }).check();
+  // A plan of a new one sows a seed.
+  await dialog.getByLabel(/^Name/).fill(name());
+  await plan.click();
+  await expect(row).toHaveCount(1);
+  await expect(row).not.toContainText(/as it is|anew/);
+  await dialog.getByLabel(/^Name/).fill("web-01");
+  await plan.click();
+  await expect(row).toContainText("stays as it is");
+  for (const words of [before.hostname, before.mac, before.ip]) await expect(row).toContainText(words);
+  // Made another kind of machine it is another one, and a machine with other services is the same.
+  await dialog.getByRole("radio", { name: /Linux server/i }).check();
+  await plan.click();
+  await expect(row).toContainText("set up anew");
+  await dialog.getByRole("radio", { name: /Web server/i }).check();
+  await dialog.getByRole("radio", { name: "These" }).check();
+  await dialog.getByRole("checkbox", { name: "SSH" }).check();
+  for (const service of ["HTTP", "FTP"]) await dialog.getByRole("checkbox", { name: service, exact: true }).uncheck();
+  await plan.click();
+  await expect(row).toContainText("reconfigured");
+  await expect(row).toContainText(before.hostname);
+  await dialog.getByRole("radio", { name: "The usual" }).check();
+  await plan.click();
+  await expect(row).toContainText("stays as it is");
+  await dialog.getByRole("button", { name: "Deploy", exact: true }).click();
+  await expect(dialog).toHaveCount(0);
+  await expect(page.locator(".task").first()).toContainText("succeeded");
+  const after = await told(page, "web-01");
+  expect([after.hostname, after.mac, after.ip]).toEqual([before.hostname, before.mac, before.ip]);
   complaints.none();
 });
 
@@ -324,7 +368,7 @@ test("all that is wrong with the form is told at once, each beside its field", a
     [dialog.getByLabel(/^Host name/), "-no-", /letters, digits and -/],
     [dialog.getByLabel(/^Address/), "8.8.8.8", /8\.8\.8\.8 is outside/],
     [dialog.getByLabel(/^Hardware address/), "02:00", /02:00/],
-    [dialog.getByLabel(/^New services every/), "0", /1 to 525600/],
+    [dialog.getByLabel(/^New services every/), "525601", /1 to 525600/],
   ];
   for (const [field, value] of wrong) await field.fill(value);
   await dialog.getByRole("button", { name: "Show the plan" }).click();
@@ -526,7 +570,9 @@ test("a fleet is described as text, made from the form, and told by line where i
     await described(5, "needs engine=docker");
     await described(7, "no name of an image");
     complaints.none(/\/ui\/description_preview|status of 4\d\d/);
+    const refused = page.waitForResponse(/description_deploy/);
     await dialog.getByRole("button", { name: "Deploy", exact: true }).click();
+    expect((await refused).status()).toBe(422);
     await described(4, "not a number");
     complaints.none(/\/ui\/description_deploy|status of 4\d\d/);
     await text.fill(`${made}\n[${other}]\narchetype = mail-server\nmutate_interval_minutes = 30\n`);

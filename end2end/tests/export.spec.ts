@@ -89,6 +89,14 @@ test("an attacker's commands are saved", async ({ page, host, complaints }) => {
   const commands = page.locator(".panel").filter({ has: page.getByRole("heading", { name: "Commands" }) });
   await expect(commands).toContainText(typed);
   expect(await saved(page, "CSV", commands)).toContain(`echo ${typed}`);
+  // Of a time that is shown, the file has what was then.
+  await open(page, `${new URL(page.url()).pathname}?start_time=2020-01-01T10:00:00Z`);
+  await commands.locator(".export summary").click();
+  const href = await commands.locator(".export .menu-body").getByRole("link", { name: /^CSV/ }).getAttribute("href");
+  expect(href).toContain("start_time=2020-01-01T10:00:00Z");
+  const file = async (time: string) => (await page.request.get(href!.replace("start_time", time))).text();
+  expect(await file("start_time")).toContain(`echo ${typed}`);
+  expect(await file("end_time")).not.toContain(`echo ${typed}`);
   complaints.none();
 });
 

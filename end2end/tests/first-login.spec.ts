@@ -5,9 +5,10 @@ import { FIRST_PASSWORD, Host, PASSWORD } from "../host";
 import { Complaints, expect, hydrated } from "../test";
 
 // A host for each test: each begins with the first password.
-const test = base.extend<{ host: Host; complaints: Complaints }>({
-  host: async ({}, use) => {
-    const host = await Host.start();
+const test = base.extend<{ drawn: boolean; host: Host; complaints: Complaints }>({
+  drawn: [false, { option: true }],
+  host: async ({ drawn }, use) => {
+    const host = await Host.start({ drawn });
     await use(host);
     await host.stop();
   },
@@ -109,6 +110,34 @@ test("the first sign-in chooses a password, and nothing opens before", async ({ 
   });
 });
 
+test.describe("with a password that nobody chose", () => {
+  test.use({ drawn: true });
+
+  test("what the start prints opens the door once, and is told no more", async ({ page, host }) => {
+    const printed = host.printedPassword;
+    expect(printed).toBeTruthy();
+    await page.goto("/");
+    await hydrated(page);
+    await signIn(page, printed!);
+    await expect(page).toHaveURL(/\/password/);
+    await hydrated(page);
+    await change(page, printed!, PASSWORD);
+    await expect(page.getByRole("heading", { name: "Overview" })).toBeVisible();
+
+    await host.restart();
+    expect(host.printed).toContain("Forgotten?");
+    expect(host.printed).not.toContain(printed!);
+    expect(host.printedPassword).toBeUndefined();
+    await page.context().clearCookies();
+    await page.goto("/login");
+    await hydrated(page);
+    await signIn(page, printed!);
+    await expect(page.getByRole("alert")).toContainText("user name or the password is wrong");
+    await signIn(page, PASSWORD);
+    await expect(page.getByRole("heading", { name: "Overview" })).toBeVisible();
+  });
+});
+
 test.describe("without JavaScript", () => {
   test.use({ javaScriptEnabled: false });
 
@@ -138,7 +167,7 @@ test.describe("without JavaScript", () => {
 
   test("a long list is gone through by links", async ({ page, host }) => {
     await host.signIn();
-    await host.decnet(["demo", "seed", "--yes", "--events", "1000"]);
+    await host.decnet(["demo", "seed", "--yes", "--no-fleet", "--events", "1000"]);
     await page.goto("/login?next=/live");
     await signIn(page, PASSWORD);
     await expect(page.getByRole("heading", { name: "Live" })).toBeVisible();

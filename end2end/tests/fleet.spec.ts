@@ -1,10 +1,12 @@
 // The fleet: the drawer of a decky, orders to several at once, the plan before a deployment; and the workers.
 
 import { once } from "node:events";
+import { readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { connect } from "node:net";
-import { hostKey } from "../attack";
+import { join } from "node:path";
+import { curl, hostKey } from "../attack";
 import { address, type Address } from "../host";
-import { expect, hydrated, open, test } from "../test";
+import { expect, hydrated, marker, open, test } from "../test";
 
 /** Why nobody gets in there. */
 function refused({ host, port }: Address): Promise<string | undefined> {
@@ -146,7 +148,8 @@ test("a decky is stopped, stays so though the mutator starts anew, and is starte
   const key = await hostKey(at);
   expect(key).toContain("ssh-ed25519 ");
   const card = page.locator(".card").filter({ has: page.locator(".card-name", { hasText: name }) });
-  const task = (operation: string) => page.locator(".task.good").filter({ hasText: operation });
+  // By its head: the last step of another order may be called so, too.
+  const task = (operation: string) => page.locator(".task.good").filter({ has: page.locator("header b", { hasText: new RegExp(`^${operation}$`) }) });
 
   await test.step("the order says what it ends", async () => {
     const visitor = connect(Number(at.port), at.host);
@@ -168,7 +171,7 @@ test("a decky is stopped, stays so though the mutator starts anew, and is starte
     await expect(card.locator("header .badge.idle")).toHaveText("stopped");
     await expect(card.getByRole("link", { name: `Start ${name}` })).toBeVisible();
     await expect(card.getByRole("link", { name: `Take down ${name}` })).toBeVisible();
-    for (const order of ["Stop", "Restart", "Change the services of"]) {
+    for (const order of ["Stop", "Restart", "Change services of"]) {
       await expect(card.getByRole("link", { name: `${order} ${name}` })).toHaveCount(0);
     }
     await expect(page.locator(".table-note").first()).toContainText("1 stopped");
@@ -214,6 +217,58 @@ test("a decky is stopped, stays so though the mutator starts anew, and is starte
     await expect(page.locator("tr").filter({ hasText: name })).toContainText("running");
     expect(await hostKey(at)).toBe(key);
   });
+  complaints.none();
+  await host.decnet(["teardown", name]);
+});
+
+test("on a phone, where no tooltip tells what a sign means, a card has the words of its orders", async ({ page, host, complaints }) => {
+  const [{ name }] = await host.deckies();
+  const card = page.locator(".card").filter({ has: page.getByRole("link", { name, exact: true }) });
+  const words = ["Change services", "Restart", "Stop", "Take down"];
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, "/fleet");
+  for (const said of words) await expect(card.locator(".order").getByText(said, { exact: true })).toBeVisible();
+  const boxes = await card.locator(".order").evaluateAll((orders) => orders.map((order) => order.getBoundingClientRect()));
+  expect(boxes).toHaveLength(words.length);
+  for (const { height, right } of boxes) {
+    expect(height, "what a finger meets").toBeGreaterThanOrEqual(40);
+    expect(right).toBeLessThanOrEqual(390);
+  }
+  const colour = (order: string) => card.getByRole("link", { name: `${order} ${name}` }).evaluate((link) => getComputedStyle(link).color);
+  expect(await colour("Take down")).not.toBe(await colour("Stop"));
+  complaints.none();
+});
+
+test("a decky that is left alone because it ended too often is tried again from its drawer", async ({ page, host, complaints }) => {
+  test.setTimeout(150_000);
+  const name = "frail";
+  await host.decnet(["deploy", "--name", name, "--archetype", "deaddeck"]);
+  const folder = join(realpathSync(host.dataDir), "deckies", name);
+  const pidOf = () =>
+    readdirSync("/proc").find((pid) => {
+      try {
+        return /^\d+$/.test(pid) && readlinkSync(`/proc/${pid}/cwd`) === folder;
+      } catch {
+        // It ended while we looked, or is another user's.
+        return false;
+      }
+    });
+  const quarantined = async () => ((await host.deckies()).find((decky) => decky.name === name) as unknown as { quarantined: boolean }).quarantined;
+  await expect(async () => {
+    const pid = pidOf();
+    if (pid) process.kill(Number(pid), "SIGKILL");
+    expect(await quarantined()).toBe(true);
+  }).toPass({ timeout: 90_000, intervals: [500] });
+
+  await open(page, `/fleet?decky=${name}`);
+  const drawer = page.getByRole("dialog", { name });
+  await expect(drawer).toContainText("in quarantine after 5 deaths");
+  const again = drawer.getByRole("button", { name: "Try it again" });
+  await again.click();
+  await expect(page.locator(".toast").filter({ hasText: "The decky is tried again." })).toBeVisible();
+  await expect(drawer.locator(".drawer-state .badge")).toHaveText("running", { timeout: 30_000 });
+  await expect(again).toHaveCount(0);
+  expect(await quarantined()).toBe(false);
   complaints.none();
   await host.decnet(["teardown", name]);
 });
@@ -276,7 +331,7 @@ test("the palette goes anywhere and finds anybody", async ({ page, host, complai
 
   await page.keyboard.press("Control+k");
   await page.keyboard.type(decky.ip);
-  await expect(page.getByRole("option", { name: decky.name })).toBeVisible();
+  await expect(page.getByRole("option", { name: decky.name }).locator(".archetype-mark")).toBeVisible();
   await page.getByRole("option", { name: decky.name }).click();
   await expect(page.getByRole("dialog", { name: decky.name })).toBeVisible();
   await page.keyboard.press("Escape");
@@ -286,5 +341,102 @@ test("the palette goes anywhere and finds anybody", async ({ page, host, complai
   await page.getByRole("option", { name: /Search the log for/ }).click();
   await expect(page).toHaveURL(/\/live\?search=wget/);
   await expect(page.getByLabel("Text, or field:value")).toHaveValue("wget & <b>");
+
+  // What opens beside a page leaves it as it is.
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("shortc");
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("dialog", { name: "Shortcuts" })).toBeVisible();
+  await expect(page).toHaveURL(/\/live\?.*search=wget/);
+  await page.keyboard.press("Escape");
+  await expect(page.getByLabel("Text, or field:value")).toHaveValue("wget & <b>");
+
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("audit");
+  await expect(page.locator("dialog.palette").getByRole("option").first()).toContainText("Settings: audit log");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/settings\/audit$/);
+  // Pages of settings are found by what is on them.
+  for (const [typed, name, path] of [
+    ["retention", "Settings: installation", /\/settings\/host$/],
+    ["tokens of everybody", "Settings: API tokens", /\/settings\/tokens$/],
+    ["new api", "New API token", /\/settings\?dialog=token$/],
+  ] as const) {
+    await page.keyboard.press("Control+k");
+    await page.keyboard.type(typed);
+    await expect(page.locator("dialog.palette").getByRole("option").first()).toContainText(name);
+    await page.keyboard.press("Enter");
+    await expect(page).toHaveURL(path);
+  }
+  await page.keyboard.press("Escape");
+  await expect(page.locator("dialog[open]")).toHaveCount(0);
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("hunter2");
+  await page.getByRole("option", { name: /Search the credentials for/ }).click();
+  await expect(page).toHaveURL(/\/credentials\?search=hunter2$/);
+
+  // Who is found comes after what was there at once, and moves nothing under the pointer.
+  const from = "127.8.7.6";
+  const { host: ip, port } = await host.service("http");
+  await curl(`http://${ip}:${port}/`, from);
+  await expect
+    .poll(async () => (await (await page.request.get(`/api/v1/attackers?search=${from}`)).json()).data.length)
+    .toBe(1);
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type(from);
+  const options = page.locator("dialog.palette").getByRole("option");
+  await expect(options.first()).toHaveText(`Search the attackers for “${from}”`);
+  await expect(options.last()).toContainText(/attacker, \d+ events?/);
+  await page.keyboard.press("ArrowUp");
+  await expect(options.last()).toHaveAttribute("aria-selected", "true");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/attackers\/[0-9a-f-]+$/);
+  await expect(page.getByRole("heading", { name: from })).toBeVisible();
+  complaints.none();
+});
+
+test("the fleet is filtered by state and by words, as cards and as rows, and the URL has it", async ({ page, host, complaints }) => {
+  const deckies = await host.deckies();
+  const [one] = deckies;
+  await open(page, "/fleet");
+  const cards = page.locator(".card");
+  await expect(cards).toHaveCount(deckies.length);
+  const search = page.getByRole("searchbox");
+  await search.fill(`${one.ip} ${one.services[0].slug.toUpperCase()}`);
+  await search.press("Enter");
+  await expect(page).toHaveURL(/\/fleet\?search=/);
+  await expect(cards).toHaveCount(1);
+  await expect(cards).toContainText(one.name);
+  await expect(page.locator(".table-note")).toContainText("1 shown");
+  await page.getByRole("combobox", { name: "State" }).selectOption("stopped");
+  await expect(page.getByText("No decky fits these filters")).toBeVisible();
+  await page.getByRole("link", { name: "Remove the filter state stopped" }).click();
+  await expect(cards).toHaveCount(1);
+
+  // A link has all of it, and the orders that heads give where there are heads.
+  await open(page, `/fleet?view=table&state=running&sort_by=address&sort_order=asc`);
+  const rows = page.locator("table.fleet tbody tr:not(.gap)");
+  const running = deckies.filter((decky) => decky.state === "running").length;
+  await expect(rows).toHaveCount(running);
+  await page.getByRole("combobox", { name: "Order" }).selectOption("events");
+  await expect(page).toHaveURL(/sort_by=events/);
+  await search.fill(one.name);
+  await search.press("Enter");
+  await expect(rows.filter({ hasText: one.name })).toHaveCount(1);
+  await expect(page).toHaveURL(/view=table/);
+  complaints.none();
+});
+
+test("a decky of which there is only evidence leads to that", async ({ page, host, complaints }) => {
+  await open(page, `/fleet?decky=${marker()}`);
+  const nobody = page.getByRole("dialog", { name: /^mark/ });
+  await expect(nobody).toContainText("No such decky");
+  await nobody.getByRole("link", { name: "All it saw" }).click();
+  await expect(page).toHaveURL(/\/live\?decky=mark\w+$/);
+  // And of one that is there, it is told how often it changes its services where nothing is set for it alone.
+  const decky = (await host.deckies()).at(-1)!;
+  await open(page, `/fleet?decky=${decky.name}`);
+  await page.getByRole("dialog", { name: decky.name }).getByRole("link", { name: "as the whole fleet" }).click();
+  await expect(page.getByLabel("New services every")).toBeVisible();
   complaints.none();
 });

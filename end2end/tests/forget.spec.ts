@@ -44,7 +44,7 @@ test("evidence that is deleted goes from every page that is open", async ({ page
 test("while the ingester rests the overview says that it is not live, and no longer once it works", async ({ page, host, complaints }) => {
   await open(page, "/");
   await live(page);
-  const away = page.getByRole("alert").filter({ hasText: "not live" });
+  const away = page.getByRole("alert").filter({ hasText: "The ingester does not work" });
   await expect(away).toHaveCount(0);
   const order = async (what: string) => {
     const answer = await page.request.post(`/api/v1/workers/ingester/${what}`, { headers: { origin: host.url } });
@@ -56,7 +56,15 @@ test("while the ingester rests the overview says that it is not live, and no lon
   await open(page, "/");
   await expect(away).toContainText("What happens meanwhile is recorded");
   await expect(away.getByRole("link", { name: "Workers" })).toHaveAttribute("href", "/workers");
+  // And every other page, whose dot is not that of one to which everything comes.
+  const dot = page.locator(".live-dot");
+  for (const path of ["/live", "/attackers", "/fleet"]) {
+    await open(page, path);
+    await expect(away, path).toContainText("The ingester does not work (stopped).");
+    await expect(dot, path).toHaveText("not stored");
+  }
   await order("start");
   await expect(away).toHaveCount(0, { timeout: 30_000 });
+  await live(page);
   complaints.none();
 });

@@ -27,6 +27,7 @@ const PAGES = [
   "/settings",
   "/settings/host",
   "/settings/users",
+  "/settings/tokens",
   "/settings/audit",
   "/quarantine",
 ];
@@ -77,12 +78,15 @@ const REACHED: Record<string, string[]> = {
     "auth_attempt principal",
     "auth_attempt secret_printable",
     "client_info client_software info",
+    "client_info tls_alpn info",
+    "client_info tls_server_name info",
     "command command",
     "download path",
     "exploit_attempt ftp-site-exec bytes",
     "file_captured stor orig_path",
     "protocol_violation a command line that is too long bytes",
     "protocol_violation plaintext ahead of the TLS handshake bytes",
+    "request path",
   ],
   ssh: [
     "auth_attempt principal",
@@ -114,6 +118,8 @@ const REACHED: Record<string, string[]> = {
   smtp: [
     "auth_attempt principal",
     "auth_attempt secret_printable",
+    "client_info tls_alpn info",
+    "client_info tls_server_name info",
     "command command",
     "forward_refused relay target",
     "mail_accepted smtp mail_from",

@@ -3,7 +3,7 @@
 import type { Page } from "@playwright/test";
 
 import { attacks, curl, redis, ssh } from "../attack";
-import { PASSWORD } from "../host";
+import { address, PASSWORD } from "../host";
 import { expect, live, marker, open, test } from "../test";
 
 /** A source address that no other test attacks from. */
@@ -65,6 +65,49 @@ test("an attacker appears in the list with what they tried, and on their page wi
   complaints.none();
 });
 
+test("what changes stays where it is: a click that has begun on it, and the focus, outlive what comes in", async ({ page, host, complaints }) => {
+  const from = stranger();
+  await open(page, "/attackers");
+  await live(page);
+  const web = await host.service("http");
+  await curl(`http://${web.host}:${web.port}/${marker()}`, from);
+  const row = page.getByRole("row").filter({ hasText: from });
+  await expect(row).toContainText("http");
+  await row.getByRole("link").focus();
+  const { at: shell, user, password } = host.account();
+  await ssh(shell, user, password, `echo ${marker()}`, from);
+  await expect(row).toContainText("ssh");
+  // It glows again, as what came does.
+  await expect(row).toHaveClass(/new/);
+  await expect(row.getByRole("link")).toBeFocused();
+  await row.locator("td.c-names").last().hover();
+  await page.mouse.down();
+  const files = await host.service("ftp");
+  await curl(`ftp://${files.host}:${files.port}/`, from);
+  await expect(row).toContainText("ftp");
+  await page.mouse.up();
+  await expect(page).toHaveURL(/attacker=/);
+  await expect(page.locator(".drawer")).toContainText(from);
+
+  await open(page, "/fleet");
+  await live(page);
+  const [decky] = (await host.deckies()).filter(({ services }) => services.some(({ slug }) => slug === "http"));
+  const card = page.locator(".card").filter({ has: page.getByRole("link", { name: decky.name, exact: true }) });
+  const order = card.getByRole("link", { name: `Take down ${decky.name}` });
+  await order.focus();
+  await order.hover();
+  await page.mouse.down();
+  const events = card.locator(".card-events b");
+  const before = await events.innerText();
+  const at = address(decky.services.find(({ slug }) => slug === "http")!.listen[0]);
+  await curl(`http://${at.host}:${at.port}/${marker()}`, from);
+  await expect(events).not.toHaveText(before);
+  await expect(order).toBeFocused();
+  await page.mouse.up();
+  await expect(page).toHaveURL(new RegExp(`teardown=${decky.name}`));
+  complaints.none();
+});
+
 test("pause holds the table and says how many rows wait", async ({ page, host }) => {
   const at = await host.service("redis");
   await redis(at, "PING");
@@ -91,18 +134,6 @@ test("without the stream the page says so and asks instead", async ({ page, host
   const word = marker();
   await redis(await host.service("redis"), "SET", word, "1");
   await expect(page.locator("table.logs tr").filter({ hasText: word }).first()).toBeVisible();
-});
-
-test("a stream that breaks is opened again, and what came in between is there", async ({ page, context, host }) => {
-  await redis(await host.service("redis"), "PING");
-  await open(page, "/live");
-  await live(page);
-  await context.setOffline(true);
-  const word = marker();
-  await redis(await host.service("redis"), "SET", word, "1");
-  await context.setOffline(false);
-  await expect(page.locator("table.logs tr").filter({ hasText: word }).first()).toBeVisible({ timeout: 30_000 });
-  await live(page);
 });
 
 test("that the server does not answer stands over the page, until it does", async ({ page }) => {

@@ -82,9 +82,6 @@ for (const [name, path] of PAGES) {
         if (width === (theme === "dark" ? 390 : 1440)) await nobodyIsShutOut(page);
       }
     }
-    // The same colours, once more, where most is seen.
-    await show(page, 1440, "dark");
-    await nobodyIsShutOut(page);
     complaints.none(name === "lost" ? /404/ : undefined);
   });
 }
@@ -262,6 +259,31 @@ test("what is not there is answered with 404 and a page that leads on", async ({
   }
   complaints.none(/404/);
   expect((await page.goto(`/attackers/${day.attacker}`))?.status()).toBe(200);
+});
+
+test("every decky that is in the day's evidence is in the fleet, and what leads to one leads there", async ({ page, host, day }) => {
+  const complaints = new Complaints(page);
+  expect(day.bounty).toBeDefined();
+  const fleet: { name: string; state: string; stopped: boolean }[] = await (await page.request.get("/api/v1/deckies")).json();
+  expect(fleet).toHaveLength(20);
+  // Those of the demo fleet run as they did; the others are there for what they saw.
+  expect(fleet.filter((decky) => decky.state === "running").map((decky) => decky.name).sort()).toEqual(["db-01", "mail-01", "srv-01", "web-01"]);
+  expect(fleet.filter((decky) => decky.stopped && decky.state === "stopped")).toHaveLength(16);
+  await open(page, "/fleet");
+  await expect(page.locator(".card")).toHaveCount(20);
+  await expect(page.locator(".table-note").first()).toContainText("16 stopped");
+  await open(page, at("/credentials?bounty=BOUNTY", day));
+  await page.locator(".drawer .facts a[href^='/fleet?decky=']").click();
+  await expect(page).toHaveURL(/\/fleet\?decky=./);
+  const name = new URL(page.url()).searchParams.get("decky")!;
+  const drawer = page.getByRole("dialog", { name, exact: true });
+  await expect(drawer).toContainText("Pretends");
+  await expect(drawer).not.toContainText("No such decky");
+  // Nobody was told of a fault, and nobody started one of them.
+  const { components } = await (await page.request.get("/api/v1/health")).json();
+  expect(components.find((part: { name: string }) => part.name === "fleet")).toMatchObject({ status: "ok" });
+  expect((await host.deckies()).filter((decky) => decky.services.some(({ listen }) => listen.length > 0))).toHaveLength(4);
+  complaints.none();
 });
 
 test("whoever did something is told by their mark, wherever they appear", async ({ page, day }) => {

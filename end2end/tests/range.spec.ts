@@ -75,10 +75,38 @@ test("a time of one's own leaves what was then", async ({ page, complaints }) =>
   await expect(page).toHaveURL(/start_time=2020-01-01T10:00:00Z&end_time=2020-01-01T12:00:00Z/);
   await expect(page.getByText("Nobody fits these filters")).toBeVisible();
   await expect(range(page).locator("summary")).toHaveText("1 Jan 10:00 to 12:00");
-  await range(page).locator("summary").click();
+  await expect(page.locator(".chip")).toHaveText("time1 Jan 10:00 to 12:00");
+  await page.locator(".chip").getByRole("link").click();
+  await expect(page).toHaveURL(/\/attackers$/);
+  await expect(page.locator(".chip")).toHaveCount(0);
+  await page.goBack();
+  await expect(page.getByText("Nobody fits these filters")).toBeVisible();
   await own("2020-01-01T10:00", "");
   await expect(range(page).locator("summary")).toHaveText("Since 1 Jan 10:00");
   await expect(row(page)).toBeVisible();
+  complaints.none();
+});
+
+test("a time that ends now goes on, and what has fallen out of it is shown no more", async ({ page, host, complaints }) => {
+  await redis(await host.service("redis"), "PING");
+  await page.clock.install();
+  await open(page, "/live?last=15m&service=redis");
+  await expect(row(page)).toBeVisible();
+  let asked = 0;
+  page.on("request", (request) => (asked += Number(/\/ui\/log_(page|histogram)$/.test(request.url()))));
+  const start = async () => {
+    const file = await page.locator('a[href^="/api/v1/logs/export"]').first().getAttribute("href");
+    return Date.parse(new URL(file!, page.url()).searchParams.get("start_time")!);
+  };
+  const before = await start();
+  const element = await row(page).elementHandle();
+  await page.clock.fastForward("02:00");
+  // The file is of the last 15 minutes by now; what is drawn stays.
+  await expect.poll(start).toBeGreaterThanOrEqual(before + 115_000);
+  expect(await element!.evaluate((row) => row.isConnected)).toBe(true);
+  await page.clock.fastForward("20:00");
+  await expect(page.getByText("Nothing fits these filters")).toBeVisible();
+  expect(asked, "lists that were asked for again").toBe(0);
   complaints.none();
 });
 
@@ -138,4 +166,33 @@ test("without scripts the time is a form", async ({ browser, host, session }) =>
   await expect(page).toHaveURL(/service=redis/);
   await expect(page.getByText("Nobody fits these filters")).toBeVisible();
   await context.close();
+});
+
+test("what is counted over all time says so, and leads to what it counts", async ({ page, complaints }) => {
+  const panel = (title: string) => page.locator(".overview .panel").filter({ has: page.getByRole("heading", { name: title, exact: true }) });
+  const pair = panel("Credentials").getByRole("link").first();
+  const counters = page.getByRole("region", { name: "Counters" });
+  const events = counters.getByRole("link", { name: /^Events/ });
+  await expect(async () => {
+    await open(page, "/?last=1h");
+    await expect(pair).toBeVisible({ timeout: 2_000 });
+  }).toPass();
+  for (const title of ["Top attackers", "Credentials", "Commands"]) await expect(panel(title).locator("header")).toContainText("of all time");
+  await expect(panel("Deckies")).not.toContainText("of all time");
+  await expect(panel("Who touches what").locator("header")).toContainText("of samples of this time");
+  await expect(events).toContainText("all that is stored");
+  await pair.click();
+  await expect(page).toHaveURL(/\/credentials\?bounty_type=credential&search=[^&]+$/);
+  await expect(row(page)).toBeVisible();
+  await open(page, "/");
+  for (const title of ["Top attackers", "Credentials"]) await expect(panel(title)).not.toContainText("of all time");
+  await expect(panel("Who touches what").locator("header")).toContainText("newest 500 events");
+  // The last hour is one number, wherever it stands.
+  await expect(async () => {
+    const hour = await page.locator(".overview .wide .panel-note").innerText();
+    expect(await events.innerText()).toContain(`${hour.split(" event")[0]} in the last hour`);
+  }).toPass();
+  await counters.getByRole("link", { name: /^Loot/ }).click();
+  await expect(page).toHaveURL(/\/credentials$/);
+  complaints.none();
 });

@@ -1,11 +1,12 @@
-// A list of thousands on its own page: none of it is missing, and none comes twice, wherever one scrolls.
+// Ten thousand rows of evidence on their own page: none is missing, none comes twice, wherever one scrolls, and the page stays as light
+// as it was.
 
-import type { APIRequestContext, Page } from "@playwright/test";
+import type { APIRequestContext, CDPSession, Page } from "@playwright/test";
 import { onDay, show } from "../pages";
-import { Complaints, expect, open } from "../test";
+import { Complaints, expect, live, open } from "../test";
 
-const EVENTS = 10_200;
-const test = onDay(EVENTS);
+const ROWS = 10_000;
+const test = onDay(ROWS + 200);
 
 // A trace takes a picture of the page at every turn of the wheel, and holds on to what was there.
 test.use({ trace: "off" });
@@ -18,6 +19,8 @@ declare global {
       /** The first, and whatever was drawn behind it, one behind the other. */
       chain(): string[];
       faults: string[];
+      /** The most elements that the page had. */
+      elements: number;
     };
   }
 }
@@ -30,6 +33,7 @@ function watch(table: string): void {
   const head = first();
   const rows = {
     faults: [] as string[],
+    elements: 0,
     count: () => next.size,
     chain: () => {
       const chain: string[] = [];
@@ -45,6 +49,7 @@ function watch(table: string): void {
       if (known !== undefined && after !== undefined && known !== after) rows.faults.push(`behind ${row} came ${known}, and now ${after}`);
       next.set(row, known ?? after);
     });
+    rows.elements = Math.max(rows.elements, document.getElementsByTagName("*").length);
   };
   new MutationObserver(look).observe(body, { childList: true });
   look();
@@ -67,14 +72,17 @@ async function ids(api: APIRequestContext, list: string, most: number): Promise<
 /** Where the pointer is: over the list, and not over what opens beside it. */
 const POINTER = { x: 400, y: 600 };
 
+/** The row under the pointer; nothing where the list is drawn as empty room. */
+const pointed = (page: Page) =>
+  page.evaluate(({ x, y }) => {
+    const row = document.elementFromPoint(x, y)?.closest("tr")?.querySelector("[data-row]");
+    return row?.getAttribute("data-row") ?? null;
+  }, POINTER);
+
 /** Turn the wheel until so many rows were drawn. What the window shows is drawn at each turn; where it is at the end, the next turn finds more. */
 async function wheel(page: Page, rows: number): Promise<void> {
   await page.mouse.move(POINTER.x, POINTER.y);
-  const seen = () =>
-    page.evaluate(({ x, y }) => {
-      const row = document.elementFromPoint(x, y)?.closest("tr");
-      return row && !row.classList.contains("gap") ? window.rows!.count() : 0;
-    }, POINTER);
+  const seen = async () => ((await pointed(page)) === null ? 0 : page.evaluate(() => window.rows!.count()));
   for (let count = 0; count < rows; ) {
     const before = count;
     const turn = async () => {
@@ -85,6 +93,131 @@ async function wheel(page: Page, rows: number): Promise<void> {
     await expect(turn).toPass({ timeout: 30_000, intervals: [0] });
   }
 }
+
+/** The first row that the chain of drawn ones and the list do not have in common. */
+const parting = (chain: string[], list: string[]) => list.findIndex((id, i) => chain[i] !== id);
+
+interface Weight {
+  nodes: number;
+  listeners: number;
+  /** Bytes of the heap of JavaScript, and of the memory of the WebAssembly. */
+  heap: number;
+  memory: number;
+}
+
+/** What a page holds once everything that nobody holds is gone. */
+async function weigh(browser: CDPSession): Promise<Weight> {
+  await browser.send("HeapProfiler.collectGarbage");
+  const { nodes, jsEventListeners } = await browser.send("Memory.getDOMCounters");
+  const { usedSize } = await browser.send("Runtime.getHeapUsage");
+  const { result } = await browser.send("Runtime.evaluate", { expression: "WebAssembly.Memory.prototype" });
+  const { objects } = await browser.send("Runtime.queryObjects", { prototypeObjectId: result.objectId! });
+  const sum = await browser.send("Runtime.callFunctionOn", {
+    objectId: objects.objectId!,
+    functionDeclaration: "function () { return this.reduce((sum, memory) => sum + memory.buffer.byteLength, 0); }",
+    returnByValue: true,
+  });
+  await browser.send("Runtime.releaseObject", { objectId: objects.objectId! });
+  return { nodes, listeners: jsEventListeners, heap: usedSize, memory: sum.result.value };
+}
+
+test("ten thousand rows of the log are scrolled through, with one of them open, and the page stays as light as it was", async ({ page, day }) => {
+  test.setTimeout(420_000);
+  expect(day.command).toBeDefined();
+  const complaints = new Complaints(page);
+  const list = await ids(page.request, "logs", Infinity);
+  expect(list.length).toBeGreaterThan(ROWS);
+  await show(page, 1440, "dark");
+  await open(page, "/live");
+  await live(page);
+  const browser = await page.context().newCDPSession(page);
+  await browser.send("HeapProfiler.enable");
+  const table = page.locator("table.logs");
+  await page.evaluate(watch, "logs");
+  const elements = await page.evaluate(() => window.rows!.elements);
+
+  // By the keyboard to begin with.
+  const byPage = async () => {
+    await page.keyboard.press("PageDown");
+    expect(await page.evaluate(() => window.rows!.count())).toBeGreaterThan(400);
+  };
+  await expect(byPage).toPass({ timeout: 60_000, intervals: [100] });
+  await wheel(page, 1_000);
+  const light = await weigh(browser);
+
+  // One that is opened far down stays open, in the page and in its address.
+  await wheel(page, ROWS / 2);
+  const opened = (await pointed(page))!;
+  await page.mouse.click(POINTER.x, POINTER.y);
+  const drawer = page.locator(`.drawer[data-of="${opened}"]`);
+  const isOpen = async () => {
+    await expect(page).toHaveURL(`/live?log=${opened}`);
+    await expect(drawer).toBeVisible();
+  };
+  await isOpen();
+  await wheel(page, ROWS);
+  await isOpen();
+  expect(Number(await table.getAttribute("aria-rowcount"))).toBeGreaterThanOrEqual(ROWS);
+  const chain = await page.evaluate(() => window.rows!.chain());
+  expect(chain.length).toBeGreaterThanOrEqual(ROWS);
+  expect(parting(chain, list.slice(0, chain.length))).toBe(-1);
+
+  // The whole list is in the page's memory now, and no more of it among its elements than before.
+  const full = await weigh(browser);
+  const most = await page.evaluate(() => window.rows!.elements);
+  expect(most, `elements, of ${elements} at first`).toBeLessThan(2 * elements);
+  expect(full.nodes, `nodes, of ${light.nodes} at row 1,000`).toBeLessThan(1.5 * light.nodes);
+  expect(full.listeners, `listeners, of ${light.listeners} at row 1,000`).toBeLessThan(1.5 * light.listeners);
+  const aRow = (full.memory + full.heap - light.memory - light.heap) / (ROWS - 1_000);
+  expect(aRow, "bytes that each further row takes").toBeLessThan(16_000);
+
+  // From end to end, again and again: what is drawn and goes takes nothing with it, once it has been drawn some times.
+  const first = table.locator("[data-row]").first();
+  const last = table.locator("[data-row]").last();
+  /** A browser takes no key while it is still on its way from the last one: who sees that presses it again. */
+  const go = (key: string, there: (timeout: number) => Promise<void>) =>
+    expect(async () => {
+      await page.keyboard.press(key);
+      await there(2_000);
+    }).toPass({ timeout: 60_000 });
+  const home = () =>
+    go("Home", async (timeout) => {
+      await expect(first).toHaveAttribute("data-row", list[0], { timeout });
+      await expect.poll(() => page.evaluate(() => window.scrollY), { timeout }).toBe(0);
+    });
+  const end = () => go("End", (timeout) => expect(last).toHaveAttribute("data-row", list.at(-1)!, { timeout }));
+  await home();
+  await isOpen();
+  // What is left of the list comes at its end, a page at a time.
+  await end();
+  const again = async () => {
+    for (let times = 0; times < 12; times++) {
+      await home();
+      await end();
+    }
+  };
+  await again();
+  const before = await weigh(browser);
+  await again();
+  const after = await weigh(browser);
+  expect(after.nodes, `nodes, of ${before.nodes}`).toBeLessThan(1.1 * before.nodes);
+  expect(after.listeners, `listeners, of ${before.listeners}`).toBeLessThan(1.1 * before.listeners);
+  expect(after.heap, `bytes of the heap, of ${before.heap}`).toBeLessThan(before.heap + 4_000_000);
+  // What grows by doubling takes its memory in steps of several million bytes.
+  expect(after.memory, `bytes of memory, of ${before.memory}`).toBeLessThan(before.memory + 6_000_000);
+
+  // Back at the start everything is as it was left. Back closes what was opened, and the browser scrolls to where that was: there the row is.
+  await home();
+  await isOpen();
+  await page.goBack();
+  await expect(drawer).toHaveCount(0);
+  await expect(page).toHaveURL("/live");
+  await expect(table.locator(`[data-row="${opened}"]`)).toBeInViewport();
+  await home();
+  expect(parting(await page.evaluate(() => window.rows!.chain()), list)).toBe(-1);
+  expect(await page.evaluate(() => window.rows!.faults)).toEqual([]);
+  complaints.none();
+});
 
 test("all finds are scrolled through, and none is missing or comes twice", async ({ page, day }) => {
   test.setTimeout(300_000);

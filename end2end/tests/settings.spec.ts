@@ -1,9 +1,9 @@
 // Accounts: made, changed and removed by an administrator; what each shows to a viewer; and the log of who did what.
 
 import { createHmac } from "node:crypto";
-import { request } from "@playwright/test";
+import { request, type Page } from "@playwright/test";
 import { PASSWORD } from "../host";
-import { Complaints, expect, hydrated, live, marker, open, test } from "../test";
+import { Complaints, expect, fits, hydrated, live, marker, open, test } from "../test";
 
 test("an account is made, changes its role, cannot sign in while disabled, and is removed by its name", async ({ page, host, complaints }) => {
   const name = marker();
@@ -19,6 +19,7 @@ test("an account is made, changes its role, cannot sign in while disabled, and i
   // It leads to the drawer of the new account.
   const drawer = page.getByRole("dialog", { name });
   await expect(drawer).toContainText("has to choose a password");
+  await expect(drawer).toContainText("ends their sessions; they have no API token");
   const signIn = async (given: string) => {
     const api = await request.newContext({ baseURL: host.url, storageState: { cookies: [], origins: [] } });
     const answer = await api.post("/api/v1/auth/login", { data: { username: name, password: given } });
@@ -74,7 +75,7 @@ test("a viewer sees neither users nor the audit log nor an order, and the server
   await open(page, "/settings");
   await expect(page.getByText(name, { exact: true }).first()).toBeVisible();
   await expect(page.getByRole("navigation", { name: "Settings" }).getByRole("link")).toHaveText(["Account", "Installation"]);
-  for (const path of ["/settings/users", "/settings/audit"]) {
+  for (const path of ["/settings/users", "/settings/tokens", "/settings/audit"]) {
     expect((await page.goto(path))?.status(), path).toBe(403);
     await hydrated(page);
     await expect(page.getByRole("alert")).toContainText("Not allowed for this account");
@@ -82,7 +83,7 @@ test("a viewer sees neither users nor the audit log nor an order, and the server
   await open(page, "/workers");
   await expect(page.locator(".worker").first()).toBeVisible();
   await expect(page.getByRole("link", { name: "Stop" })).toHaveCount(0);
-  for (const path of ["/workers?stop=mutator", "/settings/users?dialog=user"]) {
+  for (const path of ["/workers?stop=mutator", "/settings/users?dialog=user", "/settings/tokens?end=01890a5d-ac96-774b-bcce-b302099a8057"]) {
     await open(page, path);
     await expect(page.locator(".worker, [role=alert]").first()).toBeVisible();
     await expect(page.getByRole("dialog")).toHaveCount(0);
@@ -183,11 +184,144 @@ test("a token is shown once, opens the API for its role, and is refused once it 
   complaints.none();
 });
 
+test("an administrator sees everybody's tokens as they come, finds some, takes them along, and ends one or several", async ({ page, host, complaints }) => {
+  const owner = marker();
+  const names = ["backup", "probe", "report"];
+  await host.decnet(["user", "create", owner, "--role", "viewer"], "viewer-Light-2026-harbour\n");
+  // Nothing may be done in the name of who has no password of their own yet.
+  await host.signIn(owner, "viewer-Light-2026-harbour");
+  const made = async (name: string) => /dnt_\S+/.exec(await host.decnet(["user", "token", "add", owner, name]))![0];
+  const rows = page.locator("table.all-tokens tbody tr");
+  const theirs = rows.filter({ hasText: owner });
+  const ask = async (token: string) => {
+    const api = await request.newContext({ baseURL: host.url, storageState: { cookies: [], origins: [] } });
+    const answer = await api.get("/api/v1/logs", { headers: { authorization: `Bearer ${token}` } });
+    await api.dispose();
+    return answer.status();
+  };
+  const first = await made(names[0]);
+  await open(page, "/settings");
+  await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: "API tokens" }).click();
+  await expect(theirs).toHaveCount(1);
+  await expect(theirs).toContainText("never");
+
+  // What is made elsewhere, and that one is used, comes by itself.
+  const second = await made(names[1]);
+  const third = await made(names[2]);
+  expect(await ask(first)).toBe(200);
+  await back(page);
+  await expect(theirs).toHaveCount(3);
+  await expect(theirs.filter({ hasText: names[0] })).not.toContainText("never", { timeout: 30_000 });
+
+  await page.getByRole("searchbox", { name: "Name or owner" }).fill(`${owner} PROBE`);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/search=/);
+  await expect(rows).toHaveCount(1);
+  await page.getByRole("combobox", { name: "Role", exact: true }).selectOption("admin");
+  await expect(page.getByText("No token fits these filters")).toBeVisible();
+  await page.getByRole("link", { name: "Remove the filter role admin" }).click();
+  await expect(rows).toHaveCount(1);
+
+  // The drawer leads to whose it is and what it did, and to its end.
+  await rows.getByRole("link", { name: `probe of ${owner}` }).click();
+  const drawer = page.getByRole("dialog", { name: "probe" });
+  await expect(drawer).toContainText("never");
+  await expect(drawer.getByRole("link", { name: "All it did" })).toHaveAttribute("href", `/settings/audit?actor=${owner}/probe`);
+  await drawer.getByRole("link", { name: "End it" }).click();
+  const one = page.getByRole("dialog", { name: "End 1 API token" });
+  await expect(one).toContainText(`probe of ${owner}`);
+  await expect(one).toContainText("Ends 1 token of 1 account. Nothing used it during the last 24 hours.");
+  await one.getByRole("link", { name: "Cancel" }).click();
+  await expect(one).toHaveCount(0);
+  expect(await ask(second), "thought better of").toBe(200);
+
+  // Several at once, by the keyboard; of those that are shown.
+  await open(page, `/settings/tokens?search=${owner}`);
+  await expect(rows).toHaveCount(3);
+  for (const key of ["j", "x", "j", "x"]) await page.keyboard.press(key);
+  const bulk = page.getByRole("group", { name: "Orders for the selected tokens" });
+  await expect(bulk).toContainText("2 selected");
+  await bulk.getByRole("link", { name: "End" }).click();
+  const two = page.getByRole("dialog", { name: "End 2 API tokens" });
+  await expect(two.locator(".named li")).toHaveCount(2);
+  await expect(two).toContainText("Ends 2 tokens of 1 account.");
+  await expect(two).toContainText("of them w");
+  await two.getByRole("button", { name: "End for good" }).click();
+  await expect(two).toHaveCount(0);
+  await expect(page.locator(".toast").filter({ hasText: "refused from now on" })).toBeVisible();
+  await expect(theirs).toHaveCount(1);
+  await expect(theirs).toContainText(names[2]);
+  expect(await Promise.all([first, second, third].map(ask))).toEqual([401, 401, 200]);
+
+  // All of them as a file; and a link to one that is gone says so.
+  await page.locator(".table-bar .export summary").click();
+  const json = page.locator(".table-bar .export .menu-body").getByRole("link", { name: /^JSON/ });
+  const file = await page.request.get((await json.getAttribute("href"))!);
+  const left: { owner: string; name: string }[] = await file.json();
+  expect(left.filter((token) => token.owner === owner).map((token) => token.name)).toEqual([names[2]]);
+  await open(page, "/settings/tokens?token=01890a5d-ac96-774b-bcce-b302099a8057");
+  await expect(page.getByRole("dialog", { name: "No such token" })).toBeVisible();
+  await open(page, "/settings/tokens?end=01890a5d-ac96-774b-bcce-b302099a8057");
+  const none = page.getByRole("dialog", { name: "End 0 API tokens" });
+  await expect(none.getByRole("button", { name: "End for good" })).toHaveCount(0);
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, "/settings/tokens");
+  await expect(theirs.getByRole("cell", { name: `of ${owner}`, exact: true })).toBeVisible();
+  await fits(page);
+  complaints.none();
+});
+
+test("who was made and removed elsewhere, and what was done, comes by itself, and leaves what is being filled in", async ({ page, host, context, complaints }) => {
+  const [one, other] = [marker(), marker()];
+  const create = (name: string) => host.decnet(["user", "create", name, "--role", "viewer"], "viewer-Light-2026-harbour\n");
+  const rows = page.locator("table.users tbody tr");
+  await create(one);
+  await open(page, "/settings/users");
+  const first = rows.filter({ hasText: one });
+  await expect(first).toContainText("has to choose a password");
+  await first.getByRole("link").click();
+  const typed = page.getByRole("dialog", { name: one }).getByLabel(/to confirm/);
+  await typed.fill("half of a na");
+  const log = await context.newPage();
+  await open(log, `/settings/audit?target=${other}`);
+  await expect(log.getByText("Nothing fits these filters")).toBeVisible();
+
+  await create(other);
+  await back(page);
+  await expect(rows.filter({ hasText: other })).toHaveCount(1);
+  await expect(typed).toHaveValue("half of a na");
+  const done = log.locator("table.audit tbody tr");
+  await expect(done.filter({ hasText: "user.create" }), "by the clock alone").toHaveCount(1, { timeout: 30_000 });
+
+  await host.decnet(["user", "delete", other]);
+  await back(page);
+  await expect(rows.filter({ hasText: other })).toHaveCount(0);
+  await expect(typed).toHaveValue("half of a na");
+  // What is told of them is told anew.
+  await host.signIn(one, "viewer-Light-2026-harbour");
+  await back(page);
+  await expect(page.getByRole("dialog", { name: one })).toContainText("may sign in");
+  await expect(done.filter({ hasText: "user.delete" })).toHaveCount(1, { timeout: 30_000 });
+  complaints.none();
+});
+
+/** What a browser says when its reader comes back to a page. */
+async function back(page: Page): Promise<void> {
+  await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange", { bubbles: true })));
+}
+
 test("limits and rules of what is not looked at are set, and say what they do", async ({ page, complaints }) => {
   await open(page, "/settings/host");
   await page.getByLabel("Keep log rows for").fill("30");
-  await page.locator(".knob").filter({ hasText: "Keep log rows for" }).getByRole("button").click();
-  await expect(page.locator(".knob").filter({ hasText: "Keep log rows for" })).toContainText("Set here");
+  const keep = page.locator(".knob").filter({ hasText: "Keep log rows for" });
+  await keep.getByRole("button").click();
+  // Nothing on this host is so old, so there is nothing to confirm.
+  const dialog = page.getByRole("dialog", { name: "Keep log rows for 30 days" });
+  await expect(dialog).toContainText("Deletes nothing now");
+  await expect(dialog.getByLabel(/to confirm/)).toHaveCount(0);
+  await dialog.getByRole("button", { name: "Set", exact: true }).click();
+  await expect(dialog).toHaveCount(0);
+  await expect(keep).toContainText("Set here");
   await page.getByText("New rule").click();
   await page.getByLabel("From").fill("nobody");
   await page.getByRole("button", { name: "Ignore such lines" }).click();
@@ -208,6 +342,37 @@ test("limits and rules of what is not looked at are set, and say what they do", 
   await rule.getByRole("link").click();
   await page.getByRole("button", { name: "Remove the rule" }).click();
   await expect(rule).toHaveCount(0);
+  complaints.none();
+});
+
+test("log rows are kept for less time only once it was said how many go, and words were typed", async ({ page, complaints }) => {
+  // The count is the server's business, and tried there; no host of a test is a day old.
+  await page.route("**/ui/retention_preview", (route) => route.fulfill({ json: 12_345 }));
+  const setting = async () => (await (await page.request.get("/api/v1/config")).json()).retention_days ?? null;
+  const before = await setting();
+  await open(page, "/settings/host");
+  await page.getByLabel("Keep log rows for").fill("1");
+  await page.locator(".knob").filter({ hasText: "Keep log rows for" }).getByRole("button").click();
+  await expect(page).toHaveURL(/keep=1$/);
+  const dialog = page.getByRole("dialog", { name: "Keep log rows for 1 day" });
+  await expect(dialog).toContainText(/Deletes 12\s345 log rows/);
+  const order = dialog.getByRole("button", { name: "Set and delete" });
+  const typed = dialog.getByLabel(/to confirm/);
+  for (const words of ["", "delete"]) {
+    await typed.fill(words);
+    await order.click();
+    await expect(typed.and(dialog.locator(":invalid"))).toHaveCount(1);
+  }
+  expect(await setting(), "nothing is set without the words").toBe(before);
+  await dialog.getByRole("link", { name: "Cancel" }).click();
+  await expect(dialog).toHaveCount(0);
+  expect(await setting()).toBe(before);
+  await page.goBack();
+  await typed.fill("delete old rows");
+  await order.click();
+  await expect(dialog).toHaveCount(0);
+  expect(await setting()).toBe(1);
+  await page.request.put("/api/v1/config/retention", { data: { days: before } });
   complaints.none();
 });
 

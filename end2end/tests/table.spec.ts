@@ -4,7 +4,7 @@ import { ssh } from "../attack";
 import { expect, live, marker, open, test } from "../test";
 
 test.beforeAll(async ({ host }) => {
-  await host.decnet(["demo", "seed", "--yes", "--events", "3000"]);
+  await host.decnet(["demo", "seed", "--yes", "--no-fleet", "--events", "3000"]);
 });
 
 test("a list of ten thousand rows keeps what is seen in the page, wherever one looks", async ({ page, complaints }) => {
@@ -41,7 +41,7 @@ test.beforeEach(async ({ page }) => {
 
 test("a click on a head sorts the attackers by it, and another turns them round", async ({ page, complaints }) => {
   await open(page, "/attackers");
-  const head = page.getByRole("columnheader", { name: "Sign-ins" });
+  const head = page.getByRole("columnheader", { name: "Tries" });
   await expect(head).toHaveAttribute("aria-sort", "none");
   const figures = async () => {
     const texts = await page.locator("table.attackers tbody tr:not(.gap) td.number:nth-child(4)").allInnerTexts();
@@ -78,6 +78,7 @@ test("who comes back to a list has the row open by which they left, and then the
   await expect(page).toHaveURL(/\/attackers\/./);
   await page.goBack();
   await expect(drawer).toHaveAttribute("data-of", left!);
+  await expect(page.locator(`[data-row="${left}"]`)).toBeVisible();
   await page.keyboard.press("Escape");
   await expect(drawer).toHaveCount(0);
   await expect.poll(row).toBe(left);
@@ -89,6 +90,34 @@ test("who comes back to a list has the row open by which they left, and then the
   await page.keyboard.press("a");
   await expect(page.locator("table.attackers")).toBeVisible();
   await expect.poll(() => page.evaluate(() => document.activeElement?.id)).toBe("main");
+  complaints.none();
+});
+
+test("the row whose drawer is open is marked, in every list", async ({ page, complaints }) => {
+  for (const [path, param] of [
+    ["/live", "log"],
+    ["/attackers", "attacker"],
+    ["/credentials", "bounty"],
+    ["/fleet?view=table", "decky"],
+    ["/settings/users", "user"],
+  ]) {
+    await open(page, path);
+    const rows = page.locator("table.table tbody tr:not(.gap)");
+    const row = rows.filter({ has: page.locator(".row-link") }).first();
+    // The mouse is elsewhere: what it is on is marked, too.
+    const colour = () => row.locator("td").last().evaluate((cell) => getComputedStyle(cell).backgroundColor);
+    await row.locator(".row-link").focus();
+    await page.keyboard.press("Enter");
+    await expect(page).toHaveURL(new RegExp(`${param}=`));
+    await expect(page.locator(".drawer")).toHaveCount(1);
+    await expect(row).toHaveClass(/chosen/);
+    const marked = await colour();
+    await page.keyboard.press("Escape");
+    await expect(page.locator(".drawer")).toHaveCount(0);
+    await expect(row).not.toHaveClass(/chosen/);
+    await page.locator("#main").focus();
+    await expect.poll(colour, path).not.toBe(marked);
+  }
   complaints.none();
 });
 
@@ -293,4 +322,39 @@ test("a word of a link that there is none of is told, with those that there are"
     await expect(page.getByRole("alert").filter({ hasText: "Left out" }), path).toContainText(words);
   }
   complaints.none();
+});
+
+test("a number stands below the end of its head's word", async ({ page }) => {
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await open(page, "/attackers");
+  // Of the word alone: an arrow is beside it.
+  const end = (selector: string) =>
+    page.locator(selector).first().evaluate((element) => {
+      const range = document.createRange();
+      range.selectNodeContents(element);
+      return range.getBoundingClientRect().right;
+    });
+  await expect(page.locator("table.attackers td.number").first()).toBeVisible();
+  expect(await end("table.attackers th.number a")).toBeCloseTo(await end("table.attackers td.number .figure"), 0);
+});
+
+test("columns that were put away are away before the program comes", async ({ page, complaints }) => {
+  await open(page, "/attackers");
+  const head = page.getByRole("columnheader", { name: "Loot" });
+  await expect(head).toBeVisible();
+  await page.locator(".column-menu summary").click();
+  await page.getByRole("checkbox", { name: "Loot" }).uncheck();
+  await expect(head).toBeHidden();
+  complaints.none();
+  await page.route("**/*.wasm", (route) => route.abort());
+  await page.reload();
+  await expect(page.getByRole("columnheader", { name: "Tries" })).toBeVisible();
+  await expect(head).toBeHidden();
+  await expect(page.locator("html[data-hydrated]")).toHaveCount(0);
+  await page.unroute("**/*.wasm");
+  await open(page, "/attackers");
+  await expect(head).toBeHidden();
+  await page.locator(".column-menu summary").click();
+  await page.getByRole("checkbox", { name: "Loot" }).check();
+  await expect(head).toBeVisible();
 });

@@ -1,8 +1,25 @@
 // A worker that dies again and again: left alone, said so everywhere, and tried again by whoever has looked at it.
 
-import { expect, onOwnHost, open } from "../test";
+import { expect, live, onOwnHost, open } from "../test";
 
 const test = onOwnHost();
+
+test("a worker's heartbeat is told in its card, and leaves the focus where it is", async ({ page, complaints }) => {
+  // It comes every half a minute.
+  test.slow();
+  await open(page, "/workers");
+  await live(page);
+  const card = page.locator(".worker").filter({ hasText: "profiler" });
+  const stop = card.getByRole("link", { name: "Stop" });
+  await stop.focus();
+  const heard = () => card.locator("time").first().getAttribute("datetime");
+  for (let beat = 0; beat < 2; beat++) {
+    const before = await heard();
+    await expect.poll(heard, { timeout: 60_000 }).not.toBe(before);
+    await expect(stop).toBeFocused();
+  }
+  complaints.none();
+});
 
 test("a worker that dies five times is left alone with its last words until somebody clears it", async ({ page, host, browser, complaints }) => {
   // Each restart is waited for longer than the one before.

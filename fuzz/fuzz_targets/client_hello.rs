@@ -1,5 +1,5 @@
 //! Any bytes are a ClientHello or are none; one that is has fingerprints of the right form.
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 use decnet_decoys::serve::client_hello::ClientHello;
 

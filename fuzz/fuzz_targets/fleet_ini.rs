@@ -1,5 +1,5 @@
 //! Any text is a fleet or has faults with lines of it; a small fleet is settled or told what it cannot have.
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 use decnet_fleet::{BuiltIn, Limits, resolve, spec::from_ini};
 use decnet_model::clock::from_micros;

@@ -1,5 +1,5 @@
 //! A client's first packet is taken apart or refused; nothing in it is longer than the packet.
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 use decnet_decoys::mysql::packet::First;
 

@@ -1,8 +1,7 @@
 //! Frames are the same however the stream is cut, and never longer than allowed. The first byte is the size of the pieces.
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 use decnet_syslog::{FrameError, OctetCounting};
-use libfuzzer_sys::fuzz_target;
 
 const MAX: usize = 300;
 
@@ -30,7 +29,7 @@ fn decode(pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> Vec<Result<Vec<u8>,
     out
 }
 
-fuzz_target!(|raw: &[u8]| {
+libfuzzer_sys::fuzz_target!(|raw: &[u8]| {
     let Some((size, stream)) = raw.split_first() else {
         return;
     };

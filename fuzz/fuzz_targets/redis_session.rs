@@ -1,5 +1,5 @@
 //! A whole conversation with the redis decoy: RESP and inline requests, and what answers them. Nothing panics, and it ends.
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 #[path = "../../app/decoys/tests/support/machine.rs"]
 mod machine;

@@ -1,5 +1,5 @@
 //! Any text as a configuration file is settings, or has faults that are told, each with a line that the file has.
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 use std::{fs, path::PathBuf, sync::LazyLock};
 

@@ -1,4 +1,4 @@
 //! Any script parses or is refused, within bounds.
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 libfuzzer_sys::fuzz_target!(|raw: &[u8]| decnet_decoys::fuzz::shell_parse(raw));

@@ -1,10 +1,9 @@
 //! Any bytes parse or are refused; what parses formats to a line that parses to the same, and holds no control character.
-#![no_main]
+#![cfg_attr(not(test), no_main)]
 
 use decnet_syslog::{Message, fields_of, source_address};
-use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|raw: &[u8]| {
+libfuzzer_sys::fuzz_target!(|raw: &[u8]| {
     let Ok(message) = Message::parse(raw) else { return };
     let (_fields, _source) = (fields_of(&message), source_address(&message));
     let mut once = Vec::new();

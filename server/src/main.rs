@@ -76,9 +76,8 @@ impl Worker for Server {
         };
         raise_file_limit(limits.connections);
         let listen = settings.server.listen;
-        let listener = TcpListener::bind(listen).await.map_err(|error| {
-            StartError::io(&format!("address {listen} (set `listen` to another)"), &error)
-        })?;
+        let bound = TcpListener::bind(listen).await;
+        let listener = bound.map_err(|error| StartError::listen(listen, &error))?;
         let streams = Shutdown::new();
         let state = AppState {
             domain: domain.clone(),

@@ -5,10 +5,10 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::{
-    Router,
+    Json, Router,
     body::{self, Body},
     extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::any,
@@ -19,7 +19,7 @@ use decnet_app::{
     shell,
     visit::{self, Cookie, Visit},
 };
-use decnet_domain::Actor;
+use decnet_domain::{Actor, DomainError};
 use leptos::{
     config::{Env, LeptosOptions},
     nonce::use_nonce,
@@ -100,6 +100,7 @@ fn pages(state: &AppState, package: &Package) -> Router {
     Router::new()
         .leptos_routes_with_context(&options, ROUTES.clone(), context, document)
         .route_layer(middleware::from_fn(led))
+        .route_layer(middleware::from_fn(admitted))
         .route_layer(middleware::from_fn(named))
         // What is missing there is no page that a reader could be led to.
         .route("/pkg/{*rest}", nothing())
@@ -143,6 +144,56 @@ async fn led(request: Request, next: Next) -> Response {
     }
 }
 
+/// Server functions that whoever has no session may call.
+const OPEN: &[&str] = &["/ui/who", "/ui/login", "/ui/login_code", "/ui/logout"];
+
+/// Middleware: turn away from the server functions who may call none of them yet, before anybody reads the arguments: what
+/// those are is for who may give them. What a role may do, the domain says.
+async fn admitted(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let visitor = request.extensions().get::<Visitor>();
+    let actor = visitor.and_then(|Visitor(actor)| actor.as_ref());
+    let reason = match actor {
+        _ if !path.starts_with("/ui/") || OPEN.contains(&path) => None,
+        None => Some(DomainError::Unauthenticated),
+        Some(actor) if actor.must_change_password() => {
+            (path != "/ui/password_change").then_some(DomainError::PasswordChangeRequired)
+        }
+        Some(actor) if actor.must_enrol() => {
+            (!path.starts_with("/ui/second_factor_")).then_some(DomainError::EnrolmentRequired)
+        }
+        Some(_) => None,
+    };
+    let Some(reason) = reason else {
+        return next.run(request).await;
+    };
+    let told = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if told(header::ACCEPT).is_some_and(|kinds| kinds.contains("text/html")) {
+        // A form without scripts: its sender comes to where the pages lead, and to no text of ours.
+        let from: Option<Uri> = told(header::REFERER).and_then(|page| page.parse().ok());
+        let here = from.as_ref().and_then(Uri::path_and_query);
+        let here = here.map_or("/", |here| here.as_str());
+        let first = visit::detour(actor, here).unwrap_or_else(|| "/".to_owned());
+        return Redirect::to(&first).into_response();
+    }
+    let fault = Fault::from(reason);
+    let kind = HeaderName::from_static(SERVER_FN_ERROR_HEADER);
+    (status(fault.kind), [(kind, path)], Json(&fault)).into_response()
+}
+
+/// The status that the API has for a fault of that kind.
+fn status(kind: FaultKind) -> StatusCode {
+    match kind {
+        FaultKind::SignedOut => StatusCode::UNAUTHORIZED,
+        FaultKind::PasswordChange | FaultKind::Enrolment | FaultKind::Forbidden => StatusCode::FORBIDDEN,
+        FaultKind::NotFound => StatusCode::NOT_FOUND,
+        FaultKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+        FaultKind::Limited => StatusCode::TOO_MANY_REQUESTS,
+        FaultKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        FaultKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 /// The most bytes of a fault that a server function tells.
 const MAX_FAULT: usize = 64 * 1024;
 
@@ -166,15 +217,7 @@ async fn named(request: Request, next: Next) -> Response {
         Err(error) => return ApiError::internal(error).into_response(),
     };
     if let Ok(fault) = serde_json::from_slice::<Fault>(&text) {
-        parts.status = match fault.kind {
-            FaultKind::SignedOut => StatusCode::UNAUTHORIZED,
-            FaultKind::PasswordChange | FaultKind::Enrolment | FaultKind::Forbidden => StatusCode::FORBIDDEN,
-            FaultKind::NotFound => StatusCode::NOT_FOUND,
-            FaultKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
-            FaultKind::Limited => StatusCode::TOO_MANY_REQUESTS,
-            FaultKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            FaultKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        };
+        parts.status = status(fault.kind);
     }
     Response::from_parts(parts, Body::from(text))
 }

@@ -2,9 +2,9 @@
 //!
 //! `decnet lab compare` and the decoys' tests ask the same of both. A control listens on a free port of 127.0.0.1, works in a
 //! temporary folder with a configuration that says what its package's does, and is gone, with its folder, when its [`Control`] is
-//! dropped. Start at [`start`]; what each product is told stands in `setup.rs`.
+//! dropped. Start at [`start`]; what each product is told stands in `setup.rs`. [`ssh`] makes the words of a client, which both say.
 //!
-//! Deliberately absent: what is asked of a server, and every decoy.
+//! Deliberately absent: what else is asked of a server, and every decoy.
 
 use std::{
     io,
@@ -14,6 +14,7 @@ use std::{
 
 mod process;
 mod setup;
+pub mod ssh;
 
 use process::Ending;
 

@@ -13,6 +13,8 @@ use crate::{
     DbError, Store,
     backend::{Sql, contains},
     cursor,
+    order::{Order, Place},
+    texts::AUDIT,
 };
 
 impl Store {
@@ -41,16 +43,44 @@ impl Store {
         self.backend.execute(sql).await.map(drop)
     }
 
-    /// Entries, newest first. A text is looked for row by row until a page is full.
+    /// Entries, newest first. A page of a text may be short and still have a next one: where many entries may have it, they are read, by
+    /// [`WINDOW`](crate::search::WINDOW) a page at most.
     ///
     /// # Errors
     /// [`DbError::BadQuery`] for a limit or a cursor that cannot be.
     pub async fn audit_page(&self, query: &AuditQuery) -> Result<Page<AuditView>, DbError> {
         const OPERATION: &str = "read the audit log";
+        const FROM: &str = "audit_log e";
+        let dialect = self.backend.dialect();
         let size = cursor::page_size(query.limit)?;
-        let before = cursor::id_of(query.before.as_deref())?.unwrap_or(i64::MAX);
-        let text = "SELECT id, at, actor, action, target, from_ip, result FROM audit_log WHERE id < ?";
-        let mut sql = Sql::new(OPERATION, text).bind(before);
+        let order = Order::by_id("e.id", true);
+        let before = cursor::id_of(query.before.as_deref())?.map(|id| Place { rank: 0, id });
+        let target = query.target.as_deref().unwrap_or_default();
+        if target.contains('\0') {
+            return Ok(cursor::nothing());
+        }
+        let few = if target.is_empty() {
+            None
+        } else {
+            self.texts_few(&AUDIT, target).await?
+        };
+        let reach = if !target.is_empty() && few.is_none() {
+            self.reach(FROM, order, before).await?
+        } else {
+            None
+        };
+        let text = format!("SELECT e.id, e.at, e.actor, e.action, e.target, e.from_ip, e.result FROM {FROM}");
+        let mut sql = match few {
+            Some(few) => few.of(OPERATION, dialect, &text, FROM, "e.id"),
+            None => Sql::new(OPERATION, text),
+        };
+        sql.push(" WHERE 1 = 1");
+        if let Some(before) = before {
+            order.after(dialect, &mut sql, before);
+        }
+        if let Some(reach) = &reach {
+            order.within(dialect, &mut sql, reach);
+        }
         // The name itself, or what is below it; a range, so that the index has it.
         for (column, name, below) in [("actor", &query.actor, '/'), ("action", &query.action, '.')] {
             if let Some(name) = name {
@@ -69,11 +99,12 @@ impl Store {
         if let Some(end) = query.end_time {
             sql.push(" AND at < ?").arg(micros(end));
         }
-        if let Some(target) = query.target.as_deref().filter(|text| !text.is_empty()) {
-            sql.push(&format!(" AND {}", self.backend.dialect().like("target")))
+        if !target.is_empty() {
+            sql.push(&format!(" AND {}", dialect.like("target")))
                 .arg(contains(target));
         }
-        sql.push(" ORDER BY id DESC LIMIT ?").arg(size + 1);
+        order.sort(&mut sql);
+        sql.arg(size + 1);
         let rows = self.backend.fetch(sql).await?;
         let entries = rows.iter().map(|row| {
             let c = row.columns(OPERATION);
@@ -87,10 +118,10 @@ impl Store {
                 result: c.text(6)?,
             })
         });
-        Ok(cursor::page(
-            entries.collect::<Result<_, DbError>>()?,
-            size,
-            |e: &AuditView| cursor::of_id(e.id),
-        ))
+        let mut page = cursor::page(entries.collect::<Result<_, DbError>>()?, size, |e: &AuditView| {
+            cursor::of_id(e.id)
+        });
+        page.next = page.next.or(reach.map(|reach| cursor::of_id(reach.last.id)));
+        Ok(page)
     }
 }

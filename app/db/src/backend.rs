@@ -6,7 +6,14 @@
 //! SQLite has one writer connection and some readers, because it has one writer anyway: waiting for it in our queue is
 //! fair and cheap, and waiting for it in SQLite's busy handler is neither.
 
-use std::{borrow::Cow, path::Path, str::FromStr, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    path::Path,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection as _, Executor, MySql, MySqlPool, Row as _, Sqlite, SqlitePool,
@@ -91,14 +98,6 @@ impl Dialect {
         }
     }
 
-    /// The rows of `log_search s` that agree with what the index is asked, an argument.
-    pub(crate) fn search_matches(self) -> &'static str {
-        match self {
-            Self::Sqlite => "log_search MATCH ?",
-            Self::MySql => "MATCH (s.grams) AGAINST (? IN BOOLEAN MODE)",
-        }
-    }
-
     /// The rows after a place in an order by `rank` and then `id`, both of one index: the condition, and how often it takes the
     /// place's rank before its id. Each engine finds the place in its index by one form and not by the other.
     pub(crate) fn after(self, rank: &str, id: &str, descending: bool) -> (String, usize) {
@@ -152,6 +151,18 @@ pub(crate) fn starts_with(text: &str) -> String {
     out
 }
 
+/// The most characters of [`told`]: four bytes each fit the smallest column that takes any, a TEXT of MySQL (65,535 bytes).
+const MAX_TOLD: usize = 16_000;
+
+/// Words for operators, such as the faults of a whole fleet in one: as much of them as every column takes. What is refused
+/// for its length would be refused each time that it is tried.
+pub(crate) fn told(words: &str) -> Cow<'_, str> {
+    match words.char_indices().nth(MAX_TOLD) {
+        Some((end, _)) => Cow::Owned(format!("{} …", words.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(words),
+    }
+}
+
 /// An argument of a statement.
 #[derive(Debug, Clone)]
 pub(crate) enum Arg {
@@ -179,6 +190,7 @@ arg_from! {
     String => |v| Self::Text(v),
     &str => |v| Self::Text(v.to_owned()),
     &String => |v| Self::Text(v.clone()),
+    Cow<'_, str> => |v| Self::Text(v.into_owned()),
     Vec<u8> => |v| Self::Blob(v),
     &[u8] => |v| Self::Blob(v.to_vec()),
     Uuid => |v| Self::Blob(v.as_bytes().to_vec()),
@@ -365,7 +377,17 @@ where
 
 /// The open database.
 #[derive(Debug, Clone)]
-pub(crate) enum Backend {
+pub(crate) struct Backend {
+    pub(crate) pools: Pools,
+    /// Where the database is, for messages.
+    pub(crate) place: Arc<str>,
+    /// How often what was read outside of a transaction, by what it is in words.
+    reads: Arc<Mutex<BTreeMap<&'static str, u64>>>,
+}
+
+/// Its connections.
+#[derive(Debug, Clone)]
+pub(crate) enum Pools {
     Sqlite { reader: SqlitePool, writer: SqlitePool },
     MySql(MySqlPool),
 }
@@ -392,20 +414,123 @@ async fn to_the_end<T: Send + 'static>(
 impl Backend {
     /// Opens the pools and makes one connection.
     pub(crate) async fn open(options: &Options) -> Result<Self, sqlx::Error> {
-        if options.url.starts_with("sqlite:") {
-            Self::open_sqlite(options).await
+        let pools = if options.url.starts_with("sqlite:") {
+            Pools::open_sqlite(options).await?
         } else {
-            Self::open_mysql(options).await
+            Pools::open_mysql(options).await?
+        };
+        let place = match options.sqlite_file() {
+            Some(file) => file.display().to_string(),
+            None => options.public_url(),
+        };
+        Ok(Self {
+            pools,
+            place: place.into(),
+            reads: Arc::default(),
+        })
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.pools {
+            Pools::Sqlite { .. } => Dialect::Sqlite,
+            Pools::MySql(_) => Dialect::MySql,
         }
     }
 
+    /// How often that was read.
+    pub(crate) fn reads(&self, operation: &str) -> u64 {
+        let reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        reads.get(operation).copied().unwrap_or_default()
+    }
+
+    /// Rows of a SELECT.
+    pub(crate) async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, DbError> {
+        let operation = sql.operation;
+        *self
+            .reads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(operation)
+            .or_default() += 1;
+        match &self.pools {
+            Pools::Sqlite { reader, .. } => with_args::<Sqlite>(sql)
+                .fetch_all(reader)
+                .await
+                .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
+            Pools::MySql(pool) => {
+                let pool = pool.clone();
+                to_the_end(async move { with_args::<MySql>(sql).fetch_all(&pool).await })
+                    .await
+                    .flatten()
+                    .map(|rows| rows.into_iter().map(Row::MySql).collect())
+            }
+        }
+        .map_err(|source| DbError::Query { operation, source })
+    }
+
+    /// The first row of a SELECT that gives few.
+    pub(crate) async fn fetch_optional(&self, sql: Sql) -> Result<Option<Row>, DbError> {
+        Ok(self.fetch(sql).await?.into_iter().next())
+    }
+
+    /// One statement that changes something, in a transaction of its own. Gives the rows that it matched.
+    pub(crate) async fn execute(&self, sql: Sql) -> Result<u64, DbError> {
+        let operation = sql.operation;
+        match &self.pools {
+            Pools::Sqlite { writer, .. } => with_args::<Sqlite>(sql)
+                .execute(writer)
+                .await
+                .map(|done| done.rows_affected()),
+            Pools::MySql(pool) => {
+                let pool = pool.clone();
+                to_the_end(async move { with_args::<MySql>(sql).execute(&pool).await })
+                    .await
+                    .flatten()
+                    .map(|done| done.rows_affected())
+            }
+        }
+        .map_err(|source| DbError::Query { operation, source })
+    }
+
+    /// Begins a write transaction.
+    pub(crate) async fn begin(&self) -> Result<Tx, DbError> {
+        match &self.pools {
+            // Taking the write lock at once: a transaction that first reads cannot wait for it later.
+            Pools::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
+            Pools::MySql(pool) => {
+                let pool = pool.clone();
+                to_the_end(async move { pool.begin().await })
+                    .await
+                    .flatten()
+                    .map(|tx| Tx::MySql(Some(tx)))
+            }
+        }
+        .map_err(|source| DbError::Query {
+            operation: "begin a transaction",
+            source,
+        })
+    }
+
+    /// Closes every connection, after those that are in use.
+    pub(crate) async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite { reader, writer } => {
+                reader.close().await;
+                writer.close().await;
+            }
+            Pools::MySql(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Pools {
     async fn open_sqlite(options: &Options) -> Result<Self, sqlx::Error> {
         let connect = SqliteConnectOptions::from_str(&options.url)?
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // A power cut may undo the last transactions and never damages the file. That is enough: the spool is the
-            // durable log, and the position in it goes back together with the rows.
-            .synchronous(SqliteSynchronous::Normal)
+            // What is committed outlives a power cut: on the ingester's word the spool drops what the database has, and
+            // who signed somebody out was told that it is done. NORMAL, usual with WAL, may undo the last transactions.
+            .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(STATEMENT_CACHE)
@@ -458,86 +583,6 @@ impl Backend {
             .connect_with(connect)
             .await?;
         Ok(Self::MySql(pool))
-    }
-
-    pub(crate) fn dialect(&self) -> Dialect {
-        match self {
-            Self::Sqlite { .. } => Dialect::Sqlite,
-            Self::MySql(_) => Dialect::MySql,
-        }
-    }
-
-    /// Rows of a SELECT.
-    pub(crate) async fn fetch(&self, sql: Sql) -> Result<Vec<Row>, DbError> {
-        let operation = sql.operation;
-        match self {
-            Self::Sqlite { reader, .. } => with_args::<Sqlite>(sql)
-                .fetch_all(reader)
-                .await
-                .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
-            Self::MySql(pool) => {
-                let pool = pool.clone();
-                to_the_end(async move { with_args::<MySql>(sql).fetch_all(&pool).await })
-                    .await
-                    .flatten()
-                    .map(|rows| rows.into_iter().map(Row::MySql).collect())
-            }
-        }
-        .map_err(|source| DbError::Query { operation, source })
-    }
-
-    /// The first row of a SELECT that gives few.
-    pub(crate) async fn fetch_optional(&self, sql: Sql) -> Result<Option<Row>, DbError> {
-        Ok(self.fetch(sql).await?.into_iter().next())
-    }
-
-    /// One statement that changes something, in a transaction of its own. Gives the rows that it matched.
-    pub(crate) async fn execute(&self, sql: Sql) -> Result<u64, DbError> {
-        let operation = sql.operation;
-        match self {
-            Self::Sqlite { writer, .. } => with_args::<Sqlite>(sql)
-                .execute(writer)
-                .await
-                .map(|done| done.rows_affected()),
-            Self::MySql(pool) => {
-                let pool = pool.clone();
-                to_the_end(async move { with_args::<MySql>(sql).execute(&pool).await })
-                    .await
-                    .flatten()
-                    .map(|done| done.rows_affected())
-            }
-        }
-        .map_err(|source| DbError::Query { operation, source })
-    }
-
-    /// Begins a write transaction.
-    pub(crate) async fn begin(&self) -> Result<Tx, DbError> {
-        match self {
-            // Taking the write lock at once: a transaction that first reads cannot wait for it later.
-            Self::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
-            Self::MySql(pool) => {
-                let pool = pool.clone();
-                to_the_end(async move { pool.begin().await })
-                    .await
-                    .flatten()
-                    .map(|tx| Tx::MySql(Some(tx)))
-            }
-        }
-        .map_err(|source| DbError::Query {
-            operation: "begin a transaction",
-            source,
-        })
-    }
-
-    /// Closes every connection, after those that are in use.
-    pub(crate) async fn close(&self) {
-        match self {
-            Self::Sqlite { reader, writer } => {
-                reader.close().await;
-                writer.close().await;
-            }
-            Self::MySql(pool) => pool.close().await,
-        }
     }
 }
 
@@ -704,4 +749,30 @@ impl Tx {
 /// The greatest power of two that is at most `left`, up to 128.
 fn group_size(left: usize) -> usize {
     1 << left.min(128).ilog2()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_sqlite_commits_is_synced_and_not_only_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options::new(format!("sqlite://{}", folder.path().join("decnet.db").display()));
+        let Pools::Sqlite { writer, .. } = Backend::open(&options).await.unwrap().pools else {
+            unreachable!("the URL names SQLite")
+        };
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&writer)
+            .await
+            .unwrap();
+        // 2 is FULL: https://www.sqlite.org/pragma.html#pragma_synchronous
+        let level: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&writer)
+            .await
+            .unwrap();
+        assert_eq!((mode.as_str(), level), ("wal", 2));
+    }
 }

@@ -25,10 +25,18 @@ fn bad() -> DbError {
     }
 }
 
+/// A number of a cursor, written as it is given out: at most so many digits as the API's description allows, whatever else a number can be
+/// read from.
+fn number(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let whole = (1..=18).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    whole.then(|| text.parse().ok()).flatten()
+}
+
 /// A cursor over ids.
 pub(crate) fn id_of(before: Option<&str>) -> Result<Option<i64>, DbError> {
     before
-        .map(|c| c.strip_prefix('i').and_then(|n| n.parse().ok()).ok_or_else(bad))
+        .map(|c| c.strip_prefix('i').and_then(number).ok_or_else(bad))
         .transpose()
 }
 
@@ -41,7 +49,10 @@ pub(crate) fn ranked_of(before: Option<&str>) -> Result<Option<(i64, Uuid)>, DbE
     before
         .map(|c| {
             let (rank, id) = c.strip_prefix('r')?.split_once('.')?;
-            Some((rank.parse().ok()?, Uuid::parse_str(id).ok()?))
+            let id = Uuid::parse_str(id)
+                .ok()
+                .filter(|parsed| parsed.simple().to_string() == id)?;
+            Some((number(rank)?, id))
         })
         .map(|parsed| parsed.ok_or_else(bad))
         .transpose()
@@ -56,7 +67,7 @@ pub(crate) fn pair_of(before: Option<&str>) -> Result<Option<(i64, i64)>, DbErro
     before
         .map(|c| {
             let (rank, id) = c.strip_prefix('p')?.split_once('.')?;
-            Some((rank.parse().ok()?, id.parse().ok()?))
+            Some((number(rank)?, number(id)?))
         })
         .map(|parsed| parsed.ok_or_else(bad))
         .transpose()
@@ -78,22 +89,31 @@ pub(crate) fn page<T>(mut rows: Vec<T>, size: usize, cursor: impl Fn(&T) -> Stri
     }
 }
 
+/// The page of a search for what no text has: a NUL, which would end a pattern on SQLite.
+pub(crate) fn nothing<T>() -> Page<T> {
+    Page {
+        data: Vec::new(),
+        next: None,
+        total: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Microseconds of the last year that a time can have fit it.
+    const LARGEST: i64 = 999_999_999_999_999_999;
 
     #[test]
     fn cursors_come_back_and_anything_else_is_refused() {
         assert_eq!(id_of(Some(&of_id(-7))).unwrap(), Some(-7));
         let id = Uuid::from_u128(42);
         assert_eq!(
-            ranked_of(Some(&of_ranked(i64::MIN, id))).unwrap(),
-            Some((i64::MIN, id))
+            ranked_of(Some(&of_ranked(-LARGEST, id))).unwrap(),
+            Some((-LARGEST, id))
         );
-        assert_eq!(
-            pair_of(Some(&of_pair(-1, i64::MAX))).unwrap(),
-            Some((-1, i64::MAX))
-        );
+        assert_eq!(pair_of(Some(&of_pair(-1, LARGEST))).unwrap(), Some((-1, LARGEST)));
         for bad in [
             "",
             "p1",
@@ -103,6 +123,16 @@ mod tests {
             "i1x",
             "r1",
             "r1.zz",
+            "r1.0000000000000000000000000000002A",
+            "r1.00000000-0000-0000-0000-00000000002a",
+            "r+1.0000000000000000000000000000002a",
+            "i+1",
+            "i 1",
+            "i--1",
+            "i-",
+            "i1000000000000000000",
+            "p1.+1",
+            "p1.1000000000000000000",
             "i99999999999999999999",
             "i1; DROP TABLE logs",
         ] {

@@ -108,6 +108,13 @@ pub enum DbError {
         what: String,
     },
 
+    /// Somebody else was faster: what was to be changed is not what that was made from.
+    #[error("{what} was changed meanwhile: try again")]
+    Changed {
+        /// What.
+        what: String,
+    },
+
     /// There is no such thing.
     #[error("there is no {what}")]
     Missing {

@@ -8,20 +8,25 @@ use decnet_model::{
     id::{AttackerId, LogId},
     name::DeckyName,
     printable::printable,
-    query::{AttackerQuery, AttackerSort, BountyQuery, BountySort, HistogramQuery, LogQuery, SortOrder},
+    query::{
+        AttackerQuery, AttackerSort, BountyQuery, BountySort, HistogramQuery, LogQuery, QuarantineQuery,
+        SortOrder,
+    },
     state::BountyKind,
     view::{
-        AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView, Page, QuarantineView, Stats,
-        Tops,
+        AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView, MAX_SEARCH, Page,
+        QuarantineView, Stats, Tops,
     },
 };
 use time::OffsetDateTime;
 
 use crate::{
     DbError, Store,
-    backend::{Row, Sql, contains, starts_with},
+    backend::{Arg, Dialect, Row, Sql, contains, starts_with},
     cursor,
     meaning::{attacker_id, command_of},
+    order::{Order, Place},
+    texts::{FEW, FINDS, Few},
 };
 
 /// What a top list of a span of time counts by.
@@ -36,8 +41,18 @@ pub enum TopColumn {
 /// The most buckets of a histogram.
 const MAX_BUCKETS: i64 = 10_000;
 
+/// Lines of the quarantine of one statement, where a text is looked for in them.
+const READ_AT_ONCE: usize = 500;
+
 /// Deckies of one statement that counts their sessions.
 const DECKIES_AT_ONCE: usize = 500;
+
+/// Names of deckies and services by which attackers are looked up at once.
+const MAX_NAMES: usize = 500;
+
+/// Where the rows of these lists come from, as it stands in what selects them.
+const ATTACKERS_FROM: &str = "attackers a";
+const BOUNTIES_FROM: &str = "bounties b";
 
 const LOGS: &str = "read log rows";
 const ATTACKERS: &str = "read attackers";
@@ -130,37 +145,88 @@ impl Store {
         })
     }
 
-    /// Lines that did not become evidence, those met last first.
+    /// Lines that did not become evidence, those met last first. A page of a filter may be short and still have a next one: it reads
+    /// [`WINDOW`](crate::search::WINDOW) lines at most, along their ids, and so needs no index that each line would have to be put into.
+    ///
+    /// A text is looked for here, in what is told of a line: neither engine finds one in bytes that are no text.
     ///
     /// # Errors
-    /// [`DbError::BadQuery`] for a limit or a cursor that cannot be.
-    pub async fn quarantine_page(
-        &self,
-        limit: Option<u32>,
-        before: Option<&str>,
-    ) -> Result<Page<QuarantineView>, DbError> {
+    /// [`DbError::BadQuery`] for a limit, a cursor or a text that cannot be.
+    pub async fn quarantine_page(&self, query: &QuarantineQuery) -> Result<Page<QuarantineView>, DbError> {
         const OPERATION: &str = "read the quarantine";
-        let size = cursor::page_size(limit)?;
-        let text = "SELECT id, received_at, segment, byte_offset, why, raw FROM quarantine WHERE id < ? \
-                    ORDER BY id DESC LIMIT ?";
-        let sql = Sql::new(OPERATION, text)
-            .bind(cursor::id_of(before)?.unwrap_or(i64::MAX))
-            .bind(size + 1);
-        let rows = self.backend.fetch(sql).await?;
-        let lines = rows.iter().map(|row| {
-            let c = row.columns(OPERATION);
-            Ok(QuarantineView {
-                id: c.int(0)?,
-                received_at: c.time(1)?,
-                segment: c.count(2)?,
-                offset: c.count(3)?,
-                why: c.text(4)?,
-                line: printable(&c.blob(5)?),
-            })
-        });
-        let lines = lines.collect::<Result<Vec<_>, DbError>>()?;
+        const FROM: &str = "quarantine q";
+        let dialect = self.backend.dialect();
+        let size = cursor::page_size(query.limit)?;
+        let order = Order::by_id("q.id", true);
+        let mut after = cursor::id_of(query.before.as_deref())?.map(|id| Place { rank: 0, id });
+        let text = query.search.as_deref().unwrap_or_default().to_lowercase();
+        if text.chars().count() > MAX_SEARCH {
+            let rule = format!("at most {MAX_SEARCH} characters");
+            return Err(DbError::BadQuery {
+                field: "search",
+                rule,
+            });
+        }
+        let reach = if query.is_filtered() {
+            self.reach(FROM, order, after).await?
+        } else {
+            None
+        };
+        let has = |told: &str| told.to_lowercase().contains(&text);
+        let at_once = if text.is_empty() { size + 1 } else { READ_AT_ONCE };
+        let mut lines: Vec<QuarantineView> = Vec::new();
+        loop {
+            let mut sql = Sql::new(
+                OPERATION,
+                format!(
+                    "SELECT q.id, q.received_at, q.segment, q.byte_offset, q.why, q.raw FROM {FROM} WHERE 1 = 1"
+                ),
+            );
+            if let Some(after) = after {
+                order.after(dialect, &mut sql, after);
+            }
+            if let Some(reach) = &reach {
+                order.within(dialect, &mut sql, reach);
+            }
+            if let Some(segment) = query.segment {
+                // No segment has a number that the column cannot have.
+                sql.push(" AND q.segment = ?")
+                    .arg(i64::try_from(segment).unwrap_or(-1));
+            }
+            if let Some(start) = query.start_time {
+                sql.push(" AND q.received_at >= ?").arg(micros(start));
+            }
+            if let Some(end) = query.end_time {
+                sql.push(" AND q.received_at < ?").arg(micros(end));
+            }
+            order.sort(&mut sql);
+            sql.arg(at_once);
+            let rows = self.backend.fetch(sql).await?;
+            for row in &rows {
+                let c = row.columns(OPERATION);
+                let line = QuarantineView {
+                    id: c.int(0)?,
+                    received_at: c.time(1)?,
+                    segment: c.count(2)?,
+                    offset: c.count(3)?,
+                    why: c.text(4)?,
+                    line: printable(&c.blob(5)?),
+                };
+                after = Some(Place { rank: 0, id: line.id });
+                if text.is_empty() || has(&line.line) || has(&line.why) {
+                    lines.push(line);
+                }
+            }
+            if rows.len() < at_once || lines.len() > size {
+                break;
+            }
+        }
+        lines.truncate(size + 1);
         let mut page = cursor::page(lines, size, |line| cursor::of_id(line.id));
-        page.total = Some(self.counter("quarantined").await?);
+        page.next = page.next.or(reach.map(|reach| cursor::of_id(reach.last.id)));
+        if !query.is_filtered() {
+            page.total = Some(self.counter("quarantined").await?);
+        }
         Ok(page)
     }
 
@@ -532,11 +598,13 @@ impl Store {
     }
 
     /// Attackers. While one is being active it may move between the pages of a reader, and is then missed or comes in
-    /// its new place; those that are quiet come exactly once.
+    /// its new place; those that are quiet come exactly once. A page of a search, a decky or a service may be short and still have a next
+    /// one: where many may fit, the list is walked, by [`WINDOW`](crate::search::WINDOW) rows a page at most.
     ///
     /// # Errors
     /// [`DbError::BadQuery`] naming the field.
     pub async fn attacker_page(&self, query: &AttackerQuery) -> Result<Page<AttackerView>, DbError> {
+        let dialect = self.backend.dialect();
         let size = cursor::page_size(query.limit)?;
         let sort = query.sort_by.unwrap_or(AttackerSort::Recent);
         let rank = match sort {
@@ -546,15 +614,29 @@ impl Store {
             AttackerSort::CommandCount => "a.command_count",
             AttackerSort::BountyCount => "a.bounty_count",
         };
-        let descending = query.sort_order != Some(SortOrder::Asc);
-        let mut sql = Sql::new(ATTACKERS, format!("{SELECT_ATTACKERS} WHERE 1 = 1"));
-        if let Some((at, id)) = cursor::ranked_of(query.before.as_deref())? {
-            let (after, ranks) = self.backend.dialect().after(rank, "a.id", descending);
-            sql.push(&format!(" AND {after}"));
-            for _ in 0..ranks {
-                sql.arg(at);
-            }
-            sql.arg(id);
+        let order = Order::by_rank(rank, "a.id", query.sort_order != Some(SortOrder::Asc));
+        let before = cursor::ranked_of(query.before.as_deref())?.map(|(rank, id)| Place { rank, id });
+        let search = query.search.as_deref().unwrap_or_default();
+        if search.contains('\0') {
+            return Ok(cursor::nothing());
+        }
+        let narrow = !search.is_empty() || query.service.is_some() || query.decky.is_some();
+        let few = self.attackers_few(query, search).await?;
+        let reach = if narrow && few.is_none() {
+            self.reach(ATTACKERS_FROM, order, before).await?
+        } else {
+            None
+        };
+        let mut sql = match few {
+            Some(few) => few.of(ATTACKERS, dialect, SELECT_ATTACKERS, ATTACKERS_FROM, "a.id"),
+            None => Sql::new(ATTACKERS, SELECT_ATTACKERS),
+        };
+        sql.push(" WHERE 1 = 1");
+        if let Some(before) = before {
+            order.after(dialect, &mut sql, before);
+        }
+        if let Some(reach) = &reach {
+            order.within(dialect, &mut sql, reach);
         }
         for (table, column, value) in [
             ("attacker_services", "service", &query.service),
@@ -568,9 +650,8 @@ impl Store {
             }
         }
         seen_within(&mut sql, "a", query.start_time, query.end_time);
-        let search = query.search.as_deref().unwrap_or_default();
         if !search.is_empty() {
-            let like = |column| self.backend.dialect().like(column);
+            let like = |column| dialect.like(column);
             sql.push(&format!(
                 " AND ({} OR EXISTS (SELECT 1 FROM attacker_deckies t WHERE t.attacker_id = a.id AND {}) \
                  OR EXISTS (SELECT 1 FROM attacker_services t WHERE t.attacker_id = a.id AND {}))",
@@ -582,18 +663,98 @@ impl Store {
                 .arg(contains(search))
                 .arg(contains(search));
         }
-        let way = if descending { "DESC" } else { "ASC" };
-        sql.push(&format!(" ORDER BY {rank} {way}, a.id {way} LIMIT ?"))
-            .arg(size + 1);
+        order.sort(&mut sql);
+        sql.arg(size + 1);
         let rows = self.backend.fetch(sql).await?;
         let attackers = rows.iter().map(attacker).collect::<Result<Vec<_>, _>>()?;
         let mut page = cursor::page(attackers, size, |a| cursor::of_ranked(sort.rank(a), a.id.0));
+        let reached = reach.map(|reach| cursor::of_ranked(reach.last.rank, reach.last.id));
+        page.next = page.next.or(reached);
         self.fill_touched(&mut page.data).await?;
         let ever = query.start_time.is_none() && query.end_time.is_none();
-        if ever && query.service.is_none() && query.decky.is_none() && search.is_empty() {
+        if ever && !narrow {
             page.total = Some(self.counter("attackers").await?);
         }
         Ok(page)
+    }
+
+    /// Those who can fit: whose address begins with the search or who touched a decky or a service whose name has it, or else who touched the
+    /// decky or the service that is asked for. None where that are more than [`FEW`], or as many names, and where nothing of that is asked for.
+    async fn attackers_few(&self, query: &AttackerQuery, search: &str) -> Result<Option<Few>, DbError> {
+        let touched = |column: &str, names: Vec<String>| {
+            let others = ", ?".repeat(names.len().saturating_sub(1));
+            let table = if column == "decky" {
+                "attacker_deckies"
+            } else {
+                "attacker_services"
+            };
+            let text = format!("SELECT t.attacker_id AS id FROM {table} t WHERE t.{column} IN (?{others})");
+            (text, names.into_iter().map(Arg::from).collect::<Vec<_>>())
+        };
+        let mut parts = Vec::new();
+        if search.is_empty() {
+            let asked = [("decky", &query.decky), ("service", &query.service)];
+            let asked = asked
+                .into_iter()
+                .find_map(|(column, name)| Some((column, name.clone()?)));
+            parts.extend(asked.map(|(column, name)| touched(column, vec![name])));
+        } else {
+            let Some(names) = self.touched_names(search).await? else {
+                return Ok(None);
+            };
+            let beginning = search.to_ascii_lowercase();
+            // What an address is written with stands before the tilde.
+            let end = format!("{beginning}~");
+            let text = "SELECT a.id AS id FROM attackers a WHERE a.ip >= ? AND a.ip < ?".to_owned();
+            parts.push((text, vec![beginning.into(), end.into()]));
+            parts.extend(names.into_iter().map(|(column, names)| touched(&column, names)));
+        }
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let mut found = Sql::new(ATTACKERS, "SELECT COUNT(*) FROM (");
+        for (n, (text, args)) in parts.iter().enumerate() {
+            let and = if n > 0 { " UNION ALL " } else { "" };
+            found.push(&format!("{and}SELECT id FROM ({text} LIMIT ?) part{n}"));
+            for arg in args {
+                found.arg(arg.clone());
+            }
+            found.arg(FEW + 1);
+        }
+        found.push(") l");
+        let found = self.backend.fetch_optional(found).await?;
+        if found.map_or(Ok(0), |row| row.columns(ATTACKERS).int(0))? > FEW {
+            return Ok(None);
+        }
+        let (texts, args): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        Ok(Some(Few {
+            // Each once, whatever they touched.
+            text: texts.join(" UNION "),
+            args: args.into_iter().flatten().collect(),
+        }))
+    }
+
+    /// The names of touched deckies and services that have a text in them, by their column. There are as many as there were deckies, however
+    /// much was touched. None where that are more than [`MAX_NAMES`].
+    async fn touched_names(&self, text: &str) -> Result<Option<BTreeMap<String, Vec<String>>>, DbError> {
+        let name = match self.backend.dialect() {
+            Dialect::Sqlite => "CAST(name AS TEXT)",
+            Dialect::MySql => "name",
+        };
+        let like = self.backend.dialect().like(name);
+        let sql =
+            format!("SELECT scope, name FROM tallies WHERE scope IN ('decky', 'service') AND {like} LIMIT ?");
+        let rows = self
+            .backend
+            .fetch(Sql::new(ATTACKERS, sql).bind(contains(text)).bind(MAX_NAMES + 1))
+            .await?;
+        let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for row in &rows {
+            let c = row.columns(ATTACKERS);
+            let name = String::from_utf8(c.blob(1)?).map_err(|e| c.corrupt(format!("name: {e}")))?;
+            names.entry(c.text(0)?).or_default().push(name);
+        }
+        Ok((rows.len() <= MAX_NAMES).then_some(names))
     }
 
     /// Fills in which deckies and services each attacker touched.
@@ -681,50 +842,87 @@ impl Store {
         row.as_ref().map(bounty).transpose()
     }
 
+    /// Who used a credential since `since` with which a decoy had let them in: address, what seeds their glyph, and when they used one
+    /// last. In no order.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn signed_in_since(
+        &self,
+        since: OffsetDateTime,
+    ) -> Result<Vec<(IpAddr, String, OffsetDateTime)>, DbError> {
+        const OPERATION: &str = "read who got in";
+        let text = "SELECT a.ip, COALESCE(p.glyph, a.ip), MAX(b.last_seen) FROM bounties b \
+                    JOIN attackers a ON a.id = b.attacker_id LEFT JOIN attacker_profiles p ON p.attacker_id = a.id \
+                    WHERE b.was_accepted = 1 AND b.last_seen >= ? GROUP BY a.ip, p.glyph";
+        let rows = self
+            .backend
+            .fetch(Sql::new(OPERATION, text).bind(micros(since)))
+            .await?;
+        let who = rows.iter().map(|row| {
+            let c = row.columns(OPERATION);
+            Ok((c.parsed(0)?, c.text(1)?, c.time(2)?))
+        });
+        who.collect()
+    }
+
     /// Bounties. While one is being seen it may move between the pages of a reader who sorts by that, as an attacker does.
-    /// A search reads rows until a page is full, because there is no index of texts; so do a kind and a service in another order
-    /// than that of finding.
+    /// A kind and a service in another order than that of finding are walked to until a page is full. A page of a search may be short and
+    /// still have a next one: where many may fit, the list is walked, by [`WINDOW`](crate::search::WINDOW) rows a page at most.
     ///
     /// # Errors
     /// [`DbError::BadQuery`] naming the field.
     pub async fn bounty_page(&self, query: &BountyQuery) -> Result<Page<BountyView>, DbError> {
+        let dialect = self.backend.dialect();
         let size = cursor::page_size(query.limit)?;
         let sort = query.sort_by.unwrap_or(BountySort::Found);
         let descending = query.sort_order != Some(SortOrder::Asc);
-        let way = if descending { "DESC" } else { "ASC" };
-        let mut sql = Sql::new(BOUNTIES, format!("{SELECT_BOUNTIES} WHERE 1 = 1"));
         let before = query.before.as_deref();
         // The plus keeps a filter from being walked by its own index and sorted: most finds are of one kind.
-        let (order, plus) = match sort {
+        let (order, before, plus) = match sort {
             BountySort::Found => {
-                if let Some(id) = cursor::id_of(before)? {
-                    sql.push(if descending {
-                        " AND b.id < ?"
-                    } else {
-                        " AND b.id > ?"
-                    })
-                    .arg(id);
-                }
-                (format!("b.id {way}"), "")
+                let before = cursor::id_of(before)?.map(|id| Place { rank: 0, id });
+                (Order::by_id("b.id", descending), before, "")
             }
             BountySort::Recent | BountySort::Count => {
-                // Those that let somebody in are few: found by their index, and sorted.
-                let plus = if query.accepted == Some(true) { "" } else { "+" };
                 let rank = match sort {
                     BountySort::Count => "b.seen_count",
                     _ => "b.last_seen",
                 };
-                if let Some((at, id)) = cursor::pair_of(before)? {
-                    let (after, ranks) = self.backend.dialect().after(rank, "b.id", descending);
-                    sql.push(&format!(" AND {after}"));
-                    for _ in 0..ranks {
-                        sql.arg(at);
-                    }
-                    sql.arg(id);
-                }
-                (format!("{rank} {way}, b.id {way}"), plus)
+                // Those that let somebody in are few: found by their index, and sorted.
+                let plus = if query.accepted == Some(true) { "" } else { "+" };
+                let before = cursor::pair_of(before)?.map(|(rank, id)| Place { rank, id });
+                (Order::by_rank(rank, "b.id", descending), before, plus)
             }
         };
+        let search = query.search.as_deref().unwrap_or_default();
+        if search.contains('\0') {
+            return Ok(cursor::nothing());
+        }
+        let few = if search.is_empty() {
+            None
+        } else {
+            // What stands on both sides of a colon may stand in two columns.
+            self.texts_few(&FINDS, &search.replacen(':', "\0", 1)).await?
+        };
+        // What an attacker left, and what let somebody in, has an index of its own.
+        let walked = query.attacker_ip.is_none() && query.accepted != Some(true);
+        let reach = if !search.is_empty() && few.is_none() && walked {
+            self.reach(BOUNTIES_FROM, order, before).await?
+        } else {
+            None
+        };
+        let mut sql = match few {
+            Some(few) => few.of(BOUNTIES, dialect, SELECT_BOUNTIES, BOUNTIES_FROM, "b.id"),
+            None => Sql::new(BOUNTIES, SELECT_BOUNTIES),
+        };
+        sql.push(" WHERE 1 = 1");
+        if let Some(before) = before {
+            order.after(dialect, &mut sql, before);
+        }
+        if let Some(reach) = &reach {
+            order.within(dialect, &mut sql, reach);
+        }
         if let Some(kind) = query.bounty_type {
             sql.push(&format!(" AND {plus}b.kind = ?")).arg(kind.as_str());
         }
@@ -741,24 +939,19 @@ impl Store {
             sql.push(" AND b.attacker_id = ?").arg(attacker_id(ip).0);
         }
         seen_within(&mut sql, "b", query.start_time, query.end_time);
-        let search = query.search.as_deref().unwrap_or_default();
-        if !search.is_empty() {
-            let columns = ["b.principal", "b.value", "b.decky", "b.service", "a.ip"];
-            let any = columns
-                .map(|column| self.backend.dialect().like(column))
-                .join(" OR ");
-            sql.push(&format!(" AND ({any})"));
-            for _ in columns {
-                sql.arg(contains(search));
-            }
-        }
-        sql.push(&format!(" ORDER BY {order} LIMIT ?")).arg(size + 1);
+        bounty_has(&mut sql, dialect, search);
+        order.sort(&mut sql);
+        sql.arg(size + 1);
         let rows = self.backend.fetch(sql).await?;
         let bounties = rows.iter().map(bounty).collect::<Result<Vec<_>, _>>()?;
-        let mut page = cursor::page(bounties, size, |b| match sort {
-            BountySort::Found => cursor::of_id(b.id),
-            BountySort::Recent | BountySort::Count => cursor::of_pair(sort.rank(b), b.id),
-        });
+        let cursor_of = |rank, id| match sort {
+            BountySort::Found => cursor::of_id(id),
+            BountySort::Recent | BountySort::Count => cursor::of_pair(rank, id),
+        };
+        let mut page = cursor::page(bounties, size, |b| cursor_of(sort.rank(b), b.id));
+        page.next = page
+            .next
+            .or(reach.map(|reach| cursor_of(reach.last.rank, reach.last.id)));
         let ever = query.start_time.is_none() && query.end_time.is_none();
         let narrow = query.service.is_some() || query.attacker_ip.is_some() || query.accepted.is_some();
         if ever && !narrow && search.is_empty() {
@@ -769,6 +962,25 @@ impl Store {
         }
         Ok(page)
     }
+}
+
+/// Only finds that have a text in one of their columns, or in two as credentials are told: `account:secret`.
+fn bounty_has(sql: &mut Sql, dialect: Dialect, search: &str) {
+    if search.is_empty() {
+        return;
+    }
+    let columns = ["b.principal", "b.value", "b.decky", "b.service", "a.ip"];
+    let any = columns.map(|column| dialect.like(column)).join(" OR ");
+    sql.push(&format!(" AND ({any}"));
+    for _ in columns {
+        sql.arg(contains(search));
+    }
+    if let Some((principal, secret)) = search.split_once(':') {
+        let like = |column| dialect.like(column);
+        sql.push(&format!(" OR {} AND {}", like("b.principal"), like("b.value")));
+        sql.arg(contains(principal)).arg(contains(secret));
+    }
+    sql.push(")");
 }
 
 /// What the ingester counted by decky and service from minute `from` to before `until`. Where it may be done by hours, whole ones are

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 use crate::{
     DbError, Store,
-    backend::{Arg, Merge, Sql, Tx},
+    backend::{Arg, Merge, Sql, Tx, told},
     meaning::{Evidence, Loot, attacker_id, command_of, cut, hash16},
     retention::DELETED,
 };
@@ -349,7 +349,7 @@ impl Store {
                 batch.reader.as_str().into(),
                 line.end.segment.into(),
                 line.end.offset.into(),
-                line.why.as_str().into(),
+                told(&line.why).into(),
                 line.raw.as_slice().into(),
             ]
         });

@@ -20,13 +20,17 @@ pub mod ingest;
 pub mod meaning;
 mod migrate;
 mod options;
+mod order;
 pub mod profile;
+mod reckoning;
 mod retention;
 pub mod search;
 mod second_factor;
 mod sessions;
 mod settings;
 mod tasks;
+mod texts;
+mod traversal;
 mod users;
 mod workers;
 
@@ -37,6 +41,7 @@ pub use error::DbError;
 pub use evidence::TopColumn;
 pub use fleet::{DeckyRecord, NewDecky, Observation};
 pub use options::{Options, url_faults};
+pub use reckoning::Reckoning;
 pub use second_factor::SecondFactorRow;
 pub use sessions::SessionNote;
 pub use settings::Setting;
@@ -89,6 +94,16 @@ impl Store {
         }
     }
 
+    /// Where there is no room and what to do about it, if that is why something failed with `error`: for the log and for whoever
+    /// runs the host.
+    #[must_use]
+    pub fn way_out(&self, error: &DbError) -> Option<String> {
+        let place = &self.backend.place;
+        error
+            .is_full()
+            .then(|| format!("no room for the database {place}; free space on its disk"))
+    }
+
     /// Brings the schema up to date and gives the names of the migrations that ran. Several may do so at once.
     ///
     /// # Errors
@@ -114,6 +129,13 @@ impl Store {
             .fetch(Sql::new("ask the database whether it answers", "SELECT 1"))
             .await
             .map(drop)
+    }
+
+    /// How often this store and its copies read what `operation` says, in the words that errors have for it (`read log rows`): what many ask for
+    /// at once is to be read once, and can be held to that.
+    #[must_use]
+    pub fn reads(&self, operation: &str) -> u64 {
+        self.backend.reads(operation)
     }
 
     /// Closes every connection, waiting for those that are in use.

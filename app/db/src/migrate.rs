@@ -12,8 +12,8 @@ use sqlx::{Connection as _, MySqlPool};
 
 use crate::{
     DbError,
-    backend::{Backend, Dialect, Sql, Tx},
-    search,
+    backend::{Backend, Dialect, Pools, Sql, Tx},
+    texts,
 };
 
 struct Migration {
@@ -34,7 +34,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: &[Migration] = migrations![1 "0001_foundation", 2 "0002_api_tokens", 3 "0003_second_factors", 4 "0004_sessions", 5 "0005_credentials", 6 "0006_attacker_orders", 7 "0007_touches", 8 "0008_reaped", 9 "0009_bounty_orders", 10 "0010_accepted", 11 "0011_stopped", 12 "0012_search", 13 "0013_finds_of_attacker"];
+const MIGRATIONS: &[Migration] = migrations![1 "0001_foundation", 2 "0002_api_tokens", 3 "0003_second_factors", 4 "0004_sessions", 5 "0005_credentials", 6 "0006_attacker_orders", 7 "0007_touches", 8 "0008_reaped", 9 "0009_bounty_orders", 10 "0010_accepted", 11 "0011_stopped", 12 "0012_search", 13 "0013_finds_of_attacker", 14 "0014_large_tasks", 15 "0015_texts"];
 
 /// How long one server waits for another that is migrating.
 const LOCK_WAIT: Duration = Duration::from_secs(120);
@@ -64,11 +64,11 @@ impl Migration {
 
 /// Runs what is missing; gives the names of what ran. Several may be called at once, in several processes.
 pub(crate) async fn migrate(backend: &Backend) -> Result<Vec<&'static str>, DbError> {
-    search::suits(backend).await?;
-    match backend {
+    texts::suits(backend).await?;
+    match &backend.pools {
         // The write transaction is the lock: SQLite has one at a time.
-        Backend::Sqlite { .. } => run(backend).await,
-        Backend::MySql(pool) => locked(pool, backend).await,
+        Pools::Sqlite { .. } => run(backend).await,
+        Pools::MySql(pool) => locked(pool, backend).await,
     }
 }
 
@@ -135,7 +135,7 @@ pub(crate) async fn check(backend: &Backend) -> Result<(), DbError> {
     compare(backend.dialect(), &there)?;
     let known = MIGRATIONS.last().map_or(0, |m| m.version);
     match there.last() {
-        Some((found, ..)) if *found == known => search::suits(backend).await,
+        Some((found, ..)) if *found == known => texts::suits(backend).await,
         Some((found, ..)) => Err(DbError::SchemaOlder { found: *found, known }),
         None => Err(DbError::SchemaMissing),
     }

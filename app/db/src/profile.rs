@@ -1,33 +1,35 @@
-//! What the profiler derives from stored rows: sessions and the seed of each attacker's glyph.
+//! What the profiler derives from stored rows: sessions and the seed of each attacker's glyph (`decnet_model::glyph`).
 //!
 //! A *session* is a stay: the rows of one attacker that are less than [`SESSION_GAP`] apart, in the order in which they
 //! were stored. Each step reads rows from the profiler's own cursor and moves it in the same transaction, so that a step
 //! that is killed is simply done again; the result does not depend on how the rows were cut into steps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use decnet_model::{
     clock::from_micros,
     event::EventKind,
+    glyph::Known,
     id::{AttackerId, LogId},
-    state::BountyKind,
 };
 use time::{Duration, OffsetDateTime};
 
 use crate::{
     DbError, Store,
     backend::{Arg, Merge, Sql, Tx},
-    meaning::hash16,
 };
 
 /// An attacker who was quiet for so long has left; what comes after is another session.
 pub const SESSION_GAP: Duration = Duration::minutes(15);
 
-/// Fingerprints that a glyph is made from: who has more is turning them, and gains nothing by it.
-const GLYPH_FINGERPRINTS: u32 = 16;
-
 const OPERATION: &str = "profile attackers";
 const CURSOR: &str = "profiler";
+
+/// Events that tell what software somebody has.
+const TELLS: [EventKind; 2] = [EventKind::Fingerprint, EventKind::ClientInfo];
+
+/// An event's type and its fields.
+type Told = (String, BTreeMap<String, String>);
 
 /// A session that began or ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub struct ProfileStep {
     pub last_id: Option<LogId>,
     /// Sessions that began.
     pub started: Vec<SessionChange>,
+    /// Who left fingerprints, each with the time of the last.
+    pub fingerprinted: Vec<(AttackerId, OffsetDateTime)>,
 }
 
 #[derive(Debug, Clone)]
@@ -82,17 +86,26 @@ impl Store {
         };
         let to = last.columns(OPERATION).int(0)?;
         let mut seen: BTreeMap<AttackerId, Vec<(i64, i64)>> = BTreeMap::new();
-        let mut fingerprinted = BTreeSet::new();
+        let mut fingerprinted: BTreeMap<AttackerId, i64> = BTreeMap::new();
+        let mut tells = false;
         for row in &rows {
             let c = row.columns(OPERATION);
             let Some(id) = c.opt_uuid(2)?.map(AttackerId) else {
                 continue;
             };
             seen.entry(id).or_default().push((c.int(0)?, c.int(1)?));
-            if c.text(3)? == EventKind::Fingerprint.as_str() {
-                fingerprinted.insert(id);
+            let event_type = c.text(3)?;
+            tells |= TELLS.iter().any(|kind| event_type == kind.as_str());
+            if event_type == EventKind::Fingerprint.as_str() {
+                let last = fingerprinted.entry(id).or_insert(i64::MIN);
+                *last = c.int(1)?.max(*last);
             }
         }
+        let told = if tells {
+            self.software_told(from, to).await?
+        } else {
+            BTreeMap::new()
+        };
 
         let mut tx = self.backend.begin().await?;
         if self.log_cursor_in(&mut tx, CURSOR).await? != from {
@@ -103,6 +116,10 @@ impl Store {
             rows: rows.len(),
             last_id: Some(LogId(to)),
             started: Vec::new(),
+            fingerprinted: fingerprinted
+                .iter()
+                .map(|(attacker, last)| (*attacker, from_micros(*last)))
+                .collect(),
         };
         let mut sessions = Vec::new();
         let mut profiles: Vec<[Arg; 2]> = Vec::new();
@@ -145,12 +162,30 @@ impl Store {
             profiles,
         )
         .await?;
-        for attacker in fingerprinted {
-            set_glyph(&mut tx, attacker).await?;
+        for (attacker, told) in told {
+            set_glyph(&mut tx, attacker, &told).await?;
         }
         self.log_cursor_set(&mut tx, CURSOR, to).await?;
         tx.commit().await?;
         Ok(step)
+    }
+
+    /// What the rows after `from` up to `to` tell of the software of attackers, by attacker, in the order in which it was stored.
+    async fn software_told(&self, from: i64, to: i64) -> Result<BTreeMap<AttackerId, Vec<Told>>, DbError> {
+        let text = "SELECT attacker_id, event_type, fields FROM logs WHERE id > ? AND id <= ? AND attacker_id IS NOT NULL \
+                    AND event_type IN (?, ?) ORDER BY id";
+        let mut sql = Sql::new(OPERATION, text).bind(from).bind(to);
+        for kind in TELLS {
+            sql.arg(kind.as_str());
+        }
+        let mut told: BTreeMap<AttackerId, Vec<Told>> = BTreeMap::new();
+        for row in self.backend.fetch(sql).await? {
+            let c = row.columns(OPERATION);
+            told.entry(AttackerId(c.uuid(0)?))
+                .or_default()
+                .push((c.text(1)?, c.json(2)?));
+        }
+        Ok(told)
     }
 
     /// Ends the sessions in which nothing has happened for [`SESSION_GAP`], at most `limit`; gives them.
@@ -313,28 +348,32 @@ async fn last_session(tx: &mut Tx, attacker: AttackerId) -> Result<Option<Sessio
     .transpose()
 }
 
-/// The glyph of an attacker with fingerprints is seeded by them, so that one toolkit looks alike from every address.
-async fn set_glyph(tx: &mut Tx, attacker: AttackerId) -> Result<(), DbError> {
-    let text =
-        "SELECT DISTINCT value FROM bounties WHERE attacker_id = ? AND kind = ? ORDER BY value LIMIT ?";
-    let sql = Sql::new(OPERATION, text)
-        .bind(attacker.0)
-        .bind(BountyKind::Fingerprint.as_str())
-        .bind(GLYPH_FINGERPRINTS);
-    let mut prints = Vec::new();
-    for row in tx.fetch(sql).await? {
-        prints.push(row.columns(OPERATION).text(0)?);
+/// The glyph of an attacker is seeded by what is known of their software, so that one toolkit looks alike from every address. What was
+/// told first stays, so it does not matter how the rows were cut into steps.
+async fn set_glyph(tx: &mut Tx, attacker: AttackerId, told: &[Told]) -> Result<(), DbError> {
+    let text = "SELECT glyph FROM attacker_profiles WHERE attacker_id = ?";
+    let stored = tx
+        .fetch_optional(Sql::new(OPERATION, text).bind(attacker.0))
+        .await?;
+    let stored = stored.map(|row| row.columns(OPERATION).opt_text(0)).transpose()?;
+    let mut known = stored
+        .flatten()
+        .and_then(|seed| seed.parse::<Known>().ok())
+        .unwrap_or_default();
+    let mut new = false;
+    for (event_type, fields) in told {
+        new |= known.learn(event_type, fields);
     }
-    if prints.is_empty() {
+    if !new {
         return Ok(());
     }
-    let seed = hash16(prints.iter().map(String::as_bytes));
-    let seed: String = seed.iter().map(|b| format!("{b:02x}")).collect();
     let sql = Sql::new(
         OPERATION,
         "UPDATE attacker_profiles SET glyph = ? WHERE attacker_id = ?",
     );
-    tx.execute(sql.bind(seed).bind(attacker.0)).await.map(drop)
+    tx.execute(sql.bind(known.to_string()).bind(attacker.0))
+        .await
+        .map(drop)
 }
 
 #[cfg(test)]

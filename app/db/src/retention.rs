@@ -52,6 +52,47 @@ impl Store {
         Ok(logs + lines)
     }
 
+    /// How many log rows [`Store::evidence_expire`] would delete in all. Ids rise in the order of storing, so those that are too old
+    /// are the beginning of the table, whose end is found by halving; and ids have no gaps but where all evidence was deleted, so
+    /// nothing is counted.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn evidence_older(&self, before: OffsetDateTime) -> Result<u64, DbError> {
+        const OPERATION: &str = "count old evidence";
+        let before = decnet_model::clock::micros(before);
+        let ends = Sql::new(OPERATION, "SELECT MIN(id), MAX(id) FROM logs");
+        let ends = match self.backend.fetch_optional(ends).await? {
+            Some(row) => {
+                let c = row.columns(OPERATION);
+                c.opt_int(0)?.zip(c.opt_int(1)?)
+            }
+            None => None,
+        };
+        let Some((first, last)) = ends else {
+            return Ok(0);
+        };
+        let (mut low, mut high) = (first, last + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let text = "SELECT received_at FROM logs WHERE id >= ? ORDER BY id LIMIT 1";
+            let row = self
+                .backend
+                .fetch_optional(Sql::new(OPERATION, text).bind(middle))
+                .await?;
+            let is_old = match row {
+                Some(row) => row.columns(OPERATION).int(0)? < before,
+                None => false,
+            };
+            if is_old {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(u64::try_from(low - first).unwrap_or(0))
+    }
+
     async fn expire_logs(&self, tx: &mut Tx, before: i64, rows: u32) -> Result<u64, DbError> {
         // Ids rise in the order of storing, so what is too old is the beginning of the table.
         let text = "SELECT id, received_at, attacker_id FROM logs ORDER BY id LIMIT ?";

@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{
     DbError, Store,
-    backend::{Row, Sql},
+    backend::{Row, Sql, told},
     cursor,
 };
 
@@ -46,6 +46,9 @@ fn report(row: &Row) -> Result<TaskReport, DbError> {
 }
 
 impl Store {
+    /// The lease of who makes the fleet what is wanted of it.
+    pub const FLEET_LEASE: &str = "fleet";
+
     /// Begins a task on `deckies`.
     ///
     /// # Errors
@@ -68,7 +71,7 @@ impl Store {
         self.backend.execute(sql).await.map(drop)
     }
 
-    /// Notes how far a running task is.
+    /// Notes how far a running task is; of a `step` in very many words the first.
     ///
     /// # Errors
     /// Where the database fails.
@@ -78,7 +81,7 @@ impl Store {
         let sql = Sql::new("note a task's progress", text)
             .bind(done)
             .bind(total)
-            .bind(step)
+            .bind(told(step))
             .bind(id.0);
         self.backend.execute(sql).await.map(drop)
     }
@@ -96,7 +99,7 @@ impl Store {
         self.backend.execute(sql).await.map(drop)
     }
 
-    /// Ends a running task; it failed where there is an error.
+    /// Ends a running task; it failed where there is an error, of which the first words are kept where they are very many.
     ///
     /// # Errors
     /// Where the database fails.
@@ -110,7 +113,7 @@ impl Store {
         let status = if error.is_some() { "failed" } else { "succeeded" };
         let sql = Sql::new("end a task", text)
             .bind(status)
-            .bind(error)
+            .bind(error.map(told))
             .bind(now)
             .bind(id.0);
         self.backend.execute(sql).await.map(drop)
@@ -210,6 +213,16 @@ impl Store {
         let taken = tx.execute(sql).await? > 0;
         tx.commit().await?;
         Ok(taken)
+    }
+
+    /// Whether anybody has the lease `name`. Whoever had it and was killed has it until it runs out.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn lease_is_held(&self, name: &str, now: OffsetDateTime) -> Result<bool, DbError> {
+        let text = "SELECT 1 FROM leases WHERE name = ? AND holder <> '' AND expires_at > ?";
+        let sql = Sql::new("look at a lease", text).bind(name).bind(now);
+        Ok(self.backend.fetch_optional(sql).await?.is_some())
     }
 
     /// Gives the lease back before it runs out.

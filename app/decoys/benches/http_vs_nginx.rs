@@ -109,7 +109,7 @@ fn decoy(evidence: &Path) -> SocketAddr {
         reach: Vec::new(),
         limits: Limits::default(),
     };
-    let sink = Arc::new(Sink::to(File::create(evidence).unwrap()));
+    let sink = Arc::new(Sink::file(File::create(evidence).unwrap()));
     let (tell, told) = mpsc::channel();
     // Ends with the process.
     std::thread::spawn(move || {

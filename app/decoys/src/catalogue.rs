@@ -20,6 +20,9 @@ macro_rules! catalogue {
         /// Every service that there is.
         pub const ALL: &[Meta] = &[$(<crate::$module::$service as Service>::META),*];
 
+        /// Their names. What only says those holds nothing of what [`ALL`] says of each: a program in a decky must not.
+        const SLUGS: &[&str] = &[$(<crate::$module::$service as Service>::META.slug),*];
+
         /// The modules that the services stand in, in the order of [`ALL`].
         #[cfg(test)]
         const MODULES: &[&str] = &[$(stringify!($module)),*];
@@ -50,6 +53,16 @@ macro_rules! catalogue {
                 return <crate::$module::$service as Service>::program(&config, persona).map(drop);
             })*
             Ok(())
+        }
+
+        /// Whether service `slug` with these `knobs` connects to its visitors. Nothing else in the catalogue connects anywhere.
+        #[must_use]
+        pub fn calls_back(slug: &str, knobs: &BTreeMap<String, Value>) -> bool {
+            $(if slug == <crate::$module::$service as Service>::META.slug {
+                let config = knob::parse_readable::<crate::$module::$service>(knobs);
+                return <crate::$module::$service as Service>::calls_back(&config);
+            })*
+            false
         }
 
         /// What is known of the knobs of service `slug`; nothing where there is no such service.
@@ -107,10 +120,9 @@ pub fn find(slug: &str) -> Option<&'static Meta> {
 }
 
 fn no_such_service(slug: &str) -> KnobFault {
-    let known: Vec<&str> = ALL.iter().map(|meta| meta.slug).collect();
     KnobFault {
         service: slug.chars().take(40).collect(),
-        problem: format!("no such service; there are: {}", known.join(", ")),
+        problem: format!("no such service; there are: {}", SLUGS.join(", ")),
     }
 }
 
@@ -154,6 +166,20 @@ mod tests {
             let fault = check_knob(meta.slug, "no_such_knob", &Value::Null).unwrap_err();
             assert!(fault.problem.contains("no_such_knob"), "{fault}");
         }
+    }
+
+    #[test]
+    fn only_ftp_connects_to_its_visitors_and_only_where_its_operator_allows_it() {
+        let callers = |knobs: &BTreeMap<String, Value>| -> Vec<_> {
+            let slugs = ALL.iter().map(|meta| meta.slug);
+            slugs.filter(|slug| calls_back(slug, knobs)).collect()
+        };
+        assert!(callers(&BTreeMap::new()).is_empty());
+        assert_eq!(
+            callers(&BTreeMap::from([("active".to_owned(), true.into())])),
+            ["ftp"]
+        );
+        assert!(!calls_back("intranet", &BTreeMap::new()));
     }
 
     #[test]

@@ -121,3 +121,13 @@ impl Default for Limits {
         }
     }
 }
+
+/// A key or a certificate that a machine proves itself with, as clients show it. `PROGRAM --proofs` prints a list of them, in JSON, for
+/// the persona that it reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// What it is: `ED25519 host key`, or `certificate of` and its subject.
+    pub what: String,
+    /// A key's as `ssh-keygen -l` shows it, and a certificate's as `openssl x509 -fingerprint -sha256` does.
+    pub fingerprint: String,
+}

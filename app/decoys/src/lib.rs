@@ -95,4 +95,9 @@ pub trait Service: 'static {
     /// # Errors
     /// Where a knob contradicts the machine.
     fn program(config: &Self::Config, persona: &Persona) -> Result<Product, Misfit>;
+
+    /// Whether it connects to its visitors, beside what they began.
+    fn calls_back(_config: &Self::Config) -> bool {
+        false
+    }
 }

@@ -12,8 +12,8 @@
 mod support;
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    net::TcpStream,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     process::{Command, Output},
     time::Duration,
 };
@@ -103,6 +103,76 @@ fn root_is_kept_out_as_the_distributions_package_keeps_it_out() {
         assert_eq!(&answers[1..], [of_user, of_pass], "{distro}");
         site.lines
             .wait(&["auth_attempt", "principal=\"root\"", "outcome=\"refused\""]);
+        let code: String = of_user.chars().take(3).collect();
+        let status = format!("status=\"{code}\"");
+        site.lines
+            .wait(&[" request ", "method=\"USER\"", "path=\"root\"", &status]);
+        let all = site.lines.all();
+        assert!(!all.contains(" command "), "{distro}: nobody is in yet: {all}");
+    }
+}
+
+#[test]
+fn commands_are_those_of_who_is_logged_in() {
+    let site = start("ftp", spec(Distro::Debian12), &[]);
+    talk(
+        &site,
+        &[
+            "SYST",
+            "USER anonymous",
+            "PASS a@b.example",
+            "CWD pub of all",
+            "NOOP",
+        ],
+    );
+    site.lines.wait(&[" command ", "NOOP", "user=\"anonymous\""]);
+    let all = site.lines.all();
+    let of = |kind: &str| all.lines().filter(|line| line.contains(kind)).collect::<Vec<_>>();
+    let (commands, requests) = (of(" command "), of(" request "));
+    assert!(
+        commands.len() >= 2 && commands[0].contains("CWD pub of all") && commands[1].contains("NOOP"),
+        "{commands:?}"
+    );
+    assert!(
+        requests.len() == 2
+            && requests[0].contains("method=\"SYST\"")
+            && requests[0].contains("status=\"530\"")
+            && requests[1].contains("method=\"USER\"")
+            && requests[1].contains("status=\"331\""),
+        "{requests:?}"
+    );
+}
+
+#[test]
+fn what_is_said_at_the_door_is_recorded_before_it_is_answered() {
+    for product in ["vsFTPd", "ProFTPD"] {
+        let site = start("ftp", spec_of(Distro::Debian12, product), &[]);
+        let mut door = BufReader::new(TcpStream::connect(site.address).unwrap());
+        door.get_ref()
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        let mut answer = String::new();
+        door.read_line(&mut answer).unwrap();
+        // After the last of them nothing comes: the server waits for a handshake.
+        for (word, arg, code) in [("USER", "somebody", "331"), ("AUTH", "TLS", "234")] {
+            write!(door.get_mut(), "{word} {arg}\r\n").unwrap();
+            answer.clear();
+            door.read_line(&mut answer).unwrap();
+            assert!(answer.starts_with(code), "{product}: {answer}");
+            let told = site.lines.all();
+            let words = [
+                " request ".to_owned(),
+                format!("method=\"{word}\""),
+                format!("path=\"{arg}\""),
+                format!("status=\"{code}\""),
+            ];
+            let is_it = |line: &str| words.iter().all(|part| line.contains(part));
+            assert_eq!(
+                told.lines().filter(|line| is_it(line)).count(),
+                1,
+                "{product}: {told}"
+            );
+        }
     }
 }
 
@@ -224,6 +294,117 @@ fn what_curl_uploads_a_later_curl_finds_and_lftp_mirrors() {
     );
     let gone = run("curl", &["-sS", "-u", &account, &url]).unwrap();
     assert!(!gone.status.success());
+}
+
+#[test]
+fn what_curl_uploads_in_active_mode_is_captured_listed_and_fetched_so() {
+    for product in ["vsFTPd", "ProFTPD"] {
+        let spec = spec_of(Distro::Debian12, product);
+        let (name, password) = person(&spec);
+        let site = support::start_with("ftp", spec, &[("active", true.into())]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tool.sh");
+        std::fs::write(&file, "#!/bin/sh\nid\n").unwrap();
+        let folder_url = format!("ftp://127.0.0.1:{}/", site.address.port());
+        let (url, account) = (format!("{folder_url}tool.sh"), format!("{name}:{password}"));
+        let actively = |more: &[&str]| -> Option<String> {
+            let args = [&["-sS", "--ftp-port", "-", "-u", account.as_str()][..], more].concat();
+            let output = run("curl", &args)?;
+            let fault = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{product}: {fault}");
+            Some(String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let Some(_) = actively(&["-T", file.to_str().unwrap(), &url]) else {
+            return;
+        };
+        site.lines.wait(&["file_captured", "tool.sh", "via=\"stor\""]);
+        assert_eq!(actively(&[&url]).unwrap(), "#!/bin/sh\nid\n", "{product}");
+        let listed = actively(&[&folder_url]).unwrap();
+        assert!(
+            listed
+                .lines()
+                .any(|l| l.starts_with("-rw") && l.ends_with(" tool.sh")),
+            "{product}: {listed}"
+        );
+        site.lines.wait(&["command", "EPRT |1|127.0.0.1|"]);
+    }
+}
+
+#[test]
+fn active_mode_reaches_the_visitor_where_it_listens_and_nobody_else() {
+    for (product, refused, illegal) in [
+        (
+            "vsFTPd",
+            "425 Failed to establish connection.",
+            "500 Illegal PORT command.",
+        ),
+        (
+            "ProFTPD",
+            "425 Unable to build data connection: Connection refused",
+            "500 Illegal PORT command",
+        ),
+    ] {
+        let site = support::start_with(
+            "ftp",
+            spec_of(Distro::Debian12, product),
+            &[("active", true.into())],
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let [high, low] = listener.local_addr().unwrap().port().to_be_bytes();
+        let port = |address: &str| format!("PORT {address},{high},{low}");
+        let heard = std::thread::spawn(move || {
+            let (mut data, from) = listener.accept().unwrap();
+            let mut heard = String::new();
+            data.read_to_string(&mut heard).unwrap();
+            (heard, from.ip())
+        });
+        let login = ["USER anonymous", "PASS a@b.example"];
+        let own = port("127,0,0,1");
+        let answers = talk(&site, &[&login[..], &[own.as_str(), "LIST", "NOOP"]].concat());
+        assert!(
+            answers[3].starts_with("200 ")
+                && answers[4].starts_with("150 ")
+                && answers[5].starts_with("226 "),
+            "{product}: {answers:?}"
+        );
+        let (listing, from) = heard.join().unwrap();
+        assert!(listing.contains("drwx"), "{product}: {listing}");
+        assert_eq!(
+            from,
+            site.address.ip(),
+            "it comes from the address that was reached"
+        );
+
+        // Nobody listens there any more; and once it has failed, it is to be asked for again.
+        let answers = talk(&site, &[&login[..], &[own.as_str(), "LIST", "NOOP"]].concat());
+        assert_eq!(answers[4], refused, "{product}");
+        assert!(answers[5].starts_with("200 "), "{product}: {answers:?}");
+
+        for other in [port("127,0,0,2"), "PORT 127,0,0,1,3,255".to_owned()] {
+            let answers = talk(&site, &[&login[..], &[other.as_str()]].concat());
+            assert_eq!(answers[3], illegal, "{product}: {other}");
+        }
+        site.lines
+            .wait(&["forward_refused", "via=\"PORT\"", "127.0.0.2:"]);
+        site.lines
+            .wait(&["forward_refused", "via=\"PORT\"", "127.0.0.1:1023"]);
+    }
+}
+
+#[test]
+fn active_mode_fails_as_behind_a_firewall_where_no_operator_allows_it() {
+    let spec = spec(Distro::Debian12);
+    let site = start("ftp", spec, &[]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let [high, low] = listener.local_addr().unwrap().port().to_be_bytes();
+    let port = format!("PORT 127,0,0,1,{high},{low}");
+    let answers = talk(
+        &site,
+        &["USER anonymous", "PASS a@b.example", port.as_str(), "LIST"],
+    );
+    assert_eq!(answers[4], "425 Failed to establish connection.");
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "nobody has come");
 }
 
 #[test]

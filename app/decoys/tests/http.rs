@@ -353,6 +353,29 @@ fn apache_answers_in_its_own_order_with_its_signature() {
 }
 
 #[test]
+fn default_pages_are_those_of_the_packages_to_the_byte() {
+    for (distro, product, length, words) in [
+        (Distro::Debian12, "nginx", 615, "<title>Welcome to nginx!</title>"),
+        (Distro::Debian11, "nginx", 612, "<title>Welcome to nginx!</title>"),
+        (
+            Distro::Debian12,
+            "Apache",
+            10_701,
+            "<title>Apache2 Debian Default Page: It works</title>",
+        ),
+    ] {
+        let site = start("http", persona(distro, product), &[("site", "default")]);
+        let page = text(site.address, "GET / HTTP/1.0\r\n\r\n");
+        let (head, body) = page.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("Content-Length: {length}")) && body.len() == length,
+            "{product}: {head}"
+        );
+        assert!(body.contains(words), "{product}: {body}");
+    }
+}
+
+#[test]
 fn logins_uploads_and_exploits_are_reported() {
     let site = start(
         "http",
@@ -370,7 +393,7 @@ fn logins_uploads_and_exploits_are_reported() {
             ),
         )
     };
-    assert!(login("first").contains("is not right"));
+    assert!(login("first").contains("for the username <strong>admin</strong> is incorrect."));
     let inside = login("second");
     assert!(inside.starts_with("HTTP/1.1 302"), "{inside}");
     let cookie = inside
@@ -379,7 +402,7 @@ fn logins_uploads_and_exploits_are_reported() {
         .and_then(|line| line.split(';').next())
         .unwrap();
     let admin = format!("GET /wp-admin/ HTTP/1.1\r\nHost: a\r\nCookie: wordpress_logged_in_{cookie}\r\n\r\n");
-    assert!(text(site.address, &admin).contains("Signed in as admin"));
+    assert!(text(site.address, &admin).contains("Howdy, <span class=\"display-name\">admin</span>"));
     site.lines.wait(&[
         "auth_attempt",
         "principal=\"admin\"",
@@ -415,6 +438,364 @@ fn logins_uploads_and_exploits_are_reported() {
     assert_eq!(site.kept().len(), 2, "the file and its description");
 }
 
+/// Head and body of what `raw` is answered.
+fn halves(address: SocketAddr, raw: &str) -> (String, String) {
+    let answer = text(address, raw);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+/// `path` of a host `a`, over HTTP/1.0 so that no body comes in chunks.
+fn got(address: SocketAddr, path: &str) -> (String, String) {
+    got_of(address, "a", path)
+}
+
+/// The same of another host.
+fn got_of(address: SocketAddr, host: &str, path: &str) -> (String, String) {
+    halves(address, &format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n"))
+}
+
+#[test]
+fn wordpress_answers_as_its_programs_do_and_not_as_a_file() {
+    for product in ["Apache", "nginx"] {
+        let spec = persona(Distro::Debian12, product);
+        let name = Persona::derive(&spec).unwrap().fqdn();
+        let home = format!("http://{name}");
+        let site = start("http", spec, &[("site", "wordpress")]);
+        let (head, front) = got(site.address, "/");
+        assert!(head.starts_with("HTTP/1.1 200 OK"), "{product}: {head}");
+        assert!(!head.contains("ETag") && !head.contains("Last-Modified") && !head.contains("Accept-Ranges"));
+        for line in [
+            "Content-Type: text/html; charset=UTF-8",
+            &format!("Link: <{home}/wp-json/>; rel=\"https://api.w.org/\""),
+        ] {
+            assert!(head.contains(line), "{product}: {head}");
+        }
+        assert!(
+            front.contains("<meta name=\"generator\" content=\"WordPress 6."),
+            "{front}"
+        );
+        assert!(
+            front.contains("class=\"post-") && front.contains(&format!("href=\"{home}/feed/\"")),
+            "{front}"
+        );
+
+        // Whatever the page links is there.
+        for link in front.split("href=").skip(1).filter_map(|rest| {
+            let quote = rest.chars().next()?;
+            rest.get(1..)?.split(quote).next()
+        }) {
+            let path = link.strip_prefix(&home).unwrap();
+            let (head, _) = got(site.address, path);
+            assert!(head.starts_with("HTTP/1.1 200"), "{product}: {path}: {head}");
+        }
+        let (head, sheet) = got(site.address, front_sheet(&front, &home));
+        assert!(
+            head.contains("ETag") && head.contains("Content-Type: text/css"),
+            "{head}"
+        );
+        assert!(sheet.starts_with("/*\nTheme Name: "), "{sheet}");
+
+        let (head, index) = got(site.address, "/wp-json/");
+        assert!(
+            head.contains("Content-Type: application/json; charset=UTF-8"),
+            "{head}"
+        );
+        assert!(head.contains("X-Robots-Tag: noindex"), "{head}");
+        let index: serde_json::Value = serde_json::from_str(&index).unwrap();
+        assert_eq!(index["home"], *home);
+        assert!(index["namespaces"].as_array().unwrap().contains(&"wp/v2".into()));
+        let (head, users) = got(site.address, "/?rest_route=/wp/v2/users");
+        assert!(head.contains("X-WP-Total: 1"), "{head}");
+        let users: serde_json::Value = serde_json::from_str(&users).unwrap();
+        let author = format!("/author/{}/", users[0]["slug"].as_str().unwrap());
+        let (head, _) = got(site.address, "/?author=1");
+        assert!(
+            head.starts_with("HTTP/1.1 301")
+                && head.contains(&format!("Location: http://a{author}"))
+                && head.contains("X-Redirect-By: WordPress"),
+            "{head}"
+        );
+        assert!(got(site.address, &author).0.starts_with("HTTP/1.1 200"));
+        let (_, posts) = got(site.address, "/wp-json/wp/v2/posts");
+        let posts: serde_json::Value = serde_json::from_str(&posts).unwrap();
+        let link = posts[0]["link"].as_str().unwrap().strip_prefix(&home).unwrap();
+        assert!(got(site.address, link).0.starts_with("HTTP/1.1 200"), "{link}");
+        let (head, fault) = got(site.address, "/wp-json/none");
+        assert!(
+            head.starts_with("HTTP/1.1 404") && fault.contains("\"code\":\"rest_no_route\""),
+            "{fault}"
+        );
+
+        let (head, feed) = got(site.address, "/feed/");
+        assert!(
+            head.contains("Content-Type: application/rss+xml; charset=UTF-8"),
+            "{head}"
+        );
+        assert!(
+            feed.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?><rss version=\"2.0\""),
+            "{feed}"
+        );
+        assert!(
+            feed.contains("<item>") && feed.contains("<generator>https://wordpress.org/?v=6."),
+            "{feed}"
+        );
+        assert_eq!(feed.matches("<item>").count(), feed.matches("</item>").count());
+
+        let (head, page) = got(site.address, "/no-such-page/");
+        assert!(
+            head.starts_with("HTTP/1.1 404") && head.contains("Expires: Wed, 11 Jan 1984"),
+            "{head}"
+        );
+        assert!(page.contains("<title>Page not found &#8211; "), "{page}");
+        let (_, page) = got(site.address, "/shell.php");
+        assert_eq!(page == "File not found.\n", product == "nginx", "{page}");
+    }
+}
+
+#[test]
+fn what_wordpress_lists_is_there_and_what_says_nothing_says_nothing() {
+    for product in ["Apache", "nginx"] {
+        let spec = persona(Distro::Debian12, product);
+        let home = format!("http://{}", Persona::derive(&spec).unwrap().fqdn());
+        let site = start("http", spec, &[("site", "wordpress")]);
+        let json = |path: &str| -> (String, serde_json::Value) {
+            let (head, body) = got(site.address, path);
+            (head, serde_json::from_str(&body).unwrap())
+        };
+        let (_, index) = json("/wp-json/");
+        let namespaces = index["namespaces"].as_array().unwrap().iter();
+        let namespaces = namespaces.map(|name| format!("/{}", name.as_str().unwrap()));
+        let routes = index["routes"].as_object().unwrap().keys().cloned();
+        let listed: Vec<String> = namespaces.chain(routes).collect();
+        assert!(listed.contains(&"/wp/v2/categories".to_owned()) && listed.len() > 15);
+        for route in &listed {
+            let (head, told) = json(&format!("/wp-json{route}"));
+            assert!(
+                !head.starts_with("HTTP/1.1 404") && told["code"] != "rest_no_route",
+                "{product}: {route}: {told}"
+            );
+        }
+        let (_, v2) = json("/wp-json/wp/v2");
+        assert!(v2["routes"]["/wp/v2/posts"].is_object() && v2["routes"]["/oembed/1.0"].is_null());
+        let (_, posts) = json("/wp-json/wp/v2/posts");
+        let count = posts.as_array().unwrap().len();
+        assert!(count > 1, "{posts}");
+        let (head, second) = json("/wp-json/wp/v2/posts?per_page=1&page=2");
+        assert_eq!(second[0]["id"], posts[1]["id"]);
+        let pages = format!("X-WP-TotalPages: {count}");
+        assert!(head.lines().any(|line| line == pages), "{head}");
+        for (path, code) in [
+            ("/wp-json/wp/v2/posts?page=9", "rest_post_invalid_page_number"),
+            ("/wp-json/wp/v2/posts?per_page=101", "rest_invalid_param"),
+            ("/wp-json/wp/v2/users?page=0", "rest_invalid_param"),
+            ("/?rest_route=/oembed/1.0/embed", "rest_missing_callback_param"),
+        ] {
+            let (head, told) = json(path);
+            assert!(head.starts_with("HTTP/1.1 400"), "{path}: {head}");
+            assert_eq!(told["code"], code, "{path}");
+        }
+        let (head, nobody) = json("/wp-json/wp/v2/users?page=9");
+        assert!(
+            nobody == serde_json::json!([]) && head.contains("X-WP-Total: 1"),
+            "{head}"
+        );
+
+        let (_, robots) = got(site.address, "/robots.txt");
+        let map = robots
+            .lines()
+            .find_map(|line| line.strip_prefix("Sitemap: "))
+            .unwrap();
+        let mut maps = vec![map.strip_prefix(&home).unwrap().to_owned()];
+        let mut told = 0;
+        while let Some(path) = maps.pop() {
+            let (head, map) = got(site.address, &path);
+            assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+            if !path.ends_with("xml") {
+                continue;
+            }
+            assert!(
+                head.contains("Content-Type: application/xml; charset=UTF-8"),
+                "{head}"
+            );
+            let places = map.split("<loc>").skip(1).map(|rest| rest.split("</loc>").next());
+            let sheet = map.split("href=\"").nth(1).map(|rest| rest.split('"').next());
+            maps.extend(
+                places
+                    .chain(sheet)
+                    .map(|url| url.unwrap().strip_prefix(&home).unwrap().to_owned()),
+            );
+            told += 1;
+        }
+        assert_eq!(told, 5);
+
+        for path in [
+            "/wp-content/",
+            "/wp-content/plugins/",
+            "/wp-includes/version.php",
+            "/wp-config.php",
+        ] {
+            let (head, body) = got(site.address, path);
+            assert!(
+                head.starts_with("HTTP/1.1 200") && head.contains("Content-Type: text/html; charset=UTF-8"),
+                "{product}: {path}: {head}"
+            );
+            assert_eq!(body, "", "{path}");
+        }
+        for (path, status) in [
+            ("/wp-content", 301),
+            ("/wp-includes/", 403),
+            ("/?author=2", 404),
+            // One who tidies up takes both away.
+            ("/readme.html", 404),
+            ("/license.txt", 404),
+        ] {
+            let (head, _) = got(site.address, path);
+            assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {head}");
+        }
+    }
+}
+
+#[test]
+fn the_blog_is_at_home_at_its_own_name_or_address_whatever_else_it_is_asked_for_by() {
+    let spec = persona(Distro::Debian12, "nginx");
+    let name = Persona::derive(&spec).unwrap().fqdn();
+    let site = start("http", spec, &[("site", "wordpress")]);
+    for path in [
+        "/",
+        "/feed/",
+        "/wp-json/",
+        "/robots.txt",
+        "/wp-login.php",
+        "/wp-sitemap.xml",
+    ] {
+        let (head, body) = got_of(site.address, "evil.example", path);
+        assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+        assert!(
+            !head.contains("evil.example") && !body.contains("evil.example"),
+            "{path}: {head}\n{body}"
+        );
+        assert!(body.contains(&name), "{path}: {body}");
+    }
+    let (_, front) = got_of(site.address, "192.0.2.7", "/");
+    assert!(front.contains("href=\"http://192.0.2.7/feed/\""), "{front}");
+
+    let (head, _) = got_of(site.address, &format!("WWW.{name}"), "/feed/?x=1");
+    let led = format!("Location: http://{name}/feed/?x=1");
+    assert!(
+        head.starts_with("HTTP/1.1 301") && head.lines().any(|line| line == led),
+        "{head}"
+    );
+    let (head, _) = got_of(site.address, "other.example", "/feed");
+    assert!(head.contains("Location: http://other.example/feed/"), "{head}");
+}
+
+fn front_sheet<'a>(front: &'a str, home: &str) -> &'a str {
+    let (_, rest) = front.split_once(&format!("href='{home}")).unwrap();
+    rest.split('\'').next().unwrap()
+}
+
+#[test]
+fn xmlrpc_of_wordpress_answers_each_call_as_it_does() {
+    let site = start(
+        "http",
+        persona(Distro::Debian12, "nginx"),
+        &[("site", "wordpress")],
+    );
+    let call = |body: &str| {
+        let length = body.len();
+        halves(
+            site.address,
+            &format!("POST /xmlrpc.php HTTP/1.0\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}"),
+        )
+    };
+    let method = |name: &str, params: &str| {
+        call(&format!(
+            "<?xml version=\"1.0\"?><methodCall><methodName>{name}</methodName><params>{params}</params></methodCall>"
+        ))
+    };
+    let (head, all) = method("system.listMethods", "");
+    assert!(head.contains("Content-Type: text/xml; charset=UTF-8"), "{head}");
+    assert!(
+        all.contains("<value><string>wp.getUsersBlogs</string></value>"),
+        "{all}"
+    );
+    assert!(method("demo.sayHello", "").1.contains("<string>Hello!</string>"));
+    let login =
+        "<param><value><string>eva</string></value></param><param><value><string>x</string></value></param>";
+    let (_, refused) = method("wp.getUsersBlogs", login);
+    assert!(
+        refused.contains("<int>403</int>") && refused.contains("Incorrect username or password."),
+        "{refused}"
+    );
+    site.lines.wait(&[
+        "auth_attempt",
+        "principal=\"eva\"",
+        "mechanism=\"xmlrpc\"",
+        "refused",
+    ]);
+    let (_, unknown) = method("wp.<b>", "");
+    assert!(
+        unknown.contains("<int>-32601</int>")
+            && unknown.contains("requested method wp.&lt;b&gt; does not exist."),
+        "{unknown}"
+    );
+    assert!(call("nonsense").1.contains("<int>-32700</int>"));
+    assert!(got(site.address, "/xmlrpc.php").0.starts_with("HTTP/1.1 405"));
+}
+
+#[test]
+fn tomcat_answers_through_the_server_without_reasons() {
+    for product in ["Apache", "nginx"] {
+        let spec = persona(Distro::Debian12, product);
+        let site = start("http", spec, &[("site", "tomcat")]);
+        let (head, front) = got(site.address, "/");
+        let mut lines = head.lines();
+        assert_eq!(lines.next(), Some("HTTP/1.1 200 "), "{product}");
+        assert!(
+            head.contains("Content-Type: text/html;charset=UTF-8") && !head.contains("ETag"),
+            "{head}"
+        );
+        assert!(
+            head.contains(&format!("Content-Length: {}", front.len())),
+            "{head}"
+        );
+        assert!(front.contains("Apache Tomcat/9.0."), "{front}");
+        let (head, missing) = got(site.address, "/<x>?y");
+        assert!(
+            head.starts_with("HTTP/1.1 404 \r\n") && head.contains("Content-Language: en"),
+            "{head}"
+        );
+        assert!(
+            missing.contains("The requested resource [&#47;&lt;x&gt;] is not available")
+                && missing.contains("<title>HTTP Status 404 \u{2013} Not Found</title>"),
+            "{missing}"
+        );
+        let (head, _) = got(site.address, "/manager");
+        assert!(
+            head.starts_with("HTTP/1.1 302 \r\n") && head.contains("Location: /manager/"),
+            "{head}"
+        );
+        let (head, _) = got(site.address, "/manager/");
+        assert!(
+            head.contains("Location: /manager/html") && head.contains("X-Frame-Options: DENY"),
+            "{head}"
+        );
+        let (head, _) = halves(site.address, "DELETE /x HTTP/1.0\r\nHost: a\r\n\r\n");
+        assert!(
+            head.starts_with("HTTP/1.1 405 \r\n") && head.contains("Allow: GET, HEAD, POST, OPTIONS"),
+            "{head}"
+        );
+        let (head, _) = got(site.address, "/host-manager/html");
+        assert!(
+            head.contains("Basic realm=\"Tomcat Host Manager Application\""),
+            "{head}"
+        );
+        let (head, icon) = got(site.address, "/favicon.ico");
+        assert!(head.contains("ETag: W/\"") && !icon.is_empty(), "{head}");
+    }
+}
+
 #[test]
 fn tomcat_asks_for_an_account_and_takes_basic() {
     let site = start(
@@ -424,13 +805,28 @@ fn tomcat_asks_for_an_account_and_takes_basic() {
     );
     let refused = text(site.address, "GET /manager/html HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(
-        refused.starts_with("HTTP/1.1 401") && refused.contains("Basic realm=\"Tomcat Manager Application\"")
+        refused.starts_with("HTTP/1.1 401 \r\n")
+            && refused.contains("Cache-Control: private")
+            && refused.contains("Basic realm=\"Tomcat Manager Application\"")
     );
-    let inside = text(
-        site.address,
-        "GET /manager/html HTTP/1.1\r\nHost: a\r\nAuthorization: Basic dG9tY2F0OnMzY3JldA==\r\n\r\n",
+    let inside = |path: &str| {
+        let basic = "Authorization: Basic dG9tY2F0OnMzY3JldA==";
+        text(
+            site.address,
+            &format!("GET {path} HTTP/1.1\r\nHost: a\r\n{basic}\r\n\r\n"),
+        )
+    };
+    let page = inside("/manager/html");
+    assert!(
+        page.starts_with("HTTP/1.1 200 \r\n") && page.contains("Tomcat Web Application Manager"),
+        "{page}"
     );
-    assert!(inside.starts_with("HTTP/1.1 200"));
+    assert!(
+        inside("/manager/text/list")
+            .contains("OK - Listed applications for virtual host [localhost]\n/:running:0:ROOT")
+    );
+    assert!(inside("/manager/text/serverinfo").contains("Tomcat Version: [Apache Tomcat/9.0."));
+    assert!(inside("/manager/text/deploy?path=%2Fx").contains("at context path [/x]"));
     site.lines.wait(&[
         "principal=\"tomcat\"",
         "secret_printable=\"s3cret\"",

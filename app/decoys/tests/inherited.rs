@@ -16,9 +16,14 @@ use std::{sync::Arc, time::Duration};
 
 use decnet_decoys::{
     catalogue,
-    serve::{AnyDecoy, peer::Bounds},
+    serve::{
+        AnyDecoy, Host,
+        peer::Bounds,
+        tls::{Identity, Look},
+    },
 };
-use decnet_persona::{PersonaSpec, Seed};
+use decnet_model::clock::SystemClock;
+use decnet_persona::{Persona, PersonaSpec, Seed};
 use machine::{BOUNDS, Machine, built, machine, runtime, say};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -207,6 +212,7 @@ fn two_deckies_with_one_banner_still_share_no_secret() {
                 tokio::join!(say(io, ask.clone()), session).0
             })
         };
+        let slug = a.slug();
         let (a, b) = (answer(&one, a), answer(&other, b));
         let words = |bytes: &[u8]| -> std::collections::BTreeSet<String> {
             // A word of 32 and more hex digits is a secret or an id.
@@ -216,8 +222,58 @@ fn two_deckies_with_one_banner_still_share_no_secret() {
                 .map(str::to_owned)
                 .collect()
         };
-        assert!(words(&a).is_disjoint(&words(&b)));
+        let (a, b) = (words(&a), words(&b));
+        // What the others have of their own is no word: a host key (`app/decoys/src/ssh/keys.rs`) or a certificate.
+        assert_eq!(
+            (a.is_empty(), b.is_empty()),
+            (slug != "redis", slug != "redis"),
+            "{slug}"
+        );
+        assert!(a.is_disjoint(&b), "{slug}: {a:?} {b:?}");
     }
+}
+
+#[test]
+fn no_two_greetings_of_mysql_have_one_salt() {
+    let (one, other) = (machine(5), machine(6));
+    let salt = |machine: &Machine| {
+        let mysql = machine
+            .decoys
+            .iter()
+            .find(|decoy| decoy.slug() == "mysql")
+            .unwrap();
+        let greeting = runtime().block_on(async {
+            let (io, session) = machine.visit(mysql, BOUNDS);
+            tokio::join!(say(io, Vec::new()), session).0
+        });
+        // Behind the header come the protocol, the version to its NUL, and the number of the connection.
+        let version = greeting[5..].iter().position(|b| *b == 0).unwrap();
+        greeting[5 + version + 5..][..8].to_vec()
+    };
+    let salts = [salt(&one), salt(&one), salt(&other)];
+    let different: std::collections::BTreeSet<_> = salts.iter().collect();
+    assert_eq!(different.len(), 3, "{salts:?}");
+}
+
+#[test]
+fn two_machines_share_neither_the_key_nor_the_signature_of_their_certificates() {
+    /// More than what all certificates of a kind have in a row, and less than half of a key.
+    const RUN: usize = 64;
+    let certificate = |seed| {
+        let spec = PersonaSpec::new(Seed::from_bytes([seed; 16]), "linux-server");
+        let host = Host::new(Persona::derive(&spec).unwrap(), Arc::new(SystemClock));
+        let own = [
+            Identity::snakeoil(&host).unwrap().certificate.clone(),
+            Identity::self_signed(&host, "mysql", &Look::snakeoil(&host))
+                .unwrap()
+                .certificate,
+        ];
+        let runs = own.iter().flat_map(|certificate| certificate.windows(RUN));
+        runs.map(<[u8]>::to_vec)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let (one, other) = (certificate(5), certificate(6));
+    assert!(one.len() > 1000 && one.is_disjoint(&other));
 }
 
 /// As long as the knob allows.

@@ -14,9 +14,13 @@ mod machine;
 use std::{
     collections::BTreeMap,
     fs,
+    io::{self, Write},
     net::{Ipv4Addr, SocketAddr},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,7 +30,7 @@ use decnet_decoys::{
     knob::Misfit,
     serve::{
         AnyDecoy, BuildError, Decoy, Full, Host, Peer, SessionError, Tap,
-        artifact::Artifacts,
+        artifact::{Artifacts, Given},
         runner::{Decky, Visit},
         sink::Sink,
         tap::Evidence,
@@ -51,6 +55,12 @@ fn spec(seed: u8) -> PersonaSpec {
 /// A decky with every service of the catalogue on a port of its own.
 fn decky(limits: Limits) -> (Decky, Lines) {
     let lines = Lines::default();
+    let decky = decky_into(Arc::new(Sink::to(lines.clone())), limits);
+    (decky, lines)
+}
+
+/// The same with its evidence into `sink`.
+fn decky_into(sink: Arc<Sink>, limits: Limits) -> Decky {
     let services = catalogue::ALL
         .iter()
         .filter(|meta| matches!(meta.listen.first(), Some(Port::Tcp(_))))
@@ -73,8 +83,7 @@ fn decky(limits: Limits) -> (Decky, Lines) {
         reach: Vec::new(),
         limits,
     };
-    let decky = Decky::start(config, Arc::new(Sink::to(lines.clone())), Arc::new(SystemClock)).unwrap();
-    (decky, lines)
+    Decky::start(config, sink, Arc::new(SystemClock)).unwrap()
 }
 
 async fn connect(to: SocketAddr, from: [u8; 4]) -> TcpStream {
@@ -245,6 +254,97 @@ fn each_product_is_full_at_the_number_that_it_comes_with() {
     });
 }
 
+/// Three things to say to each service, one after the other without waiting for an answer, and what is told of the last.
+fn said_at_once(slug: &str) -> (Vec<u8>, &'static str) {
+    let lines = |each: &str| -> Vec<u8> {
+        let said = ["first", "second", "third"].map(|word| each.replace("{}", word));
+        said.concat().into_bytes()
+    };
+    match slug {
+        "redis" => (lines("GET {}\r\n"), "third"),
+        "ftp" | "smtp" => (lines("NOOP {}\r\n"), "third"),
+        "http" => (lines("GET /{} HTTP/1.1\r\nHost: a.example\r\n\r\n"), "/third"),
+        // These have one thing to say before they are answered.
+        "ssh" => (b"SSH-2.0-third\r\n".to_vec(), "SSH-2.0-third"),
+        "mysql" => (b"\x05\0\0\x01third".to_vec(), "third"),
+        other => panic!("say something to {other}"),
+    }
+}
+
+#[test]
+fn all_that_somebody_says_who_resets_the_connection_at_once_is_told() {
+    real_time().block_on(async {
+        let (decky, lines) = decky(Limits::default());
+        for (slug, address) in decky.listening() {
+            let (said, told) = said_at_once(&slug);
+            lines.0.lock().unwrap().clear();
+            // Without a pause for the decky's side: all of it and the reset are there before the first answer.
+            let mut visitor = std::net::TcpStream::connect(address).unwrap();
+            visitor.write_all(&said).unwrap();
+            socket2::SockRef::from(&visitor)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+            drop(visitor);
+            wait_for(&lines, "disconnect", 1).await;
+            let text = lines.text();
+            assert!(text.contains(told), "{slug}: {text}");
+        }
+        decky.stop(PATIENCE).await;
+    });
+}
+
+/// A disk that is full until somebody makes room.
+struct Disk {
+    is_full: Arc<AtomicBool>,
+    lines: Lines,
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.lines.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_decky_that_ends_on_a_full_disk_waits_for_room_within_its_grace_and_counts_what_it_loses() {
+    real_time().block_on(async {
+        for room_comes in [true, false] {
+            let (is_full, lines) = (Arc::new(AtomicBool::new(true)), Lines::default());
+            let sink = Arc::new(Sink::to(Disk {
+                is_full: Arc::clone(&is_full),
+                lines: lines.clone(),
+            }));
+            let decky = decky_into(Arc::clone(&sink), Limits::default());
+            let services = decky.listening().len();
+            let told = |kind: &str| lines.text().matches(&format!(" {kind} ")).count();
+            if room_comes {
+                // Ordered by `join`: the end has begun, and found no room, before there is some.
+                tokio::join!(decky.stop(PATIENCE), async {
+                    assert_eq!(lines.text(), "");
+                    is_full.store(false, Ordering::SeqCst);
+                });
+                assert_eq!((sink.broken(), sink.lost()), (false, 0));
+                assert_eq!(
+                    (told("service_started"), told("service_stopped")),
+                    (services, services)
+                );
+            } else {
+                decky.stop(Duration::from_millis(50)).await;
+                let lost = u64::try_from(services * 2).unwrap();
+                assert_eq!((sink.broken(), sink.lost()), (true, lost));
+                assert_eq!(lines.text(), "");
+            }
+        }
+    });
+}
+
 /// An artifact folder with limits, and its evidence.
 fn folder(path: &Path, limits: &Limits) -> (Arc<Evidence>, Lines) {
     let lines = Lines::default();
@@ -354,6 +454,46 @@ fn the_same_content_is_kept_once_and_reported_each_time() {
     }
     assert_eq!(kept(dir.path()), 8);
     assert_eq!(lines.text().matches(" file_captured ").count(), 3);
+}
+
+#[test]
+fn beside_a_file_stands_what_was_given_with_it_and_nothing_that_was_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (evidence, _) = folder(dir.path(), &Limits::default());
+    let described = |content: &[u8], given: Option<Given>| -> serde_json::Value {
+        let mut capture = session(&evidence).artifact(b"/tmp/x", "sftp", b"eva");
+        capture.write(content);
+        let stored = match given {
+            Some(given) => capture.with(given).finish(),
+            None => capture.finish(),
+        };
+        let beside = dir.path().join(format!("{}.meta.json", stored.stored_as));
+        serde_json::from_slice(&fs::read(beside).unwrap()).unwrap()
+    };
+    let given = Given {
+        mode: Some(0o100_755),
+        modified: Some(1_700_000_000),
+    };
+    let told = described(b"one", Some(given));
+    assert_eq!(
+        (&told["mode"], &told["modified_at"]),
+        (&"0755".into(), &"2023-11-14T22:13:20Z".into())
+    );
+    for key in ["began_at", "captured_at"] {
+        assert!(told[key].as_str().unwrap().ends_with('Z'), "{told}");
+    }
+    let told = described(b"two", None);
+    assert!(
+        told.get("mode").is_none() && told.get("modified_at").is_none(),
+        "{told}"
+    );
+    assert!(told["began_at"].is_string());
+    // No calendar has it.
+    let beyond = Given {
+        modified: Some(i64::MAX),
+        ..Given::default()
+    };
+    assert!(described(b"three", Some(beyond)).get("modified_at").is_none());
 }
 
 #[test]

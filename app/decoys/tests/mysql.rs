@@ -12,6 +12,7 @@
 mod support;
 
 use std::{
+    collections::BTreeSet,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
@@ -110,6 +111,63 @@ fn greeting_and_errors_are_those_of_a_real_mariadbd() {
         b"\x01\0\0\x01\x0e",
     ] {
         assert_eq!(answer_to(real, raw), answer_to(ours.address, raw), "{raw:?}");
+    }
+}
+
+/// What the client tells of the columns of these settings: the type, and of numbers the length, the decimal places and the flags.
+fn columns(address: SocketAddr, settings: &[&str]) -> Vec<String> {
+    let list: Vec<String> = settings.iter().map(|name| format!("@@{name}")).collect();
+    let out = Command::new("mysql")
+        .args(["--no-defaults", "--table", "--column-type-info", "--protocol=tcp"])
+        .args(["-h", &address.ip().to_string(), "-P", &address.port().to_string()])
+        .args(["-ur", "-pp", "-e", &format!("select {}", list.join(", "))])
+        .output()
+        .unwrap();
+    let (told, errors) = (
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr),
+    );
+    assert!(out.status.success(), "{errors}");
+    let mut columns: Vec<String> = Vec::new();
+    for line in told.lines() {
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        match (name, value.trim(), columns.last_mut()) {
+            (field, name, _) if field.starts_with("Field ") => columns.push(name.to_owned()),
+            // Those that are NULL are texts that are not there.
+            ("Type", "VAR_STRING" | "NULL", Some(column)) => column.push_str(" text"),
+            ("Type", number, Some(column)) => column.push_str(&format!(" {number}")),
+            ("Length" | "Decimals" | "Flags", value, Some(column)) if !column.ends_with(" text") => {
+                column.push_str(&format!(" {value}"));
+            }
+            _ => {}
+        }
+    }
+    columns
+}
+
+#[test]
+fn every_setting_is_described_as_by_a_real_mariadbd() {
+    if !has_client() {
+        return;
+    }
+    let Some(server) = support::control(Product::MariaDb, "10.11.", Words::default()) else {
+        return;
+    };
+    let real = server.address();
+    let ours = start("mysql", persona(Distro::Debian12), &[("accept", "always")]);
+    let shown = [real, ours.address].map(|address| ask(address, "r", "p", "show variables"));
+    let [of_real, of_ours] = shown.each_ref().map(|shown| {
+        let lines = shown.lines().skip(1);
+        lines
+            .filter_map(|line| line.split('\t').next())
+            .collect::<BTreeSet<_>>()
+    });
+    let names: Vec<&str> = of_real.intersection(&of_ours).copied().collect();
+    assert!(names.len() > 600, "{}", names.len());
+    for some in names.chunks(100) {
+        let described = columns(ours.address, some);
+        assert_eq!(described.len(), some.len());
+        assert_eq!(described, columns(real, some));
     }
 }
 

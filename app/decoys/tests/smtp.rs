@@ -443,6 +443,26 @@ fn exim_speaks_in_its_own_words() {
 }
 
 #[test]
+fn exim_takes_what_comes_after_16_kib_of_a_line_for_the_next_command() {
+    let site = start("smtp", persona("Exim"), &[]);
+    let mut c = Client::connect(&site);
+    c.answer();
+    let unknown = "500 unrecognized command";
+    // So long a line is one, and with the carriage return before its end, too.
+    let whole = format!("NOOP {}", "A".repeat(16 * 1024 - 6));
+    assert_eq!(c.ask(&whole), "250 OK");
+    assert_eq!(c.ask(&"A".repeat(20_000)), unknown);
+    assert_eq!(c.answer(), unknown);
+    // Whatever it begins with, and a byte more than fits is lost.
+    assert_eq!(
+        c.ask(&format!("EHLO {}XNOOP", "a".repeat(16 * 1024 - 5))),
+        unknown
+    );
+    assert_eq!(c.answer(), "250 OK");
+    site.lines.wait(&["command", "EHLO aaaa", "command_cut"]);
+}
+
+#[test]
 fn the_seeds_of_the_fuzzer_are_read_without_a_panic() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/smtp_line");
     let mut paths = 0;
@@ -546,6 +566,32 @@ fn curl_sends_a_mail_as_a_newcomer_is_told_to() {
         curl.stdin.take().unwrap().write_all(b"Subject: hello\n").unwrap();
         assert!(curl.wait().unwrap().success(), "{product}");
         site.lines.wait(&["mail_accepted", "subject=\"hello\""]);
+    }
+}
+
+/// What no address has without quotes, and a page runs that does not take it for text.
+const MARKUP: &str = "<script>run('it')</script><img src=x onerror=run(this)> & @";
+
+#[test]
+fn quoted_local_parts_of_any_characters_are_taken_and_told_by_every_product() {
+    for product in ["Postfix", "Exim"] {
+        let site = start("smtp", persona(product), &[]);
+        let mut c = Client::connect(&site);
+        c.answer();
+        for (said, code) in [
+            ("EHLO client.example".to_owned(), "250"),
+            (format!("MAIL FROM:<\"{MARKUP}\"@b.example>"), "250"),
+            (format!("RCPT TO:<\"{MARKUP}\"@b.example>"), ""),
+            (format!("RCPT TO:<\"postmaster+{MARKUP}\"@localhost>"), "250"),
+            ("DATA".to_owned(), "354"),
+            (format!("Subject: {MARKUP}\r\n\r\n{MARKUP}\r\n."), "250"),
+        ] {
+            let answer = c.ask(&said);
+            assert!(answer.starts_with(code), "{product}: {said}: {answer}");
+        }
+        site.lines.wait(&["forward_refused", MARKUP, "@b.example\""]);
+        let mail = site.lines.wait(&["mail_accepted"]);
+        assert_eq!(mail.matches(MARKUP).count(), 3, "{product}: {mail}");
     }
 }
 

@@ -14,8 +14,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
     sync::Mutex,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use decnet_persona::{Distro, Persona, PersonaSpec, ProductKind, Seed};
@@ -358,7 +360,7 @@ fn long_files_arrive_whole_over_compressed_connections_whose_keys_change() {
         assert!(out.status.success(), "{way} {from} {to}: {told}");
     };
     // The old protocol, and SFTP.
-    for (way, name) in [("-O", "old"), ("-s", "new")] {
+    for (way, name, from) in [("-O", "old", 0), ("-s", "new", 1)] {
         copy(
             way,
             file.to_str().unwrap(),
@@ -371,18 +373,41 @@ fn long_files_arrive_whole_over_compressed_connections_whose_keys_change() {
         assert!(!line.contains("truncated=\"true\""), "{line}");
         // What the machine keeps whole comes back so.
         let short = folder.path().join("short");
-        fs::write(&short, &content[..200_000]).unwrap();
+        let part = &content[from..200_000];
+        fs::write(&short, part).unwrap();
+        fs::set_permissions(&short, fs::Permissions::from_mode(0o640)).unwrap();
+        // With the time that it has, which is told beside it.
+        let changed = UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+        let open = fs::File::options().write(true).open(&short).unwrap();
+        open.set_modified(changed).unwrap();
         copy(
-            way,
+            &format!("{way}p"),
             short.to_str().unwrap(),
             &format!("root@127.0.0.1:/tmp/{name}.short"),
+        );
+        let path = format!("/tmp/{name}.short");
+        site.lines.wait(&["file_captured", &path]);
+        let told: Vec<serde_json::Value> = site
+            .kept()
+            .iter()
+            .filter(|kept| kept.to_string_lossy().ends_with(".meta.json"))
+            .map(|kept| serde_json::from_slice(&fs::read(kept).unwrap()).unwrap())
+            .collect();
+        let of_it = told
+            .iter()
+            .find(|of| of["original_path"] == path.as_str())
+            .unwrap();
+        assert_eq!(
+            (&of_it["modified_at"], &of_it["mode"]),
+            (&"2020-09-13T12:26:40Z".into(), &"0640".into()),
+            "{path}"
         );
         copy(
             way,
             &format!("root@127.0.0.1:/tmp/{name}.short"),
             back.to_str().unwrap(),
         );
-        assert!(fs::read(&back).unwrap() == content[..200_000]);
+        assert!(fs::read(&back).unwrap() == part);
     }
 }
 

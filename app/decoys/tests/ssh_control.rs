@@ -20,7 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use decnet_control::{Control, Product, Words};
+use decnet_control::{
+    Control, Product, Words,
+    ssh::{CLIENT, framed, kexinit, kexinit_with, packet, string},
+};
 use decnet_persona::{Distro, PersonaSpec, Seed};
 
 mod support;
@@ -154,49 +157,6 @@ impl Answer {
     }
 }
 
-const HELLO: &[u8] = b"SSH-2.0-OpenSSH_9.2p1\r\n";
-
-/// A packet that is right, as long as nothing is encrypted.
-fn packet(payload: &[u8]) -> Vec<u8> {
-    let mut padding = 8 - (5 + payload.len()) % 8;
-    if padding < 4 {
-        padding += 8;
-    }
-    framed(
-        1 + payload.len() + padding,
-        padding,
-        &[payload, &vec![0; padding]].concat(),
-    )
-}
-
-fn framed(len: usize, padding: usize, rest: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(len).unwrap().to_be_bytes();
-    [&len[..], &[u8::try_from(padding).unwrap()], rest].concat()
-}
-
-fn string(text: &[u8]) -> Vec<u8> {
-    [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text].concat()
-}
-
-/// A client's KEXINIT with `name` in place of its list number `at`.
-fn kexinit(at: usize, name: &str) -> Vec<u8> {
-    let mut lists = [
-        "curve25519-sha256",
-        "ssh-ed25519",
-        "aes128-ctr",
-        "aes128-ctr",
-        "hmac-sha2-256",
-        "hmac-sha2-256",
-        "none",
-        "none",
-        "",
-        "",
-    ];
-    lists[at] = name;
-    let lists: Vec<u8> = lists.iter().flat_map(|list| string(list.as_bytes())).collect();
-    packet(&[&[20][..], &[b'C'; 16], &lists, &[0; 5]].concat())
-}
-
 /// What is said to both, and whether we then end our stream.
 fn conversations() -> Vec<(String, Vec<u8>, bool)> {
     let mut all: Vec<(String, Vec<u8>, bool)> = Vec::new();
@@ -225,50 +185,47 @@ fn conversations() -> Vec<(String, Vec<u8>, bool)> {
         say(&format!("an identification of {len} bytes"), &line);
     }
     for len in [0, 4, 5, 13, 262_148, 300_000, 0x7fff_ffff] {
-        let words = [HELLO, &framed(len, 4, &[0x14; 16])].concat();
+        let words = [CLIENT, &framed(len, 4, &[0x14; 16])].concat();
         say(&format!("a packet of length {len}"), &words);
     }
     for padding in [0, 3, 11, 200] {
-        let words = [HELLO, &framed(12, padding, &[0x14; 11])].concat();
+        let words = [CLIENT, &framed(12, padding, &[0x14; 11])].concat();
         say(&format!("a packet with {padding} bytes of padding"), &words);
     }
     say(
         "HTTP after the identification",
-        &[HELLO, b"GET / HTTP/1.0\r\n\r\n"].concat(),
+        &[CLIENT, b"GET / HTTP/1.0\r\n\r\n"].concat(),
     );
     for kind in [
         0, 1, 2, 3, 4, 5, 6, 7, 21, 30, 31, 34, 49, 50, 60, 80, 90, 127, 191, 192, 255,
     ] {
         let odd = packet(&[&[kind][..], &[0; 20]].concat());
-        say(&format!("type {kind} first"), &[HELLO, &odd].concat());
-        let begun = kexinit(8, "");
+        say(&format!("type {kind} first"), &[CLIENT, &odd].concat());
+        let begun = kexinit();
         say(
             &format!("type {kind} after KEXINIT"),
-            &[HELLO, &begun, &odd].concat(),
+            &[CLIENT, &begun, &odd].concat(),
         );
-        let strict = kexinit(0, "curve25519-sha256,kex-strict-c-v00@openssh.com");
+        let strict = kexinit_with(0, "curve25519-sha256,kex-strict-c-v00@openssh.com");
         say(
             &format!("type {kind} in strict exchange"),
-            &[HELLO, &strict, &odd].concat(),
+            &[CLIENT, &strict, &odd].concat(),
         );
         say(
             &format!("type {kind}, then strict exchange"),
-            &[HELLO, &odd, &strict].concat(),
+            &[CLIENT, &odd, &strict].concat(),
         );
     }
     for at in [0, 1, 2, 4, 6] {
         say(
             &format!("no common algorithm in list {at}"),
-            &[HELLO, &kexinit(at, "nope")].concat(),
+            &[CLIENT, &kexinit_with(at, "nope")].concat(),
         );
     }
-    say("a KEXINIT cut short", &[HELLO, &packet(&[20; 17])].concat());
-    say(
-        "two KEXINITs",
-        &[HELLO, &kexinit(8, ""), &kexinit(8, "")].concat(),
-    );
+    say("a KEXINIT cut short", &[CLIENT, &packet(&[20; 17])].concat());
+    say("two KEXINITs", &[CLIENT, &kexinit(), &kexinit()].concat());
     let share = |bytes: &[u8]| packet(&[&[30][..], &string(bytes)].concat());
-    let good = [HELLO, &kexinit(8, "")].concat();
+    let good = [CLIENT, &kexinit()].concat();
     let base = [&[9][..], &[0; 31]].concat();
     say("a key share", &[&good[..], &share(&base)].concat());
     say(
@@ -276,15 +233,15 @@ fn conversations() -> Vec<(String, Vec<u8>, bool)> {
         &[&good[..], &share(b"abcde")].concat(),
     );
     say("a key share of zeros", &[&good[..], &share(&[0; 32])].concat());
-    let gex = [HELLO, &kexinit(0, "diffie-hellman-group-exchange-sha256")].concat();
+    let gex = [CLIENT, &kexinit_with(0, "diffie-hellman-group-exchange-sha256")].concat();
     say(
         "a key share in group exchange",
         &[&gex[..], &share(&base)].concat(),
     );
     for words in [
         b"SSH-2.0-x".to_vec(),
-        HELLO.to_vec(),
-        [HELLO, &[0; 7]].concat(),
+        CLIENT.to_vec(),
+        [CLIENT, &[0; 7]].concat(),
         good,
     ] {
         all.push((format!("{} bytes, then the end", words.len()), words, true));
@@ -304,7 +261,7 @@ fn before_encryption_everything_is_answered_as_openssh_does_and_offered_as_it_do
     let ours = ours(&banner);
     assert_eq!(identification(ours.address), banner);
 
-    let hello = |address| Answer::to(address, HELLO, false).lists();
+    let hello = |address| Answer::to(address, CLIENT, false).lists();
     let names = [
         "kex",
         "host keys",

@@ -32,28 +32,39 @@ impl Domain {
         // Before the first look nothing is known of the host, and nothing is told.
         let host = self.health_parts(fleet).ok().and_then(|health| of_host(&health));
         let deckies = of_fleet(&self.decky_list(fleet).await?);
+        // A page asks because it was told of somebody: an answer of a moment ago would not have them, and nobody asks again soon.
         let summaries = &self.inner.summaries;
-        let intruders = summaries.intruders.get(|| self.intruders(evidence)).await?;
+        let made = summaries
+            .intruders
+            .get("intruders".to_owned(), || self.intruders(evidence));
+        let intruders = made.await?;
         Ok([host, deckies, intruders].into_iter().flatten().collect())
     }
 
-    /// Who signed in lately: of the last 500 sign-ins that a decoy accepted.
+    /// Who signed in lately. Where a decoy accepted more than 500 sign-ins, most of them may be of one: then those are told, too, who used
+    /// a credential lately that had let them in.
     async fn intruders(&self, evidence: &Permit<ViewEvidence>) -> Result<Option<AlertView>, DomainError> {
+        let since = self.inner.clock.now() - INTRUSION_FOR;
         let accepted = LogQuery {
             limit: Some(MAX_LIMIT),
             search: Some(format!("{}:accepted", field::OUTCOME)),
             event_type: Some(EventKind::AuthAttempt.as_str().to_owned()),
-            start_time: Some(self.inner.clock.now() - INTRUSION_FOR),
+            start_time: Some(since),
             ..LogQuery::default()
         };
-        let rows = self.log_page(evidence, accepted).await?.data;
-        Ok(of_intruders(&rows))
+        let page = self.log_page(evidence, accepted).await?;
+        let others = match page.next {
+            Some(_) => self.inner.store.signed_in_since(since).await?,
+            None => Vec::new(),
+        };
+        Ok(of_intruders(&page.data, others))
     }
 }
 
-/// Who got in by these sign-ins (newest first), the last one first.
-fn of_intruders(rows: &[LogView]) -> Option<AlertView> {
-    let mut last: BTreeMap<IpAddr, (OffsetDateTime, String)> = BTreeMap::new();
+/// Who got in, the last one first: by these sign-ins (newest first), and `others`, with what seeds their glyph and when that was.
+fn of_intruders(rows: &[LogView], others: Vec<(IpAddr, String, OffsetDateTime)>) -> Option<AlertView> {
+    let others = others.into_iter().map(|(ip, glyph, at)| (ip, (at, glyph)));
+    let mut last: BTreeMap<IpAddr, (OffsetDateTime, String)> = others.collect();
     for row in rows {
         if let Some(ip) = row.attacker_ip {
             let glyph = || row.attacker_glyph.clone().unwrap_or_else(|| ip.to_string());
@@ -64,9 +75,12 @@ fn of_intruders(rows: &[LogView]) -> Option<AlertView> {
     let mut intruders: Vec<_> = last.into_iter().collect();
     intruders.sort_by_key(|(_, (at, _))| std::cmp::Reverse(*at));
     let since = intruders.first().map(|(_, (at, _))| *at);
-    let detail = rows
-        .first()
-        .map(|row| format!("{} of {}", row.service, row.decky));
+    // Where that was is known of their own sign-in alone: of one who is only in `others` nothing says it.
+    let last_row = intruders.first().and_then(|(ip, (at, _))| {
+        let mut rows = rows.iter();
+        rows.find(|row| row.attacker_ip == Some(*ip) && row.at >= *at)
+    });
+    let detail = last_row.map(|row| format!("{} of {}", row.service, row.decky));
     let names = intruders.iter().map(|(ip, _)| ip.to_string()).collect();
     let told = alert(AlertKind::Intrusion, names, detail.unwrap_or_default(), since)?;
     let glyphs = intruders.into_iter().map(|(_, (_, glyph))| glyph);
@@ -164,20 +178,37 @@ mod tests {
             message: String::new(),
             raw: String::new(),
         };
-        assert_eq!(of_intruders(&[]), None);
-        let told = of_intruders(&[
+        assert_eq!(of_intruders(&[], Vec::new()), None);
+        let rows = [
             row(30, 1, Some("tool a")),
             row(20, 2, None),
             row(10, 1, Some("tool a")),
-        ])
-        .unwrap();
+        ];
+        let told = of_intruders(&rows, Vec::new()).unwrap();
         assert_eq!(told.count, 2);
         assert_eq!(told.names, ["192.0.2.1", "192.0.2.2"]);
         assert_eq!(told.glyphs, ["tool a", "192.0.2.2"]);
+        assert_eq!(told.detail, "ssh of web-01");
         let many: Vec<_> = (0..9).map(|n| row(n.into(), n, None)).collect();
-        let told = of_intruders(&many).unwrap();
+        let told = of_intruders(&many, Vec::new()).unwrap();
         assert_eq!((told.count, told.names.len()), (9, 5));
         assert_eq!(told.glyphs, told.names);
+        // One who is loud hides nobody, and who is in both is one.
+        let other = |from, second: i64| {
+            let ip = IpAddr::from([192, 0, 2, from]);
+            (ip, "tool b".to_owned(), from_micros(second * 1_000_000))
+        };
+        let told = of_intruders(&rows[..1], vec![other(1, 12), other(3, 11), other(4, 40)]).unwrap();
+        assert_eq!(told.count, 3);
+        assert_eq!(told.names, ["192.0.2.4", "192.0.2.1", "192.0.2.3"]);
+        assert_eq!(told.since, Some(from_micros(40_000_000)));
+        // Where the last one was is not told by what another did.
+        assert_eq!(told.detail, "");
+        let told = of_intruders(&rows[..1], vec![other(1, 12), other(3, 11)]).unwrap();
+        assert_eq!(
+            (told.names[0].as_str(), told.detail.as_str()),
+            ("192.0.2.1", "ssh of web-01")
+        );
     }
 
     #[test]

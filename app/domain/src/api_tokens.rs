@@ -253,6 +253,13 @@ impl Domain {
         Some(token.id)
     }
 
+    /// The owner of an API token that was good a moment ago, and what it may do now; nothing is looked up.
+    pub(crate) fn api_token_role(&self, digest: &TokenDigest) -> Option<(UserRow, Role)> {
+        let (token, owner) = self.inner.sessions.api_token(digest)?;
+        let role = role_now(&token, &owner, self.inner.clock.now())?;
+        Some((owner, role))
+    }
+
     /// Whether what an API token was good for when `actor` came with it is still so, as far as the database says.
     pub(crate) async fn api_token_holds(&self, id: ApiTokenId, actor: &Actor) -> Result<bool, DomainError> {
         let Some((token, owner)) = self.inner.store.api_token_get(id).await? else {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use decnet_db::{DbError, NewUser, TokenDigest, UserRow};
+use decnet_db::{DbError, NewUser, Reckoning, TokenDigest, UserRow};
 use decnet_model::{
     clock::micros,
     id::{ApiTokenId, TokenId, UserId},
@@ -16,6 +16,7 @@ use decnet_model::{
 use decnet_runtime::exit::chain;
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
@@ -30,6 +31,8 @@ use crate::{
 
 /// How often ended sessions are cleared away.
 const SWEEP: Duration = Duration::from_secs(3600);
+/// How long an answer that is given whatever fails asks who is behind a token.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// A session that just began.
 #[derive(Debug, Clone)]
@@ -238,6 +241,28 @@ impl Domain {
         }
     }
 
+    /// What who is behind a token may do, for answers that are given whatever fails: where the database does not say so within half a
+    /// second, as it was when the session was last looked up. Absent where that is long ago.
+    pub(crate) async fn bearer_role(&self, Bearer(carried): &Bearer) -> Option<Role> {
+        let (user, role) = match carried {
+            Carried::Session(claims) => {
+                let user = self.session_user(claims.sub, claims.jti, claims.r#gen);
+                let user = match timeout(AT_ONCE, user).await {
+                    Ok(Ok(user)) => user?,
+                    // Why it does not answer is what the health itself tells.
+                    Ok(Err(_)) | Err(_) => {
+                        let user = self.inner.sessions.remembered(claims.jti)?;
+                        holds(&user, claims.sub, claims.r#gen).then_some(user)?
+                    }
+                };
+                let role = user.role;
+                (user, role)
+            }
+            Carried::ApiToken(digest) => self.api_token_role(digest)?,
+        };
+        (!user.must_change_password && !self.must_enrol(&user)).then_some(role)
+    }
+
     /// Who is behind a token.
     ///
     /// # Errors
@@ -290,8 +315,7 @@ impl Domain {
                 user
             }
         };
-        let holds = user.id == sub && !user.disabled && micros(user.tokens_valid_from) == generation;
-        Ok(holds.then_some(user))
+        Ok(holds(&user, sub, generation).then_some(user))
     }
 
     /// Whether the session or the API token that `actor` came with still holds, as far as the database says.
@@ -573,12 +597,20 @@ impl Domain {
     /// Forget ended sessions that have expired by themselves since.
     pub(crate) async fn token_sweeper(&self) {
         let mut tick = tokio::time::interval(SWEEP);
+        let mut reckoning = Reckoning::default();
         loop {
             tick.tick().await;
-            if let Err(error) = self.inner.store.token_prune(self.inner.clock.now()).await {
+            if let Err(error) = self.token_sweep(&mut reckoning, Instant::now()).await {
                 tracing::warn!(error = chain(&error), "ended sessions could not be cleared away");
             }
         }
+    }
+
+    /// By a time that no leap of the clock makes: it may be put back, and what was ended would be good again.
+    async fn token_sweep(&self, reckoning: &mut Reckoning, at: Instant) -> Result<u64, DbError> {
+        let store = &self.inner.store;
+        let now = reckoning.look(store, self.inner.clock.now(), at).await?;
+        store.token_prune(now).await
     }
 
     pub(crate) fn tokens(&self) -> Result<&Tokens, DomainError> {
@@ -612,6 +644,11 @@ fn first_password_check(password: &SecretString, username: &UserName) -> Result<
         .map_err(|fault| DomainError::field("DECNET_ADMIN_PASSWORD", fault.to_string()))
 }
 
+/// Whether a session of `sub`, whose token is of that `generation`, is one of `user` still.
+fn holds(user: &UserRow, sub: UserId, generation: i64) -> bool {
+    user.id == sub && !user.disabled && micros(user.tokens_valid_from) == generation
+}
+
 /// A generation of tokens that differs from the one before, whatever the clock does.
 pub(crate) fn later(now: OffsetDateTime, before: OffsetDateTime) -> OffsetDateTime {
     if micros(now) > micros(before) {
@@ -634,10 +671,17 @@ mod tests {
     use crate::Options;
 
     const PASSWORD: &str = "blue-otter-41-canoe";
+    /// After so long the database is asked again who is behind a session.
+    const GOOD_NO_MORE: Duration = Duration::from_secs(20);
 
     /// An installation in which alice and bob sign in with [`PASSWORD`], whose hashes were made with less of everything; bob is
     /// disabled.
     async fn installation(folder: &tempfile::TempDir) -> Domain {
+        clocked(folder).await.0
+    }
+
+    /// The same with its clock.
+    async fn clocked(folder: &tempfile::TempDir) -> (Domain, Arc<ManualClock>) {
         let url = format!("sqlite://{}", folder.path().join("decnet.db").display());
         let store = Store::connect(&decnet_db::Options::new(url)).await.unwrap();
         store.migrate().await.unwrap();
@@ -667,7 +711,8 @@ mod tests {
             jwt_secret: Some("0123456789abcdefghijklmnopqrstuvwxyz".to_owned().into()),
             ..Options::default()
         };
-        Domain::new(store, Bus::none(), clock, options).unwrap()
+        let domain = Domain::new(store, Bus::none(), clock.clone(), options).unwrap();
+        (domain, clock)
     }
 
     async fn hash_of(domain: &Domain, name: &str) -> String {
@@ -735,5 +780,51 @@ mod tests {
             );
             assert_eq!(domain.inner.hasher.computed() - before, 1, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn without_a_database_the_role_of_a_session_is_the_one_it_had_until_a_change_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let domain = installation(&folder).await;
+        let Ok(Login::In(signed_in)) = login(&domain, "alice", PASSWORD).await else {
+            panic!("no login");
+        };
+        let bearer = domain.bearer(signed_in.token.expose_secret()).unwrap();
+        domain.authenticate(&bearer, Source::default()).await.unwrap();
+        domain.inner.store.close().await;
+        domain.inner.sessions.age(GOOD_NO_MORE);
+        let asked = domain.authenticate(&bearer, Source::default()).await;
+        assert!(asked.is_err(), "it is good for nothing else: {asked:?}");
+        assert_eq!(domain.bearer_role(&bearer).await, Some(Role::Admin));
+
+        let alice = UserId(Uuid::from_u128(1));
+        domain.inner.sessions.changed(Change::Access(alice));
+        assert_eq!(domain.bearer_role(&bearer).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_was_ended_stays_so_when_the_clock_leaps_and_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (domain, clock) = clocked(&folder).await;
+        let store = &domain.inner.store;
+        let (token, alice) = (TokenId(Uuid::from_u128(7)), UserId(Uuid::from_u128(1)));
+        let expires = clock.now() + time::Duration::hours(12);
+        store.token_revoke(token, alice, expires).await.unwrap();
+        let (mut reckoning, begin) = (Reckoning::default(), Instant::now());
+        let hour = |n: u32| begin + SWEEP * n;
+        assert_eq!(domain.token_sweep(&mut reckoning, begin).await.unwrap(), 0);
+
+        let leap = time::Duration::days(400);
+        clock.advance(leap);
+        assert_eq!(domain.token_sweep(&mut reckoning, hour(1)).await.unwrap(), 0);
+        // Another process, or this one started anew, finds the clock so.
+        let mut anew = Reckoning::default();
+        assert_eq!(domain.token_sweep(&mut anew, hour(2)).await.unwrap(), 0);
+        clock.advance(-leap);
+        assert!(store.token_is_revoked(token).await.unwrap());
+
+        // Time that passes ends what it is kept for.
+        clock.advance(time::Duration::days(3));
+        assert_eq!(domain.token_sweep(&mut anew, hour(2 + 72)).await.unwrap(), 1);
     }
 }

@@ -153,7 +153,9 @@ impl From<DbError> for DomainError {
     fn from(error: DbError) -> Self {
         match error {
             DbError::BadQuery { field, rule } => Self::field(field, rule),
-            DbError::Taken { .. } | DbError::LastAdmin => Self::Conflict(error.to_string()),
+            DbError::Taken { .. } | DbError::Changed { .. } | DbError::LastAdmin => {
+                Self::Conflict(error.to_string())
+            }
             DbError::Missing { what } => Self::NotFound { what },
             error if error.is_unreachable() => Self::Unavailable {
                 operation: "asking the database",

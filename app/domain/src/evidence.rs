@@ -13,16 +13,21 @@ use decnet_model::{
     name::DeckyName,
     permission::{ViewEvidence, ViewQuarantine},
     query::{
-        AttackerQuery, AttackerSort, BountyQuery, HashKind, HistogramQuery, LogQuery, ReuseQuery, Wordlist,
+        AttackerQuery, AttackerSort, BountyQuery, HashKind, HistogramQuery, LogQuery, QuarantineQuery,
+        ReuseQuery, TraversalQuery, Wordlist,
     },
     view::{
         ActivityView, AlertView, AttackerView, BountyView, CommandView, FieldError, HistogramBucket, LogView,
-        MAX_LIMIT, MAX_SEARCH, Page, QuarantineView, ReuseDetail, ReuseView, Stats, Tops, VisitView,
+        MAX_LIMIT, MAX_SEARCH, Page, QuarantineView, ReuseDetail, ReuseView, Stats, Tops, TraversalView,
+        VisitView,
     },
 };
 use time::OffsetDateTime;
 
-use crate::{Domain, DomainError, Permit, cached::Cached};
+use crate::{
+    Domain, DomainError, Permit,
+    cached::{Cached, Together},
+};
 
 /// How long counters are taken for current. With an open stream they are forgotten earlier: as soon as there are new rows.
 const GOOD_FOR: Duration = Duration::from_millis(500);
@@ -48,7 +53,11 @@ pub(crate) struct Summaries {
     stats: Cached<Stats>,
     tops: Cached<Tops>,
     /// Who signed in to a decoy, lately.
-    pub(crate) intruders: Cached<Option<AlertView>>,
+    pub(crate) intruders: Together<Option<AlertView>>,
+    logs: Together<Page<LogView>>,
+    histograms: Together<Vec<HistogramBucket>>,
+    attackers: Together<Page<AttackerView>>,
+    bounties: Together<Page<BountyView>>,
 }
 
 impl Default for Summaries {
@@ -56,7 +65,11 @@ impl Default for Summaries {
         Self {
             stats: Cached::new(GOOD_FOR),
             tops: Cached::new(GOOD_FOR),
-            intruders: Cached::new(GOOD_FOR),
+            intruders: Together::default(),
+            logs: Together::default(),
+            histograms: Together::default(),
+            attackers: Together::default(),
+            bounties: Together::default(),
         }
     }
 }
@@ -96,15 +109,14 @@ impl Domain {
     pub(crate) async fn summaries_outdated(&self) {
         self.stats_outdated().await;
         self.inner.summaries.tops.forget().await;
-        self.inner.summaries.intruders.forget().await;
     }
 
-    /// At which id among those of log rows all evidence was deleted last; 0 where it never was.
+    /// The newest log row, or the deletion of all that came after it: what is read from now on has it, and whatever was before.
     ///
     /// # Errors
     /// [`DomainError::Internal`] where the database fails.
-    pub async fn evidence_forgotten(&self, _permit: &Permit<ViewEvidence>) -> Result<LogId, DomainError> {
-        Ok(self.inner.store.evidence_forgotten().await?)
+    pub async fn log_reached(&self, _permit: &Permit<ViewEvidence>) -> Result<LogId, DomainError> {
+        Ok(self.inner.store.log_reached().await?)
     }
 
     /// The most active attackers, deckies and services, and the most frequent credentials and commands, at most half a second
@@ -216,7 +228,13 @@ impl Domain {
         faults.text("before", query.before.as_deref(), MAX_FILTER);
         faults.span(query.start_time, query.end_time);
         faults.none()?;
-        Ok(self.inner.store.log_page(&query).await?)
+        self.inner
+            .summaries
+            .logs
+            .get(format!("{query:?}"), || async {
+                Ok(self.inner.store.log_page(&query).await?)
+            })
+            .await
     }
 
     /// Log rows that stand for all of a time, oldest part first: of each of its parts the newest, with how many there are in it.
@@ -279,15 +297,25 @@ impl Domain {
     /// Lines that did not become evidence, those met last first.
     ///
     /// # Errors
-    /// [`DomainError::Invalid`] for a limit or a cursor that is none.
+    /// [`DomainError::Invalid`] naming the field.
     pub async fn quarantine_page(
         &self,
         _permit: &Permit<ViewQuarantine>,
-        limit: Option<u32>,
-        before: Option<String>,
+        query: QuarantineQuery,
     ) -> Result<Page<QuarantineView>, DomainError> {
-        check_limit(limit)?;
-        Ok(self.inner.store.quarantine_page(limit, before.as_deref()).await?)
+        let mut faults = Faults::default();
+        faults.limit(query.limit);
+        faults.text("search", query.search.as_deref(), MAX_SEARCH);
+        faults.text("before", query.before.as_deref(), MAX_FILTER);
+        faults.span(query.start_time, query.end_time);
+        if query
+            .segment
+            .is_some_and(|segment| i64::try_from(segment).is_err())
+        {
+            faults.add("segment", format!("at most {}", i64::MAX));
+        }
+        faults.none()?;
+        Ok(self.inner.store.quarantine_page(&query).await?)
     }
 
     /// How many log rows of each minute (since 1970) of the last 24 hours are of intruders, and the first of these minutes.
@@ -315,6 +343,8 @@ impl Domain {
         _permit: &Permit<ViewEvidence>,
         mut query: HistogramQuery,
     ) -> Result<Vec<HistogramBucket>, DomainError> {
+        // As it was asked: without an end, each who asks has another one.
+        let question = format!("{query:?}");
         let mut faults = Faults::default();
         faults.text("search", query.search.as_deref(), MAX_SEARCH);
         faults.text("decky", query.decky.as_deref(), MAX_FILTER);
@@ -341,7 +371,13 @@ impl Domain {
         query.start_time = Some(start);
         query.end_time = Some(end);
         query.interval_minutes = Some(minutes);
-        Ok(self.inner.store.log_histogram(&query).await?)
+        self.inner
+            .summaries
+            .histograms
+            .get(question, || async {
+                Ok(self.inner.store.log_histogram(&query).await?)
+            })
+            .await
     }
 
     /// A page of attackers.
@@ -361,7 +397,13 @@ impl Domain {
         faults.text("before", query.before.as_deref(), MAX_FILTER);
         faults.span(query.start_time, query.end_time);
         faults.none()?;
-        Ok(self.inner.store.attacker_page(&query).await?)
+        self.inner
+            .summaries
+            .attackers
+            .get(format!("{query:?}"), || async {
+                Ok(self.inner.store.attacker_page(&query).await?)
+            })
+            .await
     }
 
     /// One attacker.
@@ -416,6 +458,25 @@ impl Domain {
             .await?)
     }
 
+    /// The way of an attacker through deckies, as far as the newest [`ACTIVITY`] rows of a time tell.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`], [`DomainError::Invalid`] naming the field.
+    pub async fn attacker_traversal(
+        &self,
+        permit: &Permit<ViewEvidence>,
+        id: AttackerId,
+        query: TraversalQuery,
+    ) -> Result<TraversalView, DomainError> {
+        let mut faults = Faults::default();
+        faults.text("service", query.service.as_deref(), MAX_FILTER);
+        faults.span(query.start_time, query.end_time);
+        faults.none()?;
+        self.attacker_get(permit, id).await?;
+        let store = &self.inner.store;
+        Ok(store.attacker_traversal(id, &query, ACTIVITY).await?)
+    }
+
     /// The newest log rows of a time, at most some hundred, in which the fleet says what it changed at one of `deckies`.
     ///
     /// # Errors
@@ -441,7 +502,10 @@ impl Domain {
         limit: Option<u32>,
         before: Option<String>,
     ) -> Result<Page<CommandView>, DomainError> {
-        check_limit(limit)?;
+        let mut faults = Faults::default();
+        faults.limit(limit);
+        faults.span(between.0, between.1);
+        faults.none()?;
         self.attacker_get(permit, id).await?;
         Ok(self
             .inner
@@ -490,7 +554,13 @@ impl Domain {
         faults.text("before", query.before.as_deref(), MAX_FILTER);
         faults.span(query.start_time, query.end_time);
         faults.none()?;
-        Ok(self.inner.store.bounty_page(&query).await?)
+        self.inner
+            .summaries
+            .bounties
+            .get(format!("{query:?}"), || async {
+                Ok(self.inner.store.bounty_page(&query).await?)
+            })
+            .await
     }
 
     /// One bounty.
@@ -565,13 +635,6 @@ impl Domain {
 
 /// Rows of each top list.
 const TOP: u32 = 8;
-
-/// Check the length of a page.
-pub(crate) fn check_limit(limit: Option<u32>) -> Result<(), DomainError> {
-    let mut faults = Faults::default();
-    faults.limit(limit);
-    faults.none()
-}
 
 /// What is wrong with a query, all of it.
 #[derive(Default)]

@@ -8,9 +8,12 @@ use std::{
     path::Path,
 };
 
-use decnet_db::{DeckyRecord, NewDecky, Setting};
+use decnet_db::{DbError, DeckyRecord, NewDecky, Setting, Store};
 use decnet_decoys::{Category, Meta, Port, catalogue, knob::About};
-use decnet_fleet::{BuiltIn, DesiredDecky, EngineNote, Limits, SpecFault, check, resolve, spec, usual};
+use decnet_fleet::{
+    BuiltIn, DesiredDecky, EngineNote, Limits, ObservedDecky, SpecFault, StepKind, check, engine::Seen,
+    mutation, plan, resolve, spec, usual,
+};
 use decnet_model::{
     fleet::{DeckySpec, FleetSpec},
     id::TaskId,
@@ -24,13 +27,14 @@ use decnet_model::{
     },
 };
 use decnet_persona::{
-    Persona,
+    Persona, PersonaSpec,
     archetype::{self, Archetype},
+    bait::Bait,
 };
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Actor, Domain, DomainError, Permit};
+use crate::{Actor, Domain, DomainError, Permit, seen};
 
 /// Tasks that a listing goes back.
 const TASKS: u32 = 50;
@@ -40,16 +44,80 @@ const NETWORK: &str = "fleet-network";
 const LOCAL: &str = "local";
 /// The engine that runs an operator's own images.
 const DOCKER: &str = "docker";
+/// How often what is wanted is settled where somebody else changes the fleet each time, as another process may.
+const ATTEMPTS: u32 = 5;
 /// The longest interval between two mutations, in minutes: a year.
 const MAX_INTERVAL: u32 = 525_600;
+
+/// What a deployment would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FleetPlan {
+    /// The deckies of the specification, as they would be.
+    pub deckies: Vec<DeckyView>,
+    /// Those that are there and would be taken down, as they are.
+    pub leaving: Vec<DeckyView>,
+    /// What the reconciler would do, in its order, as far as the last look at the fleet tells. Deckies without a step are as they are
+    /// wanted.
+    pub steps: Vec<(DeckyName, StepKind)>,
+}
+
+/// The deckies that are to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mutable {
+    /// Those that can change their services.
+    pub mutable: Vec<DeckyName>,
+    /// Those for which no other services fit.
+    pub without_choice: Vec<DeckyName>,
+    /// Those that were given up after failing too often: nothing would come of it.
+    pub quarantined: Vec<DeckyName>,
+    /// Those of which it cannot be read what is wanted.
+    pub unreadable: Vec<DeckyName>,
+}
+
+/// Who a decky pretends to be, and what lies around on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// What it is made from.
+    pub spec: PersonaSpec,
+    /// Who it pretends to be, with its bait.
+    pub persona: Persona,
+    /// The folder of the operator's own bait; absent where it is the built-in one.
+    pub bait: Option<String>,
+    /// The same for single services.
+    pub service_bait: BTreeMap<ServiceSlug, String>,
+    /// What of it cannot be read now: its persona has the built-in bait in place of that.
+    pub faults: Vec<String>,
+}
+
+impl Machine {
+    /// With what lies in its folders.
+    fn baited(mut self) -> Self {
+        let mut faults = Vec::new();
+        let mut read = |folder: &String| {
+            let bait = Bait::load(Path::new(folder));
+            bait.map_err(|found| faults.extend(found.iter().map(ToString::to_string)))
+                .ok()
+        };
+        if let Some(bait) = self.bait.as_ref().and_then(&mut read) {
+            self.persona = self.persona.with_bait(bait);
+        }
+        for (service, folder) in &self.service_bait {
+            if let Some(bait) = read(folder) {
+                self.persona = self.persona.with_service_bait(service, bait);
+            }
+        }
+        self.faults = faults;
+        self
+    }
+}
 
 impl Domain {
     /// Every decky, wanted or on its way out.
     ///
     /// # Errors
     /// [`DomainError::Internal`] where the database fails.
-    pub async fn decky_list(&self, _permit: &Permit<ViewFleet>) -> Result<Vec<DeckyView>, DomainError> {
-        Ok(self.inner.store.decky_list().await?)
+    pub async fn decky_list(&self, permit: &Permit<ViewFleet>) -> Result<Vec<DeckyView>, DomainError> {
+        Ok(seen::all(permit.actor(), self.inner.store.decky_list().await?))
     }
 
     /// Want the deckies of `spec`: names, addresses and personas are settled now, the rest is the reconciler's.
@@ -73,6 +141,28 @@ impl Domain {
             .await
     }
 
+    /// [`Domain::decky_deploy`] of deckies that stand still until [`Domain::decky_start`], of those of `spec` whose names nobody has: what
+    /// is there stays as it is. Nothing has to be done for them, so there is no task. Gives their names.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] with every fault of the specification.
+    pub async fn decky_place(
+        &self,
+        permit: &Permit<ManageFleet>,
+        spec: FleetSpec,
+    ) -> Result<Vec<DeckyName>, DomainError> {
+        let outcome = match self.bait_check(permit.actor(), &spec).await {
+            Ok(()) => self.place_unaudited(spec).await,
+            Err(refused) => Err(refused),
+        };
+        let target = match &outcome {
+            Ok(placed) => names(placed),
+            Err(_) => "fleet".into(),
+        };
+        self.audited(permit.actor(), "fleet.place", &target, outcome)
+            .await
+    }
+
     /// What [`Domain::decky_deploy`] would want: the deckies of `spec` as they would be settled. Changes nothing.
     ///
     /// # Errors
@@ -82,19 +172,33 @@ impl Domain {
         permit: &Permit<ViewFleet>,
         spec: FleetSpec,
     ) -> Result<Vec<DeckyView>, DomainError> {
+        Ok(self.decky_plan(permit, spec).await?.deckies)
+    }
+
+    /// What [`Domain::decky_deploy`] would want, what it would take down, and by which steps. Changes nothing.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] with every fault of the specification.
+    pub async fn decky_plan(
+        &self,
+        permit: &Permit<ViewFleet>,
+        spec: FleetSpec,
+    ) -> Result<FleetPlan, DomainError> {
         self.bait_check(permit.actor(), &spec).await?;
-        let limits = self.limits().await?;
+        let told = |error| seen::refusal(permit.actor(), error);
+        let limits = self.limits().await.map_err(told)?;
         let there = self.inner.store.decky_records().await?;
         let settled = self.settle(&spec, &there, &limits).await?;
         let now = self.inner.clock.now();
-        let engine = self.engine().await?;
+        let engine = self.engine().await.map_err(told)?;
         let view = |decky: &DesiredDecky| {
             let new = self.new_decky(decky, engine.clone())?;
-            Ok(DeckyView {
+            Ok::<_, DomainError>(DeckyView {
                 name: new.name,
                 state: DeckyState::Pending,
                 desired: true,
                 stopped: false,
+                quarantined: false,
                 archetype: new.archetype,
                 distro: new.distro,
                 os: new.os,
@@ -110,7 +214,24 @@ impl Domain {
                 event_count: 0,
             })
         };
-        settled.iter().map(view).collect()
+        let names: Vec<DeckyName> = settled.iter().map(|decky| decky.name.clone()).collect();
+        let goes = leaving(&spec, &there, &names);
+        let is_about = |record: &&DeckyRecord| {
+            let name = &record.view.name;
+            names.contains(name) || goes.contains(name)
+        };
+        let observed: Vec<_> = there.iter().filter(is_about).filter_map(last_seen).collect();
+        let steps = plan(&settled, &observed);
+        let views = there.into_iter().map(|record| record.view);
+        let leaving = views.filter(|view| goes.contains(&view.name)).collect();
+        Ok(FleetPlan {
+            deckies: settled.iter().map(view).collect::<Result<_, _>>()?,
+            leaving: seen::all(permit.actor(), leaving),
+            steps: steps
+                .iter()
+                .map(|step| (step.decky().clone(), step.kind()))
+                .collect(),
+        })
     }
 
     /// Who a decky pretends to be.
@@ -119,13 +240,33 @@ impl Domain {
     /// [`DomainError::NotFound`].
     pub async fn decky_persona(
         &self,
-        _permit: &Permit<ManageFleet>,
+        permit: &Permit<ManageFleet>,
         name: &DeckyName,
     ) -> Result<Persona, DomainError> {
+        Ok(self.decky_machine(permit, name).await?.persona)
+    }
+
+    /// Who a decky pretends to be, with what lies around on it.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`].
+    pub async fn decky_machine(
+        &self,
+        _permit: &Permit<ManageFleet>,
+        name: &DeckyName,
+    ) -> Result<Machine, DomainError> {
         let record = self.inner.store.decky_record(name).await?;
         let record = record.ok_or_else(|| DomainError::not_found("decky", name))?;
         let spec = desired(&record)?.persona;
-        Persona::derive(&spec).map_err(|e| DomainError::internal("deriving a persona", e))
+        let persona = Persona::derive(&spec).map_err(|e| DomainError::internal("deriving a persona", e))?;
+        let machine = Machine {
+            persona,
+            bait: spec.overrides.bait.clone(),
+            service_bait: spec.overrides.service_bait.clone(),
+            spec,
+            faults: Vec::new(),
+        };
+        aside(move || machine.baited()).await
     }
 
     /// Want these deckies no more; all of them where `names` is empty.
@@ -178,24 +319,31 @@ impl Domain {
         wanted: &[DeckyName],
     ) -> Result<TaskAccepted, DomainError> {
         let outcome = async {
-            let mut again = Vec::with_capacity(wanted.len());
-            for name in wanted {
-                let decky = self.wanted_running(name).await?;
-                let record = self.inner.store.decky_record(name).await?;
-                let record = record.ok_or_else(|| DomainError::not_found("decky", name))?;
-                let mut desired = desired(&record)?;
-                desired.generation += 1;
-                again.push(self.new_decky(&desired, decky.engine)?);
+            let mut attempt = 1;
+            while let Err(error) = self.make_anew(wanted).await? {
+                once_more(error, &mut attempt)?;
             }
-            self.inner
-                .store
-                .decky_put(&again, false, self.inner.clock.now())
-                .await?;
             self.begin("redeploy", wanted.to_vec()).await
         }
         .await;
         self.audited(permit.actor(), "fleet.redeploy", &names(wanted), outcome)
             .await
+    }
+
+    /// Want deckies as they are wanted, and made anew. Gives whether somebody else wanted them otherwise meanwhile.
+    async fn make_anew(&self, wanted: &[DeckyName]) -> Result<Result<(), DbError>, DomainError> {
+        let mut again = Vec::with_capacity(wanted.len());
+        for name in wanted {
+            let record = self.inner.store.decky_record(name).await?;
+            let record = record.ok_or_else(|| DomainError::not_found("decky", name))?;
+            ensure_to_run(&record.view)?;
+            let mut desired = desired(&record)?;
+            desired.generation += 1;
+            let new = self.new_decky(&desired, record.view.engine)?;
+            again.push((new, record.revision));
+        }
+        // Whoever has one made anew has seen to it, as who clears it.
+        Ok(self.inner.store.decky_redeploy(&again).await)
     }
 
     /// Take away deckies that run and that nobody wants, as after a database was put back; the task's report names them.
@@ -247,6 +395,29 @@ impl Domain {
         self.begin(operation, wanted.to_vec()).await
     }
 
+    /// Which deckies an order to mutate is for.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn decky_mutable(&self, _permit: &Permit<ViewFleet>) -> Result<Mutable, DomainError> {
+        let mut all = Mutable::default();
+        for record in self.inner.store.decky_records().await? {
+            if ensure_to_run(&record.view).is_err() {
+                continue;
+            }
+            let list = match desired(&record) {
+                _ if record.view.quarantined => &mut all.quarantined,
+                Err(_) => &mut all.unreadable,
+                Ok(decky) if mutation::mutate(&decky, &BuiltIn, record.revision).is_some() => {
+                    &mut all.mutable
+                }
+                Ok(_) => &mut all.without_choice,
+            };
+            list.push(record.view.name);
+        }
+        Ok(all)
+    }
+
     /// Let deckies change their services now: all of them, as one task, or none.
     ///
     /// # Errors
@@ -267,7 +438,7 @@ impl Domain {
             .await
     }
 
-    /// Set the minutes between two mutations of a decky; `None` for never.
+    /// Set the minutes between two mutations of a decky, 0 for never; `None` for what the setting for the whole fleet says.
     ///
     /// # Errors
     /// [`DomainError::NotFound`], [`DomainError::Invalid`] naming `minutes`.
@@ -278,8 +449,11 @@ impl Domain {
         minutes: Option<u32>,
     ) -> Result<(), DomainError> {
         let outcome = async {
-            if minutes.is_some_and(|m| !(1..=MAX_INTERVAL).contains(&m)) {
-                return Err(DomainError::field("minutes", format!("1 to {MAX_INTERVAL}")));
+            if minutes.is_some_and(|m| m > MAX_INTERVAL) {
+                return Err(DomainError::field(
+                    "minutes",
+                    format!("0 to {MAX_INTERVAL}; 0 is never"),
+                ));
             }
             self.wanted(name).await?;
             self.inner.store.decky_set_interval(name, minutes).await?;
@@ -331,7 +505,7 @@ impl Domain {
     ///
     /// # Errors
     /// [`DomainError::Internal`] where the database fails.
-    pub async fn fleet_network(&self, _permit: &Permit<ViewFleet>) -> Result<FleetNetworkView, DomainError> {
+    pub async fn fleet_network(&self, permit: &Permit<ViewFleet>) -> Result<FleetNetworkView, DomainError> {
         let (engine, limits) = match (self.engine().await, self.limits().await) {
             (Ok(engine), limits) => (engine, limits),
             (Err(error), _) => (self.inner.options.engine.clone(), Err(error)),
@@ -345,7 +519,7 @@ impl Domain {
             free: 0,
             problem: None,
         };
-        match limits {
+        match limits.map_err(|error| seen::refusal(permit.actor(), error)) {
             Ok(limits) => {
                 let there = self.inner.store.decky_list().await?;
                 let room = limits.room(&there.into_iter().map(|decky| decky.ip).collect());
@@ -363,8 +537,9 @@ impl Domain {
     ///
     /// # Errors
     /// [`DomainError::Internal`] where the database fails.
-    pub async fn task_list(&self, _permit: &Permit<ViewFleet>) -> Result<Vec<TaskView>, DomainError> {
-        Ok(self.inner.store.task_page(Some(TASKS), None).await?.data)
+    pub async fn task_list(&self, permit: &Permit<ViewFleet>) -> Result<Vec<TaskView>, DomainError> {
+        let tasks = self.inner.store.task_page(Some(TASKS), None).await?.data;
+        Ok(seen::all(permit.actor(), tasks))
     }
 
     /// A page of all tasks, newest first.
@@ -373,23 +548,25 @@ impl Domain {
     /// [`DomainError::Invalid`] for a limit or a cursor that is none.
     pub async fn task_page(
         &self,
-        _permit: &Permit<ViewFleet>,
+        permit: &Permit<ViewFleet>,
         limit: Option<u32>,
         before: Option<String>,
     ) -> Result<Page<TaskView>, DomainError> {
-        Ok(self.inner.store.task_page(limit, before.as_deref()).await?)
+        let page = self.inner.store.task_page(limit, before.as_deref()).await?;
+        Ok(Page {
+            data: seen::all(permit.actor(), page.data),
+            ..page
+        })
     }
 
     /// How a task stands.
     ///
     /// # Errors
     /// [`DomainError::NotFound`].
-    pub async fn task_get(&self, _permit: &Permit<ViewFleet>, id: TaskId) -> Result<TaskView, DomainError> {
-        self.inner
-            .store
-            .task_get(id)
-            .await?
-            .ok_or_else(|| DomainError::not_found("task", id))
+    pub async fn task_get(&self, permit: &Permit<ViewFleet>, id: TaskId) -> Result<TaskView, DomainError> {
+        let task = self.inner.store.task_get(id).await?;
+        let task = task.ok_or_else(|| DomainError::not_found("task", id))?;
+        Ok(seen::one(permit.actor(), task))
     }
 
     /// How a task stands, what it is about and what it took away.
@@ -398,11 +575,24 @@ impl Domain {
     /// [`DomainError::NotFound`].
     pub async fn task_report(
         &self,
-        _permit: &Permit<ViewFleet>,
+        permit: &Permit<ViewFleet>,
         id: TaskId,
     ) -> Result<TaskReport, DomainError> {
         let report = self.inner.store.task_report(id).await?;
-        report.ok_or_else(|| DomainError::not_found("task", id))
+        let report = report.ok_or_else(|| DomainError::not_found("task", id))?;
+        Ok(TaskReport {
+            task: seen::one(permit.actor(), report.task),
+            ..report
+        })
+    }
+
+    /// Whether a mutator is at work, on whatever. One that was killed is taken for it for a minute.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn fleet_is_tended(&self, _permit: &Permit<ViewFleet>) -> Result<bool, DomainError> {
+        let now = self.inner.clock.now();
+        Ok(self.inner.store.lease_is_held(Store::FLEET_LEASE, now).await?)
     }
 
     async fn wanted(&self, name: &DeckyName) -> Result<DeckyView, DomainError> {
@@ -416,42 +606,69 @@ impl Domain {
     }
 
     /// One that is wanted, and not to stand still: nothing would come of an order to change it before it is started.
-    async fn wanted_running(&self, name: &DeckyName) -> Result<DeckyView, DomainError> {
-        let decky = self.wanted(name).await?;
-        if decky.stopped {
-            return Err(DomainError::Conflict(format!(
-                "{name} is stopped: start it first"
-            )));
-        }
-        Ok(decky)
+    async fn wanted_running(&self, name: &DeckyName) -> Result<(), DomainError> {
+        ensure_to_run(&self.wanted(name).await?)
     }
 
     async fn deploy_unaudited(&self, spec: FleetSpec) -> Result<TaskAccepted, DomainError> {
         let inner = &self.inner;
-        // One deploy at a time, so that two do not settle on the same names and addresses.
+        // One deploy of this process at a time, so that they do not settle in vain; other processes are found out by the store.
         let _turn = inner.deploying.lock().await;
-        let now = inner.clock.now();
-        let records = inner.store.decky_records().await?;
-        let settled = self.settle(&spec, &records, &self.limits().await?).await?;
-        let engine = self.engine().await?;
-        let new = settled
-            .iter()
-            .map(|decky| self.new_decky(decky, engine.clone()))
-            .collect::<Result<Vec<_>, _>>()?;
-        // Who deploys a decky wants it to run, also where an earlier one of the name was stopped.
-        inner.store.decky_put(&new, true, now).await?;
-        let mut about: Vec<DeckyName> = settled.into_iter().map(|decky| decky.name).collect();
-        if spec.replace {
-            let stays: BTreeSet<&DeckyName> = about.iter().collect();
-            let others: Vec<DeckyName> = records
+        let mut attempt = 1;
+        let about = loop {
+            let records = inner.store.decky_records().await?;
+            let settled = self.settle(&spec, &records, &self.limits().await?).await?;
+            let engine = self.engine().await?;
+            let new = settled
                 .iter()
-                .map(|r| &r.view.name)
-                .filter(|n| !stays.contains(n))
-                .cloned()
-                .collect();
-            about.extend(inner.store.decky_dismiss(&others).await?);
-        }
+                .map(|decky| self.new_decky(decky, engine.clone()))
+                .collect::<Result<Vec<_>, _>>()?;
+            let mut about: Vec<DeckyName> = settled.into_iter().map(|decky| decky.name).collect();
+            let leaving = leaving(&spec, &records, &about);
+            let beside = records.into_iter().map(|r| (r.view.name, r.revision)).collect();
+            let now = inner.clock.now();
+            // Who deploys a decky wants it to run, also where an earlier one of the name was stopped.
+            match inner.store.decky_deploy(&new, &leaving, &beside, now).await {
+                Ok(dismissed) => {
+                    about.extend(dismissed);
+                    break about;
+                }
+                Err(error) => once_more(error, &mut attempt)?,
+            }
+        };
         self.begin("deploy", about).await
+    }
+
+    async fn place_unaudited(&self, spec: FleetSpec) -> Result<Vec<DeckyName>, DomainError> {
+        let inner = &self.inner;
+        let _turn = inner.deploying.lock().await;
+        let mut attempt = 1;
+        loop {
+            let records = inner.store.decky_records().await?;
+            let mut free = FleetSpec {
+                replace: false,
+                ..spec.clone()
+            };
+            free.deckies.retain(|decky| {
+                let has = |record: &DeckyRecord| decky.name.as_ref() == Some(&record.view.name);
+                !records.iter().any(has)
+            });
+            if free.deckies.is_empty() {
+                return Ok(Vec::new());
+            }
+            let settled = self.settle(&free, &records, &self.limits().await?).await?;
+            let engine = self.engine().await?;
+            let new = settled
+                .iter()
+                .map(|decky| self.new_decky(decky, engine.clone()))
+                .collect::<Result<Vec<_>, _>>()?;
+            let beside = records.into_iter().map(|r| (r.view.name, r.revision)).collect();
+            let now = inner.clock.now();
+            match inner.store.decky_deploy_stopped(&new, &beside, now).await {
+                Ok(()) => return Ok(settled.into_iter().map(|decky| decky.name).collect()),
+                Err(error) => once_more(error, &mut attempt)?,
+            }
+        }
     }
 
     /// Note where this process takes addresses from: the server does when it starts, so that a command line that was
@@ -485,18 +702,25 @@ impl Domain {
         let options = &self.inner.options;
         let note = self.engine_note().await?;
         let engine = note.as_ref().map_or(&options.engine, |note| &note.engine);
-        for (key, ordered) in &options.lan_ordered {
-            let stands = note.as_ref().and_then(|note| note.lan.get(key));
-            if stands != Some(ordered) {
-                let runs = match stands {
+        let stands = |key| note.as_ref().and_then(|note| note.lan.get(key));
+        let others = options.lan_ordered.iter();
+        let (runs, wanted): (Vec<String>, Vec<String>) = others
+            .filter(|(key, ordered)| stands(*key) != Some(*ordered))
+            .map(|(key, ordered)| {
+                let runs = match stands(key) {
                     Some(other) => format!("with the {key} {other}, and not {ordered}"),
                     None => format!("without a {key} (its engine is {engine})"),
                 };
-                return Err(DomainError::Conflict(format!(
-                    "all deckies share one network, and the mutator of this installation runs {runs}: leave that out here, \
-                     or take the deckies down and start the host with {key}={ordered}"
-                )));
-            }
+                (runs, format!("{key}={ordered}"))
+            })
+            .unzip();
+        if !runs.is_empty() {
+            return Err(DomainError::Conflict(format!(
+                "all deckies share one network, and the mutator of this installation runs {}: leave that out here, or take \
+                 the deckies down and start the host with {}",
+                runs.join(", "),
+                wanted.join(" ")
+            )));
         }
         let Some(note) = note else {
             return Ok(options.engine.clone());
@@ -520,6 +744,7 @@ impl Domain {
         }
         let engine = self.engine().await?;
         limits.own_images = engine == DOCKER;
+        limits.contains = engine != LOCAL;
         if engine != LOCAL {
             let known = self.engine_note().await?;
             let problem = known.as_ref().and_then(|note| note.problem.clone());
@@ -533,6 +758,7 @@ impl Domain {
             };
             limits.network = found.network;
             limits.reserved = found.reserved;
+            limits.macs = found.macs;
             return Ok(limits);
         }
         let Some(noted) = self.inner.store.setting_get(NETWORK).await? else {
@@ -567,6 +793,10 @@ impl Domain {
             (Ok(folder), Ok(root)) => folder.starts_with(root),
             _ => false,
         };
+        let place = match actor.holds::<ManageFleet>() {
+            true => format!(" in {}", root.display()),
+            false => String::new(),
+        };
         let mut rest = spec.clone();
         let mut faults = Vec::new();
         for (i, decky) in rest.deckies.iter_mut().enumerate() {
@@ -579,8 +809,7 @@ impl Domain {
                 faults.extend(refused.map(|folder| FieldError {
                     field,
                     message: format!(
-                        "{folder}: there is no such folder in {}; only `decnet deploy` on the host takes one from elsewhere",
-                        root.display()
+                        "{folder}: there is no such folder{place}; only `decnet deploy` on the host takes one from elsewhere"
                     ),
                 }));
             }
@@ -600,9 +829,15 @@ impl Domain {
         there: &[DeckyRecord],
         limits: &Limits,
     ) -> Result<Vec<DesiredDecky>, DomainError> {
-        let existing = there.iter().map(desired).collect::<Result<Vec<_>, _>>()?;
+        // Those on their way out count no more, and who is called so again is another machine; only their addresses are not free yet.
+        let (stays, goes): (Vec<_>, Vec<_>) = there.iter().partition(|record| record.view.desired);
+        let existing = stays.into_iter().map(desired).collect::<Result<Vec<_>, _>>()?;
         let now = self.inner.clock.now();
-        let (spec, limits) = (spec.clone(), limits.clone());
+        let (spec, mut limits) = (spec.clone(), limits.clone());
+        let leaving = goes
+            .into_iter()
+            .map(|record| (record.view.ip, record.view.name.clone()));
+        limits.leaving.extend(leaving);
         aside(move || resolve(&spec, &existing, &limits, &BuiltIn, now))
             .await?
             .map_err(invalid)
@@ -675,6 +910,57 @@ fn desired(record: &DeckyRecord) -> Result<DesiredDecky, DomainError> {
     })
 }
 
+/// The decky of `record` as it was when it was last looked at; nothing where it has not come yet.
+fn last_seen(record: &DeckyRecord) -> Option<ObservedDecky> {
+    use DeckyState::{Degraded, Mutating, Pending, Running};
+    let view = &record.view;
+    let made = desired(record).ok();
+    (view.state != Pending).then(|| ObservedDecky {
+        name: view.name.clone(),
+        identity: made.as_ref().map(DesiredDecky::identity),
+        loadout: made.as_ref().map(DesiredDecky::loadout),
+        running: matches!(view.state, Running | Degraded | Mutating),
+        seen: Seen::default(),
+    })
+}
+
+/// Those of `there` that `spec` wants no more, where it wants the deckies `stays`.
+fn leaving(spec: &FleetSpec, there: &[DeckyRecord], stays: &[DeckyName]) -> Vec<DeckyName> {
+    let stays: BTreeSet<&DeckyName> = stays.iter().collect();
+    let wanted = there
+        .iter()
+        .filter(|r| spec.replace && r.view.desired)
+        .map(|r| &r.view.name);
+    wanted.filter(|name| !stays.contains(name)).cloned().collect()
+}
+
+/// Count an attempt that the store refused because somebody else was faster.
+///
+/// # Errors
+/// The refusal, where another attempt would be of no use.
+fn once_more(error: DbError, attempt: &mut u32) -> Result<(), DbError> {
+    if matches!(error, DbError::Changed { .. }) && *attempt < ATTEMPTS {
+        *attempt += 1;
+        return Ok(());
+    }
+    Err(error)
+}
+
+/// # Errors
+/// Where `decky` is not wanted, or is to stand still.
+fn ensure_to_run(decky: &DeckyView) -> Result<(), DomainError> {
+    let name = &decky.name;
+    if !decky.desired {
+        return Err(DomainError::not_found("decky", name));
+    }
+    if decky.stopped {
+        return Err(DomainError::Conflict(format!(
+            "{name} is stopped: start it first"
+        )));
+    }
+    Ok(())
+}
+
 /// Do what takes its time with a long description where no request waits behind it.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, DomainError> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -704,14 +990,30 @@ fn names(deckies: &[DeckyName]) -> String {
 }
 
 fn archetype_view(archetype: &Archetype) -> ArchetypeView {
-    let served = archetype.services.iter().filter_map(|slug| catalogue::find(slug));
+    let served = || archetype.services.iter().filter_map(|slug| catalogue::find(slug));
+    // The first is what makes the machine what it is.
+    let own = archetype
+        .services
+        .first()
+        .filter(|slug| catalogue::find(slug).is_none());
+    let summary = match own {
+        None => archetype.summary.to_owned(),
+        Some(own) => {
+            let others: Vec<&str> = served().map(|meta| meta.slug).collect();
+            format!(
+                "{}; without {own} yet, so it is known by {} alone",
+                archetype.summary,
+                others.join(", ")
+            )
+        }
+    };
     ArchetypeView {
         slug: archetype.slug.into(),
         label: archetype.label.into(),
-        summary: archetype.summary.into(),
+        summary,
         os: archetype.os.to_string(),
         distros: archetype.distros.iter().map(ToString::to_string).collect(),
-        services: served.map(Meta::slug).collect(),
+        services: served().map(Meta::slug).collect(),
         usual: usual(archetype, &BuiltIn),
     }
 }

@@ -102,6 +102,27 @@ impl Actor {
     pub fn must_enrol(&self) -> bool {
         self.must_enrol && !self.must_change_password
     }
+
+    /// Whether they hold `P`, for what shows more of itself to who does: nobody is refused anything, so nothing is noted.
+    pub(crate) fn holds<P: Permission>(&self) -> bool {
+        self.check::<P>().is_ok()
+    }
+
+    fn check<P: Permission>(&self) -> Result<(), DomainError> {
+        if self.must_change_password && !matches!(P::WHEN, When::PasswordDue | When::Always) {
+            return Err(DomainError::PasswordChangeRequired);
+        }
+        if self.must_enrol() && !matches!(P::WHEN, When::FactorDue | When::Always) {
+            return Err(DomainError::EnrolmentRequired);
+        }
+        if !self.role.covers(P::ROLE) {
+            return Err(DomainError::Forbidden { permission: P::NAME });
+        }
+        if P::BEARER == Bearer::Person && matches!(self.credential, Credential::ApiToken { .. }) {
+            return Err(DomainError::SessionRequired);
+        }
+        Ok(())
+    }
 }
 
 /// The proof that an actor holds `P`. Only [`Domain::permit`] makes one.
@@ -134,20 +155,15 @@ impl Domain {
     /// [`DomainError::Forbidden`] where the role does not hold `P`, and [`DomainError::SessionRequired`] where an API token
     /// asks for what only a person may do, which the audit log notes.
     pub fn permit<P: Permission>(&self, actor: &Actor) -> Result<Permit<P>, DomainError> {
-        if actor.must_change_password && !matches!(P::WHEN, When::PasswordDue | When::Always) {
-            return Err(DomainError::PasswordChangeRequired);
-        }
-        if actor.must_enrol() && !matches!(P::WHEN, When::FactorDue | When::Always) {
-            return Err(DomainError::EnrolmentRequired);
-        }
-        if !actor.role.covers(P::ROLE) {
-            self.audit_later(actor, "permission.check", P::NAME, "denied");
-            return Err(DomainError::Forbidden { permission: P::NAME });
-        }
-        if P::BEARER == Bearer::Person && matches!(actor.credential, Credential::ApiToken { .. }) {
-            self.audit_later(actor, "permission.check", P::NAME, "denied");
-            return Err(DomainError::SessionRequired);
-        }
+        actor.check::<P>().inspect_err(|refused| {
+            // What has to be done first is no attempt at what somebody may not.
+            if matches!(
+                refused,
+                DomainError::Forbidden { .. } | DomainError::SessionRequired
+            ) {
+                self.audit_later(actor, "permission.check", P::NAME, "denied");
+            }
+        })?;
         Ok(Permit {
             actor: actor.clone(),
             permission: PhantomData,

@@ -1,4 +1,4 @@
-//! Who is behind a token, remembered for ten seconds and forgotten at once when the user changes.
+//! Who is behind a token, remembered for ten seconds (longer while the database is away) and forgotten at once when the user changes.
 
 use std::{
     collections::HashMap,
@@ -13,6 +13,8 @@ use tokio::sync::broadcast;
 
 /// How long a user is taken for unchanged without asking the database.
 const GOOD_FOR: Duration = Duration::from_secs(10);
+/// How long one is remembered for while the database cannot be asked.
+const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
 /// The least time between two notes of a session's use.
 const GRAIN: time::Duration = time::Duration::minutes(1);
 /// Sessions over which expired ones are cleared away.
@@ -61,9 +63,28 @@ impl Default for Sessions {
 impl Sessions {
     /// The user of `token`, where it was looked up lately.
     pub(crate) fn get(&self, token: TokenId) -> Option<UserRow> {
+        self.seen_within(GOOD_FOR, token)
+    }
+
+    /// The user of `token`, where it was looked up within the hour and nothing is known to have changed since: for what is told while the
+    /// database does not answer, and for nothing that is done.
+    pub(crate) fn remembered(&self, token: TokenId) -> Option<UserRow> {
+        self.seen_within(REMEMBERED_FOR, token)
+    }
+
+    fn seen_within(&self, time: Duration, token: TokenId) -> Option<UserRow> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, user) = known.by_token.get(&token)?;
-        (at.elapsed() < GOOD_FOR).then(|| user.clone())
+        (at.elapsed() < time).then(|| user.clone())
+    }
+
+    /// As if `time` had passed since each was looked up.
+    #[cfg(test)]
+    pub(crate) fn age(&self, time: Duration) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (at, _) in known.by_token.values_mut() {
+            *at = at.checked_sub(time).unwrap();
+        }
     }
 
     /// What [`Sessions::put`] wants back: taken before the database is asked.

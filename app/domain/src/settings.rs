@@ -101,6 +101,25 @@ impl Domain {
         self.audited(permit.actor(), "config.set", &target, outcome).await
     }
 
+    /// How many log rows are older than `days`: so many are deleted once the retention is that.
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] naming `days`, as where it is set.
+    pub async fn retention_preview(
+        &self,
+        _permit: &Permit<ManageSettings>,
+        days: u32,
+    ) -> Result<u64, DomainError> {
+        let (field, allowed) = bounds(Setting::RetentionDays);
+        if !allowed.contains(&days) {
+            let words = format!("{} to {}", allowed.start(), allowed.end());
+            return Err(DomainError::field(field, words));
+        }
+        let now = self.inner.clock.now();
+        let before = now.saturating_sub(time::Duration::days(days.into()));
+        Ok(self.inner.store.evidence_older(before).await?)
+    }
+
     /// Ignore lines from now on. The ingester heeds it within seconds; rows that are there stay.
     ///
     /// # Errors

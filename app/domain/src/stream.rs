@@ -18,7 +18,9 @@ use decnet_model::{
     name::{DeckyName, WorkerName},
     permission::ViewEvidence,
     topic::Pattern,
-    view::{DeckyView, LogView, Stats, StreamBody, StreamEvent, StreamSnapshot, TaskView, WorkerView},
+    view::{
+        DeckyView, Health, LogView, Stats, StreamBody, StreamEvent, StreamSnapshot, TaskView, WorkerView,
+    },
 };
 use decnet_runtime::{Recurring, exit::chain};
 use futures::Stream;
@@ -30,6 +32,7 @@ use tokio::{
 use crate::{
     Domain, DomainError, Permit,
     permit::{Actor, Credential},
+    seen,
     session::Change,
     workers::does,
 };
@@ -44,11 +47,12 @@ const BATCH: u32 = 200;
 const QUEUE: usize = 256;
 /// Log rows that a resumed stream is given; who missed more begins anew with a snapshot.
 const REPLAY: usize = 2_000;
-/// Log rows of a snapshot.
+/// Log rows of a snapshot, and of one that is asked for: that has all that came since the last.
 const SNAPSHOT_LOGS: u32 = 50;
-/// Attackers that one look tells about.
+const ASKED_LOGS: u32 = 100;
+/// Attackers of one event.
 const ATTACKERS: usize = 50;
-/// Tasks that the reader watches: the latest.
+/// Tasks that the reader watches, and that a snapshot has: the latest.
 const TASKS: u32 = 20;
 /// How long a stream's reader may leave an event lying before the stream is ended.
 const SLOW: Duration = Duration::from_secs(5);
@@ -131,7 +135,7 @@ impl Drop for Place {
 }
 
 impl Domain {
-    /// Open a stream. With `resume`, the log rows after it come first, else a snapshot.
+    /// Open a stream. It begins with a snapshot; with `resume`, the log rows after it come before that, and the snapshot has none.
     ///
     /// # Errors
     /// [`DomainError::TooMany`] where the user has all its streams open already.
@@ -206,23 +210,78 @@ impl Domain {
                 if after < forgotten {
                     bodies.push(StreamBody::Forgotten { up_to: forgotten });
                 }
+                // That it does not begin with a snapshot says that it goes on.
+                bodies.push(StreamBody::Stats(self.stats_cached().await?));
                 let rows = missed.chunks(BATCH as usize);
                 bodies.extend(rows.map(|rows| StreamBody::Logs(rows.to_vec())));
-                bodies.push(StreamBody::Stats(self.stats_cached().await?));
+                let about: Vec<_> = about(&missed).into_iter().collect();
+                for about in about.chunks(ATTACKERS) {
+                    bodies.push(StreamBody::Attackers(
+                        self.inner.store.attacker_list(about).await?,
+                    ));
+                }
+                bodies.push(StreamBody::Snapshot(Box::new(
+                    self.snapshot_of(Vec::new(), forgotten).await?,
+                )));
                 return Ok(bodies);
             }
         }
+        let logs = self.newest_logs(SNAPSHOT_LOGS).await?;
+        let snapshot = self.snapshot_of(logs, forgotten).await?;
+        Ok(vec![StreamBody::Snapshot(Box::new(snapshot))])
+    }
+
+    /// What a stream would begin with: for whoever cannot have one, and asks every few seconds.
+    ///
+    /// # Errors
+    /// [`DomainError::Internal`] where the database fails.
+    pub async fn stream_snapshot(
+        &self,
+        permit: &Permit<ViewEvidence>,
+    ) -> Result<StreamSnapshot, DomainError> {
+        let forgotten = self.inner.store.evidence_forgotten().await?;
+        let logs = self.newest_logs(ASKED_LOGS).await?;
+        let snapshot = self.snapshot_of(logs, forgotten).await?;
+        Ok(seen::snapshot(permit.actor(), snapshot))
+    }
+
+    /// `body` as `actor` is told of it.
+    fn seen_by(&self, actor: &Actor, body: StreamBody) -> StreamBody {
+        match body {
+            StreamBody::Snapshot(whole) => StreamBody::Snapshot(Box::new(seen::snapshot(actor, *whole))),
+            StreamBody::Worker(worker) => StreamBody::Worker(seen::one(actor, worker)),
+            StreamBody::Decky(decky) => StreamBody::Decky(Box::new(seen::one(actor, *decky))),
+            StreamBody::Task(task) => StreamBody::Task(seen::one(actor, task)),
+            // It is noted before it is sent.
+            StreamBody::Health(health) => StreamBody::Health(self.health_seen_by(actor).unwrap_or(Health {
+                components: Vec::new(),
+                ..health
+            })),
+            other => other,
+        }
+    }
+
+    async fn newest_logs(&self, limit: u32) -> Result<Vec<LogView>, DomainError> {
         let newest = decnet_model::query::LogQuery {
-            limit: Some(SNAPSHOT_LOGS),
+            limit: Some(limit),
             ..Default::default()
         };
-        Ok(vec![StreamBody::Snapshot(Box::new(StreamSnapshot {
-            logs: self.inner.store.log_page(&newest).await?.data,
+        Ok(self.inner.store.log_page(&newest).await?.data)
+    }
+
+    /// How things stand, with these log rows.
+    async fn snapshot_of(&self, logs: Vec<LogView>, forgotten: LogId) -> Result<StreamSnapshot, DomainError> {
+        let store = &self.inner.store;
+        let about: Vec<_> = about(&logs).into_iter().collect();
+        Ok(StreamSnapshot {
+            logs,
+            attackers: store.attacker_list(&about).await?,
             stats: self.stats_cached().await?,
-            deckies: self.inner.store.decky_list().await?,
+            deckies: store.decky_list().await?,
             workers: self.workers().await?,
+            tasks: store.task_page(Some(TASKS), None).await?.data,
             forgotten,
-        }))])
+        })
     }
 
     fn event(&self, body: StreamBody) -> StreamEvent {
@@ -266,9 +325,15 @@ impl Domain {
 
     /// Send what changed since the last look.
     async fn look(&self, seen: &mut Seen) -> Result<(), DomainError> {
-        if let Some(attackers) = self.look_at_logs().await? {
+        if self.look_at_logs(&mut seen.about).await? {
             self.stats_outdated().await;
-            let changed = self.inner.store.attacker_list(&attackers).await?;
+        }
+        while !seen.about.is_empty() {
+            let about: Vec<_> = seen.about.iter().take(ATTACKERS).copied().collect();
+            let changed = self.inner.store.attacker_list(&about).await?;
+            for id in &about {
+                seen.about.remove(id);
+            }
             if !changed.is_empty() {
                 self.send(StreamBody::Attackers(changed));
             }
@@ -310,14 +375,13 @@ impl Domain {
         Ok(())
     }
 
-    /// Send new log rows, and before them that all earlier ones were deleted, where they were; the answer is whom the rows are about,
-    /// and none where there were none.
-    async fn look_at_logs(&self) -> Result<Option<Vec<AttackerId>>, DomainError> {
-        let mut about = BTreeSet::new();
+    /// Send new log rows, and before them that all earlier ones were deleted, where they were; whom they are about is added to `told`.
+    /// The answer is whether there were any.
+    async fn look_at_logs(&self, told: &mut BTreeSet<AttackerId>) -> Result<bool, DomainError> {
         let mut any = false;
         let mut cursor = self.inner.hub.cursor.lock().await;
         let Some(sent) = cursor.as_mut() else {
-            return Ok(None);
+            return Ok(false);
         };
         let forgotten = self.inner.store.evidence_forgotten().await?;
         if forgotten > sent.forgotten {
@@ -331,13 +395,13 @@ impl Domain {
             sent.log = last.id;
             any = true;
             let full = rows.len() == BATCH as usize;
-            about.extend(rows.iter().filter_map(|row| row.attacker_id));
+            told.extend(about(&rows));
             self.send(StreamBody::Logs(rows));
             if !full {
                 break;
             }
         }
-        Ok(any.then(|| about.into_iter().take(ATTACKERS).collect()))
+        Ok(any)
     }
 
     /// Tell every stream.
@@ -350,10 +414,17 @@ impl Domain {
 /// What the reader told already.
 #[derive(Default)]
 struct Seen {
+    /// Attackers of whom it is still to tell: log rows that were told are about them.
+    about: BTreeSet<AttackerId>,
     stats: Option<Stats>,
     deckies: HashMap<DeckyName, DeckyView>,
     tasks: HashMap<TaskId, TaskView>,
     workers: HashMap<WorkerName, WorkerView>,
+}
+
+/// Whom `rows` are about.
+fn about(rows: &[LogView]) -> BTreeSet<AttackerId> {
+    rows.iter().filter_map(|row| row.attacker_id).collect()
 }
 
 fn changed<K: std::hash::Hash + Eq, V: PartialEq + Clone>(
@@ -420,6 +491,10 @@ impl Feed {
 
     /// Hand an event on; false when the stream is over: its user changed, or its reader is gone or too slow.
     async fn tell(&mut self, event: StreamEvent) -> bool {
+        let event = StreamEvent {
+            body: self.domain.seen_by(&self.actor, event.body),
+            ..event
+        };
         let send = self.send.clone();
         let mut sending = std::pin::pin!(send.send_timeout(event, SLOW));
         loop {

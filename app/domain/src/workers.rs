@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Domain, DomainError, Permit};
+use crate::{Domain, DomainError, Permit, seen};
 use decnet_bus::Event;
 use decnet_db::DbError;
 use decnet_model::{
@@ -123,8 +123,8 @@ impl Domain {
     ///
     /// # Errors
     /// [`DomainError::Internal`] where the database fails.
-    pub async fn worker_list(&self, _permit: &Permit<ViewFleet>) -> Result<Vec<WorkerView>, DomainError> {
-        self.workers().await
+    pub async fn worker_list(&self, permit: &Permit<ViewFleet>) -> Result<Vec<WorkerView>, DomainError> {
+        Ok(seen::all(permit.actor(), self.workers().await?))
     }
 
     pub(crate) async fn workers(&self) -> Result<Vec<WorkerView>, DomainError> {

@@ -95,6 +95,7 @@ fn run(
             outlets: folder.join("outlets"),
             program: program.into(),
             port_offset: 10_000,
+            network: limits.network,
         };
         let engine = LocalEngine::open(options, Arc::new(catalogue))?;
         let begun = Instant::now();

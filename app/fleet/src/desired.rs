@@ -23,7 +23,10 @@ pub struct DesiredDecky {
     pub services: Vec<ServiceSpec>,
     /// Its address.
     pub ip: IpAddr,
-    /// Minutes between mutations.
+    /// Whether nobody chose its address: it may have another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ip_drawn: bool,
+    /// Minutes between mutations, 0 for never; as the whole fleet where absent.
     #[serde(default)]
     pub mutate_interval_minutes: Option<u32>,
     /// What it may begin by itself.

@@ -67,21 +67,25 @@ pub async fn execute(
     options: &Options,
     progress: &mpsc::UnboundedSender<Progress>,
 ) -> BTreeMap<DeckyName, StepError> {
-    let frees = |step: &&Step| matches!(step.kind(), StepKind::Stop | StepKind::Remove);
+    let report = &|told: Progress| {
+        if progress.send(told).is_err() {
+            tracing::debug!("nobody listens to the progress");
+        }
+    };
     let mut failed = BTreeMap::new();
-    for half in [
-        steps.iter().filter(frees).collect::<Vec<_>>(),
-        steps.iter().filter(|s| !frees(s)).collect(),
-    ] {
-        let mut by_decky: BTreeMap<&DeckyName, Vec<&Step>> = BTreeMap::new();
-        for step in half {
+    for half in [true, false] {
+        let mut by_decky: BTreeMap<&DeckyName, Vec<Step>> = BTreeMap::new();
+        for step in steps.iter().filter(|step| step.frees() == half) {
             if !failed.contains_key(step.decky()) {
-                by_decky.entry(step.decky()).or_default().push(step);
+                by_decky.entry(step.decky()).or_default().push(step.clone());
             }
         }
         let runs: Vec<_> = by_decky
-            .values()
-            .map(|steps| run_in_order(engine, steps, options, progress))
+            .iter()
+            .map(|(name, steps)| async move {
+                let failure = work(engine, steps, options, report).await;
+                failure.map(|error| ((*name).clone(), error))
+            })
             .collect();
         let runs = stream::iter(runs);
         let ended: Vec<_> = runs.buffer_unordered(options.parallel.max(1)).collect().await;
@@ -90,16 +94,16 @@ pub async fn execute(
     failed
 }
 
-/// Run the steps of one decky until one fails.
-async fn run_in_order(
+/// Run the steps of one decky in their order until one fails, or waits for something, reporting each; gives why.
+pub async fn work(
     engine: &impl Engine,
-    steps: &[&Step],
+    steps: &[Step],
     options: &Options,
-    progress: &mpsc::UnboundedSender<Progress>,
-) -> Option<(DeckyName, StepError)> {
+    report: &(impl Fn(Progress) + Sync),
+) -> Option<StepError> {
     for step in steps {
-        if let Err(error) = run_one(engine, step, options, progress).await {
-            return Some((step.decky().clone(), error));
+        if let Err(error) = run_one(engine, step, options, report).await {
+            return Some(error);
         }
     }
     None
@@ -109,18 +113,15 @@ async fn run_one(
     engine: &impl Engine,
     step: &Step,
     options: &Options,
-    progress: &mpsc::UnboundedSender<Progress>,
+    report: &(impl Fn(Progress) + Sync),
 ) -> Result<(), StepError> {
     let report = |outcome| {
-        let told = progress.send(Progress {
+        report(Progress {
             decky: step.decky().clone(),
             kind: step.kind(),
             step: step.to_string(),
             outcome,
         });
-        if told.is_err() {
-            tracing::debug!("nobody listens to the progress");
-        }
     };
     report(Outcome::Begun);
     let mut wait = options.backoff;

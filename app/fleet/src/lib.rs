@@ -17,7 +17,7 @@ mod resolve;
 pub mod spec;
 
 pub use desired::{DesiredDecky, Digest};
-pub use engine::{Engine, EngineError, EngineNote, ObservedDecky, StepError, Surroundings};
-pub use execute::{Options, Outcome, Progress, execute};
+pub use engine::{Engine, EngineError, EngineNote, ObservedDecky, StepError, Surroundings, outlives_mutator};
+pub use execute::{Options, Outcome, Progress, execute, work};
 pub use plan::{Step, StepKind, plan};
 pub use resolve::{BuiltIn, Catalogue, Limits, Room, SpecFault, check, draw_fitting_seed, resolve, usual};

@@ -47,6 +47,12 @@ impl Step {
         }
     }
 
+    /// Whether it gives an address back: such steps are done before those that take one.
+    #[must_use]
+    pub fn frees(&self) -> bool {
+        matches!(self, Self::Stop(_) | Self::Remove(_))
+    }
+
     /// Its kind.
     #[must_use]
     pub fn kind(&self) -> StepKind {

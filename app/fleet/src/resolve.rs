@@ -63,19 +63,28 @@ pub struct Limits {
     pub network: IpNet,
     /// Addresses of it that somebody else has.
     pub reserved: BTreeSet<IpAddr>,
+    /// The hardware addresses of other machines on that network, and where each is.
+    pub macs: BTreeMap<Mac, IpAddr>,
+    /// Addresses of deckies that are being taken down, which have them until they are gone.
+    pub leaving: BTreeMap<IpAddr, DeckyName>,
     /// Whether the engine runs an operator's own images.
     pub own_images: bool,
+    /// Whether the engine decides what a decky may begin by itself. One that does not lets none begin anything.
+    pub contains: bool,
 }
 
 impl Default for Limits {
     /// 200 deckies in 127.66.0.0/16: a network of the loopback interface that nobody else is likely to use, by an engine
-    /// that runs nobody's images.
+    /// that runs nobody's images and contains nobody.
     fn default() -> Self {
         Self {
             deckies: 200,
             network: IpNet::V4(ipnet::Ipv4Net::new_assert([127, 66, 0, 0].into(), 16)),
             reserved: BTreeSet::new(),
+            macs: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             own_images: false,
+            contains: false,
         }
     }
 }
@@ -92,6 +101,14 @@ pub struct Room {
 }
 
 impl Limits {
+    /// The first address for a decky that nobody has, where deckies have those that are `taken`.
+    #[must_use]
+    pub fn free(&self, taken: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+        let has =
+            |ip: &IpAddr| taken.contains(ip) || self.reserved.contains(ip) || self.leaving.contains_key(ip);
+        hosts(self).find(|ip| !has(ip))
+    }
+
     /// How many addresses for deckies the network has, where deckies have those that are `taken`.
     #[must_use]
     pub fn room(&self, taken: &BTreeSet<IpAddr>) -> Room {
@@ -280,9 +297,9 @@ fn read<'a>(
         }
     }
     if let Some(minutes) = spec.mutate_interval_minutes
-        && !(1..=525_600).contains(&minutes)
+        && minutes > 525_600
     {
-        let problem = format!("{minutes}: allowed are 1 to 525600 minutes");
+        let problem = format!("{minutes}: allowed are 1 to 525600 minutes, and 0 for never");
         faults.push(SpecFault::new(format!("{at}.mutate_interval_minutes"), problem));
     }
     let mut parsed = |field: &str, problem: Option<String>| {
@@ -322,7 +339,7 @@ fn read<'a>(
         None => Some(archetype::fitting(&slugs)),
     };
     if let (Some(archetype), Some(distro)) = (archetype, distro)
-        && !suits(archetype, distro)
+        && !archetype.suits(distro)
     {
         let fitting: Vec<&str> = archetype.distros.iter().map(|d| d.as_str()).collect();
         let problem = format!(
@@ -332,6 +349,19 @@ fn read<'a>(
         );
         faults.push(SpecFault::new(format!("{at}.distro"), problem));
     }
+    if let (Some(archetype), Some(os)) = (archetype, os)
+        && let Some(problem) = os_fault(archetype, distro, os)
+    {
+        faults.push(SpecFault::new(format!("{at}.os"), problem));
+    }
+    if spec.randomize_services && !spec.services.is_empty() {
+        let named: Vec<&str> = slugs.iter().map(ServiceSlug::as_str).collect();
+        let problem = format!(
+            "the services are named ({}), so there are none to choose: leave one of both out",
+            named.join(", ")
+        );
+        faults.push(SpecFault::new(format!("{at}.randomize_services"), problem));
+    }
     check_services(spec, archetype, &at, catalogue, faults);
     if let Some(archetype) = archetype
         && slugs.is_empty()
@@ -340,7 +370,7 @@ fn read<'a>(
         let problem = format!("none of the services of a {} can be run yet", archetype.slug);
         faults.push(SpecFault::new(format!("{at}.archetype"), problem));
     }
-    let is_known = archetype.is_some_and(|archetype| distro.is_none_or(|distro| suits(archetype, distro)))
+    let is_known = archetype.is_some_and(|archetype| distro.is_none_or(|distro| archetype.suits(distro)))
         && (spec.distro.is_some(), spec.os.is_some(), spec.seed.is_some())
             == (distro.is_some(), os.is_some(), seed.is_some());
     let mut read = Read {
@@ -364,9 +394,36 @@ fn read<'a>(
     read
 }
 
-/// Whether a machine of this kind can have that distribution.
-fn suits(archetype: &Archetype, distro: Distro) -> bool {
-    archetype.distros.contains(&distro) || distro.family() == archetype.os
+/// Why an `archetype` with `distro`, where one is given, cannot have the network stack of `os`.
+fn os_fault(archetype: &Archetype, distro: Option<Distro>, os: OsFamily) -> Option<String> {
+    if let Some(distro) = distro {
+        return (!archetype.agree(distro, os)).then(|| {
+            format!(
+                "{distro} is {} and no {os}: a machine that answers as one and behaves as the other is not believed; leave one of \
+                 both out",
+                distro.family()
+            )
+        });
+    }
+    if archetype.can_be(os) {
+        return None;
+    }
+    let can: Vec<&str> = OsFamily::ALL
+        .iter()
+        .filter(|os| archetype.can_be(**os))
+        .map(|os| os.as_str())
+        .collect();
+    let kinds: Vec<&str> = archetype::of_family(os).map(|kind| kind.slug).collect();
+    let kinds = if kinds.is_empty() {
+        format!("nothing answers like {os} yet")
+    } else {
+        format!("these can: {}", kinds.join(", "))
+    };
+    Some(format!(
+        "{} can be {} and not {os}; {kinds}",
+        archetype.slug,
+        can.join(" or ")
+    ))
 }
 
 /// What `read` says of its machine, made from `seed`.
@@ -668,7 +725,11 @@ pub fn resolve(
     let mut taken = Taken {
         names: staying.iter().map(|d| d.name.clone()).collect(),
         ips: existing.iter().map(|d| d.ip).collect(),
-        macs: staying.iter().filter_map(|d| d.persona.mac).collect(),
+        macs: staying
+            .iter()
+            .filter_map(|d| d.persona.mac)
+            .chain(limits.macs.keys().copied())
+            .collect(),
         hostnames: staying
             .iter()
             .filter_map(|d| d.persona.hostname.clone())
@@ -686,6 +747,14 @@ pub fn resolve(
                 );
                 faults.push(SpecFault::new(format!("deckies[{i}].services[{j}]"), problem));
             }
+        }
+    }
+    if !limits.contains {
+        let asked = |read: &&Read<'_>| read.egress.is_some_and(|egress| egress != Egress::Deny);
+        for read in reads.iter().filter(asked) {
+            let problem = "deckies of engine=local begin nothing, whatever is said: leave it out, or start the host with \
+                           engine=docker or engine=netns";
+            faults.push(SpecFault::new(format!("{}.egress", read.at), problem));
         }
     }
     let readable = faults.is_empty();
@@ -775,6 +844,10 @@ fn claim(
                 format!("{at}.ip"),
                 format!("{ip} is not an address for a decky"),
             ));
+        } else if let Some(name) = limits.leaving.get(&ip) {
+            let problem =
+                format!("{ip} is the address of {name}, which is being taken down: wait, or choose another");
+            faults.push(SpecFault::new(format!("{at}.ip"), problem));
         } else if limits.reserved.contains(&ip) && !mine {
             let problem = format!("{ip} is in use by another machine on the network");
             faults.push(SpecFault::new(format!("{at}.ip"), problem));
@@ -782,10 +855,27 @@ fn claim(
             faults.push(SpecFault::new(format!("{at}.ip"), format!("{ip} is taken")));
         }
     }
-    if let Some(mac) = read.mac
-        && !taken.macs.insert(mac)
-    {
-        faults.push(SpecFault::new(format!("{at}.mac"), format!("{mac} is taken")));
+    if let Some(hostname) = read.hostname {
+        // Names of hosts are the same however they are written (RFC 4343).
+        if taken
+            .hostnames
+            .iter()
+            .any(|other| other.eq_ignore_ascii_case(hostname))
+        {
+            let problem =
+                format!("{hostname} is another decky's name, too: leave it out, or give one of them another");
+            faults.push(SpecFault::new(format!("{at}.hostname"), problem));
+        }
+        taken.hostnames.insert(hostname.to_owned());
+    }
+    if let Some(mac) = read.mac {
+        let problem = match limits.macs.get(&mac) {
+            Some(ip) => Some(format!(
+                "{mac} is the hardware address of {ip}, another machine on the network: both would lose their visitors"
+            )),
+            None => (!taken.macs.insert(mac)).then(|| format!("{mac} is taken")),
+        };
+        faults.extend(problem.map(|problem| SpecFault::new(format!("{at}.mac"), problem)));
     }
     let mut seeds = (1..=read.amount).filter_map(|nth| seed_of(read, nth));
     if !seeds.all(|seed| taken.seeds.insert(seed)) {
@@ -845,12 +935,13 @@ fn settle(
     let before = existing
         .iter()
         .find(|d| d.name == name && d.persona.archetype == read.archetype.slug);
-    let ip = match (read.spec.ip, before) {
-        (Some(ip), _) => ip,
-        (None, Some(before)) => before.ip,
-        (None, None) => hosts(limits)
-            .find(|ip| !taken.ips.contains(ip) && !limits.reserved.contains(ip))
-            .ok_or_else(|| fault("ip", format!("no address of {} is free", limits.network)))?,
+    let (ip, ip_drawn) = match (read.spec.ip, before) {
+        (Some(ip), _) => (ip, false),
+        (None, Some(before)) => (before.ip, before.ip_drawn),
+        (None, None) => {
+            let none = || fault("ip", format!("no address of {} is free", limits.network));
+            (limits.free(&taken.ips).ok_or_else(none)?, true)
+        }
     };
     taken.ips.insert(ip);
     let (persona, drawn) = settle_persona(read, nth, before, taken, catalogue, now).map_err(|e| match e {
@@ -875,6 +966,7 @@ fn settle(
                 .collect(),
         },
         ip,
+        ip_drawn,
         mutate_interval_minutes: read
             .spec
             .mutate_interval_minutes
@@ -937,9 +1029,19 @@ fn settle_persona(
         let seed = given.unwrap_or_else(draw_seed);
         let kept = before.filter(|b| b.persona.seed == seed).map(|b| &b.persona);
         let own = persona_spec(read, seed.clone());
+        // What it was before stays as far as it agrees with what is said now.
+        let agree = |distro: &Distro, os: &OsFamily| read.archetype.agree(*distro, *os);
+        let was = kept.and_then(|k| k.distro);
+        let distro = own
+            .distro
+            .or_else(|| was.filter(|distro| own.os.as_ref().is_none_or(|os| agree(distro, os))));
+        let was = kept.and_then(|k| k.os);
+        let os = own
+            .os
+            .or_else(|| was.filter(|os| distro.as_ref().is_none_or(|distro| agree(distro, os))));
         let mut spec = PersonaSpec {
-            distro: own.distro.or_else(|| kept.and_then(|k| k.distro)),
-            os: own.os.or_else(|| kept.and_then(|k| k.os)),
+            distro,
+            os,
             hostname: own.hostname.or_else(|| kept.and_then(|k| k.hostname.clone())),
             mac: own.mac.or_else(|| kept.and_then(|k| k.mac)),
             overrides: Overrides {

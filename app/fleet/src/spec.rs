@@ -36,7 +36,7 @@ use std::{
 };
 
 use decnet_model::{
-    fit::{Fitted, fit},
+    fit::{Fitted, MOST, fit},
     fleet::{DeckySpec, FleetSpec, OwnImage, ServiceSpec},
     name::{DeckyName, ServiceSlug},
 };
@@ -112,6 +112,7 @@ impl Described {
     /// Read `text`, which is INI. The faults of it are asked for by [`Described::faults`].
     #[must_use]
     pub fn read(text: &str, catalogue: &dyn Catalogue) -> Self {
+        let text = unmarked(text);
         let mut reader = Reader {
             catalogue,
             spec: FleetSpec::default(),
@@ -136,7 +137,7 @@ impl Described {
     /// [`Described::read`] of a text that is JSON.
     #[must_use]
     pub fn read_json(text: &str) -> Self {
-        let value = serde_json::from_str::<Value>(text);
+        let value = serde_json::from_str::<Value>(unmarked(text));
         let broken = value.as_ref().err().map(|error| {
             let said = error.to_string();
             let what = said.split(" at line ").next().unwrap_or_default();
@@ -153,10 +154,16 @@ impl Described {
             } else {
                 &fault.field
             };
-            SpecFault::new(field, &fault.message)
+            SpecFault::new(field, in_words(&fault.message))
+        });
+        let cut = (fitted.faults.len() >= MOST).then(|| {
+            SpecFault::new(
+                TEXT,
+                format!("{MOST} faults and maybe more: the rest is not looked at"),
+            )
         });
         Self {
-            unread: broken.into_iter().chain(faults).collect(),
+            unread: broken.into_iter().chain(faults).chain(cut).collect(),
             spec: fitted.value.take().unwrap_or_default(),
             places: Places::Fields(fitted),
         }
@@ -196,6 +203,44 @@ impl Described {
         faults.sort_by_key(|f| f.line);
         faults
     }
+}
+
+/// `text` without the mark by which some editors begin one.
+fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// What serde says of a value, which it tells in terms of Rust, for whoever wrote the file. What a type of ours says stays.
+fn in_words(said: &str) -> String {
+    let plain = said.replace('`', "");
+    let kind = |name: &str| match name {
+        "u8" | "u16" | "u32" | "u64" => "a whole number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a sequence" | "sequence" => "a list".to_owned(),
+        "a map" | "map" => "an object".to_owned(),
+        other if other.starts_with("struct ") => "an object".to_owned(),
+        other => other.to_owned(),
+    };
+    for refused in ["invalid type: ", "invalid value: "] {
+        let given = plain.strip_prefix(refused);
+        if let Some((given, expected)) = given.and_then(|rest| rest.split_once(", expected ")) {
+            return format!("it has to be {}, and is {}", kind(expected), kind(given));
+        }
+    }
+    if let Some((field, known)) = plain
+        .strip_prefix("unknown field ")
+        .and_then(|rest| rest.split_once(", expected "))
+    {
+        let known = known.trim_start_matches("one of ").replace(" or ", ", ");
+        return format!("there is no field {field}; there are {known}");
+    }
+    if let Some(field) = plain.strip_prefix("missing field ") {
+        return format!("{field} is needed");
+    }
+    if let Some(field) = plain.strip_prefix("duplicate field ") {
+        return format!("{field} stands twice");
+    }
+    said.to_owned()
 }
 
 /// Whether `field` is `other`, or a part of it.
@@ -257,8 +302,22 @@ impl Reader<'_> {
         for section in others.iter().filter(|s| s.name.contains('.')) {
             self.knobs(section);
         }
-        for (slug, Custom { line, named, .. }) in std::mem::take(&mut self.customs) {
+        for (slug, custom) in std::mem::take(&mut self.customs) {
+            let Custom {
+                image,
+                line,
+                lines,
+                named,
+            } = custom;
             if !named {
+                for (key, problem) in own_image::faults(&image) {
+                    let at = lines.iter().find(|(given, _)| *given == key);
+                    let at = at.map_or(line, |(_, line)| *line);
+                    // What could not be read is told as that.
+                    if self.faults.iter().all(|told| told.line != Some(at)) {
+                        self.fault(at, format!("{slug}: {problem}"));
+                    }
+                }
                 self.fault(
                     line,
                     format!(
@@ -332,7 +391,16 @@ impl Reader<'_> {
                     ("replace", "yes" | "true" | "1") => self.spec.replace = true,
                     ("replace", "no" | "false" | "0") => self.spec.replace = false,
                     ("replace", _) => self.fault(line, format!("replace = {value:?}: yes or no")),
-                    _ => self.fault(line, format!("[general] has no key {key}; there is: replace")),
+                    _ => {
+                        let problem = match of_installation(key) {
+                            Some(name) => format!(
+                                "{key}: all deckies share one network, which is the installation's: start the host with {name}={value}, \
+                                 and leave it out here"
+                            ),
+                            None => format!("[general] has no key {key}; there is: replace"),
+                        };
+                        self.fault(line, problem);
+                    }
                 }
             }
             return;
@@ -455,6 +523,16 @@ impl Reader<'_> {
     }
 }
 
+/// The key of the configuration that says what `key` of a description says elsewhere.
+fn of_installation(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "net" | "network" | "subnet" => "fleet-network",
+        "gw" | "gateway" => "fleet-gateway",
+        "interface" => "fleet-interface",
+        _ => return None,
+    })
+}
+
 /// Set knobs of a service of `decky` that are given as text: each becomes what its default is; [`BAIT`] among them is its folder of
 /// bait. The service is added where the decky does not have it; its place among the services.
 pub fn adjust<'a>(
@@ -553,7 +631,10 @@ fn set(decky: &mut DeckySpec, field: &str, value: &str) -> Result<(), String> {
         "bait" => decky.bait = Some(value.to_owned()),
         "egress" => decky.egress = Some(value.to_owned()),
         "mutate_interval_minutes" => {
-            decky.mutate_interval_minutes = parsed(field, value, "a number of minutes")?
+            decky.mutate_interval_minutes = match value {
+                "never" => Some(0),
+                _ => parsed(field, value, "a number of minutes, or never")?,
+            }
         }
         _ => {
             return Err(format!(

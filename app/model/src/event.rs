@@ -146,6 +146,12 @@ text_enum! {
         ClientName = "client_name",
         /// The schema that a database's client names as it signs in.
         Schema = "schema",
+        /// The server that a TLS client asks for (RFC 6066 section 3).
+        TlsServerName = "tls_server_name",
+        /// The protocols that a TLS client would speak, by comma (RFC 7301).
+        TlsAlpn = "tls_alpn",
+        /// The versions of TLS that a client offers: their numbers in hex, by comma.
+        TlsVersions = "tls_versions",
         /// FTP CLNT, or an anonymous login's address.
         ClientSoftware = "client_software",
         /// Terminal type of a pty.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::view::FieldError;
 
 /// The most faults that are looked for: each is another reading of the whole.
-const MOST: usize = 50;
+pub const MOST: usize = 50;
 
 /// What could be read of a value, and what could not.
 #[derive(Debug)]

@@ -29,6 +29,7 @@ pub struct DeckySpec {
     /// Its name; a prefix where `amount` is over one; made from the archetype where absent.
     pub name: Option<DeckyName>,
     /// How many; one where absent.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1000))]
     pub amount: Option<u32>,
     /// Slug of the archetype; needed where there are no services.
     pub archetype: Option<String>,
@@ -52,7 +53,8 @@ pub struct DeckySpec {
     /// Folder of the operator's own bait, from `/` on; empty for the built-in one, which is there where absent. Over the
     /// network, only folders in `bait` of the data directory may be named.
     pub bait: Option<String>,
-    /// Minutes between mutations; never where absent.
+    /// Minutes between mutations, 0 for never; as the setting for the whole fleet says where absent.
+    #[cfg_attr(feature = "openapi", schema(maximum = 525_600))]
     pub mutate_interval_minutes: Option<u32>,
     /// What it may begin by itself, where its engine can keep it from that: `deny`, `dns` or `allow`; nothing where absent.
     pub egress: Option<String>,

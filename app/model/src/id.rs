@@ -37,6 +37,8 @@ typed_id! {
     ApiTokenId,
     /// One deploy, teardown, redeploy or mutation: what its progress is reported under.
     TaskId,
+    /// Networks of deckies that are one picture to an intruder.
+    TopologyId,
     /// A rule by which lines are not looked at.
     IgnoreRuleId,
     /// An error that a client was told about and that stands in the log in full.

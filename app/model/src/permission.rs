@@ -59,9 +59,9 @@ permissions! {
     ViewEvidence: "evidence.view", Viewer, Anyone, Settled;
     /// Read the state of the fleet and of the workers.
     ViewFleet: "fleet.view", Viewer, Anyone, Settled;
-    /// Deploy, tear down, redeploy and mutate.
+    /// Deploy, tear down, redeploy and mutate, and read in its own words why a decky or a task failed.
     ManageFleet: "fleet.manage", Admin, Anyone, Settled;
-    /// Start and stop workers.
+    /// Start and stop workers, and read in its own words what keeps one from its work.
     ManageWorkers: "workers.manage", Admin, Anyone, Settled;
     /// Create, change and delete users, and what belongs to them. A token that could would outlive its own end: by a user
     /// of its own, or by its owner's password.

@@ -44,6 +44,54 @@ pub fn printable_head(raw: &[u8], max: usize) -> (String, usize) {
     (printable(head), raw.len() - head.len())
 }
 
+/// `text` as it is shown to a person, on a terminal and in a browser: every character that draws nothing, or that turns the
+/// direction of what follows, made visible as `⟨U+202E⟩`. Evidence has its control characters escaped already; most of
+/// these are none by Unicode's reckoning, and deceive a reader all the same. Line breaks stay.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if deceives(c) {
+            // Writing to a String cannot fail.
+            let _infallible = write!(out, "⟨U+{:04X}⟩", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Whether a character shows something else than what is written: a control character, but for the line break, or one of
+/// Unicode's invisible, joining, selecting, tagging or direction-turning ones.
+#[must_use]
+pub fn deceives(c: char) -> bool {
+    let steers = c.is_control() && c != '\n';
+    let hides = matches!(
+        c,
+        '\u{00ad}'
+            | '\u{034f}'
+            | '\u{061c}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    );
+    steers || hides
+}
+
 /// The bytes whose printable form is `text`.
 #[must_use]
 pub fn bytes_of(text: &str) -> Vec<u8> {
@@ -95,6 +143,20 @@ mod tests {
         #[test]
         fn no_control_character_is_left(raw in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(!printable(&raw).chars().any(char::is_control));
+        }
+    }
+
+    #[test]
+    fn what_hides_or_turns_text_is_shown_and_what_people_write_is_not_touched() {
+        assert_eq!(visible("exe\u{202e}gpj\u{200b}.sh"), "exe⟨U+202E⟩gpj⟨U+200B⟩.sh");
+        assert_eq!(visible("שלום <b>é\n漢字"), "שלום <b>é\n漢字");
+        assert_eq!(visible("a\x1b[2Jb\tc"), "a⟨U+001B⟩[2Jb⟨U+0009⟩c");
+        // Every control of the bidirectional algorithm (UAX #9, 2), and a few of each other kind.
+        let turning = "\u{061c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+        let hiding = "\u{ad}\u{200d}\u{2028}\u{2060}\u{180e}\u{fe0f}\u{feff}\u{fffa}\u{13437}\u{1bca0}\u{1d173}\u{e0041}";
+        for c in turning.chars().chain(hiding.chars()) {
+            let shown = visible(&c.to_string());
+            assert_eq!(shown, format!("⟨U+{:04X}⟩", u32::from(c)));
         }
     }
 

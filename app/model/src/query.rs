@@ -194,7 +194,8 @@ pub struct BountyQuery {
     pub bounty_type: Option<BountyKind>,
     /// Only credentials with which a decoy let somebody in (`true`), or only those with which none did.
     pub accepted: Option<bool>,
-    /// Text in account, value, decky, service or address.
+    /// Text in account, value, decky, service or address; `root:toor` is also in a credential whose account has the one and whose secret
+    /// has the other.
     #[cfg_attr(feature = "openapi", param(max_length = 512))]
     pub search: Option<String>,
     /// Only of this service.
@@ -213,6 +214,79 @@ pub struct BountyQuery {
     /// Only those that were seen before it: whose first time is.
     #[serde(with = "time::serde::rfc3339::option")]
     pub end_time: Option<OffsetDateTime>,
+}
+
+/// Which command lines of an attacker.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct CommandQuery {
+    /// Rows a page, 1 to 500; 50 where absent.
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
+    pub limit: Option<u32>,
+    /// Cursor: `next` of the page before.
+    #[cfg_attr(feature = "openapi", param(pattern = "^i-?[0-9]{1,18}$"))]
+    pub before: Option<String>,
+    /// Not before.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub start_time: Option<OffsetDateTime>,
+    /// Before.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub end_time: Option<OffsetDateTime>,
+}
+
+/// Which part of an attacker's way.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct TraversalQuery {
+    /// Only connections to this service.
+    #[cfg_attr(feature = "openapi", param(max_length = 128))]
+    pub service: Option<String>,
+    /// Not before.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub start_time: Option<OffsetDateTime>,
+    /// Before.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub end_time: Option<OffsetDateTime>,
+}
+
+/// Which lines that did not become evidence. Every condition that is present has to hold.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct QuarantineQuery {
+    /// Rows a page, 1 to 500; 50 where absent.
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 500))]
+    pub limit: Option<u32>,
+    /// Cursor: lines that were stored before it.
+    #[cfg_attr(feature = "openapi", param(pattern = "^i-?[0-9]{1,18}$"))]
+    pub before: Option<String>,
+    /// Text in the line as it is told, or in what is wrong with it, whatever its case. 512 characters.
+    #[cfg_attr(feature = "openapi", param(max_length = 512))]
+    pub search: Option<String>,
+    /// Only of this segment of the spool.
+    #[cfg_attr(feature = "openapi", param(minimum = 0))]
+    pub segment: Option<u64>,
+    /// Met not before.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub start_time: Option<OffsetDateTime>,
+    /// Met before.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub end_time: Option<OffsetDateTime>,
+}
+
+impl QuarantineQuery {
+    /// Whether it leaves anything out, but for what other pages have.
+    #[must_use]
+    pub fn is_filtered(&self) -> bool {
+        let all = Self {
+            limit: self.limit,
+            before: self.before.clone(),
+            ..Self::default()
+        };
+        *self != all
+    }
 }
 
 /// Which entries of the audit log. Every condition that is present has to hold.

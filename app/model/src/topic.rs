@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::TaskId,
+    id::{TaskId, TopologyId},
     name::{DeckyName, NameError, WorkerName},
 };
 
@@ -21,6 +21,32 @@ pub struct Pattern(String);
 
 /// The most bytes of a topic or a pattern.
 pub const MAX_TOPIC: usize = 256;
+
+/// How far a change of a topology is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MutationStage {
+    /// It is wanted.
+    Enqueued,
+    /// It is being made.
+    Applying,
+    /// It is made.
+    Applied,
+    /// It could not be made.
+    Failed,
+}
+
+impl MutationStage {
+    /// Its token in a topic.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enqueued => "enqueued",
+            Self::Applying => "applying",
+            Self::Applied => "applied",
+            Self::Failed => "failed",
+        }
+    }
+}
 
 fn is_token(token: &str) -> bool {
     !token.is_empty()
@@ -84,10 +110,46 @@ impl Topic {
         Self(format!("decky.{decky}.mutation"))
     }
 
+    /// What passed through a decky. Nobody tells it yet.
+    #[must_use]
+    pub fn decky_traffic(decky: &DeckyName) -> Self {
+        Self(format!("decky.{decky}.traffic"))
+    }
+
+    /// How a decky looks to a scanner. Nobody tells it yet.
+    #[must_use]
+    pub fn decky_fingerprint(decky: &DeckyName) -> Self {
+        Self(format!("decky.{decky}.fingerprint"))
+    }
+
+    /// What became of a change that somebody wanted of a topology. Nobody tells it yet.
+    #[must_use]
+    pub fn topology_mutation(topology: TopologyId, stage: MutationStage) -> Self {
+        Self(format!("topology.{topology}.mutation.{}", stage.as_str()))
+    }
+
+    /// A topology's state changed. Nobody tells it yet.
+    #[must_use]
+    pub fn topology_status(topology: TopologyId) -> Self {
+        Self(format!("topology.{topology}.status"))
+    }
+
     /// An attacker was seen for the first time.
     #[must_use]
     pub fn attacker_observed() -> Self {
         Self("attacker.observed".into())
+    }
+
+    /// How much there is of an attacker was counted anew. Nobody tells it yet.
+    #[must_use]
+    pub fn attacker_scored() -> Self {
+        Self("attacker.scored".into())
+    }
+
+    /// An attacker left a fingerprint.
+    #[must_use]
+    pub fn attacker_fingerprinted() -> Self {
+        Self("attacker.fingerprinted".into())
     }
 
     /// An attacker's session began.
@@ -239,6 +301,71 @@ mod tests {
             let want: Vec<_> = want.split('.').collect();
             let have: Vec<_> = have.split('.').collect();
             prop_assert_eq!(pattern.matches(&topic), by_definition(&want, &have));
+        }
+    }
+
+    #[test]
+    fn every_topic_is_spelt_as_its_subscribers_know_it_and_is_one() {
+        let decky: DeckyName = "web-01".parse().unwrap();
+        let worker: WorkerName = "collector".parse().unwrap();
+        let (task, topology) = (TaskId(uuid::Uuid::nil()), TopologyId(uuid::Uuid::nil()));
+        let nil = uuid::Uuid::nil();
+        let change = |stage| Topic::topology_mutation(topology, stage);
+        for (topic, text) in [
+            (Topic::system_log(), "system.log".to_owned()),
+            (Topic::bus_health(), "system.bus.health".to_owned()),
+            (Topic::bus_dropped(), "system.bus.dropped".to_owned()),
+            (
+                Topic::worker_health(&worker),
+                "system.collector.health".to_owned(),
+            ),
+            (
+                Topic::worker_control(&worker),
+                "system.collector.control".to_owned(),
+            ),
+            (Topic::fleet_changed(), "fleet.changed".to_owned()),
+            (Topic::fleet_task(task), format!("fleet.task.{nil}")),
+            (Topic::decky_state(&decky), "decky.web-01.state".to_owned()),
+            (Topic::decky_mutation(&decky), "decky.web-01.mutation".to_owned()),
+            (Topic::decky_traffic(&decky), "decky.web-01.traffic".to_owned()),
+            (
+                Topic::decky_fingerprint(&decky),
+                "decky.web-01.fingerprint".to_owned(),
+            ),
+            (
+                change(MutationStage::Enqueued),
+                format!("topology.{nil}.mutation.enqueued"),
+            ),
+            (
+                change(MutationStage::Applying),
+                format!("topology.{nil}.mutation.applying"),
+            ),
+            (
+                change(MutationStage::Applied),
+                format!("topology.{nil}.mutation.applied"),
+            ),
+            (
+                change(MutationStage::Failed),
+                format!("topology.{nil}.mutation.failed"),
+            ),
+            (Topic::topology_status(topology), format!("topology.{nil}.status")),
+            (Topic::attacker_observed(), "attacker.observed".to_owned()),
+            (Topic::attacker_scored(), "attacker.scored".to_owned()),
+            (
+                Topic::attacker_fingerprinted(),
+                "attacker.fingerprinted".to_owned(),
+            ),
+            (
+                Topic::attacker_session_started(),
+                "attacker.session.started".to_owned(),
+            ),
+            (
+                Topic::attacker_session_ended(),
+                "attacker.session.ended".to_owned(),
+            ),
+        ] {
+            assert_eq!(topic.as_str(), text);
+            assert_eq!(text.parse::<Topic>().unwrap(), topic);
         }
     }
 

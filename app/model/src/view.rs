@@ -21,6 +21,10 @@ pub const MAX_LIMIT: u32 = 500;
 pub const DEFAULT_LIMIT: u32 = 50;
 /// The most characters of a search.
 pub const MAX_SEARCH: usize = 512;
+/// The most deckies of an attacker's way, and the most hops between them.
+pub const MAX_STATIONS: usize = 40;
+/// See [`MAX_STATIONS`].
+pub const MAX_HOPS: usize = 400;
 
 macro_rules! views {
     ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty),* $(,)? })*) => {$(
@@ -59,8 +63,11 @@ impl<T> Page<T> {
 views! {
     /// Who is signed in.
     Me {
+        /// The account.
         id: UserId,
+        /// The name that was signed in with.
         username: UserName,
+        /// What the account may do.
         role: Role,
         /// Only changing the password is allowed until it is done.
         must_change_password: bool,
@@ -85,27 +92,37 @@ views! {
 
     /// An account, as an administrator sees it.
     UserView {
+        /// The account.
         id: UserId,
+        /// The name to sign in with.
         username: UserName,
+        /// What it may do.
         role: Role,
+        /// Whether it may not sign in.
         disabled: bool,
+        /// Whether nothing else is open to it until its password is changed.
         must_change_password: bool,
         /// Whether signing in takes a second factor.
         second_factor: bool,
+        /// When it was made.
         #[serde(with = "time::serde::rfc3339")]
         created_at: OffsetDateTime,
+        /// When somebody last signed in with it; absent where nobody has.
         #[serde(with = "time::serde::rfc3339::option")]
         last_login_at: Option<OffsetDateTime>,
     }
 
     /// An open session of one's own.
     SessionView {
+        /// The session.
         id: TokenId,
+        /// When somebody signed in.
         #[serde(with = "time::serde::rfc3339")]
         started_at: OffsetDateTime,
         /// To the minute.
         #[serde(with = "time::serde::rfc3339")]
         last_seen_at: OffsetDateTime,
+        /// When it ends by itself.
         #[serde(with = "time::serde::rfc3339")]
         expires_at: OffsetDateTime,
         /// Where it was last used from.
@@ -120,14 +137,18 @@ views! {
 
     /// An API token, without its text: that is shown once, when it is made.
     ApiTokenView {
+        /// The token.
         id: ApiTokenId,
         /// Its owner's name for it.
         name: TokenName,
+        /// Whose it is.
         owner: UserName,
         /// What it may do at most: never more than its owner at that time.
         role: Role,
+        /// When it was made.
         #[serde(with = "time::serde::rfc3339")]
         created_at: OffsetDateTime,
+        /// When it is good no more; absent where that never comes.
         #[serde(with = "time::serde::rfc3339")]
         expires_at: OffsetDateTime,
         /// To the minute.
@@ -180,6 +201,7 @@ views! {
 
     /// One stored line of evidence.
     LogView {
+        /// Rises in the order in which rows were stored.
         id: LogId,
         /// When it happened, as the decoy says.
         #[serde(with = "time::serde::rfc3339")]
@@ -187,13 +209,17 @@ views! {
         /// When the ingester stored it.
         #[serde(with = "time::serde::rfc3339")]
         received_at: OffsetDateTime,
+        /// The decky that reported it.
         decky: String,
+        /// The service that reported it, by its slug.
         service: String,
         /// An event kind, or what a foreign program wrote as MSGID.
         event_type: String,
+        /// The source address; absent where the line has none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "ip"))]
         attacker_ip: Option<IpAddr>,
+        /// Who that is; absent where the line has no address.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attacker_id: Option<AttackerId>,
         /// What seeds the attacker's glyph, as in its own view.
@@ -209,6 +235,7 @@ views! {
 
     /// A line of the spool that did not become evidence: no parser or no database takes it. It is kept as it came.
     QuarantineView {
+        /// Rises in the order in which lines were stored.
         id: i64,
         /// When the ingester met it.
         #[serde(with = "time::serde::rfc3339")]
@@ -225,61 +252,90 @@ views! {
 
     /// Log rows in a span of time.
     HistogramBucket {
+        /// When the bucket begins.
         #[serde(with = "time::serde::rfc3339")]
         start: OffsetDateTime,
+        /// Rows in it.
         count: u64,
     }
 
     /// How often something was seen: a top list's row.
     Count {
+        /// What was counted.
         name: String,
+        /// How often it was there.
         count: u64,
     }
 
     /// What stands in the overview beside the counters.
     Tops {
+        /// Those with the most events.
         attackers: Vec<AttackerView>,
+        /// Those with the most events.
         deckies: Vec<Count>,
+        /// Those with the most events.
         services: Vec<Count>,
+        /// Those that were tried most, as `account:secret`.
         credentials: Vec<Count>,
+        /// Those that were typed most.
         commands: Vec<Count>,
     }
 
     /// A source address and what it did in sum.
     AttackerView {
+        /// Follows from the address.
         id: AttackerId,
+        /// The source address.
         #[cfg_attr(feature = "openapi", schema(value_type = String, format = "ip"))]
         ip: IpAddr,
+        /// When the first of it happened.
         #[serde(with = "time::serde::rfc3339")]
         first_seen: OffsetDateTime,
+        /// When the latest of it happened.
         #[serde(with = "time::serde::rfc3339")]
         last_seen: OffsetDateTime,
+        /// Log rows.
         event_count: u64,
+        /// Attempts to sign in.
         auth_count: u64,
+        /// Commands that were typed.
         command_count: u64,
+        /// Credentials that were captured.
         credential_count: u64,
+        /// Finds of any kind.
         bounty_count: u64,
+        /// Stays, divided by pauses of 15 minutes: what the dashboard calls visits. A stay may hold many sessions at decoys.
         session_count: u64,
+        /// The deckies that were touched.
         deckies: Vec<String>,
+        /// The services that were touched, by their slugs.
         services: Vec<String>,
-        /// What seeds its glyph: fingerprints where there are any, else the address.
+        /// What seeds its glyph: what is known of its client's software, else the address.
         glyph: String,
     }
 
     /// A command line that an attacker sent.
     CommandView {
+        /// The log row.
         log_id: LogId,
+        /// When it was typed.
         #[serde(with = "time::serde::rfc3339")]
         at: OffsetDateTime,
+        /// Where it was typed.
         decky: String,
+        /// By which service, by its slug.
         service: String,
+        /// What was typed, in printable form.
         command: String,
     }
 
     /// What an attacker did of one kind at one place within a short time, as one.
     ActivityView {
+        /// The decky that it was at.
         decky: String,
+        /// The service that it was at, by its slug.
         service: String,
+        /// The kind of event, as in log rows.
         event_type: String,
         /// When the first of it was.
         #[serde(with = "time::serde::rfc3339")]
@@ -291,11 +347,16 @@ views! {
         log_id: LogId,
         /// Log rows.
         count: u64,
+        /// Whether a decoy let them in by it.
+        accepted: bool,
     }
 
-    /// A connection of an attacker to a decky; or several that began about the same time and ended about the same time, as one.
+    /// A session of an attacker at a decky, which is one connection; or several that began about the same time and ended about the same
+    /// time, as one.
     VisitView {
+        /// The decky that it was at.
         decky: String,
+        /// The service that it was at, by its slug.
         service: String,
         /// When the first row of it was.
         #[serde(with = "time::serde::rfc3339")]
@@ -307,7 +368,7 @@ views! {
         log_id: LogId,
         /// The id that its rows carry; of several, one of theirs.
         session: String,
-        /// Connections.
+        /// Sessions.
         sessions: u64,
         /// Commands and queries.
         commands: u64,
@@ -315,24 +376,98 @@ views! {
         ended: bool,
     }
 
+    /// The way of an attacker through deckies: where they began sessions, in which order, and how they went from one to another. Somebody who
+    /// was at two deckies at least has gone a way.
+    TraversalView {
+        /// The deckies in the order in which they were first touched: the first 40.
+        stations: Vec<StationView>,
+        /// Deckies that were first touched after these.
+        more_stations: u64,
+        /// How they went between these, the hop that was made first first: the 400 that weigh most. What weighs is that they ran commands
+        /// by it, then that they tried to sign in, then how often they made it.
+        hops: Vec<HopView>,
+        /// Hops between these deckies that are not told, because they weigh less.
+        more_hops: u64,
+        /// Whether all log rows of the time were looked at, and not only the newest 20,000.
+        whole: bool,
+    }
+
+    /// A decky of an attacker's way.
+    StationView {
+        /// The decky.
+        decky: String,
+        /// Services that were touched there, by name.
+        services: Vec<String>,
+        /// When the first row there was.
+        #[serde(with = "time::serde::rfc3339")]
+        first_at: OffsetDateTime,
+        /// When the last session at it began.
+        #[serde(with = "time::serde::rfc3339")]
+        last_session_at: OffsetDateTime,
+        /// When the last row there was.
+        #[serde(with = "time::serde::rfc3339")]
+        last_at: OffsetDateTime,
+        /// Sessions, which are connections to a decoy; rows that belong to none are one of each service.
+        sessions: u64,
+        /// Log rows.
+        events: u64,
+        /// The first of them.
+        log_id: LogId,
+    }
+
+    /// A step of an attacker from one decky to another: the session that they began next was there.
+    HopView {
+        /// The decky that was left.
+        from: String,
+        /// The decky that was gone to.
+        to: String,
+        /// How often.
+        count: u64,
+        /// Commands and queries in the sessions that they began by it.
+        commands: u64,
+        /// Attempts to sign in in these sessions.
+        auth_attempts: u64,
+        /// When they first arrived by it.
+        #[serde(with = "time::serde::rfc3339")]
+        first_at: OffsetDateTime,
+        /// When they last arrived by it.
+        #[serde(with = "time::serde::rfc3339")]
+        last_at: OffsetDateTime,
+        /// The shortest time in milliseconds from the last row of the session before to the beginning of this one; 0 where that
+        /// session was still open.
+        quickest_ms: u64,
+        /// The longest such time in milliseconds.
+        slowest_ms: u64,
+        /// The log row with which they first arrived.
+        log_id: LogId,
+    }
+
     /// Loot: see [`BountyKind`].
     BountyView {
+        /// Its id.
         id: i64,
+        /// What kind it is.
         kind: BountyKind,
+        /// When the first of it happened.
         #[serde(with = "time::serde::rfc3339")]
         first_seen: OffsetDateTime,
+        /// When the latest of it happened.
         #[serde(with = "time::serde::rfc3339")]
         last_seen: OffsetDateTime,
         /// How often it was seen.
         count: u64,
         /// How often of these a decoy let them in with it; 0 for what is no credential.
         accepted: u64,
+        /// The source address.
         #[cfg_attr(feature = "openapi", schema(value_type = String, format = "ip"))]
         attacker_ip: IpAddr,
+        /// Who that is.
         attacker_id: AttackerId,
         /// What seeds the attacker's glyph, as in its own view.
         attacker_glyph: String,
+        /// The decky where it was found first.
         decky: String,
+        /// The service where it was found first, by its slug.
         service: String,
         /// The account, for a credential.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -348,6 +483,7 @@ views! {
 
     /// A credential that turned up at several deckies or with several attackers.
     ReuseView {
+        /// The credential.
         id: i64,
         /// The account, where that is the same, too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -360,6 +496,7 @@ views! {
         deckies: u64,
         /// Source addresses that tried it.
         attackers: u64,
+        /// When it first turned up.
         #[serde(with = "time::serde::rfc3339")]
         first_seen: OffsetDateTime,
         /// When it last turned up somewhere new, or with somebody new.
@@ -369,6 +506,7 @@ views! {
 
     /// A credential that turned up in several places, and each of them.
     ReuseDetail {
+        /// The credential.
         reuse: ReuseView,
         /// Where it was captured: the 500 that were seen last, those first.
         finds: Vec<BountyView>,
@@ -376,6 +514,7 @@ views! {
 
     /// What whoever is on watch should look at: one alert of a kind, however much there is of it.
     AlertView {
+        /// What kind it is.
         kind: AlertKind,
         /// How many parts, deckies or attackers.
         count: u64,
@@ -392,6 +531,7 @@ views! {
 
     /// A service of a decky.
     DeckyService {
+        /// Its name in descriptions and in the API.
         slug: ServiceSlug,
         /// `address:port` that it listens on, where it runs.
         listen: Vec<String>,
@@ -402,28 +542,45 @@ views! {
 
     /// A decky: what is wanted of it and how it does.
     DeckyView {
+        /// Its name in the fleet.
         name: DeckyName,
+        /// How it is.
         state: DeckyState,
         /// Whether it is wanted at all: a decky that is being taken down is not.
         desired: bool,
         /// Whether it is to stand still until it is started again; `state` says whether it does.
         stopped: bool,
+        /// Whether it, or an image of it, ended so often that it is left alone until somebody has it tried again.
+        #[serde(default)]
+        quarantined: bool,
+        /// What kind of machine it passes for, by its slug.
         archetype: String,
+        /// The distribution that it passes for, by its slug.
         distro: String,
+        /// The family of operating systems that it passes for.
         os: String,
+        /// The host name that it gives.
         hostname: String,
+        /// The address that it answers at.
         #[cfg_attr(feature = "openapi", schema(value_type = String, format = "ip"))]
         ip: IpAddr,
+        /// Its hardware address.
         mac: String,
+        /// What it serves.
         services: Vec<DeckyService>,
+        /// What runs it, by its name.
         engine: String,
+        /// Why it does not run as it should; absent where it does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_error: Option<String>,
+        /// Since when it is in that state.
         #[serde(with = "time::serde::rfc3339")]
         since: OffsetDateTime,
-        /// Minutes between two mutations; absent where it never mutates.
+        /// Minutes between two mutations, 0 for never; absent where it has no interval of its own, and mutates as the setting for the
+        /// whole fleet says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mutate_interval_minutes: Option<u32>,
+        /// When its services last changed by themselves; absent where they never did.
         #[serde(with = "time::serde::rfc3339::option")]
         last_mutation: Option<OffsetDateTime>,
         /// Log rows of this decky ever stored.
@@ -432,10 +589,15 @@ views! {
 
     /// A kind of decky that can be deployed.
     ArchetypeView {
+        /// Its name in descriptions and in the API.
         slug: String,
+        /// Its name for people.
         label: String,
+        /// What it is, in a sentence.
         summary: String,
+        /// The family of its operating system.
         os: String,
+        /// The distributions that it can be of, by their slugs.
         distros: Vec<String>,
         /// Those that fit it.
         services: Vec<ServiceSlug>,
@@ -445,9 +607,13 @@ views! {
 
     /// A service that a decky can have.
     ServiceView {
+        /// Its name in descriptions and in the API.
         slug: ServiceSlug,
+        /// Its name for people.
         label: String,
+        /// What services it stands beside.
         category: String,
+        /// Where it listens, such as `22/tcp`.
         ports: Vec<String>,
         /// What can be set on it.
         knobs: Vec<KnobView>,
@@ -455,7 +621,9 @@ views! {
 
     /// What can be set on a service.
     KnobView {
+        /// The key in descriptions.
         name: String,
+        /// What its value is.
         kind: KnobKind,
         /// The words that it takes; of a text, those that are worth a try.
         words: Vec<String>,
@@ -488,6 +656,7 @@ views! {
 
     /// An accepted piece of long work: its progress comes over the stream and from the tasks resource.
     TaskAccepted {
+        /// What its progress is asked for by.
         task: TaskId,
         /// Deckies that it is about.
         deckies: Vec<DeckyName>,
@@ -495,6 +664,7 @@ views! {
 
     /// How a piece of long work stands.
     TaskView {
+        /// Its id.
         id: TaskId,
         /// `deploy`, `teardown`, `redeploy`, `mutate` or `reap`.
         operation: String,
@@ -506,16 +676,20 @@ views! {
         total: u32,
         /// The last step, in words.
         step: String,
+        /// Why it failed; absent where it did not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
+        /// When it began.
         #[serde(with = "time::serde::rfc3339")]
         started_at: OffsetDateTime,
+        /// When it ended; absent while it goes on.
         #[serde(with = "time::serde::rfc3339::option")]
         ended_at: Option<OffsetDateTime>,
     }
 
     /// A piece of long work and what it was about.
     TaskReport {
+        /// How it ended.
         #[serde(flatten)]
         task: TaskView,
         /// Deckies that it was ordered for.
@@ -526,14 +700,20 @@ views! {
 
     /// A worker as its heartbeats show it.
     WorkerView {
+        /// Its name.
         name: WorkerName,
+        /// How it is.
         state: WorkerState,
+        /// When it last said that it lives; absent where it never has.
         #[serde(with = "time::serde::rfc3339::option")]
         last_heard: Option<OffsetDateTime>,
+        /// Its process.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pid: Option<u32>,
+        /// The version of its program.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<String>,
+        /// For how many seconds it has run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uptime_s: Option<u64>,
         /// What it is doing, by task.
@@ -545,12 +725,18 @@ views! {
 
     /// One entry of the audit log.
     AuditView {
+        /// Rises in the order in which it was noted.
         id: i64,
+        /// When it was done.
         #[serde(with = "time::serde::rfc3339")]
         at: OffsetDateTime,
+        /// Who did it.
         actor: String,
+        /// What was done.
         action: String,
+        /// On what.
         target: String,
+        /// From which address; absent for the command line.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = "ip"))]
         from: Option<IpAddr>,
@@ -560,22 +746,29 @@ views! {
 
     /// What came of having every worker started that is down.
     StartAll {
+        /// Those that run now and did not.
         started: Vec<WorkerName>,
+        /// Those that ran.
         already_running: Vec<WorkerName>,
+        /// Those that do not come up.
         failed: Vec<StartFailure>,
     }
 
     /// A worker that does not come up, and why.
     StartFailure {
+        /// The worker.
         name: WorkerName,
+        /// Why it does not come up.
         reason: String,
     }
 
     /// One part of the host and how it does.
     HealthComponent {
+        /// The part of the host.
         name: String,
         /// `ok`, `degraded` or `failing`.
         status: String,
+        /// What is so, in words.
         detail: String,
         /// Whether the whole is unhealthy without it.
         critical: bool,
@@ -594,8 +787,11 @@ views! {
         /// A stable word for the kind of error, as a relative URI.
         #[serde(rename = "type")]
         kind: String,
+        /// What is wrong, in general.
         title: String,
+        /// The HTTP status.
         status: u16,
+        /// What is wrong in this case.
         detail: String,
         /// What the log has the full story under.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -607,17 +803,26 @@ views! {
 
     /// What is wrong with one field of a request.
     FieldError {
+        /// The field, by its path in the request.
         field: String,
+        /// What is wrong with it, and what is allowed.
         message: String,
     }
 
     /// The first event of a stream.
     StreamSnapshot {
+        /// The counters.
         stats: Stats,
-        /// The newest log rows, newest first.
+        /// The newest log rows, newest first; none where a stream goes on after rows that it has told.
         logs: Vec<LogView>,
+        /// Whom they are about.
+        attackers: Vec<AttackerView>,
+        /// The fleet.
         deckies: Vec<DeckyView>,
+        /// The workers of this host.
         workers: Vec<WorkerView>,
+        /// The latest pieces of long work.
+        tasks: Vec<TaskView>,
         /// When all evidence was deleted last, as an id among those of log rows: every row that is there has a larger one. 0 where it
         /// never was.
         forgotten: LogId,
@@ -664,6 +869,15 @@ pub enum StreamBody {
         /// An id of its own among those of log rows: every row up to it is gone.
         up_to: LogId,
     },
+}
+
+impl HopView {
+    /// What tells which of two hops is the heavier one: whether they ran commands by it, whether they tried to sign in, how often it was
+    /// made.
+    #[must_use]
+    pub fn weight(&self) -> (bool, bool, u64) {
+        (self.commands > 0, self.auth_attempts > 0, self.count)
+    }
 }
 
 impl WorkerView {
@@ -774,8 +988,10 @@ mod tests {
             StreamBody::Snapshot(Box::new(StreamSnapshot {
                 stats: stats.clone(),
                 logs: Vec::new(),
+                attackers: Vec::new(),
                 deckies: Vec::new(),
                 workers: Vec::new(),
+                tasks: Vec::new(),
                 forgotten: LogId(4),
             })),
             StreamBody::Logs(Vec::new()),

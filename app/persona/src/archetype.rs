@@ -23,7 +23,7 @@ pub struct Archetype {
     pub os: OsFamily,
     /// Distributions that fit, likeliest first; never empty.
     pub distros: &'static [Distro],
-    /// Services that fit, in order of preference.
+    /// Services that fit, in order of preference; at most [`MAX_SERVICES`].
     pub services: &'static [&'static str],
     /// How many of them such a machine has at first.
     pub usual: usize,
@@ -49,6 +49,16 @@ pub fn find(slug: &str) -> Result<&'static Archetype, PersonaError> {
         })
 }
 
+/// The archetypes that can have `distro`; none where nothing answers like such a machine yet.
+pub fn of_distro(distro: Distro) -> impl Iterator<Item = &'static Archetype> {
+    ALL.iter().filter(move |archetype| archetype.suits(distro))
+}
+
+/// The archetypes that can show the network stack of `os`; none where nothing answers like such a machine yet.
+pub fn of_family(os: OsFamily) -> impl Iterator<Item = &'static Archetype> {
+    ALL.iter().filter(move |archetype| archetype.can_be(os))
+}
+
 /// The archetype that most of `services` belong to; on a tie the earlier of [`ALL`].
 #[must_use]
 pub fn fitting(services: &[ServiceSlug]) -> &'static Archetype {
@@ -70,6 +80,25 @@ impl Archetype {
     #[must_use]
     pub fn fits(&self, service: &ServiceSlug) -> bool {
         self.services.contains(&service.as_str())
+    }
+
+    /// Whether such a machine can have `distro`: one of its own, or another of its family.
+    #[must_use]
+    pub fn suits(&self, distro: Distro) -> bool {
+        self.distros.contains(&distro) || distro.family() == self.os
+    }
+
+    /// Whether such a machine can show the network stack of `os`: its own, or that of one of its distributions.
+    #[must_use]
+    pub fn can_be(&self, os: OsFamily) -> bool {
+        os == self.os || self.distros.iter().any(|distro| distro.family() == os)
+    }
+
+    /// Whether such a machine with `distro` can show the network stack of `os`: a machine that answers as one and behaves as the
+    /// other is not believed.
+    #[must_use]
+    pub fn agree(&self, distro: Distro, os: OsFamily) -> bool {
+        os == distro.family() || (os == self.os && self.suits(distro))
     }
 }
 
@@ -115,9 +144,7 @@ const LINUX_SERVER: Archetype = Archetype {
     summary: "A general-purpose server that has been in the rack for years",
     os: OsFamily::Linux,
     distros: LINUX_DISTROS,
-    services: &[
-        "ssh", "http", "ftp", "mysql", "redis", "smtp", "https", "postgres", "snmp", "ntp",
-    ],
+    services: &["ssh", "http", "ftp", "mysql", "redis", "smtp", "https"],
     usual: 2,
     vendors: SERVER_VENDORS,
     roles: &["srv", "lnx", "app", "node", "host", "util", "int"],
@@ -160,16 +187,7 @@ pub const ALL: &[Archetype] = &[
         slug: "mail-server",
         label: "Mail Server",
         summary: "Takes and hands out the organisation's mail",
-        services: &[
-            "smtp",
-            "http",
-            "ssh",
-            "imap",
-            "pop3",
-            "imaps",
-            "pop3s",
-            "smtp_relay",
-        ],
+        services: &["smtp", "http", "ssh", "imap", "pop3", "imaps", "pop3s"],
         usual: 3,
         roles: &["mail", "mx", "smtp", "relay", "mta"],
         service_accounts: &["vmail", "postmaster"],
@@ -253,9 +271,7 @@ pub const ALL: &[Archetype] = &[
         summary: "An application server of a Windows domain",
         os: OsFamily::WindowsServer,
         distros: &[Distro::WindowsServer],
-        services: &[
-            "smb", "rdp", "http", "mssql", "ftp", "https", "ldap", "smtp", "mysql",
-        ],
+        services: &["smb", "rdp", "http", "mssql", "ftp", "smtp", "mysql"],
         usual: 4,
         vendors: &[Vendor::Vmware, Vendor::Microsoft, Vendor::Hp, Vendor::Dell],
         roles: &["srv", "app", "fs", "sql", "web", "ts"],
@@ -306,7 +322,7 @@ pub const ALL: &[Archetype] = &[
         roles: &["prt", "prn", "print", "mfp"],
         styles: &[
             "NPI{tail}",
-            "BRW{tail}",
+            "BRN{mac}",
             "KM{tail}",
             "{site}-{role}{nn}",
             "{role}-{floor}-{n}",
@@ -385,10 +401,33 @@ mod tests {
                 "{}",
                 archetype.slug
             );
+            assert!(
+                (1..=MAX_SERVICES).contains(&archetype.services.len()),
+                "{}",
+                archetype.slug
+            );
             for service in archetype.services {
                 service.parse::<ServiceSlug>().unwrap();
             }
         }
+    }
+
+    #[test]
+    fn a_machine_shows_the_stack_of_its_own_system_and_of_no_other() {
+        for archetype in ALL {
+            assert!(archetype.can_be(archetype.os), "{}", archetype.slug);
+            for distro in archetype.distros {
+                assert!(archetype.agree(*distro, distro.family()) && archetype.can_be(distro.family()));
+            }
+        }
+        let [web, device] = ["web-server", "iot-device"].map(|slug| find(slug).unwrap());
+        assert!(!web.can_be(OsFamily::Windows) && !web.agree(Distro::Debian12, OsFamily::Windows));
+        assert!(device.agree(Distro::Alpine, OsFamily::Embedded) && device.can_be(OsFamily::Linux));
+        assert!(!device.agree(Distro::Firmware, OsFamily::Linux));
+        assert_eq!(
+            of_family(OsFamily::Bsd).chain(of_family(OsFamily::Cisco)).count(),
+            0
+        );
     }
 
     #[test]

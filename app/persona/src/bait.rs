@@ -7,18 +7,28 @@
 //! - `redis.toml`: keys
 //! - `database.toml`: databases, tables, rows
 //! - `site.toml`: texts of web sites
+//! - `phrases.toml`: lists of phrases that the others draw from, so that no two machines say the same in the same words
 //!
 //! A single service may have bait of its own (see [`SERVICES`]). It is one machine all the same: what FTP shows a shell finds, too, and
 //! the keys of redis are those that its client finds there.
 
+mod country;
 pub mod template;
 
-use std::{ops::Range, path::Path, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+    fs::{self, File},
+    io::{self, Read as _},
+    ops::Range,
+    path::Path,
+    sync::LazyLock,
+};
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{Persona, Rng};
+use crate::{Distro, OsFamily, Persona, Rng, archetype};
 use template::{Context, Template};
 
 /// The folder whose content an FTP server shows.
@@ -26,6 +36,8 @@ pub const FTP_ROOT: &str = "/srv/ftp";
 
 /// The most bytes of one bait file: bait is held in memory, for each decky.
 pub const MAX_FILE: u64 = 256 * 1024;
+/// The most bytes of a file that describes bait.
+pub const MAX_SOURCE: u64 = 1024 * 1024;
 /// The most rows of one table.
 pub const MAX_ROWS: u32 = 2000;
 
@@ -175,12 +187,12 @@ fn of<'a>(persona: &'a Persona, service: &str) -> &'a Bait {
 
 /// Bait that cannot be used: where, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("bait {file}: {place}: {problem}")]
+#[error("bait {file}: {}{problem}", .place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default())]
 pub struct BaitFault {
     /// Its file, or its folder.
     pub file: String,
-    /// The line, and the entry that begins there; `-` where it is about the whole.
-    pub place: String,
+    /// The line, and the entry that begins there; nothing where it is about the whole.
+    pub place: Option<String>,
     /// What is wrong and what is allowed.
     pub problem: String,
 }
@@ -192,6 +204,18 @@ pub struct Bait {
     redis: Vec<RedisSource>,
     databases: Vec<DatabaseSource>,
     sites: Vec<SiteSource>,
+    phrases: Phrases,
+}
+
+/// Lists of phrases by name. They are kept as text and read when they are drawn: every process of a machine holds all of them, and
+/// says few.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Phrases(BTreeMap<String, Box<[Box<str>]>>);
+
+impl Phrases {
+    fn of(&self, list: &str) -> &[Box<str>] {
+        self.0.get(list).map(AsRef::as_ref).unwrap_or_default()
+    }
 }
 
 static BUILT_IN: LazyLock<Bait> = LazyLock::new(|| {
@@ -202,6 +226,7 @@ static BUILT_IN: LazyLock<Bait> = LazyLock::new(|| {
             ("redis.toml", include_str!("../bait/redis.toml")),
             ("database.toml", include_str!("../bait/database.toml")),
             ("site.toml", include_str!("../bait/site.toml")),
+            ("phrases.toml", include_str!("../bait/phrases.toml")),
         ],
         &mut faults,
     );
@@ -215,8 +240,9 @@ static BUILT_IN: LazyLock<Bait> = LazyLock::new(|| {
 struct Document {
     file: Vec<Spanned<FileSource>>,
     key: Vec<Spanned<RedisSource>>,
-    database: Vec<DatabaseSource>,
-    site: Vec<SiteSource>,
+    database: Vec<Spanned<DatabaseSource>>,
+    site: Vec<Spanned<SiteSource>>,
+    phrases: BTreeMap<String, Spanned<Vec<String>>>,
 }
 
 /// Which machines an entry is for.
@@ -318,6 +344,8 @@ struct SiteSource {
     when: When,
     title: Template,
     slogan: Template,
+    /// How many of the sections are shown, at least and at most, in a drawn order; all as they stand where absent.
+    show: Option<[u32; 2]>,
     sections: Vec<[Template; 2]>,
 }
 
@@ -329,10 +357,10 @@ impl Bait {
     pub fn load(dir: &Path) -> Result<Self, Vec<BaitFault>> {
         let fault = |file: &Path, problem: String| BaitFault {
             file: file.display().to_string(),
-            place: "-".to_owned(),
+            place: None,
             problem,
         };
-        let entries = std::fs::read_dir(dir).map_err(|e| vec![fault(dir, format!("cannot be read: {e}"))])?;
+        let entries = fs::read_dir(dir).map_err(|e| vec![fault(dir, format!("cannot be read: {e}"))])?;
         let mut paths: Vec<_> = entries
             .filter_map(Result::ok)
             .map(|e| e.path())
@@ -341,12 +369,12 @@ impl Bait {
         paths.sort();
         let mut faults = Vec::new();
         if paths.is_empty() {
-            let problem = "holds no .toml file; it takes files.toml, redis.toml, database.toml and site.toml";
+            let problem = "holds no .toml file; it takes files.toml, redis.toml, database.toml, site.toml and phrases.toml";
             faults.push(fault(dir, problem.to_owned()));
         }
         let mut texts = Vec::new();
         for path in &paths {
-            match std::fs::read_to_string(path) {
+            match read(path) {
                 Ok(text) => texts.push((path.display().to_string(), text)),
                 Err(e) => faults.push(fault(path, format!("cannot be read: {e}"))),
             }
@@ -364,20 +392,113 @@ impl Bait {
                 Ok(document) => bait.take(document, |at, entry, problem| {
                     faults.push(BaitFault {
                         file: (*file).to_owned(),
-                        place: format!("line {}, {entry}", line(at)),
+                        place: Some(format!("line {}, {entry}", line(at))),
                         problem,
                     });
                 }),
                 Err(e) => faults.push(BaitFault {
                     file: (*file).to_owned(),
-                    place: e
-                        .span()
-                        .map_or_else(|| "-".to_owned(), |at| format!("line {}", line(at))),
+                    place: e.span().map(|at| format!("line {}", line(at))),
                     problem: e.message().to_owned(),
                 }),
             }
         }
+        for (entry, problem) in bait.phrase_faults() {
+            faults.push(BaitFault {
+                file: sources
+                    .iter()
+                    .map(|(file, _)| *file)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                place: Some(entry),
+                problem,
+            });
+        }
         bait
+    }
+
+    /// Lists of phrases that are drawn from and are none, and those that lead back to themselves.
+    fn phrase_faults(&self) -> Vec<(String, String)> {
+        let lists_of = |list: &str| -> BTreeSet<String> {
+            let templates = self
+                .phrases
+                .of(list)
+                .iter()
+                .filter_map(|text| text.parse::<Template>().ok());
+            templates
+                .flat_map(|template| template.lists().map(str::to_owned).collect::<Vec<_>>())
+                .collect()
+        };
+        let mut faults = Vec::new();
+        let mut told = BTreeSet::new();
+        let mut missing = |entry: String, list: &str| {
+            if self.phrases.of(list).is_empty() && told.insert((entry.clone(), list.to_owned())) {
+                faults.push((entry, format!("there are no phrases {list:?}")));
+            }
+        };
+        for (entry, template) in self.templates() {
+            template.lists().for_each(|list| missing(entry.clone(), list));
+        }
+        for name in self.phrases.0.keys() {
+            lists_of(name)
+                .iter()
+                .for_each(|list| missing(format!("phrases {name}"), list));
+        }
+        for name in self.phrases.0.keys() {
+            let mut reached = BTreeSet::new();
+            let mut next = lists_of(name);
+            while let Some(list) = next.pop_first() {
+                if reached.insert(list.clone()) {
+                    next.extend(lists_of(&list));
+                }
+            }
+            if reached.contains(name) {
+                faults.push((
+                    format!("phrases {name}"),
+                    "they lead back to themselves, so that drawing never ends".to_owned(),
+                ));
+            }
+        }
+        faults
+    }
+
+    /// Every template that stands in an entry, by what names the entry.
+    fn templates(&self) -> Vec<(String, &Template)> {
+        let mut out = Vec::new();
+        for file in &self.files {
+            let of = [&file.path, &file.owner, &file.content];
+            out.extend(of.map(|template| (format!("file {}", file.path), template)));
+        }
+        for entry in &self.redis {
+            let name = || format!("key {}", entry.key);
+            let pairs = entry.hash.iter().chain(&entry.sorted_set).flatten().flatten();
+            let values = entry.list.iter().chain(&entry.set).flatten();
+            let all = std::iter::once(&entry.key)
+                .chain(&entry.string)
+                .chain(values)
+                .chain(pairs);
+            out.extend(all.map(|template| (name(), template)));
+        }
+        for database in &self.databases {
+            out.push((format!("database {}", database.name), &database.name));
+            for table in &database.table {
+                let name = || format!("table {}", table.get_ref().name);
+                out.extend(
+                    table
+                        .get_ref()
+                        .templates
+                        .iter()
+                        .map(|template| (name(), template)),
+                );
+            }
+        }
+        for site in &self.sites {
+            let all = [&site.title, &site.slogan]
+                .into_iter()
+                .chain(site.sections.iter().flatten());
+            out.extend(all.map(|template| (format!("site {}", site.title), template)));
+        }
+        out
     }
 
     /// Add what stands in a file. What is wrong with it is told by where the entry stands, its name and the problem.
@@ -385,6 +506,8 @@ impl Bait {
         for file in document.file {
             let (at, file) = (file.span(), file.into_inner());
             let mut fault = |problem: String| fault(at.clone(), format!("file {}", file.path), problem);
+            file.when.faults().into_iter().for_each(&mut fault);
+            disorder("days", file.days).into_iter().for_each(&mut fault);
             if !file.path.to_string().starts_with(['/', '{']) {
                 fault("the path is not absolute".to_owned());
             }
@@ -392,6 +515,7 @@ impl Bait {
                 fault(format!("mode {:?} is not octal", file.mode));
             }
             if let Some(noise) = &file.noise {
+                disorder("size", noise.size).into_iter().for_each(&mut fault);
                 let [_, most] = noise.size;
                 if most > MAX_FILE {
                     fault(format!("size {most} is over {MAX_FILE}"));
@@ -405,6 +529,17 @@ impl Bait {
         for entry in document.key {
             let (at, entry) = (entry.span(), entry.into_inner());
             let mut fault = |problem: String| fault(at.clone(), format!("key {}", entry.key), problem);
+            entry.when.faults().into_iter().for_each(&mut fault);
+            disorder("count", entry.count).into_iter().for_each(&mut fault);
+            let ttl = entry.ttl.and_then(|ttl| disorder("ttl", ttl));
+            ttl.into_iter().for_each(&mut fault);
+            for [member, score] in entry.sorted_set.iter().flatten() {
+                // What a persona fills in is known only with it.
+                let text = score.to_string();
+                if !text.contains("{{") && text.parse::<f64>().map_or(true, f64::is_nan) {
+                    fault(format!("the score of {member}, {text:?}, is no number"));
+                }
+            }
             if entry.values() != 1 {
                 fault("needs exactly one of string, list, set, hash, sorted_set".to_owned());
             }
@@ -414,11 +549,18 @@ impl Bait {
             }
             self.redis.push(entry);
         }
-        for mut database in document.database {
+        for database in document.database {
+            let (at, mut database) = (database.span(), database.into_inner());
+            for problem in database.when.faults() {
+                fault(at.clone(), format!("database {}", database.name), problem);
+            }
             for table in &mut database.table {
                 let at = table.span();
                 let table = table.get_mut();
                 let place = format!("table {}", table.name);
+                if let Some(problem) = disorder("rows", table.rows) {
+                    fault(at.clone(), place.clone(), problem);
+                }
                 let [_, most] = table.rows;
                 if most > MAX_ROWS {
                     fault(
@@ -438,7 +580,28 @@ impl Bait {
             }
             self.databases.push(database);
         }
-        self.sites.extend(document.site);
+        for site in document.site {
+            let (at, site) = (site.span(), site.into_inner());
+            let shown = site.show.and_then(|show| disorder("show", show));
+            for problem in site.when.faults().into_iter().chain(shown) {
+                fault(at.clone(), format!("site {}", site.title), problem);
+            }
+            self.sites.push(site);
+        }
+        for (name, list) in document.phrases {
+            let (at, list) = (list.span(), list.into_inner());
+            let place = format!("phrases {name}");
+            if list.is_empty() {
+                fault(at.clone(), place.clone(), "there is none in it".to_owned());
+            }
+            for problem in list.iter().filter_map(|text| text.parse::<Template>().err()) {
+                fault(at.clone(), place.clone(), problem.to_string());
+            }
+            let list = list.into_iter().map(String::into_boxed_str).collect();
+            if self.phrases.0.insert(name, list).is_some() {
+                fault(at, place, "they stand in another file, too".to_owned());
+            }
+        }
     }
 
     /// The files of a persona.
@@ -446,7 +609,7 @@ impl Bait {
     pub fn files(&self, persona: &Persona) -> Vec<BaitFile> {
         let mut out: Vec<BaitFile> = Vec::new();
         for (source, mut rng) in chosen(&self.files, |f| &f.when, "files", persona) {
-            let mut context = Context::new(persona, &mut rng);
+            let mut context = Context::new(persona, &self.phrases, &mut rng);
             let path = context.fill(&source.path);
             let owner = context.fill(&source.owner);
             let mut content = context.fill(&source.content).into_bytes();
@@ -473,7 +636,7 @@ impl Bait {
             let [least, most] = source.count;
             let count = rng.range(least.into(), most.into());
             for i in 1..=count {
-                let mut context = Context::new(persona, &mut rng).row(i);
+                let mut context = Context::new(persona, &self.phrases, &mut rng).row(i);
                 let key = context.fill(&source.key);
                 let value = source.value(&mut context);
                 let ttl = source.ttl.map(|[least, most]| rng.range(least, most));
@@ -490,11 +653,11 @@ impl Bait {
     pub fn database(&self, persona: &Persona) -> Vec<Database> {
         chosen(&self.databases, |d| &d.when, "database", persona)
             .map(|(source, mut rng)| Database {
-                name: Context::new(persona, &mut rng).fill(&source.name),
+                name: Context::new(persona, &self.phrases, &mut rng).fill(&source.name),
                 tables: source
                     .table
                     .iter()
-                    .map(|table| table.get_ref().fill(persona, &mut rng))
+                    .map(|table| table.get_ref().fill(persona, &self.phrases, &mut rng))
                     .collect(),
             })
             .collect()
@@ -513,13 +676,18 @@ impl Bait {
             };
         }
         let (source, mut rng) = fitting.swap_remove(index);
-        let mut context = Context::new(persona, &mut rng);
+        let mut sections: Vec<_> = source.sections.iter().collect();
+        if let Some([least, most]) = source.show {
+            rng.shuffle(&mut sections);
+            let shown = rng.range(least.into(), most.into());
+            sections.truncate(usize::try_from(shown).unwrap_or(usize::MAX));
+        }
+        let mut context = Context::new(persona, &self.phrases, &mut rng);
         Site {
             title: context.fill(&source.title),
             slogan: context.fill(&source.slogan),
-            sections: source
-                .sections
-                .iter()
+            sections: sections
+                .into_iter()
                 .map(|[heading, text]| (context.fill(heading), context.fill(text)))
                 .collect(),
         }
@@ -539,7 +707,56 @@ fn chosen<'a, T>(
     })
 }
 
+/// The text of a file of bait, of which there is a most.
+fn read(path: &Path) -> io::Result<String> {
+    let about = fs::metadata(path)?;
+    // A pipe would be waited for, and a device never ends.
+    if !about.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    if about.len() > MAX_SOURCE {
+        let size = about.len();
+        return Err(io::Error::other(format!(
+            "it has {size} bytes, and {MAX_SOURCE} are allowed: divide it, or leave something out"
+        )));
+    }
+    let mut text = String::new();
+    // It may grow meanwhile.
+    File::open(path)?.take(MAX_SOURCE).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// What is wrong with a range that is called `name`; nothing where it is one.
+fn disorder<T: PartialOrd + Display>(name: &str, [least, most]: [T; 2]) -> Option<String> {
+    (least > most)
+        .then(|| format!("{name} = [{least}, {most}]: the first is the least, and the second the most"))
+}
+
 impl When {
+    /// Words that no machine fits: nobody would ever see the entry.
+    fn faults(&self) -> Vec<String> {
+        let systems: Vec<&str> = OsFamily::ALL.iter().map(|os| os.as_str()).collect();
+        let distros: Vec<&str> = Distro::ALL.iter().map(|distro| distro.as_str()).collect();
+        let kinds: Vec<&str> = archetype::ALL.iter().map(|kind| kind.slug).collect();
+        let mut faults = Vec::new();
+        for (name, given, known) in [
+            ("os", &self.os, systems),
+            ("distros", &self.distros, distros),
+            ("archetypes", &self.archetypes, kinds),
+        ] {
+            for word in given.iter().filter(|word| !known.contains(&word.as_str())) {
+                faults.push(format!(
+                    "when.{name}: there is no {word:?}; there are {}",
+                    known.join(", ")
+                ));
+            }
+        }
+        if let Some(chance) = self.chance.filter(|chance| *chance > 100) {
+            faults.push(format!("when.chance = {chance}: it is per cent, 0 to 100"));
+        }
+        faults
+    }
+
     fn holds(&self, persona: &Persona, rng: &mut Rng) -> bool {
         let drawn = rng.below(100);
         (self.os.is_empty() || self.os.iter().any(|o| o == persona.os.as_str()))
@@ -624,7 +841,7 @@ impl RedisSource {
 }
 
 impl TableSource {
-    fn fill(&self, persona: &Persona, rng: &mut Rng) -> Table {
+    fn fill(&self, persona: &Persona, phrases: &Phrases, rng: &mut Rng) -> Table {
         let [least, most] = self.rows;
         let count = rng.range(least.into(), most.into());
         let columns: Vec<Column> = self
@@ -637,7 +854,7 @@ impl TableSource {
             .collect();
         let rows = (1..=count)
             .map(|i| {
-                let mut context = Context::new(persona, rng).row(i);
+                let mut context = Context::new(persona, phrases, rng).row(i);
                 columns
                     .iter()
                     .zip(&self.templates)

@@ -46,13 +46,13 @@ pub enum PersonaError {
         given: String,
     },
     /// No such distribution.
-    #[error("distribution {given:?}: there are {}", list(Distro::ALL.iter().map(|d| d.as_str())))]
+    #[error("distribution {given:?}: there are {}", list(deployable()))]
     Distro {
         /// What was given, shortened.
         given: String,
     },
     /// No such operating-system family.
-    #[error("operating-system family {given:?}: there are {}", list(OsFamily::ALL.iter().map(|o| o.as_str())))]
+    #[error("operating-system family {given:?}: there are {}", list(families()))]
     Os {
         /// What was given, shortened.
         given: String,
@@ -77,6 +77,19 @@ pub enum PersonaError {
         /// What was given, shortened.
         given: String,
     },
+}
+
+/// The distributions that a machine of some kind can have.
+fn deployable() -> impl Iterator<Item = &'static str> {
+    let all = Distro::ALL.iter();
+    let fits = |distro: &&Distro| archetype::of_distro(**distro).next().is_some();
+    all.filter(fits).map(|distro| distro.as_str())
+}
+
+/// The families of operating systems that a machine of some kind can show.
+fn families() -> impl Iterator<Item = &'static str> {
+    let fits = |os: &&OsFamily| archetype::of_family(**os).next().is_some();
+    OsFamily::ALL.iter().filter(fits).map(|os| os.as_str())
 }
 
 fn list(words: impl Iterator<Item = &'static str>) -> String {
@@ -239,10 +252,16 @@ impl Persona {
         let seed = &spec.seed;
         // Each part draws from its own stream, so that an override of one does not change another.
         let distro = spec.distro.unwrap_or_else(|| {
-            seed.rng("distro")
-                .pick(archetype.distros)
-                .copied()
-                .unwrap_or(Distro::Debian12)
+            let agrees = |distro: &Distro| spec.os.is_none_or(|os| archetype.agree(*distro, os));
+            let fitting: Vec<Distro> = archetype.distros.iter().copied().filter(agrees).collect();
+            // Whoever asks for what no distribution has is refused before, where deckies are settled.
+            let fitting = if fitting.is_empty() {
+                archetype.distros
+            } else {
+                &fitting
+            };
+            let drawn = seed.rng("distro").pick(fitting).copied();
+            drawn.unwrap_or(Distro::Debian12)
         });
         let mac = spec.mac.unwrap_or_else(|| {
             let mut rng = seed.rng("mac");

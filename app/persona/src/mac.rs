@@ -30,6 +30,12 @@ impl Mac {
         format!("{d:02X}{e:02X}{f:02X}")
     }
 
+    /// All six bytes as twelve upper-case hex digits.
+    #[must_use]
+    pub fn digits(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02X}")).collect()
+    }
+
     /// Who the prefix belongs to, where the table knows it.
     #[must_use]
     pub fn vendor(&self) -> Option<Vendor> {

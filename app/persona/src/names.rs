@@ -3,7 +3,7 @@
 //! Domains stand under endings that no public registry hands out, so that bait can never point at somebody real.
 //! The words of [`GIVEAWAYS`] never come up.
 
-use crate::{Mac, Rng, User, archetype::Archetype, distro::Distro, words};
+use crate::{Mac, Rng, User, archetype::Archetype, distro::Distro, mac::Vendor, words};
 
 /// What no name of a persona may contain.
 pub const GIVEAWAYS: &[&str] = &[
@@ -64,10 +64,17 @@ fn head(s: &str, n: usize) -> String {
     s.chars().take(n).collect()
 }
 
+/// What names begin with that devices come with, and who makes those devices: nobody else's are called so.
+const MAKERS: &[(&str, Vendor)] = &[
+    ("NPI", Vendor::Hp),
+    ("BRN", Vendor::Brother),
+    ("KM", Vendor::Kyocera),
+];
+
 /// A host name in one of the archetype's styles. A style is text with `{parts}`: `{role}` what the machine is,
 /// `{site}` a place, `{env}` an environment, `{floor}` a floor, `{co}` the organisation, `{thing}` a name out of a
 /// theme as small shops use, `{last}` a person, `{n}` `{nn}` `{nnn}` `{nnnn}` numbers, `{id7}` `{id8}` `{id11}` what
-/// Windows setup draws, `{tail}` the end of the MAC; in capitals where the part is.
+/// Windows setup draws, `{tail}` the end of the MAC and `{mac}` all of it; in capitals where the part is.
 pub(crate) fn hostname(
     archetype: &Archetype,
     distro: Distro,
@@ -76,7 +83,12 @@ pub(crate) fn hostname(
     rng: &mut Rng,
 ) -> String {
     let windows = distro.family().is_windows();
-    let style = rng.word(archetype.styles);
+    let fits = |style: &&str| {
+        let mut makers = MAKERS.iter();
+        makers.all(|(begin, maker)| !style.starts_with(begin) || mac.vendor() == Some(*maker))
+    };
+    let styles: Vec<&str> = archetype.styles.iter().copied().filter(fits).collect();
+    let style = rng.word(&styles);
     let mut out = String::new();
     let mut rest = style;
     while let Some((before, after)) = rest.split_once('{') {
@@ -120,6 +132,7 @@ fn part_of_hostname(part: &str, archetype: &Archetype, company: &Company, mac: M
         "id8" => rng.text(8, SETUP),
         "id11" => rng.text(11, SETUP),
         "tail" => mac.tail(),
+        "mac" => mac.digits(),
         _ => String::new(),
     }
 }

@@ -12,6 +12,7 @@ use decnet_persona::{
     Distro, GIVEAWAYS, Mac, Overrides, Persona, PersonaSpec, ProductKind, Seed,
     archetype::{self, ALL},
     bait::{self, Bait, RedisValue, Value},
+    mac::Vendor,
 };
 use proptest::prelude::*;
 
@@ -197,6 +198,32 @@ fn host_names_follow_many_schemes_and_seldom_repeat() {
 }
 
 #[test]
+fn a_device_that_bears_its_makers_name_has_an_address_of_that_maker_which_it_ends_in() {
+    let mut named = BTreeSet::new();
+    let given: Mac = "00:c0:ee:01:02:0a".parse().unwrap();
+    for i in 0..300 {
+        let mut spec = spec(&format!("seed-{i}"), "printer");
+        // Also where an operator says which address it has.
+        spec.mac = (i % 3 == 0).then_some(given);
+        let p = Persona::derive(&spec).unwrap();
+        let digits = p.mac.to_string().replace(':', "").to_uppercase();
+        let (_, tail) = digits.split_at(6);
+        for (begin, vendor, end) in [
+            ("NPI", Vendor::Hp, tail),
+            ("BRN", Vendor::Brother, digits.as_str()),
+            ("KM", Vendor::Kyocera, tail),
+        ] {
+            if let Some(rest) = p.hostname.strip_prefix(begin) {
+                assert_eq!((p.mac.vendor(), rest), (Some(vendor), end), "{}", p.hostname);
+                named.insert(begin);
+            }
+        }
+        assert!(p.mac == given || spec.mac.is_none());
+    }
+    assert_eq!(named.len(), 3, "each comes up: {named:?}");
+}
+
+#[test]
 fn versions_of_one_machine_agree_with_its_distribution() {
     for distro in Distro::ALL {
         for seed in ["a", "b", "c", "d"] {
@@ -277,6 +304,239 @@ fn the_built_in_bait_is_without_fault_and_of_believable_size() {
     assert!(bait::files(&p).iter().any(|f| f.path.starts_with(bait::FTP_ROOT)));
 }
 
+/// Whether a shell would have read `line` to its end: quotes are closed, and nothing waits for more.
+fn is_whole(line: &str) -> bool {
+    let mut quote = None;
+    for c in line.chars() {
+        match quote {
+            None if c == '\'' || c == '"' => quote = Some(c),
+            Some(open) if open == c => quote = None,
+            _ => {}
+        }
+    }
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let joins = |word: Option<&&str>| matches!(word, None | Some(&("|" | "||" | "&&" | "&" | ";")));
+    let empty = words
+        .windows(2)
+        .any(|pair| joins(pair.first()) && joins(pair.last()));
+    quote.is_none() && !joins(words.first()) && !joins(words.last()) && !empty
+}
+
+#[test]
+fn every_line_of_a_history_is_one_that_a_shell_has_read() {
+    for cut in ["ls |", "| ls", "a && ", "echo 'x", "a | | b", ""] {
+        assert!(!is_whole(cut), "{cut}");
+    }
+    let mut piped = BTreeSet::new();
+    for distro in Distro::ALL.iter().filter(|distro| !distro.family().is_windows()) {
+        for n in 0..12 {
+            let spec = PersonaSpec {
+                distro: Some(*distro),
+                ..spec(&format!("history-{n}"), "linux-server")
+            };
+            let p = Persona::derive(&spec).unwrap();
+            for file in bait::files(&p) {
+                if !file.path.ends_with("_history") {
+                    continue;
+                }
+                let text = String::from_utf8(file.content).unwrap();
+                let lines: Vec<&str> = text.lines().collect();
+                assert!(lines.len() > 8, "{text}");
+                for line in lines {
+                    assert!(line.trim() == line && is_whole(line), "{line:?} in:\n{text}");
+                    piped.extend(line.contains(" | ").then(|| line.to_owned()));
+                }
+            }
+        }
+    }
+    assert!(piped.len() > 50, "pipes are typed: {piped:?}");
+}
+
+/// The bait of a machine as lines of text, by what they stand in: histories, style and prose apart.
+fn lines_of(p: &Persona) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    for file in bait::files(p) {
+        let Ok(text) = String::from_utf8(file.content) else {
+            continue;
+        };
+        if file.path.ends_with("_history") {
+            // Two people may well type the same command; not all of them, in the same order.
+            out.push(("history".to_owned(), text));
+        } else {
+            out.extend(
+                text.lines()
+                    .map(|line| (file.path.clone(), line.trim().to_owned())),
+            );
+        }
+    }
+    let site = bait::site(p);
+    let texts = site.sections.iter().flat_map(|(heading, text)| [heading, text]);
+    for text in texts.chain([&site.title, &site.slogan]) {
+        out.extend(text.lines().map(|line| ("site".to_owned(), line.to_owned())));
+    }
+    out
+}
+
+/// What stands on real machines in these very words.
+const REAL: &[(&str, &str)] = &[
+    (
+        "define( 'DB_NAME', 'wordpress' );",
+        "wp-config.php as WordPress's package for Debian names it",
+    ),
+    (
+        "define( 'DB_USER', 'wp_user' );",
+        "wp-config.php: the user of most guides",
+    ),
+    (
+        "define( 'DB_HOST', 'localhost' );",
+        "wp-config-sample.php of WordPress",
+    ),
+    (
+        "define( 'DB_CHARSET', 'utf8mb4' );",
+        "wp-config-sample.php of WordPress",
+    ),
+    (
+        "define( 'WP_DEBUG', false );",
+        "wp-config-sample.php of WordPress",
+    ),
+    (
+        "require_once ABSPATH . 'wp-settings.php';",
+        "wp-config-sample.php of WordPress",
+    ),
+    ("image: redis:6", "docker-compose.yml: the image of Docker Hub"),
+    ("image: redis:7", "docker-compose.yml: the image of Docker Hub"),
+];
+
+/// Characters above which a line is its machine's own: what is shorter are words, and words are everybody's.
+const OWN: usize = 24;
+
+#[test]
+fn no_two_machines_share_a_line_of_bait() {
+    for archetype in ["web-server", "devops-host", "file-server", "windows-server"] {
+        let mut owners = std::collections::BTreeMap::new();
+        let mut shared = BTreeSet::new();
+        for n in 0..40 {
+            for (place, line) in lines_of(&persona(&format!("line-{n}"), archetype)) {
+                if line.len() <= OWN || REAL.iter().any(|(real, _)| *real == line) {
+                    continue;
+                }
+                let first = *owners.entry(line.clone()).or_insert(n);
+                if first != n {
+                    shared.insert((place, line));
+                }
+            }
+        }
+        assert!(owners.len() > 800, "{archetype}: {} lines", owners.len());
+        assert!(shared.is_empty(), "{archetype}: {shared:#?}");
+    }
+}
+
+#[test]
+fn of_a_hundred_machines_no_two_write_forty_characters_alike() {
+    let mut owners = std::collections::HashMap::new();
+    let mut shared = BTreeSet::new();
+    for n in 0..100 {
+        let lines = lines_of(&persona(&format!("run-{n}"), "linux-server"));
+        // Prose alone: the syntax of a configuration file is nobody's.
+        let prose = |place: &str| {
+            !["history", "config", "compose", ".env", "php", ".sh"]
+                .iter()
+                .any(|end| place.ends_with(end) || place.contains(end))
+        };
+        for (_, line) in lines.iter().filter(|(place, _)| prose(place)) {
+            let chars: Vec<char> = line.chars().collect();
+            for run in chars.windows(40) {
+                let first = *owners.entry(run.to_vec()).or_insert(n);
+                if first != n {
+                    shared.insert(run.iter().collect::<String>());
+                }
+            }
+        }
+    }
+    assert!(owners.len() > 8000, "{}", owners.len());
+    assert!(shared.is_empty(), "{shared:#?}");
+}
+
+#[test]
+fn numbers_and_places_in_sites_are_of_one_company() {
+    let one = [
+        "1 sites",
+        "1 branches",
+        "1 plants",
+        "1 locations",
+        "1 employees",
+        "1 people",
+        "1 days",
+    ];
+    let mut offices = 0;
+    for n in 0..200 {
+        let p = persona(&format!("place-{n}"), "web-server");
+        let site = bait::site(&p);
+        for (_, text) in &site.sections {
+            let words = format!(" {} ", text.replace(['.', ',', ';', ':', '\n'], " "));
+            for wrong in one {
+                assert!(!words.contains(&format!(" {wrong} ")), "{text}");
+            }
+            // A telephone of one country beside an address of another would be seen.
+            if let Some((_, number)) = text.split_once('+') {
+                offices += 1;
+                let company = p.company.as_str();
+                for (form, dials) in [
+                    ("Ltd", &["44 "][..]),
+                    ("A/S", &["45 "]),
+                    ("BV", &["31 "]),
+                    ("GmbH", &["49 ", "43 "]),
+                    ("Inc", &["1 "]),
+                ] {
+                    let right = dials.iter().any(|dial| number.starts_with(dial));
+                    assert!(right || !company.ends_with(form), "{company}: {text}");
+                }
+            }
+        }
+    }
+    assert!(offices > 20, "{offices}");
+}
+
+#[test]
+fn phrases_that_are_missing_or_never_end_are_faults() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "\
+[[file]]
+path = '/a'
+content = '{{say:none}} {{some:1:2:greetings,nobody}}'
+[[site]]
+title = 'a'
+slogan = ''
+show = [3, 1]
+sections = []
+[phrases]
+greetings = ['hello', '{{say:circle}}']
+circle = ['{{say:round}}']
+round = ['{{some:1:1:circle}}']
+empty = []
+bad = ['{{unknown}}']
+";
+    std::fs::write(dir.path().join("a.toml"), text).unwrap();
+    let faults: Vec<String> = Bait::load(dir.path())
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let faults = faults.join("\n");
+    for part in [
+        "file /a: there are no phrases \"none\"",
+        "file /a: there are no phrases \"nobody\"",
+        "phrases circle: they lead back to themselves",
+        "phrases round: they lead back to themselves",
+        "phrases empty: there is none in it",
+        "phrases bad: placeholder",
+        "site a: show = [3, 1]",
+    ] {
+        assert!(faults.contains(part), "{part} not in:\n{faults}");
+    }
+    assert!(!faults.contains("phrases greetings"), "{faults}");
+}
+
 #[test]
 fn a_password_in_a_file_is_the_one_in_the_database_and_the_cache() {
     let p = persona("joined", "web-server");
@@ -330,6 +590,63 @@ fn faults_of_an_operators_bait_are_told_all_at_once() {
         assert!(text.contains(part), "{part} not in:\n{text}");
     }
     assert!(Bait::load(&dir.path().join("none")).is_err());
+}
+
+#[test]
+fn bait_that_nobody_would_ever_see_and_ranges_that_are_none_are_faults() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "\
+[[file]]
+path = '/a'
+days = [400, 1]
+when = { os = ['linx'], distros = ['debain'], archetypes = ['nope'], chance = 200 }
+noise = { magic = '00', size = [9, 2] }
+[[key]]
+key = 'k'
+count = [9, 2]
+ttl = [60, 6]
+sorted_set = [['ada', 'many'], ['bob', '{{int:1:9}}'], ['cleo', '1.5']]
+[[database]]
+name = 'd'
+when = { distros = ['beos'] }
+[[database.table]]
+name = 't'
+rows = [5, 1]
+columns = [['a', 'int', '1']]
+[[site]]
+title = 's'
+slogan = ''
+sections = []
+when = { archetypes = ['toaster'] }
+";
+    std::fs::write(dir.path().join("a.toml"), text).unwrap();
+    let faults = Bait::load(dir.path()).unwrap_err();
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let told = told.join("\n");
+    let parts = [
+        "line 1, file /a: when.os: there is no \"linx\"; there are linux",
+        "when.distros: there is no \"debain\"; there are debian12",
+        "when.archetypes: there is no \"nope\"; there are linux-server",
+        "when.chance = 200: it is per cent",
+        "days = [400, 1]: the first is the least",
+        "size = [9, 2]",
+        "line 6, key k: count = [9, 2]",
+        "ttl = [60, 6]",
+        "the score of ada, \"many\", is no number",
+        "database d: when.distros: there is no \"beos\"",
+        "table t: rows = [5, 1]",
+        "site s: when.archetypes: there is no \"toaster\"",
+    ];
+    for part in parts {
+        assert!(told.contains(part), "{part} not in:\n{told}");
+    }
+    assert_eq!(faults.len(), parts.len(), "{told}");
+
+    let big = "#".repeat(usize::try_from(bait::MAX_SOURCE).unwrap() + 1);
+    std::fs::write(dir.path().join("a.toml"), big).unwrap();
+    let faults = Bait::load(dir.path()).unwrap_err();
+    assert_eq!(faults.len(), 1);
+    assert!(faults[0].problem.contains("1048576 are allowed"), "{faults:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Why a process ends: exit codes after sysexits(3), and the errors that lead to them.
 
-use std::process::ExitCode;
+use std::{io, net::SocketAddr, process::ExitCode};
 
 /// How a process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,14 +69,44 @@ impl StartError {
 
     /// A failed system call on `what`: lack of permission is told from everything else.
     #[must_use]
-    pub fn io(what: &str, error: &std::io::Error) -> Self {
+    pub fn io(what: &str, error: &io::Error) -> Self {
         let exit = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+            io::ErrorKind::PermissionDenied => Exit::NotPermitted,
             _ => Exit::Unavailable,
+        };
+        let way_out = match error.kind() {
+            io::ErrorKind::StorageFull => "; make room there (`df -h` says how much there is)",
+            io::ErrorKind::QuotaExceeded => "; make room there (`quota` says how much this user may have)",
+            _ => "",
         };
         Self {
             exit,
-            message: format!("{what}: {error}"),
+            message: format!("{what}: {error}{way_out}"),
+        }
+    }
+
+    /// An address on which this process cannot listen, with the way out.
+    #[must_use]
+    pub fn listen(address: SocketAddr, error: &io::Error) -> Self {
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "is in use: end what listens there (`ss -ltnp` names it), or give another address by --listen 127.0.0.1:PORT"
+                    .to_owned()
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "is no address of this machine: give one that is by --listen ADDRESS:PORT (`ip address` lists them)"
+                    .to_owned()
+            }
+            io::ErrorKind::PermissionDenied => {
+                "is refused to this user: a port below 1024 wants root or CAP_NET_BIND_SERVICE; give a higher one by --listen \
+                 ADDRESS:PORT"
+                    .to_owned()
+            }
+            _ => format!("takes no listener: {error}; give another address by --listen ADDRESS:PORT"),
+        };
+        Self {
+            message: format!("{address} {why}"),
+            ..Self::io("", error)
         }
     }
 }
@@ -131,4 +161,60 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         source = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_is_told_with_the_way_out() {
+        let full = io::Error::from_raw_os_error(nix::libc::ENOSPC);
+        let told = StartError::io("/srv/decnet/run/bus.lock", &full);
+        assert_eq!(told.exit, Exit::Unavailable);
+        assert!(
+            told.message
+                .starts_with("/srv/decnet/run/bus.lock: No space left")
+                && told.message.contains("; make room there"),
+            "{told}"
+        );
+        let gone = StartError::io("/srv", &io::ErrorKind::NotFound.into());
+        assert!(!gone.message.contains("room"), "{gone}");
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_listened_on_is_told_with_the_way_out() {
+        let address: SocketAddr = "192.0.2.7:80".parse().expect("an address");
+        for (kind, exit, words) in [
+            (
+                io::ErrorKind::AddrInUse,
+                Exit::Unavailable,
+                "is in use: end what listens",
+            ),
+            (
+                io::ErrorKind::AddrNotAvailable,
+                Exit::Unavailable,
+                "is no address of this machine: give one that is",
+            ),
+            (
+                io::ErrorKind::PermissionDenied,
+                Exit::NotPermitted,
+                "a port below 1024 wants root",
+            ),
+            (
+                io::ErrorKind::Unsupported,
+                Exit::Unavailable,
+                "takes no listener: unsupported",
+            ),
+        ] {
+            let told = StartError::listen(address, &kind.into());
+            assert_eq!(told.exit, exit, "{told}");
+            assert!(
+                told.message.starts_with("192.0.2.7:80 ")
+                    && told.message.contains(words)
+                    && told.message.contains("by --listen "),
+                "{told}"
+            );
+        }
+    }
 }

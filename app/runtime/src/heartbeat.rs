@@ -312,6 +312,16 @@ mod tests {
         super::left(run, name, SystemClock.now())
     }
 
+    /// What the process `pid` says that is the worker `name`, and lives.
+    fn beat(name: &str, pid: u32) -> WorkerView {
+        WorkerView {
+            state: WorkerState::Ok,
+            last_heard: Some(SystemClock.now()),
+            pid: Some(pid),
+            ..WorkerView::unheard(name.parse().unwrap())
+        }
+    }
+
     fn heart(run: &Path) -> Heart {
         Heart {
             name: "collector".parse().unwrap(),
@@ -356,14 +366,8 @@ mod tests {
         };
         let run = disk.join("run");
         let mut beat = WorkerView {
-            name: "collector".parse().unwrap(),
-            state: WorkerState::Ok,
-            last_heard: Some(SystemClock.now()),
-            pid: Some(std::process::id()),
-            version: None,
-            uptime_s: None,
             tasks: BTreeMap::from([("spool".to_owned(), "x".repeat(200))]),
-            kept_by: None,
+            ..beat("collector", std::process::id())
         };
         leave(&run, &beat).unwrap();
         let mut ballast = File::create(disk.join("ballast")).unwrap();
@@ -399,16 +403,7 @@ mod tests {
     fn a_worker_whose_process_is_gone_is_stale_at_once_unless_it_took_its_leave() {
         let dir = tempfile::tempdir().unwrap();
         let mut process = std::process::Command::new("sleep").arg("600").spawn().unwrap();
-        let mut beat = WorkerView {
-            name: "mutator".parse().unwrap(),
-            state: WorkerState::Ok,
-            last_heard: Some(SystemClock.now()),
-            pid: Some(process.id()),
-            version: None,
-            uptime_s: None,
-            tasks: BTreeMap::new(),
-            kept_by: None,
-        };
+        let mut beat = beat("mutator", process.id());
         let listed = |beat: &WorkerView| {
             leave(dir.path(), beat).unwrap();
             left(dir.path(), &beat.name).unwrap().state
@@ -440,13 +435,7 @@ mod tests {
         let now = SystemClock.now();
         let beat = WorkerView {
             last_heard: Some(now - time::Duration::days(400)),
-            state: WorkerState::Ok,
-            pid: Some(std::process::id()),
-            version: None,
-            uptime_s: None,
-            tasks: BTreeMap::new(),
-            kept_by: None,
-            name: "mutator".parse().unwrap(),
+            ..beat("mutator", std::process::id())
         };
         leave(dir.path(), &beat).unwrap();
         let fresh = WorkerView {

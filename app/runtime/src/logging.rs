@@ -1,6 +1,14 @@
 //! Logs: one line an event, on standard error or in a file, as text or JSON.
 
-use std::{fs::OpenOptions, io::IsTerminal, os::unix::fs::OpenOptionsExt, sync::Mutex};
+use std::{
+    fs::OpenOptions,
+    io::IsTerminal,
+    os::unix::fs::OpenOptionsExt,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -34,6 +42,14 @@ fn with_quiet_libraries(level: &str) -> String {
     format!("sqlx::pool=off,async_nats=off,{level}")
 }
 
+/// Whether the log goes to a file.
+static TO_FILE: AtomicBool = AtomicBool::new(false);
+
+/// Whether whoever started the process sees its log.
+pub(crate) fn is_seen() -> bool {
+    !TO_FILE.load(Ordering::Relaxed)
+}
+
 /// Start logging as `settings` say. Later calls (tests start several workers in a process) change nothing.
 ///
 /// # Errors
@@ -53,13 +69,21 @@ pub fn start(settings: &Settings) -> Result<(), StartError> {
                 .append(true)
                 .mode(0o640)
                 .open(path)
-                .map_err(|error| StartError::io(&format!("log-file-path {}", path.display()), &error))?;
+                .map_err(|error| {
+                    let mut fault = StartError::io(&format!("log-file-path {}", path.display()), &error);
+                    fault.message.push_str(
+                        "; name a file that this user may write, in a folder that is there, or none",
+                    );
+                    fault
+                })?;
             let builder = builder.with_ansi(false).with_writer(Mutex::new(file));
-            if json {
+            let started = if json {
                 builder.json().try_init()
             } else {
                 builder.try_init()
-            }
+            };
+            TO_FILE.store(started.is_ok(), Ordering::Relaxed);
+            started
         }
         None => {
             let builder = builder
@@ -78,9 +102,34 @@ pub fn start(settings: &Settings) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Show on standard error when a database cannot be reached, each time that it is tried: for `decnet`, which has no log, and has
+/// whoever called it wait meanwhile.
+pub fn show_attempts() {
+    let shown = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new("off,decnet_db=warn"))
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    // It fails only where a logger is already there, which shows them.
+    let _already_logging = shown.try_init();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_file_that_cannot_be_opened_is_told_with_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sources = crate::settings::Sources::at(dir.path());
+        let file = dir.path().join("gone/decnet.log");
+        sources.flags.insert("log-file-path", file.display().to_string());
+        let told = start(&Settings::read(&sources).unwrap()).unwrap_err().message;
+        assert!(
+            told.starts_with(&format!("log-file-path {}: ", file.display()))
+                && told.contains("; name a file that this user may write"),
+            "{told}"
+        );
+    }
 
     #[test]
     fn libraries_that_tell_what_we_tell_are_silent_unless_they_are_asked_for() {

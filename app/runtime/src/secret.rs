@@ -53,13 +53,20 @@ pub fn weakness(secret: &str) -> Option<String> {
 /// Where there is neither, the file can be read by others or its folder be written to, or the secret is weak.
 pub fn load(what: &str, configured: Option<&SecretString>, path: &Path) -> Result<SecretString, StartError> {
     let (secret, from) = match configured {
-        Some(secret) => (secret.clone(), "the configuration".to_owned()),
-        None => (read_key_file(what, path)?, path.display().to_string()),
+        Some(secret) => (strong(secret.clone()), "the configuration".to_owned()),
+        None => (of_file(path), path.display().to_string()),
     };
+    secret.map_err(|problem| StartError::config(format!("{what} ({from}): {problem}")))
+}
+
+/// The secret in the key file at `path`; what is wrong with it, and the way out, where it cannot be taken.
+pub(crate) fn of_file(path: &Path) -> Result<SecretString, String> {
+    read_key_file(path).and_then(strong)
+}
+
+fn strong(secret: SecretString) -> Result<SecretString, String> {
     match weakness(secret.expose_secret()) {
-        Some(why) => Err(StartError::config(format!(
-            "{what} (from {from}) {why}; make one with `openssl rand -base64 48`"
-        ))),
+        Some(why) => Err(format!("{why}; make one with `openssl rand -base64 48`")),
         None => Ok(secret),
     }
 }
@@ -121,35 +128,30 @@ pub fn check_folder(folder: &Path) -> Result<(), StartError> {
     Ok(())
 }
 
-fn read_key_file(what: &str, path: &Path) -> Result<SecretString, StartError> {
-    let fault = |error: &std::io::Error| {
-        let hint = if error.kind() == std::io::ErrorKind::NotFound {
-            "; set it in the environment, or let `decnet up` or `decnet init` make one"
-        } else {
-            ""
-        };
-        let mut start = StartError::io(&format!("{what}: {}", path.display()), error);
-        start.message.push_str(hint);
-        start.exit = crate::Exit::Config;
-        start
+fn read_key_file(path: &Path) -> Result<SecretString, String> {
+    let problem = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "there is none; set it in the environment, or let `decnet up` or `decnet init` make one"
+                .to_owned()
+        }
+        _ => format!("cannot be read: {error}"),
     };
-    let mut file = fs::File::open(path).map_err(|e| fault(&e))?;
+    let mut file = fs::File::open(path).map_err(problem)?;
     if let Some(folder) = path.parent() {
-        check_folder(folder)?;
+        check_folder(folder).map_err(|fault| fault.message)?;
     }
-    let meta = file.metadata().map_err(|e| fault(&e))?;
+    let meta = file.metadata().map_err(problem)?;
     if meta.mode() & 0o077 != 0 {
-        return Err(StartError::config(format!(
-            "{what}: {} can be read by others (mode {:04o}); run `chmod 600` on it, and change the secret if somebody did",
-            path.display(),
+        return Err(format!(
+            "can be read by others (mode {:04o}); run `chmod 600` on it, and change the secret if somebody did",
             meta.mode() & 0o7777
-        )));
+        ));
     }
     let mut text = String::new();
     Read::by_ref(&mut file)
         .take(4096)
         .read_to_string(&mut text)
-        .map_err(|e| fault(&e))?;
+        .map_err(problem)?;
     Ok(SecretString::from(text.trim().to_owned()))
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use decnet_bus::Endpoint;
-use decnet_model::name::WorkerName;
+use decnet_model::{name::WorkerName, state::WORKERS};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -72,6 +72,26 @@ pub fn was_here(run: &Path) -> bool {
     lock_file(run).exists()
 }
 
+/// The workers that have their places in the folder `run`, each with its process.
+#[must_use]
+pub fn workers_of(run: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(run) else {
+        return Vec::new();
+    };
+    let mut workers: Vec<_> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "lock") && *path != lock_file(run))
+        .filter_map(|path| {
+            let process = lock::said(&path)?;
+            let name = path.file_stem()?.to_string_lossy().into_owned();
+            Some(format!("decnet-{name} (process {})", process.trim()))
+        })
+        .collect();
+    workers.sort();
+    workers
+}
+
 /// Whether a host runs on the folder `run`.
 #[must_use]
 pub fn runs(run: &Path) -> bool {
@@ -84,6 +104,12 @@ pub fn bus_of(run: &Path) -> Option<(Endpoint, PathBuf)> {
     let path = lock_file(run);
     let bus = lock::said(&path)?.lines().nth(1)?.parse().ok()?;
     Some((bus, path))
+}
+
+/// Where a host hears from the worker `name` how that does (sd_notify(3)): no socket in the folder `run` has a longer name.
+#[must_use]
+pub fn told_at(run: &Path, name: &str) -> PathBuf {
+    run.join(format!("notify.{name}"))
 }
 
 fn lock_file(run: &Path) -> PathBuf {
@@ -187,6 +213,16 @@ pub struct Door {
 }
 
 impl Door {
+    /// Whether the sockets of a host can be in the folder `run` as far as the length of their paths goes.
+    ///
+    /// # Errors
+    /// One cannot, with the way out.
+    pub fn fits(run: &Path) -> io::Result<()> {
+        let of_workers = WORKERS.iter().map(|name| told_at(run, name));
+        let longest = of_workers.max_by_key(|path| path.as_os_str().len());
+        longest.iter().try_for_each(|path| fits_a_socket(path))
+    }
+
     /// Open it in the folder `run`, whose [`Lock`] the caller holds: what lies in its place is of a host that is gone.
     ///
     /// # Errors
@@ -231,6 +267,23 @@ impl Drop for Door {
     }
 }
 
+/// Refuses a path that is too long for a socket: the kernel's `sun_path` has 108 bytes, the last of them a zero (unix(7)).
+fn fits_a_socket(path: &Path) -> io::Result<()> {
+    const MOST: usize = 107;
+    let bytes = path.as_os_str().len();
+    if bytes <= MOST {
+        return Ok(());
+    }
+    let over = bytes - MOST;
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!(
+            "the path of a socket has at most {MOST} bytes, and {} has {bytes}: give a --data-dir whose path is {over} shorter",
+            path.display()
+        ),
+    ))
+}
+
 async fn visit<F, Done>(mut stream: UnixStream, obey: F)
 where
     F: Fn(Order) -> Done,
@@ -266,6 +319,38 @@ mod tests {
         }
         fs::create_dir_all(data.join("run")).unwrap();
         Settings::read(&sources).unwrap()
+    }
+
+    #[test]
+    fn a_folder_fits_as_long_as_every_socket_in_it_can_be_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let sockets: Vec<_> = WORKERS
+            .iter()
+            .map(|name| format!("notify.{name}"))
+            .chain([SOCKET.to_owned()])
+            .collect();
+        let longest = sockets.iter().map(String::len).max().unwrap();
+        let fill = 107 - longest - dir.path().as_os_str().len() - 2;
+        for (length, fits) in [(fill, true), (fill + 1, false)] {
+            let run = dir.path().join("r".repeat(length));
+            fs::create_dir(&run).unwrap();
+            let bound = sockets
+                .iter()
+                .all(|name| std::os::unix::net::UnixListener::bind(run.join(name)).is_ok());
+            assert_eq!(
+                (bound, Door::fits(&run).is_ok()),
+                (fits, fits),
+                "{}",
+                run.display()
+            );
+        }
+        let told = Door::fits(&dir.path().join("r".repeat(fill + 9)))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            told.contains("at most 107 bytes") && told.contains("9 shorter"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -175,10 +175,11 @@ pub fn sources(matches: &ArgMatches) -> Sources {
     if let Some(path) = said("config") {
         sources.config = Some(path.into());
     }
-    sources.flags = KEYS
-        .iter()
-        .filter_map(|key| Some((key.name, said(key.name)?)))
-        .collect();
+    for key in KEYS {
+        if let Some(text) = said(key.name) {
+            sources.flag(key, &text);
+        }
+    }
     sources
 }
 
@@ -356,9 +357,8 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
     };
     let mut work = std::pin::pin!(worker.run(shutdown.clone()));
     let ended = tokio::select! {
-        ended = &mut work => ended,
-        () = orders => Ok(()),
-        () = heart.beat() => Ok(()),
+        // A worker that hears of the order as soon as this does may be done at once: that it stops is said all the same.
+        biased;
         () = shutdown.requested() => {
             notify(&[sd_notify::NotifyState::Stopping]);
             tracing::info!(worker = W::NAME, "stopping");
@@ -366,6 +366,9 @@ async fn life<W: Worker>(settings: Arc<Settings>) -> Result<(), StartError> {
                 Err(RunError { what: format!("not drained after {} s", GRACE.as_secs()), source: None })
             })
         }
+        ended = &mut work => ended,
+        () = orders => Ok(()),
+        () = heart.beat() => Ok(()),
     };
     // It is on its way over the bus before that closes; both then have the same second.
     let farewell = tokio::time::timeout(Duration::from_secs(1), heart.say(WorkerState::Stopped));
@@ -408,6 +411,10 @@ pub async fn connect(settings: &Settings) -> Result<Store, StartError> {
         return Err(match error.kind() {
             std::io::ErrorKind::NotFound => StartError::unavailable(format!(
                 "there is no database {}: run `decnet init` or `decnet up` first, or name another --data-dir",
+                file.display()
+            )),
+            std::io::ErrorKind::PermissionDenied => StartError::not_permitted(format!(
+                "database {}: {error}; run this as the user who keeps it, or name a data directory of your own by --data-dir",
                 file.display()
             )),
             _ => StartError::io(&format!("database {}", file.display()), &error),
@@ -463,7 +470,7 @@ fn notify(state: &[sd_notify::NotifyState<'_>]) {
 )]
 fn complain(worker: &str, message: &str) {
     tracing::error!(worker, "{message}");
-    if !tracing::enabled!(tracing::Level::ERROR) {
+    if !logging::is_seen() || !tracing::enabled!(tracing::Level::ERROR) {
         eprintln!("decnet-{worker}: {message}");
     }
 }
@@ -477,5 +484,90 @@ pub fn print_clap(error: &clap::Error) -> ExitCode {
         Exit::Usage.into()
     } else {
         Exit::Ok.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use decnet_testkit::bus::Mortal;
+
+    use super::*;
+
+    /// It has nothing in hand, so it ends as soon as it is told to.
+    struct Prompt;
+
+    impl Worker for Prompt {
+        const NAME: &'static str = "profiler";
+        const ABOUT: &'static str = "Waits for its end";
+        const DATABASE: bool = false;
+
+        async fn build(_: Context) -> Result<Self, StartError> {
+            Ok(Self)
+        }
+
+        async fn run(self, shutdown: Shutdown) -> Result<(), RunError> {
+            shutdown.requested().await;
+            Ok(())
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_ends_at_once_says_before_that_it_stops() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("bus.sock");
+        let _broker = Mortal::start(&socket).unwrap();
+        let mut sources = Sources::default();
+        for (key, text) in [
+            ("data-dir", dir.path().display().to_string()),
+            ("bus-url", format!("unix:{}", socket.display())),
+        ] {
+            sources.flags.insert(key, text);
+        }
+        let settings = Arc::new(Settings::read(&sources).unwrap());
+        let bus = Bus::connect(&settings.bus, "test");
+        let name: WorkerName = Prompt::NAME.parse().unwrap();
+        // What is ready at the same moment is taken in any order, unless one is fixed: once would show nothing.
+        for round in 0..12 {
+            let log = Log::default();
+            let writer = log.clone();
+            let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
+            let _guard = tracing::subscriber::set_default(subscriber.finish());
+            let mut beats = bus.subscribe(Pattern::exactly(&Topic::worker_health(&name)));
+            beats.established().await;
+            let ordered = async {
+                // It listens to orders once its first heartbeat is out.
+                while beats.recv().await.is_some_and(|beat| {
+                    beat.parse::<decnet_model::view::WorkerView>()
+                        .is_ok_and(|beat| beat.state != WorkerState::Ok)
+                }) {}
+                // An order that comes before it listens is heard by nobody.
+                while order::stop(&bus, &name, "ann", None).await.is_err() {}
+            };
+            let both = async { tokio::join!(life::<Prompt>(Arc::clone(&settings)), ordered) };
+            let (ended, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+            ended.unwrap();
+            let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+            let at = |word: &str| {
+                text.find(word)
+                    .unwrap_or_else(|| panic!("{round}: {word}: {text}"))
+            };
+            assert!(at("stopping") < at("stopped"), "{round}: {text}");
+        }
     }
 }

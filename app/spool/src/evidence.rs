@@ -5,6 +5,7 @@ use std::{
     fmt,
     fs::{self, DirBuilder, File, Permissions},
     io::{self, Read as _, Write as _},
+    ops::RangeInclusive,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
     thread,
@@ -123,7 +124,8 @@ pub struct Bundle {
     /// End of that range, itself not in it.
     #[serde(with = "time::serde::rfc3339")]
     pub until: OffsetDateTime,
-    /// Whole segments that have lines of the range, in order.
+    /// Whole segments in order, from the first to the last that has lines of the range, so that each is proved to follow the
+    /// one before it. Those of a clock that was set ahead and back stand between and may have none.
     pub segments: Vec<BundleSegment>,
     /// How to check it.
     pub note: String,
@@ -140,6 +142,15 @@ impl Bundle {
         let proof = proof(&serde_json::to_vec(&unproven)?);
         Ok(Self { proof, ..unproven })
     }
+}
+
+/// What [`export`] made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    /// What the bundle holds.
+    pub bundle: Bundle,
+    /// What [`verify`] says is wrong with it: evidence that was altered before goes as it is, and proves that much.
+    pub fault: Option<Fault>,
 }
 
 /// One segment of a bundle.
@@ -561,8 +572,9 @@ fn check_manifest(dir: &Path, roots: &[(u64, Digest)]) -> Result<Result<Option<D
     )
 }
 
-/// Copy all segments that have lines which arrived from `since` to before `until` into the new folder `out`, each with
-/// its seal, and a manifest. Segments go whole, since a seal proves a whole segment. The writer may be at work meanwhile.
+/// Copy all segments from the first to the last that has lines which arrived from `since` to before `until` into the new
+/// folder `out`, each with its seal, and a manifest, and verify what came of it. Segments go whole, since a seal proves a
+/// whole segment. The writer may be at work meanwhile.
 ///
 /// # Errors
 /// [`SpoolError::Interval`] where `until` is not after `since`; [`SpoolError::Exists`] where `out` is already there;
@@ -572,7 +584,7 @@ pub fn export(
     since: OffsetDateTime,
     until: OffsetDateTime,
     out: &Path,
-) -> Result<Bundle, SpoolError> {
+) -> Result<Exported, SpoolError> {
     if since >= until {
         return Err(SpoolError::Interval { since, until });
     }
@@ -580,6 +592,18 @@ pub fn export(
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(SpoolError::Exists(out.to_owned())),
         made => made.map_err(SpoolError::io("make folder", out))?,
     }
+    let made = fill(dir, since, until, out).and_then(|bundle| {
+        let fault = verify(out)?.fault;
+        Ok(Exported { bundle, fault })
+    });
+    made.inspect_err(|_| {
+        // Half of a bundle would only be in the way of the next; why it is one is told, and counts for more than that it stays.
+        let _stays = fs::remove_dir_all(out);
+    })
+}
+
+/// Copy into the new folder `out`.
+fn fill(dir: &Path, since: OffsetDateTime, until: OffsetDateTime, out: &Path) -> Result<Bundle, SpoolError> {
     let mut bundle = Bundle {
         format: "decnet-evidence 2".into(),
         since,
@@ -588,11 +612,19 @@ pub fn export(
         note: NOTE.into(),
         proof: Digest::NONE,
     };
-    for segment in layout::segments(dir, layout::LOG)? {
-        let (closed, is_closed) = known(dir, segment)?;
-        if closed.lines == 0 || closed.first_us >= micros(until) || closed.last_us < micros(since) {
-            continue;
+    let all = layout::segments(dir, layout::LOG)?;
+    let mut fitting: Option<RangeInclusive<u64>> = None;
+    for segment in &all {
+        let (closed, _) = known(dir, *segment)?;
+        if closed.lines > 0 && closed.first_us < micros(until) && closed.last_us >= micros(since) {
+            let first = fitting.map_or(*segment, |fitting| *fitting.start());
+            fitting = Some(first..=*segment);
         }
+    }
+    let wanted = |segment: &u64| fitting.as_ref().is_some_and(|range| range.contains(segment));
+    for segment in all.into_iter().filter(wanted) {
+        // The writer may have written on since, or closed it.
+        let (closed, is_closed) = known(dir, segment)?;
         // A closed segment goes as it stands; one that is being written, as far as it is committed.
         copy_segment(dir, out, segment, if is_closed { u64::MAX } else { closed.bytes })?;
         let written = written(dir, &closed)?;

@@ -26,8 +26,6 @@
 //! what evidence is for. Deliberately absent: parsing (lines are bytes), async, and a limit on line length (the
 //! [`outlet::Inlet`] cuts).
 
-#![warn(missing_docs)]
-
 mod arrival;
 mod digest;
 mod error;
@@ -44,8 +42,9 @@ pub use arrival::Arrivals;
 pub use digest::Digest;
 pub use error::{Gap, SpoolError};
 pub use evidence::{
-    Bundle, BundleSegment, Fault, FaultKind, Segment, Verified, export, is_evidence, segments, verify,
+    Bundle, BundleSegment, Exported, Fault, FaultKind, Segment, Verified, export, is_evidence, segments,
+    verify,
 };
 pub use position::Position;
 pub use reader::{Line, Reader, acknowledge, acknowledged, forget, identity};
-pub use writer::{Dropped, Options, Recovery, Writer};
+pub use writer::{Dropped, Options, Recovery, Writer, room};

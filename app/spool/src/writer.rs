@@ -429,15 +429,13 @@ impl Writer {
         })
     }
 
-    fn check_room(&self) -> Result<(), SpoolError> {
-        let free = free_bytes(&self.dir)?;
-        if free < self.options.free_floor_bytes {
-            return Err(self.full(&format!(
-                "{free} bytes are free, {} are to be left",
-                self.options.free_floor_bytes
-            )));
-        }
-        Ok(())
+    /// Whether the disk has more room than is to be left: where it has not, the next commit will take nothing. Who looks before
+    /// there are lines knows it in time.
+    ///
+    /// # Errors
+    /// As [`room`].
+    pub fn check_room(&self) -> Result<(), SpoolError> {
+        room(&self.dir, self.options.free_floor_bytes)
     }
 
     fn publish(&self) -> Result<(), SpoolError> {
@@ -857,10 +855,23 @@ fn size_on_disk(dir: &Path, number: u64) -> Result<u64, SpoolError> {
     Ok(total)
 }
 
-fn free_bytes(dir: &Path) -> Result<u64, SpoolError> {
+/// Whether a spool in `dir` would take lines that is to leave `free_floor_bytes` bytes of its disk.
+///
+/// # Errors
+/// [`SpoolError::Full`] with both figures and the way out; [`SpoolError::Io`] where there is no such folder.
+pub fn room(dir: &Path, free_floor_bytes: u64) -> Result<(), SpoolError> {
     let stat = nix::sys::statvfs::statvfs(dir)
         .map_err(|e| SpoolError::io("ask for the free space of", dir)(e.into()))?;
-    Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
+    let free = stat.blocks_available().saturating_mul(stat.fragment_size());
+    if free >= free_floor_bytes {
+        return Ok(());
+    }
+    Err(SpoolError::Full {
+        dir: dir.to_owned(),
+        detail: format!(
+            "{free} bytes are free, {free_floor_bytes} are to be left; free space, or lower spool-min-free-bytes"
+        ),
+    })
 }
 
 fn full_if_no_room(dir: &Path, e: SpoolError) -> SpoolError {

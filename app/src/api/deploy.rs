@@ -14,7 +14,7 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use decnet_domain::{Domain, Permit};
+use decnet_domain::{Domain, FleetPlan, Permit, StepKind};
 #[cfg(feature = "ssr")]
 use decnet_model::permission::{ManageFleet, ViewFleet};
 
@@ -72,12 +72,61 @@ pub async fn deploy(form: DeployForm) -> Answer<()> {
     Ok(())
 }
 
+/// A decky as it would be, and what becomes of one that is there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedDecky {
+    /// As it would be.
+    pub decky: DeckyView,
+    /// How it comes to that.
+    pub coming: Coming,
+}
+
+/// How a decky comes to what is wanted of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Coming {
+    /// It is that.
+    Is,
+    /// It is started as it was.
+    Started,
+    /// Some of its services end, or others start; the machine stays who it is, and goes on.
+    Reconfigured,
+    /// It is made, in the place of what had its name.
+    Made,
+}
+
+impl PlannedDecky {
+    /// Every decky of a plan.
+    #[cfg(feature = "ssr")]
+    fn all(plan: FleetPlan) -> Vec<Self> {
+        let FleetPlan { deckies, steps, .. } = plan;
+        let coming = |name: &DeckyName| {
+            let its = || steps.iter().filter(|(of, _)| of == name).map(|(_, step)| *step);
+            let has = |kind| its().any(|step| step == kind);
+            if has(StepKind::Create) {
+                Coming::Made
+            } else if has(StepKind::Reconfigure) {
+                Coming::Reconfigured
+            } else if has(StepKind::Start) {
+                Coming::Started
+            } else {
+                Coming::Is
+            }
+        };
+        let planned = deckies.into_iter().map(|decky| Self {
+            coming: coming(&decky.name),
+            decky,
+        });
+        planned.collect()
+    }
+}
+
 /// What [`deploy`] would make, each decky as it would be: nothing is changed. With a seed, deploying makes just these.
 #[server(prefix = "/ui", endpoint = "deploy_preview", input = Json, output = Json)]
-pub async fn deploy_preview(form: DeployForm) -> Answer<Vec<DeckyView>> {
+pub async fn deploy_preview(form: DeployForm) -> Answer<Vec<PlannedDecky>> {
     let (domain, see): (_, Permit<ViewFleet>) = permitted()?;
     let asked = Asked::adjusted(&form);
-    asked.judged(domain.decky_preview(&see, asked.spec.clone()).await)
+    let plan = asked.judged(domain.decky_plan(&see, asked.spec.clone()).await)?;
+    Ok(PlannedDecky::all(plan))
 }
 
 /// What the form says, as a description.
@@ -101,7 +150,7 @@ pub async fn description_deploy(text: String) -> Answer<()> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DescribedPlan {
     /// The deckies as they would be.
-    pub deckies: Vec<DeckyView>,
+    pub deckies: Vec<PlannedDecky>,
     /// Those that are there and would be taken down.
     pub leaving: Vec<DeckyName>,
 }
@@ -110,8 +159,11 @@ pub struct DescribedPlan {
 #[server(prefix = "/ui", endpoint = "description_preview", input = Json, output = Json)]
 pub async fn description_preview(text: String) -> Answer<DescribedPlan> {
     let (domain, see): (_, Permit<ViewFleet>) = permitted()?;
-    let (deckies, leaving) = domain.description_preview(&see, &text).await?;
-    Ok(DescribedPlan { deckies, leaving })
+    let plan = domain.description_preview(&see, &text).await?;
+    Ok(DescribedPlan {
+        leaving: plan.leaving.iter().map(|decky| decky.name.clone()).collect(),
+        deckies: PlannedDecky::all(plan),
+    })
 }
 
 /// Knobs by service, as text.

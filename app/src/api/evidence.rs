@@ -1,42 +1,118 @@
 //! Counters, log rows, attackers and what they left.
 
-use std::{collections::BTreeMap, net::IpAddr};
+#[cfg(feature = "ssr")]
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use decnet_model::{
     event::{EventKind, field},
     id::{AttackerId, LogId},
-    query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery, ReuseQuery},
+    query::{AttackerQuery, BountyQuery, HistogramQuery, LogQuery, QuarantineQuery, ReuseQuery},
+    state::WorkerState,
     view::{
-        ActivityView, AlertView, AttackerView, BountyView, CommandView, DeckyView, HistogramBucket, LogView,
-        Page, QuarantineView, ReuseDetail, ReuseView, Stats, StreamSnapshot, Tops, VisitView, WorkerView,
+        ActivityView, AlertView, AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView,
+        Page, QuarantineView, ReuseDetail, ReuseView, Stats, StreamSnapshot, TraversalView, VisitView,
     },
+};
+#[cfg(feature = "ssr")]
+use decnet_model::{
+    query::{AttackerSort, TraversalQuery},
+    state::WORKERS,
+    view::{MAX_LIMIT, Tops},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-#[cfg(feature = "ssr")]
-use super::ssr::permitted;
 use super::{Answer, json::Json};
+#[cfg(feature = "ssr")]
+use super::{Fault, FaultKind, ssr::permitted};
+#[cfg(feature = "ssr")]
+use crate::components::chart::by_minute;
 use crate::text::{self, Weight};
+
+/// An answer, and the log row up to which it certainly reaches: from there on a page goes by what the stream tells. A row that comes while
+/// the answer is being made may be in it all the same.
+pub(crate) type AsOf<T> = (LogId, T);
 
 /// What the overview begins with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Overview {
+    /// Up to which log row it reaches.
+    pub reached: LogId,
     /// Counters.
     pub stats: Stats,
     /// Top lists.
-    pub tops: Tops,
-    /// Log rows by time, oldest first.
-    pub columns: Vec<HistogramBucket>,
+    pub tops: TopLists,
+    /// Log rows by the minute (since 1970), oldest first.
+    pub columns: Vec<(i64, u64)>,
     /// The newest log rows of attackers, newest first.
     pub logs: Vec<LogView>,
     /// Who touched what, minute by minute, as far as the newest rows tell; of a time with a start, as far as samples of all of it do.
     pub touches: Vec<Touch>,
-    /// The host's workers.
-    pub workers: Vec<WorkerView>,
-    /// The fleet, where nothing has touched it yet: to say how to.
-    pub untouched: Vec<DeckyView>,
+    /// How each of the host's workers does, in the order of `WORKERS`.
+    pub workers: Vec<WorkerState>,
+    /// The fleet as JSON, where nothing has touched it yet: to say how to. Only the part of the page that says it reads what a decky is.
+    pub untouched: Option<String>,
+}
+
+/// The top lists of the overview.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TopLists {
+    /// The most active attackers.
+    pub attackers: Vec<Active>,
+    /// Deckies by log rows.
+    pub deckies: Vec<Count>,
+    /// Services by log rows.
+    pub services: Vec<Count>,
+    /// What was tried most often to sign in with.
+    pub credentials: Vec<Count>,
+    /// Command lines by how often they were given.
+    pub commands: Vec<Count>,
+}
+
+#[cfg(feature = "ssr")]
+impl From<Tops> for TopLists {
+    fn from(tops: Tops) -> Self {
+        Self {
+            attackers: tops.attackers.iter().map(Active::of).collect(),
+            deckies: tops.deckies,
+            services: tops.services,
+            credentials: tops.credentials,
+            commands: tops.commands,
+        }
+    }
+}
+
+/// What the overview shows of an attacker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Active {
+    /// Who.
+    pub id: AttackerId,
+    /// Their address.
+    pub ip: IpAddr,
+    /// What seeds their glyph.
+    pub glyph: String,
+    /// When they were last seen.
+    #[serde(with = "time::serde::rfc3339")]
+    pub last_seen: OffsetDateTime,
+    /// Log rows.
+    pub event_count: u64,
+    /// Where they were.
+    pub deckies: Vec<String>,
+}
+
+impl Active {
+    pub(crate) fn of(attacker: &AttackerView) -> Self {
+        Self {
+            id: attacker.id,
+            ip: attacker.ip,
+            glyph: attacker.glyph.clone(),
+            last_seen: attacker.last_seen,
+            event_count: attacker.event_count,
+            deckies: attacker.deckies.clone(),
+        }
+    }
 }
 
 /// What an attacker did to a decky in a minute.
@@ -59,31 +135,38 @@ pub struct Touch {
 }
 
 impl Touch {
-    /// The touches of `rows`, each minute's in one.
+    /// The touches of `rows`, which are in the order of time: each minute's in one.
     pub(crate) fn of<'a>(rows: impl IntoIterator<Item = &'a LogView>) -> Vec<Self> {
-        let mut touches: BTreeMap<(AttackerId, &str, i64), Self> = BTreeMap::new();
+        let mut touches: Vec<Self> = Vec::new();
         for row in rows {
             let (Some(attacker), Some(ip)) = (row.attacker_id, row.attacker_ip) else {
                 continue;
             };
             let at_s = row.at.unix_timestamp();
-            let weight = text::weight(&row.event_type);
-            let touch = touches
-                .entry((attacker, &row.decky, at_s.div_euclid(60)))
-                .or_insert_with(|| Self {
+            let weight = text::row_weight(row);
+            let minute = at_s.div_euclid(60);
+            let mut then = touches
+                .iter_mut()
+                .rev()
+                .take_while(|touch| touch.at_s.div_euclid(60) == minute);
+            match then.find(|touch| touch.attacker == attacker && touch.decky == row.decky) {
+                Some(touch) => {
+                    touch.at_s = touch.at_s.max(at_s);
+                    touch.weight = touch.weight.max(weight);
+                    touch.count += 1;
+                }
+                None => touches.push(Self {
                     attacker,
                     ip,
                     glyph: row.attacker_glyph.clone().unwrap_or_else(|| ip.to_string()),
                     decky: row.decky.clone(),
                     at_s,
                     weight,
-                    count: 0,
-                });
-            touch.at_s = touch.at_s.max(at_s);
-            touch.weight = touch.weight.max(weight);
-            touch.count += 1;
+                    count: 1,
+                }),
+            }
         }
-        touches.into_values().collect()
+        touches
     }
 
     /// The touches of a part of a time, as its sample has them: each counts for all that it stands for.
@@ -102,12 +185,16 @@ impl Touch {
 /// Everything that the page of one attacker shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dossier {
+    /// Up to which log row it reaches.
+    pub reached: LogId,
     /// Their sums.
     pub attacker: AttackerView,
     /// What they left.
     pub left: Left,
     /// Where they were and when.
     pub trail: Trail,
+    /// How they went from one decky to another.
+    pub way: TraversalView,
     /// Their newest log rows.
     pub logs: Page<LogView>,
 }
@@ -133,7 +220,7 @@ pub struct Trail {
     pub marks: Vec<ActivityView>,
     /// Their connections to these deckies; the longest, where there are too many.
     pub visits: Vec<VisitView>,
-    /// What the fleet changed at these deckies meanwhile.
+    /// What the fleet changed meanwhile at these deckies, and at those of the way.
     pub changes: Vec<Change>,
     /// Log rows by decky and service, most first.
     pub places: Vec<Place>,
@@ -213,7 +300,13 @@ pub(crate) fn lengthen(visits: &mut Vec<VisitView>, row: &LogView) {
 
 #[cfg(feature = "ssr")]
 impl Trail {
-    fn of(activity: Vec<ActivityView>, mut visits: Vec<VisitView>, width: time::Duration) -> Self {
+    /// What so many `lanes` show.
+    fn of(
+        activity: Vec<ActivityView>,
+        mut visits: Vec<VisitView>,
+        width: time::Duration,
+        lanes: usize,
+    ) -> Self {
         let mut places: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         let mut deckies: BTreeMap<&str, u64> = BTreeMap::new();
         for one in &activity {
@@ -223,7 +316,7 @@ impl Trail {
         let rows = deckies.values().sum::<u64>();
         let mut most: Vec<_> = deckies.into_iter().collect();
         most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        most.truncate(LANES);
+        most.truncate(lanes);
         let shown = |decky: &str| most.iter().any(|(shown, _)| *shown == decky);
         let mut places: Vec<Place> = places
             .into_iter()
@@ -237,7 +330,8 @@ impl Trail {
                 .entry((&one.decky, part, text::kind(&one.event_type)))
                 .and_modify(|mark| {
                     let (count, last_at) = (mark.count + one.count, mark.last_at.max(one.last_at));
-                    if text::weight(&one.event_type) > text::weight(&mark.event_type) {
+                    let weight = |of: &ActivityView| text::weight(&of.event_type, of.accepted);
+                    if weight(one) > weight(mark) {
                         *mark = one.clone();
                     }
                     (mark.count, mark.last_at) = (count, last_at);
@@ -245,7 +339,7 @@ impl Trail {
                 .or_insert_with(|| one.clone());
         }
         // Who is at a decky and silent has a bar there, where what they did elsewhere leaves a lane.
-        let room = LANES - most.len();
+        let room = lanes.saturating_sub(most.len());
         let mut silent: Vec<String> = Vec::new();
         visits.retain(|visit| {
             if !shown(&visit.decky) && !silent.contains(&visit.decky) {
@@ -276,8 +370,10 @@ impl Trail {
     }
 }
 
-/// Deckies that have a lane in the line of an attacker; the rest is counted.
+/// Deckies that have a lane in the line of an attacker; the rest is counted, and has one when it is asked for.
 pub(crate) const LANES: usize = 8;
+/// The most lanes of a line.
+pub(crate) const MAX_LANES: usize = 64;
 /// Parts of the time of which each has a mark in a lane.
 #[cfg(feature = "ssr")]
 const PARTS: i32 = 160;
@@ -299,21 +395,19 @@ pub async fn overview_get(rows: LogQuery, start_s: i64, step: i64) -> Answer<Ove
     use decnet_model::permission::{ViewEvidence, ViewFleet};
     let (domain, see) = permitted::<ViewEvidence>()?;
     let (_, fleet) = permitted::<ViewFleet>()?;
+    let reached = domain.log_reached(&see).await?;
     let stats = domain.stats(&see).await?;
     let untouched = if stats.unique_attackers == 0 {
-        domain.decky_list(&fleet).await?
+        let deckies = domain.decky_list(&fleet).await?;
+        let json = serde_json::to_string(&deckies);
+        Some(json.map_err(|err| Fault::new(FaultKind::Internal, err.to_string()))?)
     } else {
-        Vec::new()
+        None
     };
-    let tops = match (rows.start_time, rows.end_time) {
-        (None, None) => domain.tops(&see).await?,
-        (start, end) => {
-            let start = start.unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
-            let end = end.unwrap_or_else(crate::text::now);
-            domain.tops_between(&see, start, end).await?
-        }
-    };
+    let tops = tops_of(&domain, &see, &rows).await?;
     let columns = HistogramQuery {
+        decky: rows.decky.clone(),
+        attacker_ip: rows.attacker_ip,
         start_time: time::OffsetDateTime::from_unix_timestamp(start_s).ok(),
         end_time: rows.end_time,
         interval_minutes: u32::try_from(step).ok(),
@@ -327,53 +421,174 @@ pub async fn overview_get(rows: LogQuery, start_s: i64, step: i64) -> Answer<Ove
         None => None,
     };
     // What decoys say of themselves is in the log; here stands what somebody did to them.
-    let mut logs = domain.log_page(&see, rows).await?.data;
-    logs.retain(|row| row.attacker_id.is_some());
-    let touches = spread.map_or_else(
+    let everything = LogQuery {
+        decky: None,
+        attacker_ip: None,
+        ..rows.clone()
+    };
+    let mut logs = touching(&domain, &see, everything).await?;
+    let mut touches = spread.map_or_else(
         || Touch::of(&logs),
         |spread| spread.iter().flat_map(Touch::of_all).collect(),
     );
+    if is_narrow(&rows) {
+        logs = touching(&domain, &see, rows).await?;
+        // The loom has all threads, and those that were chosen however long ago something passed along them.
+        let known: std::collections::BTreeSet<_> = touches
+            .iter()
+            .map(|touch| (touch.attacker, touch.decky.clone()))
+            .collect();
+        let chosen = Touch::of(&logs).into_iter();
+        touches.extend(chosen.filter(|touch| !known.contains(&(touch.attacker, touch.decky.clone()))));
+    }
     logs.truncate(FEED);
     Ok(Overview {
+        reached,
         touches,
         stats,
         untouched,
-        tops,
-        columns: domain.log_histogram(&see, columns).await?,
+        tops: tops.into(),
+        columns: by_minute(&domain.log_histogram(&see, columns).await?).collect(),
         logs,
-        workers: domain.worker_list(&fleet).await?,
+        workers: states_of(&domain.worker_list(&fleet).await?),
     })
+}
+
+/// How each of [`WORKERS`] does.
+#[cfg(feature = "ssr")]
+fn states_of(workers: &[decnet_model::view::WorkerView]) -> Vec<WorkerState> {
+    let state = |name: &&str| {
+        let worker = workers.iter().find(|worker| worker.name.as_str() == *name);
+        worker.map_or(WorkerState::Unknown, |worker| worker.state)
+    };
+    WORKERS.iter().map(state).collect()
+}
+
+/// A page of log rows without those of nobody.
+#[cfg(feature = "ssr")]
+async fn touching(
+    domain: &decnet_domain::Domain,
+    see: &decnet_domain::Permit<decnet_model::permission::ViewEvidence>,
+    rows: LogQuery,
+) -> Answer<Vec<LogView>> {
+    let mut logs = domain.log_page(see, rows).await?.data;
+    logs.retain(|row| row.attacker_id.is_some());
+    Ok(logs)
+}
+
+/// The overview's top lists, of the time of `rows`.
+#[server(prefix = "/ui", endpoint = "tops_get", input = Json, output = Json)]
+pub async fn tops_get(rows: LogQuery) -> Answer<TopLists> {
+    let (domain, see) = permitted()?;
+    Ok(tops_of(&domain, &see, &rows).await?.into())
+}
+
+#[cfg(feature = "ssr")]
+async fn tops_of(
+    domain: &decnet_domain::Domain,
+    see: &decnet_domain::Permit<decnet_model::permission::ViewEvidence>,
+    rows: &LogQuery,
+) -> Answer<Tops> {
+    if is_narrow(rows) {
+        return tops_of_rows(domain, see, rows).await;
+    }
+    // Credentials and commands are counted over all time only.
+    let ever = domain.tops(see).await?;
+    if rows.start_time.is_none() && rows.end_time.is_none() {
+        return Ok(ever);
+    }
+    let start = rows.start_time.unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let end = rows.end_time.unwrap_or_else(crate::text::now);
+    Ok(Tops {
+        credentials: ever.credentials,
+        commands: ever.commands,
+        ..domain.tops_between(see, start, end).await?
+    })
+}
+
+/// Whether the overview shows what one attacker did, or what was done at one decky, only.
+pub(crate) fn is_narrow(rows: &LogQuery) -> bool {
+    rows.attacker_ip.is_some() || rows.decky.is_some()
+}
+
+/// Rows of a top list.
+#[cfg(feature = "ssr")]
+const TOP: u32 = 8;
+
+/// The top lists of an attacker or a decky: nobody counts these as they come in, so the newest [`FEED_FROM`] rows are counted here.
+#[cfg(feature = "ssr")]
+async fn tops_of_rows(
+    domain: &decnet_domain::Domain,
+    see: &decnet_domain::Permit<decnet_model::permission::ViewEvidence>,
+    rows: &LogQuery,
+) -> Answer<Tops> {
+    let newest = LogQuery {
+        limit: Some(FEED_FROM),
+        ..rows.clone()
+    };
+    let logs = domain.log_page(see, newest).await?.data;
+    let attackers = match (rows.attacker_ip, logs.first().and_then(|row| row.attacker_id)) {
+        (None, _) => {
+            let touched = AttackerQuery {
+                limit: Some(TOP),
+                sort_by: Some(AttackerSort::Active),
+                decky: rows.decky.clone(),
+                start_time: rows.start_time,
+                end_time: rows.end_time,
+                ..AttackerQuery::default()
+            };
+            domain.attacker_page(see, touched).await?.data
+        }
+        (Some(_), Some(id)) => vec![domain.attacker_get(see, id).await?],
+        (Some(_), None) => Vec::new(),
+    };
+    Ok(Tops {
+        attackers,
+        deckies: counts(&logs, |row| Some(row.decky.clone())),
+        services: counts(&logs, |row| Some(row.service.clone())),
+        credentials: counts(&logs, |row| {
+            let secret = row.fields.get(field::SECRET)?;
+            let principal = row.fields.get(field::PRINCIPAL).map_or("", String::as_str);
+            (row.event_type == EventKind::AuthAttempt.as_str()).then(|| format!("{principal}:{secret}"))
+        }),
+        commands: counts(&logs, |row| {
+            let kind = row.event_type.parse::<EventKind>().ok()?;
+            matches!(kind, EventKind::Command | EventKind::Query).then(|| text::summary(row))
+        }),
+    })
+}
+
+/// How many of `rows` have each name that `of` gives them, most first.
+#[cfg(feature = "ssr")]
+fn counts(rows: &[LogView], of: impl Fn(&LogView) -> Option<String>) -> Vec<Count> {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for name in rows.iter().filter_map(of) {
+        *counts.entry(name).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts
+        .into_iter()
+        .map(|(name, count)| Count { name, count })
+        .collect();
+    counts.sort_by_key(|count| std::cmp::Reverse(count.count));
+    counts.truncate(usize::try_from(TOP).unwrap_or(usize::MAX));
+    counts
 }
 
 /// What the stream would begin with: for browsers that cannot have the stream, asked every few seconds.
 #[server(prefix = "/ui", endpoint = "snapshot", output = Json)]
 pub async fn snapshot() -> Answer<StreamSnapshot> {
-    use decnet_model::permission::{ViewEvidence, ViewFleet};
-    let (domain, see) = permitted::<ViewEvidence>()?;
-    let (_, fleet) = permitted::<ViewFleet>()?;
-    Ok(StreamSnapshot {
-        stats: domain.stats(&see).await?,
-        logs: domain
-            .log_page(
-                &see,
-                LogQuery {
-                    limit: Some(100),
-                    ..LogQuery::default()
-                },
-            )
-            .await?
-            .data,
-        deckies: domain.decky_list(&fleet).await?,
-        workers: domain.worker_list(&fleet).await?,
-        forgotten: domain.evidence_forgotten(&see).await?,
-    })
+    let (domain, see) = permitted()?;
+    Ok(domain.stream_snapshot(&see).await?)
 }
 
 /// A page of log rows.
 #[server(prefix = "/ui", endpoint = "log_page", input = Json, output = Json)]
-pub async fn log_page(query: LogQuery) -> Answer<Page<LogView>> {
+pub async fn log_page(query: LogQuery) -> Answer<AsOf<Page<LogView>>> {
     let (domain, see) = permitted()?;
-    Ok(domain.log_page(&see, query).await?)
+    Ok((
+        domain.log_reached(&see).await?,
+        domain.log_page(&see, query).await?,
+    ))
 }
 
 /// One log row.
@@ -392,21 +607,26 @@ pub async fn stats_get() -> Answer<Stats> {
 
 /// A page of the lines that did not become evidence.
 #[server(prefix = "/ui", endpoint = "quarantine_page", input = Json, output = Json)]
-pub async fn quarantine_page(before: Option<String>) -> Answer<Page<QuarantineView>> {
+pub async fn quarantine_page(query: QuarantineQuery) -> Answer<Page<QuarantineView>> {
     let (domain, see) = permitted()?;
-    Ok(domain.quarantine_page(&see, Some(100), before).await?)
+    Ok(domain.quarantine_page(&see, query).await?)
 }
 
 /// Log rows counted by time.
 #[server(prefix = "/ui", endpoint = "log_histogram", input = Json, output = Json)]
-pub async fn log_histogram(query: HistogramQuery) -> Answer<Vec<HistogramBucket>> {
+pub async fn log_histogram(query: HistogramQuery) -> Answer<AsOf<Vec<HistogramBucket>>> {
     let (domain, see) = permitted()?;
-    Ok(domain.log_histogram(&see, query).await?)
+    Ok((
+        domain.log_reached(&see).await?,
+        domain.log_histogram(&see, query).await?,
+    ))
 }
 
 /// How many log rows of intruders there were in each minute of the last 24 hours: a list of buckets would be twenty times as long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Day {
+    /// Up to which log row it reaches.
+    pub(crate) reached: LogId,
     /// The first minute, since 1970.
     start: i64,
     counts: Vec<u64>,
@@ -425,8 +645,13 @@ impl Day {
 #[server(prefix = "/ui", endpoint = "day_get", input = Json, output = Json)]
 pub async fn day_get() -> Answer<Day> {
     let (domain, see) = permitted()?;
+    let reached = domain.log_reached(&see).await?;
     let (start, counts) = domain.touches_of_day(&see).await?;
-    Ok(Day { start, counts })
+    Ok(Day {
+        reached,
+        start,
+        counts,
+    })
 }
 
 /// A page of attackers.
@@ -464,6 +689,36 @@ pub async fn bounty_get(id: i64) -> Answer<BountyView> {
     Ok(domain.bounty_get(&see, id).await?)
 }
 
+/// Whether the secret of a credential was used elsewhere, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Elsewhere {
+    /// It was, and this is what stands among what is used again.
+    Reuse(i64),
+    /// It was not.
+    Nowhere,
+    /// It is not among those that are spread widest, and there are more of these than were looked at.
+    Unknown,
+}
+
+/// Where else the secret of this find was used: looked for among the 500 of its form that are spread widest.
+#[server(prefix = "/ui", endpoint = "elsewhere_get", input = Json, output = Json)]
+pub async fn elsewhere_get(bounty: i64) -> Answer<Elsewhere> {
+    let (domain, see) = permitted()?;
+    let find = domain.bounty_get(&see, bounty).await?;
+    let query = ReuseQuery {
+        limit: Some(MAX_LIMIT),
+        secret_kind: Some(find.secret_kind.unwrap_or_default()),
+        ..ReuseQuery::default()
+    };
+    let page = domain.reuse_page(&see, query).await?;
+    let same = page.data.iter().find(|reuse| reuse.value == find.value);
+    Ok(match same {
+        Some(reuse) => Elsewhere::Reuse(reuse.id),
+        None if page.next.is_none() => Elsewhere::Nowhere,
+        None => Elsewhere::Unknown,
+    })
+}
+
 /// A page of credentials that are used again elsewhere.
 #[server(prefix = "/ui", endpoint = "reuse_page", input = Json, output = Json)]
 pub async fn reuse_page(query: ReuseQuery) -> Answer<Page<ReuseView>> {
@@ -486,10 +741,12 @@ pub async fn alert_list() -> Answer<Vec<AlertView>> {
     Ok(domain.alert_list(&fleet, &evidence).await?)
 }
 
-/// One attacker with all that the page shows, of the time that `rows` asks for.
+/// One attacker with all that the page shows, of the time that `rows` asks for; with a lane in the line for each decky, as far as there
+/// are not too many, or of some.
 #[server(prefix = "/ui", endpoint = "dossier_get", input = Json, output = Json)]
-pub async fn dossier_get(id: AttackerId, rows: LogQuery) -> Answer<Dossier> {
+pub async fn dossier_get(id: AttackerId, rows: LogQuery, all_lanes: Option<bool>) -> Answer<Dossier> {
     let (domain, see) = permitted()?;
+    let reached = domain.log_reached(&see).await?;
     let attacker = domain.attacker_get(&see, id).await?;
     let between = (rows.start_time, rows.end_time);
     let first = rows.start_time.unwrap_or(attacker.first_seen);
@@ -497,12 +754,23 @@ pub async fn dossier_get(id: AttackerId, rows: LogQuery) -> Answer<Dossier> {
     let width = ((last - first) / PARTS).max(time::Duration::SECOND);
     let activity = domain.attacker_activity(&see, id, between, width).await?;
     let visits = domain.attacker_visits(&see, id, between, width).await?;
-    let mut trail = Trail::of(activity, visits, width);
+    let lanes = if all_lanes == Some(true) { MAX_LANES } else { LANES };
+    let mut trail = Trail::of(activity, visits, width, lanes);
+    let way = TraversalQuery {
+        service: None,
+        start_time: rows.start_time,
+        end_time: rows.end_time,
+    };
     let meanwhile = (
         Some(first),
         Some(last.saturating_add(time::Duration::MICROSECOND)),
     );
-    let changes = domain.fleet_changes(&see, &trail.deckies(), meanwhile).await?;
+    let way = domain.attacker_traversal(&see, id, way).await?;
+    let mut deckies = trail.deckies();
+    deckies.extend(way.stations.iter().map(|station| station.decky.clone()));
+    deckies.sort_unstable();
+    deckies.dedup();
+    let changes = domain.fleet_changes(&see, &deckies, meanwhile).await?;
     trail.changes = changes.iter().filter_map(Change::of).collect();
     let left = left_of(&domain, &see, &attacker, between).await?;
     let rows = LogQuery {
@@ -511,7 +779,9 @@ pub async fn dossier_get(id: AttackerId, rows: LogQuery) -> Answer<Dossier> {
         ..rows
     };
     Ok(Dossier {
+        reached,
         trail,
+        way,
         left,
         logs: domain.log_page(&see, rows).await?,
         attacker,
@@ -594,6 +864,34 @@ mod tests {
     }
 
     #[test]
+    fn what_one_did_to_a_decky_in_a_minute_is_one_touch_whoever_came_between() {
+        let by = |n: u8, id: i64, event_type: &str| LogView {
+            attacker_ip: Some(IpAddr::from([192, 0, 2, n])),
+            attacker_id: format!("01890a5d-ac96-774b-bcce-b302099a80{n:02x}").parse().ok(),
+            ..row(id, event_type, &[])
+        };
+        let rows = [
+            by(1, 130, "connect"),
+            row(129, "service_started", &[]),
+            by(2, 128, "connect"),
+            by(1, 121, "command"),
+            by(1, 119, "connect"),
+        ];
+        let touches = Touch::of(&rows);
+        let told: Vec<_> = touches
+            .iter()
+            .map(|t| (t.ip.to_string(), t.at_s, t.weight, t.count))
+            .collect();
+        let (first, second) = ("192.0.2.1".to_owned(), "192.0.2.2".to_owned());
+        let expected = [
+            (first.clone(), 130, Weight::Hands, 2),
+            (second, 128, Weight::Touch, 1),
+            (first, 119, Weight::Touch, 1),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
     fn new_rows_lengthen_their_connection_or_begin_one() {
         let mut visits = Vec::new();
         for new in [
@@ -637,6 +935,27 @@ mod tests {
 
     #[cfg(feature = "ssr")]
     #[test]
+    fn names_are_counted_and_those_met_most_come_first() {
+        let rows: Vec<_> = (1..=20)
+            .map(|n| {
+                let name = if n % 3 == 0 { "often" } else { "rare" };
+                row(n, if n < 15 { "command" } else { "query" }, &[("command", name)])
+            })
+            .collect();
+        let told = |of: fn(&LogView) -> Option<String>| {
+            let counts = counts(&rows, of).into_iter();
+            counts.map(|c| (c.name, c.count)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told(|row| row.fields.get("command").cloned()),
+            [("rare".to_owned(), 14), ("often".to_owned(), 6)]
+        );
+        assert_eq!(told(|_| None), []);
+        assert_eq!(told(|row| Some(row.id.0.to_string())).len(), 8);
+    }
+
+    #[cfg(feature = "ssr")]
+    #[test]
     fn a_part_of_the_time_keeps_a_mark_of_each_kind_and_a_silent_session_has_a_lane() {
         let at = |second| OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(second);
         let one = |second, event_type: &str| ActivityView {
@@ -647,6 +966,7 @@ mod tests {
             last_at: at(second),
             log_id: LogId(second),
             count: 2,
+            accepted: false,
         };
         let activity = vec![
             one(1, "connect"),
@@ -667,14 +987,22 @@ mod tests {
         };
         let mut visits: Vec<_> = (0..20).map(|n| visit(format!("quiet-{n}"), 5)).collect();
         visits.extend((0..2_000).map(|n| visit("web-01".into(), n)));
-        let trail = Trail::of(activity, visits, time::Duration::MINUTE);
+        let trail = Trail::of(activity, visits, time::Duration::MINUTE, LANES);
         let marks: Vec<_> = trail.marks.iter().map(|m| (&*m.event_type, m.count)).collect();
         assert_eq!(marks, [("request", 4), ("client_fingerprint", 2), ("command", 2)]);
         assert_eq!(trail.deckies().len(), 1, "the longest come first");
         assert_eq!(trail.visits.len(), VISITS);
         assert_eq!(trail.places, [("web-01".to_owned(), "ssh".to_owned(), 8)]);
-        let few = (0..20).map(|n| visit(format!("quiet-{n}"), 5)).collect();
-        let trail = Trail::of(vec![one(1, "connect")], few, time::Duration::MINUTE);
-        assert_eq!(trail.deckies().len(), LANES);
+        let few: Vec<_> = (0..20).map(|n| visit(format!("quiet-{n}"), 5)).collect();
+        let lanes = |lanes| {
+            let trail = Trail::of(
+                vec![one(1, "connect")],
+                few.clone(),
+                time::Duration::MINUTE,
+                lanes,
+            );
+            trail.deckies().len()
+        };
+        assert_eq!((lanes(LANES), lanes(MAX_LANES)), (LANES, 21));
     }
 }

@@ -58,7 +58,7 @@ pub async fn task_list() -> Answer<Vec<TaskView>> {
     Ok(domain.task_list(&see).await?)
 }
 
-/// Set how often a decky changes its services: `minutes` between two changes, nothing for never.
+/// Set how often a decky changes its services: `minutes` between two changes, 0 for never, nothing for as often as the whole fleet.
 #[server(prefix = "/ui", endpoint = "interval_set", output = Json)]
 pub async fn interval_set(name: String, minutes: String) -> Answer<()> {
     let name = decky_name(&name)?;
@@ -168,15 +168,15 @@ pub async fn decky_start(names: String) -> Answer<()> {
     Ok(())
 }
 
-/// Minutes between mutations as a form gives them; nothing for never.
+/// Minutes between mutations as a form gives them: 0 for never, nothing for as often as the whole fleet.
 pub(super) fn interval_minutes(text: &str) -> Result<Option<u32>, String> {
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let minutes = text.trim().parse().ok().filter(|n| (1..=525_600).contains(n));
-    minutes
-        .map(Some)
-        .ok_or_else(|| "a number of minutes from 1 to 525600, or nothing for never".into())
+    let minutes = text.trim().parse::<u32>().ok().filter(|n| *n <= 525_600);
+    minutes.map(Some).ok_or_else(|| {
+        "a number of minutes from 1 to 525600, 0 for never, or nothing for as the whole fleet".into()
+    })
 }
 
 #[cfg(feature = "ssr")]

@@ -115,7 +115,13 @@ impl FromServerFnError for Fault {
 
     fn from_server_fn_error(value: ServerFnErrorErr) -> Self {
         let kind = match value {
-            ServerFnErrorErr::Request(_) | ServerFnErrorErr::Response(_) => FaultKind::Unavailable,
+            // Why, only the browser knows, in words of its own that help nobody.
+            ServerFnErrorErr::Request(_) | ServerFnErrorErr::Response(_) => {
+                return Self::new(
+                    FaultKind::Unavailable,
+                    "Nothing came back: the server is down, or the network on the way to it.",
+                );
+            }
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => FaultKind::Invalid,
             ServerFnErrorErr::Deserialization(_) => {
                 return Self::new(

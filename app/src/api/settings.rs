@@ -10,8 +10,7 @@ use super::{Fault, FaultKind, access::parsed, ssr::permitted};
 use decnet_model::view::FieldError;
 
 /// Where every form of settings leads back to.
-#[cfg(feature = "ssr")]
-const PAGE: &str = "/settings/host";
+pub(crate) const PAGE: &str = "/settings/host";
 
 /// What is in effect.
 #[server(prefix = "/ui", endpoint = "config_get", input = Json, output = Json)]
@@ -37,6 +36,19 @@ pub async fn setting_change(name: String, value: String) -> Answer<()> {
     domain.setting_change(&manage, setting, value).await?;
     leptos_axum::redirect(PAGE);
     Ok(())
+}
+
+/// How many log rows would be deleted, were they kept for so many `days`; none where all are kept, which is nothing.
+#[server(prefix = "/ui", endpoint = "retention_preview", input = Json, output = Json)]
+pub async fn retention_preview(days: String) -> Answer<u64> {
+    let (domain, manage) = permitted()?;
+    match days.trim() {
+        "" => Ok(0),
+        days => {
+            let days = parsed(days).map_err(|fault| of_field("days", fault.detail))?;
+            Ok(domain.retention_preview(&manage, days).await?)
+        }
+    }
 }
 
 /// Keep lines out that agree with everything that is said; what is empty is not said.

@@ -1,10 +1,10 @@
-//! Accounts as administrators keep them, and the audit log.
+//! Accounts as administrators keep them, everybody's API tokens, and the audit log.
 //!
 //! What changes something is a plain form too, so it takes text as a form gives it and leads back to the page.
 
 use decnet_model::{
     query::AuditQuery,
-    view::{AuditView, Page, UserView},
+    view::{ApiTokenView, AuditView, Page, UserView},
 };
 use leptos::prelude::*;
 
@@ -17,6 +17,15 @@ use super::{Fault, FaultKind, access::parsed, ssr::permitted};
 pub async fn user_list() -> Answer<Vec<UserView>> {
     let (domain, manage) = permitted()?;
     Ok(domain.user_list(&manage).await?)
+}
+
+/// How many API tokens the account of that name has.
+#[server(prefix = "/ui", endpoint = "user_tokens", input = Json, output = Json)]
+pub async fn user_tokens(name: String) -> Answer<u64> {
+    let (domain, manage) = permitted()?;
+    let tokens = domain.token_list_all(&manage).await?;
+    let theirs = tokens.iter().filter(|token| token.owner.as_str() == name).count();
+    Ok(u64::try_from(theirs).unwrap_or(u64::MAX))
 }
 
 /// Make an account, whose password has to be changed at the first sign-in.
@@ -93,6 +102,31 @@ pub async fn user_delete(id: String, name: String, confirm: String) -> Answer<()
     }
     domain.user_delete(&manage, parsed(&id)?).await?;
     leptos_axum::redirect("/settings/users");
+    Ok(())
+}
+
+/// Everybody's API tokens, by owner and name.
+#[server(prefix = "/ui", endpoint = "token_list_all", input = Json, output = Json)]
+pub async fn token_list_all() -> Answer<Vec<ApiTokenView>> {
+    let (domain, manage) = permitted()?;
+    Ok(domain.token_list_all(&manage).await?)
+}
+
+/// End API tokens, whoever's they are: their ids, with commas between them.
+#[server(prefix = "/ui", endpoint = "tokens_end", output = Json)]
+pub async fn tokens_end(ids: String) -> Answer<()> {
+    use decnet_domain::DomainError;
+    use decnet_model::id::ApiTokenId;
+    let (domain, manage) = permitted()?;
+    let ids: Vec<ApiTokenId> = ids.split(',').map(parsed).collect::<Result<_, Fault>>()?;
+    for id in ids {
+        match domain.token_revoke_any(&manage, id).await {
+            // One that somebody else has ended meanwhile is as it should be.
+            Ok(()) | Err(DomainError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    leptos_axum::redirect("/settings/tokens");
     Ok(())
 }
 

@@ -20,10 +20,15 @@ use crate::{api::evidence, live::use_live, text, url};
 /// The key of the browser's storage under which stands which intrusions were read: the time of the last.
 const READ_KEY: &str = "decnet-alerts-read";
 
+/// How many alerts nobody has read yet, as the title of the page tells, too.
+#[derive(Clone, Copy)]
+pub(crate) struct Unread(pub(crate) RwSignal<usize>);
+
 /// The bell.
 #[component]
 pub(crate) fn Bell() -> impl IntoView {
     let live = use_live();
+    let counted = use_context::<Unread>();
     let present = use_present();
     // What alerts are made of, as far as the stream tells; an intrusion is one for a day only, so they are asked for every minute, too.
     // In one word, which costs no machinery of its own.
@@ -87,14 +92,20 @@ pub(crate) fn Bell() -> impl IntoView {
         );
         look();
     });
+    let unread = move || {
+        let alerts = alerts.get().and_then(Result::ok).unwrap_or_default();
+        let read = read.get();
+        alerts.iter().filter(|alert| stamp(alert) > read).count()
+    };
+    Effect::new(move |_| {
+        if let Some(Unread(counted)) = counted {
+            counted.set(unread());
+        }
+    });
     view! {
         <details class="menu bell" node_ref=node on:toggle=move |_| look()>
             <Transition fallback=|| view! { <BellFace unread=0 /> }>
-                {move || {
-                    let alerts = alerts.get().and_then(Result::ok).unwrap_or_default();
-                    let unread = alerts.iter().filter(|alert| stamp(alert) > read.get()).count();
-                    view! { <BellFace unread=unread /> }
-                }}
+                {move || view! { <BellFace unread=unread() /> }}
             </Transition>
             <div class="menu-body" role="region" aria-label="Alerts">
                 <Transition>
@@ -190,6 +201,11 @@ fn Alert(alert: AlertView) -> impl IntoView {
     let rest = alert
         .count
         .saturating_sub(u64::try_from(alert.names.len()).unwrap_or(0));
+    // What is told beside the names is of the first of them.
+    let detail = match alert.kind {
+        AlertKind::Intrusion if !one && !alert.detail.is_empty() => format!("last: {}", alert.detail),
+        _ => alert.detail,
+    };
     let glyphs = alert.glyphs;
     let names = alert.names.into_iter().enumerate().map(|(i, name)| {
         let glyph = glyphs
@@ -207,7 +223,7 @@ fn Alert(alert: AlertView) -> impl IntoView {
                         {names.collect_view()}
                         {(rest > 0).then(|| format!(" and {rest} more"))}
                     </span>
-                    {(!alert.detail.is_empty()).then(|| view! { <span class="alert-detail"><Said text=alert.detail max=120 /></span> })}
+                    {(!detail.is_empty()).then(|| view! { <span class="alert-detail"><Said text=detail max=120 /></span> })}
                 </span>
                 {alert.since.map(|at| view! { <span class="alert-when"><Ago at=at /></span> })}
             </a>

@@ -1,7 +1,5 @@
 //! Counts over time: the histogram, the heat strip and the sparkline, as SVG of our own.
 
-use std::collections::BTreeMap;
-
 use decnet_model::view::HistogramBucket;
 use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::use_navigate};
@@ -28,7 +26,7 @@ impl Series {
     /// by the minute (since 1970).
     pub(crate) fn new(
         counted: impl Iterator<Item = (i64, u64)>,
-        came: &BTreeMap<i64, u64>,
+        came: &[(i64, u64)],
         end: OffsetDateTime,
         step: i64,
         length: i64,
@@ -38,7 +36,7 @@ impl Series {
         let last = end.unix_timestamp().div_euclid(60).div_euclid(step) * step;
         let start = last - (length - 1) * step;
         let mut counts = vec![0_u64; usize::try_from(length).unwrap_or(1)];
-        for (minute, count) in counted.chain(came.iter().map(|(minute, count)| (*minute, *count))) {
+        for (minute, count) in counted.chain(came.iter().copied()) {
             let slot = usize::try_from((minute - start).div_euclid(step))
                 .ok()
                 .and_then(|i| counts.get_mut(i));
@@ -162,20 +160,20 @@ pub(crate) fn Histogram(
     height: u32,
 ) -> impl IntoView {
     let present = use_present();
-    let width = move || series.with(|s| s.counts.len() * COLUMN);
-    let label = move || {
+    let words = move |of: fn(&Series, &str) -> String| Signal::derive(move || series.with(|s| of(s, what)));
+    let label = words(|s, what| {
+        format!(
+            "{} {what}, at most {} in {}",
+            text::count(s.sum()),
+            text::count(s.most()),
+            step_words(s.step)
+        )
+    });
+    let view_box = words(|s, _| format!("0 0 {} {TALL}", s.counts.len() * COLUMN));
+    let steps = words(|s, _| format!("per {}, at most {}", step_words(s.step), text::count(s.most())));
+    let strokes = Signal::derive(move || {
         series.with(|s| {
-            format!(
-                "{} {what}, at most {} in {}",
-                text::count(s.sum()),
-                text::count(s.most()),
-                step_words(s.step)
-            )
-        })
-    };
-    let strokes = move || {
-        series.with(|s| {
-            let (most, wide) = (s.most().max(1), width());
+            let (most, wide) = (s.most().max(1), s.counts.len() * COLUMN);
             let mut ink = Ink::default();
             ink.mark(
                 "path",
@@ -230,27 +228,25 @@ pub(crate) fn Histogram(
             );
             ink.markup()
         })
-    };
+    });
     let edge = move |last: bool| {
-        series.with(|s| {
-            let at = if last {
-                s.start + s.step * i64::try_from(s.counts.len()).unwrap_or(0)
-            } else {
-                s.start
-            };
-            let local = present.local(at_minute(at));
-            let span = s.step * i64::try_from(s.counts.len()).unwrap_or(0);
-            // A whole day ends at the time of day at which it began: then the day is told, too.
-            if span >= MINUTES_A_DAY {
-                text::short_date(local)
-            } else {
-                text::clock_minutes(local)
-            }
+        Signal::derive(move || {
+            series.with(|s| {
+                let span = s.step * i64::try_from(s.counts.len()).unwrap_or(0);
+                let at = if last { s.start + span } else { s.start };
+                let local = present.local(at_minute(at));
+                // A whole day ends at the time of day at which it began: then the day is told, too.
+                if span >= MINUTES_A_DAY {
+                    text::short_date(local)
+                } else {
+                    text::clock_minutes(local)
+                }
+            })
         })
     };
     let drawing = view! {
         <svg
-            viewBox=move || format!("0 0 {} {TALL}", width())
+            viewBox=view_box
             height=height
             preserveAspectRatio="none"
             role="group"
@@ -262,9 +258,9 @@ pub(crate) fn Histogram(
         <figure class="histogram">
             {brushed(series, href, drawing.into_any())}
             <figcaption>
-                <span>{move || edge(false)}</span>
-                <span class="step">{move || series.with(|s| format!("per {}, at most {}", step_words(s.step), text::count(s.most())))}</span>
-                <span>{move || edge(true)}</span>
+                <span>{edge(false)}</span>
+                <span class="step">{steps}</span>
+                <span>{edge(true)}</span>
             </figcaption>
         </figure>
     }
@@ -311,7 +307,7 @@ pub(crate) fn HeatStrip(
     href: Callback<(OffsetDateTime, OffsetDateTime), String>,
 ) -> impl IntoView {
     let present = use_present();
-    let marks = move || {
+    let marks = Signal::derive(move || {
         series.with(|s| {
             let mut ink = Ink::default();
             for (level, runs) in heat_runs(&s.counts).iter().enumerate().skip(1) {
@@ -340,13 +336,14 @@ pub(crate) fn HeatStrip(
             }
             ink.markup()
         })
-    };
-    let label =
-        move || series.with(|s| format!("The last 24 hours: {}", text::plural(s.sum(), "touch", "touches")));
+    });
+    let words = move |of: fn(&Series) -> String| Signal::derive(move || series.with(of));
+    let view_box = words(|s| format!("0 0 {} 10", s.counts.len()));
+    let label = words(|s| format!("The last 24 hours: {}", text::plural(s.sum(), "touch", "touches")));
     let drawing = view! {
         <svg
             class="heat"
-            viewBox=move || format!("0 0 {} 10", series.with(|s| s.counts.len()))
+            viewBox=view_box
             preserveAspectRatio="none"
             role="group"
             aria-label=label
@@ -390,25 +387,39 @@ pub(crate) fn Sparkline(
         "The last 24 hours: {}",
         text::plural(hours.iter().sum(), "event", "events")
     );
+    let (whole, begun) = spark(&hours);
     view! {
         <svg class="spark" viewBox="0 0 92 20" preserveAspectRatio="none" role="img" aria-label=label>
-            <path d=spark(&hours) />
+            <path d=whole />
+            <path class="begun" d=begun />
         </svg>
     }
     .into_any()
 }
 
-/// A line through `counts`, 4 apart and 18 high; a flat one where there is nothing.
-fn spark(counts: &[u64]) -> String {
-    let most = counts.iter().copied().max().filter(|most| *most > 0);
-    let Some(most) = most else {
-        return "M0 19H92".to_owned();
-    };
-    let points = counts.iter().enumerate().map(|(i, count)| {
-        let tall = count.saturating_mul(18).div_ceil(most);
-        format!("{} {}", i * 4, 19_u64.saturating_sub(tall))
-    });
-    format!("M{}", points.collect::<Vec<_>>().join("L"))
+/// A line through `counts`, 4 apart and 18 high; a flat one where there is nothing. The way to the last is a line of its own:
+/// that hour has only begun, and would look like the end of what goes on.
+fn spark(counts: &[u64]) -> (String, String) {
+    let most = counts.iter().copied().max().unwrap_or(0).max(1);
+    let points: Vec<_> = counts
+        .iter()
+        .enumerate()
+        .map(|(i, count)| {
+            let tall = count.saturating_mul(18).div_ceil(most);
+            format!("{} {}", i * 4, 19_u64.saturating_sub(tall))
+        })
+        .collect();
+    match points.as_slice() {
+        [whole @ .., before, last] => {
+            let whole = whole
+                .iter()
+                .chain([before])
+                .map(String::as_str)
+                .collect::<Vec<_>>();
+            (format!("M{}", whole.join("L")), format!("M{before}L{last}"))
+        }
+        _ => ("M0 19H92".to_owned(), String::new()),
+    }
 }
 
 #[cfg(test)]
@@ -430,7 +441,7 @@ mod tests {
             },
         ];
         let end = datetime!(2026-11-20 12:00:30 UTC);
-        let live = BTreeMap::from([(end.unix_timestamp() / 60, 2)]);
+        let live = [(end.unix_timestamp() / 60, 2)];
         let series = Series::new(by_minute(&stored), &live, end, 1, 4);
         assert_eq!(series.counts, [0, 3, 0, 2]);
         let starts: Vec<_> = series.buckets().map(|(from, ..)| from).collect();
@@ -466,7 +477,7 @@ mod tests {
             let buckets = Buckets::of(Between { start, end }, Duration::hours(24), now);
             let series = Series::new(
                 [].into_iter(),
-                &BTreeMap::new(),
+                &[],
                 buckets.last(now),
                 buckets.step,
                 buckets.length,
@@ -507,9 +518,13 @@ mod tests {
 
     #[test]
     fn the_highest_hour_is_at_the_top_and_one_event_is_no_flat_line() {
-        assert_eq!(spark(&[0, 1, 1_000]), "M0 19L4 18L8 1");
-        assert_eq!(spark(&[0, 0]), "M0 19H92");
-        assert_eq!(spark(&[]), "M0 19H92");
+        let of = |counts: &[u64]| {
+            let (whole, begun) = spark(counts);
+            format!("{whole} {begun}")
+        };
+        assert_eq!(of(&[0, 1, 1_000]), "M0 19L4 18 M4 18L8 1");
+        assert_eq!(of(&[0, 0]), "M0 19 M0 19L4 19");
+        assert_eq!(of(&[]), "M0 19H92 ");
     }
 
     #[test]

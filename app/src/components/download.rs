@@ -12,6 +12,9 @@ pub(crate) fn Export(
     /// Its export in the REST API, with what is filtered by: see [`url::export`](crate::url::export).
     #[prop(into)]
     from: Signal<String>,
+    /// Its filters are the page's own: the files have the whole list, whatever is shown of it.
+    #[prop(optional)]
+    whole: bool,
     /// More files, as [`ExportFile`]s.
     #[prop(optional)]
     children: Option<Children>,
@@ -24,11 +27,16 @@ pub(crate) fn Export(
             })
         })
     };
+    let note = if whole {
+        "all of them"
+    } else {
+        "all that the filters leave"
+    };
     view! {
         <details class="menu export">
             <summary class="button"><Mark icon=Icon::Download />"Export"</summary>
             <div class="menu-body">
-                <ExportFile from=file("csv") words="CSV" note="all that the filters leave" />
+                <ExportFile from=file("csv") words="CSV" note=note />
                 <ExportFile from=file("json") words="JSON" note="the same, as an array" />
                 {children.map(|children| children())}
             </div>

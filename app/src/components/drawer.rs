@@ -8,7 +8,7 @@ use super::{
     keys,
 };
 
-/// The panel. It takes the focus, and gives it back to the row that it belongs to.
+/// The panel. It takes the focus, and gives it back to what opened it, or the row that it belongs to.
 #[component]
 pub(crate) fn Drawer(
     #[prop(into)] title: String,
@@ -20,18 +20,26 @@ pub(crate) fn Drawer(
     children: Children,
 ) -> impl IntoView {
     let node = NodeRef::<html::A>::new();
+    let (of, opened) = (row.clone(), row.clone());
     Effect::new(move |_| {
         if let Some(link) = node.get() {
-            drop(link.focus());
+            keys::note_opener(&opened);
+            // What had to be fetched is made before it is in the page.
+            let is_there = link.is_connected();
+            let focus = move || drop(link.focus());
+            if is_there {
+                focus();
+            } else {
+                request_animation_frame(focus);
+            }
         }
     });
-    let of = row.clone();
     on_cleanup(move || {
         keys::focus_row(&row);
     });
     let label = title.clone();
     view! {
-        <aside class="drawer" role="dialog" aria-label=label data-of=of>
+        <div class="drawer" role="dialog" aria-label=label data-of=of>
             <header>
                 <h2>{title}</h2>
                 <a
@@ -46,7 +54,7 @@ pub(crate) fn Drawer(
                 </a>
             </header>
             <div class="drawer-body">{children()}</div>
-        </aside>
+        </div>
     }
     .into_any()
 }

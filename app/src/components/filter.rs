@@ -7,8 +7,13 @@ use leptos_router::{
 };
 use wasm_bindgen::JsCast as _;
 
-use super::icon::{Icon, Mark};
-use crate::url;
+use super::{
+    focus,
+    icon::{Icon, Mark},
+    range,
+    when::use_present,
+};
+use crate::{piece::parts, text, url};
 
 /// A form of filters. Without JavaScript it is a GET form; with it, every change goes into the URL at once.
 #[component]
@@ -90,6 +95,9 @@ pub(crate) fn FilterForm(
     .into_any()
 }
 
+/// The id of the field for text; a page has one.
+const SEARCH: &str = "field-search";
+
 /// A field for text of a [`FilterForm`].
 #[component]
 pub(crate) fn SearchField(name: &'static str, placeholder: &'static str) -> impl IntoView {
@@ -100,6 +108,7 @@ pub(crate) fn SearchField(name: &'static str, placeholder: &'static str) -> impl
             <Mark icon=Icon::Search />
             <span class="sr">{placeholder}</span>
             <input
+                id=SEARCH
                 type="search"
                 name=name
                 placeholder=placeholder
@@ -178,49 +187,109 @@ pub(crate) fn Choice(
     .into_any()
 }
 
-/// What is filtered by, each with a way to take it away.
+/// A filter that is set: its parameter, the word for it, and its value.
+type Filter = (&'static str, &'static str, String);
+
+/// What is filtered by, each with a way to take it away. How that looks comes with a page on which anything is set.
 #[component]
 pub(crate) fn Chips(filters: &'static [(&'static str, &'static str)]) -> impl IntoView {
     let query = use_query_map();
-    let path = use_location().pathname;
     let set = Memo::new(move |_| {
+        let mut set: Vec<Filter> = Vec::new();
         query.with(|q| {
-            filters
-                .iter()
-                .filter_map(|(key, words)| Some((*key, *words, url::value(q, key)?)))
-                .collect::<Vec<_>>()
-        })
-    });
-    move || {
-        {
-        let set = set.get();
-        (!set.is_empty()).then(|| {
-            let cleared: Vec<_> = set.iter().map(|(key, ..)| (*key, None)).collect();
-            let all = url::with(&path.get(), &query.get(), &cleared);
-            let several = set.len() > 1;
-            view! {
-                <ul class="chips" aria-label="Filters that are set">
-                    {set
-                        .into_iter()
-                        .map(|(key, words, value)| {
-                            let without = url::with(&path.get(), &query.get(), &[(key, None)]);
-                            let label = format!("Remove the filter {words} {value}");
-                            view! {
-                                <li class="chip">
-                                    <span class="chip-key">{words}</span>
-                                    <bdi dir="auto">{crate::text::ellipsis(&crate::text::visible(&value), 40)}</bdi>
-                                    <a href=without aria-label=label data-noscroll="">
-                                        <Mark icon=Icon::Close />
-                                    </a>
-                                </li>
-                            }
-                        })
-                        .collect_view()}
-                    {several.then(|| view! { <li><a class="clear" href=all data-noscroll="">"clear all"</a></li> })}
-                </ul>
+            for (key, words) in filters {
+                // What is no time is left out, and said to be.
+                let value = url::value(q, key).filter(|value| url::is_read(key, value));
+                set.extend(value.map(|value| (*key, *words, value)));
             }
+        });
+        set
+    });
+    let chips = move || {
+        let set = set.get();
+        focus::give_back();
+        (!set.is_empty()).then(|| {
+            let chips = CHIPS.shown();
+            view! { {move || chips.get().map(|chips| chips(set.clone()))} }.into_any()
         })
+    };
+    view! { {move || chips()} }.into_any()
+}
+
+parts! {
+    pub(crate) CHIPS: fn(Vec<Filter>) -> AnyView = chips: |set| view! { <SetFilters set /> }.into_any();
+}
+
+/// What takes the focus where no chip is left.
+const LAST_OF_ALL: [&str; 2] = [SEARCH, "main"];
+
+/// The id of the link that takes away the chip with these words.
+fn chip_id(words: &str) -> String {
+    format!("chip-{}", words.replace(' ', "-"))
+}
+
+#[component]
+fn SetFilters(set: Vec<Filter>) -> impl IntoView {
+    let query = use_query_map();
+    let path = use_location().pathname;
+    let present = use_present();
+    let without = move |keys: &[&'static str]| {
+        let changes: Vec<_> = keys.iter().map(|key| (*key, None)).collect();
+        url::with(&path.get(), &query.get(), &changes)
+    };
+    let keys: Vec<_> = set.iter().map(|(key, ..)| *key).collect();
+    let (times, others): (Vec<_>, Vec<_>) = set.into_iter().partition(|(key, ..)| url::TIMES.contains(key));
+    // A time is one thing, in the words and the zone of the choice in the top bar, however many parameters say it.
+    let time = (!times.is_empty()).then(|| {
+        let words = Signal::derive(move || query.with(|q| range::words(q, present)));
+        (url::TIMES.to_vec(), "time", words)
+    });
+    let others = others.into_iter().map(|(key, words, value)| {
+        let value = text::ellipsis(&text::visible(&value), 40);
+        (vec![key], words, Signal::stored(value))
+    });
+    let chips: Vec<_> = others.chain(time).collect();
+    let ids: Vec<_> = chips.iter().map(|(_, words, _)| chip_id(words)).collect();
+    // Where the focus goes when a chip is taken away: to the next one, or one before, or where there is none to what filters.
+    let then = |taken: usize| {
+        let (before, rest) = ids.split_at(taken.min(ids.len()));
+        let after = rest.iter().skip(1).chain(before.iter().rev());
+        let mut then: Vec<_> = after.map(String::as_str).collect();
+        then.extend(LAST_OF_ALL);
+        then.join(" ")
+    };
+    let thens: Vec<_> = (0..ids.len()).map(then).collect();
+    let all = (chips.len() > 1).then(|| {
+        view! {
+            <li>
+                <a id="chips-clear" class="clear" href=move || without(&keys) data-noscroll="" data-then=LAST_OF_ALL.join(" ")>
+                    "clear all"
+                </a>
+            </li>
+        }
+        .into_any()
+    });
+    view! {
+        <ul class="chips" aria-label="Filters that are set">
+            {chips
+                .into_iter()
+                .zip(thens)
+                .map(|((keys, words, value), then)| {
+                    let label = move || format!("Remove the filter {words} {}", value.get());
+                    view! {
+                        <li class="chip">
+                            <span class="chip-key">{words}</span>
+                            <bdi dir="auto">{value}</bdi>
+                            <a id=chip_id(words) href=move || without(&keys) aria-label=label data-noscroll="" data-then=then>
+                                <Mark icon=Icon::Close />
+                            </a>
+                        </li>
+                    }
+                    .into_any()
+                })
+                .collect::<Vec<_>>()}
+            {all}
+        </ul>
     }
     .into_any()
-    }
 }

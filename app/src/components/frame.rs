@@ -1,7 +1,7 @@
 //! What stands around every page: the rail, the top bar with the last 24 hours and the live dot, and on a phone the bar
 //! at the bottom.
 
-use decnet_model::{permission::Permission, view::Me};
+use decnet_model::{permission::Permission, state::WorkerState, view::Me};
 use leptos::{prelude::*, server_fn::ServerFn as _};
 use leptos_router::{
     components::{Outlet, Redirect},
@@ -10,7 +10,7 @@ use leptos_router::{
 };
 
 use super::{
-    bell::Bell,
+    bell::{Bell, Unread},
     chart::{HeatStrip, Series},
     dialog::Dialog,
     icon::{Icon, Mark},
@@ -100,6 +100,7 @@ fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
     provide_context(live);
     provide_context(Carried::new());
     provide_context(Toasts::new());
+    provide_context(Unread(RwSignal::new(0)));
     let help = RwSignal::new(false);
     let palette = RwSignal::new(false);
     let query = use_query_map();
@@ -161,8 +162,10 @@ fn Room(me: Resource<Answer<Option<Me>>>) -> impl IntoView {
                 </Suspense>
             </header>
             <main id="main" tabindex="-1">
-                <Away />
                 <Outlet />
+                // The last, so that they move nothing when they come.
+                <Unstored />
+                <Away />
             </main>
             <nav class="bottom" aria-label="Pages">
                 <ul>{places(0..DAILY)}</ul>
@@ -253,9 +256,9 @@ fn Heat() -> impl IntoView {
                 {move || Suspend::new(async move {
                     match day.await {
                         Ok(day) => {
+                            let came = live.counted(day.reached, |row| row.attacker_ip.is_some());
                             let series = Signal::derive(move || {
-                                let came = live.touches.get();
-                                Series::new(day.by_minute(), &came, present.now.get(), 1, MINUTES)
+                                came.with(|came| Series::new(day.by_minute(), came, present.now.get(), 1, MINUTES))
                             });
                             view! { <HeatStrip series=series href=href /> }.into_any()
                         }
@@ -298,19 +301,76 @@ pub(crate) fn Away() -> impl IntoView {
     }
 }
 
+/// Which worker between a decoy and what stands here rests, and how it does: while one rests, nothing moves.
+fn resting(live: Live) -> Memo<Option<(String, WorkerState)>> {
+    Memo::new(move |_| {
+        live.workers.with(|known| {
+            let rests = known.values().find(|w| {
+                matches!(w.name.as_str(), "collector" | "ingester") && w.state != WorkerState::Ok
+            })?;
+            Some((rests.name.to_string(), rests.state))
+        })
+    })
+}
+
+/// Says that nothing comes to the page because nothing is stored. The overview says it above all else; and without a server that is what is
+/// to be said.
+#[component]
+fn Unstored() -> impl IntoView {
+    let live = use_live();
+    let path = use_location().pathname;
+    let rests = resting(live);
+    let told = Memo::new(move |_| {
+        let elsewhere = path.with(|path| path != "/") && live.link.get() != Link::Lost;
+        rests.get().filter(|_| elsewhere)
+    });
+    move || {
+        told.get().map(|(name, state)| {
+            view! {
+                <p class="away" role="alert">
+                    <Mark icon=Icon::Alert />
+                    <span>
+                        <b>{format!("The {name} does not work ({state}).")}</b>
+                        " New evidence is not stored: what happens meanwhile is recorded, and comes later. "
+                        <a href="/workers">"Workers"</a>
+                    </span>
+                </p>
+            }
+        })
+    }
+}
+
 /// How what happens reaches this page, and how late.
 #[component]
 pub(crate) fn LiveDot() -> impl IntoView {
     let live = use_live();
+    // In seconds, where it is as much as one.
+    let behind = Memo::new(move |_| {
+        let lag_ms = live.lag_ms.get().filter(|_| live.link.get() == Link::Open)?;
+        u64::try_from(lag_ms / 1_000).ok().filter(|lag_s| *lag_s > 0)
+    });
+    // The stream may be open, and nothing come by it.
+    let unstored = resting(live);
+    let rests = move || {
+        unstored
+            .get()
+            .filter(|_| matches!(live.link.get(), Link::Open | Link::Polling))
+    };
     let words = move || match live.link.get() {
-        Link::Opening => "connecting".to_owned(),
-        Link::Open => match live.lag_ms.get() {
-            Some(lag) if lag >= 1_000 => format!("live, {} s behind", lag / 1_000),
-            _ => "live".to_owned(),
-        },
-        Link::Broken => "reconnecting".to_owned(),
-        Link::Polling => "every 4 s".to_owned(),
-        Link::Lost => "server lost".to_owned(),
+        _ if rests().is_some() => "not stored",
+        Link::Opening => "connecting",
+        Link::Open if behind.get().is_some() => "live, ",
+        Link::Open => "live",
+        Link::Broken => "reconnecting",
+        Link::Polling => "every 4 s",
+        Link::Lost => "server lost",
+    };
+    // On a phone this alone is seen.
+    let late = move || {
+        behind
+            .get()
+            .filter(|_| rests().is_none())
+            .map(|lag_s| view! { <b>{text::span(lag_s)}<span>" behind"</span></b> })
     };
     let title = move || match live.link.get() {
         Link::Opening => {
@@ -318,7 +378,9 @@ pub(crate) fn LiveDot() -> impl IntoView {
         }
         Link::Open => match live.lag_ms.get() {
             Some(lag) => {
-                format!("The event stream is open; the last event took {lag} ms more than the fastest.")
+                format!(
+                    "The event stream is open; the newest row that it told of had come in {lag} ms before."
+                )
             }
             None => "The event stream is open.".to_owned(),
         },
@@ -335,6 +397,7 @@ pub(crate) fn LiveDot() -> impl IntoView {
         format!(
             "live-dot {}",
             match live.link.get() {
+                _ if rests().is_some() => "broken",
                 Link::Opening => "opening",
                 Link::Open => "open",
                 Link::Broken => "broken",
@@ -343,10 +406,17 @@ pub(crate) fn LiveDot() -> impl IntoView {
             }
         )
     };
+    let title = move || match rests() {
+        Some((name, state)) => format!(
+            "The server answers, but the {name} does not work ({state}): what happens is recorded, and comes once it does."
+        ),
+        None => title(),
+    };
     view! {
         <span class=class title=title role="status">
             <i aria-hidden="true"></i>
             <span>{words}</span>
+            {late}
         </span>
     }
     .into_any()
@@ -441,7 +511,15 @@ pub(crate) fn PageHead(
 ) -> impl IntoView {
     // The server asks for the title when the page is through, and what it was made of may be gone by then.
     let first = title.get_untracked();
-    let text = move || format!("{} · DECNET", title.try_get().unwrap_or_else(|| first.clone()));
+    let unread = use_context::<Unread>();
+    let text = move || {
+        let title = title.try_get().unwrap_or_else(|| first.clone());
+        // Who has the page in another tab sees that there is something to look at.
+        match unread.and_then(|Unread(unread)| unread.try_get()) {
+            Some(unread @ 1..) => format!("({unread}) {title} · DECNET"),
+            _ => format!("{title} · DECNET"),
+        }
+    };
     entitle(text);
     view! {
         <header class="page-head">

@@ -8,17 +8,21 @@ use std::time::Duration;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_navigate};
 use wasm_bindgen::JsCast as _;
-use web_sys::{FocusOptions, HtmlElement, KeyboardEvent};
+use web_sys::{FocusOptions, HtmlElement, HtmlInputElement, KeyboardEvent};
 
-use super::range::use_carried;
+use super::{focus, range::use_carried};
 
 /// What the list of shortcuts says.
 pub(crate) const SHORTCUTS: &[(&str, &str)] = &[
     ("Ctrl K", "go anywhere, find anybody"),
     ("j  k", "next and previous row, also of an open drawer"),
     ("Enter", "open the row"),
-    ("x", "select the row"),
+    (
+        "x",
+        "select the row, where rows have a box: the fleet as a table, API tokens",
+    ),
     ("Esc", "close what is open"),
+    ("← ↑ → ↓", "along the threads of the loom, from one of its names"),
     ("/", "go to the search field"),
     ("g o", "overview"),
     ("g l", "live"),
@@ -33,6 +37,7 @@ pub(crate) const SHORTCUTS: &[(&str, &str)] = &[
 /// Listen for the shortcuts, in a browser. `help` opens the list, `palette` the palette; Esc follows the first link marked
 /// `data-close`.
 pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
+    focus::note();
     let navigate = use_navigate();
     let after_g = RwSignal::new(false);
     let carried = use_carried();
@@ -98,7 +103,7 @@ pub(crate) fn listen(help: RwSignal<bool>, palette: RwSignal<bool>) {
                     drop(summary.unchecked_into::<HtmlElement>().focus());
                 }
             } else if typing {
-                blur();
+                leave_field();
             } else if help.get_untracked() {
                 help.set(false);
             } else {
@@ -215,8 +220,31 @@ fn tick() {
     }
 }
 
-/// Focus the link of the row that is called so, where it is in the page.
+/// Has what opened the drawer of a row, where that is a link to it that stands elsewhere.
+const OPENED: &str = "data-opened";
+
+/// Note what has the focus as what opens the drawer of the row that is called so. A row itself is found again without, and one drawer that
+/// takes the place of another, as one does that is filled, is opened by what opened that.
+pub(crate) fn note_opener(name: &str) {
+    let link = document().and_then(|d| d.active_element());
+    let Some(link) = link.filter(|link| link.matches("main a:not(.drawer a)").unwrap_or(false)) else {
+        return;
+    };
+    if let Some(before) = find(&format!("[{OPENED}]")) {
+        drop(before.remove_attribute(OPENED));
+    }
+    if !link.has_attribute("data-row") {
+        drop(link.set_attribute(OPENED, name));
+    }
+}
+
+/// Give the focus back to what opened the drawer of the row that is called so, where it is in the page; else to the row.
 pub(crate) fn focus_row(name: &str) {
+    let opener = find(&format!("[{OPENED}]"));
+    if let Some(link) = opener.filter(|link| link.get_attribute(OPENED).as_deref() == Some(name)) {
+        drop(link.focus());
+        return;
+    }
     let rows = document().and_then(|d| d.query_selector_all("[data-row]").ok());
     let row = rows.and_then(|rows| {
         (0..rows.length())
@@ -261,12 +289,24 @@ fn click(selector: &str) {
     }
 }
 
-fn blur() {
-    let Some(document) = document() else { return };
-    if let Some(el) = document
-        .active_element()
-        .and_then(|el| el.dyn_into::<HtmlElement>().ok())
-    {
+/// Leave the field that has the focus. Who looked for something may look for something else: of a search field the first press takes
+/// the text away.
+fn leave_field() {
+    let Some(el) = document().and_then(|document| document.active_element()) else {
+        return;
+    };
+    let search = el
+        .dyn_ref::<HtmlInputElement>()
+        .filter(|el| el.type_() == "search" && !el.value().is_empty());
+    if let Some(field) = search {
+        field.set_value("");
+        // The browser tells of a change only when the field is left.
+        if let Some(form) = field.form()
+            && let Err(err) = form.request_submit()
+        {
+            leptos::logging::warn!("the filter without the text is not asked for: {err:?}");
+        }
+    } else if let Some(el) = el.dyn_ref::<HtmlElement>() {
         drop(el.blur());
     }
 }

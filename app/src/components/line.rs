@@ -1,6 +1,8 @@
-//! The line: what one attacker did along time, a lane a decky. In a lane stand their connections as bars, what they did as marks whose
+//! The line: what one attacker did along time, a lane a decky. In a lane stand their sessions as bars, what they did as marks whose
 //! shape tells what it was, and changes of the fleet as ticks. The higher a mark stands, the nearer it is to an intruder's hands.
 //! Dragging over a part of it makes that the time that the page shows.
+
+use std::collections::BTreeSet;
 
 use decnet_model::{
     id::LogId,
@@ -13,9 +15,9 @@ use leptos_router::{
 };
 use time::{Duration, OffsetDateTime};
 
-use super::{brush::Brush, ink::Ink, when::use_present};
+use super::{archetype::DeckyMark, brush::Brush, ink::Ink, when::use_present};
 use crate::{
-    api::evidence::{Change, LANES},
+    api::evidence::{Change, LANES, MAX_LANES},
     text::{self, Kind, Weight},
     url::{self, Between},
 };
@@ -25,6 +27,10 @@ const WIDTH: i64 = 10_000;
 /// The least width of a bar, and from how near on two things are at one place.
 const LEAST: i64 = 30;
 const NEAR: i64 = 60;
+/// The width below which a session is too narrow for marks beside and above each other: about 12 pixels of a line on a desk.
+const NARROW: i64 = 130;
+/// How far off the next mark or tick has to be, and the lane's end, for a count to be written behind a mark.
+const COUNTED: i64 = 400;
 /// Height of a lane.
 const HEIGHT: &str = "46";
 /// Where strokes stand in it; bars are below.
@@ -34,6 +40,9 @@ const ROWS: usize = 3;
 /// Changes that the title of a tick names.
 const NAMED: usize = 4;
 
+/// What has the URL ask for the lanes of all deckies.
+const ALL: (&str, &str) = ("lanes", "all");
+
 type Ends = (OffsetDateTime, OffsetDateTime);
 
 /// What a lane shows, by place.
@@ -41,11 +50,43 @@ type Ends = (OffsetDateTime, OffsetDateTime);
 struct Lane<'a> {
     decky: &'a str,
     bars: Vec<Bar>,
-    marks: Vec<(i64, &'a ActivityView)>,
+    marks: Vec<Mark<'a>>,
     ticks: Vec<(i64, Vec<&'a Change>)>,
 }
 
-/// Connections that are drawn as one.
+/// What was done about a place.
+#[derive(Debug)]
+struct Mark<'a> {
+    at: i64,
+    /// The heaviest of it.
+    of: &'a ActivityView,
+    /// How many log rows there are of it.
+    count: u64,
+    /// Whether they are of more than one kind, for which there is no room here.
+    mixed: bool,
+}
+
+impl Mark<'_> {
+    /// What tells which of two is the heavier one.
+    fn weight(&self) -> (Weight, Kind) {
+        let of = self.of;
+        (
+            text::weight(&of.event_type, of.accepted),
+            text::kind(&of.event_type),
+        )
+    }
+
+    /// Take another one in.
+    fn join(&mut self, other: &Self) {
+        self.mixed |= other.mixed || self.weight().1 != other.weight().1;
+        self.count += other.count;
+        if other.weight() > self.weight() {
+            (self.at, self.of) = (other.at, other.of);
+        }
+    }
+}
+
+/// Sessions that are drawn as one.
 #[derive(Debug)]
 struct Bar {
     from: i64,
@@ -76,12 +117,13 @@ fn ends(marks: &[ActivityView], visits: &[VisitView], between: Between) -> Optio
     Some((first, last.max(first.saturating_add(least))))
 }
 
-/// What is where, a lane a decky, who was touched first on top.
+/// What is where, a lane a decky, who was touched first on top; at most so many.
 fn lanes<'a>(
     marks: &'a [ActivityView],
     visits: &'a [VisitView],
     changes: &'a [Change],
     (first, last): Ends,
+    most: usize,
 ) -> Vec<Lane<'a>> {
     let length = (last - first).whole_milliseconds().max(1);
     let place = |at: OffsetDateTime| {
@@ -102,31 +144,38 @@ fn lanes<'a>(
         )
         .collect();
     touched.sort_unstable();
-    let mut deckies: Vec<&str> = Vec::new();
-    for (_, decky) in touched {
-        if !deckies.contains(&decky) {
-            deckies.push(decky);
-        }
-    }
-    deckies.truncate(LANES);
+    let mut known = BTreeSet::new();
+    touched.retain(|(_, decky)| known.insert(*decky));
+    let deckies = touched.into_iter().map(|(_, decky)| decky).take(most);
     let lane = |decky: &'a str| {
         let mut here: Vec<_> = marks
             .iter()
             .filter(|mark| mark.decky == decky)
-            .map(|mark| (place(mark.first_at), mark))
+            .map(|of| Mark {
+                at: place(of.first_at),
+                of,
+                count: of.count,
+                mixed: false,
+            })
             .collect();
         // One mark of a kind at a place, the heaviest: a thousand tries in a minute are one.
-        here.sort_by_key(|(x, mark)| {
-            let weight = std::cmp::Reverse(text::weight(&mark.event_type));
-            (text::kind(&mark.event_type), *x / NEAR, weight, *x)
+        here.sort_by_key(|mark| {
+            let (weight, kind) = mark.weight();
+            (kind, mark.at / NEAR, std::cmp::Reverse(weight), mark.at)
         });
-        here.dedup_by_key(|(x, mark)| (text::kind(&mark.event_type), *x / NEAR));
+        here.dedup_by(|next, mark| {
+            let same = next.weight().1 == mark.weight().1 && next.at / NEAR == mark.at / NEAR;
+            if same {
+                mark.join(next);
+            }
+            same
+        });
         let mut theirs: Vec<_> = shown.iter().filter(|visit| visit.decky == decky).collect();
         theirs.sort_by_key(|visit| visit.first_at);
-        let mut bars: Vec<Bar> = Vec::new();
+        let mut bars = Bars::default();
         for visit in theirs {
             let from = place(visit.first_at).min(WIDTH - LEAST);
-            put(&mut bars, from, place(visit.last_at).max(from + LEAST), visit);
+            bars.put(from, place(visit.last_at).max(from + LEAST), visit);
         }
         let mut meanwhile: Vec<_> = changes
             .iter()
@@ -143,38 +192,77 @@ fn lanes<'a>(
         }
         Lane {
             decky,
-            bars,
-            marks: here,
+            marks: in_room(here, &bars.all),
+            bars: bars.all,
             ticks,
         }
     };
-    deckies.into_iter().map(lane).collect()
+    deckies.map(lane).collect()
 }
 
-/// Adds a bar in the first row that is free from there on. Where none is, it lengthens the one that is over first.
-fn put(bars: &mut Vec<Bar>, from: i64, to: i64, visit: &VisitView) {
-    let reach = |row| {
-        let ends = bars.iter().filter(|bar| bar.row == row).map(|bar| bar.to);
-        ends.max().unwrap_or(i64::MIN)
+/// The marks as there is room for them: those within a session that is wide enough, each; of those elsewhere one for what is nearer together
+/// than that, the heaviest. All kinds of a session of a moment above each other are a tower, as red as the next one.
+fn in_room<'a>(mut marks: Vec<Mark<'a>>, bars: &[Bar]) -> Vec<Mark<'a>> {
+    let is_wide = |at: i64| {
+        let mut bars = bars.iter().filter(|bar| bar.to - bar.from >= NARROW);
+        bars.any(|bar| (bar.from..=bar.to).contains(&at))
     };
-    if let Some(row) = (0..ROWS).find(|row| reach(*row) < from) {
-        bars.push(Bar {
-            from,
-            to,
-            row,
-            visit: visit.clone(),
-            mixed: false,
-        });
-        return;
+    marks.sort_by_key(|mark| mark.at);
+    let mut roomy = Vec::new();
+    // From where on they are together, and what they came to.
+    let mut crowd: Option<(i64, Mark<'a>)> = None;
+    for mark in marks {
+        if is_wide(mark.at) {
+            roomy.push(mark);
+            continue;
+        }
+        match &mut crowd {
+            Some((from, all)) if *from + NARROW > mark.at => all.join(&mark),
+            _ => roomy.extend(crowd.replace((mark.at, mark)).map(|(_, all)| all)),
+        }
     }
-    let row = (0..ROWS).min_by_key(|row| reach(*row)).unwrap_or(0);
-    if let Some(bar) = bars.iter_mut().rfind(|bar| bar.row == row) {
-        bar.to = bar.to.max(to);
-        bar.mixed |= bar.visit.service != visit.service;
-        bar.visit.last_at = bar.visit.last_at.max(visit.last_at);
-        bar.visit.sessions += visit.sessions;
-        bar.visit.commands += visit.commands;
-        bar.visit.ended &= visit.ended;
+    roomy.extend(crowd.map(|(_, all)| all));
+    roomy.sort_by_key(|mark| (mark.weight().1, mark.at));
+    roomy
+}
+
+/// The bars of a lane, as they are put beside and below each other.
+#[derive(Default)]
+struct Bars {
+    all: Vec<Bar>,
+    /// Of each row the place of its last bar, and up to where that reaches.
+    last: [Option<(usize, i64)>; ROWS],
+}
+
+impl Bars {
+    /// Adds a bar in the first row that is free from there on. Where none is, it lengthens the one that is over first.
+    fn put(&mut self, from: i64, to: i64, visit: &VisitView) {
+        let reach = |last: Option<(usize, i64)>| last.map_or(i64::MIN, |(_, reach)| reach);
+        let mut rows = self.last.iter_mut().enumerate();
+        if let Some((row, last)) = rows.find(|(_, last)| reach(**last) < from) {
+            *last = Some((self.all.len(), to));
+            self.all.push(Bar {
+                from,
+                to,
+                row,
+                visit: visit.clone(),
+                mixed: false,
+            });
+            return;
+        }
+        let over_first = self.last.iter_mut().min_by_key(|last| reach(**last));
+        let Some((place, until)) = over_first.and_then(Option::as_mut) else {
+            return;
+        };
+        if let Some(bar) = self.all.get_mut(*place) {
+            bar.to = bar.to.max(to);
+            *until = bar.to;
+            bar.mixed |= bar.visit.service != visit.service;
+            bar.visit.last_at = bar.visit.last_at.max(visit.last_at);
+            bar.visit.sessions += visit.sessions;
+            bar.visit.commands += visit.commands;
+            bar.visit.ended &= visit.ended;
+        }
     }
 }
 
@@ -206,6 +294,8 @@ fn outline(kind: Kind, weight: Weight) -> &'static str {
         (Kind::Contact, Weight::Probe) => "M-.9 0V-9H.9V0Z",
         (Kind::Contact, Weight::Hands) => "M-.9 0V-13H.9V0Z",
         (Kind::Fingerprint, _) => "M0-3.7 3.7 0 0 3.7-3.7 0Z",
+        // A key, whose bit is on the ground.
+        (Kind::Credential, Weight::Hands) => "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0ZM-.9 2V10H2.6V8.4H.9V2Z",
         (Kind::Credential, _) => "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0Z",
         (Kind::Command, _) => "M-2.6-3.3 3.4 0-2.6 3.3Z",
         (Kind::Exploit, _) => "M0-3.9 1-1 3.9 0 1 1 0 3.9-1 1-3.9 0-1-1Z",
@@ -296,27 +386,38 @@ fn draw(lane: &Lane<'_>, clock: impl Fn(OffsetDateTime) -> String, href: impl Fn
         ink.close("rect");
         ink.close("a");
     }
-    for (x, mark) in &lane.marks {
-        let (kind, weight) = (text::kind(&mark.event_type), text::weight(&mark.event_type));
+    for mark in &lane.marks {
+        let (weight, kind) = mark.weight();
+        let of = mark.of;
         let mut title = format!(
-            "{} {} {}",
-            clock(mark.first_at),
-            text::visible(&mark.service),
-            text::visible(&text::event_words(&mark.event_type)),
+            "{} {} {}{}",
+            clock(of.first_at),
+            text::visible(&of.service),
+            text::visible(&text::event_words(&of.event_type)),
+            if of.accepted { ", signed in" } else { "" },
         );
         if mark.count > 1 {
             let more = text::plural(mark.count, "event", "events");
-            title.push_str(&format!(", {more} about then"));
+            let what = if mark.mixed { " of all kinds" } else { "" };
+            title.push_str(&format!(", {more}{what} about then"));
         }
-        open(&mut ink, mark.log_id);
+        open(&mut ink, of.log_id);
         stand(
             &mut ink,
-            *x,
+            mark.at,
             height(kind),
             weight.class(),
             outline(kind, weight),
             &title,
         );
+        let ticks = lane.ticks.iter().map(|(at, _)| *at);
+        let mut others = lane.marks.iter().map(|other| other.at).chain(ticks);
+        let is_alone = mark.at + COUNTED < WIDTH && !others.any(|at| (1..COUNTED).contains(&(at - mark.at)));
+        if mark.mixed && is_alone {
+            ink.open("svg", &[("x", &Along(mark.at)), ("y", &height(kind))]);
+            ink.words("text", &[("x", &6), ("y", &4)], &text::count(mark.count));
+            ink.close("svg");
+        }
         ink.close("a");
     }
     ink.markup()
@@ -332,7 +433,12 @@ fn Shapes() -> impl IntoView {
         ("tried", "w-probe", "M-.9 5V-4H.9V5Z"),
         ("got in", "w-hands", "M-.9 6V-6H.9V6Z"),
         kind("fingerprint", Kind::Fingerprint, Weight::Touch),
-        kind("sign-in", Kind::Credential, Weight::Probe),
+        kind("try", Kind::Credential, Weight::Probe),
+        (
+            "signed in",
+            "w-hands",
+            "M-3-3a3 3 0 1 0 6 0a3 3 0 1 0-6 0ZM-.9-1V6H2.6V4.4H.9V-1Z",
+        ),
         kind("command", Kind::Command, Weight::Hands),
         kind("exploit", Kind::Exploit, Weight::Hands),
         kind("file", Kind::File, Weight::Hands),
@@ -348,7 +454,13 @@ fn Shapes() -> impl IntoView {
             </li>
         }
     };
-    view! { <ul class="shapes" aria-hidden="true">{Vec::from(shapes.map(shape))}</ul> }.into_any()
+    view! {
+        <ul class="shapes" aria-hidden="true">
+            {Vec::from(shapes.map(shape))}
+            <li class="of-count">"number: events of all kinds there"</li>
+        </ul>
+    }
+    .into_any()
 }
 
 /// The time of a part of the width, in whole seconds.
@@ -378,6 +490,7 @@ pub(crate) fn Line(
     let query = use_query_map();
     let path = use_location().pathname;
     let navigate = use_navigate();
+    let all = Memo::new(move |_| query.with(|q| url::value(q, ALL.0).as_deref() == Some(ALL.1)));
     let brushed = Callback::new(move |(from, to)| {
         let ends = marks.with_untracked(|marks| visits.with_untracked(|visits| ends(marks, visits, between)));
         let Some(ends) = ends else { return };
@@ -390,12 +503,14 @@ pub(crate) fn Line(
         navigate(&to, here);
     });
     move || {
-        let (marks, visits) = (marks.get(), visits.get());
+        // Read where they are: of a busy attacker there are thousands, and each row that comes draws the line anew.
+        let (marks, visits, changes) = (marks.read(), visits.read(), changes.read());
         let Some((first, last)) = ends(&marks, &visits, between) else {
             return view! { <p class="none">"Nothing happened then."</p> }.into_any();
         };
-        let changes = changes.get();
-        let lanes = lanes(&marks, &visits, &changes, (first, last));
+        let all = all.get();
+        let most = if all { MAX_LANES } else { LANES };
+        let lanes = lanes(&marks, &visits, &changes, (first, last), most);
         if lanes.is_empty() {
             return view! { <p class="none">"Nothing happened then."</p> }.into_any();
         }
@@ -417,7 +532,14 @@ pub(crate) fn Line(
             .collect_view();
         let names = lanes
             .iter()
-            .map(|lane| view! { <li><code class="lane-name">{text::visible(&text::ellipsis(lane.decky, 22))}</code></li> })
+            .map(|lane| {
+                view! {
+                    <li>
+                        <DeckyMark name=lane.decky.to_owned() />
+                        <code class="lane-name">{text::visible(&text::ellipsis(lane.decky, 22))}</code>
+                    </li>
+                }
+            })
             .collect_view();
         let label = format!(
             "{} at {} from {} to {}",
@@ -426,11 +548,27 @@ pub(crate) fn Line(
             text::exact(first, None),
             text::exact(last, None),
         );
-        let rest = (left_out > 0).then(|| {
-            format!(
-                "and {left_out} more {}",
-                if left_out == 1 { "decky" } else { "deckies" }
-            )
+        let more = format!(
+            "and {left_out} more {}",
+            if left_out == 1 { "decky" } else { "deckies" }
+        );
+        let turned = |to| url::with(&here, &query, &[(ALL.0, to), ("log", None)]);
+        // One link that turns its words and its way, so that who follows it still has it.
+        let rest = (left_out > 0 || lanes.len() > LANES).then(|| {
+            let (beyond, words, to) = match (all, left_out) {
+                (false, _) => (
+                    Some(format!("the {} most touched, ", lanes.len())),
+                    more,
+                    Some(ALL.1),
+                ),
+                (true, 0) => (None, format!("only {LANES} of them"), None),
+                // More than are drawn in any case, or than are there yet.
+                (true, _) => (Some(format!("{more}, ")), format!("only {LANES} of them"), None),
+            };
+            view! {
+                {beyond}
+                <a id="line-lanes" href=turned(to) data-noscroll="">{words}</a>
+            }
         });
         view! {
             <figure class="line" aria-label=label>
@@ -471,6 +609,7 @@ mod tests {
             last_at: at(second),
             log_id: LogId(second),
             count: 1,
+            accepted: false,
         }
     }
 
@@ -515,7 +654,7 @@ mod tests {
             visit("web-01", "ssh", 1_001, 1_010),
             visit("db-01", "ssh", -500, 5_000),
         ];
-        let lanes = lanes(&[], &visits, &[], (at(0), at(1_000)));
+        let lanes = lanes(&[], &visits, &[], (at(0), at(1_000)), LANES);
         assert_eq!(
             lanes.iter().map(|lane| lane.decky).collect::<Vec<_>>(),
             ["db-01", "web-01"]
@@ -535,7 +674,7 @@ mod tests {
             visit("web-01", "http", 150, 300),
             visit("web-01", "ssh", 400, 450),
         ];
-        let lanes = lanes(&[], &visits, &[], (at(0), at(1_000)));
+        let lanes = lanes(&[], &visits, &[], (at(0), at(1_000)), LANES);
         let found = bars(&lanes[0]);
         assert_eq!(
             found,
@@ -550,9 +689,33 @@ mod tests {
     }
 
     #[test]
+    fn what_lengthened_a_bar_takes_its_place_too() {
+        let visits = [
+            visit("web-01", "ssh", 0, 300),
+            visit("web-01", "ssh", 0, 400),
+            visit("web-01", "ssh", 0, 500),
+            // The first one is over first, and reaches further than the others by this.
+            visit("web-01", "ssh", 200, 700),
+            visit("web-01", "ssh", 450, 460),
+            visit("web-01", "ssh", 650, 660),
+        ];
+        let lanes = lanes(&[], &visits, &[], (at(0), at(1_000)), LANES);
+        assert_eq!(
+            bars(&lanes[0]),
+            [
+                (0, 7_000, 0),
+                (0, 4_000, 1),
+                (0, 5_000, 2),
+                (4_500, 4_600, 1),
+                (6_500, 6_600, 1)
+            ]
+        );
+    }
+
+    #[test]
     fn a_touch_of_a_moment_has_a_bar_that_can_be_seen_at_either_end() {
         let visits = [visit("web-01", "ssh", 0, 0), visit("web-01", "ssh", 1_000, 1_000)];
-        let lanes = lanes(&[], &visits, &[], (at(0), at(1_000)));
+        let lanes = lanes(&[], &visits, &[], (at(0), at(1_000)), LANES);
         assert_eq!(bars(&lanes[0]), [(0, LEAST, 0), (WIDTH - LEAST, WIDTH, 0)]);
     }
 
@@ -563,7 +726,7 @@ mod tests {
         let visits = [open];
         let ends = ends(&[], &visits, Between::default()).unwrap();
         assert_eq!(ends, (at(0), at(90)));
-        let lanes = lanes(&[], &visits, &[], ends);
+        let lanes = lanes(&[], &visits, &[], ends, LANES);
         assert_eq!(bars(&lanes[0]), [(0, WIDTH, 0)]);
         let drawn = markup(&lanes[0]);
         assert!(
@@ -586,8 +749,9 @@ mod tests {
             mark("web-01", 105, "file_captured"),
             mark("web-01", 500, "something_foreign"),
         ];
-        let lanes = lanes(&marks, &[], &[], (at(0), at(1_000)));
-        let kinds: Vec<_> = lanes[0].marks.iter().map(|(_, mark)| &*mark.event_type).collect();
+        let visits = [visit("web-01", "ssh", 90, 130)];
+        let lanes = lanes(&marks, &visits, &[], (at(0), at(1_000)), LANES);
+        let kinds: Vec<_> = lanes[0].marks.iter().map(|mark| &*mark.of.event_type).collect();
         let one_each = [
             "request",
             "something_foreign",
@@ -612,6 +776,118 @@ mod tests {
     }
 
     #[test]
+    fn a_session_too_narrow_for_its_marks_has_one_of_its_heaviest_kind_with_the_count() {
+        let mut marks = Vec::new();
+        for start in [10_000, 40_000] {
+            for (n, what) in [
+                "connect",
+                "client_fingerprint",
+                "auth_attempt",
+                "command",
+                "disconnect",
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                marks.push(mark("web-01", start + i64::try_from(n).unwrap(), what));
+            }
+        }
+        let visits = [
+            visit("web-01", "ssh", 10_000, 10_005),
+            visit("web-01", "ssh", 40_000, 40_005),
+        ];
+        let told = |ends| {
+            let lanes = lanes(&marks, &visits, &[], ends, LANES);
+            let told = lanes[0].marks.iter().map(|mark| mark.of.event_type.clone());
+            (told.collect::<Vec<_>>(), markup(&lanes[0]))
+        };
+        // Over a day each is a moment.
+        let (kinds, drawn) = told((at(0), at(86_400)));
+        assert_eq!(kinds, ["command", "command"]);
+        assert!(
+            drawn.contains("14:46:43 ssh command, 5 events of all kinds about then</title>"),
+            "{drawn}"
+        );
+        assert_eq!(drawn.matches(">5</text>").count(), 2, "{drawn}");
+        // Brushed, it is all that it was.
+        let (kinds, drawn) = told((at(9_990), at(10_010)));
+        for what in [
+            "connect",
+            "client_fingerprint",
+            "auth_attempt",
+            "command",
+            "disconnect",
+        ] {
+            assert!(kinds.iter().any(|kind| kind == what), "{kinds:?}");
+        }
+        assert!(!drawn.contains("</text>"), "{drawn}");
+    }
+
+    #[test]
+    fn a_count_is_not_written_where_the_fleet_changed_just_behind() {
+        let marks = [
+            mark("web-01", 10_000, "connect"),
+            mark("web-01", 10_001, "command"),
+        ];
+        let counts = |changed: i64| {
+            let changes = [change("web-01", changed, "http started")];
+            let lanes = lanes(&marks, &[], &changes, (at(0), at(86_400)), LANES);
+            assert_eq!((lanes[0].marks.len(), lanes[0].ticks.len()), (1, 1));
+            markup(&lanes[0]).matches(">2</text>").count()
+        };
+        assert_eq!([counts(11_500), counts(9_000), counts(40_000)], [0, 1, 1]);
+    }
+
+    #[test]
+    fn sessions_in_a_row_that_are_narrow_leave_a_mark_for_each_place_and_no_count_in_the_way() {
+        let marks: Vec<_> = (0..20)
+            .flat_map(|n| {
+                [
+                    mark("web-01", n * 200, "connect"),
+                    mark("web-01", n * 200 + 1, "command"),
+                ]
+            })
+            .collect();
+        let visits: Vec<_> = (0..20)
+            .map(|n| visit("web-01", "ssh", n * 200, n * 200 + 5))
+            .collect();
+        let lanes = lanes(&marks, &visits, &[], (at(0), at(86_400)), LANES);
+        let drawn = &lanes[0].marks;
+        assert!(drawn.len() < 20, "{drawn:?}");
+        assert!(
+            drawn.windows(2).all(|two| two[0].at + LEAST < two[1].at),
+            "{drawn:?}"
+        );
+        assert_eq!(drawn.iter().map(|mark| mark.count).sum::<u64>(), 40);
+        // Only behind the last one is room.
+        assert_eq!(markup(&lanes[0]).matches("</text>").count(), 1);
+    }
+
+    #[test]
+    fn who_was_let_in_has_a_mark_of_its_own_in_the_colour_of_hands() {
+        let mut marks = [
+            mark("web-01", 100, "auth_attempt"),
+            mark("web-01", 101, "auth_attempt"),
+        ];
+        marks[1].accepted = true;
+        let lanes = lanes(&marks, &[], &[], (at(0), at(1_000)), LANES);
+        assert!(
+            lanes[0].marks.iter().all(|mark| mark.of.accepted),
+            "the heavier one stands"
+        );
+        let drawn = markup(&lanes[0]);
+        assert!(
+            drawn.contains("12:01:41 ssh auth attempt, signed in, 2 events about then</title>"),
+            "{drawn}"
+        );
+        assert!(drawn.contains("class=\"w-hands\""), "{drawn}");
+        assert_ne!(
+            outline(Kind::Credential, Weight::Hands),
+            outline(Kind::Credential, Weight::Probe)
+        );
+    }
+
+    #[test]
     fn changes_are_ticks_of_their_decky_and_those_at_one_place_are_one() {
         let marks = [mark("web-01", 0, "connect"), mark("db-01", 900, "connect")];
         let changes = [
@@ -621,7 +897,7 @@ mod tests {
             change("web-01", 1_700, "later"),
             change("mail-01", 500, "nobody was there"),
         ];
-        let lanes = lanes(&marks, &[], &changes, (at(0), at(1_000)));
+        let lanes = lanes(&marks, &[], &changes, (at(0), at(1_000)), LANES);
         let places: Vec<Vec<_>> = lanes
             .iter()
             .map(|lane| lane.ticks.iter().map(|(x, all)| (*x, all.len())).collect())
@@ -636,13 +912,21 @@ mod tests {
     }
 
     #[test]
+    fn there_are_as_many_lanes_as_are_asked_for() {
+        let names: Vec<_> = (0..30).map(|n| format!("web-{n:02}")).collect();
+        let marks: Vec<_> = names.iter().map(|name| mark(name, 1, "connect")).collect();
+        let drawn = |most| lanes(&marks, &[], &[], (at(0), at(60)), most).len();
+        assert_eq!((drawn(LANES), drawn(MAX_LANES)), (LANES, 30));
+    }
+
+    #[test]
     fn hostile_words_stay_text() {
         let hostile = "</title><script>alert(1)</script>\u{202e}\"";
         let mut marks = [mark("web-01", 0, hostile)];
         marks[0].service = hostile.into();
         let visits = [visit("web-01", hostile, 0, 10)];
         let changes = [change("web-01", 5, hostile)];
-        let lanes = lanes(&marks, &visits, &changes, (at(0), at(60)));
+        let lanes = lanes(&marks, &visits, &changes, (at(0), at(60)), LANES);
         let drawn = markup(&lanes[0]);
         assert!(!drawn.contains("<script"), "{drawn}");
         assert!(!drawn.contains('\u{202e}'), "{drawn}");

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use decnet_model::{id::LogId, view::LogView};
+use decnet_model::{event::field, id::LogId, view::LogView};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
+use time::UtcOffset;
 
 use super::{
+    archetype::DeckyMark,
     drawer::Drawer,
     glyph::Glyph,
     notice::{Loading, Problem},
-    said::{CopyButton, Long, Said},
+    said::{Address, CopyButton, Ends, Long, Said},
     table::{Column, Glance, Leads, Listed, Row, Table},
     when::{Ago, Clock, use_present},
 };
@@ -30,11 +32,14 @@ impl Listed for LogView {
     }
 
     fn row_words(&self) -> String {
-        format!("{}, details", text::event_words(&self.event_type))
+        let at = text::clock(self.at.to_offset(UtcOffset::UTC));
+        let source = self.attacker_ip.map(|ip| format!("{ip}, ")).unwrap_or_default();
+        let event = text::visible(&text::event_words(&self.event_type));
+        format!("{at} UTC, {source}{event}, details")
     }
 
     fn row_class(&self) -> &'static str {
-        text::weight(&self.event_type).class()
+        text::row_weight(self).class()
     }
 }
 
@@ -55,7 +60,7 @@ const SOURCE: Column<LogView> = Column {
                 view! {
                     <span class="who">
                         {move || view! { <Glyph seed=glyph.get() size=16 /> }}
-                        <code>{ip}</code>
+                        <Address ip />
                     </span>
                 }
             })
@@ -66,7 +71,9 @@ const DECKY: Column<LogView> = Column {
     label: "Decky",
     class: "c-decky",
     sort: None,
-    cell: |row| view! { <Said text=row.decky.clone() max=28 /> }.into_any(),
+    cell: |row| {
+        view! { <DeckyMark name=row.decky.clone() /><Said text=row.decky.clone() max=28 /> }.into_any()
+    },
 };
 const SERVICE: Column<LogView> = Column {
     label: "Service",
@@ -86,7 +93,7 @@ const WHAT: Column<LogView> = Column {
     label: "What",
     class: "c-what",
     sort: None,
-    cell: |row| view! { <code><Said text=text::summary(row) max=220 /></code> }.into_any(),
+    cell: |row| view! { <Ends text=text::summary(row) max=220 /> }.into_any(),
 };
 
 const COLUMNS: &[Column<LogView>] = &[TIME, SOURCE, DECKY, SERVICE, EVENT, WHAT];
@@ -99,6 +106,9 @@ pub(crate) fn LogTable(
     /// Without the column of the source, where all rows have the same.
     #[prop(optional)]
     one_source: bool,
+    /// What stands above it.
+    #[prop(optional)]
+    children: Option<Children>,
 ) -> impl IntoView {
     let (name, columns) = if one_source {
         ("logs one-source", OF_ONE_SOURCE)
@@ -106,7 +116,7 @@ pub(crate) fn LogTable(
         ("logs", COLUMNS)
     };
     view! {
-        <Table name=name columns=columns rows=rows leads=Leads::Drawer("log") />
+        <Table name=name columns=columns rows=rows leads=Leads::Drawer("log")>{children.map(|children| children())}</Table>
     }
     .into_any()
 }
@@ -200,6 +210,7 @@ fn Detail(row: LogView) -> impl IntoView {
     let attacker = row.attacker_id;
     let json = serde_json::to_string_pretty(&row).unwrap_or_default();
     let late = (received_at - at).whole_milliseconds();
+    let what = text::summary(&row);
     view! {
         <dl class="facts">
             <dt>"When"</dt>
@@ -221,13 +232,19 @@ fn Detail(row: LogView) -> impl IntoView {
                     }
                 })}
             <dt>"Decky"</dt>
-            <dd><a href=only("decky", &row.decky)><Said text=row.decky.clone() /></a></dd>
+            <dd>
+                <a class="who" href=only("decky", &row.decky)>
+                    <DeckyMark name=row.decky.clone() />
+                    <Said text=row.decky.clone() />
+                </a>
+            </dd>
             <dt>"Service"</dt>
             <dd><a href=only("service", &row.service)><Said text=row.service.clone() /></a></dd>
             <dt>"Event"</dt>
             <dd><a href=only("event_type", &row.event_type)><Said text=row.event_type.clone() /></a></dd>
         </dl>
-        <p class="detail-what"><code><Said text=text::summary(&row) max=220 /></code></p>
+        {(!what.is_empty())
+            .then(|| view! { <p class="detail-what"><code><Said text=what max=220 /></code></p> })}
         <h3>"Fields"</h3>
         <dl class="facts fields">
             {row
@@ -237,9 +254,15 @@ fn Detail(row: LogView) -> impl IntoView {
                 .map(|(key, value)| {
                     let copy = value.clone();
                     let what = key.clone();
+                    let value = if key == field::SESSION {
+                        let search = format!("{key}:{value}");
+                        view! { <a href=only("search", &search) title="The log of this session"><Long text=value /></a> }.into_any()
+                    } else {
+                        view! { <Long text=value /> }.into_any()
+                    };
                     view! {
                         <dt><Said text=key /></dt>
-                        <dd><Long text=value /><CopyButton text=copy what=what /></dd>
+                        <dd>{value}<CopyButton text=copy what=what /></dd>
                     }
                 })
                 .collect_view()}

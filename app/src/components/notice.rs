@@ -5,20 +5,24 @@ use leptos_router::hooks::use_location;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
+    focus,
     icon::{Icon, Mark},
     said::Command,
 };
 use crate::{
     api::{Answer, Fault, FaultKind},
-    not_allowed, url,
+    not_allowed, text, url,
 };
+
+/// Rows of which a page of a search reads no more, whether they fit or not.
+const READ: u64 = 50_000;
 
 /// Grey lines where rows will be.
 #[component]
 pub(crate) fn Loading(#[prop(default = 6)] rows: usize) -> impl IntoView {
     view! {
         <div class="loading" role="status" aria-label="Loading">
-            {(0..rows).map(|_| view! { <div class="loading-row" aria-hidden="true"></div> }).collect_view()}
+            {(0..rows).map(|_| view! { <div class="loading-row" aria-hidden="true"></div> }.into_any()).collect::<Vec<_>>()}
         </div>
     }
     .into_any()
@@ -37,21 +41,34 @@ where
     T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
     F: Fn(T) -> AnyView + Clone + Send + Sync + 'static,
 {
+    // What stands there while something else is asked for says that it is not that.
+    let waits = RwSignal::new(false);
+    let set_waits = SignalSetter::map(move |pending| {
+        // What the server renders has everything.
+        if cfg!(not(feature = "ssr")) {
+            waits.set(pending);
+        }
+    });
     view! {
-        <Transition fallback=move || view! { <Loading rows /> }>
-            {move || {
-                let draw = draw.clone();
-                Suspend::new(async move {
-                    match from.await {
-                        Ok(it) => draw(it),
-                        Err(fault) => {
-                            let again = Callback::new(move |()| from.refetch());
-                            view! { <Problem fault again=again /> }.into_any()
+        <div class="fetched" aria-busy=move || waits.get().then_some("true")>
+            <Transition fallback=move || view! { <Loading rows /> } set_pending=set_waits>
+                {move || {
+                    let draw = draw.clone();
+                    Suspend::new(async move {
+                        match from.await {
+                            Ok(it) => {
+                                focus::give_back();
+                                draw(it)
+                            }
+                            Err(fault) => {
+                                let again = Callback::new(move |()| from.refetch());
+                                view! { <Problem fault again=again /> }.into_any()
+                            }
                         }
-                    }
-                })
-            }}
-        </Transition>
+                    })
+                }}
+            </Transition>
+        </div>
     }
     .into_any()
 }
@@ -87,10 +104,33 @@ pub(crate) fn NothingFits(
     #[prop(default = "Nothing fits these filters")] title: &'static str,
 ) -> impl IntoView {
     let path = use_location().pathname;
+    let hint = if url::is_timed(&path.get_untracked()) {
+        "Take one away, or widen the time."
+    } else {
+        "Take one away."
+    };
     view! {
-        <Empty title=title hint="Take one away, or widen the time.">
+        <Empty title=title hint=hint>
             <a class="button" href=move || path.get()>"Clear all filters"</a>
         </Empty>
+    }
+    .into_any()
+}
+
+/// Nothing was found in what was read of a list, which is not all.
+#[component]
+pub(crate) fn NothingYet(
+    /// How many pages were read.
+    pages: u32,
+    /// Which rows of the list these are: `newest`.
+    which: &'static str,
+) -> impl IntoView {
+    let read = text::count(u64::from(pages) * READ);
+    view! {
+        <Empty
+            title=format!("Nothing among the {which} {read} rows")
+            hint="The others were not read yet: what you look for may be among them."
+        />
     }
     .into_any()
 }
@@ -101,12 +141,14 @@ pub(crate) fn LeftOut(
     /// All of it in words; nothing where all is right.
     faults: Signal<String>,
 ) -> impl IntoView {
-    move || {
+    let left_out = move || {
         faults.with(|faults| {
-            (!faults.is_empty())
-                .then(|| view! { <p class="form-fault" role="alert">{format!("Left out: {faults}.")}</p> })
+            (!faults.is_empty()).then(|| {
+                view! { <p class="form-fault" role="alert">{format!("Left out: {faults}.")}</p> }.into_any()
+            })
         })
-    }
+    };
+    view! { {move || left_out()} }.into_any()
 }
 
 /// What went wrong, why, what to do now, and the error id.
@@ -160,13 +202,14 @@ pub(crate) fn Problem(fault: Fault, #[prop(optional, into)] again: Option<Callba
                             <ul>
                                 {fields
                                     .into_iter()
-                                    .map(|f| view! { <li><b>{f.field}</b>": "{f.message}</li> })
-                                    .collect_view()}
+                                    .map(|f| view! { <li><b>{f.field}</b>": "{f.message}</li> }.into_any())
+                                    .collect::<Vec<_>>()}
                             </ul>
                         }
+                            .into_any()
                     })}
                 <p class="advice">{fault.advice()}</p>
-                {fault.error_id.clone().map(|id| view! { <p class="error-id">"Error id " <code>{id}</code></p> })}
+                {fault.error_id.clone().map(|id| view! { <p class="error-id">"Error id " <code>{id}</code></p> }.into_any())}
                 {way}
             </div>
         </div>

@@ -6,7 +6,7 @@ use leptos_router::{
     hooks::{use_location, use_navigate, use_query_map},
     params::ParamsMap,
 };
-use time::UtcOffset;
+use time::{Duration, OffsetDateTime, UtcOffset};
 use wasm_bindgen::JsCast as _;
 
 use super::{
@@ -68,6 +68,25 @@ pub(crate) fn use_carried() -> Carried {
     use_context::<Carried>().unwrap_or_else(|| Carried(Memo::new(|_| Vec::new())))
 }
 
+/// How long the time lasts that `params` name, where it ends now and has no start of its own: that moves.
+fn lasting(params: &ParamsMap) -> Option<Duration> {
+    let is_set = |key| {
+        url::value(params, key)
+            .as_deref()
+            .and_then(text::parse_time)
+            .is_some()
+    };
+    let last = url::value(params, "last").filter(|_| !is_set("start_time") && !is_set("end_time"))?;
+    url::span(&last)
+}
+
+/// The start of the time that `params` name, where it moves: as it is at any time.
+pub(crate) fn moving_start(params: &ParamsMap) -> Signal<Option<OffsetDateTime>> {
+    let lasting = lasting(params);
+    let counted = use_present().counted();
+    Signal::derive(move || Some(counted.get() - lasting?))
+}
+
 /// The time that `params` name, in words.
 pub(crate) fn words(params: &ParamsMap, present: Present) -> String {
     if let Some(last) = url::value(params, "last")
@@ -97,7 +116,7 @@ pub(crate) fn words(params: &ParamsMap, present: Present) -> String {
 pub(crate) fn TimeRange() -> impl IntoView {
     let path = use_location().pathname;
     let shown = Memo::new(move |_| url::is_timed(&path.get()));
-    move || shown.get().then(|| view! { <RangeMenu /> })
+    view! { {move || shown.get().then(|| view! { <RangeMenu /> }.into_any())} }.into_any()
 }
 
 /// The choice.
@@ -107,6 +126,15 @@ pub(crate) fn RangeMenu() -> impl IntoView {
     let path = use_location().pathname;
     let present = use_present();
     let words = Memo::new(move |_| query.with(|q| words(q, present)));
+    let class = Signal::derive(move || {
+        let class = if words.get() == "Any time" {
+            "button"
+        } else {
+            "button on"
+        };
+        class.to_owned()
+    });
+    let label = Signal::derive(move || format!("Time: {}", words.get()));
     let to = move |last: Option<&'static str>| {
         url::with(
             &path.get(),
@@ -135,12 +163,12 @@ pub(crate) fn RangeMenu() -> impl IntoView {
     };
     view! {
         <details class="menu range">
-                    <summary class="button" class:on=move || words.get() != "Any time" aria-label=move || format!("Time: {}", words.get())>
+                    <summary class=class aria-label=label>
                         <Mark icon=Icon::Clock />
                         <span class="range-words">{move || words.get()}</span>
                     </summary>
                     <div class="menu-body">
-                        {spans}
+                        {move || spans()}
                         <Own />
                     </div>
                 </details>
@@ -156,13 +184,17 @@ fn Own() -> impl IntoView {
     let present = use_present();
     let navigate = use_navigate();
     let field = move |key: &'static str| {
-        let at = query
-            .with(|q| url::value(q, key))
-            .as_deref()
-            .and_then(text::parse_time);
-        at.map(|at| text::field_time(present.local(at)))
-            .unwrap_or_default()
+        Signal::derive(move || {
+            let at = query
+                .with(|q| url::value(q, key))
+                .as_deref()
+                .and_then(text::parse_time);
+            at.map(|at| text::field_time(present.local(at)))
+                .unwrap_or_default()
+        })
     };
+    let (start, end) = (field("start_time"), field("end_time"));
+    let action = Signal::derive(move || path.get());
     let submit = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
         let form = event
@@ -199,8 +231,8 @@ fn Own() -> impl IntoView {
             .into_iter()
             .filter(|(key, _)| !url::TIMES.contains(&key.as_ref()));
         others
-            .map(|(key, value)| view! { <input type="hidden" name=key.to_string() value=value /> })
-            .collect_view()
+            .map(|(key, value)| view! { <input type="hidden" name=key.to_string() value=value /> }.into_any())
+            .collect::<Vec<_>>()
     };
     let zone = move || match present.zone.get() {
         Some(zone) if !zone.is_utc() => {
@@ -210,15 +242,47 @@ fn Own() -> impl IntoView {
         _ => "in UTC".to_owned(),
     };
     view! {
-        <form class="range-own" method="get" action=move || path.get() on:submit=submit aria-label="A time of your own">
-            {others}
-            <label><span>"From"</span><input type="datetime-local" name="start_time" value=move || field("start_time") prop:value=move || field("start_time") /></label>
-            <label><span>"Until"</span><input type="datetime-local" name="end_time" value=move || field("end_time") prop:value=move || field("end_time") /></label>
+        <form class="range-own" method="get" action=action on:submit=submit aria-label="A time of your own">
+            {move || others()}
+            <label><span>"From"</span><input type="datetime-local" name="start_time" value=start prop:value=start /></label>
+            <label><span>"Until"</span><input type="datetime-local" name="end_time" value=end prop:value=end /></label>
             <div class="range-foot">
-                <span class="menu-note">{zone}</span>
+                <span class="menu-note">{move || zone()}</span>
                 <button type="submit" class="button">"Show"</button>
             </div>
         </form>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_moves_where_the_url_says_how_long_and_no_moment() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            lasting(
+                &pairs
+                    .iter()
+                    .map(|(key, value)| (*key, (*value).to_owned()))
+                    .collect(),
+            )
+        };
+        assert_eq!(
+            of(&[("last", "15m"), ("service", "ssh")]),
+            Some(Duration::minutes(15))
+        );
+        assert_eq!(
+            of(&[("last", "15m"), ("start_time", "yesterday")]),
+            Some(Duration::minutes(15))
+        );
+        assert_eq!(
+            of(&[("last", "15m"), ("start_time", "2026-11-20T12:00:00Z")]),
+            None
+        );
+        assert_eq!(of(&[("last", "15m"), ("end_time", "2026-11-20T12:00:00Z")]), None);
+        assert_eq!(of(&[("last", "forever")]), None);
+        assert_eq!(of(&[]), None);
+    }
 }

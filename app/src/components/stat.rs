@@ -22,11 +22,20 @@ pub(crate) fn StatCard(
     #[prop(optional)]
     hot: bool,
 ) -> impl IntoView {
+    let class = Signal::derive(move || {
+        let class = if hot && value.get() > 0 {
+            "stat hot"
+        } else {
+            "stat"
+        };
+        class.to_owned()
+    });
+    let figure = Signal::derive(move || text::count(value.get()));
     view! {
-        <a class="stat" class:hot=move || { hot && value.get() > 0 } href=href>
+        <a class=class href=href>
             <span class="stat-label">{label}</span>
-            <span class="stat-value">{move || text::count(value.get())}</span>
-            <span class="stat-note">{move || note.get()}</span>
+            <span class="stat-value">{figure}</span>
+            <span class="stat-note">{note}</span>
         </a>
     }
     .into_any()

@@ -27,9 +27,9 @@ pub(crate) trait Listed: Send + Sync + 'static {
     /// What tells it from the others, and names it in the URL.
     fn row_id(&self) -> String;
 
-    /// Changes when what is shown of it does, so that the row is drawn anew.
-    fn row_stamp(&self) -> i64 {
-        0
+    /// Changes when what is shown of it does; of what never changes there is none.
+    fn row_stamp(&self) -> Option<i64> {
+        None
     }
 
     /// What its link says to those who do not see the row.
@@ -63,6 +63,64 @@ pub(crate) enum Leads {
     Nowhere,
 }
 
+/// What a row shows now, and how it tells that it just came.
+pub(crate) struct Now<T> {
+    pub(crate) item: Arc<T>,
+    /// Classes of a row that glows. They alternate, because the same ones again would start no animation.
+    glow: &'static str,
+}
+
+impl<T> Now<T> {
+    fn of((item, new): Row<T>, before: &str) -> Self {
+        let glow = match (new, before) {
+            (false, _) => "",
+            (true, "new") => "new again",
+            (true, _) => "new",
+        };
+        Self { item, glow }
+    }
+}
+
+/// A row on the screen: its id, and what it shows.
+pub(crate) type Kept<T> = (String, ArcRwSignal<Now<T>>);
+
+/// The rows that are on the screen. One that changes stays the element that it is, so that a click on it that has begun, the focus and
+/// what is open in it outlive what comes in.
+pub(crate) struct Keep<T: 'static>(StoredValue<Vec<Kept<T>>>);
+
+impl<T> Clone for Keep<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Keep<T> {}
+
+impl<T: Listed> Keep<T> {
+    pub(crate) fn new() -> Self {
+        Self(StoredValue::new(Vec::new()))
+    }
+
+    /// What is to be on the screen, of which what was there already is the same, and shows what it shows now.
+    pub(crate) fn rows(self, rows: Vec<Row<T>>) -> Vec<Kept<T>> {
+        let before = self.0.get_value();
+        let kept = |row: Row<T>| {
+            let id = row.0.row_id();
+            let Some((_, now)) = before.iter().find(|(kept, _)| *kept == id) else {
+                return (id, ArcRwSignal::new(Now::of(row, "")));
+            };
+            let (stamp, glow) = now.with_untracked(|now| (now.item.row_stamp(), now.glow));
+            if stamp != row.0.row_stamp() {
+                now.set(Now::of(row, glow));
+            }
+            (id, now.clone())
+        };
+        let rows: Vec<_> = rows.into_iter().map(kept).collect();
+        self.0.set_value(rows.clone());
+        rows
+    }
+}
+
 /// What a column is called in the browser's storage and in the style sheet: the table's first column is 1.
 type Hidden = RwSignal<BTreeSet<usize>>;
 
@@ -86,7 +144,7 @@ pub(crate) fn Table<T: Listed>(
     let seen = RwSignal::new(Seen::default());
     // Whether the table is no wider than its frame: then the frame has nothing to scroll, and the head stays in the window.
     let fits = RwSignal::new(false);
-    sight::watch(move || {
+    let look = move || {
         let Some(body) = body.get_untracked() else { return };
         if let Some(now) = Seen::of(&body)
             && seen.get_untracked() != now
@@ -97,7 +155,18 @@ pub(crate) fn Table<T: Listed>(
         if fits.get_untracked() != now {
             fits.set(now);
         }
-    });
+    };
+    sight::watch(look);
+    // Rows that come, columns that go and a drawer beside it make it wider or narrower, and nothing is scrolled by that.
+    sight::watch_sizes(
+        move || {
+            let body = body.get_untracked();
+            let table = body.as_ref().and_then(|body| body.parent_element());
+            let frame = table.as_ref().and_then(|table| table.parent_element());
+            table.into_iter().chain(frame).collect()
+        },
+        look,
+    );
     let span = Memo::new(move |_| seen.get().span(length.get()));
     let turn = Memo::new(move |turn: Option<&u32>| {
         rows.track();
@@ -105,9 +174,10 @@ pub(crate) fn Table<T: Listed>(
     });
     let drawn = StoredValue::new((None, Vec::new()));
     let holding = StoredValue::new(Holding::default());
+    let keep = Keep::new();
     let shown = move || {
         let (Span { first, last, .. }, turn) = (span.get(), turn.get());
-        rows.with(|rows| {
+        let part = rows.with(|rows| {
             let part = rows.get(first..last).unwrap_or_default().to_vec();
             // In the browser; what is in the page now are the rows of the last turn.
             if let Some(body) = body.get_untracked() {
@@ -123,7 +193,8 @@ pub(crate) fn Table<T: Listed>(
                 });
             }
             part
-        })
+        });
+        keep.rows(part)
     };
     let wide = columns.len() + usize::from(selected.is_some());
     let gap = move |px: fn(&Span) -> u32| {
@@ -166,8 +237,8 @@ pub(crate) fn Table<T: Listed>(
                     {move || gap(|span| span.above)}
                     <For
                         each=shown
-                        key=|(row, _)| (row.row_id(), row.row_stamp())
-                        children=move |(row, new)| line(&row, new, columns, leads, selected)
+                        key=|(id, _)| id.clone()
+                        children=move |row| line(row, columns, leads, selected)
                     />
                     {move || gap(|span| span.below)}
                 </tbody>
@@ -177,7 +248,7 @@ pub(crate) fn Table<T: Listed>(
     .into_any()
 }
 
-/// A few rows at a glance: nothing to choose, and each row leads to its drawer, which `param` of the URL names. It needs a
+/// A few rows at a glance, of what never changes: nothing to choose, and each row leads to its drawer, which `param` of the URL names. It needs a
 /// third of the program of a whole [`Table`], which counts on the page where readers come in.
 #[component]
 pub(crate) fn Glance<T: Listed>(
@@ -195,9 +266,11 @@ pub(crate) fn Glance<T: Listed>(
             let id = id.clone();
             move || url::with(&path.get(), &query.get(), &[(param, Some(&id))])
         };
-        let cells = cells(item.as_ref(), columns, &id, Some(Callback::new(move |()| href())));
+        let link = Some(Callback::new(move |()| href()));
+        let first = first_cell(columns, &id, item.row_words(), link, drawn(columns, &item));
+        let others = other_cells(columns, &item);
         let chosen = move || query.with(|q| q.get_str(param) == Some(id.as_str()));
-        view! { <tr class=item.row_class() class:new=new class:chosen=chosen>{cells}</tr> }.into_any()
+        view! { <tr class=item.row_class() class:new=new class:chosen=chosen>{first}{others}</tr> }.into_any()
     };
     let heads = columns
         .iter()
@@ -208,7 +281,7 @@ pub(crate) fn Glance<T: Listed>(
             <table class=format!("table glance {name}")>
                 <thead><tr>{heads}</tr></thead>
                 <tbody>
-                    <For each=move || rows.get() key=|(row, _)| (row.row_id(), row.row_stamp()) children=line />
+                    <For each=move || rows.get() key=|(row, _)| row.row_id() children=line />
                 </tbody>
             </table>
         </div>
@@ -254,8 +327,7 @@ fn Head(label: &'static str, class: &'static str, sort: Option<&'static str>) ->
 
 /// One row.
 fn line<T: Listed>(
-    item: &Arc<T>,
-    new: bool,
+    (id, now): Kept<T>,
     columns: &'static [Column<T>],
     leads: Leads,
     selected: Option<RwSignal<BTreeSet<String>>>,
@@ -263,20 +335,11 @@ fn line<T: Listed>(
     let query = use_query_map();
     let path = use_location().pathname;
     let navigate = use_navigate();
-    let id = item.row_id();
-    let words = item.row_words();
     let href = {
         let id = id.clone();
         move || match leads {
             Leads::Drawer(param) => url::with(&path.get(), &query.get(), &[(param, Some(&id))]),
             Leads::Nowhere => String::new(),
-        }
-    };
-    let chosen = {
-        let id = id.clone();
-        move || match leads {
-            Leads::Drawer(param) => query.with(|q| q.get_str(param) == Some(id.as_str())),
-            Leads::Nowhere => false,
         }
     };
     let open = {
@@ -292,7 +355,8 @@ fn line<T: Listed>(
         }
     };
     let tick = selected.map(|selected| {
-        let (has, put, label) = (id.clone(), id.clone(), format!("Select {words}"));
+        let (has, put, words) = (id.clone(), id.clone(), now.clone());
+        let label = move || words.with(|now| format!("Select {}", now.item.row_words()));
         view! {
             <td class="c-tick">
                 <input
@@ -314,50 +378,88 @@ fn line<T: Listed>(
             </td>
         }
     });
-    let ticked = {
-        let id = id.clone();
-        move || selected.is_some_and(|selected| selected.with(|s| s.contains(&id)))
+    let class = {
+        let (id, now) = (id.clone(), now.clone());
+        move || {
+            let chosen = match leads {
+                Leads::Drawer(param) => query.with(|q| q.get_str(param) == Some(id.as_str())),
+                Leads::Nowhere => false,
+            };
+            let ticked = selected.is_some_and(|selected| selected.with(|s| s.contains(&id)));
+            let own = now.with(|now| [now.item.row_class(), now.glow]);
+            let [of_row, glow] = own;
+            let classes = [
+                of_row,
+                glow,
+                if chosen { "chosen" } else { "" },
+                if ticked { "ticked" } else { "" },
+            ];
+            let set: Vec<_> = classes.into_iter().filter(|class| !class.is_empty()).collect();
+            set.join(" ")
+        }
     };
     let link = match leads {
         Leads::Nowhere => None,
         Leads::Drawer(_) => Some(Callback::new(move |()| href())),
     };
-    let cells = cells(item.as_ref(), columns, &id, link);
+    let item = now.with_untracked(|now| now.item.clone());
+    // Of what never changes nothing has to be drawn again, which is a good part of the work of a long list.
+    let (words, inside, others) = if item.row_stamp().is_some() {
+        let (words, inside, others) = (now.clone(), now.clone(), now);
+        (
+            Signal::derive(move || words.with(|now| now.item.row_words())),
+            (move || inside.with(|now| drawn(columns, &now.item))).into_any(),
+            (move || others.with(|now| other_cells(columns, &now.item))).into_any(),
+        )
+    } else {
+        (
+            Signal::stored(item.row_words()),
+            drawn(columns, &item),
+            other_cells(columns, &item).into_any(),
+        )
+    };
+    let first = first_cell(columns, &id, words, link, inside);
     view! {
-        <tr class=item.row_class() class:new=new class:chosen=chosen class:ticked=ticked on:click=open>
+        <tr class=class on:click=open>
             {tick}
-            {cells}
+            {first}
+            {others}
         </tr>
     }
     .into_any()
 }
 
-/// The cells of a row. In the first stands its link, if it has one: where that leads is `link`.
-fn cells<T: Listed>(
-    item: &T,
+/// What stands in the first cell of a row.
+fn drawn<T>(columns: &'static [Column<T>], item: &T) -> AnyView {
+    columns
+        .first()
+        .map_or_else(|| ().into_any(), |column| (column.cell)(item))
+}
+
+/// The first cell of a row, with the row's link, if it has one: where that leads is `link`.
+fn first_cell<T>(
     columns: &'static [Column<T>],
     id: &str,
+    words: impl Into<Signal<String>>,
     link: Option<Callback<(), String>>,
-) -> Vec<AnyView> {
-    let cell = |(i, column): (usize, &Column<T>)| {
-        let inside = (column.cell)(item);
-        match link {
-            Some(href) if i == 0 => view! {
-                <td class=column.class>
-                    <a class="row-link" href=move || href.run(()) data-row=id.to_owned() data-noscroll="" aria-label=item.row_words()>{inside}</a>
-                </td>
-            }
-            .into_any(),
-            None if i == 0 => view! {
-                <td class=column.class>
-                    <span tabindex="0" data-row=id.to_owned()>{inside}</span>
-                </td>
-            }
-            .into_any(),
-            _ => view! { <td class=column.class>{inside}</td> }.into_any(),
+    inside: AnyView,
+) -> AnyView {
+    let class = columns.first().map(|column| column.class);
+    let (id, words) = (id.to_owned(), words.into());
+    let inside = match link {
+        Some(href) => view! {
+            <a class="row-link" href=move || href.run(()) data-row=id data-noscroll="" aria-label=words>{inside}</a>
         }
+        .into_any(),
+        None => view! { <span tabindex="0" data-row=id>{inside}</span> }.into_any(),
     };
-    columns.iter().enumerate().map(cell).collect()
+    view! { <td class=class>{inside}</td> }.into_any()
+}
+
+/// The cells of a row after its first.
+fn other_cells<T>(columns: &'static [Column<T>], item: &T) -> Vec<AnyView> {
+    let cell = |column: &Column<T>| view! { <td class=column.class>{(column.cell)(item)}</td> }.into_any();
+    columns.iter().skip(1).map(cell).collect()
 }
 
 /// Whether a click means the row: one on a link, a button or a box in it does not, nor one that ends the marking of text.
@@ -559,6 +661,8 @@ fn hold<T: Listed>(
         .filter(|(top, _)| (edge_px..edge_px + seen.window_px).contains(top))
         .collect();
     let moved_px = seen.moved_px(above_px, before, after);
+    let scroll_px = || web_sys::window().and_then(|window| window.scroll_y().ok());
+    let was_px = scroll_px();
     request_animation_frame(move || {
         // The table may be gone by then.
         let Some(owed_px) = holding.try_update_value(|holding| {
@@ -567,10 +671,12 @@ fn hold<T: Listed>(
         }) else {
             return;
         };
+        // Who scrolled meanwhile, all the way to an end perhaps, is not brought back.
+        let scrolled_px = scroll_px().zip(was_px).map_or(0.0, |(is, was)| is - was);
         let mut moved: Vec<f64> = rows
             .iter()
             .filter(|(_, row)| row.is_connected())
-            .map(|(top, row)| top_px(row) - top)
+            .map(|(top, row)| top_px(row) - top + scrolled_px)
             .collect();
         order::by(&mut moved, |px| order::signed((px * 64.0) as i64));
         let by = owed_px + moved.get(moved.len() / 2).copied().unwrap_or(moved_px);

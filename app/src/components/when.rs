@@ -1,9 +1,12 @@
 //! Times: relative to now, with the exact one in the reader's zone and in UTC on hover.
 
 use leptos::prelude::*;
-use time::{OffsetDateTime, UtcOffset};
+use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::text;
+
+/// For how long a time that ends now is counted from the same moment.
+const HELD: Duration = Duration::MINUTE;
 
 /// The present time as pages show it, and the reader's zone once a browser has told it.
 #[derive(Clone, Copy)]
@@ -33,10 +36,21 @@ impl Present {
         );
     }
 
+    /// The present that a time which ends now is counted from. It moves by steps: what depends on it is looked at once a minute, and
+    /// not with every tick.
+    pub(crate) fn counted(self) -> Memo<OffsetDateTime> {
+        Memo::new(move |held: Option<&OffsetDateTime>| counted_from(held.copied(), self.now.get()))
+    }
+
     /// `at` in the reader's zone where it is known, else in UTC.
     pub(crate) fn local(self, at: OffsetDateTime) -> OffsetDateTime {
         at.to_offset(self.zone.get().unwrap_or(UtcOffset::UTC))
     }
+}
+
+/// The moment that is counted from at `now`, where it was `held` before. A clock that was set back is believed, too.
+fn counted_from(held: Option<OffsetDateTime>, now: OffsetDateTime) -> OffsetDateTime {
+    held.filter(|held| (now - *held).abs() < HELD).unwrap_or(now)
 }
 
 /// The page's present.
@@ -75,17 +89,35 @@ pub(crate) fn Elapsed(since: OffsetDateTime) -> impl IntoView {
     )
 }
 
-/// `21:53:39`, for rows where seconds count; `20 Nov 21:53` where it was another day.
+/// `21:53:39`, for rows where seconds count; `20 Nov 21:53:39` where it was another day to who reads.
 #[component]
 pub(crate) fn Clock(at: OffsetDateTime) -> impl IntoView {
     let present = use_present();
-    let words = Signal::derive(move || {
-        let local = present.local(at);
-        if (present.now.get() - at).whole_hours().abs() < 20 {
-            text::clock(local)
-        } else {
-            text::short_date(local)
-        }
-    });
+    let words = Signal::derive(move || text::clock_of(present.local(at), present.now.get()));
     told(present, at, "clock", words)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn what_is_counted_from_stands_still_for_a_minute_and_follows_a_clock_that_is_set() {
+        let held = datetime!(2026-11-20 12:00:00 UTC);
+        let after = |seconds| held + Duration::seconds(seconds);
+        assert_eq!(counted_from(None, after(7)), after(7));
+        for (now, from) in [
+            (0, 0),
+            (5, 0),
+            (59, 0),
+            (60, 60),
+            (3_600, 3_600),
+            (-59, 0),
+            (-60, -60),
+        ] {
+            assert_eq!(counted_from(Some(held), after(now)), after(from), "{now}");
+        }
+    }
 }

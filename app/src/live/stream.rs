@@ -1,19 +1,24 @@
 //! What feeds the store: the stream, and the questions where there is none. It comes in a piece of its own, once the page
 //! is alive.
 
-use std::{cell::Cell, collections::BTreeMap, sync::Arc};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use decnet_model::{
     clock::micros,
-    id::TaskId,
-    view::{LogView, StreamBody, StreamEvent, StreamSnapshot},
+    id::{LogId, TaskId},
+    view::{AttackerView, LogView, StreamBody, StreamEvent, StreamSnapshot, TaskView},
 };
 use leptos::prelude::*;
+use time::OffsetDateTime;
 use wasm_bindgen::JsCast as _;
 use web_sys::{Event, EventSource, MessageEvent};
 
 use super::{
-    CONNECTION, Connection, Link, Live, OnEvent, OnMessage, SEAT, close, minute,
+    CONNECTION, Connection, Link, Live, OnEvent, OnMessage, SEAT, close,
     share::{Lock, Seat, word},
 };
 use crate::{
@@ -41,8 +46,13 @@ const NAMES: &[&str] = &[
 const TICK: &str = "tick";
 /// For how long a stream that lives may be silent: the server has something to send every 15 s.
 const SILENCE: std::time::Duration = std::time::Duration::from_secs(40);
-/// The most new rows that are kept: what a page shows of them is far less.
+/// For how long the server may say nothing to what it was asked, before it counts as one that does not answer: it may be there, and stand
+/// still.
+const ANSWERS: std::time::Duration = std::time::Duration::from_secs(10);
+/// The most new rows that are kept, for those who take them as they come: several events' worth.
 const KEEP: usize = 1_000;
+/// For how long it is told that rows were late after which none came.
+const FADE: time::Duration = time::Duration::seconds(15);
 /// Failures in a row after which the server is asked instead.
 const PATIENCE: u32 = 3;
 /// How long ago a task may have ended that is still told of.
@@ -219,6 +229,8 @@ impl Live {
             ALARM.set(None);
             if self.is_stopped() {
             } else if CONNECTION.with_borrow(Option::is_some) {
+                // Nobody said that it ended, and another would be as silent: the server is asked whether it is there.
+                self.failures.set(PATIENCE);
                 self.broke();
             } else if leads() == Some(false) {
                 self.link.set(Link::Broken);
@@ -318,7 +330,17 @@ impl Live {
     /// Ask the server, and again after a while; every tenth time try the stream instead.
     fn poll(self) {
         leptos::task::spawn_local(async move {
+            // The question is not taken back: once the server goes on, it answers.
+            let silent = move || {
+                if !self.is_stopped() {
+                    self.link.set(Link::Lost);
+                }
+            };
+            let alarm = set_timeout_with_handle(silent, ANSWERS).ok();
             let answer = evidence::snapshot().await;
+            if let Some(alarm) = alarm {
+                alarm.clear();
+            }
             if self.is_stopped() {
                 return;
             }
@@ -384,15 +406,22 @@ impl Live {
             .get_untracked()
             .map_or(apart, |least| least.min(apart));
         self.skew_ms.set(Some(least));
-        self.lag_ms.set(Some(apart - least));
+        if let StreamBody::Logs(rows) = &event.body
+            && let Some(late) = late_ms(rows, event.ts)
+        {
+            self.late.set_value(Some((late, event.ts)));
+        }
+        let late = match self.late.get_value() {
+            Some((late, then)) if event.ts - then < FADE => late,
+            _ => 0,
+        };
+        self.lag_ms.set(Some(apart - least + late));
         self.link.set(Link::Open);
         match event.body {
             StreamBody::Snapshot(snapshot) => self.snapshot(*snapshot),
-            StreamBody::Logs(rows) => self.add(rows, true),
+            StreamBody::Logs(rows) => self.add(rows),
             StreamBody::Stats(stats) => self.stats.set(Some(stats)),
-            StreamBody::Attackers(changed) => self.attackers.update(|known| {
-                known.extend(changed.into_iter().map(|attacker| (attacker.id, attacker)));
-            }),
+            StreamBody::Attackers(changed) => self.changed(changed),
             StreamBody::Decky(decky) => self.deckies.update(|known| {
                 known.get_or_insert_default().insert(decky.name.clone(), *decky);
             }),
@@ -400,13 +429,9 @@ impl Live {
                 known.get_or_insert_default().remove(&name);
             }),
             StreamBody::Task(task) => {
-                // A stream begins with the latest tasks; one that ended long before this page was there is no news.
-                let news = task.ended_at.is_none_or(|ended| event.ts - ended < NEWS);
-                self.tasks.update(|known| {
-                    if news || known.contains_key(&task.id) {
-                        known.insert(task.id, task);
-                    }
-                });
+                // One that ended long ago is no news, for a server that has just started to watch them.
+                let news = |task: &TaskView| task.ended_at.is_none_or(|ended| event.ts - ended < NEWS);
+                self.moved(vec![task], &news);
             }
             StreamBody::Worker(worker) => self.workers.update(|known| {
                 known.insert(worker.name.clone(), worker);
@@ -420,8 +445,10 @@ impl Live {
         let StreamSnapshot {
             stats,
             mut logs,
+            attackers,
             deckies,
             workers,
+            tasks,
             forgotten,
         } = snapshot;
         let known = self.forgotten.get_untracked();
@@ -438,31 +465,33 @@ impl Live {
         ));
         self.workers
             .update(|known| known.extend(workers.into_iter().map(|w| (w.name.clone(), w))));
-        logs.reverse();
-        let again = self.greeted.get_untracked();
-        self.greeted.set(true);
-        if again {
+        let told = self.newest.get_untracked();
+        if told.is_some() {
             // Nobody told of it meanwhile.
             self.health.update(|n| *n += 1);
         }
-        // A later greeting after a break: rows may have come in between, and not all of them are in it.
-        let gap = again
-            && match (self.newest.get_untracked(), logs.first()) {
-                (Some(newest), Some(oldest)) => oldest.id > newest,
-                _ => false,
-            };
-        self.add(logs, again);
-        if gap {
-            // What is fetched again counts them, so they are not counted here too.
-            self.minutes.set(BTreeMap::new());
-            self.touches.set(BTreeMap::new());
-            self.greeted_with.set(self.newest.get_untracked());
-            self.epoch.update(|epoch| *epoch += 1);
+        self.moved(tasks, &|task| told.is_some() && task.ended_at.is_none());
+        logs.reverse();
+        // Of rows that are not in it nobody tells any more.
+        let before = logs
+            .first()
+            .map_or(forgotten, |oldest| LogId(oldest.id.0.saturating_sub(1)));
+        if told.is_none_or(|newest| before > newest) {
+            self.rows.set(VecDeque::new());
+            self.attackers.set(BTreeMap::new());
+            self.since.set(before);
+            self.newest.set(Some(before));
+            // Before the first greeting who shows something knows how far that reaches, and finds out.
+            if told.is_some() {
+                self.epoch.update(|epoch| *epoch += 1);
+            }
         }
+        self.add(logs);
+        self.changed(attackers);
     }
 
-    /// Take rows, oldest first. The first greeting's rows are on the page already, so they are not counted.
-    fn add(self, rows: Vec<LogView>, counted: bool) {
+    /// Take rows, oldest first.
+    fn add(self, rows: Vec<LogView>) {
         let newest = self.newest.get_untracked();
         let rows: Vec<_> = rows
             .into_iter()
@@ -470,26 +499,39 @@ impl Live {
             .collect();
         let Some(last) = rows.last() else { return };
         self.newest.set(Some(last.id));
-        if !counted {
-            self.greeted_with.set(Some(last.id));
-        }
-        if counted {
-            let count = |minutes: &mut BTreeMap<i64, u64>, row| *minutes.entry(minute(row)).or_default() += 1;
-            self.minutes
-                .update(|minutes| rows.iter().for_each(|row| count(minutes, row)));
-            let mut touches = rows.iter().filter(|row| row.attacker_ip.is_some()).peekable();
-            if touches.peek().is_some() {
-                self.touches
-                    .update(|minutes| touches.for_each(|row| count(minutes, row)));
-            }
-        }
         self.rows.update(|kept| {
             for row in rows {
                 kept.push_front(Arc::new(row));
             }
+            if let Some(gone) = kept.get(KEEP) {
+                self.since.set(gone.id);
+            }
             kept.truncate(KEEP);
         });
     }
+
+    fn changed(self, attackers: Vec<AttackerView>) {
+        self.attackers.update(|known| {
+            known.extend(attackers.into_iter().map(|attacker| (attacker.id, attacker)));
+        });
+    }
+
+    /// Take how tasks stand that are known, or of which that is news.
+    fn moved(self, tasks: Vec<TaskView>, news: &dyn Fn(&TaskView) -> bool) {
+        self.tasks.update(|known| {
+            for task in tasks {
+                if known.contains_key(&task.id) || news(&task) {
+                    known.insert(task.id, task);
+                }
+            }
+        });
+    }
+}
+
+/// How late rows are that are told at a time, in milliseconds: since the newest of them came in, by the server's clock as the other is.
+fn late_ms(rows: &[LogView], told: OffsetDateTime) -> Option<i64> {
+    let came = rows.last()?.received_at;
+    Some(((micros(told) - micros(came)) / 1_000).max(0))
 }
 
 /// Whether this tab is the one that has the stream, where tabs share one.
@@ -504,4 +546,37 @@ fn tell(text: &str) {
             seat.tell(text);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use time::{Duration, macros::datetime};
+
+    use super::*;
+
+    #[test]
+    fn rows_are_as_late_as_the_newest_of_them_came_in_before_it_was_told() {
+        let told = datetime!(2026-11-20 12:00:00 UTC);
+        let row = |id, ago_s| LogView {
+            id: LogId(id),
+            at: told - Duration::DAY,
+            received_at: told - Duration::seconds(ago_s),
+            decky: "web-01".into(),
+            service: "ssh".into(),
+            event_type: "connect".into(),
+            attacker_ip: None,
+            attacker_id: None,
+            attacker_glyph: None,
+            fields: BTreeMap::new(),
+            message: String::new(),
+            raw: String::new(),
+        };
+        assert_eq!(late_ms(&[row(1, 900), row(2, 600)], told), Some(600_000));
+        assert_eq!(
+            late_ms(&[row(1, -3)], told),
+            Some(0),
+            "by a clock that was set back"
+        );
+        assert_eq!(late_ms(&[], told), None);
+    }
 }

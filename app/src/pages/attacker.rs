@@ -17,12 +17,15 @@ use crate::{
         evidence::{self, Change, Dossier, LEFT, Left, Place, Trail},
     },
     components::{
+        archetype::DeckyMark,
         download::Export,
+        focus,
         frame::PageHead,
         glyph::Glyph,
         icon::{Icon, Mark},
         line::Line,
         log::{LogDrawer, LogTable, Shown},
+        metro::{self, Metro},
         notice::{Loading, Problem},
         said::{CopyButton, Said},
         stat::ShareBar,
@@ -43,11 +46,23 @@ pub(crate) fn AttackerPage() -> impl IntoView {
     let shown = Shown::new(None);
     let query = use_query_map();
     let present = use_present();
-    let between = Memo::new(move |_| query.with(|q| Between::of(q, present.now.get_untracked()).0));
-    let rows = move |Between { start, end }: Between| LogQuery {
-        start_time: start,
-        end_time: end,
-        ..LogQuery::default()
+    // What opens beside the page is no other time. A time that ends now is counted anew whenever something is asked.
+    let times = Memo::new(move |_| {
+        query.with(|q| {
+            url::TIMES
+                .iter()
+                .map(|key| url::value(q, key))
+                .collect::<Vec<_>>()
+        })
+    });
+    let between = move || query.with_untracked(|q| Between::of(q, present.now.get_untracked()).0);
+    let rows = move || {
+        let Between { start, end } = between();
+        LogQuery {
+            start_time: start,
+            end_time: end,
+            ..LogQuery::default()
+        }
     };
     // What the stream tells that they left since: their commands and credentials are not in it, so they are fetched.
     let told = Memo::new(move |_| {
@@ -59,20 +74,21 @@ pub(crate) fn AttackerPage() -> impl IntoView {
         })
     });
     let since = Resource::new(
-        move || (id.get(), told.get(), between.get()),
-        move |(id, told, between)| async move {
+        move || (id.get(), told.get(), times.get()),
+        move |(id, told, _)| async move {
             let (Ok(id), Some(_)) = (id.parse(), told) else {
                 return None;
             };
             // A fault leaves what is there: the live dot tells of a server that does not answer.
-            evidence::left_get(id, rows(between)).await.ok()
+            evidence::left_get(id, rows()).await.ok()
         },
     );
+    let all_lanes = Memo::new(move |_| query.with(|q| url::value(q, "lanes").as_deref() == Some("all")));
     let dossier = Resource::new(
-        move || (id.get(), live.epoch.get(), between.get()),
-        move |(id, _, between)| async move {
+        move || (id.get(), live.epoch.get(), times.get(), all_lanes.get()),
+        move |(id, _, _, all_lanes)| async move {
             let found: Answer<Dossier> = match id.parse() {
-                Ok(id) => evidence::dossier_get(id, rows(between)).await,
+                Ok(id) => evidence::dossier_get(id, rows(), Some(all_lanes)).await,
                 Err(_) => Err(Fault::new(
                     FaultKind::NotFound,
                     "That is not the id of an attacker.",
@@ -81,22 +97,21 @@ pub(crate) fn AttackerPage() -> impl IntoView {
             found
         },
     );
+    let anew = Callback::new(move |()| dossier.refetch());
     view! {
         <Transition fallback=|| view! { <PageHead title="Attacker" /><Loading rows=12 /> }>
             {move || Suspend::new(async move {
                 match dossier.await {
                     Ok(dossier) => {
-                        let between = between.get_untracked();
-                        view! { <Full dossier=dossier since=since shown=shown between=between /> }
+                        view! { <Full dossier=dossier anew=anew since=since shown=shown between=between() /> }
                     }.into_any(),
                     Err(fault) => {
                         if fault.kind == FaultKind::NotFound {
                             nothing_here();
                         }
-                        let again = Callback::new(move |()| dossier.refetch());
                         view! {
                             <PageHead title="Attacker" />
-                            <Problem fault again=again />
+                            <Problem fault again=anew />
                             <a class="button more" href="/attackers">"All attackers"</a>
                         }
                             .into_any()
@@ -110,7 +125,14 @@ pub(crate) fn AttackerPage() -> impl IntoView {
 }
 
 #[component]
-fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: Between) -> impl IntoView {
+fn Full(
+    dossier: Dossier,
+    /// Fetches it again.
+    anew: Callback<()>,
+    since: Resource<Option<Left>>,
+    shown: Shown,
+    between: Between,
+) -> impl IntoView {
     let query = use_query_map();
     let path = use_location().pathname;
     let all_time = move || {
@@ -119,12 +141,16 @@ fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: 
     };
     let live = use_live();
     let Dossier {
+        reached,
         attacker: first,
         left,
         trail,
+        way,
         logs,
     } = dossier;
-    let (id, ip) = (first.id, first.ip.to_string());
+    focus::give_back();
+    let (id, address) = (first.id, first.ip);
+    let ip = address.to_string();
     let glyph = first.glyph.clone();
     let first_seen = first.first_seen;
     let attacker = Memo::new(move |_| {
@@ -132,19 +158,13 @@ fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: 
             .with(|changed| changed.get(&id).cloned())
             .unwrap_or_else(|| first.clone())
     });
-    let newest = logs.data.first().map(|row| row.id);
+    let newest = logs.data.first().map_or(reached, |row| row.id.max(reached));
     let stored: Vec<_> = logs.data.into_iter().map(Arc::new).collect();
-    let address = ip.clone();
-    let came = Memo::new(move |_| {
-        live.rows.with(|rows| {
-            rows.iter()
-                .filter(|row| newest.is_none_or(|newest| row.id > newest))
-                .filter(|row| row.attacker_ip.is_some_and(|from| from.to_string() == address))
-                .filter(|row| between.has(row.at, row.at))
-                .cloned()
-                .collect::<Vec<_>>()
-        })
-    });
+    let came = live.came(
+        newest,
+        move |row| row.attacker_ip == Some(address) && between.has(row.at, row.at),
+        anew,
+    );
     let rows = Memo::new(move |_| {
         let mut rows: Vec<Row<LogView>> = came.get().into_iter().map(|row| (row, true)).collect();
         rows.extend(stored.iter().map(|row| (row.clone(), false)));
@@ -159,24 +179,30 @@ fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: 
         places,
         whole,
     } = trail;
-    let visits = Signal::derive(move || {
-        let mut visits = visits.clone();
-        for row in came.get().iter().rev() {
-            evidence::lengthen(&mut visits, row);
-        }
-        visits
+    let visits = grown(came, visits, evidence::lengthen);
+    let changed = live.came(
+        newest,
+        move |row| between.has(row.at, row.at) && Change::of(row).is_some(),
+        anew,
+    );
+    let changes = grown(changed, changes, |changes, row| {
+        changes.extend(Change::of(row).filter(|new| changes.iter().all(|known| known.log_id != new.log_id)));
     });
-    let changes = Memo::new(move |_| {
-        let mut all = changes.clone();
-        live.rows.with(|rows| {
-            let new = rows.iter().filter(|row| between.has(row.at, row.at));
-            let new = new.filter_map(|row| Change::of(row));
-            all.extend(new.filter(|new| changes.iter().all(|known| known.log_id != new.log_id)));
-        });
-        all
+    let way = grown(came, way, metro::go_on);
+    // Where the line reaches no further back, what is before it is the newest of another time.
+    let before = (!whole)
+        .then(|| marks.iter().map(|mark| mark.first_at).min())
+        .flatten()
+        .map(|first| text::rfc3339(first.saturating_add(time::Duration::SECOND)));
+    let earlier = before.map(|end| {
+        let to = move || {
+            let changes = [("end_time", Some(end.as_str())), ("log", None)];
+            url::with(&path.get(), &query.get(), &changes)
+        };
+        view! { <a id="line-before" href=to data-noscroll="">"What was before"</a> }
     });
-    let marks = Signal::derive(move || {
-        let new = came.get().into_iter().map(|row| ActivityView {
+    let marks = grown(came, marks, |marks, row| {
+        marks.push(ActivityView {
             decky: row.decky.clone(),
             service: row.service.clone(),
             event_type: row.event_type.clone(),
@@ -184,23 +210,10 @@ fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: 
             last_at: row.at,
             log_id: row.id,
             count: 1,
+            accepted: text::is_accepted(row),
         });
-        marks.iter().cloned().chain(new).collect::<Vec<_>>()
     });
-    let places = Memo::new(move |_| {
-        let mut places = places.clone();
-        for row in came.get() {
-            match places
-                .iter_mut()
-                .find(|(decky, service, _)| *decky == row.decky && *service == row.service)
-            {
-                Some((.., count)) => *count += 1,
-                None => places.push((row.decky.clone(), row.service.clone(), 1)),
-            }
-        }
-        places.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
-        places
-    });
+    let places = grown(came, places, visit_place);
     let deckies = Signal::derive(move || {
         places.with(|places| {
             places
@@ -228,6 +241,7 @@ fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: 
     };
     let of = Of::new(&ip, between);
     let all_logs = of.to("/live", "");
+    let way_logs = all_logs.clone();
     let (of_loot, of_commands) = (of.clone(), of.clone());
     let rest = logs.next.is_some().then(|| {
         view! {
@@ -251,14 +265,22 @@ fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: 
             </div>
             <Sums attacker=attacker ever=between.is_ever() />
         </section>
-        <section class="panel">
+        <section class="panel" aria-labelledby="the-line">
             <header>
-                <h2>"The line"</h2>
+                <h2 id="the-line" tabindex="-1">"The line"</h2>
                 <span class="panel-note">{extent}</span>
+                {earlier}
                 {(!between.is_ever())
-                    .then(|| view! { <a href=all_time data-noscroll="">"All of it"</a> })}
+                    .then(|| view! { <a id="line-ever" href=all_time data-noscroll="">"All of it"</a> })}
             </header>
-            <Line marks=marks visits=visits changes=changes deckies=deckies between=between />
+            <Line marks=marks.into() visits=visits.into() changes=changes deckies=deckies between=between />
+        </section>
+        <section class="panel" aria-labelledby="the-way">
+            <header>
+                <h2 id="the-way" tabindex="-1">"The way"</h2>
+                <span class="panel-note">{move || way.with(metro::words)}</span>
+            </header>
+            <Metro way changes logs=way_logs />
         </section>
         <div class="two">
             <Where places=places of=of />
@@ -277,7 +299,7 @@ fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: 
             {move || {
                 let commands = left.get().commands;
                 let more = commands.next.is_some().then(|| of_commands.to("/live", "event_type=command"));
-                view! { <Commands of=id commands=commands.data more=more /> }
+                view! { <Commands of=id between=between commands=commands.data more=more /> }
             }}
         </Transition>
         <section class="panel">
@@ -291,9 +313,47 @@ fn Full(dossier: Dossier, since: Resource<Option<Left>>, shown: Shown, between: 
     .into_any()
 }
 
+/// What follows from `first` by the rows that come, newest first: `add` is told each once, the oldest first. Of a busy attacker there are
+/// thousands, so what they came to before is kept, and nothing is made anew for one more.
+fn grown<T: Clone + Send + Sync + 'static>(
+    came: RwSignal<Vec<Arc<LogView>>>,
+    first: T,
+    add: impl Fn(&mut T, &LogView) + Send + Sync + 'static,
+) -> Memo<T> {
+    let taken = StoredValue::new(0);
+    Memo::new_owning(move |grown: Option<T>| {
+        let before = if grown.is_some() { taken.get_value() } else { 0 };
+        let mut grown = grown.unwrap_or_else(|| first.clone());
+        came.with(|rows| {
+            let new = rows.len().saturating_sub(before);
+            for row in rows.iter().take(new).rev() {
+                add(&mut grown, row);
+            }
+            taken.set_value(rows.len());
+            (grown, new > 0)
+        })
+    })
+}
+
+/// Counts a row at its place; those with the most rows stay the first.
+fn visit_place(places: &mut Vec<Place>, row: &LogView) {
+    match places
+        .iter_mut()
+        .find(|(decky, service, _)| *decky == row.decky && *service == row.service)
+    {
+        Some((.., count)) => *count += 1,
+        None => places.push((row.decky.clone(), row.service.clone(), 1)),
+    }
+    places.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
+}
+
 /// The way from this page to a list of all that it shows a part of.
 #[derive(Clone)]
-struct Of(String);
+struct Of {
+    ip: String,
+    /// What says the time that is shown, behind another parameter.
+    time: String,
+}
 
 impl Of {
     fn new(ip: &str, between: Between) -> Self {
@@ -302,13 +362,16 @@ impl Of {
             let at = text::rfc3339((*at)?);
             Some(format!("&{key}={}", url::escape(&at)))
         });
-        Self(format!("attacker_ip={ip}{}", times.collect::<String>()))
+        Self {
+            ip: ip.to_owned(),
+            time: times.collect(),
+        }
     }
 
     /// The list at `path`, with one more filter or none.
     fn to(&self, path: &str, filter: &str) -> String {
         let and = if filter.is_empty() { "" } else { "&" };
-        format!("{path}?{}{and}{filter}", self.0)
+        format!("{path}?attacker_ip={}{}{and}{filter}", self.ip, self.time)
     }
 }
 
@@ -318,24 +381,28 @@ fn Sums(
     /// Whether the page shows all time, as these sums do.
     ever: bool,
 ) -> impl IntoView {
-    let sum = |label: &'static str, of: fn(&AttackerView) -> u64| {
+    let sum = |one: &'static str, many: &'static str, of: fn(&AttackerView) -> u64| {
         view! {
             <div>
-                <dt>{label}</dt>
+                <dt>{move || if attacker.with(of) == 1 { one } else { many }}</dt>
                 <dd>{move || text::count(attacker.with(of))}</dd>
             </div>
         }
     };
     view! {
         <dl class="sums">
-            {sum("events", |a| a.event_count)}
-            {sum("visits", |a| a.session_count)}
-            {sum("sign-ins", |a| a.auth_count)}
-            {sum("credentials", |a| a.credential_count)}
-            {sum("commands", |a| a.command_count)}
-            {sum("loot", |a| a.bounty_count)}
-            {(!ever).then(|| view! { <p class="identity-when">"of all time, not only of what is shown"</p> })}
+            {sum("event", "events", |a| a.event_count)}
+            {sum("visit", "visits", |a| a.session_count)}
+            {sum("try", "tries", |a| a.auth_count)}
+            {sum("credential", "credentials", |a| a.credential_count)}
+            {sum("command", "commands", |a| a.command_count)}
+            {sum("loot", "loot", |a| a.bounty_count)}
         </dl>
+        // What the same page calls a session is another thing.
+        <p class="identity-when sums-note">
+            {(!ever).then_some("Of all time, not only of what is shown. ")}
+            "A visit is a stay, which ends with 15 minutes in which they did nothing; in it are the sessions of the line."
+        </p>
     }
     .into_any()
 }
@@ -362,6 +429,7 @@ fn Where(places: Memo<Vec<Place>>, of: Of) -> impl IntoView {
                             view! {
                                 <li>
                                     <a href=of.to("/live", &place)>
+                                        <DeckyMark name=decky.clone() />
                                         <code class="top-name"><Said text=decky max=28 /></code>
                                         <span class="top-side"><Said text=service max=16 /></span>
                                         <span class="top-count">{text::count(count)}</span>
@@ -441,7 +509,12 @@ fn Finds(finds: Vec<BountyView>) -> impl IntoView {
 
 /// The newest command lines.
 #[component]
-fn Commands(of: AttackerId, commands: Vec<CommandView>, more: Option<String>) -> impl IntoView {
+fn Commands(
+    of: AttackerId,
+    between: Between,
+    commands: Vec<CommandView>,
+    more: Option<String>,
+) -> impl IntoView {
     let all = commands
         .iter()
         .rev()
@@ -452,7 +525,7 @@ fn Commands(of: AttackerId, commands: Vec<CommandView>, more: Option<String>) ->
         return view! {
             <section class="panel">
                 <header><h2>"Commands"</h2></header>
-                <p class="none">"They ran nothing yet."</p>
+                <p class="none">{if between.is_ever() { "They ran nothing yet." } else { "They ran nothing then." }}</p>
             </section>
         }
         .into_any();
@@ -463,7 +536,7 @@ fn Commands(of: AttackerId, commands: Vec<CommandView>, more: Option<String>) ->
                 <h2>"Commands"</h2>
                 {more.map(|all| view! { <a href=all>"all of them"</a> })}
                 <CopyButton text=all what="these commands" />
-                <Export from=Signal::stored(format!("/api/v1/attackers/{of}/commands/export")) />
+                <Export from=Signal::stored(url::export_commands(of, between)) />
             </header>
             <ol class="commands">
                 {commands
@@ -483,4 +556,75 @@ fn Commands(of: AttackerId, commands: Vec<CommandView>, more: Option<String>) ->
         </section>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use decnet_model::id::LogId;
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    fn row(id: i64, decky: &str) -> Arc<LogView> {
+        let at = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(id);
+        Arc::new(LogView {
+            id: LogId(id),
+            at,
+            received_at: at,
+            decky: decky.into(),
+            service: "ssh".into(),
+            event_type: "command".into(),
+            attacker_ip: None,
+            attacker_id: None,
+            attacker_glyph: None,
+            fields: std::collections::BTreeMap::new(),
+            message: String::new(),
+            raw: String::new(),
+        })
+    }
+
+    #[test]
+    fn each_row_that_comes_is_added_once_and_in_its_order() {
+        let owner = Owner::new();
+        owner.set();
+        let came = RwSignal::new(Vec::new());
+        let told = Arc::new(AtomicUsize::new(0));
+        let added = told.clone();
+        let ids = grown(came, vec![0], move |ids, row| {
+            added.fetch_add(1, Ordering::Relaxed);
+            ids.push(row.id.0);
+        });
+        assert_eq!(ids.get_untracked(), [0]);
+        for batch in [vec![2, 1], vec![3], vec![], vec![6, 5, 4]] {
+            let mut rows: Vec<_> = batch.into_iter().map(|id| row(id, "web-01")).collect();
+            came.update(|came| {
+                rows.append(came);
+                *came = rows;
+            });
+            // Who reads it again is told the same.
+            assert_eq!(ids.get_untracked(), ids.get_untracked());
+        }
+        assert_eq!(ids.get_untracked(), [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(told.load(Ordering::Relaxed), 6);
+        drop(owner);
+    }
+
+    #[test]
+    fn the_place_that_was_touched_most_is_the_first() {
+        let mut places = vec![
+            ("web-01".into(), "ssh".into(), 2),
+            ("db-01".into(), "ssh".into(), 1),
+        ];
+        for id in 0..2 {
+            visit_place(&mut places, &row(id, "db-01"));
+            visit_place(&mut places, &row(id, "mail-01"));
+        }
+        let told: Vec<_> = places
+            .iter()
+            .map(|(decky, _, count)| (decky.as_str(), *count))
+            .collect();
+        assert_eq!(told, [("db-01", 3), ("web-01", 2), ("mail-01", 2)]);
+    }
 }

@@ -20,9 +20,9 @@ use crate::{
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
         glyph::Glyph,
-        notice::{Fetched, LeftOut, Loading, NothingFits, Problem},
+        notice::{Fetched, LeftOut, Loading, NothingFits, NothingYet, Problem},
         pager::{More, Pager},
-        range::use_carried,
+        range::{moving_start, use_carried},
         said::{CopyButton, Said},
         table::{Column, Leads, Listed, Row, Table},
         when::{Ago, use_present},
@@ -44,7 +44,7 @@ const CHIPS: &[(&str, &str)] = &[
 /// The orders beside that by the last time.
 const ORDERS: [(AttackerSort, &str); 4] = [
     (AttackerSort::Active, "by events"),
-    (AttackerSort::AuthCount, "by sign-ins"),
+    (AttackerSort::AuthCount, "by tries"),
     (AttackerSort::CommandCount, "by commands"),
     (AttackerSort::BountyCount, "by loot"),
 ];
@@ -58,12 +58,13 @@ pub(crate) fn AttackersPage() -> impl IntoView {
     let params = use_query_map();
     let present = use_present();
     let filters = Memo::new(move |_| params.with(url::filters));
-    let asked = Memo::new(move |_| filters.with(|f| url::attacker_query(f, present.now.get_untracked())));
+    let counted = present.counted();
+    let asked = Memo::new(move |_| filters.with(|f| url::attacker_query(f, counted.get())));
     let query = Signal::derive(move || asked.with(|(query, _)| query.clone()));
     let export = Signal::derive(move || query.with(url::export_attackers));
     let page = Resource::new(
-        move || (query.get(), live.epoch.get()),
-        |(query, _)| evidence::attacker_page(query),
+        move || (filters.get(), live.epoch.get()),
+        move |_| evidence::attacker_page(query.get_untracked()),
     );
     // What the table shows at the moment, for the drawer.
     let shown = Shown::new(None);
@@ -124,8 +125,8 @@ impl Listed for AttackerView {
         self.id.to_string()
     }
 
-    fn row_stamp(&self) -> i64 {
-        micros(self.last_seen).wrapping_add(self.event_count.cast_signed())
+    fn row_stamp(&self) -> Option<i64> {
+        Some(micros(self.last_seen).wrapping_add(self.event_count.cast_signed()))
     }
 
     fn row_words(&self) -> String {
@@ -133,14 +134,14 @@ impl Listed for AttackerView {
     }
 }
 
-/// A column of figures. On a phone its head is gone, so each says what it counts.
+/// A column of figures. On a phone its head is gone, so each says what it counts: of one, and of several.
 macro_rules! figures {
-    ($label:literal, $field:ident, $words:literal, $sort:expr) => {
+    ($label:literal, $field:ident, $one:literal, $many:literal, $sort:expr) => {
         Column {
             label: $label,
             class: "number",
             sort: $sort,
-            cell: |attacker| view! { <Figure of=attacker.$field words=$words /> }.into_any(),
+            cell: |attacker| view! { <Figure of=attacker.$field words=[$one, $many] /> }.into_any(),
         }
     };
 }
@@ -166,10 +167,16 @@ const COLUMNS: &[Column<AttackerView>] = &[
         sort: Some(""),
         cell: |attacker| view! { <Ago at=attacker.last_seen /> }.into_any(),
     },
-    figures!("Events", event_count, "events", Some("active")),
-    figures!("Sign-ins", auth_count, "sign-ins", Some("auth_count")),
-    figures!("Commands", command_count, "commands", Some("command_count")),
-    figures!("Loot", bounty_count, "loot", Some("bounty_count")),
+    figures!("Events", event_count, "event", "events", Some("active")),
+    figures!("Tries", auth_count, "try", "tries", Some("auth_count")),
+    figures!(
+        "Commands",
+        command_count,
+        "command",
+        "commands",
+        Some("command_count")
+    ),
+    figures!("Loot", bounty_count, "loot", "loot", Some("bounty_count")),
     Column {
         label: "Deckies",
         class: "c-names",
@@ -195,6 +202,8 @@ fn List(
     deckies: Signal<Vec<DeckyView>>,
 ) -> impl IntoView {
     let live = use_live();
+    // Whoever was not seen since is shown no more.
+    let start = use_query_map().with_untracked(moving_start);
     let filtered = query
         != AttackerQuery {
             limit: query.limit,
@@ -202,11 +211,18 @@ fn List(
             sort_order: query.sort_order,
             ..AttackerQuery::default()
         };
+    let timed = query.start_time.is_some() || query.end_time.is_some();
+    let which = if query.before.is_some() { "next" } else { "first" };
+    // What the stream told before this list was there is no news here.
+    let told: BTreeMap<_, _> = live
+        .attackers
+        .with_untracked(|known| known.values().map(|a| (a.id, a.row_stamp())).collect());
     let pager = Pager::new(first, {
         let query = query.clone();
         move |before| {
             evidence::attacker_page(AttackerQuery {
                 before,
+                start_time: start.get_untracked().or(query.start_time),
                 ..query.clone()
             })
         }
@@ -217,10 +233,16 @@ fn List(
             .with(|rows| rows.iter().map(|a| (a.id, (a.clone(), false))).collect());
         live.attackers.with(|changed| {
             for (id, attacker) in changed.iter().filter(|(_, a)| matches(&query, a)) {
-                shown.insert(*id, (Arc::new(attacker.clone()), true));
+                // Nor is what the list has, as the stream tells it again when it greets.
+                let stamp = attacker.row_stamp();
+                let listed = shown.get(id).map(|(a, _)| a.row_stamp());
+                let new = told.get(id) != Some(&stamp) && listed != Some(stamp);
+                shown.insert(*id, (Arc::new(attacker.clone()), new));
             }
         });
         let mut shown: Vec<_> = shown.into_values().collect();
+        let start = start.get();
+        shown.retain(|(a, _)| start.is_none_or(|start| a.last_seen >= start));
         let sort = query.sort_by.unwrap_or(AttackerSort::Recent);
         shown.sort_by_key(|(a, _)| (sort.rank(a), a.id));
         if query.sort_order != Some(SortOrder::Asc) {
@@ -229,20 +251,21 @@ fn List(
         shown
     });
     shown.set_value(Some(rows));
-    let nothing = move || {
-        if filtered {
-            view! { <NothingFits title="Nobody fits these filters" /> }.into_any()
-        } else {
-            view! { <FirstTouch deckies=deckies /> }.into_any()
-        }
+    let nothing = move || match pager.unknown() {
+        Some(pages) => view! { <NothingYet pages which /> }.into_any(),
+        None if filtered => view! { <NothingFits title="Nobody fits these filters" /> }.into_any(),
+        None => view! { <FirstTouch deckies=deckies /> }.into_any(),
     };
     view! {
-        <Show when=move || rows.with(|rows| !rows.is_empty()) fallback=nothing>
+        <Show when=move || rows.with(|rows| !rows.is_empty()) fallback=move || nothing>
             <Table name="attackers" columns=COLUMNS rows=rows leads=Leads::Drawer("attacker")>
-                <p class="table-note">{move || pager.words(rows.with(Vec::len), "attacker", "attackers")}</p>
+                <p class="table-note">
+                    {move || pager.words(rows.with(Vec::len), "attacker", "attackers")}
+                    {timed.then_some(" seen in the chosen time. What is counted of each is of all time.")}
+                </p>
             </Table>
-            <More pager=pager />
         </Show>
+        <More pager=pager />
     }
     .into_any()
 }
@@ -318,10 +341,10 @@ fn Detail(attacker: AttackerView) -> impl IntoView {
         let attacker = now();
         let counts = [
             ("Events", attacker.event_count),
-            ("Sign-ins", attacker.auth_count),
+            ("Tries to sign in", attacker.auth_count),
             ("Commands", attacker.command_count),
             ("Loot", attacker.bounty_count),
-            ("Sessions", attacker.session_count),
+            ("Visits", attacker.session_count),
         ];
         let names = |label: &'static str, names: Vec<String>, key: &'static str| {
             let names = names.into_iter().map(|name| {
@@ -362,12 +385,13 @@ fn Detail(attacker: AttackerView) -> impl IntoView {
 }
 
 #[component]
-fn Figure(of: u64, words: &'static str) -> impl IntoView {
-    let words = if of == 1 {
-        words.trim_end_matches('s')
-    } else {
-        words
-    };
+fn Figure(
+    of: u64,
+    /// What it counts, of one and of several.
+    words: [&'static str; 2],
+) -> impl IntoView {
+    let [one, many] = words;
+    let words = if of == 1 { one } else { many };
     view! { <span class="figure" class:zero=of == 0 data-label=words>{text::count(of)}</span> }
 }
 

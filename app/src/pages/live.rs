@@ -1,18 +1,23 @@
 //! Live logs: every line of evidence as it comes, filtered by what the URL says.
 
+use std::sync::Arc;
+
 use decnet_model::{
     event::EventKind,
-    id::LogId,
     permission::{ManageFleet, ViewQuarantine},
     query::{HistogramQuery, LogQuery},
     view::{DeckyView, LogView, Page},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
 use time::{Duration, OffsetDateTime};
 
 use crate::{
-    api::{evidence, fleet},
+    api::{
+        Answer,
+        evidence::{self, AsOf},
+        fleet,
+    },
     components::{
         chart::{Buckets, Histogram, Series, by_minute},
         download::Export,
@@ -20,19 +25,26 @@ use crate::{
         frame::{PageHead, may},
         icon::{Icon, Mark},
         log::{LogDrawer, LogTable, Shown},
-        notice::{Empty, Fetched, LeftOut, Loading, NothingFits, Problem},
+        notice::{Empty, Fetched, LeftOut, Loading, NothingFits, NothingYet, Problem},
         pager::{More, Pager},
+        range::moving_start,
         table::Row,
         when::use_present,
     },
-    live::{fleet_now, use_live},
+    live::{TAKEN, fleet_now, take_up, use_live},
     text,
     url::{self, Between},
 };
 
-/// The most rows that stand in the table at once.
-const SHOWN: usize = 500;
 const FIELDS: &[&str] = &["search", "decky", "service", "event_type", "attacker_ip"];
+
+/// What waits while the table is held still, newest first.
+#[derive(Debug, Clone, Default)]
+struct Waiting {
+    rows: Vec<Arc<LogView>>,
+    /// How many there are, also of those that are too many to be kept.
+    count: usize,
+}
 
 /// The page.
 #[component]
@@ -42,31 +54,23 @@ pub(crate) fn LivePage() -> impl IntoView {
     let params = use_query_map();
     let deckies = fleet_now();
     let filters = Memo::new(move |_| params.with(url::filters));
-    let asked = Memo::new(move |_| filters.with(|f| url::log_query(f, present.now.get_untracked())));
+    let counted = present.counted();
+    let asked = Memo::new(move |_| filters.with(|f| url::log_query(f, counted.get())));
     let query = Signal::derive(move || asked.with(|(query, _)| query.clone()));
+    let paused = RwSignal::new(false);
+    let waiting = RwSignal::new(Waiting::default());
+    // What stands still does so whatever was missed meanwhile; that is fetched afterwards.
+    let epoch = Memo::new(move |held: Option<&u32>| match held {
+        Some(held) if paused.get() => *held,
+        _ => live.epoch.get(),
+    });
+    // That time goes on is no reason to ask again: whenever that is done, the time that ends now is counted anew.
     let page = Resource::new(
-        move || (query.get(), live.epoch.get()),
-        |(query, _)| evidence::log_page(query),
+        move || (filters.get(), epoch.get()),
+        move |_| evidence::log_page(query.get_untracked()),
     );
-    // The newest row that is shown while the table is held still.
-    let paused = RwSignal::new(None::<LogId>);
-    let waiting = move || {
-        let until = paused.get()?;
-        let query = query.get();
-        Some(live.rows.with(|rows| {
-            rows.iter()
-                .filter(|row| row.id > until && url::matches(&query, row))
-                .count()
-        }))
-    };
-    let toggle = move |_| {
-        paused.update(|paused| {
-            *paused = match paused {
-                Some(_) => None,
-                None => Some(live.newest.get_untracked().unwrap_or(LogId(0))),
-            };
-        });
-    };
+    let toggle = move |_| paused.update(|paused| *paused = !*paused);
+    let count = move || waiting.with(|waiting| waiting.count);
     // What the table shows at the moment, for the drawer.
     let shown = Shown::new(None);
     let export = Signal::derive(move || query.with(url::export_logs));
@@ -75,29 +79,29 @@ pub(crate) fn LivePage() -> impl IntoView {
             <button
                 type="button"
                 class="button"
-                class:on=move || paused.get().is_some()
-                aria-pressed=move || if paused.get().is_some() { "true" } else { "false" }
+                class:on=move || paused.get()
+                aria-pressed=move || if paused.get() { "true" } else { "false" }
                 on:click=toggle
             >
                 {move || {
-                    if paused.get().is_some() {
+                    if paused.get() {
                         view! { <Mark icon=Icon::Play />"Resume" }.into_any()
                     } else {
                         view! { <Mark icon=Icon::Pause />"Pause" }.into_any()
                     }
                 }}
-                {move || waiting().filter(|n| *n > 0).map(|n| view! { <span class="count">{n}</span> })}
+                {move || Some(count()).filter(|n| *n > 0).map(|n| view! { <span class="count">{n}</span> })}
             </button>
             <Export from=export />
         </PageHead>
         <Filters deckies=deckies />
         <Chips filters=url::LOG_FILTERS />
         <LeftOut faults=Signal::derive(move || asked.with(|(_, faults)| faults.join("; "))) />
-        <TimeColumns query=query />
+        <TimeColumns filters=filters query=query />
         <Unread />
         <Fetched from=page draw={
             move |first| {
-                view! { <Rows first=first query=query.get_untracked() paused=paused shown=shown deckies=deckies /> }.into_any()
+                view! { <Rows first page query=query.get_untracked() paused waiting shown deckies /> }.into_any()
             }
         } />
         <LogDrawer shown=shown />
@@ -108,53 +112,94 @@ pub(crate) fn LivePage() -> impl IntoView {
 /// What was there when the page was fetched, what came since, and what is older, as far as it was asked for.
 #[component]
 fn Rows(
-    first: Page<LogView>,
+    first: AsOf<Page<LogView>>,
+    /// Where they come from, to begin anew.
+    page: Resource<Answer<AsOf<Page<LogView>>>>,
     query: LogQuery,
-    paused: RwSignal<Option<LogId>>,
+    paused: RwSignal<bool>,
+    waiting: RwSignal<Waiting>,
     shown: Shown,
     deckies: Signal<Vec<DeckyView>>,
 ) -> impl IntoView {
     let live = use_live();
+    let start = use_query_map().with_untracked(moving_start);
     let filtered = query
         != LogQuery {
             limit: query.limit,
             ..LogQuery::default()
         };
+    let which = if query.before.is_some() { "next" } else { "newest" };
+    let (reached, first) = first;
+    let newest = first.data.first().map_or(reached, |row| row.id.max(reached));
     let pager = Pager::new(first, {
         let query = query.clone();
         move |before| {
-            evidence::log_page(LogQuery {
+            let page = evidence::log_page(LogQuery {
                 before,
+                start_time: start.get_untracked().or(query.start_time),
                 ..query.clone()
-            })
+            });
+            async move { Ok(page.await?.1) }
         }
     });
-    let newest = pager.rows.with_untracked(|rows| rows.first().map(|row| row.id));
+    waiting.set(Waiting::default());
+    let came = RwSignal::new(Vec::<Arc<LogView>>::new());
+    let anew = Callback::new(move |()| page.refetch());
+    live.after(
+        newest,
+        Box::new(move |mut rows: Vec<Arc<LogView>>| {
+            rows.retain(|row| url::matches(&query, row));
+            if rows.is_empty() {
+            } else if paused.get_untracked() {
+                waiting.update(|waiting| {
+                    waiting.count += rows.len();
+                    rows.append(&mut waiting.rows);
+                    // One more says that there were too many.
+                    rows.truncate(TAKEN + 1);
+                    waiting.rows = rows;
+                });
+            } else {
+                take_up(came, rows, anew);
+            }
+        }),
+    );
+    Effect::new(move |_| {
+        if !paused.get() {
+            let held = waiting.try_update(std::mem::take).unwrap_or_default();
+            take_up(came, held.rows, anew);
+        }
+    });
+    // What is older is shown no more, unless what is shown is held still.
+    let begins = Memo::new(move |held: Option<&Option<OffsetDateTime>>| match held {
+        Some(held) if paused.get() => *held,
+        _ => start.get(),
+    });
     let rows = Memo::new(move |_| {
-        let until = paused.get();
-        let mut rows: Vec<Row<LogView>> = live.rows.with(|rows| {
-            rows.iter()
-                .filter(|row| newest.is_none_or(|newest| row.id > newest))
-                .filter(|row| until.is_none_or(|until| row.id <= until))
-                .filter(|row| url::matches(&query, row))
-                .take(SHOWN)
-                .map(|row| (row.clone(), true))
-                .collect()
+        let begins = begins.get();
+        let is_in = |row: &&Arc<LogView>| begins.is_none_or(|begins| row.at >= begins);
+        let mut rows: Vec<Row<LogView>> = came.with(|came| {
+            let came = came.iter().filter(is_in);
+            came.map(|row| (row.clone(), true)).collect()
         });
-        pager
-            .rows
-            .with(|stored| rows.extend(stored.iter().map(|row| (row.clone(), false))));
+        pager.rows.with(|stored| {
+            let stored = stored.iter().filter(is_in);
+            rows.extend(stored.map(|row| (row.clone(), false)));
+        });
         rows
     });
     shown.set_value(Some(rows));
+    let words = move || pager.words_with(which, came.with(Vec::len), rows.with(Vec::len), "event", "events");
+    let nothing = move || match pager.unknown() {
+        Some(pages) => view! { <NothingYet pages which /> }.into_any(),
+        None => view! { <Nothing filtered deckies /> }.into_any(),
+    };
     view! {
-        <Show
-            when=move || rows.with(|rows| !rows.is_empty())
-            fallback=move || view! { <Nothing filtered deckies=deckies /> }
-        >
-            <LogTable rows=rows />
-            <More pager=pager words="Older" />
+        <Show when=move || rows.with(|rows| !rows.is_empty()) fallback=move || nothing>
+            <LogTable rows=rows>
+                <p class="table-note">{words}</p>
+            </LogTable>
         </Show>
+        <More pager=pager words="Older" />
     }
     .into_any()
 }
@@ -241,15 +286,19 @@ fn Filters(deckies: Signal<Vec<DeckyView>>) -> impl IntoView {
 
 /// How many of the rows that are filtered for when. A column leads to its time.
 #[component]
-fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
+fn TimeColumns(
+    /// What is asked anew by.
+    filters: Memo<ParamsMap>,
+    query: Signal<LogQuery>,
+) -> impl IntoView {
     let live = use_live();
     let present = use_present();
     let params = use_query_map();
-    let span = Memo::new(move |_| {
+    let span = move || {
         let query = LogQuery {
             limit: None,
             before: None,
-            ..query.get()
+            ..query.get_untracked()
         };
         let between = Between {
             start: query.start_time,
@@ -257,10 +306,11 @@ fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
         };
         let buckets = Buckets::of(between, Duration::hours(24), present.now.get_untracked());
         (buckets, query)
-    });
+    };
     let counted = Resource::new(
-        move || (span.get(), live.epoch.get()),
-        |((buckets, query), _)| {
+        move || (filters.get(), live.epoch.get()),
+        move |_| {
+            let (buckets, query) = span();
             evidence::log_histogram(HistogramQuery {
                 decky: query.decky,
                 service: query.service,
@@ -279,20 +329,16 @@ fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
             <Transition fallback=|| view! { <div class="histogram-blank"></div> }>
                 {move || Suspend::new(async move {
                     // Not tracked: what is drawn changes with what was counted, not before.
-                    let (shown, query) = span.get_untracked();
+                    let (shown, query) = span();
                     match counted.await {
-                        Ok(counts) => {
+                        Ok((reached, counts)) => {
                             let none = shown.last(present.now.get_untracked());
                             let since = counts.first().map_or(none, |bucket| bucket.start);
                             let is_cut = since > shown.start;
+                            let came = live.counted(reached, move |row| url::matches(&query, row));
                             let series = Signal::derive(move || {
-                                // Those of a filter are counted among the rows that are kept here, which are not all.
-                                let came = if is_narrow(&query) {
-                                    live.arrived(|row| url::matches(&query, row))
-                                } else {
-                                    live.minutes.get()
-                                };
-                                Series::new(by_minute(&counts), &came, shown.last(present.now.get()), shown.step, shown.length)
+                                let last = shown.last(present.now.get());
+                                came.with(|came| Series::new(by_minute(&counts), came, last, shown.step, shown.length))
                             });
                             view! {
                                 <Histogram series=series what="events" href=href height=72 />
@@ -307,16 +353,6 @@ fn TimeColumns(query: Signal<LogQuery>) -> impl IntoView {
         </section>
     }
     .into_any()
-}
-
-/// Whether `query` asks for more than a time.
-fn is_narrow(query: &LogQuery) -> bool {
-    let time = LogQuery {
-        start_time: query.start_time,
-        end_time: query.end_time,
-        ..LogQuery::default()
-    };
-    *query != time
 }
 
 /// Says that a drawing does not begin where its time does.

@@ -31,8 +31,16 @@ pub(crate) fn LoginPage() -> impl IntoView {
                     }
                 }}
                 <p class="door-note">
-                    "The first password was printed when the server first started. Lost it? "
-                    <code>"decnet user reset admin"</code>
+                    {move || {
+                        if code_due() {
+                            "Lost both? Whoever runs the host can take the second factor away: "
+                        } else {
+                            "No password, or lost it? Whoever runs the host can give you one: "
+                        }
+                    }}
+                    <code>
+                        {move || if code_due() { "decnet user totp reset NAME" } else { "decnet user reset NAME" }}
+                    </code>
                 </p>
             </section>
         </main>

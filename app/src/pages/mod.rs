@@ -36,6 +36,7 @@ crate::piece::pieces! {
     QUARANTINE = quarantine: quarantine::QuarantinePage,
     REUSE = reuse: credentials::reuse::ReusePage,
     SECOND_FACTOR = second_factor: second_factor::SecondFactorPage,
+    TOKENS = tokens: settings::tokens::TokensPage,
     USERS = users: settings::users::UsersPage,
     WORKERS = workers: workers::WorkersPage,
 }

@@ -84,7 +84,7 @@ fn Form(must: bool, name: String) -> impl IntoView {
                         on:input=move |event| again.set(event_target_value(&event))
                     />
                 </label>
-                <ul class="rules" id="password-rules">
+                <ul class="password-rules" id="password-rules">
                     <li class:met=move || { (12..=128).contains(&length()) }>"12 to 128 characters"</li>
                     <li class:met=move || { length() > 0 && new.get() == again.get() }>"the same twice"</li>
                     <li>"not one of the common ones"</li>

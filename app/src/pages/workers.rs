@@ -107,7 +107,7 @@ fn Part(part: HealthComponent) -> impl IntoView {
         <li>
             <span class=format!("badge {kind}")>{part.status}</span>
             <b>{part.name}</b>
-            <span class="muted">{text::visible(&part.detail)}</span>
+            <span class="muted">{text::with_counts(&text::visible(&part.detail))}</span>
         </li>
     }
     .into_any()
@@ -122,9 +122,12 @@ fn Workers(first: Vec<WorkerView>, manages: Signal<bool>) -> impl IntoView {
         let mut known: BTreeMap<_, _> = first.iter().map(|w| (w.name.clone(), w.clone())).collect();
         live.workers
             .with(|heard| known.extend(heard.iter().map(|(name, w)| (name.clone(), w.clone()))));
-        let mut known: Vec<_> = known.into_values().collect();
-        known.sort_by_key(|w| WORKERS.iter().position(|name| *name == w.name.as_str()));
         known
+    });
+    let names = Memo::new(move |_| {
+        let mut names: Vec<_> = workers.with(|known| known.keys().cloned().collect());
+        names.sort_by_key(|name: &WorkerName| WORKERS.iter().position(|known| *known == name.as_str()));
+        names
     });
     let stopping = Memo::new(move |_| query.with(|q| url::value(q, "stop")));
     let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("stop", None)]));
@@ -139,28 +142,35 @@ fn Workers(first: Vec<WorkerView>, manages: Signal<bool>) -> impl IntoView {
     tell(clear, "The worker is out of quarantine, and runs.");
     tell_fault(clear);
     tell(stop, "The worker was told to stop, and does.");
+    // A card stays the same whatever is heard of its worker: who goes through the page by the keyboard is not thrown out of it.
+    let card = move |name: WorkerName| {
+        let worker = {
+            let name = name.clone();
+            Memo::new(move |_| workers.with(|known| known.get(&name).cloned()))
+        };
+        view! { <Card name worker manages start clear /> }
+    };
     view! {
         <ul class="cards">
-            <For
-                each=move || workers.get()
-                key=|w| (w.name.clone(), w.state, w.pid, w.last_heard, w.tasks.clone(), w.kept_by)
-                children=move |worker| view! { <Card worker manages start clear /> }
-            />
+            <For each=move || names.get() key=Clone::clone children=card />
         </ul>
         {move || stopping.get().filter(|_| manages.get()).map(|name| view! { <StopDialog name close stop /> })}
     }
     .into_any()
 }
 
-#[component]
-fn Card(
-    worker: WorkerView,
-    manages: Signal<bool>,
-    start: ServerAction<WorkerStart>,
-    clear: ServerAction<WorkerClear>,
-) -> impl IntoView {
-    let name = worker.name.to_string();
-    let (kind, words) = match (worker.state, worker.tasks.contains_key(ORDER)) {
+/// What can be done about a worker, by how it does.
+#[derive(Debug, Clone, PartialEq)]
+enum Offer {
+    Stop,
+    Start(Option<KeptBy>),
+    Clear,
+    Nothing,
+}
+
+/// How a worker does: the kind of its badge, and the words.
+fn doing(worker: &WorkerView) -> (&'static str, &'static str) {
+    match (worker.state, worker.tasks.contains_key(ORDER)) {
         (WorkerState::Ok, false) => ("good", "running"),
         (WorkerState::Ok, true) => ("warn", "stopping"),
         (WorkerState::Stale, _) => ("bad", "not heard"),
@@ -168,53 +178,89 @@ fn Card(
         (WorkerState::Stopped, true) => ("idle", "stopped by order"),
         (WorkerState::Quarantined, _) => ("bad", "in quarantine"),
         (WorkerState::Unknown, _) => ("warn", "never heard"),
-    };
-    // The server would cut off whoever asks.
-    let can_stop = name != "server" && words == "running";
-    let is_down = worker.state != WorkerState::Ok;
-    let is_left_alone = worker.state == WorkerState::Quarantined;
-    let kept_by = worker.kept_by;
+    }
+}
+
+impl Offer {
+    fn of(worker: &WorkerView) -> Self {
+        match worker.state {
+            // The server would cut off whoever asks.
+            WorkerState::Ok if worker.name.as_str() == "server" || worker.tasks.contains_key(ORDER) => {
+                Self::Nothing
+            }
+            WorkerState::Ok => Self::Stop,
+            WorkerState::Quarantined => Self::Clear,
+            _ => Self::Start(worker.kept_by),
+        }
+    }
+}
+
+/// What is known of a worker, in the order in which its card tells it.
+#[component]
+fn Facts(worker: WorkerView) -> impl IntoView {
+    let is_up = worker.state == WorkerState::Ok;
     // What is said of a process is of one that lives.
-    let pid = worker.pid.filter(|_| !is_down);
+    let pid = worker.pid.filter(|_| is_up);
     let up_since = worker
         .last_heard
-        .filter(|_| !is_down)
+        .filter(|_| is_up)
         .zip(worker.uptime_s.and_then(|s| i64::try_from(s).ok()))
         .and_then(|(heard, s)| heard.checked_sub(Duration::seconds(s)));
+    view! {
+        <dt>"Heard"</dt>
+        <dd>{worker.last_heard.map_or_else(|| "never".into_any(), |at| view! { <Ago at /> }.into_any())}</dd>
+        {up_since.map(|since| view! { <dt>"Up for"</dt><dd><Elapsed since /></dd> })}
+        {pid.map(|pid| view! { <dt>"Process"</dt><dd><code>{pid}</code></dd> })}
+        {worker.version.map(|version| view! { <dt>"Version"</dt><dd><code>{text::visible(&version)}</code></dd> })}
+        {worker
+            .tasks
+            .into_iter()
+            .map(|(task, state)| {
+                view! { <dt>{text::visible(&task)}</dt><dd>{text::with_counts(&text::visible(&state))}</dd> }
+            })
+            .collect_view()}
+        {worker.kept_by.map(|by| view! { <dt>"Installed"</dt><dd>{installed(by)}</dd> })}
+    }
+    .into_any()
+}
+
+#[component]
+fn Card(
+    name: WorkerName,
+    /// What was heard of it last.
+    worker: Memo<Option<WorkerView>>,
+    manages: Signal<bool>,
+    start: ServerAction<WorkerStart>,
+    clear: ServerAction<WorkerClear>,
+) -> impl IntoView {
+    let name = name.to_string();
+    let does = Memo::new(move |_| worker.with(|worker| worker.as_ref().map(doing).unwrap_or_default()));
+    let offer = Memo::new(move |_| worker.with(|worker| worker.as_ref().map_or(Offer::Nothing, Offer::of)));
     let stop = format!("/workers?stop={name}");
+    let stop = move || {
+        let href = stop.clone();
+        manages.get().then(|| {
+            view! {
+                <footer>
+                    <a class="button" href=href data-noscroll=""><Mark icon=Icon::Stop />"Stop"</a>
+                </footer>
+            }
+        })
+    };
     view! {
         <li class="card worker">
             <header>
                 <span class="card-name"><Mark icon=Icon::Workers />{name.clone()}</span>
-                <span class=format!("badge {kind}")>{words}</span>
+                <span class=move || format!("badge {}", does.get().0)>{move || does.get().1}</span>
             </header>
             <p class="muted">{purpose(&name)}</p>
-            <dl class="facts">
-                <dt>"Heard"</dt>
-                <dd>{worker.last_heard.map_or_else(|| "never".into_any(), |at| view! { <Ago at /> }.into_any())}</dd>
-                {up_since.map(|since| view! { <dt>"Up for"</dt><dd><Elapsed since /></dd> })}
-                {pid.map(|pid| view! { <dt>"Process"</dt><dd><code>{pid}</code></dd> })}
-                {worker.version.map(|version| view! { <dt>"Version"</dt><dd><code>{text::visible(&version)}</code></dd> })}
-                {worker
-                    .tasks
-                    .into_iter()
-                    .map(|(task, state)| {
-                        view! { <dt>{text::visible(&task)}</dt><dd>{text::visible(&state)}</dd> }
-                    })
-                    .collect_view()}
-                {kept_by.map(|by| view! { <dt>"Installed"</dt><dd>{installed(by)}</dd> })}
-            </dl>
-            {(is_down && !is_left_alone).then(|| view! { <Start name=name.clone() kept_by manages start /> })}
-            {is_left_alone.then(|| view! { <Clear name=name.clone() manages clear /> })}
-            {move || {
-                (can_stop && manages.get())
-                    .then(|| {
-                        view! {
-                            <footer>
-                                <a class="button" href=stop.clone() data-noscroll=""><Mark icon=Icon::Stop />"Stop"</a>
-                            </footer>
-                        }
-                    })
+            <dl class="facts">{move || worker.get().map(|worker| view! { <Facts worker /> })}</dl>
+            // Drawn anew only where it is something else: this is what can have the focus.
+            {move || match offer.get() {
+                Offer::Stop => stop.clone().into_any(),
+                Offer::Start(kept_by) => view! { <Start name=name.clone() kept_by manages start /> }.into_any(),
+                Offer::Clear => view! { <Clear name=name.clone() manages clear /> }.into_any(),
+                Offer::Nothing => ().into_any(),
             }}
         </li>
     }

@@ -27,8 +27,10 @@ use decnet_decoys::{
 use decnet_model::{
     clock::{Clock as _, ManualClock, from_micros, micros},
     event::Event,
+    fleet::{DeckySpec, FleetSpec, ServiceSpec},
+    name::ServiceSlug,
 };
-use decnet_persona::{Rng, Seed};
+use decnet_persona::{Rng, Seed, archetype};
 use decnet_syslog::{LineHead, Severity, format_line};
 use nix::unistd::geteuid;
 use time::{Duration, OffsetDateTime};
@@ -145,17 +147,24 @@ const SERVICES: &[Offer] = &[
     ("smtp", 25),
 ];
 
-const ROLES: &[(&str, &[Offer])] = &[
-    ("web", &[("http", 80), ("ssh", 22), ("ftp", 21)]),
-    ("db", &[("mysql", 3306), ("ssh", 22)]),
-    ("cache", &[("redis", 6379), ("ssh", 22)]),
-    ("mail", &[("smtp", 25), ("ssh", 22)]),
-    ("srv", &[("ssh", 22), ("http", 80)]),
-    ("files", &[("ftp", 21), ("ssh", 22)]),
+/// The archetype of machines that may have all of these.
+const GENERAL: &str = "linux-server";
+
+/// What a decky is for: the start of its name, the archetype that it is one of, and what it serves.
+type Role = (&'static str, &'static str, &'static [Offer]);
+
+const ROLES: &[Role] = &[
+    ("web", "web-server", &[("http", 80), ("ssh", 22), ("ftp", 21)]),
+    ("db", "database-server", &[("mysql", 3306), ("ssh", 22)]),
+    ("cache", GENERAL, &[("redis", 6379), ("ssh", 22)]),
+    ("mail", "mail-server", &[("smtp", 25), ("ssh", 22)]),
+    ("srv", GENERAL, &[("ssh", 22), ("http", 80)]),
+    ("files", "file-server", &[("ftp", 21), ("ssh", 22)]),
 ];
 
 struct Decky {
     name: String,
+    archetype: &'static str,
     address: IpAddr,
     services: Vec<Offer>,
     /// Reports, and hashes files without keeping them.
@@ -277,10 +286,10 @@ impl Day {
         let unkept = Arc::new(Artifacts::unkept(&Limits::default()));
         let deckies: Vec<_> = (0..options.deckies.max(1))
             .map(|n| {
-                let (role, services) = ROLES
+                let (role, archetype, services) = ROLES
                     .get(usize::try_from(n).unwrap_or(0) % ROLES.len())
                     .copied()
-                    .unwrap_or(("srv", &[("ssh", 22)]));
+                    .unwrap_or(("srv", GENERAL, &[("ssh", 22)]));
                 let name = format!("{role}-{:02}", n / 6 + 1);
                 let [_, _, high, low] = n.saturating_add(2).to_be_bytes();
                 Decky {
@@ -293,6 +302,7 @@ impl Day {
                         decky: name.clone(),
                     }),
                     home: None,
+                    archetype,
                     name,
                 }
             })
@@ -336,6 +346,33 @@ impl Day {
             folder: Some(folder.to_owned()),
             ..Self::new(options)
         })
+    }
+
+    /// The day's deckies as it leaves them, for a fleet to have them, too. Addresses are the fleet's to give, and so is who they are
+    /// beside their kind.
+    #[must_use]
+    pub fn fleet(&self) -> FleetSpec {
+        let spec = |decky: &Decky| {
+            let services: Vec<ServiceSlug> = decky
+                .services
+                .iter()
+                .filter_map(|(slug, _)| slug.parse().ok())
+                .collect();
+            // What a mutation brought may be nothing that such a machine has; a general-purpose one has all of it.
+            let fits =
+                |slug: &str| archetype::find(slug).is_ok_and(|kind| services.iter().all(|s| kind.fits(s)));
+            let kind = [decky.archetype, GENERAL].into_iter().find(|slug| fits(slug));
+            DeckySpec {
+                name: decky.name.parse().ok(),
+                archetype: kind.map(str::to_owned),
+                services: services.iter().cloned().map(ServiceSpec::of).collect(),
+                ..DeckySpec::default()
+            }
+        };
+        FleetSpec {
+            deckies: self.deckies.iter().map(spec).collect(),
+            replace: false,
+        }
     }
 
     /// What the lines that were given came to, and what was kept.
@@ -989,6 +1026,45 @@ mod tests {
             }
         }
         assert_eq!(triggers, BTreeSet::from(["operator", "schedule"]));
+    }
+
+    #[test]
+    fn the_fleet_of_a_day_is_of_machines_that_have_what_its_deckies_serve_in_the_end() {
+        let many = Options {
+            events: 24_000,
+            ..options()
+        };
+        let mut day = Day::new(many);
+        let before = day.fleet();
+        let lines: Vec<_> = day.by_ref().map(|line| Message::parse(&line).unwrap()).collect();
+        let (fleet, mut changed) = (day.fleet(), 0);
+        assert_eq!((fleet.deckies.len(), fleet.replace), (20, false));
+        for (decky, was) in fleet.deckies.iter().zip(&before.deckies) {
+            let name = decky.name.as_ref().unwrap();
+            assert_eq!(Some(name), was.name.as_ref());
+            let kind = archetype::find(decky.archetype.as_deref().unwrap()).unwrap();
+            let slugs: Vec<_> = decky
+                .services
+                .iter()
+                .map(|service| service.slug.clone())
+                .collect();
+            assert!(
+                !slugs.is_empty() && slugs.iter().all(|slug| kind.fits(slug)),
+                "{decky:?}"
+            );
+            let last = lines
+                .iter()
+                .filter(|line| line.hostname.as_deref() == Some(name.as_str()))
+                .rfind(|line| line.msgid.as_deref() == Some("mutation"));
+            if let Some(last) = last {
+                let told: Vec<_> = field(last, "services_after").split(',').collect();
+                assert_eq!(slugs.iter().map(ServiceSlug::as_str).collect::<Vec<_>>(), told);
+                changed += 1;
+            } else {
+                assert_eq!(decky, was);
+            }
+        }
+        assert!(changed > 0, "some mutated");
     }
 
     #[test]

@@ -30,8 +30,8 @@ use serde_json::{Value, json};
 const FLEET: usize = 20;
 /// Containers that are started at the same time, as the executor does.
 const PARALLEL: usize = 16;
-/// Families, with an archetype whose services belong on them.
-const SYSTEMS: [&str; 6] = ["linux", "windows", "windows_server", "bsd", "embedded", "cisco"];
+/// Archetypes of the families that there are.
+const SYSTEMS: [&str; 4] = ["web-server", "windows-workstation", "windows-server", "printer"];
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
@@ -184,7 +184,7 @@ fn pss(pid: i32) -> f64 {
 fn systems(lab: &Lab, host: &Host<'_>, folder: &tempfile::TempDir) {
     let deckies: Vec<Value> = SYSTEMS
         .iter()
-        .map(|os| json!({"name": os.replace('_', "-"), "services": [{"slug": "http"}, {"slug": "ftp"}], "os": os}))
+        .map(|kind| json!({"name": kind, "services": [{"slug": "http"}, {"slug": "ftp"}], "archetype": kind}))
         .collect();
     let file = folder.path().join("systems.json");
     fs::write(&file, json!({"deckies": deckies}).to_string()).unwrap();

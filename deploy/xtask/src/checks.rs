@@ -82,12 +82,5 @@ pub(crate) fn all(place: &Place) -> Vec<(&'static str, Result<()>)> {
                 ]))
             }),
         ),
-        (
-            "release",
-            // Views have other types there than in a development build.
-            step("Checking that the server compiles as it is shipped", || {
-                sh(cargo(place).args(["check", "--release", "-p", "decnet-server", "--quiet"]))
-            }),
-        ),
     ]
 }

@@ -20,8 +20,20 @@ use crate::{
 pub(crate) const PACKAGE: &str = "decnet-worker-decoy";
 const PROGRAM: &str = "decnet-decoy";
 const PROFILE: &str = "decoy";
-/// Words that give it away, in lower case.
-const GIVEAWAYS: [&str; 6] = ["decnet", "honeypot", "honeynet", "decoy", "decky", "deckies"];
+/// Words that give it away, in lower case: what it is called, and what only its operators say.
+const GIVEAWAYS: [&str; 11] = [
+    "decnet",
+    "honeypot",
+    "honeynet",
+    "decoy",
+    "decky",
+    "deckies",
+    "mutator",
+    "intruder",
+    "takeover",
+    "are captured",
+    "is captured",
+];
 
 /// Build it and put it beside the other release programs, where the fleet looks for it; where it was built.
 pub(crate) fn build(place: &Place) -> Result<PathBuf> {

@@ -56,7 +56,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     if profile == Profile::Release {
         step("Weighing the pages", || weight::tell(place))?;
     }
-    all_held(tests(place, profile, &rest, pictures.as_deref())?)
+    all_held(tests(place, profile, &rest, pictures.as_deref())?.count)
 }
 
 /// An error where not all of them did, or none was run.
@@ -68,15 +68,46 @@ pub(crate) fn all_held(count: Count) -> Result<()> {
     Ok(())
 }
 
+/// What a run of browser tests told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// A test that held when it was tried again only counts as passed.
+    pub(crate) count: Count,
+    /// Those tests.
+    pub(crate) again: Vec<String>,
+    /// Whether the lines that come name such tests.
+    naming: bool,
+}
+
+impl Told {
+    /// Take up a line of Playwright's.
+    fn hear(&mut self, line: &str) {
+        let mut words = line.split_whitespace();
+        let (number, word) = (words.next().and_then(|w| w.parse::<u32>().ok()), words.next());
+        match (number, word) {
+            (Some(n), Some("passed" | "flaky")) => self.count.passed += n,
+            (Some(n), Some("failed" | "interrupted")) => self.count.failed += n,
+            (Some(_), Some("skipped")) => {}
+            _ => {
+                if self.naming {
+                    self.again.push(line.trim_matches([' ', '─']).to_owned());
+                }
+                return;
+            }
+        }
+        self.naming = word == Some("flaky");
+    }
+}
+
 /// Run the browser tests on programs that are built; `pictures` is where those of the pages go.
 pub(crate) fn tests(
     place: &Place,
     profile: Profile,
     rest: &[String],
     pictures: Option<&Path>,
-) -> Result<Count> {
+) -> Result<Told> {
     let folder = place.root.join("end2end");
-    let mut count = Count::default();
+    let mut told = Told::default();
     let mut playwright = Command::new(folder.join("node_modules/.bin/playwright"));
     if let Some(pictures) = pictures {
         playwright.env("DECNET_TEST_SCREENSHOTS", pictures);
@@ -87,18 +118,39 @@ pub(crate) fn tests(
             .args(rest)
             .current_dir(&folder)
             .env("DECNET_PROGRAMS", place.programs(profile)),
-        |line| {
-            let mut words = line.split_whitespace();
-            let (number, word) = (words.next().and_then(|w| w.parse::<u32>().ok()), words.next());
-            match (number, word) {
-                (Some(n), Some("passed")) => count.passed += n,
-                (Some(n), Some("failed" | "flaky" | "interrupted")) => count.failed += n,
-                _ => {}
-            }
-        },
+        |line| told.hear(line),
     )?;
-    if !good && count.failed == 0 {
-        count.failed += 1;
+    if !good && told.count.failed == 0 {
+        told.count.failed += 1;
     }
-    Ok(count)
+    Ok(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_held_only_the_second_time_is_counted_and_named() {
+        let mut told = Told::default();
+        for line in [
+            "  ✓  1 tests/live.spec.ts:7:1 › an attack stands there (1.2s)",
+            "  1 failed",
+            "    tests/table.spec.ts:9:1 › rows stay ──────────",
+            "  2 flaky",
+            "    tests/live.spec.ts:41:1 › an attacker appears ────────",
+            "    tests/fleet.spec.ts:3:1 › the palette ──",
+            "  2 skipped",
+            "  218 passed (21.6m)",
+            "",
+        ] {
+            told.hear(line);
+        }
+        let again = [
+            "tests/live.spec.ts:41:1 › an attacker appears",
+            "tests/fleet.spec.ts:3:1 › the palette",
+        ];
+        assert_eq!(told.again, again);
+        assert_eq!((told.count.passed, told.count.failed), (220, 1));
+    }
 }

@@ -25,9 +25,9 @@ use crate::{
 /// A file that is written last, and says what the others were made from.
 pub(crate) const STAMP: &str = ".built";
 
-/// In a release Leptos erases the types of what views are made of: about an eighth less WebAssembly, and more of it alike. It
-/// changes the marks in a page that hydration goes by (an element's children end with one), so both halves are built with it.
-/// It is a flag of rustc; in development it would only have everything built a second time.
+/// Leptos erases the types of what views are made of: about an eighth less WebAssembly, and more of it alike. It changes the
+/// marks in a page that hydration goes by (an element's children end with one), so both halves are built with it. Development
+/// builds have it from `.cargo/config.toml`.
 pub(crate) const ERASED: &str = "--cfg=erase_components";
 
 /// Build the dashboard's files, unless they are made from just what there is.

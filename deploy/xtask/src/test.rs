@@ -21,6 +21,9 @@ pub(crate) const NATIVE: &[&str] = &[
     "decnet-app/ssr,decnet-decoys/serve,decnet-model/openapi",
 ];
 
+/// The tests in labs, which run beside all others.
+const LABS: [&str; 2] = ["--test", "lab"];
+
 /// Names the file that takes a line for each test that is skipped: `decnet_testkit::SKIPPED`, which tests write by.
 const SKIPPED: &str = "DECNET_TEST_SKIPPED";
 
@@ -67,6 +70,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     })?;
     let mut count = Count::default();
     let mut broken = Vec::new();
+    let mut again = Vec::new();
     let mut skipped = BTreeSet::new();
 
     // Programs and tests in one build: what they share is built once, with the features that both need. Tests that run
@@ -82,9 +86,15 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
         },
     )?;
     if !options.no_crates {
-        count += step("Running the tests of the crates", || {
-            native(place, no_lab.as_deref(), &mut broken, &mut skipped)
-        })?;
+        let told = step(
+            "Running the tests of the crates, and beside them those in labs",
+            || native(place, no_lab.as_deref()),
+        )?;
+        for of in told {
+            count += of.count;
+            broken.extend(of.broken);
+            skipped.extend(of.skipped);
+        }
     }
     if !options.no_contract {
         match contract::hold(place, false) {
@@ -98,9 +108,14 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     }
     if !options.no_e2e {
         step("Building the dashboard", || site::build(place, Profile::Dev))?;
-        count += step("Running the browser tests", || {
-            e2e::tests(place, Profile::Dev, &[], None)
+        // A trace of each takes a sixth of the time; `cargo xtask e2e` keeps those of what fails. Here two cores carry all of it: what
+        // comes too late once is tried once more, and named.
+        let options = ["--trace=off", "--retries=1"].map(str::to_owned);
+        let told = step("Running the browser tests", || {
+            e2e::tests(place, Profile::Dev, &options, None)
         })?;
+        count += told.count;
+        again.extend(told.again);
     }
     if !options.no_lint {
         for (name, result) in checks::all(place) {
@@ -117,6 +132,9 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     for test in &skipped {
         println!("SKIPPED: {test}");
     }
+    for test in &again {
+        println!("HELD ONLY WHEN TRIED AGAIN: {test}");
+    }
     for name in &broken {
         println!("FAILED: {name}");
     }
@@ -129,18 +147,40 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Run the tests that are built.
-fn native(
-    place: &Place,
-    no_lab: Option<&str>,
-    broken: &mut Vec<String>,
-    skipped: &mut BTreeSet<String>,
-) -> Result<Count> {
-    let mut count = Count::default();
-    let notes = place.target.join(format!("skipped-{}", std::process::id()));
+/// What a run of tests told.
+#[derive(Default)]
+struct Told {
+    count: Count,
+    broken: Vec<String>,
+    skipped: BTreeSet<String>,
+}
+
+/// Run the tests that are built: those in labs, which wait most of the time for machines to come and go, beside all others.
+fn native(place: &Place, no_lab: Option<&str>) -> Result<[Told; 2]> {
+    let (mut crates, mut labs) = (Told::default(), Told::default());
+    side_by_side(
+        || {
+            crates = cargo_test(place, "crates", &[], None)?;
+            Ok(())
+        },
+        || {
+            labs = cargo_test(place, "labs", &LABS, no_lab)?;
+            Ok(())
+        },
+    )?;
+    Ok([crates, labs])
+}
+
+/// Run those of the tests that `which` names, all of the default ones where it names none.
+fn cargo_test(place: &Place, name: &str, which: &[&str], no_lab: Option<&str>) -> Result<Told> {
+    let mut told = Told::default();
+    let notes = place
+        .target
+        .join(format!("skipped-{name}-{}", std::process::id()));
     let mut tests = cargo(place);
     tests
         .args(["test", "--no-fail-fast"])
+        .args(which)
         .args(NATIVE)
         .env(SKIPPED, &notes);
     if let Some(why) = no_lab {
@@ -151,21 +191,20 @@ fn native(
             .strip_suffix(" ... FAILED")
             .and_then(|l| l.strip_prefix("test "))
         {
-            broken.push(name.to_owned());
+            told.broken.push(name.to_owned());
         }
         if let Some(result) = of_cargo(line) {
-            count += result;
+            told.count += result;
         }
     })?;
-    if !good && count.failed == 0 {
-        count.failed += 1;
-        broken.push(
-            "cargo test did not get through (a crate does not build, or a test process was killed)"
-                .to_owned(),
-        );
+    if !good && told.count.failed == 0 {
+        told.count.failed += 1;
+        told.broken.push(format!(
+            "{name}: cargo test did not get through (a crate does not build, or a test process was killed)"
+        ));
     }
-    skipped.append(&mut taken(&notes)?);
-    Ok(count)
+    told.skipped = taken(&notes)?;
+    Ok(told)
 }
 
 /// What tests noted that were skipped, each once; the notes are gone then.

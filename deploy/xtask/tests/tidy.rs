@@ -33,9 +33,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "model", "syslog", "persona", "bus", "spool", "decoys", "db", "fleet", "runtime",
         ],
     ),
-    ("testkit", &["model", "syslog", "persona", "decoys"]),
+    ("testkit", &["model", "syslog", "persona", "decoys", "bus"]),
     ("app", &["model", "domain"]),
 ];
+
+/// What only tests may use; but for the command line, which shows with them what DECNET is.
+const FOR_TESTS: &[&str] = &["testkit", "control"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -86,9 +89,20 @@ fn members() -> BTreeMap<PathBuf, toml::Table> {
         .collect()
 }
 
+/// What a crate is made of, and what its tests are made of.
+const IN_EARNEST: &[&str] = &["dependencies", "build-dependencies"];
+const IN_TESTS: &[&str] = &["dev-dependencies"];
+
+/// What stands in these tables of a manifest, for every machine or for some.
 fn dependencies<'a>(manifest: &'a toml::Table, kinds: &[&str]) -> BTreeMap<String, &'a toml::Value> {
-    let tables = kinds.iter().filter_map(|kind| manifest.get(*kind)?.as_table());
-    tables
+    let of_some = manifest.get("target").and_then(toml::Value::as_table);
+    let of_some = of_some
+        .into_iter()
+        .flat_map(|targets| targets.values())
+        .filter_map(toml::Value::as_table);
+    std::iter::once(manifest)
+        .chain(of_some)
+        .flat_map(|tables| kinds.iter().filter_map(move |kind| tables.get(*kind)?.as_table()))
         .flatten()
         .map(|(name, spec)| (name.clone(), spec))
         .collect()
@@ -106,7 +120,9 @@ fn arrows_point_into_app_and_downwards() {
     for (folder, manifest) in members() {
         let name = folder.file_name().unwrap().to_str().unwrap();
         let in_app = folder.starts_with("app");
-        for (dependency, _) in dependencies(&manifest, &["dependencies", "build-dependencies"]) {
+        let uses = |kinds| dependencies(&manifest, kinds).into_keys();
+        let earnest = uses(IN_EARNEST).map(|name| (name, false));
+        for (dependency, in_tests) in earnest.chain(uses(IN_TESTS).map(|name| (name, true))) {
             assert!(
                 !dependency.starts_with("decnet-worker-")
                     && dependency != "decnet-server"
@@ -115,11 +131,20 @@ fn arrows_point_into_app_and_downwards() {
                 folder.display()
             );
             let Some(target) = ours(&dependency) else { continue };
+            let for_tests = FOR_TESTS.contains(&target);
+            assert!(
+                in_tests || !for_tests || folder == Path::new("workers/cli"),
+                "{} depends on {dependency} in earnest, which is for tests",
+                folder.display()
+            );
             if in_app {
                 let may = allowed
                     .get(name)
                     .unwrap_or_else(|| panic!("{name} stands in no line of ARROWS"));
-                assert!(may.contains(&target), "app/{name} may not depend on {target}");
+                assert!(
+                    may.contains(&target) || in_tests && for_tests,
+                    "app/{name} may not depend on {target}"
+                );
             } else if !(folder.starts_with("deploy") && target == "lab") {
                 assert!(
                     allowed.contains_key(target),
@@ -134,7 +159,7 @@ fn arrows_point_into_app_and_downwards() {
 #[test]
 fn the_frontend_is_the_app_and_nothing_else() {
     let members = members();
-    let uses: Vec<_> = dependencies(&members[Path::new("frontend")], &["dependencies"])
+    let uses: Vec<_> = dependencies(&members[Path::new("frontend")], IN_EARNEST)
         .into_keys()
         .filter(|name| ours(name).is_some())
         .collect();
@@ -154,10 +179,8 @@ fn every_crate_inherits_the_lints_and_names_no_version_of_its_own() {
             "{} does not inherit the workspace's lints",
             folder.display()
         );
-        for (name, spec) in dependencies(
-            &manifest,
-            &["dependencies", "dev-dependencies", "build-dependencies"],
-        ) {
+        let all = [IN_EARNEST, IN_TESTS].concat();
+        for (name, spec) in dependencies(&manifest, &all) {
             let inherited = spec.get("workspace").and_then(toml::Value::as_bool);
             assert_eq!(
                 inherited,
@@ -172,7 +195,7 @@ fn every_crate_inherits_the_lints_and_names_no_version_of_its_own() {
 #[test]
 fn only_their_owners_know_sql_docker_and_http_statuses() {
     for (folder, manifest) in members() {
-        let uses: BTreeSet<_> = dependencies(&manifest, &["dependencies"]).into_keys().collect();
+        let uses: BTreeSet<_> = dependencies(&manifest, IN_EARNEST).into_keys().collect();
         let owner = |krate: &str, owners: &[&str]| {
             assert!(
                 !uses.contains(krate) || owners.iter().any(|o| folder == Path::new(o)),
@@ -185,7 +208,26 @@ fn only_their_owners_know_sql_docker_and_http_statuses() {
         owner("tower-http", &["server"]);
         owner("axum", &["server", "app"]);
     }
+    // A decoy answers statements, and a test may put a fault into a database; nobody else writes any.
+    let may_write_sql = |path: &Path| {
+        path.starts_with("app/db")
+            || path.starts_with("app/decoys")
+            || path.iter().any(|part| part == "tests" || part == "benches")
+    };
     for (path, text) in sources() {
+        for statement in [
+            "\"SELECT ",
+            "\"INSERT INTO ",
+            "\"DELETE FROM ",
+            "\"UPDATE ",
+            "\"CREATE TABLE ",
+        ] {
+            assert!(
+                may_write_sql(&path) || !text.contains(statement),
+                "{} writes SQL: {statement}",
+                path.display()
+            );
+        }
         if !path.starts_with("server") && path != Path::new("deploy/xtask/tests/tidy.rs") {
             assert!(
                 !text.contains("StatusCode::"),
@@ -219,7 +261,7 @@ fn every_module_says_what_it_is_for() {
     let part_of_a_test = |p: &Path| p.iter().any(|c| c == "tests") && !p.ends_with("main.rs");
     for (path, text) in sources().into_iter().filter(|(path, _)| !part_of_a_test(path)) {
         assert!(
-            text.starts_with("//!") || text.starts_with("#![no_main]"),
+            text.starts_with("//!"),
             "{} does not open with what it is for",
             path.display()
         );

@@ -4,10 +4,13 @@ use axum::Json;
 use decnet_model::{
     id::{AttackerId, LogId},
     permission::{ViewEvidence, ViewFleet, ViewQuarantine},
-    query::{AttackerQuery, BountyQuery, HashKind, HistogramQuery, LogQuery, ReuseQuery, Wordlist},
+    query::{
+        AttackerQuery, BountyQuery, CommandQuery, HashKind, HistogramQuery, LogQuery, QuarantineQuery,
+        ReuseQuery, TraversalQuery, Wordlist,
+    },
     view::{
         AlertView, AttackerView, BountyView, CommandView, HistogramBucket, LogView, Page, QuarantineView,
-        ReuseDetail, ReuseView, Stats, Tops,
+        ReuseDetail, ReuseView, Stats, Tops, TraversalView,
     },
 };
 use serde::Deserialize;
@@ -15,7 +18,7 @@ use utoipa::IntoParams;
 
 use super::{
     Answer, File,
-    export::{self, Export, FormatQuery, NoFilter},
+    export::{self, Export, FormatQuery},
     extract::{Filter, Param},
 };
 use crate::session::May;
@@ -110,17 +113,18 @@ pub async fn attacker(
 
 /// The command lines of an attacker, newest first.
 #[utoipa::path(
-    get, path = "/attackers/{id}/commands", tag = "attackers", params(("id" = AttackerId, Path), PageQuery),
+    get, path = "/attackers/{id}/commands", tag = "attackers", params(("id" = AttackerId, Path), CommandQuery),
     responses((status = 200, body = Page<CommandView>, description = "A page"))
 )]
 pub async fn attacker_commands(
     May { domain, permit }: May<ViewEvidence>,
     Param(id): Param<AttackerId>,
-    Filter(page): Filter<PageQuery>,
+    Filter(query): Filter<CommandQuery>,
 ) -> Answer<Page<CommandView>> {
+    let between = (query.start_time, query.end_time);
     Ok(Json(
         domain
-            .attacker_commands(&permit, id, (None, None), page.limit, page.before)
+            .attacker_commands(&permit, id, between, query.limit, query.before)
             .await?,
     ))
 }
@@ -138,6 +142,20 @@ pub async fn attacker_logs(
     Ok(Json(
         domain.attacker_logs(&permit, id, page.limit, page.before).await?,
     ))
+}
+
+/// The way of an attacker through deckies: where they began sessions, in which order, and how they went from one to another, as far as their
+/// newest 20,000 log rows of the time tell.
+#[utoipa::path(
+    get, path = "/attackers/{id}/traversal", tag = "attackers", params(("id" = AttackerId, Path), TraversalQuery),
+    responses((status = 200, body = TraversalView, description = "The way; of one decky or none there are no hops"))
+)]
+pub async fn attacker_traversal(
+    May { domain, permit }: May<ViewEvidence>,
+    Param(id): Param<AttackerId>,
+    Filter(query): Filter<TraversalQuery>,
+) -> Answer<TraversalView> {
+    Ok(Json(domain.attacker_traversal(&permit, id, query).await?))
 }
 
 /// Loot: credentials, files, payloads, fingerprints.
@@ -164,34 +182,41 @@ pub async fn bounty_one(
     Ok(Json(domain.bounty_get(&permit, id).await?))
 }
 
-/// Lines of the spool that did not become evidence, those met last first.
+/// Lines of the spool that did not become evidence, those met last first. With a filter a page reads 50,000 lines at most: it may be short,
+/// or empty, and still have a next one.
 #[utoipa::path(
-    get, path = "/quarantine", tag = "logs", params(PageQuery),
+    get, path = "/quarantine", tag = "logs", params(QuarantineQuery),
     responses((status = 200, body = Page<QuarantineView>, description = "A page"))
 )]
 pub async fn quarantine(
     May { domain, permit }: May<ViewQuarantine>,
-    Filter(page): Filter<PageQuery>,
+    Filter(query): Filter<QuarantineQuery>,
 ) -> Answer<Page<QuarantineView>> {
-    Ok(Json(
-        domain.quarantine_page(&permit, page.limit, page.before).await?,
-    ))
+    Ok(Json(domain.quarantine_page(&permit, query).await?))
 }
 
-/// All lines that did not become evidence, as a file.
+/// All lines that did not become evidence and agree with the filters, as a file.
 #[utoipa::path(
-    get, path = "/quarantine/export", tag = "logs", params(FormatQuery),
+    get, path = "/quarantine/export", tag = "logs", params(QuarantineQuery, FormatQuery),
     responses((status = 200, content((String = "text/csv"), (Vec<QuarantineView> = "application/json")), description = "The file"))
 )]
 pub async fn quarantine_export(
     May { domain, permit }: May<ViewQuarantine>,
-    Export { format, .. }: Export<NoFilter>,
+    Export { format, query }: Export<QuarantineQuery>,
 ) -> File {
     export::file(
         "quarantine",
         format,
         (domain, permit),
-        |domain, permit, next| async move { domain.quarantine_page(&permit, export::ROWS, next).await },
+        move |domain, permit, next| {
+            let before = next.or_else(|| query.before.clone());
+            let query = QuarantineQuery {
+                limit: export::ROWS,
+                before,
+                ..query.clone()
+            };
+            async move { domain.quarantine_page(&permit, query).await }
+        },
     )
     .await
 }
@@ -243,24 +268,28 @@ pub async fn attackers_export(
     .await
 }
 
-/// All command lines of an attacker, as a file.
+/// The command lines of an attacker, all or those of a time, as a file.
 #[utoipa::path(
-    get, path = "/attackers/{id}/commands/export", tag = "attackers", params(("id" = AttackerId, Path), FormatQuery),
+    get, path = "/attackers/{id}/commands/export", tag = "attackers", params(("id" = AttackerId, Path), CommandQuery, FormatQuery),
     responses((status = 200, content((String = "text/csv"), (Vec<CommandView> = "application/json")), description = "The file"))
 )]
 pub async fn commands_export(
     May { domain, permit }: May<ViewEvidence>,
     Param(id): Param<AttackerId>,
-    Export { format, .. }: Export<NoFilter>,
+    Export { query, format }: Export<CommandQuery>,
 ) -> File {
+    let between = (query.start_time, query.end_time);
     export::file(
         "commands",
         format.of(id),
         (domain, permit),
-        move |domain, permit, next| async move {
-            domain
-                .attacker_commands(&permit, id, (None, None), export::ROWS, next)
-                .await
+        move |domain, permit, next| {
+            let before = next.or_else(|| query.before.clone());
+            async move {
+                domain
+                    .attacker_commands(&permit, id, between, export::ROWS, before)
+                    .await
+            }
         },
     )
     .await

@@ -220,6 +220,7 @@ records! {
         "state": row.state.to_string(),
         "desired": row.desired.to_string(),
         "stopped": row.stopped.to_string(),
+        "quarantined": row.quarantined.to_string(),
         "archetype": row.archetype.clone(),
         "distro": row.distro.clone(),
         "os": row.os.clone(),

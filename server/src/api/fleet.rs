@@ -22,8 +22,8 @@ use crate::session::May;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MutateIntervalRequest {
-    /// Minutes between two mutations; `null` for never.
-    #[schema(minimum = 1, maximum = 525600, required)]
+    /// Minutes between two mutations, 0 for never; `null` for what `mutation_interval_minutes` of the configuration says.
+    #[schema(minimum = 0, maximum = 525600, required)]
     #[serde(deserialize_with = "super::config::present")]
     minutes: Option<u32>,
 }
@@ -46,7 +46,7 @@ pub async fn deckies(May { domain, permit }: May<ViewFleet>) -> Answer<Vec<Decky
     post, path = "/deckies/deploy", tag = "fleet", request_body = FleetSpec,
     responses(
         (status = 202, body = TaskAccepted, description = "Wanted; the task tells the progress"),
-        (status = 409, description = "An address was taken meanwhile")
+        (status = 409, description = "Others changed the fleet again and again meanwhile, or it is not known where deckies can stand")
     )
 )]
 pub async fn deploy(

@@ -97,7 +97,7 @@ pub async fn start_all_workers(May { domain, permit }: May<ManageWorkers>) -> An
     Ok(Json(domain.worker_start_all(&permit).await?))
 }
 
-/// How the host does, as it was last looked at. Answers whatever fails: nothing is looked up for it, not even the session.
+/// How the host does, as it was last looked at. Answers whatever fails, and waits half a second at most to learn who asks.
 #[utoipa::path(
     get, path = "/health", tag = "host", security((), ("bearer" = []), ("cookie" = [])),
     responses(
@@ -106,7 +106,7 @@ pub async fn start_all_workers(May { domain, permit }: May<ManageWorkers>) -> An
     )
 )]
 pub async fn health(State(state): State<AppState>, bearer: Option<Extension<Bearer>>) -> Told<Health> {
-    let health = state.domain.health(bearer.as_deref())?;
+    let health = state.domain.health(bearer.as_deref()).await?;
     let status = if health.status == "unhealthy" {
         StatusCode::SERVICE_UNAVAILABLE
     } else {

@@ -66,6 +66,7 @@ fn lists() -> OpenApiRouter<AppState> {
         .routes(routes!(evidence::attacker))
         .routes(routes!(evidence::attacker_commands))
         .routes(routes!(evidence::attacker_logs))
+        .routes(routes!(evidence::attacker_traversal))
         .routes(routes!(evidence::bounty))
         .routes(routes!(evidence::reuse))
         .routes(routes!(fleet::deckies))

@@ -22,10 +22,10 @@ use crate::{AppState, problem::ApiError, session::May};
 /// How often a silent stream says that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Live events: a snapshot first, or, with `Last-Event-ID`, the log rows that were missed; then what changes. The
-/// envelope is `{v, type, ts, payload}`; an event's id is the newest log row that the stream has told of. An id that no row has had yet
-/// is none to go on after: then a snapshot comes, too. `forgotten` says that all evidence was deleted. A stream that has
-/// nothing to tell sends an event named `tick` every 15 s.
+/// Live events: a snapshot first, then what changes. With `Last-Event-ID` the log rows that were missed and whom they are about come before
+/// it, and no rows in it. The envelope is `{v, type, ts, payload}`; an event's id is the newest log row that the stream has told of. An id
+/// that no row has had yet, or that is too long ago, is none to go on after. `forgotten` says that all evidence was deleted. A stream
+/// that has nothing to tell sends an event named `tick` every 15 s.
 #[utoipa::path(
     get, path = "/stream", tag = "stream",
     params(("Last-Event-ID" = Option<String>, Header, description = "Go on after this event")),
@@ -66,12 +66,14 @@ fn encode(
     resume: Option<LogId>,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     let mut newest = resume;
+    let mut begun = false;
     events.filter_map(move |event| {
         newest = match &event.body {
-            // It begins anew: what it was to go on after may be an id that there never was.
-            body @ StreamBody::Snapshot(_) => newest_log(body),
+            // It begins anew: what it was to go on after may be an id that there never was. One that goes on begins otherwise.
+            body @ StreamBody::Snapshot(_) if !begun => newest_log(body),
             body => newest.max(newest_log(body)),
         };
+        begun = true;
         let written = Event::default().json_data(&event);
         let written = match written {
             Ok(event) => Some(Ok(match newest {

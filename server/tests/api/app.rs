@@ -259,6 +259,14 @@ impl App {
         }
     }
 
+    /// Ends what goes on beside the requests: what is read from now on is read for them.
+    pub(crate) async fn rest(&self) {
+        self.background.abort();
+        while !self.background.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(crate) fn ask(&self, method: Method, path: &str) -> Ask<'_> {
         let uri = if is_whole(path) {
             path.to_owned()
@@ -334,6 +342,11 @@ impl App {
 
     /// Store a line of evidence, as the ingester does.
     pub(crate) async fn ingest(&self, decky: &str, fields: &[(&str, &str)], kind: &str) {
+        self.ingest_times(1, decky, fields, kind).await;
+    }
+
+    /// Store it so many times.
+    pub(crate) async fn ingest_times(&self, times: usize, decky: &str, fields: &[(&str, &str)], kind: &str) {
         let escape = |v: &str| v.replace('\\', "\\\\").replace('"', "\\\"").replace(']', "\\]");
         let fields: String = fields
             .iter()
@@ -343,9 +356,8 @@ impl App {
         let stamp = at.format(&time::format_description::well_known::Rfc3339).unwrap();
         let line = format!("<134>1 {stamp} {decky} ssh - {kind} [relay@55555{fields}]");
         let mut batch = self.next_batch();
-        batch
-            .lines
-            .push(decnet_db::meaning::read(line.as_bytes(), at).unwrap());
+        let line = decnet_db::meaning::read(line.as_bytes(), at).unwrap();
+        batch.lines = vec![line; times];
         self.store.ingest_batch(&batch).await.unwrap();
     }
 

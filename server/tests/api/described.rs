@@ -34,7 +34,7 @@ async fn what_a_form_asks_for_is_the_same_as_text_under_a_name_that_nobody_has()
     let text = app.domain.description_make(&see, asked.clone()).await.unwrap();
     assert!(text.starts_with("[web-server]\n"), "{text}");
     let asked_for = app.domain.decky_preview(&see, asked.clone()).await.unwrap();
-    let (described, leaving) = app.domain.description_preview(&see, &text).await.unwrap();
+    let described = app.domain.description_preview(&see, &text).await.unwrap();
     let told = |deckies: &[decnet_model::view::DeckyView]| -> Vec<_> {
         let told = deckies.iter().map(|d| {
             (
@@ -46,8 +46,8 @@ async fn what_a_form_asks_for_is_the_same_as_text_under_a_name_that_nobody_has()
         });
         told.collect()
     };
-    assert_eq!(told(&described), told(&asked_for));
-    assert!(leaving.is_empty(), "{leaving:?}");
+    assert_eq!(told(&described.deckies), told(&asked_for));
+    assert!(described.leaving.is_empty(), "{described:?}");
 
     // Once they are there, the same would change them: what has no name is another group.
     app.domain.description_deploy(&manage, &text).await.unwrap();
@@ -59,12 +59,10 @@ async fn what_a_form_asks_for_is_the_same_as_text_under_a_name_that_nobody_has()
 
     // What would be taken down is told before.
     let only = "[general]\nreplace = yes\n[web-server-02]\narchetype = web-server\n";
-    let (deckies, leaving) = app.domain.description_preview(&see, only).await.unwrap();
-    assert_eq!(deckies.len(), 1);
-    assert_eq!(
-        leaving.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
-        ["web-server-01"]
-    );
+    let plan = app.domain.description_preview(&see, only).await.unwrap();
+    assert_eq!(plan.deckies.len(), 1);
+    let leaving = plan.leaving.iter().map(|decky| decky.name.as_str());
+    assert_eq!(leaving.collect::<Vec<_>>(), ["web-server-01"]);
     assert_eq!(app.domain.decky_list(&see).await.unwrap().len(), 2);
 }
 

@@ -1,6 +1,6 @@
 //! Reading what was recorded: pages, limits, hostile text.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use decnet_model::state::Role;
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ async fn an_empty_database_answers_everywhere() {
 }
 
 #[tokio::test]
-async fn an_answer_is_everybodys_for_a_moment_and_nobodys_after_a_change() {
+async fn an_answer_is_for_everybody_of_a_role_for_a_moment_and_nobodys_after_a_change() {
     let hour = std::time::Duration::from_secs(3_600);
     let app = App::with(decnet_domain::Options::default(), |config| {
         config.answers_good_for = hour
@@ -61,6 +61,7 @@ async fn an_answer_is_everybodys_for_a_moment_and_nobodys_after_a_change() {
     .await;
     let token = viewer(&app).await;
     let admin = app.admin().await;
+    let (_, other) = app.user("victor", Role::Viewer).await;
     let count = async |token: &str, path: &str| {
         let page = get(&app, token, path).await;
         page["data"].as_array().unwrap().len()
@@ -70,7 +71,12 @@ async fn an_answer_is_everybodys_for_a_moment_and_nobodys_after_a_change() {
     assert_eq!(count(&token, "/logs?limit=50").await, 1);
     touch().await;
     assert_eq!(count(&token, "/logs?limit=50").await, 1, "made a moment ago");
-    assert_eq!(count(&admin, "/logs?limit=50").await, 1, "for everybody");
+    assert_eq!(
+        count(&other, "/logs?limit=50").await,
+        1,
+        "for everybody of a role"
+    );
+    assert_eq!(count(&admin, "/logs?limit=50").await, 2, "who may see more");
     assert_eq!(count(&token, "/logs?limit=49").await, 2, "another question");
     // Who may not ask gets nothing that others asked for, and no refusal is kept for those who may.
     for path in ["/logs?limit=50", "/logs?limit=48"] {
@@ -119,6 +125,15 @@ async fn hostile_text_comes_back_as_it_was_and_never_as_html() {
     let id = attackers["data"][0]["id"].as_str().unwrap().to_owned();
     let commands = get(&app, &token, &format!("/attackers/{id}/commands")).await;
     assert_eq!(commands["data"].as_array().unwrap().len(), HOSTILE.len());
+    // And those of a time, of which there is a file, too.
+    for (time, number) in [("start_time", HOSTILE.len()), ("end_time", 0)] {
+        let query = format!("{time}=2001-02-03T04:05:06Z");
+        let of_time = get(&app, &token, &format!("/attackers/{id}/commands?{query}")).await;
+        assert_eq!(of_time["data"].as_array().unwrap().len(), number, "{time}");
+        let file = format!("/attackers/{id}/commands/export?{query}&format=json");
+        let file = get(&app, &token, &file).await;
+        assert_eq!(file.as_array().unwrap().len(), number, "{time}");
+    }
     assert_eq!(
         get(&app, &token, &format!("/attackers/{id}/logs")).await["data"]
             .as_array()
@@ -289,6 +304,60 @@ async fn lines_that_did_not_become_evidence_are_listed_page_by_page_with_every_b
 }
 
 #[tokio::test]
+async fn lines_that_did_not_become_evidence_are_found_by_text_segment_and_time_and_taken_along() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    app.quarantine(b"a line of one sort", "no version").await;
+    app.quarantine(b"another \xfe thing", "NO SORT").await;
+    app.quarantine(b"neither", "no version").await;
+    let lines = async |filters: &str| {
+        let page = get(&app, &admin, &format!("/quarantine?{filters}")).await;
+        let lines = page["data"].as_array().unwrap().iter();
+        lines
+            .map(|kept| kept["line"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines("search=sort").await,
+        [r"another \xfe thing", "a line of one sort"]
+    );
+    assert_eq!(lines("search=%5Cxfe").await, [r"another \xfe thing"]);
+    assert_eq!(lines("segment=0&search=neither").await, ["neither"]);
+    assert_eq!(lines("segment=9").await, [""; 0]);
+    assert_eq!(lines("end_time=1999-01-01T00:00:00Z").await, [""; 0]);
+    assert_eq!(lines("start_time=1999-01-01T00:00:00Z").await.len(), 3);
+    let first = get(&app, &admin, "/quarantine?search=sort&limit=1").await;
+    assert!(first.get("total").is_none(), "a filtered list has none");
+    let next = first["next"].as_str().unwrap();
+    assert_eq!(
+        lines(&format!("search=sort&before={next}")).await,
+        ["a line of one sort"]
+    );
+    let file = app
+        .get("/quarantine/export?search=sort&format=json")
+        .token(&admin)
+        .send()
+        .await;
+    let file: Value = serde_json::from_str(&file.text).unwrap();
+    assert_eq!(file.as_array().unwrap().len(), 2);
+    for (query, field) in [
+        (format!("search={}", "x".repeat(513)), "search"),
+        ("segment=-1".to_owned(), "segment"),
+        ("segment=9223372036854775808".to_owned(), "segment"),
+        (
+            "start_time=2026-01-02T00:00:00Z&end_time=2026-01-01T00:00:00Z".to_owned(),
+            "end_time",
+        ),
+        ("why=no".to_owned(), "why"),
+    ] {
+        for list in ["/quarantine", "/quarantine/export"] {
+            let answer = app.get(&format!("{list}?{query}")).token(&admin).send().await;
+            assert_eq!(answer.fields(), [field], "{list}?{query}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_row_has_the_glyph_of_its_attacker() {
     let app = App::new().await;
     let token = viewer(&app).await;
@@ -300,5 +369,114 @@ async fn a_row_has_the_glyph_of_its_attacker() {
     assert!(
         rows["data"][0].get("attacker_glyph").is_none(),
         "nobody's row has none"
+    );
+}
+
+#[tokio::test]
+async fn the_way_of_an_attacker_has_their_deckies_in_order_and_the_hops_between_them() {
+    let app = App::new().await;
+    let token = viewer(&app).await;
+    for (decky, session) in [("web-01", "a"), ("db-01", "b"), ("web-01", "c")] {
+        let fields = [("src_ip", "192.0.2.7"), ("session", session)];
+        app.ingest(decky, &fields, "connect").await;
+    }
+    let attackers = get(&app, &token, "/attackers").await;
+    let path = format!(
+        "/attackers/{}/traversal",
+        attackers["data"][0]["id"].as_str().unwrap()
+    );
+    let way = get(&app, &token, &path).await;
+    let told = |list: &str, keys: &[&str]| -> Vec<Vec<Value>> {
+        let list = way[list].as_array().unwrap().iter();
+        list.map(|one| keys.iter().map(|key| one[key].clone()).collect())
+            .collect()
+    };
+    assert_eq!(
+        told("stations", &["decky", "sessions", "events"]),
+        [
+            ["web-01".into(), 2.into(), 2.into()],
+            ["db-01".into(), 1.into(), 1.into()] as [Value; 3]
+        ]
+    );
+    assert_eq!(
+        told("hops", &["from", "to", "count", "commands"]),
+        [
+            ["web-01".into(), "db-01".into(), 1.into(), 0.into()],
+            ["db-01".into(), "web-01".into(), 1.into(), 0.into()] as [Value; 4]
+        ]
+    );
+    assert_eq!((&way["whole"], &way["more_stations"]), (&true.into(), &0.into()));
+    let none = get(&app, &token, &format!("{path}?service=ftp")).await;
+    assert_eq!(none["stations"], Value::Array(Vec::new()));
+    let long = "x".repeat(129);
+    for (query, field) in [
+        (format!("service={long}"), "service"),
+        (
+            "start_time=2026-01-02T00:00:00Z&end_time=2026-01-01T00:00:00Z".to_owned(),
+            "end_time",
+        ),
+        ("decky=web-01".to_owned(), "decky"),
+    ] {
+        let answer = app.get(&format!("{path}?{query}")).token(&token).send().await;
+        assert_eq!(answer.fields(), [field], "{query}");
+    }
+    let nobody = "/attackers/01890a5d-ac96-774b-bcce-b302099a8057/traversal";
+    let answer = app.get(nobody).token(&token).send().await;
+    assert_eq!(answer.problem(), "not-found");
+}
+
+#[tokio::test]
+async fn the_overview_of_an_attacker_has_their_rows_and_sums_and_everybodys_threads() {
+    let app = App::new().await;
+    let token = viewer(&app).await;
+    for (decky, ip, command) in [
+        ("web-01", "192.0.2.7", "id"),
+        ("db-01", "192.0.2.7", "uname -a"),
+        ("web-01", "192.0.2.8", "ls"),
+        ("web-01", "192.0.2.7", "id"),
+    ] {
+        let fields = [("src_ip", ip), ("command", command)];
+        app.ingest(decky, &fields, "command").await;
+    }
+    // What is counted is before now.
+    app.clock.advance(time::Duration::MINUTE);
+    let overview = async |rows: Value| {
+        let body = serde_json::json!({ "rows": rows, "start_s": 1_700_000_000, "step": 1_440 });
+        let ask = app.ask(Method::POST, "/ui/overview_get").token(&token);
+        ask.json(&body).send().await.json()
+    };
+    let told = |overview: &Value, of: &str, name: &str| -> Vec<String> {
+        let list = overview.pointer(of).unwrap().as_array().unwrap().iter();
+        list.map(|one| one[name].as_str().unwrap().to_owned()).collect()
+    };
+    let threads = |overview: &Value| {
+        let touches = overview["touches"].as_array().unwrap().iter();
+        let pairs = touches.map(|touch| (touch["ip"].to_string(), touch["decky"].to_string()));
+        pairs.collect::<std::collections::BTreeSet<_>>().len()
+    };
+    let all = overview(serde_json::json!({})).await;
+    assert_eq!(told(&all, "/logs", "attacker_ip").len(), 4);
+    assert_eq!(threads(&all), 3);
+    let one = overview(serde_json::json!({ "attacker_ip": "192.0.2.7" })).await;
+    assert_eq!(told(&one, "/logs", "attacker_ip"), ["192.0.2.7"; 3]);
+    assert_eq!(told(&one, "/tops/attackers", "ip"), ["192.0.2.7"]);
+    assert_eq!(told(&one, "/tops/commands", "name"), ["id", "uname -a"]);
+    assert_eq!(told(&one, "/tops/deckies", "name"), ["web-01", "db-01"]);
+    assert_eq!(threads(&one), 3, "those of others stand beside");
+    let there = overview(serde_json::json!({ "decky": "web-01" })).await;
+    assert_eq!(told(&there, "/logs", "decky"), ["web-01"; 3]);
+    assert_eq!(told(&there, "/tops/commands", "name"), ["id", "ls"]);
+    assert_eq!(told(&there, "/tops/attackers", "ip").len(), 2);
+    let both = serde_json::json!({ "attacker_ip": "192.0.2.8", "decky": "db-01" });
+    let both = overview(both).await;
+    assert_eq!(told(&both, "/logs", "decky"), [""; 0]);
+    assert_eq!(told(&both, "/tops/commands", "name"), [""; 0]);
+    let counted = |overview: &Value| -> u64 {
+        let columns = overview["columns"].as_array().unwrap().iter();
+        columns.map(|column| column[1].as_u64().unwrap()).sum()
+    };
+    assert_eq!(
+        (counted(&all), counted(&one), counted(&there), counted(&both)),
+        (4, 3, 3, 0)
     );
 }

@@ -1,5 +1,7 @@
 //! What is wanted of the fleet and of the workers: desired state and orders, nothing more.
 
+use std::collections::BTreeSet;
+
 use axum::http::{Method, StatusCode};
 use decnet_bus::Bus;
 use decnet_db::Observation;
@@ -7,8 +9,9 @@ use decnet_domain::{Actor, Domain, DomainError, Options};
 use decnet_model::{
     clock::Clock,
     permission::{ManageFleet, ViewFleet},
-    state::DeckyState,
+    state::{DeckyState, Role},
     topic::{Pattern, Topic},
+    view::DeckyView,
 };
 use serde_json::json;
 
@@ -67,6 +70,78 @@ async fn a_deploy_settles_the_deckies_wakes_the_reconciler_and_is_told_as_a_task
         .map(|d| d["name"].clone())
         .collect();
     assert_eq!(wanted, ["only-one"]);
+}
+
+#[tokio::test]
+async fn processes_that_deploy_at_the_same_time_settle_on_names_and_addresses_of_their_own() {
+    let app = App::new().await;
+    let processes: Vec<_> = (0..4)
+        .map(|_| {
+            let domain = Domain::new(
+                app.store.clone(),
+                Bus::none(),
+                app.clock.clone(),
+                Options::default(),
+            );
+            domain.unwrap()
+        })
+        .collect();
+    let deploy = async |spec: &serde_json::Value| {
+        let deploys = processes.iter().map(|domain| async {
+            let permit = domain.permit(&Actor::operator("test")).unwrap();
+            let spec = serde_json::from_value(spec.clone()).unwrap();
+            domain.decky_deploy(&permit, spec).await
+        });
+        futures::future::join_all(deploys).await
+    };
+    // What is left open is another for each.
+    let open = json!({ "deckies": [{ "archetype": "linux-server", "amount": 2 }] });
+    for outcome in deploy(&open).await {
+        outcome.unwrap();
+    }
+    let of = |deckies: &[DeckyView], what: fn(&DeckyView) -> String| {
+        deckies.iter().map(what).collect::<BTreeSet<_>>()
+    };
+    let deckies = app.store.decky_list().await.unwrap();
+    assert_eq!(deckies.len(), 8);
+    assert_eq!(of(&deckies, |decky| decky.ip.to_string()).len(), 8);
+    assert_eq!(of(&deckies, |decky| decky.mac.clone()).len(), 8);
+    assert_eq!(of(&deckies, |decky| decky.hostname.clone()).len(), 8);
+    // What is said belongs to one, and the others hear who has it.
+    let said = json!({ "deckies": [{ "archetype": "linux-server", "mac": "3c:52:82:01:02:03" }] });
+    let outcomes = deploy(&said).await;
+    let (deployed, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert_eq!((deployed.len(), refused.len()), (1, 3), "{refused:?}");
+    for refusal in refused {
+        let Err(DomainError::Invalid(faults)) = &refusal else {
+            panic!("{refusal:?}");
+        };
+        assert_eq!(faults[0].field, "deckies[0].mac");
+        assert!(faults[0].message.contains("is taken"), "{faults:?}");
+    }
+    assert_eq!(app.store.decky_list().await.unwrap().len(), 9);
+    // So does an amount: the bound of the fleet holds for all together.
+    let bound = decnet_db::Setting::DeploymentLimit;
+    app.store.setting_number_set(bound, Some(12)).await.unwrap();
+    let outcomes = deploy(&open).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    assert_eq!(app.store.decky_list().await.unwrap().len(), 11);
+    // A name that several want is one decky, wanted as the last of them says.
+    let named = json!({ "deckies": [{ "name": "linux-server-01", "archetype": "linux-server" }] });
+    for outcome in deploy(&named).await {
+        outcome.unwrap();
+    }
+    assert_eq!(app.store.decky_list().await.unwrap().len(), 11);
+    // Nobody's order to make it anew is lost either.
+    let name = ["linux-server-01".parse().unwrap()];
+    let record = async || app.store.decky_record(&name[0]).await.unwrap().unwrap();
+    let before = record().await.spec["generation"].as_u64().unwrap();
+    let again = processes.iter().map(|domain| async {
+        let permit = domain.permit(&Actor::operator("test")).unwrap();
+        domain.decky_redeploy(&permit, &name).await.unwrap();
+    });
+    futures::future::join_all(again).await;
+    assert_eq!(record().await.spec["generation"].as_u64(), Some(before + 4));
 }
 
 #[tokio::test]
@@ -150,6 +225,42 @@ async fn a_decky_is_stopped_and_started_by_orders_and_while_it_is_stopped_it_is_
     for action in ["fleet.stop", "fleet.start"] {
         assert!(audit.contains(action), "{action}: {audit}");
     }
+}
+
+#[tokio::test]
+async fn a_decky_in_quarantine_is_tried_again_once_an_operator_says_so() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let spec = json!({ "deckies": [{ "archetype": "linux-server", "name": "web-01" }] });
+    app.post("/deckies/deploy", &spec).token(&admin).send().await;
+    let name = "web-01".parse().unwrap();
+    let deaths = [app.clock.now(); 5];
+    app.store.decky_set_failures(&name, &deaths, true).await.unwrap();
+    let mut woken = app.bus.subscribe(Pattern::exactly(&Topic::fleet_changed()));
+    let clear = async |name: &str, token: &str| {
+        let path = format!("/deckies/{name}/quarantine");
+        app.ask(Method::DELETE, &path).token(token).send().await
+    };
+    let record = async || app.store.decky_record(&name).await.unwrap().unwrap();
+
+    let (_, viewer) = app.user("viewer", Role::Viewer).await;
+    assert_eq!(clear("web-01", &viewer).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(clear("none", &admin).await.problem(), "not-found");
+    assert!(record().await.view.quarantined, "nobody has cleared it yet");
+
+    let cleared = clear("web-01", &admin).await;
+    assert_eq!(cleared.status, StatusCode::NO_CONTENT, "{cleared:?}");
+    let event = woken.recv().await.unwrap();
+    assert_eq!(event.payload["decky"], "web-01", "the reconciler is woken");
+    let after = record().await;
+    assert_eq!((after.failures, after.view.quarantined), (vec![], false));
+    // So it is by who has it made anew.
+    app.store.decky_set_failures(&name, &deaths, true).await.unwrap();
+    let again = app.post(&format!("/deckies/{name}/redeploy"), &json!({}));
+    assert_eq!(again.token(&admin).send().await.status, StatusCode::ACCEPTED);
+    assert!(!record().await.view.quarantined);
+    let audit = app.get("/audit?limit=500").token(&admin).send().await.text;
+    assert!(audit.contains("fleet.clear_quarantine"), "{audit}");
 }
 
 #[tokio::test]
@@ -286,7 +397,11 @@ async fn an_interval_outlives_a_redeploy_and_is_bounded() {
         app.put("/deckies/web-01/mutate-interval", &json!({ "minutes": minutes }))
             .token(&admin)
     };
-    assert_eq!(set(json!(0)).send().await.fields(), ["minutes"]);
+    assert_eq!(set(json!(525_601)).send().await.fields(), ["minutes"]);
+    // Never, whatever the whole fleet does.
+    assert_eq!(set(json!(0)).send().await.status, StatusCode::NO_CONTENT);
+    let deckies = app.get("/deckies").token(&admin).send().await.json();
+    assert_eq!(deckies[0]["mutate_interval_minutes"], 0);
     assert_eq!(set(json!(90)).send().await.status, StatusCode::NO_CONTENT);
     let again = app
         .post("/deckies/web-01/redeploy", &json!({}))

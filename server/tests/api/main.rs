@@ -10,6 +10,7 @@
 
 mod accounts;
 mod app;
+mod breaks;
 mod config;
 mod cors;
 mod described;
@@ -25,6 +26,7 @@ mod openapi;
 mod roles;
 mod secrets;
 mod sessions;
+mod shared;
 mod stream;
 mod tokens;
 mod totp;

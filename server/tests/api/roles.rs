@@ -1,4 +1,4 @@
-//! Every route, walked without a session and as a viewer.
+//! Every route, walked without a session, as a viewer, with an API token, and by who has to choose a password first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use axum::http::{Method, StatusCode, header};
 use decnet_model::state::Role;
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::app::{Answer, App, PASSWORD, token};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("get", "/attackers/{id}", Viewer),
     ("get", "/attackers/{id}/commands", Viewer),
     ("get", "/attackers/{id}/logs", Viewer),
+    ("get", "/attackers/{id}/traversal", Viewer),
     ("get", "/bounty", Viewer),
     ("get", "/bounty/export", Viewer),
     ("get", "/bounty/{id}", Viewer),
@@ -127,13 +128,14 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
         Viewer,
         r#"{"rows":{},"start_s":1700000000,"step":1440}"#,
     ),
+    ("tops_get", Viewer, r#"{"rows":{}}"#),
     ("snapshot", Viewer, ""),
     ("log_page", Viewer, r#"{"query":{}}"#),
     ("log_get", Viewer, r#"{"id":1}"#),
     ("day_get", Viewer, "{}"),
     ("log_histogram", Viewer, r#"{"query":{}}"#),
     ("stats_get", Viewer, ""),
-    ("quarantine_page", Admin, r#"{"before":null}"#),
+    ("quarantine_page", Admin, r#"{"query":{}}"#),
     ("attacker_page", Viewer, r#"{"query":{}}"#),
     (
         "attacker_get",
@@ -184,8 +186,11 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
     ("quarantine_clear", Admin, "name=web-01"),
     ("bounty_page", Viewer, r#"{"query":{}}"#),
     ("bounty_get", Viewer, r#"{"id":1}"#),
+    ("elsewhere_get", Viewer, r#"{"bounty":1}"#),
     ("reuse_page", Viewer, r#"{"query":{}}"#),
     ("reuse_get", Viewer, r#"{"id":1}"#),
+    ("user_tokens", Admin, r#"{"name":"x"}"#),
+    ("retention_preview", Admin, r#"{"days":"30"}"#),
     ("alert_list", Viewer, "{}"),
     ("worker_list", Viewer, "{}"),
     ("health_get", Viewer, "{}"),
@@ -249,6 +254,8 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
         Admin,
         "id=01890a5d-ac96-774b-bcce-b302099a8057&name=eve&confirm=eve",
     ),
+    ("token_list_all", Admin, "{}"),
+    ("tokens_end", Admin, "ids=01890a5d-ac96-774b-bcce-b302099a8057"),
     ("audit_page", Admin, r#"{"query":{}}"#),
 ];
 
@@ -322,6 +329,35 @@ async fn a_viewer_is_refused_what_only_an_admin_may_and_nothing_else() {
     }
 }
 
+/// What an administrator may call whose password has to be changed first, beside what anybody may.
+const UNTIL_CHANGED: &[&str] = &["/auth/me", "/auth/change-password", "/auth/logout"];
+
+#[tokio::test]
+async fn until_the_password_is_changed_every_route_is_closed_but_that_and_ones_own_name() {
+    let app = App::new().await;
+    app.fresh_user("root", Role::Admin).await;
+    let first = token(&app.login("root", &format!("{PASSWORD}-0")).send().await);
+    // What ends the session comes last.
+    let (last, others): (Vec<_>, Vec<_>) = routes()
+        .into_iter()
+        .partition(|((_, path), _)| path == "/auth/logout");
+    for ((method, path), uri) in others.into_iter().chain(last) {
+        let method_ = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+        let ask = app.ask(method_, &uri).token(&first).json(&json!({}));
+        if needs(&method, &path) == Nobody || UNTIL_CHANGED.contains(&path.as_str()) {
+            let status = ask.open().await.status();
+            assert_ne!(status, StatusCode::FORBIDDEN, "{method} {path}");
+        } else {
+            let answer = ask.send().await;
+            assert_eq!(
+                (answer.status, answer.problem().as_str()),
+                (StatusCode::FORBIDDEN, "password-change-required"),
+                "{method} {path}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_administrators_api_token_is_refused_what_is_for_persons_and_nothing_else() {
     let app = App::new().await;
@@ -342,8 +378,12 @@ async fn an_administrators_api_token_is_refused_what_is_for_persons_and_nothing_
     }
 }
 
-/// Call every server function; the answer's text has the kind of fault.
+/// Call a server function; the answer's text has the kind of fault.
 async fn call(app: &App, name: &str, body: &str, token: Option<&str>) -> String {
+    answer(app, name, body, token).await.text
+}
+
+async fn answer(app: &App, name: &str, body: &str, token: Option<&str>) -> Answer {
     let kind = if body.starts_with('{') {
         "application/json"
     } else {
@@ -357,7 +397,7 @@ async fn call(app: &App, name: &str, body: &str, token: Option<&str>) -> String 
         Some(token) => ask.token(token),
         None => ask,
     };
-    ask.send().await.text
+    ask.send().await
 }
 
 #[tokio::test]
@@ -372,7 +412,25 @@ async fn every_server_function_is_closed_to_whom_it_is_not_for() {
         "the table of server functions is not the list of them"
     );
     let (_, viewer) = app.user("vera", Role::Viewer).await;
+    app.fresh_user("root", Role::Admin).await;
+    let first = token(&app.login("root", &format!("{PASSWORD}-0")).send().await);
     for (name, needs, body) in FUNCTIONS {
+        // Without a session, and before the password is chosen, what arguments a function takes is not told either.
+        for (token, status, kind) in [
+            (None, StatusCode::UNAUTHORIZED, "SignedOut"),
+            (Some(first.as_str()), StatusCode::FORBIDDEN, "PasswordChange"),
+        ] {
+            let open = *needs == Nobody || token.is_some() && *name == "password_change";
+            for body in ["", "{", body].into_iter().filter(|_| !open) {
+                let refused = answer(&app, name, body, token).await;
+                assert_eq!(
+                    (refused.status, refused.json()["kind"].as_str()),
+                    (status, Some(kind)),
+                    "{name} {body:?}: {refused:?}"
+                );
+                assert_eq!(refused.json()["fields"], json!([]), "{name} {body:?}");
+            }
+        }
         let anonymous = call(&app, name, body, None).await;
         assert_eq!(
             anonymous.contains("SignedOut"),

@@ -1,13 +1,16 @@
 //! No answer shows a secret, or where this host keeps its things: every view is fed a full row, and all of them are looked at.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use aws_lc_rs::digest;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
+use decnet_db::Observation;
 use decnet_domain::Options;
 use decnet_model::{
     clock::Clock as _,
-    state::{Role, WorkerState},
+    id::TaskId,
+    state::{ALARM, DeckyState, Role, WorkerState},
+    topic::Topic,
     view::WorkerView,
 };
 use serde_json::{Value, json};
@@ -32,6 +35,7 @@ const PAGES: &[&str] = &[
     "/settings",
     "/settings/host",
     "/settings/users",
+    "/settings/tokens",
     "/settings/audit",
     "/quarantine",
 ];
@@ -273,4 +277,257 @@ async fn no_answer_no_page_and_no_event_shows_a_secret_or_a_path_of_this_host() 
     let snapshot = stream.wait_for("snapshot").await.envelope;
     assert_ne!(snapshot["payload"]["logs"], Value::Array(Vec::new()));
     look("the stream", &snapshot.to_string(), &marks);
+}
+
+/// What parts of a host say when it does badly: each names a place, the system or the database.
+const ALARMS: [(&str, &str); 2] = [
+    (
+        "ingester",
+        "cannot commit: error returned from database: (code: 13) database or disk is full",
+    ),
+    (
+        "profiler",
+        "write /srv/decnet/spool/1796070792.log: No space left on device (os error 28)",
+    ),
+];
+const AWAY: &str = "/srv/docker.sock: Connection refused (os error 111)";
+const REFUSED: &str = "make /srv/decnet/deckies/web-01: Permission denied (os error 13)";
+const FAILED: &str = "service ssh: listen on 192.0.2.3:22: Address already in use (os error 98)";
+
+/// The heartbeat of `name`, which says `alarm`.
+fn alarmed(app: &App, (name, alarm): (&str, &str)) -> WorkerView {
+    WorkerView {
+        state: WorkerState::Ok,
+        last_heard: Some(app.clock.now()),
+        pid: Some(7),
+        tasks: [(ALARM.to_owned(), alarm.to_owned())].into(),
+        ..WorkerView::unheard(name.parse().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn of_a_host_in_trouble_a_viewer_is_told_that_and_an_administrator_why() {
+    let options = Options {
+        health_interval: Duration::from_millis(20),
+        ..Options::default()
+    };
+    let app = App::with(options, |_| {}).await;
+    let admin = app.admin().await;
+    let (_, viewer) = app.user("vera", Role::Viewer).await;
+    furnish(&app, &admin).await;
+    for worker in ALARMS {
+        app.store
+            .worker_heartbeat_put(&alarmed(&app, worker))
+            .await
+            .unwrap();
+    }
+    let note = json!({ "engine": "docker", "away": AWAY }).to_string();
+    app.store.setting_set("fleet-engine", &note).await.unwrap();
+    let seen = Observation {
+        state: DeckyState::Failed,
+        last_error: Some(FAILED.to_owned()),
+        services: None,
+    };
+    let web = "web-01".parse().unwrap();
+    app.store
+        .decky_observe(&web, &seen, app.clock.now())
+        .await
+        .unwrap();
+
+    let tasks = app.get("/tasks").token(&admin).send().await.json();
+    let task: TaskId = serde_json::from_value(tasks[0]["id"].clone()).unwrap();
+    app.store
+        .task_end(task, Some(REFUSED), app.clock.now())
+        .await
+        .unwrap();
+
+    let wanted = async {
+        loop {
+            let told = app.get("/health").token(&admin).send().await.text;
+            if [ALARMS[0].1, ALARMS[1].1, AWAY].iter().all(|w| told.contains(w)) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wanted)
+        .await
+        .expect("an administrator is told by the health");
+
+    let marks =
+        ["os error", "(code:", "/srv/", "192.0.2.3:22"].map(|word| text("what is not for viewers", word));
+    let workers = [ALARMS[0].1, ALARMS[1].1].as_slice();
+    let asked = [
+        ("/health", [ALARMS[0].1, ALARMS[1].1, AWAY].as_slice()),
+        ("/workers", workers),
+        ("/workers/export?format=json", workers),
+        ("/workers/export?format=csv", &[]),
+        // Of the host the first part stands for all.
+        ("/alerts", &[AWAY, FAILED]),
+        ("/deckies", &[FAILED]),
+        ("/fleet/export?format=json", &[FAILED]),
+        ("/tasks", &[REFUSED]),
+    ];
+    for (path, words) in asked {
+        let full = app.get(path).token(&admin).send().await.text;
+        assert!(words.iter().all(|w| full.contains(w)), "{path}: {full}");
+        let public = app.get(path).token(&viewer).send().await;
+        assert!(
+            path.starts_with("/health") || public.status == StatusCode::OK,
+            "{public:?}"
+        );
+        assert!(
+            public.text.contains("administrators see wh"),
+            "{path}: {public:?}"
+        );
+        look(path, &public.text, &marks);
+        // Nothing of what the one was told is kept for the other.
+        let again = app.get(path).token(&admin).send().await.text;
+        assert!(words.iter().all(|w| again.contains(w)), "{path}: {again}");
+    }
+    for page in ["/", "/workers", "/fleet", "/fleet?decky=web-01"] {
+        let answer = app.at(Method::GET, page).token(&viewer).send().await;
+        assert_eq!(answer.status, StatusCode::OK, "{page}");
+        look(page, &answer.text, &marks);
+    }
+    let page = app.at(Method::GET, "/workers").token(&admin).send().await.text;
+    assert!(page.contains("(code: 13)") && page.contains("(os error 28)"));
+
+    let mut streams = [
+        Stream::open(&app, &viewer, None).await,
+        Stream::open(&app, &admin, None).await,
+    ];
+    for (stream, is_full) in streams.iter_mut().zip([false, true]) {
+        let snapshot = stream.wait_for("snapshot").await.envelope.to_string();
+        let all = [ALARMS[0].1, ALARMS[1].1, FAILED];
+        assert!(all.iter().all(|w| snapshot.contains(w) == is_full), "{snapshot}");
+    }
+    app.clock.advance(time::Duration::seconds(1));
+    let later = alarmed(&app, ("profiler", "read /srv/decnet/spool: (os error 5)"));
+    app.store.worker_heartbeat_put(&later).await.unwrap();
+    app.bus.publish(Topic::worker_health(&later.name), &later);
+    // What the worker says and what the health makes of it come in any order.
+    for (mut stream, words) in streams
+        .into_iter()
+        .zip(["administrators see what", "(os error 5)"])
+    {
+        let mut missing = BTreeSet::from(["health", "worker"]);
+        while !missing.is_empty() {
+            let next = tokio::time::timeout(Duration::from_secs(30), stream.next()).await;
+            let said = next.expect("it is told").expect("the stream goes on").envelope;
+            let told = said.to_string();
+            if words.starts_with("administrators") {
+                look("the stream", &told, &marks);
+            }
+            if told.contains(words) {
+                missing.remove(said["type"].as_str().unwrap());
+            }
+        }
+    }
+}
+
+/// What an engine says that cannot be asked, and one that finds no network.
+const UNASKED: &str = "Docker at /srv/docker.sock cannot be used: Connection refused (os error 111)";
+const NO_NETWORK: &str = "there is no interface nosuch0 to put deckies on; there are: lo, enp7s0";
+
+#[tokio::test]
+async fn of_what_waits_and_cannot_be_deployed_a_viewer_is_told_that_and_an_administrator_why() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let (_, viewer) = app.user("vera", Role::Viewer).await;
+    furnish(&app, &admin).await;
+    let marks = ["/srv/", "os error", "nosuch0", "enp7s0"].map(|word| text("what is not for viewers", word));
+    let call = |path: &str, body: &str| {
+        let kind = match body {
+            "" => "application/x-www-form-urlencoded",
+            _ => "application/json",
+        };
+        let ask = app.ask(Method::POST, path);
+        ask.header(header::CONTENT_TYPE, kind).body(body.to_owned())
+    };
+
+    let tasks = app.get("/tasks").token(&admin).send().await.json();
+    let task: TaskId = serde_json::from_value(tasks[0]["id"].clone()).unwrap();
+    for (before, step) in [
+        ("waiting", format!("waiting: {UNASKED}")),
+        (
+            "waiting to create web-01",
+            format!("waiting to create web-01: {UNASKED}"),
+        ),
+    ] {
+        app.store.task_progress(task, 0, 2, &step).await.unwrap();
+        let public = format!("{before}: administrators see why");
+        let ways = ["/tasks", &format!("/tasks/{task}"), "/tasks/export?format=json"];
+        let mut told = Vec::new();
+        for path in ways {
+            let full = app.get(path).token(&admin).send().await.text;
+            let public = app.get(path).token(&viewer).send().await.text;
+            told.push((path, full, public));
+        }
+        let one = json!({ "id": task }).to_string();
+        for (path, body) in [("/ui/task_list", ""), ("/ui/task_get", &one)] {
+            let full = call(path, body).token(&admin).send().await.text;
+            let public = call(path, body).token(&viewer).send().await.text;
+            told.push((path, full, public));
+        }
+        for (token, told) in [(&admin, &step), (&viewer, &public)] {
+            let mut stream = Stream::open(&app, token, None).await;
+            let snapshot = stream.wait_for("snapshot").await.envelope;
+            assert_eq!(snapshot["payload"]["tasks"][0]["step"], **told);
+        }
+        for (path, full, hidden) in told {
+            assert!(full.contains(&step), "{path}: {full}");
+            assert!(hidden.contains(&public), "{path}: {hidden}");
+            look(path, &hidden, &marks);
+        }
+    }
+    // What is done is no secret.
+    app.store.task_progress(task, 1, 2, "start web-01").await.unwrap();
+    let told = app.get("/tasks").token(&viewer).send().await.json();
+    assert_eq!(told[0]["step"], "start web-01");
+
+    let note = json!({ "engine": "netns", "problem": NO_NETWORK }).to_string();
+    app.store.setting_set("fleet-engine", &note).await.unwrap();
+    let form = json!({ "archetype": "linux-server", "amount": "1", "name": "", "seed": "", "interval": "" });
+    let form = json!({ "form": form }).to_string();
+    let described = json!({ "text": "[web]\narchetype = linux-server\n" }).to_string();
+    for (path, body) in [
+        ("/fleet/network", None),
+        ("/ui/deploy_choices", Some("")),
+        ("/ui/deploy_preview", Some(form.as_str())),
+        ("/ui/description_preview", Some(&described)),
+    ] {
+        let ask = |token: &str| match body {
+            None => app.get(path).token(token),
+            Some(body) => call(path, body).token(token),
+        };
+        let full = ask(&admin).send().await.text;
+        assert!(full.contains(NO_NETWORK), "{path}: {full}");
+        let public = ask(&viewer).send().await.text;
+        assert!(public.contains("administrators see why"), "{path}: {public}");
+        look(path, &public, &marks);
+    }
+}
+
+#[test]
+fn a_server_without_its_secret_says_so_before_it_makes_a_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = std::process::Command::new(env!("CARGO_BIN_EXE_decnet-server"))
+        .env_clear()
+        .env("DECNET_DATA_DIR", dir.path())
+        .env("DECNET_BUS_ENABLED", "false")
+        .env("DECNET_SSE_MAX_PER_USER", "0")
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(78), "{told}");
+    for words in [
+        "2 faults in the configuration",
+        "sse-max-per-user",
+        "jwt.key): there is none; set it in the environment",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }

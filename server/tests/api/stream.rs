@@ -6,10 +6,12 @@ use axum::http::{HeaderName, Method, StatusCode, header};
 use decnet_domain::Options;
 use decnet_model::{
     clock::{Clock as _, SystemClock},
+    id::TaskId,
     state::{Role, WorkerState},
     topic::Topic,
     view::WorkerView,
 };
+use decnet_testkit::bus::{DOOMS, Doomed};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -181,6 +183,30 @@ async fn with_the_bus_dead_the_rows_still_come() {
 }
 
 #[tokio::test]
+async fn with_a_bus_that_is_killed_or_never_answers_the_rows_still_come_and_orders_are_taken() {
+    for doom in DOOMS {
+        let sockets = tempfile::tempdir().unwrap();
+        let path = sockets.path().join("bus.sock");
+        let mut doomed = Doomed::meet(doom, &path, "server").await.unwrap();
+        let app = App::with_bus(doomed.bus(), Options::default(), |_| {}).await;
+        let admin = app.admin().await;
+        let mut stream = Stream::open(&app, &admin, None).await;
+        stream.wait_for("snapshot").await;
+        command(&app, "before").await;
+        assert_eq!(commands(&stream.wait_for("logs").await), ["before"], "{doom:?}");
+
+        doomed.comes().await.unwrap();
+        let sent = app.bus.stats().sent;
+        command(&app, "after").await;
+        assert_eq!(commands(&stream.wait_for("logs").await), ["after"], "{doom:?}");
+        let spec = json!({ "deckies": [{ "archetype": "linux-server" }] });
+        let accepted = app.post("/deckies/deploy", &spec).token(&admin).send().await;
+        assert_eq!(accepted.status, StatusCode::ACCEPTED, "{doom:?}: {accepted:?}");
+        assert_eq!(app.bus.stats().sent, sent, "{doom:?}: nobody takes anything");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_that_comes_back_gets_what_it_missed_and_nothing_twice() {
     let app = App::new().await;
     let (_, token) = app.user("vera", Role::Viewer).await;
@@ -198,6 +224,59 @@ async fn a_stream_that_comes_back_gets_what_it_missed_and_nothing_twice() {
     assert!(live.id.unwrap().parse::<i64>().unwrap() > id.parse::<i64>().unwrap());
     let mut anew = Stream::open(&app, &token, Some("not an id")).await;
     anew.wait_for("snapshot").await;
+}
+
+#[tokio::test]
+async fn a_stream_that_comes_back_is_told_of_everything_else_that_moved_meanwhile() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    command(&app, "seen").await;
+    let id = {
+        let mut stream = Stream::open(&app, &token, None).await;
+        let greeted = stream.wait_for("snapshot").await;
+        let attackers = &greeted.envelope["payload"]["attackers"];
+        assert_eq!(attackers[0]["ip"], "192.0.2.7");
+        assert_eq!(greeted.envelope["payload"]["tasks"], json!([]));
+        greeted.id.unwrap()
+    };
+    let fields = [("src_ip", "192.0.2.8"), ("command", "missed")];
+    app.ingest("web-01", &fields, "command").await;
+    let task: TaskId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+    app.store
+        .task_create(task, "deploy", &[], app.clock.now())
+        .await
+        .unwrap();
+    let mut stream = Stream::open(&app, &token, Some(&id)).await;
+    assert_eq!(commands(&stream.wait_for("logs").await), ["missed"]);
+    let attackers = stream.wait_for("attackers").await;
+    assert_eq!(attackers.envelope["payload"][0]["ip"], "192.0.2.8");
+    let rest = stream.wait_for("snapshot").await;
+    assert_eq!(rest.envelope["payload"]["logs"], json!([]), "nothing twice");
+    assert_eq!(rest.envelope["payload"]["tasks"][0]["id"], json!(task));
+    let reached = rest.id.unwrap();
+    assert!(reached.parse::<i64>().unwrap() > id.parse::<i64>().unwrap());
+
+    // Where nothing was missed it goes on after the same id.
+    let mut stream = Stream::open(&app, &token, Some(&reached)).await;
+    assert_eq!(stream.wait_for("snapshot").await.id.as_deref(), Some(&*reached));
+}
+
+#[tokio::test]
+async fn whoever_acted_is_told_of_however_many_there_are() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    let mut stream = Stream::open(&app, &token, None).await;
+    stream.wait_for("snapshot").await;
+    let mut still: std::collections::BTreeSet<String> = (1..=120).map(|n| format!("192.0.2.{n}")).collect();
+    for ip in &still {
+        app.ingest("web-01", &[("src_ip", ip)], "connect").await;
+    }
+    while !still.is_empty() {
+        let told = stream.wait_for("attackers").await;
+        for attacker in told.envelope["payload"].as_array().unwrap() {
+            still.remove(attacker["ip"].as_str().unwrap());
+        }
+    }
 }
 
 #[tokio::test]

@@ -233,6 +233,31 @@ async fn a_server_function_is_closed_without_a_session_and_from_other_sites() {
 }
 
 #[tokio::test]
+async fn a_form_without_script_and_without_a_session_leads_to_the_login_and_back() {
+    let app = App::new().await;
+    for (page, led) in [
+        (
+            Some("http://decnet.test:8080/fleet?decky=web-01"),
+            "/login?next=/fleet",
+        ),
+        (Some("http://evil.test//evil.test/"), "/login?next="),
+        (None, "/login"),
+    ] {
+        let mut form = app
+            .ask(Method::POST, "/ui/teardown")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::ACCEPT, "text/html");
+        if let Some(page) = page {
+            form = form.header(header::REFERER, page);
+        }
+        let answer = form.send().await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{answer:?}");
+        let to = answer.headers[header::LOCATION].to_str().unwrap();
+        assert!(to.replace("%2F", "/").starts_with(led), "{to}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_function_refuses_with_the_status_of_its_reason_and_the_first_login_leads_to_the_password() {
     let app = App::new().await;
     app.fresh_user("fred", Role::Admin).await;
@@ -311,7 +336,12 @@ async fn a_page_that_a_role_may_not_see_says_so_to_readers_and_to_programs() {
         session(&app, "vera", PASSWORD).await,
         session(&app, "root", PASSWORD).await,
     );
-    for path in ["/settings/audit", "/settings/users", "/quarantine"] {
+    for path in [
+        "/settings/audit",
+        "/settings/users",
+        "/settings/tokens",
+        "/quarantine",
+    ] {
         let page = app.page(path).header(header::COOKIE, &viewer).send().await;
         assert_eq!(page.status, StatusCode::FORBIDDEN, "{path}");
         assert!(
@@ -361,6 +391,42 @@ async fn the_log_is_filtered_by_deckies_that_are_gone_too() {
         .send()
         .await;
     assert!(page.text.contains("data-row=\"2\"") && !page.text.contains("data-row=\"1\""));
+}
+
+#[tokio::test]
+async fn a_search_that_read_much_and_found_nothing_says_so_and_leads_on() {
+    let app = App::new().await;
+    app.user("vera", Role::Viewer).await;
+    let cookie = session(&app, "vera", PASSWORD).await;
+    let from = ("src_ip", "192.0.2.7");
+    app.ingest("here", &[from, ("command", "~~")], "command").await;
+    // As many as one page reads of a word that no index has.
+    app.ingest_times(50_000, "here", &[from, ("command", "id")], "command")
+        .await;
+    let page = app
+        .page("/live?search=~~")
+        .header(header::COOKIE, &cookie)
+        .send()
+        .await;
+    let says = |text: &str, words: &str| text.contains(words);
+    assert!(
+        says(&page.text, "Nothing among the newest 50\u{202f}000 rows"),
+        "{}",
+        page.text
+    );
+    assert!(!says(&page.text, "Nothing fits these filters"));
+    let (_, cursor) = page.text.split_once("before=").expect("a link to what follows");
+    let cursor: String = cursor.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let next = app
+        .page(&format!("/live?search=~~&before={cursor}"))
+        .header(header::COOKIE, &cookie)
+        .send()
+        .await;
+    assert!(
+        says(&next.text, "data-row=\"1\"") && !says(&next.text, "Nothing among"),
+        "{}",
+        next.text
+    );
 }
 
 #[tokio::test]

@@ -1,10 +1,6 @@
 //! What there is on the command line.
 
-use std::{
-    ffi::OsString,
-    net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
-};
+use std::{ffi::OsString, fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{
     Args, Parser, Subcommand, ValueEnum,
@@ -16,12 +12,12 @@ use decnet_model::{
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// A deception network: decoy machines that pass for real hosts, and the evidence of who touched them.
+/// The whole command line. What a flattened part says of itself would stand in place of these words, hence `about`.
 #[derive(Debug, Parser)]
 #[command(
     name = "decnet",
     version,
-    about,
+    about = "A deception network: decoy machines that pass for real hosts, and the evidence of who touched them",
     propagate_version = true,
     subcommand_required = true
 )]
@@ -63,7 +59,7 @@ pub(crate) enum Command {
     /// Deploy deckies
     Deploy(Box<DeployArgs>),
     /// Take deckies down
-    Teardown(TargetArgs),
+    Teardown(TeardownArgs),
     /// Take deckies down and bring them up again
     Redeploy(TargetArgs),
     /// Stop deckies: they keep address and identity, and stay stopped until they are started
@@ -147,33 +143,33 @@ pub(crate) struct DeployArgs {
     pub(crate) file: Option<PathBuf>,
     /// How many [default: 1]
     #[arg(long, short = 'n')]
-    pub(crate) deckies: Option<u32>,
+    pub(crate) deckies: Option<Said<u32>>,
     /// What kind; `decnet archetypes` lists them
     #[arg(long, short = 'a', required_unless_present_any = ["services", "file"])]
     pub(crate) archetype: Option<String>,
     /// Services, by comma; the archetype's where absent
     #[arg(long, value_delimiter = ',')]
-    pub(crate) services: Vec<ServiceSlug>,
+    pub(crate) services: Vec<Said<ServiceSlug>>,
     /// A knob of one of their services, such as --knob http.site=company, as often as wanted; `decnet services` lists them. The
     /// service is added where --services does not name it
-    #[arg(long = "knob", value_name = "SERVICE.KEY=VALUE", value_parser = knob_arg)]
-    pub(crate) knobs: Vec<KnobArg>,
+    #[arg(long = "knob", value_name = "SERVICE.KEY=VALUE")]
+    pub(crate) knobs: Vec<Said<KnobArg>>,
     /// Choose other services that fit the archetype
     #[arg(long)]
     pub(crate) randomize_services: bool,
     /// Distribution; `decnet distros` lists them
     #[arg(long)]
     pub(crate) distro: Option<String>,
-    /// Operating-system family that their network shows, where the distribution's does not do: linux, windows, windows_server,
-    /// bsd, embedded or cisco
+    /// Operating-system family that their network shows, where the distribution's does not do: linux, windows, windows_server
+    /// or embedded, as far as what they are can be it
     #[arg(long)]
     pub(crate) os: Option<String>,
     /// Name, or the beginning of the names where there are several
     #[arg(long)]
-    pub(crate) name: Option<DeckyName>,
+    pub(crate) name: Option<Said<DeckyName>>,
     /// Address, for a single decky
     #[arg(long)]
-    pub(crate) ip: Option<IpAddr>,
+    pub(crate) ip: Option<Said<IpAddr>>,
     /// Hardware address, for a single decky; one of a fitting vendor where absent
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) mac: Option<String>,
@@ -199,15 +195,15 @@ pub(crate) struct DeployArgs {
     pub(crate) interface: Option<String>,
     /// The way out of their network; refused unless the host was started with this fleet-gateway
     #[arg(long, value_name = "ADDRESS")]
-    pub(crate) gateway: Option<Ipv4Addr>,
-    /// Minutes between mutations
+    pub(crate) gateway: Option<String>,
+    /// Minutes between mutations, 0 for never
     #[arg(long, value_name = "MINUTES")]
-    pub(crate) mutate_interval: Option<u32>,
+    pub(crate) mutate_interval: Option<Said<u32>>,
     /// Take down every decky that is not named here
     #[arg(long)]
     pub(crate) replace: bool,
     /// Only print what would be done
-    #[arg(long)]
+    #[arg(long, conflicts_with = "no_wait")]
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
@@ -268,6 +264,33 @@ impl DeployArgs {
     }
 }
 
+/// What was said of a decky, read or as it stands there: what cannot be read is told with everything else that is wrong, and not alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Said<T> {
+    Read(T),
+    /// The text, and what is wrong with it.
+    Wrong(String, String),
+}
+
+impl<T> Said<T> {
+    /// What it is, where it could be read.
+    pub(crate) fn read(&self) -> Option<&T> {
+        match self {
+            Self::Read(it) => Some(it),
+            Self::Wrong(..) => None,
+        }
+    }
+}
+
+impl<T: FromStr<Err: fmt::Display>> From<&str> for Said<T> {
+    fn from(text: &str) -> Self {
+        match text.parse() {
+            Ok(it) => Self::Read(it),
+            Err(why) => Self::Wrong(text.to_owned(), why.to_string()),
+        }
+    }
+}
+
 /// A knob of a service, as text: what its value is, the service knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KnobArg {
@@ -301,19 +324,23 @@ impl From<&str> for BaitArg {
     }
 }
 
-fn knob_arg(text: &str) -> Result<KnobArg, String> {
-    let parts = text
-        .split_once('=')
-        .and_then(|(name, value)| name.split_once('.').map(|(service, key)| (service, key, value)))
-        .filter(|(_, key, _)| !key.is_empty());
-    let Some((service, key, value)) = parts else {
-        return Err("give it as SERVICE.KEY=VALUE".to_owned());
-    };
-    Ok(KnobArg {
-        service: service.parse().map_err(|error| format!("{error}"))?,
-        key: key.to_owned(),
-        value: value.to_owned(),
-    })
+impl FromStr for KnobArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text
+            .split_once('=')
+            .and_then(|(name, value)| name.split_once('.').map(|(service, key)| (service, key, value)))
+            .filter(|(_, key, _)| !key.is_empty());
+        let Some((service, key, value)) = parts else {
+            return Err("give it as SERVICE.KEY=VALUE".to_owned());
+        };
+        Ok(Self {
+            service: service.parse().map_err(|error| format!("{error}"))?,
+            key: key.to_owned(),
+            value: value.to_owned(),
+        })
+    }
 }
 
 /// Long work.
@@ -334,6 +361,21 @@ pub(crate) struct TargetArgs {
     pub(crate) names: Vec<DeckyName>,
     /// Every decky
     #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TeardownArgs {
+    /// Names of deckies
+    #[arg(required_unless_present_any = ["all", "id"])]
+    pub(crate) names: Vec<DeckyName>,
+    /// The same, as it is called elsewhere
+    #[arg(long, value_name = "NAME")]
+    pub(crate) id: Vec<DeckyName>,
+    /// Every decky
+    #[arg(long, conflicts_with_all = ["names", "id"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
@@ -538,7 +580,7 @@ pub(crate) struct LogsArgs {
     /// The lines as they stand in the spool
     #[arg(long, conflicts_with = "json")]
     pub(crate) raw: bool,
-    /// One JSON object a line
+    /// A line of JSON a row, and not one document: so it can be read while it goes on
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -582,7 +624,8 @@ pub(crate) struct IngestArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DemoCommand {
-    /// Put a reproducible day of invented evidence into the spool, and its files and recordings into folders of deckies
+    /// Put a reproducible day of invented evidence into the spool, its files and recordings into folders of deckies, and those into the
+    /// fleet
     Seed {
         /// How many lines
         #[arg(long, default_value_t = 50_000)]
@@ -602,6 +645,9 @@ pub(crate) enum DemoCommand {
         /// Even where there is evidence already: what is invented cannot be taken out again
         #[arg(long)]
         yes: bool,
+        /// Leave its deckies out of the fleet, where they would stand, stopped
+        #[arg(long)]
+        no_fleet: bool,
     },
 }
 

@@ -1,6 +1,6 @@
 //! The installation that a command works on: its configuration, and what of it is opened when it is needed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use decnet_bus::Bus;
@@ -19,27 +19,32 @@ use decnet_runtime::{
 use crate::cli::PlaceArgs;
 
 /// What this process and the flags say.
-pub(crate) fn sources(args: &PlaceArgs) -> Result<Sources> {
+pub(crate) fn sources(args: &PlaceArgs) -> Sources {
     let mut sources = Sources::of_process();
     if let Some(path) = &args.config {
         sources.config = Some(path.clone());
     }
-    let mut flags = BTreeMap::new();
     if let Some(path) = &args.data_dir {
-        flags.insert("data-dir", std::path::absolute(path)?.display().to_string());
+        flag(&mut sources, "data-dir", &path.display().to_string());
     }
     for pair in &args.set {
         match set_pair(pair) {
-            Ok((key, value)) => drop(flags.insert(key, value)),
+            Ok((key, value)) => sources.flag(key, value),
             Err(fault) => sources.wrong_flags.push(fault),
         }
     }
-    sources.flags = flags;
-    Ok(sources)
+    sources
+}
+
+/// Take `text` for the key `name` from the command line.
+pub(crate) fn flag(sources: &mut Sources, name: &str, text: &str) {
+    if let Some(key) = keys::by_name(name) {
+        sources.flag(key, text);
+    }
 }
 
 /// The key and the value of a `--set`. Its fault is one of the command line's words, and no key's.
-fn set_pair(pair: &str) -> Result<(&'static str, String), Fault> {
+pub(crate) fn set_pair(pair: &str) -> Result<(&'static keys::Key, &str), Fault> {
     let fault = |key: String, problem: String| Fault {
         key,
         origin: Origin::CommandLine,
@@ -60,7 +65,7 @@ fn set_pair(pair: &str) -> Result<(&'static str, String), Fault> {
         );
         return Err(fault(format!("--set {name}"), problem));
     }
-    Ok((key.name, value.to_owned()))
+    Ok((key, value))
 }
 
 /// A fault of the words on the command line.
@@ -74,7 +79,7 @@ pub(crate) fn usage(message: String) -> anyhow::Error {
 
 /// The checked configuration; refused on an agent, where commands that are the master's have no database.
 pub(crate) fn master_settings(args: &PlaceArgs) -> Result<Settings> {
-    master(&sources(args)?)
+    master(&sources(args))
 }
 
 /// The same from sources that are at hand already.
@@ -86,7 +91,7 @@ pub(crate) fn master(sources: &Sources) -> Result<Settings> {
 
 /// The checked configuration, for what every host can do.
 pub(crate) fn settings(args: &PlaceArgs) -> Result<Settings> {
-    Ok(usable(&sources(args)?)?)
+    Ok(usable(&sources(args))?)
 }
 
 /// The configuration, with a data directory that is one or may become one.

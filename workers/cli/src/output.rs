@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
+use decnet_model::printable::{deceives, visible};
 use serde::Serialize;
 
 /// Print `rows` as an aligned table under `head`, or `empty` where there are none.
@@ -40,10 +41,32 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>], empty: &str) {
 
 /// Print `value` as indented JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
+    let text = serde_json::to_string_pretty(value)?;
+    writeln!(io::stdout().lock(), "{}", plain_json(&text))?;
     Ok(())
+}
+
+/// Print `value` as a line of JSON into `out`.
+pub(crate) fn json_line(mut out: impl Write, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(value)?;
+    writeln!(out, "{}", plain_json(&text))?;
+    Ok(())
+}
+
+/// The same JSON, with what would deceive its reader on a terminal as JSON's own escapes. It can only stand in strings.
+fn plain_json(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut units = [0; 2];
+    for c in text.chars() {
+        if deceives(c) {
+            for unit in c.encode_utf16(&mut units) {
+                plain.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
 }
 
 /// Lines of several processes on one screen, each with the name of its process before it.
@@ -83,9 +106,9 @@ pub(crate) fn say(text: &str) {
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// What others wrote, without what would steer a terminal.
+/// What others wrote, on one line, without what would steer a terminal or deceive its reader.
 pub(crate) fn harmless(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
+    visible(text).replace('\n', "⟨U+000A⟩")
 }
 
 /// A stored value in quotes. It is printable already, with `\xNN` for what is not, and a backslash stands for itself.
@@ -109,4 +132,26 @@ pub(crate) fn time(at: time::OffsetDateTime) -> String {
         time.minute(),
         time.second()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_neither_steers_a_terminal_nor_turns_its_text() {
+        assert_eq!(
+            harmless("rm \u{202e}txt.sh\u{2066}\u{1b}[2J\nnext"),
+            "rm ⟨U+202E⟩txt.sh⟨U+2066⟩⟨U+001B⟩[2J⟨U+000A⟩next"
+        );
+        let said = serde_json::json!({ "a\u{202e}": "b\u{7f}\u{e0041}\n\u{9b}2J" });
+        for text in [
+            serde_json::to_string(&said).unwrap(),
+            serde_json::to_string_pretty(&said).unwrap(),
+        ] {
+            let plain = plain_json(&text);
+            assert!(!plain.chars().any(deceives), "{plain}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&plain).unwrap(), said);
+        }
+    }
 }

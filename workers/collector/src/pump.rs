@@ -136,6 +136,8 @@ impl Pump {
         self.dropped.unread_bytes += after.unread_bytes - before.unread_bytes;
         let more = taken?;
         maintained?;
+        // Whoever watches hears of a disk without room before there is a line for it.
+        writer.check_room()?;
         Ok(more)
     }
 }
@@ -205,6 +207,9 @@ mod tests {
         let mut full = places(root.path());
         full.options.free_floor_bytes = u64::MAX;
         let mut pump = Pump::open(full, Duration::ZERO).unwrap();
+        let (idle, _) = pump.turn();
+        let told = idle.trouble.expect("nobody has to come before it is told");
+        assert!(told.contains("lower spool-min-free-bytes"), "{told}");
         let mut outlet = Outlet::create(&root.path().join("outlets"), "web-01").unwrap();
         for n in 0..3 {
             outlet.append(format!("line {n}").as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! The program as it is run, with the bus off.
+//! The program as it is run, with the bus off or dead.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,27 +12,35 @@ use std::{
     time::{Duration, Instant},
 };
 
+use decnet_bus::{Bus, BusConfig};
 use decnet_model::{
     clock::{Clock as _, SystemClock},
     state::WorkerState,
+    topic::{Pattern, Topic},
 };
 use decnet_runtime::heartbeat;
 use decnet_spool::{Position, Reader, outlet::Outlet};
+use decnet_testkit::bus::{self, Mortal};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
+/// The longest that anything here is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a collector is killed; a tenth of that has to come while lines were taken and lines were left, as otherwise
+/// nothing was tried.
+const KILLS: u64 = 30;
+
 fn collector(data_dir: &Path) -> Command {
+    with_bus(data_dir, &["--bus-enabled", "false"])
+}
+
+fn with_bus(data_dir: &Path, bus: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_decnet-collector"));
     command
-        .args([
-            "--bus-enabled",
-            "false",
-            "--spool-min-free-bytes",
-            "0",
-            "--data-dir",
-        ])
+        .args(bus)
+        .args(["--spool-min-free-bytes", "0", "--data-dir"])
         .arg(data_dir)
         .current_dir(data_dir)
         .env_clear()
@@ -59,7 +67,7 @@ impl Drop for Running {
 }
 
 fn wait_for_lines(spool: &Path, count: usize) -> Vec<String> {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     let mut reader = Reader::open(spool, Position::START);
     let mut lines = Vec::new();
     while lines.len() < count && Instant::now() < deadline {
@@ -75,7 +83,7 @@ fn wait_for_lines(spool: &Path, count: usize) -> Vec<String> {
 }
 
 fn wait_for_heartbeat(data_dir: &Path, state: WorkerState, pid: u32) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     let name = "collector".parse().unwrap();
     loop {
         let left = heartbeat::left(&data_dir.join("run"), &name, SystemClock.now())
@@ -123,23 +131,94 @@ fn killed_again_and_again_it_delivers_every_line_once() {
     let (spool, outlets) = (root.path().join("spool"), root.path().join("outlets"));
     let mut outlet = Outlet::create(&outlets, "web-01").unwrap();
     let mut want = Vec::new();
-    for round in 0..25_u64 {
+    let mut reader = Reader::open(&spool, Position::START);
+    let (mut taken, mut midway) = (0, 0);
+    for round in 0..KILLS {
+        let before = taken;
         let mut running = Running(collector(root.path()).spawn().unwrap());
-        // From before it has opened the spool to well after.
-        let until = Instant::now() + Duration::from_millis(round * 4);
+        let begin = Instant::now();
+        // Every third is killed from before it has opened the spool on; the others from the first line on that they took,
+        // over more than the time between two commits.
+        let mut since = (round % 3 == 0).then_some(begin);
         let mut n = 0;
-        while n == 0 || Instant::now() < until {
+        loop {
+            let is_last = since.is_some_and(|since| since.elapsed() >= Duration::from_millis(round * 4));
             let line = format!("round {round} line {n}");
             outlet.append(line.as_bytes()).unwrap();
             want.push(line);
             n += 1;
+            if is_last {
+                break;
+            }
+            if since.is_none() {
+                taken += reader.next_batch(1000, usize::MAX).unwrap().len();
+                since = (taken > before).then(Instant::now);
+                assert!(begin.elapsed() < PATIENCE, "round {round}: it takes no line");
+            }
             std::thread::sleep(Duration::from_micros(300));
         }
         running.0.kill().unwrap();
         running.0.wait().unwrap();
+        loop {
+            let batch = reader.next_batch(1000, usize::MAX).unwrap();
+            if batch.is_empty() {
+                break;
+            }
+            taken += batch.len();
+        }
+        midway += u64::from(taken > before && taken < want.len());
     }
+    assert!(
+        midway >= KILLS / 10,
+        "hardly any kill ({midway} of {KILLS}) came in the middle of the work"
+    );
     let running = Running(collector(root.path()).spawn().unwrap());
     assert_eq!(wait_for_lines(&spool, want.len()), want);
     assert_eq!(running.stop(), Some(0));
     assert_eq!(wait_for_lines(&spool, want.len()), want);
+}
+
+#[test]
+fn with_a_bus_that_is_killed_or_never_answers_it_goes_on_and_ends_in_order() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    for is_killed in [true, false] {
+        let root = tempfile::tempdir().unwrap();
+        let (spool, outlets) = (root.path().join("spool"), root.path().join("outlets"));
+        let path = root.path().join("bus.sock");
+        let mut outlet = Outlet::create(&outlets, "web-01").unwrap();
+        let url = format!("unix:{}", path.display());
+        let start = || Running(with_bus(root.path(), &["--bus-url", &url]).spawn().unwrap());
+        let (running, _mute) = if is_killed {
+            let broker = Mortal::start(&path).unwrap();
+            let running = runtime.block_on(async {
+                let bus = Bus::connect(&BusConfig::unix(&path), "test");
+                let mut heard = bus.subscribe(Pattern::exactly(&Topic::system_log()));
+                let listens = tokio::time::timeout(PATIENCE, heard.established());
+                listens.await.unwrap();
+                let running = start();
+                outlet.append(b"told on the bus").unwrap();
+                let told = tokio::time::timeout(PATIENCE, heard.recv())
+                    .await
+                    .unwrap()
+                    .unwrap();
+                assert_eq!(told.payload["lines"], 1);
+                running
+            });
+            broker.kill();
+            (running, None)
+        } else {
+            let mute = bus::mute(&path).unwrap();
+            outlet.append(b"told to nobody").unwrap();
+            (start(), Some(mute))
+        };
+        assert_eq!(wait_for_lines(&spool, 1).len(), 1);
+        outlet.append(b"afterwards").unwrap();
+        assert_eq!(wait_for_lines(&spool, 2).last().unwrap(), "afterwards");
+        wait_for_heartbeat(root.path(), WorkerState::Ok, running.0.id());
+        assert_eq!(running.stop(), Some(0));
+    }
 }

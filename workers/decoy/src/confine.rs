@@ -4,7 +4,9 @@
 //! Root becomes the configured user; whoever starts it, no capability stays but that of binding low ports, which a new
 //! configuration needs, and no program that it could start gains any. Landlock does the same for files where users do
 //! not: the folder of the configuration can be read, the two folders of evidence written, nothing executed, nothing
-//! connected to but the ports that it was started with, behind which its relays are.
+//! connected to but the ports that it was started with, behind which its relays are. Where a service connects to its visitors, as
+//! FTP does in active mode, to ports of theirs that nobody can know before, only the network's own rules say where it may. Sockets of
+//! the host that have a path are out of reach, whoever may write to them, because no such socket is made (`sockets.rs`).
 //!
 //! The kernel keeps most of this for each thread, so [`confine`] must run before there is a second one.
 
@@ -14,7 +16,7 @@ use std::{
     path::Path,
 };
 
-use decnet_decoys::config::DeckyConfig;
+use decnet_decoys::{catalogue, config::DeckyConfig};
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
     RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, make_bitflags,
@@ -25,6 +27,8 @@ use nix::{
 };
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
+use crate::sockets;
+
 /// The newest rules that are known here; what a kernel lacks of them it leaves out.
 const RULES: ABI = ABI::V9;
 
@@ -34,6 +38,8 @@ pub(crate) enum Error {
     HandOver(String, io::Error),
     #[error("give up privileges: {0}")]
     Privileges(#[from] io::Error),
+    #[error("restrict sockets: {0}")]
+    Sockets(io::Error),
     #[error("restrict file access: {0}")]
     Landlock(#[from] RulesetError),
     #[error("open {0} to restrict file access to it: {1}")]
@@ -65,7 +71,12 @@ pub(crate) fn confine(config: &DeckyConfig, source: Option<&Path>) -> Result<Fil
     }
     prctl::set_no_new_privs().map_err(io::Error::from)?;
     // Before the change of user, who may not reach the folders by their paths.
-    let files = restrict(source, &evidence, &config.reach)?;
+    let calls_back = config
+        .services
+        .iter()
+        .any(|service| catalogue::calls_back(service.slug.as_str(), &service.knobs));
+    let reach = (!calls_back).then_some(config.reach.as_slice());
+    let files = restrict(source, &evidence, reach)?;
     if geteuid().is_root() {
         become_user(config.user)?;
     }
@@ -76,6 +87,7 @@ pub(crate) fn confine(config: &DeckyConfig, source: Option<&Path>) -> Result<Fil
         inheritable: CapabilitySet::empty(),
     };
     set_capabilities(None, sets).map_err(io::Error::from)?;
+    sockets::allow_ip_alone().map_err(Error::Sockets)?;
     if let Some(signal) = dies_with_parent {
         // The kernel forgets it with the change of user. The parent may have died in between.
         prctl::set_pdeathsig(signal).map_err(io::Error::from)?;
@@ -114,7 +126,8 @@ fn become_user(user: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn restrict(source: Option<&Path>, evidence: &[&Path], reach: &[u16]) -> Result<Files, Error> {
+/// Restrict what is read, written and executed, and to `reach` where it may connect, unless it may connect anywhere.
+fn restrict(source: Option<&Path>, evidence: &[&Path], reach: Option<&[u16]>) -> Result<Files, Error> {
     let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
     let write = make_bitflags!(AccessFs::{WriteFile | Truncate | MakeReg | RemoveFile});
     let beneath = |path: &Path, access: BitFlags<AccessFs>| {
@@ -122,11 +135,11 @@ fn restrict(source: Option<&Path>, evidence: &[&Path], reach: &[u16]) -> Result<
             .map(|folder| PathBeneath::new(folder, access))
             .map_err(|error| Error::Open(path.display().to_string(), error))
     };
-    let mut rules = Ruleset::default()
-        .handle_access(AccessFs::from_all(RULES))?
-        .handle_access(AccessNet::ConnectTcp)?
-        .scope(Scope::from_all(RULES))?
-        .create()?;
+    let mut rules = Ruleset::default().handle_access(AccessFs::from_all(RULES))?;
+    if reach.is_some() {
+        rules = rules.handle_access(AccessNet::ConnectTcp)?;
+    }
+    let mut rules = rules.scope(Scope::from_all(RULES))?.create()?;
     // Of a new configuration only the name is the same, so the folder is what has to be readable.
     if let Some(folder) = source.and_then(Path::parent) {
         let folder = if folder.as_os_str().is_empty() {
@@ -142,7 +155,7 @@ fn restrict(source: Option<&Path>, evidence: &[&Path], reach: &[u16]) -> Result<
             rules = rules.add_rule(beneath(device, AccessFs::ReadFile.into())?)?;
         }
     }
-    for port in reach {
+    for port in reach.unwrap_or_default() {
         rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
     }
     for folder in evidence {

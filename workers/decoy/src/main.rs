@@ -8,16 +8,20 @@
 //! Where the configuration names a file for evidence, that is what evidence goes to.
 //!
 //! SIGHUP reads FILE again: services are added, changed and removed, and the sessions of the others go on; what cannot
-//! be applied is told and leaves everything as it was. SIGTERM and SIGINT end it in order. Exit status: 0 after an orderly end, 1
-//! where it could not start or nobody takes the evidence any more, 64 where its arguments are none of these.
+//! be applied is told and leaves everything as it was. SIGUSR1 has it say `well` on standard error, where it is: who starts it asks so
+//! for a sign of life. SIGTERM and SIGINT end it in order. Exit status: 0 after an orderly end, 1
+//! where it could not start or evidence is lost because nobody takes it or there is no room, 64 where its arguments are none of these.
 //!
-//! `PROGRAM --pulse FILE` says by its exit status whether the one that touches FILE is well.
+//! `PROGRAM --pulse FILE` says by its exit status whether the one that touches FILE is well. `PROGRAM --proofs` reads a persona
+//! (`decnet_persona::PersonaSpec` as JSON) from standard input and prints its keys and certificates (`decnet_decoys::config::Proof`).
+//! `PROGRAM --version` prints its version, and no name.
 //!
 //! A visitor must not learn from this program what it is, so it has no logging framework (targets name modules), no
 //! option parser (help texts explain; its own does not say what the services are for) and a panic handler that names no
 //! file. The build of what is shipped (deploy/xtask/src/decoy.rs) holds the binary to that.
 
 mod confine;
+mod sockets;
 
 use std::{
     ffi::OsString,
@@ -33,24 +37,31 @@ use confine::{Files, confine};
 use decnet_decoys::{
     config::DeckyConfig,
     serve::{
+        identity::proofs,
         runner::{Decky, StartError, persona},
         sink::Sink,
+        tls::TlsError,
     },
 };
 use decnet_model::clock::{Clock as _, SystemClock};
+use decnet_persona::{Persona, PersonaError};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde::de::DeserializeOwned;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What it says of itself to an operator who finds it beside the other programs. A visitor may read it, so it names none
 /// of them.
 const USAGE: &str = "usage: PROGRAM [FILE]
        PROGRAM --pulse FILE
+       PROGRAM --proofs
+       PROGRAM --version
 
 Runs the services that FILE describes, in JSON; without FILE, or where it is -, standard input describes them.
-The mutator of the host writes FILE and starts this program: nobody has to start it by hand.
+FILE is written by what starts this program: nobody has to start it by hand.
 
-SIGHUP reads FILE again. SIGTERM and SIGINT end it in order. With --pulse it tells
-by its exit status whether the one that touches FILE is well.";
+SIGHUP reads FILE again, SIGUSR1 asks whether it is well. SIGTERM and SIGINT end it
+in order. With --pulse it tells by its exit status whether the one that touches FILE is well. With --proofs it
+prints the keys and certificates of the machine that standard input describes.";
 /// The exit status where its arguments are wrong: EX_USAGE of sysexits(3).
 const WRONG_ARGUMENTS: u8 = 64;
 /// The largest configuration that is read.
@@ -73,6 +84,10 @@ enum Error {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
+    Persona(#[from] PersonaError),
+    #[error(transparent)]
+    Proofs(#[from] TlsError),
+    #[error(transparent)]
     Confine(#[from] confine::Error),
     #[error("signals: {0}")]
     Signals(io::Error),
@@ -80,7 +95,7 @@ enum Error {
     Output(io::Error),
     #[error("{0}: {1}")]
     File(String, io::Error),
-    #[error("nobody takes the evidence any more; {0} lines were lost")]
+    #[error("evidence could not be written; {0} lines of it are lost")]
     Broken(u64),
 }
 
@@ -95,6 +110,10 @@ fn main() -> ExitCode {
             let _unheard = writeln!(io::stdout(), "{USAGE}");
             return ExitCode::SUCCESS;
         }
+        Call::Version => {
+            let _unheard = writeln!(io::stdout(), "{}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
         Call::Pulse(file) => {
             let well = fs::metadata(file)
                 .and_then(|meta| meta.modified())
@@ -103,6 +122,15 @@ fn main() -> ExitCode {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::FAILURE
+            };
+        }
+        Call::Proofs => {
+            return match tell_proofs() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    tell(format_args!("{error}"));
+                    ExitCode::FAILURE
+                }
             };
         }
         Call::Wrong(argument) => {
@@ -135,8 +163,12 @@ enum Call {
     Run(Option<PathBuf>),
     /// To say how it is called.
     Help,
+    /// To say which version it is.
+    Version,
     /// To say whether whoever touches this file is well.
     Pulse(PathBuf),
+    /// To print what a machine proves itself with.
+    Proofs,
     /// Nothing that there is: the first such argument.
     Wrong(OsString),
 }
@@ -151,8 +183,14 @@ impl Call {
                     _ => Self::Wrong(argument),
                 };
             }
+            if argument == "--proofs" {
+                return arguments.next().map_or(Self::Proofs, Self::Wrong);
+            }
             if argument == "--help" || argument == "-h" {
                 return Self::Help;
+            }
+            if argument == "--version" || argument == "-V" {
+                return Self::Version;
             }
             let is_option = argument != "-" && argument.as_encoded_bytes().starts_with(b"-");
             if is_option || file.is_some() {
@@ -166,11 +204,11 @@ impl Call {
 
 async fn run(source: Option<&Path>) -> Result<(), Error> {
     raise_file_limit();
-    let config = read_config(source)?;
+    let config: DeckyConfig = read(source)?;
     // The operator's bait may lie where only the operator reads; both files lie where the services shall not look.
     let persona = persona(&config)?;
     let sink = Arc::new(match &config.evidence {
-        Some(path) => Sink::to(evidence(path).map_err(|e| Error::File(path.display().to_string(), e))?),
+        Some(path) => Sink::file(evidence(path).map_err(|e| Error::File(path.display().to_string(), e))?),
         None => Sink::stdout().map_err(Error::Output)?,
     });
     let pulse = config
@@ -186,6 +224,7 @@ async fn run(source: Option<&Path>) -> Result<(), Error> {
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
     let mut reload = listen_for(SignalKind::hangup())?;
+    let mut asked = listen_for(SignalKind::user_defined1())?;
     let mut decky = Decky::start_as(persona, config, Arc::clone(&sink), Arc::new(SystemClock))?;
     tell(format_args!("ready"));
     let mut check = tokio::time::interval(CHECK);
@@ -198,6 +237,7 @@ async fn run(source: Option<&Path>) -> Result<(), Error> {
                 Ok(()) => tell(format_args!("configuration applied")),
                 Err(error) => tell(format_args!("configuration not applied: {error}")),
             },
+            _ = asked.recv() => tell(format_args!("well")),
             _ = check.tick() => {
                 sink.flush();
                 if sink.broken() {
@@ -212,10 +252,9 @@ async fn run(source: Option<&Path>) -> Result<(), Error> {
         }
     }
     decky.stop(GRACE).await;
-    if sink.broken() {
-        Err(Error::Broken(sink.lost()))
-    } else {
-        Ok(())
+    match sink.lost() {
+        0 => Ok(()),
+        lost => Err(Error::Broken(lost)),
     }
 }
 
@@ -238,11 +277,18 @@ fn reread(source: Option<&Path>, decky: &mut Decky) -> Result<(), Error> {
         let once = io::Error::new(io::ErrorKind::Unsupported, "can be read only once");
         return Err(Error::Read("standard input".to_owned(), once));
     };
-    let config = read_config(Some(path))?;
+    let config = read(Some(path))?;
     Ok(decky.apply(config)?)
 }
 
-fn read_config(source: Option<&Path>) -> Result<DeckyConfig, Error> {
+fn tell_proofs() -> Result<(), Error> {
+    let proofs = proofs(&Persona::derive(&read(None)?)?, Arc::new(SystemClock))?;
+    let told = serde_json::to_string(&proofs).map_err(|error| Error::Output(error.into()))?;
+    writeln!(io::stdout(), "{told}").map_err(Error::Output)
+}
+
+/// What a file, or standard input, says in JSON.
+fn read<T: DeserializeOwned>(source: Option<&Path>) -> Result<T, Error> {
     let name = source.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
     let mut text = String::new();
     let read = match source {

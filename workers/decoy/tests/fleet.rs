@@ -36,11 +36,13 @@ use tokio::sync::mpsc;
 const BIND_LOW_PORTS: &str = "0000000000000400";
 
 fn engine(folder: &Path) -> LocalEngine {
+    fs::create_dir_all(folder).unwrap();
     let options = LocalOptions {
         deckies: folder.join("deckies"),
         outlets: folder.join("outlets"),
         program: env!("CARGO_BIN_EXE_decnet-decoy").into(),
         port_offset: 10_000,
+        network: "127.93.0.0/16".parse().unwrap(),
     };
     LocalEngine::open(options, Arc::new(BuiltIn)).unwrap()
 }
@@ -127,6 +129,13 @@ async fn started_by_root_it_is_a_user_of_its_own_who_can_bind_low_ports_and_writ
         "65534"
     };
     let pid = process_in(&home);
+    let filters = |status: &str| -> u32 {
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Seccomp_filters:"));
+        line.unwrap().trim().parse().unwrap()
+    };
+    let own = fs::read_to_string("/proc/thread-self/status").unwrap();
     // Every thread: most of this is kept for each of them, and ssh makes its keys in one.
     let threads: Vec<_> = fs::read_dir(format!("/proc/{pid}/task"))
         .unwrap()
@@ -145,6 +154,8 @@ async fn started_by_root_it_is_a_user_of_its_own_who_can_bind_low_ports_and_writ
         assert_eq!(field("Gid:"), [user; 4]);
         assert_eq!(field("Groups:"), [""; 0]);
         assert_eq!(field("NoNewPrivs:"), ["1"]);
+        // One more than it was started under, as a container has one of its own. What that keeps it from, `sockets.rs` tries.
+        assert_eq!(filters(&status), filters(&own) + 1);
         for (set, held) in [
             ("CapEff:", BIND_LOW_PORTS),
             ("CapPrm:", BIND_LOW_PORTS),
@@ -299,4 +310,83 @@ async fn one_that_is_stopped_answers_nobody_and_is_started_as_the_same_machine_b
     assert_eq!(host_key(at("ssh")), key);
     assert!(ask((decky.ip, at("redis").port()), "PING\r\n").starts_with('+'));
     next.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_could_not_write_at_its_end_is_told_to_whoever_ended_it() {
+    let test = "what_it_could_not_write_at_its_end_is_told_to_whoever_ended_it";
+    let Some(disk) = decnet_testkit::disk::small(test, "16m").unwrap() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    // Full before it begins: nothing can be held for what it has to say.
+    let outlets = disk.join("outlets");
+    fs::create_dir(&outlets).unwrap();
+    symlink(&outlets, folder.join("outlets")).unwrap();
+    let ballast = disk.join("ballast");
+    let mut filled = fs::File::create(&ballast).unwrap();
+    while filled.write_all(&[0; 4096]).is_ok() {}
+    let it = engine(&folder);
+    let decky = DesiredDecky {
+        // An address that no other test has.
+        ip: "127.93.0.78".parse().unwrap(),
+        ..desired()
+    };
+    let stopped = DesiredDecky {
+        stopped: true,
+        ..decky.clone()
+    };
+    assert_eq!(reconcile(&it, std::slice::from_ref(&decky)).await, []);
+    assert_eq!(reconcile(&it, std::slice::from_ref(&stopped)).await, []);
+    let seen = it.observe().await.unwrap().remove(0).seen;
+    assert_eq!(seen.died, None);
+    let lost = seen.lost.unwrap();
+    // That each of its two services began, and that it ended.
+    assert!(
+        lost.contains(" lines of it are lost") && lost.contains("exit status 1"),
+        "{lost}"
+    );
+
+    // The next end is in order.
+    drop(filled);
+    fs::remove_file(&ballast).unwrap();
+    assert_eq!(reconcile(&it, std::slice::from_ref(&decky)).await, []);
+    let seen = it.observe().await.unwrap().remove(0).seen;
+    assert_eq!(
+        seen.lost.as_deref(),
+        Some(lost.as_str()),
+        "it is told while it runs"
+    );
+    assert_eq!(reconcile(&it, std::slice::from_ref(&stopped)).await, []);
+    assert_eq!(it.observe().await.unwrap().remove(0).seen.lost, None);
+    it.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_hosts_that_begin_one_address_at_the_same_moment_one_has_it_and_the_other_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let (one, other) = (engine(&folder.join("one")), engine(&folder.join("other")));
+    // An address that no other test has.
+    let decky = [DesiredDecky {
+        ip: "127.93.0.88".parse().unwrap(),
+        ..desired()
+    }];
+    let (first, second) = tokio::join!(reconcile(&one, &decky), reconcile(&other, &decky));
+    let failed: Vec<StepError> = first.into_iter().chain(second).collect();
+    let [failed] = &failed[..] else {
+        panic!("both or neither have it: {failed:?}")
+    };
+    assert_eq!(failed.taken, Some(decky[0].ip));
+    assert!(failed.message.contains("`ss -ltnp`"), "{failed}");
+    let seen = [
+        one.observe().await.unwrap().remove(0),
+        other.observe().await.unwrap().remove(0),
+    ];
+    assert_eq!(seen.iter().filter(|decky| decky.running).count(), 1, "{seen:?}");
+    // Whoever was the second did not die of it: it is given another address.
+    assert!(seen.iter().all(|decky| decky.seen.died.is_none()), "{seen:?}");
+    one.shutdown().await;
+    other.shutdown().await;
 }

@@ -1,9 +1,10 @@
 //! How fast lines go from the spool into the database, against a bare loop of prepared inserts in the same run.
 //!
 //! `cargo bench -p decnet-worker-ingester -- [lines]`. The bare loop writes the same rows into the same `logs` table with
-//! the same indexes and pragmas, one INSERT a row and one transaction a hundred rows, and does nothing else: no spool, no
-//! parsing, no attackers, no bounties, no counters. It takes turns with the ingester, three times each; the medians
-//! count. Bar: 0.7. The search index is built afterwards by the profiler, and is measured on its own.
+//! the same indexes, one INSERT a row, and does nothing else: no spool, no parsing, no attackers, no bounties, no counters. What both commit is
+//! synced, and both commit as often: as an ingester that is behind does, whose batches double up to `MOST` lines. The loop takes turns with the
+//! ingester, three times each; the medians count. Bar: 0.7, which it is a fault to miss. The search index is built afterwards by the profiler,
+//! and is measured on its own.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,6 +31,9 @@ use time::OffsetDateTime;
 
 const ROUNDS: usize = 3;
 const BAR: f64 = 0.7;
+/// Lines of the first batch, and of the largest: what the ingester begins with here, and where it stops growing.
+const LEAST: usize = 100;
+const MOST: usize = 4096;
 
 struct Figure {
     lines: f64,
@@ -89,7 +93,7 @@ async fn through_the_ingester(lines: &[Vec<u8>]) -> (Figure, Figure) {
     }
     let store = database(dir.path()).await;
     let clock = Arc::new(SystemClock);
-    let mut ingester = Ingester::open(store.clone(), Bus::none(), clock, spool, 100)
+    let mut ingester = Ingester::open(store.clone(), Bus::none(), clock, spool, LEAST)
         .await
         .unwrap();
     let ingest = measure(
@@ -116,7 +120,7 @@ async fn bare_inserts(rows: &[Evidence]) -> Figure {
     let options: SqliteConnectOptions = url(dir.path()).parse().unwrap();
     let mut connection: SqliteConnection = options
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
+        .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .disable_statement_logging()
         .connect()
@@ -133,8 +137,10 @@ async fn bare_inserts(rows: &[Evidence]) -> Figure {
         .collect();
     let mut values: Vec<_> = (1_i64..).zip(rows).zip(fields).zip(attackers).collect();
     let figure = measure(rows.len(), async || {
+        let mut lines = LEAST;
         while !values.is_empty() {
-            let rest = values.split_off(values.len().min(100));
+            let rest = values.split_off(values.len().min(lines));
+            lines = (lines * 2).min(MOST);
             let mut tx = connection.begin().await.unwrap();
             for (((id, row), fields), attacker) in std::mem::replace(&mut values, rest) {
                 sqlx::query(
@@ -214,5 +220,6 @@ fn main() {
             "ratio {ratio:.2} (bar {BAR}): {}",
             if ratio >= BAR { "met" } else { "missed" }
         );
+        assert!(ratio >= BAR, "the bar is missed");
     });
 }

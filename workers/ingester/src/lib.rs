@@ -154,6 +154,19 @@ impl Ingester {
         Ok(self.name.clone())
     }
 
+    /// Why lines were not stored, on one line, with the way out where there is no room.
+    #[must_use]
+    pub fn told(&self, error: &IngestError) -> String {
+        let way_out = match error {
+            IngestError::Store(error) => self.store.way_out(error),
+            IngestError::Spool(_) => None,
+        };
+        match way_out {
+            Some(way_out) => format!("{way_out}: {}", chain(error)),
+            None => chain(error),
+        }
+    }
+
     /// Where the database stands.
     #[must_use]
     pub fn position(&self) -> Position {

@@ -34,7 +34,7 @@ impl Worker for IngesterWorker {
     }
 
     async fn run(mut self, shutdown: Shutdown) -> Result<(), RunError> {
-        let keeper = self.keeper.clone();
+        let mut keeper = self.keeper.clone();
         tokio::select! {
             () = self.ingest(&shutdown) => Ok(()),
             () = keeper.keep() => Ok(()),
@@ -119,7 +119,7 @@ impl IngesterWorker {
                 self.status.set("gap", error.to_string());
             }
             Err(error) => {
-                let error = chain(error);
+                let error = self.ingester.told(error);
                 if let Some(times) = self.status.alarm(&error) {
                     tracing::error!(
                         error,

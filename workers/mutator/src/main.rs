@@ -10,6 +10,7 @@ use decnet_fleet::{
     engine::{
         any::AnyEngine,
         docker::{DockerEngine, DockerOptions},
+        installation,
         lan::{Driver, LanOptions},
         local::{LocalEngine, LocalOptions},
         netns::{NetnsEngine, NetnsOptions},
@@ -17,8 +18,7 @@ use decnet_fleet::{
 };
 use decnet_model::topic::{Pattern, Topic};
 use decnet_runtime::{
-    Context, RunError, Settings, Shutdown, StartError, Status, Wake, Worker, exit::chain,
-    settings::FleetSettings,
+    Context, RunError, Settings, Shutdown, StartError, Status, Wake, Worker, settings::FleetSettings,
 };
 use ipnet::IpNet;
 
@@ -75,7 +75,7 @@ impl<E: Engine> Mutator<E> {
                 }
                 // The database or the folder may come back; what runs goes on meanwhile.
                 Err(error) => {
-                    let error = chain(&error);
+                    let error = self.reconciler.told(&error);
                     if let Some(times) = self.status.alarm(&error) {
                         tracing::error!(
                             error,
@@ -108,10 +108,14 @@ impl Worker for Mutator<AnyEngine> {
     async fn build(ctx: Context) -> Result<Self, StartError> {
         let settings = &ctx.settings;
         let engine = engine(settings).map_err(|error| StartError::unavailable(error.to_string()))?;
-        // The engine holds its folder, so one host and folder are one reconciler.
+        // The engine holds its folder, so an installation is one reconciler. Host and folder are for whoever reads the name: hosts of
+        // the same name with the same folder may share a database.
+        let folder = settings.deckies_dir();
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let installation =
+            installation(&folder).map_err(|error| StartError::unavailable(error.to_string()))?;
         let mut reconciler = Reconciler::new(Parts {
-            holder: holder(&host, &settings.deckies_dir()),
+            holder: holder(&installation, &host, &folder),
             store: ctx.store()?,
             bus: ctx.bus.clone(),
             clock: Arc::clone(&ctx.clock),
@@ -123,7 +127,7 @@ impl Worker for Mutator<AnyEngine> {
             } else {
                 settings.lan()
             },
-            engine,
+            engine: Arc::new(engine),
         });
         let fleet = &settings.fleet;
         reconciler
@@ -163,7 +167,7 @@ fn engine(settings: &Settings) -> Result<AnyEngine, EngineError> {
                 program,
                 lan: lan(fleet),
             };
-            NetnsEngine::open(options, catalogue).map(AnyEngine::Netns)
+            NetnsEngine::open(options, catalogue).map(|engine| AnyEngine::Netns(Box::new(engine)))
         }
         _ => {
             let options = LocalOptions {
@@ -171,8 +175,9 @@ fn engine(settings: &Settings) -> Result<AnyEngine, EngineError> {
                 outlets,
                 program,
                 port_offset: fleet.port_offset,
+                network: fleet.network,
             };
-            LocalEngine::open(options, catalogue).map(AnyEngine::Local)
+            LocalEngine::open(options, catalogue).map(|engine| AnyEngine::Local(Box::new(engine)))
         }
     }
 }
@@ -195,11 +200,11 @@ fn lan(fleet: &FleetSettings) -> LanOptions {
 }
 
 /// Who holds the lease: the database keeps 128 characters, of which the ends tell most.
-fn holder(host: &str, folder: &Path) -> String {
+fn holder(installation: &str, host: &str, folder: &Path) -> String {
     let host: String = host.trim().chars().take(24).collect();
     let folder: Vec<char> = folder.display().to_string().chars().collect();
-    let tail: String = folder.iter().skip(folder.len().saturating_sub(96)).collect();
-    format!("{host}:{tail}")
+    let tail: String = folder.iter().skip(folder.len().saturating_sub(80)).collect();
+    format!("{installation}:{host}:{tail}")
 }
 
 fn main() -> ExitCode {

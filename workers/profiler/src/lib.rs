@@ -5,7 +5,7 @@
 //! any instruction costs a step; the result is the same however often it was killed, and after
 //! `Store::profile_clear`. Counters and top lists are the ingester's.
 //!
-//! Session events on the bus are for what happens now. Evidence that is older than [`NEWS`], from a rebuild or from a
+//! Events of sessions and fingerprints on the bus are for what happens now. Evidence that is older than [`NEWS`], from a rebuild or from a
 //! backlog, is profiled in silence.
 
 use std::time::Duration;
@@ -20,6 +20,7 @@ use decnet_model::{
     topic::{Pattern, Topic},
 };
 use decnet_runtime::{Context, RunError, Shutdown, StartError, Status, Wake, Worker, exit::chain};
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 /// How often the rows are looked at with nobody saying so: also how late the end of a session may be told.
@@ -40,7 +41,7 @@ const TIDY: i64 = 100_000;
 const COMPARE_STEP: u32 = 250;
 /// Sessions that are ended at once.
 const ENDINGS: u32 = 500;
-/// How old the last event of a session may be for its change to be news.
+/// How old the last event of a session, or a fingerprint, may be to be news.
 pub const NEWS: time::Duration = time::Duration::minutes(30);
 
 /// Derives what it can from rows that are new.
@@ -66,6 +67,12 @@ impl Profiler {
         for session in &step.started {
             self.tell(&Topic::attacker_session_started(), session);
         }
+        for (attacker, at) in &step.fingerprinted {
+            if self.is_news(*at) {
+                let payload = serde_json::json!({ "attacker": attacker });
+                self.bus.publish(Topic::attacker_fingerprinted(), payload);
+            }
+        }
         let indexed = self.store.search_index(INDEX_STEP).await?;
         if indexed == 0 && self.store.search_tidy(TIDY).await? {
             tracing::info!("the search index was made anew, without what was deleted from it");
@@ -83,8 +90,12 @@ impl Profiler {
         Ok(more)
     }
 
+    fn is_news(&self, at: OffsetDateTime) -> bool {
+        self.clock.now() - at <= NEWS
+    }
+
     fn tell(&self, topic: &Topic, session: &SessionChange) {
-        if self.clock.now() - session.last_at > NEWS {
+        if !self.is_news(session.last_at) {
             return;
         }
         let payload = serde_json::json!({

@@ -19,6 +19,7 @@ use decnet_bus::Bus;
 use decnet_db::{Options, Store, ingest::Batch, meaning};
 use decnet_model::{
     clock::{ManualClock, SharedClock},
+    event::EventKind,
     query::{AttackerQuery, LogQuery},
     topic::{Pattern, Topic},
     view::AttackerView,
@@ -26,7 +27,10 @@ use decnet_model::{
 use decnet_profiler::{NEWS, Profiler, ProfilerWorker};
 use decnet_runtime::{Context, Settings, Shutdown, Worker as _, settings::Sources};
 use decnet_spool::Position;
-use decnet_testkit::demo;
+use decnet_testkit::{
+    bus::{DOOMS, Doomed},
+    demo,
+};
 use time::OffsetDateTime;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -212,6 +216,102 @@ fn sessions_are_news_only_while_they_are_new() {
 }
 
 #[test]
+fn a_fingerprint_is_news_while_it_is_new() {
+    runtime().block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let store = database(dir.path()).await;
+        let bus = Bus::fake();
+        let mut told = bus.subscribe(Pattern::exactly(&Topic::attacker_fingerprinted()));
+        let line = |at: &str, ip: &str| {
+            let kind = EventKind::Fingerprint.as_str();
+            format!(
+                r#"<134>1 {at}Z web-01 ssh - {kind} [relay@55555 src_ip="{ip}" fingerprint_kind="hassh" fingerprint="{ip}"]"#
+            )
+            .into_bytes()
+        };
+        let (old, new) = (
+            line("2026-05-01T10:00:00", "192.0.2.1"),
+            line("2026-05-01T12:00:00", "192.0.2.2"),
+        );
+        let now = meaning::read(&new, end_of_day()).unwrap();
+        let clock: SharedClock = Arc::new(ManualClock::new(now.at));
+        ingest(&store, &[old, new.clone(), new]).await;
+        profile(&store, &bus, &clock).await;
+        bus.publish(Topic::attacker_fingerprinted(), "marker");
+        let mut heard = Vec::new();
+        loop {
+            let event = tokio::time::timeout(PATIENCE, told.recv()).await.unwrap().unwrap();
+            if event.payload == "marker" {
+                break;
+            }
+            heard.push(event.payload["attacker"].clone());
+        }
+        let id = meaning::attacker_id(now.attacker.unwrap());
+        assert_eq!(heard, [serde_json::json!(id)]);
+    });
+}
+
+/// A running worker without a process around it.
+struct Running {
+    shutdown: Shutdown,
+    task: tokio::task::JoinHandle<()>,
+}
+
+fn start(data_dir: &Path, store: &Store, bus: Bus, poll: Duration) -> Running {
+    let settings = Arc::new(Settings::read(&Sources::at(data_dir)).unwrap());
+    let clock: SharedClock = Arc::new(ManualClock::new(end_of_day()));
+    let context = Context::new(settings, bus, Some(store.clone()), clock);
+    let worker = ProfilerWorker::polling(&context, poll).unwrap();
+    let shutdown = Shutdown::new();
+    let order = shutdown.clone();
+    let task = tokio::spawn(async move { worker.run(order).await.unwrap() });
+    Running { shutdown, task }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.shutdown.request();
+        tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap();
+    }
+}
+
+/// Store a command of a new attacker, and wait until that is profiled.
+async fn another_is_profiled(store: &Store) {
+    let number = attackers(store).await.len() + 1;
+    let line = format!(
+        r#"<134>1 2026-05-01T10:00:00Z web-01 ssh - command [relay@55555 src_ip="192.0.2.{number}" command="id"]"#
+    );
+    ingest(store, &[line.into_bytes()]).await;
+    let profiled = async {
+        while !attackers(store).await.iter().all(|a| a.session_count > 0) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, profiled)
+        .await
+        .expect("not profiled");
+    assert_eq!(attackers(store).await.len(), number);
+}
+
+#[test]
+fn with_a_bus_that_is_killed_or_never_answers_it_profiles_by_polling() {
+    let poll = Duration::from_millis(50);
+    runtime().block_on(async {
+        for doom in DOOMS {
+            let dir = tempfile::tempdir().unwrap();
+            let store = database(dir.path()).await;
+            let path = dir.path().join("bus.sock");
+            let mut doomed = Doomed::meet(doom, &path, "profiler").await.unwrap();
+            let running = start(dir.path(), &store, doomed.bus(), poll);
+            another_is_profiled(&store).await;
+            doomed.comes().await.unwrap();
+            another_is_profiled(&store).await;
+            running.stop().await;
+        }
+    });
+}
+
+#[test]
 fn with_the_bus_off_it_profiles_and_indexes_by_polling_and_with_it_at_once() {
     runtime().block_on(async {
         for (bus, poll) in [
@@ -220,20 +320,7 @@ fn with_the_bus_off_it_profiles_and_indexes_by_polling_and_with_it_at_once() {
         ] {
             let dir = tempfile::tempdir().unwrap();
             let store = database(dir.path()).await;
-            let mut sources = Sources {
-                working_dir: Some(dir.path().to_owned()),
-                ..Sources::default()
-            };
-            sources
-                .env
-                .insert("DECNET_DATA_DIR".into(), dir.path().display().to_string());
-            let settings = Arc::new(Settings::read(&sources).unwrap());
-            let clock: SharedClock = Arc::new(ManualClock::new(end_of_day()));
-            let context = Context::new(settings, bus.clone(), Some(store.clone()), clock);
-            let worker = ProfilerWorker::polling(&context, poll).unwrap();
-            let shutdown = Shutdown::new();
-            let order = shutdown.clone();
-            let running = tokio::spawn(async move { worker.run(order).await.unwrap() });
+            let running = start(dir.path(), &store, bus.clone(), poll);
 
             ingest(&store, &day(400)).await;
             let deadline = Instant::now() + PATIENCE;
@@ -243,8 +330,7 @@ fn with_the_bus_off_it_profiles_and_indexes_by_polling_and_with_it_at_once() {
                 bus.publish(Topic::system_log(), "look");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            shutdown.request();
-            tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
+            running.stop().await;
             // What the index says is what a search finds, whether or not it got to the end.
             let query = LogQuery {
                 search: Some("relay@55555".into()),

@@ -7,8 +7,11 @@ use decnet_db::{DbError, Options, Store, TopColumn, ingest::Unreadable, meaning:
 use decnet_model::{
     clock::micros,
     id::LogId,
-    printable::bytes_of,
-    query::{AttackerQuery, AttackerSort, BountyQuery, BountySort, HistogramQuery, LogQuery, SortOrder},
+    printable::{bytes_of, printable},
+    query::{
+        AttackerQuery, AttackerSort, BountyQuery, BountySort, HistogramQuery, LogQuery, QuarantineQuery,
+        SortOrder,
+    },
     state::BountyKind,
     view::{AttackerView, LogView},
 };
@@ -430,7 +433,7 @@ pub(crate) async fn a_refused_line_is_told_from_a_database_that_is_gone(database
         received_at: at(9),
     });
     db.ingest_batch(&alone).await.unwrap();
-    let kept = db.quarantine_page(None, None).await.unwrap();
+    let kept = db.quarantine_page(&QuarantineQuery::default()).await.unwrap();
     assert_eq!((kept.data.len(), kept.total), (1, Some(1)));
     assert!(kept.data[0].line.contains("poison") && kept.data[0].why.ends_with("too bitter"));
     store(db, &[good(3)]).await;
@@ -447,13 +450,16 @@ pub(crate) async fn the_quarantine_keeps_every_byte_and_pages_newest_first(datab
         .collect();
     store(db, &lines).await;
     let mut found = Vec::new();
-    let mut before = None;
+    let mut query = QuarantineQuery {
+        limit: Some(2),
+        ..QuarantineQuery::default()
+    };
     loop {
-        let page = db.quarantine_page(Some(2), before.as_deref()).await.unwrap();
+        let page = db.quarantine_page(&query).await.unwrap();
         assert_eq!(page.total, Some(5));
         found.extend(page.data);
-        before = page.next;
-        if before.is_none() {
+        query.before = page.next;
+        if query.before.is_none() {
             break;
         }
     }
@@ -465,7 +471,101 @@ pub(crate) async fn the_quarantine_keeps_every_byte_and_pages_newest_first(datab
             .iter()
             .all(|l| !l.why.is_empty() && l.received_at == at(1_000_000))
     );
-    let bad = db.quarantine_page(Some(501), None).await.unwrap_err();
+    query.limit = Some(501);
+    let bad = db.quarantine_page(&query).await.unwrap_err();
+    assert!(bad.is_bad_query());
+}
+
+pub(crate) async fn the_quarantine_is_filtered_by_what_is_told_of_a_line_by_its_segment_and_by_time(
+    database: &Database,
+) {
+    let db = &database.store;
+    let kept: [(&[u8], &str); 6] = [
+        (b"plain old text", "no priority"),
+        (b"\xffPL\0AIN\xfe", "no priority"),
+        ("\u{d6}l und %_!".as_bytes(), "no version"),
+        (b"nothing of it", "a PLAIN reason"),
+        (b"'; DROP TABLE quarantine --", "no version"),
+        (b"plain", "no version"),
+    ];
+    let mut batch = batch(0, &[]);
+    for (n, (raw, why)) in (0_i64..).zip(kept) {
+        // The last one is in the next segment.
+        batch.to.segment = u64::from(n == 5);
+        batch.to.offset += 1;
+        batch.quarantine.push(Unreadable {
+            raw: raw.to_vec(),
+            why: why.into(),
+            end: batch.to,
+            received_at: at(n * 10),
+        });
+    }
+    db.ingest_batch(&batch).await.unwrap();
+    let all = QuarantineQuery::default;
+    let of = async |query: QuarantineQuery| {
+        let page = db.quarantine_page(&query).await.unwrap();
+        assert_eq!(page.total.is_none(), query.is_filtered());
+        let met = page
+            .data
+            .iter()
+            .map(|line| (line.received_at - at(0)).whole_seconds() / 10);
+        met.collect::<Vec<_>>()
+    };
+    let with = async |search: &str| {
+        let search = Some(search.into());
+        of(QuarantineQuery { search, ..all() }).await
+    };
+    assert_eq!(of(all()).await, [5, 4, 3, 2, 1, 0]);
+    // In the line or in the reason, whatever its case; and as the line is told, where its bytes are no text.
+    assert_eq!(with("plain").await, [5, 3, 0]);
+    assert_eq!(with(r"pl\x00ain\xFE").await, [1]);
+    assert_eq!(with("\u{f6}L").await, [2]);
+    assert_eq!(with("no ver").await, [5, 4, 2]);
+    // Nothing in it means anything to a database.
+    assert_eq!(with("%").await, [2]);
+    assert_eq!(with("_!").await, [2]);
+    assert_eq!(with("'; drop").await, [4]);
+    assert_eq!(with("nowhere\0").await, [0_i64; 0]);
+    let segment = async |segment| {
+        let segment = Some(segment);
+        of(QuarantineQuery { segment, ..all() }).await
+    };
+    assert_eq!(
+        (segment(1).await, segment(u64::MAX).await),
+        (vec![5_i64], Vec::<i64>::new())
+    );
+    let time = QuarantineQuery {
+        start_time: Some(at(10)),
+        end_time: Some(at(40)),
+        ..all()
+    };
+    assert_eq!(of(time.clone()).await, [3, 2, 1]);
+    let both = QuarantineQuery {
+        search: Some("no ".into()),
+        ..time
+    };
+    assert_eq!(of(both.clone()).await, [2, 1]);
+    // Page by page each is there once.
+    let mut query = QuarantineQuery {
+        limit: Some(1),
+        ..both
+    };
+    let mut met = Vec::new();
+    loop {
+        let page = db.quarantine_page(&query).await.unwrap();
+        assert!(page.data.len() <= 1);
+        met.extend(page.data.iter().map(|line| line.line.clone()));
+        query.before = page.next;
+        if query.before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(met, ["\u{d6}l und %_!".to_owned(), printable(b"\xffPL\0AIN\xfe")]);
+    let search = Some("x".repeat(513));
+    let bad = db
+        .quarantine_page(&QuarantineQuery { search, ..all() })
+        .await
+        .unwrap_err();
     assert!(bad.is_bad_query());
 }
 
@@ -979,6 +1079,13 @@ pub(crate) async fn finds_are_listed_in_every_order_and_its_reverse(database: &D
     };
     let found = all(BountyQuery::default()).await;
     assert_eq!(found.len(), 7);
+    let told_as = |pair: &str| BountyQuery {
+        search: Some(pair.to_owned()),
+        ..BountyQuery::default()
+    };
+    for (pair, number) in [("root:3", 1), ("ROOT:", 7), ("admin:3", 0), ("root:9", 0)] {
+        assert_eq!(all(told_as(pair)).await.len(), number, "{pair}");
+    }
     for sort in BountySort::ALL {
         for order in [None, Some(SortOrder::Desc), Some(SortOrder::Asc)] {
             for bounty_type in [None, Some(BountyKind::Credential)] {
@@ -1065,6 +1172,27 @@ pub(crate) async fn a_find_tells_how_often_it_let_somebody_in(database: &Databas
         );
         assert_eq!(listed(None, sort_by).await.len(), 5);
     }
+    // Nor are those tries one with the others in what is told of whoever did it.
+    let who = attacker_id(one.parse().unwrap());
+    let told = db
+        .attacker_activity(who, (None, None), 600_000_000, 100)
+        .await
+        .unwrap();
+    let tries = |accepted| {
+        let such = told
+            .iter()
+            .filter(|t| t.event_type == "auth_attempt" && t.accepted == accepted);
+        such.map(|t| t.count).sum::<u64>()
+    };
+    assert_eq!((tries(true), tries(false)), (3, 2));
+    let others = told.iter().filter(|t| t.event_type != "auth_attempt");
+    assert!(others.clone().count() == 1 && others.clone().all(|t| !t.accepted));
+    // Who got in since: once each, with the last time that they used what let them in.
+    let since = |second| db.signed_in_since(at(second));
+    let who: Vec<_> = since(0).await.unwrap();
+    assert_eq!(who.len(), 1);
+    assert_eq!((who[0].0.to_string().as_str(), who[0].2), (one, at(6)));
+    assert!(since(7).await.unwrap().is_empty());
     // What was counted before there was such a count comes from the rows that are there.
     database
         .raw(&["UPDATE bounties SET accepted_count = 0"])
@@ -1305,7 +1433,12 @@ pub(crate) async fn profiling_anew_gives_the_same(database: &Database) {
     profile_all(db, 500).await;
     let first = profiles(db).await;
     let one = &all_attackers(db, &AttackerQuery::default()).await[0];
-    assert_eq!(one.glyph.len(), 32, "seeded by fingerprints: {}", one.glyph);
+    let known = one.glyph.parse::<decnet_model::glyph::Known>();
+    assert!(
+        known.is_ok_and(|known| known.tls.is_some()),
+        "seeded by a fingerprint: {}",
+        one.glyph
+    );
     let theirs = BountyQuery {
         attacker_ip: Some(one.ip),
         ..BountyQuery::default()

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
-use decnet_db::{DbError, NewDecky, Observation};
+use decnet_db::{DbError, NewDecky, Observation, Store};
 use decnet_model::{
     id::TaskId,
     name::DeckyName,
     state::{DeckyState, WORKERS, WorkerState},
     view::{DeckyService, WorkerView},
 };
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
@@ -39,16 +39,23 @@ fn name(text: &str) -> DeckyName {
     text.parse().unwrap()
 }
 
+/// The deckies that there are, by name and revision: what a deployment is settled beside.
+async fn there(db: &Store) -> BTreeMap<DeckyName, u64> {
+    let records = db.decky_records().await.unwrap();
+    records.into_iter().map(|r| (r.view.name, r.revision)).collect()
+}
+
+/// Deploy beside whatever there is.
+async fn deploy(db: &Store, deckies: &[NewDecky], now: OffsetDateTime) -> Result<(), DbError> {
+    let beside = there(db).await;
+    db.decky_deploy(deckies, &[], &beside, now).await.map(drop)
+}
+
 pub(crate) async fn a_decky_is_wanted_observed_dismissed_and_forgotten(database: &Database) {
     let db = &database.store;
     let web = name("web-01");
-    db.decky_put(
-        &[decky("web-01", "127.1.0.1"), decky("db-01", "127.1.0.2")],
-        true,
-        at(0),
-    )
-    .await
-    .unwrap();
+    let both = [decky("web-01", "127.1.0.1"), decky("db-01", "127.1.0.2")];
+    deploy(db, &both, at(0)).await.unwrap();
     let first = db.decky_record(&web).await.unwrap().unwrap();
     assert_eq!(
         (first.view.state, first.view.desired, first.view.since),
@@ -72,7 +79,9 @@ pub(crate) async fn a_decky_is_wanted_observed_dismissed_and_forgotten(database:
     db.decky_observe(&web, &seen, at(10)).await.unwrap();
     seen.services = None;
     seen.last_error = Some("slow".into());
-    db.decky_observe(&web, &seen, at(20)).await.unwrap();
+    // At once with others, of whom one is not there.
+    let all = [(name("nobody"), seen.clone()), (web.clone(), seen.clone())];
+    db.decky_observe_all(&all, at(20)).await.unwrap();
     store(
         db,
         &[
@@ -91,13 +100,18 @@ pub(crate) async fn a_decky_is_wanted_observed_dismissed_and_forgotten(database:
     db.decky_mutated(&web, at(30)).await.unwrap();
     db.decky_set_interval(&web, None).await.unwrap();
     db.decky_set_failures(&web, &[at(1), at(2)], true).await.unwrap();
-    db.decky_put(&[decky("web-01", "127.1.0.9")], true, at(40))
-        .await
-        .unwrap();
+    deploy(db, &[decky("web-01", "127.1.0.9")], at(40)).await.unwrap();
     let record = db.decky_record(&web).await.unwrap().unwrap();
-    assert_eq!((record.revision, record.view.state), (2, DeckyState::Running));
+    assert_eq!(
+        (record.revision, record.view.state),
+        (3, DeckyState::Running),
+        "its interval was one change, and this is another"
+    );
     assert!(!record.view.stopped, "a new decky is to run");
-    assert_eq!((record.failures, record.quarantined), (vec![at(1), at(2)], true));
+    assert_eq!(
+        (record.failures, record.view.quarantined),
+        (vec![at(1), at(2)], true)
+    );
     assert_eq!(
         (record.view.last_mutation, record.view.ip),
         (Some(at(30)), "127.1.0.9".parse().unwrap())
@@ -131,21 +145,40 @@ pub(crate) async fn a_decky_is_stopped_and_started_whatever_else_is_wanted_of_it
     let db = &database.store;
     let names = [name("web-01"), name("db-01")];
     let both = [decky("web-01", "127.1.0.1"), decky("db-01", "127.1.0.2")];
-    db.decky_put(&both, true, at(0)).await.unwrap();
+    deploy(db, &both, at(0)).await.unwrap();
     let record = async |name| db.decky_record(name).await.unwrap().unwrap();
     db.decky_set_failures(&names[0], &[at(1)], true).await.unwrap();
     db.decky_set_stopped(&names, true).await.unwrap();
     let stopped = record(&names[0]).await;
     assert!(stopped.view.stopped && stopped.view.desired);
     assert_eq!(
-        (stopped.revision, stopped.failures, stopped.quarantined),
+        (stopped.revision, stopped.failures, stopped.view.quarantined),
         (2, vec![], false)
     );
-    // A mutation that was on its way is no start.
-    db.decky_put(&both, false, at(1)).await.unwrap();
+    // Made anew all or none, and with it what was noted of their deaths.
+    db.decky_set_failures(&names[0], &[at(1)], true).await.unwrap();
+    let (web, data) = (stopped.revision, record(&names[1]).await.revision);
+    let anew = |of_data| [(both[0].clone(), web), (both[1].clone(), of_data)];
+    let refused = db.decky_redeploy(&anew(data - 1)).await;
+    assert!(matches!(refused, Err(DbError::Changed { .. })), "{refused:?}");
+    let held = record(&names[0]).await;
+    assert_eq!(
+        (held.revision, held.failures, held.view.quarantined),
+        (web, vec![at(1)], true)
+    );
+    db.decky_redeploy(&anew(data)).await.unwrap();
+    let stopped = record(&names[0]).await;
+    assert_eq!(
+        (stopped.revision, stopped.failures, stopped.view.quarantined),
+        (web + 1, vec![], false)
+    );
+    // A change is no start.
+    db.decky_change(&[(both[0].clone(), stopped.revision)])
+        .await
+        .unwrap();
     assert!(record(&names[0]).await.view.stopped);
     // A deployment is one, in the same breath.
-    db.decky_put(&both[..1], true, at(1)).await.unwrap();
+    deploy(db, &both[..1], at(1)).await.unwrap();
     assert!(!record(&names[0]).await.view.stopped);
     assert!(record(&names[1]).await.view.stopped);
     db.decky_set_stopped(&names, true).await.unwrap();
@@ -157,6 +190,15 @@ pub(crate) async fn a_decky_is_stopped_and_started_whatever_else_is_wanted_of_it
     db.decky_set_stopped(&names[..1], false).await.unwrap();
     assert!(!record(&names[0]).await.view.stopped);
     assert!(record(&names[1]).await.view.stopped);
+    // What is to stand still from the start never waits for anybody.
+    let resting = [decky("mail-01", "127.1.0.3")];
+    let beside = there(db).await;
+    db.decky_deploy_stopped(&resting, &beside, at(2)).await.unwrap();
+    let mail = record(&resting[0].name).await;
+    assert!(mail.view.stopped && mail.view.desired);
+    assert_eq!((mail.view.state, mail.view.since), (DeckyState::Stopped, at(2)));
+    let stale = db.decky_deploy_stopped(&resting, &beside, at(3)).await;
+    assert!(matches!(stale, Err(DbError::Changed { .. })), "{stale:?}");
     // What is wanted no more is not stopped either, and is not to be had back by that.
     db.decky_dismiss(&names).await.unwrap();
     let gone = record(&names[1]).await;
@@ -167,12 +209,8 @@ pub(crate) async fn a_decky_is_stopped_and_started_whatever_else_is_wanted_of_it
 
 pub(crate) async fn an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing(database: &Database) {
     let db = &database.store;
-    db.decky_put(&[decky("a", "127.1.0.1")], true, at(0))
-        .await
-        .unwrap();
-    let refused = db
-        .decky_put(&[decky("b", "127.1.0.2"), decky("c", "127.1.0.1")], true, at(0))
-        .await;
+    deploy(db, &[decky("a", "127.1.0.1")], at(0)).await.unwrap();
+    let refused = deploy(db, &[decky("b", "127.1.0.2"), decky("c", "127.1.0.1")], at(0)).await;
     assert!(matches!(refused, Err(DbError::Taken { .. })), "{refused:?}");
     let names: Vec<_> = db
         .decky_list()
@@ -182,6 +220,111 @@ pub(crate) async fn an_address_belongs_to_one_decky_and_a_refused_batch_changes_
         .map(|d| d.name.to_string())
         .collect();
     assert_eq!(names, ["a"]);
+}
+
+pub(crate) async fn of_two_deployments_settled_beside_the_same_fleet_one_is_refused_whole(
+    database: &Database,
+) {
+    let db = &database.store;
+    let before = there(db).await;
+    let one = [decky("web-01", "127.1.0.1")];
+    let same_name = [decky("db-01", "127.1.0.2"), decky("web-01", "127.1.0.3")];
+    let first = db.decky_deploy(&one, &[], &before, at(0));
+    let second = db.decky_deploy(&same_name, &[], &before, at(0));
+    let (first, second) = tokio::join!(first, second);
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+    let refused = first.and(second);
+    assert!(matches!(refused, Err(DbError::Changed { .. })), "{refused:?}");
+    let names = there(db).await.into_keys().map(String::from).collect::<Vec<_>>();
+    assert!(names == ["web-01"] || names == ["db-01", "web-01"], "{names:?}");
+
+    // What was ordered of one since makes it another fleet; what went since does not.
+    let all = ["web-01", "db-01"].map(name);
+    db.decky_dismiss(&all).await.unwrap();
+    for gone in &all {
+        db.decky_remove(gone).await.unwrap();
+    }
+    let three = ["a", "b", "c"].map(name);
+    let addresses = ["127.1.0.1", "127.1.0.2", "127.1.0.3"];
+    let made: Vec<_> = three
+        .iter()
+        .zip(addresses)
+        .map(|(name, ip)| decky(name.as_str(), ip))
+        .collect();
+    deploy(db, &made, at(1)).await.unwrap();
+    let stale = there(db).await;
+    db.decky_set_stopped(&three[..1], true).await.unwrap();
+    let refused = db.decky_deploy(&made[..1], &three[1..], &stale, at(2)).await;
+    assert!(matches!(refused, Err(DbError::Changed { .. })), "{refused:?}");
+    let a = db.decky_record(&three[0]).await.unwrap().unwrap();
+    assert!(a.view.stopped, "the order holds");
+    let fresh = there(db).await;
+    db.decky_dismiss(&three[2..]).await.unwrap();
+    assert!(db.decky_remove(&three[2]).await.unwrap());
+    let left = db
+        .decky_deploy(&made[..1], &three[1..], &fresh, at(3))
+        .await
+        .unwrap();
+    assert_eq!(left, three[1..2], "only what was there could leave");
+    let b = db.decky_get(&three[1]).await.unwrap().unwrap();
+    assert!(!b.desired);
+}
+
+pub(crate) async fn a_change_made_from_what_is_wanted_no_more_is_refused_and_told_by_nobody(
+    database: &Database,
+) {
+    let db = &database.store;
+    let web = [name("web-01")];
+    deploy(db, &[decky("web-01", "127.1.0.1")], at(0)).await.unwrap();
+    let record = async || db.decky_record(&web[0]).await.unwrap().unwrap();
+    let mut other = decky("web-01", "127.1.0.1");
+    other.spec = serde_json::json!({ "seed": "other" });
+    let mutate = async |revision, told: Result<(), &'static str>| {
+        let mut was_told = false;
+        let tell = || -> Result<(), DbError> {
+            was_told = true;
+            told.map_err(|what| DbError::Taken { what: what.into() })
+        };
+        let done = db.decky_mutate(&other, revision, at(5), tell).await;
+        (done.ok(), was_told)
+    };
+    // Each order makes what was read before it a thing of the past.
+    let read = record().await.revision;
+    db.decky_set_interval(&web[0], Some(5)).await.unwrap();
+    assert_eq!(mutate(read, Ok(())).await, (Some(false), false));
+    let kept = record().await;
+    assert_eq!(kept.view.mutate_interval_minutes, Some(5));
+    db.decky_set_stopped(&web, true).await.unwrap();
+    assert_eq!(mutate(kept.revision, Ok(())).await, (Some(false), false));
+    let kept = record().await;
+    assert!(kept.view.stopped && kept.view.last_mutation.is_none());
+    db.decky_dismiss(&web).await.unwrap();
+    let change = [(other.clone(), kept.revision)];
+    let refused = db.decky_change(&change).await;
+    assert!(matches!(refused, Err(DbError::Changed { .. })), "{refused:?}");
+    let gone = record().await;
+    assert!(!gone.view.desired, "it is not wanted again by that");
+    assert_eq!(
+        mutate(gone.revision, Ok(())).await,
+        (Some(false), false),
+        "nor what is on its way out"
+    );
+    assert_eq!(gone.spec["seed"], "s");
+
+    deploy(db, &[decky("web-01", "127.1.0.1")], at(6)).await.unwrap();
+    let read = record().await.revision;
+    assert_eq!(mutate(read, Err("the outlet")).await, (None, true));
+    assert_eq!(
+        record().await.spec["seed"],
+        "s",
+        "what cannot be told does not happen"
+    );
+    assert_eq!(mutate(read, Ok(())).await, (Some(true), true));
+    let now = record().await;
+    assert_eq!(
+        (now.revision, now.view.last_mutation, &now.spec["seed"]),
+        (read + 1, Some(at(5)), &serde_json::json!("other"))
+    );
 }
 
 pub(crate) async fn a_lease_has_one_holder(database: &Database) {
@@ -202,7 +345,10 @@ pub(crate) async fn a_lease_has_one_holder(database: &Database) {
     assert!(!take(holder, 57).await.unwrap());
     db.lease_release("fleet", holder).await.unwrap();
     assert!(!take(holder, 58).await.unwrap(), "only its holder gives it back");
+    let held = |second| db.lease_is_held("fleet", at(second));
+    assert!(held(58).await.unwrap() && !held(56 + 31).await.unwrap());
     db.lease_release("fleet", other).await.unwrap();
+    assert!(!held(58).await.unwrap());
     assert!(take(holder, 59).await.unwrap());
     // Put back by a little, the clock gives nobody a lease that is held; by more than that, nobody waits for an hour.
     assert!(!take(other, 40).await.unwrap());

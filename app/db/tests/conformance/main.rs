@@ -25,8 +25,16 @@ mod schema;
 mod search;
 mod second_factor;
 mod sessions;
+mod tasks;
+mod texts;
+mod traversal;
+
+use std::pin::Pin;
 
 use engine::{Database, Maria};
+
+/// In a box, because one future of all cases would be larger than a test's stack.
+type Case = for<'a> fn(&'a Database) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 macro_rules! cases {
     ($($module:ident :: $case:ident),* $(,)?) => {
@@ -40,14 +48,7 @@ macro_rules! cases {
             })*
         }
 
-        async fn all_on(maria: &Maria) {
-            $({
-                eprintln!("mariadb: {}", stringify!($case));
-                let database = maria.database().await;
-                $module::$case(&database).await;
-                database.store.close().await;
-            })*
-        }
+        const CASES: &[(&str, Case)] = &[$((stringify!($case), |database| Box::pin($module::$case(database)))),*];
     };
 }
 
@@ -80,8 +81,11 @@ cases![
     fleet::a_decky_is_wanted_observed_dismissed_and_forgotten,
     fleet::a_decky_is_stopped_and_started_whatever_else_is_wanted_of_it,
     fleet::an_address_belongs_to_one_decky_and_a_refused_batch_changes_nothing,
+    fleet::of_two_deployments_settled_beside_the_same_fleet_one_is_refused_whole,
+    fleet::a_change_made_from_what_is_wanted_no_more_is_refused_and_told_by_nobody,
     fleet::a_lease_has_one_holder,
     fleet::a_task_is_followed_from_its_start_to_its_end,
+    tasks::what_thousands_of_deckies_make_of_a_task_is_kept,
     fleet::heartbeats_show_who_is_heard_stale_and_unknown,
     evidence::what_an_attacker_sends_comes_back_byte_by_byte,
     evidence::counters_equal_a_recount_of_the_stored_rows,
@@ -89,6 +93,7 @@ cases![
     evidence::two_ingesters_at_once_double_nothing,
     evidence::a_refused_line_is_told_from_a_database_that_is_gone,
     evidence::the_quarantine_keeps_every_byte_and_pages_newest_first,
+    evidence::the_quarantine_is_filtered_by_what_is_told_of_a_line_by_its_segment_and_by_time,
     evidence::pages_are_stable_while_rows_are_added,
     evidence::filters_agree_with_a_scan,
     evidence::visits_go_from_their_first_row_to_their_last,
@@ -103,6 +108,8 @@ cases![
     evidence::cancelled_calls_leave_nothing_behind,
     evidence::profiling_anew_gives_the_same,
     evidence::clearing_evidence_leaves_none_and_starts_over,
+    traversal::a_way_is_the_order_in_which_sessions_begin,
+    traversal::the_mark_of_somebody_keeps_what_was_told_first_however_the_rows_are_cut,
     search::what_is_indexed_is_found_in_one_page_however_old_it_is,
     search::words_that_an_index_could_take_for_its_own_are_texts,
     search::rows_that_are_indexed_and_deleted_at_once_leave_none_in_the_index,
@@ -111,7 +118,20 @@ cases![
     search::a_search_without_matches_ends,
     search::rows_of_a_text_a_type_and_a_source_are_counted_by_time,
     search::a_count_by_text_reads_the_newest_rows_and_leaves_out_what_is_before,
+    texts::finds_are_found_by_their_texts_however_many_are_indexed,
+    texts::a_find_of_long_ago_is_found_in_one_page_once_it_is_indexed,
+    texts::an_entry_of_long_ago_is_found_in_one_page_once_it_is_indexed,
+    texts::attackers_of_long_ago_are_found_in_one_page_by_whatever_tells_few,
 ];
+
+async fn all_on(maria: &Maria) {
+    for (name, case) in CASES {
+        eprintln!("mariadb: {name}");
+        let database = maria.database().await;
+        case(&database).await;
+        database.store.close().await;
+    }
+}
 
 #[test]
 fn every_case_holds_on_mariadb() {

@@ -1,7 +1,7 @@
 use decnet_db::Store;
 use decnet_model::{
     id::LogId,
-    query::{BountyQuery, LogQuery},
+    query::{BountyQuery, LogQuery, QuarantineQuery},
     view::Stats,
 };
 use time::Duration;
@@ -63,13 +63,26 @@ pub(crate) async fn old_rows_go_step_by_step_and_counters_stay(database: &Databa
         0,
         "nothing is that old"
     );
+    let older = async |day| db.evidence_older(at(0) + Duration::days(day)).await.unwrap();
+    assert_eq!(
+        [older(0).await, older(1).await, older(3).await, older(9).await],
+        [0, 2, 6, 10]
+    );
     // Rows 1 to 6 and three lines of the quarantine, four and two at a time.
     assert_eq!(db.evidence_expire(cut, 4).await.unwrap(), 4 + 3);
     assert_eq!(ids(db, LogQuery::default()).await, [10, 9, 8, 7, 6, 5]);
+    assert_eq!(older(3).await, 2, "what is gone is not counted");
     assert_eq!(db.evidence_expire(cut, 4).await.unwrap(), 2);
     assert_eq!(db.evidence_expire(cut, 4).await.unwrap(), 0);
     assert_eq!(ids(db, LogQuery::default()).await, [10, 9, 8, 7]);
-    assert_eq!(db.quarantine_page(None, None).await.unwrap().data.len(), 2);
+    assert_eq!(
+        db.quarantine_page(&QuarantineQuery::default())
+            .await
+            .unwrap()
+            .data
+            .len(),
+        2
+    );
     assert_eq!(database.number("SELECT COUNT(*) FROM commands").await, 2);
     let search = LogQuery {
         search: Some("wget".into()),

@@ -21,7 +21,7 @@ use decnet_model::{
 };
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{tap::Tap, trouble};
 use crate::config::Limits;
@@ -122,12 +122,23 @@ impl Artifacts {
     }
 }
 
+/// What a visitor gave a file beside its content, as far as the way by which it came carries it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Given {
+    /// The bits of its permissions.
+    pub mode: Option<u32>,
+    /// When it was changed last, in Unix seconds.
+    pub modified: Option<i64>,
+}
+
 /// A file on its way in.
 pub struct Capture {
     tap: Tap,
     path: Vec<u8>,
     via: &'static str,
     user: Vec<u8>,
+    given: Given,
+    began: OffsetDateTime,
     hash: Sha256,
     size: u64,
     truncated: bool,
@@ -170,14 +181,19 @@ impl Stored {
     }
 }
 
-/// What stands beside an artifact, as JSON.
+/// What stands beside an artifact, as JSON: times as RFC 3339 has them, the mode in octal.
 #[derive(Serialize)]
 struct Description<'a> {
     sha256: &'a str,
     size: u64,
     truncated: bool,
     original_path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modified_at: Option<String>,
     via: &'a str,
+    began_at: String,
     captured_at: String,
     service: &'a str,
     session: &'a str,
@@ -199,6 +215,8 @@ impl Capture {
             path: path.get(..PATH_MAX).unwrap_or(path).to_vec(),
             via,
             user: user.get(..PATH_MAX).unwrap_or(user).to_vec(),
+            given: Given::default(),
+            began: tap.clock().now(),
             hash: Sha256::new(),
             size: 0,
             truncated: false,
@@ -206,6 +224,13 @@ impl Capture {
             done: false,
             tap,
         }
+    }
+
+    /// What was given with it.
+    #[must_use]
+    pub fn with(mut self, given: Given) -> Self {
+        self.given = given;
+        self
     }
 
     /// Bytes so far.
@@ -317,18 +342,20 @@ impl Capture {
         }
         let head = stored.sha256.get(..16).unwrap_or_default();
         let name = format!("{head}_{}", sanitised(&stored.path));
+        let told = |at: OffsetDateTime| at.format(&Rfc3339).map_err(io::Error::other);
+        // A time that no calendar has was none.
+        let modified = self.given.modified;
+        let modified = modified.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
         let description = Description {
             sha256: &stored.sha256,
             size: stored.size,
             truncated: stored.truncated,
             original_path: printable_head(&stored.path, PATH_MAX).0,
+            mode: self.given.mode.map(|mode| format!("{:04o}", mode & 0o7777)),
+            modified_at: modified.map(told).transpose()?,
             via: stored.via,
-            captured_at: self
-                .tap
-                .clock()
-                .now()
-                .format(&Rfc3339)
-                .map_err(io::Error::other)?,
+            began_at: told(self.began)?,
+            captured_at: told(self.tap.clock().now())?,
             service: self.tap.service(),
             session: self.tap.session_id(),
             source: self.tap.source(),

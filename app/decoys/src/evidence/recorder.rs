@@ -73,13 +73,15 @@ pub fn sid(tap: &Tap, nonce: u64) -> String {
 }
 
 impl Recorder {
-    /// Begin to record a session of `user` into `folder`; without a folder it is reported and not recorded.
+    /// Begin to record a session of `user` into `folder`; without a folder it is reported and not recorded. `shell` is the path of what
+    /// the account signs in to.
     #[must_use]
     pub fn begin(
         folder: Option<&Path>,
         tap: &Tap,
         user: &[u8],
         sid: String,
+        shell: &str,
         terminal: &str,
         size: (u32, u32),
     ) -> Self {
@@ -110,7 +112,7 @@ impl Recorder {
         if recorder.file.is_some() {
             let header = json!({"sid": recorder.sid, "hdr": {
                 "version": 2, "width": size.0, "height": size.1, "timestamp": now.unix_timestamp(),
-                "env": {"SHELL": "/bin/bash", "TERM": terminal.chars().take(64).collect::<String>()},
+                "env": {"SHELL": shell.chars().take(64).collect::<String>(), "TERM": terminal.chars().take(64).collect::<String>()},
             }});
             recorder.line(header.to_string());
         }
@@ -342,7 +344,15 @@ mod tests {
     }
 
     fn begin(folder: &Path, tap: &Tap, sid: &str) -> Recorder {
-        Recorder::begin(Some(folder), tap, b"root", sid.to_owned(), "xterm", (80, 24))
+        Recorder::begin(
+            Some(folder),
+            tap,
+            b"root",
+            sid.to_owned(),
+            "/bin/ash",
+            "xterm",
+            (80, 24),
+        )
     }
 
     fn shard_lines(folder: &Path) -> Vec<serde_json::Value> {
@@ -390,6 +400,10 @@ mod tests {
         drop(recorder);
         let lines = shard_lines(folder.path());
         assert_eq!(lines.len(), 1_001);
+        assert_eq!(
+            lines[0]["hdr"]["env"],
+            json!({"SHELL": "/bin/ash", "TERM": "xterm"})
+        );
         assert_eq!(
             (&lines[0]["hdr"]["version"], &lines[1]["t"], &lines[1_000]["t"]),
             (&json!(2), &json!(0.0), &json!(999.006_993))

@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
+    task::{Context, Poll},
 };
 
 use decnet_model::{
@@ -120,6 +121,11 @@ impl Tap {
     #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.scope.evidence.clock
+    }
+
+    /// Ready while the visitor may be answered ([`Sink::poll_room`]).
+    pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        self.scope.evidence.sink.poll_room(cx)
     }
 
     /// Report `event`: its line has been handed to the operating system when this returns.

@@ -5,11 +5,10 @@ use std::{borrow::Cow, io, net::IpAddr, sync::Arc, time::Duration};
 use decnet_model::event::{ClientInfoKind, CloseReason, Event, Secret};
 use decnet_persona::{bait, product::ProductKind};
 use time::{OffsetDateTime, macros::format_description};
-use tokio_rustls::rustls::ServerConfig;
 
 use super::{
     Bar, Ftp, FtpConfig, bar,
-    transfer::Channel,
+    transfer::{Channel, Data, Way},
     tree::{Left, Node, Tree, parent, resolve},
     wording::{self, Product, Say},
 };
@@ -18,7 +17,7 @@ use crate::{
     serve::{
         BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
         login::{Logins, Offer},
-        tls::Identity,
+        tls::{Ahead, Identity, Tls},
     },
 };
 
@@ -43,7 +42,7 @@ pub(super) struct Server {
     logins: Logins,
     tree: Tree,
     left: Left,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Tls>,
 }
 
 impl Decoy for Ftp {
@@ -55,12 +54,19 @@ impl Decoy for Ftp {
             Product::VsFtpd
         };
         let tls = if config.tls {
-            let identity = Identity::snakeoil(host).map_err(|e| BuildError::of::<Ftp>("tls", e))?;
-            Some(
-                identity
+            let identity = Identity::snakeoil(host).map_err(|e| BuildError::of::<Ftp>(Some("tls"), e))?;
+            Some(Tls {
+                config: identity
                     .server_config(&[])
-                    .map_err(|e| BuildError::of::<Ftp>("tls", e))?,
-            )
+                    .map_err(|e| BuildError::of::<Ftp>(Some("tls"), e))?,
+                ahead: match product {
+                    // It looks for the end of a line before it takes any of it off the socket (`str_netfd_alloc`).
+                    Product::VsFtpd => Ahead::Handshake,
+                    // Since 1.3.4 (bug 3624).
+                    Product::ProFtpd => Ahead::Forgotten,
+                },
+                unmet: b"",
+            })
         } else {
             None
         };
@@ -135,14 +141,14 @@ struct Visitor<'a> {
     /// The account, once logged in, and whether it is the anonymous one.
     account: Option<(String, bool)>,
     failures: u32,
+    /// What was said at the door, until it is reported with the code of the reply to it.
+    asked: Option<Vec<u8>>,
     /// The folder that the visitor takes for the root.
     root: String,
     folder: String,
     ascii: bool,
     private: bool,
     channel: Option<Channel>,
-    /// Whether the visitor asked for active mode last, which never works.
-    active: bool,
     /// Whether the visitor has promised by EPSV ALL to use nothing else (RFC 2428 section 4).
     extended_only: bool,
     renames: Option<String>,
@@ -169,12 +175,12 @@ impl<'a> Visitor<'a> {
             named: None,
             account: None,
             failures: 0,
+            asked: None,
             root: bait::FTP_ROOT.to_owned(),
             folder: "/".to_owned(),
             ascii: true,
             private: false,
             channel: None,
-            active: false,
             extended_only: false,
             renames: None,
             restart: 0,
@@ -239,6 +245,7 @@ impl<'a> Visitor<'a> {
     }
 
     async fn line(&mut self, text: &str) -> io::Result<()> {
+        self.report(text.get(..3).and_then(|code| code.parse().ok()).unwrap_or(0));
         self.peer.send(format!("{text}\r\n").as_bytes()).await
     }
 
@@ -247,17 +254,50 @@ impl<'a> Visitor<'a> {
         self.line(&text).await
     }
 
+    /// Report what was said at the door, unless that was done, with the code of the reply that is about to be sent; 0 where there
+    /// is none.
+    fn report(&mut self, status: u16) {
+        let Some(line) = self.asked.take() else { return };
+        let mut parts = line.splitn(2, |byte| *byte == b' ');
+        self.tap.emit(Event::Request {
+            method: parts.next().unwrap_or_default(),
+            target: parts.next().unwrap_or_default(),
+            status,
+            headers: &[],
+            body: &[],
+        });
+    }
+
+    /// Report what was said, and do it. A command is what somebody does who is logged in; what is said at the door is a request, which
+    /// anybody can make. A password is reported as what was tried with it, and nowhere else.
     async fn obey(&mut self, line: &[u8]) -> Result<Next, SessionError> {
         let text = String::from_utf8_lossy(line);
         let (word, arg) = text.split_once(' ').unwrap_or((&text, ""));
         let command: String = word.chars().take(80).collect::<String>().to_ascii_uppercase();
-        if command != "PASS" {
-            let user = self.account.as_ref().map_or("", |(name, _)| name).to_owned();
+        if command == "PASS" {
+            return self.follow(word, &command, arg, line).await;
+        }
+        if let Some((user, _)) = &self.account {
             self.tap.emit(Event::Command {
                 line,
                 detail: &[("user", user.as_bytes())],
             });
+            return self.follow(word, &command, arg, line).await;
         }
+        self.asked = Some(line.to_vec());
+        let next = self.follow(word, &command, arg, line).await;
+        self.report(0);
+        next
+    }
+
+    /// What the command does.
+    async fn follow(
+        &mut self,
+        word: &str,
+        command: &str,
+        arg: &str,
+        line: &[u8],
+    ) -> Result<Next, SessionError> {
         if self.server.product == Product::ProFtpd
             && (OTHER_PROTOCOLS.contains(&word)
                 || word.starts_with("SSH-2.0-")
@@ -266,12 +306,12 @@ impl<'a> Visitor<'a> {
             return Ok(Next::Stop);
         }
         if self.server.product == Product::ProFtpd
-            && let Some(reply) = self.proftpd_alone(&command, arg)
+            && let Some(reply) = self.proftpd_alone(command, arg)
         {
             self.line(&reply).await?;
             return Ok(Next::Go);
         }
-        match command.as_str() {
+        match command {
             "USER" => self.user(arg).await?,
             "PASS" => return self.pass(line.get(5..).unwrap_or_default()).await,
             "QUIT" => {
@@ -279,8 +319,8 @@ impl<'a> Visitor<'a> {
                 return Ok(Next::Stop);
             }
             "AUTH" => return self.auth(arg).await,
-            "PBSZ" | "PROT" if self.peer.is_tls() => self.protect(&command, arg).await?,
-            "PBSZ" | "PROT" if self.server.tls.is_some() => self.say(&Say::NotEncrypted(&command)).await?,
+            "PBSZ" | "PROT" if self.peer.is_tls() => self.protect(command, arg).await?,
+            "PBSZ" | "PROT" if self.server.tls.is_some() => self.say(&Say::NotEncrypted(command)).await?,
             "FEAT" => self.features().await?,
             "OPTS" if arg.eq_ignore_ascii_case("utf8 on") => {
                 let text = match self.server.product {
@@ -302,14 +342,14 @@ impl<'a> Visitor<'a> {
             "SYST" if self.server.product == Product::ProFtpd => self.line("215 UNIX Type: L8").await?,
             "NOOP" if self.server.product == Product::ProFtpd => self.say(&Say::Noop).await?,
             _ if self.account.is_none() => {
-                let known = KNOWN.contains(&command.as_str()) || self.server.product == Product::VsFtpd;
+                let known = KNOWN.contains(&command) || self.server.product == Product::VsFtpd;
                 if known {
                     self.say(&Say::NotLoggedIn).await?;
                 } else {
-                    self.say(&Say::Unknown(&command)).await?;
+                    self.say(&Say::Unknown(command)).await?;
                 }
             }
-            _ => self.inside(&command, arg).await?,
+            _ => self.inside(command, arg).await?,
         }
         Ok(Next::Go)
     }
@@ -489,7 +529,7 @@ impl<'a> Visitor<'a> {
             mechanism.to_ascii_uppercase().as_str(),
             "TLS" | "TLS-C" | "SSL" | "TLS-P"
         );
-        let Some(config) = self.server.tls.clone().filter(|_| !self.peer.is_tls()) else {
+        let Some(tls) = self.server.tls.as_ref().filter(|_| !self.peer.is_tls()) else {
             let refusal = match self.server.product {
                 Product::VsFtpd if self.account.is_none() => Say::NotLoggedIn,
                 _ => Say::Unknown("AUTH"),
@@ -506,7 +546,7 @@ impl<'a> Visitor<'a> {
             Product::ProFtpd => "234 AUTH TLS successful",
         })
         .await?;
-        self.peer.upgrade(config).await?;
+        self.peer.upgrade(tls).await?;
         Ok(Next::Go)
     }
 
@@ -792,13 +832,7 @@ impl<'a> Visitor<'a> {
         }
         let listener = self.peer.listen_beside().await?;
         let port = listener.local().port();
-        let tls = if self.private {
-            self.server.tls.clone()
-        } else {
-            None
-        };
-        self.channel = Some(Channel { listener, tls });
-        self.active = false;
+        self.agree(Way::Passive(listener));
         match (command, v4) {
             ("EPSV", _) => {
                 self.line(&format!("229 Entering Extended Passive Mode (|||{port}|)"))
@@ -822,7 +856,13 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    /// PORT and EPRT: to another address refused and reported, to the visitor's own accepted, and never connected.
+    /// The next data connection comes about so.
+    fn agree(&mut self, way: Way) {
+        let tls = self.server.tls.clone().filter(|_| self.private);
+        self.channel = Some(Channel { way, tls });
+    }
+
+    /// PORT and EPRT: to the visitor's own address accepted, to another refused and reported.
     async fn active(&mut self, command: &str, arg: &str) -> io::Result<()> {
         let target = if command == "PORT" {
             port_target(arg)
@@ -841,22 +881,43 @@ impl<'a> Visitor<'a> {
             });
             return self.say(&Say::BadPort(command)).await;
         }
-        self.active = true;
+        self.agree(Way::Active(port));
         self.say(&Say::Ok(command)).await
     }
 
-    /// The data connection that is to be used now, or the refusal said.
-    async fn channel(&mut self) -> io::Result<Option<Channel>> {
-        if let Some(channel) = self.channel.take() {
-            return Ok(Some(channel));
-        }
-        let refusal = if std::mem::take(&mut self.active) {
-            Say::DataFailed
+    /// The data connection that is to be used now, with `start` said once it stands, as both products do; nothing where a refusal was
+    /// said.
+    async fn data(&mut self, start: &Say<'_>) -> io::Result<Option<Data>> {
+        let Some(channel) = self.channel.take() else {
+            self.say(&Say::NoData).await?;
+            return Ok(None);
+        };
+        let opened = if matches!(channel.way, Way::Active(_)) && !self.server.config.active {
+            Err(io::ErrorKind::TimedOut.into())
         } else {
-            Say::NoData
+            channel.open(&self.peer, self.data_port()).await
+        };
+        self.peer.touch();
+        let refusal = match opened {
+            Ok(data) => {
+                self.say(start).await?;
+                return Ok(Some(data));
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Say::DataRefused,
+            Err(_) => Say::DataFailed,
         };
         self.say(&refusal).await?;
         Ok(None)
+    }
+
+    /// The port that the server connects from.
+    fn data_port(&self) -> u16 {
+        match self.server.product {
+            // `connect_from_port_20`, which its packages switch on.
+            Product::VsFtpd => 20,
+            // The one below that of the control connection (RFC 959 section 8).
+            Product::ProFtpd => self.peer.local().port().saturating_sub(1),
+        }
     }
 
     /// Say how a transfer ended.
@@ -864,23 +925,21 @@ impl<'a> Visitor<'a> {
         self.peer.touch();
         match outcome {
             Ok(()) => self.say(end).await,
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => self.say(&Say::DataFailed).await,
             Err(_) => self.line("426 Failure writing network stream.").await,
         }
     }
 
     async fn list(&mut self, names_only: bool, arg: &str) -> io::Result<()> {
-        let Some(channel) = self.channel().await? else {
-            return Ok(());
-        };
         // Options as `ls` takes them are common, and change little.
         let path = arg
             .split(' ')
             .find(|word| !word.starts_with('-'))
             .unwrap_or_default();
         let listing = self.listing(&self.real(path), names_only);
-        self.say(&Say::ListStart).await?;
-        let outcome = channel.send(listing.as_bytes()).await;
+        let Some(data) = self.data(&Say::ListStart).await? else {
+            return Ok(());
+        };
+        let outcome = data.send(listing.as_bytes()).await;
         self.transferred(outcome, &Say::ListEnd).await
     }
 
@@ -955,18 +1014,16 @@ impl<'a> Visitor<'a> {
         if !self.tree.is_folder(&path) {
             return self.say(&Say::RetrieveFailed(arg)).await;
         }
-        let Some(channel) = self.channel().await? else {
-            return Ok(());
-        };
         let listing: String = self
             .tree
             .list(&path)
             .iter()
             .map(|(name, node)| format!("{}\r\n", facts(name, node)))
             .collect();
-        self.line("150 Opening ASCII mode data connection for MLSD")
-            .await?;
-        let outcome = channel.send(listing.as_bytes()).await;
+        let Some(data) = self.data(&Say::MachineListStart).await? else {
+            return Ok(());
+        };
+        let outcome = data.send(listing.as_bytes()).await;
         self.transferred(outcome, &Say::TransferEnd).await
     }
 
@@ -981,22 +1038,21 @@ impl<'a> Visitor<'a> {
                 found,
             });
             // vsftpd asks for the data connection first, whatever the file.
-            let unasked = self.channel.is_none() && !self.active;
+            let unasked = self.channel.is_none();
             let refusal = match self.server.product {
                 Product::VsFtpd if unasked => Say::NoData,
                 _ => Say::RetrieveFailed(arg),
             };
             return self.say(&refusal).await;
         };
-        let Some(channel) = self.channel().await? else {
-            return Ok(());
-        };
         let at = usize::try_from(std::mem::take(&mut self.restart)).unwrap_or(usize::MAX);
         let part = content.get(at..).unwrap_or_default();
         let size = u64::try_from(content.len()).unwrap_or_default();
-        self.say(&Say::RetrieveStart(arg, size)).await?;
-        let outcome = channel.send(part).await;
-        let sent = if outcome.is_ok() {
+        let outcome = match self.data(&Say::RetrieveStart(arg, size)).await? {
+            Some(data) => Some(data.send(part).await),
+            None => None,
+        };
+        let sent = if matches!(outcome, Some(Ok(()))) {
             u64::try_from(part.len()).unwrap_or_default()
         } else {
             0
@@ -1006,7 +1062,11 @@ impl<'a> Visitor<'a> {
             size: sent,
             found,
         });
-        self.transferred(outcome, &Say::TransferEnd).await
+        match outcome {
+            Some(outcome) => self.transferred(outcome, &Say::TransferEnd).await,
+            // The refusal was said.
+            None => Ok(()),
+        }
     }
 
     async fn store(&mut self, command: &str, arg: &str) -> io::Result<()> {
@@ -1024,14 +1084,13 @@ impl<'a> Visitor<'a> {
                 })
                 .await;
         }
-        let Some(channel) = self.channel().await? else {
+        let Some(data) = self.data(&Say::StoreStart(name)).await? else {
             return Ok(());
         };
-        self.say(&Say::StoreStart(name)).await?;
         let via = if command == "APPE" { "appe" } else { "stor" };
         let user = self.account.as_ref().map_or("", |(name, _)| name).to_owned();
         let capture = self.tap.artifact(path.as_bytes(), via, user.as_bytes());
-        let outcome = match channel.receive(capture).await {
+        let outcome = match data.receive(capture).await {
             Ok((stored, kept)) => {
                 let node = self.node(Some(kept.into()), stored.size, 0o600);
                 // Where the session has no more room the file is captured all the same, and does not show.

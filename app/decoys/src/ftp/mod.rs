@@ -3,8 +3,8 @@
 //! RFC 959, 2228 and 4217 (TLS), 2389 (FEAT), 2428 (EPSV), 3659 (MDTM, SIZE, MLST). `wording.rs` holds what the products
 //! say, `tree.rs` what a visitor sees and changes, `conversation.rs` the commands, `transfer.rs` the data connections.
 //!
-//! Deliberately absent: active mode. A server that connected to an address that a visitor names could be aimed at
-//! others (RFC 2577); PORT to oneself fails as behind a firewall, PORT to others is refused and reported.
+//! Deliberately absent: connections to anybody but the visitor. A server that connected to any address that a visitor names could
+//! be aimed at others (RFC 2577): PORT to others is refused, as both products do, and reported.
 
 #[cfg(feature = "serve")]
 mod conversation;
@@ -35,10 +35,14 @@ knobs! {
         pub accept: Accept = Accept::Listed,
         /// Whether `anonymous` and `ftp` get in, with any password.
         pub anonymous: bool = true,
-        /// Whether visitors may change anything; what they leave is captured.
+        /// Whether visitors may change anything; what they leave is kept.
         pub writable: bool = true,
         /// Whether AUTH TLS is offered.
         pub tls: bool = true,
+        /// Whether PORT and EPRT are followed, to the visitor's own address alone; without it they fail as behind a firewall. The program
+        /// that answers may then connect wherever its network lets it: for a machine that its visitors reach under their own addresses,
+        /// with `egress` that lets it out.
+        pub active: bool = false,
         /// Greeting, where the product's own is not wanted: the text after `220 `. It may not contradict the persona.
         pub banner: Option<String> = None,
     }
@@ -86,6 +90,10 @@ impl Service for Ftp {
         summary: "A file server with bait; uploads are captured, AUTH TLS and passive mode work",
     };
     type Config = FtpConfig;
+
+    fn calls_back(config: &FtpConfig) -> bool {
+        config.active
+    }
 
     fn program(config: &FtpConfig, persona: &Persona) -> Result<Product, Misfit> {
         let own = persona.product(ProductKind::Ftp);

@@ -102,6 +102,8 @@ pub(super) struct Answer<'a> {
     pub(super) extra: Vec<(&'static str, String)>,
     /// Whether a program made the body: nginx then does not know its length.
     pub(super) made: bool,
+    /// Whether the program is a Tomcat behind the server: it tells the length, and its status line has no reason.
+    pub(super) relayed: bool,
     /// Whether the body is in gzip.
     pub(super) packed: bool,
     pub(super) body: Cow<'a, [u8]>,
@@ -117,6 +119,7 @@ impl<'a> Answer<'a> {
             part: None,
             extra: Vec::new(),
             made: false,
+            relayed: false,
             packed: false,
             body: file.body.as_slice().into(),
         }
@@ -131,6 +134,7 @@ impl<'a> Answer<'a> {
             part: None,
             extra: Vec::new(),
             made: true,
+            relayed: false,
             packed: false,
             body: body.into(),
         }
@@ -242,6 +246,11 @@ impl Dialect {
 
     pub(super) fn allow(&self) -> &'static str {
         self.allow
+    }
+
+    /// Whether the program is of this version or a later one.
+    pub(super) fn is_from(&self, version: [u32; 3]) -> bool {
+        self.version >= version
     }
 
     /// Seconds of patience between requests, and how many one connection may make.
@@ -438,14 +447,14 @@ impl Dialect {
 
     /// Whether the end of `answer` shows only by the end of the connection, to a visitor who knows no chunks.
     pub(super) fn ends_by_closing(&self, answer: &Answer<'_>) -> bool {
-        self.product == Product::Nginx && answer.made && !answer.body.is_empty()
+        self.product == Product::Nginx && answer.made && !answer.relayed && !answer.body.is_empty()
     }
 
     /// Append the head of `answer`, and its body unless `head_only`. One buffer, so that it is sent by one write.
     pub(super) fn write(&self, answer: &Answer<'_>, how: &Sending, date: &str, out: &mut Vec<u8>) {
         let bodyless = matches!(answer.status, 100 | 304);
         let unknown = match self.product {
-            Product::Nginx => (answer.made || answer.packed) && !answer.body.is_empty(),
+            Product::Nginx => ((answer.made && !answer.relayed) || answer.packed) && !answer.body.is_empty(),
             // This page is made behind the filter that counts.
             Product::Apache => answer.status == 416,
             Product::Lighttpd | Product::Iis => false,
@@ -456,13 +465,14 @@ impl Dialect {
             (true, _) => Length::Chunked,
         };
         out.reserve(512 + answer.body.len());
-        // Writing to a Vec cannot fail.
-        let _infallible = write!(
-            out,
-            "HTTP/1.1 {} {}\r\n",
-            answer.status,
+        // nginx and mod_proxy send the status line on as they got it.
+        let reason = if answer.relayed {
+            ""
+        } else {
             self.reason(answer.status)
-        );
+        };
+        // Writing to a Vec cannot fail.
+        let _infallible = write!(out, "HTTP/1.1 {} {reason}\r\n", answer.status);
         match self.product {
             Product::Nginx => self.nginx_head(out, answer, how.after, length, date),
             Product::Apache => self.apache_head(out, answer, how.after, length, date),
@@ -549,6 +559,11 @@ impl Dialect {
         for (name, value) in &answer.extra {
             line(head, name, value);
         }
+        // The headers of another server stay in their order.
+        let told = !unchanged && !answer.content_type.is_empty();
+        if answer.relayed && told {
+            line(head, "Content-Type", &answer.content_type);
+        }
         // What the filter has touched stands ahead of the length, what it would touch for others stands behind.
         if answer.packed {
             line(head, "Vary", "Accept-Encoding");
@@ -580,7 +595,7 @@ impl Dialect {
             }
             After::Closes => line(head, "Connection", "close"),
         }
-        if !unchanged && !answer.content_type.is_empty() {
+        if told && !answer.relayed {
             line(head, "Content-Type", &answer.content_type);
         }
     }

@@ -1,7 +1,8 @@
 //! HTTP/1.1 as the web server of the persona's distribution speaks it.
 //!
 //! `request.rs` reads requests with the strictness of each product, `dialect.rs` writes answers with its headers, order
-//! and error pages, `coding.rs` compresses them, `site.rs` holds the pages, `credentials.rs` and `exploit.rs` recognise what visitors leave.
+//! and error pages, `coding.rs` compresses them, `site.rs` holds the files, `look.rs` how pages look, `wordpress.rs` and `tomcat.rs` are
+//! the programs behind the server, `credentials.rs` and `exploit.rs` recognise what visitors leave.
 //! `tests/http.rs` sends the same transcript to a real nginx and a real Apache and compares.
 //!
 //! Deliberately absent: HTTP/2, multipart ranges, and anything that runs what a visitor sends.
@@ -15,11 +16,17 @@ mod dialect;
 #[cfg(feature = "serve")]
 mod exploit;
 #[cfg(feature = "serve")]
+mod look;
+#[cfg(feature = "serve")]
 pub mod request;
 #[cfg(feature = "serve")]
 mod session;
 #[cfg(feature = "serve")]
 mod site;
+#[cfg(feature = "serve")]
+mod tomcat;
+#[cfg(feature = "serve")]
+mod wordpress;
 
 use decnet_model::fleet::KnobKind;
 use decnet_persona::{Persona, Product, ProductKind};

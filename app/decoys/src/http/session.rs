@@ -26,6 +26,8 @@ use super::{
     exploit,
     request::{Fault, Length, Progress, Request, Strictness, Version, head_end, leading_blank, parse},
     site::Site,
+    tomcat::{Tomcat, is_guarded},
+    wordpress::Blog,
 };
 use crate::{
     Service as _,
@@ -48,6 +50,7 @@ const PHP_EXPIRES: &str = "Thu, 19 Nov 1981 08:52:00 GMT";
 
 /// What all visitors share.
 pub(super) struct Server {
+    host: Arc<Host>,
     dialect: Dialect,
     site: Site,
     logins: Logins,
@@ -117,6 +120,7 @@ impl Decoy for Http {
         let dialect = Dialect::of(&host.persona, product);
         Ok(Self {
             server: Server {
+                host: Arc::clone(host),
                 site: Site::new(config.site, &host.persona, &dialect),
                 dialect,
                 logins: Logins::new(&config.accept, host),
@@ -178,7 +182,7 @@ impl Server {
                 let answer = if self.is_too_long(&request) {
                     self.error(413, "", &request, &visitor)
                 } else {
-                    self.respond(&request, None, false, &visitor)
+                    self.respond(&request, b"", None, false, &visitor)
                 };
                 (answer, true)
             } else {
@@ -454,7 +458,7 @@ impl Server {
 
     fn answer<'a>(&'a self, request: &'a Request<'a>, body: &[u8], visitor: &Visitor<'_>) -> Answer<'a> {
         let (offered, admitted) = self.try_credentials(request, body, visitor);
-        self.respond(request, offered.as_ref(), admitted, visitor)
+        self.respond(request, body, offered.as_ref(), admitted, visitor)
     }
 
     /// What the request offers to prove who it is from, and whether that lets it in. Reports the attempt.
@@ -477,6 +481,7 @@ impl Server {
     fn respond<'a>(
         &'a self,
         request: &'a Request<'a>,
+        body: &[u8],
         offered: Option<&Credentials>,
         admitted: bool,
         visitor: &Visitor<'_>,
@@ -500,7 +505,7 @@ impl Server {
         if request.unnameable {
             return self.error(404, "", request, visitor);
         }
-        if let Some(answer) = self.program(request, offered, admitted, visitor) {
+        if let Some(answer) = self.program(request, body, offered, admitted, visitor) {
             return answer;
         }
         self.stored(request, visitor)
@@ -697,7 +702,7 @@ impl Server {
         match self.site.kind {
             SiteKind::Company | SiteKind::Wordpress => matches!(path, b"/wp-login.php" | b"/xmlrpc.php"),
             SiteKind::Login | SiteKind::Router => matches!(path, b"/" | b"/login" | b"/login.cgi"),
-            SiteKind::Tomcat => is_manager(path),
+            SiteKind::Tomcat => is_guarded(path),
             SiteKind::Default | SiteKind::Auto => false,
         }
     }
@@ -705,12 +710,47 @@ impl Server {
     /// Whether a program behind the server reads what is sent to `path`.
     fn has_program(&self, path: &[u8]) -> bool {
         match self.site.kind {
-            SiteKind::Company | SiteKind::Wordpress => {
-                path == b"/wp-admin" || path.starts_with(b"/wp-admin/")
-            }
+            SiteKind::Company => path == b"/wp-admin" || path.starts_with(b"/wp-admin/"),
+            SiteKind::Wordpress => !self.is_stored(path),
             SiteKind::Login | SiteKind::Router => path == b"/admin" || path.starts_with(b"/admin/"),
-            SiteKind::Tomcat => is_manager(path),
+            SiteKind::Tomcat => true,
             SiteKind::Default | SiteKind::Auto => false,
+        }
+    }
+
+    /// Whether the server answers at `path` by itself: what lies in its folders, and what it keeps from visitors.
+    fn is_stored(&self, path: &[u8]) -> bool {
+        let slashed = [path, b"/"].concat();
+        let mut aliased = self.dialect.folders.iter().map(|folder| folder.as_bytes());
+        self.dialect.denies(path)
+            || (path != b"/" && self.site.file(path).is_some())
+            || self.site.folder(path)
+            || self.site.folder(&slashed)
+            || aliased.any(|folder| folder == path || folder == slashed)
+    }
+
+    /// The blog as `request` finds it: at home at the name of its machine, or at the address by which it was asked for.
+    fn the_blog(&self, request: &Request<'_>) -> Blog<'_> {
+        let persona = &self.host.persona;
+        let fits = |host: &&[u8]| {
+            host.iter()
+                .all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(b))
+        };
+        let own = persona.fqdn();
+        let asked = request.host().filter(fits);
+        let asked = asked.map_or_else(|| own.clone(), |host| String::from_utf8_lossy(host).into_owned());
+        let is_address = asked.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        let home = if is_address { &asked } else { &own };
+        let port = match request.port() {
+            None | Some(80) => String::new(),
+            Some(port) => format!(":{port}"),
+        };
+        Blog {
+            persona,
+            look: &self.site.look,
+            version: self.site.release,
+            home: format!("http://{home}{port}"),
+            asked: format!("http://{asked}{port}"),
         }
     }
 
@@ -718,21 +758,43 @@ impl Server {
     fn program<'a>(
         &'a self,
         request: &Request<'_>,
+        body: &[u8],
         offered: Option<&Credentials>,
         admitted: bool,
         visitor: &Visitor<'_>,
     ) -> Option<Answer<'a>> {
         match self.site.kind {
-            SiteKind::Company | SiteKind::Wordpress => self.blog(request, offered, admitted),
+            SiteKind::Company => self.blog(request, body, offered, admitted),
+            SiteKind::Wordpress => self.blog(request, body, offered, admitted).or_else(|| {
+                let path = request.path.as_slice();
+                if self.is_stored(path) && !Blog::is_silent(path) {
+                    return None;
+                }
+                let script = path.ends_with(b".php") && !path.starts_with(b"/wp-") && path != b"/index.php";
+                // nginx hands the name on to PHP, which looks for the file.
+                Some(if script && self.dialect.product == Product::Nginx {
+                    Answer::made(404, "text/html; charset=UTF-8", &b"File not found.\n"[..])
+                } else {
+                    self.the_blog(request).answer(request)
+                })
+            }),
             SiteKind::Login | SiteKind::Router => self.portal(request, offered, admitted, visitor),
-            SiteKind::Tomcat if is_manager(&request.path) => Some(self.manager(offered.filter(|_| admitted))),
-            _ => None,
+            SiteKind::Tomcat => {
+                let tomcat = Tomcat {
+                    persona: &self.host.persona,
+                    version: self.site.release,
+                    favicon: self.site.file(b"/favicon.ico"),
+                };
+                Some(tomcat.answer(request, offered.filter(|_| admitted)))
+            }
+            SiteKind::Default | SiteKind::Auto => None,
         }
     }
 
     fn blog<'a>(
         &'a self,
         request: &Request<'_>,
+        body: &[u8],
         offered: Option<&Credentials>,
         admitted: bool,
     ) -> Option<Answer<'a>> {
@@ -742,10 +804,12 @@ impl Server {
                 .with("Expires", "Wed, 11 Jan 1984 05:00:00 GMT")
                 .with("Cache-Control", "no-cache, must-revalidate, max-age=0")
         };
-        let message = "<strong>Error:</strong> The user name or the password is not right.";
+        let moved =
+            |answer: Answer<'a>, to: String| answer.with("X-Redirect-By", "WordPress").with("Location", to);
+        let blog = self.the_blog(request);
         match request.path.as_slice() {
             b"/wp-login.php" => {
-                let page = |message| self.site.login_page("/wp-login.php", "log", "pwd", message);
+                let test = "wordpress_test_cookie=WP%20Cookie%20check; path=/; HttpOnly";
                 let answer = match offered {
                     Some(offered) if admitted => {
                         let cookie = format!(
@@ -753,32 +817,53 @@ impl Server {
                             self.cookie_name,
                             self.cookie(offered.user())
                         );
-                        uncached(Answer::made(302, html, Vec::new()))
-                            .with("Set-Cookie", cookie)
-                            .with("Location", "/wp-admin/")
+                        let answer = uncached(Answer::made(302, html, Vec::new()));
+                        let answer = answer
+                            .with("Set-Cookie", test)
+                            .with("X-Frame-Options", "SAMEORIGIN")
+                            .with("Set-Cookie", cookie);
+                        return Some(moved(answer, format!("{}/wp-admin/", blog.home)));
                     }
-                    Some(_) => uncached(Answer::made(200, html, page(message).into_bytes())),
-                    None => uncached(Answer::made(200, html, page("").into_bytes())),
+                    Some(offered) => {
+                        let refusal = blog.refusal(offered.user());
+                        Answer::made(200, html, blog.login(&refusal).into_bytes())
+                    }
+                    None => Answer::made(200, html, blog.login("").into_bytes()),
                 };
-                let test = "wordpress_test_cookie=WP%20Cookie%20check; path=/";
                 Some(
-                    answer
+                    uncached(answer)
                         .with("Set-Cookie", test)
                         .with("X-Frame-Options", "SAMEORIGIN"),
                 )
             }
+            // Without an action it does nothing, and says so by a nought.
+            b"/wp-admin/admin-ajax.php" => Some(
+                uncached(
+                    Answer::made(400, html, &b"0"[..])
+                        .with("X-Robots-Tag", "noindex")
+                        .with("X-Content-Type-Options", "nosniff"),
+                )
+                .with("X-Frame-Options", "SAMEORIGIN"),
+            ),
             path if path == b"/wp-admin" || path.starts_with(b"/wp-admin/") => {
                 let user = self.cookie_user(request, &self.cookie_name);
                 Some(match user {
-                    Some(user) => {
-                        uncached(Answer::made(200, html, self.site.inside_page(&user).into_bytes()))
-                    }
+                    Some(user) => uncached(Answer::made(200, html, blog.dashboard(&user).into_bytes())),
                     None => {
-                        let to = "/wp-login.php?redirect_to=%2Fwp-admin%2F&reauth=1";
-                        uncached(Answer::made(302, html, Vec::new())).with("Location", to)
+                        let home = blog.home.replace(':', "%3A").replace('/', "%2F");
+                        let to = format!(
+                            "{}/wp-login.php?redirect_to={home}%2Fwp-admin%2F&reauth=1",
+                            blog.home
+                        );
+                        moved(uncached(Answer::made(302, html, Vec::new())), to)
                     }
                 })
             }
+            b"/xmlrpc.php" if request.query() == b"rsd" => Some(Answer::made(
+                200,
+                "text/xml; charset=UTF-8",
+                blog.discovery().into_bytes(),
+            )),
             b"/xmlrpc.php" if request.method != b"POST" => Some(
                 Answer::made(
                     405,
@@ -787,15 +872,7 @@ impl Server {
                 )
                 .with("Allow", "POST"),
             ),
-            b"/xmlrpc.php" => {
-                let fault = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<methodResponse>\n  <fault>\n    <value>\n      \
-                    <struct>\n        <member>\n          <name>faultCode</name>\n          \
-                    <value><int>403</int></value>\n        </member>\n        <member>\n          \
-                    <name>faultString</name>\n          <value><string>Incorrect username or \
-                    password.</string></value>\n        </member>\n      </struct>\n    </value>\n  \
-                    </fault>\n</methodResponse>\n";
-                Some(Answer::made(200, "text/xml; charset=UTF-8", &fault[..]))
-            }
+            b"/xmlrpc.php" => Some(blog.xmlrpc(body, admitted)),
             _ => None,
         }
     }
@@ -829,41 +906,24 @@ impl Server {
                 )
             }
             Some(_) if at_login && request.method == b"POST" => {
-                let page =
-                    self.site
-                        .login_page(action, "username", "password", "Wrong user name or password.");
+                let look = &self.site.look;
+                let page = look.login_page(&self.site.title, action, look.refusal());
                 Some(uncached(Answer::made(200, html, page.into_bytes())))
             }
             _ if request.path == action.as_bytes() => {
-                let page = self.site.login_page(action, "username", "password", "");
+                let page = self.site.look.login_page(&self.site.title, action, "");
                 Some(uncached(Answer::made(200, html, page.into_bytes())))
             }
             _ if request.path == b"/admin" || request.path.starts_with(b"/admin/") => {
                 Some(match self.cookie_user(request, "session") {
                     Some(user) => {
-                        uncached(Answer::made(200, html, self.site.inside_page(&user).into_bytes()))
+                        let page = self.site.look.inside_page(&self.site.title, &user);
+                        uncached(Answer::made(200, html, page.into_bytes()))
                     }
                     None => self.redirect(302, "/", request, visitor),
                 })
             }
             _ => None,
-        }
-    }
-
-    fn manager<'a>(&'a self, admitted: Option<&Credentials>) -> Answer<'a> {
-        let html = "text/html;charset=ISO-8859-1";
-        match admitted {
-            Some(offered) => Answer::made(200, "text/html;charset=utf-8", {
-                self.site.inside_page(offered.user()).into_bytes()
-            }),
-            None => {
-                let page: &[u8] = b"<!DOCTYPE html>\n<html>\n<head><title>401 Unauthorized</title></head>\n<body>\n\
-                    <h1>401 Unauthorized</h1>\n<p>The manager is open to accounts of <tt>conf/tomcat-users.xml</tt> that \
-                    have the role <tt>manager-gui</tt>.</p>\n</body>\n</html>\n";
-                Answer::made(401, html, page)
-                    .with("Cache-Control", "private")
-                    .with("WWW-Authenticate", "Basic realm=\"Tomcat Manager Application\"")
-            }
         }
     }
 
@@ -894,10 +954,6 @@ impl Server {
             (self.signature(text) == signature).then(|| hex::decode(user).ok())?
         })
     }
-}
-
-fn is_manager(path: &[u8]) -> bool {
-    path.starts_with(b"/manager/") || path.starts_with(b"/host-manager/")
 }
 
 fn is_known_method(method: &[u8]) -> bool {
@@ -975,6 +1031,7 @@ async fn read_head(
     out: &mut Vec<u8>,
 ) -> io::Result<Option<Result<Vec<u8>, Fault>>> {
     let mut begun = false;
+    peer.room().await;
     loop {
         let blank = leading_blank(peer.buffered());
         peer.advance(blank);

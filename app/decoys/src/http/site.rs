@@ -1,24 +1,30 @@
-//! The pages of each kind of site, written for DECNET and filled from the persona.
+//! The files of each kind of site, filled from the persona. They were written for DECNET, but for the default pages of packages
+//! (`pages`), which scanners know byte by byte. What programs answer is in `wordpress.rs`, `tomcat.rs` and `session.rs`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use decnet_persona::{Persona, bait};
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime, macros::date};
 
 use super::{
     SiteKind, coding,
     dialect::{Dialect, File, Product, escaped, http_date},
+    look::Look,
+    wordpress::Blog,
 };
 
 /// A site: its files, and what its programs are.
 #[derive(Debug)]
 pub(super) struct Site {
     pub(super) kind: SiteKind,
-    files: BTreeMap<&'static str, Arc<File>>,
+    files: BTreeMap<String, Arc<File>>,
     /// Folders that exist and may not be listed.
     folders: &'static [&'static str],
-    /// Title of login pages.
+    /// Title of login pages, as HTML.
     pub(super) title: String,
+    pub(super) look: Look,
+    /// Release of WordPress or Tomcat, where the site is one.
+    pub(super) release: &'static str,
 }
 
 impl Site {
@@ -51,23 +57,31 @@ impl Site {
             files: BTreeMap::new(),
             folders: &[],
             title,
+            look: Look::of(persona),
+            release: match kind {
+                SiteKind::Tomcat => of_its_time(persona, "http/tomcat", TOMCAT),
+                _ => of_its_time(persona, "http/wordpress", WORDPRESS),
+            },
         };
+        if matches!(kind, SiteKind::Company | SiteKind::Wordpress) {
+            site.folders = &[
+                "/wp-content/",
+                "/wp-includes/",
+                "/wp-content/uploads/",
+                "/wp-content/plugins/",
+                "/wp-content/themes/",
+            ];
+        }
         let front = match kind {
-            SiteKind::Company | SiteKind::Wordpress => {
-                site.folders = &[
-                    "/wp-content/",
-                    "/wp-includes/",
-                    "/wp-content/uploads/",
-                    "/wp-content/plugins/",
-                ];
-                company_page(persona, kind == SiteKind::Wordpress)
-            }
-            SiteKind::Login => site.login_page("/login", "username", "password", ""),
-            SiteKind::Router => site.login_page("/login.cgi", "username", "password", ""),
-            SiteKind::Tomcat => tomcat_page(persona),
-            SiteKind::Default | SiteKind::Auto => default_page(persona, dialect),
+            SiteKind::Company => Some(company_page(persona, &site.look)),
+            SiteKind::Login => Some(site.look.login_page(&site.title, "/login", "")),
+            SiteKind::Router => Some(site.look.login_page(&site.title, "/login.cgi", "")),
+            SiteKind::Default | SiteKind::Auto => Some(default_page(persona, dialect)),
+            // A program makes it.
+            SiteKind::Wordpress | SiteKind::Tomcat => None,
         };
-        let mut put = |path: &'static str, content_type: &'static str, body: Vec<u8>| {
+        let sheet = site.look.sheet();
+        let mut put = |path: &str, content_type: &'static str, body: Vec<u8>| {
             let mut rng = persona.rng(&format!("http/file{path}"));
             let age = i64::try_from(rng.below(200 * 86_400)).unwrap_or_default();
             let modified = persona.boot_time - age;
@@ -83,27 +97,53 @@ impl Site {
                 modified,
                 body,
             };
-            site.files.insert(path, Arc::new(file));
+            site.files.insert(path.to_owned(), Arc::new(file));
         };
         let index = match (kind, dialect.product) {
-            (SiteKind::Default, Product::Nginx) => "/index.nginx-debian.html",
+            (SiteKind::Default, Product::Nginx)
+                if matches!(persona.release().id, "debian" | "ubuntu" | "kali") =>
+            {
+                "/index.nginx-debian.html"
+            }
             (_, Product::Iis) => "/iisstart.htm",
             _ => "/index.html",
         };
-        put(index, "text/html", front.into_bytes());
+        if let Some(front) = front {
+            put(index, "text/html", front.into_bytes());
+        }
+        match kind {
+            SiteKind::Wordpress => {
+                // Without `readme.html` and `license.txt`, which an administrator who tidies up takes away: by their bytes scanners know
+                // whether they are those of a release.
+                let theme = Blog::theme(persona);
+                let about = format!(
+                    "/*\nTheme Name: {}\nVersion: 1.{}\n*/\n{sheet}",
+                    persona.company,
+                    persona.rng("http/theme").below(40)
+                );
+                let path = format!("/wp-content/themes/{theme}/style.css");
+                put(&path, "text/css", about.into_bytes());
+            }
+            SiteKind::Company => put(
+                "/robots.txt",
+                "text/plain",
+                b"User-agent: *\nDisallow: /wp-admin/\nAllow: /wp-admin/admin-ajax.php\n".to_vec(),
+            ),
+            SiteKind::Login | SiteKind::Router => {
+                put(
+                    "/robots.txt",
+                    "text/plain",
+                    b"User-agent: *\nDisallow: /\n".to_vec(),
+                );
+            }
+            SiteKind::Tomcat | SiteKind::Default | SiteKind::Auto => {}
+        }
         if kind != SiteKind::Default {
-            let robots = match kind {
-                SiteKind::Company | SiteKind::Wordpress => {
-                    "User-agent: *\nDisallow: /wp-admin/\nAllow: /wp-admin/admin-ajax.php\n"
-                }
-                _ => "User-agent: *\nDisallow: /\n",
-            };
-            put("/robots.txt", "text/plain", robots.as_bytes().to_vec());
             put("/favicon.ico", "image/x-icon", favicon(persona));
         }
         // The folder's page is the file, whichever name it is asked for by.
         if let Some(front) = site.files.get(index).cloned() {
-            site.files.insert("/", front);
+            site.files.insert("/".to_owned(), front);
         }
         site
     }
@@ -116,38 +156,6 @@ impl Site {
     /// Whether `path` is a folder that may not be listed.
     pub(super) fn folder(&self, path: &[u8]) -> bool {
         self.folders.iter().any(|folder| folder.as_bytes() == path)
-    }
-
-    /// A page that asks for account and password.
-    pub(super) fn login_page(&self, action: &str, user: &str, password: &str, message: &str) -> String {
-        let title = &self.title;
-        let message = if message.is_empty() {
-            String::new()
-        } else {
-            format!("<p class=\"error\" role=\"alert\">{message}</p>\n")
-        };
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-             content=\"width=device-width, initial-scale=1\">\n<title>{title} - Log In</title>\n<style>\nbody {{ \
-             font-family: sans-serif; background: #eef1f4; }}\nform {{ max-width: 20em; margin: 6em auto; padding: \
-             2em; background: #fff; }}\nlabel, input {{ display: block; width: 100%; margin-top: .5em; \
-             }}\n</style>\n</head>\n<body>\n<form method=\"post\" action=\"{action}\">\n<h1>{title}</h1>\n{message}\
-             <label for=\"u\">User name</label>\n<input id=\"u\" name=\"{user}\" autocomplete=\"username\">\n<label \
-             for=\"p\">Password</label>\n<input id=\"p\" name=\"{password}\" type=\"password\" \
-             autocomplete=\"current-password\">\n<input type=\"submit\" name=\"submit\" value=\"Log In\">\n</form>\n\
-             </body>\n</html>\n"
-        )
-    }
-
-    /// What somebody sees who got in.
-    pub(super) fn inside_page(&self, user: &[u8]) -> String {
-        let (title, user) = (&self.title, escaped(user));
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Dashboard - {title}</title>\n\
-             </head>\n<body>\n<h1>{title}</h1>\n<p>Signed in as {user}. <a href=\"/logout\">Log out</a></p>\n<ul>\n\
-             <li><a href=\"/admin/users\">Users</a></li>\n<li><a href=\"/admin/backup\">Backup</a></li>\n<li><a \
-             href=\"/admin/upload\">Upload</a></li>\n</ul>\n</body>\n</html>\n"
-        )
     }
 }
 
@@ -169,51 +177,31 @@ fn favicon(persona: &Persona) -> Vec<u8> {
     icon
 }
 
-fn page(title: &str, body: &str) -> String {
+/// A page without a style of its own.
+fn plain(title: &str, body: &str) -> String {
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<style>\nbody \
-         {{ font-family: sans-serif; max-width: 42em; margin: 2em auto; line-height: 1.5; \
-         }}\n</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+        "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n</head>\n<body>\n{body}</body>\n\
+         </html>\n"
     )
 }
 
 fn default_page(persona: &Persona, dialect: &Dialect) -> String {
     let release = persona.release();
     match (dialect.product, release.id) {
-        (Product::Nginx, _) => page(
-            "Welcome to nginx!",
-            "<h1>Welcome to nginx!</h1>\n<p>The nginx web server runs on this machine and has no site of its own \
-             yet.</p>\n<p>How to set it up stands at <a href=\"http://nginx.org/\">nginx.org</a>.</p>\n<p><em>Thank you \
-             for using nginx.</em></p>\n",
-        ),
-        (Product::Iis, _) => page(
+        (Product::Nginx, _) if dialect.is_from([1, 22, 0]) => include_str!("pages/nginx.html").to_owned(),
+        (Product::Nginx, _) => include_str!("pages/nginx-1.20.html").to_owned(),
+        (Product::Iis, _) => plain(
             "IIS Windows Server",
-            "<h1>Internet Information Services</h1>\n<p><a href=\"http://go.microsoft.com/fwlink/?linkid=66138\">IIS</a> \
-             is installed.</p>\n",
+            "<div id=\"container\">\n<a href=\"http://go.microsoft.com/fwlink/?linkid=66138&amp;clcid=0x409\"><img \
+             src=\"iisstart.png\" alt=\"IIS\" width=\"960\" height=\"600\" /></a>\n</div>\n",
         ),
-        (Product::Apache, "debian" | "ubuntu" | "kali") => {
-            let name = if release.id == "ubuntu" {
-                "Ubuntu"
-            } else {
-                "Debian"
-            };
-            page(
-                &format!("Apache2 {name} Default Page: It works"),
-                &format!(
-                    "<h1>Apache2 {name} Default Page</h1>\n<h2>It works!</h2>\n<p>This page shows that the Apache2 server \
-                     of this {name} system runs. Replace <tt>/var/www/html/index.html</tt> before you use \
-                     it.</p>\n<h2>Configuration</h2>\n<p>The files are below <tt>/etc/apache2/</tt>:</p>\n<pre>\n\
-                     apache2.conf\nports.conf\nmods-enabled/*.load, *.conf\nconf-enabled/*.conf\n\
-                     sites-enabled/*.conf\n</pre>\n<p>Enable and disable them with <tt>a2enmod</tt>, <tt>a2dismod</tt>, \
-                     <tt>a2ensite</tt> and <tt>a2dissite</tt>.</p>\n"
-                ),
-            )
-        }
-        (Product::Apache, "rocky" | "fedora") => page(
+        (Product::Apache, "debian" | "kali") => include_str!("pages/apache2-debian.html").to_owned(),
+        // Ubuntu's is made from it, and differs in more than its name.
+        (Product::Apache, "ubuntu") => include_str!("pages/apache2-debian.html").replace("Debian", "Ubuntu"),
+        (Product::Apache, "rocky" | "fedora") => plain(
             &format!("HTTP Server Test Page powered by: {}", release.name),
             &format!(
-                "<h1>HTTP Server Test Page</h1>\n<p>This page tests the HTTP server of {} after its \
-                 installation.</p>\n",
+                "<h1>HTTP Server <strong>Test Page</strong></h1>\n<p>{}</p>\n",
                 release.name
             ),
         ),
@@ -221,40 +209,96 @@ fn default_page(persona: &Persona, dialect: &Dialect) -> String {
     }
 }
 
-fn company_page(persona: &Persona, wordpress: bool) -> String {
+fn company_page(persona: &Persona, look: &Look) -> String {
     let site = bait::site(persona);
-    let title = escaped(site.title.as_bytes());
-    let mut body = format!(
-        "<header>\n<h1>{title}</h1>\n<p>{}</p>\n</header>\n",
-        escaped(site.slogan.as_bytes())
-    );
-    for (heading, text) in &site.sections {
-        let (heading, text) = (escaped(heading.as_bytes()), escaped(text.as_bytes()));
-        body.push_str(&format!(
-            "<section>\n<h2>{heading}</h2>\n<p>{text}</p>\n</section>\n"
-        ));
-    }
-    body.push_str("<footer>\n<p><a href=\"/wp-login.php\">Log in</a></p>\n</footer>\n");
-    let mut page = page(&title, &body);
-    if wordpress {
-        page = page.replacen(
-            "<style>",
-            "<meta name=\"generator\" content=\"WordPress 6.4.3\">\n<link rel=\"https://api.w.org/\" \
-             href=\"/wp-json/\">\n<style>",
-            1,
-        );
-    }
-    page
+    let company = escaped(persona.company.as_bytes());
+    let end = format!("{company} - <a href=\"/wp-login.php\">Log in</a>");
+    look.page(&site.title, &site.slogan, &site.sections, &end)
 }
 
-fn tomcat_page(persona: &Persona) -> String {
-    let company = escaped(persona.company.as_bytes());
-    page(
-        "Apache Tomcat/9.0.70",
-        &format!(
-            "<h1>Apache Tomcat/9.0.70</h1>\n<p>The servlet container of {company} runs.</p>\n<ul>\n<li><a \
-             href=\"/manager/status\">Server Status</a></li>\n<li><a href=\"/manager/html\">Manager App</a></li>\n<li><a \
-             href=\"/host-manager/html\">Host Manager</a></li>\n</ul>\n"
-        ),
-    )
+/// Releases of WordPress, by the day on which they came out (wordpress.org/news/category/releases).
+const WORDPRESS: &[(Date, &str)] = &[
+    (date!(2023 - 05 - 20), "6.2.2"),
+    (date!(2023 - 08 - 29), "6.3.1"),
+    (date!(2023 - 10 - 12), "6.3.2"),
+    (date!(2023 - 11 - 09), "6.4.1"),
+    (date!(2023 - 12 - 06), "6.4.2"),
+    (date!(2024 - 01 - 30), "6.4.3"),
+    (date!(2024 - 04 - 09), "6.5.2"),
+    (date!(2024 - 05 - 07), "6.5.3"),
+    (date!(2024 - 06 - 24), "6.5.5"),
+    (date!(2024 - 07 - 23), "6.6.1"),
+    (date!(2024 - 09 - 10), "6.6.2"),
+    (date!(2024 - 11 - 21), "6.7.1"),
+    (date!(2025 - 02 - 11), "6.7.2"),
+    (date!(2025 - 04 - 30), "6.8.1"),
+    (date!(2025 - 07 - 15), "6.8.2"),
+    (date!(2025 - 09 - 30), "6.8.3"),
+];
+
+/// Releases of Tomcat 9, by about the day on which they came out (tomcat.apache.org/tomcat-9.0-doc/changelog.html).
+const TOMCAT: &[(Date, &str)] = &[
+    (date!(2022 - 12 - 05), "9.0.70"),
+    (date!(2023 - 03 - 03), "9.0.73"),
+    (date!(2023 - 07 - 10), "9.0.78"),
+    (date!(2023 - 10 - 16), "9.0.82"),
+    (date!(2023 - 11 - 15), "9.0.83"),
+    (date!(2024 - 02 - 19), "9.0.86"),
+    (date!(2024 - 04 - 16), "9.0.88"),
+    (date!(2024 - 10 - 09), "9.0.96"),
+    (date!(2024 - 12 - 09), "9.0.98"),
+    (date!(2025 - 02 - 18), "9.0.100"),
+    (date!(2025 - 05 - 12), "9.0.105"),
+    (date!(2025 - 09 - 08), "9.0.109"),
+];
+
+/// Releases that are in use at a time: nobody has what comes later, and few have what is long past.
+const IN_USE: usize = 5;
+
+/// One of `releases` that the machine could have had when it was booted last, drawn for each.
+fn of_its_time(persona: &Persona, label: &str, releases: &'static [(Date, &'static str)]) -> &'static str {
+    let booted = OffsetDateTime::from_unix_timestamp(persona.boot_time).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let out = releases.partition_point(|(day, _)| *day <= booted.date()).max(1);
+    let in_use = releases.get(out.saturating_sub(IN_USE)..out).unwrap_or_default();
+    persona
+        .rng(label)
+        .pick(in_use)
+        .map_or("", |(_, version)| *version)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use decnet_persona::{PersonaSpec, Seed};
+
+    use super::*;
+
+    #[test]
+    fn programs_have_versions_of_their_machines_time_and_not_all_the_same() {
+        for releases in [WORDPRESS, TOMCAT] {
+            assert!(releases.is_sorted_by_key(|(day, _)| *day));
+            for (deployed, first, last) in [
+                (date!(2000 - 01 - 01), 0, 0),
+                (date!(2024 - 05 - 07), 0, 7),
+                (date!(2035 - 01 - 01), releases.len() - IN_USE, releases.len() - 1),
+            ] {
+                let at = deployed.midnight().assume_utc().unix_timestamp();
+                let drawn: BTreeSet<_> = (0..=200)
+                    .map(|n| {
+                        let mut spec = PersonaSpec::new(Seed::from_bytes([n; 16]), "web-server");
+                        spec.overrides.deployed_at = Some(at);
+                        let persona = Persona::derive(&spec).unwrap();
+                        let version = of_its_time(&persona, "http/test", releases);
+                        releases.iter().position(|(_, of)| *of == version).unwrap()
+                    })
+                    .collect();
+                assert!(
+                    drawn.iter().all(|n| (first..=last).contains(n)),
+                    "{deployed}: {drawn:?}"
+                );
+                assert!(first == last || drawn.len() >= 3, "{deployed}: {drawn:?}");
+            }
+        }
+    }
 }

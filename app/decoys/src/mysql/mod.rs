@@ -24,6 +24,8 @@ use crate::{
 };
 
 #[cfg(feature = "serve")]
+pub(crate) use session::{LABEL, look};
+#[cfg(feature = "serve")]
 pub(crate) use sql::fuzz;
 
 /// The service.

@@ -367,6 +367,14 @@ impl Kind {
     pub const UNKNOWN: Self = Self::new(6, 0, BINARY, 0);
     /// Whole numbers of 64 bits.
     pub const BIGINT: Self = Self::new(LONGLONG, 21, NUMBER | BINARY, 0);
+    /// A system variable that is a whole number without a sign.
+    pub const UNSIGNED_VARIABLE: Self = Self::new(LONGLONG, 21, BINARY | UNSIGNED, 0);
+    /// A system variable that is a whole number with a sign.
+    pub const SIGNED_VARIABLE: Self = Self::new(LONGLONG, 21, BINARY, 0);
+    /// A system variable that is on or off.
+    pub const SWITCH_VARIABLE: Self = Self::new(LONGLONG, 1, BINARY, 0);
+    /// A system variable that is a floating-point number.
+    pub const DOUBLE_VARIABLE: Self = Self::new(DOUBLE, 21, BINARY, 6);
     /// Floating-point numbers.
     pub const DOUBLE: Self = Self::new(DOUBLE, 23, NUMBER | BINARY, 31);
 
@@ -430,7 +438,7 @@ impl Kind {
     /// What values of both kinds can be.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
-        let number = |kind: Self| kind.flags & NUMBER != 0;
+        let number = |kind: Self| matches!(kind.code, LONG | LONGLONG | DECIMAL | DOUBLE);
         match (self, other) {
             (Self::UNKNOWN, kind) | (kind, Self::UNKNOWN) => kind,
             (a, b) if a.code == b.code => Self {

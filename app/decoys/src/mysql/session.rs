@@ -15,12 +15,11 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chacha20::{ChaCha20Rng, rand_core::SeedableRng as _};
 use decnet_model::event::{ClientInfoKind, Event, Secret};
-use decnet_persona::bait;
+use decnet_persona::{Product, bait};
 use rand::Rng as _;
 use rcgen::DnType;
 use rsa::{Oaep, RsaPrivateKey, pkcs8::EncodePublicKey as _};
 use sha1::{Digest as _, Sha1};
-use tokio_rustls::rustls::ServerConfig;
 
 use super::{
     Mysql, MysqlConfig,
@@ -33,7 +32,7 @@ use crate::{
     serve::{
         BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
         login::{Logins, Offer},
-        tls::{Identity, Look},
+        tls::{Ahead, Identity, Look, Tls},
     },
 };
 
@@ -53,11 +52,30 @@ pub(super) struct Server {
     database: Database,
     logins: Logins,
     host: Arc<Host>,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Tls>,
     /// The key that MySQL 8 has passwords encrypted with; made when the first client asks for it.
     rsa: OnceLock<Option<RsaPrivateKey>>,
     greeting_version: String,
     connections: AtomicU32,
+}
+
+/// What the server's certificate is drawn by.
+pub(crate) const LABEL: &str = "mysql";
+
+/// How the certificate looks that `product` makes for itself. MariaDB has none of its own before 11.4; MySQL makes one when it is
+/// initialised.
+pub(crate) fn look(product: &Product) -> Option<Look> {
+    let name = format!(
+        "MySQL_Server_{}_Auto_Generated_Server_Certificate",
+        product.version
+    );
+    (product.name != "MariaDB").then(|| Look {
+        subject: vec![(DnType::CommonName, name)],
+        dns_names: Vec::new(),
+        addresses: Vec::new(),
+        ca: Some(false),
+        days: 3650,
+    })
 }
 
 impl Decoy for Mysql {
@@ -81,24 +99,17 @@ impl Decoy for Mysql {
             (false, "ubuntu") => "(Ubuntu)".to_owned(),
             (false, _) => "MySQL Community Server - GPL".to_owned(),
         };
-        // MariaDB has no certificate of its own before 11.4; MySQL makes one when it is initialised.
-        let tls = if mariadb {
-            None
+        let tls = if let Some(look) = look(&product) {
+            let fault = |error: &dyn std::fmt::Display| BuildError::of::<Self>(None, error);
+            let identity = Identity::self_signed(host, LABEL, &look).map_err(|e| fault(&e))?;
+            Some(Tls {
+                config: identity.server_config(&[]).map_err(|e| fault(&e))?,
+                // Clients begin the handshake without waiting for anything, and the server reads packet by packet.
+                ahead: Ahead::Handshake,
+                unmet: b"",
+            })
         } else {
-            let fault = |error: &dyn std::fmt::Display| BuildError::of::<Self>("-", error);
-            let name = format!(
-                "MySQL_Server_{}_Auto_Generated_Server_Certificate",
-                product.version
-            );
-            let look = Look {
-                subject: vec![(DnType::CommonName, name)],
-                dns_names: Vec::new(),
-                addresses: Vec::new(),
-                ca: Some(false),
-                days: 3650,
-            };
-            let identity = Identity::self_signed(host, "mysql", &look).map_err(|e| fault(&e))?;
-            Some(identity.server_config(&[]).map_err(|e| fault(&e))?)
+            None
         };
         let mut accounts: Vec<(String, String)> = persona
             .users
@@ -344,11 +355,11 @@ impl Visit<'_> {
                 return Ok(None);
             };
             let encrypted = self.peer()?.is_tls();
-            match (First::parse(&payload), self.server.tls.clone()) {
+            match (First::parse(&payload), &self.server.tls) {
                 (Some(First::Login(login)), _) => return Ok(Some(login)),
-                (Some(First::Tls), Some(config)) if !encrypted => {
+                (Some(First::Tls), Some(tls)) if !encrypted => {
                     let peer = self.peer.take().ok_or(io::ErrorKind::NotConnected)?;
-                    let mut peer = peer.start_tls(config).await?;
+                    let mut peer = peer.start_tls(tls).await?;
                     peer.set_idle(CONNECT_PATIENCE);
                     self.peer = Some(peer);
                 }

@@ -49,7 +49,7 @@ pub struct Redis {
 knobs! {
     /// Knobs of redis.
     pub struct RedisConfig {
-        /// Password of the default user; none leaves the server open, as intruders look for it. With one, it is what
+        /// Password of the default user; none leaves the server open, as many are. With one, it is what
         /// `accept = listed` lets in.
         pub requirepass: Option<String> = None,
         /// Who gets in where there is a password; of accounts of your own only `default` can.
@@ -59,7 +59,7 @@ knobs! {
         /// Refuse visitors from elsewhere while there is no password, as `protected-mode yes` does.
         pub protected_mode: bool = false,
         /// Whether version 7 guards `dir`, `dbfilename`, MODULE and DEBUG as it does out of the box. A careless operator
-        /// has switched that off, and takeover sequences go further.
+        /// has switched that off, and who takes servers over gets further.
         pub guarded: bool = false,
     }
 }

@@ -1,10 +1,11 @@
-//! The fingerprint of a TLS client: JA3 and JA4 of its ClientHello.
+//! What a TLS client says of itself in its ClientHello: the server that it asks for, the protocols and versions that it offers, and the
+//! fingerprints JA3 and JA4. Its cipher suites stand by their numbers in what JA3 hashes.
 //!
 //! JA3 is Salesforce's (github.com/salesforce/ja3), JA4 is FoxIO's TLS client fingerprint (technical details in
 //! github.com/FoxIO-LLC/ja4; BSD). Both leave out the GREASE values of RFC 8701. The message is that of RFC 8446
 //! section 4.1.2, inside the records of section 5.1.
 
-use decnet_model::event::{Event, FingerprintKind};
+use decnet_model::event::{ClientInfoKind, Event, FingerprintKind};
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
@@ -17,17 +18,19 @@ const SIGNATURE_ALGORITHMS: u16 = 13;
 const ALPN: u16 = 16;
 const SUPPORTED_VERSIONS: u16 = 43;
 
-/// What the fingerprints are made from; GREASE is left out already.
+/// What is told of it; GREASE is left out already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientHello {
     version: u16,
+    /// As it came: neither a name of the DNS nor text, necessarily.
+    server_name: Vec<u8>,
     ciphers: Vec<u16>,
     extensions: Vec<u16>,
     groups: Vec<u16>,
     point_formats: Vec<u8>,
     signature_algorithms: Vec<u16>,
     supported_versions: Vec<u16>,
-    alpn: Option<Vec<u8>>,
+    alpn: Vec<Vec<u8>>,
 }
 
 impl ClientHello {
@@ -69,11 +72,17 @@ impl ClientHello {
             }
             hello.extensions.push(kind);
             match kind {
+                SERVER_NAME => hello.server_name = host_name(data.vector16().unwrap_or_default()),
                 SUPPORTED_GROUPS => hello.groups = numbers(data.vector16()?),
                 EC_POINT_FORMATS => hello.point_formats = data.vector8()?.to_vec(),
                 SIGNATURE_ALGORITHMS => hello.signature_algorithms = numbers(data.vector16()?),
                 SUPPORTED_VERSIONS => hello.supported_versions = numbers(data.vector8()?),
-                ALPN => hello.alpn = Reader(data.vector16()?).vector8().map(<[u8]>::to_vec),
+                ALPN => {
+                    let mut names = Reader(data.vector16()?);
+                    while let Some(name) = names.vector8() {
+                        hello.alpn.push(name.to_vec());
+                    }
+                }
                 _ => {}
             }
         }
@@ -160,7 +169,7 @@ impl ClientHello {
 
     /// First and last character of the first ALPN value; of its hex form where one of them is not alphanumeric.
     fn ja4_alpn(&self) -> String {
-        let value = self.alpn.as_deref().unwrap_or_default();
+        let value = self.alpn.first().map(Vec::as_slice).unwrap_or_default();
         let (Some(first), Some(last)) = (value.first(), value.last()) else {
             return "00".to_owned();
         };
@@ -175,8 +184,26 @@ impl ClientHello {
             .collect()
     }
 
-    /// Report both fingerprints.
+    /// The versions that it offers; what it calls its own where it does not list them.
+    fn versions(&self) -> String {
+        if self.supported_versions.is_empty() {
+            hexadecimal(&[self.version])
+        } else {
+            hexadecimal(&self.supported_versions)
+        }
+    }
+
+    /// Report all of it.
     pub fn report(&self, tap: &Tap) {
+        for (kind, value) in [
+            (ClientInfoKind::TlsServerName, self.server_name.clone()),
+            (ClientInfoKind::TlsAlpn, self.alpn.join(&b',')),
+            (ClientInfoKind::TlsVersions, self.versions().into_bytes()),
+        ] {
+            if !value.is_empty() {
+                tap.emit(Event::ClientInfo { kind, value: &value });
+            }
+        }
         for (kind, hash, raw) in [
             (FingerprintKind::Ja3, self.ja3(), self.ja3_text()),
             (FingerprintKind::Ja4, self.ja4(), self.ja4_text()),
@@ -188,6 +215,17 @@ impl ClientHello {
             });
         }
     }
+}
+
+/// The first name of a host in a list of server names; empty where there is none.
+fn host_name(list: &[u8]) -> Vec<u8> {
+    let mut names = Reader(list);
+    while let (Some(kind), Some(name)) = (names.u8(), names.vector16()) {
+        if kind == 0 {
+            return name.to_vec();
+        }
+    }
+    Vec::new()
 }
 
 /// The first twelve hex digits of SHA-256, or zeros for an empty list.
@@ -363,6 +401,46 @@ mod tests {
         let extensions = [(16, vector(2, &vector(1, &[0xab, 0x00, 0xcd])))];
         let seen = ClientHello::parse(&hello(0x0303, &[0x1301], Some(&extensions), 900)).unwrap();
         assert!(seen.ja4().starts_with("t12i0101ad_"), "{}", seen.ja4());
+    }
+
+    #[test]
+    fn the_server_name_is_taken_as_it_is_and_the_first_of_several() {
+        let name_of = |data: Vec<u8>| {
+            let raw = hello(0x0303, &[0x1301], Some(&[(0, data)]), 900);
+            ClientHello::parse(&raw).unwrap().server_name
+        };
+        let entry = |kind: u8, name: &[u8]| [vec![kind], vector(2, name)].concat();
+        let hostile = b"a]\"\\\0\xff\n".repeat(100);
+        for (list, name) in [
+            (entry(0, b"mail.example"), &b"mail.example"[..]),
+            (entry(0, &hostile), &hostile),
+            (
+                [entry(7, b"no host"), entry(0, b"a"), entry(0, b"b")].concat(),
+                b"a",
+            ),
+            (entry(7, b"no host"), b""),
+            (b"\0\0\x09cut".to_vec(), b""),
+        ] {
+            assert_eq!(name_of(vector(2, &list)), name);
+        }
+        // What is not even a list makes the rest no worse.
+        assert_eq!(name_of(b"\xff\xff".to_vec()), b"");
+    }
+
+    #[test]
+    fn protocols_and_versions_are_told_in_their_order_without_grease() {
+        let extensions = [
+            (
+                16,
+                vector(2, &[vector(1, b"h2"), vector(1, b"http/1.1")].concat()),
+            ),
+            (43, vector(1, &list16(&[0x1a1a, 0x0304, 0x0303]))),
+        ];
+        let new = ClientHello::parse(&hello(0x0303, &[0x1301], Some(&extensions), 900)).unwrap();
+        assert_eq!(new.alpn, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+        assert_eq!(new.versions(), "0304,0303");
+        let old = ClientHello::parse(&hello(0x0301, &[0x002f], None, 900)).unwrap();
+        assert_eq!((old.alpn.len(), old.versions().as_str()), (0, "0301"));
     }
 
     proptest! {

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use decnet_persona::Persona;
@@ -12,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::Host;
 use crate::knob::Accept;
 
-/// The most addresses whose attempts are counted; past that the whole count starts again.
+/// The most addresses whose attempts are counted; past that the one is forgotten that has been silent for longest, one that got in last.
 const ADDRESSES_MAX: usize = 1024;
 
 /// Words that careless people choose and every guessing program tries, the commonest first; `{}` is the account's name.
@@ -93,12 +96,16 @@ pub struct Logins {
     /// Names and passwords.
     accounts: Vec<(String, String)>,
     seen: Mutex<HashMap<IpAddr, Seen>>,
+    /// Attempts so far, which tell who came before whom.
+    turn: AtomicU64,
 }
 
 /// What is remembered of one address.
 #[derive(Default)]
 struct Seen {
     attempts: u32,
+    /// The turn of the last one.
+    last: u64,
     /// The pair that got in: user, and a digest of the password where it is known.
     admitted: Option<(Vec<u8>, Option<[u8; 32]>)>,
 }
@@ -135,6 +142,7 @@ impl Logins {
             accept: accept.clone(),
             accounts,
             seen: Mutex::default(),
+            turn: AtomicU64::new(0),
         }
     }
 
@@ -165,9 +173,16 @@ impl Logins {
         };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= ADDRESSES_MAX && !seen.contains_key(&address) {
-            seen.clear();
+            let of_least_worth = seen
+                .iter()
+                .min_by_key(|(_, of)| (of.admitted.is_some(), of.last))
+                .map(|(address, _)| *address);
+            if let Some(address) = of_least_worth {
+                seen.remove(&address);
+            }
         }
         let of_address = seen.entry(address).or_default();
+        of_address.last = self.turn.fetch_add(1, Ordering::Relaxed);
         if let Some((admitted, password)) = &of_address.admitted {
             return admitted == user && (digest.is_none() || password.is_none() || *password == digest);
         }
@@ -296,11 +311,17 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_attempts_is_bounded() {
-        let logins = logins(&Accept::AfterN(100));
+    fn the_memory_of_attempts_is_bounded_and_crowds_out_neither_who_got_in_nor_who_goes_on_trying() {
+        let logins = logins(&Accept::AfterN(50));
+        assert!((1..=50).all(|n| tries(&logins, 1, b"in") == (n == 50)));
         for n in 0..5000_u32 {
             logins.admits(IpAddr::from(n.to_be_bytes()), b"eva", &Offer::Password(b"x"));
+            if n % 500 == 0 {
+                assert!(!tries(&logins, 2, b"no"));
+            }
         }
         assert!(logins.seen.lock().unwrap().len() <= ADDRESSES_MAX);
+        assert!(tries(&logins, 1, b"in"), "who got in gets in again");
+        assert!((1..=40).all(|n| tries(&logins, 2, b"no") == (n == 40)));
     }
 }

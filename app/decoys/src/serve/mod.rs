@@ -5,6 +5,7 @@
 //! [`Decoy`] for what a service has to provide.
 
 pub mod client_hello;
+pub mod identity;
 pub mod login;
 pub mod peer;
 pub mod relay;
@@ -121,22 +122,22 @@ impl std::fmt::Debug for Host {
 
 /// A service that cannot be started as configured.
 #[derive(Debug, thiserror::Error)]
-#[error("{service}: {knob}: {problem}")]
+#[error("{service}: {}{problem}", .knob.as_ref().map(|knob| format!("{knob}: ")).unwrap_or_default())]
 pub struct BuildError {
     /// Slug of the service.
     pub service: String,
-    /// The knob at fault, or `-`.
-    pub knob: String,
+    /// The knob at fault, if it is one.
+    pub knob: Option<String>,
     /// What is wrong with it and what is allowed.
     pub problem: String,
 }
 
 impl BuildError {
-    /// Service `S` cannot be started because of `knob` (`-` where it is none).
-    pub fn of<S: Service>(knob: &str, problem: impl std::fmt::Display) -> Self {
+    /// Service `S` cannot be started, because of `knob` where it is one.
+    pub fn of<S: Service>(knob: Option<&str>, problem: impl std::fmt::Display) -> Self {
         Self {
             service: S::META.slug.to_owned(),
-            knob: knob.to_owned(),
+            knob: knob.map(str::to_owned),
             problem: problem.to_string(),
         }
     }
@@ -146,7 +147,7 @@ impl From<Misfit> for BuildError {
     fn from(misfit: Misfit) -> Self {
         Self {
             service: misfit.service.to_owned(),
-            knob: misfit.knob.to_owned(),
+            knob: Some(misfit.knob.to_owned()),
             problem: misfit.problem,
         }
     }
@@ -156,7 +157,7 @@ impl From<KnobFault> for BuildError {
     fn from(fault: KnobFault) -> Self {
         Self {
             service: fault.service,
-            knob: "-".to_owned(),
+            knob: None,
             problem: fault.problem,
         }
     }
@@ -207,7 +208,7 @@ pub enum Full {
 ///
 /// MUST: report through `tap` only; answer as the product and version of the persona would; keep per-connection
 /// memory bounded whatever the peer sends; use no clock, file or socket of its own. MUST NOT: panic, block the
-/// thread, or connect anywhere. `connect` and `disconnect` are reported by the runner, not by the service.
+/// thread, or connect anywhere but back to its visitor ([`Peer::call_back`], and [`Service::calls_back`] says so). `connect` and `disconnect` are reported by the runner, not by the service.
 pub trait Decoy: Service + Sized + Send + Sync {
     /// Prepare what all sessions share: keys, certificates, bait. Runs once per start.
     ///

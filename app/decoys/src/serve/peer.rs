@@ -2,10 +2,12 @@
 //!
 //! [`Peer`] is a byte stream over TCP or TLS that counts what passes, ends a connection that is idle, too long or too
 //! talkative, and remembers why. Its reading helpers never allocate by a length that the visitor gave: memory grows
-//! only with bytes that have arrived, up to the caller's bound.
+//! only with bytes that have arrived, up to the caller's bound. While there is no room for evidence nothing is handed on that the
+//! visitor said, also of what came already: a pipeline waits within itself.
 //!
 //! A limit fails the next *read*; writing stays possible as long as it does not have to wait, so that a service can
-//! say its product's words of farewell. In a tarpit the first bytes of each answer wait, and stay with the service until then.
+//! say its product's words of farewell. A visitor that is gone is answered all the same, and nobody hears it: what it said before is
+//! evidence, and is read to its end as if it were still there. In a tarpit the first bytes of each answer wait, and stay with the service until then.
 
 use std::{
     any::Any,
@@ -23,18 +25,27 @@ use std::{
 use decnet_model::event::{CloseReason, Event};
 use tokio::{
     io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::{Instant, Sleep},
 };
-use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{client_hello, tap::Tap};
+use super::{
+    client_hello,
+    tap::Tap,
+    tls::{Ahead, Tls},
+};
 use crate::config::Limits;
 
 /// How much is read from the network at once.
 const CHUNK: usize = 4096;
 /// The most of a TLS ClientHello that is kept for its fingerprint. Post-quantum hellos take about 2 KiB.
 const HELLO_MAX: usize = 16 * 1024;
+/// The type of a TLS record that carries a part of a handshake (RFC 8446 section 5.1).
+const HANDSHAKE: u8 = 22;
+/// How much is said to a visitor that is gone while nothing more comes in of what it has said: what only talks learns by this that
+/// nobody hears it.
+const UNHEARD_MAX: usize = 1 << 20;
 /// How long [`Peer::close`] waits for the visitor to close, too.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -251,6 +262,12 @@ impl Peer {
         matches!(self.stream, Stream::Tls(_))
     }
 
+    /// Whether something was said to the visitor that nobody hears, as it is gone.
+    #[must_use]
+    pub fn is_unheard(&self) -> bool {
+        self.metered().is_none_or(|metered| metered.unheard.is_some())
+    }
+
     /// Begin the idle time anew: something has happened elsewhere, such as on a data connection.
     pub fn touch(&mut self) {
         if let Some(metered) = self.metered_mut() {
@@ -268,10 +285,43 @@ impl Peer {
             local: listener.local_addr()?,
             listener,
             visitor: self.addr.ip().to_canonical(),
-            bounds: self.bounds,
+            bounds: self.left(),
             meter: Arc::clone(&self.meter),
             tap: self.tap.clone(),
         })
+    }
+
+    /// Connect to `port` of the visitor, and to nobody else: as FTP's active mode does. It comes from `own` port of the address that was
+    /// reached, where that can be had, and from any other where not. Its bytes count with those of this connection, and it may use
+    /// what this one has left.
+    ///
+    /// # Errors
+    /// `TimedOut` where nobody answers within `patience`, otherwise what the network says.
+    pub async fn call_back(&self, port: u16, own: u16, patience: Duration) -> io::Result<Self> {
+        let (here, visitor) = (self.local.ip().to_canonical(), self.addr.ip().to_canonical());
+        let socket = socket_at(SocketAddr::new(here, own))
+            .or_else(|_taken_or_forbidden| socket_at(SocketAddr::new(here, 0)))?;
+        let (bounds, to) = (self.left(), SocketAddr::new(visitor, port));
+        let stream = tokio::time::timeout(patience.min(bounds.total), socket.connect(to))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))
+            .flatten()?;
+        let local = stream.local_addr()?;
+        let mut peer = Self::new(stream, to, local, bounds, self.tap.clone());
+        peer.counts_for(Arc::clone(&self.meter));
+        Ok(peer)
+    }
+
+    /// What may still be used of the bounds.
+    fn left(&self) -> Bounds {
+        let total = self.metered().map_or(Duration::ZERO, |metered| {
+            metered.ends.saturating_duration_since(Instant::now())
+        });
+        Bounds {
+            total,
+            bytes_in: self.bounds.bytes_in.saturating_sub(self.meter.bytes_in()),
+            ..self.bounds
+        }
     }
 
     /// Be less patient with silence from now on, as the product is. Never makes it more patient than the limits.
@@ -288,12 +338,19 @@ impl Peer {
         self.buffer.get(self.taken..).unwrap_or_default()
     }
 
+    /// Wait until what the visitor said next can be recorded. Who takes commands from [`Peer::buffered`] by itself asks before
+    /// each of them; what reads here does so by itself.
+    pub async fn room(&self) {
+        std::future::poll_fn(|cx| self.tap.poll_room(cx)).await;
+    }
+
     /// Read more of what arrives into [`Peer::buffered`]; `false` at the end of the stream. The caller bounds how
     /// often it does so without taking anything.
     ///
     /// # Errors
     /// Where the network fails or a limit is reached.
     pub async fn fill(&mut self) -> io::Result<bool> {
+        self.room().await;
         std::future::poll_fn(|cx| self.poll_more(cx)).await.map(|n| n > 0)
     }
 
@@ -336,6 +393,7 @@ impl Peer {
     /// # Errors
     /// Where the network fails or a limit is reached.
     pub async fn read_until_lf(&mut self, max: usize) -> io::Result<Option<Vec<u8>>> {
+        self.room().await;
         let mut searched = 0;
         loop {
             let bytes = self.buffered();
@@ -369,6 +427,7 @@ impl Peer {
     /// # Errors
     /// `UnexpectedEof` where the stream ends before; otherwise where the network fails or a limit is reached.
     pub async fn read_block(&mut self, len: usize) -> io::Result<Vec<u8>> {
+        self.room().await;
         let mut block = Vec::new();
         while block.len() < len {
             let part = self.buffered();
@@ -438,13 +497,14 @@ impl Peer {
         }
     }
 
-    /// Speak TLS from here on, as the server. Reports JA3 and JA4 of the ClientHello, also of a handshake that fails.
-    /// Bytes that came ahead of the handshake are a protocol violation (CVE-2011-0411), reported and dropped.
+    /// Speak TLS from here on, as the server. Reports what the ClientHello says of the visitor, also of a handshake that fails. What of
+    /// bytes that came already does not begin a handshake is a protocol violation (CVE-2011-0411), reported; [`Tls::ahead`] says what becomes
+    /// of them.
     ///
     /// # Errors
     /// Where the handshake fails, the network fails or a limit is reached.
-    pub async fn start_tls(mut self, config: Arc<ServerConfig>) -> io::Result<Self> {
-        self.upgrade(config).await?;
+    pub async fn start_tls(mut self, tls: &Tls) -> io::Result<Self> {
+        self.upgrade(tls).await?;
         Ok(self)
     }
 
@@ -452,42 +512,79 @@ impl Peer {
     ///
     /// # Errors
     /// As [`Peer::start_tls`]; nothing more can be said to the visitor then.
-    pub async fn upgrade(&mut self, config: Arc<ServerConfig>) -> io::Result<()> {
-        let early = self.buffered();
-        if !early.is_empty() {
+    pub async fn upgrade(&mut self, tls: &Tls) -> io::Result<()> {
+        let is_handshake = |bytes: &[u8]| bytes.first() == Some(&HANDSHAKE);
+        let mut early = self.take_buffered();
+        if !early.is_empty() && (tls.ahead == Ahead::Forgotten || !is_handshake(&early)) {
             self.tap.emit(Event::Violation {
                 what: "plaintext ahead of the TLS handshake",
-                bytes: early,
+                bytes: &early,
             });
-            self.advance(usize::MAX);
+        }
+        if tls.ahead == Ahead::Forgotten {
+            early.clear();
+        }
+        if !tls.unmet.is_empty() {
+            if early.is_empty() {
+                self.fill().await?;
+                early = self.take_buffered();
+            }
+            if !is_handshake(&early) {
+                // Who is only half gone still hears it.
+                let _unheard = self.send(tls.unmet).await;
+                self.stream = Stream::Gone;
+                self.handshake_failed(&early);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "no TLS handshake"));
+            }
         }
         let Stream::Plain(mut io) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             return Err(io::Error::other("TLS within TLS"));
         };
         io.heard = Some(Vec::new());
-        let (heard, outcome) = match TlsAcceptor::from(config).accept(io).into_fallible().await {
-            Ok(mut tls) => (tls.get_mut().0.heard.take(), Ok(tls)),
+        io.give_back(early);
+        let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
+        let (heard, outcome) = match acceptor.accept(io).into_fallible().await {
+            Ok(mut stream) => (stream.get_mut().0.heard.take(), Ok(stream)),
             Err((error, mut io)) => (io.heard.take(), Err(error)),
         };
         if let Some(hello) = heard.as_deref().and_then(client_hello::ClientHello::parse) {
             hello.report(&self.tap);
         }
         match outcome {
-            Ok(tls) => {
-                self.stream = Stream::Tls(Box::new(tls));
+            Ok(stream) => {
+                self.stream = Stream::Tls(Box::new(stream));
                 Ok(())
             }
             Err(error) => {
-                if self.meter.closed_by().is_none() {
-                    let words = error.to_string();
-                    self.tap.emit(Event::Violation {
-                        what: "the TLS handshake failed",
-                        bytes: words.as_bytes(),
-                    });
-                    self.meter.close(CloseReason::Violation);
-                }
+                self.handshake_failed(error.to_string().as_bytes());
                 Err(error)
             }
+        }
+    }
+
+    /// Report that no TLS came about, unless the visitor is gone or a limit is reached.
+    fn handshake_failed(&self, bytes: &[u8]) {
+        if self.meter.closed_by().is_none() {
+            self.tap.emit(Event::Violation {
+                what: "the TLS handshake failed",
+                bytes,
+            });
+            self.meter.close(CloseReason::Violation);
+        }
+    }
+
+    /// Take what is buffered.
+    fn take_buffered(&mut self) -> Vec<u8> {
+        let bytes = self.buffered().to_vec();
+        self.advance(usize::MAX);
+        bytes
+    }
+
+    fn metered(&self) -> Option<&Metered> {
+        match &self.stream {
+            Stream::Plain(io) => Some(io),
+            Stream::Tls(tls) => Some(tls.get_ref().0),
+            Stream::Gone => None,
         }
     }
 
@@ -526,7 +623,8 @@ impl Peer {
         let held = self
             .held
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(tarpit)));
-        if held.as_mut().poll(cx).is_pending() && self.poll_gone(cx).is_pending() {
+        // Who is gone would keep its place for as long as it liked.
+        if held.as_mut().poll(cx).is_pending() && !self.is_unheard() && self.poll_gone(cx).is_pending() {
             return Poll::Pending;
         }
         self.held = None;
@@ -558,6 +656,7 @@ impl Peer {
 impl AsyncRead for Peer {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.tap.poll_room(cx));
         let waiting = this.buffered();
         if waiting.is_empty() {
             let before = out.filled().len();
@@ -576,6 +675,7 @@ impl AsyncRead for Peer {
 impl AsyncBufRead for Peer {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
+        ready!(this.tap.poll_room(cx));
         if this.buffered().is_empty() {
             ready!(this.poll_more(cx))?;
         }
@@ -631,6 +731,19 @@ impl Stream {
     }
 }
 
+/// A socket that connects from `own`.
+fn socket_at(own: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if own.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // The port may be held by what is left of a connection before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(own)?;
+    Ok(socket)
+}
+
 /// The layer next to the network: counts, keeps time, and listens in on a ClientHello.
 ///
 /// One timer serves both time limits and is not touched per read: when it fires, it is set again to what the last
@@ -648,6 +761,11 @@ struct Metered {
     /// The meter of the connection that this one belongs to.
     counts_for: Option<Arc<Meter>>,
     heard: Option<Vec<u8>>,
+    /// Bytes that were read, and are to be read again.
+    again: Vec<u8>,
+    /// Since writing failed: bytes that were said to nobody since something was read, or more than [`UNHEARD_MAX`] once there is nothing
+    /// more to read.
+    unheard: Option<usize>,
 }
 
 impl Metered {
@@ -664,6 +782,38 @@ impl Metered {
             meter,
             counts_for: None,
             heard: None,
+            again: Vec::new(),
+            unheard: None,
+        }
+    }
+
+    /// Say `bytes` to nobody, as long as the visitor may have said something that was not read yet.
+    fn say_unheard(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let said = self.unheard.unwrap_or_default().saturating_add(bytes.len());
+        self.unheard = Some(said);
+        if said > UNHEARD_MAX {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(bytes.len())
+    }
+
+    /// So much was read; nothing at the end, or where reading fails.
+    fn was_read(&mut self, bytes: usize) {
+        if let Some(unheard) = &mut self.unheard {
+            *unheard = if bytes == 0 { usize::MAX } else { 0 };
+        }
+    }
+
+    /// Let `bytes` be read before what comes: they have come already, and were counted then.
+    fn give_back(&mut self, bytes: Vec<u8>) {
+        self.again = bytes;
+    }
+
+    /// Listen in on what is read.
+    fn hear(&mut self, bytes: &[u8]) {
+        if let Some(heard) = &mut self.heard {
+            let room = HELLO_MAX.saturating_sub(heard.len());
+            heard.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         }
     }
 
@@ -729,20 +879,28 @@ impl AsyncRead for Metered {
             this.meter.close(CloseReason::TooLong);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        if !this.again.is_empty() {
+            let n = this.again.len().min(out.remaining());
+            let part: Vec<u8> = this.again.drain(..n).collect();
+            out.put_slice(&part);
+            this.hear(&part);
+            return Poll::Ready(Ok(()));
+        }
         let before = out.filled().len();
         match Pin::new(&mut this.io).poll_read(cx, out) {
             Poll::Pending => this.poll_limits(cx),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(this.failed(error))),
+            Poll::Ready(Err(error)) => {
+                this.was_read(0);
+                Poll::Ready(Err(this.failed(error)))
+            }
             Poll::Ready(Ok(())) => {
                 let new = out.filled().get(before..).unwrap_or_default();
+                this.was_read(new.len());
                 if new.is_empty() {
                     this.meter.close(CloseReason::Peer);
                     return Poll::Ready(Ok(()));
                 }
-                if let Some(heard) = &mut this.heard {
-                    let room = HELLO_MAX.saturating_sub(heard.len());
-                    heard.extend_from_slice(new.get(..room).unwrap_or(new));
-                }
+                this.hear(new);
                 let n = u64::try_from(new.len()).unwrap_or(u64::MAX);
                 let sum = this
                     .meter
@@ -766,9 +924,16 @@ impl AsyncRead for Metered {
 impl AsyncWrite for Metered {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.unheard.is_some() {
+            return Poll::Ready(this.say_unheard(bytes));
+        }
         match Pin::new(&mut this.io).poll_write(cx, bytes) {
             Poll::Pending => this.poll_limits(cx),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(this.failed(error))),
+            Poll::Ready(Err(error)) => {
+                // Why it ended is noted; that it did is told by the next read that finds nothing more.
+                let _noted = this.failed(error);
+                Poll::Ready(this.say_unheard(bytes))
+            }
             Poll::Ready(Ok(n)) => {
                 for meter in [Some(&this.meter), this.counts_for.as_ref()]
                     .into_iter()
@@ -798,8 +963,10 @@ impl AsyncWrite for Metered {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use decnet_model::clock::SystemClock;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
     use super::*;
     use crate::serve::{artifact::Artifacts, sink::Sink, tap::Evidence};
@@ -808,18 +975,63 @@ mod tests {
 
     /// A visitor's end, and a slow peer at the other.
     fn slow() -> (DuplexStream, Peer) {
+        let (theirs, mut peer) = reporting_to(&Arc::new(Sink::to(io::sink())));
+        peer.set_tarpit(TARPIT);
+        (theirs, peer)
+    }
+
+    /// A visitor's end, and the peer at the other, whose evidence goes to `sink`.
+    fn reporting_to(sink: &Arc<Sink>) -> (DuplexStream, Peer) {
         let (theirs, ours) = tokio::io::duplex(64 * 1024);
         let evidence = Arc::new(Evidence {
-            sink: Arc::new(Sink::to(io::sink())),
+            sink: Arc::clone(sink),
             artifacts: Arc::new(Artifacts::open(None, &Limits::default()).unwrap()),
             clock: Arc::new(SystemClock),
             decky: "decky-01".to_owned(),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 9));
         let tap = Tap::of_session(&evidence, "test", address, address);
-        let mut peer = Peer::new(ours, address, address, Bounds::from(&Limits::default()), tap);
-        peer.set_tarpit(TARPIT);
+        let peer = Peer::new(ours, address, address, Bounds::from(&Limits::default()), tap);
         (theirs, peer)
+    }
+
+    /// A disk that is full until somebody makes room.
+    struct Disk(Arc<AtomicBool>);
+
+    impl io::Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipeline_that_came_already_waits_within_itself_for_room() {
+        let is_full = Arc::new(AtomicBool::new(true));
+        let sink = Arc::new(Sink::to(Disk(Arc::clone(&is_full))));
+        let (mut visitor, mut peer) = reporting_to(&sink);
+        visitor.write_all(b"one\ntwo\nthree").await.unwrap();
+        assert_eq!(peer.read_line(10).await.unwrap().unwrap(), b"one");
+        // More than half of what waits in memory.
+        for _ in 0..300 {
+            sink.write_line(&[b'\n'; CHUNK]);
+        }
+        // Every way to what is there, and each as if it had not been tried.
+        assert!(tokio::time::timeout(TARPIT, peer.read_line(10)).await.is_err());
+        assert!(tokio::time::timeout(TARPIT, peer.read_block(3)).await.is_err());
+        assert!(tokio::time::timeout(TARPIT, peer.fill()).await.is_err());
+        assert!(tokio::time::timeout(TARPIT, peer.read_u8()).await.is_err());
+        assert!(tokio::time::timeout(TARPIT, peer.fill_buf()).await.is_err());
+        is_full.store(false, Ordering::SeqCst);
+        let (line, ()) = tokio::join!(peer.read_line(10), async { sink.flush() });
+        assert_eq!(line.unwrap().unwrap(), b"two");
+        assert_eq!(peer.read_block(5).await.unwrap(), b"three");
     }
 
     /// How long `what` takes where time stands still but for timers.
@@ -871,6 +1083,36 @@ mod tests {
         peer.send(b"hello\n").await.unwrap();
         assert!(peer.buffered().len() < 2 * CHUNK, "{}", peer.buffered().len());
         assert_eq!(peer.read_block(flood.len()).await.unwrap(), flood);
+    }
+
+    #[tokio::test]
+    async fn what_somebody_said_who_is_gone_is_read_to_its_end_and_then_nobody_is_talked_to() {
+        let (mut visitor, mut peer) = slow();
+        peer.set_tarpit(Duration::ZERO);
+        visitor.write_all(b"one\ntwo\n").await.unwrap();
+        drop(visitor);
+        for said in [b"one", b"two"] {
+            peer.send(b"an answer\n").await.unwrap();
+            assert_eq!(peer.read_line(10).await.unwrap().unwrap(), said);
+        }
+        peer.send(b"an answer\n").await.unwrap();
+        assert!(peer.is_unheard());
+        assert_eq!(peer.read_line(10).await.unwrap(), None);
+        assert!(peer.send(b"an answer\n").await.is_err());
+        assert_eq!(peer.meter().closed_by(), Some(CloseReason::Peer));
+        assert_eq!(peer.meter().bytes_out(), 0, "nobody heard it");
+    }
+
+    #[tokio::test]
+    async fn who_only_talks_learns_that_nobody_hears_it() {
+        let (visitor, mut peer) = slow();
+        peer.set_tarpit(Duration::ZERO);
+        drop(visitor);
+        let mut said = 0;
+        while peer.send(&[b'y'; CHUNK]).await.is_ok() {
+            said += CHUNK;
+            assert!(said <= UNHEARD_MAX, "{said} bytes were said to nobody");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -193,8 +193,8 @@ struct Said {
     last: Instant,
     /// Exchanges that were told.
     told: u64,
-    /// Whether the visitor spoke at all.
-    began: bool,
+    /// Whether the visitor's ClientHello was told.
+    greeted: bool,
 }
 
 #[derive(Default)]
@@ -221,7 +221,7 @@ impl<'a> Exchange<'a> {
                 answered: Kept::default(),
                 last: Instant::now(),
                 told: 0,
-                began: false,
+                greeted: false,
             }),
         }
     }
@@ -236,13 +236,16 @@ impl<'a> Exchange<'a> {
             self.tell();
         }
         let mut said = self.said();
-        if !std::mem::replace(&mut said.began, true)
-            && let Some(hello) = ClientHello::parse(bytes)
-        {
-            hello.report(self.tap);
-        }
         said.received.add(bytes);
         said.last = Instant::now();
+        // TLS begins with the first words, or with later ones where both have agreed on it.
+        if !said.greeted
+            && let Some(hello) = ClientHello::parse(&said.received.head)
+        {
+            said.greeted = true;
+            drop(said);
+            hello.report(self.tap);
+        }
     }
 
     fn answered(&self, bytes: &[u8]) {
@@ -296,5 +299,65 @@ impl Drop for Exchange<'_> {
     /// However the session ends, nothing of it stays untold.
     fn drop(&mut self) {
         self.tell();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use decnet_model::clock::SystemClock;
+
+    use super::*;
+    use crate::{
+        config::Limits,
+        serve::{artifact::Artifacts, sink::Sink, tap::Evidence},
+    };
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_hello_is_told_once_also_in_two_parts_and_after_other_words() {
+        let hello = include_bytes!("../../../../fuzz/corpus/client_hello/tls13_grease");
+        let (first, second) = hello.split_at(50);
+        let lines = Lines::default();
+        let evidence = Arc::new(Evidence {
+            sink: Arc::new(Sink::to(lines.clone())),
+            artifacts: Arc::new(Artifacts::open(None, &Limits::default()).unwrap()),
+            clock: Arc::new(SystemClock),
+            decky: "decky-01".to_owned(),
+        });
+        let address = SocketAddr::from(([127, 0, 0, 1], 9));
+        let told = || String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        for before in [&b""[..], b"STARTTLS\r\n"] {
+            lines.0.lock().unwrap().clear();
+            let tap = Tap::of_session(&evidence, "own", address, address);
+            let exchange = Exchange::new(&tap);
+            if !before.is_empty() {
+                exchange.received(before);
+                exchange.answered(b"220 go on\r\n");
+            }
+            exchange.received(first);
+            assert_eq!(told().matches(" client_fingerprint ").count(), 0);
+            exchange.received(second);
+            exchange.answered(b"a server's hello");
+            exchange.received(hello);
+            drop(exchange);
+            let told = told();
+            assert_eq!(told.matches("fingerprint_kind=\"ja4\"").count(), 1, "{told}");
+            assert_eq!(told.matches("info_kind=\"tls_versions\"").count(), 1, "{told}");
+        }
     }
 }

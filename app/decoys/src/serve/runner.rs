@@ -46,6 +46,8 @@ const BACKLOG: i32 = 128;
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How often refused connections are reported at most, for each service.
 const REFUSALS_EVERY: Duration = Duration::from_secs(1);
+/// How often evidence that waits for room is tried again at the end.
+const LAST_WORDS_EVERY: Duration = Duration::from_millis(100);
 
 /// A decky that cannot be started or changed as configured.
 #[derive(Debug, thiserror::Error)]
@@ -351,20 +353,31 @@ impl Decky {
             .collect()
     }
 
-    /// Stop in order: no new visitors, sessions ended and reported, within `grace`.
+    /// Stop in order: no new visitors, sessions ended and reported, and their evidence written, within `grace`. What a full
+    /// disk has not taken by then is lost, counted and told.
     pub async fn stop(mut self, grace: Duration) {
+        let deadline = Instant::now() + grace;
         for running in self.services.values() {
             running.stop.cancel();
         }
         self.services.clear();
         self.sessions.close();
-        if tokio::time::timeout(grace, self.sessions.wait()).await.is_err() {
+        if tokio::time::timeout_at(deadline, self.sessions.wait())
+            .await
+            .is_err()
+        {
             trouble(format_args!(
                 "{} sessions did not end in time",
                 self.sessions.len()
             ));
         }
-        self.evidence.sink.flush();
+        let sink = &self.evidence.sink;
+        sink.flush();
+        while sink.waits() && Instant::now() < deadline {
+            tokio::time::sleep_until(deadline.min(Instant::now() + LAST_WORDS_EVERY)).await;
+            sink.flush();
+        }
+        sink.give_up();
     }
 }
 
@@ -406,6 +419,8 @@ impl Door {
         let mut pause = Duration::from_millis(10);
         let mut refused_at: Option<Instant> = None;
         loop {
+            // Whoever comes meanwhile waits in the kernel.
+            std::future::poll_fn(|cx| self.evidence.sink.poll_room(cx)).await;
             match listener.accept().await {
                 Ok((stream, address)) => {
                     pause = Duration::from_millis(10);
@@ -525,11 +540,14 @@ impl Visit {
         }
     }
 
-    /// Let `decoy` answer until the session ends or `stop` is cancelled. A panic ends this session only.
+    /// Let `decoy` answer until the session ends or `stop` is cancelled, while there is room for what it reports (within a pipeline
+    /// [`Peer`] sees to that). A panic ends this session only.
     pub async fn answered_by(mut self, decoy: Arc<dyn AnyDecoy>, stop: CancellationToken) {
         let Some(peer) = self.peer.take() else { return };
-        let mut session = decoy.session(peer, self.end.tap.clone());
+        let tap = &self.end.tap;
+        let mut session = decoy.session(peer, tap.clone());
         let guarded = std::future::poll_fn(|cx| {
+            std::task::ready!(tap.poll_room(cx));
             std::panic::catch_unwind(AssertUnwindSafe(|| session.as_mut().poll(cx)))
                 .unwrap_or_else(|_| std::task::Poll::Ready(Err(io::Error::other("panic").into())))
         });

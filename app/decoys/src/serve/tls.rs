@@ -137,6 +137,29 @@ impl Stack {
     }
 }
 
+/// How a product takes up TLS on a connection that began without it.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Its certificate, and what it negotiates.
+    pub config: Arc<ServerConfig>,
+    /// What it does with words that came too early.
+    pub ahead: Ahead,
+    /// What it says where something else comes in place of a handshake, or the end; empty where that is left to the library.
+    pub unmet: &'static [u8],
+}
+
+/// What becomes of bytes that a visitor sends right behind the words that ask for TLS, without waiting for the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    /// They begin the handshake: the product has read no further than those words.
+    Handshake,
+    /// The product has read them with those words, and forgets them before TLS begins (CVE-2011-0411).
+    Forgotten,
+}
+
+/// The fatal alert `unexpected_message`, in a record of TLS 1.2: how GnuTLS answers both, as Exim 4.96 of Debian 12 shows.
+pub const GNUTLS_UNMET: &[u8] = &[21, 3, 3, 0, 2, 2, 10];
+
 /// A certificate with its key.
 pub struct Identity {
     /// DER of the certificate.

@@ -1041,7 +1041,7 @@ impl Shell {
     }
 
     fn ulimit(&mut self, words: &[String], fds: &Fds) -> u8 {
-        let processes = self.machine.mem_kb / 261;
+        let processes = self.machine.processes_max();
         let limits = [
             ('c', "core file size              (blocks, -c)", "0".to_owned()),
             (

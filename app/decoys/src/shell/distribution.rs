@@ -190,6 +190,11 @@ impl Distribution {
         matches!(self.family, Family::Alpine | Family::Device)
     }
 
+    /// Whether systemd runs it, and knows its sessions.
+    pub(crate) fn has_logind(&self) -> bool {
+        !self.is_busybox()
+    }
+
     /// Whether `sh` is dash.
     pub(crate) fn has_dash(&self) -> bool {
         self.family == Family::Debian
@@ -544,6 +549,19 @@ impl Distribution {
         match self.release.id {
             "rocky" => "xfs",
             _ => "ext4",
+        }
+    }
+
+    /// The C library that programs are linked with, and what loads it; nothing where they are one file.
+    pub(crate) fn libc(&self) -> Option<(&'static str, &'static str)> {
+        match self.family {
+            Family::Debian => Some((
+                "/usr/lib/x86_64-linux-gnu/libc.so.6",
+                "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+            )),
+            Family::RedHat => Some(("/usr/lib64/libc.so.6", "/usr/lib64/ld-linux-x86-64.so.2")),
+            Family::Arch => Some(("/usr/lib/libc.so.6", "/usr/lib/ld-linux-x86-64.so.2")),
+            Family::Alpine | Family::Device => None,
         }
     }
 

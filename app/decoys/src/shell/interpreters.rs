@@ -131,10 +131,6 @@ impl Shell {
                     let argv: Vec<Vec<u8>> = argv.into_iter().map(String::into_bytes).collect();
                     self.run_args(argv, fds).await?;
                 }
-                Effect::SetUid(uid) => {
-                    // It is the interpreter's own; a shell that it starts begins anew.
-                    let _ = uid;
-                }
                 Effect::Sleep(seconds) => {
                     self.wait(Duration::try_from_secs_f64(seconds.clamp(0.0, 86_400.0)).unwrap_or_default())
                         .await?;

@@ -21,7 +21,9 @@ use super::{
 /// Sessions at terminals that are remembered.
 const SESSIONS_MAX: usize = 200;
 /// Lines of visitors that are remembered.
-const NOTES_MAX: usize = 400;
+const NOTES_MAX: usize = 1_000;
+/// Refused attempts that are remembered.
+const REFUSED_MAX: usize = 400;
 /// Bytes of a log that is read.
 const LOG_MAX: usize = 2 << 20;
 const HOUR: i64 = 3_600;
@@ -49,8 +51,20 @@ pub(super) struct Logbook(Mutex<Entries>);
 struct Entries {
     sessions: VecDeque<Session>,
     notes: VecDeque<Note>,
+    refused: VecDeque<Refused>,
+    /// How often something was entered.
+    entered: u64,
     next: u64,
     now: i64,
+}
+
+/// An attempt to sign in that was refused.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused {
+    pub(crate) at: i64,
+    pub(crate) user: String,
+    pub(crate) from: String,
+    pid: u32,
 }
 
 /// A line that a visit left in a log.
@@ -70,6 +84,25 @@ pub(crate) struct Seat {
     pub(crate) terminal: u32,
 }
 
+/// A session over ssh that stands in the logs, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    machine: Arc<Machine>,
+    user: String,
+    address: String,
+    port: String,
+    pid: u32,
+    /// What logind calls it.
+    number: u32,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let now = self.machine.logbook.lock().now;
+        self.machine.note_logout(self, now);
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut book = self.machine.logbook.lock();
@@ -77,6 +110,15 @@ impl Drop for Seat {
         if let Some(session) = book.sessions.iter_mut().find(|s| s.id == self.id) {
             session.until = Some(now.max(session.since));
         }
+    }
+}
+
+impl Entry {
+    /// Who writes of it.
+    fn by(&self) -> String {
+        let is_device = self.machine.distribution.family == Family::Device;
+        let program = if is_device { "dropbear" } else { "sshd" };
+        format!("{program}[{}]", self.pid)
     }
 }
 
@@ -124,6 +166,8 @@ pub(super) enum What {
     /// `dpkg.log` of the installation.
     Packages,
     Wtmp,
+    /// `btmp`.
+    Refused,
     Lastlog,
     /// Nothing in it.
     Empty,
@@ -159,7 +203,7 @@ impl Log {
             if self.age > 0 {
                 (book.now - SUNDAY).div_euclid(DAY)
             } else {
-                book.now / HOUR * 1_000 + i64::try_from(book.notes.len() + book.sessions.len()).unwrap_or(0)
+                book.now / HOUR * 1_000_000 + i64::try_from(book.entered % 1_000_000).unwrap_or(0)
             }
         };
         let mut kept = self.size.lock().unwrap_or_else(PoisonError::into_inner);
@@ -182,6 +226,10 @@ impl Log {
             What::Wtmp | What::Lastlog => machine.sessions().first().map_or(machine.boot_time, |s| s.since),
             _ if self.age > 0 => machine.period(self.what, self.age, now).1,
             What::Empty => machine.period(What::Auth, 0, now).0,
+            What::Refused => {
+                let newest = machine.logbook.lock().refused.back().map(|r| r.at);
+                newest.unwrap_or_else(|| machine.period(What::Auth, 0, now).0)
+            }
             _ => {
                 let hour = now / HOUR * HOUR + 17 * 60 + 1;
                 let newest = machine.logbook.lock().notes.back().map_or(0, |n| n.at);
@@ -208,6 +256,7 @@ impl Machine {
             .collect();
         let terminal = (0..).find(|n| !taken.contains(n)).unwrap_or(0);
         book.next += 1;
+        book.entered += 1;
         let id = book.next;
         if book.sessions.len() >= SESSIONS_MAX {
             book.sessions.pop_back();
@@ -263,6 +312,7 @@ impl Machine {
     pub(super) fn note(&self, at: i64, by: &str, text: String) {
         let mut book = self.logbook.lock();
         book.now = book.now.max(at);
+        book.entered += 1;
         if book.notes.len() >= NOTES_MAX {
             book.notes.pop_front();
         }
@@ -273,42 +323,103 @@ impl Machine {
         });
     }
 
-    /// Somebody signed in over ssh: `source` is what `SSH_CLIENT` says.
-    pub(super) fn note_login(&self, user: &str, uid: u32, source: &str, pid: u32, now: i64) {
+    /// Remember an attempt that process `pid` refused.
+    pub(super) fn refuse(&self, at: i64, user: &str, from: &str, pid: u32) {
+        let mut book = self.logbook.lock();
+        book.entered += 1;
+        if book.refused.len() >= REFUSED_MAX {
+            book.refused.pop_front();
+        }
+        book.refused.push_back(Refused {
+            at,
+            user: user.to_owned(),
+            from: from.to_owned(),
+            pid,
+        });
+    }
+
+    /// Refused attempts, the newest first.
+    pub(super) fn refused(&self) -> Vec<Refused> {
+        self.logbook.lock().refused.iter().rev().cloned().collect()
+    }
+
+    /// Somebody signed in over ssh, as a user of that name and number: `source` is what `SSH_CLIENT` says. The numbers of its process
+    /// and its session.
+    pub(super) fn note_login(
+        machine: &Arc<Self>,
+        (user, uid): (&str, u32),
+        source: &str,
+        (pid, number): (u32, u32),
+        now: i64,
+    ) -> Option<Entry> {
         let mut parts = source.split(' ');
         let (address, port) = (parts.next().unwrap_or_default(), parts.next().unwrap_or("0"));
         if address.is_empty() {
-            return;
+            return None;
         }
-        let number = 3 + pid % 40;
+        let entry = Entry {
+            machine: Arc::clone(machine),
+            user: user.to_owned(),
+            address: address.to_owned(),
+            port: port.to_owned(),
+            pid,
+            number,
+        };
+        let family = machine.distribution.family;
+        let by = entry.by();
+        if family == Family::Device {
+            let text = format!("Password auth succeeded for '{user}' from {address}:{port}");
+            machine.note(now, &by, text);
+            return Some(entry);
+        }
+        let text = format!("Accepted password for {user} from {address} port {port} ssh2");
+        machine.note(now, &by, text);
+        if family != Family::Alpine {
+            let text =
+                format!("pam_unix(sshd:session): session opened for user {user}(uid={uid}) by (uid=0)");
+            machine.note(now, &by, text);
+            let text = format!("New session {} of user {user}.", entry.number);
+            machine.note(now, &machine.logind(), text);
+        }
+        Some(entry)
+    }
+
+    /// It has left.
+    fn note_logout(&self, entry: &Entry, now: i64) {
+        let Entry {
+            user,
+            address,
+            port,
+            number,
+            ..
+        } = entry;
+        let by = entry.by();
         if self.distribution.family == Family::Device {
-            self.note(
-                now,
-                &format!("dropbear[{pid}]"),
-                format!("Password auth succeeded for '{user}' from {address}:{port}"),
-            );
-            return;
+            let text = format!("Exit ({user}) from <{address}:{port}>: Disconnect received");
+            return self.note(now, &by, text);
         }
-        let by = format!("sshd[{pid}]");
-        self.note(
-            now,
-            &by,
-            format!("Accepted password for {user} from {address} port {port} ssh2"),
-        );
+        for text in [
+            format!("Received disconnect from {address} port {port}:11: disconnected by user"),
+            format!("Disconnected from user {user} {address} port {port}"),
+        ] {
+            self.note(now, &by, text);
+        }
         if self.distribution.family == Family::Alpine {
             return;
         }
-        self.note(
-            now,
-            &by,
-            format!("pam_unix(sshd:session): session opened for user {user}(uid={uid}) by (uid=0)"),
-        );
-        let logind = self.pid_of("systemd-logind");
-        self.note(
-            now,
-            &format!("systemd-logind[{logind}]"),
-            format!("New session {number} of user {user}."),
-        );
+        let text = format!("pam_unix(sshd:session): session closed for user {user}");
+        self.note(now, &by, text);
+        for text in [
+            format!("Session {number} logged out. Waiting for processes to exit."),
+            format!("Removed session {number}."),
+        ] {
+            self.note(now, &self.logind(), text);
+        }
+    }
+
+    /// Who writes what logind has to say.
+    fn logind(&self) -> String {
+        format!("systemd-logind[{}]", self.pid_of("systemd-logind"))
     }
 
     fn pid_of(&self, mark: &str) -> u32 {
@@ -321,7 +432,7 @@ impl Machine {
     }
 
     /// A number that belongs to this machine, `what` and `at`.
-    fn draw(&self, what: &str, at: i64) -> u32 {
+    pub(super) fn draw(&self, what: &str, at: i64) -> u32 {
         let hash = Sha512::new()
             .chain_update(self.secret)
             .chain_update(what)
@@ -347,16 +458,24 @@ impl Machine {
         )
     }
 
-    fn stamp(&self, at: i64, salt: u32) -> String {
+    /// The fraction of a second of the `nth` line of a log, in microseconds. A line is younger than the one before.
+    fn fraction(&self, at: i64, nth: u32, before: Option<(i64, u32)>) -> u32 {
+        let drawn = self.draw("fraction", at + i64::from(nth));
+        match before {
+            Some((same, fraction)) if same == at => (fraction + 40 + drawn % 9_000).min(999_999),
+            _ => drawn % 900_000,
+        }
+    }
+
+    fn stamp(&self, at: i64, fraction: u32) -> String {
         let when = OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         if self.precise() {
             format!(
-                "{}T{:02}:{:02}:{:02}.{:06}+00:00",
+                "{}T{:02}:{:02}:{:02}.{fraction:06}+00:00",
                 when.date(),
                 when.hour(),
                 when.minute(),
-                when.second(),
-                self.draw("fraction", at + i64::from(salt)) % 1_000_000
+                when.second()
             )
         } else {
             plain_stamp(at)
@@ -640,6 +759,7 @@ impl Machine {
         match what {
             What::Empty => return Vec::new(),
             What::Wtmp => return self.wtmp(),
+            What::Refused => return self.btmp(),
             What::Lastlog => return self.lastlog_bytes(),
             What::Packages => return self.dpkg_log().into_bytes(),
             What::Web => return self.web_log(age, now).into_bytes(),
@@ -647,12 +767,15 @@ impl Machine {
         }
         let (from, to) = self.period(what, age, now);
         let mut out = String::new();
+        let mut before = None;
         for (i, line) in self.lines(what, from, to).into_iter().enumerate() {
             if out.len() > LOG_MAX {
                 break;
             }
             let (at, by, text) = line;
-            out.push_str(&self.stamp(at, u32::try_from(i).unwrap_or(0)));
+            let fraction = self.fraction(at, u32::try_from(i).unwrap_or(0), before);
+            before = Some((at, fraction));
+            out.push_str(&self.stamp(at, fraction));
             out.push_str(&format!(" {} {by}: {text}\n", self.hostname));
         }
         out.into_bytes()
@@ -775,6 +898,15 @@ impl Machine {
         records.into_iter().flat_map(|r| r.1).collect()
     }
 
+    /// `/var/log/btmp`: as `wtmp`, of those who were refused.
+    fn btmp(&self) -> Vec<u8> {
+        let book = self.logbook.lock();
+        let records = book.refused.iter();
+        records
+            .flat_map(|r| utmp(6, r.pid, "ssh:notty", "", &r.user, &r.from, r.at))
+            .collect()
+    }
+
     /// `/var/log/lastlog`: a record for each uid up to the highest that signed in.
     fn lastlog_bytes(&self) -> Vec<u8> {
         let mut out: Vec<u8> = Vec::new();
@@ -865,7 +997,7 @@ impl Machine {
         }
         if family != Family::Device {
             put("/var/log/wtmp", What::Wtmp, 0o664, "utmp", 0);
-            put("/var/log/btmp", What::Empty, 0o660, "utmp", 0);
+            put("/var/log/btmp", What::Refused, 0o660, "utmp", 0);
             put("/var/log/lastlog", What::Lastlog, 0o664, "utmp", 0);
         }
         let running = machine.running();

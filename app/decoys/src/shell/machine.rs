@@ -546,6 +546,11 @@ impl Machine {
         self.accounts.iter().find(|a| a.name == name)
     }
 
+    /// Whether a package has an account of that name.
+    pub(super) fn has_system(&self, name: &str) -> bool {
+        self.system.iter().any(|a| a.0 == name)
+    }
+
     /// The account of that name; one as `useradd` would have made it where there is none.
     pub(crate) fn account_or_new(&self, name: &str) -> Account {
         self.account(name).cloned().unwrap_or_else(|| {
@@ -678,6 +683,16 @@ impl Machine {
             ("/root/.ssh", 0o700),
         ] {
             base.put(path, node(Kind::Directory, mode, 0, 0));
+        }
+        if this.distribution.has_logind() {
+            // As tmpfiles.d(5) makes them for X11, whether it is there or not.
+            for name in [".ICE-unix", ".X11-unix", ".XIM-unix", ".font-unix"] {
+                let place = Node {
+                    mtime: this.boot_time,
+                    ..node(Kind::Directory, 0o1777, 0, 0)
+                };
+                base.put(&format!("/tmp/{name}"), place);
+            }
         }
         // What else is mounted: the kernel's own directories have no size, and tmpfs counts its entries.
         for (path, mode, size) in [

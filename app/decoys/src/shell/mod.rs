@@ -3,7 +3,7 @@
 //! It does no I/O. A [`Shell`] takes command lines and gives output, reports and waits to an [`Outside`], which a
 //! protocol implements over its connection and a test over two strings. Start at [`Template::shell`]; `parse.rs` is
 //! the grammar, `expand.rs` the expansions, `run.rs` the interpreter, `vars.rs` what it remembers, `vfs.rs` the file
-//! system, `proc.rs` what it tells of processes, `commands/` the programs, `interactive.rs` and `terminal.rs` what a terminal adds, `stream.rs` a shell
+//! system, `proc.rs` and `task.rs` what it tells of processes, `logins.rs` and `strangers.rs` what its logs do, `commands/` the programs, `interactive.rs` and `terminal.rs` what a terminal adds, `stream.rs` a shell
 //! whose commands come through its standard input.
 //!
 //! Deliberately absent: running anything, and reaching anything. A fetch is reported and times out.
@@ -29,7 +29,9 @@ mod proc;
 mod python;
 mod reach;
 mod run;
+pub(crate) mod strangers;
 mod stream;
+mod task;
 pub(crate) mod terminal;
 mod vars;
 pub(crate) mod vfs;
@@ -136,10 +138,22 @@ impl Template {
                 env.cwd = "/".to_owned();
             }
         }
-        let shell = Shell::with(Arc::clone(&self.machine), vfs, env, outside, seed);
+        let mut shell = Shell::with(Arc::clone(&self.machine), vfs, env, outside, seed);
         let parent = shell.login_pid.saturating_sub(9);
-        self.machine
-            .note_login(&account.name, account.uid, source, parent, now);
+        let number = shell.session_number();
+        let by = (parent, number);
+        shell.entry = Machine::note_login(&self.machine, (&account.name, account.uid), source, by, now);
+        if self.machine.distribution.has_logind() {
+            // As pam_systemd sets them.
+            for (name, value) in [
+                ("XDG_SESSION_ID", number.to_string()),
+                ("XDG_SESSION_TYPE", "tty".to_owned()),
+                ("XDG_SESSION_CLASS", "user".to_owned()),
+                ("XDG_RUNTIME_DIR", format!("/run/user/{}", account.uid)),
+            ] {
+                shell.env.export(name, &value);
+            }
+        }
         shell
     }
 }

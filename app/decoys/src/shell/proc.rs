@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::{
     machine::{Machine, Process},
     run::{Fds, Handle, Input, Output, Shell, Stream},
+    task::{self, Task},
     vars::Dialect,
     vfs::{Kind, Live, Node},
 };
@@ -83,24 +84,77 @@ pub(super) fn put_process(machine: &Machine, process: &Process, now: i64, live: 
         format!("{folder}/comm"),
         file(format!("{name}\n"), 0o644, owner, now),
     );
+    // A daemon that has changed its words names its program in them. A thread of the kernel has none.
+    let program = plain.split(' ').find(|word| word.starts_with('/'));
+    if let Some(program) = program.filter(|_| process.rss_kb > 0) {
+        let program = program.trim_end_matches(',');
+        let is_old = ["/bin/", "/sbin/", "/lib/"]
+            .iter()
+            .any(|old| program.starts_with(old));
+        let program = match (is_old, machine.distribution.is_busybox()) {
+            (false, _) => program.to_owned(),
+            (true, false) => format!("/usr{program}"),
+            (true, true) => "/bin/busybox".to_owned(),
+        };
+        live.insert(format!("{folder}/exe"), link(&program, owner, now));
+    }
+}
+
+/// Put the files of a process into its folder: name, permissions, content.
+fn put_files(live: &mut Live, folder: &str, files: Vec<(&str, u32, Vec<u8>)>, owner: (u32, u32), now: i64) {
+    for (name, mode, content) in files {
+        live.insert(format!("{folder}/{name}"), file(content, mode, owner, now));
+    }
+}
+
+/// Put `ns` into the folder of a process.
+fn put_namespaces(machine: &Machine, live: &mut Live, folder: &str, owner: (u32, u32), now: i64) {
+    live.insert(format!("{folder}/ns"), directory(0o511, owner, now));
+    for (name, target) in machine.namespaces() {
+        live.insert(format!("{folder}/ns/{name}"), link(&target, owner, now));
+    }
 }
 
 /// The first process: what it runs, and where.
 pub(super) fn put_init(machine: &Machine, now: i64, live: &mut Live) {
     let root = (0, 0);
-    live.insert(
-        "/proc/1/cgroup".to_owned(),
-        file("0::/init.scope\n", 0o444, root, now),
-    );
-    live.insert(
-        "/proc/1/mounts".to_owned(),
-        file(machine.mounts(), 0o444, root, now),
-    );
-    let program = if machine.distribution.is_busybox() {
-        "/bin/busybox"
+    let (name, program) = if machine.distribution.is_busybox() {
+        ("init", "/bin/busybox")
     } else {
-        "/usr/lib/systemd/systemd"
+        ("systemd", "/usr/lib/systemd/systemd")
     };
+    let first = Task {
+        pid: 1,
+        parent: 0,
+        session: 1,
+        uid: 0,
+        gid: 0,
+        umask: 0,
+        name,
+        program,
+        began: machine.boot_time,
+        terminal: None,
+    };
+    let mounts = machine.mounts();
+    let environment = format!(
+        "HOME=/\0TERM=linux\0BOOT_IMAGE=/boot/vmlinuz-{}\0PATH=/sbin:/usr/sbin:/bin:/usr/bin\0PWD=/\0",
+        machine.kernel_release
+    );
+    let files = vec![
+        ("cgroup", 0o444, b"0::/init.scope\n".to_vec()),
+        ("environ", 0o400, environment.into()),
+        ("mountinfo", 0o444, task::mountinfo(&mounts).into()),
+        ("mounts", 0o444, mounts.into()),
+        (
+            "sched",
+            0o644,
+            format!("{name} (1, #threads: 1)\n{}\n", "-".repeat(67)).into(),
+        ),
+        ("stat", 0o444, first.stat(machine).into()),
+        ("status", 0o444, first.status(machine).into()),
+    ];
+    put_files(live, "/proc/1", files, root, now);
+    put_namespaces(machine, live, "/proc/1", root, now);
     for (name, target) in [("exe", program), ("cwd", "/"), ("root", "/")] {
         live.insert(format!("/proc/1/{name}"), link(target, root, now));
     }
@@ -202,18 +256,21 @@ impl Shell {
         let folder = format!("/proc/{}", told.pid);
         let (owner, (began, now)) = (told.owner, told.times);
         let (uid, gid) = owner;
-        let session = 3 + self.login_pid % 40;
+        let session = self.session_number();
         let name = &told.name;
-        let status = format!(
-            "Name:\t{name}\nUmask:\t{:04o}\nState:\tR (running)\nTgid:\t{1}\nNgid:\t0\nPid:\t{1}\nPPid:\t{2}\nTracerPid:\t0\nUid:\t{3}\t{3}\t{3}\t{3}\nGid:\t{4}\t{4}\t{4}\t{4}\nFDSize:\t256\nGroups:\t{4} \nVmPeak:\t    7164 kB\nVmSize:\t    7164 kB\nVmRSS:\t    4820 kB\nThreads:\t1\nSeccomp:\t0\nCpus_allowed_list:\t0-{5}\n",
-            self.env.umask,
-            told.pid,
-            told.parent,
+        let machine = std::sync::Arc::clone(&self.machine);
+        let task = Task {
+            pid: told.pid,
+            parent: told.parent,
+            session: self.login_pid,
             uid,
             gid,
-            self.machine.cores.saturating_sub(1)
-        );
-        let limits = "Limit                     Soft Limit           Hard Limit           Units     \nMax open files            1024                 1048576              files     \n";
+            umask: self.env.umask,
+            name,
+            program: &told.program,
+            began,
+            terminal: self.terminal.and(self.seat.as_ref()).map(|seat| seat.terminal),
+        };
         let cgroup = format!("0::/user.slice/user-{uid}.slice/session-{session}.scope\n");
         let environment: Vec<u8> = self
             .env
@@ -222,16 +279,31 @@ impl Shell {
             .filter(|(_, var)| var.exported)
             .flat_map(|(name, var)| [name.as_bytes(), b"=", &var.value, b"\0"].concat())
             .collect();
-        let files: [(&str, u32, Vec<u8>); 9] = [
+        let mounts = machine.mounts();
+        let map = b"         0          0 4294967295\n";
+        let files = vec![
             ("cgroup", 0o444, cgroup.into()),
             ("cmdline", 0o444, told.command.clone()),
             ("comm", 0o644, format!("{name}\n").into()),
+            ("cpuset", 0o444, b"/\n".to_vec()),
             ("environ", 0o400, environment),
-            ("limits", 0o444, limits.into()),
+            ("gid_map", 0o644, map.to_vec()),
+            ("limits", 0o444, task::limits(&machine).into()),
             ("loginuid", 0o644, uid.to_string().into()),
-            ("maps", 0o444, Vec::new()),
-            ("mounts", 0o444, self.machine.mounts().into()),
-            ("status", 0o444, status.into()),
+            ("maps", 0o444, task.maps(&machine).into()),
+            ("mountinfo", 0o444, task::mountinfo(&mounts).into()),
+            ("mounts", 0o444, mounts.into()),
+            ("oom_adj", 0o644, b"0\n".to_vec()),
+            ("oom_score", 0o444, b"666\n".to_vec()),
+            ("oom_score_adj", 0o644, b"0\n".to_vec()),
+            ("personality", 0o400, b"00000000\n".to_vec()),
+            ("sessionid", 0o444, session.to_string().into()),
+            ("setgroups", 0o644, b"allow\n".to_vec()),
+            ("stat", 0o444, task.stat(&machine).into()),
+            ("statm", 0o444, Task::statm().into()),
+            ("status", 0o444, task.status(&machine).into()),
+            ("uid_map", 0o644, map.to_vec()),
+            ("wchan", 0o444, b"0".to_vec()),
         ];
         let links = [
             ("cwd", self.env.cwd.clone()),
@@ -241,9 +313,8 @@ impl Shell {
         let boot = self.machine.boot_time;
         let live = self.vfs.live_mut();
         live.insert(folder.clone(), directory(0o555, owner, began));
-        for (name, mode, content) in files {
-            live.insert(format!("{folder}/{name}"), file(content, mode, owner, now));
-        }
+        put_files(live, &folder, files, owner, now);
+        put_namespaces(&machine, live, &folder, owner, now);
         for (name, target) in links {
             live.insert(format!("{folder}/{name}"), link(&target, owner, now));
         }

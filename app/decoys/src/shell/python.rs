@@ -16,8 +16,6 @@ pub(super) enum Effect {
     /// A connection to host and port.
     Connect(String, String),
     Sleep(f64),
-    /// `os.setuid`.
-    SetUid(u32),
     Exit(u8),
     /// A traceback's last line, and status 1.
     Raise(String),
@@ -899,9 +897,7 @@ impl Reader<'_, '_> {
                         "PermissionError: [Errno 1] Operation not permitted".to_owned(),
                     ));
                 }
-                if path != "os.setgid" {
-                    self.effects.push(Effect::SetUid(wanted));
-                }
+                // It would be the interpreter's own: a shell that it starts begins anew.
                 Ok(Value::None)
             }
             ("os.system", Some(Value::Str(command))) => {

@@ -304,6 +304,8 @@ pub(crate) struct Shell {
     pub(crate) started: i64,
     /// Its place at a terminal, as `who` lists it.
     pub(super) seat: Option<super::logins::Seat>,
+    /// Its session, as the logs tell of it.
+    pub(super) entry: Option<super::logins::Entry>,
     pub(super) no_split: bool,
     pub(super) line_number: u32,
     /// Lines of the script that were read before the one that runs.
@@ -381,6 +383,7 @@ impl Shell {
             history: Vec::new(),
             started,
             seat: None,
+            entry: None,
             no_split: false,
             line_number: 0,
             lines_before: 0,
@@ -446,6 +449,11 @@ impl Shell {
     /// The name of its terminal: `pts/0`.
     pub(crate) fn tty_name(&self) -> String {
         format!("pts/{}", self.seat.as_ref().map_or(0, |seat| seat.terminal))
+    }
+
+    /// What logind calls the session.
+    pub(super) fn session_number(&self) -> u32 {
+        3 + self.login_pid % 40
     }
 
     /// The process id that the command has which runs now.
@@ -1333,9 +1341,7 @@ impl Shell {
         match u32::try_from(number) {
             Ok(number) => Ok(Key::Number(number.min(1 << 24))),
             Err(_) => {
-                let text = String::from_utf8_lossy(&text);
                 let line = format!("{}: {name}: bad array subscript\n", self.complaint());
-                let _ = text;
                 self.put_err(fds, line.as_bytes());
                 self.status = 1;
                 Err(Stop::Failed)

@@ -1,5 +1,7 @@
 //! Command lines of SMTP (RFC 5321 section 4.1.1), as their products read them.
 
+use std::borrow::Cow;
+
 /// The most that a mailbox may take: 64 and 255 bytes with `@` (RFC 5321 section 4.5.3.1), generously.
 const MAILBOX_MAX: usize = 512;
 
@@ -114,6 +116,23 @@ fn closing(inner: &[u8]) -> Option<usize> {
     })
 }
 
+/// A local part without its quotes, if it has any: what they stand around is the name (RFC 5321 section 4.1.2).
+#[must_use]
+pub fn unquoted(local: &[u8]) -> Cow<'_, [u8]> {
+    let Some(inner) = local
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""))
+    else {
+        return Cow::Borrowed(local);
+    };
+    let mut escaped = false;
+    let kept = inner.iter().copied().filter(|b| {
+        escaped = *b == b'\\' && !escaped;
+        !escaped
+    });
+    Cow::Owned(kept.collect())
+}
+
 fn is_mailbox(mailbox: &[u8]) -> bool {
     if mailbox.iter().any(|b| b.is_ascii_control()) {
         return false;
@@ -186,6 +205,19 @@ mod tests {
         let path = Path::parse(b"FROM:<a@B.Example> BODY=8BITMIME SIZE=77", b"FROM:").unwrap();
         assert_eq!(path.parameter("size"), Some(&b"77"[..]));
         assert_eq!(path.parts(), (&b"a"[..], b"b.example".to_vec()));
+    }
+
+    #[test]
+    fn quotes_are_no_part_of_a_name() {
+        for (local, name) in [
+            (&b"\"a b\""[..], &b"a b"[..]),
+            (b"\"a\\\"b\\\\c\"", b"a\"b\\c"),
+            (b"\"\"", b""),
+            (b"a\"b", b"a\"b"),
+            (b"\"", b"\""),
+        ] {
+            assert_eq!(*unquoted(local), *name, "{local:?}");
+        }
     }
 
     #[test]

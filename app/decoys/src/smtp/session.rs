@@ -11,11 +11,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
 use rand::Rng as _;
 use time::OffsetDateTime;
-use tokio_rustls::rustls::ServerConfig;
 
 use super::{
     Smtp, SmtpConfig,
-    line::{Path, PathFault, split, subject},
+    line::{Path, PathFault, split, subject, unquoted},
     words::{EXIM, MICROSOFT, POSTFIX, Words},
 };
 use crate::{
@@ -24,12 +23,15 @@ use crate::{
         BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
         artifact::Capture,
         login::{Logins, Offer},
-        tls::Identity,
+        tls::{Ahead, GNUTLS_UNMET, Identity, Tls},
     },
 };
 
 /// The longest command line: Postfix's `line_length_limit`.
 const LINE_MAX: usize = 2048;
+/// The longest command line of Exim, `SMTP_CMD_BUFFER_SIZE`: of a longer one it takes so much and a byte more for a command that it does
+/// not know, and the rest for the next.
+const EXIM_LINE_MAX: usize = 16 * 1024;
 /// The longest line of an authentication: `smtpd_sasl_response_limit`.
 const SASL_MAX: usize = 12_288;
 /// The longest piece of a mail that is held in memory.
@@ -59,7 +61,7 @@ pub(super) struct Server {
     /// Names that take mail: accounts, and those that every domain has.
     mailboxes: Vec<String>,
     logins: Logins,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Tls>,
     clock: SharedClock,
     busy: String,
 }
@@ -74,9 +76,16 @@ impl Decoy for Smtp {
             _ => (Product::Microsoft, &MICROSOFT),
         };
         let tls = if config.starttls {
-            let fault = |error: &dyn std::fmt::Display| BuildError::of::<Self>("starttls", error);
+            let fault = |error: &dyn std::fmt::Display| BuildError::of::<Self>(Some("starttls"), error);
             let identity = Identity::snakeoil(host).map_err(|e| fault(&e))?;
-            Some(identity.server_config(&[]).map_err(|e| fault(&e))?)
+            let id = persona.release().id;
+            let is_gnutls = product == Product::Exim && matches!(id, "debian" | "ubuntu" | "kali");
+            Some(Tls {
+                config: identity.server_config(&[]).map_err(|e| fault(&e))?,
+                // As all three do; Exim without complaint, because it lets visitors pipeline from the start on (PIPECONNECT).
+                ahead: Ahead::Forgotten,
+                unmet: if is_gnutls { GNUTLS_UNMET } else { b"" },
+            })
         } else {
             None
         };
@@ -291,7 +300,10 @@ impl<'a> Talk<'a> {
                 let path = shown.split_once(':').map_or("", |(_, path)| path.trim());
                 let (address, more) = path.split_once('>').unwrap_or((path, ""));
                 let inside = address.strip_prefix('<').unwrap_or(address);
-                if verb == b"RCPT" && path == "<>" {
+                if inside.starts_with('"') {
+                    // A quoted local part may hold blanks and brackets (RFC 5321 section 4.1.2).
+                    return false;
+                } else if verb == b"RCPT" && path == "<>" {
                     self.refused("501 <>: missing or malformed local part", "");
                 } else if let Some((word, _)) = inside.split_once(' ') {
                     let words = format!(
@@ -398,14 +410,19 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// The next command line; one that is too long is empty, and its rest is passed over.
+    /// The next command line. Of one that is too long its beginning, and its rest is passed over; not by Exim.
     async fn read_command(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let is_exim = self.server.product == Product::Exim;
+        let max = if is_exim { EXIM_LINE_MAX + 1 } else { LINE_MAX };
         let peer = self.peer()?;
-        let Some(line) = peer.read_until_lf(LINE_MAX).await? else {
+        let Some(line) = peer.read_until_lf(max).await? else {
             return Ok(None);
         };
         if line.last() == Some(&b'\n') {
             return Ok(Some(line.trim_ascii_end().to_vec()));
+        }
+        if is_exim {
+            return Ok((line.len() == max).then_some(line));
         }
         let mut rest = line.len() == LINE_MAX;
         while rest {
@@ -422,8 +439,13 @@ impl<'a> Talk<'a> {
         let (verb, rest) = split(line);
         let postfix = self.server.product == Product::Postfix;
         let arg = String::from_utf8_lossy(rest).into_owned();
-        if verb != b"AUTH" {
+        let is_overlong = self.server.product == Product::Exim && line.len() > EXIM_LINE_MAX;
+        if verb != b"AUTH" || is_overlong {
             self.tap.emit(Event::Command { line, detail: &[] });
+        }
+        if is_overlong {
+            self.unknown_to_exim();
+            return Ok(true);
         }
         if self.server.product == Product::Exim && self.exim_alone(&verb, rest) {
             return Ok(true);
@@ -850,7 +872,7 @@ impl<'a> Talk<'a> {
 
     async fn start_tls(&mut self, rest: &[u8]) -> io::Result<Goes> {
         let words = self.server.words;
-        let Some(config) = self.server.tls.clone() else {
+        let Some(tls) = &self.server.tls else {
             let postfix = self.server.product == Product::Postfix;
             self.fault(
                 if postfix {
@@ -873,7 +895,7 @@ impl<'a> Talk<'a> {
         self.say(words.tls_go, "");
         self.flush().await?;
         let peer = self.peer.take().ok_or(io::ErrorKind::NotConnected)?;
-        let mut peer = peer.start_tls(config).await?;
+        let mut peer = peer.start_tls(tls).await?;
         peer.set_idle(Duration::from_secs(words.patience_s));
         self.peer = Some(peer);
         // Everything said before is forgotten (RFC 3207 section 4.2).
@@ -1041,8 +1063,9 @@ impl Server {
             || domain == b"localhost"
     }
 
-    /// Whether `local` is a mailbox here; what follows a `+` is the owner's business.
+    /// Whether `local` is a mailbox here, quoted or not; what follows a `+` is the owner's business.
     fn takes(&self, local: &[u8]) -> bool {
+        let local = unquoted(local);
         let local = local.split(|b| *b == b'+').next().unwrap_or_default();
         self.mailboxes
             .iter()

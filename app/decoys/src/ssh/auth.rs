@@ -20,7 +20,13 @@ use super::{
     server::Visit,
     transport::over,
 };
-use crate::serve::{SessionError, login::Offer};
+use crate::{
+    serve::{SessionError, login::Offer},
+    shell::{
+        machine::Machine,
+        strangers::{Left, Stranger},
+    },
+};
 
 /// What OpenSSH makes every failure take at least, and past which it adds nothing any more (auth2.c).
 const FAILURE_MIN: Duration = Duration::from_millis(5);
@@ -109,6 +115,8 @@ pub(super) struct Gate<'a> {
     /// Requests, and those of them that count as failed.
     requests: u32,
     failures: u32,
+    /// Passwords that were wrong.
+    wrong: u32,
 }
 
 impl<'a> Gate<'a> {
@@ -119,11 +127,26 @@ impl<'a> Gate<'a> {
             principal: None,
             requests: 0,
             failures: 0,
+            wrong: 0,
         }
     }
 
-    /// Until somebody has signed in.
+    /// Until somebody has signed in. What the machine's logs say of those who do not is what a later visitor reads.
     pub(super) async fn open(mut self) -> Result<Entered, SessionError> {
+        let entered = self.ask().await;
+        if entered.is_err() {
+            let left = if self.failures >= self.visit.shared.proposal.tries {
+                Left::TooOften
+            } else {
+                Left::Closed
+            };
+            let (machine, who) = self.stranger();
+            machine.note_left(who, left, self.wrong, self.now());
+        }
+        entered
+    }
+
+    async fn ask(&mut self) -> Result<Entered, SessionError> {
         let mut begun = false;
         let mut asked = false;
         loop {
@@ -157,7 +180,7 @@ impl<'a> Gate<'a> {
             asked = matches!(outcome, Outcome::Asked);
             match outcome {
                 Outcome::Accepted(secret) => {
-                    let (user, _) = self.principal.unwrap_or_default();
+                    let (user, _) = self.principal.take().unwrap_or_default();
                     let transport = &mut self.link.transport;
                     transport.push(Message::new(USERAUTH_SUCCESS));
                     self.link.kex.compress(transport);
@@ -186,6 +209,17 @@ impl<'a> Gate<'a> {
         }
     }
 
+    /// The machine, and whom it sees at its door.
+    fn stranger(&self) -> (&Machine, Stranger<'_>) {
+        let machine: &Machine = &self.visit.shared.template.machine;
+        let (user, from) = (self.user(), self.visit.address);
+        (machine, Stranger { user, from })
+    }
+
+    fn now(&self) -> i64 {
+        self.visit.tap.clock().now().unix_timestamp()
+    }
+
     fn user(&self) -> &[u8] {
         self.principal.as_ref().map_or(&[], |(user, _)| user)
     }
@@ -194,9 +228,11 @@ impl<'a> Gate<'a> {
     async fn begin(&mut self, request: &Request<'_>) -> Result<(), SessionError> {
         self.requests += 1;
         let shared = &self.visit.shared;
-        let transport = &mut self.link.transport;
         let Some((user, service)) = &self.principal else {
             self.principal = Some((request.user.to_vec(), request.service.to_vec()));
+            let (machine, who) = self.stranger();
+            machine.note_name(who, self.now());
+            let transport = &mut self.link.transport;
             if let Some(text) = &shared.config.banner {
                 let text = format!("{text}\r\n");
                 transport.push(Message::new(USERAUTH_BANNER).string(text.as_bytes()).string(b""));
@@ -214,7 +250,7 @@ impl<'a> Gate<'a> {
             [user, service, request.user, request.service].map(|name| String::from_utf8_lossy(name));
         let words =
             format!("Change of username or service not allowed: ({user},{service}) -> ({other},{another})");
-        Err(transport.hang_up(&words).await)
+        Err(self.link.transport.hang_up(&words).await)
     }
 
     async fn attempt(&mut self, request: &Request<'_>) -> Result<Outcome, SessionError> {
@@ -258,7 +294,7 @@ impl<'a> Gate<'a> {
         })
     }
 
-    async fn password(&self, password: &[u8], mechanism: &'static str) -> Outcome {
+    async fn password(&mut self, password: &[u8], mechanism: &'static str) -> Outcome {
         let began = Instant::now();
         let shared = &self.visit.shared;
         let ip = self.visit.address.ip().to_canonical();
@@ -270,7 +306,11 @@ impl<'a> Gate<'a> {
         }
         if is_there {
             let mean = Duration::from_millis(shared.config.refusal_ms.into());
+            self.wrong += 1;
+            let (machine, who) = self.stranger();
+            machine.note_check(who, self.wrong, self.now());
             tokio::time::sleep(pam_delay(mean)).await;
+            machine.note_refusal(who, mechanism == "password", self.now());
         }
         self.refuse(began).await
     }

@@ -648,8 +648,13 @@ impl Channels<'_> {
             secret: Some(self.entered.secret.clone()),
             seed: rand::rng().random(),
         };
-        // It ends with its channel.
-        let _detached = tokio::spawn(session.run(job));
+        // It ends with its channel, and waits where the visit does.
+        let tap = tap.clone();
+        let mut running = Box::pin(session.run(job));
+        let _detached = tokio::spawn(std::future::poll_fn(move |cx| {
+            std::task::ready!(tap.poll_room(cx));
+            running.as_mut().poll(cx)
+        }));
         true
     }
 }

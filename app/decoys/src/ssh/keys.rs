@@ -5,8 +5,12 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
 };
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
 use crypto_bigint::{NonZero, RandomMod as _, U256};
-use decnet_persona::{Persona, Rng};
+use decnet_persona::{Persona, ProductKind, Rng};
 use rsa::{
     Pkcs1v15Sign, RsaPrivateKey,
     rand_core::{Infallible, TryCryptoRng, TryRng},
@@ -15,7 +19,7 @@ use rsa::{
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 
-use super::fields::Message;
+use super::{fields::Message, proposal::Proposal};
 
 /// The order of the curve P-256 (FIPS 186-4, D.1.2.3).
 const P256_ORDER: U256 =
@@ -47,18 +51,31 @@ impl TryCryptoRng for Repeatable {}
 
 /// The Ed25519 host key of the persona as `known_hosts` has it, and its fingerprint as `ssh` shows it.
 pub(crate) fn host_key(persona: &Persona) -> (String, String) {
-    use base64::Engine as _;
     let Ok(key) = Ed25519KeyPair::from_seed_unchecked(&persona.secret("ssh/host/ed25519")) else {
         return (String::new(), String::new());
     };
     let sent = Message::default()
         .string(b"ssh-ed25519")
         .string(key.public_key().as_ref());
-    let digest = base64::engine::general_purpose::STANDARD_NO_PAD.encode(Sha256::digest(&sent.0));
-    (
-        base64::engine::general_purpose::STANDARD.encode(&sent.0),
-        format!("SHA256:{digest}"),
-    )
+    (STANDARD.encode(&sent.0), fingerprint(&sent.0))
+}
+
+/// The fingerprint of a public key, as `ssh` and `ssh-keygen` show it.
+fn fingerprint(public: &[u8]) -> String {
+    format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(public)))
+}
+
+/// The host keys of the persona's own server: of which kind, and its fingerprint.
+///
+/// # Errors
+/// Where they cannot be made.
+pub(crate) fn fingerprints(persona: &Persona) -> Result<[(&'static str, String); 3], String> {
+    let version = persona.product(ProductKind::Ssh).banner;
+    let bits = Proposal::of(&version, persona).rsa_bits;
+    let keys = HostKeys::new(persona, bits).map_err(|error| error.to_string())?;
+    let [rsa, ecdsa, ed25519] = &keys.public;
+    let of = |kind, public: &[u8]| (kind, fingerprint(public));
+    Ok([of("RSA", rsa), of("ECDSA", ecdsa), of("ED25519", ed25519)])
 }
 
 /// The three host keys of the persona, the same at every start.
@@ -189,5 +206,27 @@ impl HostKeys {
             .string(algorithm.name().as_bytes())
             .string(&signature);
         Some(signed.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use decnet_persona::{PersonaSpec, Seed};
+
+    use super::*;
+
+    #[test]
+    fn two_machines_share_no_host_key_and_one_has_the_same_at_every_start() {
+        let keys = |seed| {
+            let spec = PersonaSpec::new(Seed::from_bytes([seed; 16]), "linux-server");
+            let keys = HostKeys::new(&Persona::derive(&spec).unwrap(), 1024).unwrap();
+            keys.all().iter().cloned().collect::<BTreeSet<_>>()
+        };
+        let (one, other) = (keys(5), keys(6));
+        assert_eq!(one.len(), 3);
+        assert!(one.is_disjoint(&other));
+        assert_eq!(one, keys(5));
     }
 }

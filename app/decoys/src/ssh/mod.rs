@@ -56,7 +56,7 @@ mod transport;
 mod upload;
 
 #[cfg(feature = "serve")]
-pub(crate) use keys::host_key;
+pub(crate) use keys::{fingerprints, host_key};
 
 use decnet_persona::{Persona, Product, ProductKind};
 

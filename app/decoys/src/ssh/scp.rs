@@ -2,7 +2,10 @@
 //! OpenSSH's scp.c are its only description). Bytes in, bytes out.
 
 use super::upload::Upload;
-use crate::shell::vfs::{Errno, Vfs, Who, file_name};
+use crate::{
+    serve::artifact::Given,
+    shell::vfs::{Errno, Vfs, Who, file_name},
+};
 
 /// The longest control line.
 const LINE_MAX: usize = 2_048;
@@ -61,20 +64,20 @@ pub(super) enum Received {
     /// Bytes of the file at this path; more may follow.
     Bytes { path: String, bytes: Vec<u8> },
     /// That file is whole.
-    End { path: String },
+    End { path: String, given: Given },
 }
 
 enum State {
     Line,
     Data {
         path: String,
-        mode: u32,
+        given: Given,
         left: u64,
         upload: Upload,
     },
     Acknowledge {
         path: String,
-        mode: u32,
+        given: Given,
         upload: Upload,
     },
 }
@@ -88,6 +91,8 @@ pub(super) struct Sink {
     recursive: bool,
     input: Vec<u8>,
     state: State,
+    /// When the next file was changed last, as its sender says.
+    modified: Option<i64>,
     /// What came in since it was last looked at.
     pub(super) received: Vec<Received>,
     pub(super) failed: bool,
@@ -104,6 +109,7 @@ impl Sink {
             recursive: call.recursive,
             input: Vec::new(),
             state: State::Line,
+            modified: None,
             received: Vec::new(),
             failed: false,
         }
@@ -128,7 +134,7 @@ impl Sink {
             match std::mem::replace(&mut self.state, State::Line) {
                 State::Data {
                     path,
-                    mode,
+                    given,
                     mut left,
                     mut upload,
                 } => {
@@ -143,31 +149,34 @@ impl Sink {
                     if left > 0 {
                         self.state = State::Data {
                             path,
-                            mode,
+                            given,
                             left,
                             upload,
                         };
                         return (out, true);
                     }
-                    self.state = State::Acknowledge { path, mode, upload };
+                    self.state = State::Acknowledge { path, given, upload };
                 }
-                State::Acknowledge { path, mode, upload } => {
+                State::Acknowledge { path, given, upload } => {
                     // The sender ends a file with its own status byte.
                     if self.input.is_empty() {
-                        self.state = State::Acknowledge { path, mode, upload };
+                        self.state = State::Acknowledge { path, given, upload };
                         return (out, true);
                     }
                     self.input.remove(0);
                     match vfs
                         .place(self.who, &self.cwd, &path, upload.kind(), now)
                         .and_then(|at| {
-                            vfs.alter(self.who, "/", &at, |n| n.mode = mode)?;
+                            vfs.alter(self.who, "/", &at, |n| {
+                                n.mode = given.mode.unwrap_or(n.mode);
+                                n.mtime = given.modified.unwrap_or(n.mtime);
+                            })?;
                             Ok(at)
                         }) {
                         Ok(_) => out.push(0),
                         Err(errno) => self.fault(&path, errno, &mut out),
                     }
-                    self.received.push(Received::End { path });
+                    self.received.push(Received::End { path, given });
                 }
                 State::Line => {
                     let Some(end) = self.input.iter().position(|b| *b == b'\n') else {
@@ -194,7 +203,12 @@ impl Sink {
     fn line(&mut self, line: &[u8], vfs: &mut Vfs, now: i64, out: &mut Vec<u8>) -> bool {
         let text = String::from_utf8_lossy(line).trim_end().to_owned();
         match text.chars().next() {
-            Some('T') => out.push(0),
+            Some('T') => {
+                // `T`, when it was changed, its fraction, when it was read, its fraction.
+                let time = text.get(1..).and_then(|times| times.split(' ').next());
+                self.modified = time.and_then(|time| time.parse::<u32>().ok()).map(i64::from);
+                out.push(0);
+            }
             Some('E') => {
                 self.stack.pop();
                 out.push(0);
@@ -214,6 +228,7 @@ impl Sink {
                     return false;
                 }
                 let path = self.place(vfs, name);
+                let modified = self.modified.take();
                 if kind == 'C' {
                     if size > FILE_MAX {
                         self.fault(&path, Errno::NoSpace, out);
@@ -234,7 +249,10 @@ impl Sink {
                     out.push(0);
                     self.state = State::Data {
                         path,
-                        mode: mode & 0o777,
+                        given: Given {
+                            mode: Some(mode & 0o777),
+                            modified,
+                        },
                         left: size,
                         upload: Upload::default(),
                     };

@@ -28,7 +28,11 @@ use super::{
 use crate::{
     Service as _,
     serve::{BuildError, Decoy, Full, Host, Peer, SessionError, Tap, login::Logins},
-    shell::{Template, vfs::Overlays},
+    shell::{
+        Template,
+        strangers::{Left, Stranger},
+        vfs::Overlays,
+    },
 };
 
 /// `LoginGraceTime` of sshd_config.
@@ -117,7 +121,9 @@ impl Decoy for Ssh {
                 }
                 Err(error) => crate::serve::trouble(format_args!("ssh: {error}")),
             })
-            .map_err(|error| BuildError::of::<Self>("-", format!("the host keys cannot be made: {error}")))?;
+            .map_err(|error| {
+                BuildError::of::<Self>(None, format!("the host keys cannot be made: {error}"))
+            })?;
         let logins = Logins::new(&config.accept, host);
         let template = Template::new(&host.persona, Arc::clone(&host.services));
         let shared = Shared {
@@ -162,6 +168,16 @@ impl Decoy for Ssh {
         // In a box, whose kilobytes are given back once somebody has signed in.
         let entering = Box::pin(visit.enter(peer));
         let Ok(entered) = tokio::time::timeout(LOGIN_GRACE, entering).await else {
+            let now = visit.tap.clock().now().unix_timestamp();
+            let who = Stranger {
+                user: b"",
+                from: visit.address,
+            };
+            visit
+                .shared
+                .template
+                .machine
+                .note_left(who, Left::TooLate, 0, now);
             return Ok(());
         };
         let Some((mut link, entered)) = entered? else {

@@ -16,7 +16,7 @@ use super::{channels::Output, scp, server::Shared, sftp};
 use crate::{
     serve::{
         Tap,
-        artifact::Capture,
+        artifact::{Capture, Given},
         recorder::{self, Channel, Recorder},
     },
     shell::{Outside, Report, Running, Stream, Typed, terminal, vfs::Shared as Overlay},
@@ -324,7 +324,9 @@ impl Outside for Link {
                 url: url.as_bytes(),
                 via,
             }),
-            Report::File { path, bytes, user } => keep(&self.tap, path, "redirect", user, bytes),
+            Report::File { path, bytes, user } => {
+                keep(&self.tap, path, "redirect", user, bytes, Given::default());
+            }
             Report::Secret {
                 user,
                 secret,
@@ -352,8 +354,8 @@ fn window(columns: u32, rows: u32) -> (u32, u32) {
 }
 
 /// Keep a file that the visitor left, and report it.
-fn keep(tap: &Tap, path: &str, via: &'static str, user: &str, bytes: &[u8]) {
-    let mut capture = tap.artifact(path.as_bytes(), via, user.as_bytes());
+fn keep(tap: &Tap, path: &str, via: &'static str, user: &str, bytes: &[u8], given: Given) {
+    let mut capture = tap.artifact(path.as_bytes(), via, user.as_bytes()).with(given);
     capture.write(bytes);
     // `finish` reports it; nothing here needs to know where it is kept.
     let _stored = capture.finish();
@@ -398,6 +400,7 @@ impl Session {
             &self.tap,
             self.user.as_bytes(),
             sid,
+            &self.shared.template.machine.account_or_new(&self.user).shell,
             name,
             size,
         );
@@ -516,12 +519,14 @@ impl Session {
                 .entry(handle)
                 .or_insert_with(|| self.tap.artifact(path.as_bytes(), "sftp", self.user.as_bytes()))
                 .write(&bytes),
-            sftp::Done::Closed { handle } => {
+            sftp::Done::Closed { handle, given } => {
                 if let Some(capture) = uploads.remove(&handle) {
-                    let _stored = capture.finish();
+                    let _stored = capture.with(given).finish();
                 }
             }
-            sftp::Done::Uploaded { path, bytes } => keep(&self.tap, &path, "sftp", &self.user, &bytes),
+            sftp::Done::Uploaded { path, bytes, given } => {
+                keep(&self.tap, &path, "sftp", &self.user, &bytes, given);
+            }
             sftp::Done::Read { path, size } => self.tap.emit(Event::Download {
                 path: path.as_bytes(),
                 size,
@@ -606,9 +611,9 @@ impl Session {
             };
             let (answer, go_on) = sink.feed(&bytes, &mut vfs, now());
             for received in std::mem::take(&mut sink.received) {
-                let (path, bytes) = match &received {
-                    scp::Received::Bytes { path, bytes } => (path, Some(bytes)),
-                    scp::Received::End { path } => (path, None),
+                let (path, bytes, given) = match &received {
+                    scp::Received::Bytes { path, bytes } => (path, Some(bytes), Given::default()),
+                    scp::Received::End { path, given } => (path, None, *given),
                 };
                 let mut capture = coming
                     .take()
@@ -619,7 +624,7 @@ impl Session {
                         coming = Some(capture);
                     }
                     None => {
-                        let _stored = capture.finish();
+                        let _stored = capture.with(given).finish();
                     }
                 }
             }

@@ -4,9 +4,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{fields::Fields, upload::Upload};
-use crate::shell::{
-    ls_time,
-    vfs::{Errno, HEAD_MAX, Kind, Node, Vfs, Who, absolute},
+use crate::{
+    serve::artifact::Given,
+    shell::{
+        ls_time,
+        vfs::{Errno, HEAD_MAX, Kind, Node, Vfs, Who, absolute},
+    },
 };
 
 /// The longest packet that OpenSSH takes (SFTP_MAX_MSG_LENGTH).
@@ -34,9 +37,13 @@ pub(crate) enum Done {
         bytes: Vec<u8>,
     },
     /// The upload with this handle was closed.
-    Closed { handle: u32 },
+    Closed { handle: u32, given: Given },
     /// A file was uploaded and closed, and this is all of it.
-    Uploaded { path: String, bytes: Vec<u8> },
+    Uploaded {
+        path: String,
+        bytes: Vec<u8>,
+        given: Given,
+    },
     /// A file was read.
     Read { path: String, size: u64 },
     /// Something else, in sftp-server's words.
@@ -52,6 +59,7 @@ enum Open {
         path: String,
         upload: Upload,
         append: bool,
+        given: Given,
     },
     Directory {
         rest: std::vec::IntoIter<(String, Node)>,
@@ -178,9 +186,11 @@ impl Sftp {
         std::mem::take(&mut self.open)
             .into_values()
             .filter_map(|open| match open {
-                Open::Write { path, upload, .. } if upload.size() > 0 => {
+                Open::Write {
+                    path, upload, given, ..
+                } if upload.size() > 0 => {
                     let bytes = upload.whole()?.to_vec();
-                    Some(Done::Uploaded { path, bytes })
+                    Some(Done::Uploaded { path, bytes, given })
                 }
                 _ => None,
             })
@@ -314,6 +324,10 @@ impl Sftp {
                                     path: at,
                                     upload,
                                     append: flags & 4 != 0,
+                                    given: Given {
+                                        mode: attributes.mode,
+                                        modified: attributes.mtime,
+                                    },
                                 },
                                 id,
                             ))
@@ -324,16 +338,28 @@ impl Sftp {
             }
             // CLOSE
             4 => match handle_of(fields.bytes()?).and_then(|h| Some((h, self.open.remove(&h)?))) {
-                Some((handle, Open::Write { path, upload, .. })) => {
-                    let placed = vfs.place(who, "/", &path, upload.kind(), now);
+                Some((
+                    handle,
+                    Open::Write {
+                        path, upload, given, ..
+                    },
+                )) => {
+                    let placed = vfs.place(who, "/", &path, upload.kind(), now).and_then(|at| {
+                        // What was written before its time was set is no change after it.
+                        match given.modified {
+                            Some(time) => vfs.alter(who, "/", &at, |node| node.mtime = time),
+                            None => Ok(()),
+                        }
+                    });
                     self.done.push(match upload.whole() {
                         Some(bytes) => Done::Uploaded {
                             path,
                             bytes: bytes.to_vec(),
+                            given,
                         },
-                        None => Done::Closed { handle },
+                        None => Done::Closed { handle, given },
                     });
-                    placed.map(|_| status(id, OK))
+                    placed.map(|()| status(id, OK))
                 }
                 Some((_, Open::Read { path, bytes })) => {
                     self.done.push(Done::Read {
@@ -369,7 +395,12 @@ impl Sftp {
                 let offset = fields.u64()?;
                 let data = fields.bytes()?;
                 match handle.and_then(|h| Some((h, self.open.get_mut(&h)?))) {
-                    Some((handle, Open::Write { path, upload, append })) => {
+                    Some((
+                        handle,
+                        Open::Write {
+                            path, upload, append, ..
+                        },
+                    )) => {
                         // Clients write one block after the other; whoever does not may do so in a short file.
                         let next = *append || offset == upload.size();
                         if !next && !upload.patch(offset, data) {
@@ -434,13 +465,17 @@ impl Sftp {
                 let open = handle_of(fields.bytes()?).and_then(|h| self.open.get_mut(&h));
                 let attributes = fields.attributes()?;
                 match open {
-                    Some(Open::Write { path, upload, .. }) => {
+                    Some(Open::Write {
+                        path, upload, given, ..
+                    }) => {
                         // `ftruncate`: scp ends an upload with it, at the size that it has by then.
                         if let Some(size) = attributes.size.filter(|size| *size != upload.size())
                             && !upload.resize(size)
                         {
                             return Some(Ok(status(id, FAILURE)));
                         }
+                        given.mode = attributes.mode.or(given.mode);
+                        given.modified = attributes.mtime.or(given.modified);
                         set(vfs, who, "/", path, &attributes).map(|()| status(id, OK))
                     }
                     _ => Ok(status(id, FAILURE)),
@@ -511,6 +546,7 @@ impl Sftp {
                         self.done.push(Done::Uploaded {
                             path,
                             bytes: bytes.to_vec(),
+                            given: Given::default(),
                         });
                     }
                     status(id, OK)

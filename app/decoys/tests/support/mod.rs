@@ -59,11 +59,16 @@ impl std::io::Write for Lines {
 }
 
 impl Lines {
+    /// All of it.
+    pub(crate) fn all(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
     /// The lines so far that hold all of `parts`, waited for with a bound.
     pub(crate) fn wait(&self, parts: &[&str]) -> String {
         let until = Instant::now() + Duration::from_secs(10);
         loop {
-            let all = String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned();
+            let all = self.all();
             if let Some(line) = all
                 .lines()
                 .find(|line| parts.iter().all(|part| line.contains(part)))

@@ -11,13 +11,12 @@ use decnet_fleet::{
 };
 use decnet_model::{
     fleet::FleetSpec,
-    name::DeckyName,
     permission::{ManageFleet, ViewFleet},
-    view::{DeckyView, FieldError, TaskAccepted},
+    view::{FieldError, TaskAccepted},
 };
 use decnet_persona::{OsFamily, archetype};
 
-use super::{aside, invalid};
+use super::{FleetPlan, aside, invalid};
 use crate::{Actor, Domain, DomainError, Permit};
 
 impl Domain {
@@ -45,8 +44,7 @@ impl Domain {
             .await
     }
 
-    /// What [`Domain::description_deploy`] would make of `text`: the deckies as they would be, and those that are there and
-    /// would be taken down. Changes nothing.
+    /// What [`Domain::description_deploy`] would make of `text`. Changes nothing.
     ///
     /// # Errors
     /// As of [`Domain::description_deploy`].
@@ -54,19 +52,10 @@ impl Domain {
         &self,
         permit: &Permit<ViewFleet>,
         text: &str,
-    ) -> Result<(Vec<DeckyView>, Vec<DeckyName>), DomainError> {
+    ) -> Result<FleetPlan, DomainError> {
         let described = read(text).await?;
-        let replaces = described.spec.replace;
-        let preview = self.decky_preview(permit, described.spec.clone()).await;
-        let deckies = judged(described, preview).await?;
-        let mut leaving = Vec::new();
-        if replaces {
-            let there = self.inner.store.decky_list().await?;
-            let wanted = there.into_iter().filter(|decky| decky.desired);
-            leaving.extend(wanted.map(|decky| decky.name));
-            leaving.retain(|name| deckies.iter().all(|decky| decky.name != *name));
-        }
-        Ok((deckies, leaving))
+        let planned = self.decky_plan(permit, described.spec.clone()).await;
+        judged(described, planned).await
     }
 
     /// The text that describes `spec`. What has no name in it gets one that no decky has.
@@ -115,7 +104,10 @@ impl Domain {
     /// The families of operating systems that a decky can claim.
     #[must_use]
     pub fn system_list(&self, _permit: &Permit<ViewFleet>) -> Vec<String> {
-        OsFamily::ALL.iter().map(ToString::to_string).collect()
+        let all = OsFamily::ALL.iter();
+        // What no machine can be is nothing to choose.
+        let can_be = all.filter(|os| archetype::of_family(**os).next().is_some());
+        can_be.map(ToString::to_string).collect()
     }
 
     /// The folders of the operator's own bait, by path: those that may be named over the network and hold some.

@@ -10,9 +10,9 @@ use crate::{DesiredDecky, Step};
 #[derive(Debug)]
 pub enum AnyEngine {
     /// Child processes.
-    Local(LocalEngine),
+    Local(Box<LocalEngine>),
     /// Child processes in network namespaces.
-    Netns(NetnsEngine),
+    Netns(Box<NetnsEngine>),
     /// Containers.
     Docker(Box<DockerEngine>),
 }
@@ -47,6 +47,10 @@ impl Engine for AnyEngine {
 
     async fn tidy(&self) -> Result<(), EngineError> {
         of!(self, it => it.tidy().await)
+    }
+
+    async fn sweep(&self) -> Result<(), EngineError> {
+        of!(self, it => it.sweep().await)
     }
 
     fn outlives(&self) -> bool {

@@ -8,14 +8,20 @@
 //! Where this is root, each decky becomes a user of its own that can read `config.json` and owns the two folders of
 //! evidence, and nothing else; the program sees to that itself (`workers/decoy/src/confine.rs`).
 //!
+//! Each is asked for a sign of life now and then, as Docker's health check asks a container. One that gives none hangs: it is killed,
+//! and has died like any other.
+//!
+//! Some begin at the same time, and not all: beginning is work for the processor, and whoever waits too long for it is taken for one that
+//! hangs.
+//!
 //! Children are started by one thread that lives as long as the engine, and ask the kernel to be killed when that
 //! thread is gone: they end with the engine, also where its process is killed.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, UdpSocket},
     os::{
         fd::OwnedFd,
         unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
@@ -26,22 +32,24 @@ use std::{
     time::Duration,
 };
 
-use decnet_decoys::config::NOBODY;
+use decnet_decoys::{Port, config::NOBODY};
 use decnet_model::name::{DeckyName, ServiceSlug};
 use decnet_spool::outlet::Outlet;
 use nix::{
     fcntl::Flock,
+    libc,
     sched::{CloneFlags, setns},
     sys::{
         prctl,
-        signal::{Signal, killpg},
+        signal::{Signal, kill, killpg},
     },
     unistd::{Pid, getpid, getppid},
 };
 use tokio::{
     io::AsyncReadExt as _,
-    net::unix::pipe,
-    sync::{Notify, oneshot, watch},
+    net::{TcpSocket, unix::pipe},
+    sync::{Mutex as AsyncMutex, Notify, Semaphore, oneshot, watch},
+    time::MissedTickBehavior,
 };
 
 use super::{
@@ -55,8 +63,19 @@ use crate::{Catalogue, DesiredDecky};
 const PROCESS_NAME: &str = "netsvcd";
 /// How long a decky may take until it listens, or has taken a new configuration.
 const READY: Duration = Duration::from_secs(20);
-/// How long a decky may take to end in order before it is killed.
-const GRACE: Duration = Duration::from_secs(8);
+/// So many begin at the same time where this machine has no more processors: one that begins waits for the disk now and then.
+const TURNS: usize = 4;
+/// How long one that begins keeps the others waiting: whoever takes longer may hang.
+const TURN: Duration = Duration::from_secs(5);
+/// How long a decky may take to end in order before it is killed. Its sessions take five seconds at most, and whoever ends this process,
+/// and with it all of them, gives it ten.
+const GRACE: Duration = Duration::from_secs(6);
+/// How often one that runs is asked for a sign of life, …
+pub(super) const ASK: Duration = Duration::from_secs(10);
+/// … and how often in vain until it is taken for one that hangs: within half a minute to a minute, on a machine with much else to do.
+const IN_VAIN: u32 = 4;
+/// What it says then.
+const WELL: &str = "well";
 /// The most bytes of `decoy.log`; then it becomes `decoy.log.1`.
 const LOG_MAX: u64 = 256 * 1024;
 /// The folder beside the deckies where the program gets its name; no decky can be called so.
@@ -73,6 +92,8 @@ pub(super) struct Options {
     pub(super) program: PathBuf,
     /// Added to ports below 1024.
     pub(super) port_offset: u16,
+    /// How often one is asked for a sign of life: [`ASK`].
+    pub(super) ask: Duration,
 }
 
 /// See the module.
@@ -80,9 +101,15 @@ pub(super) struct Children {
     options: Options,
     catalogue: Arc<dyn Catalogue + Send>,
     running: Arc<Mutex<HashMap<DeckyName, Running>>>,
+    /// How those ended that were told to and did not do so in order.
+    lost: Mutex<BTreeMap<DeckyName, String>>,
     spawner: mpsc::Sender<SpawnOrder>,
     /// Told when a child has ended.
     ended: Arc<Notify>,
+    /// For those that begin.
+    turns: Semaphore,
+    /// Held while something is done in a decky's folder, also where nobody waits for it any more.
+    at_home: Mutex<HashMap<DeckyName, Arc<AsyncMutex<()>>>>,
     /// Held as long as the engine lives.
     _lock: Flock<File>,
 }
@@ -109,13 +136,30 @@ struct ChildState {
     /// How many configurations it has taken, and refused.
     applied: u32,
     refused: u32,
+    /// How many signs of life it gave.
+    signs: u32,
     last_words: String,
     ended: Option<String>,
+    /// It ended in order, and all that it had to report is written.
+    in_order: bool,
 }
 
 struct SpawnOrder {
     command: Command,
-    answer: oneshot::Sender<io::Result<Child>>,
+    answer: oneshot::Sender<io::Result<Fresh>>,
+}
+
+/// A child that nobody attends to yet. It ends where nobody comes to do so.
+struct Fresh(Option<Child>);
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0
+            && child.kill().and_then(|()| child.wait()).is_err()
+        {
+            tracing::debug!("a child that nobody wanted was gone already");
+        }
+    }
 }
 
 impl Children {
@@ -143,11 +187,20 @@ impl Children {
         Ok(Self {
             catalogue,
             running: Arc::default(),
+            lost: Mutex::default(),
             ended: Arc::default(),
+            at_home: Mutex::default(),
+            turns: Semaphore::new(
+                std::thread::available_parallelism().map_or(TURNS, |all| TURNS.max(all.get())),
+            ),
             spawner: spawner().map_err(EngineError::io("start the thread that starts", &link))?,
             options,
             _lock: lock,
         })
+    }
+
+    fn lost(&self) -> MutexGuard<'_, BTreeMap<DeckyName, String>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<DeckyName, Running>> {
@@ -156,6 +209,32 @@ impl Children {
 
     fn listen(&self, decky: &DesiredDecky) -> BTreeMap<ServiceSlug, Vec<SocketAddr>> {
         home::listens(self.catalogue.as_ref(), decky, self.options.port_offset)
+    }
+
+    /// The addresses of those that run.
+    pub(super) fn addresses(&self) -> BTreeSet<IpAddr> {
+        let children = self.running();
+        let alive = children.values().filter(|child| child.alive());
+        alive.map(|child| child.applied.ip).collect()
+    }
+
+    /// The first port of `decky` that somebody else has in this network, with the service that needs it. Ports that its own program
+    /// listens on are not asked for.
+    pub(super) fn taken(&self, decky: &DesiredDecky) -> Option<(ServiceSlug, Port, SocketAddr)> {
+        let own: BTreeSet<SocketAddr> = match self.running().get(&decky.name) {
+            Some(child) if child.alive() => self.listen(&child.applied).into_values().flatten().collect(),
+            _ => BTreeSet::new(),
+        };
+        let listens = self.listen(decky).into_iter().flat_map(|(slug, listen)| {
+            let ports = self.catalogue.ports(&slug).unwrap_or_default();
+            let pairs = ports.into_iter().zip(listen);
+            pairs
+                .map(move |(port, at)| (slug.clone(), port, at))
+                .collect::<Vec<_>>()
+        });
+        listens
+            .filter(|(_, _, at)| !own.contains(at))
+            .find(|(_, port, at)| is_taken(*port, *at))
     }
 
     /// Its folder.
@@ -169,9 +248,23 @@ impl Children {
         made.ok_or_else(|| StepError::lasting(format!("{name} was not created")))
     }
 
+    /// What all deckies were made from that there are, as far as that can be read.
+    pub(super) fn made_all(&self) -> Vec<DesiredDecky> {
+        home::names(&self.options.deckies)
+            .filter_map(|name| self.home(&name).read())
+            .collect()
+    }
+
     /// Whether it runs.
     pub(super) fn is_running(&self, name: &DeckyName) -> bool {
         self.running().get(name).is_some_and(Running::alive)
+    }
+
+    /// Its process, where it runs.
+    pub(super) fn pid(&self, name: &DeckyName) -> Option<u32> {
+        let running = self.running();
+        let alive = running.get(name).filter(|child| child.alive())?;
+        u32::try_from(alive.pid.as_raw()).ok()
     }
 
     /// Whether any does.
@@ -180,27 +273,64 @@ impl Children {
     }
 
     /// Make its folder, and tell its program what to be.
-    pub(super) fn write(&self, decky: &DesiredDecky) -> Result<(), StepError> {
+    pub(super) async fn write(&self, decky: &DesiredDecky) -> Result<(), StepError> {
         if let Some((slug, _)) = decky.own_images().next() {
             return Err(StepError::lasting(format!(
                 "{slug}: an image of your own needs engine=docker, which this host was not started with"
             )));
         }
         let config = home::config(decky, self.listen(decky), user(decky.ip));
-        self.home(&decky.name).write(decky, &config)
+        let made = decky.clone();
+        self.do_at_home(&decky.name, move |home| home.write(&made, &config))
+            .await
     }
 
-    /// Start it, in `network` where that is its own; done when it says that it listens.
+    /// Take its folder away, but for evidence.
+    pub(super) async fn remove(&self, name: &DeckyName) -> Result<(), StepError> {
+        self.lost().remove(name);
+        self.do_at_home(name, |home| home.remove().map(drop)).await
+    }
+
+    /// Do something in the folder of `name` once nothing else is done there: what writes files goes to its end, also where its step
+    /// was cut short and the next one has begun.
+    async fn do_at_home(
+        &self,
+        name: &DeckyName,
+        work: impl FnOnce(Home) -> Result<(), StepError> + Send + 'static,
+    ) -> Result<(), StepError> {
+        let turn = {
+            let mut all = self.at_home.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(name.clone()).or_default())
+        };
+        let alone = turn.lock_owned().await;
+        let home = self.home(name);
+        aside(move || {
+            let done = work(home);
+            drop(alone);
+            done
+        })
+        .await
+    }
+
+    /// Start it, in `network` where that is its own; done when it says that it listens. What a start that was cut short left of it is
+    /// ended before.
     pub(super) async fn start(
         &self,
         decky: DesiredDecky,
         network: Option<Namespace>,
     ) -> Result<(), StepError> {
         let name = &decky.name.clone();
+        self.stop(name).await?;
         // What an earlier version wrote may be for another user.
-        self.write(&decky)?;
-        let outlet = Outlet::create(&self.options.outlets, name.as_str())
-            .map_err(|e| StepError::transient(format!("outlet of {name}: {e}")))?;
+        self.write(&decky).await?;
+        let (outlets, source) = (self.options.outlets.clone(), name.to_string());
+        let outlet = aside(move || {
+            Outlet::create(&outlets, &source)
+                .map_err(|e| StepError::transient(format!("outlet of {source}: {e}")))
+        })
+        .await?;
+        // Nobody closes it.
+        let turn = self.turns.acquire().await.ok();
         let (stderr, for_child) = io::pipe().map_err(|e| StepError::transient(format!("pipe: {e}")))?;
         let command = self.command(name, outlet.into_file(), for_child.into(), network);
         let (answer, spawned) = oneshot::channel();
@@ -208,16 +338,17 @@ impl Children {
         self.spawner
             .send(SpawnOrder { command, answer })
             .map_err(|_| gone())?;
-        let child = spawned
+        let mut child = spawned
             .await
             .map_err(|_| gone())?
             .map_err(|e| StepError::transient(format!("start {}: {e}", self.options.program.display())))?;
-        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
+        let child = child.0.take().ok_or_else(gone)?;
+        let pid = pid_of(&child);
         let (tell, state) = watch::channel(ChildState::default());
         let log = Log::open(&self.home(name).path().join("decoy.log"));
-        let ended = Arc::clone(&self.ended);
+        let (ended, ask) = (Arc::clone(&self.ended), self.options.ask);
         tokio::spawn(async move {
-            attend(child, stderr.into(), log, tell).await;
+            attend(child, stderr.into(), log, tell, ask).await;
             ended.notify_one();
         });
         self.running().insert(
@@ -228,7 +359,12 @@ impl Children {
                 state: state.clone(),
             },
         );
-        let reached = wait(state, READY, |s| s.ready || s.ended.is_some()).await;
+        let begun = |s: &ChildState| s.ready || s.ended.is_some();
+        let mut reached = wait(state.clone(), TURN, begun).await;
+        drop(turn);
+        if reached.is_none() {
+            reached = wait(state, READY.saturating_sub(TURN), begun).await;
+        }
         match reached {
             Some(ChildState {
                 ready: true,
@@ -277,6 +413,7 @@ impl Children {
             if let Some(network) = &network {
                 setns(network, CloneFlags::CLONE_NEWNET)?;
             }
+            close_on_exec();
             prctl::set_pdeathsig(Signal::SIGKILL)?;
             // The parent may have died before the call.
             if getppid() == parent {
@@ -287,9 +424,9 @@ impl Children {
         };
         #[expect(
             unsafe_code,
-            reason = "between fork and exec; the closure makes three system calls and allocates nothing"
+            reason = "between fork and exec; the closure makes four system calls and allocates nothing"
         )]
-        // SAFETY: setns, prctl and getppid are async-signal-safe.
+        // SAFETY: setns, close_range, prctl and getppid are async-signal-safe.
         unsafe {
             command.pre_exec(in_its_place);
         }
@@ -298,7 +435,7 @@ impl Children {
 
     /// Let it take another loadout; its sessions go on.
     pub(super) async fn reconfigure(&self, decky: &DesiredDecky) -> Result<(), StepError> {
-        self.write(decky)?;
+        self.write(decky).await?;
         let (pid, state) = match self.running().get(&decky.name) {
             Some(child) if child.alive() => (child.pid, child.state.clone()),
             _ => return Err(StepError::transient(format!("{} does not run", decky.name))),
@@ -328,6 +465,8 @@ impl Children {
         let Some((pid, state)) = self.running().get(name).map(|c| (c.pid, c.state.clone())) else {
             return Ok(());
         };
+        // How it ended by itself is told as its death.
+        let lived = state.borrow().ended.is_none();
         for (signal, patience) in [(Signal::SIGTERM, GRACE), (Signal::SIGKILL, GRACE)] {
             if state.borrow().ended.is_some() {
                 break;
@@ -344,8 +483,17 @@ impl Children {
                 break;
             }
         }
-        if state.borrow().ended.is_none() {
+        let end = state.borrow().clone();
+        if end.ended.is_none() {
             return Err(StepError::transient(format!("{name} cannot be ended")));
+        }
+        if end.in_order {
+            self.lost().remove(name);
+        } else if lived && end.ready {
+            // It says how much is lost; killed, it could say nothing. One that never listened had nobody to report.
+            let why = format!("it was ended and not in order: {}", end.why());
+            tracing::error!(decky = %name, "{why}; evidence of it may be lost");
+            self.lost().insert(name.clone(), why);
         }
         self.running().remove(name);
         Ok(())
@@ -368,7 +516,8 @@ impl Children {
             else {
                 continue;
             };
-            if !Home::at(entry.path()).is_made() {
+            // A link leads to a container's folder, which is another engine's to take away.
+            if entry.path().is_symlink() || !Home::at(entry.path()).is_made() {
                 continue;
             }
             out.push(self.observe_one(name));
@@ -414,6 +563,9 @@ impl Children {
                     .map(|d| self.listen(d))
                     .unwrap_or_default(),
                 died,
+                lost: self.lost().get(&name).cloned(),
+                // Whether it is, and where, its engine knows.
+                uncontained: None,
             },
             name,
         }
@@ -436,6 +588,38 @@ impl ChildState {
             format!("{} ({ended})", self.last_words)
         }
     }
+}
+
+/// Whether somebody listens there. Nobody is kept from it by the question: it is bound as the program binds it, and nothing listens.
+pub(super) fn is_taken(port: Port, at: SocketAddr) -> bool {
+    let bound = match port {
+        Port::Tcp(_) if at.is_ipv4() => TcpSocket::new_v4().and_then(|socket| bind(&socket, at)),
+        Port::Tcp(_) => TcpSocket::new_v6().and_then(|socket| bind(&socket, at)),
+        Port::Udp(_) => UdpSocket::bind(at).map(drop),
+    };
+    bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+}
+
+fn bind(socket: &TcpSocket, at: SocketAddr) -> io::Result<()> {
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)
+}
+
+/// Have everything but the three standard ones closed when another program takes this process's place: what whoever ran the host left
+/// open is nothing for a decky. A kernel before 5.11 cannot, and leaves open what it was given so.
+fn close_on_exec() {
+    #[expect(unsafe_code, reason = "no crate that is here has close_range(2)")]
+    // SAFETY: a system call on three numbers; nothing is closed before the next program is there.
+    let _older_kernel =
+        unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+/// Do what waits for the disk where nothing else waits behind it.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StepError> + Send + 'static,
+) -> Result<T, StepError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|gone| Err(StepError::transient(format!("writing its files: {gone}"))))
 }
 
 async fn wait(
@@ -477,11 +661,9 @@ fn spawner() -> io::Result<mpsc::Sender<SpawnOrder>> {
         .name("deckies".to_owned())
         .spawn(move || {
             for SpawnOrder { mut command, answer } in orders {
-                if let Err(Ok(mut orphan)) = answer.send(command.spawn()) {
-                    // Whoever wanted it is gone: nobody would attend to it.
-                    if orphan.kill().and_then(|()| orphan.wait()).is_err() {
-                        tracing::debug!("a child that nobody wanted was gone already");
-                    }
+                let fresh = command.spawn().map(|child| Fresh(Some(child)));
+                if answer.send(fresh).is_err() {
+                    tracing::debug!("whoever wanted a child is gone");
                 }
             }
         })?;
@@ -489,33 +671,93 @@ fn spawner() -> io::Result<mpsc::Sender<SpawnOrder>> {
 }
 
 /// Read what a child says until it ends, then see how it ended.
-async fn attend(mut child: Child, stderr: OwnedFd, mut log: Log, tell: watch::Sender<ChildState>) {
+async fn attend(
+    mut child: Child,
+    stderr: OwnedFd,
+    mut log: Log,
+    tell: watch::Sender<ChildState>,
+    ask: Duration,
+) {
+    let pid = pid_of(&child);
+    // Until somebody waits for it, its number is nobody else's.
+    let hangs = tokio::select! {
+        () = listen(stderr, &mut log, &tell) => false,
+        () = gives_no_sign(pid, ask, tell.subscribe()) => true,
+    };
+    if hangs {
+        let why = format!("it hung: asked {IN_VAIN} times, it gave no sign of life, and was ended");
+        log.line(&why);
+        tell.send_modify(|state| state.last_words = why);
+        if let Err(error) = killpg(pid, Signal::SIGKILL) {
+            tracing::warn!(%error, "a decky that hangs could not be ended");
+        }
+    }
+    // Its standard error is closed, or it was killed, so it is ending; the wait is short.
+    let status = tokio::task::spawn_blocking(move || child.wait()).await;
+    let (how, in_order) = match status {
+        Ok(Ok(status)) => (described(status), status.success()),
+        Ok(Err(error)) => (error.to_string(), false),
+        Err(error) => (error.to_string(), false),
+    };
+    tell.send_modify(|state| {
+        state.ended = Some(how);
+        state.in_order = in_order;
+    });
+}
+
+/// Read what a child says until it says no more.
+async fn listen(stderr: OwnedFd, log: &mut Log, tell: &watch::Sender<ChildState>) {
     let mut unread = Vec::new();
     let mut chunk = vec![0; 1024];
-    let pipe = pipe::Receiver::from_owned_fd(stderr);
-    match pipe {
-        Ok(mut pipe) => {
-            while let Ok(n @ 1..) = pipe.read(&mut chunk).await {
-                for byte in chunk.iter().take(n) {
-                    if *byte == b'\n' || unread.len() >= 2048 {
-                        heard(&String::from_utf8_lossy(&unread), &mut log, &tell);
-                        unread.clear();
-                    } else {
-                        unread.push(*byte);
-                    }
-                }
+    let mut pipe = match pipe::Receiver::from_owned_fd(stderr) {
+        Ok(pipe) => pipe,
+        Err(error) => {
+            tracing::warn!(%error, "what a decky says cannot be read");
+            return;
+        }
+    };
+    while let Ok(n @ 1..) = pipe.read(&mut chunk).await {
+        for byte in chunk.iter().take(n) {
+            if *byte == b'\n' || unread.len() >= 2048 {
+                heard(&String::from_utf8_lossy(&unread), log, tell);
+                unread.clear();
+            } else {
+                unread.push(*byte);
             }
         }
-        Err(error) => tracing::warn!(%error, "what a decky says cannot be read"),
     }
-    // Its standard error is closed, so it is ending; the wait is short.
-    let status = tokio::task::spawn_blocking(move || child.wait()).await;
-    let how = match status {
-        Ok(Ok(status)) => described(status),
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
-    };
-    tell.send_modify(|state| state.ended = Some(how));
+}
+
+/// Ask a child for a sign of life from when it listens on; done where it gives none.
+async fn gives_no_sign(pid: Pid, every: Duration, state: watch::Receiver<ChildState>) {
+    let mut turn = tokio::time::interval(every);
+    // Where this process did not run either, as on a machine that slept, a child is asked as often as ever before it is given up.
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut heard, mut in_vain) = (0, 0);
+    loop {
+        turn.tick().await;
+        let (ready, signs) = {
+            let state = state.borrow();
+            (state.ready, state.signs)
+        };
+        if signs != heard {
+            (heard, in_vain) = (signs, 0);
+        }
+        if in_vain >= IN_VAIN {
+            return;
+        }
+        // Before that it may not know the signal, and would end.
+        if ready {
+            if let Err(error) = kill(pid, Signal::SIGUSR1) {
+                tracing::debug!(%error, "a decky could not be asked for a sign of life");
+            }
+            in_vain += 1;
+        }
+    }
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap_or_default())
 }
 
 fn described(status: ExitStatus) -> String {
@@ -528,6 +770,10 @@ fn described(status: ExitStatus) -> String {
 }
 
 fn heard(line: &str, log: &mut Log, tell: &watch::Sender<ChildState>) {
+    if line == WELL {
+        tell.send_modify(|state| state.signs = state.signs.wrapping_add(1));
+        return;
+    }
     log.line(line);
     tell.send_modify(|state| match line {
         "ready" => state.ready = true,
@@ -583,7 +829,153 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd as _;
+
     use super::*;
+    use crate::BuiltIn;
+
+    #[test]
+    fn what_whoever_ran_the_host_left_open_is_no_childs() {
+        let file = File::open("/dev/null").unwrap();
+        // As a shell leaves one: it is open in whatever is executed.
+        let left = nix::unistd::dup(&file).unwrap();
+        let open = format!("/proc/self/fd/{}", left.as_raw_fd());
+        let is_open = |closed: bool| {
+            let mut looks = Command::new("test");
+            looks.args(["-e", &open]);
+            if closed {
+                #[expect(unsafe_code, reason = "between fork and exec; one system call")]
+                // SAFETY: close_range is async-signal-safe.
+                unsafe {
+                    looks.pre_exec(|| {
+                        close_on_exec();
+                        Ok(())
+                    });
+                }
+            }
+            looks.status().unwrap().success()
+        };
+        assert!(is_open(false));
+        assert!(!is_open(true));
+    }
+
+    #[tokio::test]
+    async fn what_a_step_that_was_cut_short_writes_is_written_before_the_next_one_touches_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            deckies: folder.path().join("deckies"),
+            outlets: folder.path().join("outlets"),
+            program: "/bin/true".into(),
+            port_offset: 0,
+            ask: ASK,
+        };
+        let children = Children::open(options, Arc::new(BuiltIn)).unwrap();
+        let name: DeckyName = "front".parse().unwrap();
+        let (begun, begins) = oneshot::channel();
+        let (go_on, goes_on) = mpsc::channel::<()>();
+        let slow = children.do_at_home(&name, move |home| {
+            fs::create_dir_all(home.path()).unwrap();
+            begun.send(()).unwrap();
+            goes_on.recv().unwrap();
+            fs::write(home.path().join(home::CONFIG), "late").unwrap();
+            Ok(())
+        });
+        tokio::select! {
+            _ = slow => panic!("it waits to be told"),
+            begun = begins => begun.unwrap(),
+        }
+        let file = children.home(&name).path().join(home::CONFIG);
+        let removal = children.remove(&name);
+        tokio::pin!(removal);
+        assert!(futures::poll!(&mut removal).is_pending());
+        go_on.send(()).unwrap();
+        removal.await.unwrap();
+        assert!(!file.exists());
+        // Nor does one hold up another.
+        children.remove(&"back".parse().unwrap()).await.unwrap();
+    }
+
+    /// Children that run `script` and then go on until they are ended, and a decky for them.
+    fn scripted(folder: &Path, script: &str, ask: Duration) -> (Children, DesiredDecky) {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let program = folder.join("program.sh");
+        let goes_on = "while :; do sleep 1 & wait $!; done";
+        fs::write(&program, format!("#!/bin/sh\n{script}\n{goes_on}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let options = Options {
+            deckies: folder.join("deckies"),
+            outlets: folder.join("outlets"),
+            program,
+            port_offset: 0,
+            ask,
+        };
+        let children = Children::open(options, Arc::new(BuiltIn)).unwrap();
+        let spec = serde_json::json!({ "deckies": [{ "archetype": "deaddeck" }] });
+        let spec = serde_json::from_value(spec).unwrap();
+        let now = time::OffsetDateTime::UNIX_EPOCH;
+        let decky = crate::resolve(&spec, &[], &crate::Limits::default(), &BuiltIn, now)
+            .unwrap()
+            .remove(0);
+        (children, decky)
+    }
+
+    #[tokio::test]
+    async fn what_may_be_lost_is_evidence_of_one_that_listened_and_not_of_one_that_never_did() {
+        let folder = tempfile::tempdir().unwrap();
+        let listens = folder.path().join("listens");
+        let script = format!(
+            "trap 'exit 3' TERM\n[ -e '{}' ] && echo ready >&2",
+            listens.display()
+        );
+        let (children, decky) = scripted(folder.path(), &script, ASK);
+        let (started, stopped) = tokio::join!(children.start(decky.clone(), None), async {
+            while !children.running().contains_key(&decky.name) {
+                tokio::task::yield_now().await;
+            }
+            children.stop(&decky.name).await
+        });
+        stopped.unwrap();
+        assert!(started.is_err() && children.lost().is_empty());
+
+        fs::write(&listens, "").unwrap();
+        children.start(decky.clone(), None).await.unwrap();
+        children.stop(&decky.name).await.unwrap();
+        assert!(children.lost().contains_key(&decky.name));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_hangs_is_ended_and_has_died_and_one_that_answers_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let answers = "trap 'echo well >&2' USR1\ntrap 'exit 0' TERM\necho ready >&2";
+        let (children, decky) = scripted(folder.path(), answers, Duration::from_millis(500));
+        children.start(decky.clone(), None).await.unwrap();
+        let (pid, mut state) = children
+            .running()
+            .get(&decky.name)
+            .map(|child| (child.pid, child.state.clone()))
+            .unwrap();
+        // Longer than one that says nothing would live.
+        let lives = state.wait_for(|state| state.signs > IN_VAIN + 1);
+        tokio::time::timeout(READY, lives).await.unwrap().unwrap();
+        assert!(children.is_running(&decky.name));
+        // Signs of life are no trouble of its.
+        let log = fs::read_to_string(children.home(&decky.name).path().join("decoy.log")).unwrap();
+        assert_eq!(log, "ready\n");
+
+        kill(pid, Signal::SIGSTOP).unwrap();
+        tokio::time::timeout(READY, children.changed()).await.unwrap();
+        let seen = children.observe().unwrap().remove(0);
+        let died = seen.seen.died.unwrap();
+        assert!(
+            !seen.running && died.contains("no sign of life") && died.ends_with("(signal 9)"),
+            "{died}"
+        );
+
+        children.start(decky.clone(), None).await.unwrap();
+        assert!(children.is_running(&decky.name));
+        children.shutdown().await;
+    }
 
     #[test]
     fn a_decky_has_a_user_of_its_own_where_the_namespace_has_one() {

@@ -18,29 +18,30 @@ use super::namespace::Namespace;
 /// The chain of the ways from the decoy program to images. Its name can be read by nobody inside.
 const WAYS: &str = "WAYS";
 
-/// The rules for IPv4, as iptables-restore(8) reads them.
+/// The filter for IPv4, as iptables-restore(8) reads it: what it may send, and who comes in.
 ///
 /// What answers a visitor is part of a connection that conntrack(8) knows; a reset begins none, and answers what
-/// conntrack takes for invalid, such as a scanner's odd flags. The resolver that Docker puts into every namespace
-/// forwards to the host's, so it is no loopback to be allowed.
-fn rules_v4(egress: Egress) -> String {
+/// conntrack takes for invalid, such as a scanner's odd flags. It is a header and nothing else, so that none carries anything out.
+/// Whom a decky may reach, it never asks the resolver that Docker puts into every namespace: that one forwards to the host's, and
+/// knows every other decky by name.
+fn filter(egress: Egress, doors: &Doors) -> String {
     let policy = if egress == Egress::Allow { "ACCEPT" } else { "DROP" };
-    let mut rules = format!("*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT {policy} [0:0]\n");
-    match egress {
-        Egress::Deny => rules.push_str("-A OUTPUT -d 127.0.0.11/32 -j DROP\n"),
-        Egress::Dns => {
-            for protocol in ["udp", "tcp"] {
-                rules.push_str(&format!("-A OUTPUT -p {protocol} --dport 53 -j ACCEPT\n"));
-            }
+    let mut rules = format!(
+        "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT {policy} [0:0]\n\
+         -A OUTPUT -d 127.0.0.11/32 -j DROP\n"
+    );
+    if egress == Egress::Dns {
+        for protocol in ["udp", "tcp"] {
+            rules.push_str(&format!("-A OUTPUT -p {protocol} --dport 53 -j ACCEPT\n"));
         }
-        Egress::Allow => {}
     }
     rules.push_str(
         "-A OUTPUT -o lo -j ACCEPT\n\
          -A OUTPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT\n\
-         -A OUTPUT -p tcp --tcp-flags RST RST -j ACCEPT\n\
-         COMMIT\n",
+         -A OUTPUT -p tcp --tcp-flags RST RST -m length --length 40 -j ACCEPT\n",
     );
+    rules.push_str(&coming_in(doors));
+    rules.push_str("COMMIT\n");
     rules
 }
 
@@ -48,16 +49,47 @@ fn rules_v4(egress: Egress) -> String {
 const RULES_V6: &str = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT DROP [0:0]\n\
                         -A INPUT -i lo -j ACCEPT\n-A OUTPUT -o lo -j ACCEPT\nCOMMIT\n";
 
-/// Contain the decky whose network is `namespace`.
-pub(super) fn contain(namespace: &Namespace, egress: Egress) -> io::Result<()> {
+/// Contain the decky whose network is `namespace`, and let in whom `doors` say.
+pub(super) fn contain(namespace: &Namespace, egress: Egress, doors: &Doors) -> io::Result<()> {
     let contained = namespace.inside(|| {
-        restore("iptables-restore", &rules_v4(egress))?;
-        if fs::exists("/proc/net/if_inet6")? {
+        if !doors.relays.is_empty() {
+            restore_with("iptables-restore", &["--noflush"], &ways(doors, jumps()?))?;
+        }
+        restore("iptables-restore", &filter(egress, doors))?;
+        if speaks_v6()? {
             restore("ip6tables-restore", RULES_V6)?;
         }
         Ok(())
     });
     contained.map_err(|e| io::Error::new(e.kind(), format!("contain it: {e}")))
+}
+
+/// The rules in `namespace` as they are, in words that stay the same as long as nobody changes them.
+pub(super) fn rules(namespace: &Namespace) -> io::Result<String> {
+    let seen = namespace.inside(|| {
+        let mut seen = saved("iptables-save", &[])?;
+        if speaks_v6()? {
+            seen.push_str(&saved("ip6tables-save", &["-t", "filter"])?);
+        }
+        Ok(seen)
+    });
+    let seen = seen.map_err(|e| io::Error::new(e.kind(), format!("look how it is contained: {e}")))?;
+    Ok(uncounted(&seen))
+}
+
+/// What iptables-save(8) said, without when, and without how much passed.
+fn uncounted(saved: &str) -> String {
+    let lines = saved.lines().filter(|line| !line.starts_with('#'));
+    let lines = lines.map(|line| match line.split_once(" [") {
+        Some((chain, _)) if line.starts_with(':') => chain,
+        _ => line,
+    });
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Whether this thread's network has IPv6.
+fn speaks_v6() -> io::Result<bool> {
+    fs::exists("/proc/thread-self/net/if_inet6")
 }
 
 /// Who comes into a decky beside whose program images answer.
@@ -70,12 +102,9 @@ pub(super) struct Doors {
     pub(super) udp: Vec<u16>,
 }
 
-/// The rules for who comes in, for `iptables-restore --noflush`; `jumps` says whether the way out of the chain of ways is there.
-///
-/// Each table is changed in one step. Connections that stand keep their ways, because a way is chosen with the first packet
-/// only. What begins otherwise is answered as by a machine on which nobody listens. Nothing is asked of anybody where no
-/// image answers: the kernel itself knows then who listens.
-fn rules_in(doors: &Doors, jumps: bool) -> String {
+/// How visitors of images are led, for `iptables-restore --noflush`; `jumps` says whether the way out of the chain of ways is there.
+/// Connections that stand keep their ways, because a way is chosen with the first packet only.
+fn ways(doors: &Doors, jumps: bool) -> String {
     let mut rules = format!("*nat\n:{WAYS} - [0:0]\n-F PREROUTING\n");
     if !jumps {
         rules.push_str(&format!("-A OUTPUT -j {WAYS}\n"));
@@ -88,7 +117,14 @@ fn rules_in(doors: &Doors, jumps: bool) -> String {
             to.port()
         ));
     }
-    rules.push_str("COMMIT\n*filter\n-F INPUT\n");
+    rules.push_str("COMMIT\n");
+    rules
+}
+
+/// Who comes in. What begins otherwise is answered as by a machine on which nobody listens. Nothing is asked of anybody where no
+/// image answers: the kernel itself knows then who listens.
+fn coming_in(doors: &Doors) -> String {
+    let mut rules = String::new();
     if !doors.relays.is_empty() {
         // An image is no visitor: what it said to the decky's services would be evidence of somebody, and take others' room.
         for port in doors.relays.iter().map(|relay| &relay.listen).chain(&doors.tcp) {
@@ -117,32 +153,41 @@ fn rules_in(doors: &Doors, jumps: bool) -> String {
              -A INPUT -j REJECT --reject-with icmp-proto-unreachable\n",
         );
     }
-    rules.push_str("COMMIT\n");
     rules
 }
 
-/// Let visitors of the decky whose network is `namespace` come in as `doors` say, and in no other way.
+/// Let visitors of the decky whose network is `namespace` come in as `doors` say, and in no other way. Each table is changed in one
+/// step.
 pub(super) fn lead(namespace: &Namespace, doors: &Doors) -> io::Result<()> {
     let led = namespace.inside(|| {
-        let there = saved()?;
-        let jumps = there.lines().any(|line| line == format!("-A OUTPUT -j {WAYS}"));
-        restore_with("iptables-restore", &["--noflush"], &rules_in(doors, jumps))
+        let rules = format!(
+            "{}*filter\n-F INPUT\n{}COMMIT\n",
+            ways(doors, jumps()?),
+            coming_in(doors)
+        );
+        restore_with("iptables-restore", &["--noflush"], &rules)
     });
     led.map_err(|e| io::Error::new(e.kind(), format!("lead its visitors: {e}")))
 }
 
-/// The rules for addresses as they are.
-fn saved() -> io::Result<String> {
-    let output = Command::new("iptables-save")
-        .args(["-t", "nat"])
+/// Whether the way out of the chain of ways is there.
+fn jumps() -> io::Result<bool> {
+    let there = saved("iptables-save", &["-t", "nat"])?;
+    Ok(there.lines().any(|line| line == format!("-A OUTPUT -j {WAYS}")))
+}
+
+/// The rules as they are, as `tool` tells them.
+fn saved(tool: &str, options: &[&str]) -> io::Result<String> {
+    let output = Command::new(tool)
+        .args(options)
         .stdin(Stdio::null())
         .output()
-        .map_err(|e| io::Error::new(e.kind(), format!("iptables-save: {e}")))?;
+        .map_err(|e| io::Error::new(e.kind(), format!("{tool}: {e}")))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(io::Error::other(format!("iptables-save: {}", said.trim())))
+    Err(io::Error::other(format!("{tool}: {}", said.trim())))
 }
 
 /// Whether the tool that sets rules is there.
@@ -202,7 +247,7 @@ mod tests {
             tcp: vec![22],
             udp: vec![],
         };
-        let rules = rules_in(&doors, false);
+        let rules = format!("{}{}", ways(&doors, false), filter(Egress::Deny, &doors));
         for rule in [
             "-A PREROUTING ! -i lo -p tcp -m tcp --dport 8080 -j REDIRECT --to-ports 57455",
             "-A OUTPUT -j WAYS",
@@ -216,24 +261,47 @@ mod tests {
             assert!(rules.lines().any(|line| line == rule), "{rule}:\n{rules}");
         }
         assert!(!rules.contains("INPUT -p tcp -m tcp --dport 8080"), "{rules}");
-        assert!(!rules_in(&doors, true).contains("-A OUTPUT"));
+        assert!(!ways(&doors, true).contains("-A OUTPUT"));
         // Without an image nothing is asked of anybody.
-        let none = rules_in(&Doors::default(), true);
-        assert!(!none.contains("-A "), "{none}");
+        assert_eq!(coming_in(&Doors::default()), "");
+        assert!(!ways(&Doors::default(), true).contains("-A "));
     }
 
     #[test]
     fn only_who_may_begin_something_gets_past_the_policy() {
-        let deny = rules_v4(Egress::Deny);
+        let of = |egress| filter(egress, &Doors::default());
+        let deny = of(Egress::Deny);
+        assert!(deny.contains(":OUTPUT DROP") && !deny.contains("dport"), "{deny}");
+        let dns = of(Egress::Dns);
         assert!(
-            deny.contains(":OUTPUT DROP")
-                && deny.contains("127.0.0.11/32 -j DROP")
-                && !deny.contains("dport")
+            dns.contains(":OUTPUT DROP") && dns.contains("udp --dport 53"),
+            "{dns}"
         );
-        let dns = rules_v4(Egress::Dns);
-        assert!(
-            dns.contains(":OUTPUT DROP") && dns.contains("udp --dport 53") && !dns.contains("127.0.0.11")
-        );
-        assert!(rules_v4(Egress::Allow).contains(":OUTPUT ACCEPT"));
+        let allow = of(Egress::Allow);
+        assert!(allow.contains(":OUTPUT ACCEPT"), "{allow}");
+        for rules in [deny, dns, allow] {
+            // Before whatever is accepted: nobody asks Docker who is there.
+            let mut rules = rules.lines().filter(|line| line.starts_with("-A OUTPUT"));
+            assert_eq!(rules.next(), Some("-A OUTPUT -d 127.0.0.11/32 -j DROP"));
+            let resets: Vec<&str> = rules.filter(|line| line.contains("RST")).collect();
+            assert!(
+                resets.len() == 1 && resets[0].contains("--length 40 "),
+                "{resets:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_passed_since_is_no_other_rule() {
+        let of = |when: &str, counts: &str, rule: &str| {
+            format!(
+                "# Generated by iptables-save on {when}\n*filter\n:OUTPUT DROP {counts}\n{rule}\nCOMMIT\n# {when}\n"
+            )
+        };
+        let rule = "-A OUTPUT -o lo -j ACCEPT";
+        let first = uncounted(&of("Mon", "[0:0]", rule));
+        assert_eq!(first, format!("*filter\n:OUTPUT DROP\n{rule}\nCOMMIT\n"));
+        assert_eq!(uncounted(&of("Tue", "[7:512]", rule)), first);
+        assert_ne!(uncounted(&of("Tue", "[7:512]", "")), first);
     }
 }

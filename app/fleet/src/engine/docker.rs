@@ -27,6 +27,7 @@ mod pull;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    net::IpAddr,
     path::PathBuf,
     sync::{
         Arc,
@@ -57,6 +58,7 @@ use super::{
     home::{self, Home, hex},
     lan::{self, LanOptions},
     surroundings::Lookout,
+    watch::{Bounds, LOOKS, Watch},
 };
 use crate::{Catalogue, DesiredDecky, Step};
 
@@ -97,6 +99,9 @@ pub struct DockerEngine {
     /// What `prepare` made.
     ground: Mutex<Option<Ground>>,
     lookout: Lookout,
+    watch: Watch,
+    /// Held while the folder of a decky is made or taken away. It has the links that lead elsewhere, which was told.
+    folders: std::sync::Mutex<BTreeSet<PathBuf>>,
     /// Operators' images that are on their way.
     pulls: Pulls,
     /// Whether the daemon was away since the last look: what ended then did not die of itself.
@@ -130,6 +135,8 @@ impl DockerEngine {
             client: Mutex::new(None),
             ground: Mutex::new(None),
             lookout: Lookout::default(),
+            watch: Watch::default(),
+            folders: std::sync::Mutex::default(),
             pulls: Pulls::default(),
             was_away: AtomicBool::new(false),
             _lock: lock,
@@ -145,6 +152,40 @@ impl DockerEngine {
         let docker = daemon::connect(&self.options.socket).await?;
         *client = Some(docker.clone());
         Ok(docker)
+    }
+
+    /// See that those that run, each in its container, are still contained, where it is time to look at them.
+    async fn watch_over(&self, docker: &Docker, run: Vec<(DeckyName, String)>) {
+        let ground = self.ground.lock().await.clone();
+        let look = |(name, container): (DeckyName, String)| {
+            let ground = ground.as_ref();
+            async move {
+                let Some(mut watched) = self.watch.due(&name) else {
+                    return;
+                };
+                // What is being changed is contained by whoever changes it; what is gone needs it no more.
+                let (Some(made), Ok(pid)) =
+                    (self.home(&name).applied(), self.process(docker, &container).await)
+                else {
+                    return;
+                };
+                let host = match (ground, made.ip) {
+                    (Some(ground), IpAddr::V4(address)) => {
+                        let shim = ground.lan.reach(&self.shim(), address).await.ok().flatten();
+                        shim.map(|mac| (ground.lan.host, mac))
+                    }
+                    _ => None,
+                };
+                let bounds = Bounds {
+                    pid,
+                    egress: made.egress,
+                    doors: self.doors(&made),
+                    host,
+                };
+                watched.look(&name, bounds).await;
+            }
+        };
+        futures::stream::iter(run).for_each_concurrent(LOOKS, look).await;
     }
 
     fn home(&self, name: &DeckyName) -> Home {
@@ -163,6 +204,12 @@ impl DockerEngine {
     fn container(&self, name: &DeckyName) -> String {
         let id: String = self.id.chars().take(6).collect();
         format!("{name}-{id}")
+    }
+
+    fn folders(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.folders
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn shim(&self) -> String {
@@ -188,18 +235,25 @@ impl DockerEngine {
             if let Some(name) = beside::beside_whom(&container) {
                 containers.beside.entry(name).or_default().push(container);
             } else if let Some(name) = name.and_then(|name| name.parse().ok()) {
-                containers.own.insert(name, container);
+                containers.own.entry(name).or_default().push(container);
             }
         }
         Ok(containers)
     }
 }
 
+/// Whether Docker's health check of a container failed as often as it may. A summary says so in the words of its status only:
+/// `Up 9 minutes (unhealthy)`.
+fn is_unwell(container: &ContainerSummary) -> bool {
+    let status = container.status.as_deref().unwrap_or_default();
+    status.ends_with("(unhealthy)")
+}
+
 /// The containers of an installation.
 #[derive(Debug, Default)]
 struct Containers {
-    /// The deckies' own.
-    own: BTreeMap<DeckyName, ContainerSummary>,
+    /// The deckies' own: one each, unless somebody made more.
+    own: BTreeMap<DeckyName, Vec<ContainerSummary>>,
     /// Those of operators' images, by the decky that they stand beside.
     beside: BTreeMap<DeckyName, Vec<ContainerSummary>>,
 }
@@ -240,15 +294,22 @@ impl Engine for DockerEngine {
             }
         }
         let mut all = Vec::with_capacity(names.len());
+        let mut run = Vec::new();
         for name in names {
             let home = self.home(&name);
-            let container = containers.own.get(&name);
+            let own = containers.own.get(&name).map(Vec::as_slice).unwrap_or_default();
+            let (container, more) = match own {
+                [first, more @ ..] => (Some(first), !more.is_empty()),
+                [] => (None, false),
+            };
             let state = container.and_then(|c| c.state);
             // One that somebody took off its network answers nobody, and is started anew.
             let connected = container
                 .and_then(|c| c.network_settings.as_ref()?.networks.as_ref())
                 .is_some_and(|networks| networks.contains_key(&network::name(&self.id)));
             let running = state == Some(ContainerSummaryStateEnum::RUNNING) && connected;
+            let first = container.and_then(|c| c.id.as_deref()).unwrap_or_default();
+            let unwell = running && container.is_some_and(is_unwell);
             let made = if running { home.applied() } else { home.read() };
             let ended = matches!(
                 state,
@@ -256,7 +317,7 @@ impl Engine for DockerEngine {
             );
             let mut died = if ended && !was_away {
                 let how = container.and_then(|c| c.status.clone()).unwrap_or_default();
-                Some(self.last_words(&docker, &self.container(&name), &how).await)
+                Some(self.last_words(&docker, first, &how).await)
             } else {
                 None
             };
@@ -265,7 +326,6 @@ impl Engine for DockerEngine {
                 .get(&name)
                 .map(Vec::as_slice)
                 .unwrap_or_default();
-            let first = container.and_then(|c| c.id.as_deref()).unwrap_or_default();
             let beside = match made.as_ref().filter(|_| running) {
                 Some(made) => beside::judge(made, first, company),
                 // What it runs is judged once it runs.
@@ -277,22 +337,43 @@ impl Engine for DockerEngine {
                     self.last_words(&docker, id, how).await
                 ));
             }
+            if unwell {
+                died = Some(
+                    "it runs and does nothing: it gives no sign of life to Docker's health check".to_owned(),
+                );
+            }
+            if running {
+                run.push((name.clone(), first.to_owned()));
+            }
             let listen = made
                 .as_ref()
                 .filter(|_| running)
                 .map(|decky| home::listens(self.catalogue.as_ref(), decky, 0))
                 .unwrap_or_default();
             all.push(ObservedDecky {
-                identity: made.as_ref().map(DesiredDecky::identity),
+                // One that hangs takes no order, so it is nothing that could be changed: it is made anew. So is one that is there twice.
+                identity: made
+                    .as_ref()
+                    .filter(|_| !unwell && !more)
+                    .map(DesiredDecky::identity),
                 loadout: made
                     .as_ref()
-                    .filter(|_| beside == Beside::Whole)
+                    .filter(|_| beside == Beside::Whole && !unwell && !more)
                     .map(DesiredDecky::loadout),
                 running,
-                seen: Seen { listen, died },
+                seen: Seen {
+                    listen,
+                    died,
+                    ..Seen::default()
+                },
                 name,
             });
         }
+        self.watch_over(&docker, run).await;
+        for decky in all.iter_mut().filter(|decky| decky.running) {
+            decky.seen.uncontained = self.watch.ails(&decky.name);
+        }
+        self.leave_gone();
         Ok(all)
     }
 
@@ -325,7 +406,11 @@ impl Engine for DockerEngine {
     }
 
     async fn surroundings(&self) -> Result<Option<Surroundings>, EngineError> {
-        self.lookout.surroundings(&self.options.lan).await.map(Some)
+        let own = || {
+            let made = home::names(&self.options.deckies).filter_map(|name| self.home(&name).read());
+            made.filter_map(|decky| decky.persona.mac).collect()
+        };
+        self.lookout.surroundings(&self.options.lan, own).await.map(Some)
     }
 
     async fn changed(&self) {
@@ -354,9 +439,19 @@ impl Engine for DockerEngine {
     async fn tidy(&self) -> Result<(), EngineError> {
         let docker = self.docker().await?;
         *self.ground.lock().await = None;
+        self.clear_probe(&docker).await?;
         network::remove(&docker, &self.id).await?;
         image::remove(&docker, &self.id, None).await?;
         lan::remove_shim(&self.shim()).await
+    }
+
+    async fn sweep(&self) -> Result<(), EngineError> {
+        let ground = self.ground.lock().await.clone();
+        match ground {
+            Some(ground) => image::remove(&self.docker().await?, &self.id, Some(&ground.image)).await,
+            // Which image is the present one is not known yet.
+            None => Ok(()),
+        }
     }
 
     fn outlives(&self) -> bool {
@@ -364,4 +459,104 @@ impl Engine for DockerEngine {
     }
 
     async fn shutdown(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn options(folder: &Path) -> DockerOptions {
+        DockerOptions {
+            deckies: folder.join("deckies"),
+            outlets: folder.join("outlets"),
+            folder: folder.join("neutral"),
+            program: folder.join("program"),
+            socket: folder.join("socket"),
+            lan: LanOptions {
+                interface: None,
+                driver: lan::Driver::Macvlan,
+                gateway: None,
+                range: None,
+            },
+        }
+    }
+
+    #[test]
+    fn what_waits_for_the_collector_is_found_until_it_is_taken_and_leaves_nothing_then() {
+        if !nix::unistd::geteuid().is_root() {
+            decnet_testkit::skipped("folders are handed over by root, and this is not root");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let at = |sub: &str| folder.path().join(sub);
+        let engine = DockerEngine::open(options(folder.path()), Arc::new(crate::BuiltIn)).unwrap();
+        let spec = serde_json::from_value(serde_json::json!({ "deckies": [
+            { "name": "web", "archetype": "web-server" }, { "name": "stays", "archetype": "web-server" },
+        ] }));
+        let now = time::OffsetDateTime::UNIX_EPOCH;
+        let limits = crate::Limits::default();
+        let fleet = crate::resolve(&spec.unwrap(), &[], &limits, &crate::BuiltIn, now).unwrap();
+        for decky in &fleet {
+            engine.create(decky).unwrap();
+        }
+        let (web, stays) = (engine.home(&fleet[0].name), engine.home(&fleet[1].name));
+        let lines = at("outlets/web/1.log");
+        fs::write(&lines, "evidence").unwrap();
+        // Torn down, while nobody takes its lines.
+        fs::remove_file(web.path().join("desired.json")).unwrap();
+        engine.leave_gone();
+        assert_eq!(fs::read_to_string(&lines).unwrap(), "evidence");
+        assert!(!web.path().join(home::CONFIG).exists());
+        fs::remove_file(&lines).unwrap();
+        engine.leave_gone();
+        assert!(!web.path().exists() && stays.is_made());
+        // Its link was seen before it was made.
+        engine.leave_if_gone(&fleet[1].name);
+        assert!(stays.is_made());
+        for links in ["deckies", "outlets"] {
+            let links = home::links(&at(links), &at(links));
+            assert_eq!(links, BTreeSet::from([fleet[1].name.clone()]));
+        }
+    }
+
+    #[test]
+    fn links_that_lead_elsewhere_stay_and_are_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |sub: &str| folder.path().join(sub);
+        let engine = DockerEngine::open(options(folder.path()), Arc::new(crate::BuiltIn)).unwrap();
+        // Torn down before `docker-folder` was changed, with lines that nobody has taken yet.
+        fs::create_dir_all(at("earlier/out")).unwrap();
+        fs::write(at("earlier/out/1.log"), "evidence").unwrap();
+        std::os::unix::fs::symlink(at("earlier"), at("deckies/web")).unwrap();
+        std::os::unix::fs::symlink(at("earlier/out"), at("outlets/web")).unwrap();
+        let strays = BTreeSet::from([at("deckies/web"), at("outlets/web")]);
+        for _ in 0..2 {
+            engine.leave_gone();
+            assert_eq!(fs::read_to_string(at("outlets/web/1.log")).unwrap(), "evidence");
+            assert!(at("deckies/web").is_symlink());
+            assert_eq!(*engine.folders(), strays);
+        }
+    }
+
+    #[test]
+    fn a_container_is_unwell_once_its_check_has_failed_for_good() {
+        let of = |status: Option<&str>| {
+            is_unwell(&ContainerSummary {
+                status: status.map(str::to_owned),
+                ..ContainerSummary::default()
+            })
+        };
+        assert!(of(Some("Up 9 minutes (unhealthy)")));
+        for well in [
+            Some("Up 9 minutes (healthy)"),
+            Some("Up 3 seconds (health: starting)"),
+            Some("Up 3 seconds"),
+            Some("Exited (137) 2 seconds ago"),
+            None,
+        ] {
+            assert!(!of(well), "{well:?}");
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! The folder of one decky: what it was told, and the evidence that it keeps. The same for every engine.
 //!
 //! `desired.json` is what it was made from (ours), `config.json` what the program is told, `artifacts/` and
-//! `transcripts/` are evidence, which no step takes away. `share/` is the operator's bait while a container reads it. Where
+//! `transcripts/` are evidence, which no step takes away. `share/` is the operator's bait while a container reads it,
+//! `resolv.conf` whom a container asks for names. Where
 //! this is root, the decky's user can read `config.json` and owns the folders of evidence, and nothing else.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     net::{IpAddr, SocketAddr},
@@ -19,7 +20,10 @@ use decnet_decoys::{
     Port,
     config::{DeckyConfig, Limits, NOBODY, ServiceEntry},
 };
-use decnet_model::{fleet::ServiceSpec, name::ServiceSlug};
+use decnet_model::{
+    fleet::ServiceSpec,
+    name::{DeckyName, ServiceSlug},
+};
 use decnet_persona::PersonaSpec;
 use nix::{
     fcntl::{Flock, FlockArg},
@@ -35,10 +39,12 @@ const DESIRED: &str = "desired.json";
 pub(super) const CONFIG: &str = "config.json";
 /// What it was last known to run, where its engine cannot keep that in its memory.
 const APPLIED: &str = "applied.json";
+/// What a container reads as /etc/resolv.conf.
+const RESOLVER: &str = "resolv.conf";
 /// The operator's bait, while a program begins that sees nothing of the host but this folder. Whoever gets in may read the name.
 const LENT: &str = "share";
 /// Everything in it that is no evidence.
-const OURS: [&str; 5] = [DESIRED, CONFIG, APPLIED, "decoy.log", "decoy.log.1"];
+const OURS: [&str; 6] = [DESIRED, CONFIG, APPLIED, RESOLVER, "decoy.log", "decoy.log.1"];
 /// Its evidence lines, where the engine keeps them here.
 pub(super) const LINES: &str = "out";
 
@@ -150,6 +156,17 @@ impl Home {
         read(&self.0.join(DESIRED))
     }
 
+    /// Have a container ask the name server at `address`, and not the daemon's, which tells of other deckies; gives the file that says so.
+    pub(super) fn ask_names_of(&self, address: IpAddr) -> Result<PathBuf, StepError> {
+        let path = self.0.join(RESOLVER);
+        self.doing("write", || {
+            fs::write(&path, format!("nameserver {address}\n"))?;
+            // Whoever runs in it may read it, as everywhere.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
+        })?;
+        Ok(path)
+    }
+
     /// Note what it runs; `None` where that is about to change.
     pub(super) fn note_applied(&self, decky: Option<&DesiredDecky>) -> Result<(), StepError> {
         let path = self.0.join(APPLIED);
@@ -208,9 +225,30 @@ pub(super) fn hold(deckies: &Path) -> Result<Flock<File>, EngineError> {
     Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| EngineError::Busy(deckies.to_owned()))
 }
 
+/// The deckies that have a folder, or a link to one, in the folder of all deckies.
+pub(super) fn names(deckies: &Path) -> impl Iterator<Item = DeckyName> {
+    let entries = fs::read_dir(deckies).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The deckies that have a link in one of these folders, which is how containers stand there.
+pub(super) fn links(deckies: &Path, outlets: &Path) -> BTreeSet<DeckyName> {
+    let entries = [deckies, outlets].map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    let links = entries
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.path().is_symlink());
+    links
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
 /// The name of this installation towards what it shares with others, such as a daemon or the host's interfaces; drawn
-/// when it is first asked for.
-pub(super) fn installation(deckies: &Path) -> Result<String, EngineError> {
+/// when it is first asked for. `deckies` is its folder of deckies, which has to be there.
+///
+/// # Errors
+/// Where it can be neither read nor written.
+pub fn installation(deckies: &Path) -> Result<String, EngineError> {
     let path = deckies.join(".installation");
     known_or_drawn(&path).map_err(EngineError::io("read", &path))
 }
@@ -361,7 +399,8 @@ pub(super) fn share(path: &Path, mode: u32, group: Option<u32>) -> io::Result<()
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
-/// Replace `path` with `content`, readable by this user and `group` alone, in one step.
+/// Replace `path` with `content`, readable by this user and `group` alone, in one step. Nobody else may do so at the same time: what is
+/// new has one name, so that of a process that was killed nothing else is left than what the next one replaces.
 fn replace(path: &Path, content: &[u8], group: Option<u32>) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file: File = OpenOptions::new()
@@ -402,19 +441,21 @@ pub(super) fn link(link: &Path, target: &Path) -> Result<(), StepError> {
     std::os::unix::fs::symlink(target, link).map_err(cannot)
 }
 
-pub(super) fn unlink(link: &Path) -> Result<(), StepError> {
-    match fs::remove_file(link) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StepError::transient(format!(
-            "remove the link {}: {e}",
-            link.display()
-        ))),
-        _ => Ok(()),
+/// Take `link` away where it leads to `target`. Gives where it leads otherwise: that is somebody's, as what is no link is, and stays.
+pub(super) fn unlink(link: &Path, target: &Path) -> Result<Option<PathBuf>, StepError> {
+    let cannot = |e: io::Error| StepError::transient(format!("remove the link {}: {e}", link.display()));
+    match fs::read_link(link) {
+        Ok(leads) if leads == target => remove_file(link).map(|()| None).map_err(cannot),
+        Ok(leads) => Ok(Some(leads)),
+        // It is gone, or is no link.
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => Ok(None),
+        Err(e) => Err(cannot(e)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, net::Ipv4Addr};
+    use std::net::Ipv4Addr;
 
     use super::*;
 
@@ -501,8 +542,14 @@ mod tests {
         link(&from, &to).unwrap();
         link(&from, &to).unwrap();
         assert_eq!(fs::read_link(&from).unwrap(), to);
-        unlink(&from).unwrap();
+        let elsewhere = folder.path().join("cd34");
+        assert_eq!(unlink(&from, &elsewhere).unwrap(), Some(to.clone()));
+        assert_eq!(fs::read_link(&from).unwrap(), to, "it is not ours to take away");
+        assert_eq!(unlink(&from, &to).unwrap(), None);
+        assert!(!from.is_symlink());
+        assert_eq!(unlink(&from, &to).unwrap(), None, "it is gone");
         fs::create_dir_all(from.join("artifacts")).unwrap();
+        assert_eq!(unlink(&from, &to).unwrap(), None, "it is no link");
         let error = link(&from, &to).unwrap_err();
         assert!(
             !error.transient && error.message.contains("in the way"),

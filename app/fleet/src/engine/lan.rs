@@ -12,7 +12,7 @@ use std::{
 };
 
 use decnet_persona::Mac;
-use futures::TryStreamExt as _;
+use futures::{TryFutureExt as _, TryStreamExt as _};
 use ipnet::Ipv4Net;
 use nix::errno::Errno;
 use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender};
@@ -20,7 +20,8 @@ use rtnetlink::{
     Handle, LinkIpVlan, LinkMacVlan, RouteMessageBuilder,
     packet_route::{
         address::AddressAttribute,
-        link::{IpVlanMode, LinkAttribute, LinkFlags, LinkMessage, MacVlanMode},
+        link::{InfoPortKind, IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode},
+        neighbour::NeighbourState,
         route::{RouteAddress, RouteAttribute, RouteMessage, RouteScope},
     },
 };
@@ -158,6 +159,12 @@ impl Lan {
                 "the interface {name} is down: ip link set {name} up"
             )));
         }
+        if let Some(whole) = whole(link, &links) {
+            return Err(unusable(format!(
+                "the interface {name} is a part of {whole}, and no other machine can stand on it: name {whole} with \
+                 fleet-interface"
+            )));
+        }
         let mac = mac_of(link).ok_or_else(|| {
             unusable(format!(
                 "the interface {name} has no hardware address, so no machine can stand beside it; name another one \
@@ -210,16 +217,53 @@ impl Lan {
         })
     }
 
-    /// Who answers for these addresses.
+    /// Who answers for these addresses: on the wire, and of the machines on this host's interface, such as its virtual machines, those
+    /// of other programs, and deckies.
     pub(super) async fn taken(
         &self,
         addresses: Vec<Ipv4Addr>,
     ) -> Result<BTreeMap<Ipv4Addr, Mac>, EngineError> {
         let lan = self.clone();
-        self.on_the_wire("ask who is there", move |send, receive| {
-            lan.ask(&addresses, send, receive)
+        let beside = self.beside().await;
+        self.on_the_wire("ask who is there", move |send, receive| match &beside {
+            Some(beside) => {
+                let (mut send, _) = beside.inside(|| channel(INTERFACE))?;
+                lan.ask(&addresses, &mut *send, receive)
+            }
+            None => lan.ask(&addresses, send, receive),
         })
         .await
+    }
+
+    /// A place on the interface as a decky has it, for as long as this value lives; nothing where there can be none. Who asks from there
+    /// is heard by the machines on the interface, too, which the kernel keeps apart from the host. It has no address and answers
+    /// nobody, and what is sent from it bears the host's own hardware address: the answers are seen on the interface.
+    async fn beside(&self) -> Option<Namespace> {
+        if self.driver == Driver::Ipvlan {
+            return None;
+        }
+        let made = async {
+            let namespace = on_its_thread(|| {
+                let namespace = Namespace::new()?;
+                namespace.inside(|| stack::without_ipv6("all"))?;
+                Ok(namespace)
+            })
+            .await?;
+            self.extend(&namespace, None).await?;
+            on_its_thread(move || {
+                namespace.inside_async(|| activate().map_err(io::Error::other))?;
+                Ok(namespace)
+            })
+            .await
+        };
+        match made.await {
+            Ok(namespace) => Some(namespace),
+            Err(error) => {
+                // No decky can stand there either, which its start tells.
+                tracing::debug!(%error, interface = self.interface, "only the wire is asked who is there");
+                None
+            }
+        }
     }
 
     fn ask(
@@ -267,17 +311,8 @@ impl Lan {
     ) -> Result<T, EngineError> {
         let name = self.interface.clone();
         let done = tokio::task::spawn_blocking(move || {
-            let interface = pnet_datalink::interfaces().into_iter().find(|i| i.name == name);
-            let interface = interface.ok_or_else(|| io::Error::other(format!("{name} is gone")))?;
-            let config = Config {
-                read_timeout: Some(Duration::from_millis(10)),
-                promiscuous: false,
-                ..Config::default()
-            };
-            match pnet_datalink::channel(&interface, config)? {
-                Channel::Ethernet(mut send, mut receive) => work(&mut *send, &mut *receive),
-                _ => Err(io::Error::other(format!("{name} is no Ethernet"))),
-            }
+            let (mut send, mut receive) = channel(&name)?;
+            work(&mut *send, &mut *receive)
         })
         .await;
         let fault = |error: io::Error| {
@@ -396,6 +431,53 @@ impl Lan {
     }
 }
 
+/// The bridge or bond that `link` is a part of, and that takes all of its frames.
+fn whole<'a>(link: &LinkMessage, links: &'a [LinkMessage]) -> Option<&'a str> {
+    let takes_all = |kind: &LinkInfo| {
+        matches!(
+            kind,
+            LinkInfo::PortKind(InfoPortKind::Bridge | InfoPortKind::Bond)
+        )
+    };
+    let is_part = link
+        .attributes
+        .iter()
+        .any(|a| matches!(a, LinkAttribute::LinkInfo(infos) if infos.iter().any(takes_all)));
+    let index = link.attributes.iter().find_map(|a| match a {
+        LinkAttribute::Controller(index) => Some(*index),
+        _ => None,
+    });
+    let index = index.filter(|_| is_part)?;
+    links
+        .iter()
+        .find(|link| link.header.index == index)
+        .and_then(name_of)
+}
+
+/// Frames to and from an interface of this thread's network.
+fn channel(name: &str) -> io::Result<(Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>)> {
+    let interface = pnet_datalink::interfaces().into_iter().find(|i| i.name == name);
+    let interface = interface.ok_or_else(|| io::Error::other(format!("{name} is gone")))?;
+    let config = Config {
+        read_timeout: Some(Duration::from_millis(10)),
+        promiscuous: false,
+        ..Config::default()
+    };
+    match pnet_datalink::channel(&interface, config)? {
+        Channel::Ethernet(send, receive) => Ok((send, receive)),
+        _ => Err(io::Error::other(format!("{name} is no Ethernet"))),
+    }
+}
+
+/// Do what a thread has to wait for.
+async fn on_its_thread<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, EngineError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.map_err(io::Error::other).flatten();
+    done.map_err(|error| unusable(error.to_string()))
+}
+
 /// Forget that `address` is reached past the interface `shim`.
 pub(super) async fn forget(shim: &str, address: Ipv4Addr) -> Result<(), EngineError> {
     let netlink_of = open()?;
@@ -434,7 +516,8 @@ pub(super) async fn remove_shim(shim: &str) -> Result<(), EngineError> {
     }
 }
 
-/// Let whoever is in this thread's network know that `address` is at `mac`, for good.
+/// Let whoever is in this thread's network know that `address` is at `mac`, for good. It is an entry like those of the interface's own
+/// (NUD_NOARP of rtnetlink(7)): nobody is ever asked, and what lists neighbours passes it over, because the kernel never learned it.
 pub(super) async fn know_neighbour(interface: &str, address: Ipv4Addr, mac: Mac) -> Result<(), EngineError> {
     let netlink_of = open()?;
     let link = find_link(&netlink_of, interface)
@@ -444,10 +527,20 @@ pub(super) async fn know_neighbour(interface: &str, address: Ipv4Addr, mac: Mac)
         .neighbours()
         .add(link.header.index, IpAddr::V4(address))
         .link_layer_address(&mac.0)
+        .state(NeighbourState::Noarp)
         .replace()
         .execute()
         .await
         .map_err(netlink("tell a decky where the host is"))
+}
+
+/// In this thread's network: switch a decky's interface on.
+async fn activate() -> Result<(), EngineError> {
+    let netlink_of = open()?;
+    let link = find_link(&netlink_of, INTERFACE).await?;
+    let link = link.ok_or_else(|| unusable(format!("there is no {INTERFACE} in it")))?;
+    let done = switch_on(&netlink_of, link.header.index).await;
+    done.map_err(netlink("switch an interface on"))
 }
 
 async fn switch_on(handle: &Handle, index: u32) -> Result<(), rtnetlink::Error> {

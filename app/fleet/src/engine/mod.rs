@@ -11,6 +11,7 @@ mod namespace;
 pub mod netns;
 mod stack;
 mod surroundings;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +20,8 @@ use std::{
 };
 
 use decnet_model::name::{DeckyName, ServiceSlug};
+use decnet_persona::Mac;
+pub use home::installation;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +32,12 @@ use crate::{DesiredDecky, Digest, Step};
 pub struct Seen {
     /// Where its services listen, as far as it runs.
     pub listen: BTreeMap<ServiceSlug, Vec<SocketAddr>>,
-    /// How it ended, where it ran and does not; of one that runs, how a part of it ended.
+    /// How it ended, where it ran and does not; of one that runs, how a part of it ended, or that it hangs.
     pub died: Option<String>,
+    /// How it ended when it was last ended by a step and did not do so in order: evidence of it may be lost.
+    pub lost: Option<String>,
+    /// Why it is not known whether one that runs is contained.
+    pub uncontained: Option<String>,
 }
 
 /// A decky as it is, whether or not anybody wants it.
@@ -90,13 +97,16 @@ impl EngineError {
     }
 }
 
-/// The network that an engine's deckies stand in, where that is found and not configured.
+/// The network that an engine's deckies stand in, as the engine found it or was told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Surroundings {
     /// The network.
     pub network: IpNet,
     /// Addresses of it that somebody has.
     pub reserved: BTreeSet<IpAddr>,
+    /// The hardware addresses of machines on it that are no deckies of ours, this host's among them, and where each is.
+    #[serde(default)]
+    pub macs: BTreeMap<Mac, IpAddr>,
 }
 
 /// What is noted of an engine in the database, so that whoever settles addresses knows where deckies stand.
@@ -104,7 +114,7 @@ pub struct Surroundings {
 pub struct EngineNote {
     /// Its name.
     pub engine: String,
-    /// Where its deckies stand; absent where the configuration says that.
+    /// Where its deckies stand; absent where that is not known.
     #[serde(default)]
     pub surroundings: Option<Surroundings>,
     /// Why that is not known.
@@ -125,8 +135,14 @@ impl EngineNote {
     /// Whether deckies are containers, which nobody starts or ends without the daemon.
     #[must_use]
     pub fn has_daemon(&self) -> bool {
-        self.engine == "docker"
+        outlives_mutator(&self.engine)
     }
+}
+
+/// Whether what the engine called `name` made runs on without the mutator, whichever engine that one has now.
+#[must_use]
+pub fn outlives_mutator(name: &str) -> bool {
+    name == "docker"
 }
 
 /// A step that failed, or is not done yet.
@@ -140,6 +156,8 @@ pub struct StepError {
     /// Whether nothing failed: what it needs is on its way, and the step is run again in a later round, so that no other waits for
     /// it. The message says how far that is.
     pub waits: bool,
+    /// The decky's address, where what is wrong is that somebody else has it.
+    pub taken: Option<IpAddr>,
 }
 
 impl StepError {
@@ -150,6 +168,7 @@ impl StepError {
             message: message.into(),
             transient: true,
             waits: false,
+            taken: None,
         }
     }
 
@@ -165,6 +184,16 @@ impl StepError {
             message: message.into(),
             transient: false,
             waits: false,
+            taken: None,
+        }
+    }
+
+    /// The decky cannot have its `address`, because somebody else has it.
+    #[must_use]
+    pub fn taken(address: IpAddr, message: impl Into<String>) -> Self {
+        Self {
+            taken: Some(address),
+            ..Self::lasting(message)
         }
     }
 
@@ -175,6 +204,7 @@ impl StepError {
             message: message.into(),
             transient: false,
             waits: true,
+            taken: None,
         }
     }
 }
@@ -197,13 +227,18 @@ pub trait Engine: Send + Sync + 'static {
         async { Ok(()) }
     }
 
-    /// Where its deckies stand; `None` where the configuration says that.
+    /// Where its deckies stand, and who is there already; `None` where nobody can be asked.
     fn surroundings(&self) -> impl Future<Output = Result<Option<Surroundings>, EngineError>> + Send {
         async { Ok(None) }
     }
 
     /// Take away what deckies share: there are none, and none are wanted.
     fn tidy(&self) -> impl Future<Output = Result<(), EngineError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Take away what no decky uses any more, such as the program that they ran before there was a newer one. Asked after steps.
+    fn sweep(&self) -> impl Future<Output = Result<(), EngineError>> + Send {
         async { Ok(()) }
     }
 

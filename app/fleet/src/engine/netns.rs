@@ -17,16 +17,19 @@ use std::{
 
 use decnet_model::{fleet::Egress, name::DeckyName};
 use decnet_persona::{Mac, OsFamily, Persona};
-use futures::TryFutureExt as _;
+use futures::{StreamExt as _, TryFutureExt as _};
+use tokio::sync::OwnedMutexGuard;
 
 use super::{
     Engine, EngineError, ObservedDecky, StepError, Surroundings,
     children::{self, Children},
-    contain, home,
+    contain::{self, Doors},
+    home,
     lan::{self, Lan, LanOptions},
     namespace::Namespace,
     stack,
     surroundings::Lookout,
+    watch::{Bounds, LOOKS, Watch, Watched},
 };
 use crate::{Catalogue, DesiredDecky, Step};
 
@@ -49,6 +52,7 @@ pub struct NetnsEngine {
     children: Children,
     lan: LanOptions,
     lookout: Lookout,
+    watch: Watch,
     /// The interface by which this host reaches its deckies.
     shim: String,
 }
@@ -64,11 +68,13 @@ impl NetnsEngine {
             outlets: options.outlets,
             program: options.program,
             port_offset: 0,
+            ask: children::ASK,
         };
         Ok(Self {
             children: Children::open(children, catalogue)?,
             lan: options.lan,
             lookout: Lookout::default(),
+            watch: Watch::default(),
             shim: lan::shim(&home::installation(&options.deckies)?),
         })
     }
@@ -78,6 +84,8 @@ impl NetnsEngine {
         if self.children.is_running(name) {
             return Ok(());
         }
+        // What a start that was cut short left of it would have its address.
+        self.stop(name).await?;
         let IpAddr::V4(address) = decky.ip else {
             return Err(StepError::lasting(format!(
                 "{}: deckies in network namespaces have IPv4 addresses",
@@ -87,12 +95,47 @@ impl NetnsEngine {
         let persona = Persona::derive(&decky.persona)
             .map_err(|e| StepError::lasting(format!("the persona of {name}: {e}")))?;
         let lan = Lan::find(&self.lan).await.map_err(StepError::not_now)?;
-        self.lookout.is_free(&lan, address, name).await?;
+        self.lookout.is_free(&lan, address, name, persona.mac).await?;
         let namespace = self
             .join(&lan, &decky, address, &persona)
             .await
             .map_err(StepError::not_now)?;
         self.children.start(decky, Some(namespace)).await
+    }
+
+    /// See that those that run are still contained, where it is time to look at them.
+    async fn watch_over(&self, observed: &[ObservedDecky]) {
+        let running = observed.iter().filter(|decky| decky.running);
+        let due: Vec<_> = running
+            .filter_map(|decky| Some((decky.name.clone(), self.watch.due(&decky.name)?)))
+            .collect();
+        if due.is_empty() {
+            return;
+        }
+        let lan = Lan::find(&self.lan).await.ok();
+        let look = |(name, mut watched): (DeckyName, OwnedMutexGuard<Watched>)| {
+            let lan = lan.as_ref();
+            async move {
+                let (Some(pid), Ok(made)) = (self.children.pid(&name), self.children.made(&name)) else {
+                    return;
+                };
+                let host = match (lan, made.ip) {
+                    (Some(lan), IpAddr::V4(address)) => {
+                        let shim = lan.reach(&self.shim, address).await.ok().flatten();
+                        shim.map(|mac| (lan.host, mac))
+                    }
+                    _ => None,
+                };
+                let bounds = Bounds {
+                    pid,
+                    egress: made.egress,
+                    doors: Doors::default(),
+                    host,
+                };
+                watched.look(&name, bounds).await;
+            }
+        };
+        futures::stream::iter(due).for_each_concurrent(LOOKS, look).await;
     }
 
     /// A network for `decky`, in which it has its `address` and can be reached.
@@ -117,6 +160,8 @@ impl NetnsEngine {
 
     async fn stop(&self, name: &DeckyName) -> Result<(), StepError> {
         self.children.stop(name).await?;
+        // What comes next is looked at anew.
+        self.watch.forget(name);
         match self.children.home(name).read().map(|decky| decky.ip) {
             Some(IpAddr::V4(address)) => lan::forget(&self.shim, address).await.map_err(StepError::not_now),
             _ => Ok(()),
@@ -130,7 +175,12 @@ impl Engine for NetnsEngine {
     }
 
     async fn observe(&self) -> Result<Vec<ObservedDecky>, EngineError> {
-        self.children.observe()
+        let mut observed = self.children.observe()?;
+        self.watch_over(&observed).await;
+        for decky in observed.iter_mut().filter(|decky| decky.running) {
+            decky.seen.uncontained = self.watch.ails(&decky.name);
+        }
+        Ok(observed)
     }
 
     async fn prepare(&self, _first: &DesiredDecky) -> Result<(), EngineError> {
@@ -145,7 +195,16 @@ impl Engine for NetnsEngine {
     }
 
     async fn surroundings(&self) -> Result<Option<Surroundings>, EngineError> {
-        self.lookout.surroundings(&self.lan).await.map(Some)
+        let own = || {
+            self.children
+                .made_all()
+                .into_iter()
+                .filter_map(|decky| decky.persona.mac)
+        };
+        self.lookout
+            .surroundings(&self.lan, || own().collect())
+            .await
+            .map(Some)
     }
 
     async fn tidy(&self) -> Result<(), EngineError> {
@@ -156,14 +215,14 @@ impl Engine for NetnsEngine {
         match step {
             Step::Create(decky) => {
                 self.stop(&decky.name).await?;
-                self.children.write(decky)
+                self.children.write(decky).await
             }
             Step::Start(name) => self.start(name).await,
             Step::Reconfigure(decky) => self.children.reconfigure(decky).await,
             Step::Stop(name) => self.stop(name).await,
             Step::Remove(name) => {
                 self.stop(name).await?;
-                self.children.home(name).remove().map(|_| ())
+                self.children.remove(name).await
             }
         }
     }
@@ -194,7 +253,7 @@ async fn furnish(
             stack::set(os)?;
             stack::without_ipv6("all")
         })?;
-        contain::contain(&namespace, egress)?;
+        contain::contain(&namespace, egress, &Doors::default())?;
         Ok(namespace)
     })
     .await?;

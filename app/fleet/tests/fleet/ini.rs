@@ -92,6 +92,67 @@ fn of_json_too_every_fault_is_told_at_once_each_with_its_field() {
 }
 
 #[test]
+fn faults_of_json_are_told_in_words_and_where_there_are_too_many_that_is_told_too() {
+    let text = r#"{ "deckies": [
+        { "amount": "two", "colour": 1, "services": [{ "knobs": {} }], "randomize_services": 3 },
+        []
+    ] }"#;
+    let told: Vec<String> = Described::read_json(text)
+        .faults([])
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let all = told.join("\n");
+    for words in [
+        "deckies[0].amount: it has to be a whole number, and is string \"two\"",
+        "deckies[0].colour: there is no field colour; there are name, amount, archetype",
+        "deckies[0].services[0]: slug is needed",
+        "deckies[0].randomize_services: it has to be true or false, and is integer 3",
+    ] {
+        assert!(all.contains(words), "{words} not in:\n{all}");
+    }
+    for rust in ["u32", "struct", "expected", "`", "invalid"] {
+        assert!(!all.contains(rust), "{rust} in:\n{all}");
+    }
+    let many = vec![json!({ "amount": "many" }); 60];
+    let told = Described::read_json(&json!({ "deckies": many }).to_string()).faults([]);
+    assert!(
+        told.iter().any(|fault| fault.problem.contains("maybe more")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_mark_at_the_beginning_says_nothing_and_keys_of_the_network_say_where_that_is_said() {
+    let text = "\u{feff}[web]\narchetype = web-server\n";
+    assert_eq!(from_ini_with(text, &Six).unwrap().deckies.len(), 1);
+    let text = "\u{feff}{ \"deckies\": [{ \"archetype\": \"web-server\" }] }";
+    assert!(Described::read_json(text).is_read());
+
+    let text = "[general]\nnet = 10.0.0.0/24\ngw = 10.0.0.1\ninterface = eth0\nlog_target = x\n[web]\narchetype = web-server\n";
+    let faults = from_ini_with(text, &Six).unwrap_err();
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    for (line, words) in [
+        (2, "fleet-network=10.0.0.0/24"),
+        (3, "fleet-gateway=10.0.0.1"),
+        (4, "fleet-interface=eth0"),
+        (5, "no key log_target"),
+    ] {
+        let is_it = |t: &String| t.starts_with(&format!("line {line}: ")) && t.contains(words);
+        assert!(told.iter().any(is_it), "{words}:\n{}", told.join("\n"));
+    }
+    assert_eq!(told.len(), 4);
+}
+
+#[test]
+fn an_image_that_no_decky_has_is_told_with_its_own_faults() {
+    let text = "[web]\narchetype = web-server\n[custom-x]\nimage = Not An Image\nports = 0\n";
+    let faults = from_ini_with(text, &Six).unwrap_err();
+    let lines: Vec<_> = faults.iter().filter_map(|fault| fault.line).collect();
+    assert_eq!(lines, [3, 4, 5], "{faults:?}");
+}
+
+#[test]
 fn five_faults_are_told_at_once_each_with_its_line() {
     let text = "\
 [web]
@@ -396,9 +457,9 @@ fn a_folder_of_bait_is_taken_from_a_file_and_its_faults_name_what_to_mend() {
     let faults = from_ini_with(&text(&bait), &Six).unwrap_err();
     assert_eq!(faults[0].line, Some(3));
     assert!(
-        faults[0]
-            .problem
-            .contains("holds no .toml file; it takes files.toml"),
+        faults[0].problem.ends_with(&format!(
+            "bait {bait}: holds no .toml file; it takes files.toml, redis.toml, database.toml, site.toml and phrases.toml"
+        )),
         "{faults:?}"
     );
     std::fs::write(folder.path().join("files.toml"), "[[file]]\npath = 7\n").unwrap();

@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -13,18 +14,18 @@ use std::{
 
 use decnet_decoys::config::DeckyConfig;
 use decnet_fleet::{
-    DesiredDecky, Engine as _, EngineError, Options, StepError,
+    DesiredDecky, Engine as _, EngineError, Limits, Options, StepError,
     engine::local::{LocalEngine, LocalOptions},
-    execute, plan,
+    execute, plan, resolve,
 };
-use decnet_model::name::DeckyName;
+use decnet_model::{fleet::DeckySpec, name::DeckyName};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
 };
 use tokio::sync::mpsc;
 
-use crate::{Six, of, resolved};
+use crate::{Six, fleet, now, of};
 
 const PROGRAM: &str = r#"#!/bin/sh
 echo $$ > pid
@@ -34,6 +35,9 @@ cat /proc/$$/comm > comm
 if grep -q refuse-to-start config.json; then echo "port in use" >&2; exit 1; fi
 trap 'if grep -q refuse config.json; then echo "configuration not applied: no" >&2; else echo "configuration applied" >&2; fi' HUP
 trap 'exit 0' TERM
+trap 'echo well >&2' USR1
+if [ -e ../../hang ]; then while :; do sleep 0.05; done; fi
+while [ -e ../../together ] && [ "$(ls ../*/pid | wc -l)" -lt 4 ]; do sleep 0.05; done
 echo "evidence of a visitor"
 echo ready >&2
 while :; do sleep 1 & wait $!; done
@@ -52,7 +56,20 @@ fn options(dir: &Path) -> LocalOptions {
         outlets: dir.join("outlets"),
         program: program(dir),
         port_offset: 10_000,
+        network: limits().network,
     }
+}
+
+/// Where nothing but these tests stands.
+fn limits() -> Limits {
+    Limits {
+        network: "127.68.0.0/16".parse().unwrap(),
+        ..Limits::default()
+    }
+}
+
+fn standing(deckies: Vec<DeckySpec>) -> Vec<DesiredDecky> {
+    resolve(&fleet(deckies), &[], &limits(), &Six, now()).unwrap()
 }
 
 fn engine(dir: &Path) -> LocalEngine {
@@ -98,7 +115,7 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 async fn deckies_are_made_run_reconfigured_and_taken_away_and_their_evidence_stays() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
-    let desired = resolved(vec![of("web-server", 3)]);
+    let desired = standing(vec![of("web-server", 3)]);
     assert_eq!(reconcile(&engine, &desired).await, []);
     let observed = engine.observe().await.unwrap();
     assert!(observed.len() == 3 && observed.iter().all(|o| o.running));
@@ -146,7 +163,7 @@ async fn deckies_are_made_run_reconfigured_and_taken_away_and_their_evidence_sta
 async fn a_visitor_who_reads_the_process_list_learns_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
-    let desired = resolved(vec![of("web-server", 1)]);
+    let desired = standing(vec![of("web-server", 1)]);
     assert_eq!(reconcile(&engine, &desired).await, []);
     let home = dir.path().join("deckies").join(desired[0].name.as_str());
     let read = |file: &str| fs::read_to_string(home.join(file)).unwrap();
@@ -163,7 +180,7 @@ async fn a_visitor_who_reads_the_process_list_learns_nothing() {
 async fn a_decky_that_dies_is_seen_dead_with_the_reason_and_is_started_again() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
-    let desired = resolved(vec![of("web-server", 1)]);
+    let desired = standing(vec![of("web-server", 1)]);
     assert_eq!(reconcile(&engine, &desired).await, []);
     let pid = pid_of(dir.path(), &desired[0]);
     kill(pid, Signal::SIGKILL).unwrap();
@@ -191,7 +208,7 @@ async fn a_decky_that_dies_is_seen_dead_with_the_reason_and_is_started_again() {
 async fn what_a_decky_says_when_it_cannot_start_or_refuses_a_configuration_is_the_error() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
-    let mut desired = resolved(vec![of("web-server", 1)]);
+    let mut desired = standing(vec![of("web-server", 1)]);
     desired[0].persona.overrides.company = Some("refuse-to-start".into());
     let failed = reconcile(&engine, &desired).await;
     assert!(
@@ -211,6 +228,109 @@ async fn what_a_decky_says_when_it_cannot_start_or_refuses_a_configuration_is_th
         observed[0].running && !plan(&desired, &observed).is_empty(),
         "the change is still to be made"
     );
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_decky_whose_port_somebody_has_is_not_started_and_the_way_out_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    // An address that no other test has.
+    let desired = [DesiredDecky {
+        ip: "127.68.9.9".parse().unwrap(),
+        ..standing(vec![of("web-server", 1)]).remove(0)
+    }];
+    let port = 80 + engine.port_offset();
+    let taken = TcpListener::bind((desired[0].ip, port)).unwrap();
+    let failed = reconcile(&engine, &desired).await.remove(0).1;
+    assert_eq!(failed.taken, Some(desired[0].ip));
+    let words = [
+        format!("127.68.9.9:{port}, which http needs"),
+        "`ss -ltnp`".into(),
+        "fleet-network".into(),
+    ];
+    assert!(words.iter().all(|word| failed.message.contains(word)), "{failed}");
+    let seen = engine.observe().await.unwrap().remove(0);
+    assert_eq!(
+        (seen.running, seen.seen.died),
+        (false, None),
+        "it was not started, and did not die"
+    );
+    // Whoever settles addresses knows of it.
+    let around = engine.surroundings().await.unwrap().unwrap();
+    assert_eq!(around.network, limits().network);
+    assert!(around.reserved.contains(&desired[0].ip), "{around:?}");
+
+    // Where the port of an address that is nobody's is taken, too, no other address helps.
+    let everywhere = TcpListener::bind(("127.255.255.254", port)).unwrap();
+    let failed = reconcile(&engine, &desired).await.remove(0).1;
+    assert!(
+        failed.taken.is_none() && failed.message.contains("without http"),
+        "{failed}"
+    );
+    drop(everywhere);
+
+    drop(taken);
+    assert_eq!(reconcile(&engine, &desired).await, []);
+    assert!(
+        !engine
+            .surroundings()
+            .await
+            .unwrap()
+            .unwrap()
+            .reserved
+            .contains(&desired[0].ip)
+    );
+    // A service that comes later leaves it where it is.
+    let taken = TcpListener::bind((desired[0].ip, 6379)).unwrap();
+    let more = [desired[0].clone().with_services(&["redis".parse().unwrap()])];
+    let failed = reconcile(&engine, &more).await.remove(0).1;
+    assert!(
+        failed.taken.is_none() && failed.message.contains(":6379, which redis needs"),
+        "{failed}"
+    );
+    drop(taken);
+    assert_eq!(reconcile(&engine, &more).await, []);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn several_deckies_begin_at_the_same_time() {
+    let dir = tempfile::tempdir().unwrap();
+    // Each is ready only once four are there.
+    fs::write(dir.path().join("together"), "").unwrap();
+    let engine = engine(dir.path());
+    let desired = standing(vec![of("web-server", 4)]);
+    assert_eq!(reconcile(&engine, &desired).await, []);
+    engine.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_start_that_is_cut_short_leaves_nobody_behind_once_it_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let hang = dir.path().join("hang");
+    fs::write(&hang, "").unwrap();
+    let engine = engine(dir.path());
+    let desired = standing(vec![of("web-server", 1)]);
+    let started = dir
+        .path()
+        .join("deckies")
+        .join(desired[0].name.as_str())
+        .join("pid");
+    let there = async {
+        while !fs::read_to_string(&started).is_ok_and(|pid| pid.ends_with('\n')) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        done = reconcile(&engine, &desired) => panic!("{done:?}"),
+        () = there => {}
+    }
+    let first = pid_of(dir.path(), &desired[0]);
+    assert!(alive(first) && !engine.observe().await.unwrap()[0].running);
+    fs::remove_file(&hang).unwrap();
+    assert_eq!(reconcile(&engine, &desired).await, []);
+    assert!(!alive(first) && alive(pid_of(dir.path(), &desired[0])));
     engine.shutdown().await;
 }
 

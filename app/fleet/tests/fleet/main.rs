@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 /// Six services with three knobs: enough to plan with, whatever the real catalogue holds.
-pub struct Six;
+pub(crate) struct Six;
 
 impl Catalogue for Six {
     fn slugs(&self) -> Vec<ServiceSlug> {
@@ -63,11 +63,11 @@ impl Catalogue for Six {
     }
 }
 
-pub fn now() -> OffsetDateTime {
+pub(crate) fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_780_000_000).unwrap()
 }
 
-pub fn of(archetype: &str, amount: u32) -> DeckySpec {
+pub(crate) fn of(archetype: &str, amount: u32) -> DeckySpec {
     DeckySpec {
         archetype: Some(archetype.into()),
         amount: Some(amount),
@@ -75,13 +75,13 @@ pub fn of(archetype: &str, amount: u32) -> DeckySpec {
     }
 }
 
-pub fn fleet(deckies: Vec<DeckySpec>) -> FleetSpec {
+pub(crate) fn fleet(deckies: Vec<DeckySpec>) -> FleetSpec {
     FleetSpec {
         deckies,
         replace: false,
     }
 }
 
-pub fn resolved(deckies: Vec<DeckySpec>) -> Vec<DesiredDecky> {
+pub(crate) fn resolved(deckies: Vec<DeckySpec>) -> Vec<DesiredDecky> {
     resolve(&fleet(deckies), &[], &Limits::default(), &Six, now()).unwrap()
 }

@@ -8,7 +8,7 @@ use decnet_model::{
     name::ServiceSlug,
 };
 use decnet_persona::{
-    Persona, ProductKind,
+    Distro, Persona, ProductKind,
     archetype::{self, MAX_SERVICES},
 };
 use proptest::prelude::*;
@@ -87,6 +87,191 @@ fn images_of_ones_own_stay_whatever_else_changes() {
 }
 
 #[test]
+fn what_contradicts_something_else_is_told_and_not_passed_over() {
+    let faults = |spec: DeckySpec, contains: bool| -> Vec<(String, String)> {
+        let limits = Limits {
+            contains,
+            ..Limits::default()
+        };
+        let settled = resolve(&fleet(vec![spec]), &[], &limits, &Six, now());
+        let faults = settled.err().unwrap_or_default().into_iter();
+        faults.map(|fault| (fault.field, fault.problem)).collect()
+    };
+    let text = |text: &str| Some(text.to_owned());
+    for (spec, contains, field, word) in [
+        (
+            DeckySpec {
+                services: vec![service("ssh"), service("redis")],
+                randomize_services: true,
+                ..of("linux-server", 1)
+            },
+            true,
+            "randomize_services",
+            "ssh, redis",
+        ),
+        (
+            DeckySpec {
+                egress: text("allow"),
+                ..of("linux-server", 2)
+            },
+            false,
+            "egress",
+            "engine=docker",
+        ),
+        (
+            DeckySpec {
+                distro: text("debian12"),
+                os: text("windows"),
+                ..of("linux-server", 1)
+            },
+            true,
+            "os",
+            "debian12 is linux and no windows",
+        ),
+        (
+            DeckySpec {
+                os: text("windows"),
+                ..of("web-server", 1)
+            },
+            true,
+            "os",
+            "web-server can be linux and not windows; these can: windows-workstation",
+        ),
+        (
+            DeckySpec {
+                os: text("bsd"),
+                ..of("iot-device", 1)
+            },
+            true,
+            "os",
+            "iot-device can be linux or embedded and not bsd; nothing answers like bsd yet",
+        ),
+    ] {
+        let told = faults(spec.clone(), contains);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].0, format!("deckies[0].{field}"));
+        assert!(told[0].1.contains(word), "{told:?}");
+        // It is wrong in itself, or by the engine that it is for.
+        let of_itself = check(&fleet(vec![spec]), &Six);
+        assert_eq!(of_itself.len(), usize::from(contains), "{of_itself:?}");
+    }
+    for (spec, contains) in [
+        (
+            DeckySpec {
+                randomize_services: true,
+                ..of("linux-server", 1)
+            },
+            true,
+        ),
+        (
+            DeckySpec {
+                egress: text("allow"),
+                ..of("linux-server", 1)
+            },
+            true,
+        ),
+        // Which is what it does.
+        (
+            DeckySpec {
+                egress: text("deny"),
+                ..of("linux-server", 1)
+            },
+            false,
+        ),
+        (
+            DeckySpec {
+                distro: text("debian12"),
+                os: text("linux"),
+                ..of("linux-server", 1)
+            },
+            true,
+        ),
+        // Its kind's, or the distribution's own.
+        (
+            DeckySpec {
+                distro: text("alpine"),
+                os: text("embedded"),
+                ..of("iot-device", 1)
+            },
+            true,
+        ),
+        (
+            DeckySpec {
+                distro: text("alpine"),
+                os: text("linux"),
+                ..of("iot-device", 1)
+            },
+            true,
+        ),
+        // One of its distributions is of that family, and is chosen.
+        (
+            DeckySpec {
+                os: text("linux"),
+                ..of("iot-device", 1)
+            },
+            true,
+        ),
+    ] {
+        assert_eq!(faults(spec.clone(), contains), [], "{spec:?}");
+    }
+}
+
+#[test]
+fn every_kind_of_machine_has_its_distributions_and_none_has_those_that_nothing_answers_for() {
+    for distro in Distro::ALL {
+        let kinds: Vec<_> = archetype::of_distro(*distro).map(|kind| kind.slug).collect();
+        for kind in archetype::ALL {
+            let spec = DeckySpec {
+                distro: Some(distro.to_string()),
+                ..of(kind.slug, 1)
+            };
+            let told = check(&fleet(vec![spec]), &Six);
+            let refused = told.iter().any(|fault| fault.field == "deckies[0].distro");
+            assert_eq!(
+                kinds.contains(&kind.slug),
+                !refused,
+                "{distro} {}: {told:?}",
+                kind.slug
+            );
+        }
+        // What is offered where a word is none can be had.
+        let offered = "beos".parse::<Distro>().unwrap_err().to_string();
+        let words: Vec<&str> = offered.split([' ', ',']).collect();
+        assert_eq!(words.contains(&distro.as_str()), !kinds.is_empty(), "{offered}");
+    }
+}
+
+#[test]
+fn a_machine_is_of_the_family_that_is_asked_for_from_its_distribution_on_also_when_that_changes() {
+    let named = |os: Option<&str>, distro: Option<&str>| {
+        fleet(vec![DeckySpec {
+            name: Some("hub".parse().unwrap()),
+            os: os.map(str::to_owned),
+            distro: distro.map(str::to_owned),
+            ..of("iot-device", 1)
+        }])
+    };
+    let settled = |spec: &FleetSpec, there: &[DesiredDecky]| {
+        let settled = resolve(spec, there, &Limits::default(), &Six, now())
+            .unwrap()
+            .remove(0);
+        let persona = &settled.persona;
+        ((persona.distro.unwrap(), persona.os.unwrap().as_str()), settled)
+    };
+    // Which distribution it is otherwise, its seed says.
+    for _ in 0..16 {
+        let (is, _) = settled(&named(Some("linux"), None), &[]);
+        assert_eq!(is, (Distro::Alpine, "linux"));
+    }
+    let (is, device) = settled(&named(None, Some("firmware")), &[]);
+    assert_eq!(is, (Distro::Firmware, "embedded"));
+    let (is, changed) = settled(&named(Some("linux"), None), &[device]);
+    assert_eq!(is, (Distro::Alpine, "linux"));
+    let (is, _) = settled(&named(None, Some("firmware")), &[changed]);
+    assert_eq!(is, (Distro::Firmware, "embedded"));
+}
+
+#[test]
 fn every_fault_is_told_at_once_with_its_field() {
     let existing = resolved(vec![DeckySpec {
         seed: Some("s".into()),
@@ -113,7 +298,7 @@ fn every_fault_is_told_at_once_with_its_field() {
             ..of("web-server", 3)
         },
         DeckySpec {
-            mutate_interval_minutes: Some(0),
+            mutate_interval_minutes: Some(525_601),
             amount: Some(0),
             ..DeckySpec::default()
         },
@@ -159,6 +344,52 @@ fn every_fault_is_told_at_once_with_its_field() {
         faults.iter().map(|f| f.field.as_str()).collect::<Vec<_>>(),
         ["deckies[0].ip", "deckies[0].seed"]
     );
+}
+
+#[test]
+fn the_address_of_a_decky_that_is_being_taken_down_is_given_to_nobody_and_its_own_name_is_told() {
+    let first = resolved(vec![of("web-server", 1)]).remove(0);
+    let limits = Limits {
+        leaving: [(first.ip, first.name)].into(),
+        ..Limits::default()
+    };
+    let next = resolve(&fleet(vec![of("web-server", 1)]), &[], &limits, &Six, now()).unwrap();
+    assert_ne!(next[0].ip, first.ip);
+    let there = DeckySpec {
+        ip: Some(first.ip),
+        ..of("web-server", 1)
+    };
+    let faults = resolve(&fleet(vec![there]), &[], &limits, &Six, now()).unwrap_err();
+    assert_eq!(
+        faults[0].to_string(),
+        "deckies[0].ip: 127.66.0.2 is the address of web-server-01, which is being taken down: wait, or choose another"
+    );
+}
+
+#[test]
+fn the_hardware_address_of_a_machine_of_the_network_is_nobodys_and_that_machine_is_named() {
+    let asked = DeckySpec {
+        name: Some("web-01".parse().unwrap()),
+        mac: Some("52:54:00:12:34:56".into()),
+        ..of("web-server", 1)
+    };
+    let asked = fleet(vec![asked]);
+    let others = |mac: &str| Limits {
+        macs: [(mac.parse().unwrap(), "192.0.2.254".parse().unwrap())].into(),
+        ..Limits::default()
+    };
+    let faults = resolve(&asked, &[], &others("52:54:00:12:34:56"), &Six, now()).unwrap_err();
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "deckies[0].mac: 52:54:00:12:34:56 is the hardware address of 192.0.2.254, another machine on the network: both \
+          would lose their visitors"
+        ]
+    );
+    let made = resolve(&asked, &[], &others("52:54:00:12:34:57"), &Six, now()).unwrap();
+    // Its own is its own, however often it is deployed.
+    resolve(&asked, &made, &others("52:54:00:12:34:57"), &Six, now()).unwrap();
 }
 
 /// A service of the built-in catalogue with one knob.
@@ -455,4 +686,57 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn no_two_deckies_have_one_host_name_however_it_is_written() {
+    let named = |name: &str, hostname: &str| DeckySpec {
+        name: Some(name.parse().unwrap()),
+        hostname: Some(hostname.into()),
+        ..of("linux-server", 1)
+    };
+    let faults = resolve(
+        &fleet(vec![named("a", "twin"), named("b", "Twin")]),
+        &[],
+        &Limits::default(),
+        &Six,
+        now(),
+    );
+    let faults = faults.unwrap_err();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].field, "deckies[1].hostname");
+    let there = resolved(vec![named("a", "twin")]);
+    let settle = |name: &str| {
+        resolve(
+            &fleet(vec![named(name, "twin")]),
+            &there,
+            &Limits::default(),
+            &Six,
+            now(),
+        )
+    };
+    assert!(settle("c").is_err());
+    assert_eq!(settle("a").unwrap()[0].persona.hostname.as_deref(), Some("twin"));
+}
+
+#[test]
+fn an_address_is_drawn_where_none_is_given_and_that_is_remembered() {
+    let drawn = resolved(vec![of("linux-server", 1)]).remove(0);
+    assert!(drawn.ip_drawn);
+    let again = |ip| {
+        let spec = DeckySpec {
+            name: Some(drawn.name.clone()),
+            ip,
+            ..of("linux-server", 1)
+        };
+        let there = [drawn.clone()];
+        resolve(&fleet(vec![spec]), &there, &Limits::default(), &Six, now())
+            .unwrap()
+            .remove(0)
+    };
+    assert!(again(None).ip_drawn);
+    let chosen = again(Some(drawn.ip));
+    assert!(!chosen.ip_drawn);
+    // Where it stands is the same: nothing has to be made anew.
+    assert_eq!(chosen.identity(), drawn.identity());
 }

@@ -10,18 +10,29 @@
 //! | `token:N:LABEL`, `hex:N:LABEL` | N letters and digits, or hex digits, the same wherever the label stands |
 //! | `token:N`, `hex:N`, `digits:N` | N drawn ones |
 //! | `int:LOW:HIGH`, `money:LOW:HIGH` | a drawn number; with two decimals |
-//! | `pick:a\|b\|c` | one of them |
+//! | `count:LOW:HIGH:ONE:MANY` | a drawn number and the word for that many: `1 site`, `3 sites` |
+//! | `pick:a\|b\|c` | one of them; a `\|` that belongs to the text is written `\\\|` |
+//! | `say:LIST` | one of the phrases of a list (`[phrases]` of a bait file), itself filled |
+//! | `say:LIST:LABEL` | the same, and always the same one wherever the label stands |
+//! | `some:LOW:HIGH:LIST,LIST` | so many different phrases of the lists in a drawn order, one a line; all where there are fewer |
 //! | `date:NEWEST:OLDEST`, `datetime:NEWEST:OLDEST`, `unix:NEWEST:OLDEST` | a time so many days before the last boot |
 //! | `year` | the year of the last boot |
 //! | `i` | number of the row or the key, from 1 |
-//! | `person`, `person.first`, `person.last`, `person.login`, `person.email` | somebody, the same throughout a row |
-//! | `street`, `city`, `lan` | an address; the first three numbers of a private network |
+//! | `person`, `person.first`, `person.last`, `person.login`, `person.email` | somebody, the same throughout a row and a line of `some` |
+//! | `street`, `zip`, `city`, `phone` | an address in the company's country and a telephone there, the same throughout a row |
+//! | `account` | a bank account in that country |
+//! | `office`, `office.city`, `office.phone`, `country` | the company's own address in one line, and its parts |
+//! | `lan` | the first three numbers of a private network |
 
 use std::fmt;
 
 use serde::Deserialize;
 use time::{OffsetDateTime, macros::format_description};
 
+use super::{
+    Phrases,
+    country::{Country, Place},
+};
 use crate::{
     Persona, Rng, User,
     names::{self, LoginStyle, Person},
@@ -86,7 +97,10 @@ placeholders! {
     Digits = "digits", 1..=1,
     Int = "int", 2..=2,
     Money = "money", 2..=2,
+    Count = "count", 4..=4,
     Pick = "pick", 1..=1,
+    Say = "say", 1..=2,
+    Some = "some", 3..=3,
     Date = "date", 2..=2,
     DateTime = "datetime", 2..=2,
     Unix = "unix", 2..=2,
@@ -98,7 +112,14 @@ placeholders! {
     PersonLogin = "person.login", 0..=0,
     PersonEmail = "person.email", 0..=0,
     Street = "street", 0..=0,
+    Zip = "zip", 0..=0,
     City = "city", 0..=0,
+    Phone = "phone", 0..=0,
+    Account = "account", 0..=0,
+    Office = "office", 0..=0,
+    OfficeCity = "office.city", 0..=0,
+    OfficePhone = "office.phone", 0..=0,
+    Country = "country", 0..=0,
     Lan = "lan", 0..=0,
 }
 
@@ -107,6 +128,24 @@ impl Template {
     #[must_use]
     pub fn literal(text: &str) -> Self {
         Self(vec![Piece::Text(text.to_owned())])
+    }
+
+    /// The lists of phrases that it draws from.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flat_map(|piece| {
+            let lists = match piece {
+                Piece::Placeholder {
+                    name: Name::Say,
+                    args,
+                } => args.first(),
+                Piece::Placeholder {
+                    name: Name::Some,
+                    args,
+                } => args.get(2),
+                _ => None,
+            };
+            lists.into_iter().flat_map(|lists| lists.split(','))
+        })
     }
 }
 
@@ -126,10 +165,15 @@ impl std::str::FromStr for Template {
             if !before.is_empty() {
                 pieces.push(Piece::Text(before.to_owned()));
             }
-            let mut words = inside.split(':').map(str::to_owned);
-            let word = words.next().unwrap_or_default();
-            let (name, takes) = Name::find(&word).ok_or_else(|| fault("there is no such placeholder"))?;
-            let args: Vec<String> = words.collect();
+            let (word, args) = match inside.split_once(':') {
+                Some((word, args)) => (word, Some(args)),
+                None => (inside, None),
+            };
+            let (name, takes) = Name::find(word).ok_or_else(|| fault("there is no such placeholder"))?;
+            // Choices are text, in which a colon is nothing but one.
+            let most = if name == Name::Pick { 1 } else { usize::MAX };
+            let args = args.into_iter().flat_map(|args| args.splitn(most, ':'));
+            let args: Vec<String> = args.map(str::to_owned).collect();
             if !takes.contains(&args.len()) {
                 return Err(fault("has another number of arguments"));
             }
@@ -154,10 +198,12 @@ fn check_args(name: Name, args: &[String]) -> Result<(), &'static str> {
             Some(n) if n <= MAX_DRAWN => Ok(()),
             _ => Err("needs a number of characters up to 4096"),
         },
-        Name::Int | Name::Money | Name::Date | Name::DateTime | Name::Unix => match (number(0), number(1)) {
-            (Some(low), Some(high)) if low <= high => Ok(()),
-            _ => Err("needs two numbers, the smaller first"),
-        },
+        Name::Int | Name::Money | Name::Count | Name::Some | Name::Date | Name::DateTime | Name::Unix => {
+            match (number(0), number(1)) {
+                (Some(low), Some(high)) if low <= high => Ok(()),
+                _ => Err("needs two numbers, the smaller first"),
+            }
+        }
         _ => Ok(()),
     }
 }
@@ -192,22 +238,29 @@ impl fmt::Display for Template {
 pub struct Context<'a> {
     persona: &'a Persona,
     rng: &'a mut Rng,
+    phrases: &'a Phrases,
     row: u64,
     person: Person,
     user: Option<&'a User>,
+    /// Drawn when it is asked for first.
+    place: Option<Place>,
 }
 
+/// The most lists that one phrase leads through, so that drawing ends.
+const MAX_DEPTH: usize = 16;
+
 impl<'a> Context<'a> {
-    /// The context of one entry, drawing from `rng`.
-    #[must_use]
-    pub fn new(persona: &'a Persona, rng: &'a mut Rng) -> Self {
+    /// The context of one entry, drawing from `rng` and `phrases`.
+    pub(super) fn new(persona: &'a Persona, phrases: &'a Phrases, rng: &'a mut Rng) -> Self {
         let people: Vec<&User> = persona.users.iter().filter(|u| !u.full_name.is_empty()).collect();
         let user = rng.pick(&people).copied();
         Self {
             persona,
+            phrases,
             row: 1,
             person: names::person(rng),
             user,
+            place: None,
             rng,
         }
     }
@@ -222,17 +275,68 @@ impl<'a> Context<'a> {
     /// The text of `template`.
     #[must_use]
     pub fn fill(&mut self, template: &Template) -> String {
+        self.filled(template, MAX_DEPTH)
+    }
+
+    fn filled(&mut self, template: &Template, depth: usize) -> String {
         let mut out = String::new();
         for piece in &template.0 {
             match piece {
                 Piece::Text(text) => out.push_str(text),
-                Piece::Placeholder { name, args } => out.push_str(&self.value(*name, args)),
+                Piece::Placeholder { name, args } => out.push_str(&self.value(*name, args, depth)),
             }
         }
         out
     }
 
-    fn value(&mut self, name: Name, args: &[String]) -> String {
+    /// What stands for a phrase.
+    fn said(&mut self, phrase: &str, depth: usize) -> String {
+        // Phrases were checked when they were loaded, also that none leads back to itself.
+        match (phrase.parse(), depth.checked_sub(1)) {
+            (Ok(template), Some(depth)) => self.filled(&template, depth),
+            _ => String::new(),
+        }
+    }
+
+    fn say(&mut self, list: &str, label: Option<&String>, depth: usize) -> String {
+        let phrases = self.phrases.of(list);
+        match label {
+            Some(label) => {
+                let mut rng = self.persona.rng(&format!("bait/label/{label}"));
+                let phrase = rng.pick(phrases).map(AsRef::as_ref).unwrap_or_default();
+                let mut own = Context::new(self.persona, self.phrases, &mut rng);
+                own.said(phrase, depth)
+            }
+            None => {
+                let phrase = self.rng.pick(phrases).map(AsRef::as_ref).unwrap_or_default();
+                self.said(phrase, depth)
+            }
+        }
+    }
+
+    fn some(&mut self, [least, most]: [u64; 2], lists: &str, depth: usize) -> String {
+        let phrases = self.phrases;
+        let mut all: Vec<&str> = lists
+            .split(',')
+            .flat_map(|list| phrases.of(list))
+            .map(AsRef::as_ref)
+            .collect();
+        self.rng.shuffle(&mut all);
+        all.truncate(usize::try_from(self.rng.range(least, most)).unwrap_or(usize::MAX));
+        let mut lines = Vec::new();
+        for phrase in all {
+            self.person = names::person(self.rng);
+            lines.push(self.said(phrase, depth));
+        }
+        lines.join("\n")
+    }
+
+    fn place(&mut self) -> &Place {
+        let Self { persona, rng, .. } = self;
+        self.place.get_or_insert_with(|| Country::of(persona).place(rng))
+    }
+
+    fn value(&mut self, name: Name, args: &[String], depth: usize) -> String {
         let persona = self.persona;
         let text = |i: usize| args.get(i).map(String::as_str).unwrap_or_default();
         let number = |i: usize| text(i).parse::<u64>().unwrap_or_default();
@@ -269,10 +373,16 @@ impl<'a> Context<'a> {
                 let cents = self.rng.range(number(0) * 100, number(1) * 100);
                 format!("{}.{:02}", cents / 100, cents % 100)
             }
-            Name::Pick => {
-                let choices: Vec<&str> = text(0).split('|').collect();
-                self.rng.word(&choices).to_owned()
+            Name::Count => {
+                let number = self.rng.range(number(0), number(1));
+                format!("{number} {}", text(if number == 1 { 2 } else { 3 }))
             }
+            Name::Pick => {
+                let choices = choices(text(0));
+                self.rng.pick(&choices).cloned().unwrap_or_default()
+            }
+            Name::Say => self.say(text(0), args.get(1), depth),
+            Name::Some => self.some([number(0), number(1)], text(2), depth),
             Name::Date => self
                 .time(args)
                 .format(format_description!("[year]-[month]-[day]"))
@@ -291,8 +401,15 @@ impl<'a> Context<'a> {
             Name::PersonLast => self.person.last.to_owned(),
             Name::PersonLogin => self.login(),
             Name::PersonEmail => format!("{}@{}", self.login(), persona.domain),
-            Name::Street => format!("{} {}", self.rng.word(STREETS), self.rng.range(1, 148)),
-            Name::City => self.rng.word(CITIES).to_owned(),
+            Name::Street => self.place().street.clone(),
+            Name::Zip => self.place().code.clone(),
+            Name::City => self.place().town.trim_end_matches(',').to_owned(),
+            Name::Phone => self.place().phone.clone(),
+            Name::Account => Country::of(persona).account(self.rng),
+            Name::Office => Place::office(persona).line(),
+            Name::OfficeCity => Place::office(persona).town.trim_end_matches(',').to_owned(),
+            Name::OfficePhone => Place::office(persona).phone,
+            Name::Country => Country::of(persona).name.to_owned(),
             Name::Lan => persona.lan(),
         }
     }
@@ -332,28 +449,23 @@ fn slug(name: &str) -> String {
         .to_lowercase()
 }
 
-const STREETS: &[&str] = &[
-    "Hauptstrasse",
-    "Bahnhofstrasse",
-    "Industriestrasse",
-    "Mill Lane",
-    "Station Road",
-    "Church Street",
-    "Gartenweg",
-    "Lindenallee",
-    "High Street",
-    "Victoria Road",
-    "Am Hafen",
-    "Werkstrasse",
-    "Park Avenue",
-    "Schillerstrasse",
-    "Kirchgasse",
-    "Bergweg",
-];
-const CITIES: &[&str] = &[
-    "Hamburg", "Bremen", "Kassel", "Leeds", "Bristol", "Graz", "Linz", "Basel", "Utrecht", "Aarhus", "Malmo",
-    "Lyon", "Torino", "Brno", "Gdansk", "Dortmund", "Ulm", "Cardiff", "Antwerp", "Turku",
-];
+/// What `text` offers: divided by `|`, where no `\` stands before it.
+fn choices(text: &str) -> Vec<String> {
+    let mut out = vec![String::new()];
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek(), out.last_mut()) {
+            ('|', ..) => out.push(String::new()),
+            ('\\', Some('|'), Some(choice)) => {
+                choice.push('|');
+                chars.next();
+            }
+            (c, _, Some(choice)) => choice.push(c),
+            (_, _, None) => {}
+        }
+    }
+    out
+}
 
 #[cfg(test)]
 mod tests {
@@ -375,9 +487,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_pipe_that_belongs_to_a_choice_divides_nothing() {
+        for (text, offers) in [
+            (r"a|b", &["a", "b"][..]),
+            (r"sort -h \| tail|w", &["sort -h | tail", "w"]),
+            (r"show slave status\G|", &[r"show slave status\G", ""]),
+            ("http://a:80/|b", &["http://a:80/", "b"]),
+        ] {
+            assert_eq!(choices(text), offers);
+            let template: Template = format!("{{{{pick:{text}}}}}").parse().unwrap();
+            assert_eq!(template.to_string(), format!("{{{{pick:{text}}}}}"));
+        }
+    }
+
     proptest! {
         #[test]
-        fn any_text_is_a_template_or_a_fault_and_prints_as_it_was(text in ".{0,60}|(\\{\\{)?(i|int:1:2|pick:a)(\\}\\})?") {
+        fn any_text_is_a_template_or_a_fault_and_prints_as_it_was(text in ".{0,60}|(\\{\\{)?(i|int:1:2|pick:a:b|some:1:2:a)(\\}\\})?") {
             if let Ok(template) = text.parse::<Template>() {
                 prop_assert_eq!(template.to_string(), text);
             }

@@ -49,6 +49,8 @@ pub struct Key {
     pub doc: &'static str,
     /// Redacted wherever it is shown, and no command-line flag (those can be read by every process).
     pub secret: bool,
+    /// How many paths its value is, divided by a comma; 0 where it is none.
+    pub paths: u8,
     /// May carry a user with a password, malformed or not: a fault does not repeat its value.
     pub account: bool,
     /// The workers that read it; all where empty.
@@ -84,9 +86,18 @@ const fn key(
         allowed,
         doc,
         secret: false,
+        paths: 0,
         account: false,
         used_by,
     }
+}
+
+const fn with_path(key: Key) -> Key {
+    Key { paths: 1, ..key }
+}
+
+const fn with_two_paths(key: Key) -> Key {
+    Key { paths: 2, ..key }
 }
 
 const fn with_account(key: Key) -> Key {
@@ -106,6 +117,7 @@ const fn secret(
         allowed,
         doc,
         secret: true,
+        paths: 0,
         account: true,
         used_by,
     }
@@ -134,14 +146,14 @@ pub const KEYS: &[Key] = &[
         "This host is an agent: no stronger source takes this back or makes it a master",
         &[],
     ),
-    key(
+    with_path(key(
         Section::Common,
         "data-dir",
         "/var/lib/decnet for root, else ~/.local/share/decnet",
         "an absolute path",
         "Where everything is kept",
         &[],
-    ),
+    )),
     key(
         Section::Common,
         "environment",
@@ -166,14 +178,14 @@ pub const KEYS: &[Key] = &[
         "How it is logged",
         &[],
     ),
-    key(
+    with_path(key(
         Section::Common,
         "log-file-path",
         "standard error",
         "an absolute path",
         "Log to this file instead",
         &[],
-    ),
+    )),
     key(
         Section::Common,
         "bus-enabled",
@@ -300,14 +312,14 @@ pub const KEYS: &[Key] = &[
         "Where the dashboard and the API listen",
         &["server"],
     ),
-    key(
+    with_two_paths(key(
         Section::Master,
         "tls",
         "off",
         "auto, off, or two absolute paths CERT,KEY",
         "Serve by TLS: auto with a certificate of the installation's own authority, or with PEM files of your own",
         &["server"],
-    ),
+    )),
     key(
         Section::Master,
         "max-connections",
@@ -324,14 +336,14 @@ pub const KEYS: &[Key] = &[
         "How browsers reach the dashboard: decides Secure cookies and the origin that may post",
         &["server"],
     )),
-    key(
+    with_path(key(
         Section::Master,
         "site-root",
         "site beside the program",
         "an absolute path",
         "Folder of the dashboard's files",
         &["server"],
-    ),
+    )),
     secret(
         "jwt-secret",
         "at least 32 bytes; in secrets/jwt.key where absent",
@@ -448,22 +460,22 @@ pub const KEYS: &[Key] = &[
         "The way out of their network",
         &["mutator"],
     ),
-    key(
+    with_path(key(
         Section::Master,
         "docker-socket",
         "/var/run/docker.sock",
         "an absolute path",
         "The socket of the Docker daemon",
         &["mutator"],
-    ),
-    key(
+    )),
+    with_path(key(
         Section::Master,
         "docker-folder",
         "/var/lib/netsvcd",
         "an absolute path that says nothing of this program: a container can read it",
         "What containers are told, and their evidence",
         &["mutator"],
-    ),
+    )),
     key(
         Section::Master,
         "port-offset",
@@ -488,14 +500,14 @@ pub const KEYS: &[Key] = &[
         "How often deckies mutate that have no interval of their own",
         &["mutator", "server"],
     ),
-    key(
+    with_path(key(
         Section::Master,
         "decoy-program",
         "decnet-decoy beside the program",
         "an absolute path",
         "The program that deckies run",
         &["mutator"],
-    ),
+    )),
 ];
 
 /// Whether `worker` works with the database. That is the master's, and so is then the worker.

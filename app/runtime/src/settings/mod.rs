@@ -292,6 +292,15 @@ impl Settings {
     pub fn read(sources: &Sources) -> Result<Self, Faults> {
         let mut reader = Reader::of(sources);
         let settings = reader.settings(sources);
+        // Where the key files are is not known where the data directory is wrong.
+        let is_wrong = |faults: &[Fault], key: &str| faults.iter().any(|fault| fault.key == key);
+        let reads = sources.worker == Some("server") || sources.key_files;
+        if reads && settings.mode == Mode::Master && !is_wrong(&reader.faults, "data-dir") {
+            let mut keys = settings.key_faults(sources.worker.is_some());
+            // What stands in the configuration is a fault already, and the file does not count then.
+            keys.retain(|fault| !is_wrong(&reader.faults, &fault.key));
+            reader.faults.extend(keys);
+        }
         if reader.faults.is_empty() {
             Ok(Self {
                 explained: reader.explained,
@@ -363,6 +372,36 @@ impl Settings {
         Err(StartError::not_permitted(format!(
             "{what} is the master's, and this host is an agent ({by}): run it on the master{or}"
         )))
+    }
+
+    /// What is wrong with the key files of the secrets that are not configured: with those that are there, and, where they are
+    /// `needed`, that they are not. An installation that is not made yet has none.
+    #[must_use]
+    pub fn key_faults(&self, needed: bool) -> Vec<Fault> {
+        let needed = needed && self.data_dir.is_dir();
+        let files = [
+            ("jwt-secret", self.has_jwt_secret(), self.jwt_key_file(), needed),
+            (
+                "totp-key",
+                self.has_totp_key(),
+                self.totp_key_file(),
+                needed && self.server.require_totp,
+            ),
+        ];
+        let unsound = files
+            .into_iter()
+            .filter_map(|(key, is_configured, file, needed)| {
+                if is_configured || (!needed && !file.exists()) {
+                    return None;
+                }
+                let problem = secret::of_file(&file).err()?;
+                Some(Fault {
+                    key: key.to_owned(),
+                    origin: Origin::File(file, 0),
+                    problem,
+                })
+            });
+        unsound.collect()
     }
 
     /// The secret that signs sessions: asked for by the server alone.
@@ -460,6 +499,7 @@ impl Settings {
 struct Reader {
     values: BTreeMap<&'static str, Raw>,
     covered: BTreeMap<&'static str, Vec<Raw>>,
+    doubled: BTreeMap<&'static str, Vec<Raw>>,
     faults: Vec<Fault>,
     covered_faults: Vec<Fault>,
     explained: Vec<Explained>,
@@ -470,6 +510,7 @@ impl Reader {
         let Gathered {
             values,
             covered,
+            doubled,
             faults,
         } = gather(sources);
         Self {
@@ -478,6 +519,7 @@ impl Reader {
             faults,
             covered_faults: Vec::new(),
             explained: Vec::new(),
+            doubled,
         }
     }
 
@@ -508,6 +550,11 @@ impl Reader {
         for raw in self.covered.get(name).into_iter().flatten() {
             if let Err(problem) = parse(&raw.text) {
                 self.covered_faults.push(fault(raw, &problem));
+            }
+        }
+        for raw in self.doubled.get(name).into_iter().flatten() {
+            if let Err(problem) = parse(&raw.text) {
+                self.faults.push(fault(raw, &problem));
             }
         }
         let (value, origin) = match self.values.get(name) {
@@ -1340,7 +1387,7 @@ mod tests {
     #[test]
     fn every_fault_is_told_at_once_with_its_line_and_what_is_allowed() {
         let (_dir, sources) = with_ini(
-            "[decnet]\nmode = king\n[master]\nlisten = 127.0.0.1:0\nbatch-size = many\nlisen = 1\n[what]\nx = 1\ny = 2\n[master]\ndata-dir = relative\n",
+            "[decnet]\nmode = king\n[master]\nlisten = 127.0.0.1:0\nbatch-size = many\nlisen = 1\n[what]\nxyzzy = 1\nmax-connections = 3\n[0f8fad5b]\n[master]\ndata-dir = relative\n",
         );
         let faults = Settings::read(&sources).unwrap_err().0;
         let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
@@ -1349,16 +1396,19 @@ mod tests {
             ("listen", 4, "1 to 65535"),
             ("batch-size", 5, "1 to 10000"),
             ("lisen", 6, "did you mean listen?"),
-            ("section", 7, "[master]"),
-            ("data-dir", 11, "[decnet]"),
-            ("data-dir", 11, "an absolute path"),
+            ("section", 7, "[what] is unknown; there are [decnet], [master]"),
+            ("xyzzy", 8, "unknown key"),
+            ("max-connections", 9, "16 to 65536"),
+            ("section", 10, "it is unknown; there"),
+            ("data-dir", 12, "[decnet]"),
+            ("data-dir", 12, "an absolute path"),
         ] {
             let good = told.iter().any(|t| {
                 t.starts_with(&format!("{key} (")) && t.contains(&format!(":{line})")) && t.contains(word)
             });
             assert!(good, "{key} line {line} {word}: {told:#?}");
         }
-        assert_eq!(faults.len(), 7, "{told:#?}");
+        assert_eq!(faults.len(), 10, "{told:#?}");
     }
 
     #[test]
@@ -1625,6 +1675,71 @@ mod tests {
         let shown = format!("{:?}{:?}", settings.explain(), settings);
         assert!(!shown.contains(strong) && !shown.contains("topsecret"), "{shown}");
         assert!(settings.database.pre_ping);
+    }
+
+    #[test]
+    fn the_servers_key_file_is_looked_at_with_the_settings_and_told_with_every_other_fault() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (dir, ini) = with_ini("[master]\nbatch-size = many\n");
+        let read = |worker, key_files| {
+            let mut sources = Sources {
+                worker,
+                key_files,
+                ..ini.clone()
+            };
+            let data = dir.path().display().to_string();
+            sources.flags.insert("data-dir", data);
+            let faults = Settings::read(&sources).unwrap_err().0;
+            faults
+                .iter()
+                .skip(1)
+                .map(|f| f.to_string().replace(&dir.path().display().to_string(), ""))
+                .collect::<Vec<_>>()
+        };
+        let none = "jwt-secret (/secrets/jwt.key): there is none; set it in the environment, or let `decnet up` or \
+                    `decnet init` make one";
+        assert_eq!(read(Some("server"), false), [none]);
+        assert_eq!(read(None, true), [""; 0], "it is made by `decnet up`");
+
+        let file = dir.path().join("secrets/jwt.key");
+        fs::create_dir(dir.path().join("secrets")).unwrap();
+        fs::set_permissions(dir.path().join("secrets"), fs::Permissions::from_mode(0o700)).unwrap();
+        let put = |text: &str, mode| {
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        put("short", 0o600);
+        let short = "jwt-secret (/secrets/jwt.key): is 5 bytes long; at least 32 are needed; make one with \
+                     `openssl rand -base64 48`";
+        assert_eq!(read(Some("server"), false), [short]);
+        assert_eq!(read(None, true), [short]);
+        assert_eq!(read(None, false), [""; 0], "others have no use for it");
+        assert_eq!(read(Some("ingester"), false), [""; 0]);
+
+        let good = "0f8fad5b-d9cb-469f-a165-70867728950e-x";
+        put(good, 0o644);
+        assert!(read(None, true)[0].contains("chmod 600"));
+        put(good, 0o600);
+        assert_eq!(read(Some("server"), true), [""; 0]);
+    }
+
+    #[test]
+    fn of_a_key_that_stands_twice_both_values_are_looked_at() {
+        for (first, second, wrong) in [("many", "10", "many"), ("10", "many", "many")] {
+            let (_dir, sources) = with_ini(&format!(
+                "[master]\nbatch-size = {first}\nbatch-size = {second}\n"
+            ));
+            let told = Settings::read(&sources).unwrap_err().to_string();
+            assert!(told.starts_with("2 faults"), "{told}");
+            assert!(
+                told.contains("stands a second time") && told.contains(&format!("{wrong:?} is not a whole")),
+                "{told}"
+            );
+        }
+        // A stronger source covers neither: the line is wrong all the same.
+        let (_dir, mut sources) = with_ini("[master]\nbatch-size = many\nbatch-size = 10\n");
+        sources.flags.insert("batch-size", "7".into());
+        assert_eq!(Settings::read(&sources).unwrap_err().0.len(), 2);
     }
 
     #[test]

@@ -5,11 +5,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    fmt, fs,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
-use super::keys::{KEYS, Section, by_name};
+use super::keys::{KEYS, Key, Section, by_name};
 
 /// Variables `DECNET_…` that say something else than a key: the INI file, `decnet up`'s own process, and, for the tests of
 /// the whole, the folder of programs. So do those that begin with `DECNET_TEST_`.
@@ -82,6 +82,9 @@ pub struct Sources {
     pub default_config: Option<PathBuf>,
     /// Whether the process is root: decides the default data directory.
     pub root: bool,
+    /// Whether the key files of secrets are looked at, too, where there are some: `decnet config check` and who starts the server.
+    /// The server itself does so always, and needs them.
+    pub key_files: bool,
     /// The worker that reads: secrets of others are none of its business, good or bad. Everything is read where absent.
     pub worker: Option<&'static str>,
 }
@@ -100,8 +103,35 @@ impl Sources {
             working_dir: std::env::current_dir().ok(),
             default_config: Some(PathBuf::from("/etc/decnet/decnet.ini")),
             root: nix::unistd::geteuid().is_root(),
+            key_files: false,
             worker: None,
         }
+    }
+
+    /// Nothing but a data directory, as a test has it: nothing of this process and this machine.
+    #[must_use]
+    pub fn at(data_dir: &Path) -> Self {
+        Self {
+            flags: BTreeMap::from([("data-dir", data_dir.display().to_string())]),
+            working_dir: Some(data_dir.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Take `text` for `key` from the command line. Paths begin there where it was typed; those of the configuration begin at
+    /// the root.
+    pub fn flag(&mut self, key: &Key, text: &str) {
+        // What cannot be made one is refused as any other that is not absolute; a socket may stand there as a URL.
+        let from_here = |path: &str| match std::path::absolute(path) {
+            Ok(whole) if !path.contains("://") => whole.display().to_string(),
+            _ => path.to_owned(),
+        };
+        let text = match (key.paths, text.split_once(',')) {
+            (0, _) | (2.., None) => text.to_owned(),
+            (1, _) => from_here(text),
+            (2.., Some((one, other))) => format!("{},{}", from_here(one), from_here(other)),
+        };
+        self.flags.insert(key.name, text);
     }
 }
 
@@ -138,15 +168,17 @@ pub(super) struct Gathered {
     pub(super) values: BTreeMap<&'static str, Raw>,
     /// What else is said of a key, and does not count.
     pub(super) covered: BTreeMap<&'static str, Vec<Raw>>,
+    /// The earlier lines of a key that stands several times in the INI file: which of them was meant is not known.
+    pub(super) doubled: BTreeMap<&'static str, Vec<Raw>>,
     /// What is wrong with the sources themselves.
     pub(super) faults: Vec<Fault>,
 }
 
 /// Every key's strongest value and what that covers, and what is wrong with the files.
 pub(super) fn gather(sources: &Sources) -> Gathered {
-    let (mut values, mut covered) = (BTreeMap::new(), BTreeMap::new());
+    let (mut values, mut covered, mut doubled) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut faults = sources.wrong_flags.clone();
-    let ini = ini_file(sources).map_or_else(BTreeMap::new, |path| ini_values(path, &mut faults));
+    let ini = ini_file(sources).map_or_else(Ini::new, |path| ini_values(path, &mut faults));
     let dotenv = dotenv_values(sources, &mut faults);
     env_faults(sources, &mut faults);
     // The mode decides which sections count, so it is settled first, in the same order of strength.
@@ -157,7 +189,7 @@ pub(super) fn gather(sources: &Sources) -> Gathered {
         .or_else(|| sources.env.get("DECNET_MODE"))
         .cloned()
         .or_else(|| mode_of(dotenv.get("mode")))
-        .or_else(|| mode_of(ini.get("mode").map(|(_, raw)| raw)))
+        .or_else(|| mode_of(ini.get("mode").and_then(|lines| lines.last()).map(|(_, raw)| raw)))
         // A mode that is none is a fault of its own; the master's faults are told beside it.
         .filter(|mode| mode == Section::Agent.as_str())
         .unwrap_or_else(|| Section::Master.as_str().to_owned());
@@ -165,10 +197,12 @@ pub(super) fn gather(sources: &Sources) -> Gathered {
         if key.secret && sources.worker.is_some_and(|worker| !key.is_for(worker)) {
             continue;
         }
-        let from_ini = ini.get(key.name).and_then(|(section, raw)| {
-            let read = *section == Section::Common || section.as_str() == mode;
-            read.then(|| raw.clone())
-        });
+        let lines = ini.get(key.name).into_iter().flatten();
+        let is_read = |section: &Section| *section == Section::Common || section.as_str() == mode;
+        let lines = lines.filter(|(section, _)| is_read(section));
+        let mut lines: Vec<Raw> = lines.map(|(_, raw)| raw.clone()).collect();
+        let from_ini = lines.pop();
+        doubled.insert(key.name, lines);
         let env = key.env();
         let from_flag = sources.flags.get(key.name).map(|text| Raw {
             text: text.clone(),
@@ -195,6 +229,7 @@ pub(super) fn gather(sources: &Sources) -> Gathered {
     Gathered {
         values,
         covered,
+        doubled,
         faults,
     }
 }
@@ -240,7 +275,16 @@ fn read_text(path: &Path, faults: &mut Vec<Fault>) -> Option<String> {
             faults.push(Fault {
                 key: UNREAD.to_owned(),
                 origin: Origin::File(path.to_owned(), 0),
-                problem: error.to_string(),
+                problem: match error.kind() {
+                    io::ErrorKind::NotFound => {
+                        "there is no such file: name one that is there by --config or DECNET_CONFIG"
+                            .to_owned()
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        "this user may not read it: let them, or run this as one who may".to_owned()
+                    }
+                    _ => format!("cannot be read: {error}"),
+                },
             });
             None
         }
@@ -263,7 +307,9 @@ fn usual_file(sources: &Sources) -> Option<&Path> {
 fn decided_by_host(sources: &Sources, faults: &mut Vec<Fault>) -> Option<Raw> {
     let usual = usual_file(sources).filter(|usual| ini_file(sources) != Some(*usual))?;
     let mut theirs = Vec::new();
-    let found = ini_values(usual, &mut theirs).remove(DISALLOW_MASTER);
+    let found = ini_values(usual, &mut theirs)
+        .remove(DISALLOW_MASTER)
+        .and_then(|mut lines| lines.pop());
     faults.extend(theirs.into_iter().filter(|fault| fault.key == UNREAD));
     let (_, raw) = found?;
     if truth(&raw.text).is_none() {
@@ -276,14 +322,17 @@ fn decided_by_host(sources: &Sources, faults: &mut Vec<Fault>) -> Option<Raw> {
     (truth(&raw.text) == Some(true)).then_some(raw)
 }
 
-fn ini_values(path: &Path, faults: &mut Vec<Fault>) -> BTreeMap<&'static str, (Section, Raw)> {
+/// What an INI file says of each key, line by line: more than one is a fault, and the last counts.
+type Ini = BTreeMap<&'static str, Vec<(Section, Raw)>>;
+
+fn ini_values(path: &Path, faults: &mut Vec<Fault>) -> Ini {
     let Some(text) = read_text(path, faults) else {
-        return BTreeMap::new();
+        return Ini::new();
     };
-    let mut out = BTreeMap::<&'static str, (Section, Raw)>::new();
+    let mut out = Ini::new();
     let mut section = None;
-    // An unknown section is one fault, not one a line.
-    let mut skipping = false;
+    // That a section is unknown is one fault, not one a line: what stands below is read as where it belongs.
+    let mut is_unknown = false;
     for (number, line) in (1..).zip(text.lines()) {
         let origin = Origin::File(path.to_owned(), number);
         let mut fault = |key: &str, problem: String| {
@@ -299,17 +348,17 @@ fn ini_values(path: &Path, faults: &mut Vec<Fault>) -> BTreeMap<&'static str, (S
         }
         if line.starts_with('[') {
             let name = line.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-            section = name.and_then(|name| Section::by_name(name.trim()));
-            skipping = section.is_none();
-            if skipping {
+            let name = name.map(str::trim);
+            section = name.and_then(Section::by_name);
+            is_unknown = section.is_none();
+            if is_unknown {
+                let named = name.filter(|name| is_like_a_key(&name.to_ascii_lowercase()));
+                let named = named.map_or_else(|| "it".to_owned(), |name| format!("[{name}]"));
                 fault(
                     "section",
-                    "unknown; there are [decnet], [master] and [agent]".to_owned(),
+                    format!("{named} is unknown; there are [decnet], [master] and [agent]"),
                 );
             }
-            continue;
-        }
-        if skipping {
             continue;
         }
         let Some((name, value)) = line.split_once('=') else {
@@ -338,6 +387,7 @@ fn ini_values(path: &Path, faults: &mut Vec<Fault>) -> BTreeMap<&'static str, (S
                 fault(&name, format!("belongs below [{belongs}]"));
                 key.section
             }
+            None if is_unknown => key.section,
             None => {
                 fault(
                     &name,
@@ -350,12 +400,11 @@ fn ini_values(path: &Path, faults: &mut Vec<Fault>) -> BTreeMap<&'static str, (S
             text: value.to_owned(),
             origin: origin.clone(),
         };
-        if let Some((_, earlier)) = out.insert(key.name, (in_section, raw)) {
-            fault(
-                &name,
-                format!("stands a second time; first at {}", earlier.origin),
-            );
+        let lines = out.entry(key.name).or_default();
+        if let Some((_, first)) = lines.first() {
+            fault(&name, format!("stands a second time; first at {}", first.origin));
         }
+        lines.push((in_section, raw));
     }
     out
 }
@@ -423,14 +472,18 @@ const LINE: &str = "line";
 /// `name` where a fault may repeat it. A secret whose line is malformed can stand where a key is expected, such as
 /// base64 with the `=` at its end: what no key looks like is not repeated.
 fn told<'a>(name: &'a str, value: &str) -> &'a str {
-    let like_a_key = name.len() <= 32
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-    if like_a_key && !value.is_empty() && !value.starts_with('=') {
+    if is_like_a_key(name) && !value.is_empty() && !value.starts_with('=') {
         name
     } else {
         LINE
     }
+}
+
+/// Whether a key may look like that.
+fn is_like_a_key(name: &str) -> bool {
+    name.len() <= 32
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
 }
 
 /// Variables of this name that are no text, and those that are no key: nobody would miss them otherwise, since they have no
@@ -521,6 +574,41 @@ mod tests {
         assert_eq!(read(Some("ingester")), (false, true));
         assert_eq!(read(Some("server")), (true, true));
         assert_eq!(read(None), (true, true), "`decnet config check` reads everything");
+    }
+
+    #[test]
+    fn a_path_of_the_command_line_begins_where_it_was_typed() {
+        let here = std::env::current_dir().unwrap();
+        let here = here.display();
+        for (key, typed, meant) in [
+            ("data-dir", "h1", format!("{here}/h1")),
+            ("data-dir", "/srv/a,b", "/srv/a,b".to_owned()),
+            ("data-dir", "", String::new()),
+            ("log-file-path", "./log", format!("{here}/log")),
+            ("tls", "a.pem,/b.pem", format!("{here}/a.pem,/b.pem")),
+            ("tls", "auto", "auto".to_owned()),
+            (
+                "docker-socket",
+                "unix:///run/d.sock",
+                "unix:///run/d.sock".to_owned(),
+            ),
+            ("listen", "127.0.0.1:1", "127.0.0.1:1".to_owned()),
+        ] {
+            let mut sources = Sources::default();
+            sources.flag(by_name(key).unwrap(), typed);
+            assert_eq!(sources.flags[key], meant, "{typed}");
+        }
+        // The workers' own programs take it so, too.
+        let flags = crate::worker::settings_args(clap::Command::new("worker"), "server");
+        let said = flags
+            .try_get_matches_from(["worker", "--data-dir", "h1"])
+            .unwrap();
+        let sources = crate::worker::sources(&said);
+        assert_eq!(sources.flags["data-dir"], format!("{here}/h1"));
+        // Every key whose value is a path by what it says.
+        for key in KEYS.iter().filter(|key| key.allowed.contains("absolute path")) {
+            assert_ne!(key.paths, 0, "{}", key.name);
+        }
     }
 
     #[test]

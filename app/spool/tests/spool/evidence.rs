@@ -152,8 +152,9 @@ proptest! {
         prop_assert_eq!(fault(dir.path()), (segment, kind));
         let bundle = tempfile::tempdir().unwrap();
         let bundle = bundle.path().join("bundle");
-        export(dir.path(), time::OffsetDateTime::UNIX_EPOCH, datetime!(2100-01-01 0:00 UTC), &bundle).unwrap();
+        let exported = export(dir.path(), time::OffsetDateTime::UNIX_EPOCH, datetime!(2100-01-01 0:00 UTC), &bundle).unwrap();
         prop_assert_eq!(fault(&bundle), (segment, kind));
+        prop_assert_eq!(exported.fault.map(|fault| fault.kind), Some(kind), "it says so itself");
     }
 }
 
@@ -180,7 +181,8 @@ fn a_clock_that_is_put_back_takes_no_line_out_of_an_export() {
             from + Duration::minutes(5),
             &out.path().join(name),
         )
-        .unwrap();
+        .unwrap()
+        .bundle;
         assert_eq!(verify(&out.path().join(name)).unwrap().fault, None);
         bundle.segments.iter().map(|s| s.lines).sum::<u64>()
     };
@@ -196,6 +198,59 @@ fn a_clock_that_is_put_back_takes_no_line_out_of_an_export() {
     assert_eq!(whole, [3, 3, 3]);
     assert_eq!(exported(start + Duration::hours(1), "later"), 0);
     assert_eq!(verify(dir.path()).unwrap().fault, None);
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_and_back_leaves_no_gap_in_an_export() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = datetime!(2026-03-01 12:00 UTC);
+    let clock = Arc::new(ManualClock::new(start));
+    let with_clock = Options {
+        clock: clock.clone(),
+        ..options()
+    };
+    let mut writer = Writer::open(dir.path(), with_clock).unwrap();
+    let first = writer.position().segment;
+    // A segment each: on the day, two of a clock that is 40 days ahead, one of a clock that is 10 days behind, the day again.
+    write(&mut writer, ["on the day"]);
+    for days in [40, 0, -50, 10] {
+        clock.advance(Duration::days(days) + Duration::minutes(1));
+        writer.rotate().unwrap();
+        write(&mut writer, [format!("after a jump of {days} days")]);
+    }
+    let day = Duration::days(1);
+    let exported = |from: time::OffsetDateTime, until: time::OffsetDateTime| {
+        let out = tempfile::tempdir().unwrap();
+        let out = out.path().join("bundle");
+        let exported = export(dir.path(), from, until, &out).unwrap();
+        assert_eq!(exported.fault, None);
+        let verified = verify(&out).unwrap();
+        assert_eq!(
+            (verified.fault, verified.proof),
+            (None, Some(exported.bundle.proof))
+        );
+        let segments = exported.bundle.segments.iter();
+        segments.map(|s| s.segment - first).collect::<Vec<_>>()
+    };
+    assert_eq!(exported(start, start + day), [0, 1, 2, 3, 4]);
+    assert_eq!(exported(start + day, start + day * 50), [1, 2]);
+    assert_eq!(exported(start - day * 20, start), [3]);
+    assert_eq!(exported(start - day * 20, start + day), [0, 1, 2, 3, 4]);
+    assert_eq!(exported(start + day, start + day * 2), [0; 0]);
+
+    // What is missing in the spool itself is told by the export.
+    for extension in ["log", "seal"] {
+        fs::remove_file(dir.path().join(format!("{:010}.{extension}", first + 2))).unwrap();
+    }
+    let out = dir.path().join("of-what-is-left");
+    let told = export(dir.path(), start, start + day, &out)
+        .unwrap()
+        .fault
+        .unwrap();
+    assert_eq!(
+        (told.segment, told.kind),
+        (Some(first + 2), FaultKind::SegmentMissing)
+    );
 }
 
 #[test]
@@ -379,7 +434,7 @@ fn another_interval_or_another_word_of_a_bundles_manifest_is_told() {
     let out = tempfile::tempdir().unwrap();
     let out = out.path().join("bundle");
     let (since, until) = (datetime!(2026-03-01 10:30 UTC), datetime!(2026-03-02 0:00 UTC));
-    let bundle = export(dir.path(), since, until, &out).unwrap();
+    let bundle = export(dir.path(), since, until, &out).unwrap().bundle;
     let manifest = out.join("manifest.json");
     let made = fs::read_to_string(&manifest).unwrap();
     for (word, other) in [
@@ -447,7 +502,8 @@ fn a_bundle_holds_the_range_and_verifies_on_its_own() {
         start + Duration::hours(9),
         &out,
     )
-    .unwrap();
+    .unwrap()
+    .bundle;
     let numbers: Vec<_> = bundle
         .segments
         .iter()

@@ -75,6 +75,43 @@ fn a_full_disk_loses_and_doubles_nothing_and_passes_by_itself() {
 }
 
 #[test]
+fn room_that_is_held_past_the_end_of_an_outlet_is_no_part_of_it() {
+    let test = "full_disk::room_that_is_held_past_the_end_of_an_outlet_is_no_part_of_it";
+    let Some(disk) = disk::small(test, "8m").unwrap() else {
+        return;
+    };
+    let spool = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(spool.path(), options()).unwrap();
+    let mut inlet = Inlet::new(&disk);
+    let outlet = Outlet::create(&disk, "web-01").unwrap();
+    let path = outlet.path().to_owned();
+    let mut file = outlet.into_file();
+    let mut want = Vec::new();
+    for round in 0..4 {
+        let hold = nix::fcntl::FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        let length = file.metadata().unwrap().len();
+        nix::fcntl::fallocate(&file, hold, length as i64, 2 << 20).unwrap();
+        while inlet.pump(&mut writer).unwrap() {}
+        assert_eq!(read_all(spool.path(), Position::START), want);
+        // More than what is given back at a time.
+        for n in 0..400 {
+            want.push(format!("round {round} line {n} {}", "x".repeat(1_000)));
+            std::io::Write::write_all(&mut file, format!("{}\n", want.last().unwrap()).as_bytes()).unwrap();
+        }
+    }
+    // Its last line is torn, and its writer is gone.
+    std::io::Write::write_all(&mut file, b"torn").unwrap();
+    want.push("torn".to_owned());
+    drop(file);
+    for _ in 0..100 {
+        inlet.pump(&mut writer).unwrap();
+    }
+    assert_eq!(read_all(spool.path(), Position::START), want);
+    assert_eq!((inlet.totals().torn_lines, inlet.totals().removed_files), (1, 1));
+    assert!(inlet.totals().freed_bytes > 0 && !path.exists());
+}
+
+#[test]
 fn what_is_in_hand_when_the_disk_is_full_is_committed_once_when_there_is_room() {
     let test = "full_disk::what_is_in_hand_when_the_disk_is_full_is_committed_once_when_there_is_room";
     let Some(disk) = disk::small(test, "1m").unwrap() else {
@@ -122,7 +159,13 @@ fn under_the_floor_of_free_space_lines_stay_in_hand() {
     writer.append(b"one").unwrap();
     let e = writer.commit().unwrap_err();
     assert!(e.is_full(), "{e}");
-    assert!(e.to_string().contains(&*dir.path().to_string_lossy()), "{e}");
+    let told = e.to_string();
+    for words in [
+        &*dir.path().to_string_lossy(),
+        "; free space, or lower spool-min-free-bytes",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
     assert_eq!((writer.pending_lines(), writer.pending_bytes()), (1, 4));
     assert_eq!(read_all(dir.path(), Position::START), Vec::<String>::new());
 

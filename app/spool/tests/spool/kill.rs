@@ -20,6 +20,9 @@ use super::*;
 const CHILD: &str = "DECNET_TEST_KILL";
 
 const KILLS: u32 = 220;
+/// So many of them have to come while work was done and work was left: otherwise nothing was tried.
+const MIDWAY: u32 = KILLS / 10;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn child(test: &str, dir: &Path) -> Child {
     Command::new(env::current_exe().unwrap())
@@ -45,6 +48,41 @@ impl Dice {
         self.0 ^= self.0 << 17;
         self.0 % below
     }
+
+    /// From none of `time` to well over it.
+    fn part_of(&mut self, time: Duration) -> Duration {
+        time * u32::try_from(self.roll(160)).unwrap() / 100
+    }
+}
+
+/// When a child is killed. A time alone may be always too early or too late for what this machine does just now.
+enum When {
+    /// At this time: from before it works to well after it began.
+    At(Instant),
+    /// Once it was seen to have done so much, which has to be by a time.
+    Done(usize, Instant),
+}
+
+impl When {
+    /// In every other round either; `most` is the most that it may do before.
+    fn roll(dice: &mut Dice, round: u32, warm_up: Duration, most: u64) -> Self {
+        let now = Instant::now();
+        if round.is_multiple_of(2) {
+            Self::At(now + dice.part_of(warm_up))
+        } else {
+            Self::Done(1 + dice.roll(most) as usize, now + PATIENCE)
+        }
+    }
+
+    fn is_now(&self, done: impl FnOnce() -> usize) -> bool {
+        match self {
+            Self::At(at) => Instant::now() >= *at,
+            Self::Done(wanted, by) => {
+                assert!(Instant::now() < *by, "the child does nothing");
+                done() >= *wanted
+            }
+        }
+    }
 }
 
 fn kill(mut child: Child) {
@@ -58,6 +96,18 @@ fn count(lines: Vec<String>) -> BTreeMap<String, u32> {
         *counts.entry(line).or_default() += 1;
     }
     counts
+}
+
+/// How long the child `test` needs before it `works`, which is told by a look: kills come around then.
+fn warm_up(test: &str, dir: &Path, mut works: impl FnMut() -> bool) -> Duration {
+    let begin = Instant::now();
+    let first = child(test, dir);
+    while !works() {
+        assert!(begin.elapsed() < PATIENCE, "the child does nothing");
+        std::thread::yield_now();
+    }
+    kill(first);
+    begin.elapsed()
 }
 
 /// The collector that is killed: small segments, so that it dies in rotations and seals too.
@@ -79,13 +129,26 @@ fn a_collector_killed_at_any_instruction_neither_loses_nor_doubles_a_line() {
     let mut sources: Vec<Outlet> = (0..3)
         .map(|n| Outlet::create(&outlets, &format!("web-{n}")).unwrap())
         .collect();
-    let mut want = Vec::new();
+    let mut want = vec!["the first line".to_owned()];
+    sources[0].append(want[0].as_bytes()).unwrap();
+    let mut reader = Reader::open(&dir.path().join("spool"), Position::START);
+    let mut taken = 0;
+    let warm_up = warm_up("kill::collector_child", dir.path(), || {
+        taken += drain(&mut reader).unwrap().len();
+        taken > 0
+    });
+    let mut midway = 0;
     for round in 0..KILLS {
+        let before = taken;
         let running = child("kill::collector_child", dir.path());
         // Lines are written while it starts, collects and dies.
-        let until = Instant::now() + Duration::from_millis(dice.roll(40));
+        let when = When::roll(&mut dice, round, warm_up, 60);
         let mut n = 0;
         loop {
+            let is_last = when.is_now(|| {
+                taken += drain(&mut reader).unwrap().len();
+                taken - before
+            });
             for (i, outlet) in sources.iter_mut().enumerate() {
                 let line = format!(
                     "source {i} round {round} line {n} {}",
@@ -95,17 +158,24 @@ fn a_collector_killed_at_any_instruction_neither_loses_nor_doubles_a_line() {
                 want.push(line);
             }
             n += 1;
-            if Instant::now() >= until {
+            // The kill follows the last lines at once: they are hardly ever all taken before.
+            if is_last {
                 break;
             }
             std::thread::sleep(Duration::from_micros(dice.roll(1500)));
         }
         kill(running);
+        taken += drain(&mut reader).unwrap().len();
+        midway += u32::from(taken > before && taken < want.len());
         if dice.roll(4) == 0 {
             let i = dice.roll(3) as usize;
             sources[i] = Outlet::create(&outlets, &format!("web-{i}")).unwrap();
         }
     }
+    assert!(
+        midway >= MIDWAY,
+        "hardly any kill ({midway}) came in the middle of the work"
+    );
     let mut writer = Writer::open(&dir.path().join("spool"), small_segments(3_000)).unwrap();
     let mut inlet = Inlet::new(&outlets);
     drop(sources);
@@ -173,23 +243,39 @@ fn a_reader_killed_at_any_instruction_neither_loses_nor_doubles_a_line() {
     let mut writer = Writer::open(&dir.path().join("spool"), options).unwrap();
     acknowledge(&dir.path().join("spool"), "child", Position::START).unwrap();
     let mut dice = Dice(0x2545_f491_4f6c_dd1d);
-    let mut want = String::new();
+    let mut want = "the first line\n".to_owned();
+    write(&mut writer, ["the first line"]);
+    let warm_up = warm_up("kill::reader_child", dir.path(), || {
+        !load(dir.path()).1.is_empty()
+    });
+    let mut midway = 0;
     for round in 0..KILLS {
+        let before = load(dir.path()).1.len();
         let running = child("kill::reader_child", dir.path());
-        let until = Instant::now() + Duration::from_millis(dice.roll(30));
+        let when = When::roll(&mut dice, round, warm_up, 600);
         let mut n = 0;
-        while Instant::now() < until {
+        loop {
+            let is_last = when.is_now(|| load(dir.path()).1.len() - before);
             let line = format!("round {round} line {n}");
             writer.append(line.as_bytes()).unwrap();
             writer.commit().unwrap();
             want.push_str(&line);
             want.push('\n');
             n += 1;
+            if is_last {
+                break;
+            }
         }
         kill(running);
+        let after = load(dir.path()).1.len();
+        midway += u32::from(after > before && after < want.len());
     }
+    assert!(
+        midway >= MIDWAY,
+        "hardly any kill ({midway}) came in the middle of the work"
+    );
     let last = child("kill::reader_child", dir.path());
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     while load(dir.path()).1.len() < want.len() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -164,16 +164,32 @@ fn when_a_line_arrived_is_known_to_the_commit_and_of_a_sealed_one_to_the_segment
     let second_of = |s: i64| Some((s * 1_000_000, s * 1_000_000));
     assert_eq!(arrivals.between(first), second_of(1_001));
     assert_eq!(arrivals.between(second), second_of(1_002));
-    let third = commit(1);
-    assert_eq!(arrivals.between(third), None, "it came after the first look");
-    arrivals.forget();
+    // It came after the first look, and waited until somebody asked.
+    let (third, fourth) = (commit(1), commit(7));
     assert_eq!(arrivals.between(third), second_of(1_003));
+    assert_eq!(arrivals.between(fourth), second_of(1_010));
+    assert_eq!(
+        arrivals.between(first),
+        second_of(1_001),
+        "a reader that went back"
+    );
+    let beyond = Position {
+        offset: fourth.offset + 1,
+        ..fourth
+    };
+    assert_eq!(arrivals.between(beyond), None, "no commit has it");
 
+    let last = commit(1);
     writer.rotate().unwrap();
     writer.maintain().unwrap();
+    assert_eq!(
+        arrivals.between(last),
+        second_of(1_011),
+        "its journal is gone by now"
+    );
     arrivals.forget();
     let (from, to) = arrivals.between(first).unwrap();
-    assert!(from <= 1_001_000_000 && to == 1_003_000_000, "{from} {to}");
+    assert!(from <= 1_001_000_000 && to == 1_011_000_000, "{from} {to}");
     assert_eq!(
         arrivals.between(Position {
             segment: 7,

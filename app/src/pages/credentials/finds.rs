@@ -16,16 +16,20 @@ use time::OffsetDateTime;
 
 use super::{Views, Wordlists};
 use crate::{
-    api::{evidence, fleet},
+    api::{
+        evidence::{self, Elsewhere},
+        fleet,
+    },
     components::{
         download::Export,
         drawer::Drawer,
         filter::{Chips, Choice, FilterForm, SearchField},
         frame::PageHead,
         glyph::Glyph,
-        notice::{Fetched, LeftOut, Loading, NothingFits, Problem},
+        notice::{Fetched, LeftOut, Loading, NothingFits, NothingYet, Problem},
         pager::{More, Pager},
-        said::{CopyButton, Long, Said},
+        range::moving_start,
+        said::{Address, CopyButton, Ends, Long, Said},
         table::{Column, Leads, Listed, Row, Table},
         when::{Ago, use_present},
     },
@@ -103,12 +107,13 @@ pub(crate) fn FindsPage() -> impl IntoView {
     let params = use_query_map();
     let present = use_present();
     let filters = Memo::new(move |_| params.with(url::filters));
-    let asked = Memo::new(move |_| filters.with(|f| asked(f, present.now.get_untracked())));
+    let counted = present.counted();
+    let asked = Memo::new(move |_| filters.with(|f| asked(f, counted.get())));
     let query = Signal::derive(move || asked.with(|(query, _)| query.clone()));
     let export = Signal::derive(move || query.with(url::export_bounties));
     let page = Resource::new(
-        move || (query.get(), live.epoch.get()),
-        |(query, _)| evidence::bounty_page(query),
+        move || (filters.get(), live.epoch.get()),
+        move |_| evidence::bounty_page(query.get_untracked()),
     );
     // What the table shows at the moment, for the drawer.
     let shown = Shown::new(None);
@@ -145,7 +150,7 @@ pub(crate) fn FindsPage() -> impl IntoView {
             }>
                 <Choice name="service" label="Service" any="any service" options=options />
             </Transition>
-            <Choice name="sort_by" label="Order" any="by when it was found" options=Signal::stored(orders) />
+            <Choice name="sort_by" label="Order" any="newest first" options=Signal::stored(orders) />
         </FilterForm>
         <Chips filters=CHIPS />
         <LeftOut faults=Signal::derive(move || asked.with(|(_, faults)| faults.join("; "))) />
@@ -164,8 +169,8 @@ impl Listed for BountyView {
         self.id.to_string()
     }
 
-    fn row_stamp(&self) -> i64 {
-        self.count.cast_signed()
+    fn row_stamp(&self) -> Option<i64> {
+        Some(self.count.cast_signed())
     }
 
     fn row_words(&self) -> String {
@@ -202,7 +207,7 @@ const COLUMNS: &[Column<BountyView>] = &[
         cell: |b| {
             let kind = b.secret_kind.clone().filter(|kind| kind != "plaintext");
             view! {
-                <code><Said text=b.value.clone() max=64 /></code>
+                <Ends text=b.value.clone() max=64 />
                 {kind.map(|kind| view! { " "<span class="tag">{kind}</span> })}
                 <CopyButton text=b.value.clone() what="value" />
             }
@@ -243,7 +248,7 @@ const COLUMNS: &[Column<BountyView>] = &[
             view! {
                 <a class="who" href=format!("/attackers/{}", b.attacker_id)>
                     <Glyph seed=b.attacker_glyph.clone() size=16 />
-                    <code>{b.attacker_ip.to_string()}</code>
+                    <Address ip=b.attacker_ip.to_string() />
                 </a>
             }
             .into_any()
@@ -287,6 +292,8 @@ fn List(
     deckies: Signal<Vec<DeckyView>>,
 ) -> impl IntoView {
     let live = use_live();
+    // What was not seen since is shown no more.
+    let start = use_query_map().with_untracked(moving_start);
     let filtered = query
         != BountyQuery {
             limit: query.limit,
@@ -294,11 +301,13 @@ fn List(
             sort_order: query.sort_order,
             ..BountyQuery::default()
         };
+    let which = if query.before.is_some() { "next" } else { "first" };
     let sort = query.sort_by.unwrap_or(BountySort::Found);
     let ascending = query.sort_order == Some(SortOrder::Asc);
     let pager = Pager::new(first, move |before| {
         evidence::bounty_page(BountyQuery {
             before,
+            start_time: start.get_untracked().or(query.start_time),
             ..query.clone()
         })
     });
@@ -312,6 +321,8 @@ fn List(
         let mut rows = pager
             .rows
             .with(|rows| rows.iter().map(row).collect::<Vec<Row<_>>>());
+        let start = start.get();
+        rows.retain(|(b, _)| start.is_none_or(|start| b.last_seen >= start));
         // One that was seen again since it came is put where it belongs now.
         order::by(&mut rows, |(b, _)| {
             let key = (order::signed(sort.rank(b)) << 64) | order::signed(b.id);
@@ -320,20 +331,18 @@ fn List(
         rows
     });
     shown.set_value(Some(rows));
-    let nothing = move || {
-        if filtered {
-            view! { <NothingFits /> }.into_any()
-        } else {
-            view! { <FirstTouch deckies=deckies /> }.into_any()
-        }
+    let nothing = move || match pager.unknown() {
+        Some(pages) => view! { <NothingYet pages which /> }.into_any(),
+        None if filtered => view! { <NothingFits /> }.into_any(),
+        None => view! { <FirstTouch deckies=deckies /> }.into_any(),
     };
     view! {
-        <Show when=move || rows.with(|rows| !rows.is_empty()) fallback=nothing>
+        <Show when=move || rows.with(|rows| !rows.is_empty()) fallback=move || nothing>
             <Table name="bounties" columns=COLUMNS rows=rows leads=Leads::Drawer("bounty")>
                 <p class="table-note">{move || pager.words(rows.with(Vec::len), "find", "finds")}</p>
             </Table>
-            <More pager=pager />
         </Show>
+        <More pager=pager />
     }
     .into_any()
 }
@@ -354,10 +363,18 @@ fn BountyDrawer(shown: Shown) -> impl IntoView {
                 .and_then(|rows| rows.try_get_untracked())
                 .unwrap_or_default();
             let held = rows.into_iter().find(|(b, _)| b.id == id).map(|(b, _)| b);
-            Some(match held {
+            let bounty = match held {
                 Some(bounty) => Ok(Arc::unwrap_or_clone(bounty)),
                 None => evidence::bounty_get(id).await,
-            })
+            };
+            let elsewhere = match &bounty {
+                Ok(bounty) if bounty.kind == BountyKind::Credential && !bounty.value.is_empty() => {
+                    // What cannot be asked is not known.
+                    evidence::elsewhere_get(id).await.unwrap_or(Elsewhere::Unknown)
+                }
+                _ => Elsewhere::Nowhere,
+            };
+            Some(bounty.map(|bounty| (bounty, elsewhere)))
         },
     );
     move || {
@@ -373,7 +390,9 @@ fn BountyDrawer(shown: Shown) -> impl IntoView {
                     Suspend::new(async move {
                         let (title, inside) = match bounty.await {
                             None => return ().into_any(),
-                            Some(Ok(bounty)) => (text::title(bounty.kind.as_str()), view! { <Detail bounty /> }.into_any()),
+                            Some(Ok((bounty, elsewhere))) => {
+                                (text::title(bounty.kind.as_str()), view! { <Detail bounty elsewhere /> }.into_any())
+                            }
                             Some(Err(fault)) => ("Find".to_owned(), view! { <Problem fault /> }.into_any()),
                         };
                         view! { <Drawer title=title row=row close>{inside}</Drawer> }.into_any()
@@ -385,7 +404,7 @@ fn BountyDrawer(shown: Shown) -> impl IntoView {
 }
 
 #[component]
-fn Detail(bounty: BountyView) -> impl IntoView {
+fn Detail(bounty: BountyView, elsewhere: Elsewhere) -> impl IntoView {
     let present = use_present();
     let times = move |at| view! { <Ago at /><span class="exact">{move || text::exact(at, present.zone.get())}</span> };
     let only = |key: &'static str, value: &str| format!("/credentials?{key}={}", url::escape(value));
@@ -434,6 +453,21 @@ fn Detail(bounty: BountyView) -> impl IntoView {
             <dd><a href=only("service", &bounty.service)><Said text=bounty.service.clone() /></a></dd>
             <dt>"Decky"</dt>
             <dd><a href=format!("/fleet?decky={}", url::escape(&bounty.decky))><Said text=bounty.decky.clone() /></a></dd>
+            {match elsewhere {
+                Elsewhere::Reuse(id) => Some((format!("/credentials/reuse?reuse={id}"), "who else used it, and where")),
+                Elsewhere::Unknown => {
+                    let head: String = bounty.value.chars().take(200).collect();
+                    let search = format!("{}&bounty_type={}", only("search", &head), BountyKind::Credential);
+                    Some((search, "search for its secret"))
+                }
+                Elsewhere::Nowhere => None,
+            }
+                .map(|(href, words)| {
+                    view! {
+                        <dt>"Elsewhere"</dt>
+                        <dd><a href=href>{words}</a></dd>
+                    }
+                })}
             <dt>"Evidence"</dt>
             <dd>
                 <a href=format!("/live?attacker_ip={}&log={}", bounty.attacker_ip, bounty.log_id.0)>"the line that it was first seen in"</a>

@@ -96,8 +96,8 @@ impl Listed for ReuseView {
         self.id.to_string()
     }
 
-    fn row_stamp(&self) -> i64 {
-        (self.deckies << 32 | self.attackers).cast_signed()
+    fn row_stamp(&self) -> Option<i64> {
+        Some((self.deckies << 32 | self.attackers).cast_signed())
     }
 
     fn row_words(&self) -> String {
@@ -143,7 +143,7 @@ const COLUMNS: &[Column<ReuseView>] = &[
         },
     },
     Column {
-        label: "Spread",
+        label: "Last spread",
         class: "c-seen",
         sort: None,
         cell: |r| view! { <Ago at=r.last_spread /> }.into_any(),
@@ -266,7 +266,7 @@ fn Detail(detail: ReuseDetail) -> impl IntoView {
             </dd>
             <dt>"First"</dt>
             <dd><Ago at=reuse.first_seen /></dd>
-            <dt>"Spread"</dt>
+            <dt>"Last spread"</dt>
             <dd><Ago at=reuse.last_spread /></dd>
         </dl>
         <h3>"Who, on what"</h3>

@@ -8,27 +8,42 @@ use std::{
     sync::Arc,
 };
 
-use decnet_model::{query::SortOrder, state::DeckyState, view::DeckyView};
+use decnet_model::{
+    query::SortOrder,
+    state::DeckyState,
+    view::{DeckyService, DeckyView},
+};
 use leptos::prelude::*;
 use leptos_router::{
     hooks::{use_location, use_query_map},
     params::ParamsMap,
 };
 
-use super::mark::ArchetypeMark;
 use crate::{
     api::{Answer, fleet::Traffic},
     components::{
+        archetype::ArchetypeMark,
         chart::Sparkline,
         icon::{Icon, Mark},
-        notice::LeftOut,
         said::{Command, CopyButton},
         stat::StateBadge,
-        table::{Column, Leads, Listed, Row, Table},
+        table::{Column, Keep, Leads, Listed, Now, Row, Table},
         when::Elapsed,
     },
     order, text, url,
 };
+
+/// The fields of the form above the fleet, and what of them is shown as filtered by.
+pub(super) const FIELDS: &[&str] = &["search", "state", "sort_by"];
+pub(super) const CHIPS: &[(&str, &str)] = &[("search", "text"), ("state", "state")];
+/// The orders beside that by name.
+pub(super) const ORDERS: [(Sort, &str); 5] = [
+    (Sort::State, "by trouble"),
+    (Sort::Events, "by events"),
+    (Sort::Age, "by time in its state"),
+    (Sort::Address, "by address"),
+    (Sort::Archetype, "by archetype"),
+];
 
 impl Listed for DeckyView {
     fn row_id(&self) -> String {
@@ -36,7 +51,7 @@ impl Listed for DeckyView {
     }
 
     /// All but the time since when: what a card shows of that moves by itself.
-    fn row_stamp(&self) -> i64 {
+    fn row_stamp(&self) -> Option<i64> {
         let mut hash = DefaultHasher::new();
         (
             self.state,
@@ -46,10 +61,11 @@ impl Listed for DeckyView {
             &self.last_error,
         )
             .hash(&mut hash);
+        (&self.archetype, &self.distro, &self.hostname, self.ip, &self.mac).hash(&mut hash);
         for service in &self.services {
             (service.slug.as_str(), &service.listen, &service.image).hash(&mut hash);
         }
-        hash.finish().cast_signed()
+        Some(hash.finish().cast_signed())
     }
 
     fn row_words(&self) -> String {
@@ -75,82 +91,136 @@ pub(super) fn Cards(
     manages: Signal<bool>,
     traffic: Resource<Answer<Traffic>>,
 ) -> impl IntoView {
+    let keep = Keep::new();
+    let cards = move || {
+        keep.rows(
+            deckies
+                .get()
+                .into_iter()
+                .map(|decky| (Arc::new(decky), false))
+                .collect(),
+        )
+    };
     view! {
         <ul class="cards">
-            <For each=move || deckies.get() key=|decky| (decky.row_id(), decky.row_stamp()) children=move |decky| view! { <Card decky manages traffic /> } />
+            <For each=cards key=|(name, _)| name.clone() children=move |(name, now)| view! { <Card name now manages traffic /> } />
         </ul>
     }
     .into_any()
 }
 
+/// The card of the decky `name`, which is what it is `now`. Each part of it is drawn anew when it changes and not whenever an event is
+/// counted, so that what is pointed at or has the focus stays.
 #[component]
-fn Card(decky: DeckyView, manages: Signal<bool>, traffic: Resource<Answer<Traffic>>) -> impl IntoView {
-    let name = decky.name.to_string();
-    let logs = format!("/live?decky={name}");
+fn Card(
+    name: String,
+    now: ArcRwSignal<Now<DeckyView>>,
+    manages: Signal<bool>,
+    traffic: Resource<Answer<Traffic>>,
+) -> impl IntoView {
     let drawer = drawer_of(name.clone());
-    let ip = decky.ip.to_string();
+    let logs = format!("/live?decky={name}");
+    let now: Signal<Now<DeckyView>> = now.into();
+    let state = Signal::derive(move || now.with(|now| now.item.state));
+    let leaving = move || now.with(|now| !now.item.desired);
+    let archetype = Memo::new(move |_| now.with(|now| now.item.archetype.clone()));
+    let persona = Memo::new(move |_| {
+        let of = |decky: &DeckyView| {
+            let kind = format!("{} · {}", decky.archetype, decky.distro);
+            [
+                decky.hostname.clone(),
+                kind,
+                decky.ip.to_string(),
+                decky.mac.clone(),
+            ]
+        };
+        now.with(|now| of(&now.item))
+    });
+    let error = Memo::new(move |_| now.with(|now| now.item.last_error.clone()));
+    let heard = Memo::new(move |_| now.with(|now| (now.item.distro.clone(), now.item.services.clone())));
+    let events = move || now.with(|now| now.item.event_count);
+    let since = Memo::new(move |_| now.with(|now| (now.item.state, now.item.since)));
+    let ordered = Memo::new(move |_| now.with(|now| (now.item.desired, now.item.stopped)));
+    let orders = {
+        let name = name.clone();
+        move || {
+            let (desired, stopped) = ordered.get();
+            let name = name.clone();
+            manages
+                .get()
+                .then(|| view! { <DeckyOrders name desired stopped /> })
+        }
+    };
     view! {
-        <li class="card" class:leaving=!decky.desired>
+        <li class="card" class:leaving=leaving>
             <header>
-                <a class="card-name" href=drawer data-row=name.clone() data-noscroll=""><ArchetypeMark slug=decky.archetype.clone() />{name.clone()}</a>
-                <StateBadge state=Signal::stored(decky.state) />
+                <a class="card-name" href=drawer data-row=name.clone() data-noscroll="">
+                    {move || view! { <ArchetypeMark slug=archetype.get() /> }}
+                    {name.clone()}
+                </a>
+                <StateBadge state />
             </header>
-            <p class="card-who">
-                <code>{decky.hostname.clone()}</code>
-                <span>{format!("{} · {}", decky.archetype, decky.distro)}</span>
-            </p>
-            <p class="card-address">
-                <code>{ip.clone()}</code>
-                <CopyButton text=ip what="address" />
-                <code class="mac">{decky.mac.clone()}</code>
-            </p>
-            {decky.last_error.clone().map(|error| view! { <p class="card-error"><Mark icon=Icon::Alert />{text::visible(&error)}</p> })}
-            <ul class="services">
-                {decky
-                    .services
-                    .iter()
-                    .flat_map(|service| {
-                        let slug = service.slug.to_string();
-                        service
-                            .listen
-                            .iter()
-                            .map(|at| {
-                                view! {
-                                    <li>
-                                        <span class="tag" title=service.image.clone()>{slug.clone()}</span>
-                                        <Command text=text::touch_command(&decky.distro, &slug, at) />
-                                    </li>
-                                }
-                            })
-                            .collect::<Vec<_>>()
-                    })
-                    .collect_view()}
-                {decky
-                    .services
-                    .iter()
-                    .filter(|service| service.listen.is_empty())
-                    .map(|service| {
-                        view! {
-                            <li>
-                                <span class="tag" title=service.image.clone()>{service.slug.to_string()}</span>
-                                <span class="muted">"not listening"</span>
-                            </li>
-                        }
-                    })
-                    .collect_view()}
-            </ul>
-            <Day name=name.clone() traffic />
+            {move || {
+                let [hostname, kind, ip, mac] = persona.get();
+                view! {
+                    <p class="card-who">
+                        <code>{hostname}</code>
+                        <span>{kind}</span>
+                    </p>
+                    <p class="card-address">
+                        <code>{ip.clone()}</code>
+                        <CopyButton text=ip what="address" />
+                        <code class="mac">{mac}</code>
+                    </p>
+                }
+            }}
+            {move || error.get().map(|error| view! { <p class="card-error"><Mark icon=Icon::Alert />{text::visible(&error)}</p> })}
+            <ul class="services">{move || heard.with(|(distro, services)| services_of(distro, services))}</ul>
+            <Day name=name traffic />
             <footer>
                 <a href=logs class="card-events">
-                    <b>{text::count(decky.event_count)}</b>
-                    {if decky.event_count == 1 { " event" } else { " events" }}
+                    <b>{move || text::count(events())}</b>
+                    {move || if events() == 1 { " event" } else { " events" }}
                 </a>
-                <span class="muted">{decky.state.as_str()}" for "<Elapsed since=decky.since /></span>
-                {move || manages.get().then(|| view! { <DeckyOrders name=name.clone() desired=decky.desired stopped=decky.stopped /> })}
+                <span class="muted">
+                    {move || {
+                        let (state, since) = since.get();
+                        view! { {state.as_str()}" for "<Elapsed since /> }
+                    }}
+                </span>
+                {orders}
             </footer>
         </li>
     }
     .into_any()
+}
+
+/// Where each service is to be touched, with the command that does it.
+fn services_of(distro: &str, services: &[DeckyService]) -> Vec<AnyView> {
+    let item = |service: &DeckyService, inside: AnyView| {
+        view! {
+            <li>
+                <span class="tag" title=service.image.clone()>{service.slug.to_string()}</span>
+                {inside}
+            </li>
+        }
+        .into_any()
+    };
+    let (heard, silent): (Vec<_>, Vec<_>) = services.iter().partition(|service| !service.listen.is_empty());
+    let heard = heard.into_iter().flat_map(|service| {
+        let touch = |at: &String| text::touch_command(distro, service.slug.as_str(), at);
+        service
+            .listen
+            .iter()
+            .map(move |at| item(service, view! { <Command text=touch(at) /> }.into_any()))
+    });
+    let silent = silent.into_iter().map(|service| {
+        item(
+            service,
+            view! { <span class="muted">"not listening"</span> }.into_any(),
+        )
+    });
+    heard.chain(silent).collect()
 }
 
 /// What a decky saw in the last 24 hours.
@@ -183,8 +253,9 @@ pub(super) fn DeckyOrders(name: String, desired: bool, stopped: bool) -> impl In
                 move || to(key, &name)
             };
             view! {
-                <a class="icon-button" href=href title=words aria-label=format!("{words} {name}") data-noscroll="">
+                <a class="icon-button order" href=href title=words aria-label=format!("{words} {name}") data-noscroll="">
                     <Mark icon=icon />
+                    <span>{words.trim_end_matches(" of")}</span>
                 </a>
             }
         }
@@ -193,7 +264,7 @@ pub(super) fn DeckyOrders(name: String, desired: bool, stopped: bool) -> impl In
     let fitting: &[_] = match stopped {
         true => &[("start", "Start", Icon::Play)],
         false => &[
-            ("mutate", "Change the services of", Icon::Swap),
+            ("mutate", "Change services of", Icon::Swap),
             ("redeploy", "Restart", Icon::Again),
             ("stop", "Stop", Icon::Stop),
         ],
@@ -296,17 +367,10 @@ pub(super) fn Rows(
     summary: Signal<String>,
 ) -> impl IntoView {
     let query = use_query_map();
-    let asked = Memo::new(move |_| query.with(asked));
     let rows = Signal::derive(move || {
-        let mut rows = deckies.with(|deckies| {
-            deckies
-                .iter()
-                .map(|d| (Arc::new(d.clone()), false))
-                .collect::<Vec<Row<_>>>()
-        });
-        let (sort, ascending) = asked.with(|(sort, ascending, _)| (*sort, *ascending));
-        arrange(&mut rows, sort, ascending);
-        rows
+        let rows = deckies.get().into_iter();
+        rows.map(|decky| (Arc::new(decky), false))
+            .collect::<Vec<Row<_>>>()
     });
     let ticked = RwSignal::new(BTreeSet::<String>::new());
     // One that is gone meanwhile cannot be given an order.
@@ -380,15 +444,12 @@ pub(super) fn Rows(
             }
         }
     };
-    view! {
-        <LeftOut faults=Signal::derive(move || asked.with(|(_, _, faults)| faults.join("; "))) />
-        {move || table(manages.get().then_some(ticked))}
-    }
+    move || table(manages.get().then_some(ticked))
 }
 
-/// What rows can be sorted by.
+/// What deckies can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sort {
+pub(super) enum Sort {
     Name,
     State,
     Address,
@@ -409,7 +470,7 @@ impl Sort {
     ];
 
     /// Its word in the URL.
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Name => "name",
             Self::State => "state",
@@ -459,30 +520,72 @@ fn leading(word: &str) -> u128 {
         .fold(0, |key, byte| (key << 8) | u128::from(byte))
 }
 
-/// The order that a URL asks for, whether the lowest come first, and what it says wrongly.
-fn asked(params: &ParamsMap) -> (Option<Sort>, bool, Vec<String>) {
-    let mut faults = Vec::new();
-    let sort = url::choice(params, "sort_by", Sort::ALL, Sort::as_str, &mut faults);
-    let turn = url::choice(
-        params,
-        "sort_order",
-        SortOrder::ALL,
-        SortOrder::as_str,
-        &mut faults,
-    );
-    (sort, turn == Some(SortOrder::Asc), faults)
+/// Which deckies a URL asks for, and in which order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    sort: Option<Sort>,
+    /// Whether the lowest come first.
+    ascending: bool,
+    /// The state that they have to be in.
+    state: Option<DeckyState>,
+    /// What has to stand in what is told of them.
+    words: String,
+    /// What the URL says wrongly.
+    pub(super) faults: Vec<String>,
 }
 
-/// Put deckies, which stand in the order of their names, in another. Those that are alike in it stay as they are.
-fn arrange(rows: &mut Vec<Row<DeckyView>>, sort: Option<Sort>, ascending: bool) {
-    match sort {
-        None => {}
-        Some(Sort::Name) if ascending => {}
-        Some(Sort::Name) => rows.reverse(),
-        Some(sort) => order::by(rows, |(decky, _)| {
-            let key = sort.key(decky);
-            if ascending { key } else { order::greatest(key) }
-        }),
+impl Asked {
+    pub(super) fn of(params: &ParamsMap) -> Self {
+        let mut faults = Vec::new();
+        let sort = url::choice(params, "sort_by", Sort::ALL, Sort::as_str, &mut faults);
+        let turn = url::choice(
+            params,
+            "sort_order",
+            SortOrder::ALL,
+            SortOrder::as_str,
+            &mut faults,
+        );
+        let state = url::choice(params, "state", DeckyState::ALL, DeckyState::as_str, &mut faults);
+        Self {
+            sort,
+            ascending: turn == Some(SortOrder::Asc),
+            state,
+            words: url::value(params, "search").unwrap_or_default(),
+            faults,
+        }
+    }
+
+    /// Those of `deckies`, which stand in the order of their names, in the order that is asked for. Those that are alike in it stay as
+    /// they are.
+    pub(super) fn arrange(&self, deckies: &[DeckyView]) -> Vec<DeckyView> {
+        let fitting = deckies.iter().filter(|decky| self.fits(decky));
+        let mut deckies: Vec<_> = fitting.cloned().collect();
+        match self.sort {
+            None => {}
+            Some(Sort::Name) if self.ascending => {}
+            Some(Sort::Name) => deckies.reverse(),
+            Some(sort) => order::by(&mut deckies, |decky| {
+                let key = sort.key(decky);
+                if self.ascending { key } else { order::greatest(key) }
+            }),
+        }
+        deckies
+    }
+
+    fn fits(&self, decky: &DeckyView) -> bool {
+        let told = || {
+            let mut told = format!(
+                "{}\n{}\n{}\n{}\n{}\n{}\n{}",
+                decky.name, decky.hostname, decky.ip, decky.mac, decky.archetype, decky.distro, decky.os
+            );
+            for service in &decky.services {
+                told.push('\n');
+                told.push_str(service.slug.as_str());
+            }
+            told
+        };
+        self.state.is_none_or(|state| decky.state == state)
+            && (self.words.is_empty() || text::has_words(&told(), &self.words))
     }
 }
 
@@ -491,33 +594,39 @@ mod tests {
     use super::*;
 
     /// A decky named `name`, up since that second of 2026.
-    fn decky(name: &str, state: &str, archetype: &str, ip: &str, events: u64, second: u8) -> Row<DeckyView> {
+    fn decky(name: &str, state: &str, archetype: &str, ip: &str, events: u64, second: u8) -> DeckyView {
         let decky = serde_json::from_value(serde_json::json!({
             "name": name, "state": state, "desired": true, "stopped": false, "archetype": archetype, "distro": "debian12", "os": "linux",
-            "hostname": "host", "ip": ip, "mac": "b0:83:fe:f2:99:01", "services": [], "engine": "local",
+            "hostname": format!("host-{name}"), "ip": ip, "mac": "b0:83:fe:f2:99:01", "engine": "local",
+            "services": [{ "slug": if name == "b" { "redis" } else { "ssh" }, "listen": [] }],
             "since": format!("2026-01-01T00:00:{second:02}Z"), "last_mutation": null, "event_count": events,
         }));
-        (Arc::new(decky.unwrap()), false)
+        decky.unwrap()
+    }
+
+    fn params(query: &[(&'static str, &str)]) -> ParamsMap {
+        query
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()))
+            .collect()
+    }
+
+    /// The names of those of `deckies` that a URL asks for, in its order.
+    fn names(query: &[(&'static str, &str)], deckies: &[DeckyView]) -> String {
+        let asked = Asked::of(&params(query));
+        assert_eq!(asked.faults, Vec::<String>::new());
+        let shown = asked.arrange(deckies);
+        shown.iter().map(|d| d.name.to_string()).collect()
     }
 
     #[test]
     fn rows_stand_in_the_order_of_the_url_and_alike_ones_in_that_of_their_names() {
-        let deckies = vec![
+        let deckies = [
             decky("a", "running", "windows-server", "10.0.0.10", 5, 3),
             decky("b", "failed", "web-server", "10.0.0.9", 70, 1),
             decky("c", "running", "windows-workstation", "10.0.1.1", 5, 2),
         ];
-        let order = |query: &[(&'static str, &str)]| {
-            let mut params = ParamsMap::new();
-            for (key, value) in query {
-                params.insert(*key, (*value).to_owned());
-            }
-            let (sort, ascending, faults) = asked(&params);
-            assert_eq!(faults, Vec::<String>::new());
-            let mut rows = deckies.clone();
-            arrange(&mut rows, sort, ascending);
-            rows.iter().map(|(d, _)| d.name.to_string()).collect::<String>()
-        };
+        let order = |query: &[(&'static str, &str)]| names(query, &deckies);
         for (by, highest, lowest) in [
             ("", "abc", "abc"),
             ("name", "cba", "abc"),
@@ -533,14 +642,36 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_there_is_none_of_is_told() {
-        let mut params = ParamsMap::new();
-        params.insert("sort_by", "luck".to_owned());
-        let (sort, ascending, faults) = asked(&params);
-        assert_eq!((sort, ascending), (None, false));
+    fn those_are_shown_that_are_in_the_state_and_have_every_word() {
+        let deckies = [
+            decky("a", "running", "windows-server", "10.0.0.10", 5, 3),
+            decky("b", "failed", "web-server", "10.0.0.9", 70, 1),
+            decky("c", "running", "web-server", "10.0.1.1", 5, 2),
+        ];
+        for (state, search, shown) in [
+            ("running", "", "ac"),
+            ("", "web", "bc"),
+            ("running", "WEB 10.0.1", "c"),
+            ("", "redis", "b"),
+            ("", "host-a", "a"),
+            ("stopped", "", ""),
+            ("", "nobody", ""),
+        ] {
+            let query = [("state", state), ("search", search)];
+            assert_eq!(names(&query, &deckies), shown, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn an_order_or_a_state_that_there_is_none_of_is_told() {
+        let asked = Asked::of(&params(&[("sort_by", "luck"), ("state", "well")]));
+        assert_eq!((asked.sort, asked.ascending, asked.state), (None, false, None));
         assert_eq!(
-            faults,
-            ["sort_by=luck, where only name, state, address, archetype, age, events can stand"]
+            asked.faults,
+            [
+                "sort_by=luck, where only name, state, address, archetype, age, events can stand",
+                "state=well, where only pending, deploying, running, degraded, mutating, stopping, stopped, failed can stand"
+            ]
         );
     }
 }

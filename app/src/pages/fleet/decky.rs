@@ -7,10 +7,11 @@ use leptos_router::{
     params::ParamsMap,
 };
 
-use super::{DAY_STEP, Day, deckies::DeckyOrders, mark::ArchetypeMark};
+use super::{DAY_STEP, Day, deckies::DeckyOrders};
 use crate::{
     api::fleet::{ClearQuarantine, IntervalSet},
     components::{
+        archetype::ArchetypeMark,
         chart::{HeatStrip, Series, by_minute},
         drawer::Drawer,
         icon::{Icon, Mark},
@@ -50,9 +51,12 @@ pub(super) fn DeckyDrawer(deckies: Memo<Vec<DeckyView>>, manages: Signal<bool>, 
                     .into_any()
             }
             None => {
+                let logs = format!("/live?decky={}", url::escape(&name));
                 view! {
                     <Drawer title=text::visible(&name) row=name close=close>
-                        <Empty title="No such decky" hint="It may have been taken down. What it recorded stays in the log." />
+                        <Empty title="No such decky" hint="It is not in the fleet, or no more. What it recorded stays in the log.">
+                            <a class="button" href=logs><Mark icon=Icon::Live />"All it saw"</a>
+                        </Empty>
                     </Drawer>
                 }
                 .into_any()
@@ -81,7 +85,7 @@ fn Inside(
         decky.get().map(|decky| {
             let name = decky.name.to_string();
             let logs = format!("/live?decky={name}");
-            let given_up = decky.state == DeckyState::Failed;
+            let given_up = decky.quarantined || decky.state == DeckyState::Failed;
             view! {
                 <p class="drawer-state">
                     <StateBadge state=Signal::stored(decky.state) />
@@ -114,9 +118,11 @@ fn Inside(
                     <dd>{format!("the {} engine", decky.engine)}</dd>
                     <dt>"Mutation"</dt>
                     <dd>
-                        {decky
-                            .mutate_interval_minutes
-                            .map_or_else(|| "never".to_owned(), |m| format!("every {}", text::interval(m)))}
+                        {match decky.mutate_interval_minutes {
+                            Some(0) => "never".into_any(),
+                            Some(minutes) => format!("every {}", text::interval(minutes)).into_any(),
+                            None => view! { <a href="/settings/host">"as the whole fleet"</a> }.into_any(),
+                        }}
                         {decky.last_mutation.map(|at| view! { <span class="muted">", last "<Ago at /></span> })}
                     </dd>
                     <dt>"Events"</dt>
@@ -174,10 +180,11 @@ fn Traffic(name: String, day: Day) -> impl IntoView {
                 let name = name.clone();
                 Suspend::new(async move {
                     match day.await {
-                        Some(Ok(buckets)) => {
+                        Some(Ok((reached, buckets))) => {
+                            let came = live.counted(reached, move |row| row.decky == name);
                             let series = Signal::derive(move || {
-                                let came = live.arrived(|row| row.decky == name);
-                                Series::new(by_minute(&buckets), &came, present.now.get(), step, 24 * 60 / step)
+                                let now = present.now.get();
+                                came.with(|came| Series::new(by_minute(&buckets), came, now, step, 24 * 60 / step))
                             });
                             view! { <HeatStrip series=series href=href /> }.into_any()
                         }
@@ -204,9 +211,10 @@ fn Interval(name: String, minutes: Option<u32>, set: ServerAction<IntervalSet>) 
                     <input
                         name="minutes"
                         type="number"
-                        min="1"
+                        min="0"
                         max="525600"
-                        placeholder="never"
+                        placeholder="as the fleet"
+                        title="0 for never"
                         value=minutes.map(|m| m.to_string())
                     />
                 </label>

@@ -18,13 +18,14 @@ use self::{
     description::DescriptionForm,
     field::{Field, FieldFault, Question, Told, is_wrong, problem_of},
     more::More,
-    plan::{Footer, Plan, Planned, planned, preview},
+    plan::{Footer, Plan, Planned, kept, planned, preview},
     services::{Adjust, Services, fitted},
 };
-use super::{Choices, mark::ArchetypeMark};
+use super::Choices;
 use crate::{
     api::deploy::{self, Deploy, DeployForm as Filled, Deployable, MAX_AMOUNT},
     components::{
+        archetype::ArchetypeMark,
         dialog::Dialog,
         notice::{Loading, Problem},
     },
@@ -47,10 +48,12 @@ struct Draft {
     said: Memo<Filled>,
     /// The seed that it was given where nobody typed one.
     sown: StoredValue<String>,
+    /// Whether it is about deckies that are there and remain who they are: a seed would make other machines of them.
+    keeps: Memo<bool>,
 }
 
 impl Draft {
-    fn new(archetypes: Vec<ArchetypeView>, contains: bool) -> Self {
+    fn new(archetypes: Vec<ArchetypeView>, contains: bool, deckies: Memo<Vec<DeckyView>>) -> Self {
         let form = RwSignal::new(Filled {
             archetype: archetypes.first().map(|a| a.slug.clone()).unwrap_or_default(),
             amount: "1".to_owned(),
@@ -74,20 +77,34 @@ impl Draft {
                 })
             })
         });
-        Self {
+        let keeps = Memo::new(move |_| said.with(|said| deckies.with(|all| kept(said, all) > 0)));
+        let draft = Self {
             form,
             archetype,
             said,
             sown: StoredValue::new(String::new()),
-        }
+            keeps,
+        };
+        // What was sown for others is not said of them.
+        Effect::new(move |_| {
+            if keeps.get() && untrack(|| form.with(|form| draft.is_sown(&form.seed))) {
+                form.update(|form| form.seed.clear());
+            }
+        });
+        draft
+    }
+
+    /// Whether nobody typed this seed.
+    fn is_sown(self, seed: &str) -> bool {
+        !seed.is_empty() && self.sown.with_value(|sown| sown == seed)
     }
 
     /// Give the form a seed where it has none: what is shown and what will be deployed are made from one. A drawn one is drawn anew
-    /// where what was made from it `was_refused`: another machine may fit what is set on it.
+    /// where what was made from it `was_refused`: another machine may fit what is set on it. Deckies that are there have theirs.
     fn sow(self, was_refused: bool) {
-        let is_drawn = |seed: &str| self.sown.with_value(|sown| sown == seed);
-        let has_none = |form: &Filled| form.seed.trim().is_empty() || (was_refused && is_drawn(&form.seed));
-        if self.form.with_untracked(has_none) {
+        let has_none =
+            |form: &Filled| form.seed.trim().is_empty() || (was_refused && self.is_sown(&form.seed));
+        if !self.keeps.get_untracked() && self.form.with_untracked(has_none) {
             let seed = text::draw(16);
             self.sown.set_value(seed.clone());
             self.form.update(|form| form.seed = seed);
@@ -127,7 +144,7 @@ fn Ways(
     deckies: Memo<Vec<DeckyView>>,
     close: Signal<String>,
 ) -> impl IntoView {
-    let draft = Draft::new(choices.archetypes.clone(), choices.network.contains);
+    let draft = Draft::new(choices.archetypes.clone(), choices.network.contains, deckies);
     let as_text = Memo::new(move |_| query.with(|q| q.get_str(AS) == Some(TEXT)));
     let to = move |way: Option<&str>| url::with("/fleet", &query.get(), &[(AS, way)]);
     let is_here = move |text: bool| (as_text.get() == text).then_some("true");
@@ -247,7 +264,11 @@ fn GroupForm(
                     },
                 )
             }}
-            {move || plan.get().map(|plan| view! { <Plan plan deckies /> })}
+            {move || {
+                let plan = plan.get()?;
+                let drawn = said.with(|said| said.seed.trim().is_empty());
+                Some(view! { <Plan plan deckies drawn /> })
+            }}
             <FormFault fault=elsewhere />
             <Footer close ask is_asking is_deploying=deploy.pending().into() fault />
         </ActionForm>

@@ -3,7 +3,6 @@
 mod deckies;
 mod decky;
 mod deploy;
-mod mark;
 mod orders;
 
 use decnet_model::{
@@ -16,7 +15,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
 
 use self::{
-    deckies::{Cards, Rows},
+    deckies::{Asked, CHIPS, Cards, FIELDS, ORDERS, Rows},
     decky::DeckyDrawer,
     orders::Orders,
 };
@@ -24,13 +23,15 @@ use crate::{
     api::{
         Answer,
         deploy::{Deployable, deploy_choices},
-        evidence, fleet,
+        evidence::{self, AsOf},
+        fleet,
     },
     components::{
         download::{Export, ExportFile},
+        filter::{Chips, Choice, FilterForm, SearchField},
         frame::{PageHead, may},
         icon::{Icon, Mark},
-        notice::{Empty, Fetched},
+        notice::{Empty, Fetched, LeftOut, NothingFits},
         when::use_present,
     },
     live::use_live,
@@ -40,7 +41,7 @@ use crate::{
 /// What can be deployed, fetched while the deploy dialog is open.
 type Choices = Resource<Option<Answer<Deployable>>>;
 /// What the decky whose drawer is open saw in the last 24 hours.
-type Day = Resource<Option<Answer<Vec<HistogramBucket>>>>;
+type Day = Resource<Option<Answer<AsOf<Vec<HistogramBucket>>>>>;
 
 /// Minutes of a mark of the strip in a drawer.
 const DAY_STEP: u32 = 30;
@@ -88,7 +89,7 @@ pub(crate) fn FleetPage() -> impl IntoView {
     view! {
         <PageHead title="Fleet">
             <Views />
-            <Export from=Signal::stored("/api/v1/fleet/export".to_owned())>
+            <Export from=Signal::stored("/api/v1/fleet/export".to_owned()) whole=true>
                 <ExportFile from=tasks("csv") words="Tasks, CSV" note="all that was ever ordered" />
                 <ExportFile from=tasks("json") words="Tasks, JSON" note="the same, as an array" />
             </Export>
@@ -136,6 +137,25 @@ fn Views() -> impl IntoView {
     .into_any()
 }
 
+/// Which deckies are shown, and in which order.
+#[component]
+fn Filters() -> impl IntoView {
+    let states: Vec<_> = DeckyState::ALL
+        .iter()
+        .map(|state| (state.as_str().to_owned(), state.as_str().to_owned()))
+        .collect();
+    let orders = ORDERS.map(|(order, words)| (order.as_str().to_owned(), words.to_owned()));
+    view! {
+        <FilterForm fields=FIELDS label="Filter deckies">
+            <SearchField name="search" placeholder="Name, address, archetype or service" />
+            <Choice name="state" label="State" any="any state" options=Signal::stored(states) />
+            <Choice name="sort_by" label="Order" any="by name" options=Signal::stored(orders.to_vec()) />
+        </FilterForm>
+        <Chips filters=CHIPS />
+    }
+    .into_any()
+}
+
 #[component]
 fn Deckies(
     first: Vec<DeckyView>,
@@ -154,6 +174,9 @@ fn Deckies(
         deckies.sort_by(|a, b| a.name.cmp(&b.name));
         deckies
     });
+    let asked = Memo::new(move |_| query.with(Asked::of));
+    let shown = Memo::new(move |_| asked.with(|asked| deckies.with(|deckies| asked.arrange(deckies))));
+    let some_shown = Memo::new(move |_| shown.with(|shown| !shown.is_empty()));
     // Kept: anything else that changes in the URL redraws neither, and what was selected stays so.
     let table = Memo::new(move |_| query.with(|q| q.get_str("view") == Some("table")));
     let summary = Signal::derive(move || {
@@ -165,12 +188,18 @@ fn Deckies(
                 .filter(|d| matches!(d.state, DeckyState::Failed | DeckyState::Degraded))
                 .count();
             let stopped = deckies.iter().filter(|d| d.state == DeckyState::Stopped).count();
-            let mut words = format!(
+            let fitting = shown.with(Vec::len);
+            let mut words = if fitting < deckies.len() {
+                format!("{fitting} shown · ")
+            } else {
+                String::new()
+            };
+            words.push_str(&format!(
                 "{} of {} running · {} ",
                 running,
                 text::plural(u64::try_from(deckies.len()).unwrap_or(0), "decky", "deckies"),
                 text::plural(u64::try_from(services).unwrap_or(0), "service", "services"),
-            );
+            ));
             if stopped > 0 {
                 words.push_str(&format!("· {stopped} stopped "));
             }
@@ -199,11 +228,15 @@ fn Deckies(
     };
     view! {
         <Show when=move || deckies.with(|d| !d.is_empty()) fallback=nothing>
+            <Filters />
+            <LeftOut faults=Signal::derive(move || asked.with(|asked| asked.faults.join("; "))) />
             {move || {
-                if table.get() {
-                    view! { <Rows deckies=deckies manages=manages summary=summary /> }.into_any()
+                if !some_shown.get() {
+                    view! { <NothingFits title="No decky fits these filters" /> }.into_any()
+                } else if table.get() {
+                    view! { <Rows deckies=shown manages=manages summary=summary /> }.into_any()
                 } else {
-                    view! { <p class="table-note">{summary}</p><Cards deckies manages traffic /> }.into_any()
+                    view! { <p class="table-note">{summary}</p><Cards deckies=shown manages traffic /> }.into_any()
                 }
             }}
         </Show>

@@ -148,16 +148,20 @@ fn OrderDialog(
                     "Starts {deckies_words} with {services}, as before: same address, same name, same keys."
                 );
             }
+            let (them, they, addresses) = match number {
+                1 => ("it", "it", "address"),
+                _ => ("them", "they", "addresses"),
+            };
             let (ends, all) = match sessions {
-                Some(sessions) => (format!(", ends {sessions}"), ""),
-                None => (String::new(), " Every session on them ends."),
+                Some(sessions) => (format!(", ends {sessions}"), String::new()),
+                None => (String::new(), format!(" Every session on {them} ends.")),
             };
             match order {
                 "teardown" => format!(
-                    "Stops {deckies_words} with {services}{ends}, and gives the address back.{all} What they recorded stays."
+                    "Stops {deckies_words} with {services}{ends}, and gives the {addresses} back.{all} What {they} recorded stays."
                 ),
                 "stop" => format!(
-                    "Stops {deckies_words} with {services}{ends}, until started again.{all} Address, name and keys stay, and what they recorded."
+                    "Stops {deckies_words} with {services}{ends}, until started again.{all} Address, name and keys stay, and what {they} recorded."
                 ),
                 _ => format!("Stops {deckies_words} with {services}{ends}, and starts the same again.{all}"),
             }

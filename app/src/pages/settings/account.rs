@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use decnet_model::{
+    clock::micros,
     state::Role,
     view::{ApiTokenView, Me, SessionView},
 };
@@ -137,6 +138,10 @@ fn Sessions(
             .find_map(Result::err)
     };
     let several = sessions.len() > 1;
+    let all_others = match sessions.len().saturating_sub(1) {
+        1 => "End the other one".to_owned(),
+        others => format!("End all {others} others"),
+    };
     view! {
         <section class="panel">
             <header>
@@ -146,12 +151,12 @@ fn Sessions(
                         view! {
                             <ActionForm action=end_others>
                                 <button type="submit" class="button" disabled=move || end_others.pending().get()>
-                                    "End all others"
+                                    {all_others}
                                 </button>
                             </ActionForm>
                         }
                     })}
-                <Export from=Signal::stored("/api/v1/auth/sessions/export".to_owned()) />
+                <Export from=Signal::stored("/api/v1/auth/sessions/export".to_owned()) whole=true />
             </header>
             <FormFault fault=fault />
             <ul class="access">
@@ -194,8 +199,12 @@ impl Listed for ApiTokenView {
         self.id.to_string()
     }
 
+    fn row_stamp(&self) -> Option<i64> {
+        Some(self.last_used_at.map_or(0, micros))
+    }
+
     fn row_words(&self) -> String {
-        self.name.to_string()
+        format!("{} of {}", self.name, self.owner)
     }
 }
 
@@ -225,7 +234,7 @@ const COLUMNS: &[Column<ApiTokenView>] = &[
         label: "Ends",
         class: "c-seen",
         sort: None,
-        cell: |token| text::short_date(token.expires_at).into_any(),
+        cell: |token| view! { <Ago at=token.expires_at /> }.into_any(),
     },
 ];
 
@@ -254,7 +263,7 @@ fn Tokens(tokens: Vec<ApiTokenView>, revoke: ServerAction<TokenRevoke>) -> impl 
             <header>
                 <h2>"API tokens"</h2>
                 <a class="button" href="/settings?dialog=token" data-noscroll=""><Mark icon=Icon::Plus />"New token"</a>
-                <Export from=Signal::stored("/api/v1/auth/tokens/export".to_owned()) />
+                <Export from=Signal::stored("/api/v1/auth/tokens/export".to_owned()) whole=true />
             </header>
             {if empty {
                 view! {
@@ -332,7 +341,7 @@ fn NewToken(create: ServerAction<TokenCreate>, close: Signal<String>, role: Role
                                     <span>"Name"</span>
                                     <input name="name" required autofocus maxlength="64" autocomplete="off" placeholder="what it is for" />
                                 </label>
-                                <label><span>"May do what this role may"</span><select name="role">{roles()}</select></label>
+                                <label><span>"May do what this role may"</span><span class="choice"><select name="role">{roles()}</select><Mark icon=Icon::Down /></span></label>
                                 <label>
                                     <span>"Days until it ends"</span>
                                     <input name="days" type="number" min="1" max="3650" value="90" required />

@@ -13,7 +13,7 @@ use crate::{
     components::{
         download::Export,
         filter::{Chips, FilterForm, SearchField, WordField},
-        notice::{Empty, Fetched, LeftOut, NothingFits},
+        notice::{Empty, Fetched, LeftOut, NothingFits, NothingYet},
         pager::{More, Pager},
         said::Said,
         table::{Column, Leads, Listed, Table},
@@ -140,12 +140,17 @@ fn List(first: Page<AuditView>, query: AuditQuery) -> impl IntoView {
             limit: query.limit,
             ..AuditQuery::default()
         };
+    let from_start = query.before.is_none();
+    let which = if from_start { "newest" } else { "next" };
     let pager = Pager::new(first, move |before| {
         users::audit_page(AuditQuery {
             before,
             ..query.clone()
         })
     });
+    if from_start {
+        pager.follow_by_asking();
+    }
     let rows = Signal::derive(move || {
         pager.rows.with(|rows| {
             rows.iter()
@@ -154,21 +159,23 @@ fn List(first: Page<AuditView>, query: AuditQuery) -> impl IntoView {
         })
     });
     let nothing = move || {
-        if filtered {
-            view! { <NothingFits /> }.into_any()
-        } else {
+        match pager.unknown() {
+        Some(pages) => view! { <NothingYet pages which /> }.into_any(),
+        None if filtered => view! { <NothingFits /> }.into_any(),
+        None => {
             view! { <Empty title="Nobody has done anything yet" hint="Sign-ins, changes and downloads are written here." /> }
                 .into_any()
         }
+    }
     };
     view! {
-        <Show when=move || pager.rows.with(|rows| !rows.is_empty()) fallback=nothing>
+        <Show when=move || pager.rows.with(|rows| !rows.is_empty()) fallback=move || nothing>
             <Table name="audit" columns=COLUMNS rows=rows leads=Leads::Nowhere>
                 <p class="table-note">"Nothing in it can be changed or removed."</p>
                 <Export from=export />
             </Table>
-            <More pager=pager words="Older" />
         </Show>
+        <More pager=pager words="Older" />
     }
     .into_any()
 }

@@ -4,10 +4,17 @@ use std::sync::Arc;
 
 use decnet_model::{ignore::IgnoreRule, permission::ManageSettings, view::ConfigView};
 use leptos::{prelude::*, server_fn::ServerFn as _};
-use leptos_router::hooks::{use_location, use_query_map};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_location, use_navigate, use_query_map},
+};
+use wasm_bindgen::JsCast as _;
 
 use crate::{
-    api::settings::{self, IgnoreRuleCreate, IgnoreRuleDelete, Reinitialise, SettingChange},
+    api::{
+        Answer,
+        settings::{self, IgnoreRuleCreate, IgnoreRuleDelete, PAGE, Reinitialise, SettingChange},
+    },
     components::{
         dialog::Dialog,
         download::Export,
@@ -26,6 +33,13 @@ use crate::{
 
 /// What has to be typed before all evidence is deleted: the domain asks for the same words.
 const DELETE_WORDS: &str = "delete all evidence";
+/// What has to be typed before log rows are deleted for their age.
+const AGE_WORDS: &str = "delete old rows";
+
+/// The knob whose setting deletes: it is set in a dialog that says how much.
+const RETENTION: &str = "retention-days";
+/// The parameter of the URL that opens that dialog: the days that are to be set; empty for no limit.
+const KEEP: &str = "keep";
 
 /// A number that can be set: its name, words for it, its unit, its least and most, and what it does.
 struct Knob {
@@ -55,7 +69,7 @@ const KNOBS: &[Knob] = &[
         of: |config| Some(config.mutation_interval_minutes),
     },
     Knob {
-        name: "retention-days",
+        name: RETENTION,
         words: "Keep log rows for",
         unit: "days",
         range: (1, 36_500),
@@ -101,6 +115,17 @@ pub(crate) fn HostPage() -> impl IntoView {
         .map(|version| version.get())
     };
     let config = Resource::new(given, |_| settings::config_get());
+    let query = use_query_map();
+    let keep = Memo::new(move |_| query.with(|q| q.get(KEEP)));
+    let aged = Resource::new(
+        move || keep.get(),
+        |days| async move {
+            match days {
+                Some(days) => Some(settings::retention_preview(days).await),
+                None => None,
+            }
+        },
+    );
     view! {
         <Transition fallback=|| view! { <Loading rows=8 /> }>
             {move || Suspend::new(async move {
@@ -113,6 +138,12 @@ pub(crate) fn HostPage() -> impl IntoView {
                 }
             })}
         </Transition>
+        <Suspense>
+            {move || {
+                let days = keep.get().filter(|_| manages.get())?;
+                Some(view! { <Keep days aged change=orders.change /> })
+            }}
+        </Suspense>
     }
     .into_any()
 }
@@ -161,13 +192,12 @@ fn Set(
                 if !manages.get() {
                     return view! { <b>{words.clone()}</b> }.into_any();
                 }
-                view! {
-                    <ActionForm action=change>
-                        <input type="hidden" name="name" value=knob.name />
+                let field = move |name: &'static str, button: &'static str| {
+                    view! {
                         <span class="inline-form">
                             <input
                                 id=id.get_value()
-                                name="value"
+                                name=name
                                 type="number"
                                 min=knob.range.0
                                 max=knob.range.1
@@ -176,8 +206,20 @@ fn Set(
                                 aria-describedby=effect()
                             />
                             <span class="muted">{knob.unit}</span>
-                            <button type="submit" class="button" disabled=move || change.pending().get()>"Set"</button>
+                            <button type="submit" class="button" disabled=move || change.pending().get()>{button}</button>
                         </span>
+                    }
+                    .into_any()
+                };
+                if knob.name == RETENTION {
+                    // Asks for its dialog, which sets it.
+                    return view! { <form method="get" action=PAGE on:submit=ask_to_keep()>{field(KEEP, "Set…")}</form> }.into_any();
+                }
+                let inside = field("value", "Set");
+                view! {
+                    <ActionForm action=change>
+                        <input type="hidden" name="name" value=knob.name />
+                        {inside}
                     </ActionForm>
                 }
                 .into_any()
@@ -187,6 +229,107 @@ fn Set(
                 {if changed { " Set here; empty it for what the configuration says." } else { "" }}
             </small>
         </div>
+    }
+    .into_any()
+}
+
+/// What the form of the retention does in a browser: as without scripts, without loading the page.
+fn ask_to_keep() -> impl Fn(web_sys::SubmitEvent) + Clone {
+    let navigate = use_navigate();
+    move |event: web_sys::SubmitEvent| {
+        event.prevent_default();
+        let form = event
+            .target()
+            .and_then(|form| form.dyn_into::<web_sys::HtmlFormElement>().ok());
+        let data = form.and_then(|form| web_sys::FormData::new_with_form(&form).ok());
+        let days = data
+            .and_then(|data| data.get(KEEP).as_string())
+            .unwrap_or_default();
+        let here = NavigateOptions {
+            scroll: false,
+            ..NavigateOptions::default()
+        };
+        navigate(&format!("{PAGE}?{KEEP}={}", url::escape(days.trim())), here);
+    }
+}
+
+/// Sets for how long log rows are kept, once it was said how many go. Where some do, words have to be typed: they are gone for whoever
+/// only looks here.
+#[component]
+fn Keep(
+    days: String,
+    aged: Resource<Option<Answer<u64>>>,
+    change: ServerAction<SettingChange>,
+) -> impl IntoView {
+    let fault = move || change.value().get().and_then(Result::err);
+    let close = Signal::stored(PAGE.to_owned());
+    let days = StoredValue::new(days.trim().to_owned());
+    let title = days.with_value(|days| match days.as_str() {
+        "" => "Keep every log row".to_owned(),
+        "1" => "Keep log rows for 1 day".to_owned(),
+        days => format!("Keep log rows for {} days", text::visible(days)),
+    });
+    let form = move |rows: u64| {
+        let goes = rows > 0;
+        let effect = match rows {
+            0 => "Deletes nothing now: no log row is older than that.".to_owned(),
+            rows => format!(
+                "Deletes {} within minutes, all that are older than that, and each further one when it becomes so. Counters, attackers \
+                 and what they left stay; the spool keeps its lines as far as its own limit goes.",
+                text::plural(rows, "log row", "log rows")
+            ),
+        };
+        let effect = match days.with_value(String::is_empty) {
+            true => "No log row is deleted for its age from now on.".to_owned(),
+            false => effect,
+        };
+        view! {
+            <p>{effect}</p>
+            <ActionForm action=change>
+                <input type="hidden" name="name" value=RETENTION />
+                <input type="hidden" name="value" value=days.get_value() />
+                {goes
+                    .then(|| {
+                        view! {
+                            <div class="form">
+                                <label>
+                                    <span>"Type " <b>{AGE_WORDS}</b> " to confirm"</span>
+                                    <input
+                                        name="confirm"
+                                        required
+                                        pattern=format!("\\s*{AGE_WORDS}\\s*")
+                                        title=AGE_WORDS
+                                        autocomplete="off"
+                                        autocapitalize="none"
+                                        spellcheck="false"
+                                    />
+                                </label>
+                            </div>
+                        }
+                    })}
+                <FormFault fault=fault />
+                <footer>
+                    <a class="button" href=PAGE data-noscroll="">"Cancel"</a>
+                    <button type="submit" class="button primary" class:danger=goes disabled=move || change.pending().get()>
+                        {if goes { "Set and delete" } else { "Set" }}
+                    </button>
+                </footer>
+            </ActionForm>
+        }
+        .into_any()
+    };
+    view! {
+        <Dialog title=title close=close>
+            <Suspense fallback=|| view! { <Loading rows=2 /> }>
+                {move || Suspend::new(async move {
+                    match aged.await {
+                        Some(Ok(rows)) => form(rows),
+                        Some(Err(fault)) => view! { <Problem fault /> }.into_any(),
+                        None => ().into_any(),
+                    }
+                })}
+            </Suspense>
+        </Dialog>
     }
     .into_any()
 }
@@ -256,7 +399,7 @@ fn Ignored(rules: Vec<IgnoreRule>, lines: u64, orders: Orders, manages: Signal<b
             <header>
                 <h2>"Not looked at"</h2>
                 <span class="panel-note">{text::plural(lines, "line", "lines")}" kept out so far"</span>
-                {(!none).then(|| view! { <Export from=Signal::stored("/api/v1/config/ignore-rules/export".to_owned()) /> })}
+                {(!none).then(|| view! { <Export from=Signal::stored("/api/v1/config/ignore-rules/export".to_owned()) whole=true /> })}
             </header>
             <p class="muted">
                 "Lines that a rule fits stay in the spool and are counted, and become neither rows nor attackers: your own scanner, for one."

@@ -1,11 +1,15 @@
 //! The accounts: who may sign in, and as what.
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
 
-use decnet_model::{permission::ManageUsers, state::Role, view::UserView};
+use decnet_model::{clock::micros, permission::ManageUsers, state::Role, view::UserView};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
 
+use super::{Asked, Filters, number_of};
 use crate::{
     api::users::{
         self, UserCreate, UserDelete, UserResetPassword, UserSecondFactorReset, UserSessionsEnd,
@@ -17,9 +21,10 @@ use crate::{
         drawer::Drawer,
         frame::may,
         icon::{Icon, Mark},
-        notice::{Empty, Loading, Problem},
+        notice::{Empty, Loading, NothingFits, Problem},
+        pager::Pager,
         said::CopyButton,
-        table::{Column, Leads, Listed, Table},
+        table::{Column, Leads, Listed, Row, Table},
         toast::tell,
         when::Ago,
     },
@@ -55,7 +60,7 @@ pub(crate) fn UsersPage() -> impl IntoView {
         <Transition fallback=|| view! { <Loading rows=4 /> }>
             {move || Suspend::new(async move {
                 match list.await {
-                    Ok(users) => view! { <List users orders /> }.into_any(),
+                    Ok(first) => view! { <List first orders /> }.into_any(),
                     Err(fault) => {
                         let again = Callback::new(move |()| list.refetch());
                         view! { <Problem fault again=again /> }.into_any()
@@ -97,6 +102,19 @@ impl Listed for UserView {
         self.id.to_string()
     }
 
+    fn row_stamp(&self) -> Option<i64> {
+        let mut hash = DefaultHasher::new();
+        (
+            self.role.as_str(),
+            self.disabled,
+            self.must_change_password,
+            self.second_factor,
+            self.last_login_at.map(micros),
+        )
+            .hash(&mut hash);
+        Some(hash.finish().cast_signed())
+    }
+
     fn row_words(&self) -> String {
         self.username.to_string()
     }
@@ -109,6 +127,14 @@ fn standing(user: &UserView) -> (&'static str, &'static str) {
         ("badge warn", "has to choose a password")
     } else {
         ("badge good", "may sign in")
+    }
+}
+
+fn signs_in_with(user: &UserView) -> &'static str {
+    if user.second_factor {
+        "second factor"
+    } else {
+        "password alone"
     }
 }
 
@@ -138,14 +164,7 @@ const COLUMNS: &[Column<UserView>] = &[
         label: "Signs in with",
         class: "c-factor",
         sort: None,
-        cell: |user| {
-            if user.second_factor {
-                "second factor"
-            } else {
-                "password alone"
-            }
-            .into_any()
-        },
+        cell: |user| signs_in_with(user).into_any(),
     },
     Column {
         label: "Last sign-in",
@@ -165,44 +184,69 @@ const COLUMNS: &[Column<UserView>] = &[
 ];
 
 #[component]
-fn List(users: Vec<UserView>, orders: Orders) -> impl IntoView {
+fn List(first: Vec<UserView>, orders: Orders) -> impl IntoView {
     let query = use_query_map();
-    let path = use_location().pathname;
-    let number = users.len();
-    let users: Vec<_> = users.into_iter().map(Arc::new).collect();
-    let rows = Signal::stored(users.iter().map(|user| (user.clone(), false)).collect::<Vec<_>>());
-    let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("user", None)]));
-    let opened = Memo::new(move |_| query.with(|q| url::value(q, "user")));
-    let drawer = move || {
-        opened
-            .get()
-            .map(|id| match users.iter().find(|user| user.row_id() == id) {
-                Some(user) => {
-                    let user = user.clone();
-                    view! {
-                        <Drawer title=user.username.to_string() row=id close=close>
-                            <One user orders />
-                        </Drawer>
-                    }
-                    .into_any()
-                }
-                None => view! {
-                    <Drawer title="No such user" row=text::visible(&id) close=close>
-                        <Empty title="There is no such user" hint="The account may have been removed." />
-                    </Drawer>
-                }
-                .into_any(),
+    let pager = Pager::whole(first, users::user_list);
+    pager.follow_by_asking();
+    let users = pager.rows;
+    let asked = Memo::new(move |_| query.with(Asked::of));
+    let rows = Memo::new(move |_| {
+        asked.with(|asked| {
+            users.with(|users| {
+                let fits = |user: &&Arc<UserView>| {
+                    let (_, words) = standing(user);
+                    asked.fits(user.role, &[user.username.as_str(), words, signs_in_with(user)])
+                };
+                let fitting = users.iter().filter(fits);
+                fitting.map(|user| (user.clone(), false)).collect::<Vec<Row<_>>>()
             })
-    };
+        })
+    });
+    let some_shown = Memo::new(move |_| rows.with(|rows| !rows.is_empty()));
     view! {
-        <Table name="users" columns=COLUMNS rows=rows leads=Leads::Drawer("user")>
-            <p class="table-note">{text::plural(u64::try_from(number).unwrap_or(0), "account", "accounts")}</p>
-            <a class="button" href="/settings/users?dialog=user" data-noscroll=""><Mark icon=Icon::Plus />"New user"</a>
-            <Export from=Signal::stored("/api/v1/users/export".to_owned()) />
-        </Table>
-        {drawer}
+        <Filters label="Filter users" placeholder="Name, or how they stand" asked />
+        <Show when=move || some_shown.get() fallback=|| view! { <NothingFits title="Nobody fits these filters" /> }>
+            <Table name="users" columns=COLUMNS rows=rows leads=Leads::Drawer("user")>
+                <p class="table-note">{move || number_of(rows.with(Vec::len), users.with(Vec::len), "account", "accounts")}</p>
+                <a class="button" href="/settings/users?dialog=user" data-noscroll=""><Mark icon=Icon::Plus />"New user"</a>
+                <Export from=Signal::stored("/api/v1/users/export".to_owned()) whole=true />
+            </Table>
+        </Show>
+        <UserDrawer users orders />
     }
     .into_any()
+}
+
+/// The drawer of the user that the URL names.
+#[component]
+fn UserDrawer(users: RwSignal<Vec<Arc<UserView>>>, orders: Orders) -> impl IntoView {
+    let query = use_query_map();
+    let path = use_location().pathname;
+    let close = Signal::derive(move || url::with(&path.get(), &query.get(), &[("user", None)]));
+    let opened = Memo::new(move |_| {
+        let id = query.with(|q| url::value(q, "user"))?;
+        let user = users.with(|users| users.iter().find(|user| user.row_id() == id).cloned());
+        // What changes here draws the forms anew, and what somebody is filling in is lost: nothing that is not shown does.
+        let shown = user.map(|user| UserView {
+            last_login_at: None,
+            ..Arc::unwrap_or_clone(user)
+        });
+        Some((id, shown))
+    });
+    move || {
+        opened.get().map(|(id, user)| match user {
+            Some(user) => {
+                view! { <Drawer title=user.username.to_string() row=id close=close><One user orders /></Drawer> }
+                    .into_any()
+            }
+            None => view! {
+                <Drawer title="No such user" row=text::visible(&id) close=close>
+                    <Empty title="There is no such user" hint="The account may have been removed." />
+                </Drawer>
+            }
+            .into_any(),
+        })
+    }
 }
 
 /// A field for a password that somebody else will be told, with a way to draw one.
@@ -268,7 +312,7 @@ fn Create(action: ServerAction<UserCreate>, close: Signal<String>) -> impl IntoV
                             spellcheck="false"
                         />
                     </label>
-                    <label><span>"Role"</span><select name="role"><Roles chosen=Role::Viewer /></select></label>
+                    <label><span>"Role"</span><span class="choice"><select name="role"><Roles chosen=Role::Viewer /></select><Mark icon=Icon::Down /></span></label>
                     <p class="muted">"A viewer reads everything but the audit log, the users and the unread lines, and changes nothing."</p>
                     <NewPassword label="First password" />
                 </div>
@@ -284,7 +328,7 @@ fn Create(action: ServerAction<UserCreate>, close: Signal<String>) -> impl IntoV
 }
 
 #[component]
-fn One(user: Arc<UserView>, orders: Orders) -> impl IntoView {
+fn One(user: UserView, orders: Orders) -> impl IntoView {
     let (class, words) = standing(&user);
     let id = StoredValue::new(user.id.to_string());
     let name = user.username.to_string();
@@ -294,7 +338,7 @@ fn One(user: Arc<UserView>, orders: Orders) -> impl IntoView {
         created_at,
         second_factor,
         ..
-    } = *user;
+    } = user;
     let Orders {
         set_role,
         reset,
@@ -302,6 +346,22 @@ fn One(user: Arc<UserView>, orders: Orders) -> impl IntoView {
         factor,
         delete,
     } = orders;
+    let held = Action::new(|name: &String| users::user_tokens(name.clone()));
+    // The browser asks for it: what is in the page before says all but the number.
+    Effect::new({
+        let name = name.clone();
+        move |_| {
+            held.dispatch(name.clone());
+        }
+    });
+    let tokens = move || match held.value().get() {
+        Some(Ok(0)) => "ends their sessions; they have no API token".to_owned(),
+        Some(Ok(number)) => format!(
+            "ends their sessions, and deletes {} for good",
+            text::plural(number, "API token", "API tokens")
+        ),
+        _ => "ends their sessions, and deletes their API tokens".to_owned(),
+    };
     let end = ServerAction::<UserSessionsEnd>::new();
     let end_fault = move || end.value().get().and_then(Result::err);
     let ended = move || end.value().get().is_some_and(|done| done.is_ok());
@@ -319,7 +379,7 @@ fn One(user: Arc<UserView>, orders: Orders) -> impl IntoView {
         <ActionForm action=set_role>
             <input type="hidden" name="id" value=id.get_value() />
             <p class="inline-form">
-                <select name="role" aria-label="Role"><Roles chosen=role /></select>
+                <span class="choice"><select name="role" aria-label="Role"><Roles chosen=role /></select><Mark icon=Icon::Down /></span>
                 <button type="submit" class="button" disabled=move || set_role.pending().get()>"Change role"</button>
                 <span class="muted">"ends their sessions"</span>
             </p>
@@ -344,7 +404,7 @@ fn One(user: Arc<UserView>, orders: Orders) -> impl IntoView {
                     {if disabled { "Let them sign in again" } else { "Disable" }}
                 </button>
                 <span class="muted">
-                    {if disabled { "with the password that they had" } else { "ends their sessions, and deletes their API tokens" }}
+                    {move || if disabled { "with the password that they had".to_owned() } else { tokens() }}
                 </span>
             </p>
             <FormFault fault=disabled_fault />
@@ -384,7 +444,7 @@ fn One(user: Arc<UserView>, orders: Orders) -> impl IntoView {
             </div>
             <p class="inline-form">
                 <button type="submit" class="button danger" disabled=move || delete.pending().get()>"Remove the account"</button>
-                <span class="muted">"ends their sessions; what they did stays in the audit log"</span>
+                <span class="muted">{move || format!("{}; what they did stays in the audit log", tokens())}</span>
             </p>
             <FormFault fault=delete_fault />
         </ActionForm>

@@ -58,6 +58,7 @@ impl<'a> Shell<'a> {
             tap,
             account.name.as_bytes(),
             sid(tap, rng.next_u64()),
+            "/bin/bash",
             name,
             size,
         )

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::Command,
     time::Instant,
@@ -14,12 +15,13 @@ use nix::sys::signal::Signal;
 use crate::{
     announced::{announced, mistaken},
     bounds::{bounded, tells_its_health},
-    host::{Host, lab, until, until_seen},
-    intruder::contained,
+    host::{Host, decoy, lab, until, until_seen},
+    intruder::{contained, contained_again, host_is_no_neighbour, tells_no_names},
     killed::{everything_killed, killed_anywhere},
+    scan::let_out,
     stack::behaves_as_claimed,
     stopped::stopped_and_started,
-    visitor::{ailing, attack, hold_open, is_answer, machines, said, services, text, visit},
+    visitor::{ailing, all_told, attack, hold_open, is_answer, machines, said, services, text, visit},
 };
 
 /// Twenty deckies of every kind that six services make believable.
@@ -45,6 +47,11 @@ archetype = printer
 [dead]
 archetype = deaddeck
 ";
+
+/// What would tell what it is.
+const WORDS: [&str; 7] = [
+    "decnet", "decky", "deckies", "honeypot", "decoy", "mutator", "intruder",
+];
 
 /// The container of each decky that runs, by the decky's name.
 fn containers(lab: &Lab) -> BTreeMap<String, String> {
@@ -162,16 +169,38 @@ fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trac
     );
 
     // Every visit is evidence, with the visitor's own address.
-    let names: BTreeSet<String> = known.keys().cloned().collect();
-    until("the visits are evidence", || {
-        let rows = host.evidence(&["--source", ATTACKER]);
-        let seen: BTreeSet<String> = rows.iter().map(|row| text(row, "decky")).collect();
-        (seen == names).then_some(())
-    });
+    all_told(&host, &fleet, ATTACKER);
 
     behaves_as_claimed(&lab_of, &host, &fleet);
     contained(&lab_of, &host, &fleet);
-    looks_like_nothing(&lab_of, &host, "srv-01");
+    contained_again(&lab_of, &host, "srv-01");
+    for name in known.keys() {
+        looks_like_nothing(&lab_of, &host, name);
+    }
+    // And who could read the program would read none of the words.
+    let program = String::from_utf8_lossy(&fs::read(decoy()).unwrap()).to_ascii_lowercase();
+    for word in WORDS {
+        assert!(!program.contains(word), "the program says {word}");
+    }
+    // Two that may begin something: neither is told of the others.
+    for (name, egress) in [("asks", "dns"), ("free", "allow")] {
+        let deploy = [
+            "deploy",
+            "--archetype",
+            "linux-server",
+            "--name",
+            name,
+            "--egress",
+            egress,
+        ];
+        host.ok(&deploy);
+    }
+    let_out(&lab_of, &host, "asks", "free");
+    for name in ["asks", "free", "srv-01"] {
+        tells_no_names(&host, name, &fleet);
+        host_is_no_neighbour(&host, name);
+    }
+    host.ok(&["teardown", "asks", "free"]);
 
     // A mutation changes one and disturbs nobody else.
     let made = containers(&lab_of);
@@ -191,7 +220,7 @@ fn twenty_deckies_live_on_a_network_are_visited_mutate_survive_and_leave_no_trac
     open.kill().unwrap();
     open.wait().unwrap();
     shows_bait(&lab_of, &host, "late");
-    host.ok(&["teardown", "late"]);
+    renamed_and_gone(&lab_of, &host, "late");
 
     // Whatever of ours is killed: the fleet stays, and what came meanwhile is not lost.
     let decky = fleet.iter().find(|d| text(d, "name") == "web-03").unwrap();
@@ -298,6 +327,42 @@ fn shows_bait(lab: &Lab, host: &Host<'_>, name: &str) {
     );
 }
 
+/// A container that somebody called otherwise is the decky's all the same; and where its evidence is not taken yet it stays until it is.
+fn renamed_and_gone(lab: &Lab, host: &Host<'_>, name: &str) {
+    let fleet = host.fleet();
+    let decky = fleet.iter().find(|d| text(d, "name") == name).unwrap();
+    let links = ["deckies", "outlets"].map(|folder| host.data.join(folder).join(name));
+    let told = || {
+        let rows = host.evidence(&["--decky", name, "--source", ATTACKER]);
+        rows.iter().filter(|row| text(row, "service") == "redis").count()
+    };
+    host.ok(&["worker", "stop", "collector"]);
+    until("its collector has ended", || {
+        host.pids("decnet-collector").is_empty().then_some(())
+    });
+    let before = told();
+    let seen = visit(lab, decky, "redis");
+    assert!(is_answer("redis", &seen), "{seen}");
+    let container = containers(lab).remove(name).unwrap();
+    decnet_lab::run(lab.docker().args(["rename", &container, "foreign"])).unwrap();
+    host.ok(&["teardown", name]);
+    let left = lab
+        .docker()
+        .args(["ps", "-aq", "--filter", "name=foreign"])
+        .output()
+        .unwrap();
+    assert_eq!(said(&left), "");
+    assert!(links.iter().all(|link| link.exists()), "evidence cannot be found");
+    until("another collector is started", || {
+        let tried = host.run(&["worker", "start", "collector"]);
+        tried.status.success().then_some(())
+    });
+    until("nothing of it is left here", || {
+        links.iter().all(|link| !link.is_symlink()).then_some(())
+    });
+    until("what came last is evidence", || (told() > before).then_some(()));
+}
+
 /// Nothing that can be read inside a container says what it is, and nothing in it may do or take more than it needs.
 fn looks_like_nothing(lab: &Lab, host: &Host<'_>, decky: &str) {
     let pid = host.pid_of(decky);
@@ -338,10 +403,21 @@ fn looks_like_nothing(lab: &Lab, host: &Host<'_>, decky: &str) {
             "nothing is known of its {what}"
         );
         let content = content.replace(&temporary, "").to_lowercase();
-        for word in ["decnet", "decky", "deckies", "honeypot", "decoy"] {
+        for word in WORDS {
             assert!(!content.contains(word), "its {what} says {word}: {content}");
         }
     }
+    assert_eq!(
+        proc("root/etc/resolv.conf"),
+        format!("nameserver {GATEWAY}\n"),
+        "another resolver than the network's"
+    );
+    // Whoever is in it can run the program and not read it.
+    let mode = fs::metadata(format!("/proc/{pid}/root/usr/sbin/netsvcd"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o711);
     assert!(
         !fs::exists(format!("/proc/{pid}/root/var/lib/netsvcd/config.json")).unwrap(),
         "what it was told can still be read"

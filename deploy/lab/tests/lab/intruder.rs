@@ -2,11 +2,11 @@
 
 use std::process::{Command, Output, Stdio};
 
-use decnet_lab::{ATTACKER_V6, GATEWAY, GATEWAY_V6, Lab, METADATA, Place, speaks_v6};
+use decnet_lab::{ATTACKER, ATTACKER_V6, GATEWAY, GATEWAY_V6, HOST, Lab, METADATA, Place, speaks_v6};
 use serde_json::Value;
 
 use crate::{
-    host::Host,
+    host::{Host, until},
     neighbours::{Neighbours, OF_ATTACKER, OF_GATEWAY, OF_HOST, of_the_link},
     scan::{Target, scanned},
     visitor::{attack, is_answer, said, text, visit},
@@ -123,6 +123,7 @@ pub(crate) fn contained(lab: &Lab, host: &Host<'_>, fleet: &[Value]) {
             "the daemon's resolver answered: {asked:?}"
         );
     }
+    resets_carry_nothing(host, DECKY);
     if speaks_v6() {
         no_answer_by_v6(lab, host, DECKY);
     } else {
@@ -133,10 +134,115 @@ pub(crate) fn contained(lab: &Lab, host: &Host<'_>, fleet: &[Value]) {
 
 /// A question for an address over UDP; prints how many bytes came back.
 fn ask(resolver: &str) -> String {
+    ask_for(resolver, "example.org", 1)
+}
+
+/// A question for a record of `kind` of `name` (RFC 1035 section 4.1) over UDP; prints how many bytes came back.
+fn ask_for(resolver: &str, name: &str, kind: u8) -> String {
+    let labels = name
+        .split('.')
+        .map(|label| format!("\\{:03o}{label}", label.len()));
+    let labels: String = labels.collect();
     format!(
-        "printf '\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\7example\\3org\\0\\0\\1\\0\\1' \
+        "printf '\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0{labels}\\0\\0\\{kind:03o}\\0\\1' \
          | nc -u -w 1 {resolver} 53 | wc -c"
     )
+}
+
+/// Nobody in the network of `decky` is told by Docker's resolver which other deckies of `fleet` there are, by name or by address.
+pub(crate) fn tells_no_names(host: &Host<'_>, decky: &str, fleet: &[Value]) {
+    /// Records of an address, and of the name at one.
+    const OF_NAME: u8 = 1;
+    const OF_ADDRESS: u8 = 12;
+    let other = fleet.iter().find(|d| text(d, "name") == "web-02").unwrap();
+    let ip = text(other, "ip");
+    let backwards: Vec<&str> = ip.rsplit('.').collect();
+    for (name, kind) in [
+        (text(other, "hostname"), OF_NAME),
+        (text(other, "name"), OF_NAME),
+        (format!("{}.in-addr.arpa", backwards.join(".")), OF_ADDRESS),
+    ] {
+        for rights in [Rights::OfDecky, Rights::All] {
+            let asked = ask_for("127.0.0.11", &name, kind);
+            let asked = from_inside(host, decky, rights, &["sh", "-c", &asked])
+                .output()
+                .unwrap();
+            assert_eq!(said(&asked).trim(), "0", "{decky} was told of {name}: {asked:?}");
+        }
+    }
+}
+
+/// What lists the neighbours of `decky` does not say that its host is one which nobody else has.
+pub(crate) fn host_is_no_neighbour(host: &Host<'_>, decky: &str) {
+    for words in [["cat", "/proc/net/arp"], ["ip", "neigh"]] {
+        let listed = said(
+            &from_inside(host, decky, Rights::OfDecky, &words)
+                .output()
+                .unwrap(),
+        );
+        let fixed = |line: &&str| {
+            let mut fields = line.split_whitespace();
+            fields.next() == Some(HOST) || line.contains("PERMANENT") || fields.any(|field| field == "0x6")
+        };
+        let told: Vec<&str> = listed.lines().filter(fixed).collect();
+        assert!(told.is_empty(), "{words:?} in {decky}: {told:?}");
+    }
+}
+
+/// A decky whose rules somebody takes away is contained again without being made anew.
+pub(crate) fn contained_again(lab: &Lab, host: &Host<'_>, decky: &str) {
+    let pid = host.pid_of(decky);
+    for words in [
+        ["iptables", "-P", "OUTPUT", "ACCEPT"].as_slice(),
+        &["iptables", "-F", "OUTPUT"],
+    ] {
+        decnet_lab::run(&mut from_inside(host, decky, Rights::All, words)).unwrap();
+    }
+    assert!(
+        reaches_gateway(lab, host, decky),
+        "it was contained by something else"
+    );
+    until("it is contained again", || {
+        (!reaches_gateway(lab, host, decky)).then_some(())
+    });
+    assert_eq!(host.pid_of(decky), pid, "{decky} was made anew");
+}
+
+/// Resets leave a decky as long as they are nothing else: what they carried would get out.
+fn resets_carry_nothing(host: &Host<'_>, decky: &str) {
+    let left = || -> u64 {
+        let listed = ["iptables", "-nvxL", "OUTPUT"];
+        let listed = said(&from_inside(host, decky, Rights::All, &listed).output().unwrap());
+        let line = listed.lines().find(|line| line.contains("length 40")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let send = |more: &[&str]| {
+        let port = OF_ATTACKER[0].to_string();
+        let reset = [
+            "nmap",
+            "-n",
+            "-Pn",
+            "-sS",
+            "--send-ip",
+            "--scanflags",
+            "RST",
+            "--max-retries",
+            "0",
+        ];
+        let words: Vec<&str> = reset
+            .into_iter()
+            .chain(["-p", &port])
+            .chain(more.iter().copied())
+            .collect();
+        let words: Vec<&str> = words.into_iter().chain([ATTACKER]).collect();
+        let sent = from_inside(host, decky, Rights::All, &words).output().unwrap();
+        assert!(sent.status.success(), "{sent:?}");
+    };
+    let before = left();
+    send(&["--data-length", "13"]);
+    assert_eq!(left(), before, "a reset left {decky} with what it carried");
+    send(&[]);
+    assert_ne!(left(), before, "no reset leaves {decky} at all");
 }
 
 /// Nobody is reached by addresses of the link or of a network, or by calling all.

@@ -35,7 +35,11 @@ pub(crate) fn killed_anywhere(
     });
     // From before the first step to after the last, which is some two seconds away. Whoever is killed often is started
     // again later each time.
-    for (round, delay) in [0, 300, 700, 1100, 1600].into_iter().enumerate() {
+    let mut midway = 0;
+    for (round, delay) in [Some(0), Some(300), Some(700), Some(1100), None]
+        .into_iter()
+        .enumerate()
+    {
         let name = format!("round{round}");
         host.ok(&[
             "deploy",
@@ -47,10 +51,19 @@ pub(crate) fn killed_anywhere(
             "2",
             "--no-wait",
         ]);
-        thread::sleep(Duration::from_millis(delay));
+        let is_made = || host.fleet().iter().any(|d| d["state"] == "deploying");
+        match delay {
+            Some(delay) => thread::sleep(Duration::from_millis(delay)),
+            None => until("a step is at work, or all are done", || {
+                let all = host.fleet().iter().all(|d| d["state"] == "running");
+                (is_made() || all).then_some(())
+            }),
+        }
         for pid in host.pids("decnet-mutator") {
             kill(pid);
         }
+        // Nobody tells anything of a decky until there is another one.
+        midway += u32::from(is_made());
         until("what was wanted runs", || {
             // After its fifth death it is left alone until somebody has it tried again; before, that is refused.
             let _tried = host.run(&["worker", "clear", "mutator"]);
@@ -60,6 +73,7 @@ pub(crate) fn killed_anywhere(
             (all && there.len() == fleet.len() && there.iter().all(|runs| *runs)).then_some(())
         });
     }
+    assert_ne!(midway, 0, "none was killed while it made a decky");
     host.ok(&["teardown", "--all", "--no-wait"]);
     thread::sleep(Duration::from_millis(300));
     for pid in host.pids("decnet-mutator") {

@@ -22,6 +22,7 @@ mod neighbours;
 mod netns;
 mod own_image;
 mod scan;
+mod siblings;
 mod stack;
 mod stopped;
 mod trouble;

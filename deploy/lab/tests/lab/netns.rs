@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::{
     announced::{announced, mistaken},
     host::{Engine, Host, decoys, kill, lab_without_docker, until},
-    intruder::{contained, reaches_gateway},
+    intruder::{contained, contained_again, reaches_gateway},
     killed::killed_anywhere,
     scan::let_out,
     stack::behaves_as_claimed,
     stopped::stopped_and_started,
-    visitor::{attack, hold_open, is_answer, machines, said, services, text, visit},
+    visitor::{all_told, attack, hold_open, is_answer, machines, said, services, text, visit},
 };
 
 /// What the other tests of deckies from within need, systems whose network stacks differ, and two that may begin something.
@@ -129,13 +129,10 @@ fn deckies_in_namespaces_are_visited_mutate_end_with_their_mutator_come_back_and
 
     // Every visit is evidence, with the visitor's own address.
     let names: BTreeSet<String> = known.keys().cloned().collect();
-    until("the visits are evidence", || {
-        let rows = host.evidence(&["--source", ATTACKER]);
-        let seen: BTreeSet<String> = rows.iter().map(|row| text(row, "decky")).collect();
-        (seen == names).then_some(())
-    });
+    all_told(&host, &fleet, ATTACKER);
 
     contained(&lab, &host, &fleet);
+    contained_again(&lab, &host, "srv-01");
     let_out(&lab, &host, "asks", "free");
 
     // A mutation changes one and disturbs nobody.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
-use decnet_lab::{Docker, Lab, Place};
+use decnet_lab::{Docker, GATEWAY, HOST, INTERFACE, Lab, Place};
 use nix::sys::signal::Signal;
 
 use crate::{
@@ -103,6 +103,29 @@ fn what_cannot_be_deployed_is_told_with_the_way_out() {
     let told = refused(&lab, &mut host);
     assert!(told.contains("CAP_NET_RAW"), "{told}");
 
+    // One that may not enter the networks of its deckies.
+    let bare = tempfile::tempdir().unwrap();
+    let mut host = Host::new(&lab, &bare);
+    host.through(&["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]);
+    let told = refused(&lab, &mut host);
+    assert!(told.contains("CAP_SYS_ADMIN") && told.contains("root"), "{told}");
+
+    // An interface that a bridge has.
+    let ip = |words: &[&str]| {
+        decnet_lab::run(lab.command(Place::Host, "ip").args(words)).unwrap();
+    };
+    ip(&["link", "add", "part0", "type", "veth", "peer", "name", "part1"]);
+    ip(&["link", "add", "whole0", "type", "bridge"]);
+    ip(&["link", "set", "part0", "master", "whole0", "up"]);
+    ip(&["addr", "add", "192.0.2.1/24", "dev", "part0"]);
+    let told = refuses(&lab, &[("fleet-interface", "part0")]);
+    assert!(
+        told.contains("part of whole0") && told.contains("fleet-interface"),
+        "{told}"
+    );
+    ip(&["link", "del", "whole0"]);
+    ip(&["link", "del", "part0"]);
+
     // An address that another machine has.
     let mut host = Host::new(&lab, &folder);
     host.up();
@@ -119,21 +142,56 @@ fn what_cannot_be_deployed_is_told_with_the_way_out() {
         (!said.contains("has not looked yet")).then_some(said)
     });
     assert!(taken.contains("is in use by another machine"), "{taken}");
-    // One that came since: the first that would be given out. It is not given out again.
-    let late = "10.66.0.2";
+    // The hardware address of one, which would take its visitors, and the way out of everybody.
+    for (place, interface, ip) in [(Place::Gateway, "eth0", GATEWAY), (Place::Host, INTERFACE, HOST)] {
+        let shown = lab
+            .command(place, "ip")
+            .args(["-o", "link", "show", interface])
+            .output()
+            .unwrap();
+        let shown = said(&shown);
+        let (_, mac) = shown.split_once("link/ether ").unwrap();
+        let mac = mac.split_whitespace().next().unwrap();
+        let told = host.fails(&[
+            "deploy",
+            "--archetype",
+            "web-server",
+            "--name",
+            "two",
+            "--mac",
+            mac,
+        ]);
+        assert!(
+            told.contains(mac) && told.contains(ip) && told.contains("another machine"),
+            "{told}"
+        );
+    }
+    // One that came since: the first that would be given out. Another one is.
     let attacker = |words: &[&str]| {
         decnet_lab::run(lab.command(Place::Attacker, "ip").args(words)).unwrap();
     };
     attacker(&["addr", "add", "10.66.0.2/24", "dev", "eth0"]);
-    let said = host.fails(&["deploy", "--archetype", "web-server", "--name", "three"]);
+    host.ok(&["deploy", "--archetype", "web-server", "--name", "three"]);
+    assert_eq!(host.fleet()[0]["ip"], "10.66.0.3");
+    // One that came since, and was chosen: nobody knows better.
+    let late = "10.66.0.5";
+    attacker(&["addr", "add", "10.66.0.5/24", "dev", "eth0"]);
+    let said = host.fails(&[
+        "deploy",
+        "--archetype",
+        "web-server",
+        "--name",
+        "four",
+        "--ip",
+        late,
+    ]);
     assert!(
         said.contains(late) && said.contains("in use by the machine"),
         "{said}"
     );
-    host.ok(&["teardown", "--all"]);
-    host.ok(&["deploy", "--archetype", "web-server", "--name", "four"]);
-    assert_eq!(host.fleet()[0]["ip"], "10.66.0.3");
+    leave_a_trial(&lab, &host);
     attacker(&["addr", "del", "10.66.0.2/24", "dev", "eth0"]);
+    attacker(&["addr", "del", "10.66.0.5/24", "dev", "eth0"]);
     host.ok(&["teardown", "--all"]);
     until("nothing is left", || made(&lab).is_empty().then_some(()));
 
@@ -148,6 +206,25 @@ fn what_cannot_be_deployed_is_told_with_the_way_out() {
     });
     assert!(said.contains("is free"), "{said}");
     host.down();
+}
+
+/// What a mutator leaves that is killed while it tries whether a container can be started.
+fn leave_a_trial(lab: &Lab, host: &Host<'_>) {
+    let id = fs::read_to_string(host.data.join("deckies/.installation")).unwrap();
+    let images = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
+    let image = said(&lab.docker().args(images).output().unwrap());
+    let name = format!("probe-{}", id.chars().take(6).collect::<String>());
+    let label = format!("svc.installation={id}");
+    let trial = [
+        "create",
+        "--name",
+        &name,
+        "--label",
+        &label,
+        image.trim(),
+        "--help",
+    ];
+    decnet_lab::run(lab.docker().args(trial)).unwrap();
 }
 
 #[test]
@@ -187,6 +264,11 @@ fn a_daemon_that_is_not_there_is_told_and_waited_for() {
 
     // Restarted in order under the host, and killed while that is down.
     lab.end_daemon(Signal::SIGTERM).unwrap();
+    until("the host says that Docker is gone", || {
+        let said = host.ok(&["worker", "list", "--json"]);
+        said.contains("is dockerd running? systemctl start docker")
+            .then_some(())
+    });
     lab.start_daemon().unwrap();
     let (second, again) = comes("it is back after the daemon was restarted", &lab, &host, &first);
     assert_eq!(again, machine);
@@ -194,9 +276,24 @@ fn a_daemon_that_is_not_there_is_told_and_waited_for() {
     lab.end_daemon(Signal::SIGKILL).unwrap();
     lab.start_daemon().unwrap();
     host.up();
-    let (_, again) = comes("it is back after host and daemon", &lab, &host, &second);
+    let (third, again) = comes("it is back after host and daemon", &lab, &host, &second);
     assert_eq!(again, machine);
-    host.ok(&["teardown", "--all"]);
+
+    // A host of another engine can neither see nor end it, and does not say so.
+    host.down();
+    host.set("engine", "local");
+    host.up();
+    let told = host.fails(&["teardown", "--all"]);
+    assert!(told.contains("start the host with engine=docker"), "{told}");
+    let runs = || said(&lab.docker().args(["ps", "-q"]).output().unwrap());
+    assert_eq!(runs(), third);
+    assert_eq!(host.fleet()[0]["state"], "stopping");
+    host.down();
+    host.set("engine", "docker");
+    host.up();
+    until("it is taken down once that is done", || {
+        (runs().is_empty() && host.fleet().is_empty()).then_some(())
+    });
     host.down();
 }
 

@@ -1,14 +1,14 @@
 //! A visitor from another machine of the lab, with real clients; and what is read of the deckies that it visits.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     process::{Child, Output, Stdio},
 };
 
 use decnet_lab::{Lab, Place};
 use serde_json::Value;
 
-use crate::host::until;
+use crate::host::{Host, until, until_seen};
 
 pub(crate) fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
@@ -49,6 +49,21 @@ pub(crate) fn listens(decky: &Value, slug: &str) -> Option<String> {
     let services = decky["services"].as_array()?;
     let service = services.iter().find(|s| s["slug"] == slug)?;
     Some(service["listen"][0].as_str()?.to_owned())
+}
+
+/// Every service of every decky of `fleet` has told of a visitor who came from `source`.
+pub(crate) fn all_told(host: &Host<'_>, fleet: &[Value], source: &str) {
+    for decky in fleet {
+        let name = text(decky, "name");
+        let visited = services(fleet, &name);
+        until_seen(&format!("the visits to {name} are evidence"), || {
+            let rows = host.evidence(&["--decky", &name, "--source", source]);
+            let told: BTreeSet<String> = rows.iter().map(|row| text(row, "service")).collect();
+            let all = visited.iter().all(|slug| told.contains(slug));
+            all.then_some(())
+                .ok_or_else(|| format!("{told:?} of {visited:?}"))
+        });
+    }
 }
 
 pub(crate) fn attack(lab: &Lab, words: &[&str]) -> Output {
@@ -124,8 +139,46 @@ pub(crate) fn is_answer(slug: &str, seen: &str) -> bool {
         "redis" => seen.contains("redis_version") || seen.contains("NOAUTH"),
         "ftp" | "smtp" => seen.starts_with("220"),
         "ssh" => seen.contains("uid=0") || seen.contains("Permission denied"),
-        "mysql" => seen.contains("Access denied") || seen.contains('1'),
+        // The name of the column, and the row.
+        "mysql" => {
+            seen.contains("Access denied for user") || seen.lines().filter(|line| *line == "1").count() == 2
+        }
         _ => false,
+    }
+}
+
+#[test]
+fn what_a_client_says_of_nobody_is_no_answer_of_a_service() {
+    for (slug, answer, of_nobody) in [
+        (
+            "mysql",
+            "1\n1\nWARNING: a password on the command line",
+            "ERROR 2003 (HY000): Can't connect to MySQL server on '10.66.0.11:3306' (111)",
+        ),
+        (
+            "mysql",
+            "ERROR 1045 (28000): Access denied for user 'root'@'10.66.0.1' (using password: YES)",
+            "ERROR 2013 (HY000): Lost connection to MySQL server at 'handshake', system error: 11",
+        ),
+        (
+            "http",
+            "HTTP/1.1 200 OK\r\n",
+            "curl: (7) Failed to connect to 10.66.0.11 port 80",
+        ),
+        (
+            "redis",
+            "# Server\r\nredis_version:7.0.15\r\n",
+            "Could not connect to Redis at 10.66.0.11:6379: Connection refused",
+        ),
+        (
+            "ssh",
+            "root@10.66.0.11: Permission denied (publickey,password).",
+            "ssh: connect to host 10.66.0.11 port 22: Connection refused",
+        ),
+        ("smtp", "220 mail.example.net ESMTP\r\n", "10.66.0.220: refused"),
+    ] {
+        assert!(is_answer(slug, answer), "{slug}: {answer}");
+        assert!(!is_answer(slug, of_nobody), "{slug}: {of_nobody}");
     }
 }
 

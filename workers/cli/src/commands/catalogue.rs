@@ -1,7 +1,7 @@
 //! `decnet services`, `archetypes` and `distros`: what there is to deploy. Needs no installation.
 
 use anyhow::Result;
-use decnet_persona::Distro;
+use decnet_persona::{Distro, archetype::of_distro};
 use serde_json::json;
 
 use crate::{cli::ListArgs, output};
@@ -57,22 +57,28 @@ pub(crate) fn archetypes(list: ListArgs) -> Result<()> {
 
 /// `decnet distros`
 pub(crate) fn distros(list: ListArgs) -> Result<()> {
-    let distros = Distro::ALL;
+    let of = |distro: &Distro| -> Vec<&'static str> { of_distro(*distro).map(|kind| kind.slug).collect() };
+    // What no machine can have is nothing to deploy.
+    let distros = Distro::ALL.iter().map(|distro| (*distro, of(distro)));
+    let distros = distros.filter(|(_, kinds)| !kinds.is_empty());
     if list.json {
         let rows: Vec<_> = distros
-            .iter()
-            .map(|distro| {
-                let releases = releases(*distro);
-                json!({ "slug": distro.as_str(), "name": releases.first(), "releases": releases })
+            .map(|(distro, archetypes)| {
+                let releases = releases(distro);
+                json!({
+                    "slug": distro.as_str(), "name": releases.first(), "releases": releases, "archetypes": archetypes
+                })
             })
             .collect();
         return output::json(&rows);
     }
     let rows: Vec<_> = distros
-        .iter()
-        .map(|distro| vec![distro.as_str().to_owned(), releases(*distro).join(", ")])
+        .map(|(distro, archetypes)| {
+            let releases = releases(distro).join(", ");
+            vec![distro.as_str().to_owned(), releases, archetypes.join(", ")]
+        })
         .collect();
-    output::table(&["DISTRIBUTION", "A DECKY IS ONE OF"], &rows, "");
+    output::table(&["DISTRIBUTION", "A DECKY IS ONE OF", "FITS"], &rows, "");
     Ok(())
 }
 

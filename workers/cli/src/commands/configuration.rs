@@ -1,9 +1,9 @@
-//! `decnet config`: check it, show it, list its keys. Opens nothing and binds nothing.
+//! `decnet config`: check it, show it, list its keys. Opens no database and binds nothing.
 
 use anyhow::Result;
 use decnet_runtime::{
     Settings, StartError,
-    settings::{Fault, keys::KEYS},
+    settings::{Fault, Sources, keys::KEYS},
 };
 use serde_json::json;
 
@@ -16,7 +16,10 @@ use crate::{
 pub(crate) fn run(place: &PlaceArgs, command: &ConfigCommand) -> Result<()> {
     match command {
         ConfigCommand::Check(list) => {
-            let sources = host::sources(place)?;
+            let sources = Sources {
+                key_files: true,
+                ..host::sources(place)
+            };
             let covered = Settings::covered_faults(&sources);
             let listed = |faults: &[Fault]| -> Vec<_> {
                 let one =
@@ -56,7 +59,7 @@ pub(crate) fn run(place: &PlaceArgs, command: &ConfigCommand) -> Result<()> {
             );
         }
         ConfigCommand::Show(list) => {
-            let settings = Settings::read(&host::sources(place)?).map_err(StartError::from)?;
+            let settings = Settings::read(&host::sources(place)).map_err(StartError::from)?;
             if list.json {
                 return output::json(&settings.explain());
             }

@@ -4,9 +4,12 @@ use std::{ffi::OsString, os::unix::process::CommandExt, process::Command};
 
 use anyhow::{Context, Result};
 use decnet_model::state::WORKERS;
-use decnet_runtime::{StartError, installed::Places, worker::settings_args};
+use decnet_runtime::{StartError, installed::Places, settings::Faults, worker::settings_args};
 
-use crate::{cli::PlaceArgs, host::usage};
+use crate::{
+    cli::PlaceArgs,
+    host::{set_pair, usage},
+};
 
 /// `decnet <worker> …`
 pub(crate) fn run(place: &PlaceArgs, words: &[OsString]) -> Result<()> {
@@ -23,13 +26,19 @@ pub(crate) fn run(place: &PlaceArgs, words: &[OsString]) -> Result<()> {
         command.arg("--config").arg(path);
     }
     if let Some(path) = &place.data_dir {
-        command.arg("--data-dir").arg(std::path::absolute(path)?);
+        command.arg("--data-dir").arg(path);
     }
+    let mut faults = Vec::new();
     for pair in &place.set {
-        let Some((key, value)) = pair.split_once('=') else {
-            return Err(usage(format!("--set {pair}: give it as KEY=VALUE")));
-        };
-        command.arg(format!("--{key}={value}"));
+        match set_pair(pair) {
+            Ok((key, value)) => {
+                command.arg(format!("--{}={value}", key.name));
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(StartError::from(Faults(faults)).into());
     }
     let error = command.args(rest).exec();
     let program = command.get_program().display();

@@ -8,8 +8,10 @@ use decnet_db::Store;
 use decnet_domain::{Domain, FirstAdmin};
 use decnet_model::clock::{SharedClock, SystemClock};
 use decnet_runtime::{
-    Settings, StartError,
+    Settings, StartError, logging,
     secret::{ExposeSecret, check_folder, ensure_key_file},
+    settings::Faults,
+    supervisor::Door,
     worker::connect,
 };
 use serde_json::json;
@@ -32,6 +34,9 @@ pub(crate) async fn run(place: &PlaceArgs, command: &DbCommand) -> Result<()> {
             let applied = store.migrate().await.map_err(StartError::from)?;
             if list.json {
                 return output::json(&json!({ "database": database, "current": true, "applied": applied }));
+            }
+            if !applied.is_empty() {
+                println!("Applied to {database}: {}.", applied.join(", "));
             }
         }
         DbCommand::Status(list) => {
@@ -68,6 +73,7 @@ pub(crate) fn tell_password(admin: &FirstAdmin) {
 /// Make what an installation needs and does not have yet: folders, the secret, the authority,
 /// the schema, somebody who can sign in.
 pub(crate) async fn prepare(settings: &Settings) -> Result<FirstAdmin> {
+    Door::fits(&settings.run_dir()).map_err(|error| StartError::unavailable(error.to_string()))?;
     make_folders(settings)?;
     if !settings.has_jwt_secret() {
         ensure_key_file(&settings.jwt_key_file())?;
@@ -75,6 +81,12 @@ pub(crate) async fn prepare(settings: &Settings) -> Result<FirstAdmin> {
     if !settings.has_totp_key() {
         ensure_key_file(&settings.totp_key_file())?;
     }
+    // Before there is a database, and before a worker begins: the server would end on it when all others run.
+    let faults = settings.key_faults(true);
+    if !faults.is_empty() {
+        return Err(StartError::from(Faults(faults)).into());
+    }
+    logging::show_attempts();
     let clock: SharedClock = Arc::new(SystemClock);
     decnet_pki::Authority::ensure(&settings.pki_dir(), clock.now())
         .map_err(|error| StartError::config(error.to_string()))?;

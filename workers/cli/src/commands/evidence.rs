@@ -14,7 +14,7 @@ use decnet_model::{
     id::LogId,
     permission::{ViewEvidence, ViewQuarantine},
     printable::bytes_of,
-    query::LogQuery,
+    query::{LogQuery, QuarantineQuery},
     topic::{Pattern, Topic},
     view::{LogView, MAX_LIMIT},
 };
@@ -168,16 +168,21 @@ fn distance(a: &str, b: &str) -> usize {
 /// `decnet logs --quarantine`
 async fn quarantine(host: &Host, args: &LogsArgs) -> Result<()> {
     let permit = host.permit::<ViewQuarantine>()?;
-    let limit = args.lines.clamp(1, MAX_LIMIT);
-    let page = host.domain.quarantine_page(&permit, Some(limit), None).await?;
+    let query = QuarantineQuery {
+        limit: Some(args.lines.clamp(1, MAX_LIMIT)),
+        ..QuarantineQuery::default()
+    };
+    let page = host.domain.quarantine_page(&permit, query).await?;
     if page.data.is_empty() && !args.json && !args.raw {
         println!("Every line of the spool that was met became evidence.");
     }
     let mut out = std::io::stdout().lock();
     for kept in page.data.iter().rev() {
         if args.json {
-            serde_json::to_writer(&mut out, kept)?;
-        } else if args.raw && !out.is_terminal() {
+            output::json_line(&mut out, kept)?;
+            continue;
+        }
+        if args.raw && !out.is_terminal() {
             out.write_all(&bytes_of(&kept.line))?;
         } else if args.raw {
             write!(out, "{}", output::harmless(&kept.line))?;
@@ -195,8 +200,7 @@ async fn quarantine(host: &Host, args: &LogsArgs) -> Result<()> {
 fn print(row: &LogView, args: &LogsArgs) -> Result<()> {
     let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer(&mut out, row)?;
-        writeln!(out)?;
+        output::json_line(&mut out, row)?;
     } else if args.raw {
         // To another program goes every byte as it stands.
         if out.is_terminal() {

@@ -4,13 +4,15 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
-use decnet_domain::DomainError;
+use decnet_decoys::config::Proof;
+use decnet_domain::{DomainError, Machine};
 use decnet_fleet::{
-    BuiltIn, SpecFault, draw_fitting_seed,
+    BuiltIn, SpecFault, StepKind, draw_fitting_seed,
     spec::{BAIT, Described, adjust},
 };
 use decnet_model::{
@@ -20,26 +22,36 @@ use decnet_model::{
     permission::{ManageFleet, ViewFleet},
     state::{DeckyState, WorkerState},
     topic::{Pattern, Topic},
-    view::{DeckyView, TaskAccepted, TaskView, WorkerView},
+    view::{DeckyView, FieldError, TaskAccepted, TaskReport, TaskView, WorkerView},
 };
-use decnet_persona::{Persona, Seed};
+use decnet_persona::{Persona, PersonaSpec, Product, ProductKind, Seed, bait};
+use decnet_runtime::{StartError, exit::chain};
+use serde_json::json;
 use time::OffsetDateTime;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::{
-    cli::{BaitArg, ClearArgs, DeployArgs, PlaceArgs, StatusArgs, TargetArgs, WaitArgs},
-    host::{Host, usage},
+    cli::{BaitArg, ClearArgs, DeployArgs, PlaceArgs, Said, StatusArgs, TargetArgs, TeardownArgs, WaitArgs},
+    host::{self, Host, usage},
     output,
 };
 
 /// The most bytes of a fleet description.
 const MAX_FILE: u64 = 512 * 1024;
+/// How long a task may stand still before somebody asks whether anybody is at work.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// `decnet deploy`
 pub(crate) async fn deploy(place: &PlaceArgs, args: &DeployArgs) -> Result<()> {
     let asked = Asked::read(args)?;
     let host = match Host::open(&on_lan(place, args)).await {
         Ok(host) => host,
-        Err(error) => return Err(asked.fault_of_itself().unwrap_or(error)),
+        Err(error) => {
+            return Err(match asked.fault_of_itself() {
+                Some(fault) => usage(format!("{fault}\n{}", chain(&*error))),
+                None => error,
+            });
+        }
     };
     // What could not be read is refused there, with everything else that is wrong.
     if args.dry_run || !asked.is_read() {
@@ -57,25 +69,30 @@ fn on_lan(place: &PlaceArgs, args: &DeployArgs) -> PlaceArgs {
     let driver = args.ipvlan.then(|| "fleet-driver=ipvlan".to_owned());
     let interface = args.interface.as_ref();
     let interface = interface.map(|name| format!("fleet-interface={name}"));
-    let gateway = args.gateway.map(|address| format!("fleet-gateway={address}"));
+    let gateway = args.gateway.as_ref();
+    let gateway = gateway.map(|address| format!("fleet-gateway={address}"));
     place
         .set
         .extend([driver, interface, gateway].into_iter().flatten());
     place
 }
 
-/// Show what would be deployed. A machine is what its seed makes of it, so those that are new get theirs here, and it is
-/// told: with it, what is shown is what will be deployed.
+/// Show what would be deployed, what would go, and by which steps. A machine is what its seed makes of it, so those that are new get
+/// theirs here, and it is told: with it, what is shown is what will be deployed.
 async fn preview(host: &Host, mut asked: Asked, as_json: bool) -> Result<()> {
     let permit = host.permit::<ViewFleet>()?;
     let unsown = asked.judged(host.domain.decky_preview(&permit, asked.spec.clone()).await)?;
     let there = host.domain.decky_list(&permit).await?;
     let sown = sow(&mut asked.spec, &unsown, &there);
-    let plan = asked.judged(host.domain.decky_preview(&permit, asked.spec.clone()).await)?;
+    let plan = asked.judged(host.domain.decky_plan(&permit, asked.spec.clone()).await)?;
     let deckies = asked.spec.deckies.iter();
     let specs = deckies.flat_map(|decky| std::iter::repeat_n(decky, amount(decky)));
+    let steps = |decky: &DeckyView| -> Vec<&'static str> {
+        let own = plan.steps.iter().filter(|(name, _)| *name == decky.name);
+        own.map(|(_, kind)| word_of(*kind)).collect()
+    };
     if as_json {
-        let mut listed = serde_json::to_value(&plan)?;
+        let mut listed = serde_json::to_value(&plan.deckies)?;
         for (decky, spec) in listed.as_array_mut().into_iter().flatten().zip(specs) {
             let Some(decky) = decky.as_object_mut() else {
                 continue;
@@ -93,14 +110,30 @@ async fn preview(host: &Host, mut asked: Asked, as_json: bool) -> Result<()> {
                 decky.insert("service_bait".to_owned(), of_services.into());
             }
         }
+        let mut leaving = serde_json::to_value(&plan.leaving)?;
+        for decky in leaving.as_array_mut().into_iter().flatten() {
+            if let Some(desired) = decky.get_mut("desired") {
+                *desired = false.into();
+            }
+        }
+        if let (Some(listed), Some(leaving)) = (listed.as_array_mut(), leaving.as_array_mut()) {
+            listed.append(leaving);
+        }
+        let all = plan.deckies.iter().chain(&plan.leaving);
+        for (decky, view) in listed.as_array_mut().into_iter().flatten().zip(all) {
+            if let Some(decky) = decky.as_object_mut() {
+                decky.insert("steps".to_owned(), steps(view).into());
+            }
+        }
         return output::json(&listed);
     }
-    print_deckies(
-        &plan,
-        |decky| decky.state.to_string(),
-        "Nothing would be deployed.",
-    );
-    for (decky, spec) in plan.iter().zip(specs) {
+    let all: Vec<DeckyView> = plan.deckies.iter().chain(&plan.leaving).cloned().collect();
+    let told = |decky: &DeckyView| match steps(decky) {
+        none if none.is_empty() => "nothing: it is so".to_owned(),
+        some => some.join(", "),
+    };
+    print_deckies(&all, "STEPS", told, "Nothing would be deployed.");
+    for (decky, spec) in plan.deckies.iter().zip(specs) {
         let whole = spec.bait.as_deref().map(|folder| match folder {
             "" => "the built-in one".to_owned(),
             folder => folder.to_owned(),
@@ -114,6 +147,10 @@ async fn preview(host: &Host, mut asked: Asked, as_json: bool) -> Result<()> {
             println!("Bait of {}: {}", decky.name, told.join(", "));
         }
     }
+    if !plan.leaving.is_empty() {
+        let names: Vec<_> = plan.leaving.into_iter().map(|decky| decky.name).collect();
+        println!("{}", counted(&names, "would be taken down (--replace)"));
+    }
     println!("Nothing was changed (--dry-run).");
     for (field, seed) in sown {
         println!(
@@ -122,6 +159,17 @@ async fn preview(host: &Host, mut asked: Asked, as_json: bool) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What a step of a plan is called in a list of them.
+fn word_of(kind: StepKind) -> &'static str {
+    match kind {
+        StepKind::Create => "create",
+        StepKind::Start => "start",
+        StepKind::Reconfigure => "change services",
+        StepKind::Stop => "stop",
+        StepKind::Remove => "remove",
+    }
 }
 
 /// What is said of the bait of single services.
@@ -163,8 +211,8 @@ struct Asked {
 
 /// What it is asked for by.
 enum Source {
-    /// The words of the command line, which named these services.
-    Words(Vec<ServiceSlug>),
+    /// The words of the command line, which named these services, and what could not be read of them, by option.
+    Words(Vec<ServiceSlug>, Vec<FieldError>),
     /// A JSON file, whose faults are told by field.
     Json(PathBuf, Described),
     /// An INI file, whose faults are told by line.
@@ -174,12 +222,14 @@ enum Source {
 impl Asked {
     fn read(args: &DeployArgs) -> Result<Self> {
         let Some(path) = &args.file else {
+            let (decky, faults) = from_args(args);
+            let named = args.services.iter().filter_map(Said::read).cloned();
             return Ok(Self {
                 spec: FleetSpec {
-                    deckies: vec![from_args(args)?],
+                    deckies: vec![decky],
                     replace: args.replace,
                 },
-                source: Source::Words(args.services.clone()),
+                source: Source::Words(named.collect(), faults),
             });
         };
         let (options, keys): (Vec<_>, Vec<_>) = args.of_deckies().unzip();
@@ -209,39 +259,67 @@ impl Asked {
     fn seed_given(&self, at: usize, seed: &Seed) -> String {
         let section = self.spec.deckies.get(at).and_then(|decky| decky.name.as_ref());
         match (&self.source, section) {
-            (Source::Words(_), _) => format!("--seed {seed}"),
+            (Source::Words(..), _) => format!("--seed {seed}"),
             (Source::Ini(..), Some(section)) => format!("seed = {seed} below [{section}]"),
             _ => format!("deckies[{at}].seed {seed}"),
         }
     }
 
-    /// Whether there is nothing in the file that could not be read.
+    /// Whether there is nothing in the file, or among the words, that could not be read.
     fn is_read(&self) -> bool {
         match &self.source {
             Source::Ini(_, described) | Source::Json(_, described) => described.is_read(),
-            Source::Words(_) => true,
+            Source::Words(_, faults) => faults.is_empty(),
         }
     }
 
-    /// What is wrong with the file by itself, for those who have no installation to ask.
+    /// What is wrong with the file, or the words, by itself, for those who have no installation to ask.
     fn fault_of_itself(&self) -> Option<anyhow::Error> {
-        let (Source::Ini(path, described) | Source::Json(path, described)) = &self.source else {
-            return None;
+        let found = decnet_fleet::check(&self.spec, &BuiltIn);
+        let (path, described) = match &self.source {
+            Source::Words(named, faults) => {
+                let found = found.into_iter().map(|fault| FieldError {
+                    field: fault.field,
+                    message: fault.problem,
+                });
+                let all = self.by_option(named, faults, found.collect());
+                return (!all.is_empty()).then(|| DomainError::Invalid(all).into());
+            }
+            Source::Ini(path, described) | Source::Json(path, described) => (path, described),
         };
-        let faults = described.faults(decnet_fleet::check(&described.spec, &BuiltIn));
+        let faults = described.faults(found);
         (!faults.is_empty()).then(|| refused(path, &faults))
+    }
+
+    /// What could not be read of the words, and what was `found` to be wrong with the rest of them, each by its option. What an option
+    /// that could not be read leaves out is not missing.
+    fn by_option(
+        &self,
+        named: &[ServiceSlug],
+        faults: &[FieldError],
+        found: Vec<FieldError>,
+    ) -> Vec<FieldError> {
+        let found = found.into_iter().map(|fault| FieldError {
+            field: option_of(&fault.field, &self.spec, named),
+            ..fault
+        });
+        let is_named = self.spec.deckies.iter().any(|decky| decky.archetype.is_some());
+        let left_out = |option: &str| faults.iter().any(|fault| fault.field.starts_with(option));
+        let missing = is_named || !(left_out("--services") || left_out("--knob"));
+        let found = found.filter(|fault| missing || fault.field != "--archetype");
+        faults.iter().cloned().chain(found).collect()
     }
 
     /// What the installation made of it. Where that or the file has faults, all of them, by line where it has lines.
     fn judged<T>(&self, outcome: Result<T, DomainError>) -> Result<T> {
         let (path, described, outcome) = match (&self.source, outcome) {
-            (Source::Words(named), Err(DomainError::Invalid(mut faults))) => {
-                for fault in &mut faults {
-                    fault.field = option_of(&fault.field, &self.spec, named);
-                }
-                return Err(DomainError::Invalid(faults).into());
+            (Source::Words(named, faults), Err(DomainError::Invalid(found))) => {
+                return Err(DomainError::Invalid(self.by_option(named, faults, found)).into());
             }
-            (Source::Words(_), outcome) => return Ok(outcome?),
+            (Source::Words(_, faults), Ok(_)) if !faults.is_empty() => {
+                return Err(DomainError::Invalid(faults.clone()).into());
+            }
+            (Source::Words(..), outcome) => return Ok(outcome?),
             (Source::Ini(path, described) | Source::Json(path, described), outcome) => {
                 (path, described, outcome)
             }
@@ -302,11 +380,12 @@ fn refused(path: &Path, faults: &[SpecFault]) -> anyhow::Error {
 }
 
 /// `decnet teardown`
-pub(crate) async fn teardown(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
+pub(crate) async fn teardown(place: &PlaceArgs, args: &TeardownArgs) -> Result<()> {
     let host = Host::open(place).await?;
+    let names = [args.names.as_slice(), &args.id].concat();
     let accepted = host
         .domain
-        .decky_teardown(&host.permit::<ManageFleet>()?, &args.names)
+        .decky_teardown(&host.permit::<ManageFleet>()?, &names)
         .await?;
     finish(host, accepted, args.wait, "taken down").await
 }
@@ -347,7 +426,21 @@ pub(crate) async fn start(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
 /// `decnet mutate`
 pub(crate) async fn mutate(place: &PlaceArgs, args: &TargetArgs) -> Result<()> {
     let host = Host::open(place).await?;
-    let names = targets(&host, args, |decky| !decky.stopped).await?;
+    let names = if args.all {
+        let all = host.domain.decky_mutable(&host.permit::<ViewFleet>()?).await?;
+        for (names, why) in [
+            (&all.without_choice, "because no other services fit"),
+            (&all.quarantined, "because they are in quarantine"),
+            (&all.unreadable, "because what is wanted of them cannot be read"),
+        ] {
+            if !names.is_empty() {
+                eprintln!("{}", counted(names, &format!("left out, {why}")));
+            }
+        }
+        all.mutable
+    } else {
+        args.names.clone()
+    };
     let accepted = host
         .domain
         .decky_mutate(&host.permit::<ManageFleet>()?, &names)
@@ -375,14 +468,16 @@ pub(crate) async fn status(place: &PlaceArgs, args: &StatusArgs) -> Result<()> {
     let host = Host::open(place).await?;
     let permit = host.permit::<ViewFleet>()?;
     if let Some(name) = &args.persona {
-        let persona = host
-            .domain
-            .decky_persona(&host.permit::<ManageFleet>()?, name)
-            .await?;
-        return print_persona(&persona, args.list.json);
+        let manage = host.permit::<ManageFleet>()?;
+        let machine = host.domain.decky_machine(&manage, name).await?;
+        let program = host::settings(place)?.fleet.decoy_program;
+        let proofs = proofs(&program, &machine.spec).await?;
+        return print_machine(&machine, proofs, args.list.json);
     }
     let deckies = host.domain.decky_list(&permit).await?;
-    let unheard = unheard(&host.domain.worker_list(&permit).await?);
+    let workers = host.domain.worker_list(&permit).await?;
+    super::worker::tell_alarms(&workers);
+    let unheard = unheard(&workers);
     // What is at rest is that until a mutator moves it; of the others nobody knows without one.
     let unknown = |decky: &DeckyView| {
         let at_rest = matches!(
@@ -406,6 +501,7 @@ pub(crate) async fn status(place: &PlaceArgs, args: &StatusArgs) -> Result<()> {
     };
     print_deckies(
         &deckies,
+        "STATE",
         state,
         "There is no decky yet: `decnet deploy --archetype linux-server` makes one.",
     );
@@ -437,16 +533,28 @@ async fn targets(
         .collect())
 }
 
-/// # Errors
-/// Where a knob or a folder is given twice: one of the two would be lost.
-fn from_args(args: &DeployArgs) -> Result<DeckySpec> {
+/// What was said of a decky, and what of it cannot be read: also where a knob or a folder is given twice, as one of the two would be
+/// lost.
+fn from_args(args: &DeployArgs) -> (DeckySpec, Vec<FieldError>) {
+    let mut faults = Vec::new();
+    let services = read_all("--services", &args.services, &mut faults);
+    let given = read_all("--knob", &args.knobs, &mut faults);
+    let name = read_all("--name", args.name.as_slice(), &mut faults);
+    let ip = read_all("--ip", args.ip.as_slice(), &mut faults);
+    let amount = read_all("--deckies", args.deckies.as_slice(), &mut faults);
+    let interval = read_all("--mutate-interval", args.mutate_interval.as_slice(), &mut faults);
     let mut knobs: BTreeMap<&ServiceSlug, BTreeMap<&str, &str>> = BTreeMap::new();
     let mut bait = None;
-    let twice = |option: String| Err(usage(format!("{option}: it stands twice")));
-    for knob in &args.knobs {
+    let mut twice = |field: String| {
+        faults.push(FieldError {
+            field,
+            message: "it stands twice".to_owned(),
+        });
+    };
+    for knob in &given {
         let of_service = knobs.entry(&knob.service).or_default();
         if of_service.insert(&knob.key, &knob.value).is_some() {
-            return twice(format!("--knob {}.{}", knob.service, knob.key));
+            twice(format!("--knob {}.{}", knob.service, knob.key));
         }
     }
     for BaitArg { service, folder } in &args.bait {
@@ -456,29 +564,44 @@ fn from_args(args: &DeployArgs) -> Result<DeckySpec> {
         };
         if before.is_some() {
             let of = service.as_ref().map(|service| format!(" {service}"));
-            return twice(format!("--bait{}", of.unwrap_or_default()));
+            twice(format!("--bait{}", of.unwrap_or_default()));
         }
     }
     let mut spec = DeckySpec {
-        name: args.name.clone(),
-        amount: Some(args.deckies.unwrap_or(1)),
+        name: name.first().cloned(),
+        amount: Some(amount.first().copied().unwrap_or(1)),
         archetype: args.archetype.clone(),
-        services: args.services.iter().cloned().map(ServiceSpec::of).collect(),
+        services: services.into_iter().map(ServiceSpec::of).collect(),
         randomize_services: args.randomize_services,
         distro: args.distro.clone(),
         os: args.os.clone(),
-        ip: args.ip,
+        ip: ip.first().copied(),
         mac: args.mac.clone(),
         hostname: args.hostname.clone(),
         seed: args.seed.clone(),
         egress: args.egress.clone(),
         bait: bait.map(str::to_owned),
-        mutate_interval_minutes: args.mutate_interval,
+        mutate_interval_minutes: interval.first().copied(),
     };
     for (slug, knobs) in knobs {
         adjust(&mut spec, slug, knobs, &BuiltIn);
     }
-    Ok(spec)
+    (spec, faults)
+}
+
+/// What could be read of what an option was given; the rest is among the faults.
+fn read_all<T: Clone>(option: &str, said: &[Said<T>], faults: &mut Vec<FieldError>) -> Vec<T> {
+    let mut read = Vec::new();
+    for said in said {
+        match said {
+            Said::Read(it) => read.push(it.clone()),
+            Said::Wrong(text, why) => faults.push(FieldError {
+                field: option.to_owned(),
+                message: format!("{text}: {why}"),
+            }),
+        }
+    }
+    read
 }
 
 fn text_of(path: &Path) -> Result<String> {
@@ -494,8 +617,32 @@ fn text_of(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Who a decky pretends to be, its accounts with their passwords: only who may manage the fleet gets here.
-fn print_persona(persona: &Persona, as_json: bool) -> Result<()> {
+/// What the machine of `spec` proves itself with, told by the program that makes it.
+async fn proofs(program: &Path, spec: &PersonaSpec) -> Result<Vec<Proof>> {
+    let told = async {
+        let mut child = tokio::process::Command::new(program)
+            .arg("--proofs")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut input = child.stdin.take().context("it takes nothing")?;
+        input.write_all(&serde_json::to_vec(spec)?).await?;
+        drop(input);
+        let output = child.wait_with_output().await?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    };
+    told.await
+        .with_context(|| format!("asking {} for keys and certificates", program.display()))
+}
+
+/// Who a decky pretends to be, its accounts with their passwords and what lies around on it: only who may manage the fleet gets here.
+fn print_machine(machine: &Machine, proofs: Vec<Proof>, as_json: bool) -> Result<()> {
+    let persona = &machine.persona;
     let release = persona.release();
     let rows: Vec<(&str, String)> = vec![
         ("host name", persona.fqdn()),
@@ -516,6 +663,51 @@ fn print_persona(persona: &Persona, as_json: bool) -> Result<()> {
             ),
         ),
     ];
+    let programs = programs(persona);
+    let bait = Lying::on(persona);
+    if as_json {
+        let about: serde_json::Map<String, serde_json::Value> = rows
+            .into_iter()
+            .map(|(k, v)| (k.replace(' ', "_").to_lowercase(), v.into()))
+            .collect();
+        let users: Vec<_> = persona
+            .users
+            .iter()
+            .map(|u| json!({ "name": u.name, "full_name": u.full_name, "uid": u.uid, "home": u.home, "password": u.password }))
+            .collect();
+        let programs: Vec<_> = programs
+            .iter()
+            .map(|(service, p)| json!({ "service": service, "name": p.name, "version": p.version, "banner": p.banner }))
+            .collect();
+        return output::json(&json!({
+            "persona": about, "users": users, "programs": programs, "proofs": proofs,
+            "bait": {
+                "folder": machine.bait, "service_folders": machine.service_bait, "faults": machine.faults,
+                "files": bait.files, "redis": bait.keys, "tables": bait.tables, "site": bait.site,
+            },
+        }));
+    }
+    for (what, value) in rows {
+        println!("{what:<12} {value}");
+    }
+    println!();
+    let programs: Vec<_> = programs
+        .into_iter()
+        .map(|(service, p)| vec![service, p.name.to_owned(), p.version, p.banner])
+        .collect();
+    output::table(
+        &["SERVICE", "PROGRAM", "VERSION", "SAYS"],
+        &programs,
+        "It has no built-in service.",
+    );
+    println!();
+    let proofs: Vec<_> = proofs.into_iter().map(|p| vec![p.what, p.fingerprint]).collect();
+    output::table(
+        &["KEY OR CERTIFICATE", "FINGERPRINT"],
+        &proofs,
+        "Its services have no key and no certificate.",
+    );
+    println!();
     let users: Vec<_> = persona
         .users
         .iter()
@@ -529,27 +721,89 @@ fn print_persona(persona: &Persona, as_json: bool) -> Result<()> {
             ]
         })
         .collect();
-    if as_json {
-        let about: serde_json::Map<String, serde_json::Value> = rows
-            .into_iter()
-            .map(|(k, v)| (k.replace(' ', "_").to_lowercase(), v.into()))
-            .collect();
-        let users: Vec<_> = persona
-            .users
-            .iter()
-            .map(|u| serde_json::json!({ "name": u.name, "full_name": u.full_name, "uid": u.uid, "home": u.home, "password": u.password }))
-            .collect();
-        return output::json(&serde_json::json!({ "persona": about, "users": users }));
-    }
-    for (what, value) in rows {
-        println!("{what:<12} {value}");
-    }
-    println!();
     output::table(&["USER", "FULL NAME", "UID", "HOME", "PASSWORD"], &users, "");
+    println!();
+    println!("Bait: {}", machine.bait.as_deref().unwrap_or("the built-in one"));
+    for (service, folder) in &machine.service_bait {
+        println!("Bait of {service}: {folder}");
+    }
+    for fault in &machine.faults {
+        println!("Not read now: {fault}");
+    }
+    bait.print();
     Ok(())
 }
 
-fn print_deckies(deckies: &[DeckyView], state: impl Fn(&DeckyView) -> String, empty: &str) {
+/// The program that answers for each service of a machine, as long as no knob says otherwise.
+fn programs(persona: &Persona) -> Vec<(String, Product)> {
+    let program = |slug: &str| {
+        Some(match slug {
+            "ssh" => persona.product(ProductKind::Ssh),
+            "http" => persona.product(ProductKind::Web),
+            "redis" => persona.product(ProductKind::Redis),
+            "ftp" => persona.product(ProductKind::Ftp),
+            "smtp" => persona.product(ProductKind::Mail),
+            "mysql" => persona.sql_product(),
+            // An operator's own image.
+            _ => return None,
+        })
+    };
+    let services = persona.services.iter();
+    services
+        .filter_map(|slug| Some((slug.to_string(), program(slug.as_str())?)))
+        .collect()
+}
+
+/// What lies around on a machine, where its services show it.
+struct Lying {
+    files: Vec<String>,
+    keys: Vec<String>,
+    /// Each as `database.table`, with how many rows it has.
+    tables: BTreeMap<String, usize>,
+    site: Option<String>,
+}
+
+impl Lying {
+    fn on(persona: &Persona) -> Self {
+        let has = |slug: &str| persona.services.iter().any(|service| service.as_str() == slug);
+        let mut files = Vec::new();
+        if has("ssh") {
+            files = bait::files(persona);
+        } else if has("ftp") {
+            files = bait::ftp_files(persona);
+        }
+        let databases = has("mysql").then(|| bait::database(persona));
+        let tables = databases.into_iter().flatten().flat_map(|database| {
+            let name = database.name;
+            let of = move |table: bait::Table| (format!("{name}.{}", table.name), table.rows.len());
+            database.tables.into_iter().map(of)
+        });
+        let keys = has("redis").then(|| bait::redis(persona));
+        Self {
+            files: files.into_iter().map(|file| file.path).collect(),
+            keys: keys.into_iter().flatten().map(|entry| entry.key).collect(),
+            tables: tables.collect(),
+            site: has("http").then(|| bait::site(persona).title),
+        }
+    }
+
+    fn print(&self) {
+        for (what, names) in [("file", &self.files), ("redis key", &self.keys)] {
+            for name in names {
+                println!("{what:<12} {name}");
+            }
+        }
+        for (table, rows) in &self.tables {
+            println!("{:<12} {table} ({rows} rows)", "table");
+        }
+        if let Some(title) = &self.site {
+            println!("{:<12} {title}", "web site");
+        }
+    }
+}
+
+/// A line for each decky; `told` is what stands below `heading`.
+fn print_deckies(deckies: &[DeckyView], heading: &str, told: impl Fn(&DeckyView) -> String, empty: &str) {
     let rows: Vec<_> = deckies
         .iter()
         .map(|d| {
@@ -569,7 +823,7 @@ fn print_deckies(deckies: &[DeckyView], state: impl Fn(&DeckyView) -> String, em
                 .collect();
             vec![
                 d.name.to_string(),
-                state(d),
+                told(d),
                 d.ip.to_string(),
                 d.hostname.clone(),
                 d.distro.clone(),
@@ -581,7 +835,7 @@ fn print_deckies(deckies: &[DeckyView], state: impl Fn(&DeckyView) -> String, em
     output::table(
         &[
             "DECKY",
-            "STATE",
+            heading,
             "ADDRESS",
             "HOST NAME",
             "PASSES FOR",
@@ -618,8 +872,12 @@ async fn wait(host: &Host, accepted: &TaskAccepted, args: WaitArgs, done: &str) 
     if args.json {
         output::json(&report)?;
     } else {
-        if task.status == "succeeded" {
-            println!("{}", counted(&report.deckies, done));
+        let reached = match task.status.as_str() {
+            "succeeded" => report.deckies.clone(),
+            _ => reached(&report, &host.domain.decky_list(&permit).await?),
+        };
+        if task.status == "succeeded" || !reached.is_empty() {
+            println!("{}", counted(&reached, done));
         }
         if !report.reaped.is_empty() {
             println!("{}", counted(&report.reaped, "reaped that nobody wanted"));
@@ -634,7 +892,43 @@ async fn wait(host: &Host, accepted: &TaskAccepted, args: WaitArgs, done: &str) 
 /// How many deckies had what `done` says, and which.
 fn counted(deckies: &[DeckyName], done: &str) -> String {
     let names: Vec<_> = deckies.iter().map(ToString::to_string).collect();
-    format!("{} {done}: {}", names.len(), names.join(", "))
+    match names.as_slice() {
+        [] => format!("0 {done}"),
+        names => format!("{} {done}: {}", names.len(), names.join(", ")),
+    }
+}
+
+/// Which deckies of an order that failed came where they were to: those that its error, where each fault begins with its decky, does not
+/// name, and that do now as ordered.
+fn reached(report: &TaskReport, there: &[DeckyView]) -> Vec<DeckyName> {
+    let (error, operation) = (report.task.error.as_deref(), report.task.operation.as_str());
+    let failed = |name: &DeckyName| {
+        let mut faults = error.unwrap_or_default().split("; ");
+        faults.any(|fault| {
+            fault
+                .split_once(": ")
+                .is_some_and(|(decky, _)| decky == name.as_str())
+        })
+    };
+    let does = |name: &DeckyName| match there.iter().find(|decky| decky.name == *name) {
+        None => operation == "teardown",
+        Some(decky) if operation == "stop" => decky.state == DeckyState::Stopped,
+        Some(decky) => operation != "teardown" && decky.state == DeckyState::Running,
+    };
+    let named = report.deckies.iter();
+    named
+        .filter(|name| !failed(name) && does(name))
+        .cloned()
+        .collect()
+}
+
+/// What there is to say of a task that stands still at `step`; without one, nobody has begun it.
+fn still(step: &str) -> String {
+    if step.is_empty() {
+        "waits for its turn: the mutator is at work on something else".to_owned()
+    } else {
+        format!("still at: {step}")
+    }
 }
 
 /// Follow a task to its end, telling each step that is new.
@@ -660,7 +954,7 @@ pub(crate) async fn watch(
         if task.status != "running" {
             return Ok(task);
         }
-        if task.done == 0 && told.elapsed() > Duration::from_secs(40) {
+        if task.done == 0 && told.elapsed() > PATIENCE {
             if task.step.starts_with("waiting") {
                 bail!(
                     "task {} is not done yet, and goes on by itself: {}",
@@ -668,12 +962,31 @@ pub(crate) async fn watch(
                     task.step
                 );
             }
-            bail!(
-                "nobody works on task {}: is the mutator running? (`decnet worker list`)",
-                accepted.task
-            );
+            if !host.domain.fleet_is_tended(&permit).await? {
+                let nobody = format!(
+                    "nobody works on task {}: is the mutator running? (`decnet worker list`)",
+                    accepted.task
+                );
+                return Err(StartError::unavailable(nobody).into());
+            }
+            each(&TaskView {
+                step: still(&task.step),
+                ..task
+            });
+            told = tokio::time::Instant::now();
         }
         // The bus says when to look; without it, look now and then.
         let _woken = tokio::time::timeout(Duration::from_millis(500), events.recv()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_stands_still_says_at_what() {
+        assert!(still("").starts_with("waits for its turn"));
+        assert_eq!(still("start front"), "still at: start front");
     }
 }

@@ -8,16 +8,20 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use decnet_decoys::config::{ARTIFACTS, TRANSCRIPTS};
-use decnet_model::clock::{Clock, SystemClock};
-use decnet_runtime::{Settings, StartError};
-use decnet_spool::{Position, Reader, Segment, SpoolError, Writer, acknowledged, outlet::Outlet};
+use decnet_model::{
+    clock::{Clock, SystemClock},
+    fleet::FleetSpec,
+    permission::ManageFleet,
+};
+use decnet_runtime::{Settings, StartError, exit::chain};
+use decnet_spool::{Exported, Position, Reader, Segment, SpoolError, Writer, acknowledged, outlet::Outlet};
 use decnet_testkit::demo::{Day, Fault, Options};
 use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
     cli::{DemoCommand, PlaceArgs, SpoolCommand},
-    host::{self, block_on, master_settings},
+    host::{self, Host, block_on, master_settings},
     output,
 };
 
@@ -139,7 +143,7 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
                 host::note(&settings, "spool.export", &target, exported.is_ok()).await;
                 Ok(())
             })?;
-            let bundle = exported?;
+            let Exported { bundle, fault } = exported?;
             let lines: u64 = bundle.segments.iter().map(|s| s.lines).sum();
             if bundle.segments.is_empty() {
                 println!(
@@ -157,7 +161,13 @@ pub(crate) fn run(place: &PlaceArgs, command: &SpoolCommand) -> Result<()> {
                 "Proof of it and of its interval: {} (note it elsewhere).",
                 bundle.proof
             );
-            println!("Check it anywhere with `decnet spool verify {}`.", out.display());
+            if let Some(fault) = fault {
+                bail!("{} is written, and does not verify: {fault}", out.display());
+            }
+            println!(
+                "It was verified as it was written. Check it anywhere with `decnet spool verify {}`.",
+                out.display()
+            );
         }
     }
     Ok(())
@@ -202,25 +212,58 @@ pub(crate) fn there(folder: &Path) -> Result<(), StartError> {
 /// `decnet demo seed`
 pub(crate) fn demo(place: &PlaceArgs, command: &DemoCommand) -> Result<()> {
     let settings = master_settings(place)?;
-    let DemoCommand::Seed { events, seed, .. } = command;
+    let DemoCommand::Seed {
+        events,
+        seed,
+        no_fleet,
+        ..
+    } = command;
     let seeded = sow(&settings, command);
-    // What an installation begins with is nothing that was done to it.
+    // What an installation begins with is nothing that was done to it, and it has no fleet yet.
     let begins = settings
         .store_options()
         .sqlite_file()
         .is_some_and(|file| !file.exists());
     if begins {
-        return seeded;
+        seeded?;
+        if !no_fleet {
+            println!(
+                "fleet       none yet: once the host was started, the same command with `--events 0 --yes` puts its deckies there"
+            );
+        }
+        return Ok(());
     }
     let target = format!("{events} lines of seed {seed}");
     block_on(async {
-        host::note(&settings, "demo.seed", &target, seeded.is_ok()).await;
-        Ok(())
-    })?;
-    seeded
+        let done = match seeded {
+            Ok(_) if *no_fleet => Ok(()),
+            Ok(fleet) => {
+                match place_stopped(&settings, fleet).await {
+                    Ok(placed) => println!("fleet       {placed} more, stopped"),
+                    // The evidence is there all the same.
+                    Err(error) => eprintln!("decnet: its deckies are not in the fleet: {}", chain(&*error)),
+                }
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        };
+        host::note(&settings, "demo.seed", &target, done.is_ok()).await;
+        done
+    })
 }
 
-fn sow(settings: &Settings, command: &DemoCommand) -> Result<()> {
+/// Have the deckies of the evidence in the fleet, too, so that what leads to them leads somewhere; gives how many came. They stand still,
+/// because what they saw is invented, and those that are there already stay as they are.
+async fn place_stopped(settings: &Settings, fleet: FleetSpec) -> Result<usize> {
+    let host = Host::with(settings.clone()).await?;
+    let permit = host.permit::<ManageFleet>()?;
+    let placed = host.domain.decky_place(&permit, fleet).await?;
+    host.close().await;
+    Ok(placed.len())
+}
+
+/// Writes the day; gives its fleet.
+fn sow(settings: &Settings, command: &DemoCommand) -> Result<FleetSpec> {
     let DemoCommand::Seed {
         events,
         attackers,
@@ -228,6 +271,7 @@ fn sow(settings: &Settings, command: &DemoCommand) -> Result<()> {
         seed,
         end,
         yes,
+        ..
     } = command;
     if !yes && Reader::open(&settings.spool_dir(), Position::default()).lag_bytes()? > 0 {
         return Err(StartError::unavailable(format!(
@@ -275,6 +319,7 @@ fn sow(settings: &Settings, command: &DemoCommand) -> Result<()> {
     if progress {
         eprintln!();
     }
+    let fleet = day.fleet();
     let left = day.finish().map_err(not_kept)?;
     let folder = folder.display();
     println!("events      {written}, in the spool");
@@ -285,7 +330,7 @@ fn sow(settings: &Settings, command: &DemoCommand) -> Result<()> {
         "recordings  {}, of sessions, in {folder}/*/{TRANSCRIPTS}",
         left.recordings
     );
-    Ok(())
+    Ok(fleet)
 }
 
 /// A folder of the deckies that does not take what visitors leave.

@@ -6,7 +6,7 @@ use decnet_model::{
     clock::{Clock as _, SystemClock},
     name::WorkerName,
     permission::{ManageWorkers, ViewFleet},
-    state::{KeptBy, ORDER, WORKERS, WorkerState},
+    state::{ALARM, KeptBy, ORDER, WORKERS, WorkerState},
     view::{StartAll, StartFailure, WorkerView},
 };
 use decnet_runtime::{
@@ -122,6 +122,14 @@ async fn have_up(settings: &Settings, order: Order) -> Result<()> {
         .map_err(|refused| StartError::unavailable(chain(&refused)))?;
     running(&name);
     Ok(())
+}
+
+/// Say on standard error what keeps workers that live from working: what else is printed looks as if all were well.
+pub(super) fn tell_alarms(workers: &[WorkerView]) {
+    let living = workers.iter().filter(|worker| worker.state == WorkerState::Ok);
+    for (worker, alarm) in living.filter_map(|worker| Some((worker, worker.tasks.get(ALARM)?))) {
+        eprintln!("{} cannot work: {}", worker.name, output::harmless(alarm));
+    }
 }
 
 fn stopping(name: &WorkerName) {

@@ -2,12 +2,12 @@
 
 use std::{io, net::SocketAddr};
 
-use decnet_control::Product;
+use decnet_control::{Product, ssh};
 use serde::Serialize;
 
 use super::{
     shown,
-    talk::{self, Login, SSH_CLIENT},
+    talk::{self, Login},
 };
 
 /// What a probe is about.
@@ -77,7 +77,7 @@ impl Probe {
 /// Everything that is asked of `product`.
 pub(super) fn of(product: Product) -> Vec<Probe> {
     match product {
-        Product::OpenSsh => ssh(),
+        Product::OpenSsh => open_ssh(),
         Product::Nginx => http(&[]),
         Product::Apache => http(&[(
             "files of the configuration",
@@ -114,64 +114,24 @@ fn lines(kind: Kind, name: &'static str, lines: &[&str]) -> Probe {
     )
 }
 
-/// A packet of ssh before anything is encrypted (RFC 4253, section 6).
-fn ssh_packet(payload: &[u8]) -> Vec<u8> {
-    let mut padding = 8 - (5 + payload.len()) % 8;
-    if padding < 4 {
-        padding += 8;
-    }
-    let body = [payload, &vec![0; padding]].concat();
-    framed(1 + body.len(), padding, &body)
-}
-
-fn framed(len: usize, padding: usize, rest: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes();
-    [&len[..], &[u8::try_from(padding).unwrap_or(u8::MAX)], rest].concat()
-}
-
-fn string(text: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes();
-    [&len[..], text].concat()
-}
-
-/// A client's KEXINIT that has this key exchange and this cipher.
-fn kexinit(kex: &str, cipher: &str) -> Vec<u8> {
-    let lists = [
-        kex,
-        "ssh-ed25519",
-        cipher,
-        cipher,
-        "hmac-sha2-256",
-        "hmac-sha2-256",
-        "none",
-        "none",
-        "",
-        "",
-    ];
-    let lists: Vec<u8> = lists.iter().flat_map(|list| string(list.as_bytes())).collect();
-    ssh_packet(&[&[20][..], &[b'C'; 16], &lists, &[0; 5]].concat())
-}
-
-fn ssh() -> Vec<Probe> {
-    const KEX: &str = "curve25519-sha256";
-    const CIPHER: &str = "aes128-ctr";
-    let after_hello = |words: &[u8]| [SSH_CLIENT, words].concat();
-    let begun = after_hello(&kexinit(KEX, CIPHER));
+fn open_ssh() -> Vec<Probe> {
+    let after_hello = |words: &[u8]| [ssh::CLIENT, words].concat();
+    let begun = after_hello(&ssh::kexinit());
     // The base point of the curve, which is a good share.
-    let share = [&[30_u8][..], &string(&[&[9_u8][..], &[0; 31]].concat())].concat();
-    let odd = ssh_packet(&[&[192_u8][..], &[0; 20]].concat());
+    let share = [&[30_u8][..], &ssh::string(&[&[9_u8][..], &[0; 31]].concat())].concat();
+    let odd = ssh::packet(&[&[192_u8][..], &[0; 20]].concat());
     let error = |name, words: Vec<u8>| probe(Kind::Error, name, Words::Ssh(words, false));
     vec![
         probe(Kind::Banner, "identification", Words::Ssh(Vec::new(), true)),
         probe(
             Kind::Negotiation,
             "lists of KEXINIT",
-            Words::Ssh(SSH_CLIENT.to_vec(), false),
+            Words::Ssh(ssh::CLIENT.to_vec(), false),
         ),
         probe(
             Kind::Negotiation,
             "key exchange",
-            Words::Ssh([&begun[..], &ssh_packet(&share)].concat(), false),
+            Words::Ssh([&begun[..], &ssh::packet(&share)].concat(), false),
         ),
         error("SSH-1337-…", b"SSH-1337-OpenSSH_9.0\r\n".to_vec()),
         error("SSH-1.99-…", b"SSH-1.99-x\r\n".to_vec()),
@@ -184,16 +144,19 @@ fn ssh() -> Vec<Probe> {
         ),
         error(
             "too long a packet",
-            after_hello(&framed(0x7fff_ffff, 4, &[20_u8; 16])),
+            after_hello(&ssh::framed(0x7fff_ffff, 4, &[20_u8; 16])),
         ),
         error(
             "HTTP in place of a packet",
             after_hello(b"GET / HTTP/1.0\r\n\r\n"),
         ),
-        error("no common key exchange", after_hello(&kexinit("nope", CIPHER))),
-        error("no common cipher", after_hello(&kexinit(KEX, "nope"))),
+        error(
+            "no common key exchange",
+            after_hello(&ssh::kexinit_with(0, "nope")),
+        ),
+        error("no common cipher", after_hello(&ssh::kexinit_with(2, "nope"))),
         error("an unknown message", after_hello(&odd)),
-        error("KEXINIT twice", [&begun[..], &kexinit(KEX, CIPHER)].concat()),
+        error("KEXINIT twice", [&begun[..], &ssh::kexinit()].concat()),
     ]
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use decnet_control::Product;
+use decnet_control::{Product, ssh};
 use sha1::{Digest as _, Sha1};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -15,9 +15,6 @@ use tokio::{
 };
 
 use super::shown;
-
-/// What a client of OpenSSH says first.
-pub(super) const SSH_CLIENT: &[u8] = b"SSH-2.0-OpenSSH_9.2p1\r\n";
 
 /// After this time without a word a server that waits for more is believed to have said all.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -111,7 +108,7 @@ pub(super) async fn banner(product: Product, server: SocketAddr, version: &str) 
 
 /// Whether an ssh server has its host keys: without them it does not begin the exchange.
 pub(super) async fn offers_keys(server: SocketAddr) -> io::Result<bool> {
-    let answer = say(server, SSH_CLIENT, false).await?;
+    let answer = say(server, ssh::CLIENT, false).await?;
     Ok(shown::ssh(&answer).contains("KEXINIT"))
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use decnet_control::Product;
+use decnet_control::{Product, ssh};
 use futures::future::join_all;
 use serde::Serialize;
 use tokio::{process::Command, time::timeout};
@@ -18,7 +18,7 @@ use tokio::{process::Command, time::timeout};
 use super::{
     Pair,
     report::Progress,
-    talk::{self, Client, Login, SSH_CLIENT},
+    talk::{self, Client, Login},
 };
 
 /// How many refused logins are waited for at a time where each takes seconds.
@@ -217,7 +217,7 @@ impl Asking {
                 client.sign_in(KNOWN).await?;
                 &ping
             }
-            "ssh" => SSH_CLIENT,
+            "ssh" => ssh::CLIENT,
             "smtp" => b"NOOP\r\n",
             _ => b"SYST\r\n",
         };

@@ -5,6 +5,7 @@ use decnet_decoys::ftp;
 use decnet_model::{
     fleet::{DeckySpec, FleetSpec},
     permission::{ManageFleet, ViewFleet},
+    state::DeckyState,
     view::DeckyView,
 };
 use decnet_persona::Persona;
@@ -20,13 +21,22 @@ const FLEET: &[(&str, &str)] = &[
     ("srv-01", "linux-server"),
 ];
 
-/// Deploy the demo fleet, unless there is a fleet already; gives commands that touch its services.
-pub(super) async fn deploy(settings: Settings, screen: &Prefixed) -> Result<Vec<String>> {
+/// What the greeting tells of the fleet.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    /// Commands that touch the demo fleet's services.
+    pub(super) touches: Vec<String>,
+    /// Deckies that do not run as they should, each with why.
+    pub(super) amiss: Vec<String>,
+}
+
+/// Look at the fleet; where that is wanted, deploy the demo fleet before, unless there is a fleet already.
+pub(super) async fn look(settings: Settings, wanted: bool, screen: &Prefixed) -> Result<Shown> {
     let host = Host::with(settings).await?;
     let permit = host.permit::<ManageFleet>()?;
     let view = host.permit::<ViewFleet>()?;
     let before = host.domain.decky_list(&view).await?;
-    if before.iter().all(|d| !d.desired) {
+    if wanted && before.iter().all(|d| !d.desired) {
         let deckies = FLEET
             .iter()
             .map(|(name, archetype)| {
@@ -52,16 +62,30 @@ pub(super) async fn deploy(settings: Settings, screen: &Prefixed) -> Result<Vec<
         })
         .await?;
     }
-    let mut touches = Vec::new();
+    let mut shown = Shown::default();
     for decky in host.domain.decky_list(&view).await?.iter().filter(|d| d.desired) {
-        if let Some(error) = decky.last_error.as_ref().filter(|_| decky.services.is_empty()) {
-            screen.line("up", &format!("{} does not run: {error}", decky.name));
+        shown.amiss.extend(amiss(decky));
+        if wanted {
+            let persona = host.domain.decky_persona(&permit, &decky.name).await?;
+            shown.touches.extend(commands(decky, &persona));
         }
-        let persona = host.domain.decky_persona(&permit, &decky.name).await?;
-        touches.extend(commands(decky, &persona));
     }
     host.close().await;
-    Ok(touches)
+    Ok(shown)
+}
+
+/// Why a decky does not run as it should; nothing where it does, is still to begin, or was stopped.
+fn amiss(decky: &DeckyView) -> Option<String> {
+    if decky.stopped || decky.state == DeckyState::Running {
+        return None;
+    }
+    let failed = decky.quarantined || matches!(decky.state, DeckyState::Failed | DeckyState::Degraded);
+    let why = match &decky.last_error {
+        Some(why) => why.as_str(),
+        None if failed => "`decnet status` says more",
+        None => return None,
+    };
+    Some(format!("{} ({}): {why}", decky.name, decky.state))
 }
 
 /// Commands that touch each service of a decky with its ordinary client, signing in where that is more to look at.
@@ -100,7 +124,7 @@ fn commands(decky: &DeckyView, persona: &Persona) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use decnet_model::{state::DeckyState, view::DeckyService};
+    use decnet_model::view::DeckyService;
     use decnet_persona::{PersonaSpec, Seed, archetype};
     use time::OffsetDateTime;
 
@@ -108,11 +132,16 @@ mod tests {
 
     /// The commands for a decky that is `persona` and runs `slug`.
     fn commands_for(slug: &str, listen: &str, persona: &Persona) -> Vec<String> {
-        let decky = DeckyView {
+        commands(&decky(slug, listen, persona), persona)
+    }
+
+    fn decky(slug: &str, listen: &str, persona: &Persona) -> DeckyView {
+        DeckyView {
             name: "decky-01".parse().unwrap(),
             state: DeckyState::Running,
             desired: true,
             stopped: false,
+            quarantined: false,
             archetype: persona.archetype.clone(),
             distro: persona.distro.to_string(),
             os: persona.os.to_string(),
@@ -130,8 +159,38 @@ mod tests {
             mutate_interval_minutes: None,
             last_mutation: None,
             event_count: 0,
+        }
+    }
+
+    #[test]
+    fn the_greeting_names_who_does_not_run_and_why_and_nobody_else() {
+        let spec = PersonaSpec::new(Seed::from_bytes([1; 16]), "web-server");
+        let runs = decky("http", "127.66.0.2:80", &Persona::derive(&spec).unwrap());
+        let why = Some("127.66.0.2:80 is in use".to_owned());
+        let failed = DeckyView {
+            state: DeckyState::Failed,
+            last_error: why.clone(),
+            ..runs.clone()
         };
-        commands(&decky, persona)
+        let told = amiss(&failed).unwrap();
+        assert_eq!(told, "decky-01 (failed): 127.66.0.2:80 is in use");
+        // It is tried again in a moment, and failed all the same.
+        let waits = DeckyView {
+            state: DeckyState::Deploying,
+            ..failed.clone()
+        };
+        assert!(amiss(&waits).is_some());
+        let begins = DeckyView {
+            last_error: None,
+            ..waits
+        };
+        let stopped = DeckyView {
+            stopped: true,
+            ..failed
+        };
+        for good in [runs, begins, stopped] {
+            assert_eq!(amiss(&good), None, "{good:?}");
+        }
     }
 
     #[test]

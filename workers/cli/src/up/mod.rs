@@ -3,11 +3,7 @@
 mod demo;
 mod supervise;
 
-use std::{
-    fmt::Write as _,
-    path::{self, Path},
-    time::Duration,
-};
+use std::{fmt::Write as _, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use decnet_bus::Endpoint;
@@ -22,12 +18,16 @@ use decnet_runtime::{
     supervisor::{self, Door, Lock},
     worker::ONE_SIGNAL,
 };
+use decnet_spool::SpoolError;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::Instant,
 };
 
-use self::supervise::{Failure, Program, Supervisor};
+use self::{
+    demo::Shown,
+    supervise::{Failure, Program, Supervisor},
+};
 use crate::{
     cli::{PlaceArgs, UpArgs},
     commands::database,
@@ -37,18 +37,19 @@ use crate::{
 
 /// The order in which workers are told to stop: those who make evidence, those who carry it, those who show it.
 const STOP_ORDER: &[&str] = &["mutator", "collector", "ingester", "profiler", "server", "bus"];
+/// How long the workers of an earlier host may take to end.
+const EARLIER: Duration = Duration::from_secs(10);
 /// How long a worker may take to be ready.
 const READY: Duration = Duration::from_secs(60);
 
 /// `decnet up`
 pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
     let started = Instant::now();
-    let mut sources = host::sources(place)?;
-    if let Some(listen) = &args.listen {
-        sources.flags.insert("listen", listen.clone());
-    }
-    if let Some(tls) = &args.tls {
-        sources.flags.insert("tls", absolute(tls)?);
+    let mut sources = host::sources(place);
+    for (key, said) in [("listen", &args.listen), ("tls", &args.tls)] {
+        if let Some(text) = said {
+            host::flag(&mut sources, key, text);
+        }
     }
     let mut settings = host::master(&sources)?;
     if !settings.is_given("bus-url") && matches!(settings.bus.endpoint, Endpoint::Unix(_)) {
@@ -63,9 +64,16 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
 
     // Before anything is made: the likeliest things to go wrong, and a password that is told once should not scroll by with
     // them. A host that runs on this folder already holds the port, too, and is the better thing to name.
-    let held = supervisor::was_here(&settings.run_dir())
+    let run_dir = settings.run_dir();
+    let held = supervisor::was_here(&run_dir)
         .then(|| Lock::take(&settings))
         .transpose()?;
+    if held.is_some() {
+        tokio::select! {
+            () = earlier_workers(&run_dir) => {}
+            () = stop.next() => return Ok(()),
+        }
+    }
     free(settings.server.listen)?;
     let admin = tokio::select! {
         prepared = database::prepare(&settings) => prepared?,
@@ -74,7 +82,6 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
     // The workers find the bus by it, as everybody does.
     let _alone = held.map_or_else(|| Lock::take(&settings), Ok)?;
     let screen = Prefixed::new();
-    let run_dir = settings.run_dir();
     let mut supervisor = Supervisor::new(&run_dir, screen.clone());
     let door = Door::open(&run_dir)
         .map_err(|error| StartError::io(&format!("orders in {}", run_dir.display()), &error))?;
@@ -85,15 +92,19 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
     let mut up = false;
     let life = async {
         start_all(&mut supervisor, &settings, &env).await?;
-        let touches = if args.demo {
-            demo::deploy(settings.clone(), &screen)
-                .await
-                .context("the demo fleet")?
-        } else {
-            Vec::new()
-        };
+        let fleet = demo::look(settings.clone(), args.demo, &screen)
+            .await
+            .context("the fleet")?;
         up = true;
-        say(&banner(&settings, &admin, started.elapsed(), &touches));
+        // Whoever reads that all is up would wait in vain for what visitors do.
+        let unrecorded = decnet_spool::room(&settings.spool_dir(), settings.spool.min_free_bytes).err();
+        say(&banner(
+            &settings,
+            &admin,
+            started.elapsed(),
+            unrecorded.as_ref(),
+            &fleet,
+        ));
         // From here on, a worker that ends is started again, unless it says that this is of no use.
         match supervisor.failures.recv().await {
             Some(failure) => Err(failed(&failure)),
@@ -122,17 +133,6 @@ pub(crate) async fn run(place: &PlaceArgs, args: &UpArgs) -> Result<()> {
     ended
 }
 
-/// Paths of the command line begin where it was typed; those of the configuration begin at the root.
-fn absolute(tls: &str) -> Result<String> {
-    match tls.split_once(',') {
-        Some((chain, key)) => {
-            let (chain, key) = (path::absolute(chain)?, path::absolute(key)?);
-            Ok(format!("{},{}", chain.display(), key.display()))
-        }
-        None => Ok(tls.to_owned()),
-    }
-}
-
 /// SIGINT and SIGTERM.
 struct StopSignals {
     interrupt: Signal,
@@ -159,19 +159,42 @@ impl StopSignals {
     }
 }
 
+/// Wait a while for the workers of a host that was killed: they end by themselves, and hold their places and the port until then.
+async fn earlier_workers(run: &Path) {
+    let until = Instant::now() + EARLIER;
+    let mut told = false;
+    loop {
+        let left = supervisor::workers_of(run);
+        if left.is_empty() || Instant::now() >= until {
+            return;
+        }
+        if !told {
+            say(&format!(
+                "Waiting for what an earlier host left: {}\n",
+                left.join(", ")
+            ));
+            told = true;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Whether the dashboard can listen there. The server binds it for itself a moment later.
 fn free(listen: std::net::SocketAddr) -> Result<(), StartError> {
     match std::net::TcpListener::bind(listen) {
         Ok(_closed) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(StartError::unavailable(format!(
-            "{listen} is in use: end what listens there (`ss -ltnp` names it), or give another address by --listen 127.0.0.1:PORT"
-        ))),
-        Err(error) => Err(StartError::io(&format!("listen on {listen}"), &error)),
+        Err(error) => Err(StartError::listen(listen, &error)),
     }
 }
 
 /// What a person needs to know, after everything that scrolled by.
-fn banner(settings: &Settings, admin: &FirstAdmin, took: Duration, touches: &[String]) -> String {
+fn banner(
+    settings: &Settings,
+    admin: &FirstAdmin,
+    took: Duration,
+    unrecorded: Option<&SpoolError>,
+    fleet: &Shown,
+) -> String {
     let login = match &admin.generated_password {
         Some(password) => format!(
             "Log in as {} with the password {} (told once; it has to be changed)",
@@ -219,11 +242,27 @@ fn banner(settings: &Settings, admin: &FirstAdmin, took: Duration, touches: &[St
         settings.server.public_url,
         settings.data_dir.display()
     );
-    if !touches.is_empty() {
-        text.push_str("  Touch a decky from another terminal, and watch it in the dashboard:\n");
-        for touch in touches {
-            // Writing to a string cannot fail.
-            let _written = writeln!(text, "    {touch}");
+    if let Some(why) = unrecorded {
+        // Writing to a string cannot fail.
+        let _written = writeln!(
+            text,
+            "  NOTHING IS RECORDED YET: {why}.\n  Until then decoys keep what they see, and nothing of it is in the dashboard.\n"
+        );
+    }
+    for (heading, lines) in [
+        ("These deckies do not run as they should:", &fleet.amiss),
+        (
+            "Touch a decky from another terminal, and watch it in the dashboard:",
+            &fleet.touches,
+        ),
+    ] {
+        if lines.is_empty() {
+            continue;
+        }
+        // Writing to a string cannot fail.
+        let _written = writeln!(text, "  {heading}");
+        for line in lines {
+            let _written = writeln!(text, "    {line}");
         }
         text.push('\n');
     }

@@ -25,7 +25,7 @@ use decnet_model::{
 use decnet_runtime::{
     Shutdown, heartbeat, quarantine,
     settings::keys::KEYS,
-    supervisor::{ORDERED, Order},
+    supervisor::{ORDERED, Order, told_at},
 };
 use nix::{
     sys::signal::{Signal, killpg},
@@ -737,7 +737,7 @@ struct Told {
 
 impl Told {
     fn bind(run_dir: &Path, name: &str) -> io::Result<Self> {
-        let path = run_dir.join(format!("notify.{name}"));
+        let path = told_at(run_dir, name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -941,7 +941,7 @@ mod tests {
         let told = &left.tasks[QUARANTINE];
         assert!(
             told.contains("after 5 deaths within 10 minutes: ended with code 3")
-                && told.contains("a line / and\u{fffd} another"),
+                && told.contains("a line / and⟨U+0007⟩ another"),
             "{told}"
         );
         let refused = remote.clone().start("child".into()).await.unwrap_err();

@@ -18,23 +18,7 @@ use tempfile::TempDir;
 use super::{PROGRAM, decnet, said};
 
 /// Product, probe, and why its answers differ: what is known of, and put up with.
-const KNOWN: &[(&str, &str, &str)] = &[
-    (
-        "MariaDB",
-        "settings that clients ask for",
-        "a number among the settings is told to be unsigned, by a flag of its column that no client shows",
-    ),
-    (
-        "Exim",
-        "STARTTLS",
-        "GnuTLS ends a handshake that does not come by an alert",
-    ),
-    (
-        "Exim",
-        "too long a line",
-        "Exim takes what comes after the first 16 KiB of a line for the next command",
-    ),
-];
+const KNOWN: &[(&str, &str, &str)] = &[];
 
 /// The command in a folder that servers can reach which give up root, with a folder for what is temporary; `None`, with the
 /// reason printed, where there is no program for decoys.

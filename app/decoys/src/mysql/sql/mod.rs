@@ -980,13 +980,14 @@ impl Database {
                 "0" | "OFF" | "FALSE" => "OFF".to_owned(),
                 _ => return Err(bad()),
             },
-            'n' if value.exact().is_none() && !matches!(value, Val::Real(_)) => {
+            'n' | 'i' | 'd' if value.exact().is_none() && !matches!(value, Val::Real(_)) => {
                 return Err(SqlError::new(
                     1232,
                     "42000",
                     format!("Incorrect argument type to variable '{name}'"),
                 ));
             }
+            'd' => format!("{:.6}", value.real()),
             _ if name == "sql_mode" => self.mode(&text).ok_or_else(bad)?,
             _ if name.starts_with("character_set_") && text != "\0" => {
                 let (charset, _) = self.charset(&text).ok_or_else(|| no_charset(&text))?;

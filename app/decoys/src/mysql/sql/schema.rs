@@ -152,7 +152,7 @@ pub(super) struct Variable {
     pub(super) name: &'static str,
     /// `g`lobal, `s`ession, or `b`oth.
     pub(super) scope: char,
-    /// `b` for a switch, `n` for a number, `t` for a text.
+    /// `b` for a switch, `n` for a whole number without a sign, `i` for one with it, `d` for a floating-point number, `t` for a text.
     pub(super) kind: char,
     pub(super) read_only: bool,
     pub(super) value: String,
@@ -685,11 +685,23 @@ impl Database {
         Ok(match (found.kind, found.value.as_str()) {
             ('b', "ON" | "1") => Val::Int(1),
             ('b', "OFF" | "0") => Val::Int(0),
-            ('n', number) => Val::number(number),
+            ('n' | 'i' | 'd', number) => Val::number(number),
             (_, "\0") => Val::Null,
             (_, "") if name == "secure_file_priv" || name == "ssl_ca" || name == "ssl_cert" => Val::Null,
             (_, text) => Val::text(text),
         })
+    }
+
+    /// What the column of a variable is, where its kind says more than its value does.
+    pub(super) fn variable_kind(&self, name: &str, asker: &Asker) -> Kind {
+        let all = self.variables(asker, false);
+        match all.iter().find(|v| v.name == name).map(|v| v.kind) {
+            Some('b') => Kind::SWITCH_VARIABLE,
+            Some('n') => Kind::UNSIGNED_VARIABLE,
+            Some('i') => Kind::SIGNED_VARIABLE,
+            Some('d') => Kind::DOUBLE_VARIABLE,
+            _ => Kind::UNKNOWN,
+        }
     }
 
     /// The selection of MySQL 8's variables that clients and visitors ask for.

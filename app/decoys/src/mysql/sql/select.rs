@@ -281,6 +281,7 @@ impl Run<'_> {
             None => {
                 let kind = match expr {
                     Expr::Call(call) if call.name == "count" => Kind::BIGINT,
+                    Expr::SystemVariable { name, .. } => self.database.variable_kind(name, self.asker),
                     _ => Kind::UNKNOWN,
                 };
                 plain_field(name, kind)

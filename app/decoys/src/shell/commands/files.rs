@@ -155,8 +155,7 @@ pub(super) fn ls(shell: &mut Shell, call: &mut Call) -> u8 {
             .filter(|(name, _)| all || call.has('A') || !name.starts_with('.'))
             .collect();
         if call.has('R') {
-            for (name, node) in rows.iter().rev().filter(|(_, n)| n.is_dir()) {
-                let _ = node;
+            for (name, _) in rows.iter().rev().filter(|(_, n)| n.is_dir()) {
                 directories.push(format!("{}/{name}", directory.trim_end_matches('/')));
             }
         }

@@ -248,8 +248,36 @@ pub(super) fn lastb(shell: &mut Shell, call: &mut Call) -> u8 {
         - i64::from(now.hour()) * 3_600
         - i64::from(now.minute()) * 60
         - i64::from(now.second());
-    let begun = clock(first);
-    call.out(format!("\nbtmp begins {}:00 {}\n", day(begun), begun.year()));
+    let full = kept(shell, "/var/log/btmp") == Some(true);
+    let refused = if full { shell.machine.refused() } else { Vec::new() };
+    let mut begun = (clock(first), 0);
+    if let Some(oldest) = refused.last() {
+        // It is as old as what stands first in it.
+        let at = clock(oldest.at);
+        begun = (at, at.second());
+    }
+    let wanted = call.operands("nfstp");
+    for attempt in refused
+        .iter()
+        .filter(|r| wanted.is_empty() || wanted.contains(&r.user))
+        .take(count(call))
+    {
+        let name: String = attempt.user.chars().take(8).collect();
+        let from: String = attempt.from.chars().take(16).collect();
+        let at = clock(attempt.at);
+        call.out(format!(
+            "{name:<8} ssh:notty    {from:<16} {} - {:02}:{:02}  (00:00)\n",
+            day(at),
+            at.hour(),
+            at.minute()
+        ));
+    }
+    let (begun, second) = begun;
+    call.out(format!(
+        "\nbtmp begins {}:{second:02} {}\n",
+        day(begun),
+        begun.year()
+    ));
     0
 }
 

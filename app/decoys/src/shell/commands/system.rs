@@ -1436,6 +1436,13 @@ pub(super) fn systemctl(shell: &mut Shell, call: &mut Call) -> u8 {
         operands.reverse();
     }
     let verb = operands.first().cloned().unwrap_or_default();
+    if matches!(verb.as_str(), "" | "list-units")
+        && call.args.iter().any(|a| a == "--failed" || a == "--state=failed")
+    {
+        // Nothing that the machine runs has failed.
+        call.out("  UNIT LOAD ACTIVE SUB DESCRIPTION\n0 loaded units listed.\n");
+        return 0;
+    }
     let wanted = operands
         .get(1)
         .map(|u| u.trim_end_matches(".service").to_owned())

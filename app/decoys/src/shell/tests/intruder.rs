@@ -90,6 +90,127 @@ fn a_terminal_is_in_every_list_and_two_have_two_places() {
 }
 
 #[test]
+fn a_session_has_one_number_and_what_is_told_of_it_is_in_its_order() {
+    let (_, template) = serving(Distro::Debian12, "linux-server", 1, &["ssh"]);
+    let told = ask(
+        &template,
+        "echo $XDG_SESSION_ID; sed 's/.*session-//; s/.scope//' /proc/self/cgroup; cat /proc/self/sessionid; echo; \
+         tail -1 /var/log/auth.log | sed 's/.*New session //; s/ of user.*//'; echo $XDG_RUNTIME_DIR",
+    );
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 5, "{told}");
+    assert!(lines[..4].iter().all(|number| *number == lines[0]), "{told}");
+    assert_eq!(lines[4], "/run/user/0");
+    let stamps = ask(&template, "cut -d' ' -f1 /var/log/auth.log");
+    let stamps: Vec<&str> = stamps.lines().collect();
+    assert!(stamps.len() > 10 && stamps.is_sorted(), "{stamps:?}");
+    let hidden = ask(&template, "ls -A /tmp; systemctl --failed | tail -1");
+    assert_eq!(
+        hidden,
+        ".font-unix\n.ICE-unix\n.X11-unix\n.XIM-unix\n0 loaded units listed.\n"
+    );
+    let (_, alpine) = serving(Distro::Alpine, "linux-server", 1, &["ssh"]);
+    assert_eq!(ask(&alpine, "echo \"$XDG_SESSION_ID\"; ls -A /tmp"), "\n");
+}
+
+#[test]
+fn who_has_left_is_gone_in_the_logs_too() {
+    let (_, template) = serving(Distro::Debian12, "linux-server", 1, &["ssh"]);
+    at_terminal(&template, "192.0.2.9 51234 22", &["id"]);
+    let log = ask(
+        &template,
+        "grep -E 'sshd|logind' /var/log/auth.log | cut -d' ' -f3- | sed 's/[0-9]*.: /: /; s/ession [0-9][0-9]*/ession N/' | head -8",
+    );
+    assert_eq!(
+        log.lines().collect::<Vec<_>>(),
+        [
+            "sshd[: Accepted password for root from 192.0.2.9 port 51234 ssh2",
+            "sshd[: pam_unix(sshd:session): session opened for user root(uid=0) by (uid=0)",
+            "systemd-logind[: New session N of user root.",
+            "sshd[: Received disconnect from 192.0.2.9 port 51234:11: disconnected by user",
+            "sshd[: Disconnected from user root 192.0.2.9 port 51234",
+            "sshd[: pam_unix(sshd:session): session closed for user root",
+            "systemd-logind[: Session N logged out. Waiting for processes to exit.",
+            "systemd-logind[: Removed session N.",
+        ]
+    );
+}
+
+#[test]
+fn who_was_refused_stands_in_the_logs_that_a_later_visitor_reads() {
+    use super::super::strangers::{Left, Stranger};
+    let from = "198.51.100.9:51234".parse().unwrap();
+    let knock = |template: &Template, user: &str, times: u32, left: Left| {
+        let machine = &template.machine;
+        let now = machine.boot_time + 2_451_800;
+        let who = Stranger {
+            user: user.as_bytes(),
+            from,
+        };
+        machine.note_name(who, now);
+        for nth in 1..=times {
+            machine.note_check(who, nth, now);
+            machine.note_refusal(who, true, now);
+        }
+        machine.note_left(who, left, times, now);
+    };
+    let (_, template) = serving(Distro::Debian12, "linux-server", 1, &["ssh"]);
+    let empty = ask(&template, "stat -c %s /var/log/btmp; lastb | head -1");
+    assert_eq!(empty, "0\n\n");
+    knock(&template, "root", 2, Left::Closed);
+    knock(&template, "or\u{1b}acle", 1, Left::TooOften);
+    let log = ask(
+        &template,
+        "grep 198.51.100.9 /var/log/auth.log | sed 's/^[^ ]* [^ ]* sshd.[0-9]*.: //'",
+    );
+    assert_eq!(
+        log.lines().collect::<Vec<_>>(),
+        [
+            "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=198.51.100.9  user=root",
+            "Failed password for root from 198.51.100.9 port 51234 ssh2",
+            "Failed password for root from 198.51.100.9 port 51234 ssh2",
+            "Connection closed by authenticating user root 198.51.100.9 port 51234 [preauth]",
+            "PAM 1 more authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=198.51.100.9  user=root",
+            "Invalid user or\\033acle from 198.51.100.9 port 51234",
+            "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=198.51.100.9 ",
+            "Failed password for invalid user or\\033acle from 198.51.100.9 port 51234 ssh2",
+            "error: maximum authentication attempts exceeded for invalid user or\\033acle from 198.51.100.9 port 51234 ssh2 [preauth]",
+            "Disconnecting invalid user or\\033acle 198.51.100.9 port 51234: Too many authentication failures [preauth]",
+        ]
+    );
+    let journal = "journalctl -u ssh --no-pager | grep -c 198.51.100.9";
+    assert_eq!(ask(&template, journal), "10\n");
+    let refused = ask(
+        &template,
+        "lastb | cut -c-38; lastb -1 root; stat -c %s /var/log/btmp",
+    );
+    let lines: Vec<&str> = refused.lines().collect();
+    assert_eq!(
+        lines[..3],
+        [
+            "or\\033ac ssh:notty    198.51.100.9    ",
+            "root     ssh:notty    198.51.100.9    ",
+            "root     ssh:notty    198.51.100.9    ",
+        ],
+        "{refused}"
+    );
+    assert!(lines.iter().any(|line| line.ends_with("  (00:00)")), "{refused}");
+    assert_eq!(lines.last(), Some(&"1152"), "three records of 384 bytes");
+
+    let (_, alpine) = serving(Distro::Alpine, "linux-server", 1, &["ssh"]);
+    knock(&alpine, "root", 1, Left::Closed);
+    let log = ask(
+        &alpine,
+        "grep -c pam_unix /var/log/messages; grep Failed /var/log/messages",
+    );
+    assert!(
+        log.starts_with("0\n")
+            && log.ends_with("Failed password for root from 198.51.100.9 port 51234 ssh2\n"),
+        "{log}"
+    );
+}
+
+#[test]
 fn stat_formats_as_the_real_one_does() {
     let format = "%n|%5a|%-5a|%05a|%A|%F|%8U|%-8u|%%|%N|%q|%";
     let script = format!(

@@ -517,7 +517,9 @@ fn proc_has_the_permissions_and_sizes_of_a_real_one() {
                  /proc/self/status /proc/self/environ /proc/self/maps /proc/self/limits /proc/self/cgroup /proc/self/mounts \
                  /proc/self/exe /proc/self/cwd /proc/self/root /proc/self/fd/0 /proc/self/fd/1 /proc/sys /proc/sys/kernel \
                  /proc/sys/kernel/hostname /proc/sys/kernel/ostype /proc/sys/kernel/osrelease /proc/sys/vm/swappiness \
-                 /proc/sys/fs/file-max";
+                 /proc/sys/fs/file-max /proc/self/stat /proc/self/statm /proc/self/mountinfo /proc/self/oom_score \
+                 /proc/self/oom_score_adj /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups /proc/self/wchan \
+                 /proc/self/personality /proc/self/ns /proc/self/ns/pid /proc/self/ns/mnt /proc/1/sched /proc/1/ns";
     let stat = format!(
         "stat -c '%n %A %s %F' {paths}; wc -c < /proc/version > /dev/null; test -s /proc/version || echo empty"
     );
@@ -536,6 +538,82 @@ fn proc_has_the_permissions_and_sizes_of_a_real_one() {
     assert_eq!(ask(&template, &stat), real);
     let mode = ask(&template, "stat -c '%A %s' /proc/self/fd /proc/$$/fd");
     assert_eq!(mode, "dr-x------ 0\ndr-x------ 0\n");
+}
+
+#[test]
+fn what_proc_says_of_a_process_agrees_with_itself_and_with_the_machine() {
+    let (_, template) = serving(Distro::Debian12, "linux-server", 3, &["ssh"]);
+    let lines = |script: &str| -> Vec<String> { ask(&template, script).lines().map(str::to_owned).collect() };
+    // Nothing shows a container: the first process and ours are in the same namespaces.
+    let spaces =
+        lines("for of in 1 self; do readlink /proc/$of/ns/pid /proc/$of/ns/mnt /proc/$of/ns/cgroup; done");
+    assert_eq!(spaces.len(), 6, "{spaces:?}");
+    assert_eq!(spaces[..3], spaces[3..]);
+    assert_eq!(spaces[0], "pid:[4026531836]");
+    assert_eq!(
+        ask(&template, "head -1 /proc/1/sched"),
+        "systemd (1, #threads: 1)\n"
+    );
+    assert_eq!(
+        lines("grep -E '^Cap(Eff|Bnd)' /proc/self/status | cut -f2"),
+        ["000001ffffffffff", "000001ffffffffff"]
+    );
+    assert_eq!(
+        ask(
+            &template,
+            "awk '{print $2, NF}' /proc/self/stat; awk '{print NF}' /proc/self/statm"
+        ),
+        "(awk) 52\n7\n"
+    );
+    let sizes = lines(
+        "grep VmRSS /proc/self/status | tr -dc 0-9; echo; cut -d' ' -f24 /proc/self/stat; cut -d' ' -f2 /proc/self/statm",
+    );
+    let sizes: Vec<u64> = sizes.iter().map(|n| n.parse().unwrap()).collect();
+    assert!(sizes[0] == sizes[1] * 4 && sizes[1] == sizes[2], "{sizes:?}");
+    assert_eq!(
+        ask(&template, "ulimit -u; ulimit -n"),
+        ask(
+            &template,
+            "grep -E '^Max (processes|open files)' /proc/self/limits | tr -s ' ' | sed 's/Max open/Max/' | cut -d' ' -f3"
+        )
+    );
+    assert_eq!(
+        lines("cat /proc/mounts").len(),
+        lines("cat /proc/self/mountinfo").len()
+    );
+    let maps = ask(&template, "cat /proc/self/maps");
+    for part in [
+        " /usr/bin/cat\n",
+        "[heap]",
+        "/usr/lib/x86_64-linux-gnu/libc.so.6",
+        "[stack]",
+    ] {
+        assert!(maps.contains(part), "{part}: {maps}");
+    }
+    // What runs has a program, as who looks for somebody else's miner finds it.
+    let programs = ask(&template, "readlink /proc/[0-9]*/exe | sort -u");
+    assert!(
+        programs.contains("/usr/sbin/sshd\n") && programs.contains("/usr/sbin/cron\n"),
+        "{programs}"
+    );
+    // An ordinary account has no rights beyond its own.
+    let (user, out) = {
+        let user = template
+            .machine
+            .accounts
+            .iter()
+            .find(|a| a.uid >= 1_000)
+            .unwrap()
+            .name
+            .clone();
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let outside = Box::new(Bench(Arc::clone(&seen)));
+        let mut shell = template.shell(&user, "192.0.2.7 4 22", outside, 1, vfs::Shared::default());
+        now_or_never(shell.run_line(b"grep CapEff /proc/self/status"));
+        let out = String::from_utf8(seen.lock().unwrap().out.clone()).unwrap();
+        (user, out)
+    };
+    assert_eq!(out, "CapEff:\t0000000000000000\n", "{user}");
 }
 
 #[test]

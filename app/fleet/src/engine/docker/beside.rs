@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     DockerEngine, LABEL, LABEL_BESIDE, LABEL_MADE, LABEL_SLUG,
+    container::{RESOLVER, resolver},
     daemon::{ours, said, status, unavailable},
     hardened::hardened,
     pull,
@@ -99,6 +100,8 @@ fn mark(own: &OwnImage, first: &str) -> String {
         // It always has a JSON form.
         .chain_update(serde_json::to_vec(own).unwrap_or_default())
         .chain_update(first)
+        // One of an earlier version lacks what is bound there.
+        .chain_update(RESOLVER)
         .finalize();
     hex(digest.get(..8).unwrap_or_default())
 }
@@ -171,9 +174,19 @@ impl DockerEngine {
         docker: &Docker,
         name: &DeckyName,
     ) -> Result<Vec<ContainerSummary>, EngineError> {
+        self.labelled(docker, LABEL_BESIDE, name).await
+    }
+
+    /// The containers of this installation of which `label` says `name`.
+    pub(super) async fn labelled(
+        &self,
+        docker: &Docker,
+        label: &str,
+        name: &DeckyName,
+    ) -> Result<Vec<ContainerSummary>, EngineError> {
         let mut filters = ours(&self.id);
         if let Some(labels) = filters.get_mut("label") {
-            labels.push(format!("{LABEL_BESIDE}={name}"));
+            labels.push(format!("{label}={name}"));
         }
         let options = ListContainersOptionsBuilder::default()
             .all(true)
@@ -233,6 +246,8 @@ impl DockerEngine {
             .those_beside(docker, &decky.name)
             .await
             .map_err(StepError::not_now)?;
+        let ground = self.ground().await.map_err(StepError::not_now)?;
+        let resolver = resolver(&ground, &self.home(&decky.name))?;
         for (slug, own) in decky.own_images() {
             let Some(image) = found.get(&own.image) else {
                 continue;
@@ -242,7 +257,7 @@ impl DockerEngine {
             }
             let short: String = self.id.chars().take(6).collect();
             let container = format!("{}.{slug}-{short}", decky.name);
-            let body = self.body_beside(&decky.name, slug, own, first, image);
+            let body = self.body_beside(&decky.name, slug, own, first, image, &resolver);
             let failed = |error: DockerError| {
                 let told = format!("{slug}: start {}: {}", own.image, said(&error));
                 match status(&error) {
@@ -273,6 +288,7 @@ impl DockerEngine {
         own: &OwnImage,
         first: &str,
         image: &Found,
+        resolver: &str,
     ) -> ContainerCreateBody {
         let memory = i64::from(own_image::memory_mb(own)) << 20;
         let volumes = image.volumes.iter();
@@ -293,6 +309,8 @@ impl DockerEngine {
             ])),
             host_config: Some(HostConfig {
                 network_mode: Some(format!("container:{first}")),
+                // It would get Docker's own, whatever the container of that network has in its place.
+                binds: Some(vec![resolver.to_owned()]),
                 tmpfs: Some(scratch.collect()),
                 cap_add: Some(vec!["NET_BIND_SERVICE".to_owned()]),
                 ..hardened(memory, PIDS)

@@ -1,11 +1,11 @@
 //! One container: what it is made with, and how it becomes a decky.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs, io,
     net::{IpAddr, Ipv4Addr},
     os::unix::fs::chown,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -58,6 +58,8 @@ const MEMORY: i64 = 256 << 20;
 const PIDS: i64 = 64;
 /// The most bytes of what a container said last.
 const LAST_WORDS: usize = 300;
+/// Where a container reads whom it asks for names.
+pub(super) const RESOLVER: &str = "/etc/resolv.conf";
 /// What it touches while it is well.
 const PULSE: &str = "/run/alive";
 
@@ -90,7 +92,7 @@ impl DockerEngine {
             stop_signal: Some("SIGTERM".to_owned()),
             host_config: Some(HostConfig {
                 network_mode: Some(ground.network.clone()),
-                // Otherwise those of the host can be read in it, and a machine of this network would have the gateway.
+                // Whom the daemon's own resolver asks, where somebody asks that: never those of the host.
                 dns: Some(vec![ground.lan.gateway.unwrap_or(ground.lan.host).to_string()]),
                 dns_search: Some(vec![".".to_owned()]),
                 binds: Some(binds.to_vec()),
@@ -118,6 +120,29 @@ impl DockerEngine {
         )))
     }
 
+    /// The ids of the containers of `name`, whatever they are called by now: there is one, unless somebody made more.
+    async fn own(&self, docker: &Docker, name: &DeckyName) -> Result<Vec<String>, StepError> {
+        let labelled = self.labelled(docker, LABEL_NAME, name).await;
+        let labelled = labelled.map_err(StepError::not_now)?;
+        // An image's container has the labels of the image, too.
+        let own = labelled.into_iter().filter(|c| beside::beside_whom(c).is_none());
+        Ok(own.filter_map(|container| container.id).collect())
+    }
+
+    /// End the containers of `name` and take them away.
+    async fn clear_own(&self, docker: &Docker, name: &DeckyName) -> Result<(), StepError> {
+        for id in self.own(docker, name).await? {
+            let options = StopContainerOptionsBuilder::default().t(GRACE).build();
+            match docker.stop_container(&id, Some(options)).await {
+                // It is gone, or does not run.
+                Err(error) if matches!(status(&error), Some(404 | 304)) => {}
+                done => done.map_err(|e| StepError::transient(format!("stop {name}: {}", said(&e))))?,
+            }
+            self.remove_container(docker, &id).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn remove_container(&self, docker: &Docker, name: &str) -> Result<(), StepError> {
         if !self.is_there(docker, name).await? {
             return Ok(());
@@ -136,6 +161,7 @@ impl DockerEngine {
 
     /// Make the decky's folder, and the links by which the rest of the installation finds it.
     pub(super) fn create(&self, decky: &DesiredDecky) -> Result<(), StepError> {
+        let _alone = self.folders();
         let home = self.home(&decky.name);
         let parent = home.path().parent().map(Path::to_owned).unwrap_or_default();
         let io = |what: &str, path: &Path| {
@@ -186,13 +212,18 @@ impl DockerEngine {
             .map_err(|e| StepError::lasting(format!("the persona of {name}: {e}")))?;
         let docker = self.docker().await.map_err(StepError::not_now)?;
         let ground = self.ground().await.map_err(StepError::not_now)?;
-        let container = self.container(name);
+        let _alone = self.watch.alone(name).await;
         home.note_applied(None)?;
         if beside::may_have_company(&home) {
             self.clear_beside(&docker, name, |_| false).await?;
         }
-        self.remove_container(&docker, &container).await?;
-        self.lookout.is_free(&ground.lan, address, name).await?;
+        self.clear_own(&docker, name).await?;
+        // Nobody else may be called so.
+        let called = self.container(name);
+        self.remove_container(&docker, &called).await?;
+        self.lookout
+            .is_free(&ground.lan, address, name, persona.mac)
+            .await?;
         let outlet = Outlet::create(&self.options.outlets, name.as_str())
             .map_err(|e| StepError::transient(format!("outlet of {name}: {e}")))?;
         let lines = outlet.path().to_owned();
@@ -207,7 +238,10 @@ impl DockerEngine {
         home.tell(&bare)?;
         home.lend_bait(&decky.persona, Some(user))?;
 
-        let binds = [format!("{}:{}:rw", home.path().display(), image::HOME)];
+        let binds = [
+            format!("{}:{}:rw", home.path().display(), image::HOME),
+            resolver(&ground, &home)?,
+        ];
         let mut body = self.body(&ground, &binds, Some(address), Some(persona.mac));
         body.hostname = Some(persona.hostname.clone());
         body.user = Some(format!("{user}:{user}"));
@@ -246,14 +280,14 @@ impl DockerEngine {
                 }
             }
         };
-        let options = CreateContainerOptionsBuilder::default().name(&container).build();
-        match docker.create_container(Some(options), body).await {
+        let options = CreateContainerOptionsBuilder::default().name(&called).build();
+        let container = match docker.create_container(Some(options), body).await {
             // Network or image were taken away under us.
             Err(error) if status(&error) == Some(404) => {
                 *self.ground.lock().await = None;
                 return Err(failed("make its container")(error));
             }
-            made => made.map_err(failed("make its container"))?,
+            made => made.map_err(failed("make its container"))?.id,
         };
         let started = async {
             docker
@@ -263,7 +297,7 @@ impl DockerEngine {
             let mut words = Box::pin(self.words(&docker, &container, true));
             heard(&mut words, READY).await?;
             home.take_bait_back()?;
-            let (first, pid) = self.process(&docker, &container).await?;
+            let pid = self.process(&docker, &container).await?;
             self.settle_in(pid, &ground, &decky, address).await?;
             self.tell(&docker, &container, &home, &whole, &mut words).await?;
             home.note_applied(Some(&decky))?;
@@ -271,8 +305,7 @@ impl DockerEngine {
                 .lan
                 .announce(ground.lan.seen_as(persona.mac), address)
                 .await
-                .map_err(StepError::not_now)?;
-            Ok(first)
+                .map_err(StepError::not_now)
         }
         .await;
         // Now it has the file open itself: until here nobody may take it for a finished one.
@@ -290,25 +323,21 @@ impl DockerEngine {
             }
         }
         // An image that is missing or does not start takes no more of the decky than itself.
-        let first = started?;
+        started?;
         let (images, missing) = self.images(&docker, &decky).await;
-        self.start_beside(&docker, &decky, &first, &images).await?;
+        self.start_beside(&docker, &decky, &container, &images).await?;
         missing.map_or(Ok(()), Err)
     }
 
-    /// The id of a running container, and its process.
-    async fn process(&self, docker: &Docker, container: &str) -> Result<(String, u32), StepError> {
+    /// The process of a running container.
+    pub(super) async fn process(&self, docker: &Docker, container: &str) -> Result<u32, StepError> {
         let seen = docker
             .inspect_container(container, None)
             .await
             .map_err(|e| StepError::transient(format!("look at {container}: {}", said(&e))))?;
-        let pid = seen
-            .state
-            .and_then(|state| state.pid)
-            .and_then(|pid| u32::try_from(pid).ok())
-            .filter(|pid| *pid > 0);
-        seen.id
-            .zip(pid)
+        let pid = seen.state.and_then(|state| state.pid);
+        pid.and_then(|pid| u32::try_from(pid).ok())
+            .filter(|pid| *pid > 0)
             .ok_or_else(|| StepError::transient(format!("{container} does not run")))
     }
 
@@ -326,15 +355,14 @@ impl DockerEngine {
             .await
             .map_err(StepError::not_now)?;
         let (egress, host) = (decky.egress, ground.lan.host);
-        let doors = Some(self.doors(decky)).filter(|doors| !doors.relays.is_empty());
+        let doors = self.doors(decky);
         inside(move || {
             let namespace = Namespace::of(pid)?;
             if let Some(shim) = shim {
                 let told = || lan::know_neighbour(INTERFACE, host, shim).map_err(io::Error::other);
                 namespace.inside_async(told)?;
             }
-            contain::contain(&namespace, egress)?;
-            doors.map_or(Ok(()), |doors| contain::lead(&namespace, &doors))
+            contain::contain(&namespace, egress, &doors)
         })
         .await
     }
@@ -379,8 +407,10 @@ impl DockerEngine {
         let home = self.home(&decky.name);
         let lines = home.newest_lines();
         let config = self.config(decky, lines.as_deref());
-        let container = self.container(&decky.name);
-        let (first, pid) = self.process(&docker, &container).await?;
+        let _alone = self.watch.alone(&decky.name).await;
+        let first = self.own(&docker, &decky.name).await?.into_iter().next();
+        let first = first.ok_or_else(|| StepError::transient(format!("{} has no container", decky.name)))?;
+        let pid = self.process(&docker, &first).await?;
         // Before anything is changed: an image that cannot be had leaves the decky as it was.
         let (images, missing) = self.images(&docker, decky).await;
         if let Some(missing) = missing {
@@ -399,9 +429,9 @@ impl DockerEngine {
         let doors = self.doors(decky);
         let cleared = self.clear_unwanted(&docker, decky, &first).await?;
         // Its log has no marks: what was said until now is counted, and passed over in the one that is followed.
-        let before = self.words(&docker, &container, false).count().await;
-        let mut words = Box::pin(self.words(&docker, &container, true).skip(before));
-        self.tell(&docker, &container, &home, &config, &mut words).await?;
+        let before = self.words(&docker, &first, false).count().await;
+        let mut words = Box::pin(self.words(&docker, &first, true).skip(before));
+        self.tell(&docker, &first, &home, &config, &mut words).await?;
         if had_company || cleared || !doors.relays.is_empty() {
             // Once the program has its ports, so that no image has them before it, and before another image answers.
             inside(move || contain::lead(&Namespace::of(pid)?, &doors)).await?;
@@ -417,16 +447,7 @@ impl DockerEngine {
         if beside::may_have_company(&self.home(name)) {
             self.clear_beside(&docker, name, |_| false).await?;
         }
-        let container = self.container(name);
-        if self.is_there(&docker, &container).await? {
-            let options = StopContainerOptionsBuilder::default().t(GRACE).build();
-            match docker.stop_container(&container, Some(options)).await {
-                // It is gone, or does not run.
-                Err(error) if matches!(status(&error), Some(404 | 304)) => {}
-                done => done.map_err(|e| StepError::transient(format!("stop {name}: {}", said(&e))))?,
-            }
-        }
-        self.remove_container(&docker, &container).await?;
+        self.clear_own(&docker, name).await?;
         if let Some(IpAddr::V4(address)) = self.home(name).read().map(|decky| decky.ip) {
             lan::forget(&self.shim(), address)
                 .await
@@ -437,6 +458,13 @@ impl DockerEngine {
 
     pub(super) async fn remove(&self, name: &DeckyName) -> Result<(), StepError> {
         self.stop(name).await?;
+        self.watch.forget(name);
+        self.leave(name, &mut self.folders())
+    }
+
+    /// Take away what is left of `name` here, and the links to it: all but evidence that nobody has taken yet. `strays` are the links
+    /// that lead elsewhere, as far as they were told.
+    fn leave(&self, name: &DeckyName, strays: &mut BTreeSet<PathBuf>) -> Result<(), StepError> {
         let home = self.home(name);
         let gone = home.remove()?;
         for (link, target) in [
@@ -447,8 +475,17 @@ impl DockerEngine {
             ),
         ] {
             // Evidence that is still there must be found.
-            if !target.exists() {
-                unlink(&link)?;
+            if !target.exists()
+                && let Some(leads) = unlink(&link, &target)?
+                && !strays.contains(&link)
+            {
+                tracing::warn!(
+                    decky = %name,
+                    "{} leads to {}, which is not below the present docker-folder, and stays: remove it once its evidence is taken",
+                    link.display(),
+                    leads.display()
+                );
+                strays.insert(link);
             }
         }
         if gone && let Some(parent) = home.path().parent() {
@@ -463,6 +500,24 @@ impl DockerEngine {
             }
         }
         Ok(())
+    }
+
+    /// Take away what was left of deckies that are no more because their evidence had not been taken yet.
+    pub(super) fn leave_gone(&self) {
+        for name in home::links(&self.options.deckies, &self.options.outlets) {
+            self.leave_if_gone(&name);
+        }
+    }
+
+    /// The same of `name`. A step may make it anew after its link was seen, so whether there is one is asked while nobody can.
+    pub(super) fn leave_if_gone(&self, name: &DeckyName) {
+        let mut strays = self.folders();
+        if !self.home(name).is_made()
+            && let Err(error) = self.leave(name, &mut strays)
+        {
+            // It is in nobody's way, and tried again at the next look.
+            tracing::debug!(decky = %name, %error, "what is left of it stays");
+        }
     }
 
     /// How a container ended, with what its program said last.
@@ -483,11 +538,26 @@ impl DockerEngine {
     }
 }
 
+/// The mount that tells a container of the decky at `home` whom to ask for names: the gateway, as a machine of this network would. Without
+/// it those that the host asks could be read there, or Docker's own, which nobody in it reaches.
+pub(super) fn resolver(ground: &Ground, home: &Home) -> Result<String, StepError> {
+    let says = home.ask_names_of(ground.lan.gateway.unwrap_or(ground.lan.host).into())?;
+    Ok(format!("{}:{RESOLVER}:ro", says.display()))
+}
+
 /// Do what a thread has to wait for, in a decky's network.
-async fn inside(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), StepError> {
+pub(super) async fn inside(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), StepError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|gone| Err(io::Error::other(gone)))
-        .map_err(|e| StepError::transient(e.to_string()))
+    done.unwrap_or_else(|gone| Err(io::Error::other(gone))).map_err(|e| {
+        let way_out = match e.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "; whose networks are entered or made needs root, or CAP_SYS_ADMIN, CAP_SYS_PTRACE and CAP_NET_ADMIN: start the \
+                 host so"
+            }
+            _ => "",
+        };
+        StepError::transient(format!("the network of a decky: {e}{way_out}"))
+    })
 }
 
 /// Wait until the program says `word`. Whatever else it says is why it did not.

@@ -1,6 +1,6 @@
 //! The daemon: how it is found and asked, and what its complaints mean.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, io, path::Path};
 
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error as DockerError};
 
@@ -15,8 +15,8 @@ pub(super) async fn connect(socket: &Path) -> Result<Docker, EngineError> {
     let shown = socket.display();
     let cannot = |why: String| {
         EngineError::Unavailable(format!(
-            "Docker at {shown} cannot be used: {why}. Is it installed and running, and may this user open its socket \
-             (root, or the group docker)? docker-socket names another one"
+            "Docker at {shown} cannot be used: {why}. Is it installed and running (systemctl start docker), and may this user \
+             open its socket (root, or the group docker)? docker-socket names another one"
         ))
     };
     let path = socket.to_string_lossy();
@@ -39,6 +39,12 @@ pub(super) async fn connect(socket: &Path) -> Result<Docker, EngineError> {
 
 /// What the daemon said, with what to do about it.
 pub(super) fn unavailable(doing: &str, error: &DockerError) -> EngineError {
+    // Whatever was being done, nothing is until it is there: it is told the same each time.
+    if let Some(why) = away(error) {
+        return EngineError::Unavailable(format!(
+            "Docker does not answer ({why}): is dockerd running? systemctl start docker; then it goes on by itself"
+        ));
+    }
     let hint = match error {
         DockerError::DockerResponseServerError { message, .. }
         | DockerError::DockerStreamError { error: message } => hint(message),
@@ -46,6 +52,26 @@ pub(super) fn unavailable(doing: &str, error: &DockerError) -> EngineError {
         _ => "",
     };
     EngineError::Unavailable(format!("{doing}: {}{hint}", said(error)))
+}
+
+/// Why nobody answers at the daemon's socket, where that is so.
+fn away(error: &DockerError) -> Option<&'static str> {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = source {
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            return match io.kind() {
+                io::ErrorKind::ConnectionRefused => Some("nobody listens on its socket"),
+                io::ErrorKind::NotFound => Some("its socket is not there"),
+                io::ErrorKind::ConnectionReset
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::UnexpectedEof => Some("it went away"),
+                _ => None,
+            };
+        }
+        source = cause.source();
+    }
+    None
 }
 
 /// The way out of what daemons complain of.
@@ -56,8 +82,11 @@ pub(super) fn hint(message: &str) -> &'static str {
         "; this kernel cannot do that: choose another fleet-driver (macvlan or ipvlan), or load its module"
     } else if message.contains("permission denied") || message.contains("operation not permitted") {
         "; the daemon may not do that: it needs to run as root, not rootless"
+    } else if message.contains("has active endpoints") {
+        "; deckies stand on it: take them down first (decnet teardown --all), then it is made anew"
     } else if message.contains("device or resource busy") {
-        "; another network of Docker is on that interface: docker network ls"
+        "; something else has that interface, such as a bridge or another network of Docker (`ip -d link`, `docker network ls`): \
+         name another one with fleet-interface"
     } else {
         ""
     }
@@ -89,4 +118,29 @@ pub(super) fn status(error: &DockerError) -> Option<u16> {
 /// A filter for what is ours.
 pub(super) fn ours(id: &str) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".to_owned(), vec![format!("{LABEL}={id}")])])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_daemon_that_went_away_is_told_with_the_way_out_whatever_was_being_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        let path = socket.display().to_string();
+        let asked = async || {
+            let docker = Docker::connect_with_socket(&path, 5, API_DEFAULT_VERSION).unwrap();
+            let error = docker.list_networks(None).await.unwrap_err();
+            unavailable("list networks", &error).to_string()
+        };
+        // Its socket stays where it was killed.
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        let told = asked().await;
+        assert_eq!(
+            told,
+            "Docker does not answer (nobody listens on its socket): is dockerd running? systemctl start docker; then it goes on \
+             by itself"
+        );
+    }
 }

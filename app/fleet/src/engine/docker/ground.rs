@@ -12,13 +12,21 @@ use bollard::{
     models::{ContainerSummary, ContainerSummaryStateEnum},
     query_parameters::CreateContainerOptionsBuilder,
 };
+use decnet_model::fleet::Egress;
 use futures::TryStreamExt as _;
 
-use super::{DockerEngine, LABEL, daemon::unavailable, image, network};
+use super::{DockerEngine, LABEL, container::inside, daemon::unavailable, image, network};
 use crate::{
     DesiredDecky, EngineError, StepError,
-    engine::{contain, lan::Lan},
+    engine::{
+        contain::{self, Doors},
+        lan::Lan,
+        namespace::Namespace,
+    },
 };
+
+/// How many addresses are looked at for one at which a container can be tried.
+const NEAR: u32 = 16;
 
 /// What deckies stand on.
 #[derive(Debug, Clone)]
@@ -52,26 +60,56 @@ impl DockerEngine {
     /// Make sure that `first` can be made.
     pub(super) async fn try_one(&self, docker: &Docker, first: &DesiredDecky) -> Result<(), EngineError> {
         let ground = self.ground().await?;
+        self.clear_probe(docker).await?;
         let there = self.containers(docker).await?;
         let runs = |container: &ContainerSummary| container.state == Some(ContainerSummaryStateEnum::RUNNING);
-        match first.ip {
-            // Those that run are proof enough.
-            _ if there.own.values().any(runs) => Ok(()),
-            IpAddr::V4(address) => self.probe(docker, &ground, address).await,
+        let IpAddr::V4(address) = first.ip else {
             // Its start says why not.
-            IpAddr::V6(_) => Ok(()),
+            return Ok(());
+        };
+        if there.own.values().flatten().any(runs) {
+            // Those that run are proof enough.
+            return Ok(());
         }
+        // In a network that is gone with this value.
+        let contained = inside(|| contain::contain(&Namespace::new()?, Egress::Deny, &Doors::default()));
+        contained.await.map_err(|e| EngineError::Unavailable(e.message))?;
+        match self.free_near(&ground.lan, address).await? {
+            Some(free) => self.probe(docker, &ground, free).await,
+            // Where somebody has each of them, the start of each decky says so.
+            None => Ok(()),
+        }
+    }
+
+    /// An address at which a container is in nobody's way: `first`, or one that follows it.
+    async fn free_near(&self, lan: &Lan, first: Ipv4Addr) -> Result<Option<Ipv4Addr>, EngineError> {
+        let range = self.options.lan.range.unwrap_or(lan.network);
+        let near = (0..NEAR).filter_map(|n| u32::from(first).checked_add(n).map(Ipv4Addr::from));
+        let near: Vec<Ipv4Addr> = near
+            .filter(|ip| range.contains(ip) && *ip != lan.network.broadcast())
+            .filter(|ip| !lan.own.contains(ip) && lan.gateway != Some(*ip))
+            .collect();
+        let taken = lan.taken(near.clone()).await?;
+        Ok(near.into_iter().find(|ip| !taken.contains_key(ip)))
+    }
+
+    fn probe_name(&self) -> String {
+        format!("probe-{}", self.id.chars().take(6).collect::<String>())
+    }
+
+    /// Take away the container of a trial that was cut short.
+    pub(super) async fn clear_probe(&self, docker: &Docker) -> Result<(), EngineError> {
+        let gone = self.remove_container(docker, &self.probe_name()).await;
+        gone.map_err(|e: StepError| EngineError::Unavailable(e.message))
     }
 
     /// Start a container like a decky's, see it end well, and take it away: that a network can be made does not say that
     /// a container can be started on it.
     async fn probe(&self, docker: &Docker, ground: &Ground, address: Ipv4Addr) -> Result<(), EngineError> {
-        let name = format!("probe-{}", self.id.chars().take(6).collect::<String>());
-        let gone = |e: StepError| EngineError::Unavailable(e.message);
+        let name = self.probe_name();
         let mut body = self.body(ground, &[], Some(address), None);
         body.cmd = Some(vec!["--help".to_owned()]);
         body.labels = Some(HashMap::from([(LABEL.to_owned(), self.id.clone())]));
-        self.remove_container(docker, &name).await.map_err(gone)?;
         let tried = async {
             let options = CreateContainerOptionsBuilder::default().name(&name).build();
             docker.create_container(Some(options), body).await?;
@@ -91,20 +129,21 @@ impl DockerEngine {
             }
             Err(error) => Err(unavailable(
                 &format!(
-                    "no container can be started on a {} network of {}",
-                    self.options.lan.driver.as_str(),
-                    ground.lan.interface
+                    "no container can be started on {} by the driver {}",
+                    ground.lan.interface,
+                    self.options.lan.driver.as_str()
                 ),
                 &error,
             )),
         };
-        self.remove_container(docker, &name).await.map_err(gone)?;
+        self.clear_probe(docker).await?;
         tried
     }
 
     /// Take away what was made for deckies that cannot be made; where others are on it, it stays.
     pub(super) async fn give_up(&self, docker: &Docker) -> Result<(), EngineError> {
         *self.ground.lock().await = None;
+        self.clear_probe(docker).await?;
         if self.containers(docker).await?.own.is_empty() {
             network::remove(docker, &self.id).await?;
             image::remove(docker, &self.id, None).await?;

@@ -44,7 +44,11 @@ pub(super) async fn ensure(docker: &Docker, id: &str, program: &Path) -> Result<
             )),
         });
     }
-    let digest: String = Sha256::digest(&bytes)
+    let root = archive(&bytes).map_err(|source| EngineError::Program {
+        path: program.to_owned(),
+        source,
+    })?;
+    let digest: String = Sha256::digest(&root)
         .iter()
         .take(6)
         .map(|b| format!("{b:02x}"))
@@ -56,10 +60,6 @@ pub(super) async fn ensure(docker: &Docker, id: &str, program: &Path) -> Result<
         Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {}
         Err(error) => return Err(unavailable("look for the image", &error)),
     }
-    let root = archive(&bytes).map_err(|source| EngineError::Program {
-        path: program.to_owned(),
-        source,
-    })?;
     let options = CreateImageOptionsBuilder::default()
         .from_src("-")
         .repo(&repo)
@@ -73,7 +73,7 @@ pub(super) async fn ensure(docker: &Docker, id: &str, program: &Path) -> Result<
     Ok(name)
 }
 
-/// Take away every image of the installation `id` but `keep`.
+/// Take away every image of the installation `id` but `keep`, and those that a container runs.
 pub(super) async fn remove(docker: &Docker, id: &str, keep: Option<&str>) -> Result<(), EngineError> {
     let options = ListImagesOptionsBuilder::default().filters(&ours(id)).build();
     let images = docker
@@ -155,7 +155,8 @@ fn archive(program: &[u8]) -> std::io::Result<Vec<u8>> {
     ] {
         add(folder, tar::EntryType::Directory, 0o755, &[])?;
     }
-    add(PROGRAM, tar::EntryType::Regular, 0o755, program)?;
+    // Whoever is in it may run it, and not read what it says.
+    add(PROGRAM, tar::EntryType::Regular, 0o711, program)?;
     tar.into_inner()
 }
 
@@ -185,10 +186,11 @@ mod tests {
         for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
             let entry = entry.unwrap();
             if entry.header().entry_type().is_file() {
-                files.push((entry.path().unwrap().display().to_string(), entry.size()));
+                let mode = entry.header().mode().unwrap();
+                files.push((entry.path().unwrap().display().to_string(), entry.size(), mode));
             }
         }
-        assert_eq!(files, [("usr/sbin/netsvcd".to_owned(), 12)]);
+        assert_eq!(files, [("usr/sbin/netsvcd".to_owned(), 12, 0o711)]);
         assert_eq!(
             archive(b"\x7fELF program").unwrap(),
             bytes,

@@ -1,6 +1,6 @@
 //! The network that containers are put on: one of this installation on the interface that the deckies belong behind.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::Ipv4Addr};
 
 use bollard::{
     Docker,
@@ -18,8 +18,8 @@ pub(super) fn name(id: &str) -> String {
     format!("lan-{id}")
 }
 
-/// The network of the installation `id` on `lan`, made where it is not there. One that was made for another interface or
-/// driver is made anew, which needs it to be empty.
+/// The network of the installation `id` on `lan`, made where it is not there. One that was made for another interface, driver or
+/// gateway is made anew, which needs it to be empty.
 pub(super) async fn ensure(
     docker: &Docker,
     id: &str,
@@ -31,17 +31,16 @@ pub(super) async fn ensure(
     for network in all(docker).await? {
         let parent = option(&network, "parent");
         if is_ours(&network, id) {
-            if network.driver.as_deref() == Some(driver.as_str())
+            let fits = network.driver.as_deref() == Some(driver.as_str())
                 && parent == Some(lan.interface.as_str())
-                && subnet(&network) == Some(lan.network.to_string())
-            {
+                && subnet(&network) == Some(lan.network.to_string());
+            if fits && leads_to(&network, lan.gateway) {
                 return Ok(name);
             }
             let old = network.name.unwrap_or_default();
-            docker
-                .remove_network(&old)
-                .await
-                .map_err(failed("remove the network that was made for another interface"))?;
+            docker.remove_network(&old).await.map_err(failed(
+                "remove the network that was made for another interface or gateway",
+            ))?;
         } else if parent == Some(lan.interface.as_str()) && is_labelled(&network) {
             return Err(EngineError::Unavailable(format!(
                 "another installation has its deckies on {}, and an interface carries one network: name another interface \
@@ -141,6 +140,39 @@ fn option<'a>(network: &'a Network, key: &str) -> Option<&'a str> {
     network.options.as_ref()?.get(key).map(String::as_str)
 }
 
+/// Whether deckies on `network` leave it by `gateway`. Where none is known now, such as while a host starts, the one of before may come
+/// back.
+fn leads_to(network: &Network, gateway: Option<Ipv4Addr>) -> bool {
+    let made_with = |config: &IpamConfig| config.gateway.clone();
+    let ipam = network.ipam.as_ref().and_then(|ipam| ipam.config.as_ref());
+    let made_with = ipam.and_then(|config| config.first().and_then(made_with));
+    gateway.is_none_or(|gateway| made_with == Some(gateway.to_string()))
+}
+
 fn subnet(network: &Network) -> Option<String> {
     network.ipam.as_ref()?.config.as_ref()?.first()?.subnet.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_that_leads_another_way_out_is_not_the_one_that_is_wanted() {
+        let network = |gateway: Option<&str>| Network {
+            ipam: Some(Ipam {
+                config: Some(vec![IpamConfig {
+                    gateway: gateway.map(str::to_owned),
+                    ..IpamConfig::default()
+                }]),
+                ..Ipam::default()
+            }),
+            ..Network::default()
+        };
+        let made = network(Some("192.0.2.1"));
+        assert!(leads_to(&made, Some(Ipv4Addr::new(192, 0, 2, 1))));
+        assert!(!leads_to(&made, Some(Ipv4Addr::new(192, 0, 2, 254))));
+        assert!(leads_to(&made, None));
+        assert!(!leads_to(&network(None), Some(Ipv4Addr::new(192, 0, 2, 1))));
+    }
 }

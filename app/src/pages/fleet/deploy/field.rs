@@ -9,6 +9,8 @@ use leptos::{html, prelude::*};
 use wasm_bindgen::JsCast as _;
 use web_sys::HtmlElement;
 
+use crate::components::icon::{Icon, Mark};
+
 /// What is wrong with the form, by field, as the server calls them.
 pub(super) type Told = Signal<Vec<FieldError>>;
 
@@ -143,16 +145,19 @@ pub(super) fn Field(
             view! { <option value=value disabled=is_out.clone() hidden=is_out>{words}</option> }
         };
         view! {
-            <select
-                name=name
-                prop:value=move || value.get()
-                aria-invalid=wrong
-                aria-describedby=described.clone()
-                on:change=move |event| set.run(event_target_value(&event))
-            >
-                <option value="">{format!("if left empty: {preset}")}</option>
-                {options.into_iter().map(draw_option).collect_view()}
-            </select>
+            <span class="choice">
+                <select
+                    name=name
+                    prop:value=move || value.get()
+                    aria-invalid=wrong
+                    aria-describedby=described.clone()
+                    on:change=move |event| set.run(event_target_value(&event))
+                >
+                    <option value="">{format!("if left empty: {preset}")}</option>
+                    {options.into_iter().map(draw_option).collect_view()}
+                </select>
+                <Mark icon=Icon::Down />
+            </span>
         }
         .into_any()
     };
@@ -228,7 +233,7 @@ pub(super) fn Fold(
     view! {
         <details class="adjust" node_ref=fold open=is_wrong.get_untracked()>
             <summary>
-                {label} {move || (set.get() > 0).then(|| format!(" ({} set)", set.get()))} <small>{note}</small>
+                {label}{move || (set.get() > 0).then(|| format!(" ({} set)", set.get()))}" "<small>{note}</small>
             </summary>
             {children()}
         </details>

@@ -53,7 +53,7 @@ pub(super) fn More(
         form,
         archetype,
         said,
-        sown,
+        ..
     } = draft;
     let mut distros: Vec<String> = archetypes.into_iter().flat_map(|a| a.distros).collect();
     distros.sort();
@@ -84,11 +84,7 @@ pub(super) fn More(
             } = said;
             let egress = if egress == "deny" { "" } else { egress.as_str() };
             // Nobody set a seed that was given for the plan.
-            let seed = if sown.with_value(|sown| sown == seed) {
-                ""
-            } else {
-                seed.as_str()
-            };
+            let seed = if draft.is_sown(seed) { "" } else { seed.as_str() };
             let fields: [&str; 9] = [distro, os, hostname, ip, mac, interval, bait, seed, egress];
             fields.iter().filter(|field| !field.trim().is_empty()).count()
         })
@@ -123,9 +119,9 @@ pub(super) fn More(
                 })}
                 {part!(interval, "New services every" {
                     note: " min",
-                    placeholder: "never".to_owned(),
-                    number: Some((1, 525_600)),
-                    summary: "A moving target: others that fit the archetype are drawn.".to_owned(),
+                    placeholder: "as the whole fleet".to_owned(),
+                    number: Some((0, 525_600)),
+                    summary: "A moving target: others that fit the archetype are drawn; 0 for never.".to_owned(),
                 })}
                 {part!(hostname, "Host name" {
                     note: " of a single one",

@@ -4,16 +4,17 @@
 use std::future::Future;
 
 use decnet_model::{
+    fleet::DeckySpec,
     name::DeckyName,
     view::{ArchetypeView, DeckyView},
 };
-use leptos::{prelude::*, server_fn::ServerFn};
+use leptos::{html, prelude::*, server_fn::ServerFn};
 
 use super::services::{number_set, served};
 use crate::{
     api::{
         Answer, Fault,
-        deploy::{Asked, DRAWN, DeployForm as Filled},
+        deploy::{Asked, Coming, DRAWN, DeployForm as Filled, PlannedDecky},
     },
     text,
 };
@@ -108,27 +109,18 @@ pub(super) fn preview(
     let asked = Asked::of(form);
     let group = asked.spec.deckies.first().filter(|_| asked.faults.is_empty())?;
     let number = u64::from(group.amount.unwrap_or(1));
-    let (its, they_have) = if number == 1 {
-        ("its", "it has")
-    } else {
-        ("their", "they have")
+    let they_have = if number == 1 { "it has" } else { "they have" };
+    let name = match &group.name {
+        Some(name) if number > 1 => format!("named {name}-01 to {name}-{number:02}"),
+        Some(name) => format!("named {name}"),
+        None => "named after the archetype".to_owned(),
     };
-    let (name, names): (_, Vec<String>) = match &group.name {
-        Some(name) if number > 1 => (
-            format!("named {name}-01 to {name}-{number:02}"),
-            (1..=number).map(|n| format!("{name}-{n:02}")).collect(),
-        ),
-        Some(name) => (format!("named {name}"), vec![name.to_string()]),
-        None => ("named after the archetype".to_owned(), Vec::new()),
-    };
-    let here = |name: &String| deckies.iter().find(|decky| decky.name.as_str() == name);
-    let again: Vec<&DeckyView> = names.iter().filter_map(here).collect();
     // One that stays the kind that it is keeps what is not said of it.
-    let kept = again
-        .iter()
-        .filter(|decky| decky.archetype == archetype.slug)
-        .count();
-    let kept = u64::try_from(kept).unwrap_or(number);
+    let (same, others): (Vec<_>, Vec<_>) = there(group, deckies)
+        .into_iter()
+        .partition(|decky| decky.archetype == archetype.slug);
+    let count = |these: &Vec<&DeckyView>| u64::try_from(these.len()).unwrap_or(number);
+    let (kept, again) = (count(&same), count(&same) + count(&others));
     let mut unsaid = Vec::new();
     let services = if form.choice == DRAWN {
         "services that are drawn".to_owned()
@@ -144,29 +136,23 @@ pub(super) fn preview(
         }
     };
     let mutation = match group.mutate_interval_minutes {
+        Some(0) => ", never changing services".to_owned(),
         Some(minutes) => format!(", changing services every {}", text::interval(minutes)),
         None => {
             unsaid.push("interval");
-            if kept == 0 {
-                format!(", keeping {its} services")
-            } else {
-                String::new()
-            }
+            String::new()
         }
     };
-    let mut anew = match again.as_slice() {
-        [] => String::new(),
-        [one] => format!(
-            " {} is there already: it is set up anew, and open sessions on it end.",
-            one.name
-        ),
-        [first, .., last] => format!(
-            " {} are there already ({} to {}): they are set up anew, and open sessions on them end.",
-            again.len(),
-            first.name,
-            last.name,
-        ),
-    };
+    let mut anew = already(
+        &same,
+        "is changed to this, and remains the machine that it is unless the plan says otherwise.",
+        "are changed to this, and remain the machines that they are unless the plan says otherwise.",
+    );
+    anew.push_str(&already(
+        &others,
+        "is set up anew, and open sessions on it end.",
+        "are set up anew, and open sessions on them end.",
+    ));
     if kept > 0 && !unsaid.is_empty() {
         anew.push_str(&format!(
             " What is not said here stays as it is there: {}.",
@@ -174,7 +160,7 @@ pub(super) fn preview(
         ));
     }
     let there = u64::try_from(deckies.len()).unwrap_or(0);
-    let more = number.saturating_sub(u64::try_from(again.len()).unwrap_or(number));
+    let more = number.saturating_sub(again);
     Some((
         format!("{} → {}", there, text::plural(there + more, "decky", "deckies")),
         format!(
@@ -184,13 +170,66 @@ pub(super) fn preview(
     ))
 }
 
+/// Those of `deckies` that a group is about.
+fn there<'a>(group: &DeckySpec, deckies: &'a [DeckyView]) -> Vec<&'a DeckyView> {
+    let number = group.amount.unwrap_or(1);
+    let names: Vec<String> = match &group.name {
+        Some(name) if number > 1 => (1..=number).map(|n| format!("{name}-{n:02}")).collect(),
+        Some(name) => vec![name.to_string()],
+        None => Vec::new(),
+    };
+    let here = |name: &String| {
+        let mut wanted = deckies.iter().filter(|decky| decky.desired);
+        wanted.find(|decky| decky.name.as_str() == name)
+    };
+    names.iter().filter_map(here).collect()
+}
+
+/// How many of `deckies` a form is about that remain the kind of machine that they are.
+pub(super) fn kept(form: &Filled, deckies: &[DeckyView]) -> usize {
+    let spec = Asked::of(form).spec;
+    let same = |group: &DeckySpec| {
+        let there = there(group, deckies);
+        there
+            .iter()
+            .filter(|decky| decky.archetype == form.archetype)
+            .count()
+    };
+    spec.deckies.first().map_or(0, same)
+}
+
+/// That these are there, and what becomes of one or of several.
+fn already(deckies: &[&DeckyView], one: &str, several: &str) -> String {
+    match deckies {
+        [] => String::new(),
+        [it] => format!(" {} is there already: it {one}", it.name),
+        [first, .., last] => format!(
+            " {} are there already ({} to {}): they {several}",
+            deckies.len(),
+            first.name,
+            last.name,
+        ),
+    }
+}
+
 /// The deckies as they would be, and those that would be taken down.
 #[component]
 pub(super) fn Plan(
-    plan: Vec<DeckyView>,
+    plan: Vec<PlannedDecky>,
     #[prop(optional)] leaving: Vec<DeckyName>,
     deckies: Memo<Vec<DeckyView>>,
+    /// Whether those that are made are drawn once more when they are deployed.
+    #[prop(optional)]
+    drawn: bool,
 ) -> impl IntoView {
+    let node = NodeRef::<html::Div>::new();
+    // The button that asks for it is always in sight, and its answer may be below what is.
+    Effect::new(move |_| {
+        if let Some(table) = node.get() {
+            request_animation_frame(move || table.scroll_into_view());
+        }
+    });
+    let drawn = drawn && plan.iter().any(|planned| planned.coming == Coming::Made);
     let leave = (!leaving.is_empty()).then(|| {
         let names: Vec<_> = leaving.iter().map(ToString::to_string).collect();
         let number = u64::try_from(names.len()).unwrap_or(0);
@@ -203,7 +242,7 @@ pub(super) fn Plan(
         }
     });
     view! {
-        <div class="table-frame plan">
+        <div class="table-frame plan" node_ref=node>
             <table class="table">
                 <thead>
                     <tr>
@@ -214,16 +253,26 @@ pub(super) fn Plan(
                         <th scope="col">"Services"</th>
                     </tr>
                 </thead>
-                <tbody>{plan.into_iter().map(|decky| view! { <Row decky deckies /> }).collect_view()}</tbody>
+                <tbody>{plan.into_iter().map(|planned| view! { <Row planned deckies /> }).collect_view()}</tbody>
             </table>
         </div>
+        {drawn
+            .then(|| {
+                view! {
+                    <p class="table-note">
+                        "Those that are new are drawn once more when they are deployed, because those that are there have seeds of their own. \
+                        To have these very machines, deploy them on their own."
+                    </p>
+                }
+            })}
         {leave}
     }
     .into_any()
 }
 
 #[component]
-fn Row(decky: DeckyView, deckies: Memo<Vec<DeckyView>>) -> impl IntoView {
+fn Row(planned: PlannedDecky, deckies: Memo<Vec<DeckyView>>) -> impl IntoView {
+    let PlannedDecky { decky, coming } = planned;
     let is_here = deckies.with_untracked(|all| all.iter().any(|d| d.name == decky.name));
     let services: Vec<_> = decky
         .services
@@ -233,22 +282,38 @@ fn Row(decky: DeckyView, deckies: Memo<Vec<DeckyView>>) -> impl IntoView {
             None => service.slug.to_string(),
         })
         .collect();
-    let mutation = decky
-        .mutate_interval_minutes
-        .map(|minutes| format!("new ones every {}", text::interval(minutes)));
+    let becomes = match coming {
+        Coming::Is => (
+            "stays as it is",
+            "Nothing of it changes, and sessions on it go on.",
+        ),
+        Coming::Started => ("started", "It is the same machine as before."),
+        Coming::Reconfigured => (
+            "reconfigured",
+            "It remains the same machine: sessions end on services that change.",
+        ),
+        Coming::Made => (
+            "set up anew",
+            "It is stopped and made anew: open sessions on it end.",
+        ),
+    };
+    let mutation = decky.mutate_interval_minutes.map(|minutes| match minutes {
+        0 => "never new ones".to_owned(),
+        _ => format!("new ones every {}", text::interval(minutes)),
+    });
     view! {
         <tr>
             <td>
                 {decky.name.to_string()}
-                {is_here.then(|| view! { <span class="tag">"set up anew"</span> })}
+                {is_here.then(|| view! { <span class="tag" title=becomes.1>{becomes.0}</span> })}
             </td>
             <td>
                 <code>{decky.ip.to_string()}</code>
                 <code class="mac">{decky.mac}</code>
             </td>
             <td><code>{decky.hostname}</code></td>
-            <td>{decky.distro} <span class="muted">{decky.os}</span></td>
-            <td>{services.join(", ")} {mutation.map(|words| view! { <span class="tag">{words}</span> })}</td>
+            <td>{decky.distro}" "<span class="muted">{decky.os}</span></td>
+            <td>{services.join(", ")}" "{mutation.map(|words| view! { <span class="tag">{words}</span> })}</td>
         </tr>
     }
     .into_any()
@@ -259,7 +324,7 @@ fn Row(decky: DeckyView, deckies: Memo<Vec<DeckyView>>) -> impl IntoView {
 mod tests {
     use super::*;
 
-    fn there(name: &str, archetype: &str) -> DeckyView {
+    fn at(name: &str, archetype: &str) -> DeckyView {
         let decky = serde_json::json!({
             "name": name, "state": "running", "desired": true, "stopped": false, "archetype": archetype,
             "distro": "debian12", "os": "linux", "hostname": name, "ip": "127.66.0.9", "mac": "00:50:56:01:02:03",
@@ -278,28 +343,28 @@ mod tests {
             name: "web-01".to_owned(),
             ..Filled::default()
         };
-        let words = |form: &Filled, there: &[DeckyView]| preview(web, form, there).unwrap().1;
+        let words = |form: &Filled, here: &[DeckyView]| preview(web, form, here).unwrap().1;
         let new = words(&form, &[]);
-        assert!(
-            new.contains("with http") && new.ends_with(", keeping its services."),
-            "{new}"
-        );
+        assert!(new.contains("with http") && !new.contains("there"), "{new}");
         // What is of another kind is another machine.
-        let other = words(&form, &[there("web-01", "linux-server")]);
+        let other = words(&form, &[at("web-01", "linux-server")]);
         assert!(
             other.contains("set up anew") && !other.contains("stays"),
             "{other}"
         );
-        let same = [there("web-01", "web-server")];
-        let kept = words(&form, &same);
+        assert_eq!(kept(&form, &[at("web-01", "linux-server")]), 0);
+        let same = [at("web-01", "web-server")];
+        assert_eq!(kept(&form, &same), 1);
+        let stays = words(&form, &same);
         assert!(
-            kept.contains("with the services that it has now. web-01 is there"),
-            "{kept}"
+            stays.contains("with the services that it has now. web-01 is there"),
+            "{stays}"
         );
         assert!(
-            kept.ends_with("stays as it is there: services, interval."),
-            "{kept}"
+            stays.ends_with("stays as it is there: services, interval."),
+            "{stays}"
         );
+        assert!(!stays.contains("anew"), "{stays}");
         form.interval = "30".to_owned();
         assert!(words(&form, &same).ends_with("stays as it is there: services."));
         form.choice = DRAWN.to_owned();

@@ -1,6 +1,9 @@
 //! The marks of the kinds of deckies: a sign each, so that kinds are told apart at a glance.
 
+use decnet_model::name::DeckyName;
 use leptos::prelude::*;
+
+use crate::live::use_live;
 
 /// What stands for a kind that this build does not know: a hull with something in it.
 const UNKNOWN: &str = "M12 3l8 4.5v9L12 21l-8-4.5v-9zM12 12h.01";
@@ -62,12 +65,33 @@ fn sign(slug: &str) -> &'static str {
 
 /// The mark of a kind of decky. It says nothing to a screen reader: the kind's name stands beside it as text.
 #[component]
-pub(super) fn ArchetypeMark(slug: String) -> impl IntoView {
+pub(crate) fn ArchetypeMark(slug: String) -> impl IntoView {
     view! {
         <svg class="archetype-mark" viewBox="0 0 24 24" width="24" height="24" aria-hidden="true" focusable="false">
             <path d=sign(&slug) />
         </svg>
     }
+}
+
+/// The small mark of a decky of which only the name is at hand. Its kind is known once the stream has told of the fleet: until then its
+/// place is empty, and one that is no more, or was never of this fleet, has the sign of no kind.
+#[component]
+pub(crate) fn DeckyMark(name: String) -> impl IntoView {
+    let live = use_live();
+    let name = name.parse::<DeckyName>().ok();
+    let path = move || {
+        live.deckies.with(|deckies| {
+            let Some(deckies) = deckies else { return "" };
+            let known = name.as_ref().and_then(|name| deckies.get(name));
+            known.map_or(UNKNOWN, |decky| sign(&decky.archetype))
+        })
+    };
+    view! {
+        <svg class="archetype-mark of-name" viewBox="0 0 24 24" width="16" height="16" aria-hidden="true" focusable="false">
+            <path d=path />
+        </svg>
+    }
+    .into_any()
 }
 
 // The kinds are known to the server's half only.

@@ -1,0 +1,1 @@
+-- A task may be about thousands of deckies: a text has any length here, so there is nothing to do.
