@@ -2,7 +2,7 @@
 //!
 //! Lists of evidence are the same for everybody of a role, and a busy dashboard asks for the same ones again and
 //! again. The first one to ask makes the answer; who asks meanwhile waits for it, and who asks in the next half second
-//! gets its bytes. What changes something through this API ends all moments. Whoever asks is checked first, always.
+//! gets its bytes. A change, by this API or the dashboard, ends all moments. Whoever asks is checked first, always.
 
 use std::{
     collections::HashMap,
@@ -40,6 +40,8 @@ type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
 #[derive(Clone)]
 struct Kept {
     made: Instant,
+    /// How many changes there had been before it was made.
+    changes: u64,
     headers: HeaderMap,
     body: Bytes,
 }
@@ -76,15 +78,6 @@ impl Shared {
         }
         slot
     }
-
-    /// Nothing that was answered before is answered any more. What is being made just now may be of before, and reaches only
-    /// those who asked before.
-    fn forget(&self) {
-        self.answers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-    }
 }
 
 /// Middleware of lists that everybody who may see evidence sees alike.
@@ -102,7 +95,9 @@ pub(crate) async fn answer(State(shared): State<Shared>, request: Request, next:
     let question = format!("{role} {}", asked.map_or("/", |asked| asked.as_str()));
     let slot = shared.slot(&question);
     let mut kept = slot.lock().await;
+    let changes = shared.state.domain.changes();
     if let Some(kept) = kept.as_ref()
+        && kept.changes == changes
         && kept.made.elapsed() < shared.good_for()
     {
         return (kept.headers.clone(), kept.body.clone()).into_response();
@@ -118,23 +113,9 @@ pub(crate) async fn answer(State(shared): State<Shared>, request: Request, next:
     };
     *kept = (body.len() <= MOST_BYTES).then(|| Kept {
         made: Instant::now(),
+        changes,
         headers: head.headers.clone(),
         body: body.clone(),
     });
     Response::from_parts(head, Body::from(body))
-}
-
-/// Middleware of the whole API: what may have changed something ends the moment. What was refused has not: else whoever guesses passwords
-/// could have every list made anew.
-pub(crate) async fn forget_after_changes(
-    State(shared): State<Shared>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let changes = !request.method().is_safe();
-    let answer = next.run(request).await;
-    if changes && !answer.status().is_client_error() {
-        shared.forget();
-    }
-    answer
 }

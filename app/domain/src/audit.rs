@@ -1,6 +1,6 @@
 //! The audit log: who did what, on what, from where, and with which result. Append-only.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::atomic::Ordering};
 
 use decnet_model::{
     permission::{Operate, Permission, ViewAudit},
@@ -124,6 +124,12 @@ impl Domain {
         }
     }
 
+    /// How many changes there were through this domain, whoever asked for them and by whatever way. What was refused is none.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.inner.changes.load(Ordering::Acquire)
+    }
+
     /// Write down how a change went, whichever way it did.
     pub(crate) async fn audited<T>(
         &self,
@@ -132,6 +138,9 @@ impl Domain {
         target: &str,
         outcome: Result<T, DomainError>,
     ) -> Result<T, DomainError> {
+        if outcome.as_ref().err().is_none_or(DomainError::is_ours) {
+            self.inner.changes.fetch_add(1, Ordering::Release);
+        }
         let result = outcome.as_ref().err().map_or("ok", DomainError::result);
         self.audit(actor, action, target, result).await;
         outcome

@@ -129,6 +129,14 @@ impl DomainError {
         !matches!(self, Self::Internal { .. } | Self::Unavailable { .. })
     }
 
+    /// Whether it was tried and failed, so that a part may have been done; else it was refused.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::Unanswered(_) | Self::DiskFull { .. } | Self::Internal { .. }
+        )
+    }
+
     /// The word that the audit log has for it.
     pub(crate) fn result(&self) -> &'static str {
         match self {
@@ -141,10 +149,9 @@ impl DomainError {
             Self::Conflict(_) => "conflict",
             Self::Invalid(_) => "invalid",
             Self::TooMany { .. } | Self::Busy { .. } => "limited",
-            Self::Unavailable { .. }
-            | Self::Unanswered(_)
-            | Self::DiskFull { .. }
-            | Self::Internal { .. } => "failed",
+            Self::Unavailable { .. } | Self::Unanswered(_) | Self::DiskFull { .. } | Self::Internal { .. } => {
+                "failed"
+            }
         }
     }
 }

@@ -32,7 +32,13 @@ mod totp;
 mod users;
 mod workers;
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use decnet_bus::Bus;
 use decnet_db::Store;
@@ -177,6 +183,7 @@ pub(crate) struct Inner {
     pub(crate) heard: workers::Heard,
     pub(crate) hub: stream::Hub,
     pub(crate) deploying: tokio::sync::Mutex<()>,
+    pub(crate) changes: AtomicU64,
 }
 
 impl Domain {
@@ -209,6 +216,7 @@ impl Domain {
                 heard: workers::Heard::default(),
                 hub,
                 deploying: tokio::sync::Mutex::new(()),
+                changes: AtomicU64::new(0),
                 options,
             }),
         })

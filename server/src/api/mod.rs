@@ -163,9 +163,8 @@ pub fn document() -> Value {
 /// Where the public URL is no origin.
 pub fn routes(state: &AppState) -> Result<Router, tower_http::csrf::ConfigError> {
     let shared = Shared::new(state);
-    let lists = lists().layer(from_fn_with_state(shared.clone(), shared::answer));
+    let lists = lists().layer(from_fn_with_state(shared, shared::answer));
     let (router, _) = api(lists).split_for_parts();
-    let router = router.layer(from_fn_with_state(shared, shared::forget_after_changes));
     // Written once: it is the same for everybody, and it is no secret.
     let text = document();
     let nothing = || any(|| async { ApiError::no_route() });

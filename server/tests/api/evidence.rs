@@ -1,6 +1,6 @@
 //! Reading what was recorded: pages, limits, hostile text.
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use decnet_model::state::Role;
 use serde_json::Value;
 
@@ -95,6 +95,18 @@ async fn an_answer_is_for_everybody_of_a_role_for_a_moment_and_nobodys_after_a_c
     let made = app.post("/config/ignore-rules", &rule).token(&admin).send().await;
     assert!(made.status.is_success(), "{}", made.status);
     assert_eq!(count(&token, "/logs?limit=50").await, 2);
+    // And by the dashboard, whose functions are not of this API.
+    let retention = async || get(&app, &admin, "/config").await["retention_days"].clone();
+    assert_eq!(retention().await, Value::Null);
+    let changed = app
+        .ask(Method::POST, "/ui/setting_change")
+        .token(&admin)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body("name=retention-days&value=3")
+        .send()
+        .await;
+    assert!(changed.status.is_success(), "{}: {}", changed.status, changed.text);
+    assert_eq!(retention().await, 3);
     // More questions than are kept.
     for limit in 1..=300 {
         let page = count(&token, &format!("/attackers?limit={limit}")).await;

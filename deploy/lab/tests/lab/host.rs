@@ -352,7 +352,7 @@ pub(crate) fn kill(pid: i32) {
     signal(pid, Signal::SIGKILL);
 }
 
-fn signal(pid: i32, signal: Signal) {
+pub(crate) fn signal(pid: i32, signal: Signal) {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
 }
 

@@ -3,10 +3,11 @@
 use std::{process::Stdio, thread, time::Duration};
 
 use decnet_lab::{ATTACKER, Lab, Place};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{
-    host::{Host, kill, until, until_seen},
+    host::{Host, kill, signal, until, until_seen},
     visitor::{attack, is_answer, said, text},
 };
 
@@ -33,13 +34,10 @@ pub(crate) fn killed_anywhere(
         ]);
         tried.status.success().then_some(())
     });
-    // From before the first step to after the last, which is some two seconds away. Whoever is killed often is started
-    // again later each time.
+    // Before the first step, and then at one look after another that finds a step at work.
     let mut midway = 0;
-    for (round, delay) in [Some(0), Some(300), Some(700), Some(1100), None]
-        .into_iter()
-        .enumerate()
-    {
+    for (round, looks) in [0, 1, 2, 4, 8].into_iter().enumerate() {
+        stop(host);
         let name = format!("round{round}");
         host.ok(&[
             "deploy",
@@ -51,19 +49,10 @@ pub(crate) fn killed_anywhere(
             "2",
             "--no-wait",
         ]);
-        let is_made = || host.fleet().iter().any(|d| d["state"] == "deploying");
-        match delay {
-            Some(delay) => thread::sleep(Duration::from_millis(delay)),
-            None => until("a step is at work, or all are done", || {
-                let all = host.fleet().iter().all(|d| d["state"] == "running");
-                (is_made() || all).then_some(())
-            }),
-        }
+        midway += u32::from(stopped_at_work(host, "deploying", looks));
         for pid in host.pids("decnet-mutator") {
             kill(pid);
         }
-        // Nobody tells anything of a decky until there is another one.
-        midway += u32::from(is_made());
         until("what was wanted runs", || {
             // After its fifth death it is left alone until somebody has it tried again; before, that is refused.
             let _tried = host.run(&["worker", "clear", "mutator"]);
@@ -73,9 +62,11 @@ pub(crate) fn killed_anywhere(
             (all && there.len() == fleet.len() && there.iter().all(|runs| *runs)).then_some(())
         });
     }
+    println!("    {midway} of 5 killed while a decky was made");
     assert_ne!(midway, 0, "none was killed while it made a decky");
+    stop(host);
     host.ok(&["teardown", "--all", "--no-wait"]);
-    thread::sleep(Duration::from_millis(300));
+    stopped_at_work(host, "stopping", 2);
     for pid in host.pids("decnet-mutator") {
         kill(pid);
     }
@@ -84,6 +75,33 @@ pub(crate) fn killed_anywhere(
         (traces() == before && host.fleet().is_empty()).then_some(())
     });
     host.down();
+}
+
+fn stop(host: &Host<'_>) {
+    for pid in host.pids("decnet-mutator") {
+        signal(pid, Signal::SIGSTOP);
+    }
+}
+
+/// Let a mutator that is stopped run for moments only, until a look found deckies in the `state` of being worked on so many times,
+/// or nothing is left to do. It is stopped again then; whether it is in the middle of a step.
+fn stopped_at_work(host: &Host<'_>, state: &str, looks: u32) -> bool {
+    const MOMENT: Duration = Duration::from_millis(10);
+    let mut found = 0;
+    for _ in 0..1_000 {
+        let fleet = host.fleet();
+        let at_work = fleet.iter().any(|decky| decky["state"] == state);
+        found += u32::from(at_work);
+        if found >= looks || fleet.iter().all(|decky| decky["state"] == "running") {
+            return at_work;
+        }
+        for pid in host.pids("decnet-mutator") {
+            signal(pid, Signal::SIGCONT);
+        }
+        thread::sleep(MOMENT);
+        stop(host);
+    }
+    panic!("after a thousand moments nothing is {state}, and not everything runs");
 }
 
 /// Kill every worker of a host whose deckies outlive it, each once, and then all with the one that keeps them. Whoever visits
