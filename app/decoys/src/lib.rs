@@ -6,7 +6,7 @@
 //! decoy's process is given.
 //!
 //! Deliberately absent: how a decoy's process is started (`decnet-fleet`), where evidence goes after the tap
-//! (standard output), and any file system access but the artifact and transcript folders.
+//! (standard output, or the file that the configuration names), and any file system access but the artifact and transcript folders.
 
 use decnet_model::name::ServiceSlug;
 use decnet_persona::{Persona, Product};

@@ -42,6 +42,22 @@ pub(crate) fn check(password: &SecretString, user: &str) -> Result<(), PasswordF
     decnet_model::password::check(password.expose_secret(), user)
 }
 
+/// Have what a hash needs given back to the system once it is computed. Left alone, the C library's allocator takes the first such
+/// block as a sign of more to come, and keeps the next ones: 19 MiB for each thread that ever computed one.
+#[cfg(target_env = "gnu")]
+fn give_back_what_is_large() {
+    const FROM_BYTES: i32 = 4 * 1024 * 1024;
+    #[expect(unsafe_code, reason = "one call of the C library, which takes two numbers")]
+    // SAFETY: it reads and keeps nothing of ours, and takes the allocator's own lock.
+    let taken = unsafe { nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, FROM_BYTES) };
+    if taken == 0 {
+        tracing::warn!("the allocator keeps the memory of password hashes");
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn give_back_what_is_large() {}
+
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Computes hashes within bounds.
@@ -60,6 +76,7 @@ impl Hasher {
     pub(crate) fn new(parallelism: usize) -> Result<Self, DomainError> {
         const DOING: &str = "setting up the password hash";
         let parallelism = parallelism.max(1);
+        give_back_what_is_large();
         let params =
             Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|e| DomainError::internal(DOING, e))?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);

@@ -5,7 +5,7 @@
 //! [`Engine`]. [`mutation`] chooses other services for a decky.
 //!
 //! Values in, steps out: this crate knows no database and keeps no state of its own. It is the only one that starts
-//! decoys.
+//! deckies.
 
 mod desired;
 pub mod engine;

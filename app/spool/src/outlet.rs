@@ -1,6 +1,6 @@
 //! Outlets: how other processes hand their lines to the collector.
 //!
-//! A writer of lines (a decoy through its standard output, the mutator, a sniffer) owns a file
+//! A writer of lines (a decoy, the mutator) owns a file
 //! `<outlets>/<source>/<unix_ms>.log` and appends whole lines to it; nothing that it does can fail for want of a
 //! collector. The collector's [`Inlet`] takes the lines into the spool, remembers how far it is in the spool's own
 //! commits, and gives back the disk blocks of what it took.

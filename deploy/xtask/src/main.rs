@@ -1,8 +1,8 @@
 //! `cargo xtask`: sets up, runs, tests, measures and packages the project.
 //!
-//! Two commands do everything on a fresh machine: `up` and `test`. The others are their parts. Tools that are
-//! fetched and everything that is built go to a cache folder outside the clone (`CARGO_TARGET_DIR`, by default below
-//! `~/.cache/decnet`), so that a second clone starts warm. Start reading at [`Command`].
+//! Two commands do everything on a fresh machine: `up` and `test`. The others are their parts. What is built, and tools
+//! that cargo and pip install, go to a cache folder outside the clone (`CARGO_TARGET_DIR`, by default below `~/.cache/decnet`), so
+//! that a second clone starts warm; npm's packages lie in the clone. Start reading at [`Command`].
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
