@@ -14,6 +14,18 @@ use crate::{
     site, weight,
 };
 
+/// What goes along as it is, with all that the first one leads to.
+const DOCUMENTS: [&str; 8] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "STYLE.md",
+    "ROADMAP.md",
+    "CHANGELOG.md",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+];
+
 /// What `cargo xtask package` takes.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -47,7 +59,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
             )
             .with_context(|| format!("cannot copy {program}"))?;
         }
-        for file in ["README.md", "LICENSE-APACHE", "LICENSE-MIT", "CHANGELOG.md"] {
+        for file in DOCUMENTS {
             fs::copy(place.root.join(file), staging.join(file))
                 .with_context(|| format!("cannot copy {file}"))?;
         }

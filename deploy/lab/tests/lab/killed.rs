@@ -37,18 +37,20 @@ pub(crate) fn killed_anywhere(
     // Before the first step, and then at one look after another that finds a step at work.
     let mut midway = 0;
     for (round, looks) in [0, 1, 2, 4, 8].into_iter().enumerate() {
-        stop(host);
         let name = format!("round{round}");
-        host.ok(&[
-            "deploy",
-            "--archetype",
-            "linux-server",
-            "--name",
-            &name,
-            "--deckies",
-            "2",
-            "--no-wait",
-        ]);
+        ordered_while_stopped(
+            host,
+            &[
+                "deploy",
+                "--archetype",
+                "linux-server",
+                "--name",
+                &name,
+                "--deckies",
+                "2",
+                "--no-wait",
+            ],
+        );
         midway += u32::from(stopped_at_work(host, "deploying", looks));
         for pid in host.pids("decnet-mutator") {
             kill(pid);
@@ -64,8 +66,7 @@ pub(crate) fn killed_anywhere(
     }
     println!("    {midway} of 5 killed while a decky was made");
     assert_ne!(midway, 0, "none was killed while it made a decky");
-    stop(host);
-    host.ok(&["teardown", "--all", "--no-wait"]);
+    ordered_while_stopped(host, &["teardown", "--all", "--no-wait"]);
     stopped_at_work(host, "stopping", 2);
     for pid in host.pids("decnet-mutator") {
         kill(pid);
@@ -77,10 +78,24 @@ pub(crate) fn killed_anywhere(
     host.down();
 }
 
-fn stop(host: &Host<'_>) {
+fn send_mutator(host: &Host<'_>, what: Signal) {
     for pid in host.pids("decnet-mutator") {
-        signal(pid, Signal::SIGSTOP);
+        signal(pid, what);
     }
+}
+
+/// Order something of a mutator that is stopped meanwhile, so that it has done nothing of it yet. Stopped while it writes it has the
+/// database locked: then it goes on, and is stopped anew.
+fn ordered_while_stopped(host: &Host<'_>, words: &[&str]) {
+    until_seen("an order is taken while the mutator is stopped", || {
+        send_mutator(host, Signal::SIGSTOP);
+        let tried = host.run(words);
+        if tried.status.success() {
+            return Ok(());
+        }
+        send_mutator(host, Signal::SIGCONT);
+        Err(format!("{tried:?}"))
+    });
 }
 
 /// Let a mutator that is stopped run for moments only, until a look found deckies in the `state` of being worked on so many times,
@@ -95,11 +110,9 @@ fn stopped_at_work(host: &Host<'_>, state: &str, looks: u32) -> bool {
         if found >= looks || fleet.iter().all(|decky| decky["state"] == "running") {
             return at_work;
         }
-        for pid in host.pids("decnet-mutator") {
-            signal(pid, Signal::SIGCONT);
-        }
+        send_mutator(host, Signal::SIGCONT);
         thread::sleep(MOMENT);
-        stop(host);
+        send_mutator(host, Signal::SIGSTOP);
     }
     panic!("after a thousand moments nothing is {state}, and not everything runs");
 }
