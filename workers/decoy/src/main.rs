@@ -202,6 +202,14 @@ impl Call {
     }
 }
 
+/// Have the allocator give back what reading the configuration and making keys took: a decky mostly waits, and there are many.
+fn give_back_what_starting_took() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "one call of the C library, which takes a number")]
+    // SAFETY: it looks at free memory only, under the allocator's own locks.
+    let _whether_there_was_any = unsafe { nix::libc::malloc_trim(0) };
+}
+
 async fn run(source: Option<&Path>) -> Result<(), Error> {
     raise_file_limit();
     let config: DeckyConfig = read(source)?;
@@ -226,6 +234,7 @@ async fn run(source: Option<&Path>) -> Result<(), Error> {
     let mut reload = listen_for(SignalKind::hangup())?;
     let mut asked = listen_for(SignalKind::user_defined1())?;
     let mut decky = Decky::start_as(persona, config, Arc::clone(&sink), Arc::new(SystemClock))?;
+    give_back_what_starting_took();
     tell(format_args!("ready"));
     let mut check = tokio::time::interval(CHECK);
     let mut checks: u64 = 0;
