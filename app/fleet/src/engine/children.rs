@@ -706,10 +706,7 @@ async fn attend(
 }
 
 /// Signal a child unless it has ended, and not when its number could be another's already.
-fn unended(
-    state: &watch::Receiver<ChildState>,
-    signal: impl FnOnce() -> nix::Result<()>,
-) -> nix::Result<()> {
+fn unended(state: &watch::Receiver<ChildState>, signal: impl FnOnce() -> nix::Result<()>) -> nix::Result<()> {
     let state = state.borrow();
     if state.ended.is_some() { Ok(()) } else { signal() }
 }
