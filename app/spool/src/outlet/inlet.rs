@@ -57,6 +57,10 @@ pub struct Inlet {
     totals: Totals,
     /// What was complained about, so that it is said once.
     told: BTreeSet<String>,
+    /// What could not be done at this look, each with why.
+    failing: BTreeMap<String, String>,
+    /// What could not be done at the look before.
+    failed: BTreeSet<String>,
     holes: bool,
     buffer: Vec<u8>,
 }
@@ -84,6 +88,8 @@ impl Inlet {
             files: BTreeMap::new(),
             totals: Totals::default(),
             told: BTreeSet::new(),
+            failing: BTreeMap::new(),
+            failed: BTreeSet::new(),
             holes: true,
             buffer: Vec::new(),
         }
@@ -101,15 +107,26 @@ impl Inlet {
         self.files.len()
     }
 
+    /// What could not be done at the last two looks: outlets of which no lines are taken, or that are not freed, each with why. Once is not
+    /// enough: whoever takes a source away may do so while it is looked at.
+    pub fn failing(&self) -> impl Iterator<Item = String> {
+        let lasting = self
+            .failing
+            .iter()
+            .filter(|(what, _)| self.failed.contains(*what));
+        lasting.map(|(what, why)| format!("cannot {what}: {why}"))
+    }
+
     /// Take what all outlets have, a turn each, commit it, and free what is committed. Tells whether some outlet may
     /// have more already, so that no pause is due.
     ///
     /// # Errors
     /// What [`Writer::commit`] says. After [`SpoolError::Full`] call again later with the same writer: what is in hand
-    /// is committed first, and outlets stay unread until that succeeds. An outlet that cannot be read is logged and
-    /// counted, and stops no other.
+    /// is committed first, and outlets stay unread until that succeeds. An outlet that cannot be read is logged,
+    /// counted and told by [`Self::failing`], and stops no other.
     pub fn pump(&mut self, writer: &mut Writer) -> Result<bool, SpoolError> {
         self.commit(writer)?;
+        self.failed = std::mem::take(&mut self.failing).into_keys().collect();
         self.scan(writer);
         let mut more = false;
         let keys: Vec<String> = self.files.keys().cloned().collect();
@@ -135,57 +152,84 @@ impl Inlet {
         Ok(())
     }
 
-    /// Find new outlets, and forget marks of those that are gone.
+    /// Find new outlets, and forget marks of those that are gone. Those of a source that cannot be looked into are neither.
     fn scan(&mut self, writer: &mut Writer) {
-        let mut seen = BTreeSet::new();
-        match self.list(&mut seen, writer) {
-            Ok(()) => {}
+        let sources = match self.sources() {
+            Ok(sources) => sources,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return,
             Err(e) => {
                 self.complain("", "list the outlets", &e);
                 return;
             }
+        };
+        let (mut seen, mut unseen) = (BTreeSet::new(), BTreeSet::new());
+        for (source, path) in sources {
+            if let Err(e) = self.list(&source, &path, &mut seen, writer) {
+                self.complain(&source, "list the outlets of", &e);
+                unseen.insert(source);
+            }
         }
+        // What is open of a source that is out of reach is let go: under that name there may be another file when it is back.
         self.files.retain(|key, _| seen.contains(key));
         let gone: Vec<String> = writer
             .marked_sources()
-            .filter(|source| source.contains('/') && !seen.contains(*source))
+            .filter(|key| !seen.contains(*key))
+            .filter(|key| {
+                key.split_once('/')
+                    .is_some_and(|(source, _)| !unseen.contains(source))
+            })
             .map(str::to_owned)
             .collect();
-        for source in gone {
-            writer.unmark(&source);
+        for key in gone {
+            writer.unmark(&key);
         }
     }
 
-    fn list(&mut self, seen: &mut BTreeSet<String>, writer: &mut Writer) -> io::Result<()> {
-        for source in fs::read_dir(&self.root)? {
-            let source = source?;
-            let name = source.file_name();
-            let Some(name) = name.to_str().filter(|name| layout::checked_name(name).is_ok()) else {
+    /// The sources that there may be, each with its path.
+    fn sources(&self) -> io::Result<Vec<(String, PathBuf)>> {
+        let mut sources = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if let Some(name) = name.to_str().filter(|name| layout::checked_name(name).is_ok()) {
+                sources.push((name.to_owned(), entry.path()));
+            }
+        }
+        Ok(sources)
+    }
+
+    fn list(
+        &mut self,
+        source: &str,
+        path: &Path,
+        seen: &mut BTreeSet<String>,
+        writer: &mut Writer,
+    ) -> io::Result<()> {
+        if !is_folder(path)? {
+            return Ok(());
+        }
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let file_name = entry.file_name();
+            let Some(file_name) = file_name.to_str() else {
                 continue;
             };
-            // A link too: an engine may keep a source's outlets where a container can reach them.
-            if !source.path().is_dir() {
-                continue;
+            match entry.file_type() {
+                Ok(kind) if kind.is_file() => {}
+                Ok(_) => continue,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
             }
-            for entry in fs::read_dir(source.path())? {
-                let entry = entry?;
-                let file_name = entry.file_name();
-                let Some(file_name) = file_name.to_str() else {
-                    continue;
-                };
-                if !entry.file_type()?.is_file() {
-                    continue;
+            let key = format!("{source}/{file_name}");
+            if number_of(file_name, "new").is_some() {
+                if let Err(e) = remove_abandoned(&entry.path()) {
+                    self.complain(&key, "remove an outlet that was never one", &e);
                 }
-                if number_of(file_name, "new").is_some() {
-                    remove_abandoned(&entry.path())?;
-                } else if number_of(file_name, "log").is_some() {
-                    let key = format!("{name}/{file_name}");
-                    if !self.files.contains_key(&key) {
-                        self.adopt(&key, entry.path(), writer);
-                    }
-                    seen.insert(key);
+            } else if number_of(file_name, "log").is_some() {
+                if !self.files.contains_key(&key) {
+                    self.adopt(&key, entry.path(), writer);
                 }
+                seen.insert(key);
             }
         }
         Ok(())
@@ -340,10 +384,12 @@ impl Inlet {
     }
 
     fn complain(&mut self, key: &str, action: &str, e: &io::Error) {
-        if self.told.insert(format!("{action} {key}")) {
+        let what = format!("{action} {key}").trim_end().to_owned();
+        if self.told.insert(what.clone()) {
             self.totals.failed_files += 1;
             tracing::warn!(outlet = key, error = %e, "cannot {action}");
         }
+        self.failing.insert(what, e.to_string());
     }
 }
 
@@ -375,6 +421,28 @@ impl Intake {
         self.file.unlock()?;
         // Looked at only after the lock was had: what was written before the writer ended is seen.
         Ok(self.file.metadata()?.len() == len)
+    }
+}
+
+/// Whether there is a folder. A link to one too: an engine may keep a source's outlets where a container can reach them. Where that is
+/// not there now, what is in it is not gone.
+fn is_folder(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        looked => return looked.map(|meta| meta.is_dir()),
+    }
+    match fs::read_link(path) {
+        Ok(target) => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!(
+                "{} leads to {}, which is not there; remove the link if that is gone for good",
+                path.display(),
+                target.display()
+            ),
+        )),
+        // It is gone since it was listed.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
     }
 }
 
