@@ -31,6 +31,7 @@ impl Telling {
         let totals = turn.totals;
         let mut text = format!("{} lines taken, {} outlets", totals.lines, turn.outlets);
         for (count, what) in [
+            (totals.foreign_lines, "lines in another's name"),
             (totals.cut_lines, "lines cut"),
             (totals.torn_lines, "torn lines"),
             (totals.shrunk_files, "outlets cut by somebody"),

@@ -43,6 +43,8 @@ use self::works::{News, Works};
 
 /// Name of the lease.
 const LEASE: &str = Store::FLEET_LEASE;
+/// Its outlet. No decky can be called so, so it may tell of any.
+const OUTLET: &str = "_mutator";
 /// The task of taking away what nobody wants.
 const REAP: &str = "reap";
 /// How long a lease lasts that is not renewed: this long after a reconciler was killed another one may begin.
@@ -833,7 +835,7 @@ impl<E: Engine> Reconciler<E> {
         format_line(&head, event.fields(), "", &mut line);
         let outlet = match &mut self.outlet {
             Some(outlet) => outlet,
-            none => none.insert(Outlet::create(&self.parts.outlets, "mutator")?),
+            none => none.insert(Outlet::create(&self.parts.outlets, OUTLET)?),
         };
         outlet.append(&line)
     }

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use decnet_model::name::DeckyName;
+use decnet_syslog::Message;
 use nix::{
     errno::Errno,
     fcntl::{FallocateFlags, fallocate},
@@ -34,6 +36,8 @@ const FREE_STEP: u64 = 256 << 10;
 pub struct Totals {
     /// Lines that were committed to the spool.
     pub lines: u64,
+    /// Lines of a decky's outlet that were another's by their host name; see [`Inlet`].
+    pub foreign_lines: u64,
     /// Lines that were over [`MAX_LINE`] and lost their tail.
     pub cut_lines: u64,
     /// Last lines without a line end whose writer is gone, taken as they were.
@@ -49,6 +53,10 @@ pub struct Totals {
 }
 
 /// Takes the lines of all outlets below a folder into the spool.
+///
+/// A decky speaks for itself alone: a line of `web-01/…` whose HOSTNAME is not `web-01` becomes `outlet of web-01: <line>`, which is no
+/// RFC 5424 line, so that whoever reads the spool puts it into quarantine. Whoever takes a decky over cannot write what another one saw. A
+/// source that no decky can be called, such as `_mutator`, speaks for whom it says.
 ///
 /// It has no position of its own: how far each outlet was taken stands in the [`Writer`]'s marks.
 pub struct Inlet {
@@ -174,10 +182,7 @@ impl Inlet {
         let gone: Vec<String> = writer
             .marked_sources()
             .filter(|key| !seen.contains(*key))
-            .filter(|key| {
-                key.split_once('/')
-                    .is_some_and(|(source, _)| !unseen.contains(source))
-            })
+            .filter(|key| key.contains('/') && !unseen.contains(source_of(key)))
             .map(str::to_owned)
             .collect();
         for key in gone {
@@ -271,6 +276,21 @@ impl Inlet {
 
     /// Take one turn of one outlet in hand; tells whether it may have more.
     fn take(&mut self, key: &str, writer: &mut Writer) -> Result<bool, TakeError> {
+        let foreign = self.totals.foreign_lines;
+        let more = self.take_lines(key, writer);
+        let source = source_of(key);
+        if self.totals.foreign_lines > foreign && self.told.insert(format!("foreign {source}")) {
+            tracing::error!(
+                source,
+                "a decky wrote lines that name another host: somebody may have taken it over; they go to the quarantine"
+            );
+        }
+        more
+    }
+
+    fn take_lines(&mut self, key: &str, writer: &mut Writer) -> Result<bool, TakeError> {
+        let decky = source_of(key).parse::<DeckyName>().ok();
+        let decky = decky.as_ref();
         let Some(intake) = self.files.get_mut(key) else {
             return Ok(false);
         };
@@ -297,7 +317,7 @@ impl Inlet {
             } else {
                 let rest = read_at(&intake.file, taken, len, MAX_LINE + 1, &mut self.buffer)?;
                 self.totals.torn_lines += 1;
-                append_line(writer, rest, &mut self.totals)?;
+                append_line(writer, decky, rest, &mut self.totals)?;
                 writer.mark(key, len);
             }
             // One more turn removes it.
@@ -312,7 +332,7 @@ impl Inlet {
                 .unwrap_or_default()
                 .split_inclusive(|b| *b == b'\n')
             {
-                if let Err(e) = append_line(writer, line, &mut self.totals) {
+                if let Err(e) = append_line(writer, decky, line, &mut self.totals) {
                     // What was appended must not be appended again.
                     writer.mark(key, offset);
                     return Err(e.into());
@@ -326,7 +346,7 @@ impl Inlet {
             let head = chunk.get(..=MAX_LINE).unwrap_or(chunk).to_vec();
             let from = intake.searched.max(taken);
             if let Some(end) = find_line_end(&intake.file, from, len, &mut self.buffer)? {
-                append_line(writer, &head, &mut self.totals)?;
+                append_line(writer, decky, &head, &mut self.totals)?;
                 writer.mark(key, end);
                 return Ok(true);
             }
@@ -446,12 +466,30 @@ fn is_folder(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Append a line that may be too long. Empty lines say nothing and are left out.
-fn append_line(writer: &mut Writer, line: &[u8], totals: &mut Totals) -> Result<(), SpoolError> {
+fn source_of(key: &str) -> &str {
+    key.split_once('/').map_or(key, |(source, _)| source)
+}
+
+/// Append a line of `decky`, where it is one's, that may be too long. Empty lines say nothing and are left out.
+fn append_line(
+    writer: &mut Writer,
+    decky: Option<&DeckyName>,
+    line: &[u8],
+    totals: &mut Totals,
+) -> Result<(), SpoolError> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     if line.is_empty() {
         return Ok(());
     }
+    let named;
+    let line = match (decky, Message::hostname_of(line)) {
+        (Some(decky), Some(host)) if host != decky.as_str().as_bytes() => {
+            totals.foreign_lines += 1;
+            named = [format!("outlet of {decky}: ").as_bytes(), line].concat();
+            named.as_slice()
+        }
+        _ => line,
+    };
     let Some(head) = line.get(..MAX_LINE).filter(|head| head.len() < line.len()) else {
         return writer.append(line);
     };

@@ -13,6 +13,9 @@ use decnet_spool::{
 
 use super::*;
 
+/// More than is read of an outlet at once.
+const TURN: usize = 300 << 10;
+
 struct Host {
     _root: tempfile::TempDir,
     spool: PathBuf,
@@ -337,6 +340,44 @@ fn outlets_behind_a_link_that_leads_nowhere_for_a_while_are_neither_forgotten_no
     db.append(b"after").unwrap();
     settle(&mut inlet, &mut writer);
     assert_eq!(writer.marked_sources().count(), 1);
+}
+
+#[test]
+fn a_decky_speaks_for_itself_alone_and_what_it_says_in_anothers_name_is_kept_as_no_line_of_its() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    let line = |of: &str| format!("<134>1 2026-01-02T03:04:05Z {of} ssh - auth_attempt - hello");
+    let said = [line("web-01"), line("db-01"), line("-"), "<134>1 torn".to_owned()];
+    for source in ["web-01", "_mutator"] {
+        let mut outlet = Outlet::create(&host.outlets, source).unwrap();
+        for said in &said {
+            outlet.append(said.as_bytes()).unwrap();
+        }
+        // The last one without an end, and one that is too long.
+        let mut file = outlet.into_file();
+        let long = format!("{}{}\n", line("db-01"), "x".repeat(TURN));
+        file.write_all((long + &line("mail-01")).as_bytes()).unwrap();
+        drop(file);
+        settle(&mut inlet, &mut writer);
+    }
+    let lines = host.lines();
+    let (decky, worker) = lines.split_at(6);
+    let foreign = |line: &str| format!("outlet of web-01: {line}");
+    assert_eq!(
+        decky[..4],
+        [
+            line("web-01"),
+            foreign(&line("db-01")),
+            foreign(&line("-")),
+            said[3].clone()
+        ]
+    );
+    assert!(decky[4].starts_with(&foreign(&line("db-01"))) && decky[4].len() == MAX_LINE);
+    assert_eq!(decky[5], foreign(&line("mail-01")));
+    assert_eq!(worker[..4], said);
+    assert_eq!(worker[5], line("mail-01"));
+    assert_eq!(inlet.totals().foreign_lines, 4);
 }
 
 #[test]
