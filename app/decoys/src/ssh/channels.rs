@@ -66,10 +66,12 @@ impl Output {
     /// For who is gone.
     #[cfg(test)]
     pub(super) fn to_nobody() -> Self {
+        let window = Arc::new(Semaphore::new(0));
+        window.close();
         Self {
             serial: 0,
             words: mpsc::channel(1).0,
-            window: Arc::new(Semaphore::new(0)),
+            window,
             packet: 1,
         }
     }

@@ -631,19 +631,73 @@ mod tests {
     use crate::{
         config::Limits,
         serve::{artifact::Artifacts, sink::Sink, tap::Evidence},
-        ssh::inbox::inbox,
+        ssh::{fields::Message, fuzz, inbox::inbox},
     };
 
-    #[tokio::test(start_paused = true)]
-    async fn what_comes_for_a_program_that_sleeps_waits_in_the_channel() {
+    /// Reports to nobody, and keeps files in `folder`.
+    fn tap(folder: Option<&std::path::Path>) -> Tap {
         let evidence = Arc::new(Evidence {
             sink: Arc::new(Sink::to(std::io::sink())),
-            artifacts: Arc::new(Artifacts::open(None, &Limits::default()).unwrap()),
+            artifacts: Arc::new(Artifacts::open(folder, &Limits::default()).unwrap()),
             clock: Arc::new(SystemClock),
             decky: "decky-01".to_owned(),
         });
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
-        let tap = Tap::of_session(&evidence, "ssh", address, address);
+        Tap::of_session(&evidence, "ssh", address, address)
+    }
+
+    #[tokio::test]
+    async fn files_of_who_is_gone_before_any_answer_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let visit = fuzz::visit().unwrap();
+        let request =
+            |kind: u8, fields: Message| Message::default().string(&[&[kind], &*fields.0].concat()).0;
+        let id = || Message::default().u32(0);
+        // More than a job takes at once.
+        let long = "asked ".repeat(8_000);
+        let asked = [
+            // OPEN to write, create and truncate; WRITE; CLOSE.
+            request(3, id().string(b"/tmp/asked").u32(0x1a).u32(0)),
+            request(6, id().string(&[0; 4]).u32(0).u32(0).string(long.as_bytes())),
+            request(4, id().string(&[0; 4])),
+        ];
+        for (job, sent) in [
+            (
+                Job::Exec(b"scp -t /tmp/copied".to_vec()),
+                b"C0755 5 x\nblind\0".to_vec(),
+            ),
+            (Job::Sftp, asked.concat()),
+        ] {
+            let (inlet, input) = inbox(Arc::default());
+            inlet.data(&sent);
+            drop(inlet);
+            let session = Session {
+                overlay: visit.shared.overlays.of(visit.address.ip(), 0),
+                shared: Arc::clone(&visit.shared),
+                tap: tap(Some(folder.path())),
+                user: "root".to_owned(),
+                client: "127.0.0.1 9 22".to_owned(),
+                terminal: None,
+                variables: Vec::new(),
+                input,
+                output: Arc::new(Output::to_nobody()),
+                seed: 0,
+                secret: None,
+            };
+            session.run(job).await;
+        }
+        for (name, content) in [("copied", "blind"), ("asked", &*long)] {
+            let mut kept = std::fs::read_dir(folder.path())
+                .unwrap()
+                .map(|kept| kept.unwrap().path());
+            let kept = kept.find(|path| path.to_string_lossy().ends_with(&format!("_{name}")));
+            assert_eq!(std::fs::read_to_string(kept.unwrap()).unwrap(), content);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_for_a_program_that_sleeps_waits_in_the_channel() {
+        let tap = tap(None);
         let (inlet, input) = inbox(Arc::default());
         let mut link = Link {
             input,
