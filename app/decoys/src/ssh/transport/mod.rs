@@ -22,6 +22,8 @@ use crate::serve::{Peer, SessionError, Tap};
 
 /// How much of a packet is reported that none may be.
 const REPORTED: usize = 64;
+/// Messages that wait until keys are exchanged: more than any client asks for before it hears that it is to exchange them.
+const HELD_MAX: usize = 4_096;
 /// What is compressed at once.
 const CHUNK: usize = 4_096;
 
@@ -102,6 +104,13 @@ impl Transport {
 
     /// The next packet. May be dropped while it waits, and called again.
     pub(super) async fn read(&mut self) -> Result<Packet, SessionError> {
+        if self.held.as_ref().is_some_and(|held| held.len() > HELD_MAX) {
+            self.tap.emit(Event::Limited {
+                what: "messages_before_keys",
+                limit: u64::try_from(HELD_MAX).unwrap_or(u64::MAX),
+            });
+            return Err(over());
+        }
         loop {
             match self.open.open(self.seq_in, self.peer.buffered()) {
                 Opened::Incomplete => {
@@ -384,9 +393,43 @@ pub(super) fn fuzz_sealed(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::{net::SocketAddr, sync::Arc};
+
+    use decnet_model::clock::SystemClock;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{
+        config::Limits,
+        serve::{artifact::Artifacts, peer::Bounds, sink::Sink, tap::Evidence},
+    };
+
+    #[tokio::test]
+    async fn who_asks_on_and_on_and_exchanges_no_keys_is_left() {
+        let evidence = Arc::new(Evidence {
+            sink: Arc::new(Sink::to(io::sink())),
+            artifacts: Arc::new(Artifacts::open(None, &Limits::default()).unwrap()),
+            clock: Arc::new(SystemClock),
+            decky: "decky-01".to_owned(),
+        });
+        let address = SocketAddr::from(([127, 0, 0, 1], 9));
+        let tap = Tap::of_session(&evidence, "ssh", address, address);
+        // Nobody reads and nobody hangs up.
+        let (_theirs, ours) = tokio::io::duplex(64);
+        let peer = Peer::new(
+            ours,
+            address,
+            address,
+            Bounds::from(&Limits::default()),
+            tap.clone(),
+        );
+        let mut transport = Transport::new(peer, tap, true);
+        transport.hold();
+        for _ in 0..=HELD_MAX {
+            transport.push(Message::new(100));
+        }
+        assert!(transport.read().await.is_err());
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
