@@ -26,7 +26,8 @@ pub(crate) struct Pager<T: Listed> {
     pub(crate) rows: RwSignal<Vec<Arc<T>>>,
     /// How many there are in all, where that is known.
     total: RwSignal<Option<u64>>,
-    next: RwSignal<Option<String>>,
+    /// The cursor of the page that follows, if one does.
+    pub(crate) next: RwSignal<Option<String>>,
     /// Pages without a row since the last that had one: a search reads only so much for each, and its page may be empty and not the last.
     vain: RwSignal<u32>,
     more: Action<String, Answer<()>>,

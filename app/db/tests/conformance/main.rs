@@ -116,6 +116,7 @@ cases![
     search::an_index_is_made_anew_where_more_is_deleted_than_left,
     search::a_search_finds_the_same_with_and_without_the_index,
     search::a_search_without_matches_ends,
+    search::attackers_are_found_and_ordered_as_a_page_says_by_itself,
     search::rows_of_a_text_a_type_and_a_source_are_counted_by_time,
     search::a_count_by_text_reads_the_newest_rows_and_leaves_out_what_is_before,
     texts::finds_are_found_by_their_texts_however_many_are_indexed,
