@@ -208,8 +208,10 @@ pub struct Left {
     pub loot: Vec<BountyView>,
     /// Whether there is more of that.
     pub more_loot: bool,
-    /// Marks of their own software.
+    /// Marks of their own software, each once.
     pub fingerprints: Vec<BountyView>,
+    /// Whether there are more of these, or were seen more often than is counted.
+    pub more_fingerprints: bool,
 }
 
 /// Where an attacker was and when.
@@ -804,30 +806,41 @@ async fn left_of(
     between: (Option<time::OffsetDateTime>, Option<time::OffsetDateTime>),
 ) -> Answer<Left> {
     use decnet_model::state::BountyKind;
-    let all = BountyQuery {
-        limit: Some(200),
+    let of = |kind, limit| BountyQuery {
+        limit,
+        bounty_type: Some(kind),
         attacker_ip: Some(attacker.ip),
         start_time: between.0,
         end_time: between.1,
         ..BountyQuery::default()
     };
-    let prints = BountyQuery {
-        bounty_type: Some(BountyKind::Fingerprint),
-        ..all.clone()
-    };
-    let bounties = domain.bounty_page(see, all).await?;
-    let mut loot = bounties.data;
-    loot.retain(|b| b.kind != BountyKind::Fingerprint);
-    let more_loot = loot.len() > LEFT || bounties.next.is_some();
+    // By kind: those of which there are most would leave none of the others among the newest.
+    let mut loot = Vec::new();
+    let mut more_loot = false;
+    for kind in BountyKind::ALL {
+        if *kind != BountyKind::Fingerprint {
+            let page = domain
+                .bounty_page(see, of(*kind, u32::try_from(LEFT).ok()))
+                .await?;
+            more_loot |= page.next.is_some();
+            loot.extend(page.data);
+        }
+    }
+    loot.sort_by_key(|find| std::cmp::Reverse(find.id));
+    more_loot |= loot.len() > LEFT;
     loot.truncate(LEFT);
     // The same software shows the same mark at every decky: here it stands once.
+    let prints = domain
+        .bounty_page(see, of(BountyKind::Fingerprint, Some(200)))
+        .await?;
     let mut fingerprints: Vec<BountyView> = Vec::new();
-    for print in domain.bounty_page(see, prints).await?.data {
+    for print in prints.data {
         match fingerprints.iter_mut().find(|known| known.value == print.value) {
             Some(known) => known.count += print.count,
             None => fingerprints.push(print),
         }
     }
+    let more_fingerprints = fingerprints.len() > LEFT || prints.next.is_some();
     fingerprints.truncate(LEFT);
     let commands = domain.attacker_commands(see, attacker.id, between, u32::try_from(LEFT).ok(), None);
     Ok(Left {
@@ -835,6 +848,7 @@ async fn left_of(
         loot,
         more_loot,
         fingerprints,
+        more_fingerprints,
     })
 }
 

@@ -242,7 +242,7 @@ fn Full(
     let of = Of::new(&ip, between);
     let all_logs = of.to("/live", "");
     let way_logs = all_logs.clone();
-    let (of_loot, of_commands) = (of.clone(), of.clone());
+    let (of_loot, of_prints, of_commands) = (of.clone(), of.clone(), of.clone());
     let rest = logs.next.is_some().then(|| {
         view! {
             <span class="panel-note">"the newest 100"</span>
@@ -288,12 +288,16 @@ fn Full(
                 {move || {
                     let left = left.get();
                     let more = left.more_loot.then(|| of_loot.to("/credentials", ""));
-                    view! { <Loot finds=left.loot more=more /> }
+                    view! { <Loot finds=left.loot more=more ever=between.is_ever() /> }
                 }}
             </Transition>
         </div>
         <Transition>
-            {move || view! { <Fingerprints finds=left.get().fingerprints /> }}
+            {move || {
+                let left = left.get();
+                let more = left.more_fingerprints.then(|| of_prints.to("/credentials", "bounty_type=fingerprint"));
+                view! { <Fingerprints finds=left.fingerprints more=more /> }
+            }}
         </Transition>
         <Transition>
             {move || {
@@ -449,7 +453,12 @@ fn Where(places: Memo<Vec<Place>>, of: Of) -> impl IntoView {
 
 /// What they gave away or left.
 #[component]
-fn Loot(finds: Vec<BountyView>, more: Option<String>) -> impl IntoView {
+fn Loot(
+    finds: Vec<BountyView>,
+    more: Option<String>,
+    /// Whether the page shows all time.
+    ever: bool,
+) -> impl IntoView {
     let empty = finds.is_empty();
     view! {
         <section class="panel">
@@ -457,7 +466,8 @@ fn Loot(finds: Vec<BountyView>, more: Option<String>) -> impl IntoView {
                 <h2>"Credentials and loot"</h2>
                 {more.map(|all| view! { <a href=all>"all of it"</a> })}
             </header>
-            {empty.then(|| view! { <p class="none">"They gave nothing away yet."</p> })}
+            {empty
+                .then(|| view! { <p class="none">{if ever { "They gave nothing away yet." } else { "They gave nothing away then." }}</p> })}
             <Finds finds />
         </section>
     }
@@ -466,12 +476,15 @@ fn Loot(finds: Vec<BountyView>, more: Option<String>) -> impl IntoView {
 
 /// What tells their software from others, where there is anything.
 #[component]
-fn Fingerprints(finds: Vec<BountyView>) -> impl IntoView {
+fn Fingerprints(finds: Vec<BountyView>, more: Option<String>) -> impl IntoView {
     (!finds.is_empty())
         .then(|| {
             view! {
                 <section class="panel">
-                    <header><h2>"Fingerprints"</h2></header>
+                    <header>
+                        <h2>"Fingerprints"</h2>
+                        {more.map(|all| view! { <a href=all>"all of them"</a> })}
+                    </header>
                     <Finds finds />
                 </section>
             }
