@@ -21,7 +21,7 @@ use crate::{
 };
 
 const OPERATION: &str = "compare credentials";
-const CURSOR: &str = "credentials";
+pub(crate) const CURSOR: &str = "credentials";
 /// The scope of accounts alone: for the list of users.
 const USER: &str = "user";
 /// The least [`spread`](self) of what is at several deckies or with several attackers.

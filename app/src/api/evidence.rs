@@ -11,7 +11,7 @@ use decnet_model::{
     state::WorkerState,
     view::{
         ActivityView, AlertView, AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView,
-        Page, QuarantineView, ReuseDetail, ReuseView, Stats, StreamSnapshot, TraversalView, VisitView,
+        Page, QuarantineView, ReuseDetail, ReuseView, Stats, TraversalView, VisitView,
     },
 };
 #[cfg(feature = "ssr")]
@@ -576,11 +576,15 @@ fn counts(rows: &[LogView], of: impl Fn(&LogView) -> Option<String>) -> Vec<Coun
     counts
 }
 
-/// What the stream would begin with: for browsers that cannot have the stream, asked every few seconds.
-#[server(prefix = "/ui", endpoint = "snapshot", output = Json)]
-pub async fn snapshot() -> Answer<StreamSnapshot> {
+/// What the stream would begin with that goes on after this row: its events, as it sends them. For browsers that cannot have the
+/// stream, asked every few seconds, and for tabs that hear another's.
+#[server(prefix = "/ui", endpoint = "snapshot", input = Json, output = Json)]
+pub async fn snapshot(after: Option<LogId>) -> Answer<Vec<String>> {
     let (domain, see) = permitted()?;
-    Ok(domain.stream_snapshot(&see).await?)
+    let events = domain.stream_beginning(&see, after).await?;
+    let written = events.iter().map(serde_json::to_string);
+    let written: Result<_, _> = written.collect();
+    written.map_err(|err| Fault::new(FaultKind::Internal, err.to_string()))
 }
 
 /// A page of log rows.

@@ -7,7 +7,7 @@ use leptos::{html, prelude::*};
 use leptos_router::hooks::{use_location, use_query_map};
 
 use super::{ink::Ink, notice::Problem, sight, table::Listed};
-use crate::{api::Answer, text, url};
+use crate::{api::Answer, live::paced, text, url};
 
 /// How near the end of a list has to come to the window for more of it to be fetched by itself.
 const NEAR_PX: f64 = 600.0;
@@ -139,8 +139,10 @@ impl<T: Listed> Pager<T> {
         })
     }
 
-    /// Fetch the start of the list again whenever `told` changes, and take in what is new or not as it was. What is shown stays.
+    /// Fetch the start of the list again whenever `told` changes, but not with every event of a stream, and take in what is new or not as it
+    /// was. What is shown stays.
     pub(crate) fn follow(self, told: Memo<Option<u64>>) {
+        let told = paced(told);
         let done = StoredValue::new(None);
         let pending = self.renew.pending();
         Effect::new(move |_| {

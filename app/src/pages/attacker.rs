@@ -32,7 +32,7 @@ use crate::{
         table::Row,
         when::{Ago, Clock, use_present},
     },
-    live::use_live,
+    live::{paced, use_live},
     nothing_here, text,
     url::{self, Between},
 };
@@ -64,15 +64,12 @@ pub(crate) fn AttackerPage() -> impl IntoView {
             ..LogQuery::default()
         }
     };
-    // What the stream tells that they left since: their commands and credentials are not in it, so they are fetched.
-    let told = Memo::new(move |_| {
+    // The stream tells that they did something since: what they left by that, new or again, is not in it, so that is fetched.
+    let told = paced(Memo::new(move |told: Option<&Option<u64>>| {
         let id = id.get().parse().ok()?;
-        live.attackers.with(|changed| {
-            changed
-                .get(&id)
-                .map(|a| (a.command_count, a.bounty_count, a.credential_count))
-        })
-    });
+        let events = live.attackers.with(|known| Some(known.get(&id)?.event_count));
+        events.or(told.copied().flatten())
+    }));
     let since = Resource::new(
         move || (id.get(), told.get(), times.get()),
         move |(id, told, _)| async move {
@@ -153,10 +150,9 @@ fn Full(
     let ip = address.to_string();
     let glyph = first.glyph.clone();
     let first_seen = first.first_seen;
-    let attacker = Memo::new(move |_| {
-        live.attackers
-            .with(|changed| changed.get(&id).cloned())
-            .unwrap_or_else(|| first.clone())
+    let attacker = Memo::new(move |before: Option<&AttackerView>| {
+        let told = live.attackers.with(|known| known.get(&id).cloned());
+        told.unwrap_or_else(|| before.unwrap_or(&first).clone())
     });
     let newest = logs.data.first().map_or(reached, |row| row.id.max(reached));
     let stored: Vec<_> = logs.data.into_iter().map(Arc::new).collect();

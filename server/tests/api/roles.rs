@@ -129,7 +129,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
         r#"{"rows":{},"start_s":1700000000,"step":1440}"#,
     ),
     ("tops_get", Viewer, r#"{"rows":{}}"#),
-    ("snapshot", Viewer, ""),
+    ("snapshot", Viewer, "{}"),
     ("log_page", Viewer, r#"{"query":{}}"#),
     ("log_get", Viewer, r#"{"id":1}"#),
     ("day_get", Viewer, "{}"),

@@ -311,9 +311,9 @@ fn List(
             ..query.clone()
         })
     });
-    // The stream tells how many there are, not which.
+    // The stream tells neither which there are nor which are seen again: each row may be of one.
     pager.follow(Memo::new(move |_| {
-        live.stats.with(|s| s.as_ref().map(|s| s.bounties))
+        live.stats.with(|s| s.as_ref().map(|s| s.total_logs))
     }));
     let newest = pager.rows.with_untracked(|rows| rows.iter().map(|b| b.id).max());
     let rows = Memo::new(move |_| {
