@@ -123,6 +123,7 @@ impl Transport {
                     let bytes = self.peer.buffered();
                     let bytes = bytes.get(..REPORTED).unwrap_or(bytes).to_vec();
                     self.report("an SSH packet that none may be", &bytes);
+                    self.peer.advance(usize::MAX);
                     return Err(over());
                 }
                 Opened::Packet(bytes, len) => {
@@ -278,6 +279,7 @@ impl Transport {
     /// Open with these keys from the next packet on; as [`Transport::seal_with`].
     pub(super) fn open_with(&mut self, material: &Material, strict: bool) -> Option<()> {
         self.open = Open::new(material)?;
+        self.peer.seal_input();
         if strict {
             self.seq_in = 0;
         }
