@@ -18,7 +18,7 @@ use decnet_model::{
 use decnet_model::{
     query::{AttackerSort, TraversalQuery},
     state::WORKERS,
-    view::{MAX_LIMIT, Tops},
+    view::Tops,
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -695,34 +695,11 @@ pub async fn bounty_get(id: i64) -> Answer<BountyView> {
     Ok(domain.bounty_get(&see, id).await?)
 }
 
-/// Whether the secret of a credential was used elsewhere, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Elsewhere {
-    /// It was, and this is what stands among what is used again.
-    Reuse(i64),
-    /// It was not.
-    Nowhere,
-    /// It is not among those that are spread widest, and there are more of these than were looked at.
-    Unknown,
-}
-
-/// Where else the secret of this find was used: looked for among the 500 of its form that are spread widest.
+/// Where else the secret of this find was used: what stands among what is used again, by its id.
 #[server(prefix = "/ui", endpoint = "elsewhere_get", input = Json, output = Json)]
-pub async fn elsewhere_get(bounty: i64) -> Answer<Elsewhere> {
+pub async fn elsewhere_get(bounty: i64) -> Answer<Option<i64>> {
     let (domain, see) = permitted()?;
-    let find = domain.bounty_get(&see, bounty).await?;
-    let query = ReuseQuery {
-        limit: Some(MAX_LIMIT),
-        secret_kind: Some(find.secret_kind.unwrap_or_default()),
-        ..ReuseQuery::default()
-    };
-    let page = domain.reuse_page(&see, query).await?;
-    let same = page.data.iter().find(|reuse| reuse.value == find.value);
-    Ok(match same {
-        Some(reuse) => Elsewhere::Reuse(reuse.id),
-        None if page.next.is_none() => Elsewhere::Nowhere,
-        None => Elsewhere::Unknown,
-    })
+    Ok(domain.reuse_of(&see, bounty).await?)
 }
 
 /// A page of credentials that are used again elsewhere.

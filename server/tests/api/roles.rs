@@ -155,7 +155,7 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
     ("deckies_seen", Viewer, ""),
     ("decky_list", Viewer, ""),
     ("decky_traffic", Viewer, ""),
-    ("decky_open_sessions", Viewer, r#"{"names":["web-01"]}"#),
+    ("decky_open_sessions", Admin, r#"{"names":["web-01"]}"#),
     ("deploy_choices", Viewer, ""),
     ("service_list", Viewer, ""),
     ("task_list", Viewer, ""),
