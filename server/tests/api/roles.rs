@@ -189,7 +189,11 @@ const FUNCTIONS: &[(&str, Needs, &str)] = &[
     ("elsewhere_get", Viewer, r#"{"bounty":1}"#),
     ("reuse_page", Viewer, r#"{"query":{}}"#),
     ("reuse_get", Viewer, r#"{"id":1}"#),
-    ("user_tokens", Admin, r#"{"name":"x"}"#),
+    (
+        "user_access",
+        Admin,
+        r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057"}"#,
+    ),
     ("retention_preview", Admin, r#"{"days":"30"}"#),
     ("alert_list", Viewer, "{}"),
     ("worker_list", Viewer, "{}"),
