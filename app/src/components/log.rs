@@ -214,7 +214,7 @@ fn Detail(row: LogView) -> impl IntoView {
     view! {
         <dl class="facts">
             <dt>"When"</dt>
-            <dd><Ago at=at /><span class="exact">{move || text::exact(at, present.zone.get())}</span></dd>
+            <dd><Ago at=at /><span class="exact">{move || present.exact(at)}</span></dd>
             <dt>"Stored"</dt>
             <dd>{if (0..60_000).contains(&late) { format!("{late} ms later") } else { text::exact(received_at, None) }}</dd>
             {source

@@ -408,7 +408,7 @@ fn Detail(attacker: AttackerView) -> impl IntoView {
     let ip = attacker.ip.to_string();
     let log = format!("/live?attacker_ip={}", url::escape(&ip));
     let finds = format!("/credentials?attacker_ip={}", url::escape(&ip));
-    let times = move |at| view! { <Ago at /><span class="exact">{move || text::exact(at, present.zone.get())}</span> };
+    let times = move |at| view! { <Ago at /><span class="exact">{move || present.exact(at)}</span> };
     let now = Memo::new(move |before: Option<&AttackerView>| {
         let told = live.attackers.with(|known| known.get(&id).cloned());
         told.unwrap_or_else(|| before.unwrap_or(&attacker).clone())

@@ -402,7 +402,7 @@ fn BountyDrawer(shown: Shown) -> impl IntoView {
 #[component]
 fn Detail(bounty: BountyView, elsewhere: Answer<Option<i64>>) -> impl IntoView {
     let present = use_present();
-    let times = move |at| view! { <Ago at /><span class="exact">{move || text::exact(at, present.zone.get())}</span> };
+    let times = move |at| view! { <Ago at /><span class="exact">{move || present.exact(at)}</span> };
     let only = |key: &'static str, value: &str| format!("/credentials?{key}={}", url::escape(value));
     view! {
         <dl class="facts">
