@@ -13,7 +13,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
+    net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
@@ -641,4 +642,34 @@ fn what_many_sessions_wrote_is_kept_when_the_decky_stops_with_all_of_them_open()
         .filter(|line| line.contains("file_captured") && line.contains("/tmp/left-"))
         .count();
     assert_eq!(kept, CONNECTIONS * CHANNELS, "{all}");
+}
+
+#[test]
+fn an_identification_that_is_cut_is_reported_once() {
+    let site = support::start("ssh", spec(Distro::Debian12, 1), &[]);
+    for said in [
+        &b"SSH-2.0-cut_a"[..],
+        b"SSH-2.0-x\r\n\0\0\x01\0cut_b",
+        b"GET /cut_c HTTP/1.1\r\n",
+    ] {
+        let mut stream = TcpStream::connect(site.address).unwrap();
+        stream.write_all(said).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+    }
+    for cut in ["cut_a", "cut_b", "cut_c"] {
+        let line = site.lines.wait(&["protocol_violation", cut]);
+        let session = line
+            .split("session=")
+            .nth(1)
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap()
+            .to_owned();
+        site.lines.wait(&["disconnect", &session]);
+        let all = site.lines.all();
+        assert_eq!(all.matches(cut).count(), 1, "{all}");
+    }
 }

@@ -395,7 +395,7 @@ pub(super) fn fuzz_sealed(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::SocketAddr, sync::Arc};
+    use std::{net::SocketAddr, sync::Arc, time::Duration};
 
     use decnet_model::clock::SystemClock;
     use proptest::prelude::*;
@@ -406,7 +406,7 @@ mod tests {
         serve::{artifact::Artifacts, peer::Bounds, sink::Sink, tap::Evidence},
     };
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_asks_on_and_on_and_exchanges_no_keys_is_left() {
         let evidence = Arc::new(Evidence {
             sink: Arc::new(Sink::to(io::sink())),
@@ -427,10 +427,16 @@ mod tests {
         );
         let mut transport = Transport::new(peer, tap, true);
         transport.hold();
-        for _ in 0..=HELD_MAX {
+        let moment = Duration::from_secs(1);
+        for _ in 0..HELD_MAX {
             transport.push(Message::new(100));
         }
-        assert!(transport.read().await.is_err());
+        assert!(tokio::time::timeout(moment, transport.read()).await.is_err());
+        transport.push(Message::new(100));
+        assert!(matches!(
+            tokio::time::timeout(moment, transport.read()).await,
+            Ok(Err(_))
+        ));
     }
 
     proptest! {
