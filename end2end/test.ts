@@ -108,4 +108,7 @@ export async function fits(page: Page): Promise<void> {
   expect(wide, `pixels of ${page.url()} beyond the right edge`).toBeLessThanOrEqual(0);
 }
 
+/** Where the stream is asked for, from its beginning or from where it goes on. */
+export const STREAM = /\/api\/v1\/stream(\?|$)/;
+
 export { expect };

@@ -5,7 +5,7 @@
 //! live dot says so. On the server nothing is ever started: there the signals keep what they began with.
 //!
 //! A page shows what it fetched and goes on from there by [`Live::came`] or [`Live::counted`]. Where that cannot be, because the stream
-//! told less than all (a greeting after a long break has the newest rows only), [`Live::epoch`] rises, and everything is fetched again.
+//! told less than all (who missed more rows than the server tells again is greeted with the newest only), [`Live::epoch`] rises, and everything is fetched again.
 
 use std::{
     cell::RefCell,
@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Event, EventSource, MessageEvent};
 
-use crate::{api::fleet, piece::parts};
+use crate::{api::fleet, components::when::use_present, piece::parts};
 
 mod share;
 mod stream;
@@ -60,8 +60,10 @@ pub(crate) struct Live {
     pub(crate) stats: RwSignal<Option<Stats>>,
     /// The newest log rows that were told, newest first.
     pub(crate) rows: RwSignal<VecDeque<Arc<LogView>>>,
-    /// Attackers that changed.
+    /// Attackers that changed, as far as they are kept: who shows one goes on with what was told last of it.
     pub(crate) attackers: RwSignal<BTreeMap<AttackerId, AttackerView>>,
+    /// The newest find of which it is known where else it was used, once that moved.
+    pub(crate) compared: RwSignal<Option<i64>>,
     /// The whole fleet, since it was first heard of.
     pub(crate) deckies: RwSignal<Option<BTreeMap<DeckyName, DeckyView>>>,
     /// Workers that were heard of.
@@ -72,6 +74,8 @@ pub(crate) struct Live {
     pub(crate) epoch: RwSignal<u32>,
     /// Rises when the host does otherwise than it did.
     pub(crate) health: RwSignal<u32>,
+    /// The attackers that are kept, in the order in which they were told last.
+    told: StoredValue<VecDeque<AttackerId>>,
     /// The newest row that was told, once the stream has greeted.
     newest: RwSignal<Option<LogId>>,
     /// Of the rows after this one none is missing among those that are kept.
@@ -120,11 +124,13 @@ impl Live {
             stats: RwSignal::new(None),
             rows: RwSignal::new(VecDeque::new()),
             attackers: RwSignal::new(BTreeMap::new()),
+            compared: RwSignal::new(None),
             deckies: RwSignal::new(None),
             workers: RwSignal::new(BTreeMap::new()),
             tasks: RwSignal::new(BTreeMap::new()),
             epoch: RwSignal::new(0),
             health: RwSignal::new(0),
+            told: StoredValue::new(VecDeque::new()),
             newest: RwSignal::new(None),
             since: RwSignal::new(LogId(0)),
             forgotten: RwSignal::new(None),
@@ -228,6 +234,23 @@ impl Live {
     }
 }
 
+/// `told`, taken up at once and from then on at most with every tick of the present: for what is asked of the server whenever it changes,
+/// and may change with every event of the stream.
+pub(crate) fn paced(told: Memo<Option<u64>>) -> Memo<Option<u64>> {
+    let tick = use_present().now;
+    // What was taken up, and with which tick.
+    let taken = Memo::new(move |taken: Option<&(Option<u64>, Option<OffsetDateTime>)>| {
+        let now = told.get();
+        match taken {
+            None => (now, None),
+            // What the tick is matters only to whoever waits for the next.
+            Some(taken) if taken.0 == now || taken.1 == Some(tick.get()) => *taken,
+            Some(_) => (now, Some(tick.get_untracked())),
+        }
+    });
+    Memo::new(move |_| taken.get().0)
+}
+
 /// Put rows that came, newest first, before those that came earlier. Where they become too many, `anew` is called, once: from then on
 /// nothing is taken.
 pub(crate) fn take_up(came: RwSignal<Vec<Arc<LogView>>>, mut rows: Vec<Arc<LogView>>, anew: Callback<()>) {
@@ -297,4 +320,37 @@ pub(crate) fn fleet_from(
             .with(|d| d.as_ref().map(|d| d.values().cloned().collect()));
         known.unwrap_or_else(&first)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::components::when::Present;
+
+    #[test]
+    fn what_changes_is_taken_up_at_once_and_then_at_most_with_every_tick() {
+        let owner = Owner::new();
+        owner.set();
+        let present = Present::new();
+        provide_context(present);
+        let told = RwSignal::new(Some(1));
+        let taken = paced(Memo::new(move |_| told.get()));
+        assert_eq!(taken.get_untracked(), Some(1));
+        let tick = || present.now.update(|now| *now += time::Duration::seconds(5));
+        let after = |now| {
+            told.set(Some(now));
+            taken.get_untracked()
+        };
+        assert_eq!(after(2), Some(2), "at once");
+        assert_eq!(after(3), Some(2), "held back");
+        assert_eq!(after(4), Some(2), "held back");
+        tick();
+        assert_eq!(taken.get_untracked(), Some(4), "with the tick");
+        assert_eq!(after(5), Some(4), "held back");
+        assert_eq!(after(4), Some(4), "as it was");
+        tick();
+        assert_eq!(taken.get_untracked(), Some(4), "nothing was told");
+        assert_eq!(after(6), Some(6), "at once, after a tick without news");
+        drop(owner);
+    }
 }

@@ -59,7 +59,9 @@ pub(crate) fn span(word: &str) -> Option<Duration> {
 pub(crate) const BEFORE: &str = "before";
 
 /// What opens something beside a list, and changes nothing of the list.
-const BESIDE: &[&str] = &["log", "bounty", "reuse", "attacker", "help", "task"];
+const BESIDE: &[&str] = &[
+    "log", "bounty", "reuse", "attacker", "entry", "line", "help", "task",
+];
 
 /// `params` without what opens something beside a list: opening a row must not fetch the list again.
 pub(crate) fn filters(params: &ParamsMap) -> ParamsMap {

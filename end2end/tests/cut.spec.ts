@@ -93,9 +93,43 @@ test("a cut that is long enough for much to come is said over the page, and leav
   const missing = async () => {
     // One that is disabled or gone just now is asked again.
     await page.getByRole("button", { name: "Older" }).evaluateAll((buttons) => buttons.forEach((button) => (button as HTMLButtonElement).click()));
-    return (await get(api, "stats")).total_logs - Number(await page.locator("table.logs").getAttribute("aria-rowcount"));
+    return (await get(api, "stats")).total_logs - (Number(await page.locator("table.logs").getAttribute("aria-rowcount")) - 1);
   };
   await expect.poll(missing, { timeout: 60_000, intervals: [200] }).toBe(0);
+});
+
+test("a cut in which more comes than a greeting has leaves a list that was scrolled through as long as it was, and where it is", async ({ page, host, line, api }) => {
+  test.slow();
+  const much = async (events: number) => {
+    const { total_logs: before } = await get(api, "stats");
+    await host.decnet(["demo", "seed", "--yes", "--no-fleet", "--events", String(events)]);
+    await expect.poll(async () => (await get(api, "stats")).total_logs, { timeout: 60_000 }).toBeGreaterThanOrEqual(before + events);
+  };
+  await much(600);
+  await open(page, "/live");
+  await live(page);
+  const table = page.locator("table.logs");
+  const rows = async () => Number(await table.getAttribute("aria-rowcount"));
+  const down = async () => {
+    await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight));
+    return rows();
+  };
+  await expect.poll(down).toBeGreaterThan(400);
+  await page.evaluate(() => window.scrollBy(0, -1_000));
+  const pointed = () =>
+    page.evaluate(() => {
+      const seen = document.elementFromPoint(window.innerWidth / 2, window.innerHeight / 2);
+      return seen?.closest("tr")?.querySelector("[data-row]")?.getAttribute("data-row") ?? null;
+    });
+  await expect.poll(pointed).not.toBeNull();
+  const row = table.locator(`[data-row="${await pointed()}"]`);
+  const before = await rows();
+  let asked = 0;
+  page.on("request", (request) => (asked += Number(request.url().endsWith("/ui/log_page"))));
+  await whileCut(page, line, () => much(300));
+  await expect.poll(rows).toBeGreaterThanOrEqual(before + 300);
+  await expect(row).toBeInViewport();
+  expect(asked, "pages of the log that were fetched again").toBe(0);
 });
 
 test("in the list of attackers who came meanwhile is there, and what somebody did who was there", async ({ page, host, line, api }) => {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { request, type Locator, type Page } from "@playwright/test";
 import { curl, redis, ssh } from "../attack";
 import { address as at } from "../host";
-import { Complaints, expect, fits, hydrated, live, marker, open, test } from "../test";
+import { Complaints, expect, fits, hydrated, live, marker, open, STREAM, test } from "../test";
 
 const card = (page: Page, name: string) => page.locator(".card").filter({ has: page.locator(".card-name", { hasText: name }) });
 const name = () => `shop-${marker().slice(4, 10)}`;
@@ -433,7 +433,7 @@ test("what stands in the dialog stays when not all came that happened meanwhile"
   const api = await request.newContext({ baseURL: host.url, storageState: session });
   const stored = async () => (await (await api.get("/api/v1/stats")).json()).total_logs as number;
   // Asked for every few seconds, how things stand can be held back.
-  await page.route("**/api/v1/stream", (route) => route.abort());
+  await page.route(STREAM, (route) => route.abort());
   const held = gate();
   let holds = false;
   await page.route("**/ui/snapshot", async (route) => {

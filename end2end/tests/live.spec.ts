@@ -4,7 +4,7 @@ import type { Page } from "@playwright/test";
 
 import { attacks, curl, redis, ssh } from "../attack";
 import { address, PASSWORD } from "../host";
-import { expect, live, marker, open, test } from "../test";
+import { expect, live, marker, open, STREAM, test } from "../test";
 
 /** A source address that no other test attacks from. */
 const stranger = () => `127.9.${Math.floor(Math.random() * 256)}.${1 + Math.floor(Math.random() * 254)}`;
@@ -126,7 +126,7 @@ test("pause holds the table and says how many rows wait", async ({ page, host })
 });
 
 test("without the stream the page says so and asks instead", async ({ page, host }) => {
-  await page.route("**/api/v1/stream", (route) => route.abort());
+  await page.route(STREAM, (route) => route.abort());
   await open(page, "/live");
   const dot = page.locator(".live-dot");
   await expect(dot).toHaveText("reconnecting");
@@ -137,7 +137,7 @@ test("without the stream the page says so and asks instead", async ({ page, host
 });
 
 test("that the server does not answer stands over the page, until it does", async ({ page }) => {
-  const paths = ["**/api/v1/stream", "**/ui/snapshot"];
+  const paths = [STREAM, "**/ui/snapshot"];
   for (const path of paths) await page.route(path, (route) => route.abort());
   await open(page, "/attackers");
   const away = page.getByRole("alert").filter({ hasText: "The server cannot be reached." });
@@ -181,7 +181,7 @@ test("tabs of a browser share one stream, and when the tab that has it goes anot
   const context = await browser.newContext({ baseURL: host.url, storageState: await host.signIn("admin", PASSWORD) });
   const streams = new Map<Page, number>();
   context.on("request", (request) => {
-    if (request.url().endsWith("/api/v1/stream")) {
+    if (STREAM.test(request.url())) {
       const tab = request.frame().page();
       streams.set(tab, (streams.get(tab) ?? 0) + 1);
     }

@@ -196,3 +196,24 @@ test("what is counted over all time says so, and leads to what it counts", async
   await expect(page).toHaveURL(/\/credentials$/);
   complaints.none();
 });
+
+test.describe("where clocks are changed", () => {
+  test.use({ timezoneId: "Europe/Berlin" });
+
+  test("a time is told, and taken, by the clocks of its own day", async ({ page, complaints }) => {
+    // Summer on the one side, winter on the other, whatever it is today.
+    await open(page, "/live?start_time=2026-07-01T10:00:00Z&end_time=2026-12-01T10:00:00Z");
+    await expect(range(page).locator("summary")).toHaveText("1 Jul 12:00 to 1 Dec 11:00");
+    await range(page).locator("summary").click();
+    const [from, until] = [range(page).getByLabel("From"), range(page).getByLabel("Until")];
+    await expect(from).toHaveValue("2026-07-01T12:00");
+    await expect(until).toHaveValue("2026-12-01T11:00");
+    // The night of 25 October 2026 has an hour more.
+    await from.fill("2026-10-24T12:00");
+    await until.fill("2026-10-26T12:00");
+    await range(page).getByRole("button", { name: "Show" }).click();
+    await expect(page).toHaveURL(/start_time=2026-10-24T10(:|%3A)00(:|%3A)00Z/);
+    await expect(page).toHaveURL(/end_time=2026-10-26T11(:|%3A)00(:|%3A)00Z/);
+    complaints.none();
+  });
+});

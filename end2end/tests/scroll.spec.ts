@@ -157,7 +157,7 @@ test("ten thousand rows of the log are scrolled through, with one of them open, 
   await isOpen();
   await wheel(page, ROWS);
   await isOpen();
-  expect(Number(await table.getAttribute("aria-rowcount"))).toBeGreaterThanOrEqual(ROWS);
+  expect(Number(await table.getAttribute("aria-rowcount"))).toBeGreaterThan(ROWS);
   const chain = await page.evaluate(() => window.rows!.chain());
   expect(chain.length).toBeGreaterThanOrEqual(ROWS);
   expect(parting(chain, list.slice(0, chain.length))).toBe(-1);

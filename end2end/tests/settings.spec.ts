@@ -19,7 +19,6 @@ test("an account is made, changes its role, cannot sign in while disabled, and i
   // It leads to the drawer of the new account.
   const drawer = page.getByRole("dialog", { name });
   await expect(drawer).toContainText("has to choose a password");
-  await expect(drawer).toContainText("ends their sessions; they have no API token");
   const signIn = async (given: string) => {
     const api = await request.newContext({ baseURL: host.url, storageState: { cookies: [], origins: [] } });
     const answer = await api.post("/api/v1/auth/login", { data: { username: name, password: given } });
@@ -28,15 +27,30 @@ test("an account is made, changes its role, cannot sign in while disabled, and i
   };
   expect(await signIn(password)).toBe(200);
 
-  await drawer.getByLabel("Role").selectOption("admin");
-  await drawer.getByRole("button", { name: "Change role" }).click();
+  // What is done to it says before what it ends, and can be thought better of.
+  const order = async (words: string) => {
+    await page.getByRole("dialog", { name, exact: true }).getByRole("link", { name: words }).click();
+    return page.getByRole("dialog", { name: `${words}: ${name}` });
+  };
+  const role = await order("Change role");
+  await expect(page).toHaveURL(/order=role/);
+  await expect(role).toContainText(`Ends 1 session of ${name}; they sign in again`);
+  await role.getByRole("link", { name: "Cancel" }).click();
+  await expect(role).toHaveCount(0);
+  await order("Change role");
+  await role.getByLabel("Role").selectOption("admin");
+  await role.getByRole("button", { name: "Change role" }).click();
+  await expect(role).toHaveCount(0);
   await expect(page.locator("tr").filter({ hasText: name })).toContainText("admin");
 
-  await page.getByRole("dialog", { name }).getByRole("button", { name: "Disable" }).click();
+  const disable = await order("Disable");
+  await expect(disable).toContainText(`${name} has no open session, and there is no API token of theirs`);
+  await disable.getByRole("button", { name: "Disable" }).click();
   await expect(page.locator("tr").filter({ hasText: name })).toContainText("disabled");
   expect(await signIn(password)).toBe(401);
 
-  await page.getByRole("dialog", { name }).getByLabel(/to confirm/).fill("somebody-else");
+  const remove = await order("Remove the account");
+  await remove.getByLabel(/to confirm/).fill("somebody-else");
   await page.getByRole("button", { name: "Remove the account" }).click();
   await expect(page.getByRole("alert")).toContainText(`Type ${name} to confirm`);
   complaints.none(/user_delete|status of 4\d\d/);
@@ -280,6 +294,7 @@ test("who was made and removed elsewhere, and what was done, comes by itself, an
   const first = rows.filter({ hasText: one });
   await expect(first).toContainText("has to choose a password");
   await first.getByRole("link").click();
+  await page.getByRole("dialog", { name: one }).getByRole("link", { name: "Remove the account" }).click();
   const typed = page.getByRole("dialog", { name: one }).getByLabel(/to confirm/);
   await typed.fill("half of a na");
   const log = await context.newPage();
@@ -300,7 +315,8 @@ test("who was made and removed elsewhere, and what was done, comes by itself, an
   // What is told of them is told anew.
   await host.signIn(one, "viewer-Light-2026-harbour");
   await back(page);
-  await expect(page.getByRole("dialog", { name: one })).toContainText("may sign in");
+  await page.getByRole("dialog", { name: one }).getByRole("link", { name: "Cancel" }).click();
+  await expect(page.getByRole("dialog", { name: one, exact: true })).toContainText("may sign in");
   await expect(done.filter({ hasText: "user.delete" })).toHaveCount(1, { timeout: 30_000 });
   complaints.none();
 });
@@ -386,6 +402,14 @@ test("the audit log is found by who, what, on what and when, and has who took wh
   await expect(page).toHaveURL(new RegExp(`target=${name}`));
   await expect(rows).toHaveCount(1);
   await expect(rows.first()).toContainText("user.create");
+  // A row opens with all of it, to be copied.
+  await rows.first().getByRole("link").click();
+  await expect(page).toHaveURL(/entry=\d+/);
+  const entry = page.getByRole("dialog", { name: "Entry of the audit log" });
+  await expect(entry).toContainText(name);
+  await expect(entry.getByRole("button", { name: "Copy target" })).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(entry).toHaveCount(0);
   await page.getByRole("textbox", { name: "Did" }).fill("user.delete");
   await page.keyboard.press("Enter");
   await expect(page.getByText("Nothing fits these filters")).toBeVisible();

@@ -1,6 +1,6 @@
 //! What every request passes through, outermost first: a request id and a log line, security headers, the limit on
-//! time, where the request comes from, the general rate limit, the catching of panics, the limit on the body's size, and
-//! the packing of what is answered. The refusal of changes from other sites stands within, because the API may have been
+//! time, where the request comes from, the general rate limit, for changes a task of their own, the catching of panics, the
+//! limit on the body's size, and the packing of what is answered. The refusal of changes from other sites stands within, because the API may have been
 //! opened to some of them.
 
 use std::{sync::Arc, time::Duration};
@@ -14,6 +14,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use decnet_runtime::settings::WebOrigin;
+use futures::{StreamExt as _, stream};
+use tokio::sync::oneshot;
 use tower::ServiceBuilder;
 use tower_http::{
     CompressionLevel,
@@ -31,13 +33,15 @@ use uuid::Uuid;
 use crate::{
     AppState, Config, client, cors,
     problem::{ApiError, Causes},
+    serve::Underway,
     session,
     throttle::Throttle,
 };
 
 /// The most bytes of a body.
 pub const MAX_BODY: usize = 1024 * 1024;
-/// How long a request may take to be answered. A stream is answered at once and then goes on.
+/// How long a request may take to be answered. A stream is answered at once and then goes on, and so does a change that is not
+/// through by then.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -141,7 +145,39 @@ async fn admitted(
     if declares_too_much(request.headers()) {
         return ApiError::too_large().into_response();
     }
-    next.run(request).await
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    whole(request, next).await
+}
+
+/// Run what may change something in a task of its own: a client that leaves, or whose time is up, ends the waiting for it, and
+/// not a change between what it does and its entry in the audit log. What that client did not send yet is not waited for.
+async fn whole(mut request: Request, next: Next) -> Response {
+    let underway = request.extensions_mut().remove::<Underway>();
+    let (_waiting, gone) = oneshot::channel();
+    let request = request.map(|body| while_awaited(body, gone));
+    let change = async move {
+        let answer = next.run(request).await;
+        drop(underway);
+        answer
+    };
+    tokio::spawn(change.in_current_span())
+        .await
+        .unwrap_or_else(|error| ApiError::internal(error).into_response())
+}
+
+/// `body`, which breaks off with an error once nobody waits for the answer: `gone` tells, by its other half that is dropped.
+fn while_awaited(body: Body, gone: oneshot::Receiver<()>) -> Body {
+    let parts = stream::unfold((body.into_data_stream(), gone), |(mut parts, mut gone)| async {
+        let part = tokio::select! {
+            biased;
+            part = parts.next() => part?,
+            _ = &mut gone => Err(axum::Error::new("nobody waits for the answer any more")),
+        };
+        Some((part, (parts, gone)))
+    });
+    Body::from_stream(parts)
 }
 
 /// Security headers. A page brings its own content security policy, because it knows its nonce.

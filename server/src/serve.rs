@@ -28,6 +28,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::mpsc,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -53,7 +54,7 @@ pub struct Limits {
     /// How long nothing may go over a connection in either direction; longer than a request may take to be answered,
     /// and than an event stream is silent.
     pub idle: Duration,
-    /// How long open requests are waited for at the end; the worker shell allows ten seconds.
+    /// How long open requests, and changes whose client has left, are waited for at the end; the worker shell allows ten seconds.
     pub drain: Duration,
 }
 
@@ -157,6 +158,13 @@ fn told_of_panic(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
+/// An extension of every request: a connection, and its place, lasts until nobody holds this any more. What goes on after its
+/// client has left takes it along, so that the end of the server waits for that, too.
+#[derive(Clone)]
+pub(crate) struct Underway {
+    _held: mpsc::Sender<Infallible>,
+}
+
 /// What every connection needs.
 #[derive(Clone)]
 struct Guide {
@@ -167,13 +175,20 @@ struct Guide {
 }
 
 impl Guide {
-    /// Take a connection from its first byte to its last.
+    /// Take a connection from its first byte to the end of what it asked for.
     async fn attend(&self, tcp: TcpStream, peer: SocketAddr) {
+        let (held, mut underway) = mpsc::channel(1);
+        self.connection(tcp, peer, Underway { _held: held }).await;
+        // Nothing is ever sent: it ends with the last of those who could.
+        underway.recv().await;
+    }
+
+    async fn connection(&self, tcp: TcpStream, peer: SocketAddr, underway: Underway) {
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%peer, %error, "TCP_NODELAY");
         }
         let Some(acceptor) = &self.tls else {
-            return self.http1(tcp, peer).await;
+            return self.http1(tcp, peer, underway).await;
         };
         let shaken = tokio::select! {
             shaken = timeout(self.limits.handshake, handshake(tcp, acceptor)) => shaken,
@@ -181,9 +196,9 @@ impl Guide {
         };
         match shaken {
             Ok(Ok(Some(stream))) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                self.http2(stream, peer).await;
+                self.http2(stream, peer, underway).await;
             }
-            Ok(Ok(Some(stream))) => self.http1(stream, peer).await,
+            Ok(Ok(Some(stream))) => self.http1(stream, peer, underway).await,
             Ok(Ok(None)) => {}
             // Usual: scanners, and browsers that do not trust the authority yet.
             Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
@@ -191,7 +206,7 @@ impl Guide {
         }
     }
 
-    async fn http1<S>(&self, stream: S, peer: SocketAddr)
+    async fn http1<S>(&self, stream: S, peer: SocketAddr, underway: Underway)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -201,11 +216,11 @@ impl Guide {
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
             .max_buf_size(MAX_HEAD)
-            .serve_connection(io, self.service(peer, pulse.clone()));
+            .serve_connection(io, self.service(peer, pulse.clone(), underway));
         self.drive(connection, &pulse, peer).await;
     }
 
-    async fn http2<S>(&self, stream: S, peer: SocketAddr)
+    async fn http2<S>(&self, stream: S, peer: SocketAddr, underway: Underway)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -214,7 +229,7 @@ impl Guide {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
-            .serve_connection(io, self.service(peer, pulse.clone()));
+            .serve_connection(io, self.service(peer, pulse.clone(), underway));
         self.drive(connection, &pulse, peer).await;
     }
 
@@ -223,12 +238,14 @@ impl Guide {
         &self,
         peer: SocketAddr,
         pulse: Arc<Pulse>,
+        underway: Underway,
     ) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static> + use<>
     {
         let router = self.router.clone();
         service_fn(move |mut request: Request<Incoming>| {
             pulse.asked();
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(underway.clone());
             router.clone().oneshot(request)
         })
     }

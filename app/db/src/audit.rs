@@ -11,9 +11,9 @@ use time::OffsetDateTime;
 
 use crate::{
     DbError, Store,
-    backend::{Sql, contains},
+    backend::{Arg, Row, Sql, contains},
     cursor,
-    order::{Order, Place},
+    order::{Order, Place, Reach, Walk},
     texts::AUDIT,
 };
 
@@ -43,7 +43,7 @@ impl Store {
         self.backend.execute(sql).await.map(drop)
     }
 
-    /// Entries, newest first. A page of a text may be short and still have a next one: where many entries may have it, they are read, by
+    /// Entries, newest first. A page with filters may be short and still have a next one: where many entries may fit, they are read, by
     /// [`WINDOW`](crate::search::WINDOW) a page at most.
     ///
     /// # Errors
@@ -59,69 +59,101 @@ impl Store {
         if target.contains('\0') {
             return Ok(cursor::nothing());
         }
-        let few = if target.is_empty() {
+        let mut few = if target.is_empty() {
             None
         } else {
             self.texts_few(&AUDIT, target).await?
         };
-        let reach = if !target.is_empty() && few.is_none() {
-            self.reach(FROM, order, before).await?
-        } else {
-            None
-        };
-        let text = format!("SELECT e.id, e.at, e.actor, e.action, e.target, e.from_ip, e.result FROM {FROM}");
-        let mut sql = match few {
-            Some(few) => few.of(OPERATION, dialect, &text, FROM, "e.id"),
-            None => Sql::new(OPERATION, text),
-        };
-        sql.push(" WHERE 1 = 1");
-        if let Some(before) = before {
-            order.after(dialect, &mut sql, before);
-        }
-        if let Some(reach) = &reach {
-            order.within(dialect, &mut sql, reach);
-        }
         // The name itself, or what is below it; a range, so that the index has it.
-        for (column, name, below) in [("actor", &query.actor, '/'), ("action", &query.action, '.')] {
-            if let Some(name) = name {
-                let next = char::from_u32(u32::from(below) + 1).unwrap_or(below);
-                sql.push(&format!(
-                    " AND ({column} = ? OR ({column} >= ? AND {column} < ?))"
-                ))
-                .arg(name.as_str())
-                .arg(format!("{name}{below}"))
-                .arg(format!("{name}{next}"));
-            }
-        }
+        let names = [("e.actor", &query.actor, '/'), ("e.action", &query.action, '.')];
+        let names = names.into_iter().filter_map(|(column, name, below)| {
+            let name = name.as_ref()?;
+            let next = char::from_u32(u32::from(below) + 1).unwrap_or(below);
+            let range = [format!("{name}{below}"), format!("{name}{next}")];
+            Some((
+                column,
+                [name.clone()].into_iter().chain(range).map(Arg::from).collect(),
+            ))
+        });
+        let names: Vec<(&str, Vec<Arg>)> = names.collect();
+        let mut times = Vec::new();
         if let Some(start) = query.start_time {
-            sql.push(" AND at >= ?").arg(micros(start));
+            times.push((" AND e.at >= ?", Arg::from(micros(start))));
         }
         if let Some(end) = query.end_time {
-            sql.push(" AND at < ?").arg(micros(end));
+            times.push((" AND e.at < ?", Arg::from(micros(end))));
         }
-        if !target.is_empty() {
-            sql.push(&format!(" AND {}", dialect.like("target")))
-                .arg(contains(target));
+        if few.is_none() {
+            let named = names.iter().map(|(column, args)| {
+                let (name, range) = args.split_at(1);
+                let select = |condition: &str| format!("SELECT e.id AS id FROM {FROM} WHERE {condition}");
+                vec![
+                    (select(&format!("{column} = ?")), name.to_vec()),
+                    (select(&format!("{column} >= ? AND {column} < ?")), range.to_vec()),
+                ]
+            });
+            let (conditions, args): (Vec<_>, Vec<_>) = times.iter().cloned().unzip();
+            let text = format!("SELECT e.id AS id FROM {FROM} WHERE 1 = 1{}", conditions.concat());
+            let timed = (!times.is_empty()).then(|| vec![(text, args)]);
+            few = self.few(named.chain(timed).collect()).await?;
         }
-        order.sort(&mut sql);
-        sql.arg(size + 1);
-        let rows = self.backend.fetch(sql).await?;
-        let entries = rows.iter().map(|row| {
-            let c = row.columns(OPERATION);
-            Ok(AuditView {
-                id: c.int(0)?,
-                at: c.time(1)?,
-                actor: c.text(2)?,
-                action: c.text(3)?,
-                target: c.text(4)?,
-                from: c.opt_text(5)?.map(|_| c.parsed(5)).transpose()?,
-                result: c.text(6)?,
-            })
+        let select = |reach: Option<Reach<i64>>| {
+            let select = "SELECT e.id, e.at, e.actor, e.action, e.target, e.from_ip, e.result FROM";
+            let mut sql = match &few {
+                Some(few) => few.of(OPERATION, dialect, &format!("{select} {FROM}"), FROM, "e.id"),
+                // Along the ids: by any other index all of somebody's would be read, and sorted.
+                None => Sql::new(OPERATION, format!("{select} {FROM}{}", dialect.by_index(None))),
+            };
+            sql.push(" WHERE 1 = 1");
+            if let Some(before) = before {
+                order.after(dialect, &mut sql, before);
+            }
+            if let Some(reach) = &reach {
+                order.within(dialect, &mut sql, reach);
+            }
+            for (column, args) in &names {
+                sql.push(&format!(
+                    " AND ({column} = ? OR ({column} >= ? AND {column} < ?))"
+                ));
+                for arg in args {
+                    sql.arg(arg.clone());
+                }
+            }
+            for (condition, at) in &times {
+                sql.push(condition).arg(at.clone());
+            }
+            if !target.is_empty() {
+                sql.push(&format!(" AND {}", dialect.like("target")))
+                    .arg(contains(target));
+            }
+            order.sort(&mut sql);
+            sql.arg(size + 1);
+            sql
+        };
+        let read = |rows: &[Row]| {
+            let entries = rows.iter().map(|row| {
+                let c = row.columns(OPERATION);
+                Ok(AuditView {
+                    id: c.int(0)?,
+                    at: c.time(1)?,
+                    actor: c.text(2)?,
+                    action: c.text(3)?,
+                    target: c.text(4)?,
+                    from: c.opt_text(5)?.map(|_| c.parsed(5)).transpose()?,
+                    result: c.text(6)?,
+                })
+            });
+            let entries = entries.collect::<Result<_, DbError>>()?;
+            Ok(cursor::page(entries, size, |e: &AuditView| cursor::of_id(e.id)))
+        };
+        let passes = !target.is_empty() || !names.is_empty() || !times.is_empty();
+        let walk = (passes && few.is_none()).then_some(Walk {
+            from: FROM,
+            order,
+            before,
+            along: &[],
         });
-        let mut page = cursor::page(entries.collect::<Result<_, DbError>>()?, size, |e: &AuditView| {
-            cursor::of_id(e.id)
-        });
-        page.next = page.next.or(reach.map(|reach| cursor::of_id(reach.last.id)));
-        Ok(page)
+        self.walk(walk, select, read, |place| cursor::of_id(place.id))
+            .await
     }
 }

@@ -124,6 +124,15 @@ impl Dialect {
         }
     }
 
+    /// What follows a table's name, so that its rows are read by this index, or by none but its primary key, whatever the engine thinks of it.
+    pub(crate) fn by_index(self, index: Option<&str>) -> String {
+        match (self, index) {
+            (Self::Sqlite, Some(index)) => format!(" INDEXED BY {index}"),
+            (Self::Sqlite, None) => " NOT INDEXED".to_owned(),
+            (Self::MySql, index) => format!(" FORCE INDEX ({})", index.unwrap_or("PRIMARY")),
+        }
+    }
+
     /// Reads a row so that nobody changes it before this transaction ends. SQLite's write transactions are alone.
     pub(crate) fn for_update(self) -> &'static str {
         match self {
@@ -383,6 +392,9 @@ pub(crate) struct Backend {
     pub(crate) place: Arc<str>,
     /// How often what was read outside of a transaction, by what it is in words.
     reads: Arc<Mutex<BTreeMap<&'static str, u64>>>,
+    /// What was read outside of a transaction, for tests of how an engine goes about it.
+    #[cfg(test)]
+    pub(crate) statements: Arc<Mutex<Vec<(String, Vec<Arg>)>>>,
 }
 
 /// Its connections.
@@ -427,6 +439,8 @@ impl Backend {
             pools,
             place: place.into(),
             reads: Arc::default(),
+            #[cfg(test)]
+            statements: Arc::default(),
         })
     }
 
@@ -452,6 +466,11 @@ impl Backend {
             .unwrap_or_else(PoisonError::into_inner)
             .entry(operation)
             .or_default() += 1;
+        #[cfg(test)]
+        self.statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((sql.text.to_string(), sql.args.clone()));
         match &self.pools {
             Pools::Sqlite { reader, .. } => with_args::<Sqlite>(sql)
                 .fetch_all(reader)

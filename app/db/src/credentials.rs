@@ -9,23 +9,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use decnet_model::{
     printable::bytes_of,
     query::{HashKind, ReuseQuery, ReuseScope, Wordlist},
-    view::{Page, ReuseDetail, ReuseView},
+    view::{BountyView, Page, ReuseDetail, ReuseView},
 };
 
 use crate::{
     DbError, Store,
     backend::{Arg, Merge, Row, Sql, Tx},
     cursor,
-    evidence::{SELECT_BOUNTIES, bounty},
+    evidence::{BOUNTIES_FROM, SELECT_BOUNTIES, bounty},
     meaning::hash16,
+    order::{Order, Walk},
+    search::WINDOW,
+    texts::FINDS,
 };
 
 const OPERATION: &str = "compare credentials";
-const CURSOR: &str = "credentials";
+pub(crate) const CURSOR: &str = "credentials";
 /// The scope of accounts alone: for the list of users.
 const USER: &str = "user";
 /// The least [`spread`](self) of what is at several deckies or with several attackers.
 const SEVERAL: i64 = 3;
+/// Finds that are told of one.
+const PLACES: usize = 500;
 
 /// A credential as a bounty has it.
 struct Captured {
@@ -80,6 +85,11 @@ fn groups_of(one: &Captured) -> impl Iterator<Item = (&'static str, &str, &str, 
     user.into_iter().chain(rest)
 }
 
+/// What a group is found by.
+fn digest_of(scope: &str, principal: &str, secret_kind: &str, value: &str) -> [u8; 16] {
+    hash16([scope, principal, secret_kind, value].map(str::as_bytes))
+}
+
 impl Store {
     /// Compares at most `limit` bounties that were not yet; gives how many there were.
     ///
@@ -119,7 +129,7 @@ impl Store {
         let mut members: BTreeMap<[u8; 16], ([u8; 16], bool)> = BTreeMap::new();
         for one in captured {
             for (scope, principal, secret_kind, value) in groups_of(one) {
-                let digest = hash16([scope, principal, secret_kind, value].map(str::as_bytes));
+                let digest = digest_of(scope, principal, secret_kind, value);
                 let group = groups.entry(digest).or_insert_with(|| Group {
                     scope,
                     principal: principal.to_owned(),
@@ -210,13 +220,17 @@ impl Store {
         const READ: &str = "read reused credentials";
         let size = cursor::page_size(query.limit)?;
         let scope = query.scope.unwrap_or(ReuseScope::Secret);
-        let mut sql = Sql::new(
-            READ,
+        // Without being told SQLite takes the index of all forms for a page that begins in the middle.
+        let index = match query.secret_kind {
+            Some(_) => "credential_groups_kind_spread",
+            None => "credential_groups_spread",
+        };
+        let text = format!(
             "SELECT id, principal, secret_kind, value, decky_count, attacker_count, first_seen, last_spread_at, spread \
-             FROM credential_groups WHERE scope = ? AND spread >= ?",
-        )
-        .bind(scope.as_str())
-        .bind(SEVERAL);
+             FROM credential_groups{} WHERE scope = ? AND spread >= ?",
+            self.backend.dialect().by_index(Some(index))
+        );
+        let mut sql = Sql::new(READ, text).bind(scope.as_str()).bind(SEVERAL);
         if let Some((spread, id)) = cursor::pair_of(query.before.as_deref())? {
             sql.push(" AND spread <= ? AND (spread < ? OR id < ?)")
                 .arg(spread)
@@ -237,8 +251,22 @@ impl Store {
         Ok(page.map(|(_, view)| view))
     }
 
-    /// A credential that is in several places, and each of them: the 500 that were seen last, those first. A search by value; there is no
-    /// index of texts.
+    /// What stands among reused secrets for this form and secret, as a find has them: its id. None where it is in one place, or the profiler
+    /// has not come to it.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn reuse_of(&self, secret_kind: &str, value: &str) -> Result<Option<i64>, DbError> {
+        const READ: &str = "look up a secret";
+        let digest = digest_of(ReuseScope::Secret.as_str(), "", secret_kind, value);
+        let text = "SELECT id FROM credential_groups WHERE digest = ? AND spread >= ?";
+        let sql = Sql::new(READ, text).bind(digest.as_slice()).bind(SEVERAL);
+        let row = self.backend.fetch_optional(sql).await?;
+        row.map(|row| row.columns(READ).int(0)).transpose()
+    }
+
+    /// A credential that is in several places, and each of them: the 500 that were seen last, those first. They are looked up by the index
+    /// of texts. Where that has many with such a text, or the text is too short for it, finds are read in their order until there are 500.
     ///
     /// # Errors
     /// Where the database fails.
@@ -252,19 +280,57 @@ impl Store {
         };
         let is_pair = row.columns(READ).text(8)? == ReuseScope::Pair.as_str();
         let reuse = reuse(&row, READ, is_pair)?;
-        let text = format!(
-            "{SELECT_BOUNTIES} WHERE b.kind = 'credential' AND b.value = ? AND COALESCE(b.secret_kind, '') = ?"
-        );
-        let mut sql = Sql::new(READ, text)
-            .bind(reuse.value.as_str())
-            .bind(reuse.secret_kind.as_str());
-        if let Some(principal) = &reuse.principal {
-            sql.push(" AND COALESCE(b.principal, '') = ?")
-                .arg(principal.as_str());
+        let dialect = self.backend.dialect();
+        let wanted = match &reuse.principal {
+            Some(principal) => format!("{principal}\0{}", reuse.value),
+            None => reuse.value.clone(),
+        };
+        let few = self.texts_few(&FINDS, &wanted).await?;
+        let mut walk: Walk<'_, i64> = Walk {
+            from: BOUNTIES_FROM,
+            order: Order::by_rank("b.last_seen", "b.id", true),
+            before: None,
+            along: &[],
+        };
+        let mut finds: Vec<BountyView> = Vec::new();
+        while finds.len() < PLACES {
+            let reach = match &few {
+                Some(_) => None,
+                None => self.reach(&walk, WINDOW).await?,
+            };
+            let mut sql = match &few {
+                Some(few) => few.of(READ, dialect, SELECT_BOUNTIES, BOUNTIES_FROM, "b.id"),
+                None => Sql::new(READ, SELECT_BOUNTIES),
+            };
+            // The plus keeps the order's index: of one kind there are more than of one secret.
+            sql.push(" WHERE +b.kind = 'credential' AND COALESCE(b.secret_kind, '') = ?")
+                .arg(reuse.secret_kind.as_str());
+            let texts = [
+                ("b.value", Some(&reuse.value)),
+                ("COALESCE(b.principal, '')", reuse.principal.as_ref()),
+            ];
+            for (column, text) in texts {
+                if let Some(text) = text {
+                    // MySQL takes texts for the same that differ by spaces at their ends.
+                    sql.push(&format!(" AND {column} = ? AND LENGTH({column}) = LENGTH(?)"))
+                        .arg(text)
+                        .arg(text);
+                }
+            }
+            if let Some(before) = walk.before {
+                walk.order.after(dialect, &mut sql, before);
+            }
+            if let Some(reach) = &reach {
+                walk.order.within(dialect, &mut sql, reach);
+            }
+            walk.order.sort(&mut sql);
+            sql.arg(PLACES - finds.len());
+            for row in &self.backend.fetch(sql).await? {
+                finds.push(bounty(row)?);
+            }
+            let Some(reach) = reach else { break };
+            walk.before = Some(reach.last);
         }
-        sql.push(" ORDER BY b.last_seen DESC, b.id DESC LIMIT 500");
-        let rows = self.backend.fetch(sql).await?;
-        let finds = rows.iter().map(bounty).collect::<Result<Vec<_>, _>>()?;
         Ok(Some(ReuseDetail { reuse, finds }))
     }
 

@@ -19,14 +19,16 @@ use decnet_model::{
     },
 };
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
     DbError, Store,
     backend::{Arg, Dialect, Row, Sql, contains, starts_with},
     cursor,
     meaning::{attacker_id, command_of},
-    order::{Order, Place},
-    texts::{FEW, FINDS, Few},
+    order::{Order, Place, Reach, Walk},
+    search::WINDOW,
+    texts::{FINDS, Few, Parts},
 };
 
 /// What a top list of a span of time counts by.
@@ -52,7 +54,7 @@ const MAX_NAMES: usize = 500;
 
 /// Where the rows of these lists come from, as it stands in what selects them.
 const ATTACKERS_FROM: &str = "attackers a";
-const BOUNTIES_FROM: &str = "bounties b";
+pub(crate) const BOUNTIES_FROM: &str = "bounties b";
 
 const LOGS: &str = "read log rows";
 const ATTACKERS: &str = "read attackers";
@@ -146,7 +148,7 @@ impl Store {
     }
 
     /// Lines that did not become evidence, those met last first. A page of a filter may be short and still have a next one: it reads
-    /// [`WINDOW`](crate::search::WINDOW) lines at most, along their ids, and so needs no index that each line would have to be put into.
+    /// [`WINDOW`] lines at most, along their ids, and so needs no index that each line would have to be put into.
     ///
     /// A text is looked for here, in what is told of a line: neither engine finds one in bytes that are no text.
     ///
@@ -168,7 +170,13 @@ impl Store {
             });
         }
         let reach = if query.is_filtered() {
-            self.reach(FROM, order, after).await?
+            let walk = Walk {
+                from: FROM,
+                order,
+                before: after,
+                along: &[],
+            };
+            self.reach(&walk, WINDOW).await?
         } else {
             None
         };
@@ -234,7 +242,7 @@ impl Store {
     /// touches, empty ones too, oldest first. Buckets begin at multiples of their width since the Unix epoch; of the first and the
     /// last those rows count that are in the minutes which the span touches.
     ///
-    /// Rows of a text, a type or a source are counted as far as the newest [`WINDOW`](crate::search::WINDOW) tell: buckets before them are not there.
+    /// Rows of a text, a type or a source are counted as far as the newest [`WINDOW`] tell: buckets before them are not there.
     ///
     /// # Errors
     /// [`DbError::BadQuery`] naming the field.
@@ -480,13 +488,12 @@ impl Store {
             .collect()
     }
 
-    /// How many sessions are open now on each of these deckies; one without any is not there.
+    /// How many sessions are open now on each of these deckies, one without any is not there; and whether that are all. Of sessions that
+    /// began before the newest [`WINDOW`] log rows nothing is told.
     ///
     /// Open is what connected since `since` and did not disconnect, by its session's id. What a decoy could not report the end
     /// of, because it was killed, is over once the service was started again. No earlier `since` is needed than the longest time
     /// that a decoy lets a session last. Evidence that is still on its way is not counted.
-    ///
-    /// This reads all rows of these deckies since then, by the index of deckies.
     ///
     /// # Errors
     /// Where the database fails.
@@ -494,7 +501,7 @@ impl Store {
         &self,
         deckies: &[DeckyName],
         since: OffsetDateTime,
-    ) -> Result<BTreeMap<String, u64>, DbError> {
+    ) -> Result<(BTreeMap<String, u64>, bool), DbError> {
         const OPERATION: &str = "count open sessions";
         let recent = LogQuery {
             start_time: Some(since),
@@ -502,15 +509,16 @@ impl Store {
         };
         let mut open: BTreeMap<String, u64> = BTreeMap::new();
         let Some(span) = self.span(&recent).await? else {
-            return Ok(open);
+            return Ok((open, true));
         };
+        let low = span.low.max(span.high.saturating_sub(WINDOW - 1));
         for deckies in deckies.chunks(DECKIES_AT_ONCE) {
             let theirs = format!("decky IN (?{}) AND id >= ?", ", ?".repeat(deckies.len() - 1));
             let bind = |mut sql: Sql| {
                 for decky in deckies {
                     sql.arg(decky.as_str());
                 }
-                sql.bind(span.low)
+                sql.bind(low)
             };
             let text = format!(
                 "SELECT decky, service, MAX(id) FROM logs WHERE {theirs} AND event_type = '{}' GROUP BY decky, service",
@@ -544,7 +552,7 @@ impl Store {
                 }
             }
         }
-        Ok(open)
+        Ok((open, low == span.low))
     }
 
     async fn top(&self, scope: &str, limit: u32) -> Result<Vec<Count>, DbError> {
@@ -598,8 +606,8 @@ impl Store {
     }
 
     /// Attackers. While one is being active it may move between the pages of a reader, and is then missed or comes in
-    /// its new place; those that are quiet come exactly once. A page of a search, a decky or a service may be short and still have a next
-    /// one: where many may fit, the list is walked, by [`WINDOW`](crate::search::WINDOW) rows a page at most.
+    /// its new place; those that are quiet come exactly once. A page of a search, a decky, a service or a time may be short and still have a
+    /// next one: where many may fit, the list is walked, by [`WINDOW`] rows a page at most.
     ///
     /// # Errors
     /// [`DbError::BadQuery`] naming the field.
@@ -621,55 +629,45 @@ impl Store {
             return Ok(cursor::nothing());
         }
         let narrow = !search.is_empty() || query.service.is_some() || query.decky.is_some();
-        let few = self.attackers_few(query, search).await?;
-        let reach = if narrow && few.is_none() {
-            self.reach(ATTACKERS_FROM, order, before).await?
-        } else {
-            None
-        };
-        let mut sql = match few {
-            Some(few) => few.of(ATTACKERS, dialect, SELECT_ATTACKERS, ATTACKERS_FROM, "a.id"),
-            None => Sql::new(ATTACKERS, SELECT_ATTACKERS),
-        };
-        sql.push(" WHERE 1 = 1");
-        if let Some(before) = before {
-            order.after(dialect, &mut sql, before);
+        // In the order of when they were seen last, a start is a place in the index.
+        let recent = sort == AttackerSort::Recent;
+        let mut along = Vec::new();
+        if let Some(start) = query.start_time.filter(|_| recent) {
+            along.push(("a.last_seen >= ?", micros(start).into()));
         }
-        if let Some(reach) = &reach {
-            order.within(dialect, &mut sql, reach);
-        }
-        for (table, column, value) in [
-            ("attacker_services", "service", &query.service),
-            ("attacker_deckies", "decky", &query.decky),
-        ] {
-            if let Some(value) = value {
-                sql.push(&format!(
-                    " AND EXISTS (SELECT 1 FROM {table} t WHERE t.attacker_id = a.id AND t.{column} = ?)"
-                ));
-                sql.arg(value.as_str());
+        let passes = narrow || query.end_time.is_some() || query.start_time.is_some() && !recent;
+        let few = self.attackers_few(query, search, recent).await?;
+        let cursor_of = |rank, id| cursor::of_ranked(rank, id);
+        let select = |reach: Option<Reach<Uuid>>| {
+            let mut sql = match &few {
+                Some(few) => few.of(ATTACKERS, dialect, SELECT_ATTACKERS, ATTACKERS_FROM, "a.id"),
+                None => Sql::new(ATTACKERS, SELECT_ATTACKERS),
+            };
+            sql.push(" WHERE 1 = 1");
+            if let Some(before) = before {
+                order.after(dialect, &mut sql, before);
             }
-        }
-        seen_within(&mut sql, "a", query.start_time, query.end_time);
-        if !search.is_empty() {
-            let like = |column| dialect.like(column);
-            sql.push(&format!(
-                " AND ({} OR EXISTS (SELECT 1 FROM attacker_deckies t WHERE t.attacker_id = a.id AND {}) \
-                 OR EXISTS (SELECT 1 FROM attacker_services t WHERE t.attacker_id = a.id AND {}))",
-                like("a.ip"),
-                like("t.decky"),
-                like("t.service")
-            ));
-            sql.arg(starts_with(search))
-                .arg(contains(search))
-                .arg(contains(search));
-        }
-        order.sort(&mut sql);
-        sql.arg(size + 1);
-        let rows = self.backend.fetch(sql).await?;
-        let attackers = rows.iter().map(attacker).collect::<Result<Vec<_>, _>>()?;
-        let mut page = cursor::page(attackers, size, |a| cursor::of_ranked(sort.rank(a), a.id.0));
-        let reached = reach.map(|reach| cursor::of_ranked(reach.last.rank, reach.last.id));
-        page.next = page.next.or(reached);
+            if let Some(reach) = &reach {
+                order.within(dialect, &mut sql, reach);
+            }
+            attacker_has(&mut sql, dialect, query, search);
+            order.sort(&mut sql);
+            sql.arg(size + 1);
+            sql
+        };
+        let read = |rows: &[Row]| {
+            let attackers = rows.iter().map(attacker).collect::<Result<Vec<_>, _>>()?;
+            Ok(cursor::page(attackers, size, |a| cursor_of(sort.rank(a), a.id.0)))
+        };
+        let walk = (passes && few.is_none()).then_some(Walk {
+            from: ATTACKERS_FROM,
+            order,
+            before,
+            along: &along,
+        });
+        let mut page = self
+            .walk(walk, select, read, |place| cursor_of(place.rank, place.id))
+            .await?;
         self.fill_touched(&mut page.data).await?;
         let ever = query.start_time.is_none() && query.end_time.is_none();
         if ever && !narrow {
@@ -678,9 +676,15 @@ impl Store {
         Ok(page)
     }
 
-    /// Those who can fit: whose address begins with the search or who touched a decky or a service whose name has it, or else who touched the
-    /// decky or the service that is asked for. None where that are more than [`FEW`], or as many names, and where nothing of that is asked for.
-    async fn attackers_few(&self, query: &AttackerQuery, search: &str) -> Result<Option<Few>, DbError> {
+    /// Those who can fit, where they are few: whose address begins with the search or who touched a decky or a service whose name has it, or
+    /// else who touched the decky or the service that is asked for; or who were seen since the start, which `recent` says is no use because the
+    /// order has it.
+    async fn attackers_few(
+        &self,
+        query: &AttackerQuery,
+        search: &str,
+        recent: bool,
+    ) -> Result<Option<Few>, DbError> {
         let touched = |column: &str, names: Vec<String>| {
             let others = ", ?".repeat(names.len().saturating_sub(1));
             let table = if column == "decky" {
@@ -691,47 +695,26 @@ impl Store {
             let text = format!("SELECT t.attacker_id AS id FROM {table} t WHERE t.{column} IN (?{others})");
             (text, names.into_iter().map(Arg::from).collect::<Vec<_>>())
         };
-        let mut parts = Vec::new();
+        let mut ways: Vec<Parts> = Vec::new();
         if search.is_empty() {
             let asked = [("decky", &query.decky), ("service", &query.service)];
             let asked = asked
                 .into_iter()
                 .find_map(|(column, name)| Some((column, name.clone()?)));
-            parts.extend(asked.map(|(column, name)| touched(column, vec![name])));
-        } else {
-            let Some(names) = self.touched_names(search).await? else {
-                return Ok(None);
-            };
+            ways.extend(asked.map(|(column, name)| vec![touched(column, vec![name])]));
+        } else if let Some(names) = self.touched_names(search).await? {
             let beginning = search.to_ascii_lowercase();
             // What an address is written with stands before the tilde.
             let end = format!("{beginning}~");
             let text = "SELECT a.id AS id FROM attackers a WHERE a.ip >= ? AND a.ip < ?".to_owned();
-            parts.push((text, vec![beginning.into(), end.into()]));
+            let mut parts = vec![(text, vec![beginning.into(), end.into()])];
             parts.extend(names.into_iter().map(|(column, names)| touched(&column, names)));
+            ways.push(parts);
         }
-        if parts.is_empty() {
-            return Ok(None);
+        if let Some(start) = query.start_time.filter(|_| !recent) {
+            ways.push(vec![seen_since(ATTACKERS_FROM, "a", start)]);
         }
-        let mut found = Sql::new(ATTACKERS, "SELECT COUNT(*) FROM (");
-        for (n, (text, args)) in parts.iter().enumerate() {
-            let and = if n > 0 { " UNION ALL " } else { "" };
-            found.push(&format!("{and}SELECT id FROM ({text} LIMIT ?) part{n}"));
-            for arg in args {
-                found.arg(arg.clone());
-            }
-            found.arg(FEW + 1);
-        }
-        found.push(") l");
-        let found = self.backend.fetch_optional(found).await?;
-        if found.map_or(Ok(0), |row| row.columns(ATTACKERS).int(0))? > FEW {
-            return Ok(None);
-        }
-        let (texts, args): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        Ok(Some(Few {
-            // Each once, whatever they touched.
-            text: texts.join(" UNION "),
-            args: args.into_iter().flatten().collect(),
-        }))
+        self.few(ways).await
     }
 
     /// The names of touched deckies and services that have a text in them, by their column. There are as many as there were deckies, however
@@ -867,8 +850,8 @@ impl Store {
     }
 
     /// Bounties. While one is being seen it may move between the pages of a reader who sorts by that, as an attacker does.
-    /// A kind and a service in another order than that of finding are walked to until a page is full. A page of a search may be short and
-    /// still have a next one: where many may fit, the list is walked, by [`WINDOW`](crate::search::WINDOW) rows a page at most.
+    /// A page with filters may be short and still have a next one: where many may fit, the list is walked, by [`WINDOW`] rows a page at most.
+    /// What an attacker left, and what let somebody in, is found by an index of its own.
     ///
     /// # Errors
     /// [`DbError::BadQuery`] naming the field.
@@ -899,59 +882,97 @@ impl Store {
         if search.contains('\0') {
             return Ok(cursor::nothing());
         }
-        let few = if search.is_empty() {
+        let mut few = if search.is_empty() {
             None
         } else {
             // What stands on both sides of a colon may stand in two columns.
             self.texts_few(&FINDS, &search.replacen(':', "\0", 1)).await?
         };
-        // What an attacker left, and what let somebody in, has an index of its own.
+        // What the index of the order has, too: everything else is passed by on the way.
+        let found = sort == BountySort::Found;
+        let recent = sort == BountySort::Recent;
+        let kind = query
+            .bounty_type
+            .map(|kind| ("b.kind = ?", Arg::from(kind.as_str())));
+        let service = query
+            .service
+            .as_ref()
+            .map(|name| ("b.service = ?", Arg::from(name)));
+        let along: Vec<_> = match (sort, query.start_time) {
+            (BountySort::Found, _) => service.clone().or(kind.clone()).into_iter().collect(),
+            (BountySort::Recent, Some(start)) => vec![("b.last_seen >= ?", micros(start).into())],
+            (BountySort::Recent | BountySort::Count, _) => Vec::new(),
+        };
         let walked = query.attacker_ip.is_none() && query.accepted != Some(true);
-        let reach = if !search.is_empty() && few.is_none() && walked {
-            self.reach(BOUNTIES_FROM, order, before).await?
-        } else {
-            None
-        };
-        let mut sql = match few {
-            Some(few) => few.of(BOUNTIES, dialect, SELECT_BOUNTIES, BOUNTIES_FROM, "b.id"),
-            None => Sql::new(BOUNTIES, SELECT_BOUNTIES),
-        };
-        sql.push(" WHERE 1 = 1");
-        if let Some(before) = before {
-            order.after(dialect, &mut sql, before);
+        let passes = !search.is_empty()
+            || query.end_time.is_some()
+            || query.accepted.is_some()
+            || query.start_time.is_some() && !recent
+            || kind.is_some() && (!found || service.is_some())
+            || service.is_some() && !found;
+        if few.is_none() && walked && passes {
+            let since = query.start_time.filter(|_| !recent);
+            let since = since.map(|start| seen_since(BOUNTIES_FROM, "b", start));
+            let of = |(condition, arg): (&str, Arg)| {
+                let text = format!("SELECT b.id AS id FROM {BOUNTIES_FROM} WHERE {condition}");
+                (text, vec![arg])
+            };
+            let ways = [since, service.map(of), kind.map(of)];
+            let ways = ways.into_iter().flatten().map(|part| vec![part]);
+            few = self.few(ways.collect()).await?;
         }
-        if let Some(reach) = &reach {
-            order.within(dialect, &mut sql, reach);
-        }
-        if let Some(kind) = query.bounty_type {
-            sql.push(&format!(" AND {plus}b.kind = ?")).arg(kind.as_str());
-        }
-        if let Some(accepted) = query.accepted {
-            sql.push(&format!(" AND {plus}b.was_accepted = ? AND +b.kind = ?"))
-                .arg(i64::from(accepted))
-                .arg(BountyKind::Credential.as_str());
-        }
-        if let Some(service) = &query.service {
-            sql.push(&format!(" AND {plus}b.service = ?"))
-                .arg(service.as_str());
-        }
-        if let Some(ip) = query.attacker_ip {
-            sql.push(" AND b.attacker_id = ?").arg(attacker_id(ip).0);
-        }
-        seen_within(&mut sql, "b", query.start_time, query.end_time);
-        bounty_has(&mut sql, dialect, search);
-        order.sort(&mut sql);
-        sql.arg(size + 1);
-        let rows = self.backend.fetch(sql).await?;
-        let bounties = rows.iter().map(bounty).collect::<Result<Vec<_>, _>>()?;
         let cursor_of = |rank, id| match sort {
             BountySort::Found => cursor::of_id(id),
             BountySort::Recent | BountySort::Count => cursor::of_pair(rank, id),
         };
-        let mut page = cursor::page(bounties, size, |b| cursor_of(sort.rank(b), b.id));
-        page.next = page
-            .next
-            .or(reach.map(|reach| cursor_of(reach.last.rank, reach.last.id)));
+        let select = |reach: Option<Reach<i64>>| {
+            let mut sql = match &few {
+                Some(few) => few.of(BOUNTIES, dialect, SELECT_BOUNTIES, BOUNTIES_FROM, "b.id"),
+                None => Sql::new(BOUNTIES, SELECT_BOUNTIES),
+            };
+            sql.push(" WHERE 1 = 1");
+            if let Some(before) = before {
+                order.after(dialect, &mut sql, before);
+            }
+            if let Some(reach) = &reach {
+                order.within(dialect, &mut sql, reach);
+            }
+            if let Some(kind) = query.bounty_type {
+                // Of two filters the service's index is walked.
+                let plus = if query.service.is_some() { "+" } else { plus };
+                sql.push(&format!(" AND {plus}b.kind = ?")).arg(kind.as_str());
+            }
+            if let Some(accepted) = query.accepted {
+                sql.push(&format!(" AND {plus}b.was_accepted = ? AND +b.kind = ?"))
+                    .arg(i64::from(accepted))
+                    .arg(BountyKind::Credential.as_str());
+            }
+            if let Some(service) = &query.service {
+                sql.push(&format!(" AND {plus}b.service = ?"))
+                    .arg(service.as_str());
+            }
+            if let Some(ip) = query.attacker_ip {
+                sql.push(" AND b.attacker_id = ?").arg(attacker_id(ip).0);
+            }
+            seen_within(&mut sql, "b", query.start_time, query.end_time);
+            bounty_has(&mut sql, dialect, search);
+            order.sort(&mut sql);
+            sql.arg(size + 1);
+            sql
+        };
+        let read = |rows: &[Row]| {
+            let bounties = rows.iter().map(bounty).collect::<Result<Vec<_>, _>>()?;
+            Ok(cursor::page(bounties, size, |b| cursor_of(sort.rank(b), b.id)))
+        };
+        let walk = (walked && passes && few.is_none()).then_some(Walk {
+            from: BOUNTIES_FROM,
+            order,
+            before,
+            along: &along,
+        });
+        let mut page = self
+            .walk(walk, select, read, |place| cursor_of(place.rank, place.id))
+            .await?;
         let ever = query.start_time.is_none() && query.end_time.is_none();
         let narrow = query.service.is_some() || query.attacker_ip.is_some() || query.accepted.is_some();
         if ever && !narrow && search.is_empty() {
@@ -962,6 +983,36 @@ impl Store {
         }
         Ok(page)
     }
+}
+
+/// Only attackers who agree with the filters of a query.
+fn attacker_has(sql: &mut Sql, dialect: Dialect, query: &AttackerQuery, search: &str) {
+    for (table, column, value) in [
+        ("attacker_services", "service", &query.service),
+        ("attacker_deckies", "decky", &query.decky),
+    ] {
+        if let Some(value) = value {
+            sql.push(&format!(
+                " AND EXISTS (SELECT 1 FROM {table} t WHERE t.attacker_id = a.id AND t.{column} = ?)"
+            ));
+            sql.arg(value.as_str());
+        }
+    }
+    seen_within(sql, "a", query.start_time, query.end_time);
+    if search.is_empty() {
+        return;
+    }
+    let like = |column| dialect.like(column);
+    sql.push(&format!(
+        " AND ({} OR EXISTS (SELECT 1 FROM attacker_deckies t WHERE t.attacker_id = a.id AND {}) \
+         OR EXISTS (SELECT 1 FROM attacker_services t WHERE t.attacker_id = a.id AND {}))",
+        like("a.ip"),
+        like("t.decky"),
+        like("t.service")
+    ));
+    sql.arg(starts_with(search))
+        .arg(contains(search))
+        .arg(contains(search));
 }
 
 /// Only finds that have a text in one of their columns, or in two as credentials are told: `account:secret`.
@@ -1002,6 +1053,12 @@ fn from_buckets(sql: &mut Sql, by_hours: bool, from: i64, until: i64) {
         before = " UNION ALL ";
     }
     sql.push(") b");
+}
+
+/// The rows of a list, whose name in it is `table`, that were seen at a time or after it.
+fn seen_since(from: &str, table: &str, start: OffsetDateTime) -> (String, Vec<Arg>) {
+    let text = format!("SELECT {table}.id AS id FROM {from} WHERE {table}.last_seen >= ?");
+    (text, vec![micros(start).into()])
 }
 
 /// Only rows of `table` whose time, from first to last, reaches into the span.

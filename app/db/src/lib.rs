@@ -21,6 +21,8 @@ pub mod meaning;
 mod migrate;
 mod options;
 mod order;
+#[cfg(test)]
+mod plans;
 pub mod profile;
 mod reckoning;
 mod retention;

@@ -34,7 +34,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: &[Migration] = migrations![1 "0001_foundation", 2 "0002_api_tokens", 3 "0003_second_factors", 4 "0004_sessions", 5 "0005_credentials", 6 "0006_attacker_orders", 7 "0007_touches", 8 "0008_reaped", 9 "0009_bounty_orders", 10 "0010_accepted", 11 "0011_stopped", 12 "0012_search", 13 "0013_finds_of_attacker", 14 "0014_large_tasks", 15 "0015_texts"];
+const MIGRATIONS: &[Migration] = migrations![1 "0001_foundation", 2 "0002_api_tokens", 3 "0003_second_factors", 4 "0004_sessions", 5 "0005_credentials", 6 "0006_attacker_orders", 7 "0007_touches", 8 "0008_reaped", 9 "0009_bounty_orders", 10 "0010_accepted", 11 "0011_stopped", 12 "0012_search", 13 "0013_finds_of_attacker", 14 "0014_large_tasks", 15 "0015_texts", 16 "0016_reuse_of_a_kind"];
 
 /// How long one server waits for another that is migrating.
 const LOCK_WAIT: Duration = Duration::from_secs(120);

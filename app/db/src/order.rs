@@ -1,12 +1,16 @@
 //! The order of a list along an index, and how far one page may walk along it.
 
+use decnet_model::view::Page;
 use uuid::Uuid;
 
 use crate::{
     DbError, Store,
-    backend::{Arg, Columns, Dialect, Sql},
+    backend::{Arg, Columns, Dialect, Row, Sql},
     search::WINDOW,
 };
+
+/// Rows of a walk that are read first: enough for a page where many fit, and told by a small part of what it costs to count further.
+const NEAR: i64 = 1_000;
 
 /// What tells rows of one rank apart.
 pub(crate) trait Key: Into<Arg> + Copy {
@@ -106,15 +110,53 @@ impl Order {
     }
 }
 
+/// A list and the place in it where a page begins.
+pub(crate) struct Walk<'a, I> {
+    /// The table with its name in the order.
+    pub(crate) from: &'a str,
+    pub(crate) order: Order,
+    pub(crate) before: Option<Place<I>>,
+    /// Conditions that all rows of the walk agree with, as the index of the order has them, too.
+    pub(crate) along: &'a [(&'static str, Arg)],
+}
+
 impl Store {
-    /// How far a page walks that begins after `before` and leaves out what does not fit: [`WINDOW`] rows. None where there are no more
-    /// than that. `from` is the table with its name in the order.
+    /// A page of a list: `select` makes the statement, which reads no further than it is told, and `page` the page of its rows. Without a
+    /// walk all that fits is read. With one, which leaves out what does not fit, a page may be short and still have a next one, whose cursor
+    /// `cursor` makes: it walks [`WINDOW`] rows at most.
+    pub(crate) async fn walk<I: Key, T>(
+        &self,
+        walk: Option<Walk<'_, I>>,
+        select: impl Fn(Option<Reach<I>>) -> Sql,
+        page: impl Fn(&[Row]) -> Result<Page<T>, DbError>,
+        cursor: impl Fn(Place<I>) -> String,
+    ) -> Result<Page<T>, DbError> {
+        let Some(walk) = walk else {
+            return page(&self.backend.fetch(select(None)).await?);
+        };
+        let near = self.reach(&walk, NEAR).await?;
+        let first = page(&self.backend.fetch(select(near)).await?)?;
+        if near.is_none() || first.next.is_some() {
+            return Ok(first);
+        }
+        let reach = self.reach(&walk, WINDOW).await?;
+        let mut page = page(&self.backend.fetch(select(reach)).await?)?;
+        page.next = page.next.or(reach.map(|reach| cursor(reach.last)));
+        Ok(page)
+    }
+
+    /// How far a walk of `rows` rows goes. None where there are no more than that.
     pub(crate) async fn reach<I: Key>(
         &self,
-        from: &str,
-        order: Order,
-        before: Option<Place<I>>,
+        walk: &Walk<'_, I>,
+        rows: i64,
     ) -> Result<Option<Reach<I>>, DbError> {
+        let Walk {
+            from,
+            order,
+            before,
+            along,
+        } = walk;
         const OPERATION: &str = "see how far a page reaches";
         let rank = order.rank.unwrap_or("0");
         let mut sql = Sql::new(
@@ -122,10 +164,13 @@ impl Store {
             format!("SELECT {rank}, {} FROM {from} WHERE 1 = 1", order.id),
         );
         if let Some(before) = before {
-            order.after(self.backend.dialect(), &mut sql, before);
+            order.after(self.backend.dialect(), &mut sql, *before);
+        }
+        for (condition, arg) in *along {
+            sql.push(&format!(" AND {condition}")).arg(arg.clone());
         }
         order.sort(&mut sql);
-        sql.arg(2_i64).push(" OFFSET ?").arg(WINDOW - 1);
+        sql.arg(2_i64).push(" OFFSET ?").arg(rows - 1);
         let rows = self.backend.fetch(sql).await?;
         let mut places = rows.iter().map(|row| {
             let c = row.columns(OPERATION);

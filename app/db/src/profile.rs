@@ -17,6 +17,7 @@ use time::{Duration, OffsetDateTime};
 use crate::{
     DbError, Store,
     backend::{Arg, Merge, Sql, Tx},
+    credentials,
 };
 
 /// An attacker who was quiet for so long has left; what comes after is another session.
@@ -168,6 +169,32 @@ impl Store {
         self.log_cursor_set(&mut tx, CURSOR, to).await?;
         tx.commit().await?;
         Ok(step)
+    }
+
+    /// How far the profiler is: the newest log row that it has read, and the newest find that it has compared with others.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn profile_reached(&self) -> Result<(LogId, i64), DbError> {
+        let rows = self.log_cursor(CURSOR).await?;
+        let finds = self.log_cursor(credentials::CURSOR).await?;
+        Ok((LogId(rows), finds))
+    }
+
+    /// Whom the log rows after `from` up to `to` are about, each once.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn attackers_between(&self, from: LogId, to: LogId) -> Result<Vec<AttackerId>, DbError> {
+        const OPERATION: &str = "see whom rows are about";
+        let text =
+            "SELECT DISTINCT attacker_id FROM logs WHERE id > ? AND id <= ? AND attacker_id IS NOT NULL";
+        let rows = self
+            .backend
+            .fetch(Sql::new(OPERATION, text).bind(from.0).bind(to.0))
+            .await?;
+        let ids = rows.iter().map(|row| row.columns(OPERATION).uuid(0));
+        ids.map(|id| id.map(AttackerId)).collect()
     }
 
     /// What the rows after `from` up to `to` tell of the software of attackers, by attacker, in the order in which it was stored.

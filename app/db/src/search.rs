@@ -1,7 +1,8 @@
 //! Pages of log rows, and the search in them.
 //!
 //! Rows are listed by descending id. A span of time is turned into a span of ids by the minutes that the ingester
-//! counts, so that it needs no index of its own and no sort.
+//! counts, so that it needs no index of its own and no sort. Of several filters the index of the one is read of which there are fewest rows,
+//! and no further than [`WINDOW`] rows a page: what the others leave of them may be few.
 //!
 //! A search is words with all of which a row must agree (`decnet_model::search`). The index of texts only narrows (`texts`): each row
 //! that it gives is held against the words. What is not yet indexed is read, newest first and at most [`WINDOW`] rows a page,
@@ -20,7 +21,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{
     DbError, Store,
-    backend::{Dialect, Merge, Sql, Tx, contains},
+    backend::{Arg, Dialect, Merge, Sql, Tx, contains},
     cursor,
     evidence::{SELECT_LOGS, log},
     meaning::attacker_id,
@@ -52,6 +53,11 @@ fn search_words(query: &LogQuery) -> Result<Vec<Word>, DbError> {
     Ok(words(search))
 }
 
+/// Whether a query is of a time.
+fn is_timed(query: &LogQuery) -> bool {
+    query.start_time.is_some() || query.end_time.is_some()
+}
+
 /// The texts that a row's line must have, with a NUL between them.
 fn wanted(words: &[Word]) -> String {
     let texts = words.iter().filter_map(|word| match word {
@@ -70,6 +76,17 @@ fn column_name(column: Column) -> &'static str {
     }
 }
 
+/// An index by which rows are read, and what they have in it.
+struct By {
+    index: &'static str,
+    column: &'static str,
+    value: Arg,
+    /// How many rows have it, of those that are gone, too.
+    rows: i64,
+    /// Whether all of them may be read for a page: there are few, or each fits.
+    whole: bool,
+}
+
 /// The span of ids that a page may have, both ends included.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
@@ -78,7 +95,7 @@ pub(crate) struct Span {
 }
 
 impl Store {
-    /// Log rows, newest first. A page of a search may be short and still have a next one.
+    /// Log rows, newest first. A page with filters may be short and still have a next one.
     ///
     /// # Errors
     /// [`DbError::BadQuery`] naming the field.
@@ -98,8 +115,7 @@ impl Store {
         if words.iter().any(is_text) {
             return self.search(query, &words, span, size).await;
         }
-        let rows = self.rows(query, &words, span, size + 1).await?;
-        let mut page = cursor::page(rows, size, |l| cursor::of_id(l.id.0));
+        let mut page = self.filtered(query, &words, span, size).await?;
         let unfiltered = LogQuery {
             limit: query.limit,
             before: query.before.clone(),
@@ -352,7 +368,7 @@ impl Store {
 
     /// The ids between which every row of the query's time lies; none where there are no rows.
     pub(crate) async fn span(&self, query: &LogQuery) -> Result<Option<Span>, DbError> {
-        let sql = if query.start_time.is_none() && query.end_time.is_none() {
+        let sql = if !is_timed(query) {
             // Each by its own end of the index: both in one SELECT would read it all.
             Sql::new(
                 OPERATION,
@@ -375,18 +391,135 @@ impl Store {
             .map(|(low, high)| Span { low, high }))
     }
 
+    /// A page of rows that agree with the query and with words that are no texts.
+    async fn filtered(
+        &self,
+        query: &LogQuery,
+        words: &[Word],
+        span: Span,
+        size: usize,
+    ) -> Result<Page<LogView>, DbError> {
+        let by = self.narrowest(query, words).await?;
+        let newest = if by.as_ref().map_or(!is_timed(query), |by| by.whole) {
+            span.low
+        } else {
+            span.low.max(span.high.saturating_sub(WINDOW - 1))
+        };
+        let mut reached = newest;
+        let newest = Span { low: newest, ..span };
+        let mut rows = self.rows(query, words, by.as_ref(), newest, size + 1).await?;
+        // Among the newest there are not enough: as far as the index leads.
+        if let Some(by) = &by
+            && rows.len() <= size
+            && reached > span.low
+        {
+            let high = reached - 1;
+            let low = self.reached_by(by, Span { high, ..span }).await?;
+            reached = low.unwrap_or(span.low);
+            let older = Span { low: reached, high };
+            let left = size + 1 - rows.len();
+            rows.extend(self.rows(query, words, Some(by), older, left).await?);
+        }
+        let mut page = cursor::page(rows, size, |l| cursor::of_id(l.id.0));
+        if page.next.is_none() && reached > span.low {
+            page.next = Some(cursor::of_id(reached));
+        }
+        Ok(page)
+    }
+
+    /// Of what is asked for and has an index, that which fewest rows have.
+    async fn narrowest(&self, query: &LogQuery, words: &[Word]) -> Result<Option<By>, DbError> {
+        let columns = [
+            (Column::Decky, &query.decky),
+            (Column::Service, &query.service),
+            (Column::EventType, &query.event_type),
+        ];
+        let columns = columns
+            .into_iter()
+            .filter_map(|(column, value)| Some((column, value.as_ref()?)));
+        let more = words.iter().filter_map(|word| match word {
+            Word::Column(column, value) => Some((*column, value)),
+            _ => None,
+        });
+        let mut all = Vec::new();
+        for (column, value) in columns.chain(more) {
+            let (index, scope) = match column {
+                Column::Decky => ("logs_decky", "decky"),
+                Column::Service => ("logs_service", "service"),
+                Column::EventType => ("logs_event_type", "event_type"),
+            };
+            let count = Sql::new(
+                OPERATION,
+                "SELECT seen_count FROM tallies WHERE scope = ? AND name = ?",
+            );
+            let count = count.bind(scope).bind(value.as_bytes());
+            all.push((index, column_name(column), Arg::from(value), count));
+        }
+        let more = words.iter().filter_map(|word| match word {
+            Word::Address(ip) => Some(*ip),
+            _ => None,
+        });
+        for ip in query.attacker_ip.into_iter().chain(more) {
+            let id = attacker_id(ip).0;
+            let count = Sql::new(OPERATION, "SELECT event_count FROM attackers WHERE id = ?").bind(id);
+            all.push(("logs_attacker", "l.attacker_id", id.into(), count));
+        }
+        let alone = all.len() == 1 && !is_timed(query);
+        let mut narrowest: Option<By> = None;
+        for (index, column, value, count) in all {
+            let rows = if alone {
+                i64::MAX
+            } else {
+                let count = self.backend.fetch_optional(count).await?;
+                count.map_or(Ok(0), |row| row.columns(OPERATION).int(0))?
+            };
+            if narrowest.as_ref().is_none_or(|by| rows < by.rows) {
+                narrowest = Some(By {
+                    index,
+                    column,
+                    value,
+                    rows,
+                    whole: alone || rows <= WINDOW,
+                });
+            }
+        }
+        Ok(narrowest)
+    }
+
+    /// The last row of a span that a page reads by an index. None where it reads all of them.
+    async fn reached_by(&self, by: &By, span: Span) -> Result<Option<i64>, DbError> {
+        let text = format!(
+            "SELECT l.id FROM logs l{} WHERE l.id >= ? AND l.id <= ? AND {} = ? ORDER BY l.id DESC LIMIT 1 OFFSET ?",
+            self.backend.dialect().by_index(Some(by.index)),
+            by.column
+        );
+        let sql = Sql::new(OPERATION, text)
+            .bind(span.low)
+            .bind(span.high)
+            .bind(by.value.clone())
+            .bind(WINDOW - 1);
+        let row = self.backend.fetch_optional(sql).await?;
+        row.map(|row| row.columns(OPERATION).int(0)).transpose()
+    }
+
     /// At most `limit` rows of a span that agree with the query and with every word.
     async fn rows(
         &self,
         query: &LogQuery,
         words: &[Word],
+        by: Option<&By>,
         span: Span,
         limit: usize,
     ) -> Result<Vec<LogView>, DbError> {
         if span.low > span.high || limit == 0 {
             return Ok(Vec::new());
         }
-        let mut sql = Sql::new(OPERATION, format!("{SELECT_LOGS} WHERE l.id >= ? AND l.id <= ?"));
+        let from = match by {
+            Some(by) => format!("FROM logs l{}", self.backend.dialect().by_index(Some(by.index))),
+            None => "FROM logs l".to_owned(),
+        };
+        let select = SELECT_LOGS.replacen("FROM logs l", &from, 1);
+        let mut sql = Sql::new(OPERATION, format!("{select} WHERE l.id >= ? AND l.id <= ?"));
         sql.arg(span.low).arg(span.high);
         self.conditions(&mut sql, query, words);
         sql.push(" ORDER BY l.id DESC LIMIT ?").arg(limit);
@@ -469,7 +602,7 @@ impl Store {
             low: floor.max((indexed + 1).min(span.high.saturating_sub(unasked - 1))),
             ..span
         };
-        let mut rows = self.rows(query, words, newest, size + 1).await?;
+        let mut rows = self.rows(query, words, None, newest, size + 1).await?;
         let mut reached = newest.low;
         if rows.len() <= size && reached > span.low {
             let left = size + 1 - rows.len();
@@ -485,7 +618,7 @@ impl Store {
                 reached = span.low;
             } else {
                 let older = Span { low: floor, high };
-                rows.extend(self.rows(query, words, older, left).await?);
+                rows.extend(self.rows(query, words, None, older, left).await?);
                 reached = floor;
             }
         }

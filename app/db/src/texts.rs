@@ -170,6 +170,9 @@ fn text_words(text: &str) -> String {
     out
 }
 
+/// SELECTs of ids, named `id`: a row that can fit is in one of them at least.
+pub(crate) type Parts = Vec<(String, Vec<Arg>)>;
+
 /// A SELECT of the ids, named `id`, of the few rows that can fit.
 pub(crate) struct Few {
     pub(crate) text: String,
@@ -180,7 +183,7 @@ impl Few {
     /// `select`, of these rows only of what it reads `from`, whose id is `id`: a table with its name, as it stands in it. They are looked
     /// up, whatever order is asked for: else a database may walk a whole index so as not to sort them.
     pub(crate) fn of(
-        self,
+        &self,
         operation: &'static str,
         dialect: Dialect,
         select: &str,
@@ -193,8 +196,8 @@ impl Few {
         };
         let these = format!("FROM ({}) few {join} {from} ON {id} = few.id", self.text);
         let mut sql = Sql::new(operation, select.replacen(&format!("FROM {from}"), &these, 1));
-        for arg in self.args {
-            sql.arg(arg);
+        for arg in &self.args {
+            sql.arg(arg.clone());
         }
         sql
     }
@@ -289,6 +292,33 @@ impl Store {
         let sample = newest.iter().map(|row| row.columns(READ).text(0));
         let sample = sample.collect::<Result<Vec<_>, DbError>>()?;
         Ok(boolean_expression(&folded.columns(READ).text(0)?, &sample))
+    }
+
+    /// The rows of the first of these ways to find rows that gives few. None where each gives more than [`FEW`], and where there is no way.
+    pub(crate) async fn few(&self, ways: Vec<Parts>) -> Result<Option<Few>, DbError> {
+        const READ: &str = "see whether few rows can fit";
+        for parts in ways {
+            let mut found = Sql::new(READ, "SELECT COUNT(*) FROM (");
+            for (n, (text, args)) in parts.iter().enumerate() {
+                let and = if n > 0 { " UNION ALL " } else { "" };
+                found.push(&format!("{and}SELECT id FROM ({text} LIMIT ?) part{n}"));
+                for arg in args {
+                    found.arg(arg.clone());
+                }
+                found.arg(FEW + 1);
+            }
+            found.push(") l");
+            let found = self.backend.fetch_optional(found).await?;
+            if found.map_or(Ok(0), |row| row.columns(READ).int(0))? <= FEW {
+                let (texts, args): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+                return Ok(Some(Few {
+                    // Each once, however many parts have it.
+                    text: texts.join(" UNION "),
+                    args: args.into_iter().flatten().collect(),
+                }));
+            }
+        }
+        Ok(None)
     }
 
     /// The rows that can have all of `wanted`, texts with a NUL between them: those of the index, and those that it does not have yet. None

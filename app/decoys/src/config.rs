@@ -105,6 +105,9 @@ pub struct Limits {
     pub artifact_session_bytes: u64,
     /// Bytes of the artifact folder.
     pub artifact_total_bytes: u64,
+    /// Bytes that captured files and recordings leave free on the disk, so that the evidence lines of all deckies still have room; 0 is
+    /// no such floor. Below it files are hashed and reported, and not kept, and recordings end.
+    pub free_floor_bytes: u64,
 }
 
 impl Default for Limits {
@@ -118,6 +121,8 @@ impl Default for Limits {
             artifact_file_bytes: 100 << 20,
             artifact_session_bytes: 256 << 20,
             artifact_total_bytes: 2 << 30,
+            // Twice what the spool leaves free by default (`spool-min-free-bytes`).
+            free_floor_bytes: 512 << 20,
         }
     }
 }

@@ -10,18 +10,22 @@
     reason = "in a test a panic is the report"
 )]
 
+#[path = "support/machine.rs"]
+mod machine;
 mod support;
 
 use std::{
+    collections::BTreeMap,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
 use decnet_control::{Product, Words};
-use decnet_decoys::http::request;
+use decnet_decoys::{catalogue, http::request};
 use decnet_persona::{Distro, Persona, PersonaSpec, ProductKind, Seed};
 use support::start;
+use tokio::io::AsyncWriteExt as _;
 
 /// A persona of `distro` whose web server is `product`: the first seed that draws it.
 fn persona(distro: Distro, product: &str) -> PersonaSpec {
@@ -832,6 +836,111 @@ fn tomcat_asks_for_an_account_and_takes_basic() {
         "secret_printable=\"s3cret\"",
         "mechanism=\"Basic\"",
     ]);
+}
+
+/// What a web server reports that serves a blog, of a visitor that says `raw` and then stays silent, or closes.
+fn told_of(product: &str, raw: &[u8], closes: bool) -> String {
+    let knobs = BTreeMap::from([("site".to_owned(), "wordpress".into())]);
+    let machine = machine::built(&persona(Distro::Debian12, product), |host| {
+        vec![catalogue::build("http", &knobs, host).unwrap()]
+    });
+    machine::runtime().block_on(async {
+        let (mut io, session) = machine.visit(&machine.decoys[0], machine::BOUNDS);
+        io.write_all(raw).await.unwrap();
+        if closes {
+            io.shutdown().await.unwrap();
+        }
+        session.await;
+    });
+    machine.lines.text()
+}
+
+#[test]
+fn a_request_whose_body_is_cut_is_told_with_all_that_came_of_it() {
+    for product in ["nginx", "Apache"] {
+        // A program waits for the body of the first; nginx answers the second before it.
+        for path in ["/wp-login.php", "/nope"] {
+            for framing in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
+                for closes in [false, true] {
+                    let raw = format!(
+                        "POST {path} HTTP/1.1\r\nHost: a\r\nUser-Agent: () {{ :;}}; /bin/id\r\nAuthorization: Basic \
+                         ZXZhOmxldG1laW4=\r\n{framing}\r\n\r\n8\r\ncut-body"
+                    );
+                    let told = told_of(product, raw.as_bytes(), closes);
+                    let case = format!("{product} {path} {framing} {closes}:\n{told}");
+                    let count = |kind: &str, what: &str| {
+                        told.lines()
+                            .filter(|line| line.contains(&format!(" {kind} ")) && line.contains(what))
+                            .count()
+                    };
+                    assert_eq!(count("request", &format!("path=\"{path}\"")), 1, "{case}");
+                    assert_eq!(count("request", "cut-body"), 1, "{case}");
+                    assert_eq!(count("exploit_attempt", "CVE-2014-6271"), 1, "{case}");
+                    assert_eq!(count("auth_attempt", "secret_printable=\"letmein\""), 1, "{case}");
+                    assert_eq!(count("protocol_violation", ""), 0, "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_whole_request_is_told_once() {
+    let nothing = "what=\"input that came to nothing\"";
+    for closes in [false, true] {
+        for product in ["nginx", "Apache"] {
+            let told = told_of(product, b"GET /cut HTTP/1.1\r\nHost: half", closes);
+            assert_eq!(told.matches("half").count(), 1, "{product}: {told}");
+            assert_eq!(told.matches(nothing).count(), 1, "{product}: {told}");
+        }
+        // The hello of TLS, without a line end.
+        let told = told_of("Apache", b"\x16\x03\x01\x00\x07a-hello", closes);
+        assert_eq!(told.matches("a-hello").count(), 1, "{told}");
+        // What no chunk is, and what nobody reads behind it.
+        let told = told_of(
+            "Apache",
+            b"POST /wp-login.php HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno-chunk\r\nmore",
+            closes,
+        );
+        assert_eq!(told.matches("no-chunk").count(), 1, "{told}");
+        assert_eq!(told.matches(nothing).count(), 1, "{told}");
+    }
+    let whole = told_of("nginx", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", true);
+    assert!(!whole.contains("protocol_violation"), "{whole}");
+    let garbage = told_of("nginx", b"garbage here", true);
+    assert_eq!(garbage.matches("garbage").count(), 1, "{garbage}");
+}
+
+#[test]
+fn a_long_body_in_chunks_is_kept_whole() {
+    for product in ["nginx", "Apache"] {
+        for path in ["/wp-login.php", "/nope"] {
+            let site = start(
+                "http",
+                persona(Distro::Debian12, product),
+                &[("site", "wordpress")],
+            );
+            let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+            let lines = || (0..100).map(|n| format!("line {n:03} ").repeat(10));
+            let chunks: String = lines()
+                .map(|line| format!("{:x}\r\n{line}\r\n", line.len()))
+                .collect();
+            let wanted: String = lines().collect();
+            assert!(wanted.len() > 8192);
+            text(site.address, &format!("{head}{chunks}0\r\n\r\n"));
+            let told = site.lines.wait(&["file_captured", "via=\"post\""]);
+            assert!(told.contains("truncated=\"false\""), "{told}");
+            let files = site.kept();
+            let file = files
+                .iter()
+                .find(|path| path.extension().is_none_or(|ending| ending != "json"));
+            assert_eq!(
+                std::fs::read_to_string(file.unwrap()).unwrap(),
+                wanted,
+                "{product} {path}"
+            );
+        }
+    }
 }
 
 #[test]

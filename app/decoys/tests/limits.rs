@@ -383,6 +383,25 @@ fn kept(path: &Path) -> u64 {
 }
 
 #[test]
+fn what_is_cut_is_told_by_every_service_and_once() {
+    for seed in 0..6 {
+        let machine = machine::machine(seed);
+        for decoy in &machine.decoys {
+            for words in [&b"cut-off-and-short"[..], b"AAAA BBBB cut-off-and-short"] {
+                machine.forget();
+                runtime().block_on(async {
+                    let (io, session) = machine.visit(decoy, BOUNDS);
+                    tokio::join!(say(io, words.to_vec()), session)
+                });
+                let told = machine.lines.text();
+                let count = told.matches("-and-short").count();
+                assert_eq!(count, 1, "{} of {seed}:\n{told}", decoy.slug());
+            }
+        }
+    }
+}
+
+#[test]
 fn a_file_is_cut_at_its_limit_and_the_cut_is_told_once() {
     let dir = tempfile::tempdir().unwrap();
     let (evidence, lines) = folder(

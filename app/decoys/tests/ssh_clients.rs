@@ -13,13 +13,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
+    net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, UNIX_EPOCH},
 };
 
+use decnet_decoys::{
+    config::DeckyConfig,
+    serve::{runner::Decky, sink::Sink},
+};
+use decnet_model::clock::SystemClock;
 use decnet_persona::{Distro, Persona, PersonaSpec, ProductKind, Seed};
 
 mod support;
@@ -578,4 +584,92 @@ fn accounts_of_the_operator_sign_in_and_nobody_else_does() {
     assert!(!signs_in(&own.name, &own.password), "the machine's own");
     site.lines
         .wait(&["auth_attempt", "principal=\"backup\"", "spring", "accepted"]);
+}
+
+#[test]
+fn what_many_sessions_wrote_is_kept_when_the_decky_stops_with_all_of_them_open() {
+    const CONNECTIONS: usize = 10;
+    // `MaxSessions`.
+    const CHANNELS: usize = 10;
+    let lines = support::Lines::default();
+    let config: DeckyConfig = serde_json::from_value(serde_json::json!({
+        "name": "decky-01",
+        "persona": spec(Distro::Debian12, 1),
+        "services": [{"slug": "ssh", "knobs": {"accept": "always"}, "listen": ["127.0.0.1:0"]}],
+    }))
+    .unwrap();
+    let (told, listens) = std::sync::mpsc::channel();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let sink = Arc::new(Sink::to(lines.clone()));
+    // As the decoy's process has it: one thread, and an end as soon as the decky has stopped.
+    let process = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async move {
+            let decky = Decky::start(config, sink, Arc::new(SystemClock)).unwrap();
+            told.send(decky.listening()[0].1).unwrap();
+            stopped.await.unwrap();
+            decky.stop(Duration::from_secs(60)).await;
+        });
+    });
+    let address = listens.recv().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let open = runtime.block_on(async {
+        let mut open = Vec::new();
+        for connection in 0..CONNECTIONS {
+            let config = Arc::new(russh::client::Config::default());
+            let mut session = russh::client::connect(config, address, AnyKey).await.unwrap();
+            session.authenticate_password("root", "letmein9").await.unwrap();
+            for n in 0..CHANNELS {
+                let mut channel = session.channel_open_session().await.unwrap();
+                let command = format!("echo it > /tmp/left-{connection}-{n}; echo ready; cat");
+                channel.exec(true, command).await.unwrap();
+                while !matches!(channel.wait().await.unwrap(), russh::ChannelMsg::Data { .. }) {}
+                open.push(channel);
+            }
+            assert!(session.channel_open_session().await.is_err(), "one too many");
+        }
+        open
+    });
+    stop.send(()).unwrap();
+    process.join().unwrap();
+    drop(open);
+    let all = lines.all();
+    let kept = all
+        .lines()
+        .filter(|line| line.contains("file_captured") && line.contains("/tmp/left-"))
+        .count();
+    assert_eq!(kept, CONNECTIONS * CHANNELS, "{all}");
+}
+
+#[test]
+fn an_identification_that_is_cut_is_reported_once() {
+    let site = support::start("ssh", spec(Distro::Debian12, 1), &[]);
+    for said in [
+        &b"SSH-2.0-cut_a"[..],
+        b"SSH-2.0-x\r\n\0\0\x01\0cut_b",
+        b"GET /cut_c HTTP/1.1\r\n",
+    ] {
+        let mut stream = TcpStream::connect(site.address).unwrap();
+        stream.write_all(said).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+    }
+    for cut in ["cut_a", "cut_b", "cut_c"] {
+        let line = site.lines.wait(&["protocol_violation", cut]);
+        let session = line
+            .split("session=")
+            .nth(1)
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap()
+            .to_owned();
+        site.lines.wait(&["disconnect", &session]);
+        let all = site.lines.all();
+        assert_eq!(all.matches(cut).count(), 1, "{all}");
+    }
 }

@@ -11,7 +11,7 @@ use decnet_model::{
     clock::micros,
     id::{AttackerId, LogId},
     name::DeckyName,
-    permission::{ViewEvidence, ViewQuarantine},
+    permission::{ManageFleet, ViewEvidence, ViewQuarantine},
     query::{
         AttackerQuery, AttackerSort, BountyQuery, HashKind, HistogramQuery, LogQuery, QuarantineQuery,
         ReuseQuery, TraversalQuery, Wordlist,
@@ -43,6 +43,8 @@ pub const ACTIVITY: u32 = 20_000;
 /// How long before a time a connection is looked for that reaches into it: as long as a decoy lets one last where nobody set
 /// anything else.
 const REACH: time::Duration = time::Duration::hours(6);
+/// Deckies whose open sessions are counted at once.
+const COUNTED: usize = 500;
 /// Changes of the fleet that are told at once, the newest.
 const CHANGES: u32 = 200;
 /// The most characters of a filter that names one thing.
@@ -150,10 +152,23 @@ impl Domain {
             end_time: Some(end),
             ..AttackerQuery::default()
         };
-        let attackers = self.attacker_page(permit, query).await?.data;
+        let mut attackers = self.attacker_page(permit, query.clone()).await?;
+        // A page may be short.
+        while attackers.data.len() < usize::try_from(TOP).unwrap_or(0)
+            && let Some(before) = attackers.next.take()
+        {
+            let query = AttackerQuery {
+                before: Some(before),
+                ..query.clone()
+            };
+            let more = self.attacker_page(permit, query).await?;
+            attackers.data.extend(more.data);
+            attackers.next = more.next;
+        }
+        attackers.data.truncate(usize::try_from(TOP).unwrap_or(0));
         let store = &self.inner.store;
         Ok(Tops {
-            attackers,
+            attackers: attackers.data,
             deckies: store.top_between(TopColumn::Decky, start, end, TOP).await?,
             services: store.top_between(TopColumn::Service, start, end, TOP).await?,
             credentials: Vec::new(),
@@ -193,21 +208,24 @@ impl Domain {
         Ok(traffic)
     }
 
-    /// How many sessions are open now on these deckies, together.
+    /// How many sessions are open now on these deckies, together, and whether that are all: they are counted on the first 500 of them, as
+    /// far as the newest log rows tell. It is who may end them that may ask.
     ///
     /// # Errors
     /// [`DomainError::Internal`] where the database fails.
     pub async fn decky_open_sessions(
         &self,
-        _permit: &Permit<ViewEvidence>,
+        _permit: &Permit<ManageFleet>,
         deckies: &[DeckyName],
-    ) -> Result<u64, DomainError> {
+    ) -> Result<(u64, bool), DomainError> {
         let longest = Duration::from_secs(Limits::default().total_s.into());
         let since = self.inner.clock.now() - longest;
         // Each once, however often it was named.
-        let deckies: Vec<_> = BTreeSet::from_iter(deckies).into_iter().cloned().collect();
-        let open = self.inner.store.decky_open_sessions(&deckies, since).await?;
-        Ok(open.into_values().sum())
+        let mut deckies: Vec<_> = BTreeSet::from_iter(deckies).into_iter().cloned().collect();
+        let named = deckies.len();
+        deckies.truncate(COUNTED);
+        let (open, all) = self.inner.store.decky_open_sessions(&deckies, since).await?;
+        Ok((open.into_values().sum(), all && deckies.len() == named))
     }
 
     /// A page of log rows, newest first.
@@ -604,6 +622,20 @@ impl Domain {
     ) -> Result<ReuseDetail, DomainError> {
         let found = self.inner.store.reuse_get(id).await?;
         found.ok_or_else(|| DomainError::not_found("reused credential", id))
+    }
+
+    /// The reused secret that a find's is, by its id; none where it was found in one place.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`] where there is no such find.
+    pub async fn reuse_of(
+        &self,
+        permit: &Permit<ViewEvidence>,
+        bounty: i64,
+    ) -> Result<Option<i64>, DomainError> {
+        let find = self.bounty_get(permit, bounty).await?;
+        let kind = find.secret_kind.unwrap_or_default();
+        Ok(self.inner.store.reuse_of(&kind, &find.value).await?)
     }
 
     /// Lines for a password cracker, each once, oldest first; at most 500 a page.

@@ -47,9 +47,8 @@ const BATCH: u32 = 200;
 const QUEUE: usize = 256;
 /// Log rows that a resumed stream is given; who missed more begins anew with a snapshot.
 const REPLAY: usize = 2_000;
-/// Log rows of a snapshot, and of one that is asked for: that has all that came since the last.
+/// Log rows of a snapshot.
 const SNAPSHOT_LOGS: u32 = 50;
-const ASKED_LOGS: u32 = 100;
 /// Attackers of one event.
 const ATTACKERS: usize = 50;
 /// Tasks that the reader watches, and that a snapshot has: the latest.
@@ -231,18 +230,19 @@ impl Domain {
         Ok(vec![StreamBody::Snapshot(Box::new(snapshot))])
     }
 
-    /// What a stream would begin with: for whoever cannot have one, and asks every few seconds.
+    /// What a stream would begin with: for whoever cannot have one and asks every few seconds, and whoever hears another's. They go on
+    /// after the last row that they were told of, too, and so miss none.
     ///
     /// # Errors
     /// [`DomainError::Internal`] where the database fails.
-    pub async fn stream_snapshot(
+    pub async fn stream_beginning(
         &self,
         permit: &Permit<ViewEvidence>,
-    ) -> Result<StreamSnapshot, DomainError> {
-        let forgotten = self.inner.store.evidence_forgotten().await?;
-        let logs = self.newest_logs(ASKED_LOGS).await?;
-        let snapshot = self.snapshot_of(logs, forgotten).await?;
-        Ok(seen::snapshot(permit.actor(), snapshot))
+        resume: Option<LogId>,
+    ) -> Result<Vec<StreamEvent>, DomainError> {
+        let bodies = self.beginning(resume).await?.into_iter();
+        let told = bodies.map(|body| self.event(self.seen_by(permit.actor(), body)));
+        Ok(told.collect())
     }
 
     /// `body` as `actor` is told of it.
@@ -328,6 +328,13 @@ impl Domain {
         if self.look_at_logs(&mut seen.about).await? {
             self.stats_outdated().await;
         }
+        // The profiler is woken by the same hint as this, and reads beside it: who was told before it had read what they did is told again.
+        let profiled = self.inner.store.profile_reached().await?;
+        let before = seen.profiled.unwrap_or(profiled);
+        if before.0 < profiled.0 {
+            let changed = self.inner.store.attackers_between(before.0, profiled.0).await?;
+            seen.about.extend(changed);
+        }
         while !seen.about.is_empty() {
             let about: Vec<_> = seen.about.iter().take(ATTACKERS).copied().collect();
             let changed = self.inner.store.attacker_list(&about).await?;
@@ -338,6 +345,11 @@ impl Domain {
                 self.send(StreamBody::Attackers(changed));
             }
         }
+        if before != profiled {
+            let (up_to, compared) = profiled;
+            self.send(StreamBody::Profiled { up_to, compared });
+        }
+        seen.profiled = Some(profiled);
         let stats = self.stats_cached().await?;
         if seen.stats.as_ref() != Some(&stats) {
             self.send(StreamBody::Stats(stats.clone()));
@@ -416,6 +428,8 @@ impl Domain {
 struct Seen {
     /// Attackers of whom it is still to tell: log rows that were told are about them.
     about: BTreeSet<AttackerId>,
+    /// How far the profiler was.
+    profiled: Option<(LogId, i64)>,
     stats: Option<Stats>,
     deckies: HashMap<DeckyName, DeckyView>,
     tasks: HashMap<TaskId, TaskView>,

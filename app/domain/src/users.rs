@@ -16,6 +16,24 @@ impl Domain {
         Ok(self.inner.store.user_list().await?.iter().map(view).collect())
     }
 
+    /// How many open sessions and how many API tokens an account has: what a change of it ends. Of sessions 200 are counted at most.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`].
+    pub async fn user_access(
+        &self,
+        permit: &Permit<ManageUsers>,
+        id: UserId,
+    ) -> Result<(u64, u64), DomainError> {
+        let user = self.user_row(id).await?;
+        let sessions = self.inner.store.session_list(id, None, self.inner.clock.now());
+        let sessions = sessions.await?.len();
+        let mut tokens = self.token_list_all(permit).await?;
+        tokens.retain(|token| token.owner == user.username);
+        let count = |of: usize| u64::try_from(of).unwrap_or(u64::MAX);
+        Ok((count(sessions), count(tokens.len())))
+    }
+
     /// Make an account. Its password has to be changed at the first login.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ use decnet_runtime::{
     settings::keys,
     supervisor::{NotDone, Order},
 };
+use futures::future::join_all;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
@@ -241,8 +242,8 @@ impl Domain {
             .await
     }
 
-    /// Have every worker started that is down, one after the other in the order in which they need each other. One that
-    /// does not come up keeps no other from it.
+    /// Have every worker started that is down, all at once: none needs another to begin, and the whole takes no longer than the
+    /// slowest. One that does not come up keeps no other from it.
     ///
     /// # Errors
     /// [`DomainError::Unanswered`] where no `decnet up` runs here.
@@ -260,18 +261,31 @@ impl Domain {
         };
         let mut workers = self.workers().await?;
         workers.sort_by_key(|worker| WORKERS.iter().position(|name| *name == worker.name.as_str()));
-        for WorkerView { name, state, .. } in workers {
-            // Whoever asks is answered by the server.
-            if state == WorkerState::Ok || name.as_str() == "server" {
-                done.already_running.push(name);
-                continue;
-            }
-            match self.have_up(Order::Start(name.clone())).await {
+        // Whoever asks is answered by the server.
+        let runs = |worker: &WorkerView| worker.state == WorkerState::Ok || worker.name.as_str() == "server";
+        let (up, down): (Vec<_>, Vec<_>) = workers.into_iter().partition(runs);
+        done.already_running = up.into_iter().map(|worker| worker.name).collect();
+        let orders = down.into_iter().map(|WorkerView { name, .. }| async {
+            let outcome = self.have_up(Order::Start(name.clone())).await;
+            (name, outcome)
+        });
+        let mut unanswered = Vec::new();
+        for (name, outcome) in join_all(orders).await {
+            match outcome {
                 Ok(()) => done.started.push(name),
                 Err(DomainError::Conflict(reason)) => done.failed.push(StartFailure { name, reason }),
+                Err(DomainError::Unanswered(reason)) => unanswered.push(StartFailure { name, reason }),
                 Err(error) => return Err(error),
             }
         }
+        // What answers for none is not there at all.
+        if done.started.is_empty()
+            && done.failed.is_empty()
+            && let Some(StartFailure { reason, .. }) = unanswered.pop()
+        {
+            return Err(DomainError::Unanswered(reason));
+        }
+        done.failed.append(&mut unanswered);
         Ok(done)
     }
 

@@ -97,11 +97,11 @@ fn run(
             port_offset: 10_000,
             network: limits.network,
         };
-        let engine = LocalEngine::open(options, Arc::new(catalogue))?;
+        let engine = Arc::new(LocalEngine::open(options, Arc::new(catalogue))?);
         let begun = Instant::now();
         let steps = plan(&desired, &engine.observe().await?);
         let (send, _progress) = tokio::sync::mpsc::unbounded_channel();
-        let failed = execute(&engine, &steps, &Options::default(), &send).await;
+        let failed = execute(&engine, steps, Options::default(), &send).await;
         println!(
             "started {} deckies in {} ms",
             desired.len() - failed.len(),

@@ -1,12 +1,18 @@
-//! Running steps through an engine: several deckies at once, each decky's steps in order, every one reported.
+//! Running steps through an engine: several deckies at once, each decky's steps in order, every one reported. Who goes on with other
+//! things meanwhile has [`Works`].
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use decnet_model::name::DeckyName;
-use futures::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 
-use crate::{Engine, Step, StepError, StepKind};
+use crate::{
+    Engine, Step, StepError, StepKind,
+    works::{Works, in_turn},
+};
+
+/// How often it is looked whether a step ended without a word.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How steps are run.
 #[derive(Debug, Clone)]
@@ -57,45 +63,38 @@ pub struct Progress {
     pub outcome: Outcome,
 }
 
-/// Run `steps`, reporting each to `progress`; gives the deckies that failed, or wait for something, with the reason.
-///
-/// Steps that end or remove deckies are all done before any that makes one, because they free addresses. A receiver
-/// of `progress` that is gone does not stop the work.
-pub async fn execute(
-    engine: &impl Engine,
-    steps: &[Step],
-    options: &Options,
+/// Run `steps` to their end, as a reconciler does that has nothing else to look at, reporting each to `progress`; gives the deckies
+/// that failed, or wait for something, with the reason. Dropped, it begins nothing more. A receiver of `progress` that is gone does not
+/// stop the work.
+pub async fn execute<E: Engine>(
+    engine: &Arc<E>,
+    steps: Vec<Step>,
+    options: Options,
     progress: &mpsc::UnboundedSender<Progress>,
 ) -> BTreeMap<DeckyName, StepError> {
-    let report = &|told: Progress| {
-        if progress.send(told).is_err() {
-            tracing::debug!("nobody listens to the progress");
-        }
-    };
+    let mut works = Works::new(options);
     let mut failed = BTreeMap::new();
-    for half in [true, false] {
-        let mut by_decky: BTreeMap<&DeckyName, Vec<Step>> = BTreeMap::new();
-        for step in steps.iter().filter(|step| step.frees() == half) {
-            if !failed.contains_key(step.decky()) {
-                by_decky.entry(step.decky()).or_default().push(step.clone());
+    for half in in_turn(steps) {
+        works.begin_all(engine, half, &failed, |_| None);
+        while !works.is_empty() {
+            let news = match works.news(PATIENCE).await {
+                Some(news) => news,
+                None => works.heard(),
+            };
+            for told in news.progress {
+                if progress.send(told).is_err() {
+                    tracing::debug!("nobody listens to the progress");
+                }
             }
+            let ended = news.ended.into_iter();
+            failed.extend(ended.filter_map(|(name, failure)| Some((name, failure?))));
         }
-        let runs: Vec<_> = by_decky
-            .iter()
-            .map(|(name, steps)| async move {
-                let failure = work(engine, steps, options, report).await;
-                failure.map(|error| ((*name).clone(), error))
-            })
-            .collect();
-        let runs = stream::iter(runs);
-        let ended: Vec<_> = runs.buffer_unordered(options.parallel.max(1)).collect().await;
-        failed.extend(ended.into_iter().flatten());
     }
     failed
 }
 
 /// Run the steps of one decky in their order until one fails, or waits for something, reporting each; gives why.
-pub async fn work(
+pub(crate) async fn work(
     engine: &impl Engine,
     steps: &[Step],
     options: &Options,

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use crate::{
     clock::micros,
+    id::AttackerId,
     state::{BountyKind, text_enum},
     view::{AttackerView, BountyView},
 };
@@ -150,6 +151,26 @@ pub struct AttackerQuery {
     /// Only those that were seen before it: whose first time is.
     #[serde(with = "time::serde::rfc3339::option")]
     pub end_time: Option<OffsetDateTime>,
+}
+
+impl AttackerQuery {
+    /// Whether an attacker stands among those up to `next`, the cursor of a page in this order: it names the rank and the id of the last
+    /// row that was looked at. Nobody does where `next` is no such cursor.
+    #[must_use]
+    pub fn has_come_to(&self, next: &str, attacker: &AttackerView) -> bool {
+        let end = || {
+            let (rank, id) = next.strip_prefix('r')?.split_once('.')?;
+            Some((rank.parse().ok()?, id.parse().ok()?))
+        };
+        let is = (
+            self.sort_by.unwrap_or(AttackerSort::Recent).rank(attacker),
+            attacker.id,
+        );
+        end().is_some_and(|end: (i64, AttackerId)| match self.sort_order {
+            Some(SortOrder::Asc) => is <= end,
+            _ => is >= end,
+        })
+    }
 }
 
 text_enum! {

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use crate::view::LogView;
+use crate::view::{AttackerView, LogView};
 
 /// A word of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +102,19 @@ pub fn finds(search: &str, row: &LogView) -> bool {
         Word::Address(ip) => row.attacker_ip == Some(ip.to_canonical()),
         Word::Field(key, value) => row.fields.get(key).is_some_and(|have| has(have, value)),
     })
+}
+
+/// Whether an attacker is found by a search: by the start of the address, or by text in a decky or a service that they touched.
+#[must_use]
+pub fn finds_attacker(search: &str, attacker: &AttackerView) -> bool {
+    let ip = attacker.ip.to_string();
+    let start = ip.as_bytes().get(..search.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(search.as_bytes()))
+        || attacker
+            .deckies
+            .iter()
+            .chain(&attacker.services)
+            .any(|name| has(name, search))
 }
 
 /// Whether `part` stands somewhere in `text`, whatever the case of its ASCII letters. No line has a NUL, so what has one is nowhere.

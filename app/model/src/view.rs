@@ -852,8 +852,15 @@ pub enum StreamBody {
     Logs(Vec<LogView>),
     /// New counters.
     Stats(Stats),
-    /// Attackers that are new or changed.
+    /// Attackers that are new or changed. Who did something is told at once, and again when the profiler has read it.
     Attackers(Vec<AttackerView>),
+    /// The profiler has read on: what it makes of log rows and of finds is there now.
+    Profiled {
+        /// The newest log row whose visit and fingerprints are known.
+        up_to: LogId,
+        /// The newest find of which it is known where else it was used.
+        compared: i64,
+    },
     /// A decky that is new, changed or gone.
     Decky(Box<DeckyView>),
     /// A decky that is no more.
@@ -922,6 +929,8 @@ impl StreamEvent {
         #[derive(Deserialize)]
         struct UpTo {
             up_to: LogId,
+            #[serde(default)]
+            compared: i64,
         }
 
         fn payload<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
@@ -939,8 +948,12 @@ impl StreamEvent {
             StreamKind::Task => StreamBody::Task(payload(text)?),
             StreamKind::Worker => StreamBody::Worker(payload(text)?),
             StreamKind::Health => StreamBody::Health(payload(text)?),
+            StreamKind::Profiled => {
+                let UpTo { up_to, compared } = payload(text)?;
+                StreamBody::Profiled { up_to, compared }
+            }
             StreamKind::Forgotten => {
-                let UpTo { up_to } = payload(text)?;
+                let UpTo { up_to, .. } = payload(text)?;
                 StreamBody::Forgotten { up_to }
             }
         };
@@ -956,6 +969,7 @@ enum StreamKind {
     Logs,
     Stats,
     Attackers,
+    Profiled,
     Decky,
     DeckyRemoved,
     Task,
@@ -997,6 +1011,10 @@ mod tests {
             StreamBody::Logs(Vec::new()),
             StreamBody::Stats(stats),
             StreamBody::Attackers(Vec::new()),
+            StreamBody::Profiled {
+                up_to: LogId(9),
+                compared: 3,
+            },
             StreamBody::DeckyRemoved("web-1".parse().unwrap()),
             StreamBody::Forgotten { up_to: LogId(9) },
         ];

@@ -11,14 +11,14 @@ use decnet_model::{
     state::WorkerState,
     view::{
         ActivityView, AlertView, AttackerView, BountyView, CommandView, Count, HistogramBucket, LogView,
-        Page, QuarantineView, ReuseDetail, ReuseView, Stats, StreamSnapshot, TraversalView, VisitView,
+        Page, QuarantineView, ReuseDetail, ReuseView, Stats, TraversalView, VisitView,
     },
 };
 #[cfg(feature = "ssr")]
 use decnet_model::{
     query::{AttackerSort, TraversalQuery},
     state::WORKERS,
-    view::{MAX_LIMIT, Tops},
+    view::Tops,
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -208,8 +208,10 @@ pub struct Left {
     pub loot: Vec<BountyView>,
     /// Whether there is more of that.
     pub more_loot: bool,
-    /// Marks of their own software.
+    /// Marks of their own software, each once.
     pub fingerprints: Vec<BountyView>,
+    /// Whether there are more of these, or were seen more often than is counted.
+    pub more_fingerprints: bool,
 }
 
 /// Where an attacker was and when.
@@ -574,11 +576,15 @@ fn counts(rows: &[LogView], of: impl Fn(&LogView) -> Option<String>) -> Vec<Coun
     counts
 }
 
-/// What the stream would begin with: for browsers that cannot have the stream, asked every few seconds.
-#[server(prefix = "/ui", endpoint = "snapshot", output = Json)]
-pub async fn snapshot() -> Answer<StreamSnapshot> {
+/// What the stream would begin with that goes on after this row: its events, as it sends them. For browsers that cannot have the
+/// stream, asked every few seconds, and for tabs that hear another's.
+#[server(prefix = "/ui", endpoint = "snapshot", input = Json, output = Json)]
+pub async fn snapshot(after: Option<LogId>) -> Answer<Vec<String>> {
     let (domain, see) = permitted()?;
-    Ok(domain.stream_snapshot(&see).await?)
+    let events = domain.stream_beginning(&see, after).await?;
+    let written = events.iter().map(serde_json::to_string);
+    let written: Result<_, _> = written.collect();
+    written.map_err(|err| Fault::new(FaultKind::Internal, err.to_string()))
 }
 
 /// A page of log rows.
@@ -689,34 +695,11 @@ pub async fn bounty_get(id: i64) -> Answer<BountyView> {
     Ok(domain.bounty_get(&see, id).await?)
 }
 
-/// Whether the secret of a credential was used elsewhere, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Elsewhere {
-    /// It was, and this is what stands among what is used again.
-    Reuse(i64),
-    /// It was not.
-    Nowhere,
-    /// It is not among those that are spread widest, and there are more of these than were looked at.
-    Unknown,
-}
-
-/// Where else the secret of this find was used: looked for among the 500 of its form that are spread widest.
+/// Where else the secret of this find was used: what stands among what is used again, by its id.
 #[server(prefix = "/ui", endpoint = "elsewhere_get", input = Json, output = Json)]
-pub async fn elsewhere_get(bounty: i64) -> Answer<Elsewhere> {
+pub async fn elsewhere_get(bounty: i64) -> Answer<Option<i64>> {
     let (domain, see) = permitted()?;
-    let find = domain.bounty_get(&see, bounty).await?;
-    let query = ReuseQuery {
-        limit: Some(MAX_LIMIT),
-        secret_kind: Some(find.secret_kind.unwrap_or_default()),
-        ..ReuseQuery::default()
-    };
-    let page = domain.reuse_page(&see, query).await?;
-    let same = page.data.iter().find(|reuse| reuse.value == find.value);
-    Ok(match same {
-        Some(reuse) => Elsewhere::Reuse(reuse.id),
-        None if page.next.is_none() => Elsewhere::Nowhere,
-        None => Elsewhere::Unknown,
-    })
+    Ok(domain.reuse_of(&see, bounty).await?)
 }
 
 /// A page of credentials that are used again elsewhere.
@@ -804,30 +787,41 @@ async fn left_of(
     between: (Option<time::OffsetDateTime>, Option<time::OffsetDateTime>),
 ) -> Answer<Left> {
     use decnet_model::state::BountyKind;
-    let all = BountyQuery {
-        limit: Some(200),
+    let of = |kind, limit| BountyQuery {
+        limit,
+        bounty_type: Some(kind),
         attacker_ip: Some(attacker.ip),
         start_time: between.0,
         end_time: between.1,
         ..BountyQuery::default()
     };
-    let prints = BountyQuery {
-        bounty_type: Some(BountyKind::Fingerprint),
-        ..all.clone()
-    };
-    let bounties = domain.bounty_page(see, all).await?;
-    let mut loot = bounties.data;
-    loot.retain(|b| b.kind != BountyKind::Fingerprint);
-    let more_loot = loot.len() > LEFT || bounties.next.is_some();
+    // By kind: those of which there are most would leave none of the others among the newest.
+    let mut loot = Vec::new();
+    let mut more_loot = false;
+    for kind in BountyKind::ALL {
+        if *kind != BountyKind::Fingerprint {
+            let page = domain
+                .bounty_page(see, of(*kind, u32::try_from(LEFT).ok()))
+                .await?;
+            more_loot |= page.next.is_some();
+            loot.extend(page.data);
+        }
+    }
+    loot.sort_by_key(|find| std::cmp::Reverse(find.id));
+    more_loot |= loot.len() > LEFT;
     loot.truncate(LEFT);
     // The same software shows the same mark at every decky: here it stands once.
+    let prints = domain
+        .bounty_page(see, of(BountyKind::Fingerprint, Some(200)))
+        .await?;
     let mut fingerprints: Vec<BountyView> = Vec::new();
-    for print in domain.bounty_page(see, prints).await?.data {
+    for print in prints.data {
         match fingerprints.iter_mut().find(|known| known.value == print.value) {
             Some(known) => known.count += print.count,
             None => fingerprints.push(print),
         }
     }
+    let more_fingerprints = fingerprints.len() > LEFT || prints.next.is_some();
     fingerprints.truncate(LEFT);
     let commands = domain.attacker_commands(see, attacker.id, between, u32::try_from(LEFT).ok(), None);
     Ok(Left {
@@ -835,6 +829,7 @@ async fn left_of(
         loot,
         more_loot,
         fingerprints,
+        more_fingerprints,
     })
 }
 

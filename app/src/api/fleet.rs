@@ -37,11 +37,11 @@ pub async fn decky_traffic() -> Answer<Traffic> {
     Ok(domain.decky_traffic(&see).await?)
 }
 
-/// How many sessions are open now on these deckies, together.
+/// How many sessions are open now on these deckies, together, and whether that are all.
 #[server(prefix = "/ui", endpoint = "decky_open_sessions", input = Json, output = Json)]
-pub async fn decky_open_sessions(names: Vec<DeckyName>) -> Answer<u64> {
-    let (domain, see) = permitted()?;
-    Ok(domain.decky_open_sessions(&see, &names).await?)
+pub async fn decky_open_sessions(names: Vec<DeckyName>) -> Answer<(u64, bool)> {
+    let (domain, order) = permitted()?;
+    Ok(domain.decky_open_sessions(&order, &names).await?)
 }
 
 /// The services that a decky can have.

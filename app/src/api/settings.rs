@@ -12,6 +12,9 @@ use decnet_model::view::FieldError;
 /// Where every form of settings leads back to.
 pub(crate) const PAGE: &str = "/settings/host";
 
+/// What has to be typed before log rows are deleted for their age.
+pub(crate) const AGE_WORDS: &str = "delete old rows";
+
 /// What is in effect.
 #[server(prefix = "/ui", endpoint = "config_get", input = Json, output = Json)]
 pub async fn config_get() -> Answer<ConfigView> {
@@ -19,9 +22,10 @@ pub async fn config_get() -> Answer<ConfigView> {
     Ok(domain.config(&see).await?)
 }
 
-/// Change the setting called `name`; nothing is what the configuration of the host says.
+/// Change the setting called `name`; nothing is what the configuration of the host says. Where log rows would be deleted by that,
+/// `confirm` has to be the words that the page names.
 #[server(prefix = "/ui", endpoint = "setting_change", output = Json)]
-pub async fn setting_change(name: String, value: String) -> Answer<()> {
+pub async fn setting_change(name: String, value: String, confirm: Option<String>) -> Answer<()> {
     use decnet_domain::Setting;
     let (domain, manage) = permitted::<decnet_model::permission::ManageSettings>()?;
     let setting = Setting::ALL
@@ -33,6 +37,12 @@ pub async fn setting_change(name: String, value: String) -> Answer<()> {
         "" => None,
         value => Some(parsed(value).map_err(|fault| of_field("value", fault.detail))?),
     };
+    if let (Setting::RetentionDays, Some(days)) = (setting, value)
+        && confirm.is_none_or(|typed| typed.trim() != AGE_WORDS)
+        && domain.retention_preview(&manage, days).await? > 0
+    {
+        return Err(of_field("confirm", format!("type: {AGE_WORDS}")));
+    }
     domain.setting_change(&manage, setting, value).await?;
     leptos_axum::redirect(PAGE);
     Ok(())

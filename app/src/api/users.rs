@@ -19,13 +19,11 @@ pub async fn user_list() -> Answer<Vec<UserView>> {
     Ok(domain.user_list(&manage).await?)
 }
 
-/// How many API tokens the account of that name has.
-#[server(prefix = "/ui", endpoint = "user_tokens", input = Json, output = Json)]
-pub async fn user_tokens(name: String) -> Answer<u64> {
+/// How many open sessions and how many API tokens an account has.
+#[server(prefix = "/ui", endpoint = "user_access", input = Json, output = Json)]
+pub async fn user_access(id: String) -> Answer<(u64, u64)> {
     let (domain, manage) = permitted()?;
-    let tokens = domain.token_list_all(&manage).await?;
-    let theirs = tokens.iter().filter(|token| token.owner.as_str() == name).count();
-    Ok(u64::try_from(theirs).unwrap_or(u64::MAX))
+    Ok(domain.user_access(&manage, parsed(&id)?).await?)
 }
 
 /// Make an account, whose password has to be changed at the first sign-in.

@@ -33,8 +33,8 @@ use time::OffsetDateTime;
 /// Minutes of the heat strip: a day.
 const MINUTES: i64 = 24 * 60;
 
-/// A tick of the present that is this late was slept through.
-const SLEPT: time::Duration = time::Duration::seconds(30);
+/// A tick of the present that is this late was slept through. Browsers give pages that are long out of sight one a minute.
+const SLEPT: time::Duration = time::Duration::seconds(90);
 
 /// Where one can go.
 pub(crate) const PLACES: &[(&str, &str, Icon)] = &[

@@ -133,9 +133,9 @@ fn glyph_of(row: &LogView) -> Memo<String> {
     let id = row.attacker_id;
     let address = || row.attacker_ip.map(|ip| ip.to_string()).unwrap_or_default();
     let first = row.attacker_glyph.clone().unwrap_or_else(address);
-    Memo::new(move |_| {
-        let changed = live.attackers.with(|known| Some(known.get(&id?)?.glyph.clone()));
-        changed.unwrap_or_else(|| first.clone())
+    Memo::new(move |before: Option<&String>| {
+        let told = live.attackers.with(|known| Some(known.get(&id?)?.glyph.clone()));
+        told.unwrap_or_else(|| before.unwrap_or(&first).clone())
     })
 }
 
@@ -214,7 +214,7 @@ fn Detail(row: LogView) -> impl IntoView {
     view! {
         <dl class="facts">
             <dt>"When"</dt>
-            <dd><Ago at=at /><span class="exact">{move || text::exact(at, present.zone.get())}</span></dd>
+            <dd><Ago at=at /><span class="exact">{move || present.exact(at)}</span></dd>
             <dt>"Stored"</dt>
             <dd>{if (0..60_000).contains(&late) { format!("{late} ms later") } else { text::exact(received_at, None) }}</dd>
             {source

@@ -7,7 +7,7 @@ use leptos::{html, prelude::*};
 use leptos_router::hooks::{use_location, use_query_map};
 
 use super::{ink::Ink, notice::Problem, sight, table::Listed};
-use crate::{api::Answer, text, url};
+use crate::{api::Answer, live::paced, text, url};
 
 /// How near the end of a list has to come to the window for more of it to be fetched by itself.
 const NEAR_PX: f64 = 600.0;
@@ -26,7 +26,8 @@ pub(crate) struct Pager<T: Listed> {
     pub(crate) rows: RwSignal<Vec<Arc<T>>>,
     /// How many there are in all, where that is known.
     total: RwSignal<Option<u64>>,
-    next: RwSignal<Option<String>>,
+    /// The cursor of the page that follows, if one does.
+    pub(crate) next: RwSignal<Option<String>>,
     /// Pages without a row since the last that had one: a search reads only so much for each, and its page may be empty and not the last.
     vain: RwSignal<u32>,
     more: Action<String, Answer<()>>,
@@ -138,8 +139,10 @@ impl<T: Listed> Pager<T> {
         })
     }
 
-    /// Fetch the start of the list again whenever `told` changes, and take in what is new or not as it was. What is shown stays.
+    /// Fetch the start of the list again whenever `told` changes, but not with every event of a stream, and take in what is new or not as it
+    /// was. What is shown stays.
     pub(crate) fn follow(self, told: Memo<Option<u64>>) {
+        let told = paced(told);
         let done = StoredValue::new(None);
         let pending = self.renew.pending();
         Effect::new(move |_| {

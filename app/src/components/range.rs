@@ -6,12 +6,12 @@ use leptos_router::{
     hooks::{use_location, use_navigate, use_query_map},
     params::ParamsMap,
 };
-use time::{Duration, OffsetDateTime, UtcOffset};
+use time::{Duration, OffsetDateTime};
 use wasm_bindgen::JsCast as _;
 
 use super::{
     icon::{Icon, Mark},
-    when::{Present, use_present},
+    when::{Present, moment, use_present},
 };
 use crate::{text, url};
 
@@ -203,11 +203,7 @@ fn Own() -> impl IntoView {
         let Some(Ok(data)) = form.map(|form| web_sys::FormData::new_with_form(&form)) else {
             return;
         };
-        let zone = present.zone.get_untracked().unwrap_or(UtcOffset::UTC);
-        let at = |key| {
-            let told = data.get(key).as_string()?;
-            Some(text::rfc3339(text::parse_time(&told)?.replace_offset(zone)))
-        };
+        let at = |key| Some(text::rfc3339(moment(&data.get(key).as_string()?)?));
         let (start, end) = (at("start_time"), at("end_time"));
         let changes = [
             ("start_time", start.as_deref()),
@@ -234,20 +230,23 @@ fn Own() -> impl IntoView {
             .map(|(key, value)| view! { <input type="hidden" name=key.to_string() value=value /> }.into_any())
             .collect::<Vec<_>>()
     };
-    let zone = move || match present.zone.get() {
+    // What is chosen may be on the other side of a change of clocks, and is taken so.
+    let zone = Memo::new(move |_| match present.zone(present.now.get()) {
         Some(zone) if !zone.is_utc() => {
             let (hours, minutes, _) = zone.as_hms();
-            format!("in your zone, UTC{hours:+03}:{:02}", minutes.unsigned_abs())
+            format!("in your zone, now UTC{hours:+03}:{:02}", minutes.unsigned_abs())
         }
-        _ => "in UTC".to_owned(),
-    };
+        // Some zones are at UTC for a part of the year only.
+        Some(_) => "in your zone, now UTC".to_owned(),
+        None => "in UTC".to_owned(),
+    });
     view! {
         <form class="range-own" method="get" action=action on:submit=submit aria-label="A time of your own">
             {move || others()}
             <label><span>"From"</span><input type="datetime-local" name="start_time" value=start prop:value=start /></label>
             <label><span>"Until"</span><input type="datetime-local" name="end_time" value=end prop:value=end /></label>
             <div class="range-foot">
-                <span class="menu-note">{move || zone()}</span>
+                <span class="menu-note">{move || zone.get()}</span>
                 <button type="submit" class="button">"Show"</button>
             </div>
         </form>

@@ -196,6 +196,16 @@ pub(crate) fn Table<T: Listed>(
         });
         keep.rows(part)
     };
+    // Of a long list only some rows are there: each says which it is. Once they are drawn.
+    Effect::new(move |_| {
+        turn.track();
+        let first = span.get().first;
+        request_animation_frame(move || {
+            if let Some(body) = body.try_get_untracked().flatten() {
+                number(&body, first);
+            }
+        });
+    });
     let wide = columns.len() + usize::from(selected.is_some());
     let gap = move |px: fn(&Span) -> u32| {
         let px = span.with(px);
@@ -226,9 +236,9 @@ pub(crate) fn Table<T: Listed>(
             <Chooser labels=labels ticks=ticks hidden=hidden key=key />
         </div>
         <div class="table-frame" class:fits=move || fits.get()>
-            <table class=format!("table {name}") data-off=off aria-rowcount=move || length.get()>
+            <table class=format!("table {name}") data-off=off aria-rowcount=move || length.get() + 1>
                 <thead>
-                    <tr>
+                    <tr aria-rowindex="1">
                         {selected.map(|_| view! { <th scope="col" class="c-tick"><span class="sr">"Selected"</span></th> })}
                         {heads}
                     </tr>
@@ -610,6 +620,22 @@ impl Seen {
             last,
             above: px(first),
             below: px(length - last),
+        }
+    }
+}
+
+/// Tell each row that is drawn its place in the whole table, of which the head is the first row and the row `first` the first
+/// drawn one.
+fn number(body: &web_sys::Element, first: usize) {
+    let rows = body.children();
+    let rows = (0..rows.length()).filter_map(|i| rows.item(i));
+    let rows = rows.filter(|row| !row.class_list().contains("gap"));
+    for (row, place) in rows.zip(first + 2..) {
+        let place = place.to_string();
+        if row.get_attribute("aria-rowindex").as_ref() != Some(&place)
+            && let Err(error) = row.set_attribute("aria-rowindex", &place)
+        {
+            leptos::logging::warn!("a row has no place: {error:?}");
         }
     }
 }

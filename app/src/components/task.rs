@@ -38,12 +38,17 @@ pub(crate) fn TaskCorner() -> impl IntoView {
         })
     });
     view! {
-        <div class="tasks" role="status" aria-label="Running work">
+        // Of a card that changes only what changed is read out.
+        <div class="tasks" role="status" aria-atomic="false" aria-label="Running work">
             <For
                 each=move || shown.get()
-                key=|task| (task.id, task.done, task.total, task.status.clone(), task.step.clone())
-                children=move |task| {
-                    let id = task.id;
+                key=|task| task.id
+                children=move |first| {
+                    let id = first.id;
+                    let task = Memo::new(move |_| {
+                        let now = shown.with(|shown| shown.iter().find(|task| task.id == id).cloned());
+                        now.unwrap_or_else(|| first.clone())
+                    });
                     view! { <TaskCard task close=Callback::new(move |()| closed.update(|closed| closed.push(id))) /> }
                 }
             />
@@ -52,42 +57,57 @@ pub(crate) fn TaskCorner() -> impl IntoView {
     .into_any()
 }
 
-/// How one task stands.
+/// How one task stands. The card stays as the task goes on, and whoever has the focus in it.
 #[component]
-pub(crate) fn TaskCard(task: TaskView, close: Callback<()>) -> impl IntoView {
-    let total = task.total.max(1);
-    let done = task.done.min(total);
-    let words = match task.status.as_str() {
-        "running" if task.total == 0 => "queued".to_owned(),
-        "running" => format!("step {} of {}", task.done, task.total.max(task.done)),
-        other => other.to_owned(),
+pub(crate) fn TaskCard(#[prop(into)] task: Signal<TaskView>, close: Callback<()>) -> impl IntoView {
+    let total = move || task.with(|task| task.total.max(1));
+    let done = move || task.with(|task| task.done.min(task.total.max(1)));
+    let class = move || {
+        task.with(|task| match task.status.as_str() {
+            "failed" => "task bad",
+            "succeeded" => "task good",
+            _ => "task busy",
+        })
     };
-    let step = Some(task.step.clone()).filter(|step| !step.is_empty());
-    let said = task
-        .error
-        .clone()
-        .or(step)
-        .unwrap_or_else(|| "The mutator takes it up in a moment.".to_owned());
-    let class = match task.status.as_str() {
-        "failed" => "task bad",
-        "succeeded" => "task good",
-        _ => "task busy",
-    };
+    let operation = Memo::new(move |_| task.with(|task| task.operation.clone()));
+    let words = Memo::new(move |_| task.with(words));
+    let said = Memo::new(move |_| task.with(said));
     view! {
         <section class=class>
             <header>
-                <b>{task.operation.clone()}</b>
-                <span>{words}</span>
+                <b>{move || operation.get()}</b>
+                <span>{move || words.get()}</span>
                 <button type="button" class="icon-button" aria-label="Dismiss" on:click=move |_| close.run(())>
                     <Mark icon=Icon::Close />
                 </button>
             </header>
-            <svg class="progress" viewBox=format!("0 0 {total} 1") preserveAspectRatio="none" aria-hidden="true">
+            <svg
+                class="progress"
+                viewBox=move || format!("0 0 {} 1", total())
+                preserveAspectRatio="none"
+                aria-hidden="true"
+            >
                 <rect class="track" width=total height="1" />
                 <rect width=done height="1" />
             </svg>
-            <p>{said}</p>
+            <p>{move || said.get()}</p>
         </section>
     }
     .into_any()
+}
+
+/// How far it is.
+fn words(task: &TaskView) -> String {
+    match task.status.as_str() {
+        "running" if task.total == 0 => "queued".to_owned(),
+        "running" => format!("step {} of {}", task.done, task.total.max(task.done)),
+        other => other.to_owned(),
+    }
+}
+
+/// What it does now, or why it failed.
+fn said(task: &TaskView) -> String {
+    let step = Some(task.step.clone()).filter(|step| !step.is_empty());
+    let said = task.error.clone().or(step);
+    said.unwrap_or_else(|| "The mutator takes it up in a moment.".to_owned())
 }

@@ -8,28 +8,26 @@ use crate::text;
 /// For how long a time that ends now is counted from the same moment.
 const HELD: Duration = Duration::MINUTE;
 
-/// The present time as pages show it, and the reader's zone once a browser has told it.
+/// The present time as pages show it, and the reader's zone once there is a browser that knows it.
 #[derive(Clone, Copy)]
 pub(crate) struct Present {
     /// Moves every few seconds in a browser; stands still on the server.
     pub(crate) now: RwSignal<OffsetDateTime>,
-    /// The browser's offset from UTC.
-    pub(crate) zone: RwSignal<Option<UtcOffset>>,
+    /// Whether a browser shows the times, and so in the reader's zone.
+    zoned: RwSignal<bool>,
 }
 
 impl Present {
     pub(crate) fn new() -> Self {
         Self {
             now: RwSignal::new(text::now()),
-            zone: RwSignal::new(None),
+            zoned: RwSignal::new(false),
         }
     }
 
     /// Let time pass, in a browser.
     pub(crate) fn start(self) {
-        #[expect(clippy::cast_possible_truncation, reason = "minutes of an offset")]
-        let minutes = -js_sys::Date::new_0().get_timezone_offset() as i32;
-        self.zone.set(UtcOffset::from_whole_seconds(minutes * 60).ok());
+        self.zoned.set(true);
         set_interval(
             move || self.now.set(text::now()),
             std::time::Duration::from_secs(5),
@@ -42,10 +40,42 @@ impl Present {
         Memo::new(move |held: Option<&OffsetDateTime>| counted_from(held.copied(), self.now.get()))
     }
 
+    /// How far the reader's clocks are from UTC at `at`, which is not what it is now on the other side of a change of clocks; none
+    /// as long as no browser has told.
+    pub(crate) fn zone(self, at: OffsetDateTime) -> Option<UtcOffset> {
+        self.zoned.get().then(|| offset(at)).flatten()
+    }
+
     /// `at` in the reader's zone where it is known, else in UTC.
     pub(crate) fn local(self, at: OffsetDateTime) -> OffsetDateTime {
-        at.to_offset(self.zone.get().unwrap_or(UtcOffset::UTC))
+        at.to_offset(self.zone(at).unwrap_or(UtcOffset::UTC))
     }
+
+    /// The exact time `at`, in the reader's zone where it is known, and in UTC.
+    pub(crate) fn exact(self, at: OffsetDateTime) -> String {
+        text::exact(at, self.zone(at))
+    }
+}
+
+/// The browser's offset from UTC at `at`.
+fn offset(at: OffsetDateTime) -> Option<UtcOffset> {
+    #[expect(clippy::cast_precision_loss, reason = "seconds of a date")]
+    let ms = wasm_bindgen::JsValue::from_f64(at.unix_timestamp() as f64 * 1_000.0);
+    #[expect(clippy::cast_possible_truncation, reason = "minutes of an offset")]
+    let minutes = -js_sys::Date::new(&ms).get_timezone_offset() as i32;
+    UtcOffset::from_whole_seconds(minutes * 60).ok()
+}
+
+/// The moment that `told` is by the reader's clocks: what an input field of a browser for times gives (`2026-11-20T21:53`). Only
+/// a browser knows.
+pub(crate) fn moment(told: &str) -> Option<OffsetDateTime> {
+    let ms = js_sys::Date::parse(told);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a date's seconds; what is none is not finite"
+    )]
+    let seconds = ms.is_finite().then_some((ms / 1_000.0) as i64)?;
+    OffsetDateTime::from_unix_timestamp(seconds).ok()
 }
 
 /// The moment that is counted from at `now`, where it was `held` before. A clock that was set back is believed, too.
@@ -60,7 +90,7 @@ pub(crate) fn use_present() -> Present {
 
 /// The time `at` in `words`, with the exact one to look up.
 fn told(present: Present, at: OffsetDateTime, class: &'static str, words: Signal<String>) -> AnyView {
-    let exact = Signal::derive(move || text::exact(at, present.zone.get()));
+    let exact = Signal::derive(move || present.exact(at));
     let class = (!class.is_empty()).then_some(class);
     view! { <time class=class datetime=text::rfc3339(at) title=exact>{words}</time> }.into_any()
 }

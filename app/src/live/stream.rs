@@ -22,7 +22,7 @@ use super::{
     share::{Lock, Seat, word},
 };
 use crate::{
-    api::{FaultKind, account, evidence, fleet},
+    api::{Answer, FaultKind, account, evidence, fleet},
     text, url,
 };
 
@@ -35,6 +35,7 @@ const NAMES: &[&str] = &[
     "logs",
     "stats",
     "attackers",
+    "profiled",
     "decky",
     "decky_removed",
     "task",
@@ -51,6 +52,8 @@ const SILENCE: std::time::Duration = std::time::Duration::from_secs(40);
 const ANSWERS: std::time::Duration = std::time::Duration::from_secs(10);
 /// The most new rows that are kept, for those who take them as they come: several events' worth.
 const KEEP: usize = 1_000;
+/// The most attackers that are kept: who shows one keeps it by itself.
+const KEEP_ATTACKERS: usize = 1_000;
 /// For how long it is told that rows were late after which none came.
 const FADE: time::Duration = time::Duration::seconds(15);
 /// Failures in a row after which the server is asked instead.
@@ -146,7 +149,7 @@ impl Live {
             return;
         }
         leptos::task::spawn_local(async move {
-            let answer = evidence::snapshot().await;
+            let answer = self.ask_beginning().await;
             let held = self
                 .held
                 .try_update_value(Option::take)
@@ -156,8 +159,7 @@ impl Live {
                 return;
             }
             match answer {
-                Ok(snapshot) => {
-                    self.snapshot(snapshot);
+                Ok(()) => {
                     self.link.set(Link::Open);
                     self.take_all(held.iter().map(String::as_str));
                 }
@@ -168,17 +170,29 @@ impl Live {
         });
     }
 
-    fn take_all<'a>(self, events: impl IntoIterator<Item = &'a str>) {
-        for event in events {
-            match StreamEvent::from_json(event) {
-                Ok(event) => self.take(event),
-                Err(err) => leptos::logging::warn!("the stream sent what this page cannot read: {err}"),
+    /// Ask for what a stream would begin with that goes on after what was told, and take it.
+    async fn ask_beginning(self) -> Answer<()> {
+        for event in evidence::snapshot(self.newest.get_untracked()).await? {
+            if self.is_stopped() {
+                break;
             }
+            if let Some(event) = read(&event) {
+                self.hear(event);
+            }
+            // All of it may be more rows than are kept: who takes them as they come does so in between.
+            leptos::task::tick().await;
+        }
+        Ok(())
+    }
+
+    fn take_all<'a>(self, events: impl IntoIterator<Item = &'a str>) {
+        for event in events.into_iter().filter_map(read) {
+            self.take(event);
         }
     }
 
     fn connect(self) {
-        let Ok(source) = EventSource::new(STREAM) else {
+        let Ok(source) = EventSource::new(&stream_url(self.newest.get_untracked())) else {
             // A browser without event streams.
             self.poll();
             return;
@@ -337,7 +351,7 @@ impl Live {
                 }
             };
             let alarm = set_timeout_with_handle(silent, ANSWERS).ok();
-            let answer = evidence::snapshot().await;
+            let answer = self.ask_beginning().await;
             if let Some(alarm) = alarm {
                 alarm.clear();
             }
@@ -345,8 +359,7 @@ impl Live {
                 return;
             }
             match answer {
-                Ok(snapshot) => {
-                    self.snapshot(snapshot);
+                Ok(()) => {
                     // The first answer after none: the server is back, and the stream may open at once. Where it does not, one failure
                     // leads here again.
                     if self.link.get_untracked() != Link::Polling {
@@ -417,11 +430,17 @@ impl Live {
         };
         self.lag_ms.set(Some(apart - least + late));
         self.link.set(Link::Open);
+        self.hear(event);
+    }
+
+    /// Take what an event says, however it came here.
+    fn hear(self, event: StreamEvent) {
         match event.body {
             StreamBody::Snapshot(snapshot) => self.snapshot(*snapshot),
             StreamBody::Logs(rows) => self.add(rows),
             StreamBody::Stats(stats) => self.stats.set(Some(stats)),
             StreamBody::Attackers(changed) => self.changed(changed),
+            StreamBody::Profiled { compared, .. } => self.compared.set(Some(compared)),
             StreamBody::Decky(decky) => self.deckies.update(|known| {
                 known.get_or_insert_default().insert(decky.name.clone(), *decky);
             }),
@@ -479,6 +498,7 @@ impl Live {
         if told.is_none_or(|newest| before > newest) {
             self.rows.set(VecDeque::new());
             self.attackers.set(BTreeMap::new());
+            self.told.set_value(VecDeque::new());
             self.since.set(before);
             self.newest.set(Some(before));
             // Before the first greeting who shows something knows how far that reaches, and finds out.
@@ -510,9 +530,26 @@ impl Live {
         });
     }
 
-    fn changed(self, attackers: Vec<AttackerView>) {
+    fn changed(self, mut attackers: Vec<AttackerView>) {
+        // The profiler may have made nothing new of what one did.
+        self.attackers
+            .with_untracked(|known| attackers.retain(|attacker| known.get(&attacker.id) != Some(attacker)));
+        if attackers.is_empty() {
+            return;
+        }
         self.attackers.update(|known| {
-            known.extend(attackers.into_iter().map(|attacker| (attacker.id, attacker)));
+            self.told.update_value(|told| {
+                told.retain(|id| attackers.iter().all(|attacker| attacker.id != *id));
+                for attacker in attackers {
+                    told.push_back(attacker.id);
+                    known.insert(attacker.id, attacker);
+                }
+                while told.len() > KEEP_ATTACKERS
+                    && let Some(gone) = told.pop_front()
+                {
+                    known.remove(&gone);
+                }
+            });
         });
     }
 
@@ -525,6 +562,26 @@ impl Live {
                 }
             }
         });
+    }
+}
+
+/// The stream that goes on after the newest row that was told, where one was. A stream that a browser opens again says so by itself; one
+/// that is opened anew (after a pause, by another tab, where the old one was silent) does not.
+fn stream_url(newest: Option<LogId>) -> String {
+    match newest {
+        Some(LogId(id)) => format!("{STREAM}?after={id}"),
+        None => STREAM.to_owned(),
+    }
+}
+
+/// An event as the stream sent it.
+fn read(text: &str) -> Option<StreamEvent> {
+    match StreamEvent::from_json(text) {
+        Ok(event) => Some(event),
+        Err(err) => {
+            leptos::logging::warn!("the stream sent what this page cannot read: {err}");
+            None
+        }
     }
 }
 
@@ -553,6 +610,56 @@ mod tests {
     use time::{Duration, macros::datetime};
 
     use super::*;
+
+    fn attacker(n: u32, event_count: u64) -> AttackerView {
+        let at = datetime!(2026-11-20 12:00:00 UTC);
+        let ip = std::net::IpAddr::from(n.to_be_bytes());
+        AttackerView {
+            id: format!("01890a5d-ac96-774b-bcce-b302{n:08x}").parse().unwrap(),
+            ip,
+            first_seen: at,
+            last_seen: at,
+            event_count,
+            auth_count: 0,
+            command_count: 0,
+            credential_count: 0,
+            bounty_count: 0,
+            session_count: 0,
+            deckies: Vec::new(),
+            services: Vec::new(),
+            glyph: ip.to_string(),
+        }
+    }
+
+    #[test]
+    fn of_attackers_those_are_kept_who_were_told_last() {
+        let owner = Owner::new();
+        owner.set();
+        let live = Live::new();
+        let last = 3 * u32::try_from(KEEP_ATTACKERS).unwrap();
+        for n in 0..last {
+            // The first does something now and then.
+            if n % 500 == 0 {
+                live.changed(vec![attacker(0, u64::from(n))]);
+            }
+            live.changed(vec![attacker(n + 1, 1)]);
+        }
+        live.attackers.with_untracked(|known| {
+            assert_eq!(known.len(), KEEP_ATTACKERS);
+            assert_eq!(known[&attacker(0, 0).id].event_count, u64::from(last - 500));
+            assert!(known.contains_key(&attacker(last, 1).id));
+            assert!(!known.contains_key(&attacker(1, 1).id));
+        });
+        assert_eq!(live.told.with_value(VecDeque::len), KEEP_ATTACKERS);
+        drop(owner);
+    }
+
+    #[test]
+    fn a_stream_that_is_opened_anew_goes_on_after_what_was_told() {
+        assert_eq!(stream_url(None), "/api/v1/stream");
+        assert_eq!(stream_url(Some(LogId(0))), "/api/v1/stream?after=0");
+        assert_eq!(stream_url(Some(LogId(4_711))), "/api/v1/stream?after=4711");
+    }
 
     #[test]
     fn rows_are_as_late_as_the_newest_of_them_came_in_before_it_was_told() {

@@ -32,7 +32,7 @@ use crate::{
         table::Row,
         when::{Ago, Clock, use_present},
     },
-    live::use_live,
+    live::{paced, use_live},
     nothing_here, text,
     url::{self, Between},
 };
@@ -64,15 +64,12 @@ pub(crate) fn AttackerPage() -> impl IntoView {
             ..LogQuery::default()
         }
     };
-    // What the stream tells that they left since: their commands and credentials are not in it, so they are fetched.
-    let told = Memo::new(move |_| {
+    // The stream tells that they did something since: what they left by that, new or again, is not in it, so that is fetched.
+    let told = paced(Memo::new(move |told: Option<&Option<u64>>| {
         let id = id.get().parse().ok()?;
-        live.attackers.with(|changed| {
-            changed
-                .get(&id)
-                .map(|a| (a.command_count, a.bounty_count, a.credential_count))
-        })
-    });
+        let events = live.attackers.with(|known| Some(known.get(&id)?.event_count));
+        events.or(told.copied().flatten())
+    }));
     let since = Resource::new(
         move || (id.get(), told.get(), times.get()),
         move |(id, told, _)| async move {
@@ -153,10 +150,9 @@ fn Full(
     let ip = address.to_string();
     let glyph = first.glyph.clone();
     let first_seen = first.first_seen;
-    let attacker = Memo::new(move |_| {
-        live.attackers
-            .with(|changed| changed.get(&id).cloned())
-            .unwrap_or_else(|| first.clone())
+    let attacker = Memo::new(move |before: Option<&AttackerView>| {
+        let told = live.attackers.with(|known| known.get(&id).cloned());
+        told.unwrap_or_else(|| before.unwrap_or(&first).clone())
     });
     let newest = logs.data.first().map_or(reached, |row| row.id.max(reached));
     let stored: Vec<_> = logs.data.into_iter().map(Arc::new).collect();
@@ -242,7 +238,7 @@ fn Full(
     let of = Of::new(&ip, between);
     let all_logs = of.to("/live", "");
     let way_logs = all_logs.clone();
-    let (of_loot, of_commands) = (of.clone(), of.clone());
+    let (of_loot, of_prints, of_commands) = (of.clone(), of.clone(), of.clone());
     let rest = logs.next.is_some().then(|| {
         view! {
             <span class="panel-note">"the newest 100"</span>
@@ -288,12 +284,16 @@ fn Full(
                 {move || {
                     let left = left.get();
                     let more = left.more_loot.then(|| of_loot.to("/credentials", ""));
-                    view! { <Loot finds=left.loot more=more /> }
+                    view! { <Loot finds=left.loot more=more ever=between.is_ever() /> }
                 }}
             </Transition>
         </div>
         <Transition>
-            {move || view! { <Fingerprints finds=left.get().fingerprints /> }}
+            {move || {
+                let left = left.get();
+                let more = left.more_fingerprints.then(|| of_prints.to("/credentials", "bounty_type=fingerprint"));
+                view! { <Fingerprints finds=left.fingerprints more=more /> }
+            }}
         </Transition>
         <Transition>
             {move || {
@@ -449,7 +449,12 @@ fn Where(places: Memo<Vec<Place>>, of: Of) -> impl IntoView {
 
 /// What they gave away or left.
 #[component]
-fn Loot(finds: Vec<BountyView>, more: Option<String>) -> impl IntoView {
+fn Loot(
+    finds: Vec<BountyView>,
+    more: Option<String>,
+    /// Whether the page shows all time.
+    ever: bool,
+) -> impl IntoView {
     let empty = finds.is_empty();
     view! {
         <section class="panel">
@@ -457,7 +462,8 @@ fn Loot(finds: Vec<BountyView>, more: Option<String>) -> impl IntoView {
                 <h2>"Credentials and loot"</h2>
                 {more.map(|all| view! { <a href=all>"all of it"</a> })}
             </header>
-            {empty.then(|| view! { <p class="none">"They gave nothing away yet."</p> })}
+            {empty
+                .then(|| view! { <p class="none">{if ever { "They gave nothing away yet." } else { "They gave nothing away then." }}</p> })}
             <Finds finds />
         </section>
     }
@@ -466,12 +472,15 @@ fn Loot(finds: Vec<BountyView>, more: Option<String>) -> impl IntoView {
 
 /// What tells their software from others, where there is anything.
 #[component]
-fn Fingerprints(finds: Vec<BountyView>) -> impl IntoView {
+fn Fingerprints(finds: Vec<BountyView>, more: Option<String>) -> impl IntoView {
     (!finds.is_empty())
         .then(|| {
             view! {
                 <section class="panel">
-                    <header><h2>"Fingerprints"</h2></header>
+                    <header>
+                        <h2>"Fingerprints"</h2>
+                        {more.map(|all| view! { <a href=all>"all of them"</a> })}
+                    </header>
                     <Finds finds />
                 </section>
             }

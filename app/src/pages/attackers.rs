@@ -6,10 +6,12 @@ use decnet_model::{
     clock::micros,
     id::AttackerId,
     query::{AttackerQuery, AttackerSort, SortOrder},
+    search::finds_attacker,
     view::{AttackerView, DeckyView, Page},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
+use time::OffsetDateTime;
 
 use super::live::FirstTouch;
 use crate::{
@@ -27,7 +29,7 @@ use crate::{
         table::{Column, Leads, Listed, Row, Table},
         when::{Ago, use_present},
     },
-    live::{fleet_now, use_live},
+    live::{TAKEN, fleet_now, use_live},
     text,
     url::{self, Between},
 };
@@ -93,7 +95,10 @@ pub(crate) fn AttackersPage() -> impl IntoView {
         </FilterForm>
         <Chips filters=CHIPS />
         <LeftOut faults=Signal::derive(move || asked.with(|(_, faults)| faults.join("; "))) />
-        <Fetched from=page draw=move |first| view! { <List first=first query=query.get_untracked() shown=shown deckies=deckies /> }.into_any() />
+        <Fetched from=page draw=move |first| {
+            let anew = Callback::new(move |()| page.refetch());
+            view! { <List first=first query=query.get_untracked() anew=anew shown=shown deckies=deckies /> }.into_any()
+        } />
         <AttackerDrawer shown=shown />
     }
     .into_any()
@@ -110,14 +115,74 @@ fn matches(query: &AttackerQuery, attacker: &AttackerView) -> bool {
         && between.has(attacker.first_seen, attacker.last_seen)
         && has(&query.service, &attacker.services)
         && has(&query.decky, &attacker.deckies)
-        && query.search.as_deref().is_none_or(|search| {
-            attacker.ip.to_string().starts_with(search)
-                || attacker
-                    .deckies
-                    .iter()
-                    .chain(&attacker.services)
-                    .any(|name| name.contains(search))
-        })
+        && query
+            .search
+            .as_deref()
+            .is_none_or(|search| finds_attacker(search, attacker))
+}
+
+/// Those who were seen since a list was fetched, by their ids.
+type Came = BTreeMap<AttackerId, Row<AttackerView>>;
+
+/// What changes when somebody did something, and not when the profiler finds out who they are: that is no news.
+type Did = (OffsetDateTime, u64);
+
+fn did(attacker: &AttackerView) -> Did {
+    (attacker.last_seen, attacker.event_count)
+}
+
+/// Take up what the stream told of attackers. While the list has a `next` page, nobody is put in who stands behind its end: they come with
+/// that page, and before them all who stand between. Whether anybody was taken up.
+fn take_up(
+    came: &mut Came,
+    told: &BTreeMap<AttackerId, AttackerView>,
+    query: &AttackerQuery,
+    next: Option<&str>,
+    listed: &BTreeMap<AttackerId, &Arc<AttackerView>>,
+    known: &BTreeMap<AttackerId, Did>,
+) -> bool {
+    let mut any = false;
+    for (id, attacker) in told.iter().filter(|(_, attacker)| matches(query, attacker)) {
+        let (held, listed) = (came.get(id), listed.get(id));
+        let within = next.is_none_or(|next| query.has_come_to(next, attacker));
+        if held.is_some_and(|(held, _)| **held == *attacker) || held.is_none() && listed.is_none() && !within
+        {
+            continue;
+        }
+        // What the stream told before this list was there is no news here, nor is what the list has, as the stream tells it again when it
+        // greets.
+        let now = did(attacker);
+        let new = match held {
+            Some((held, new)) if did(held) == now => *new,
+            _ => known.get(id) != Some(&now) && listed.map(|listed| did(listed)) != Some(now),
+        };
+        came.insert(*id, (Arc::new(attacker.clone()), new));
+        any = true;
+    }
+    any
+}
+
+/// The rows of a list: those that were fetched, as they are now, and those that `came`, in the order that was asked for.
+fn in_order(
+    fetched: &[Arc<AttackerView>],
+    came: &Came,
+    query: &AttackerQuery,
+    next: Option<&str>,
+    start: Option<OffsetDateTime>,
+) -> Vec<Row<AttackerView>> {
+    let quiet = fetched.iter().filter(|attacker| !came.contains_key(&attacker.id));
+    let quiet = quiet.map(|attacker| (attacker.clone(), false));
+    // What has moved behind the end of the list stands there again once the list has come to it.
+    let within =
+        |(attacker, _): &&Row<AttackerView>| next.is_none_or(|next| query.has_come_to(next, attacker));
+    let mut rows: Vec<_> = quiet.chain(came.values().filter(within).cloned()).collect();
+    rows.retain(|(attacker, _)| start.is_none_or(|start| attacker.last_seen >= start));
+    let sort = query.sort_by.unwrap_or(AttackerSort::Recent);
+    rows.sort_by_key(|(attacker, _)| (sort.rank(attacker), attacker.id));
+    if query.sort_order != Some(SortOrder::Asc) {
+        rows.reverse();
+    }
+    rows
 }
 
 impl Listed for AttackerView {
@@ -126,7 +191,10 @@ impl Listed for AttackerView {
     }
 
     fn row_stamp(&self) -> Option<i64> {
-        Some(micros(self.last_seen).wrapping_add(self.event_count.cast_signed()))
+        let glyph = self.glyph.bytes();
+        let glyph = glyph.fold(0_i64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let seen = micros(self.last_seen).wrapping_add(self.event_count.cast_signed());
+        Some(seen.wrapping_add(glyph))
     }
 
     fn row_words(&self) -> String {
@@ -198,6 +266,8 @@ type Shown = StoredValue<Option<Memo<Vec<Row<AttackerView>>>>>;
 fn List(
     first: Page<AttackerView>,
     query: AttackerQuery,
+    /// Fetches it again.
+    anew: Callback<()>,
     shown: Shown,
     deckies: Signal<Vec<DeckyView>>,
 ) -> impl IntoView {
@@ -213,10 +283,9 @@ fn List(
         };
     let timed = query.start_time.is_some() || query.end_time.is_some();
     let which = if query.before.is_some() { "next" } else { "first" };
-    // What the stream told before this list was there is no news here.
-    let told: BTreeMap<_, _> = live
+    let known: BTreeMap<_, _> = live
         .attackers
-        .with_untracked(|known| known.values().map(|a| (a.id, a.row_stamp())).collect());
+        .with_untracked(|known| known.values().map(|a| (a.id, did(a))).collect());
     let pager = Pager::new(first, {
         let query = query.clone();
         move |before| {
@@ -227,28 +296,35 @@ fn List(
             })
         }
     });
-    let rows = Memo::new(move |_| {
-        let mut shown: BTreeMap<_, Row<_>> = pager
-            .rows
-            .with(|rows| rows.iter().map(|a| (a.id, (a.clone(), false))).collect());
-        live.attackers.with(|changed| {
-            for (id, attacker) in changed.iter().filter(|(_, a)| matches(&query, a)) {
-                // Nor is what the list has, as the stream tells it again when it greets.
-                let stamp = attacker.row_stamp();
-                let listed = shown.get(id).map(|(a, _)| a.row_stamp());
-                let new = told.get(id) != Some(&stamp) && listed != Some(stamp);
-                shown.insert(*id, (Arc::new(attacker.clone()), new));
-            }
-        });
-        let mut shown: Vec<_> = shown.into_values().collect();
-        let start = start.get();
-        shown.retain(|(a, _)| start.is_none_or(|start| a.last_seen >= start));
-        let sort = query.sort_by.unwrap_or(AttackerSort::Recent);
-        shown.sort_by_key(|(a, _)| (sort.rank(a), a.id));
-        if query.sort_order != Some(SortOrder::Asc) {
-            shown.reverse();
+    let came = Memo::new_owning({
+        let query = query.clone();
+        move |came: Option<Came>| {
+            let mut came = came.unwrap_or_default();
+            let any = pager.rows.with(|rows| {
+                let listed = rows.iter().map(|a| (a.id, a)).collect();
+                let next = pager.next.get();
+                live.attackers
+                    .with(|told| take_up(&mut came, told, &query, next.as_deref(), &listed, &known))
+            });
+            (came, any)
         }
-        shown
+    });
+    let rows = Memo::new(move |_| {
+        let (start, next) = (start.get(), pager.next.get());
+        came.with(|came| {
+            pager
+                .rows
+                .with(|rows| in_order(rows, came, &query, next.as_deref(), start))
+        })
+    });
+    let is_full = Memo::new(move |_| {
+        let fetched = pager.rows.with(Vec::len);
+        rows.with(Vec::len).saturating_sub(fetched) > TAKEN
+    });
+    Effect::new(move |_| {
+        if is_full.get() {
+            anew.run(());
+        }
     });
     shown.set_value(Some(rows));
     let nothing = move || match pager.unknown() {
@@ -332,13 +408,13 @@ fn Detail(attacker: AttackerView) -> impl IntoView {
     let ip = attacker.ip.to_string();
     let log = format!("/live?attacker_ip={}", url::escape(&ip));
     let finds = format!("/credentials?attacker_ip={}", url::escape(&ip));
-    let times = move |at| view! { <Ago at /><span class="exact">{move || text::exact(at, present.zone.get())}</span> };
-    let now = move || {
+    let times = move |at| view! { <Ago at /><span class="exact">{move || present.exact(at)}</span> };
+    let now = Memo::new(move |before: Option<&AttackerView>| {
         let told = live.attackers.with(|known| known.get(&id).cloned());
-        told.unwrap_or_else(|| attacker.clone())
-    };
+        told.unwrap_or_else(|| before.unwrap_or(&attacker).clone())
+    });
     let facts = move || {
-        let attacker = now();
+        let attacker = now.get();
         let counts = [
             ("Events", attacker.event_count),
             ("Tries to sign in", attacker.auth_count),
@@ -411,4 +487,135 @@ fn Names(names: Vec<String>) -> impl IntoView {
         </span>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attacker(n: u8, event_count: u64) -> AttackerView {
+        let at = OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(event_count.cast_signed());
+        let ip = std::net::IpAddr::from([192, 0, 2, n]);
+        AttackerView {
+            id: format!("01890a5d-ac96-774b-bcce-b302000000{n:02x}")
+                .parse()
+                .unwrap(),
+            ip,
+            first_seen: at,
+            last_seen: at,
+            event_count,
+            auth_count: 0,
+            command_count: 0,
+            credential_count: 0,
+            bounty_count: 0,
+            session_count: 0,
+            deckies: vec!["web-01".into()],
+            services: vec!["ssh".into()],
+            glyph: ip.to_string(),
+        }
+    }
+
+    /// The cursor behind an attacker, as the server writes it.
+    fn behind(attacker: &AttackerView) -> String {
+        format!("r{}.{}", attacker.event_count, attacker.id.0.simple())
+    }
+
+    /// What a list shows of who was `fetched` and who was told: of each the last figure of the address, the events, and whether it is new.
+    fn shown(
+        query: &AttackerQuery,
+        fetched: &[AttackerView],
+        next: Option<&str>,
+        told: &[Vec<AttackerView>],
+    ) -> Vec<(u8, u64, bool)> {
+        let fetched: Vec<_> = fetched.iter().cloned().map(Arc::new).collect();
+        let listed = fetched.iter().map(|a| (a.id, a)).collect();
+        let mut came = Came::new();
+        for told in told {
+            // The stream keeps no more than the last of them.
+            let told = told.iter().map(|a| (a.id, a.clone())).collect();
+            take_up(&mut came, &told, query, next, &listed, &BTreeMap::new());
+        }
+        let rows = in_order(&fetched, &came, query, next, None);
+        let last = |a: &AttackerView| match a.ip {
+            std::net::IpAddr::V4(ip) => ip.octets()[3],
+            std::net::IpAddr::V6(_) => 0,
+        };
+        rows.iter()
+            .map(|(a, new)| (last(a), a.event_count, *new))
+            .collect()
+    }
+
+    #[test]
+    fn while_more_follows_nobody_stands_in_the_list_before_whom_others_are_missing() {
+        let query = AttackerQuery {
+            sort_by: Some(AttackerSort::Active),
+            ..AttackerQuery::default()
+        };
+        let fetched = [attacker(1, 100), attacker(2, 90), attacker(3, 80)];
+        let end = behind(&fetched[2]);
+        let told = [
+            vec![attacker(4, 3)],
+            vec![attacker(5, 85)],
+            vec![attacker(3, 120)],
+            vec![attacker(6, 80)],
+        ];
+        let part = [
+            (3, 120, true),
+            (1, 100, false),
+            (2, 90, false),
+            (5, 85, true),
+            (6, 80, true),
+        ];
+        assert_eq!(shown(&query, &fetched, Some(&end), &told), part);
+        let whole = shown(&query, &fetched, None, &told);
+        assert_eq!((&whole[..5], whole[5]), (&part[..], (4, 3, true)));
+        let asc = AttackerQuery {
+            sort_order: Some(SortOrder::Asc),
+            ..query
+        };
+        let fetched = [attacker(4, 3), attacker(5, 10)];
+        let told = [vec![attacker(4, 12)], vec![attacker(6, 1)]];
+        assert_eq!(
+            shown(&asc, &fetched, Some(&behind(&fetched[1])), &told),
+            [(6, 1, true), (5, 10, false)],
+            "what moved behind the end comes with what stands before it"
+        );
+        assert_eq!(
+            shown(&asc, &fetched, None, &told),
+            [(6, 1, true), (5, 10, false), (4, 12, true)]
+        );
+    }
+
+    #[test]
+    fn who_was_told_stays_as_told_when_the_stream_keeps_them_no_more_and_is_found_as_the_server_finds() {
+        let query = AttackerQuery {
+            search: Some("WEB".into()),
+            ..AttackerQuery::default()
+        };
+        let elsewhere = AttackerView {
+            deckies: vec!["db-01".into()],
+            ..attacker(9, 9)
+        };
+        let told = [vec![attacker(1, 7), elsewhere], vec![attacker(2, 8)]];
+        assert_eq!(
+            shown(&query, &[attacker(1, 5)], None, &told),
+            [(2, 8, true), (1, 7, true)]
+        );
+    }
+
+    #[test]
+    fn what_the_profiler_finds_out_is_drawn_again_and_is_no_news() {
+        let before = attacker(1, 5);
+        let after = AttackerView {
+            session_count: 1,
+            glyph: "ja4:t13d".into(),
+            ..before.clone()
+        };
+        assert_ne!(before.row_stamp(), after.row_stamp());
+        let told = [vec![after]];
+        assert_eq!(
+            shown(&AttackerQuery::default(), &[before], None, &told),
+            [(1, 5, false)]
+        );
+    }
 }

@@ -48,7 +48,6 @@ pub(crate) fn LoginPage() -> impl IntoView {
     .into_any()
 }
 
-/// What was wrong with a form, where it was sent.
 /// The first step: name and password.
 #[component]
 fn Password(next: String) -> impl IntoView {
@@ -114,6 +113,7 @@ fn Code(next: String) -> impl IntoView {
     .into_any()
 }
 
+/// What was wrong with a form, where it was sent.
 #[component]
 pub(crate) fn FormFault<F>(fault: F) -> impl IntoView
 where

@@ -13,17 +13,21 @@ use crate::{
     api::evidence,
     components::{
         download::Export,
+        drawer::RowDrawer,
         filter::{Chips, FilterForm, SearchField, WordField},
         frame::{PageHead, may},
         notice::{Empty, Fetched, LeftOut, NothingFits, NothingYet},
         pager::{More, Pager},
-        said::{CopyButton, Said},
+        said::{CopyButton, Long, Said},
         table::{Column, Leads, Listed, Table},
-        when::{Clock, use_present},
+        when::{Ago, Clock, use_present},
     },
     live::use_live,
     url::{self, Between},
 };
+
+/// The parameter of the URL that names the line whose drawer is open.
+const OPENED: &str = "line";
 
 const FIELDS: &[&str] = &["search", "segment"];
 const CHIPS: &[(&str, &str)] = &[
@@ -168,7 +172,7 @@ fn List(first: Page<QuarantineView>, query: QuarantineQuery) -> impl IntoView {
     };
     view! {
         <Show when=move || pager.rows.with(|lines| !lines.is_empty()) fallback=move || nothing>
-            <Table name="quarantine" columns=COLUMNS rows=rows leads=Leads::Nowhere>
+            <Table name="quarantine" columns=COLUMNS rows=rows leads=Leads::Drawer(OPENED)>
                 <p class="table-note">
                     {move || pager.words(rows.with(Vec::len), "line", "lines")}
                     ", kept as they came. They count for nothing; "<code>"decnet ingest --rebuild"</code>
@@ -177,6 +181,32 @@ fn List(first: Page<QuarantineView>, query: QuarantineQuery) -> impl IntoView {
             </Table>
         </Show>
         <More pager=pager words="Older" />
+        <RowDrawer rows=pager.rows param=OPENED title="Unread line" draw=detail />
+    }
+    .into_any()
+}
+
+/// All of a line: where it is, why it was not read, and itself.
+fn detail(line: &QuarantineView) -> AnyView {
+    let present = use_present();
+    let at = line.received_at;
+    let place = format!("{}:{}", line.segment, line.offset);
+    let segment = format!("/quarantine?segment={}", line.segment);
+    view! {
+        <dl class="facts">
+            <dt>"Met"</dt>
+            <dd><Ago at /><span class="exact">{move || present.exact(at)}</span></dd>
+            <dt>"In the spool"</dt>
+            <dd>
+                <code title="segment and the byte at which the line ends">{place.clone()}</code>
+                <CopyButton text=place what="place" />
+            </dd>
+            <dt>"Why"</dt>
+            <dd><Said text=line.why.clone() /><CopyButton text=line.why.clone() what="reason" /></dd>
+            <dt>"Line"</dt>
+            <dd><Long text=line.line.clone() /><CopyButton text=line.line.clone() what="line" /></dd>
+        </dl>
+        <p class="drawer-foot drawer-ways"><a class="button" href=segment>"All of this segment"</a></p>
     }
     .into_any()
 }

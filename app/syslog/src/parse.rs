@@ -80,6 +80,21 @@ impl Message {
             msg: text(msg),
         })
     }
+
+    /// The HOSTNAME of a line as it stands there, NIL as `-`; `None` where the line does not parse so far, and so not at all.
+    #[must_use]
+    pub fn hostname_of(line: &[u8]) -> Option<&[u8]> {
+        let mut cursor = Cursor {
+            rest: line,
+            total: line.len(),
+        };
+        cursor.priority().ok()?;
+        if cursor.until_space()? != b"1" {
+            return None;
+        }
+        cursor.field("TIMESTAMP").ok()?;
+        cursor.field("HOSTNAME").ok()
+    }
 }
 
 struct Cursor<'a> {

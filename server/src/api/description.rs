@@ -23,7 +23,8 @@ pub(super) const PAGE_SIZE: &str = "limit";
         title = "DECNET",
         description = "What the deception network recorded, and what is wanted of its fleet. Errors are \
                        application/problem+json (RFC 9457). Lists are keyset-paged: `next` of a page is `before` of \
-                       the following one; a page of a search may be short, or empty, and still have a `next`. Times are RFC 3339.",
+                       the following one; a page with filters may be short, or empty, and still have a `next`: only without one a list \
+                       is at its end. Times are RFC 3339.",
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
     ),
     modifiers(&Security),

@@ -16,30 +16,47 @@ use decnet_model::{
     view::{StreamBody, StreamEvent},
 };
 use futures::{Stream, StreamExt};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
+use super::extract::Filter;
 use crate::{AppState, problem::ApiError, session::May};
 
 /// How often a silent stream says that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Live events: a snapshot first, then what changes. With `Last-Event-ID` the log rows that were missed and whom they are about come before
-/// it, and no rows in it. The envelope is `{v, type, ts, payload}`; an event's id is the newest log row that the stream has told of. An id
-/// that no row has had yet, or that is too long ago, is none to go on after. `forgotten` says that all evidence was deleted. A stream
-/// that has nothing to tell sends an event named `tick` every 15 s.
+/// Where a stream goes on.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Resume {
+    /// Go on after this event, where `Last-Event-ID` names none: a browser sends that only when it opens the same stream again.
+    #[param(minimum = 0)]
+    after: Option<u64>,
+}
+
+/// Live events: a snapshot first, then what changes. With `Last-Event-ID`, or `after`, the log rows that were missed and whom they are
+/// about come before it, and no rows in it. The envelope is `{v, type, ts, payload}`; an event's id is the newest log row that the stream
+/// has told of. An id that no row has had yet, or that is too long ago, is none to go on after. `forgotten` says that all evidence was
+/// deleted. `attackers` tells who did something at once, and again before `profiled` says that their visits, fingerprints and what they use
+/// again are known, too. A stream that has nothing to tell sends an event named `tick` every 15 s.
 #[utoipa::path(
     get, path = "/stream", tag = "stream",
-    params(("Last-Event-ID" = Option<String>, Header, description = "Go on after this event")),
+    params(("Last-Event-ID" = Option<String>, Header, description = "Go on after this event"), Resume),
     responses((status = 200, body = String, content_type = "text/event-stream", description = "The events, until the session ends"))
 )]
 pub async fn open(
     State(state): State<AppState>,
     May { domain, permit }: May<ViewEvidence>,
+    Filter(Resume { after }): Filter<Resume>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    // What is no id of ours cannot be resumed from: such a stream begins anew.
+    // What is no id of ours cannot be resumed from: such a stream begins anew. The header is the later of the two: what a browser sends
+    // that opens this stream again after it broke.
     let resume = headers
         .get("last-event-id")
         .and_then(|v| v.to_str().ok()?.parse().ok())
+        .or_else(|| i64::try_from(after?).ok())
         .map(LogId);
     let events = domain.stream(&permit, resume).await?;
     let shutdown = state.shutdown.clone();

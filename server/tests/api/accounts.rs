@@ -1,5 +1,7 @@
 //! Signing in, staying signed in, and being thrown out.
 
+use std::time::Duration;
+
 use axum::http::{StatusCode, header};
 use decnet_domain::{Actor, Options};
 use decnet_model::{
@@ -653,4 +655,41 @@ async fn the_audit_log_has_what_was_done_and_what_was_refused() {
     let page = app.get("/audit?limit=2").token(&admin).send().await.json();
     assert_eq!(page["data"].as_array().unwrap().len(), 2);
     assert!(page["next"].is_string());
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_in_the_middle_of_a_change_leaves_the_change_and_its_audit_entry() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let new = json!({ "username": "nora", "password": format!("{PASSWORD}-0"), "role": "viewer" });
+    let mut asked = Box::pin(app.post("/users", &new).token(&admin).send());
+    // Nothing but the first step was done when it was given up.
+    assert!(futures::poll!(&mut asked).is_pending());
+    drop(asked);
+    let permit = app.domain.permit::<ViewAudit>(&Actor::operator("test")).unwrap();
+    let told = async {
+        loop {
+            let page = app.domain.audit_page(&permit, AuditQuery::default()).await;
+            let entry = page.unwrap().data.into_iter().find(|e| e.target == "nora");
+            if let Some(entry) = entry {
+                break entry;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let entry = tokio::time::timeout(Duration::from_secs(30), told)
+        .await
+        .expect("what was asked for is not in the audit log");
+    assert_eq!(
+        (&*entry.actor, &*entry.action, &*entry.result),
+        ("root", "user.create", "ok")
+    );
+    let users = app.get("/users").token(&admin).send().await.json();
+    assert!(
+        users
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|user| user["username"] == "nora")
+    );
 }

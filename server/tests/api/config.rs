@@ -1,6 +1,6 @@
 //! Settings that are changed while DECNET runs.
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use decnet_domain::{Actor, Setting};
 use decnet_model::{clock::Clock, fleet::FleetSpec, permission::ManageFleet, state::Role};
 use serde_json::{Value, json};
@@ -268,4 +268,36 @@ async fn all_evidence_is_deleted_after_the_word_for_it_and_what_comes_is_stored_
         .await;
     set.unwrap();
     assert_eq!(config(&app, &admin).await["retention_days"], 3);
+}
+
+#[tokio::test]
+async fn by_the_dashboard_rows_are_deleted_for_their_age_only_where_the_words_were_typed() {
+    let app = App::new().await;
+    app.ingest("web-01", &[("src_ip", "192.0.2.7")], "connect").await;
+    app.clock.advance(time::Duration::days(40));
+    let admin = app.admin().await;
+    let set = async |body: &'static str| {
+        let form = app
+            .ask(Method::POST, "/ui/setting_change")
+            .token(&admin)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body);
+        form.send().await
+    };
+    for unsaid in ["", "&confirm=", "&confirm=delete"] {
+        let body = format!("name=retention-days&value=30{unsaid}");
+        let refused = set(body.leak()).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{unsaid}");
+        assert!(refused.text.contains("delete old rows"), "{}", refused.text);
+    }
+    assert_eq!(config(&app, &admin).await["retention_days"], Value::Null);
+    // Where nothing goes there is nothing to say.
+    for (body, days) in [
+        ("name=retention-days&value=60", 60),
+        ("name=retention-days&value=30&confirm=+delete+old+rows+", 30),
+    ] {
+        let done = set(body).await;
+        assert!(done.status.is_success(), "{}: {}", done.status, done.text);
+        assert_eq!(config(&app, &admin).await["retention_days"], days);
+    }
 }

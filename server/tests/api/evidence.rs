@@ -492,3 +492,54 @@ async fn the_overview_of_an_attacker_has_their_rows_and_sums_and_everybodys_thre
         (4, 3, 3, 0)
     );
 }
+
+#[tokio::test]
+async fn what_an_attacker_gave_away_is_not_covered_by_however_many_fingerprints_came_since() {
+    let app = App::new().await;
+    let token = viewer(&app).await;
+    let tried = [
+        ("src_ip", "192.0.2.7"),
+        ("principal", "root"),
+        ("secret_kind", "plaintext"),
+        ("secret_printable", "toor"),
+    ];
+    app.ingest("web-01", &tried, "auth_attempt").await;
+    let fetched = [("src_ip", "192.0.2.7"), ("url", "http://192.0.2.9/x")];
+    app.ingest("web-01", &fetched, "fetch_attempt").await;
+    let print = async |decky: usize, print: usize| {
+        let fields = [
+            ("src_ip", "192.0.2.7"),
+            ("fingerprint", &*format!("print-{print}")),
+        ];
+        app.ingest(&format!("decky-{decky}"), &fields, "client_fingerprint")
+            .await;
+    };
+    let attackers = app.get("/attackers").token(&token).send().await.json();
+    let body = serde_json::json!({ "id": attackers["data"][0]["id"], "rows": {} });
+    let left = async || {
+        let ask = app.ask(Method::POST, "/ui/left_get").token(&token);
+        ask.json(&body).send().await.json()
+    };
+    let told = |left: &Value, of: &str, name: &str| -> Vec<String> {
+        let list = left[of].as_array().unwrap().iter();
+        list.map(|one| one[name].as_str().unwrap().to_owned()).collect()
+    };
+    for decky in 0..100 {
+        for mark in 0..2 {
+            print(decky, mark).await;
+        }
+    }
+    let now = left().await;
+    assert_eq!(told(&now, "loot", "kind"), ["payload", "credential"]);
+    assert_eq!(now["more_loot"], false, "that is all of it");
+    assert_eq!(told(&now, "fingerprints", "value"), ["print-1", "print-0"]);
+    assert_eq!(now["fingerprints"][0]["count"], 100);
+    assert_eq!(now["more_fingerprints"], false);
+    for mark in 2..22 {
+        print(0, mark).await;
+    }
+    let now = left().await;
+    assert_eq!(told(&now, "loot", "kind"), ["payload", "credential"]);
+    assert_eq!(now["fingerprints"].as_array().unwrap().len(), 20);
+    assert_eq!(now["more_fingerprints"], true);
+}

@@ -3,13 +3,14 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, routing::get};
+use decnet_bus::Bus;
 use decnet_domain::Options;
 use decnet_model::{
     clock::{Clock, SystemClock},
     state::Role,
 };
 use decnet_pki::{Authority, Names, ServerCertificate, Source};
-use decnet_runtime::Shutdown;
+use decnet_runtime::{Shutdown, supervisor::Door};
 use decnet_server::serve::{Limits, serve};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
@@ -452,4 +453,54 @@ async fn a_request_that_never_ends_does_not_keep_the_server() {
     timeout(BOUND, reached.notified()).await.unwrap();
     server.stopped().await;
     assert_eq!(to_the_end(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn a_change_whose_client_has_left_is_waited_for_at_the_end_and_is_in_the_audit_log() {
+    let run = tempfile::tempdir().unwrap();
+    let (reached, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let door = Door::open(run.path()).unwrap();
+    let host = tokio::spawn({
+        let (reached, go) = (reached.clone(), go.clone());
+        door.serve(move |_| {
+            let (reached, go) = (reached.clone(), go.clone());
+            async move {
+                reached.notify_one();
+                go.notified().await;
+                Ok(())
+            }
+        })
+    });
+    let options = Options {
+        run_dir: Some(run.path().to_owned()),
+        ..Options::default()
+    };
+    let app = App::with_bus(Bus::none(), options, |_| {}).await;
+    let admin = app.admin().await;
+    let mut server = Listening::plain(app.router.clone(), patient()).await;
+    let mut stream = server.connect().await;
+    let start = format!(
+        "POST /api/v1/workers/profiler/start HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {admin}\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    stream.write_all(start.as_bytes()).await.unwrap();
+    timeout(BOUND, reached.notified())
+        .await
+        .expect("nobody was asked");
+    drop(stream);
+    server.stop.request();
+    assert!(
+        timeout(SHORT, &mut server.task).await.is_err(),
+        "the server ends in the middle of what it was asked to do"
+    );
+    go.notify_one();
+    server.stopped().await;
+    let told = app.get("/audit?action=worker.start").token(&admin).send().await;
+    let entry = told.json()["data"][0].clone();
+    assert_eq!(
+        (entry["target"].as_str(), entry["result"].as_str()),
+        (Some("profiler"), Some("ok")),
+        "{entry}"
+    );
+    host.abort();
 }

@@ -178,3 +178,39 @@ async fn a_second_factor_throws_out_who_knew_the_password_alone() {
     );
     assert_eq!(app.get("/stats").token(&mine).send().await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn before_something_is_done_to_an_account_the_page_says_how_much_of_it_ends() {
+    let app = App::new().await;
+    let admin = app.admin().await;
+    let (vera, first) = app.user("vera", Role::Viewer).await;
+    let second = token(&app.login("vera", PASSWORD).send().await);
+    for token in [&first, &second] {
+        app.get("/auth/me").token(token).send().await;
+    }
+    let page = async |order: &str| {
+        let page = format!("/settings/users?user={}&order={order}", vera.id);
+        app.at(Method::GET, &page).token(&admin).send().await.text
+    };
+    for (order, said) in [
+        (
+            "password",
+            "Ends 2 sessions of vera; they sign in again with the new password",
+        ),
+        (
+            "remove",
+            "Ends 2 sessions of vera, and there is no API token of theirs",
+        ),
+        (
+            "role",
+            "Ends 2 sessions of vera; they sign in again, and may do then",
+        ),
+    ] {
+        let page = page(order).await;
+        assert!(page.contains(said), "{order}: {page}");
+    }
+    // What cannot be done to them, or is nothing, has none.
+    for order in ["factor", "enable", "nonsense"] {
+        assert!(!page(order).await.contains("<dialog"), "{order}");
+    }
+}

@@ -38,7 +38,11 @@ pub(crate) struct Said {
 
 impl Stream {
     pub(crate) async fn open(app: &App, token: &str, last: Option<&str>) -> Self {
-        let mut ask = app.get("/stream").token(token);
+        Self::at(app, "/stream", token, last).await
+    }
+
+    async fn at(app: &App, path: &str, token: &str, last: Option<&str>) -> Self {
+        let mut ask = app.get(path).token(token);
         if let Some(last) = last {
             ask = ask.header(HeaderName::from_static("last-event-id"), last);
         }
@@ -168,6 +172,33 @@ async fn the_counters_move_with_the_rows() {
 }
 
 #[tokio::test]
+async fn what_the_profiler_makes_of_rows_is_told_once_it_has_read_them() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    let mut stream = Stream::open(&app, &token, None).await;
+    stream.wait_for("snapshot").await;
+    let fields = [
+        ("src_ip", "192.0.2.7"),
+        ("principal", "root"),
+        ("secret_kind", "plaintext"),
+        ("secret_printable", "toor"),
+        ("outcome", "rejected"),
+    ];
+    app.ingest("web-01", &fields, "auth_attempt").await;
+    let told = stream.wait_for("attackers").await;
+    assert_eq!(told.envelope["payload"][0]["session_count"], 0);
+    let step = app.store.profile_step(100).await.unwrap();
+    let told = stream.wait_for("attackers").await;
+    assert_eq!(told.envelope["payload"][0]["session_count"], 1);
+    let profiled = stream.wait_for("profiled").await.envelope;
+    assert_eq!(profiled["payload"]["up_to"], json!(step.last_id));
+    assert_eq!(profiled["payload"]["compared"], 0);
+    assert_eq!(app.store.credentials_step(100).await.unwrap(), 1);
+    let compared = stream.wait_for("profiled").await.envelope;
+    assert_ne!(compared["payload"]["compared"], 0);
+}
+
+#[tokio::test]
 async fn with_the_bus_dead_the_rows_still_come() {
     let app = App::new().await;
     let (_, token) = app.user("vera", Role::Viewer).await;
@@ -224,6 +255,26 @@ async fn a_stream_that_comes_back_gets_what_it_missed_and_nothing_twice() {
     assert!(live.id.unwrap().parse::<i64>().unwrap() > id.parse::<i64>().unwrap());
     let mut anew = Stream::open(&app, &token, Some("not an id")).await;
     anew.wait_for("snapshot").await;
+}
+
+#[tokio::test]
+async fn another_stream_goes_on_where_its_url_says_and_the_header_is_the_later_word() {
+    let app = App::new().await;
+    let (_, token) = app.user("vera", Role::Viewer).await;
+    for n in 0..80 {
+        let fields = [("src_ip", "192.0.2.7"), ("command", &*n.to_string())];
+        app.ingest("web-01", &fields, "command").await;
+    }
+    let missed = |from: usize| (from..80).map(|n| n.to_string()).collect::<Vec<_>>();
+    // More than a snapshot has.
+    let mut stream = Stream::at(&app, "/stream?after=10", &token, None).await;
+    assert_eq!(commands(&stream.wait_for("logs").await), missed(10));
+    let rest = stream.wait_for("snapshot").await;
+    assert_eq!(rest.envelope["payload"]["logs"], json!([]), "nothing twice");
+    let mut stream = Stream::at(&app, "/stream?after=10", &token, Some("70")).await;
+    assert_eq!(commands(&stream.wait_for("logs").await), missed(70));
+    let refused = app.get("/stream?after=first").token(&token).send().await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{refused:?}");
 }
 
 #[tokio::test]

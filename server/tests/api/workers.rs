@@ -1,13 +1,13 @@
 //! The workers: heartbeats that only the bus tells, and telling a worker to stop.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use axum::http::{Method, StatusCode};
 use decnet_bus::Bus;
 use decnet_domain::Options;
 use decnet_model::{
     clock::Clock,
-    state::{ORDER, Role, WorkerState},
+    state::{ORDER, Role, WORKERS, WorkerState},
     topic::Topic,
     view::WorkerView,
 };
@@ -19,6 +19,7 @@ use decnet_runtime::{
     supervisor::{Door, Lock, Order},
 };
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
 
 use crate::app::App;
 
@@ -233,6 +234,46 @@ async fn a_worker_is_started_and_without_the_bus_stopped_by_the_host_that_runs_i
     let down = stop("mutator").await;
     assert_eq!(down.problem(), "conflict");
     assert!(down.text.contains("does not run"), "{}", down.text);
+    host.abort();
+}
+
+#[tokio::test]
+async fn all_workers_are_started_side_by_side_and_one_that_says_nothing_keeps_no_other_from_it() {
+    let data = tempfile::tempdir().unwrap();
+    let options = Options {
+        run_dir: Some(data.path().to_owned()),
+        ..Options::default()
+    };
+    let app = App::with_bus(Bus::none(), options, |_| {}).await;
+    let admin = app.admin().await;
+    // All but the server, and the bus, which there is none of. Who is asked answers once everybody is.
+    let asked = Arc::new(Barrier::new(WORKERS.len() - 2));
+    let door = Door::open(data.path()).unwrap();
+    let host = tokio::spawn(door.serve(move |order| {
+        let asked = asked.clone();
+        async move {
+            asked.wait().await;
+            match order.worker().as_str() {
+                "mutator" => panic!("it hangs up without a word"),
+                _ => Ok(()),
+            }
+        }
+    }));
+    let all = app.post("/workers/start-all", &json!({})).token(&admin);
+    let all = tokio::time::timeout(Duration::from_secs(20), all.send())
+        .await
+        .expect("one after the other");
+    assert_eq!(all.status, StatusCode::OK, "{}", all.text);
+    let all = all.json();
+    assert_eq!(all["started"], json!(["collector", "ingester", "profiler"]));
+    assert_eq!(all["failed"][0]["name"], "mutator");
+    assert!(
+        all["failed"][0]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("did not answer"),
+        "{all}"
+    );
     host.abort();
 }
 

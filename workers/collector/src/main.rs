@@ -1,5 +1,6 @@
 //! `decnet-collector`: takes the lines of all outlets into the spool. What it promises stands in [`decnet_spool`]; the
-//! loop stands in [`pump`]. It needs neither the database nor the bus, and parses nothing.
+//! loop stands in [`pump`]. It needs neither the database nor the bus, and parses no more
+//! of a line than whose it says that it is.
 
 mod pump;
 mod telling;

@@ -42,6 +42,8 @@ pub(crate) struct Turn {
     pub(crate) dropped: Dropped,
     /// Why no lines can be taken.
     pub(crate) trouble: Option<String>,
+    /// Why none can be taken of some outlets.
+    pub(crate) unread: Option<String>,
 }
 
 /// Takes lines from the outlets to the spool.
@@ -113,8 +115,18 @@ impl Pump {
             totals,
             dropped: self.dropped,
             trouble,
+            unread: self.unread(),
         };
         (turn, more)
+    }
+
+    fn unread(&self) -> Option<String> {
+        let mut failing = self.inlet.failing();
+        let first = failing.next()?;
+        Some(match failing.count() {
+            0 => first,
+            more => format!("{first} (and {more} more)"),
+        })
     }
 
     fn take(&mut self) -> Result<bool, SpoolError> {
@@ -223,6 +235,28 @@ mod tests {
         assert_eq!(pump.turn().0.lines, 3);
         assert_eq!(pump.turn().0.lines, 0);
         assert_eq!(lines(root.path()), 3);
+    }
+
+    #[test]
+    fn outlets_that_cannot_be_reached_are_told_while_lines_of_the_others_are_taken() {
+        let root = tempfile::tempdir().unwrap();
+        let outlets = root.path().join("outlets");
+        let mut pump = Pump::open(places(root.path()), Duration::ZERO).unwrap();
+        let mut outlet = Outlet::create(&outlets, "web-01").unwrap();
+        for away in ["db-01", "mail-01"] {
+            std::os::unix::fs::symlink(root.path().join("unmounted"), outlets.join(away)).unwrap();
+        }
+        pump.turn();
+        outlet.append(b"one").unwrap();
+        let (turn, _) = pump.turn();
+        assert_eq!((turn.lines, turn.trouble), (1, None));
+        let told = turn.unread.unwrap();
+        assert!(
+            told.contains("db-01") && told.contains("unmounted") && told.ends_with("(and 1 more)"),
+            "{told}"
+        );
+        std::fs::create_dir(root.path().join("unmounted")).unwrap();
+        assert_eq!(pump.turn().0.unread, None);
     }
 
     #[test]

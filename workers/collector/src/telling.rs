@@ -31,6 +31,7 @@ impl Telling {
         let totals = turn.totals;
         let mut text = format!("{} lines taken, {} outlets", totals.lines, turn.outlets);
         for (count, what) in [
+            (totals.foreign_lines, "lines in another's name"),
             (totals.cut_lines, "lines cut"),
             (totals.torn_lines, "torn lines"),
             (totals.shrunk_files, "outlets cut by somebody"),
@@ -52,13 +53,18 @@ impl Telling {
                 ),
             );
         }
-        match &turn.trouble {
-            Some(trouble) => {
+        match (&turn.trouble, &turn.unread) {
+            (Some(trouble), _) => {
                 if let Some(times) = self.status.alarm(trouble) {
                     tracing::error!(trouble, times, "lines are not taken; outlets keep them");
                 }
             }
-            None => {
+            (None, Some(unread)) => {
+                if let Some(times) = self.status.alarm(unread) {
+                    tracing::error!(trouble = unread, times, "lines of some outlets are not taken");
+                }
+            }
+            (None, None) => {
                 if self.status.calm() {
                     tracing::info!("lines are taken again");
                 }
@@ -82,6 +88,7 @@ mod tests {
             totals: Totals::default(),
             dropped: Dropped::default(),
             trouble: trouble.map(str::to_owned),
+            unread: None,
         }
     }
 
@@ -104,6 +111,17 @@ mod tests {
         assert_eq!(alarm().as_deref(), Some("no room: 4 bytes are free"));
         telling.tell(&turn(2, None));
         assert_eq!(alarm(), None);
+        // Also where the lines of others are taken.
+        telling.tell(&Turn {
+            unread: Some("cannot list the outlets of web-01: gone".to_owned()),
+            ..turn(1, None)
+        });
+        assert_eq!(
+            alarm().as_deref(),
+            Some("cannot list the outlets of web-01: gone")
+        );
+        telling.tell(&turn(0, None));
+        assert_eq!(alarm(), None);
 
         bus.close().await;
         let mut commits = Vec::new();
@@ -111,6 +129,6 @@ mod tests {
             assert_eq!(event.topic, Topic::system_log());
             commits.push(event.payload["lines"].as_u64().unwrap());
         }
-        assert_eq!(commits, [3, 2]);
+        assert_eq!(commits, [3, 2, 1]);
     }
 }

@@ -6,7 +6,8 @@
 //! not: the folder of the configuration can be read, the two folders of evidence written, nothing executed, nothing
 //! connected to but the ports that it was started with, behind which its relays are. Where a service connects to its visitors, as
 //! FTP does in active mode, to ports of theirs that nobody can know before, only the network's own rules say where it may. Sockets of
-//! the host that have a path are out of reach, whoever may write to them, because no such socket is made (`sockets.rs`).
+//! the host that have a path are out of reach, whoever may write to them, because no such socket is made, and nor is one of IP about which
+//! Landlock is not asked (`sockets.rs`).
 //!
 //! The kernel keeps most of this for each thread, so [`confine`] must run before there is a second one.
 
@@ -87,7 +88,7 @@ pub(crate) fn confine(config: &DeckyConfig, source: Option<&Path>) -> Result<Fil
         inheritable: CapabilitySet::empty(),
     };
     set_capabilities(None, sets).map_err(io::Error::from)?;
-    sockets::allow_ip_alone().map_err(Error::Sockets)?;
+    sockets::allow_tcp_alone().map_err(Error::Sockets)?;
     if let Some(signal) = dies_with_parent {
         // The kernel forgets it with the change of user. The parent may have died in between.
         prctl::set_pdeathsig(signal).map_err(io::Error::from)?;

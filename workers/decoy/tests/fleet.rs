@@ -35,7 +35,7 @@ use tokio::sync::mpsc;
 /// CAP_NET_BIND_SERVICE, as `/proc/PID/status` writes it.
 const BIND_LOW_PORTS: &str = "0000000000000400";
 
-fn engine(folder: &Path) -> LocalEngine {
+fn engine(folder: &Path) -> Arc<LocalEngine> {
     fs::create_dir_all(folder).unwrap();
     let options = LocalOptions {
         deckies: folder.join("deckies"),
@@ -44,7 +44,7 @@ fn engine(folder: &Path) -> LocalEngine {
         port_offset: 10_000,
         network: "127.93.0.0/16".parse().unwrap(),
     };
-    LocalEngine::open(options, Arc::new(BuiltIn)).unwrap()
+    Arc::new(LocalEngine::open(options, Arc::new(BuiltIn)).unwrap())
 }
 
 fn desired() -> DesiredDecky {
@@ -66,14 +66,14 @@ fn desired() -> DesiredDecky {
     decky.with_services(&["ssh".parse().unwrap(), "redis".parse().unwrap()])
 }
 
-async fn reconcile(engine: &LocalEngine, desired: &[DesiredDecky]) -> Vec<StepError> {
+async fn reconcile(engine: &Arc<LocalEngine>, desired: &[DesiredDecky]) -> Vec<StepError> {
     let steps = plan(desired, &engine.observe().await.unwrap());
     let (send, _progress) = mpsc::unbounded_channel();
     let options = Options {
         attempts: 1,
         ..Options::default()
     };
-    execute(engine, &steps, &options, &send)
+    execute(engine, steps, options, &send)
         .await
         .into_values()
         .collect()

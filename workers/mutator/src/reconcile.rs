@@ -2,9 +2,7 @@
 //!
 //! A [`Reconciler`] takes no input but the database and its engine, so a round can be cut short anywhere and the next
 //! one finishes or undoes it. Two reconcilers on one database never work at the same time: a round needs the lease. Steps that take their
-//! time go on beside the rounds ([`works`]).
-
-mod works;
+//! time go on beside the rounds ([`Works`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,8 +14,8 @@ use std::{
 use decnet_bus::Bus;
 use decnet_db::{DbError, DeckyRecord, NewDecky, Observation, Setting, Store};
 use decnet_fleet::{
-    Catalogue, DesiredDecky, Engine, EngineError, EngineNote, Limits, ObservedDecky, Options, Outcome,
-    Progress, Step, StepError, StepKind, mutation, outlives_mutator, plan,
+    Catalogue, DesiredDecky, Engine, EngineError, EngineNote, Limits, News, ObservedDecky, Options, Outcome,
+    Progress, Step, StepError, StepKind, Works, in_turn, mutation, outlives_mutator, plan,
 };
 use decnet_model::{
     clock::SharedClock,
@@ -39,10 +37,10 @@ use ipnet::IpNet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use self::works::{News, Works};
-
 /// Name of the lease.
 const LEASE: &str = Store::FLEET_LEASE;
+/// Its outlet. No decky can be called so, so it may tell of any.
+const OUTLET: &str = "_mutator";
 /// The task of taking away what nobody wants.
 const REAP: &str = "reap";
 /// How long a lease lasts that is not renewed: this long after a reconciler was killed another one may begin.
@@ -833,7 +831,7 @@ impl<E: Engine> Reconciler<E> {
         format_line(&head, event.fields(), "", &mut line);
         let outlet = match &mut self.outlet {
             Some(outlet) => outlet,
-            none => none.insert(Outlet::create(&self.parts.outlets, "mutator")?),
+            none => none.insert(Outlet::create(&self.parts.outlets, OUTLET)?),
         };
         outlet.append(&line)
     }
@@ -985,25 +983,21 @@ impl<E: Engine> Reconciler<E> {
             let left = self.works.left(|name| job.is_about(name));
             job.total = job.done.saturating_add(mine).saturating_add(left);
         }
-        let (first, second): (Vec<_>, Vec<_>) = steps.into_iter().partition(Step::frees);
-        for half in [first, second] {
-            let mut by_decky: BTreeMap<DeckyName, Vec<Step>> = BTreeMap::new();
-            for step in half {
-                by_decky.entry(step.decky().clone()).or_default().push(step);
-            }
-            for (name, steps) in by_decky {
-                // Its first half has not come to its end, or to a bad one.
-                if self.works.has(&name) || failed.contains_key(&name) {
-                    continue;
-                }
-                if jobs.iter().any(|job| job.is_about(&name)) {
-                    // An order has what comes of it shown.
-                    self.failing.remove(&name);
-                }
-                let record = known.iter().map(|k| &k.record).find(|r| r.view.name == name);
-                let revision = record.map(|record| record.revision);
-                self.works.begin(&self.parts.engine, name, steps, revision);
-            }
+        let revisions: BTreeMap<&DeckyName, u64> = known
+            .iter()
+            .map(|k| (&k.record.view.name, k.record.revision))
+            .collect();
+        for half in in_turn(steps) {
+            // An order has what comes of it shown.
+            self.failing.retain(|name| {
+                !half.contains_key(name)
+                    || self.works.has(name)
+                    || failed.contains_key(name)
+                    || !jobs.iter().any(|job| job.is_about(name))
+            });
+            self.works.begin_all(&self.parts.engine, half, &failed, |name| {
+                revisions.get(name).copied()
+            });
             while let Some(news) = self.works.news(self.patience).await {
                 self.take(news, jobs, &mut failed).await?;
             }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use decnet_db::Store;
+use decnet_db::{Store, search::WINDOW};
 use decnet_model::{
     query::{HashKind, ReuseQuery, ReuseScope, Wordlist},
     view::{BountyView, ReuseView},
@@ -136,6 +136,53 @@ pub(crate) async fn reuse_is_counted_as_a_scan_would_however_it_is_cut_into_step
         compare(db, 64).await > 0,
         "what comes after everything was deleted is compared, too"
     );
+}
+
+pub(crate) async fn a_find_leads_to_where_its_secret_was_used_again(database: &Database) {
+    let db = &database.store;
+    let lines = [
+        login(1, "web-01", "192.0.2.7", "root", "toor"),
+        login(2, "web-02", "192.0.2.7", "admin", "toor"),
+        login(3, "web-02", "192.0.2.7", "admin", "once"),
+        // What a text index cannot be asked for, and what it has no more of than others.
+        login(4, "web-01", "192.0.2.7", "a", "1"),
+        login(5, "web-02", "192.0.2.8", "a", "1"),
+        login(6, "web-01", "192.0.2.8", "b", "12"),
+        login(7, "web-01", "192.0.2.8", "b", "toor "),
+    ];
+    store(db, &lines).await;
+    compare(db, 100).await;
+    for steps in 0..3 {
+        let toor = db.reuse_of("plaintext", "toor").await.unwrap().unwrap();
+        let detail = db.reuse_get(toor).await.unwrap().unwrap();
+        assert_eq!((detail.reuse.value.as_str(), detail.finds.len()), ("toor", 2));
+        for (kind, value) in [
+            ("plaintext", "once"),
+            ("plaintext", "Toor"),
+            ("", "toor"),
+            ("plaintext", ""),
+        ] {
+            assert_eq!(db.reuse_of(kind, value).await.unwrap(), None, "{kind} {value}");
+        }
+        let short = db.reuse_of("plaintext", "1").await.unwrap().unwrap();
+        let detail = db.reuse_get(short).await.unwrap().unwrap();
+        let seen: Vec<_> = detail.finds.iter().map(|find| find.decky.as_str()).collect();
+        assert_eq!(seen, ["web-02", "web-01"], "those seen last come first");
+        // First nothing is in the index of texts, then some, then all.
+        db.search_index(4 * steps).await.unwrap();
+    }
+    // Further back than one page of a list reads.
+    if database.is_sqlite() {
+        const { assert!(WINDOW < 60_000) };
+        let others = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 60000) \
+                      INSERT INTO bounties (digest, kind, attacker_id, decky, service, principal, secret_kind, value, seen_count, \
+                      first_seen, last_seen, log_id) SELECT CAST(printf('%016d', n) AS BLOB), kind, attacker_id, decky, service, 'x', \
+                      secret_kind, 'other', 1, first_seen + n, last_seen + 60000000 + n, log_id FROM bounties, n WHERE id = 1";
+        database.raw(&[others]).await.unwrap();
+        let short = db.reuse_of("plaintext", "1").await.unwrap().unwrap();
+        let detail = db.reuse_get(short).await.unwrap().unwrap();
+        assert_eq!(detail.finds.len(), 2);
+    }
 }
 
 pub(crate) async fn lists_for_crackers_have_each_line_once(database: &Database) {

@@ -3,7 +3,9 @@ use std::{
     time::Duration,
 };
 
-use decnet_db::{DbError, Options, Store, TopColumn, ingest::Unreadable, meaning::attacker_id};
+use decnet_db::{
+    DbError, Options, Store, TopColumn, ingest::Unreadable, meaning::attacker_id, search::WINDOW,
+};
 use decnet_model::{
     clock::micros,
     id::LogId,
@@ -1248,7 +1250,11 @@ pub(crate) async fn open_sessions_are_those_that_began_and_did_not_end(database:
     ];
     store(db, &lines).await;
     let names = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
-    let open = async |deckies: &[&str]| db.decky_open_sessions(&names(deckies), at(-3_600)).await.unwrap();
+    let open = async |deckies: &[&str]| {
+        let (open, all) = db.decky_open_sessions(&names(deckies), at(-3_600)).await.unwrap();
+        assert!(all, "so few rows are read");
+        open
+    };
     assert_eq!(
         open(&["web-01", "web-02", "web-03", "web-04"]).await,
         BTreeMap::from([("web-01".to_owned(), 2), ("web-02".to_owned(), 1)])
@@ -1259,7 +1265,17 @@ pub(crate) async fn open_sessions_are_those_that_began_and_did_not_end(database:
     );
     assert_eq!(open(&[]).await, BTreeMap::new());
     let later = db.decky_open_sessions(&names(&["web-01"]), at(3_600)).await;
-    assert_eq!(later.unwrap(), BTreeMap::new());
+    assert_eq!(later.unwrap(), (BTreeMap::new(), true));
+    // As many rows later as are read, that one is told no more, and that there may be others.
+    let far = "INSERT INTO logs (id, at, received_at, decky, service, event_type, fields, message, raw) \
+               SELECT id + 50003, at, received_at, decky, service, event_type, '{\"session\": \"g\"}', '', '' FROM logs WHERE id = 11";
+    const { assert!(WINDOW == 50_000) };
+    let noted = "UPDATE log_minutes SET max_id = 50014 WHERE max_id = (SELECT MAX(m.max_id) FROM (SELECT max_id FROM log_minutes) m)";
+    database.raw(&[far, noted]).await.unwrap();
+    let cut = db
+        .decky_open_sessions(&names(&["web-01", "web-02"]), at(-3_600))
+        .await;
+    assert_eq!(cut.unwrap(), (BTreeMap::from([("web-02".to_owned(), 1)]), false));
 }
 
 pub(crate) async fn a_span_of_time_has_who_was_seen_in_it_and_what_they_left(database: &Database) {

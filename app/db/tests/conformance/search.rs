@@ -1,8 +1,8 @@
 use decnet_db::{Store, search::WINDOW};
 use decnet_model::{
     id::LogId,
-    query::{HistogramQuery, LogQuery},
-    search::finds,
+    query::{AttackerQuery, AttackerSort, HistogramQuery, LogQuery, SortOrder},
+    search::{finds, finds_attacker},
     view::HistogramBucket,
 };
 
@@ -420,4 +420,166 @@ pub(crate) async fn a_count_by_text_reads_the_newest_rows_and_leaves_out_what_is
     let buckets = db.log_histogram(&hours).await.unwrap();
     let sum: u64 = buckets.iter().map(|bucket| bucket.count).sum();
     assert_eq!(i128::from(sum), i128::from(WINDOW));
+}
+
+pub(crate) async fn rows_of_two_filters_are_read_as_far_as_a_page_may_and_none_is_lost(database: &Database) {
+    let db = &database.store;
+    let lines = [
+        command(1, "web-01", "192.0.2.1", "id"),
+        login(2, "web-01", "192.0.2.2", "root", "x"),
+        command(3, "rare-01", "192.0.2.2", "id"),
+        login(4, "web-01", "192.0.2.1", "root", "x"),
+    ];
+    store(db, &lines).await;
+    // Commands at the same decky, until there are more than a page reads; they are counted as the ingester would.
+    let double = "INSERT INTO logs (id, at, received_at, decky, service, event_type, attacker_id, fields, message, raw) \
+                  SELECT l.id + c.n, l.at, received_at, 'web-01', service, 'command', attacker_id, fields, message, raw \
+                  FROM logs l, (SELECT MAX(id) AS n FROM logs) c WHERE l.id > 0";
+    let mut rows = 4_i64;
+    while rows <= 2 * WINDOW {
+        database.raw(&[double]).await.unwrap();
+        rows *= 2;
+    }
+    let counted = "UPDATE tallies SET seen_count = (SELECT COUNT(*) FROM logs) - (scope = 'decky') WHERE seen_count > 1";
+    let noted = "UPDATE log_minutes SET max_id = (SELECT MAX(id) FROM logs)";
+    let seen = "UPDATE attackers SET event_count = (SELECT COUNT(*) FROM logs)";
+    database.raw(&[counted, noted, seen]).await.unwrap();
+    let pages = async |query: &LogQuery| {
+        let (mut ids, mut pages) = (Vec::new(), 0);
+        let mut query = query.clone();
+        loop {
+            let page = db.log_page(&query).await.unwrap();
+            ids.extend(page.data.iter().map(|row| row.id.0));
+            pages += 1;
+            query.before = page.next;
+            if query.before.is_none() {
+                return (ids, pages);
+            }
+        }
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let logins = LogQuery {
+        decky: text("web-01"),
+        event_type: text("auth_attempt"),
+        ..LogQuery::default()
+    };
+    for query in [
+        logins.clone(),
+        LogQuery {
+            decky: None,
+            event_type: None,
+            search: text("type:auth_attempt decky:web-01"),
+            ..LogQuery::default()
+        },
+        LogQuery {
+            start_time: Some(at(0)),
+            end_time: Some(at(60)),
+            ..logins.clone()
+        },
+    ] {
+        let first = db.log_page(&query).await.unwrap();
+        assert!(
+            first.data.is_empty() && first.next.is_some(),
+            "{query:?}: {first:?}"
+        );
+        let (ids, pages) = pages(&query).await;
+        assert_eq!(ids, [4, 2], "{query:?}");
+        assert!(
+            pages > 1 && pages <= rows / WINDOW + 1,
+            "{pages} pages of {query:?}"
+        );
+    }
+    // Of a decky where little was, all is found at once, whatever else is asked for.
+    for query in [
+        LogQuery {
+            decky: text("rare-01"),
+            event_type: text("command"),
+            ..LogQuery::default()
+        },
+        LogQuery {
+            decky: text("rare-01"),
+            start_time: Some(at(0)),
+            ..LogQuery::default()
+        },
+        LogQuery {
+            search: text("type:command decky:rare-01 ip:192.0.2.2"),
+            service: text("ssh"),
+            ..LogQuery::default()
+        },
+    ] {
+        assert_eq!(pages(&query).await, (vec![3], 1), "{query:?}");
+    }
+    // Of a time that one row is in, among rows that came later, all are read past.
+    let then = LogQuery {
+        start_time: Some(at(4)),
+        end_time: Some(at(5)),
+        attacker_ip: Some("192.0.2.1".parse().unwrap()),
+        event_type: text("auth_attempt"),
+        ..LogQuery::default()
+    };
+    assert_eq!(pages(&then).await.0, [4]);
+    // A page that is full is full: what is read first is the newest.
+    let many = LogQuery {
+        limit: Some(3),
+        decky: text("web-01"),
+        event_type: text("command"),
+        ..LogQuery::default()
+    };
+    let page = db.log_page(&many).await.unwrap();
+    let ids: Vec<_> = page.data.iter().map(|row| row.id.0).collect();
+    assert_eq!(ids, [rows, rows - 1, rows - 2]);
+}
+
+pub(crate) async fn attackers_are_found_and_ordered_as_a_page_says_by_itself(database: &Database) {
+    let db = &database.store;
+    let mut lines = Vec::new();
+    for (n, decky) in (1..).zip(["web-01", "Web-02", "db-01", "we%b", "web-01", "mail_01"]) {
+        for second in 0..n {
+            lines.push(command(second, decky, &format!("192.0.2.{n}"), "id"));
+        }
+    }
+    lines.push(command(9, "db-01", "2001:db8::1f", "id"));
+    store(db, &lines).await;
+    let page = async |query: AttackerQuery| db.attacker_page(&query).await.unwrap();
+    let all = page(AttackerQuery::default()).await.data;
+    assert_eq!(all.len(), 7);
+    for search in [
+        "WEB",
+        "web-01",
+        "e%",
+        "_01",
+        "SSH",
+        "sh",
+        "192.0.2.",
+        "192.0.2.1",
+        "2.1",
+        "2001:DB8",
+        "nobody",
+        "web\0",
+    ] {
+        let found = page(AttackerQuery {
+            search: Some(search.into()),
+            ..AttackerQuery::default()
+        });
+        let by_page = all.iter().filter(|a| finds_attacker(search, a)).cloned();
+        assert_eq!(found.await.data, by_page.collect::<Vec<_>>(), "{search:?}");
+    }
+    for sort_by in AttackerSort::ALL {
+        for sort_order in SortOrder::ALL {
+            let query = |limit| AttackerQuery {
+                limit: Some(limit),
+                sort_by: Some(*sort_by),
+                sort_order: Some(*sort_order),
+                ..AttackerQuery::default()
+            };
+            let rows = page(query(500)).await.data;
+            for limit in 1..7 {
+                let next = page(query(limit)).await.next.unwrap();
+                let within = rows.iter().take_while(|a| query(1).has_come_to(&next, a)).count();
+                let ever = rows.iter().filter(|a| query(1).has_come_to(&next, a)).count();
+                let limit = usize::try_from(limit).unwrap();
+                assert_eq!((within, ever), (limit, limit), "{sort_by} {sort_order}");
+            }
+        }
+    }
 }

@@ -198,6 +198,40 @@ pub(crate) async fn a_find_of_long_ago_is_found_in_one_page_once_it_is_indexed(d
         };
         assert_eq!(finds(db, &many).await.data.len(), 3, "{sort}");
     }
+    // Of a time that is over, one fits; and of a kind of which there are none, that is known at once. A time since which few were seen is
+    // looked up.
+    for sort in BountySort::ALL {
+        let then = BountyQuery {
+            sort_by: Some(*sort),
+            start_time: Some(at(0)),
+            end_time: Some(micros_later(1_000_001)),
+            ..BountyQuery::default()
+        };
+        let first = finds(db, &then).await;
+        assert!(first.data.is_empty() && first.next.is_some(), "{sort}: {first:?}");
+        let after = BountyQuery {
+            before: first.next,
+            ..then.clone()
+        };
+        let second = finds(db, &after).await;
+        assert_eq!((second.data.len(), &second.next), (1, &None), "{sort}");
+        assert_eq!(second.data[0].value, "needle-of-old");
+        let lately = BountyQuery {
+            start_time: Some(micros_later(1_000_000 + MANY - 2)),
+            end_time: None,
+            ..then.clone()
+        };
+        let page = finds(db, &lately).await;
+        assert_eq!((page.data.len(), page.next), (3, None), "{sort}");
+        let none = BountyQuery {
+            bounty_type: Some(decnet_model::state::BountyKind::Fingerprint),
+            start_time: None,
+            end_time: None,
+            ..then
+        };
+        let page = finds(db, &none).await;
+        assert_eq!((page.data.len(), page.next), (0, None), "{sort}");
+    }
     pass_over(database, "search_bounties", "bounties", 0).await;
     for sort in BountySort::ALL {
         for order in [SortOrder::Asc, SortOrder::Desc] {
@@ -292,13 +326,42 @@ pub(crate) async fn an_entry_of_long_ago_is_found_in_one_page_once_it_is_indexed
         5
     );
     hold().await;
+    db.audit_append(at(9), "bob", "user.delete", "hay", None, "ok")
+        .await
+        .unwrap();
     fill(database, &format!("{others}59000")).await;
+    // Whoever did little is found at once; of whoever did much, as much as a page may read.
+    let by = |actor: &str, action: &str| AuditQuery {
+        actor: Some(actor.to_owned()),
+        action: Some(action.to_owned()).filter(|action| !action.is_empty()),
+        ..AuditQuery::default()
+    };
+    for query in [by("bob", ""), by("bob", "user")] {
+        let page = db.audit_page(&query).await.unwrap();
+        assert_eq!((page.data.len(), page.next), (1, None), "{query:?}");
+    }
+    let much = db.audit_page(&by("ann", "user")).await.unwrap();
+    assert!(much.data.len() > 3 && much.next.is_some());
+    let none = db.audit_page(&by("ann", "user.delete")).await.unwrap();
+    assert_eq!((none.data.len(), none.next), (0, None));
+    let then = AuditQuery {
+        end_time: Some(at(3)),
+        start_time: Some(at(1)),
+        ..by("ann", "user")
+    };
+    let page = db.audit_page(&then).await.unwrap();
+    assert_eq!((page.data.len(), page.next), (2, None));
     let read = audited(db, "needle").await;
     assert!(read.data.is_empty() && read.next.is_some(), "{read:?}");
     pass_over(database, "search_audit", "audit_log", 1_000).await;
     let found = audited(db, "needle").await;
     assert_eq!((found.data.len(), found.next), (1, None));
     hold().await;
+}
+
+/// So many microseconds after the first second of the lines.
+fn micros_later(us: i64) -> time::OffsetDateTime {
+    at(0) + time::Duration::microseconds(us)
 }
 
 async fn whom(db: &Store, query: &AttackerQuery) -> Page<decnet_model::view::AttackerView> {
@@ -384,6 +447,44 @@ pub(crate) async fn attackers_of_long_ago_are_found_in_one_page_by_whatever_tell
                     "{query:?}"
                 );
             }
+        }
+    }
+    // Of a time that is over, one fits, and all of the others were seen later: they are walked past, and no further than a page may. Whoever
+    // was seen last in the order of that time stands behind them, too.
+    for sort in AttackerSort::ALL {
+        let then = AttackerQuery {
+            sort_by: Some(*sort),
+            start_time: Some(at(2)),
+            end_time: Some(at(3)),
+            ..AttackerQuery::default()
+        };
+        let first = whom(db, &then).await;
+        assert!(first.data.is_empty() && first.next.is_some(), "{sort}: {first:?}");
+        let after = AttackerQuery {
+            before: first.next,
+            ..then.clone()
+        };
+        let second = whom(db, &after).await;
+        let found: Vec<_> = second
+            .data
+            .iter()
+            .map(|attacker| attacker.ip.to_string())
+            .collect();
+        assert_eq!(
+            (found, second.next),
+            (vec!["192.0.2.8".to_owned()], None),
+            "{sort}"
+        );
+        // Few were seen since: they are found at once, in every order and from both ends.
+        for order in [SortOrder::Asc, SortOrder::Desc] {
+            let lately = AttackerQuery {
+                sort_order: Some(order),
+                start_time: Some(micros_later(60_000_000 + 3_000_000 + MANY - 3)),
+                end_time: None,
+                ..then.clone()
+            };
+            let page = whom(db, &lately).await;
+            assert_eq!((page.data.len(), page.next), (3, None), "{sort} {order:?}");
         }
     }
     // Where many fit, the list is walked, and no further than a page may.

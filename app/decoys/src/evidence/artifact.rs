@@ -1,29 +1,36 @@
 //! Files that visitors leave: kept under their hash, with what is known of them beside.
 //!
-//! A file is stored as `<first 16 of its SHA-256>_<sanitised name>` with a `.meta.json`. The name that the visitor
+//! A file is stored as `<first 16 of its SHA-256>_<sanitised name>` with a `.meta.json`; as the whole of its SHA-256 where
+//! another file has the same first 16, which somebody can compute. The name that the visitor
 //! gave is data: it is shortened to harmless characters for the reader's sake and never opens, creates or reaches
-//! anything else. The same content is kept once; every arrival is reported.
+//! anything else. The same content is kept once; every arrival is reported. Where the disk gets nearly full files are hashed and
+//! reported, and not kept ([`Limits::free_floor_bytes`], an absolute number that recordings share).
 //!
 //! A capture that is dropped before its end was interrupted: it is kept and reported all the same, as truncated.
 //! Files are handed to the operating system and not forced to the disk.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
+    ops::Bound,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use decnet_model::{
     event::{Captured, Event},
     printable::printable_head,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{tap::Tap, trouble};
+use super::{floor::Floor, tap::Tap, trouble};
 use crate::config::Limits;
 
 /// The most characters of a visitor's file name that stand in a stored name.
@@ -32,6 +39,13 @@ const NAME_MAX: usize = 64;
 const PATH_MAX: usize = 4096;
 /// Beginning of the names of files that are not whole yet; leftovers of a killed process are removed at the next start.
 const INCOMING: &str = ".incoming-";
+/// Ending of the names of descriptions.
+const DESCRIPTION: &str = ".meta.json";
+/// How much of a hash begins a stored name.
+const HEAD: usize = 16;
+/// What a description counts for in the folder at least, a block of most disks: it bounds how many files there are, and by that how
+/// much memory their names take.
+const BLOCK: u64 = 4096;
 
 /// The artifact folder of one decky and what it may hold.
 #[derive(Debug)]
@@ -42,6 +56,9 @@ pub struct Artifacts {
     total_max: u64,
     total: AtomicU64,
     serial: AtomicU64,
+    floor: Floor,
+    /// Names of the files in the folder, as far as this process knows of them.
+    names: Mutex<BTreeSet<Box<str>>>,
 }
 
 impl Artifacts {
@@ -71,17 +88,30 @@ impl Artifacts {
     pub fn beside(folder: &Path, limits: &Limits) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let mut total = 0;
+        let mut names = BTreeSet::new();
         for entry in fs::read_dir(folder)? {
-            total += match entry?.metadata() {
+            let entry = entry?;
+            let len = match entry.metadata() {
                 Ok(meta) => meta.len(),
                 // It came in, and has another name by now.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
+            // Whatever has a name that is no text is none of ours.
+            let name = entry.file_name().into_string().unwrap_or_default();
+            total += if name.ends_with(DESCRIPTION) {
+                len.max(BLOCK)
+            } else {
+                len
+            };
+            if !name.ends_with(DESCRIPTION) && !name.starts_with(INCOMING) {
+                names.insert(name.into());
+            }
         }
         Ok(Self {
             folder: Some(folder.to_owned()),
             total: AtomicU64::new(total),
+            names: Mutex::new(names),
             ..Self::unkept(limits)
         })
     }
@@ -96,30 +126,76 @@ impl Artifacts {
             total_max: limits.artifact_total_bytes,
             total: AtomicU64::new(0),
             serial: AtomicU64::new(0),
+            floor: Floor::of(limits.free_floor_bytes),
+            names: Mutex::default(),
         }
     }
 
-    fn incoming(&self, session: &str) -> Option<io::Result<(File, PathBuf)>> {
-        let folder = self.folder.as_ref()?;
+    pub(super) fn floor(&self) -> &Floor {
+        &self.floor
+    }
+
+    fn incoming(&self, folder: &Path, session: &str) -> io::Result<(File, PathBuf)> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!("{INCOMING}{session}-{serial}"));
-        let open = OpenOptions::new()
+        let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&path);
-        Some(open.map(|file| (file, path)))
+            .open(&path)?;
+        Ok((file, path))
     }
 
-    /// The file of the folder that holds the content with this hash.
-    fn stored(&self, folder: &Path, sha256: &str) -> Option<String> {
-        let prefix = format!("{}_", sha256.get(..16)?);
-        let names = fs::read_dir(folder).ok()?;
-        names.flatten().find_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            (name.starts_with(&prefix) && !name.ends_with(".meta.json")).then_some(name)
+    /// Where in `folder` the content with this hash, which came under `name`, is or belongs.
+    fn place(&self, folder: &Path, sha256: &str, name: &str) -> Place {
+        let head = sha256.get(..HEAD).unwrap_or(sha256);
+        let short = format!("{head}_{name}");
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let alike = names
+            .range::<str, _>((Bound::Included(head), Bound::Unbounded))
+            .map(AsRef::as_ref)
+            .take_while(|name| name.starts_with(head));
+        let mut is_free = true;
+        // Another process that has the folder, too, may have put something under this name.
+        for there in alike.chain([short.as_str()]) {
+            if folder.join(there).exists() {
+                if described(folder, there).as_deref() == Some(sha256) {
+                    return Place::Held(there.to_owned());
+                }
+                is_free = false;
+            }
+        }
+        Place::Free(if is_free {
+            short
+        } else {
+            format!("{sha256}_{name}")
         })
     }
+
+    /// From now on the folder has a file of this name.
+    fn holds(&self, name: &str) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.insert(name.into());
+    }
+}
+
+/// Where content is, or belongs.
+enum Place {
+    /// It is there already.
+    Held(String),
+    /// Nothing has that name.
+    Free(String),
+}
+
+/// The hash of the file `name`, as its description has it; `None` where nothing can be read of it.
+fn described(folder: &Path, name: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Hash {
+        sha256: String,
+    }
+    let description = fs::read(folder.join(format!("{name}{DESCRIPTION}"))).ok()?;
+    let hash: Hash = serde_json::from_slice(&description).ok()?;
+    Some(hash.sha256)
 }
 
 /// What a visitor gave a file beside its content, as far as the way by which it came carries it.
@@ -203,10 +279,15 @@ struct Description<'a> {
 
 impl Capture {
     pub(super) fn begin(tap: Tap, path: &[u8], via: &'static str, user: &[u8]) -> Self {
-        let file = match tap.artifacts().incoming(tap.session_id()) {
-            Some(Ok(file)) => Some(file),
-            Some(Err(error)) => {
-                trouble(format_args!("a captured file is reported and not kept: {error}"));
+        let artifacts = tap.artifacts();
+        let file = match &artifacts.folder {
+            // So much it takes of the disk at least, with its description.
+            Some(folder) if artifacts.floor.takes(folder, 2 * BLOCK) => artifacts
+                .incoming(folder, tap.session_id())
+                .inspect_err(unkept)
+                .ok(),
+            Some(_) => {
+                tap.emit(artifacts.floor.reached());
                 None
             }
             None => None,
@@ -274,16 +355,19 @@ impl Capture {
         self.size += n;
         self.tap.captured_bytes().fetch_add(n, Ordering::Relaxed);
         if let Some((file, path)) = &mut self.file {
-            match file.write_all(kept) {
-                Ok(()) => {
-                    artifacts.total.fetch_add(n, Ordering::Relaxed);
-                }
-                Err(error) => {
-                    trouble(format_args!("a captured file is reported and not kept: {error}"));
-                    remove(path);
-                    self.file = None;
-                    artifacts.total.fetch_sub(self.size - n, Ordering::Relaxed);
-                }
+            let folder = path.parent().unwrap_or(path);
+            let is_kept = if artifacts.floor.takes(folder, n) {
+                file.write_all(kept).inspect_err(unkept).is_ok()
+            } else {
+                self.tap.emit(artifacts.floor.reached());
+                false
+            };
+            if is_kept {
+                artifacts.total.fetch_add(n, Ordering::Relaxed);
+            } else {
+                remove(path);
+                self.file = None;
+                artifacts.total.fetch_sub(self.size - n, Ordering::Relaxed);
             }
         }
         if kept.len() < bytes.len() {
@@ -321,7 +405,7 @@ impl Capture {
             match self.place(&stored, &incoming) {
                 Ok(name) => stored.stored_as = name,
                 Err(error) => {
-                    trouble(format_args!("a captured file is reported and not kept: {error}"));
+                    unkept(&error);
                     remove(&incoming);
                     let artifacts = self.tap.artifacts();
                     artifacts.total.fetch_sub(stored.size, Ordering::Relaxed);
@@ -335,13 +419,14 @@ impl Capture {
     fn place(&self, stored: &Stored, incoming: &Path) -> io::Result<String> {
         let artifacts = self.tap.artifacts();
         let folder = incoming.parent().unwrap_or(incoming);
-        if let Some(name) = artifacts.stored(folder, &stored.sha256) {
-            artifacts.total.fetch_sub(stored.size, Ordering::Relaxed);
-            fs::remove_file(incoming)?;
-            return Ok(name);
-        }
-        let head = stored.sha256.get(..16).unwrap_or_default();
-        let name = format!("{head}_{}", sanitised(&stored.path));
+        let name = match artifacts.place(folder, &stored.sha256, &sanitised(&stored.path)) {
+            Place::Held(name) => {
+                fs::remove_file(incoming)?;
+                artifacts.total.fetch_sub(stored.size, Ordering::Relaxed);
+                return Ok(name);
+            }
+            Place::Free(name) => name,
+        };
         let told = |at: OffsetDateTime| at.format(&Rfc3339).map_err(io::Error::other);
         // A time that no calendar has was none.
         let modified = self.given.modified;
@@ -363,10 +448,11 @@ impl Capture {
         };
         let description = serde_json::to_vec_pretty(&description)?;
         // The description first: a file that is there is always described.
-        fs::write(folder.join(format!("{name}.meta.json")), &description)?;
+        fs::write(folder.join(format!("{name}{DESCRIPTION}")), &description)?;
         let n = u64::try_from(description.len()).unwrap_or(u64::MAX);
-        artifacts.total.fetch_add(n, Ordering::Relaxed);
+        artifacts.total.fetch_add(n.max(BLOCK), Ordering::Relaxed);
         fs::rename(incoming, folder.join(&name))?;
+        artifacts.holds(&name);
         Ok(name)
     }
 }
@@ -379,6 +465,10 @@ impl Drop for Capture {
             self.tap.emit(Event::FileCaptured(stored.as_captured()));
         }
     }
+}
+
+fn unkept(error: &io::Error) {
+    trouble(format_args!("a captured file is reported and not kept: {error}"));
 }
 
 fn remove(path: &Path) {
@@ -410,7 +500,10 @@ fn sanitised(path: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::evidence::{sink::Sink, tap::Evidence};
 
     #[test]
     fn who_begins_takes_leftovers_away_and_who_comes_beside_leaves_them() {
@@ -423,6 +516,101 @@ mod tests {
         let begun = Artifacts::open(Some(folder.path()), &Limits::default()).unwrap();
         assert!(!coming.exists());
         assert_eq!(begun.total.load(Ordering::Relaxed), 0);
+    }
+
+    /// A session whose files go to `folder`, and what it reports.
+    fn session(folder: &Path, limits: &Limits) -> (Tap, Arc<Mutex<Vec<u8>>>) {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let evidence = Arc::new(Evidence {
+            sink: Arc::new(Sink::to(Lines(Arc::clone(&lines)))),
+            artifacts: Arc::new(Artifacts::open(Some(folder), limits).unwrap()),
+            clock: Arc::new(decnet_model::clock::SystemClock),
+            decky: "decky-01".to_owned(),
+        });
+        let at = "127.0.0.1:1".parse().unwrap();
+        (Tap::of_session(&evidence, "http", at, at), lines)
+    }
+
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn put(tap: &Tap, path: &[u8], bytes: &[u8]) -> Stored {
+        let mut capture = tap.artifact(path, "put", b"");
+        capture.write(bytes);
+        capture.finish()
+    }
+
+    #[test]
+    fn a_file_whose_hash_begins_as_that_of_another_is_kept_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tap, _) = session(folder.path(), &Limits::default());
+        let harmless = put(&tap, b"/x", b"harmless");
+        // As if the tool began with the same 16: to compute one takes long.
+        let tool = hex::encode(Sha256::digest(b"tool"));
+        let (old, new) = (&harmless.stored_as, format!("{}_x", tool.get(..HEAD).unwrap()));
+        for ending in ["", DESCRIPTION] {
+            let at = |name: &str| folder.path().join(format!("{name}{ending}"));
+            fs::rename(at(old), at(&new)).unwrap();
+        }
+        // Also where another process put it there, and after a start.
+        let (later, _) = session(folder.path(), &Limits::default());
+        for tap in [tap, later] {
+            let kept = put(&tap, b"/x", b"tool");
+            assert_eq!(kept.stored_as, format!("{tool}_x"));
+            assert_eq!(fs::read(folder.path().join(&kept.stored_as)).unwrap(), b"tool");
+            assert_eq!(fs::read(folder.path().join(&new)).unwrap(), b"harmless");
+            assert_eq!(
+                described(folder.path(), &kept.stored_as).as_deref(),
+                Some(tool.as_str())
+            );
+            // Under another name it is still the same.
+            assert_eq!(put(&tap, b"/y", b"tool").stored_as, kept.stored_as);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
+    }
+
+    #[test]
+    fn on_a_disk_that_is_nearly_full_files_are_hashed_and_reported_and_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tap, lines) = session(folder.path(), &Limits::default());
+        let floor = tap.artifacts().floor();
+        let mut capture = tap.artifact(b"/x", "put", b"");
+        capture.write(&[b'a'; 1024]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        // The disk gets full while it comes: within a MiB it is seen.
+        floor.fill();
+        let block = [b'a'; 64 << 10];
+        for _ in 0..16 {
+            capture.write(&block);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(tap.artifacts().total.load(Ordering::Relaxed), 0);
+        let stored = capture.finish();
+        assert_eq!((stored.size, stored.truncated), (1024 + (1 << 20), false));
+        assert_eq!(
+            stored.sha256,
+            hex::encode(Sha256::digest(vec![b'a'; 1024 + (1 << 20)]))
+        );
+        assert_eq!(stored.stored_as, "");
+        // Who comes now is not kept from the first byte on.
+        assert_eq!(put(&tap, b"/y", b"one byte is enough").stored_as, "");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let told = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+        assert_eq!(told.matches("\"free_floor_bytes\"").count(), 2, "{told}");
+        assert_eq!(told.matches(" file_captured ").count(), 2, "{told}");
+        // With room again the next one is kept.
+        floor.empty();
+        assert_ne!(put(&tap, b"/z", b"kept").stored_as, "");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! reads it finds what a decoy would have written, and whoever writes it does not compile every protocol.
 
 pub mod artifact;
+mod floor;
 pub mod recorder;
 pub mod sink;
 pub mod tap;

@@ -4,7 +4,7 @@
 //! of a session is its header: `{"sid":…,"hdr":{…}}`, then `{"sid":…,"t":12.000345,"ch":"o","d":"…"}` with `ch` one of
 //! `o` (output), `i` (input) and `r` (`COLSxROWS`). Sessions append without locks: each line is one write of less than
 //! [`LINE_MAX`] bytes to a descriptor opened for appending, and longer events are split. A session past its cap ends
-//! in one `{"sid":…,"trunc":true}`.
+//! in one `{"sid":…,"trunc":true}`, and so does one that goes on while the disk gets nearly full, which `limit_reached` tells.
 //!
 //! Recorded are shells and commands. File transfers (sftp, scp) are not: what they do is reported as commands and
 //! captured files, and their bytes would fill the shard.
@@ -24,7 +24,7 @@ use decnet_model::event::Event;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{Tap, trouble};
+use super::{Tap, floor::Floor, trouble};
 
 /// The longest line: below PIPE_BUF, which is what keeps concurrent appends whole.
 const LINE_MAX: usize = 4_000;
@@ -32,8 +32,6 @@ const LINE_MAX: usize = 4_000;
 const CHUNK: usize = 600;
 /// Bytes of one session's recording.
 const SESSION_MAX: u64 = 10 << 20;
-/// Free bytes on the disk below which nothing is recorded.
-const FREE_MIN: u64 = 200 << 20;
 /// Bytes of a shard after which it is rotated.
 const SHARD_MAX: u64 = 500 << 20;
 /// Rotated shards that are kept: `.1` to `.4`.
@@ -46,6 +44,8 @@ pub struct Recorder {
     user: Vec<u8>,
     shard: String,
     file: Option<Box<dyn Write + Send + Sync>>,
+    /// Where the shard is.
+    folder: PathBuf,
     /// Tells how long the session has lasted.
     elapsed: Box<dyn Fn() -> Duration + Send + Sync>,
     written: u64,
@@ -93,6 +93,7 @@ impl Recorder {
             user: user.to_vec(),
             shard: shard_name(now),
             file: None,
+            folder: folder.unwrap_or_else(|| Path::new("")).to_owned(),
             elapsed: Box::new(move || began.elapsed()),
             written: 0,
             out_bytes: 0,
@@ -104,7 +105,8 @@ impl Recorder {
             sid: &recorder.sid,
             user,
         });
-        match folder.map(|folder| open_shard(folder, &recorder.shard, free_bytes)) {
+        let floor = tap.artifacts().floor();
+        match folder.map(|folder| open_shard(folder, &recorder.shard, floor)) {
             Some(Ok(file)) => recorder.file = Some(Box::new(file)),
             Some(Err(why)) => recorder.skip(&why),
             None => recorder.skip("no folder for transcripts"),
@@ -196,13 +198,23 @@ impl Recorder {
             at.as_secs(),
             at.subsec_micros()
         );
-        if self.written + u64::try_from(line.len()).unwrap_or(0) > SESSION_MAX {
-            self.truncated = true;
-            let sentinel = json!({"sid": self.sid, "trunc": true}).to_string();
-            self.line(sentinel);
-            return;
+        let len = u64::try_from(line.len()).unwrap_or(0);
+        if self.written + len > SESSION_MAX {
+            return self.truncate();
+        }
+        let floor = self.tap.artifacts().floor();
+        if !floor.takes(&self.folder, len) {
+            self.tap.emit(floor.reached());
+            return self.truncate();
         }
         self.line(line);
+    }
+
+    /// Nothing more is recorded.
+    fn truncate(&mut self) {
+        self.truncated = true;
+        let sentinel = json!({"sid": self.sid, "trunc": true}).to_string();
+        self.line(sentinel);
     }
 
     fn line(&mut self, mut line: String) {
@@ -259,15 +271,15 @@ fn shard_name(now: OffsetDateTime) -> String {
 }
 
 /// The shard open for appending, rotated first where it is full; why not, otherwise.
-fn open_shard(folder: &Path, name: &str, free: impl Fn(&Path) -> io::Result<u64>) -> Result<File, String> {
+fn open_shard(folder: &Path, name: &str, floor: &Floor) -> Result<File, String> {
     let told = |error: io::Error| format!("the shard cannot be opened: {}", error.kind());
     std::fs::create_dir_all(folder).map_err(told)?;
-    let free = free(folder).map_err(told)?;
-    if free < FREE_MIN {
+    let free = floor.look(folder).map_err(told)?;
+    if free < floor.bytes() {
         return Err(format!(
             "disk_pressure: {} MiB free of the {} MiB that it takes",
             free >> 20,
-            FREE_MIN >> 20
+            floor.bytes() >> 20
         ));
     }
     let path = folder.join(name);
@@ -280,16 +292,6 @@ fn open_shard(folder: &Path, name: &str, free: impl Fn(&Path) -> io::Result<u64>
         .mode(0o640)
         .open(&path)
         .map_err(told)
-}
-
-/// Bytes that the disk of `folder` has left for us.
-fn free_bytes(folder: &Path) -> io::Result<u64> {
-    let disk = nix::sys::statvfs::statvfs(folder)?;
-    #[allow(
-        clippy::useless_conversion,
-        reason = "the width of these fields differs between platforms"
-    )]
-    Ok(u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size())))
 }
 
 /// `shard` becomes `.1`, `.1` becomes `.2` and so on; the oldest is dropped. Open recordings go on in the renamed file.
@@ -413,13 +415,35 @@ mod tests {
     #[test]
     fn nothing_is_recorded_on_a_disk_that_is_nearly_full() {
         let (folder, _) = lab();
-        let open = |free| open_shard(folder.path(), "sessions-2026-01-01.jsonl", |_| Ok(free));
-        let why = open(FREE_MIN - 1).unwrap_err();
-        assert!(why.starts_with("disk_pressure: 199 MiB free"), "{why}");
+        let open = |floor| open_shard(folder.path(), "sessions-2026-01-01.jsonl", &Floor::of(floor));
+        let why = open(u64::MAX).unwrap_err();
+        assert!(why.starts_with("disk_pressure: "), "{why}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        open(FREE_MIN).unwrap();
-        let failing = open_shard(folder.path(), "x", |_| Err(io::ErrorKind::NotFound.into()));
+        open(0).unwrap();
+        let failing = open_shard(folder.path(), "/dev/null/x", &Floor::of(0));
         assert!(failing.is_err());
+    }
+
+    #[test]
+    fn a_session_ends_in_one_mark_within_a_mebibyte_after_the_disk_got_nearly_full() {
+        let (folder, tap) = lab();
+        let mut recorder = begin(folder.path(), &tap, "long");
+        recorder.record(Channel::Output, b"with room");
+        tap.artifacts().floor().fill();
+        let block = vec![b'x'; 64 << 10];
+        for _ in 0..32 {
+            recorder.record(Channel::Output, &block);
+        }
+        assert!(
+            recorder.truncated && recorder.written <= (1 << 20) + 4096,
+            "{}",
+            recorder.written
+        );
+        drop(recorder);
+        let lines = shard_lines(folder.path());
+        let marks = lines.iter().filter(|line| line["trunc"] == true).count();
+        assert_eq!((marks, &lines[1]["d"]), (1, &json!("with room")));
+        assert!(!begin(folder.path(), &tap, "next").is_recording());
     }
 
     #[test]

@@ -194,6 +194,7 @@ impl<'a> Visitor<'a> {
             .greeting(&self.server.banner, self.peer.local());
         self.line(&greeting).await?;
         loop {
+            self.peer.begin_request();
             let Some(mut line) = self.peer.read_until_lf(LINE_MAX).await? else {
                 return Ok(());
             };
@@ -204,6 +205,7 @@ impl<'a> Visitor<'a> {
                         what: "a command line that is too long",
                         bytes: &line,
                     });
+                    self.peer.end_request();
                     // ProFTPD hangs up without a word.
                     if is_vsftpd {
                         self.say(&Say::TooLong).await?;
@@ -215,6 +217,7 @@ impl<'a> Visitor<'a> {
                     return Ok(());
                 }
             }
+            self.peer.end_request();
             while matches!(line.last(), Some(b'\n' | b'\r')) {
                 line.pop();
             }

@@ -40,6 +40,8 @@ use crate::{
 
 /// The longest line that begins a chunk.
 const CHUNK_LINE_MAX: usize = 256;
+/// What is reported as the status of a request that was not answered.
+const UNANSWERED: u16 = 0;
 /// Parts that one answer may have: Apache's `MaxRanges`.
 const PARTS_MAX: usize = 200;
 /// How long the rest of a head may take: nginx's `client_header_timeout`, Apache's `RequestReadTimeout`.
@@ -90,20 +92,51 @@ impl DateHeader {
     }
 }
 
-/// A body, as far as it is kept in memory.
-#[derive(Default)]
-struct Body {
+/// A body: its beginning in memory, and where it is longer or an upload all of it in a file.
+struct Body<'a> {
+    request: &'a Request<'a>,
+    tap: &'a Tap,
     kept: Vec<u8>,
     file: Option<Capture>,
+    /// Whether it has not come to its end.
+    is_cut: bool,
 }
 
-impl Body {
+impl<'a> Body<'a> {
+    /// The body of `request`, of which nothing has come yet.
+    fn of(request: &'a Request<'a>, tap: &'a Tap) -> Self {
+        Self {
+            request,
+            tap,
+            kept: Vec::new(),
+            file: None,
+            is_cut: false,
+        }
+    }
+
     fn take(&mut self, bytes: &[u8]) {
         let room = MAX_VALUE.saturating_sub(self.kept.len());
+        if self.file.is_none() && bytes.len() > room {
+            // How long it becomes nobody knows before: chunks do not say.
+            let kept = std::mem::take(&mut self.kept);
+            self.capture().write(&kept);
+            self.kept = kept;
+        }
         self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         if let Some(file) = &mut self.file {
             file.write(bytes);
         }
+    }
+
+    /// Begin to keep what comes as a file.
+    fn capture(&mut self) -> &mut Capture {
+        let via = if self.request.method == b"PUT" {
+            "put"
+        } else {
+            "post"
+        };
+        let (tap, path) = (self.tap, &self.request.path);
+        self.file.get_or_insert_with(|| tap.artifact(path, via, b""))
     }
 }
 
@@ -177,7 +210,7 @@ impl Server {
                 port: peer.local().port(),
                 tap,
             };
-            let mut body = Body::default();
+            let mut body = Body::of(&request, tap);
             let (answer, early) = if self.is_answered_before_its_body(&request) {
                 let answer = if self.is_too_long(&request) {
                     self.error(413, "", &request, &visitor)
@@ -186,7 +219,13 @@ impl Server {
                 };
                 (answer, true)
             } else {
-                match self.read_body(peer, &request, tap, &mut body).await {
+                let read = self.read_body(peer, &request, &mut body).await;
+                if !matches!(read, Ok(Ok(()))) {
+                    body.is_cut = true;
+                    // What was offered as far as it came was offered.
+                    self.try_credentials(&request, &body.kept, &visitor);
+                }
+                match read {
                     Ok(Ok(())) => (self.answer(&request, &body.kept, &visitor), false),
                     Ok(Err(417)) => {
                         let expected = request.header("expect").unwrap_or_default();
@@ -197,7 +236,10 @@ impl Server {
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && apache => {
                         (self.error(400, "", &request, &visitor), false)
                     }
-                    Err(error) => return Err(error.into()),
+                    Err(error) => {
+                        self.report(&request, UNANSWERED, body);
+                        return Err(error.into());
+                    }
                 }
             };
             let answer = self.dialect.pack(answer, &request);
@@ -214,16 +256,21 @@ impl Server {
                 };
                 self.dialect.write(&answer, &how, &self.date.text(), &mut out);
             }
+            let mut broken = None;
             if early {
-                peer.send(&out).await?;
-                out.clear();
                 // What somebody sends who has his answer is evidence all the same.
-                if !self.read_refused_body(peer, &request, tap, &mut body).await? {
-                    after = After::Closes;
+                match self.read_refused_body(peer, &out, &request, &mut body).await {
+                    Ok(true) => {}
+                    Ok(false) => (after, body.is_cut) = (After::Closes, true),
+                    Err(error) => (broken, body.is_cut) = (Some(error), true),
                 }
+                out.clear();
                 self.try_credentials(&request, &body.kept, &visitor);
             }
-            self.report(&request, &answer, body, tap);
+            self.report(&request, answer.status, body);
+            if let Some(error) = broken {
+                return Err(error.into());
+            }
             // More requests of a pipeline are answered before anything is sent, up to a bound.
             if unsaid {
                 after = After::Closes;
@@ -277,7 +324,14 @@ impl Server {
         fault: Fault,
         head: Option<&[u8]>,
     ) -> Result<(), SessionError> {
-        let bytes = head.unwrap_or_else(|| peer.buffered()).to_vec();
+        let bytes = match head {
+            Some(head) => head.to_vec(),
+            None => {
+                let bytes = peer.buffered().to_vec();
+                peer.advance(usize::MAX);
+                bytes
+            }
+        };
         tap.emit(Event::Violation {
             what: "not an HTTP request",
             bytes: &bytes,
@@ -292,7 +346,6 @@ impl Server {
         let (status, note) = self.dialect.verdict(fault);
         let answer = self.dialect.error(status, note, None, peer.local().port());
         self.farewell(peer, &answer).await?;
-        peer.advance(usize::MAX);
         Ok(())
     }
 
@@ -334,18 +387,19 @@ impl Server {
         self.is_too_long(request) || !waited_for
     }
 
-    /// Read the body of a request that is answered already; whether another request can follow it.
+    /// Send `answer`, then read the body of the request that it answers; whether another request can follow it.
     async fn read_refused_body(
         &self,
         peer: &mut Peer,
+        answer: &[u8],
         request: &Request<'_>,
-        tap: &Tap,
-        body: &mut Body,
+        body: &mut Body<'_>,
     ) -> io::Result<bool> {
+        peer.send(answer).await?;
         if self.is_too_long(request) {
             return Ok(false);
         }
-        Ok(self.read_framed(peer, request, tap, body).await?.is_ok())
+        Ok(self.read_framed(peer, request, body).await?.is_ok())
     }
 
     /// Read the body; the status to answer with where it is malformed.
@@ -353,8 +407,7 @@ impl Server {
         &self,
         peer: &mut Peer,
         request: &Request<'_>,
-        tap: &Tap,
-        body: &mut Body,
+        body: &mut Body<'_>,
     ) -> io::Result<Result<(), u16>> {
         let expected = request.header("expect").filter(|value| !value.is_empty());
         let known = expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
@@ -369,7 +422,7 @@ impl Server {
         if bodyless {
             return Ok(Ok(()));
         }
-        self.read_framed(peer, request, tap, body).await
+        self.read_framed(peer, request, body).await
     }
 
     /// Read the body without asking for it.
@@ -377,16 +430,12 @@ impl Server {
         &self,
         peer: &mut Peer,
         request: &Request<'_>,
-        tap: &Tap,
-        body: &mut Body,
+        body: &mut Body<'_>,
     ) -> io::Result<Result<(), u16>> {
         let kind = request.header("content-type").unwrap_or_default();
-        let long =
-            matches!(request.length, Length::Known(n) if usize::try_from(n).is_ok_and(|n| n > MAX_VALUE));
-        let upload = kind.to_ascii_lowercase().starts_with(b"multipart/form-data");
-        if long || upload || request.method == b"PUT" {
-            let via = if request.method == b"PUT" { "put" } else { "post" };
-            body.file = Some(tap.artifact(&request.path, via, b""));
+        let is_form = kind.to_ascii_lowercase().starts_with(b"multipart/form-data");
+        if is_form || request.method == b"PUT" {
+            body.capture();
         }
         match request.length {
             Length::Known(n) => {
@@ -397,12 +446,15 @@ impl Server {
         }
     }
 
-    async fn read_chunks(&self, peer: &mut Peer, body: &mut Body) -> io::Result<Result<(), u16>> {
+    async fn read_chunks(&self, peer: &mut Peer, body: &mut Body<'_>) -> io::Result<Result<(), u16>> {
         let mut sum: u64 = 0;
         loop {
+            // What is no chunk is told at the end.
+            peer.begin_request();
             let Some(size) = read_chunk_size(peer).await? else {
                 return Ok(Err(400));
             };
+            peer.end_request();
             sum = sum.saturating_add(size);
             if sum > self.dialect.body_max() {
                 return Ok(Err(413));
@@ -411,6 +463,7 @@ impl Server {
                 break;
             }
             read_piece(peer, size, body).await?;
+            peer.begin_request();
             if !matches!(peer.read_line(0).await, Ok(Some(_))) {
                 return Ok(Err(400));
             }
@@ -425,7 +478,9 @@ impl Server {
         Ok(Err(400))
     }
 
-    fn report(&self, request: &Request<'_>, answer: &Answer<'_>, body: Body, tap: &Tap) {
+    /// Report a request and the status that it was answered with.
+    fn report(&self, request: &Request<'_>, status: u16, body: Body<'_>) {
+        let tap = body.tap;
         for name in exploit::named(request, &body.kept) {
             let bytes = [request.target, &body.kept].join(&b'\n');
             tap.emit(Event::Exploit {
@@ -436,11 +491,12 @@ impl Server {
         tap.emit(Event::Request {
             method: request.method,
             target: request.target,
-            status: answer.status,
+            status,
             headers: &request.headers,
             body: &body.kept,
         });
-        if let Some(file) = body.file {
+        // One that is cut is dropped here, and by that reported as truncated.
+        if let Some(file) = body.file.filter(|_| !body.is_cut) {
             file.finish();
         }
     }
@@ -1060,7 +1116,7 @@ async fn read_head(
     }
 }
 
-async fn read_piece(peer: &mut Peer, mut len: u64, body: &mut Body) -> io::Result<()> {
+async fn read_piece(peer: &mut Peer, mut len: u64, body: &mut Body<'_>) -> io::Result<()> {
     while len > 0 {
         if peer.buffered().is_empty() && !peer.fill().await? {
             return Err(io::ErrorKind::UnexpectedEof.into());

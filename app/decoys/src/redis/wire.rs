@@ -32,7 +32,18 @@ pub(super) enum Request {
 }
 
 /// Read the next request. Who has not authenticated may send less (`authRequired` in `networking.c`).
+///
+/// What came of one that is none, or that was cut, is reported at the end of `peer`.
 pub(super) async fn read_request(peer: &mut Peer, authenticated: bool) -> io::Result<Request> {
+    peer.begin_request();
+    let request = read_parts(peer, authenticated).await?;
+    if matches!(request, Request::Command(_) | Request::Nothing) {
+        peer.end_request();
+    }
+    Ok(request)
+}
+
+async fn read_parts(peer: &mut Peer, authenticated: bool) -> io::Result<Request> {
     let Some(mut line) = peer.read_until_lf(LINE_MAX).await? else {
         return Ok(Request::End);
     };

@@ -23,6 +23,7 @@ use std::{
 use decnet_model::clock::SharedClock;
 use decnet_persona::Persona;
 pub use peer::Peer;
+use tokio_util::task::TaskTracker;
 
 pub(crate) use crate::evidence::trouble;
 pub use crate::evidence::{Tap, artifact, recorder, sink, tap};
@@ -80,6 +81,8 @@ pub struct Host {
     pub artifacts: Option<std::path::PathBuf>,
     /// Where session recordings go; `None` where nothing may be written.
     pub transcripts: Option<std::path::PathBuf>,
+    /// Its sessions, and what goes on of them beside their connections: a decky stops when all have ended.
+    pub sessions: TaskTracker,
     /// The machine's own certificate, made when the first service wants it.
     snakeoil: Mutex<Option<Arc<tls::Identity>>>,
 }
@@ -96,6 +99,7 @@ impl Host {
             clock,
             artifacts: None,
             transcripts: None,
+            sessions: TaskTracker::new(),
             snakeoil: Mutex::default(),
         }
     }

@@ -8,6 +8,9 @@
 //! A limit fails the next *read*; writing stays possible as long as it does not have to wait, so that a service can
 //! say its product's words of farewell. A visitor that is gone is answered all the same, and nobody hears it: what it said before is
 //! evidence, and is read to its end as if it were still there. In a tarpit the first bytes of each answer wait, and stay with the service until then.
+//!
+//! What came and nobody took is evidence, too: its first KiB is reported when the peer ends, once. A service that takes a request in
+//! pieces says where it begins and that it is whole ([`Peer::begin_request`]), so that one that was cut counts as not taken.
 
 use std::{
     any::Any,
@@ -46,6 +49,8 @@ const HANDSHAKE: u8 = 22;
 /// How much is said to a visitor that is gone while nothing more comes in of what it has said: what only talks learns by this that
 /// nobody hears it.
 const UNHEARD_MAX: usize = 1 << 20;
+/// How much is told of what came and nobody took.
+const UNTAKEN_MAX: usize = 1024;
 /// How long [`Peer::close`] waits for the visitor to close, too.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -127,6 +132,10 @@ pub struct Peer {
     /// Bytes that were read from the stream and not yet taken; `taken` of them are gone.
     buffer: Vec<u8>,
     taken: usize,
+    /// While a request is under way: the first bytes that were taken of it, up to [`UNTAKEN_MAX`].
+    begun: Option<Vec<u8>>,
+    /// Whether what comes is ciphertext to this layer.
+    is_sealed: bool,
     addr: SocketAddr,
     local: SocketAddr,
     bounds: Bounds,
@@ -208,6 +217,8 @@ impl Peer {
             stream: Stream::Plain(Metered::new(Box::new(io), bounds, Arc::clone(&meter))),
             buffer: Vec::new(),
             taken: 0,
+            begun: None,
+            is_sealed: false,
             addr,
             local,
             bounds,
@@ -354,10 +365,31 @@ impl Peer {
         std::future::poll_fn(|cx| self.poll_more(cx)).await.map(|n| n > 0)
     }
 
+    /// A request begins with what is taken next. Until [`Peer::end_request`] says that it is whole, or was reported otherwise, what
+    /// is taken of it counts as not taken should the peer end.
+    pub fn begin_request(&mut self) {
+        self.begun = Some(Vec::new());
+    }
+
+    /// What was taken since [`Peer::begin_request`] is whole, or was reported.
+    pub fn end_request(&mut self) {
+        self.begun = None;
+    }
+
+    /// From here on what comes is ciphertext that only the service can open: what nobody takes of it says nothing, and is not reported.
+    pub fn seal_input(&mut self) {
+        self.is_sealed = true;
+    }
+
     /// Take `n` of the buffered bytes away.
     pub fn advance(&mut self, n: usize) {
-        self.owes |= n > 0 && !self.buffered().is_empty();
-        self.taken = self.buffer.len().min(self.taken.saturating_add(n));
+        let waiting = self.buffered();
+        self.owes |= n > 0 && !waiting.is_empty();
+        let end = self.buffer.len().min(self.taken.saturating_add(n));
+        if let Some(begun) = &mut self.begun {
+            keep_head(begun, self.buffer.get(self.taken..end).unwrap_or_default());
+        }
+        self.taken = end;
         if self.taken == self.buffer.len() {
             self.taken = 0;
             // An idle connection costs no buffer.
@@ -428,6 +460,9 @@ impl Peer {
     /// `UnexpectedEof` where the stream ends before; otherwise where the network fails or a limit is reached.
     pub async fn read_block(&mut self, len: usize) -> io::Result<Vec<u8>> {
         self.room().await;
+        // A block that is cut is not taken, whether or not it is a part of something longer.
+        let is_all = self.begun.is_none();
+        self.begun.get_or_insert_default();
         let mut block = Vec::new();
         while block.len() < len {
             let part = self.buffered();
@@ -438,6 +473,9 @@ impl Peer {
             if block.len() < len && !self.fill().await? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+        }
+        if is_all {
+            self.begun = None;
         }
         Ok(block)
     }
@@ -471,8 +509,9 @@ impl Peer {
     }
 
     /// Close in order: say that nothing more will come (and TLS's `close_notify`), then wait a moment for the visitor to close as
-    /// well, so that the last words are not lost to a reset.
+    /// well, so that the last words are not lost to a reset. What it still says meanwhile nobody takes.
     pub async fn close(mut self) {
+        self.begun.get_or_insert_default();
         // The visitor may be gone already; closing is all that is left to do either way.
         let _gone = tokio::time::timeout(LINGER, async {
             self.shutdown().await?;
@@ -515,14 +554,17 @@ impl Peer {
     pub async fn upgrade(&mut self, tls: &Tls) -> io::Result<()> {
         let is_handshake = |bytes: &[u8]| bytes.first() == Some(&HANDSHAKE);
         let mut early = self.take_buffered();
+        let mut told = 0;
         if !early.is_empty() && (tls.ahead == Ahead::Forgotten || !is_handshake(&early)) {
             self.tap.emit(Event::Violation {
                 what: "plaintext ahead of the TLS handshake",
                 bytes: &early,
             });
+            told = early.len();
         }
         if tls.ahead == Ahead::Forgotten {
             early.clear();
+            told = 0;
         }
         if !tls.unmet.is_empty() {
             if early.is_empty() {
@@ -533,7 +575,9 @@ impl Peer {
                 // Who is only half gone still hears it.
                 let _unheard = self.send(tls.unmet).await;
                 self.stream = Stream::Gone;
-                self.handshake_failed(&early);
+                if !self.handshake_failed(&early) {
+                    self.leave(early.get(told..).unwrap_or_default());
+                }
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "no TLS handshake"));
             }
         }
@@ -547,8 +591,12 @@ impl Peer {
             Ok(mut stream) => (stream.get_mut().0.heard.take(), Ok(stream)),
             Err((error, mut io)) => (io.heard.take(), Err(error)),
         };
-        if let Some(hello) = heard.as_deref().and_then(client_hello::ClientHello::parse) {
+        let heard = heard.unwrap_or_default();
+        let hello = client_hello::ClientHello::parse(&heard);
+        if let Some(hello) = &hello {
             hello.report(&self.tap);
+        } else if outcome.is_err() {
+            self.leave(heard.get(told..).unwrap_or_default());
         }
         match outcome {
             Ok(stream) => {
@@ -562,15 +610,22 @@ impl Peer {
         }
     }
 
-    /// Report that no TLS came about, unless the visitor is gone or a limit is reached.
-    fn handshake_failed(&self, bytes: &[u8]) {
-        if self.meter.closed_by().is_none() {
+    /// Report that no TLS came about, unless the visitor is gone or a limit is reached; whether it was reported.
+    fn handshake_failed(&self, bytes: &[u8]) -> bool {
+        let is_reported = self.meter.closed_by().is_none();
+        if is_reported {
             self.tap.emit(Event::Violation {
                 what: "the TLS handshake failed",
                 bytes,
             });
             self.meter.close(CloseReason::Violation);
         }
+        is_reported
+    }
+
+    /// `bytes` were taken, and nothing came of them.
+    fn leave(&mut self, bytes: &[u8]) {
+        keep_head(self.begun.get_or_insert_default(), bytes);
     }
 
     /// Take what is buffered.
@@ -653,6 +708,26 @@ impl Peer {
     }
 }
 
+/// Add `bytes` to the first [`UNTAKEN_MAX`].
+fn keep_head(head: &mut Vec<u8>, bytes: &[u8]) {
+    let room = UNTAKEN_MAX.saturating_sub(head.len());
+    head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.begun.get_or_insert_default();
+        self.advance(usize::MAX);
+        let untaken = self.begun.take().unwrap_or_default();
+        if !untaken.is_empty() && !self.is_sealed {
+            self.tap.emit(Event::Violation {
+                what: "input that came to nothing",
+                bytes: &untaken,
+            });
+        }
+    }
+}
+
 impl AsyncRead for Peer {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -661,7 +736,11 @@ impl AsyncRead for Peer {
         if waiting.is_empty() {
             let before = out.filled().len();
             let read = this.stream.poll_read(cx, out);
-            this.owes |= out.filled().len() > before;
+            let new = out.filled().get(before..).unwrap_or_default();
+            this.owes |= !new.is_empty();
+            if let Some(begun) = &mut this.begun {
+                keep_head(begun, new);
+            }
             return read;
         }
         let part = waiting.get(..out.remaining()).unwrap_or(waiting);
@@ -1113,6 +1192,101 @@ mod tests {
             said += CHUNK;
             assert!(said <= UNHEARD_MAX, "{said} bytes were said to nobody");
         }
+    }
+
+    /// A visitor's end, the peer at the other, and what it reports.
+    fn heard() -> (DuplexStream, Peer, Lines) {
+        let lines = Lines::default();
+        let (visitor, peer) = reporting_to(&Arc::new(Sink::to(lines.clone())));
+        (visitor, peer, lines)
+    }
+
+    /// Lines, as they are written.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        /// The only line, which tells what came to nothing.
+        fn only(&self) -> String {
+            let all = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(all.lines().count(), 1, "{all}");
+            assert!(all.contains("what=\"input that came to nothing\""), "{all}");
+            all
+        }
+
+        fn is_empty(&self) -> bool {
+            self.0.lock().unwrap().is_empty()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_and_nobody_took_is_told_once_at_the_end() {
+        let (mut visitor, mut peer, lines) = heard();
+        visitor.write_all(b"taken\nwaiting").await.unwrap();
+        assert_eq!(peer.read_line(10).await.unwrap().unwrap(), b"taken");
+        // Nobody says more: the limits end it.
+        assert!(peer.read_line(10).await.is_err());
+        assert!(lines.is_empty());
+        drop(peer);
+        assert!(lines.only().contains("bytes=\"waiting\""), "{}", lines.only());
+
+        // Also what comes while it is closed; and no more of it than is told of anything.
+        let (mut visitor, peer, lines) = heard();
+        visitor.write_all(&[b'a'; 3 * CHUNK]).await.unwrap();
+        drop(visitor);
+        peer.close().await;
+        assert!(lines.only().contains(&format!("\"{}\"", "a".repeat(UNTAKEN_MAX))));
+
+        let (mut visitor, mut peer, lines) = heard();
+        visitor.write_all(b"all is taken\n").await.unwrap();
+        peer.read_line(20).await.unwrap();
+        drop(visitor);
+        peer.close().await;
+        assert!(lines.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_was_cut_counts_as_not_taken_and_a_whole_one_does_not() {
+        let (mut visitor, mut peer, lines) = heard();
+        visitor.write_all(b"whole\nhead\nbodyrest").await.unwrap();
+        peer.begin_request();
+        peer.read_line(10).await.unwrap();
+        peer.end_request();
+        peer.begin_request();
+        peer.read_line(10).await.unwrap();
+        peer.read_block(4).await.unwrap();
+        drop(peer);
+        let told = lines.only();
+        assert!(told.contains("bodyrest") && told.contains("head"), "{told}");
+        assert!(!told.contains("whole"), "{told}");
+
+        // A block that is cut is a request of its own.
+        let (mut visitor, mut peer, lines) = heard();
+        visitor.write_all(b"wholecut").await.unwrap();
+        drop(visitor);
+        peer.read_block(5).await.unwrap();
+        assert!(peer.read_block(5).await.is_err());
+        drop(peer);
+        assert!(lines.only().contains("bytes=\"cut\""), "{}", lines.only());
+
+        // Ciphertext says nothing.
+        let (mut visitor, mut peer, lines) = heard();
+        visitor.write_all(b"sealed").await.unwrap();
+        peer.fill().await.unwrap();
+        peer.seal_input();
+        drop(peer);
+        assert!(lines.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

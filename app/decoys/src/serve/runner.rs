@@ -95,7 +95,6 @@ pub struct Decky {
     gate: Arc<Gate>,
     limits: Arc<RwLock<Limits>>,
     services: BTreeMap<String, Running>,
-    sessions: TaskTracker,
 }
 
 /// A running service.
@@ -191,7 +190,6 @@ impl Decky {
             gate: Arc::new(Gate::new(Room::from(&config.limits))),
             limits: Arc::new(RwLock::new(config.limits)),
             services: BTreeMap::new(),
-            sessions: TaskTracker::new(),
             config: DeckyConfig {
                 services: Vec::new(),
                 ..config.clone()
@@ -322,7 +320,7 @@ impl Decky {
                 evidence: Arc::clone(&self.evidence),
                 gates: [Arc::clone(&self.gate), Arc::clone(&running.room)],
                 limits: Arc::clone(&self.limits),
-                sessions: self.sessions.clone(),
+                sessions: self.host.sessions.clone(),
                 stop_sessions: running.stop.clone(),
                 service: tap.clone(),
             };
@@ -361,15 +359,10 @@ impl Decky {
             running.stop.cancel();
         }
         self.services.clear();
-        self.sessions.close();
-        if tokio::time::timeout_at(deadline, self.sessions.wait())
-            .await
-            .is_err()
-        {
-            trouble(format_args!(
-                "{} sessions did not end in time",
-                self.sessions.len()
-            ));
+        let sessions = &self.host.sessions;
+        sessions.close();
+        if tokio::time::timeout_at(deadline, sessions.wait()).await.is_err() {
+            trouble(format_args!("{} sessions did not end in time", sessions.len()));
         }
         let sink = &self.evidence.sink;
         sink.flush();

@@ -413,25 +413,13 @@ impl<'a> Talk<'a> {
     /// The next command line. Of one that is too long its beginning, and its rest is passed over; not by Exim.
     async fn read_command(&mut self) -> io::Result<Option<Vec<u8>>> {
         let is_exim = self.server.product == Product::Exim;
-        let max = if is_exim { EXIM_LINE_MAX + 1 } else { LINE_MAX };
         let peer = self.peer()?;
-        let Some(line) = peer.read_until_lf(max).await? else {
-            return Ok(None);
-        };
-        if line.last() == Some(&b'\n') {
-            return Ok(Some(line.trim_ascii_end().to_vec()));
+        peer.begin_request();
+        let line = read_line(peer, is_exim).await?;
+        if line.is_some() {
+            peer.end_request();
         }
-        if is_exim {
-            return Ok((line.len() == max).then_some(line));
-        }
-        let mut rest = line.len() == LINE_MAX;
-        while rest {
-            rest = match peer.read_until_lf(LINE_MAX).await? {
-                Some(more) => more.last() != Some(&b'\n'),
-                None => false,
-            };
-        }
-        Ok(if line.len() == LINE_MAX { Some(line) } else { None })
+        Ok(line)
     }
 
     async fn command(&mut self, line: &[u8]) -> io::Result<Goes> {
@@ -1115,6 +1103,28 @@ impl Server {
             }
         }
     }
+}
+
+/// A command line of `peer`, see [`Talk::read_command`]; `None` where it was cut, and at the end.
+async fn read_line(peer: &mut Peer, is_exim: bool) -> io::Result<Option<Vec<u8>>> {
+    let max = if is_exim { EXIM_LINE_MAX + 1 } else { LINE_MAX };
+    let Some(line) = peer.read_until_lf(max).await? else {
+        return Ok(None);
+    };
+    if line.last() == Some(&b'\n') {
+        return Ok(Some(line.trim_ascii_end().to_vec()));
+    }
+    if is_exim {
+        return Ok((line.len() == max).then_some(line));
+    }
+    let mut rest = line.len() == LINE_MAX;
+    while rest {
+        rest = match peer.read_until_lf(LINE_MAX).await? {
+            Some(more) => more.last() != Some(&b'\n'),
+            None => false,
+        };
+    }
+    Ok(if line.len() == LINE_MAX { Some(line) } else { None })
 }
 
 fn base62(mut number: u64, digits: usize) -> String {

@@ -1,21 +1,16 @@
 //! Channels (RFC 4254), as serverloop.c, session.c and channels.c of OpenSSH have them: what a visitor may do once it has
 //! signed in. What a channel was asked to do is done by a task of its own ([`super::session`]).
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use decnet_model::event::{ClientInfoKind, Event};
 use rand::Rng as _;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{
     auth::Entered,
     fields::{Fields, Message},
+    inbox::{Inbox, Inlet, inbox},
     link::Link,
     messages::{
         CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_FAILURE, CHANNEL_OPEN,
@@ -23,12 +18,12 @@ use super::{
         CHANNEL_WINDOW_ADJUST, GLOBAL_REQUEST, REQUEST_FAILURE, REQUEST_SUCCESS,
     },
     server::Visit,
-    session::{Inbox, Input, Job, Session, Terminal},
+    session::{Job, Session, Terminal},
     transport::{Packet, over},
 };
 use crate::{serve::SessionError, shell::vfs::Shared as Overlay};
 
-/// `MaxSessions` of sshd_config.
+/// `MaxSessions` of sshd_config. As there, one whose channel is closed counts until its job has ended.
 const MAX_SESSIONS: usize = 10;
 /// Bytes that a channel takes ahead of its job (CHAN_SES_WINDOW_DEFAULT), and in one packet (CHAN_SES_PACKET_DEFAULT).
 const WINDOW: u32 = 2 << 20;
@@ -68,6 +63,19 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// For who is gone.
+    #[cfg(test)]
+    pub(super) fn to_nobody() -> Self {
+        let window = Arc::new(Semaphore::new(0));
+        window.close();
+        Self {
+            serial: 0,
+            words: mpsc::channel(1).0,
+            window,
+            packet: 1,
+        }
+    }
+
     async fn say(&self, word: Word) -> Result<(), Gone> {
         self.words.send((self.serial, word)).await.map_err(|_| Gone)
     }
@@ -85,23 +93,23 @@ impl Output {
         Ok(1 + taken)
     }
 
-    async fn parts(&self, bytes: Vec<u8>, word: fn(Vec<u8>) -> Word) -> Result<(), Gone> {
+    async fn parts(&self, bytes: &[u8], word: fn(Vec<u8>) -> Word) -> Result<(), Gone> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let len = self.room(rest.len()).await?;
-            let later = rest.split_off(len);
-            self.say(word(rest)).await?;
+            let (part, later) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+            self.say(word(part.to_vec())).await?;
             rest = later;
         }
         Ok(())
     }
 
-    pub(super) async fn data(&self, bytes: Vec<u8>) -> Result<(), Gone> {
+    pub(super) async fn data(&self, bytes: &[u8]) -> Result<(), Gone> {
         self.parts(bytes, Word::Data).await
     }
 
     /// Onto standard error.
-    pub(super) async fn error(&self, bytes: Vec<u8>) -> Result<(), Gone> {
+    pub(super) async fn error(&self, bytes: &[u8]) -> Result<(), Gone> {
         self.parts(bytes, Word::Error).await
     }
 
@@ -119,15 +127,16 @@ struct Channel {
     /// Bytes that the visitor takes, and how many in one packet.
     window: Arc<Semaphore>,
     packet: u32,
-    /// Bytes that it may send, those that it sent beyond, and those that the job has taken since it was told.
+    /// Bytes that it may send, and those that it sent beyond.
     receives: u32,
     exceeded: u32,
-    taken: Arc<AtomicU32>,
     terminal: Option<Terminal>,
     variables: Vec<(String, String)>,
-    input: mpsc::UnboundedSender<Input>,
+    input: Inlet,
     /// Until there is a job.
-    receiver: Option<mpsc::UnboundedReceiver<Input>>,
+    inbox: Option<Inbox>,
+    /// Its place among [`MAX_SESSIONS`].
+    place: Arc<OwnedSemaphorePermit>,
     /// The visitor sends nothing more.
     ended: bool,
     closed: bool,
@@ -170,7 +179,7 @@ impl Channel {
     }
 
     fn has_job(&self) -> bool {
-        self.receiver.is_none()
+        self.inbox.is_none()
     }
 
     /// What is to be told of the bytes that the job has taken (`channel_check_window`).
@@ -179,7 +188,7 @@ impl Channel {
         if !self.has_job() || self.closed || !(used > 3 * PACKET || self.receives < WINDOW / 2) {
             return None;
         }
-        let taken = self.taken.swap(0, Ordering::Relaxed);
+        let taken = self.input.taken();
         self.receives = self.receives.saturating_add(taken).min(WINDOW);
         (taken > 0).then(|| self.message(CHANNEL_WINDOW_ADJUST).u32(taken))
     }
@@ -193,6 +202,8 @@ pub(super) struct Channels<'a> {
     /// What the visitor left before, from its first job on.
     overlay: Option<Overlay>,
     open: BTreeMap<u32, Channel>,
+    /// Places for sessions.
+    places: Arc<Semaphore>,
     serial: u64,
     words: mpsc::Sender<(u64, Word)>,
     /// A job has taken something.
@@ -228,6 +239,7 @@ pub(super) async fn serve(link: &mut Link, visit: &Visit, entered: Entered) -> R
         entered,
         overlay: None,
         open: BTreeMap::new(),
+        places: Arc::new(Semaphore::new(MAX_SESSIONS)),
         serial: 0,
         words,
         took: Arc::clone(&took),
@@ -324,8 +336,7 @@ impl Channels<'_> {
                 let id = fields.u32().ok_or_else(over)?;
                 let done = self.known("ieof", id).map(|channel| {
                     channel.ended = true;
-                    // A job that has ended hears nothing any more.
-                    let _ended = channel.input.send(Input::End);
+                    channel.input.end();
                 });
                 self.unless(packet, done).await
             }
@@ -412,11 +423,14 @@ impl Channels<'_> {
                 let words = "Possible attack: attempt to open a session after additional sessions disabled";
                 return Some(Err(words.to_owned()));
             }
-            b"session" if self.open.len() < MAX_SESSIONS => {
-                let message = self.session(remote, window, packet);
-                self.push(message);
-                return Some(Ok(()));
-            }
+            b"session" => match Arc::clone(&self.places).try_acquire_owned() {
+                Ok(place) => {
+                    let message = self.session(remote, window, packet, place);
+                    self.push(message);
+                    return Some(Ok(()));
+                }
+                Err(_all_taken) => FAILED,
+            },
             b"direct-tcpip" => {
                 let (host, port) = (fields.text()?, fields.u32()?);
                 self.refused("direct-tcpip", &format!("{host}:{port}"));
@@ -439,11 +453,11 @@ impl Channels<'_> {
         Some(Ok(()))
     }
 
-    fn session(&mut self, remote: u32, window: u32, packet: u32) -> Message {
+    fn session(&mut self, remote: u32, window: u32, packet: u32, place: OwnedSemaphorePermit) -> Message {
         // OpenSSH takes the first place that is free.
         let id = (0..).find(|id| !self.open.contains_key(id)).unwrap_or_default();
         self.serial += 1;
-        let (input, receiver) = mpsc::unbounded_channel();
+        let (input, inbox) = inbox(Arc::clone(&self.took));
         let channel = Channel {
             serial: self.serial,
             remote,
@@ -451,11 +465,11 @@ impl Channels<'_> {
             packet,
             receives: 0,
             exceeded: 0,
-            taken: Arc::default(),
             terminal: None,
             variables: Vec::new(),
             input,
-            receiver: Some(receiver),
+            inbox: Some(inbox),
+            place: Arc::new(place),
             ended: false,
             closed: false,
         };
@@ -505,11 +519,7 @@ impl Channels<'_> {
                 }
             }
         }
-        if channel.input.send(Input::Data(data.to_vec())).is_err() {
-            // A job that has ended takes nothing any more, and holds nothing up.
-            channel.taken.fetch_add(len, Ordering::Relaxed);
-            self.took.notify_one();
-        }
+        channel.input.data(data);
         Ok(())
     }
 
@@ -551,9 +561,7 @@ impl Channels<'_> {
             b"env" => self.variable(id, fields)?,
             b"window-change" => {
                 let (columns, rows) = (fields.u32()?, fields.u32()?);
-                let channel = self.open.get(&id)?;
-                // A job that has ended hears nothing any more.
-                let _ended = channel.input.send(Input::Resize(columns, rows));
+                self.open.get(&id)?.input.resize(columns, rows);
                 true
             }
             b"auth-agent-req@openssh.com" => {
@@ -614,7 +622,7 @@ impl Channels<'_> {
         let Some(channel) = self.open.get_mut(&id) else {
             return false;
         };
-        let Some(receiver) = channel.receiver.take() else {
+        let Some(inbox) = channel.inbox.take() else {
             return false;
         };
         channel.receives = WINDOW;
@@ -634,11 +642,7 @@ impl Channels<'_> {
             client: format!("{ip} {} {}", address.port(), local.port()),
             terminal: channel.terminal.clone(),
             variables: std::mem::take(&mut channel.variables),
-            input: Inbox {
-                receiver,
-                taken: Arc::clone(&channel.taken),
-                took: Arc::clone(&self.took),
-            },
+            input: inbox,
             output: Arc::new(Output {
                 serial: channel.serial,
                 words: self.words.clone(),
@@ -648,10 +652,14 @@ impl Channels<'_> {
             secret: Some(self.entered.secret.clone()),
             seed: rand::rng().random(),
         };
-        // It ends with its channel, and waits where the visit does.
-        let tap = tap.clone();
-        let mut running = Box::pin(session.run(job));
-        let _detached = tokio::spawn(std::future::poll_fn(move |cx| {
+        // It ends with its channel, and waits where the visit does. Like the visit it is waited for when the decky stops: what it
+        // has taken in is reported at its end.
+        let (tap, place) = (tap.clone(), Arc::clone(&channel.place));
+        let mut running = Box::pin(async move {
+            session.run(job).await;
+            drop(place);
+        });
+        let _tracked = shared.host.sessions.spawn(std::future::poll_fn(move |cx| {
             std::task::ready!(tap.poll_room(cx));
             running.as_mut().poll(cx)
         }));

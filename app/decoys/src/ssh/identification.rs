@@ -101,6 +101,7 @@ pub(super) async fn greet(
                     what: "no SSH identification",
                     bytes: &bytes,
                 });
+                peer.advance(usize::MAX);
                 let words = match refused {
                     Identification::Differs => refusals.differs,
                     _ => refusals.invalid,

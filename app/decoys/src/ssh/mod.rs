@@ -8,7 +8,7 @@
 //! - `kex/`: key exchange, at the beginning and again; `keys.rs`: the machine's host keys.
 //! - `proposal.rs`: what the persona's version offers and says.
 //! - `link.rs`: messages for the layers above, whatever comes in between.
-//! - `auth.rs`: who gets in. `channels.rs`: what it may do then.
+//! - `auth.rs`: who gets in. `channels.rs`: what it may do then. `inbox.rs`: what comes through a channel.
 //! - `session.rs`: a shell or a command in a channel; `sftp.rs`, `scp.rs` and `upload.rs`: file transfer. The shell itself is
 //!   `crate::shell`.
 //!
@@ -32,6 +32,8 @@ mod fields;
 pub(crate) mod fuzz;
 #[cfg(feature = "serve")]
 mod identification;
+#[cfg(feature = "serve")]
+mod inbox;
 #[cfg(feature = "serve")]
 mod kex;
 #[cfg(feature = "serve")]

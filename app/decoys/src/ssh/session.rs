@@ -2,17 +2,19 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use decnet_model::event::Event;
-use tokio::sync::{Notify, mpsc};
 
-use super::{channels::Output, scp, server::Shared, sftp};
+use super::{
+    channels::Output,
+    inbox::{Inbox, Input},
+    scp,
+    server::Shared,
+    sftp,
+};
 use crate::{
     serve::{
         Tap,
@@ -31,6 +33,9 @@ const TURN: Duration = Duration::from_millis(2);
 /// How often a channel's streams take turns that way. Behind that nobody reads along.
 const TURNS: u32 = 100;
 
+/// Bytes that wait for a program that does not read: as many as a pipe holds on Linux. Behind them the channel waits.
+const AHEAD: usize = 64 << 10;
+
 /// Which stream a channel sent last.
 #[derive(Debug, Default)]
 struct Turns {
@@ -46,35 +51,6 @@ impl Turns {
             self.taken += 1;
             tokio::time::sleep(TURN).await;
         }
-    }
-}
-
-/// What comes through a channel.
-#[derive(Debug)]
-pub(super) enum Input {
-    Data(Vec<u8>),
-    Resize(u32, u32),
-    End,
-}
-
-/// A channel's input in the order in which it came.
-pub(super) struct Inbox {
-    pub(super) receiver: mpsc::UnboundedReceiver<Input>,
-    /// Bytes that were taken out of it; the visitor may send as many again.
-    pub(super) taken: Arc<AtomicU32>,
-    /// Tells the connection so.
-    pub(super) took: Arc<Notify>,
-}
-
-impl Inbox {
-    async fn recv(&mut self) -> Option<Input> {
-        let input = self.receiver.recv().await;
-        if let Some(Input::Data(bytes)) = &input {
-            let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            self.taken.fetch_add(len, Ordering::Relaxed);
-            self.took.notify_one();
-        }
-        input
     }
 }
 
@@ -144,8 +120,8 @@ impl Link {
         for (stream, bytes) in std::mem::take(&mut self.waiting) {
             self.turns.before(stream).await;
             let sent = match stream {
-                Stream::Out => self.output.data(bytes).await,
-                Stream::Err => self.output.error(bytes).await,
+                Stream::Out => self.output.data(&bytes).await,
+                Stream::Err => self.output.error(&bytes).await,
             };
             if sent.is_err() {
                 self.ended = true;
@@ -299,7 +275,7 @@ impl Outside for Link {
                 }
                 tokio::select! {
                     () = tokio::time::sleep_until(end) => return true,
-                    input = self.input.recv() => match input {
+                    input = self.input.recv(), if self.ahead.len() < AHEAD => match input {
                         Some(Input::Data(bytes)) => {
                             self.recorder.record(Channel::Input, &bytes);
                             self.ahead.extend(bytes);
@@ -489,21 +465,26 @@ impl Session {
         let mut sftp = sftp::Sftp::new(who, &account.home, Box::new(move |uid| machine.user_name(uid)));
         let mut status = 0;
         let mut uploads = BTreeMap::new();
-        while let Some(Input::Data(bytes)) = self.input.recv().await {
-            let answer = sftp.feed(&bytes, &mut vfs, now());
-            for done in sftp.take_done() {
-                self.transferred(done, &mut uploads);
-            }
-            let Some(answer) = answer else {
-                self.tap.emit(Event::Violation {
-                    what: "an SFTP packet longer than any may be",
-                    bytes: bytes.get(..64).unwrap_or(&bytes),
-                });
-                status = 11;
-                break;
-            };
-            if !answer.is_empty() && self.output.data(answer).await.is_err() {
-                break;
+        'asked: while let Some(bytes) = self.input.bytes().await {
+            sftp.feed(&bytes);
+            loop {
+                let answers = sftp.answers(&mut vfs, now());
+                for done in sftp.take_done() {
+                    self.transferred(done, &mut uploads);
+                }
+                let Some(answers) = answers else {
+                    self.tap.emit(Event::Violation {
+                        what: "an SFTP packet longer than any may be",
+                        bytes: bytes.get(..64).unwrap_or(&bytes),
+                    });
+                    status = 11;
+                    break 'asked;
+                };
+                if answers.is_empty() {
+                    break;
+                }
+                // Who is gone hears no answer; what it asked for is evidence all the same.
+                let _gone = self.output.data(&answers).await;
             }
         }
         // A long upload that is not closed is kept as what it is when its capture is dropped: interrupted.
@@ -552,36 +533,47 @@ impl Session {
             gid: account.gid,
         };
         if !call.sink {
-            let (pieces, sent, failed) = scp::source(call, who, &account.home, &vfs);
+            let mut source = scp::Source::new(call, who, &account.home);
             // The peer acknowledges each piece but complaints, the last one, too: whoever closes before that breaks
             // its pipe.
             let mut acknowledged = VecDeque::new();
             let mut awaited = true;
-            for piece in pieces.into_iter().map(Some).chain([None]) {
+            loop {
                 while awaited && acknowledged.is_empty() {
-                    match self.input.recv().await {
-                        Some(Input::Data(bytes)) => acknowledged.extend(bytes),
-                        Some(Input::Resize(..)) => {}
-                        Some(Input::End) | None => return 1,
-                    }
+                    let Some(bytes) = self.input.bytes().await else {
+                        return 1;
+                    };
+                    acknowledged.extend(bytes);
                 }
                 if awaited {
                     acknowledged.pop_front();
                 }
-                let Some(piece) = piece else { break };
-                awaited = piece.first() != Some(&1);
-                if self.output.data(piece).await.is_err() {
+                let Some(piece) = source.next(&vfs) else {
+                    return u8::from(source.failed);
+                };
+                awaited = !matches!(piece, scp::Piece::Complaint(_));
+                let said = match piece {
+                    scp::Piece::Line(line) | scp::Piece::Complaint(line) => {
+                        self.output.data(line.as_bytes()).await
+                    }
+                    scp::Piece::Content { path, bytes } => {
+                        let mut said = self.output.data(&bytes).await;
+                        if said.is_ok() {
+                            said = self.output.data(&[0]).await;
+                        }
+                        // Also of what the peer did not take to its end.
+                        self.tap.emit(Event::Download {
+                            path: path.as_bytes(),
+                            size: u64::try_from(bytes.len()).unwrap_or(0),
+                            found: true,
+                        });
+                        said
+                    }
+                };
+                if said.is_err() {
                     return 1;
                 }
             }
-            for (path, size) in sent {
-                self.tap.emit(Event::Download {
-                    path: path.as_bytes(),
-                    size,
-                    found: true,
-                });
-            }
-            return u8::from(failed);
         }
         let target = call.paths.first().map_or(".", String::as_str);
         if call.directory
@@ -591,52 +583,151 @@ impl Session {
         {
             let _gone = self
                 .output
-                .data(format!("\x01scp: {target}: Not a directory\n").into_bytes())
+                .data(format!("\x01scp: {target}: Not a directory\n").as_bytes())
                 .await;
             return 1;
         }
         let mut sink = scp::Sink::new(call, who, &account.home);
-        if self.output.data(vec![0]).await.is_err() {
-            return 1;
-        }
-        let mut fine = true;
+        // Who is gone hears no answer; what it has sent is evidence all the same.
+        let _gone = self.output.data(&[0]).await;
         // The file that is on its way in; dropped in the middle it counts as interrupted.
         let mut coming: Option<Capture> = None;
-        while fine && let Some(input) = self.input.recv().await {
-            let Input::Data(bytes) = input else {
-                if matches!(input, Input::End) {
-                    break;
+        while !sink.over
+            && let Some(bytes) = self.input.bytes().await
+        {
+            sink.feed(&bytes);
+            while let Some(answer) = sink.step(&mut vfs, now()) {
+                if let Some(received) = sink.received.take() {
+                    coming = self.received(received, coming);
                 }
-                continue;
-            };
-            let (answer, go_on) = sink.feed(&bytes, &mut vfs, now());
-            for received in std::mem::take(&mut sink.received) {
-                let (path, bytes, given) = match &received {
-                    scp::Received::Bytes { path, bytes } => (path, Some(bytes), Given::default()),
-                    scp::Received::End { path, given } => (path, None, *given),
-                };
-                let mut capture = coming
-                    .take()
-                    .unwrap_or_else(|| self.tap.artifact(path.as_bytes(), "scp", self.user.as_bytes()));
-                match bytes {
-                    Some(bytes) => {
-                        capture.write(bytes);
-                        coming = Some(capture);
-                    }
-                    None => {
-                        let _stored = capture.with(given).finish();
-                    }
-                }
+                let _gone = self.output.data(&answer).await;
             }
-            fine = go_on && (answer.is_empty() || self.output.data(answer).await.is_ok());
         }
-        u8::from(sink.failed || !fine)
+        u8::from(sink.failed || sink.over)
+    }
+
+    /// Take in what came by scp, of the file that is `coming`; what is still coming then.
+    fn received(&self, received: scp::Received, coming: Option<Capture>) -> Option<Capture> {
+        let (path, bytes, given) = match &received {
+            scp::Received::Bytes { path, bytes } => (path, Some(bytes), Given::default()),
+            scp::Received::End { path, given } => (path, None, *given),
+        };
+        let mut capture =
+            coming.unwrap_or_else(|| self.tap.artifact(path.as_bytes(), "scp", self.user.as_bytes()));
+        let Some(bytes) = bytes else {
+            let _stored = capture.with(given).finish();
+            return None;
+        };
+        capture.write(bytes);
+        Some(capture)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use decnet_model::clock::SystemClock;
+
     use super::*;
+    use crate::{
+        config::Limits,
+        serve::{artifact::Artifacts, sink::Sink, tap::Evidence},
+        ssh::{fields::Message, fuzz, inbox::inbox},
+    };
+
+    /// Reports to nobody, and keeps files in `folder`.
+    fn tap(folder: Option<&std::path::Path>) -> Tap {
+        let evidence = Arc::new(Evidence {
+            sink: Arc::new(Sink::to(std::io::sink())),
+            artifacts: Arc::new(Artifacts::open(folder, &Limits::default()).unwrap()),
+            clock: Arc::new(SystemClock),
+            decky: "decky-01".to_owned(),
+        });
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
+        Tap::of_session(&evidence, "ssh", address, address)
+    }
+
+    #[tokio::test]
+    async fn files_of_who_is_gone_before_any_answer_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let visit = fuzz::visit().unwrap();
+        let request =
+            |kind: u8, fields: Message| Message::default().string(&[&[kind], &*fields.0].concat()).0;
+        let id = || Message::default().u32(0);
+        // More than a job takes at once.
+        let long = "asked ".repeat(8_000);
+        let asked = [
+            // OPEN to write, create and truncate; WRITE; CLOSE.
+            request(3, id().string(b"/tmp/asked").u32(0x1a).u32(0)),
+            request(6, id().string(&[0; 4]).u32(0).u32(0).string(long.as_bytes())),
+            request(4, id().string(&[0; 4])),
+        ];
+        for (job, sent) in [
+            (
+                Job::Exec(b"scp -t /tmp/copied".to_vec()),
+                b"C0755 5 x\nblind\0".to_vec(),
+            ),
+            (Job::Sftp, asked.concat()),
+        ] {
+            let (inlet, input) = inbox(Arc::default());
+            inlet.data(&sent);
+            drop(inlet);
+            let session = Session {
+                overlay: visit.shared.overlays.of(visit.address.ip(), 0),
+                shared: Arc::clone(&visit.shared),
+                tap: tap(Some(folder.path())),
+                user: "root".to_owned(),
+                client: "127.0.0.1 9 22".to_owned(),
+                terminal: None,
+                variables: Vec::new(),
+                input,
+                output: Arc::new(Output::to_nobody()),
+                seed: 0,
+                secret: None,
+            };
+            session.run(job).await;
+        }
+        for (name, content) in [("copied", "blind"), ("asked", &*long)] {
+            let mut kept = std::fs::read_dir(folder.path())
+                .unwrap()
+                .map(|kept| kept.unwrap().path());
+            let kept = kept.find(|path| path.to_string_lossy().ends_with(&format!("_{name}")));
+            assert_eq!(std::fs::read_to_string(kept.unwrap()).unwrap(), content);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_for_a_program_that_sleeps_waits_in_the_channel() {
+        let tap = tap(None);
+        let (inlet, input) = inbox(Arc::default());
+        let mut link = Link {
+            input,
+            output: Arc::new(Output::to_nobody()),
+            waiting: Vec::new(),
+            turns: Turns::default(),
+            ahead: VecDeque::new(),
+            editor: terminal::Editor::default(),
+            size: (80, 24),
+            at_prompt: false,
+            tty: false,
+            ended: false,
+            recorder: Recorder::begin(None, &tap, b"root", String::new(), "", "", (80, 24)),
+            tap,
+        };
+        inlet.data(&vec![b'x'; 2 << 20]);
+        inlet.end();
+        assert!(link.pause(Duration::from_secs(60)).await);
+        assert!(
+            (AHEAD..2 * AHEAD).contains(&link.ahead.len()),
+            "{}",
+            link.ahead.len()
+        );
+        // It is not the end that keeps it from being read.
+        let mut read = 0;
+        while let Some(bytes) = link.read(false).await {
+            read += bytes.len();
+        }
+        assert_eq!(read, 2 << 20);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_waits_for_a_moment_behind_the_other_one_and_for_its_own_never() {

@@ -14,6 +14,9 @@ use crate::{
 
 /// The longest packet that OpenSSH takes (SFTP_MAX_MSG_LENGTH).
 const PACKET_MAX: usize = 256 * 1024;
+/// Bytes of answers after which no more are made before these are sent: OpenSSH, too, waits until it has room for another of
+/// the longest ones.
+const ANSWERS: usize = PACKET_MAX;
 /// Files and directories that one session may hold open; OpenSSH's limit is the process's.
 const HANDLES_MAX: usize = 100;
 /// Entries in one answer to READDIR, as OpenSSH has it.
@@ -71,7 +74,9 @@ pub(crate) struct Sftp {
     who: Who,
     home: String,
     names: Box<dyn Fn(u32) -> String + Send>,
+    /// What came; `taken` bytes of it are done.
     input: Vec<u8>,
+    taken: usize,
     open: BTreeMap<u32, Open>,
     next: u32,
     done: Vec<Done>,
@@ -170,6 +175,7 @@ impl Sftp {
             home: home.to_owned(),
             names,
             input: Vec::new(),
+            taken: 0,
             open: BTreeMap::new(),
             next: 0,
             done: Vec::new(),
@@ -197,27 +203,41 @@ impl Sftp {
             .collect()
     }
 
-    /// Take bytes; the answers to the packets that are whole. `None`: the packet is longer than any may be, and
-    /// sftp-server exits.
-    pub(crate) fn feed(&mut self, bytes: &[u8], vfs: &mut Vfs, now: i64) -> Option<Vec<u8>> {
+    /// Take bytes; [`Sftp::answers`] is what they are answered.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        self.input.drain(..self.taken);
+        self.taken = 0;
         self.input.extend_from_slice(bytes);
+    }
+
+    /// Answers to the next packets that are whole, as many as may wait to be sent, and no more after one that did what is worth
+    /// telling. To be asked for until there are none. `None`: the packet is longer than any may be, and sftp-server exits.
+    pub(crate) fn answers(&mut self, vfs: &mut Vfs, now: i64) -> Option<Vec<u8>> {
+        let input = std::mem::take(&mut self.input);
+        let mut rest = input.get(self.taken..).unwrap_or_default();
         let mut out = Vec::new();
-        loop {
-            let Some(len) = self.input.first_chunk::<4>() else {
-                return Some(out);
+        let mut is_wrong = false;
+        while out.len() < ANSWERS && self.done.is_empty() {
+            let Some((len, behind)) = rest.split_first_chunk::<4>() else {
+                break;
             };
-            let len = usize::try_from(u32::from_be_bytes(*len)).ok()?;
+            let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
             if len > PACKET_MAX || len == 0 {
-                return None;
+                is_wrong = true;
+                break;
             }
-            if self.input.len() < len + 4 {
-                return Some(out);
-            }
-            let packet: Vec<u8> = self.input.drain(..len + 4).skip(4).collect();
-            let answer = self.packet(&packet, vfs, now);
+            let Some((packet, behind)) = behind.split_at_checked(len) else {
+                break;
+            };
+            rest = behind;
+            let answer = self.packet(packet, vfs, now);
             out.extend_from_slice(&u32::try_from(answer.len()).unwrap_or(0).to_be_bytes());
             out.extend_from_slice(&answer);
         }
+        self.taken = input.len() - rest.len();
+        self.input = input;
+        // What came before it is answered.
+        (!is_wrong || !out.is_empty()).then_some(out)
     }
 
     fn packet(&mut self, packet: &[u8], vfs: &mut Vfs, now: i64) -> Vec<u8> {
@@ -661,7 +681,11 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     ));
     let mut vfs = Vfs::new(base, Arc::default(), Arc::default());
     let mut sftp = Sftp::new(Who { uid: 0, gid: 0 }, "/", Box::new(|uid| uid.to_string()));
-    if sftp.feed(bytes, &mut vfs, 0).is_some() {
+    sftp.feed(bytes);
+    while sftp
+        .answers(&mut vfs, 0)
+        .is_some_and(|answers| !answers.is_empty())
+    {
         sftp.take_done();
     }
     sftp.unfinished();
@@ -672,6 +696,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ssh::fields::Message;
 
     #[test]
     fn the_fuzz_corpus_is_answered_or_ends_the_session() {
@@ -682,6 +707,83 @@ mod tests {
             count += 1;
         }
         assert!(count >= 10, "{count} in {}", corpus.display());
+    }
+
+    /// A request of type `kind` with these fields.
+    fn request(kind: u8, id: u32, fields: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(5 + fields.len()).unwrap();
+        [&len.to_be_bytes(), &[kind][..], &id.to_be_bytes(), fields].concat()
+    }
+
+    fn string(bytes: &[u8]) -> Vec<u8> {
+        Message::default().string(bytes).0
+    }
+
+    /// A session of root on a machine with one long program.
+    fn session() -> (Sftp, Vfs) {
+        let listing = "d 777 0 /tmp\nd 755 0 /bin\nf 755 1265648 /bin/bash\n";
+        let base = crate::shell::vfs::Base::from_listing(listing, 0, |path| Some(path.to_owned()));
+        let vfs = Vfs::new(Arc::new(base), Arc::default(), Arc::default());
+        let sftp = Sftp::new(Who { uid: 0, gid: 0 }, "/", Box::new(|uid| uid.to_string()));
+        (sftp, vfs)
+    }
+
+    /// Answers as they are sent: the ids in their order, and the most bytes that waited at once of answers and of what was done.
+    fn answered(sftp: &mut Sftp, vfs: &mut Vfs) -> (Vec<u32>, usize) {
+        let (mut ids, mut most) = (Vec::new(), 0);
+        while let Some(answers) = sftp.answers(vfs, 0).filter(|answers| !answers.is_empty()) {
+            let done = sftp.take_done().into_iter().map(|done| match done {
+                Done::Bytes { bytes, .. } | Done::Uploaded { bytes, .. } => bytes.len(),
+                Done::Closed { .. } | Done::Read { .. } => 0,
+                Done::Did(what) => what.len(),
+            });
+            most = most.max(answers.len() + done.sum::<usize>());
+            let mut fields = Fields(&answers);
+            while let Some(answer) = fields.bytes() {
+                ids.push(u32::from_be_bytes(*answer[1..].first_chunk().unwrap()));
+            }
+        }
+        (ids, most)
+    }
+
+    #[test]
+    fn whatever_is_asked_at_once_is_answered_in_order_and_few_answers_wait() {
+        const BOUND: usize = 3 * PACKET_MAX;
+        let (mut sftp, mut vfs) = session();
+        let open = [string(b"/bin/bash"), vec![0, 0, 0, 1, 0, 0, 0, 0]].concat();
+        sftp.feed(&request(3, 0, &open));
+        assert_eq!(answered(&mut sftp, &mut vfs).0, [0]);
+        let all = [string(&0_u32.to_be_bytes()), vec![0; 8], vec![0xff; 4]].concat();
+        let reads: Vec<u8> = (1..=9_000).flat_map(|id| request(5, id, &all)).collect();
+        // Also where packets are cut, as they are by those of the channel.
+        let (mut ids, mut most) = (Vec::new(), 0);
+        for part in reads.chunks(100_000) {
+            sftp.feed(part);
+            let (more, waited) = answered(&mut sftp, &mut vfs);
+            ids.extend(more);
+            most = most.max(waited);
+        }
+        assert_eq!(ids, (1..=9_000).collect::<Vec<u32>>());
+        assert!((PACKET_MAX..BOUND).contains(&most), "{most} bytes waited");
+        // Long files that are opened to be written and closed, again and again.
+        let write = [string(b"/bin/bash"), vec![0, 0, 0, 2, 0, 0, 0, 0]].concat();
+        let both = |n: u32| {
+            let close = request(4, 2 * n + 1, &string(&(n + 1).to_be_bytes()));
+            [request(3, 2 * n, &write), close].concat()
+        };
+        sftp.feed(&(0..200).flat_map(both).collect::<Vec<u8>>());
+        let (ids, most) = answered(&mut sftp, &mut vfs);
+        assert_eq!(ids, (0..400).collect::<Vec<u32>>());
+        assert!((PACKET_MAX..BOUND).contains(&most), "{most} bytes waited");
+    }
+
+    #[test]
+    fn what_came_before_a_packet_that_none_may_be_is_answered() {
+        let (mut sftp, mut vfs) = session();
+        sftp.feed(&[request(17, 7, &string(b"/tmp")), vec![0xff; 8]].concat());
+        let answers = sftp.answers(&mut vfs, 0).unwrap();
+        assert_eq!(answers[4..9], [105, 0, 0, 0, 7]);
+        assert_eq!(sftp.answers(&mut vfs, 0), None);
     }
 
     proptest! {

@@ -36,12 +36,14 @@ use decnet_decoys::{Port, config::NOBODY};
 use decnet_model::name::{DeckyName, ServiceSlug};
 use decnet_spool::outlet::Outlet;
 use nix::{
+    errno::Errno,
     fcntl::Flock,
     libc,
     sched::{CloneFlags, setns},
     sys::{
         prctl,
         signal::{Signal, kill, killpg},
+        wait::{Id, WaitPidFlag, waitid},
     },
     unistd::{Pid, getpid, getppid},
 };
@@ -441,7 +443,7 @@ impl Children {
             _ => return Err(StepError::transient(format!("{} does not run", decky.name))),
         };
         let before = state.borrow().clone();
-        killpg(pid, Signal::SIGHUP)
+        unended(&state, || kill(pid, Signal::SIGHUP))
             .map_err(|e| StepError::transient(format!("signal {}: {e}", decky.name)))?;
         let answered =
             |s: &ChildState| s.applied > before.applied || s.refused > before.refused || s.ended.is_some();
@@ -468,14 +470,8 @@ impl Children {
         // How it ended by itself is told as its death.
         let lived = state.borrow().ended.is_none();
         for (signal, patience) in [(Signal::SIGTERM, GRACE), (Signal::SIGKILL, GRACE)] {
-            if state.borrow().ended.is_some() {
-                break;
-            }
-            // A child that is gone already has no group to signal.
-            match killpg(pid, signal) {
-                Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
-                Err(e) => return Err(StepError::transient(format!("signal {name}: {e}"))),
-            }
+            unended(&state, || end(pid, signal))
+                .map_err(|e| StepError::transient(format!("signal {name}: {e}")))?;
             if wait(state.clone(), patience, |s| s.ended.is_some())
                 .await
                 .is_some()
@@ -688,21 +684,41 @@ async fn attend(
         let why = format!("it hung: asked {IN_VAIN} times, it gave no sign of life, and was ended");
         log.line(&why);
         tell.send_modify(|state| state.last_words = why);
-        if let Err(error) = killpg(pid, Signal::SIGKILL) {
+        if let Err(error) = end(pid, Signal::SIGKILL) {
             tracing::warn!(%error, "a decky that hangs could not be ended");
         }
     }
-    // Its standard error is closed, or it was killed, so it is ending; the wait is short.
-    let status = tokio::task::spawn_blocking(move || child.wait()).await;
-    let (how, in_order) = match status {
-        Ok(Ok(status)) => (described(status), status.success()),
-        Ok(Err(error)) => (error.to_string(), false),
-        Err(error) => (error.to_string(), false),
-    };
+    // Its standard error is closed, or it was killed, so it is ending; the wait is short. Its number stays its own.
+    let left = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+    let ended = tokio::task::spawn_blocking(move || waitid(Id::Pid(pid), left)).await;
+    if !matches!(ended, Ok(Ok(_))) {
+        tracing::warn!(?ended, "the end of a decky could not be waited for");
+    }
     tell.send_modify(|state| {
+        // From here on the number may be anybody's, and nobody looks at the state meanwhile: see `unended`.
+        let (how, in_order) = match child.wait() {
+            Ok(status) => (described(status), status.success()),
+            Err(error) => (error.to_string(), false),
+        };
         state.ended = Some(how);
         state.in_order = in_order;
     });
+}
+
+/// Signal a child unless it has ended, and not when its number could be another's already.
+fn unended(state: &watch::Receiver<ChildState>, signal: impl FnOnce() -> nix::Result<()>) -> nix::Result<()> {
+    let state = state.borrow();
+    if state.ended.is_some() { Ok(()) } else { signal() }
+}
+
+/// Send what ends a child to all of its group, and to itself: nothing keeps one that was taken over from leaving its group.
+fn end(pid: Pid, signal: Signal) -> nix::Result<()> {
+    let group = killpg(pid, signal);
+    kill(pid, signal)?;
+    match group {
+        Err(error) if error != Errno::ESRCH => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Read what a child says until it says no more.
@@ -975,6 +991,49 @@ mod tests {
         children.start(decky.clone(), None).await.unwrap();
         assert!(children.is_running(&decky.name));
         children.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn a_child_that_left_its_group_is_ended_where_it_hangs_and_where_it_is_stopped() {
+        const THIS: &str = "engine::children::tests::\
+                            a_child_that_left_its_group_is_ended_where_it_hangs_and_where_it_is_stopped";
+        const CHILD: &str = "LEAVE_GROUP";
+        use nix::unistd::{getpgid, setpgid};
+
+        if std::env::var_os(CHILD).is_some() {
+            // As one that was taken over may.
+            setpgid(Pid::this(), getpgid(Some(getppid())).unwrap()).unwrap();
+            writeln!(io::stderr(), "ready").unwrap();
+            loop {
+                std::thread::park();
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let tests = std::env::current_exe().unwrap();
+        // It gives no sign of life.
+        let script = format!(
+            "trap '' USR1\nexport {CHILD}=1\nexec '{}' --exact {THIS}",
+            tests.display()
+        );
+        let (children, decky) = scripted(folder.path(), &script, Duration::from_millis(200));
+        let started = async || {
+            children.start(decky.clone(), None).await.unwrap();
+            let running = children.running();
+            let child = running.get(&decky.name).unwrap();
+            assert_ne!(getpgid(Some(child.pid)).unwrap(), child.pid);
+            assert_eq!(killpg(child.pid, None), Err(Errno::ESRCH));
+        };
+        started().await;
+        tokio::time::timeout(READY, children.changed()).await.unwrap();
+        let died = children.observe().unwrap().remove(0).seen.died.unwrap();
+        assert!(
+            died.contains("no sign of life") && died.ends_with("(signal 9)"),
+            "{died}"
+        );
+
+        started().await;
+        children.stop(&decky.name).await.unwrap();
+        assert!(!children.is_running(&decky.name));
     }
 
     #[test]

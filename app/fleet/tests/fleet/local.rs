@@ -72,21 +72,18 @@ fn standing(deckies: Vec<DeckySpec>) -> Vec<DesiredDecky> {
     resolve(&fleet(deckies), &[], &limits(), &Six, now()).unwrap()
 }
 
-fn engine(dir: &Path) -> LocalEngine {
-    LocalEngine::open(options(dir), Arc::new(Six)).unwrap()
+fn engine(dir: &Path) -> Arc<LocalEngine> {
+    Arc::new(LocalEngine::open(options(dir), Arc::new(Six)).unwrap())
 }
 
-async fn reconcile(engine: &LocalEngine, desired: &[DesiredDecky]) -> Vec<(DeckyName, StepError)> {
+async fn reconcile(engine: &Arc<LocalEngine>, desired: &[DesiredDecky]) -> Vec<(DeckyName, StepError)> {
     let steps = plan(desired, &engine.observe().await.unwrap());
     let (send, _progress) = mpsc::unbounded_channel();
     let options = Options {
         attempts: 1,
         ..Options::default()
     };
-    execute(engine, &steps, &options, &send)
-        .await
-        .into_iter()
-        .collect()
+    execute(engine, steps, options, &send).await.into_iter().collect()
 }
 
 fn pid_of(dir: &Path, decky: &DesiredDecky) -> Pid {

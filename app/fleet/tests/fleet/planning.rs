@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -212,27 +212,26 @@ fn fulfilled(desired: &[DesiredDecky], before: &World) -> World {
 
 /// Kill an engine of `world` at call number `call` on the way to `desired`, and let another one go on. Gives what it has then.
 async fn killed_once(world: &World, desired: &[DesiredDecky], call: usize, moment: Moment) -> World {
-    let killed = Simulated {
+    let killed = Arc::new(Simulated {
         deckies: Mutex::new(world.clone()),
         faults: BTreeMap::from([(call, Fault::Killed(moment))]),
         ..Simulated::default()
-    };
+    });
     let (send, _progress) = mpsc::unbounded_channel();
     let steps = plan(desired, &killed.observe().await.unwrap());
-    let options = quick();
     tokio::select! {
         () = killed.killed.notified() => {}
-        _ = execute(&killed, &steps, &options, &send) => panic!("it was to be killed at call {call} of {steps:?}"),
+        _ = execute(&killed, steps.clone(), quick(), &send) => panic!("it was to be killed at call {call} of {steps:?}"),
     }
-    let next = Simulated {
-        deckies: killed.deckies,
+    let next = Arc::new(Simulated {
+        deckies: Mutex::new(killed.deckies.lock().unwrap().clone()),
         ..Simulated::default()
-    };
+    });
     let steps = plan(desired, &next.observe().await.unwrap());
-    let failed = execute(&next, &steps, &quick(), &send).await;
+    let failed = execute(&next, steps.clone(), quick(), &send).await;
     assert_eq!(failed, BTreeMap::new(), "{steps:?}");
     assert_eq!(plan(desired, &next.observe().await.unwrap()), []);
-    next.deckies.into_inner().unwrap()
+    next.deckies.lock().unwrap().clone()
 }
 
 fn any_fault() -> impl Strategy<Value = Fault> {
@@ -320,7 +319,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let engine = Simulated { faults, ..Simulated::default() };
+            let engine = Arc::new(Simulated { faults, ..Simulated::default() });
             let (send, _progress) = mpsc::unbounded_channel();
             for desired in &states {
                 let before = engine.deckies.lock().unwrap().clone();
@@ -330,7 +329,7 @@ proptest! {
                     if steps.is_empty() {
                         break;
                     }
-                    execute(&engine, &steps, &quick(), &send).await;
+                    execute(&engine, steps, quick(), &send).await;
                 }
                 let observed = engine.observe().await.unwrap();
                 assert_eq!(plan(desired, &observed), [], "planning what was just built gives no steps");
@@ -462,15 +461,15 @@ fn one_that_is_to_stand_still_is_stopped_and_no_more_and_started_as_it_is_wanted
 #[tokio::test]
 async fn what_may_pass_is_tried_again_what_stays_is_not_and_both_are_reported() {
     let desired = resolved(vec![of("linux-server", 1)]);
-    let engine = Simulated {
+    let engine = Arc::new(Simulated {
         faults: BTreeMap::from([
             (0, Fault::Before { transient: true }),
             (2, Fault::Before { transient: false }),
         ]),
         ..Simulated::default()
-    };
+    });
     let (send, mut progress) = mpsc::unbounded_channel();
-    let failed = execute(&engine, &plan(&desired, &[]), &quick(), &send).await;
+    let failed = execute(&engine, plan(&desired, &[]), quick(), &send).await;
     assert!(failed.contains_key(&desired[0].name));
     drop(send);
     let mut told = Vec::new();

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use decnet_model::name::DeckyName;
+use decnet_syslog::Message;
 use nix::{
     errno::Errno,
     fcntl::{FallocateFlags, fallocate},
@@ -34,6 +36,8 @@ const FREE_STEP: u64 = 256 << 10;
 pub struct Totals {
     /// Lines that were committed to the spool.
     pub lines: u64,
+    /// Lines of a decky's outlet that were another's by their host name; see [`Inlet`].
+    pub foreign_lines: u64,
     /// Lines that were over [`MAX_LINE`] and lost their tail.
     pub cut_lines: u64,
     /// Last lines without a line end whose writer is gone, taken as they were.
@@ -50,6 +54,10 @@ pub struct Totals {
 
 /// Takes the lines of all outlets below a folder into the spool.
 ///
+/// A decky speaks for itself alone: a line of `web-01/…` whose HOSTNAME is not `web-01` becomes `outlet of web-01: <line>`, which is no
+/// RFC 5424 line, so that whoever reads the spool puts it into quarantine. Whoever takes a decky over cannot write what another one saw. A
+/// source that no decky can be called, such as `_mutator`, speaks for whom it says.
+///
 /// It has no position of its own: how far each outlet was taken stands in the [`Writer`]'s marks.
 pub struct Inlet {
     root: PathBuf,
@@ -57,6 +65,10 @@ pub struct Inlet {
     totals: Totals,
     /// What was complained about, so that it is said once.
     told: BTreeSet<String>,
+    /// What could not be done at this look, each with why.
+    failing: BTreeMap<String, String>,
+    /// What could not be done at the look before.
+    failed: BTreeSet<String>,
     holes: bool,
     buffer: Vec<u8>,
 }
@@ -84,6 +96,8 @@ impl Inlet {
             files: BTreeMap::new(),
             totals: Totals::default(),
             told: BTreeSet::new(),
+            failing: BTreeMap::new(),
+            failed: BTreeSet::new(),
             holes: true,
             buffer: Vec::new(),
         }
@@ -101,15 +115,26 @@ impl Inlet {
         self.files.len()
     }
 
+    /// What could not be done at the last two looks: outlets of which no lines are taken, or that are not freed, each with why. Once is not
+    /// enough: whoever takes a source away may do so while it is looked at.
+    pub fn failing(&self) -> impl Iterator<Item = String> {
+        let lasting = self
+            .failing
+            .iter()
+            .filter(|(what, _)| self.failed.contains(*what));
+        lasting.map(|(what, why)| format!("cannot {what}: {why}"))
+    }
+
     /// Take what all outlets have, a turn each, commit it, and free what is committed. Tells whether some outlet may
     /// have more already, so that no pause is due.
     ///
     /// # Errors
     /// What [`Writer::commit`] says. After [`SpoolError::Full`] call again later with the same writer: what is in hand
-    /// is committed first, and outlets stay unread until that succeeds. An outlet that cannot be read is logged and
-    /// counted, and stops no other.
+    /// is committed first, and outlets stay unread until that succeeds. An outlet that cannot be read is logged,
+    /// counted and told by [`Self::failing`], and stops no other.
     pub fn pump(&mut self, writer: &mut Writer) -> Result<bool, SpoolError> {
         self.commit(writer)?;
+        self.failed = std::mem::take(&mut self.failing).into_keys().collect();
         self.scan(writer);
         let mut more = false;
         let keys: Vec<String> = self.files.keys().cloned().collect();
@@ -135,57 +160,81 @@ impl Inlet {
         Ok(())
     }
 
-    /// Find new outlets, and forget marks of those that are gone.
+    /// Find new outlets, and forget marks of those that are gone. Those of a source that cannot be looked into are neither.
     fn scan(&mut self, writer: &mut Writer) {
-        let mut seen = BTreeSet::new();
-        match self.list(&mut seen, writer) {
-            Ok(()) => {}
+        let sources = match self.sources() {
+            Ok(sources) => sources,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return,
             Err(e) => {
                 self.complain("", "list the outlets", &e);
                 return;
             }
+        };
+        let (mut seen, mut unseen) = (BTreeSet::new(), BTreeSet::new());
+        for (source, path) in sources {
+            if let Err(e) = self.list(&source, &path, &mut seen, writer) {
+                self.complain(&source, "list the outlets of", &e);
+                unseen.insert(source);
+            }
         }
+        // What is open of a source that is out of reach is let go: under that name there may be another file when it is back.
         self.files.retain(|key, _| seen.contains(key));
         let gone: Vec<String> = writer
             .marked_sources()
-            .filter(|source| source.contains('/') && !seen.contains(*source))
+            .filter(|key| !seen.contains(*key))
+            .filter(|key| key.contains('/') && !unseen.contains(source_of(key)))
             .map(str::to_owned)
             .collect();
-        for source in gone {
-            writer.unmark(&source);
+        for key in gone {
+            writer.unmark(&key);
         }
     }
 
-    fn list(&mut self, seen: &mut BTreeSet<String>, writer: &mut Writer) -> io::Result<()> {
-        for source in fs::read_dir(&self.root)? {
-            let source = source?;
-            let name = source.file_name();
-            let Some(name) = name.to_str().filter(|name| layout::checked_name(name).is_ok()) else {
+    /// The sources that there may be, each with its path.
+    fn sources(&self) -> io::Result<Vec<(String, PathBuf)>> {
+        let mut sources = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if let Some(name) = name.to_str().filter(|name| layout::checked_name(name).is_ok()) {
+                sources.push((name.to_owned(), entry.path()));
+            }
+        }
+        Ok(sources)
+    }
+
+    fn list(
+        &mut self,
+        source: &str,
+        path: &Path,
+        seen: &mut BTreeSet<String>,
+        writer: &mut Writer,
+    ) -> io::Result<()> {
+        if !is_folder(path)? {
+            return Ok(());
+        }
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let file_name = entry.file_name();
+            let Some(file_name) = file_name.to_str() else {
                 continue;
             };
-            // A link too: an engine may keep a source's outlets where a container can reach them.
-            if !source.path().is_dir() {
-                continue;
+            match entry.file_type() {
+                Ok(kind) if kind.is_file() => {}
+                Ok(_) => continue,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
             }
-            for entry in fs::read_dir(source.path())? {
-                let entry = entry?;
-                let file_name = entry.file_name();
-                let Some(file_name) = file_name.to_str() else {
-                    continue;
-                };
-                if !entry.file_type()?.is_file() {
-                    continue;
+            let key = format!("{source}/{file_name}");
+            if number_of(file_name, "new").is_some() {
+                if let Err(e) = remove_abandoned(&entry.path()) {
+                    self.complain(&key, "remove an outlet that was never one", &e);
                 }
-                if number_of(file_name, "new").is_some() {
-                    remove_abandoned(&entry.path())?;
-                } else if number_of(file_name, "log").is_some() {
-                    let key = format!("{name}/{file_name}");
-                    if !self.files.contains_key(&key) {
-                        self.adopt(&key, entry.path(), writer);
-                    }
-                    seen.insert(key);
+            } else if number_of(file_name, "log").is_some() {
+                if !self.files.contains_key(&key) {
+                    self.adopt(&key, entry.path(), writer);
                 }
+                seen.insert(key);
             }
         }
         Ok(())
@@ -227,6 +276,21 @@ impl Inlet {
 
     /// Take one turn of one outlet in hand; tells whether it may have more.
     fn take(&mut self, key: &str, writer: &mut Writer) -> Result<bool, TakeError> {
+        let foreign = self.totals.foreign_lines;
+        let more = self.take_lines(key, writer);
+        let source = source_of(key);
+        if self.totals.foreign_lines > foreign && self.told.insert(format!("foreign {source}")) {
+            tracing::error!(
+                source,
+                "a decky wrote lines that name another host: somebody may have taken it over; they go to the quarantine"
+            );
+        }
+        more
+    }
+
+    fn take_lines(&mut self, key: &str, writer: &mut Writer) -> Result<bool, TakeError> {
+        let decky = source_of(key).parse::<DeckyName>().ok();
+        let decky = decky.as_ref();
         let Some(intake) = self.files.get_mut(key) else {
             return Ok(false);
         };
@@ -253,7 +317,7 @@ impl Inlet {
             } else {
                 let rest = read_at(&intake.file, taken, len, MAX_LINE + 1, &mut self.buffer)?;
                 self.totals.torn_lines += 1;
-                append_line(writer, rest, &mut self.totals)?;
+                append_line(writer, decky, rest, &mut self.totals)?;
                 writer.mark(key, len);
             }
             // One more turn removes it.
@@ -268,7 +332,7 @@ impl Inlet {
                 .unwrap_or_default()
                 .split_inclusive(|b| *b == b'\n')
             {
-                if let Err(e) = append_line(writer, line, &mut self.totals) {
+                if let Err(e) = append_line(writer, decky, line, &mut self.totals) {
                     // What was appended must not be appended again.
                     writer.mark(key, offset);
                     return Err(e.into());
@@ -282,7 +346,7 @@ impl Inlet {
             let head = chunk.get(..=MAX_LINE).unwrap_or(chunk).to_vec();
             let from = intake.searched.max(taken);
             if let Some(end) = find_line_end(&intake.file, from, len, &mut self.buffer)? {
-                append_line(writer, &head, &mut self.totals)?;
+                append_line(writer, decky, &head, &mut self.totals)?;
                 writer.mark(key, end);
                 return Ok(true);
             }
@@ -340,10 +404,12 @@ impl Inlet {
     }
 
     fn complain(&mut self, key: &str, action: &str, e: &io::Error) {
-        if self.told.insert(format!("{action} {key}")) {
+        let what = format!("{action} {key}").trim_end().to_owned();
+        if self.told.insert(what.clone()) {
             self.totals.failed_files += 1;
             tracing::warn!(outlet = key, error = %e, "cannot {action}");
         }
+        self.failing.insert(what, e.to_string());
     }
 }
 
@@ -378,12 +444,52 @@ impl Intake {
     }
 }
 
-/// Append a line that may be too long. Empty lines say nothing and are left out.
-fn append_line(writer: &mut Writer, line: &[u8], totals: &mut Totals) -> Result<(), SpoolError> {
+/// Whether there is a folder. A link to one too: an engine may keep a source's outlets where a container can reach them. Where that is
+/// not there now, what is in it is not gone.
+fn is_folder(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        looked => return looked.map(|meta| meta.is_dir()),
+    }
+    match fs::read_link(path) {
+        Ok(target) => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!(
+                "{} leads to {}, which is not there; remove the link if that is gone for good",
+                path.display(),
+                target.display()
+            ),
+        )),
+        // It is gone since it was listed.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn source_of(key: &str) -> &str {
+    key.split_once('/').map_or(key, |(source, _)| source)
+}
+
+/// Append a line of `decky`, where it is one's, that may be too long. Empty lines say nothing and are left out.
+fn append_line(
+    writer: &mut Writer,
+    decky: Option<&DeckyName>,
+    line: &[u8],
+    totals: &mut Totals,
+) -> Result<(), SpoolError> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     if line.is_empty() {
         return Ok(());
     }
+    let named;
+    let line = match (decky, Message::hostname_of(line)) {
+        (Some(decky), Some(host)) if host != decky.as_str().as_bytes() => {
+            totals.foreign_lines += 1;
+            named = [format!("outlet of {decky}: ").as_bytes(), line].concat();
+            named.as_slice()
+        }
+        _ => line,
+    };
     let Some(head) = line.get(..MAX_LINE).filter(|head| head.len() < line.len()) else {
         return writer.append(line);
     };

@@ -1,7 +1,7 @@
 use std::{
     fs,
     io::Write as _,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -12,6 +12,9 @@ use decnet_spool::{
 };
 
 use super::*;
+
+/// More than is read of an outlet at once.
+const TURN: usize = 300 << 10;
 
 struct Host {
     _root: tempfile::TempDir,
@@ -250,6 +253,131 @@ fn what_is_no_outlet_is_left_alone_and_abandoned_beginnings_are_removed() {
     assert_eq!(host.lines(), Vec::<String>::new());
     assert!(dir.join("notes.txt").exists());
     assert!(!dir.join("19.new").exists());
+}
+
+#[test]
+fn a_source_that_cannot_be_looked_into_keeps_no_other_from_being_found_and_is_told_until_it_can() {
+    let host = Host::new();
+    let root = host._root.path().to_owned();
+    // Root may look into everything, so it is somebody else who looks here, in this thread alone.
+    let nobody = 65_534;
+    let by_root = nix::unistd::geteuid().is_root();
+    if by_root {
+        std::os::unix::fs::chown(&root, Some(nobody), Some(nobody)).unwrap();
+    }
+    let look = || {
+        if by_root {
+            nix::unistd::setfsuid(nix::unistd::Uid::from_raw(nobody));
+        }
+        let mut writer = host.writer();
+        let mut inlet = Inlet::new(&host.outlets);
+        let closed: Vec<Outlet> = (0..8)
+            .map(|n| Outlet::create(&host.outlets, &format!("closed-{n}")).unwrap())
+            .collect();
+        let set_mode = |mode: u32| {
+            for outlet in &closed {
+                let folder = outlet.path().parent().unwrap();
+                fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+            }
+        };
+        settle(&mut inlet, &mut writer);
+        assert_eq!(inlet.failing().count(), 0);
+        set_mode(0);
+        let mut web = Outlet::create(&host.outlets, "web-01").unwrap();
+        web.append(b"found").unwrap();
+        settle(&mut inlet, &mut writer);
+        assert_eq!(host.lines(), ["found"]);
+        let told: Vec<String> = inlet.failing().collect();
+        assert_eq!(told.len(), closed.len(), "{told:?}");
+        assert!(
+            told[0].starts_with("cannot list the outlets of closed-0: Permission denied"),
+            "{told:?}"
+        );
+        set_mode(0o700);
+        settle(&mut inlet, &mut writer);
+        assert_eq!(inlet.failing().count(), 0);
+    };
+    std::thread::scope(|scope| scope.spawn(look).join()).unwrap();
+}
+
+#[test]
+fn outlets_behind_a_link_that_leads_nowhere_for_a_while_are_neither_forgotten_nor_taken_twice() {
+    let host = Host::new();
+    let (kept, away) = (host._root.path().join("kept"), host._root.path().join("away"));
+    fs::create_dir_all(&kept).unwrap();
+    fs::create_dir_all(&host.outlets).unwrap();
+    std::os::unix::fs::symlink(&kept, host.outlets.join("web-01")).unwrap();
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    let mut web = Outlet::create(&host.outlets, "web-01").unwrap();
+    web.append(b"one").unwrap();
+    settle(&mut inlet, &mut writer);
+
+    fs::rename(&kept, &away).unwrap();
+    let mut db = Outlet::create(&host.outlets, "db-01").unwrap();
+    db.append(b"meanwhile").unwrap();
+    assert_eq!(inlet.failing().count(), 0);
+    settle(&mut inlet, &mut writer);
+    let told: Vec<String> = inlet.failing().collect();
+    assert!(
+        told.len() == 1 && told[0].contains("web-01") && told[0].contains("leads to"),
+        "{told:?}"
+    );
+    // Nor does a new collector forget them.
+    drop(writer);
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    settle(&mut inlet, &mut writer);
+
+    web.append(b"two").unwrap();
+    fs::rename(&away, &kept).unwrap();
+    settle(&mut inlet, &mut writer);
+    assert_eq!(host.lines(), ["one", "meanwhile", "two"]);
+    assert_eq!(inlet.failing().count(), 0);
+
+    // What is gone with its link is forgotten.
+    fs::remove_file(host.outlets.join("web-01")).unwrap();
+    db.append(b"after").unwrap();
+    settle(&mut inlet, &mut writer);
+    assert_eq!(writer.marked_sources().count(), 1);
+}
+
+#[test]
+fn a_decky_speaks_for_itself_alone_and_what_it_says_in_anothers_name_is_kept_as_no_line_of_its() {
+    let host = Host::new();
+    let mut writer = host.writer();
+    let mut inlet = Inlet::new(&host.outlets);
+    let line = |of: &str| format!("<134>1 2026-01-02T03:04:05Z {of} ssh - auth_attempt - hello");
+    let said = [line("web-01"), line("db-01"), line("-"), "<134>1 torn".to_owned()];
+    for source in ["web-01", "_mutator"] {
+        let mut outlet = Outlet::create(&host.outlets, source).unwrap();
+        for said in &said {
+            outlet.append(said.as_bytes()).unwrap();
+        }
+        // The last one without an end, and one that is too long.
+        let mut file = outlet.into_file();
+        let long = format!("{}{}\n", line("db-01"), "x".repeat(TURN));
+        file.write_all((long + &line("mail-01")).as_bytes()).unwrap();
+        drop(file);
+        settle(&mut inlet, &mut writer);
+    }
+    let lines = host.lines();
+    let (decky, worker) = lines.split_at(6);
+    let foreign = |line: &str| format!("outlet of web-01: {line}");
+    assert_eq!(
+        decky[..4],
+        [
+            line("web-01"),
+            foreign(&line("db-01")),
+            foreign(&line("-")),
+            said[3].clone()
+        ]
+    );
+    assert!(decky[4].starts_with(&foreign(&line("db-01"))) && decky[4].len() == MAX_LINE);
+    assert_eq!(decky[5], foreign(&line("mail-01")));
+    assert_eq!(worker[..4], said);
+    assert_eq!(worker[5], line("mail-01"));
+    assert_eq!(inlet.totals().foreign_lines, 4);
 }
 
 #[test]

@@ -16,10 +16,7 @@ use time::OffsetDateTime;
 
 use super::{Views, Wordlists};
 use crate::{
-    api::{
-        evidence::{self, Elsewhere},
-        fleet,
-    },
+    api::{Answer, evidence, fleet},
     components::{
         download::Export,
         drawer::Drawer,
@@ -311,9 +308,9 @@ fn List(
             ..query.clone()
         })
     });
-    // The stream tells how many there are, not which.
+    // The stream tells neither which there are nor which are seen again: each row may be of one.
     pager.follow(Memo::new(move |_| {
-        live.stats.with(|s| s.as_ref().map(|s| s.bounties))
+        live.stats.with(|s| s.as_ref().map(|s| s.total_logs))
     }));
     let newest = pager.rows.with_untracked(|rows| rows.iter().map(|b| b.id).max());
     let rows = Memo::new(move |_| {
@@ -369,10 +366,9 @@ fn BountyDrawer(shown: Shown) -> impl IntoView {
             };
             let elsewhere = match &bounty {
                 Ok(bounty) if bounty.kind == BountyKind::Credential && !bounty.value.is_empty() => {
-                    // What cannot be asked is not known.
-                    evidence::elsewhere_get(id).await.unwrap_or(Elsewhere::Unknown)
+                    evidence::elsewhere_get(id).await
                 }
-                _ => Elsewhere::Nowhere,
+                _ => Ok(None),
             };
             Some(bounty.map(|bounty| (bounty, elsewhere)))
         },
@@ -404,9 +400,9 @@ fn BountyDrawer(shown: Shown) -> impl IntoView {
 }
 
 #[component]
-fn Detail(bounty: BountyView, elsewhere: Elsewhere) -> impl IntoView {
+fn Detail(bounty: BountyView, elsewhere: Answer<Option<i64>>) -> impl IntoView {
     let present = use_present();
-    let times = move |at| view! { <Ago at /><span class="exact">{move || text::exact(at, present.zone.get())}</span> };
+    let times = move |at| view! { <Ago at /><span class="exact">{move || present.exact(at)}</span> };
     let only = |key: &'static str, value: &str| format!("/credentials?{key}={}", url::escape(value));
     view! {
         <dl class="facts">
@@ -454,20 +450,14 @@ fn Detail(bounty: BountyView, elsewhere: Elsewhere) -> impl IntoView {
             <dt>"Decky"</dt>
             <dd><a href=format!("/fleet?decky={}", url::escape(&bounty.decky))><Said text=bounty.decky.clone() /></a></dd>
             {match elsewhere {
-                Elsewhere::Reuse(id) => Some((format!("/credentials/reuse?reuse={id}"), "who else used it, and where")),
-                Elsewhere::Unknown => {
-                    let head: String = bounty.value.chars().take(200).collect();
-                    let search = format!("{}&bounty_type={}", only("search", &head), BountyKind::Credential);
-                    Some((search, "search for its secret"))
+                Ok(None) => None,
+                Ok(Some(id)) => {
+                    let href = format!("/credentials/reuse?reuse={id}");
+                    Some(view! { <a href=href>"who else used it, and where"</a> }.into_any())
                 }
-                Elsewhere::Nowhere => None,
+                Err(fault) => Some(fault.detail.into_any()),
             }
-                .map(|(href, words)| {
-                    view! {
-                        <dt>"Elsewhere"</dt>
-                        <dd><a href=href>{words}</a></dd>
-                    }
-                })}
+                .map(|place| view! { <dt>"Elsewhere"</dt><dd>{place}</dd> })}
             <dt>"Evidence"</dt>
             <dd>
                 <a href=format!("/live?attacker_ip={}&log={}", bounty.attacker_ip, bounty.log_id.0)>"the line that it was first seen in"</a>

@@ -166,10 +166,8 @@ fn List(first: Page<ReuseView>, query: ReuseQuery, deckies: Signal<Vec<DeckyView
             ..query.clone()
         })
     });
-    // The stream tells how many credentials there are; a new one may be one that is used again.
-    pager.follow(Memo::new(move |_| {
-        live.stats.with(|s| s.as_ref().map(|s| s.credentials))
-    }));
+    // The stream tells that more credentials were compared; one of them may be one that is used again.
+    pager.follow(Memo::new(move |_| live.compared.get().map(i64::cast_unsigned)));
     let rows = Signal::derive(move || {
         pager
             .rows

@@ -106,8 +106,9 @@ fn OrderDialog(
         });
     }
     let sessions = move || {
-        let open = open.value().get().and_then(Result::ok).filter(|open| *open > 0);
-        open.map(|open| text::plural(open, "live session", "live sessions"))
+        let (open, all) = open.value().get().and_then(Result::ok).filter(|(open, _)| *open > 0)?;
+        let least = if all { "" } else { "at least " };
+        Some(format!("{least}{}", text::plural(open, "live session", "live sessions")))
     };
     // Also where it becomes the whole only while this is open.
     let whole = {

@@ -12,16 +12,20 @@ use crate::{
     api::users,
     components::{
         download::Export,
+        drawer::RowDrawer,
         filter::{Chips, FilterForm, SearchField, WordField},
         notice::{Empty, Fetched, LeftOut, NothingFits, NothingYet},
         pager::{More, Pager},
-        said::Said,
+        said::{CopyButton, Said},
         table::{Column, Leads, Listed, Table},
-        when::{Clock, use_present},
+        when::{Ago, Clock, use_present},
     },
     text,
     url::{self, Between},
 };
+
+/// The parameter of the URL that names the entry whose drawer is open.
+const OPENED: &str = "entry";
 
 const FIELDS: &[&str] = &["target", "actor", "action"];
 const CHIPS: &[(&str, &str)] = &[
@@ -170,12 +174,42 @@ fn List(first: Page<AuditView>, query: AuditQuery) -> impl IntoView {
     };
     view! {
         <Show when=move || pager.rows.with(|rows| !rows.is_empty()) fallback=move || nothing>
-            <Table name="audit" columns=COLUMNS rows=rows leads=Leads::Nowhere>
+            <Table name="audit" columns=COLUMNS rows=rows leads=Leads::Drawer(OPENED)>
                 <p class="table-note">"Nothing in it can be changed or removed."</p>
                 <Export from=export />
             </Table>
         </Show>
         <More pager=pager words="Older" />
+        <RowDrawer rows=pager.rows param=OPENED title="Entry of the audit log" draw=detail />
+    }
+    .into_any()
+}
+
+/// All of an entry, each part to be copied, and the way to all that were made by whom or on what.
+fn detail(entry: &AuditView) -> AnyView {
+    let present = use_present();
+    let at = entry.at;
+    let only = |key: &str, value: &str| format!("/settings/audit?{key}={}", url::escape(value));
+    let said = |label: &'static str, text: String, what: &'static str| {
+        (!text.is_empty()).then(|| {
+            view! { <dt>{label}</dt><dd><code><Said text=text.clone() /></code><CopyButton text what /></dd> }
+        })
+    };
+    view! {
+        <dl class="facts">
+            <dt>"When"</dt>
+            <dd><Ago at /><span class="exact">{move || present.exact(at)}</span></dd>
+            {said("Who", entry.actor.clone(), "name")}
+            {said("Did", entry.action.clone(), "action")}
+            {said("On", entry.target.clone(), "target")}
+            {entry.from.map(|ip| said("From", ip.to_string(), "address"))}
+            {said("Result", entry.result.clone(), "result")}
+        </dl>
+        <p class="drawer-foot drawer-ways">
+            <a class="button" href=only("actor", &entry.actor)>"All they did"</a>
+            {(!entry.target.is_empty())
+                .then(|| view! { <a class="button" href=only("target", &entry.target)>"All done to it"</a> })}
+        </p>
     }
     .into_any()
 }

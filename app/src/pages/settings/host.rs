@@ -13,7 +13,7 @@ use wasm_bindgen::JsCast as _;
 use crate::{
     api::{
         Answer,
-        settings::{self, IgnoreRuleCreate, IgnoreRuleDelete, PAGE, Reinitialise, SettingChange},
+        settings::{self, AGE_WORDS, IgnoreRuleCreate, IgnoreRuleDelete, PAGE, Reinitialise, SettingChange},
     },
     components::{
         dialog::Dialog,
@@ -33,8 +33,6 @@ use crate::{
 
 /// What has to be typed before all evidence is deleted: the domain asks for the same words.
 const DELETE_WORDS: &str = "delete all evidence";
-/// What has to be typed before log rows are deleted for their age.
-const AGE_WORDS: &str = "delete old rows";
 
 /// The knob whose setting deletes: it is set in a dialog that says how much.
 const RETENTION: &str = "retention-days";

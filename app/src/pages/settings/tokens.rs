@@ -207,7 +207,7 @@ fn Inside(token: Arc<ApiTokenView>) -> impl IntoView {
     let query = use_query_map();
     let path = use_location().pathname;
     let present = use_present();
-    let times = move |at| view! { <Ago at /><span class="exact">{move || text::exact(at, present.zone.get())}</span> };
+    let times = move |at| view! { <Ago at /><span class="exact">{move || present.exact(at)}</span> };
     let id = token.id.to_string();
     let end = move || url::with(&path.get(), &query.get(), &[(ENDING, Some(&id)), (OPENED, None)]);
     let owner = format!("/settings/users?search={}", url::escape(token.owner.as_str()));

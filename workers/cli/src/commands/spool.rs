@@ -289,7 +289,7 @@ fn sow(settings: &Settings, command: &DemoCommand) -> Result<FleetSpec> {
         seed: *seed,
         end,
     };
-    // A running collector has the spool; lines go through its door then.
+    // A running collector has the spool; lines go through its door then, which no decky can have: they are of many.
     let kept = &settings.spool;
     let options = decnet_spool::Options {
         segment_bytes: kept.segment_bytes,
@@ -301,7 +301,7 @@ fn sow(settings: &Settings, command: &DemoCommand) -> Result<FleetSpec> {
     };
     let mut door = match Writer::open(&settings.spool_dir(), options) {
         Ok(writer) => Door::Spool(Box::new(writer)),
-        Err(SpoolError::Locked { .. }) => Door::Outlet(Outlet::create(&settings.outlets_dir(), "demo")?),
+        Err(SpoolError::Locked { .. }) => Door::Outlet(Outlet::create(&settings.outlets_dir(), "_demo")?),
         Err(error) => return Err(error).context("the spool"),
     };
     let folder = settings.deckies_dir();

@@ -1093,7 +1093,7 @@ async fn what_fails_in_every_round_is_shown_as_failed_all_the_while_and_an_order
 }
 
 fn mutations(bench: &Bench) -> Vec<String> {
-    let Ok(dir) = std::fs::read_dir(bench.dir.path().join("outlets/mutator")) else {
+    let Ok(dir) = std::fs::read_dir(bench.dir.path().join("outlets/_mutator")) else {
         return Vec::new();
     };
     dir.flat_map(|e| {

@@ -22,6 +22,8 @@ use crate::serve::{Peer, SessionError, Tap};
 
 /// How much of a packet is reported that none may be.
 const REPORTED: usize = 64;
+/// Messages that wait until keys are exchanged: more than any client asks for before it hears that it is to exchange them.
+const HELD_MAX: usize = 4_096;
 /// What is compressed at once.
 const CHUNK: usize = 4_096;
 
@@ -102,6 +104,13 @@ impl Transport {
 
     /// The next packet. May be dropped while it waits, and called again.
     pub(super) async fn read(&mut self) -> Result<Packet, SessionError> {
+        if self.held.as_ref().is_some_and(|held| held.len() > HELD_MAX) {
+            self.tap.emit(Event::Limited {
+                what: "messages_before_keys",
+                limit: u64::try_from(HELD_MAX).unwrap_or(u64::MAX),
+            });
+            return Err(over());
+        }
         loop {
             match self.open.open(self.seq_in, self.peer.buffered()) {
                 Opened::Incomplete => {
@@ -114,6 +123,7 @@ impl Transport {
                     let bytes = self.peer.buffered();
                     let bytes = bytes.get(..REPORTED).unwrap_or(bytes).to_vec();
                     self.report("an SSH packet that none may be", &bytes);
+                    self.peer.advance(usize::MAX);
                     return Err(over());
                 }
                 Opened::Packet(bytes, len) => {
@@ -269,6 +279,7 @@ impl Transport {
     /// Open with these keys from the next packet on; as [`Transport::seal_with`].
     pub(super) fn open_with(&mut self, material: &Material, strict: bool) -> Option<()> {
         self.open = Open::new(material)?;
+        self.peer.seal_input();
         if strict {
             self.seq_in = 0;
         }
@@ -384,9 +395,49 @@ pub(super) fn fuzz_sealed(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+    use decnet_model::clock::SystemClock;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{
+        config::Limits,
+        serve::{artifact::Artifacts, peer::Bounds, sink::Sink, tap::Evidence},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_on_and_on_and_exchanges_no_keys_is_left() {
+        let evidence = Arc::new(Evidence {
+            sink: Arc::new(Sink::to(io::sink())),
+            artifacts: Arc::new(Artifacts::open(None, &Limits::default()).unwrap()),
+            clock: Arc::new(SystemClock),
+            decky: "decky-01".to_owned(),
+        });
+        let address = SocketAddr::from(([127, 0, 0, 1], 9));
+        let tap = Tap::of_session(&evidence, "ssh", address, address);
+        // Nobody reads and nobody hangs up.
+        let (_theirs, ours) = tokio::io::duplex(64);
+        let peer = Peer::new(
+            ours,
+            address,
+            address,
+            Bounds::from(&Limits::default()),
+            tap.clone(),
+        );
+        let mut transport = Transport::new(peer, tap, true);
+        transport.hold();
+        let moment = Duration::from_secs(1);
+        for _ in 0..HELD_MAX {
+            transport.push(Message::new(100));
+        }
+        assert!(tokio::time::timeout(moment, transport.read()).await.is_err());
+        transport.push(Message::new(100));
+        assert!(matches!(
+            tokio::time::timeout(moment, transport.read()).await,
+            Ok(Err(_))
+        ));
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]

@@ -1,9 +1,10 @@
 //! Steps that are being run: those of each decky in a task of their own, which goes on when a round ends without it. So one decky that
 //! hangs holds up neither the others nor the next order.
+//!
+//! Whoever has them run asks for [`in_turn`], begins each half, and hears the news of it until there is none.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use decnet_fleet::{Engine, Options, Outcome, Progress, Step, StepError, work};
 use decnet_model::name::DeckyName;
 use tokio::{
     sync::{
@@ -14,8 +15,24 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use crate::{Engine, Options, Outcome, Progress, Step, StepError, execute::work};
+
+/// The steps of each decky, in two halves: those first that end or remove, because they free addresses.
+#[must_use]
+pub fn in_turn(steps: Vec<Step>) -> [BTreeMap<DeckyName, Vec<Step>>; 2] {
+    let (first, second): (Vec<_>, Vec<_>) = steps.into_iter().partition(Step::frees);
+    [first, second].map(|half| {
+        let mut by_decky: BTreeMap<DeckyName, Vec<Step>> = BTreeMap::new();
+        for step in half {
+            by_decky.entry(step.decky().clone()).or_default().push(step);
+        }
+        by_decky
+    })
+}
+
 /// See the module.
-pub(super) struct Works {
+#[derive(Debug)]
+pub struct Works {
     options: Arc<Options>,
     /// For those that are worked on at the same time.
     slots: Arc<Semaphore>,
@@ -27,6 +44,7 @@ pub(super) struct Works {
 }
 
 /// The steps of one decky.
+#[derive(Debug)]
 struct Work {
     number: u64,
     /// Of what is wanted of the decky, when they were begun; nothing where it was wanted by nobody.
@@ -42,6 +60,7 @@ struct Work {
     task: JoinHandle<()>,
 }
 
+#[derive(Debug)]
 enum Report {
     Step {
         number: u64,
@@ -55,15 +74,18 @@ enum Report {
 }
 
 /// What came of steps since they were last asked about.
-#[derive(Default)]
-pub(super) struct News {
-    pub(super) progress: Vec<Progress>,
+#[derive(Debug, Default)]
+pub struct News {
+    /// What was reported of steps.
+    pub progress: Vec<Progress>,
     /// Deckies whose steps have ended, with why where that was before their end.
-    pub(super) ended: Vec<(DeckyName, Option<StepError>)>,
+    pub ended: Vec<(DeckyName, Option<StepError>)>,
 }
 
 impl Works {
-    pub(super) fn new(options: Options) -> Self {
+    /// None yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
         let (report, reports) = mpsc::unbounded_channel();
         Self {
             slots: Arc::new(Semaphore::new(options.parallel.max(1))),
@@ -75,22 +97,43 @@ impl Works {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether none go on.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.running.is_empty()
     }
 
-    pub(super) fn has(&self, decky: &DeckyName) -> bool {
+    /// Whether those of `decky` go on.
+    #[must_use]
+    pub fn has(&self, decky: &DeckyName) -> bool {
         self.running.contains_key(decky)
     }
 
     /// How many steps are to be done still for the deckies that `count`.
-    pub(super) fn left(&self, count: impl Fn(&DeckyName) -> bool) -> u32 {
+    pub fn left(&self, count: impl Fn(&DeckyName) -> bool) -> u32 {
         let mine = self.running.iter().filter(|(decky, _)| count(decky));
         mine.fold(0, |sum, (_, work)| sum.saturating_add(work.left))
     }
 
+    /// Begin with `half`, but for deckies whose earlier steps go on, or are among those that `failed`. `revision` is at which each decky
+    /// is wanted so; nothing where nobody wants it.
+    pub fn begin_all<E: Engine>(
+        &mut self,
+        engine: &Arc<E>,
+        half: BTreeMap<DeckyName, Vec<Step>>,
+        failed: &BTreeMap<DeckyName, StepError>,
+        revision: impl Fn(&DeckyName) -> Option<u64>,
+    ) {
+        for (decky, steps) in half {
+            if !self.has(&decky) && !failed.contains_key(&decky) {
+                let revision = revision(&decky);
+                self.begin(engine, decky, steps, revision);
+            }
+        }
+    }
+
     /// Begin with `steps`, which are all of `decky`, as it is wanted at `revision`.
-    pub(super) fn begin<E: Engine>(
+    pub fn begin<E: Engine>(
         &mut self,
         engine: &Arc<E>,
         decky: DeckyName,
@@ -114,7 +157,8 @@ impl Works {
                 tell(Report::Step { number, progress })
             })
             .await;
-            drop(slot);
+            // Who hears of the end may take the engine away.
+            drop((slot, engine));
             tell(Report::Ended {
                 decky: name,
                 number,
@@ -136,7 +180,7 @@ impl Works {
     }
 
     /// What came meanwhile.
-    pub(super) fn heard(&mut self) -> News {
+    pub fn heard(&mut self) -> News {
         // Whatever ends says so before: what has ended by now and is not told to have, said nothing.
         let over = self.running.iter().filter(|(_, work)| work.task.is_finished());
         let over: Vec<(DeckyName, u64)> = over.map(|(decky, work)| (decky.clone(), work.number)).collect();
@@ -162,7 +206,7 @@ impl Works {
     }
 
     /// Wait for news; nothing once all is done, or what is left has taken longer than `patience`.
-    pub(super) async fn news(&mut self, patience: Duration) -> Option<News> {
+    pub async fn news(&mut self, patience: Duration) -> Option<News> {
         if self.running.is_empty() {
             return None;
         }
@@ -215,7 +259,7 @@ impl Works {
     }
 
     /// The deckies whose steps go on, each with what there is to say of it.
-    pub(super) fn going_on(&self) -> impl Iterator<Item = (DeckyName, StepError)> {
+    pub fn going_on(&self) -> impl Iterator<Item = (DeckyName, StepError)> {
         self.running.iter().map(|(decky, work)| {
             let told = match &work.trouble {
                 Some(trouble) => format!("{trouble}; it is tried again"),
@@ -227,7 +271,7 @@ impl Works {
 
     /// Cut the steps of those short that are wanted otherwise since, and hear no more of them, also where they have ended:
     /// `now` is the present revision of a decky.
-    pub(super) async fn cut(&mut self, now: impl Fn(&DeckyName) -> Option<u64>) {
+    pub async fn cut(&mut self, now: impl Fn(&DeckyName) -> Option<u64>) {
         let outdated = self
             .running
             .iter()
@@ -239,7 +283,7 @@ impl Works {
     }
 
     /// Cut all of them short.
-    pub(super) async fn end(&mut self) {
+    pub async fn end(&mut self) {
         for (_, work) in std::mem::take(&mut self.running) {
             work.end().await;
         }
