@@ -298,6 +298,8 @@ async fn fill(data: &Path, rows: u64) -> f64 {
     // All is in the database and in the index when nobody has anything to do any more.
     loop {
         at_rest(&host).await;
+        // Anew each time: a connection that is not used is closed meanwhile.
+        let mut server = Connection::open(LISTEN, None).await;
         let stats = server.json(&api("/stats"), Some(&tokens[0]), None).await;
         if stats["total_logs"].as_u64().unwrap() >= rows {
             break;
