@@ -22,6 +22,7 @@ use std::{
 use decnet_control::{Product, Words};
 use decnet_decoys::mysql::packet;
 use decnet_persona::{Distro, Persona, PersonaSpec, Seed};
+use sha1::{Digest as _, Sha1};
 use support::start;
 
 fn persona(distro: Distro) -> PersonaSpec {
@@ -437,6 +438,323 @@ fn a_prepared_statement_is_answered_by_type_and_reported_with_its_values() {
     say(&mut stream, 0, b"\x17\x01\0\0\0\0\x01\0\0\0");
     let unknown = next_packet(&mut stream);
     assert_eq!(unknown[..3], [0xff, 0xdb, 0x04]);
+}
+
+/// A connection that `r` has signed in on with the password `p`, or would have.
+struct Wire {
+    stream: TcpStream,
+    salt: Vec<u8>,
+}
+
+impl Wire {
+    fn open(address: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let greeting = next_packet(&mut stream);
+        let at = greeting.iter().position(|b| *b == 0).unwrap() + 5;
+        let salt = [&greeting[at..at + 8], &greeting[at + 27..at + 39]].concat();
+        let mut wire = Self { stream, salt };
+        let capabilities = packet::PROTOCOL_41 | packet::SECURE_CONNECTION | packet::PLUGIN_AUTH;
+        let login = [
+            &capabilities.to_le_bytes()[..],
+            &[0, 0, 0, 0, 45],
+            &[0; 23],
+            b"r\0\x14",
+            &wire.proof("p"),
+            b"mysql_native_password\0",
+        ]
+        .concat();
+        say(&mut wire.stream, 1, &login);
+        assert_eq!(next_packet(&mut wire.stream)[0], 0);
+        wire
+    }
+
+    /// The response to the challenge.
+    fn proof(&self, password: &str) -> Vec<u8> {
+        let once = Sha1::digest(password);
+        let mask = Sha1::digest([&self.salt[..], &Sha1::digest(once)].concat());
+        once.iter().zip(mask).map(|(a, b)| a ^ b).collect()
+    }
+
+    /// The answer to a command: one packet.
+    fn ask(&mut self, command: &[u8]) -> Vec<u8> {
+        say(&mut self.stream, 0, command);
+        next_packet(&mut self.stream)
+    }
+
+    /// The packets of an answer up to its second end: columns, and rows.
+    fn rows(&mut self, command: &[u8]) -> Vec<Vec<u8>> {
+        let mut packets = vec![self.ask(command)];
+        let mut ends = 0;
+        while ends < 2 && packets[0][0] != 0xff {
+            packets.push(next_packet(&mut self.stream));
+            ends += u8::from(packets.last().unwrap()[0] == 0xfe);
+        }
+        packets
+    }
+
+    /// Become `user`, or try to: the challenge, where there is one, and what comes of it.
+    fn change_user(&mut self, user: &str, password: &str, database: &str) -> (bool, Vec<u8>) {
+        let wanted = [
+            b"\x11",
+            user.as_bytes(),
+            b"\0\x14",
+            &[9; 20],
+            database.as_bytes(),
+            b"\0\x2d\0mysql_native_password\0",
+        ]
+        .concat();
+        let first = self.ask(&wanted);
+        let Some(challenge) = first.strip_prefix(b"\xfemysql_native_password\0") else {
+            return (false, first);
+        };
+        // The one of the handshake, again.
+        assert_eq!(challenge, [&self.salt[..], b"\0"].concat());
+        let proof = self.proof(password);
+        say(&mut self.stream, 2, &proof);
+        (true, next_packet(&mut self.stream))
+    }
+
+    fn is_closed(&mut self) -> bool {
+        matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
+    }
+}
+
+/// What a server says to all that a client can send beside statements.
+fn told_of_commands(address: SocketAddr) -> Vec<(String, String)> {
+    let mut told = Vec::new();
+    let mut note = |what: String, answer: &[u8]| told.push((what, answer.escape_ascii().to_string()));
+    let mut wire = Wire::open(address);
+    for command in (0..=255_u8).filter(|c| {
+        !matches!(
+            c,
+            0x01 | 0x03 | 0x04 | 0x09 | 0x0a | 0x0c | 0x11 | 0x18..=0x1a | 0x1c
+        )
+    }) {
+        note(format!("{command:#x}"), &wire.ask(&[command]));
+    }
+    for command in [
+        &b"\x05b"[..],
+        b"\x07\x01",
+        b"\x08\0",
+        b"\x0c\xff\xff\xff\x7f",
+        b"\x12\x04\0\0\0\0\0\x01\0\0\0bin.1",
+        b"\x15\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        b"\x1a\x07\0\0\0",
+        b"\x1b\x01\0",
+        b"\x1b\x09\0",
+        b"\x1c\x07\0\0\0\x01\0\0\0",
+    ] {
+        note(format!("{command:?}"), &wire.ask(command));
+    }
+    // Of the list of processes the columns, all but how wide they are.
+    for column in wire
+        .rows(b"\x0a")
+        .iter()
+        .take_while(|packet| packet[0] != 0xfe)
+        .skip(1)
+    {
+        note(
+            "a column of the processes".to_owned(),
+            &column[..column.len() - 12],
+        );
+    }
+    // Long data: for a statement that there is not, for one, for a value that it has not, and what a reset and an end do to them.
+    say(&mut wire.stream, 0, b"\x18\x63\0\0\0\0\0nobody's");
+    let prepared = wire.ask(b"\x16select ?, ?");
+    let id = prepared[1..5].to_vec();
+    for _ in 0..2 + 1 + 2 + 1 {
+        next_packet(&mut wire.stream);
+    }
+    let to = |command: u8, rest: &[u8]| [&[command], &id[..], rest].concat();
+    let blobs = to(0x17, b"\0\x01\0\0\0\x03\x01\xfc\0\xfc\0");
+    for (parts, then) in [
+        (&[&b"\0\0hello "[..], b"\0\0world", b"\x01\0abc"][..], &blobs[..]),
+        (&[], &blobs),
+        (&[b"\x01\0abc"], &to(0x17, b"\0\x01\0\0\0\x01\x01\xfc\0\x03\0")),
+        (&[b"\x07\0abc"], &blobs),
+        (&[], &blobs),
+        (&[b"\0\0abc"], &to(0x1a, b"")),
+        (&[], &blobs),
+        (&[], &to(0x1c, b"\x01\0\0\0")),
+    ] {
+        for part in parts {
+            say(&mut wire.stream, 0, &to(0x18, part));
+        }
+        let answer = if then[0] == 0x17 {
+            wire.rows(then)
+        } else {
+            vec![wire.ask(then)]
+        };
+        // Columns of values are described by what the values are; the rows count.
+        let row = answer.len().checked_sub(2).map_or(&answer[0], |at| &answer[at]);
+        note(format!("{parts:?} {then:?}"), row);
+    }
+    note("reset".to_owned(), &wire.ask(b"\x1f"));
+    note("of before the reset".to_owned(), &wire.ask(&to(0x1a, b"")));
+    let own = wire.rows(b"\x03select connection_id()");
+    let number: u32 = String::from_utf8_lossy(&own[3][1..]).parse().unwrap();
+    note(
+        "kill".to_owned(),
+        &wire.ask(&[b"\x0c", &number.to_le_bytes()[..]].concat()),
+    );
+    note("closed".to_owned(), wire.is_closed().to_string().as_bytes());
+    told
+}
+
+#[test]
+fn every_command_of_the_protocol_is_answered_as_by_a_real_mariadbd() {
+    let Some(server) = support::control(Product::MariaDb, "10.11.", Words::default()) else {
+        return;
+    };
+    let ours = start("mysql", persona(Distro::Debian12), &[("accept", "r:p")]);
+    let [theirs, told] = [server.address(), ours.address].map(told_of_commands);
+    for (real, decoy) in theirs.iter().zip(&told) {
+        assert_eq!(real, decoy);
+    }
+    assert_eq!(theirs.len(), told.len());
+}
+
+#[test]
+fn who_wants_to_be_another_user_is_held_up_and_refused_as_by_a_real_mariadbd() {
+    let Some(server) = support::control(Product::MariaDb, "10.11.", Words::default()) else {
+        return;
+    };
+    let site = start("mysql", persona(Distro::Debian12), &[("accept", "r:p")]);
+    let [theirs, ours] = [server.address(), site.address].map(|address| {
+        let mut told = Vec::new();
+        let mut wire = Wire::open(address);
+        for (user, password, database) in [
+            ("r", "p", ""),
+            ("root", "canary-1", ""),
+            ("r", "p", "nowhere"),
+            ("r", "p", ""),
+            ("nobody", "canary-2", ""),
+            // The fourth is not looked at, were it right.
+            ("r", "p", ""),
+        ] {
+            told.push(wire.change_user(user, password, database));
+        }
+        told.push((false, wire.ask(b"\x0e")));
+        // Malformed ones count, too.
+        let mut wire = Wire::open(address);
+        for command in [
+            &b"\x11r"[..],
+            b"\x11r\0\x14abc",
+            b"\x11r\0\0\0",
+            b"\x11r\0\0\0\x2d\0",
+        ] {
+            told.push((false, wire.ask(command)));
+        }
+        told
+    });
+    assert_eq!(theirs, ours);
+    site.lines
+        .wait(&["auth_attempt", "principal=\"root\"", "$mysqlna$", "refused"]);
+    site.lines
+        .wait(&["auth_attempt", "principal=\"nobody\"", "$mysqlna$", "refused"]);
+    site.lines.wait(&["client_info", "\"schema\"", "nowhere"]);
+    site.lines.wait(&["command", "CHANGE_USER root"]);
+    // The last one, which nobody looked at, is evidence as the others.
+    let right = |lines: &str| {
+        lines
+            .lines()
+            .filter(|l| l.contains("auth_attempt") && l.contains("principal=\"r\""))
+            .count()
+    };
+    let text = site.lines.all();
+    assert_eq!(right(&text), 2 + 3 + 1, "{text}");
+}
+
+#[test]
+fn mysql_hangs_up_on_somebody_who_is_not_let_be_another_user() {
+    let specs = (0..64).map(|n| PersonaSpec {
+        seed: Seed::from_bytes([n; 16]),
+        ..persona(Distro::Ubuntu22)
+    });
+    let of_mysql = |spec: &PersonaSpec| Persona::derive(spec).unwrap().sql_product().name == "MySQL";
+    let spec = specs.into_iter().find(of_mysql).unwrap();
+    let site = start("mysql", spec, &[("accept", "r:")]);
+    let mut stream = TcpStream::connect(site.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    next_packet(&mut stream);
+    let capabilities = packet::PROTOCOL_41 | packet::SECURE_CONNECTION | packet::PLUGIN_AUTH;
+    let login = [
+        &capabilities.to_le_bytes()[..],
+        &[0; 28],
+        b"r\0\0caching_sha2_password\0",
+    ]
+    .concat();
+    say(&mut stream, 1, &login);
+    assert_eq!(next_packet(&mut stream)[0], 0);
+    let mut challenges = BTreeSet::new();
+    for (user, refusal) in [
+        ("r", None),
+        (
+            "eve",
+            Some("#28000Access denied for user 'eve'@'localhost' (using password: NO)"),
+        ),
+    ] {
+        let wanted = format!("\x11{user}\0\0\0\x2d\0caching_sha2_password\0");
+        say(&mut stream, 0, wanted.as_bytes());
+        let challenge = next_packet(&mut stream);
+        assert!(challenge.starts_with(b"\xfecaching_sha2_password\0"));
+        challenges.insert(challenge);
+        say(&mut stream, 2, b"");
+        let answer = next_packet(&mut stream);
+        match refusal {
+            None => assert_eq!(answer[0], 0),
+            Some(refusal) => assert!(answer.ends_with(refusal.as_bytes()), "{answer:?}"),
+        }
+    }
+    assert_eq!(challenges.len(), 2, "each has a challenge of its own");
+    assert!(matches!(stream.read(&mut [0]), Ok(0)));
+    site.lines.wait(&[
+        "auth_attempt",
+        "principal=\"eve\"",
+        "caching_sha2_password",
+        "refused",
+    ]);
+}
+
+#[test]
+fn every_command_and_all_long_data_are_reported() {
+    let site = start("mysql", persona(Distro::Debian12), &[("accept", "always")]);
+    let mut wire = Wire::open(site.address);
+    wire.ask(b"\x12\x04\0\0\0\0\0\x07\0\0\0bin.000001");
+    wire.ask(b"\x0c\x2a\0\0\0");
+    wire.ask(b"\x0e");
+    wire.ask(b"\x05canary_db");
+    site.lines
+        .wait(&["command", "BINLOG_DUMP position 4 flags 0 server 7 bin.000001"]);
+    site.lines.wait(&["command", "PROCESS_KILL 42"]);
+    site.lines.wait(&["command", "\"PING\""]);
+    site.lines.wait(&["command", "CREATE_DB canary_db"]);
+    wire.rows(b"\x16select ?");
+    // A library for the server in parts, for a statement that there is and for one that there is not.
+    for id in [1_u8, 9] {
+        for part in [&b"\0\0\x7fELF canary"[..], b"\0\0 library"] {
+            say(&mut wire.stream, 0, &[&[0x18, id, 0, 0, 0], part].concat());
+        }
+    }
+    wire.rows(b"\x17\x01\0\0\0\0\x01\0\0\0\0\x01\xfc\0");
+    site.lines.wait(&["command", "STMT_SEND_LONG_DATA 9 parameter 0"]);
+    site.lines.wait(&["query", "ELF canary library'"]);
+    let whole = hex::encode(sha2::Sha256::digest(b"\x7fELF canary library"));
+    site.lines.wait(&[
+        "file_captured",
+        "mysql-long-data",
+        "statement-1-parameter-0",
+        &whole,
+    ]);
+    // What was not executed is told when it is reset, too.
+    wire.ask(b"\x1a\x09\0\0\0");
+    site.lines.wait(&[
+        "file_captured",
+        "mysql-long-data",
+        "statement-9-parameter-0",
+        &whole,
+    ]);
 }
 
 #[test]

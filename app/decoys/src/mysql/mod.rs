@@ -1,12 +1,14 @@
 //! MySQL and MariaDB: a server whose login can be guessed, with a schema of bait behind it.
 //!
 //! `packet.rs` reads and writes the client/server protocol, `prepared.rs` its prepared statements, `sql/` answers
-//! statements, `session.rs` is the handshake and the commands. Errors and greeting are those of MariaDB 10.11, MySQL 8.0's where they differ; `tests/mysql.rs` compares
+//! statements, `command.rs` names the commands that are none, `session.rs` is the handshake and the commands. Errors and greeting are those of MariaDB 10.11, MySQL 8.0's where they differ; `tests/mysql.rs` compares
 //! with a real mariadbd.
 //!
 //! The account that gets in may read and dump, and nothing else: writes are refused as its privileges have it, and sequences
 //! that reach for files or code are reported. Deliberately absent: WITH, window functions, JSON, and compression.
 
+#[cfg(feature = "serve")]
+pub mod command;
 #[cfg(feature = "serve")]
 pub mod packet;
 #[cfg(feature = "serve")]

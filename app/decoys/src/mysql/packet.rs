@@ -104,18 +104,40 @@ impl First {
         if capabilities & PLUGIN_AUTH != 0 {
             login.plugin = r.until_nul_or_end().to_vec();
         }
-        if capabilities & CONNECT_ATTRS != 0
-            && let Some(all) = r.lenenc_bytes()
-        {
-            let mut all = Reader(all);
-            while let (Some(key), Some(value)) = (all.lenenc_bytes(), all.lenenc_bytes()) {
-                if login.attributes.len() == ATTRIBUTES_MAX {
-                    break;
-                }
-                login.attributes.push((key.to_vec(), value.to_vec()));
-            }
-        }
+        login.attributes = r.attributes(capabilities);
         Some(Self::Login(login))
+    }
+}
+
+impl Login {
+    /// What a client that is signed in says of whom it wants to be from now on, in a COM_CHANGE_USER; `None` where that is malformed.
+    /// Its capabilities stay what they were.
+    #[must_use]
+    pub fn changed(payload: &[u8], capabilities: u32) -> Option<Self> {
+        let mut r = Reader(payload);
+        let mut login = Self {
+            capabilities,
+            user: r.until_nul()?.to_vec(),
+            ..Self::default()
+        };
+        login.response = if capabilities & SECURE_CONNECTION != 0 {
+            let len = r.u8()?;
+            r.take(len.into())?.to_vec()
+        } else {
+            r.until_nul()?.to_vec()
+        };
+        login.database = r.until_nul()?.to_vec();
+        if let Some([charset, _]) = r.array() {
+            login.charset = charset;
+        }
+        if capabilities & PLUGIN_AUTH != 0 {
+            if r.0.is_empty() {
+                return None;
+            }
+            login.plugin = r.until_nul_or_end().to_vec();
+        }
+        login.attributes = r.attributes(capabilities);
+        Some(login)
     }
 }
 
@@ -150,6 +172,23 @@ impl<'a> Reader<'a> {
 
     fn until_nul_or_end(&mut self) -> &'a [u8] {
         self.until_nul().unwrap_or_else(|| std::mem::take(&mut self.0))
+    }
+
+    /// What a client says of itself by names and values, where its capabilities have that.
+    fn attributes(&mut self, capabilities: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut attributes = Vec::new();
+        if capabilities & CONNECT_ATTRS != 0
+            && let Some(all) = self.lenenc_bytes()
+        {
+            let mut all = Reader(all);
+            while let (Some(key), Some(value)) = (all.lenenc_bytes(), all.lenenc_bytes()) {
+                if attributes.len() == ATTRIBUTES_MAX {
+                    break;
+                }
+                attributes.push((key.to_vec(), value.to_vec()));
+            }
+        }
+        attributes
     }
 
     /// A length-encoded integer.
@@ -579,6 +618,14 @@ mod tests {
         fn no_first_packet_makes_it_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
             let _any = First::parse(&payload);
         }
+
+        #[test]
+        fn no_change_of_the_user_makes_it_panic(
+            payload in prop::collection::vec(any::<u8>(), 0..200),
+            capabilities: u32,
+        ) {
+            let _any = Login::changed(&payload, capabilities);
+        }
     }
 
     #[test]
@@ -597,5 +644,35 @@ mod tests {
         );
         assert_eq!(login.database, b"shop");
         assert_eq!(login.attributes, [(b"_a".to_vec(), b"b".to_vec())]);
+    }
+
+    #[test]
+    fn a_change_of_the_user_is_taken_apart_or_refused() {
+        let capabilities = PROTOCOL_41 | SECURE_CONNECTION | PLUGIN_AUTH;
+        let login =
+            Login::changed(b"root\0\x03abcshop\0\x2d\0mysql_native_password\0", capabilities).unwrap();
+        assert_eq!(
+            (login.user.as_slice(), login.response.as_slice()),
+            (&b"root"[..], &b"abc"[..])
+        );
+        assert_eq!((login.database.as_slice(), login.charset), (&b"shop"[..], 45));
+        assert_eq!(login.plugin, b"mysql_native_password");
+        // Without plugins there is less that can be missing.
+        for (payload, plain) in [
+            (&b""[..], false),
+            (b"r", false),
+            (b"r\0", false),
+            (b"r\0\x14abc", false),
+            (b"r\0\x03abcno_end", false),
+            (b"r\0\x03abc\0", true),
+            (b"r\0\x03abc\0\x2d\0", true),
+        ] {
+            assert!(Login::changed(payload, capabilities).is_none(), "{payload:?}");
+            assert_eq!(
+                Login::changed(payload, PROTOCOL_41 | SECURE_CONNECTION).is_some(),
+                plain,
+                "{payload:?}"
+            );
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! Prepared statements: the binary protocol of COM_STMT_PREPARE and COM_STMT_EXECUTE (dev.mysql.com/doc/dev/mysql-server, "Prepared
 //! Statements").
 //!
-//! A statement is kept as text with the places of its `?`. Values that come with an execution become literals: they stand for
+//! Long data, which come ahead of an execution in parts, are its values until the execution is over. A statement is kept as text with the places of its `?`. Values that come with an execution become literals: they stand for
 //! the marks when the statement is answered, and in their places when it is reported. Start at [`Statement::bind`]. Deliberately absent: cursors, which make no difference
 //! to bait.
 
+use std::collections::BTreeMap;
+
 use super::packet::{QUERY_ATTRIBUTES, Reader};
 
-/// The most statements of one connection, and the bytes of all their texts: a visitor's memory is bounded.
+/// The most statements of one connection, and the bytes of all their texts and long data: a visitor's memory is bounded.
 pub(super) const STATEMENTS_MAX: usize = 256;
 pub(super) const TEXT_MAX: usize = 1 << 20;
 /// The flag of an execution or a query that says that parameters are counted.
@@ -22,6 +24,19 @@ pub struct Statement {
     pub places: Vec<usize>,
     /// Types of the values, as the last execution that named them did.
     types: Vec<[u8; 2]>,
+    /// What came for values ahead of the next execution, by their numbers.
+    long: BTreeMap<u16, Vec<u8>>,
+    /// Long data came for a value that there is not: the statement is not executed until it is reset.
+    faulty: bool,
+}
+
+/// Why a statement cannot be executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misfit {
+    /// The packet does not fit it.
+    Execution,
+    /// Long data before it did not.
+    LongData,
 }
 
 impl Statement {
@@ -32,11 +47,47 @@ impl Statement {
             text,
             places,
             types: Vec::new(),
+            long: BTreeMap::new(),
+            faulty: false,
         }
     }
 
-    /// The values of an execution, as literals; `None` where it is malformed. `packet` follows the statement's number.
-    pub fn bind(&mut self, packet: &[u8], capabilities: u32) -> Option<Vec<String>> {
+    /// Bytes that it holds of a visitor's.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.len() + self.long.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Take a part of the value `number`, of which at most `room` bytes are kept.
+    pub fn extend(&mut self, number: u16, data: &[u8], room: usize) {
+        if usize::from(number) >= self.places.len() {
+            self.faulty = true;
+            return;
+        }
+        let kept = data.get(..room).unwrap_or(data);
+        self.long.entry(number).or_default().extend_from_slice(kept);
+    }
+
+    /// Forget what came ahead of an execution.
+    pub fn reset(&mut self) {
+        self.long.clear();
+        self.faulty = false;
+    }
+
+    /// The values of an execution, as literals, with which its long data are gone. `packet` follows the statement's number.
+    ///
+    /// # Errors
+    /// Where the packet or the long data do not fit the statement.
+    pub fn bind(&mut self, packet: &[u8], capabilities: u32) -> Result<Vec<String>, Misfit> {
+        if self.faulty {
+            return Err(Misfit::LongData);
+        }
+        let values = self.values(packet, capabilities);
+        self.long.clear();
+        values.ok_or(Misfit::Execution)
+    }
+
+    fn values(&mut self, packet: &[u8], capabilities: u32) -> Option<Vec<String>> {
         let mut r = Reader(packet);
         let flags = r.u8()?;
         r.take(4)?;
@@ -48,7 +99,7 @@ impl Statement {
         if count == 0 {
             return Some(Vec::new());
         }
-        values(&mut r, count, named, &mut self.types)
+        values(&mut r, count, named, &mut self.types, &self.long)
     }
 
     /// The text with `values` in its places, as it is reported; NULL where there are too few.
@@ -78,13 +129,20 @@ pub fn query_text(packet: &[u8], capabilities: u32) -> Option<&[u8]> {
     // The number of sets of parameters, which is always one.
     r.lenenc()?;
     if count > 0 {
-        values(&mut r, count, true, &mut Vec::new())?;
+        values(&mut r, count, true, &mut Vec::new(), &BTreeMap::new())?;
     }
     Some(r.0)
 }
 
-/// Values as literals of SQL: a bitmap of those that are NULL, their types where they are told, and the rest.
-fn values(r: &mut Reader<'_>, count: usize, named: bool, types: &mut Vec<[u8; 2]>) -> Option<Vec<String>> {
+/// Values as literals of SQL: a bitmap of those that are NULL, their types where they are told, and the rest, among which those are not
+/// that came as `long` data.
+fn values(
+    r: &mut Reader<'_>,
+    count: usize,
+    named: bool,
+    types: &mut Vec<[u8; 2]>,
+    long: &BTreeMap<u16, Vec<u8>>,
+) -> Option<Vec<String>> {
     let nulls = r.take(count.div_ceil(8))?;
     if r.u8()? == 1 {
         types.clear();
@@ -99,7 +157,11 @@ fn values(r: &mut Reader<'_>, count: usize, named: bool, types: &mut Vec<[u8; 2]
     for i in 0..count {
         let null = nulls.get(i / 8)? >> (i % 8) & 1 == 1;
         let [kind, sign] = *types.get(i)?;
-        out.push(if null {
+        let long = u16::try_from(i).ok().and_then(|i| long.get(&i));
+        out.push(if let Some(long) = long {
+            // Only a text or a blob comes in parts.
+            matches!(kind, 15 | 16 | 245..=255).then(|| literal(long))?
+        } else if null {
             "NULL".to_owned()
         } else {
             value(r, kind, sign & 0x80 != 0)?
@@ -143,11 +205,13 @@ fn value(r: &mut Reader<'_>, kind: u8, unsigned: bool) -> Option<String> {
                 if negative { "-" } else { "" }
             )
         }
-        _ => {
-            let text = String::from_utf8_lossy(r.lenenc_bytes()?);
-            format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-        }
+        _ => literal(r.lenenc_bytes()?),
     })
+}
+
+fn literal(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 #[cfg(test)]
@@ -175,6 +239,27 @@ mod tests {
         // The types are told once.
         let again = [&[0, 1, 0, 0, 0, 0b100, 0][..], &7_i64.to_le_bytes(), b"\x01y"].concat();
         assert_eq!(statement.bind(&again, 0).unwrap(), ["7", "'y'", "NULL"]);
+    }
+
+    #[test]
+    fn long_data_are_the_values_of_one_execution_and_take_no_more_than_they_may() {
+        let mut statement = Statement::new("SELECT ?, ?".to_owned(), vec![7, 10]);
+        let blobs = [0, 1, 0, 0, 0, 0b11, 1, 252, 0, 252, 0];
+        statement.extend(0, b"\x7fE", 10);
+        statement.extend(0, b"LF", 10);
+        statement.extend(1, b"a long one", 6);
+        assert_eq!(statement.bytes(), 11 + 4 + 6);
+        // Not even a NULL that is told stands against them.
+        assert_eq!(statement.bind(&blobs, 0).unwrap(), ["'\x7fELF'", "'a long'"]);
+        assert_eq!(statement.bind(&blobs, 0).unwrap(), ["NULL", "NULL"]);
+        statement.extend(0, b"x", 10);
+        let number = [0, 1, 0, 0, 0, 0b10, 1, 3, 0, 252, 0];
+        assert_eq!(statement.bind(&number, 0), Err(Misfit::Execution));
+        assert_eq!(statement.bind(&blobs, 0).unwrap(), ["NULL", "NULL"]);
+        statement.extend(2, b"x", 10);
+        assert_eq!(statement.bind(&blobs, 0), Err(Misfit::LongData));
+        statement.reset();
+        assert_eq!(statement.bind(&blobs, 0).unwrap(), ["NULL", "NULL"]);
     }
 
     #[test]

@@ -22,15 +22,16 @@ use rsa::{Oaep, RsaPrivateKey, pkcs8::EncodePublicKey as _};
 use sha1::{Digest as _, Sha1};
 
 use super::{
-    Mysql, MysqlConfig,
+    Mysql, MysqlConfig, command,
     packet::{First, Format, Login, Out, Reader},
-    prepared::{self, Statement},
+    prepared::{self, Misfit, Statement},
     sql::{self, Asker, Database, Flavour, Outcome, SqlError},
 };
 use crate::{
     Service as _,
     serve::{
         BuildError, Decoy, Full, Host, Peer, Room, SessionError, Tap,
+        artifact::Capture,
         login::{Logins, Offer},
         tls::{Ahead, Identity, Look, Tls},
     },
@@ -43,6 +44,13 @@ const COMMAND_MAX: usize = 1 << 20;
 /// `connect_timeout` and `wait_timeout`.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const WAIT_PATIENCE: Duration = Duration::from_secs(28_800);
+
+/// How long MariaDB lets somebody wait who could not become another user, and how often it looks at such a wish at all
+/// (`failed_com_change_user` in `sql_parse.cc`). MySQL hangs up after the first one.
+const CHANGE_PAUSE: Duration = Duration::from_secs(1);
+const CHANGES_MAX: u32 = 3;
+/// Values that are captured at the same time, each in a file of its own.
+const CAPTURES_MAX: usize = 16;
 
 const NATIVE: &str = "mysql_native_password";
 const CACHING: &str = "caching_sha2_password";
@@ -186,8 +194,11 @@ impl Decoy for Mysql {
             out: Out::default(),
             capabilities: 0,
             extended: 0,
+            salt: fresh_salt(),
             statements: BTreeMap::new(),
             prepared: 0,
+            captures: BTreeMap::new(),
+            failed_changes: 0,
         };
         let ended = visit.converse().await;
         // What was said last is sent in any case, as far as the visitor still listens.
@@ -216,9 +227,21 @@ struct Visit<'a> {
     out: Out,
     capabilities: u32,
     extended: u32,
+    /// The challenge of the handshake.
+    salt: [u8; 20],
     statements: BTreeMap<u32, Statement>,
-    /// How many statements were prepared: the number of the last one.
+    /// How many statements were to be prepared: the number of the last one.
     prepared: u32,
+    /// Long data on their way in, by the numbers of statement and value.
+    captures: BTreeMap<(u32, u16), Capture>,
+    /// How often the visitor wanted to be another user and was not let.
+    failed_changes: u32,
+}
+
+/// How somebody who wanted in came off.
+struct Admission {
+    admitted: bool,
+    with_password: bool,
 }
 
 impl Visit<'_> {
@@ -281,8 +304,7 @@ impl Visit<'_> {
     async fn converse(&mut self) -> Result<(), SessionError> {
         self.peer()?.set_idle(CONNECT_PATIENCE);
         let id = self.server.connections.fetch_add(1, Ordering::Relaxed);
-        let salt = fresh_salt();
-        let greeting = self.server.greeting(id, &salt);
+        let greeting = self.server.greeting(id, &self.salt);
         self.out.packet(&greeting);
         self.flush().await?;
         let Some(login) = self.read_first().await? else {
@@ -291,6 +313,26 @@ impl Visit<'_> {
         self.capabilities = login.capabilities;
         // What both sides have.
         self.extended = login.extended & u32::from(self.server.extended());
+        self.introduce(&login);
+        let Some(admission) = self.authenticate(&login, false).await? else {
+            return Ok(());
+        };
+        match self.become_user(&login, &admission, id)? {
+            Ok(asker) => {
+                self.out.ok();
+                self.flush().await?;
+                self.peer()?.set_idle(WAIT_PATIENCE);
+                self.commands(asker).await
+            }
+            Err(refusal) => {
+                self.say(&refusal);
+                Ok(())
+            }
+        }
+    }
+
+    /// Report what a client says of itself.
+    fn introduce(&self, login: &Login) {
         for (name, value) in &login.attributes {
             let value = [name.as_slice(), b"=", value].concat();
             self.tap.emit(Event::ClientInfo {
@@ -304,43 +346,45 @@ impl Visit<'_> {
                 value: &login.database,
             });
         }
-        let admitted = if self.server.mariadb() {
-            self.native(&login, salt).await?
+    }
+
+    /// Whether the client is let in, by what the product has its passwords proved with; `None` where it left. Who is in `already` is
+    /// challenged anew, whatever it has said.
+    async fn authenticate(&mut self, login: &Login, already: bool) -> io::Result<Option<Admission>> {
+        if self.server.mariadb() {
+            // Of the handshake, also for another user.
+            self.native(login, self.salt, already).await
         } else {
-            self.caching(&login, salt).await?
-        };
-        let Some((admitted, with_password)) = admitted else {
-            return Ok(());
-        };
+            let salt = if already { fresh_salt() } else { self.salt };
+            self.caching(login, salt, already).await
+        }
+    }
+
+    /// Who asks from now on, in the database that was wanted, or why nobody does.
+    fn become_user(
+        &mut self,
+        login: &Login,
+        admission: &Admission,
+        id: u32,
+    ) -> io::Result<Result<Asker, SqlError>> {
         let port = self.peer()?.addr().port();
-        let mut asker = self.server.asker(&login, self.address, port, id);
-        asker.with_password = with_password;
-        asker.password_hash = with_password.then(|| self.server.password_hash(&asker.user));
+        let mut asker = self.server.asker(login, self.address, port, id);
+        asker.with_password = admission.with_password;
+        asker.password_hash = admission
+            .with_password
+            .then(|| self.server.password_hash(&asker.user));
         self.server.database.greet(&mut asker, login.charset);
-        if !admitted {
-            let using = if with_password { "YES" } else { "NO" };
-            let text = format!(
-                "Access denied for user '{}'@'{}' (using password: {using})",
-                asker.user, asker.host
-            );
-            self.out.error(1045, "28000", &text);
-            return Ok(());
+        if !admission.admitted {
+            return Ok(Err(asker.denied()));
         }
         if !login.database.is_empty() {
             let name = String::from_utf8_lossy(&login.database).into_owned();
             match self.server.database.schema(&name) {
                 Some(name) => asker.database = Some(name.to_owned()),
-                None => {
-                    let refusal = self.server.database.no_schema(&name, &asker);
-                    self.say(&refusal);
-                    return Ok(());
-                }
+                None => return Ok(Err(self.server.database.no_schema(&name, &asker))),
             }
         }
-        self.out.ok();
-        self.flush().await?;
-        self.peer()?.set_idle(WAIT_PATIENCE);
-        self.commands(asker).await
+        Ok(Ok(asker))
     }
 
     fn say(&mut self, error: &SqlError) {
@@ -389,10 +433,16 @@ impl Visit<'_> {
         });
     }
 
-    /// Whether the client gets in by mysql_native_password, and whether it gave a password; `None` where it left.
-    async fn native(&mut self, login: &Login, salt: [u8; 20]) -> io::Result<Option<(bool, bool)>> {
+    /// Whether the client gets in by mysql_native_password; `None` where it left. It is `challenged` where its first response is nothing
+    /// to go by.
+    async fn native(
+        &mut self,
+        login: &Login,
+        salt: [u8; 20],
+        challenged: bool,
+    ) -> io::Result<Option<Admission>> {
         let mut response = login.response.clone();
-        if !login.plugin.is_empty() && login.plugin != NATIVE.as_bytes() {
+        if !login.plugin.is_empty() && (challenged || login.plugin != NATIVE.as_bytes()) {
             let Some(again) = self.switch(NATIVE, &salt).await? else {
                 return Ok(None);
             };
@@ -407,23 +457,27 @@ impl Visit<'_> {
         };
         let accepted = self.server.logins.admits(self.address, &login.user, &offer);
         let secret = if given {
-            Secret::Crackable {
-                kind: "mysql_native_password",
-                // hashcat's mode 11200.
-                text: format!("$mysqlna${}*{}", hex::encode(salt), hex::encode(&response)),
-            }
+            native_secret(&salt, &response)
         } else {
             Secret::None
         };
         self.attempt(login, secret, NATIVE, accepted);
-        Ok(Some((accepted, given)))
+        Ok(Some(Admission {
+            admitted: accepted,
+            with_password: given,
+        }))
     }
 
     /// As [`Self::native`], by caching_sha2_password. The cache is always cold, so that the password itself comes: in
     /// clear over TLS, or encrypted with the server's key.
-    async fn caching(&mut self, login: &Login, salt: [u8; 20]) -> io::Result<Option<(bool, bool)>> {
+    async fn caching(
+        &mut self,
+        login: &Login,
+        salt: [u8; 20],
+        challenged: bool,
+    ) -> io::Result<Option<Admission>> {
         let mut response = login.response.clone();
-        if login.plugin != CACHING.as_bytes() {
+        if challenged || login.plugin != CACHING.as_bytes() {
             let Some(again) = self.switch(CACHING, &salt).await? else {
                 return Ok(None);
             };
@@ -435,7 +489,10 @@ impl Visit<'_> {
                 .logins
                 .admits(self.address, &login.user, &Offer::Password(b""));
             self.attempt(login, Secret::None, CACHING, accepted);
-            return Ok(Some((accepted, false)));
+            return Ok(Some(Admission {
+                admitted: accepted,
+                with_password: false,
+            }));
         }
         self.out.packet(&[1, 4]);
         self.flush().await?;
@@ -460,7 +517,10 @@ impl Visit<'_> {
             .logins
             .admits(self.address, &login.user, &Offer::Password(&password));
         self.attempt(login, Secret::Plaintext(&password), CACHING, accepted);
-        Ok(Some((accepted, true)))
+        Ok(Some(Admission {
+            admitted: accepted,
+            with_password: true,
+        }))
     }
 
     /// The password of a full authentication; `None` where the client leaves.
@@ -518,6 +578,7 @@ impl Visit<'_> {
                 }
             };
             let (command, text) = payload.split_first().unwrap_or((&0, &[]));
+            self.report(*command, text, &asker);
             match *command {
                 0x01 => return Ok(()),
                 0x02 => self.choose(text, &mut asker),
@@ -526,28 +587,216 @@ impl Visit<'_> {
                         self.query(text, &mut asker, Format::Text);
                         self.lapse(&mut asker).await;
                     }
-                    None => self.out.error(1835, "HY000", "Malformed communication packet."),
+                    None => self.malformed(),
                 },
                 0x04 => self.fields(text, &asker),
                 0x09 => self.statistics(),
-                0x0e | 0x1f => self.out.ok(),
-                // COM_SET_OPTION ends in EOF.
-                0x1b => self.out.packet(&[0xfe, 0, 0, 2, 0]),
+                0x0a => self.run("SHOW PROCESSLIST", &[], &mut asker, Format::Text),
+                0x0c => {
+                    let id = number_of(text);
+                    if id == asker.connection_id {
+                        self.killed();
+                        return Ok(());
+                    }
+                    self.run(&format!("KILL {id}"), &[], &mut asker, Format::Text);
+                }
+                0x0e => self.out.ok(),
+                0x11 => {
+                    if !self.change_user(text, &mut asker).await? {
+                        return Ok(());
+                    }
+                }
+                // COM_SET_OPTION ends in EOF; there are two options.
+                0x1b if matches!(text, [] | [0 | 1, 0, ..]) => self.out.packet(&[0xfe, 0, 0, 2, 0]),
                 0x16 => self.prepare(text, &mut asker),
                 0x17 => {
                     self.execute(text, &mut asker);
                     self.lapse(&mut asker).await;
                 }
-                // Long data belongs to uploads, which nobody has rights for; like COM_STMT_CLOSE it has no answer.
-                0x18 => {}
+                // Like COM_STMT_CLOSE it has no answer.
+                0x18 => self.long_data(text, &asker),
                 0x19 => {
-                    self.statements.remove(&number_of(text));
+                    let number = number_of(text);
+                    self.captured(Some(number));
+                    self.statements.remove(&number);
                 }
-                0x1a => self.out.ok(),
-                _ => self.out.error(1047, "08S01", "Unknown command"),
+                0x1a => self.reset_statement(number_of(text)),
+                0x1c => self.fetch(number_of(text)),
+                0x1f => {
+                    self.forget_statements();
+                    asker.reset();
+                    self.out.ok();
+                }
+                0xfa if self.server.mariadb() => self.malformed(),
+                other => match self.server.refusal(other, &asker) {
+                    Some(refusal) => self.say(&refusal),
+                    None => self.unknown_command(),
+                },
             }
             self.flush().await?;
         }
+    }
+
+    /// Report a command that no event of its own tells of: statements are queries, and whoever wants to be another user has a password.
+    fn report(&self, command: u8, payload: &[u8], asker: &Asker) {
+        let executes = command == 0x17 && self.statements.contains_key(&number_of(payload));
+        if matches!(command, 0x03 | 0x11) || executes {
+            return;
+        }
+        let database = asker.database.as_deref().unwrap_or_default();
+        self.tap.emit(Event::Command {
+            line: &command::line(command, payload),
+            detail: &[("database", database.as_bytes())],
+        });
+    }
+
+    fn unknown_command(&mut self) {
+        self.out.error(1047, "08S01", "Unknown command");
+    }
+
+    fn malformed(&mut self) {
+        let end = if self.server.mariadb() { "" } else { "." };
+        self.out
+            .error(1835, "HY000", &format!("Malformed communication packet{end}"));
+    }
+
+    /// The visitor has ended its own connection.
+    fn killed(&mut self) {
+        if self.server.mariadb() {
+            self.out.error(1927, "70100", "Connection was killed");
+        } else {
+            self.out.error(1317, "70100", "Query execution was interrupted");
+        }
+    }
+
+    /// COM_CHANGE_USER: the login once more within a connection. Whether the connection goes on.
+    async fn change_user(&mut self, packet: &[u8], asker: &mut Asker) -> io::Result<bool> {
+        // What the session had is gone, however this comes out.
+        self.forget_statements();
+        asker.reset();
+        let mariadb = self.server.mariadb();
+        let login = Login::changed(packet, self.capabilities);
+        let reported = login.as_ref().map_or(packet, |login| &login.user);
+        let database = login.as_ref().map_or(&[][..], |login| &login.database);
+        self.tap.emit(Event::Command {
+            line: &command::line(0x11, reported),
+            detail: &[("database", database)],
+        });
+        let refusal = match &login {
+            Some(login) if mariadb && self.failed_changes >= CHANGES_MAX => {
+                // Nobody looks at it, and it is evidence all the same.
+                self.introduce(login);
+                let secret = if login.response.is_empty() {
+                    Secret::None
+                } else {
+                    native_secret(&self.salt, &login.response)
+                };
+                self.attempt(login, secret, NATIVE, false);
+                None
+            }
+            Some(login) => {
+                self.introduce(login);
+                let Some(admission) = self.authenticate(login, true).await? else {
+                    return Ok(false);
+                };
+                match self.become_user(login, &admission, asker.connection_id)? {
+                    Ok(other) => {
+                        *asker = other;
+                        self.out.ok();
+                        return Ok(true);
+                    }
+                    Err(refusal) => Some(refusal),
+                }
+            }
+            None => {
+                self.violation("a malformed change of the user", packet);
+                None
+            }
+        };
+        self.failed_changes += 1;
+        if mariadb {
+            tokio::time::sleep(CHANGE_PAUSE).await;
+        }
+        match refusal {
+            Some(refusal) => self.say(&refusal),
+            None => self.unknown_command(),
+        }
+        Ok(mariadb)
+    }
+
+    /// COM_STMT_SEND_LONG_DATA: a part of a value. All of it is captured, for statements too that there are not, and what memory allows is
+    /// the value when the statement is executed.
+    fn long_data(&mut self, packet: &[u8], asker: &Asker) {
+        let mut r = Reader(packet);
+        let (Some(statement), Some(value)) = (
+            r.array().map(u32::from_le_bytes),
+            r.array().map(u16::from_le_bytes),
+        ) else {
+            return;
+        };
+        let held: usize = self.statements.values().map(Statement::bytes).sum();
+        if let Some(known) = self.statements.get_mut(&statement) {
+            known.extend(value, r.0, prepared::TEXT_MAX.saturating_sub(held));
+        }
+        if r.0.is_empty() {
+            return;
+        }
+        let place = (statement, value);
+        if self.captures.len() >= CAPTURES_MAX
+            && !self.captures.contains_key(&place)
+            && let Some((_, oldest)) = self.captures.pop_first()
+        {
+            oldest.finish();
+        }
+        let tap = &self.tap;
+        let capture = self.captures.entry(place).or_insert_with(|| {
+            let name = format!("statement-{statement}-parameter-{value}");
+            tap.artifact(name.as_bytes(), "mysql-long-data", asker.user.as_bytes())
+        });
+        capture.write(r.0);
+    }
+
+    /// The long data of a statement, or of all, are whole.
+    fn captured(&mut self, of: Option<u32>) {
+        let whole = |place: &(u32, u16)| of.is_none_or(|of| of == place.0);
+        let (done, open) = std::mem::take(&mut self.captures)
+            .into_iter()
+            .partition(|(place, _)| whole(place));
+        self.captures = open;
+        for (_, capture) in done {
+            capture.finish();
+        }
+    }
+
+    fn forget_statements(&mut self) {
+        self.captured(None);
+        self.statements.clear();
+    }
+
+    fn reset_statement(&mut self, number: u32) {
+        self.captured(Some(number));
+        match self.statements.get_mut(&number) {
+            Some(statement) => {
+                statement.reset();
+                self.out.ok();
+            }
+            None => self.unknown_statement(number, "reset"),
+        }
+    }
+
+    /// COM_STMT_FETCH: rows of a cursor, of which there are none.
+    fn fetch(&mut self, number: u32) {
+        if self.statements.contains_key(&number) {
+            let text = format!("The statement ({number}) has no open cursor");
+            self.out.error(1421, "HY000", &text);
+        } else {
+            self.unknown_statement(number, "fetch");
+        }
+    }
+
+    fn unknown_statement(&mut self, number: u32, function: &str) {
+        let text = format!("Unknown prepared statement handler ({number}) given to mysqld_stmt_{function}");
+        self.out.error(1243, "HY000", &text);
     }
 
     /// Wait as long as SLEEP and BENCHMARK said.
@@ -560,10 +809,9 @@ impl Visit<'_> {
 
     fn choose(&mut self, name: &[u8], asker: &mut Asker) {
         let name = String::from_utf8_lossy(name).into_owned();
-        self.tap.emit(Event::Command {
-            line: &[b"INIT_DB ", name.as_bytes()].concat(),
-            detail: &[],
-        });
+        if name.is_empty() {
+            return self.out.error(1046, "3D000", "No database selected");
+        }
         match self.server.database.schema(&name) {
             Some(name) => {
                 asker.database = Some(name.to_owned());
@@ -578,11 +826,7 @@ impl Visit<'_> {
 
     /// COM_STMT_PREPARE. The statement is tried with NULL for its values, which shows its columns and its faults.
     fn prepare(&mut self, text: &[u8], asker: &mut Asker) {
-        self.tap.emit(Event::Command {
-            line: &[b"PREPARE ", text].concat(),
-            detail: &[],
-        });
-        let held: usize = self.statements.values().map(|s| s.text.len()).sum();
+        let held: usize = self.statements.values().map(Statement::bytes).sum();
         if self.statements.len() >= prepared::STATEMENTS_MAX || held + text.len() > prepared::TEXT_MAX {
             return self.out.error(
                 1461,
@@ -590,6 +834,8 @@ impl Visit<'_> {
                 "Can't create more than max_prepared_stmt_count statements (current value: 16382)",
             );
         }
+        // One that fails has had its number, too.
+        self.prepared = self.prepared.wrapping_add(1);
         let text = String::from_utf8_lossy(text).into_owned();
         let places = sql::places(&text);
         let statement = Statement::new(text, places);
@@ -599,7 +845,6 @@ impl Visit<'_> {
             Outcome::Done | Outcome::Use(_) => Vec::new(),
             Outcome::Error(error) => return self.say(&error),
         };
-        self.prepared = self.prepared.wrapping_add(1);
         self.out.prepared(
             self.prepared,
             &columns,
@@ -613,27 +858,32 @@ impl Visit<'_> {
     /// COM_STMT_EXECUTE.
     fn execute(&mut self, packet: &[u8], asker: &mut Asker) {
         let number = number_of(packet);
+        self.captured(Some(number));
+        // The statement, flags and how often.
+        if packet.len() < 9 {
+            return self.malformed();
+        }
         let rest = packet.get(4..).unwrap_or_default();
         let capabilities = self.capabilities;
         let bound = match self.statements.get_mut(&number) {
             Some(statement) => statement
                 .bind(rest, capabilities)
                 .map(|values| (statement.text.clone(), values)),
-            None => {
-                let text =
-                    format!("Unknown prepared statement handler ({number}) given to mysqld_stmt_execute");
-                return self.out.error(1243, "HY000", &text);
-            }
+            None => return self.unknown_statement(number, "execute"),
         };
         match bound {
-            Some((text, values)) => {
+            Ok((text, values)) => {
                 let reported = Statement::new(text.clone(), sql::places(&text)).with(&values);
                 self.answer(&text, &values, reported.as_bytes(), asker, Format::Binary);
             }
-            None => {
+            Err(misfit) => {
                 self.violation("a malformed execution", packet);
-                self.out
-                    .error(1210, "HY000", "Incorrect arguments to mysqld_stmt_execute");
+                let function = match misfit {
+                    Misfit::Execution => "execute",
+                    Misfit::LongData => "send_long_data",
+                };
+                let text = format!("Incorrect arguments to mysqld_stmt_{function}");
+                self.out.error(1210, "HY000", &text);
             }
         }
     }
@@ -663,6 +913,11 @@ impl Visit<'_> {
                 bytes: reported,
             });
         }
+        self.run(statement, values, asker, format);
+    }
+
+    /// Answer `statement`, of which evidence tells already.
+    fn run(&mut self, statement: &str, values: &[String], asker: &mut Asker, format: Format) {
         let now = self.server.host.clock.now();
         asker.uptime_s = self.server.host.uptime_s();
         asker.unix_time = now.unix_timestamp();
@@ -749,6 +1004,22 @@ impl Server {
         out
     }
 
+    /// What the server says to a command that it knows and the account may not give; `None` where it does not know it.
+    fn refusal(&self, command: u8, asker: &Asker) -> Option<SqlError> {
+        let mariadb = self.mariadb();
+        let privilege = match command {
+            0x07 => "RELOAD",
+            // MySQL 8 has no such command any more, and MariaDB none that asks for a GTID.
+            0x08 if mariadb => "SHUTDOWN",
+            0x0d => "SUPER",
+            0x12 => "REPLICATION SLAVE",
+            0x1e if !mariadb => "REPLICATION SLAVE",
+            0x15 => return Some(asker.denied()),
+            _ => return None,
+        };
+        Some(self.database.lacks(privilege))
+    }
+
     fn asker(&self, login: &Login, address: IpAddr, port: u16, id: u32) -> Asker {
         Asker {
             user: String::from_utf8_lossy(&login.user).chars().take(128).collect(),
@@ -815,6 +1086,14 @@ fn number_of(packet: &[u8]) -> u32 {
 
 fn until_nul(bytes: &[u8]) -> Vec<u8> {
     bytes.split(|b| *b == 0).next().unwrap_or_default().to_vec()
+}
+
+/// A response to the challenge `salt`, as hashcat takes it (mode 11200).
+fn native_secret(salt: &[u8; 20], response: &[u8]) -> Secret<'static> {
+    Secret::Crackable {
+        kind: "mysql_native_password",
+        text: format!("$mysqlna${}*{}", hex::encode(salt), hex::encode(response)),
+    }
 }
 
 /// SHA1(password) XOR SHA1(salt, SHA1(SHA1(password))).

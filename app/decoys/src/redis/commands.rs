@@ -18,7 +18,9 @@ use decnet_persona::bait;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Redis, RedisConfig, data, glob, info,
+    Redis, RedisConfig,
+    budget::{Budget, Measured, Unread},
+    data, glob, info,
     keyspace::{DATABASES, Database, World, Worlds},
     more,
     table::{self, Version},
@@ -33,9 +35,9 @@ use crate::{
     },
 };
 
-/// The most commands that MULTI queues, channels that one visitor subscribes to, and bytes of a client's name.
+/// The most commands that MULTI queues and what they take, channels that one visitor subscribes to, and bytes of a client's name.
 const QUEUE_MAX: usize = 1024;
-const QUEUE_BYTES_MAX: usize = 4 << 20;
+const QUEUE_BYTES_MAX: usize = 8 << 20;
 const CHANNELS_MAX: usize = 1024;
 const NAME_MAX: usize = 256;
 /// How long a command waits that is to wait for ever, in seconds.
@@ -68,6 +70,7 @@ pub(super) struct Server {
     pub(super) replication_id: String,
     pub(super) connections: AtomicU64,
     pub(super) commands: AtomicU64,
+    pub(super) unread: Unread,
     logins: Logins,
 }
 
@@ -91,6 +94,7 @@ impl Server {
             replication_id: host.persona.rng("redis/replication-id").hex(40),
             connections: AtomicU64::new(rng.range(40, 9000)),
             commands: AtomicU64::new(rng.range(90_000, 4_000_000)),
+            unread: Unread::default(),
             logins: Logins::with_accounts(
                 &config.accept,
                 &host.persona,
@@ -164,6 +168,8 @@ pub(super) struct Visitor<'a> {
     channels: BTreeSet<Vec<u8>>,
     patterns: BTreeSet<Vec<u8>>,
     quits: bool,
+    /// What the answer to the last request may still take.
+    pub(super) budget: Budget,
     /// How long the answer to the last command takes: it waits for what nobody writes.
     pub(super) patience: Option<std::time::Duration>,
 }
@@ -195,6 +201,7 @@ impl<'a> Visitor<'a> {
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
             quits: false,
+            budget: Budget::of(0),
             patience: None,
         }
     }
@@ -220,6 +227,7 @@ impl<'a> Visitor<'a> {
             self.report(words);
         }
         self.offered = false;
+        self.budget = Budget::of(self.server.unread.budget());
         let reply = self.reply(&name, words);
         if name == "auth" && !self.offered {
             self.report_untaken(words);
@@ -228,6 +236,8 @@ impl<'a> Visitor<'a> {
             // Hung up on: what waits to be sent is dropped with the connection.
             out.clear();
         }
+        // Once, and not by doubling: a long answer takes its length and no more.
+        out.reserve(reply.bytes());
         reply.write(self.resp, out);
     }
 
@@ -347,8 +357,18 @@ impl<'a> Visitor<'a> {
         })
     }
 
-    /// Run a command whose number of words is right.
+    /// Run a command whose number of words is right, within what is left of the answer's budget.
     pub(super) fn execute(&mut self, name: &str, words: &[Vec<u8>]) -> Reply {
+        if name == "exec" {
+            // Each of its commands is counted by itself.
+            return self.exec();
+        }
+        let before = self.budget.left();
+        let reply = self.run(name, words);
+        self.budget.settle(before, reply)
+    }
+
+    fn run(&mut self, name: &str, words: &[Vec<u8>]) -> Reply {
         let args = words.get(1..).unwrap_or_default();
         if let Some(refusal) = self.cannot_write(name) {
             return refusal;
@@ -372,7 +392,6 @@ impl<'a> Visitor<'a> {
                 self.queue = Some(Queue::default());
                 Reply::OK
             }
-            "exec" => self.exec(),
             "discard" => match self.queue.take() {
                 Some(_) => Reply::OK,
                 None => Reply::error("ERR DISCARD without MULTI"),
@@ -708,12 +727,15 @@ impl<'a> Visitor<'a> {
                 } else {
                     Reply::NilArray
                 };
-                let entries = named(rest).into_iter();
-                Reply::Array(
-                    entries
-                        .map(|c| c.map_or(missing.clone(), |c| c.describe(version)))
-                        .collect(),
-                )
+                let mut entries = Vec::new();
+                for command in named(rest) {
+                    let entry = command.map_or(missing.clone(), |c| c.describe(version));
+                    if let Err(refusal) = self.budget.charge(&entry) {
+                        return refusal;
+                    }
+                    entries.push(entry);
+                }
+                Reply::Array(entries)
             }
             "docs" if rest.is_empty() => {
                 Reply::Map(table::commands(version).map(table::Command::document).collect())
@@ -734,7 +756,8 @@ impl<'a> Visitor<'a> {
         let Some(queue) = &mut self.queue else {
             return Reply::OK;
         };
-        let bytes: usize = words.iter().map(Vec::len).sum();
+        // Words of no bytes take memory, too.
+        let bytes: usize = words.iter().map(Measured::bytes).sum();
         if queue.commands.len() >= QUEUE_MAX || queue.bytes + bytes > QUEUE_BYTES_MAX {
             queue.spoilt = true;
             return out_of_memory();
@@ -833,7 +856,7 @@ impl<'a> Visitor<'a> {
         let n = self.database;
         self.server.worlds.change(self.address, |world| {
             world.changes += 1;
-            world.databases.get_mut(n).map(change)
+            world.database_mut(n).map(change)
         })
     }
 

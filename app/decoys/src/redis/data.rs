@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
+    budget::Measured,
     commands::{NOT_AN_INTEGER, Visitor, lower, wrong_number},
     glob,
-    keyspace::{Database, Value},
+    keyspace::{Database, NoRoom, Value},
     structures::Stream,
     wire::{Reply, double, number},
 };
@@ -92,10 +93,10 @@ macro_rules! access {
                         _ => <$type>::default(),
                     };
                     let result = edit(&mut value);
-                    db.put(key, Value::$variant(value), true, self.now);
-                    result
+                    db.put(key, Value::$variant(value), true, self.now)?;
+                    Ok(result)
                 })
-                .ok_or(Reply::Nil)
+                .ok_or(Reply::Nil)?
         }
     };
 }
@@ -120,6 +121,23 @@ impl Data<'_> {
 
     fn change<T>(&self, change: impl FnOnce(&mut Database) -> T) -> Result<T, Reply> {
         self.visitor.change(change).ok_or(Reply::Nil)
+    }
+
+    /// A copy of what was read of the world, or what there is where it has nothing; the answer may take as much.
+    pub(super) fn copied<T: Measured + Clone + Default>(&self, value: Option<&T>) -> Result<T, Reply> {
+        let Some(value) = value else {
+            return Ok(T::default());
+        };
+        self.visitor.budget.charge(value)?;
+        Ok(value.clone())
+    }
+
+    /// A string of the world in an answer, which may take as much.
+    pub(super) fn shown(&self, value: Option<&Bytes>) -> Answer {
+        let Some(value) = value else {
+            return Ok(Reply::Nil);
+        };
+        self.copied(Some(value)).map(Reply::Bulk)
     }
 
     pub(super) fn exists(&self, key: &[u8]) -> Result<bool, Reply> {
@@ -232,17 +250,16 @@ impl Data<'_> {
             return Ok(Reply::Int(0));
         }
         self.change(|db| {
+            if name != "copy" {
+                return db.rename(from, to, self.now).map(drop);
+            }
             let expiry = db.expiry(from, self.now).flatten();
-            let value = if name == "copy" {
-                db.get(from, self.now).cloned()
-            } else {
-                db.remove(from, self.now)
-            };
-            if let Some(value) = value {
-                db.put(to, value, false, self.now);
+            if let Some(value) = db.get(from, self.now).cloned() {
+                db.put(to, value, false, self.now)?;
                 db.set_expiry(to, expiry);
             }
-        })?;
+            Ok(())
+        })??;
         Ok(if name == "rename" {
             Reply::OK
         } else {
@@ -382,8 +399,12 @@ impl Data<'_> {
                 Reply::bulk(text)
             }
             "mget" => {
-                let values = args.iter().map(|key| get(key).ok().flatten());
-                Reply::Array(values.map(bulk).collect())
+                let mut values = Vec::new();
+                for key in args {
+                    // Another kind of value is no fault here.
+                    values.push(self.string(key, |s| self.shown(s)).unwrap_or(Ok(Reply::Nil))?);
+                }
+                Reply::Array(values)
             }
             "mset" | "msetnx" => {
                 if !args.len().is_multiple_of(2) {
@@ -438,9 +459,10 @@ impl Data<'_> {
 
     fn put(&self, key: &[u8], value: &[u8], expires: Option<i64>) -> Result<(), Reply> {
         self.change(|db| {
-            db.put(key, Value::Str(value.to_vec()), false, self.now);
+            db.put(key, Value::Str(value.to_vec()), false, self.now)?;
             db.set_expiry(key, expires);
-        })
+            Ok(())
+        })?
     }
 
     fn add(&self, key: &[u8], by: i64) -> Answer {
@@ -491,11 +513,12 @@ impl Data<'_> {
         let done = !(only_new && there || only_old && !there);
         if done {
             self.change(|db| {
-                db.put(key, Value::Str(value.to_vec()), keep, self.now);
+                db.put(key, Value::Str(value.to_vec()), keep, self.now)?;
                 if !keep {
                     db.set_expiry(key, expires);
                 }
-            })?;
+                Ok::<_, NoRoom>(())
+            })??;
         }
         Ok(match old {
             Some(old) => old.map_or(Reply::Nil, Reply::Bulk),
@@ -526,9 +549,13 @@ impl Data<'_> {
                     Reply::OK
                 }
             }
-            "hmget" => self.hash(key, |h| {
-                Reply::Array(fields.iter().map(|f| bulk(h.and_then(|h| h.get(f)))).collect())
-            })?,
+            "hmget" => {
+                let values = self.hash(key, |h| {
+                    let values = fields.iter().map(|f| self.shown(h.and_then(|h| h.get(f))));
+                    values.collect::<Result<_, _>>()
+                })?;
+                Reply::Array(values?)
+            }
             "hgetall" => self.hash(key, |h| {
                 let pairs = h.into_iter().flatten();
                 Reply::Map(pairs.map(|(k, v)| (Reply::bulk(k), Reply::bulk(v))).collect())
@@ -679,7 +706,7 @@ impl Data<'_> {
     fn sets(&self, name: &str, args: &[Bytes]) -> Answer {
         let (key, member) = pair(args);
         let members = args.get(1..).unwrap_or_default();
-        let whole = |key: &[u8]| self.set(key, |s| s.cloned().unwrap_or_default());
+        let whole = |key: &[u8]| self.set(key, |s| self.copied(s))?;
         let reply = |set: BTreeSet<Bytes>| Reply::Set(set.into_iter().map(Reply::Bulk).collect());
         Ok(match name {
             "sadd" => Reply::count(
@@ -735,7 +762,7 @@ impl Data<'_> {
     fn sorted_sets(&self, name: &str, args: &[Bytes]) -> Answer {
         let (key, member) = pair(args);
         let sorted = |reverse: bool| -> Result<Vec<(Bytes, f64)>, Reply> {
-            let pairs = self.sorted_set(key, |z| z.cloned().unwrap_or_default())?;
+            let pairs = self.sorted_set(key, |z| self.copied(z))??;
             let mut pairs: Vec<_> = pairs.into_iter().collect();
             // Members with the same score stand in the order of their bytes, which the map has already.
             pairs.sort_by(|a, b| a.1.total_cmp(&b.1));

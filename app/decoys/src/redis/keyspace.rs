@@ -1,8 +1,9 @@
 //! Keys and values: the bait, and what a visitor makes of it.
 //!
 //! Every address sees its own copy of the bait, from its first change on and across its connections (intruders' scripts open one for
-//! each command), until [`WORLDS_MAX`] others have come after it. A world holds at most [`WORLD_BYTES_MAX`] of a
-//! visitor's data.
+//! each command), until [`WORLDS_MAX`] others have come after it or all worlds together hold [`WORLDS_BYTES_MAX`]. A world is full at
+//! [`WORLD_BYTES_MAX`] of a visitor's data, and one command takes it to [`WORLD_BYTES_END`] at most. Counted is the memory that data take,
+//! not only their bytes.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -12,12 +13,23 @@ use std::{
 
 use decnet_persona::bait::{RedisEntry, RedisValue};
 
-use super::structures::Stream;
+use super::{
+    budget::{Measured, OVERHEAD},
+    commands::out_of_memory,
+    structures::Stream,
+    wire::Reply,
+};
 
 /// How many addresses have a world of their own.
 const WORLDS_MAX: usize = 32;
+/// Bytes of all of them; past that the one is given up that was not used for longest.
+const WORLDS_BYTES_MAX: usize = 48 << 20;
 /// Bytes of keys and values in one world; past that the server is out of memory.
 pub(super) const WORLD_BYTES_MAX: usize = 5 << 20;
+/// Bytes that no command takes a world past, not even one that the server runs when it is out of memory (RENAME, XREADGROUP).
+pub(super) const WORLD_BYTES_END: usize = 2 * WORLD_BYTES_MAX;
+/// What a key takes beside its bytes and its value.
+const ENTRY_OVERHEAD: usize = 2 * OVERHEAD;
 /// Databases of a server (`databases 16`).
 pub(super) const DATABASES: usize = 16;
 
@@ -48,20 +60,6 @@ impl Value {
         }
     }
 
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Str(s) => s.len(),
-            Self::List(items) => items.iter().map(|i| i.len() + 24).sum(),
-            Self::Set(items) | Self::Counter(items) => items.iter().map(|i| i.len() + 24).sum(),
-            Self::Hash(pairs) => pairs.iter().map(|(k, v)| k.len() + v.len() + 48).sum(),
-            Self::SortedSet(pairs) => pairs.keys().map(|k| k.len() + 40).sum(),
-            Self::Stream(stream) => {
-                let fields = stream.entries.values().flatten();
-                fields.map(|f| f.len() + 24).sum::<usize>() + stream.entries.len() * 48
-            }
-        }
-    }
-
     fn is_empty(&self) -> bool {
         match self {
             // An empty one of these is a value like any other.
@@ -71,6 +69,43 @@ impl Value {
             Self::Hash(pairs) => pairs.is_empty(),
             Self::SortedSet(pairs) => pairs.is_empty(),
         }
+    }
+}
+
+impl Measured for Value {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Str(value) => value.bytes(),
+            Self::List(value) => value.bytes(),
+            Self::Set(value) | Self::Counter(value) => value.bytes(),
+            Self::Hash(value) => value.bytes(),
+            Self::SortedSet(value) => value.bytes(),
+            Self::Stream(value) => value.bytes(),
+        }
+    }
+}
+
+impl Measured for VecDeque<Vec<u8>> {
+    fn bytes(&self) -> usize {
+        self.iter().map(Measured::bytes).sum()
+    }
+}
+
+impl Measured for BTreeSet<Vec<u8>> {
+    fn bytes(&self) -> usize {
+        self.iter().map(Measured::bytes).sum()
+    }
+}
+
+impl Measured for BTreeMap<Vec<u8>, Vec<u8>> {
+    fn bytes(&self) -> usize {
+        self.iter().map(|(k, v)| k.bytes() + v.bytes()).sum()
+    }
+}
+
+impl Measured for BTreeMap<Vec<u8>, f64> {
+    fn bytes(&self) -> usize {
+        self.keys().map(|k| k.bytes() + OVERHEAD).sum()
     }
 }
 
@@ -98,10 +133,40 @@ struct Entry {
     foreign: bool,
 }
 
+impl Entry {
+    fn bytes(&self, key: &[u8]) -> usize {
+        key.len() + self.value.bytes() + ENTRY_OVERHEAD
+    }
+}
+
+/// There is no room for what was to be written, and nothing was.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NoRoom;
+
+impl From<NoRoom> for Reply {
+    fn from(_: NoRoom) -> Self {
+        out_of_memory()
+    }
+}
+
 /// One numbered database.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Database {
     entries: BTreeMap<Vec<u8>, Entry>,
+    /// What the entries take.
+    bytes: usize,
+    /// The most that they may take, by what the other databases of the world do.
+    bytes_end: usize,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            bytes: 0,
+            bytes_end: WORLD_BYTES_END,
+        }
+    }
 }
 
 impl Database {
@@ -118,8 +183,11 @@ impl Database {
             };
             (entry.key.clone().into_bytes(), stored)
         });
+        let entries: BTreeMap<Vec<u8>, Entry> = entries.collect();
         Self {
-            entries: entries.collect(),
+            bytes: entries.iter().map(|(key, entry)| entry.bytes(key)).sum(),
+            entries,
+            ..Self::default()
         }
     }
 
@@ -135,27 +203,59 @@ impl Database {
     }
 
     /// Put `value` at `key`; what became empty is gone. Keeps the expiry where `keep_ttl`.
-    pub(super) fn put(&mut self, key: &[u8], value: Value, keep_ttl: bool, now: i64) {
+    ///
+    /// # Errors
+    /// Where there is no room for it.
+    pub(super) fn put(&mut self, key: &[u8], value: Value, keep_ttl: bool, now: i64) -> Result<(), NoRoom> {
         let expires = self.expiry(key, now).flatten().filter(|_| keep_ttl);
         if value.is_empty() {
-            self.entries.remove(key);
-        } else {
-            self.entries.insert(
-                key.to_vec(),
-                Entry {
-                    value,
-                    expires,
-                    foreign: true,
-                },
-            );
+            self.take(key);
+            return Ok(());
         }
+        let entry = Entry {
+            value,
+            expires,
+            foreign: true,
+        };
+        let before = self.entries.get(key).map_or(0, |entry| entry.bytes(key));
+        let bytes = self.bytes - before + entry.bytes(key);
+        // What gets smaller is written in any case: a visitor makes room that way.
+        if bytes > self.bytes_end.max(self.bytes) {
+            return Err(NoRoom);
+        }
+        self.bytes = bytes;
+        self.entries.insert(key.to_vec(), entry);
+        Ok(())
+    }
+
+    /// Give what stands at `from` the key `to`, with its expiry; whether there was anything.
+    ///
+    /// # Errors
+    /// Where there is no room for the longer key.
+    pub(super) fn rename(&mut self, from: &[u8], to: &[u8], now: i64) -> Result<bool, NoRoom> {
+        if self.get(from, now).is_none() {
+            return Ok(false);
+        }
+        if self.bytes + to.len() > self.bytes_end.max(self.bytes) + from.len() {
+            return Err(NoRoom);
+        }
+        if let Some(mut entry) = self.take(from) {
+            self.take(to);
+            entry.foreign = true;
+            self.bytes += entry.bytes(to);
+            self.entries.insert(to.to_vec(), entry);
+        }
+        Ok(true)
     }
 
     pub(super) fn remove(&mut self, key: &[u8], now: i64) -> Option<Value> {
-        self.entries
-            .remove(key)
-            .filter(|e| Self::live(e, now))
-            .map(|e| e.value)
+        self.take(key).filter(|e| Self::live(e, now)).map(|e| e.value)
+    }
+
+    fn take(&mut self, key: &[u8]) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.bytes -= entry.bytes(key);
+        Some(entry)
     }
 
     /// `None` where there is no such key; otherwise when it expires, if it does.
@@ -188,6 +288,7 @@ impl Database {
 
     pub(super) fn clear(&mut self) {
         self.entries.clear();
+        self.bytes = 0;
     }
 
     /// Strings that visitors wrote, in the order of their keys.
@@ -199,13 +300,6 @@ impl Database {
                 Value::Str(s) => Some(s.as_slice()),
                 _ => None,
             })
-    }
-
-    fn bytes(&self) -> usize {
-        self.entries
-            .iter()
-            .map(|(k, e)| k.len() + e.value.bytes() + 64)
-            .sum()
     }
 }
 
@@ -236,9 +330,21 @@ impl World {
         }
     }
 
+    fn bytes(&self) -> usize {
+        self.databases.iter().map(|db| db.bytes).sum()
+    }
+
     /// Whether there is no room for another value.
     pub(super) fn full(&self) -> bool {
-        self.databases.iter().map(Database::bytes).sum::<usize>() > WORLD_BYTES_MAX
+        self.bytes() > WORLD_BYTES_MAX
+    }
+
+    /// A database to change.
+    pub(super) fn database_mut(&mut self, n: usize) -> Option<&mut Database> {
+        let all = self.bytes();
+        let database = self.databases.get_mut(n)?;
+        database.bytes_end = WORLD_BYTES_END.saturating_sub(all - database.bytes);
+        Some(database)
     }
 }
 
@@ -250,8 +356,25 @@ pub(super) struct Worlds {
 
 #[derive(Default)]
 struct Changed {
-    by_address: HashMap<IpAddr, (u64, Arc<Mutex<World>>)>,
+    by_address: HashMap<IpAddr, Own>,
     clock: u64,
+}
+
+impl Changed {
+    /// Give the world up that was not used for longest, but not that of `address`; whether there is one.
+    fn forget_oldest(&mut self, address: IpAddr) -> bool {
+        let others = self.by_address.iter().filter(|(of, _)| **of != address);
+        let oldest = others.min_by_key(|(_, own)| own.used).map(|(of, _)| *of);
+        oldest.is_some_and(|oldest| self.by_address.remove(&oldest).is_some())
+    }
+}
+
+/// The world of one address.
+struct Own {
+    used: u64,
+    /// What it took after its last change.
+    bytes: usize,
+    world: Arc<Mutex<World>>,
 }
 
 impl Worlds {
@@ -268,9 +391,9 @@ impl Worlds {
             let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
             changed.clock += 1;
             let now = changed.clock;
-            changed.by_address.get_mut(&address).map(|(used, world)| {
-                *used = now;
-                Arc::clone(world)
+            changed.by_address.get_mut(&address).map(|own| {
+                own.used = now;
+                Arc::clone(&own.world)
             })
         };
         let world = own.unwrap_or_else(|| Arc::clone(&self.pristine));
@@ -280,34 +403,42 @@ impl Worlds {
     /// Change the world of `address`.
     pub(super) fn change<T>(&self, address: IpAddr, change: impl FnOnce(&mut World) -> T) -> T {
         let world = self.own(address);
-        change(&mut world.lock().unwrap_or_else(PoisonError::into_inner))
+        let (result, bytes) = {
+            let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+            (change(&mut world), world.bytes())
+        };
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = changed.by_address.get_mut(&address) {
+            own.bytes = bytes;
+        }
+        let held = |changed: &Changed| changed.by_address.values().map(|own| own.bytes).sum::<usize>();
+        while held(&changed) > WORLDS_BYTES_MAX && changed.forget_oldest(address) {}
+        result
     }
 
     fn own(&self, address: IpAddr) -> Arc<Mutex<World>> {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         changed.clock += 1;
         let now = changed.clock;
-        if let Some((used, world)) = changed.by_address.get_mut(&address) {
-            *used = now;
-            return Arc::clone(world);
+        if let Some(own) = changed.by_address.get_mut(&address) {
+            own.used = now;
+            return Arc::clone(&own.world);
         }
         if changed.by_address.len() >= WORLDS_MAX {
-            let oldest = changed
-                .by_address
-                .iter()
-                .min_by_key(|(_, (used, _))| *used)
-                .map(|(a, _)| *a);
-            if let Some(oldest) = oldest {
-                changed.by_address.remove(&oldest);
-            }
+            changed.forget_oldest(address);
         }
         let copy = self
             .pristine
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let world = Arc::new(Mutex::new(copy));
-        changed.by_address.insert(address, (now, Arc::clone(&world)));
+        let own = Own {
+            used: now,
+            bytes: copy.bytes(),
+            world: Arc::new(Mutex::new(copy)),
+        };
+        let world = Arc::clone(&own.world);
+        changed.by_address.insert(address, own);
         world
     }
 }
@@ -321,11 +452,11 @@ mod tests {
         let worlds = Worlds::new(World::new(Database::default(), 0));
         let address = |n: u8| IpAddr::from([127, 0, 0, n]);
         let put = |world: &mut World| world.databases[0].put(b"k", Value::Str(b"v".to_vec()), false, 0);
-        worlds.change(address(1), put);
+        worlds.change(address(1), put).unwrap();
         let sees = |n| worlds.see(address(n), |w| w.databases[0].get(b"k", 0).is_some());
         assert!(sees(1) && !sees(2));
         for n in 2..60 {
-            worlds.change(address(n), put);
+            worlds.change(address(n), put).unwrap();
         }
         assert!(!sees(1), "the world that was not used for longest is given up");
         assert_eq!(worlds.changed.lock().unwrap().by_address.len(), WORLDS_MAX);
@@ -334,10 +465,56 @@ mod tests {
     #[test]
     fn an_expired_key_is_gone() {
         let mut db = Database::default();
-        db.put(b"k", Value::Str(b"v".to_vec()), false, 0);
+        db.put(b"k", Value::Str(b"v".to_vec()), false, 0).unwrap();
         db.set_expiry(b"k", Some(50));
         assert!(db.get(b"k", 49).is_some());
         assert!(db.get(b"k", 50).is_none());
         assert_eq!(db.sizes(50), (0, 0));
+    }
+
+    #[test]
+    fn worlds_that_together_hold_too_much_are_given_up_the_oldest_first() {
+        let worlds = Worlds::new(World::new(Database::default(), 0));
+        let address = |n: u8| IpAddr::from([127, 0, 0, n]);
+        let fill = |world: &mut World| {
+            let database = world.database_mut(3).unwrap();
+            database.put(b"k", Value::Str(vec![0; WORLD_BYTES_END - 1000]), false, 0)
+        };
+        let fit = u8::try_from(WORLDS_BYTES_MAX / WORLD_BYTES_END).unwrap();
+        for n in 1..=fit + 2 {
+            worlds.change(address(n), fill).unwrap();
+        }
+        let sees = |n| worlds.see(address(n), |w| w.databases[3].get(b"k", 0).is_some());
+        assert!(!sees(1) && !sees(2) && sees(3) && sees(fit + 2));
+        let changed = worlds.changed.lock().unwrap();
+        assert!(changed.by_address.values().map(|own| own.bytes).sum::<usize>() <= WORLDS_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_is_counted_of_a_database_is_what_it_holds() {
+        let mut world = World::new(Database::default(), 0);
+        let list = |n: usize| Value::List(vec![vec![1; 100]; n].into());
+        let db = world.database_mut(0).unwrap();
+        db.put(b"a", list(7), false, 0).unwrap();
+        db.put(b"a", list(900), false, 0).unwrap();
+        db.put(b"b", list(8), false, 0).unwrap();
+        assert_eq!(db.rename(b"a", b"b", 0), Ok(true));
+        assert_eq!(db.rename(b"a", b"c", 0), Ok(false));
+        db.put(b"c", list(9), false, 0).unwrap();
+        db.put(b"c", list(0), false, 0).unwrap();
+        db.remove(b"d", 0);
+        let held: usize = db.entries.iter().map(|(k, e)| e.bytes(k)).sum();
+        assert_eq!(db.bytes, held);
+        // Another database of the world takes room from this one, and a longer key is no way around that.
+        let other = world.database_mut(1).unwrap();
+        other
+            .put(b"x", Value::Str(vec![0; WORLD_BYTES_END - held - 2000]), false, 0)
+            .unwrap();
+        let db = world.database_mut(0).unwrap();
+        assert_eq!(db.put(b"d", list(100), false, 0), Err(NoRoom));
+        assert_eq!(db.rename(b"b", &[b'k'; 3000], 0), Err(NoRoom));
+        assert_eq!(db.rename(b"b", &[b'k'; 1000], 0), Ok(true));
+        db.clear();
+        assert_eq!(db.bytes, 0);
     }
 }

@@ -1,9 +1,11 @@
 //! As much of Lua 5.1 as scripts of a few lines use: values, tables, arithmetic, conditions and loops.
 //!
-//! A script is read into a tree and walked within a budget. What it calls is its host's business ([`Host`]). Deliberately absent:
+//! A script is read into a tree and walked within a budget of steps and of memory, which counts all that it makes and forgets nothing. What it calls is its host's business ([`Host`]). Deliberately absent:
 //! functions of its own, metatables, patterns: a script with those is [`Stop::Unknown`].
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use super::budget::OVERHEAD;
 
 /// How deep a script may be nested.
 const DEPTH_MAX: u32 = 40;
@@ -11,6 +13,12 @@ const DEPTH_MAX: u32 = 40;
 const STEPS_MAX: u32 = 200_000;
 /// Bytes of one string.
 const STRING_MAX: usize = 1 << 20;
+/// Bytes of all that a script makes: strings, and places in tables.
+const MEMORY_MAX: usize = 16 << 20;
+/// Bytes of a script: its tree takes a hundred times as much.
+const CODE_MAX: usize = 128 * 1024;
+/// How long a chain of `a.b(c)[d]` or `1 + 2 + 3` may be: it stands in the tree as deep as it is long, and is given up as deep.
+const CHAIN_MAX: u32 = 3 * DEPTH_MAX;
 
 /// A value of a script.
 #[derive(Debug, Clone)]
@@ -18,17 +26,17 @@ pub(super) enum Value {
     Nil,
     Bool(bool),
     Number(f64),
-    Text(Vec<u8>),
+    Text(Rc<[u8]>),
     Table(Rc<RefCell<Table>>),
     /// A function of the host, by its path.
-    Function(String),
+    Function(Rc<str>),
 }
 
 /// A table: its sequence, and what is under other keys.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Table {
     pub(super) items: Vec<Value>,
-    pub(super) named: BTreeMap<Vec<u8>, Value>,
+    pub(super) named: BTreeMap<Rc<[u8]>, Value>,
 }
 
 impl Value {
@@ -42,7 +50,7 @@ impl Value {
     pub(super) fn named(name: &str, value: Self) -> Self {
         let table = Table {
             items: Vec::new(),
-            named: BTreeMap::from([(name.as_bytes().to_vec(), value)]),
+            named: BTreeMap::from([(name.as_bytes().into(), value)]),
         };
         Self::Table(Rc::new(RefCell::new(table)))
     }
@@ -78,12 +86,27 @@ impl Value {
     }
 
     /// As `..` and `tostring` have it.
-    pub(super) fn text(&self) -> Option<Vec<u8>> {
+    pub(super) fn text(&self) -> Option<Rc<[u8]>> {
         match self {
-            Self::Text(text) => Some(text.clone()),
-            Self::Number(n) => Some(shown(*n).into_bytes()),
+            Self::Text(text) => Some(Rc::clone(text)),
+            Self::Number(n) => Some(shown(*n).into_bytes().into()),
             _ => None,
         }
+    }
+
+    /// What a value that nothing else holds takes.
+    fn bytes(&self) -> usize {
+        OVERHEAD
+            + match self {
+                Self::Text(text) => text.len(),
+                Self::Function(path) => path.len(),
+                Self::Table(table) => {
+                    let table = table.borrow();
+                    let named = table.named.iter().map(|(k, v)| k.len() + OVERHEAD + v.bytes());
+                    table.items.iter().map(Self::bytes).sum::<usize>() + named.sum::<usize>()
+                }
+                Self::Nil | Self::Bool(_) | Self::Number(_) => 0,
+            }
     }
 
     fn same(&self, other: &Self) -> bool {
@@ -113,6 +136,8 @@ fn shown(n: f64) -> String {
 pub(super) enum Stop {
     /// It is none of those that are understood.
     Unknown,
+    /// It makes more than there is memory for.
+    Memory,
     /// An error of the language at a line.
     Error(u32, String),
     /// What the host says: a command that failed.
@@ -174,8 +199,44 @@ struct Statement {
     kind: Kind,
 }
 
+/// All tables of a script. They may hold each other, in a circle or ten thousand deep: so they are emptied one by one at the end, and
+/// none is dropped from within another. Outlives what [`run`] returns.
+#[derive(Debug, Default)]
+pub(super) struct Tables(Vec<Rc<RefCell<Table>>>);
+
+impl Tables {
+    /// Keep the tables of a value that comes from outside.
+    fn adopt(&mut self, value: &Value) {
+        if let Value::Table(table) = value {
+            self.0.push(Rc::clone(table));
+            let table = table.borrow();
+            table
+                .items
+                .iter()
+                .chain(table.named.values())
+                .for_each(|value| self.adopt(value));
+        }
+    }
+}
+
+impl Drop for Tables {
+    fn drop(&mut self) {
+        for table in &self.0 {
+            let _emptied = table.take();
+        }
+    }
+}
+
 /// Run `code`: what it returns.
-pub(super) fn run(code: &str, globals: Vec<(String, Value)>, host: &mut dyn Host) -> Result<Value, Stop> {
+pub(super) fn run(
+    code: &str,
+    globals: Vec<(String, Value)>,
+    host: &mut dyn Host,
+    tables: &mut Tables,
+) -> Result<Value, Stop> {
+    if code.len() > CODE_MAX {
+        return Err(Stop::Unknown);
+    }
     let tokens = tokens(code).ok_or(Stop::Unknown)?;
     let mut reader = Reader {
         tokens: &tokens,
@@ -186,11 +247,14 @@ pub(super) fn run(code: &str, globals: Vec<(String, Value)>, host: &mut dyn Host
     if reader.at < tokens.len() {
         return Err(Stop::Unknown);
     }
+    globals.iter().for_each(|(_, value)| tables.adopt(value));
     let mut machine = Machine {
         globals,
+        tables,
         locals: Vec::new(),
         host,
         steps: 0,
+        memory: MEMORY_MAX,
         depth: 0,
         line: 1,
     };
@@ -247,7 +311,7 @@ fn tokens(code: &str) -> Option<Vec<(Token, u32)>> {
                 .find(|c: char| !(c.is_ascii_alphanumeric() || c == '.'))
                 .unwrap_or(rest.len());
             let (digits, after) = rest.split_at(len);
-            let number = Value::Text(digits.as_bytes().to_vec()).number()?;
+            let number = Value::Text(digits.as_bytes().into()).number()?;
             out.push((Token::Number(number), line));
             rest = after;
         } else if c.is_ascii_alphabetic() || c == '_' {
@@ -475,9 +539,14 @@ impl Reader<'_> {
             Some(op) => Expr::Unary(op, Box::new(self.expr(14)?)),
             None => self.simple()?,
         };
+        let mut chain = 0;
         while let Some((op, binds, right)) = self.operator() {
             if binds < least {
                 break;
+            }
+            chain += 1;
+            if chain > CHAIN_MAX {
+                return None;
             }
             self.at += 1;
             left = Expr::Binary(op, Box::new(left), Box::new(self.expr(right)?));
@@ -489,7 +558,7 @@ impl Reader<'_> {
     fn simple(&mut self) -> Option<Expr> {
         let value = match self.peek()? {
             Token::Number(n) => Value::Number(*n),
-            Token::Text(text) => Value::Text(text.clone()),
+            Token::Text(text) => Value::Text(text.as_slice().into()),
             Token::Name(n) if n == "nil" => Value::Nil,
             Token::Name(n) if n == "true" => Value::Bool(true),
             Token::Name(n) if n == "false" => Value::Bool(false),
@@ -513,7 +582,10 @@ impl Reader<'_> {
                 && let Some(name) = self.name()
             {
                 self.expect("=")?;
-                fields.push((Some(Expr::Value(Value::Text(name.into_bytes()))), self.expr(0)?));
+                fields.push((
+                    Some(Expr::Value(Value::Text(name.into_bytes().into()))),
+                    self.expr(0)?,
+                ));
             } else {
                 fields.push((None, self.expr(0)?));
             }
@@ -532,12 +604,12 @@ impl Reader<'_> {
         } else {
             Expr::Name(self.name()?)
         };
-        loop {
+        for _ in 0..CHAIN_MAX {
             if self.takes(".") {
                 let name = self.name()?;
                 left = Expr::Index(
                     Box::new(left),
-                    Box::new(Expr::Value(Value::Text(name.into_bytes()))),
+                    Box::new(Expr::Value(Value::Text(name.into_bytes().into()))),
                 );
             } else if self.takes("[") {
                 let key = self.expr(0)?;
@@ -553,11 +625,12 @@ impl Reader<'_> {
             } else if let Some(Token::Text(text)) = self.peek() {
                 let text = text.clone();
                 self.at += 1;
-                left = Expr::Call(Box::new(left), vec![Expr::Value(Value::Text(text))]);
+                left = Expr::Call(Box::new(left), vec![Expr::Value(Value::Text(text.into()))]);
             } else {
                 return Some(left);
             }
         }
+        None
     }
 }
 
@@ -570,13 +643,33 @@ enum Flow {
 struct Machine<'h> {
     globals: Vec<(String, Value)>,
     locals: Vec<(String, Value)>,
+    tables: &'h mut Tables,
     host: &'h mut dyn Host,
     steps: u32,
+    /// Bytes that it may still make.
+    memory: usize,
     depth: u32,
     line: u32,
 }
 
 impl Machine<'_> {
+    /// Take so many bytes for something that is made.
+    fn take(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.memory = self.memory.checked_sub(bytes).ok_or(Stop::Memory)?;
+        Ok(())
+    }
+
+    /// A new value.
+    fn made(&mut self, value: Value) -> Result<Value, Stop> {
+        self.take(value.bytes())?;
+        Ok(value)
+    }
+
+    /// A new string.
+    fn text(&mut self, text: Vec<u8>) -> Result<Value, Stop> {
+        self.made(Value::Text(text.into()))
+    }
+
     fn step(&mut self) -> Result<(), Stop> {
         self.steps += 1;
         if self.steps > STEPS_MAX {
@@ -713,18 +806,23 @@ impl Machine<'_> {
                         first.kind()
                     ));
                 };
+                let places = {
+                    let table = table.borrow();
+                    table.items.len() + table.named.len()
+                };
+                self.take(places * OVERHEAD)?;
                 let (items, named) = {
                     let table = table.borrow();
                     (
                         table.items.clone(),
-                        if how == "pairs" {
+                        if &*how == "pairs" {
                             table.named.clone()
                         } else {
                             BTreeMap::new()
                         },
                     )
                 };
-                if how != "pairs" && how != "ipairs" {
+                if &*how != "pairs" && &*how != "ipairs" {
                     return Err(Stop::Unknown);
                 }
                 let numbered = (1_u32..)
@@ -767,6 +865,7 @@ impl Machine<'_> {
                 let Value::Table(table) = table else {
                     return self.error(format!("attempt to index a {} value", table.kind()));
                 };
+                self.take(OVERHEAD)?;
                 let mut table = table.borrow_mut();
                 match place(&key) {
                     Some(at) if at < table.items.len() => {
@@ -790,9 +889,6 @@ impl Machine<'_> {
                             table.named.insert(key, value);
                         }
                     }
-                }
-                if table.items.len() + table.named.len() > 100_000 {
-                    return Err(Stop::Unknown);
                 }
                 Ok(())
             }
@@ -850,7 +946,7 @@ impl Machine<'_> {
                     "os",
                 ];
                 if KNOWN.contains(&name.as_str()) {
-                    return Ok(Value::Function(name.clone()));
+                    return Ok(Value::Function(name.as_str().into()));
                 }
                 self.error(format!(
                     "Script attempted to access nonexistent global variable '{name}'"
@@ -859,10 +955,13 @@ impl Machine<'_> {
             Expr::Index(table, key) => {
                 let (of, key) = (self.value(table)?, self.value(key)?);
                 match of {
-                    Value::Function(path) => Ok(match key.text() {
-                        Some(name) => Value::Function(format!("{path}.{}", String::from_utf8_lossy(&name))),
-                        None => Value::Nil,
-                    }),
+                    Value::Function(path) => match key.text() {
+                        Some(name) => {
+                            let path = format!("{path}.{}", String::from_utf8_lossy(&name));
+                            self.made(Value::Function(path.into()))
+                        }
+                        None => Ok(Value::Nil),
+                    },
                     Value::Table(table) => {
                         let table = table.borrow();
                         let item = place(&key).and_then(|at| table.items.get(at)).cloned();
@@ -913,7 +1012,11 @@ impl Machine<'_> {
                 };
                 let line = self.line;
                 match self.host.call(&name, &values, line) {
-                    Some(done) => done,
+                    Some(done) => {
+                        let done = done?;
+                        self.tables.adopt(&done);
+                        self.made(done)
+                    }
                     None => self.library(&name, &values),
                 }
             }
@@ -947,6 +1050,8 @@ impl Machine<'_> {
             }
             Expr::Table(fields) => {
                 let made = Rc::new(RefCell::new(Table::default()));
+                self.take((2 + fields.len()) * OVERHEAD)?;
+                self.tables.0.push(Rc::clone(&made));
                 for (key, value) in fields {
                     let value = self.value(value)?;
                     match key {
@@ -962,13 +1067,13 @@ impl Machine<'_> {
         }
     }
 
-    fn binary(&self, op: &str, left: &Value, right: &Value) -> Result<Value, Stop> {
+    fn binary(&mut self, op: &str, left: &Value, right: &Value) -> Result<Value, Stop> {
         match op {
             "==" => return Ok(Value::Bool(left.same(right))),
             "~=" => return Ok(Value::Bool(!left.same(right))),
             ".." => {
                 return match (left.text(), right.text()) {
-                    (Some(a), Some(b)) if a.len() + b.len() <= STRING_MAX => Ok(Value::Text([a, b].concat())),
+                    (Some(a), Some(b)) if a.len() + b.len() <= STRING_MAX => self.text([a, b].concat()),
                     (Some(_), Some(_)) => Err(Stop::Unknown),
                     (None, _) => self.error(format!("attempt to concatenate a {} value", left.kind())),
                     _ => self.error(format!("attempt to concatenate a {} value", right.kind())),
@@ -1018,12 +1123,15 @@ impl Machine<'_> {
         let number = |i: usize| args.get(i).and_then(Value::number);
         match name {
             "tonumber" => Ok(first.number().map_or(Value::Nil, Value::Number)),
-            "tostring" => Ok(Value::Text(match &first {
-                Value::Nil => b"nil".to_vec(),
-                Value::Bool(b) => b.to_string().into_bytes(),
-                other => other.text().ok_or(Stop::Unknown)?,
-            })),
-            "type" => Ok(Value::Text(first.kind().as_bytes().to_vec())),
+            "tostring" => {
+                let text = match &first {
+                    Value::Nil => (*b"nil").into(),
+                    Value::Bool(b) => b.to_string().into_bytes().into(),
+                    other => other.text().ok_or(Stop::Unknown)?,
+                };
+                self.made(Value::Text(text))
+            }
+            "type" => self.text(first.kind().as_bytes().to_vec()),
             "error" => match first {
                 Value::Text(text) => self.error(String::from_utf8_lossy(&text).into_owned()),
                 _ => Err(Stop::Unknown),
@@ -1032,16 +1140,10 @@ impl Machine<'_> {
                 Value::Table(table) => Ok(table.borrow().items.first().cloned().unwrap_or(Value::Nil)),
                 _ => Err(Stop::Unknown),
             },
-            "string.upper" => text(0)
-                .map(|t| Value::Text(t.to_ascii_uppercase()))
-                .ok_or(Stop::Unknown),
-            "string.lower" => text(0)
-                .map(|t| Value::Text(t.to_ascii_lowercase()))
-                .ok_or(Stop::Unknown),
+            "string.upper" => self.text(text(0).ok_or(Stop::Unknown)?.to_ascii_uppercase()),
+            "string.lower" => self.text(text(0).ok_or(Stop::Unknown)?.to_ascii_lowercase()),
             "string.len" => text(0).map(|t| number_of(t.len())).ok_or(Stop::Unknown),
-            "string.reverse" => text(0)
-                .map(|t| Value::Text(t.into_iter().rev().collect()))
-                .ok_or(Stop::Unknown),
+            "string.reverse" => self.text(text(0).ok_or(Stop::Unknown)?.iter().rev().copied().collect()),
             "string.rep" => {
                 let (text, n) = (text(0).ok_or(Stop::Unknown)?, number(1).ok_or(Stop::Unknown)?);
                 #[expect(
@@ -1053,7 +1155,7 @@ impl Machine<'_> {
                 if n.saturating_mul(text.len()) > STRING_MAX {
                     return Err(Stop::Unknown);
                 }
-                Ok(Value::Text(text.repeat(n)))
+                self.text(text.repeat(n))
             }
             "string.sub" => {
                 let text = text(0).ok_or(Stop::Unknown)?;
@@ -1064,11 +1166,8 @@ impl Machine<'_> {
                 let from = from_end(at(number(1).unwrap_or(1.0))).max(1);
                 let to = from_end(at(number(2).unwrap_or(-1.0))).min(len);
                 let part = usize::try_from(from - 1).ok().zip(usize::try_from(to).ok());
-                Ok(Value::Text(
-                    part.and_then(|(a, b)| text.get(a..b))
-                        .unwrap_or_default()
-                        .to_vec(),
-                ))
+                let part = part.and_then(|(a, b)| text.get(a..b)).unwrap_or_default();
+                self.text(part.to_vec())
             }
             "string.format" => self.format(args),
             "math.floor" => number(0).map(|n| Value::Number(n.floor())).ok_or(Stop::Unknown),
@@ -1086,14 +1185,13 @@ impl Machine<'_> {
             },
             "table.insert" => match (first, args) {
                 (Value::Table(table), [_, value]) => {
-                    if table.borrow().items.len() > 50_000 {
-                        return Err(Stop::Unknown);
-                    }
+                    self.take(OVERHEAD)?;
                     table.borrow_mut().items.push(value.clone());
                     Ok(Value::Nil)
                 }
                 (Value::Table(table), [_, at, value]) => {
                     let at = place(at).ok_or(Stop::Unknown)?;
+                    self.take(OVERHEAD)?;
                     let mut table = table.borrow_mut();
                     let at = at.min(table.items.len());
                     table.items.insert(at, value.clone());
@@ -1107,12 +1205,13 @@ impl Machine<'_> {
             },
             "table.concat" => match first {
                 Value::Table(table) => {
-                    let parts: Option<Vec<Vec<u8>>> = table.borrow().items.iter().map(Value::text).collect();
+                    let parts: Option<Vec<Rc<[u8]>>> = table.borrow().items.iter().map(Value::text).collect();
                     let parts = parts.ok_or(Stop::Unknown)?;
-                    if parts.iter().map(Vec::len).sum::<usize>() > STRING_MAX {
+                    let between = text(1).unwrap_or_default();
+                    if parts.iter().map(|part| part.len() + between.len()).sum::<usize>() > STRING_MAX {
                         return Err(Stop::Unknown);
                     }
-                    Ok(Value::Text(parts.join(&text(1).unwrap_or_default()[..])))
+                    self.text(parts.join(&between[..]))
                 }
                 _ => Err(Stop::Unknown),
             },
@@ -1120,7 +1219,7 @@ impl Machine<'_> {
         }
     }
 
-    fn format(&self, args: &[Value]) -> Result<Value, Stop> {
+    fn format(&mut self, args: &[Value]) -> Result<Value, Stop> {
         let format = args.first().and_then(Value::text).ok_or(Stop::Unknown)?;
         let format = String::from_utf8_lossy(&format).into_owned();
         let mut rest = args.iter().skip(1);
@@ -1133,7 +1232,13 @@ impl Machine<'_> {
             }
             match chars.next() {
                 Some('%') => out.push(b'%'),
-                Some('s') => out.extend(rest.next().and_then(Value::text).ok_or(Stop::Unknown)?),
+                Some('s') => {
+                    let text = rest.next().and_then(Value::text).ok_or(Stop::Unknown)?;
+                    if out.len() + text.len() > STRING_MAX {
+                        return Err(Stop::Unknown);
+                    }
+                    out.extend_from_slice(&text);
+                }
                 Some('d') => {
                     let n = rest.next().and_then(Value::number).ok_or(Stop::Unknown)?;
                     out.extend(format!("{:.0}", n.trunc()).bytes());
@@ -1141,7 +1246,7 @@ impl Machine<'_> {
                 _ => return Err(Stop::Unknown),
             }
         }
-        Ok(Value::Text(out))
+        self.text(out)
     }
 }
 
@@ -1161,4 +1266,71 @@ fn number_of(n: usize) -> Value {
     #[expect(clippy::cast_precision_loss, reason = "lengths are bounded")]
     let n = n as f64;
     Value::Number(n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Host for Nobody {
+        fn call(&mut self, _: &str, _: &[Value], _: u32) -> Option<Result<Value, Stop>> {
+            None
+        }
+    }
+
+    fn ran(code: &str) -> Result<Value, Stop> {
+        let mut tables = Tables::default();
+        run(code, Vec::new(), &mut Nobody, &mut tables)
+    }
+
+    #[test]
+    fn a_script_makes_no_more_than_there_is_memory_for() {
+        for code in [
+            "local t = {} for i = 1, 1000 do t[i] = string.rep('x', 1000000) end",
+            "local t = {} for i = 1, 1000 do t[i] = string.rep('x', 500000) .. i end",
+            "local s = string.rep('x', 1000000) for i = 1, 1000 do s = string.reverse(s) end",
+            "local s = string.rep('x', 100000) local f = redis for i = 1, 1000 do f = f[s] end",
+            "local t = {} for i = 1, 9000 do t[i] = i end for i = 1, 9000 do for k, v in pairs(t) do break end end",
+        ] {
+            assert!(matches!(ran(code), Err(Stop::Memory)), "{code}");
+        }
+        let fine =
+            "local s = string.rep('x', 1000000) local t = {} for i = 1, 9000 do t[i] = s end return #t[9000]";
+        assert!(matches!(ran(fine), Ok(Value::Number(n)) if n == 1e6));
+        let long = "local s = string.rep('x', 1000000)";
+        for made in [
+            "table.concat({1, 2, 3}, s)",
+            "string.format('%s%s', s, s)",
+            "s .. s",
+        ] {
+            let code = format!("{long} return {made}");
+            assert!(matches!(ran(&code), Err(Stop::Unknown)), "{made}");
+        }
+    }
+
+    #[test]
+    fn tables_in_a_circle_or_very_deep_are_gone_at_the_end() {
+        let mut tables = Tables::default();
+        let code = "local t = {} t[1] = t for i = 1, 20000 do t = {t, i} end return t";
+        let deepest = match run(code, Vec::new(), &mut Nobody, &mut tables) {
+            Ok(Value::Table(table)) => Rc::downgrade(&table),
+            other => panic!("{other:?}"),
+        };
+        let circle = Rc::downgrade(&tables.0[0]);
+        drop(tables);
+        assert!(deepest.upgrade().is_none() && circle.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_script_too_long_to_be_read_is_none() {
+        for code in [
+            format!("return a{}", ".a".repeat(60_000)),
+            format!("return 1{}", "+1".repeat(60_000)),
+            " ".repeat(CODE_MAX + 1),
+        ] {
+            assert!(matches!(ran(&code), Err(Stop::Unknown)), "{}", code.len());
+        }
+    }
 }

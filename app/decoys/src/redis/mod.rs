@@ -3,11 +3,13 @@
 //! Its words are those of the persona's version, errors and protocol faults included; `tests/redis_control.rs` sends the same
 //! transcript to a real server and compares. `wire.rs` reads requests and writes replies, `keyspace.rs` holds what a
 //! visitor sees and changes, `commands.rs` and `data.rs` answer, `table.rs` knows which commands and settings a version
-//! has. `structures.rs` is the rarer kinds of data, `script.rs` what is understood of scripts.
+//! has. `structures.rs` is the rarer kinds of data, `script.rs` what is understood of scripts. `budget.rs` bounds what an answer takes.
 //!
 //! Deliberately absent: Lua (but for values and commands in a row), replication (nothing
 //! is ever connected to), and modules.
 
+#[cfg(feature = "serve")]
+mod budget;
 #[cfg(feature = "serve")]
 mod commands;
 #[cfg(feature = "serve")]
@@ -92,7 +94,7 @@ fn is_version(given: &str) -> bool {
 
 #[cfg(feature = "serve")]
 mod session {
-    use std::{borrow::Cow, sync::Arc};
+    use std::{borrow::Cow, io, sync::Arc};
 
     use decnet_model::event::Event;
 
@@ -143,7 +145,7 @@ mod session {
                         if let Some(patience) = visitor.patience.take() {
                             // What was answered before it is not held back.
                             let late = out.split_off(before.min(out.len()));
-                            peer.send(&out).await?;
+                            self.deliver(&mut peer, &out).await?;
                             out = late;
                             tokio::time::sleep(patience).await;
                             peer.touch();
@@ -163,7 +165,7 @@ mod session {
                     }
                 }
                 if visitor.quits() || peer.buffered().is_empty() || out.len() > ANSWER_CHUNK {
-                    peer.send(&out).await?;
+                    self.deliver(&mut peer, &out).await?;
                     out = Vec::new();
                 }
                 if visitor.quits() {
@@ -175,6 +177,14 @@ mod session {
             }
             peer.close().await;
             Ok(())
+        }
+    }
+
+    impl Redis {
+        /// Send `answer`, which counts among those that nobody has read until it is on its way.
+        async fn deliver(&self, peer: &mut Peer, answer: &[u8]) -> io::Result<()> {
+            let _unread = self.server.unread.hold(answer.len());
+            peer.send(answer).await
         }
     }
 }

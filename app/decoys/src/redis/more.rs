@@ -1,7 +1,10 @@
 //! The commands that move, block and group: lists that are handed on, sets and sorted sets that are stored, streams that are read in
 //! groups. What waits for others gets nothing, because nobody else writes into a visitor's world: it waits as long as it said.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     commands::{lower, wrong_number},
@@ -202,7 +205,7 @@ impl Data<'_> {
             "sinterstore" | "sunionstore" | "sdiffstore" => {
                 let mut sets = Vec::new();
                 for key in args.iter().skip(1) {
-                    sets.push(self.set(key, |s| s.cloned().unwrap_or_default())?);
+                    sets.push(self.set(key, |s| self.copied(s))??);
                 }
                 let combine = |a: BTreeSet<Bytes>, b: BTreeSet<Bytes>| match name {
                     "sinterstore" => &a & &b,
@@ -228,7 +231,7 @@ impl Data<'_> {
                 };
                 let mut sets = Vec::new();
                 for key in keys {
-                    sets.push(self.set(key, |s| s.cloned().unwrap_or_default())?);
+                    sets.push(self.set(key, |s| self.copied(s))??);
                 }
                 let both = sets.into_iter().reduce(|a, b| &a & &b).unwrap_or_default();
                 let most = if most == 0 { usize::MAX } else { most };
@@ -240,7 +243,7 @@ impl Data<'_> {
     pub(super) fn sorted_moves(&self, name: &str, args: &[Bytes]) -> Answer {
         let key = first(args);
         let sorted = |key: &[u8]| -> Result<Vec<(Bytes, f64)>, Reply> {
-            let pairs = self.sorted_set(key, |z| z.cloned().unwrap_or_default())?;
+            let pairs = self.sorted_set(key, |z| self.copied(z))??;
             let mut pairs: Vec<_> = pairs.into_iter().collect();
             pairs.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
             Ok(pairs)
@@ -249,7 +252,11 @@ impl Data<'_> {
             if gone.is_empty() {
                 return Ok(());
             }
-            self.edit_sorted_set(key, |z| z.retain(|m, _| !gone.iter().any(|(g, _)| g == m)))
+            self.edit_sorted_set(key, |z| {
+                for (member, _) in gone {
+                    z.remove(member);
+                }
+            })
         };
         Ok(match name {
             "zpopmin" | "zpopmax" => {
@@ -334,7 +341,7 @@ impl Data<'_> {
                 let (keys, _) = numbered(args.get(1..).unwrap_or_default(), &text)?;
                 let mut made: Option<BTreeMap<Bytes, f64>> = None;
                 for key in keys {
-                    let next = self.sorted_set(key, |z| z.cloned().unwrap_or_default())?;
+                    let next = self.sorted_set(key, |z| self.copied(z))??;
                     made = Some(match made {
                         None => next,
                         Some(mut before) if name == "zunionstore" => {
@@ -491,11 +498,11 @@ impl Data<'_> {
                 return 0;
             };
             if sub == "createconsumer" {
-                return usize::from(group.consumers.insert(consumer));
+                return usize::from(group.consumers.insert(consumer.into()));
             }
-            group.consumers.remove(&consumer);
+            group.consumers.remove(consumer.as_slice());
             let before = group.pending.len();
-            group.pending.retain(|_, owner| *owner != consumer);
+            group.pending.retain(|_, owner| owner[..] != consumer[..]);
             before - group.pending.len()
         })?))
     }
@@ -560,33 +567,34 @@ impl Data<'_> {
                 (text, None) => id(text, 0).ok_or_else(|| Reply::error(BAD_ID))?.0,
             };
             let entries: Vec<(Id, Vec<Bytes>)> = self.stream(key, |s| {
-                let Some(s) = s else { return Vec::new() };
+                let Some(s) = s else { return Ok(Vec::new()) };
                 let after = s.entries.iter().filter(|(id, _)| **id > last);
                 let own = |id: &Id| match group {
                     Some((name, consumer)) if !fresh => s
                         .groups
                         .get(name)
-                        .is_some_and(|g| g.pending.get(id) == Some(consumer)),
+                        .and_then(|g| g.pending.get(id))
+                        .is_some_and(|owner| owner[..] == consumer[..]),
                     _ => true,
                 };
                 after
                     .filter(|(id, _)| own(id))
                     .take(most)
-                    .map(|(id, f)| (*id, f.clone()))
-                    .collect()
-            })?;
+                    .map(|(id, fields)| Ok((*id, self.copied(Some(fields))?)))
+                    .collect::<Result<_, Reply>>()
+            })??;
             if let Some((name, consumer)) = group {
                 self.edit_stream(key, |s| {
                     let Some(group) = s.groups.get_mut(name) else {
                         return;
                     };
-                    group.consumers.insert(consumer.clone());
+                    let consumer = group.consumer(consumer);
                     if fresh && let Some((newest, _)) = entries.last() {
                         group.last = *newest;
                         if !quiet {
                             group
                                 .pending
-                                .extend(entries.iter().map(|(id, _)| (*id, consumer.clone())));
+                                .extend(entries.iter().map(|(id, _)| (*id, Arc::clone(&consumer))));
                         }
                     }
                 })?;
@@ -622,23 +630,23 @@ impl Data<'_> {
         };
         if args.len() > 2 {
             let shown = pending.iter().map(|((ms, n), owner)| {
-                Reply::Array(vec![
+                Ok(Reply::Array(vec![
                     Reply::bulk(format!("{ms}-{n}")),
-                    Reply::bulk(owner),
+                    self.shown(Some(&owner.to_vec()))?,
                     Reply::Int(0),
                     Reply::Int(1),
-                ])
+                ]))
             });
-            return Ok(Reply::Array(shown.collect()));
+            return shown.collect::<Result<_, _>>().map(Reply::Array);
         }
         let text = |id: Option<&Id>| id.map_or(Reply::Nil, |(ms, n)| Reply::bulk(format!("{ms}-{n}")));
-        let mut owners: BTreeMap<&Bytes, usize> = BTreeMap::new();
+        let mut owners: BTreeMap<&Arc<[u8]>, usize> = BTreeMap::new();
         for owner in pending.values() {
             *owners.entry(owner).or_default() += 1;
         }
         let each = owners
             .iter()
-            .map(|(owner, n)| Reply::bulks([(*owner).clone(), n.to_string().into_bytes()]));
+            .map(|(owner, n)| Reply::bulks([owner.to_vec(), n.to_string().into_bytes()]));
         Ok(Reply::Array(vec![
             Reply::count(pending.len()),
             text(pending.keys().next()),

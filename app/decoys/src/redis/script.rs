@@ -1,10 +1,13 @@
 //! Scripts: `lua.rs` runs them, and here is what they may ask of the server. What goes beyond it gives nothing, as a script without
 //! `return` does.
 
+use std::rc::Rc;
+
 use decnet_model::event::Event;
 use sha1::{Digest as _, Sha1};
 
 use super::{
+    budget::{Budget, OVERHEAD},
     commands::{NOT_AN_INTEGER, Visitor, lower},
     lua, table,
     wire::{Reply, number},
@@ -23,6 +26,8 @@ const ESCAPES: [&[u8]; 6] = [
 const DEPTH_MAX: u32 = 16;
 /// Commands that one script may call.
 const CALLS_MAX: u32 = 1000;
+/// What the words of one of them may take.
+const CALL_BYTES_MAX: usize = 8 << 20;
 
 pub(super) fn eval(visitor: &mut Visitor<'_>, args: &[Vec<u8>]) -> Reply {
     let code = args.first().map_or(&[][..], Vec::as_slice);
@@ -57,19 +62,38 @@ pub(super) fn eval(visitor: &mut Visitor<'_>, args: &[Vec<u8>]) -> Reply {
     let Ok(text) = std::str::from_utf8(code) else {
         return Reply::Nil;
     };
-    let list = |items: &[Vec<u8>]| lua::Value::table(items.iter().cloned().map(lua::Value::Text).collect());
+    let list = |items: &[Vec<u8>]| {
+        lua::Value::table(
+            items
+                .iter()
+                .map(|item| lua::Value::Text(item.as_slice().into()))
+                .collect(),
+        )
+    };
     let globals = vec![("KEYS".to_owned(), list(keys)), ("ARGV".to_owned(), list(argv))];
     let mut script = Script {
         visitor,
         sha: &sha,
         calls: 0,
     };
-    match lua::run(text, globals, &mut script) {
-        Ok(value) => reply(&value, 0),
-        Err(lua::Stop::Failed(value)) => reply(&value, 0),
+    let mut tables = lua::Tables::default();
+    match lua::run(text, globals, &mut script, &mut tables) {
+        Ok(value) | Err(lua::Stop::Failed(value)) => {
+            reply(&value, 0, &visitor.budget).unwrap_or_else(|refusal| refusal)
+        }
         Err(lua::Stop::Error(line, text)) => failed(visitor, line, &text, &sha),
+        Err(lua::Stop::Memory) => out_of_memory(visitor, &sha),
         Err(lua::Stop::Unknown) => Reply::Nil,
     }
+}
+
+/// Lua has no memory left (`LUA_ERRMEM`): an error without a line.
+fn out_of_memory(visitor: &Visitor<'_>, sha: &str) -> Reply {
+    Reply::Error(if visitor.server.version.at_least(7, 0) {
+        "ERR not enough memory".to_owned()
+    } else {
+        format!("ERR Error running script (call to f_{sha}): not enough memory ")
+    })
 }
 
 /// An error of the language, as the server words it.
@@ -87,33 +111,46 @@ fn failed(visitor: &Visitor<'_>, line: u32, text: &str, sha: &str) -> Reply {
     })
 }
 
-/// A value of a script on its way out: numbers become whole ones, and a list ends at its first nil.
-fn reply(value: &lua::Value, depth: u32) -> Reply {
-    match value {
-        lua::Value::Nil | lua::Value::Bool(false) | lua::Value::Function(_) => Reply::Nil,
-        lua::Value::Bool(true) => Reply::Int(1),
-        #[expect(clippy::cast_possible_truncation, reason = "as the server cuts it")]
-        lua::Value::Number(n) => Reply::Int(*n as i64),
-        lua::Value::Text(text) => Reply::Bulk(text.clone()),
+/// A value of a script on its way out: numbers become whole ones, and a list ends at its first nil. A table that stands in many places
+/// is written as often, so each part is taken from the answer's budget.
+fn reply(value: &lua::Value, depth: u32, budget: &Budget) -> Result<Reply, Reply> {
+    Ok(match value {
+        lua::Value::Text(text) => {
+            budget.charge(&**text)?;
+            Reply::bulk(text)
+        }
         lua::Value::Table(table) => {
             let table = table.borrow();
             if let Some(lua::Value::Text(text)) = table.named.get(&b"err"[..]) {
-                return Reply::Error(String::from_utf8_lossy(text).into_owned());
+                budget.charge(&**text)?;
+                return Ok(Reply::Error(String::from_utf8_lossy(text).into_owned()));
             }
             if let Some(lua::Value::Text(text)) = table.named.get(&b"ok"[..]) {
-                return match text.as_slice() {
+                budget.charge(&**text)?;
+                return Ok(match &**text {
                     b"OK" => Reply::OK,
                     b"PONG" => Reply::Status("PONG"),
                     other => Reply::Text(String::from_utf8_lossy(other).replace(['\r', '\n'], " ")),
-                };
+                });
             }
+            budget.charge(&[][..])?;
             if depth > DEPTH_MAX {
-                return Reply::error("ERR reached lua stack limit");
+                return Ok(Reply::error("ERR reached lua stack limit"));
             }
             let items = table.items.iter().take_while(|v| !matches!(v, lua::Value::Nil));
-            Reply::Array(items.map(|v| reply(v, depth + 1)).collect())
+            let items: Result<_, Reply> = items.map(|v| reply(v, depth + 1, budget)).collect();
+            Reply::Array(items?)
         }
-    }
+        plain => {
+            budget.charge(&[][..])?;
+            match plain {
+                lua::Value::Bool(true) => Reply::Int(1),
+                #[expect(clippy::cast_possible_truncation, reason = "as the server cuts it")]
+                lua::Value::Number(n) => Reply::Int(*n as i64),
+                _ => Reply::Nil,
+            }
+        }
+    })
 }
 
 /// An answer of the server as a script sees it.
@@ -121,10 +158,10 @@ fn value(reply: Reply) -> lua::Value {
     match reply {
         #[expect(clippy::cast_precision_loss, reason = "as Lua's numbers are")]
         Reply::Int(n) => lua::Value::Number(n as f64),
-        Reply::Bulk(text) | Reply::Verbatim(text) => lua::Value::Text(text),
-        Reply::Double(n) => lua::Value::Text(super::wire::double(n).into()),
-        Reply::Status(text) => lua::Value::named("ok", lua::Value::Text(text.as_bytes().to_vec())),
-        Reply::Error(text) => lua::Value::named("err", lua::Value::Text(text.into_bytes())),
+        Reply::Bulk(text) | Reply::Verbatim(text) => lua::Value::Text(text.into()),
+        Reply::Double(n) => lua::Value::Text(super::wire::double(n).into_bytes().into()),
+        Reply::Status(text) => lua::Value::named("ok", lua::Value::Text(text.as_bytes().into())),
+        Reply::Error(text) => lua::Value::named("err", lua::Value::Text(text.into_bytes().into())),
         Reply::Array(items) | Reply::Set(items) | Reply::Push(items) => {
             lua::Value::table(items.into_iter().map(value).collect())
         }
@@ -165,18 +202,14 @@ impl lua::Host for Script<'_, '_> {
         let text = |i: usize| args.get(i).and_then(lua::Value::text).ok_or(lua::Stop::Unknown);
         Some(match function {
             "call" | "pcall" => self.command(args, function == "pcall", line),
-            "sha1hex" => text(0).map(|t| lua::Value::Text(hex::encode(Sha1::digest(t)).into_bytes())),
+            "sha1hex" => text(0).map(|t| lua::Value::Text(hex::encode(Sha1::digest(t)).into_bytes().into())),
             "status_reply" => text(0).map(|t| lua::Value::named("ok", lua::Value::Text(t))),
             "error_reply" => text(0).map(|t| {
                 // What is more than one word begins with its code.
-                let t = t.strip_prefix(b"-").map(<[u8]>::to_vec).unwrap_or(t);
+                let t = t.strip_prefix(b"-").unwrap_or(&t);
                 let coded = t.contains(&b' ') || !self.visitor.server.version.at_least(7, 0);
-                let t = if coded {
-                    t
-                } else {
-                    [b"ERR ", t.as_slice()].concat()
-                };
-                lua::Value::named("err", lua::Value::Text(t))
+                let code: &[u8] = if coded { b"" } else { b"ERR " };
+                lua::Value::named("err", lua::Value::Text([code, t].concat().into()))
             }),
             "log" | "set_repl" | "replicate_commands" | "setresp" | "breakpoint" | "debug" => {
                 Ok(lua::Value::Nil)
@@ -194,9 +227,14 @@ impl Script<'_, '_> {
             return Err(lua::Stop::Unknown);
         }
         let version = self.visitor.server.version;
-        let given: Option<Vec<Vec<u8>>> = args.iter().map(lua::Value::text).collect();
+        // A string that stands in a table many times is kept once there, and once for each word here.
+        let given: Option<Vec<Rc<[u8]>>> = args.iter().map(lua::Value::text).collect();
+        let bytes = given.iter().flatten().map(|word| word.len() + OVERHEAD);
+        if bytes.sum::<usize>() > CALL_BYTES_MAX {
+            return Err(lua::Stop::Memory);
+        }
         let plain = given.is_some();
-        let words = given.unwrap_or_default();
+        let words: Vec<Vec<u8>> = given.iter().flatten().map(|word| word.to_vec()).collect();
         let name = lower(words.first());
         let new = version.at_least(7, 0);
         let refused = match table::command(&name, version) {
@@ -225,7 +263,7 @@ impl Script<'_, '_> {
                 };
                 Err(lua::Stop::Failed(lua::Value::named(
                     "err",
-                    lua::Value::Text(text.into_bytes()),
+                    lua::Value::Text(text.into_bytes().into()),
                 )))
             }
             answer => Ok(value(answer)),

@@ -3,9 +3,13 @@
 //! A counter keeps what it has counted and so makes no error; a place is the cell of 52 bits that the server keeps as a
 //! sorted set's score (`geohash.c`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
+    budget::{Measured, OVERHEAD},
     commands::{NOT_AN_INTEGER, lower, wrong_number},
     data::{Answer, Bytes, Data, STRING_MAX, first, float, integer, range, second},
     wire::{Reply, number},
@@ -27,9 +31,46 @@ pub(super) struct Stream {
 pub(super) struct Group {
     /// The newest entry that it was given.
     pub(super) last: Id,
-    /// What was given to whom and not acknowledged.
-    pub(super) pending: BTreeMap<Id, Bytes>,
-    pub(super) consumers: BTreeSet<Bytes>,
+    /// What was given to whom and not acknowledged; a name is kept once, however much was given to it.
+    pub(super) pending: BTreeMap<Id, Arc<[u8]>>,
+    pub(super) consumers: BTreeSet<Arc<[u8]>>,
+}
+
+impl Group {
+    /// The name of a consumer as it is kept, which is new where it was not known.
+    pub(super) fn consumer(&mut self, name: &[u8]) -> Arc<[u8]> {
+        if let Some(known) = self.consumers.get(name) {
+            return Arc::clone(known);
+        }
+        let new: Arc<[u8]> = name.into();
+        self.consumers.insert(Arc::clone(&new));
+        new
+    }
+}
+
+impl Measured for Group {
+    fn bytes(&self) -> usize {
+        let names: usize = self.consumers.iter().map(|name| name.bytes()).sum();
+        names + self.pending.len() * OVERHEAD + 2 * OVERHEAD
+    }
+}
+
+impl Measured for Vec<Bytes> {
+    fn bytes(&self) -> usize {
+        // An entry is shown with its identifier.
+        self.iter().map(Measured::bytes).sum::<usize>() + 4 * OVERHEAD
+    }
+}
+
+impl Measured for Stream {
+    fn bytes(&self) -> usize {
+        let entries: usize = self.entries.values().map(Measured::bytes).sum();
+        let groups = self
+            .groups
+            .iter()
+            .map(|(name, group)| name.bytes() + group.bytes());
+        entries + groups.sum::<usize>()
+    }
 }
 
 const BAD_ID: &str = "ERR Invalid stream ID specified as stream command argument";
@@ -107,7 +148,7 @@ impl Data<'_> {
         let all = |keys: &[Bytes]| -> Result<BTreeSet<Bytes>, Reply> {
             let mut all = BTreeSet::new();
             for key in keys {
-                all.extend(self.counter(key, |c| c.cloned())?.unwrap_or_default());
+                all.extend(self.counter(key, |c| self.copied(c))??);
             }
             Ok(all)
         };

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use super::budget::{Measured, OVERHEAD};
 use crate::serve::Peer;
 
 /// The longest inline request or header line (`PROTO_INLINE_MAX_SIZE`).
@@ -299,6 +300,25 @@ impl Reply {
             }
             Self::Silent => {}
         }
+    }
+}
+
+impl Measured for Reply {
+    /// At least as much as it is long when it is written.
+    fn bytes(&self) -> usize {
+        let text = match self {
+            Self::Text(text) | Self::Error(text) => text.len(),
+            Self::Bulk(bytes) | Self::Verbatim(bytes) => bytes.len(),
+            Self::Status(text) => text.len(),
+            Self::Array(items) | Self::Set(items) | Self::Push(items) | Self::Several(items) => {
+                items.iter().map(Self::bytes).sum()
+            }
+            Self::Map(pairs) => pairs.iter().map(|(k, v)| k.bytes() + v.bytes()).sum(),
+            // The longest double has as many digits as its exponent says.
+            Self::Double(value) => double(*value).len(),
+            Self::Int(_) | Self::Nil | Self::NilArray | Self::Silent => 0,
+        };
+        text + OVERHEAD
     }
 }
 

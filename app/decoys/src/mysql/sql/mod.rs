@@ -120,6 +120,25 @@ impl Asker {
         format!("'{}'@'{}'", self.user, self.host)
     }
 
+    /// The error of somebody who is not let do something, whoever that is.
+    pub(super) fn denied(&self) -> SqlError {
+        let using = if self.with_password { "YES" } else { "NO" };
+        let text = format!(
+            "Access denied for user {} (using password: {using})",
+            self.account()
+        );
+        SqlError::new(1045, "28000", text)
+    }
+
+    /// Forget what was set and prepared in the session; the client's character set stays.
+    pub(super) fn reset(&mut self) {
+        self.variables.clear();
+        self.prepared.clear();
+        self.warnings.clear();
+        self.settings
+            .retain(|name, _| name.starts_with("character_set_") || name == "collation_connection");
+    }
+
     fn peer(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
@@ -528,14 +547,7 @@ impl Database {
             )?,
             "create" | "drop" => return self.definition(verb, cursor, asker),
             "load" => return self.load(cursor, asker),
-            "grant" | "revoke" => {
-                let password = if asker.with_password { "YES" } else { "NO" };
-                let text = format!(
-                    "Access denied for user {} (using password: {password})",
-                    asker.account()
-                );
-                SqlError::new(1045, "28000", text)
-            }
+            "grant" | "revoke" => asker.denied(),
             "flush" | "reset" => self.lacks("RELOAD"),
             "purge" => self.lacks(if mariadb { "SUPER, BINLOG ADMIN" } else { "SUPER" }),
             "shutdown" => self.lacks("SHUTDOWN"),
@@ -564,7 +576,8 @@ impl Database {
         }
     }
 
-    fn lacks(&self, privilege: &str) -> SqlError {
+    /// The error of somebody who has not the privilege for an operation.
+    pub(super) fn lacks(&self, privilege: &str) -> SqlError {
         let text = format!(
             "Access denied; you need (at least one of) the {privilege} privilege(s) for this operation"
         );
@@ -690,12 +703,7 @@ impl Database {
         cursor.need("infile")?;
         if !local {
             // The right to files is asked for first.
-            let password = if asker.with_password { "YES" } else { "NO" };
-            let text = format!(
-                "Access denied for user {} (using password: {password})",
-                asker.account()
-            );
-            return Ok(SqlError::new(1045, "28000", text));
+            return Ok(asker.denied());
         }
         if !self.flavour.mariadb {
             let text =
