@@ -149,9 +149,10 @@ impl DomainError {
             Self::Conflict(_) => "conflict",
             Self::Invalid(_) => "invalid",
             Self::TooMany { .. } | Self::Busy { .. } => "limited",
-            Self::Unavailable { .. } | Self::Unanswered(_) | Self::DiskFull { .. } | Self::Internal { .. } => {
-                "failed"
-            }
+            Self::Unavailable { .. }
+            | Self::Unanswered(_)
+            | Self::DiskFull { .. }
+            | Self::Internal { .. } => "failed",
         }
     }
 }

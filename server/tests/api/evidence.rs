@@ -105,7 +105,12 @@ async fn an_answer_is_for_everybody_of_a_role_for_a_moment_and_nobodys_after_a_c
         .body("name=retention-days&value=3")
         .send()
         .await;
-    assert!(changed.status.is_success(), "{}: {}", changed.status, changed.text);
+    assert!(
+        changed.status.is_success(),
+        "{}: {}",
+        changed.status,
+        changed.text
+    );
     assert_eq!(retention().await, 3);
     // More questions than are kept.
     for limit in 1..=300 {

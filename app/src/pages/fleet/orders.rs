@@ -106,9 +106,16 @@ fn OrderDialog(
         });
     }
     let sessions = move || {
-        let (open, all) = open.value().get().and_then(Result::ok).filter(|(open, _)| *open > 0)?;
+        let (open, all) = open
+            .value()
+            .get()
+            .and_then(Result::ok)
+            .filter(|(open, _)| *open > 0)?;
         let least = if all { "" } else { "at least " };
-        Some(format!("{least}{}", text::plural(open, "live session", "live sessions")))
+        Some(format!(
+            "{least}{}",
+            text::plural(open, "live session", "live sessions")
+        ))
     };
     // Also where it becomes the whole only while this is open.
     let whole = {
