@@ -9,7 +9,7 @@
 //! Recorded are shells and commands. File transfers (sftp, scp) are not: what they do is reported as commands and
 //! captured files, and their bytes would fill the shard.
 //!
-//! Deliberately absent: reading recordings (`decnet-domain` does), and recording on a disk that is nearly full: the
+//! Deliberately absent: reading recordings (nothing does yet), and recording on a disk that is nearly full: the
 //! session then goes on unrecorded and `session_skipped` says so.
 
 use std::{

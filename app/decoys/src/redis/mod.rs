@@ -3,10 +3,11 @@
 //! Its words are those of the persona's version, errors and protocol faults included; `tests/redis_control.rs` sends the same
 //! transcript to a real server and compares. `wire.rs` reads requests and writes replies, `keyspace.rs` holds what a
 //! visitor sees and changes, `commands.rs` and `data.rs` answer, `table.rs` knows which commands and settings a version
-//! has. `structures.rs` is the rarer kinds of data, `script.rs` what is understood of scripts. `budget.rs` bounds what an answer takes.
+//! has. `structures.rs` and `more.rs` are the rarer kinds of data and commands, `takeover.rs` how servers are taken over, `info.rs`
+//! INFO, `glob.rs` patterns; `script.rs` with `lua.rs` runs scripts. `budget.rs` bounds what an answer takes.
 //!
-//! Deliberately absent: Lua (but for values and commands in a row), replication (nothing
-//! is ever connected to), and modules.
+//! Deliberately absent: of Lua, functions of a script's own, metatables and patterns; replication (nothing is ever connected to);
+//! modules.
 
 #[cfg(feature = "serve")]
 mod budget;

@@ -2,8 +2,8 @@
 //!
 //! It stands outside the catalogue on purpose: no archetype, form or mutation can choose it, because it answers nothing itself.
 //! What it records are [`Event::Exchange`]s: the first 4 KiB of what a visitor said and of what it was answered, told when the
-//! visitor speaks again, when nothing more comes, and at the end. Its connections to that program are the only ones that the
-//! process ever makes; the fleet says where to.
+//! visitor speaks again, when nothing more comes, and at the end. Beside ftp in active mode, which connects back
+//! to its visitor, its connections to that program are the only ones that the process makes; the fleet says where to.
 
 use std::{
     collections::BTreeMap,
