@@ -13,7 +13,7 @@ use super::{
     glyph::Glyph,
     notice::{Loading, Problem},
     said::{Address, CopyButton, Ends, Long, Said},
-    table::{Column, Glance, Leads, Listed, Row, Table},
+    table::{Column, Glance, Listed, Row, Table},
     when::{Ago, Clock, use_present},
 };
 use crate::{
@@ -116,7 +116,7 @@ pub(crate) fn LogTable(
         ("logs", COLUMNS)
     };
     view! {
-        <Table name=name columns=columns rows=rows leads=Leads::Drawer("log")>{children.map(|children| children())}</Table>
+        <Table name=name columns=columns rows=rows leads="log">{children.map(|children| children())}</Table>
     }
     .into_any()
 }

@@ -54,15 +54,6 @@ pub(crate) struct Column<T: 'static> {
     pub(crate) cell: fn(&T) -> AnyView,
 }
 
-/// Where a row leads.
-#[derive(Clone, Copy)]
-pub(crate) enum Leads {
-    /// To its drawer: the parameter of the URL that names the opened row.
-    Drawer(&'static str),
-    /// Everything about it is in the row.
-    Nowhere,
-}
-
 /// What a row shows now, and how it tells that it just came.
 pub(crate) struct Now<T> {
     pub(crate) item: Arc<T>,
@@ -133,7 +124,8 @@ pub(crate) fn Table<T: Listed>(
     name: &'static str,
     columns: &'static [Column<T>],
     #[prop(into)] rows: Signal<Vec<Row<T>>>,
-    leads: Leads,
+    /// The parameter of the URL that names the opened row.
+    leads: &'static str,
     #[prop(optional, into)] selected: Option<RwSignal<BTreeSet<String>>>,
     /// What stands above it: how many there are, and what can be done with all of them.
     #[prop(optional)]
@@ -276,7 +268,7 @@ pub(crate) fn Glance<T: Listed>(
             let id = id.clone();
             move || url::with(&path.get(), &query.get(), &[(param, Some(&id))])
         };
-        let link = Some(Callback::new(move |()| href()));
+        let link = Callback::new(move |()| href());
         let first = first_cell(columns, &id, item.row_words(), link, drawn(columns, &item));
         let others = other_cells(columns, &item);
         let chosen = move || query.with(|q| q.get_str(param) == Some(id.as_str()));
@@ -339,7 +331,7 @@ fn Head(label: &'static str, class: &'static str, sort: Option<&'static str>) ->
 fn line<T: Listed>(
     (id, now): Kept<T>,
     columns: &'static [Column<T>],
-    leads: Leads,
+    leads: &'static str,
     selected: Option<RwSignal<BTreeSet<String>>>,
 ) -> AnyView {
     let query = use_query_map();
@@ -347,15 +339,12 @@ fn line<T: Listed>(
     let navigate = use_navigate();
     let href = {
         let id = id.clone();
-        move || match leads {
-            Leads::Drawer(param) => url::with(&path.get(), &query.get(), &[(param, Some(&id))]),
-            Leads::Nowhere => String::new(),
-        }
+        move || url::with(&path.get(), &query.get(), &[(leads, Some(&id))])
     };
     let open = {
         let href = href.clone();
         move |event: web_sys::MouseEvent| {
-            if !matches!(leads, Leads::Nowhere) && is_for_row(&event) {
+            if is_for_row(&event) {
                 let here = NavigateOptions {
                     scroll: false,
                     ..NavigateOptions::default()
@@ -391,10 +380,7 @@ fn line<T: Listed>(
     let class = {
         let (id, now) = (id.clone(), now.clone());
         move || {
-            let chosen = match leads {
-                Leads::Drawer(param) => query.with(|q| q.get_str(param) == Some(id.as_str())),
-                Leads::Nowhere => false,
-            };
+            let chosen = query.with(|q| q.get_str(leads) == Some(id.as_str()));
             let ticked = selected.is_some_and(|selected| selected.with(|s| s.contains(&id)));
             let own = now.with(|now| [now.item.row_class(), now.glow]);
             let [of_row, glow] = own;
@@ -408,10 +394,7 @@ fn line<T: Listed>(
             set.join(" ")
         }
     };
-    let link = match leads {
-        Leads::Nowhere => None,
-        Leads::Drawer(_) => Some(Callback::new(move |()| href())),
-    };
+    let link = Callback::new(move |()| href());
     let item = now.with_untracked(|now| now.item.clone());
     // Of what never changes nothing has to be drawn again, which is a good part of the work of a long list.
     let (words, inside, others) = if item.row_stamp().is_some() {
@@ -446,24 +429,22 @@ fn drawn<T>(columns: &'static [Column<T>], item: &T) -> AnyView {
         .map_or_else(|| ().into_any(), |column| (column.cell)(item))
 }
 
-/// The first cell of a row, with the row's link, if it has one: where that leads is `link`.
+/// The first cell of a row, with the row's link: where that leads is `link`.
 fn first_cell<T>(
     columns: &'static [Column<T>],
     id: &str,
     words: impl Into<Signal<String>>,
-    link: Option<Callback<(), String>>,
+    link: Callback<(), String>,
     inside: AnyView,
 ) -> AnyView {
     let class = columns.first().map(|column| column.class);
     let (id, words) = (id.to_owned(), words.into());
-    let inside = match link {
-        Some(href) => view! {
-            <a class="row-link" href=move || href.run(()) data-row=id data-noscroll="" aria-label=words>{inside}</a>
-        }
-        .into_any(),
-        None => view! { <span tabindex="0" data-row=id>{inside}</span> }.into_any(),
-    };
-    view! { <td class=class>{inside}</td> }.into_any()
+    view! {
+        <td class=class>
+            <a class="row-link" href=move || link.run(()) data-row=id data-noscroll="" aria-label=words>{inside}</a>
+        </td>
+    }
+    .into_any()
 }
 
 /// The cells of a row after its first.

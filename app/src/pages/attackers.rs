@@ -26,7 +26,7 @@ use crate::{
         pager::{More, Pager},
         range::{moving_start, use_carried},
         said::{CopyButton, Said},
-        table::{Column, Leads, Listed, Row, Table},
+        table::{Column, Listed, Row, Table},
         when::{Ago, use_present},
     },
     live::{TAKEN, fleet_now, use_live},
@@ -334,7 +334,7 @@ fn List(
     };
     view! {
         <Show when=move || rows.with(|rows| !rows.is_empty()) fallback=move || nothing>
-            <Table name="attackers" columns=COLUMNS rows=rows leads=Leads::Drawer("attacker")>
+            <Table name="attackers" columns=COLUMNS rows=rows leads="attacker">
                 <p class="table-note">
                     {move || pager.words(rows.with(Vec::len), "attacker", "attackers")}
                     {timed.then_some(" seen in the chosen time. What is counted of each is of all time.")}

@@ -19,7 +19,7 @@ use crate::{
         notice::{Empty, Fetched, LeftOut, NothingFits, NothingYet},
         pager::{More, Pager},
         said::{CopyButton, Long, Said},
-        table::{Column, Leads, Listed, Table},
+        table::{Column, Listed, Table},
         when::{Ago, Clock, use_present},
     },
     live::use_live,
@@ -172,7 +172,7 @@ fn List(first: Page<QuarantineView>, query: QuarantineQuery) -> impl IntoView {
     };
     view! {
         <Show when=move || pager.rows.with(|lines| !lines.is_empty()) fallback=move || nothing>
-            <Table name="quarantine" columns=COLUMNS rows=rows leads=Leads::Drawer(OPENED)>
+            <Table name="quarantine" columns=COLUMNS rows=rows leads=OPENED>
                 <p class="table-note">
                     {move || pager.words(rows.with(Vec::len), "line", "lines")}
                     ", kept as they came. They count for nothing; "<code>"decnet ingest --rebuild"</code>

@@ -27,7 +27,7 @@ use crate::{
         pager::{More, Pager},
         range::moving_start,
         said::{Address, CopyButton, Ends, Long, Said},
-        table::{Column, Leads, Listed, Row, Table},
+        table::{Column, Listed, Row, Table},
         when::{Ago, use_present},
     },
     live::{fleet_now, use_live},
@@ -335,7 +335,7 @@ fn List(
     };
     view! {
         <Show when=move || rows.with(|rows| !rows.is_empty()) fallback=move || nothing>
-            <Table name="bounties" columns=COLUMNS rows=rows leads=Leads::Drawer("bounty")>
+            <Table name="bounties" columns=COLUMNS rows=rows leads="bounty">
                 <p class="table-note">{move || pager.words(rows.with(Vec::len), "find", "finds")}</p>
             </Table>
         </Show>

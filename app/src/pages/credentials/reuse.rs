@@ -22,7 +22,7 @@ use crate::{
         notice::{Empty, Fetched, LeftOut, Loading, NothingFits, Problem},
         pager::{More, Pager},
         said::{Command, CopyButton, Long, Said},
-        table::{Column, Leads, Listed, Table},
+        table::{Column, Listed, Table},
         when::Ago,
     },
     live::{fleet_now, use_live},
@@ -195,7 +195,7 @@ fn List(first: Page<ReuseView>, query: ReuseQuery, deckies: Signal<Vec<DeckyView
     };
     view! {
         <Show when=move || pager.rows.with(|rows| !rows.is_empty()) fallback=nothing>
-            <Table name="reuse" columns=COLUMNS rows=rows leads=Leads::Drawer("reuse")>
+            <Table name="reuse" columns=COLUMNS rows=rows leads="reuse">
                 <p class="table-note">
                     {move || pager.words(pager.rows.with(Vec::len), "credential", "credentials")}
                     ", spread widest first"

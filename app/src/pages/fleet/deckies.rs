@@ -27,7 +27,7 @@ use crate::{
         icon::{Icon, Mark},
         said::{Command, CopyButton},
         stat::StateBadge,
-        table::{Column, Keep, Leads, Listed, Now, Row, Table},
+        table::{Column, Keep, Listed, Now, Row, Table},
         when::Elapsed,
     },
     order, text, url,
@@ -399,7 +399,7 @@ pub(super) fn Rows(
         view! { <a class="button" href=href data-noscroll=""><Mark icon=icon />{words}</a> }
     };
     let table = move |selected: Option<RwSignal<BTreeSet<String>>>| {
-        let leads = Leads::Drawer("decky");
+        let leads = "decky";
         match selected {
             Some(selected) => {
                 view! {

@@ -34,7 +34,7 @@ use crate::{
         range::RangeMenu,
         said::{Command, CopyButton, Long, Said},
         stat::{ShareBar, StatCard, StateBadge, WorkerBadge},
-        table::{Column, Glance, Leads, Listed, Row, Table},
+        table::{Column, Glance, Listed, Row, Table},
         task::TaskCard,
         toast::{ToastCard, use_toasts},
         when::{Ago, Clock, Elapsed},
@@ -373,7 +373,7 @@ fn Many() -> impl IntoView {
     );
     let selected = RwSignal::new(BTreeSet::new());
     view! {
-        <Table name="gallery" columns=COLUMNS rows=rows leads=Leads::Drawer("row") selected=selected>
+        <Table name="gallery" columns=COLUMNS rows=rows leads="row" selected=selected>
             <p class="table-note">{move || format!("{} selected", selected.with(BTreeSet::len))}</p>
         </Table>
     }
@@ -393,10 +393,9 @@ fn Few() -> impl IntoView {
     };
     let selected = RwSignal::new(BTreeSet::from(["3".to_owned()]));
     view! {
-        <Table name="gallery-few" columns=COLUMNS rows=rows() leads=Leads::Drawer("row") selected=selected>
+        <Table name="gallery-few" columns=COLUMNS rows=rows() leads="row" selected=selected>
             <p class="table-note">{move || format!("{} selected", selected.with(BTreeSet::len))}</p>
         </Table>
-        <Table name="gallery-still" columns=COLUMNS rows=rows() leads=Leads::Nowhere />
         <Glance name="gallery-glance" columns=COLUMNS rows=rows() param="row" />
     }
     .into_any()

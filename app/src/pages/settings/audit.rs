@@ -17,7 +17,7 @@ use crate::{
         notice::{Empty, Fetched, LeftOut, NothingFits, NothingYet},
         pager::{More, Pager},
         said::{CopyButton, Said},
-        table::{Column, Leads, Listed, Table},
+        table::{Column, Listed, Table},
         when::{Ago, Clock, use_present},
     },
     text,
@@ -174,7 +174,7 @@ fn List(first: Page<AuditView>, query: AuditQuery) -> impl IntoView {
     };
     view! {
         <Show when=move || pager.rows.with(|rows| !rows.is_empty()) fallback=move || nothing>
-            <Table name="audit" columns=COLUMNS rows=rows leads=Leads::Drawer(OPENED)>
+            <Table name="audit" columns=COLUMNS rows=rows leads=OPENED>
                 <p class="table-note">"Nothing in it can be changed or removed."</p>
                 <Export from=export />
             </Table>

@@ -18,7 +18,7 @@ use crate::{
         notice::{Empty, Fetched, NothingFits},
         pager::Pager,
         said::Said,
-        table::{Column, Leads, Row, Table},
+        table::{Column, Row, Table},
         toast::tell,
         when::{Ago, use_present},
     },
@@ -162,7 +162,7 @@ fn List(first: Vec<ApiTokenView>, end: ServerAction<TokensEnd>) -> impl IntoView
         >
             <Filters label="Filter API tokens" placeholder="Name or owner" asked />
             <Show when=move || some_shown.get() fallback=|| view! { <NothingFits title="No token fits these filters" /> }>
-                <Table name="all-tokens" columns=COLUMNS rows=rows leads=Leads::Drawer(OPENED) selected=ticked>
+                <Table name="all-tokens" columns=COLUMNS rows=rows leads=OPENED selected=ticked>
                     {above}
                     <Export from=Signal::stored("/api/v1/tokens/export".to_owned()) whole=true />
                 </Table>

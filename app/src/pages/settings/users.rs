@@ -30,7 +30,7 @@ use crate::{
         notice::{Empty, Loading, NothingFits, Problem},
         pager::Pager,
         said::CopyButton,
-        table::{Column, Leads, Listed, Row, Table},
+        table::{Column, Listed, Row, Table},
         toast::tell,
         when::Ago,
     },
@@ -343,7 +343,7 @@ fn List(first: Vec<UserView>, orders: Orders, held: Held) -> impl IntoView {
     view! {
         <Filters label="Filter users" placeholder="Name, or how they stand" asked />
         <Show when=move || some_shown.get() fallback=|| view! { <NothingFits title="Nobody fits these filters" /> }>
-            <Table name="users" columns=COLUMNS rows=rows leads=Leads::Drawer("user")>
+            <Table name="users" columns=COLUMNS rows=rows leads="user">
                 <p class="table-note">{move || number_of(rows.with(Vec::len), users.with(Vec::len), "account", "accounts")}</p>
                 <a class="button" href="/settings/users?dialog=user" data-noscroll=""><Mark icon=Icon::Plus />"New user"</a>
                 <Export from=Signal::stored("/api/v1/users/export".to_owned()) whole=true />
