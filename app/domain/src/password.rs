@@ -31,6 +31,8 @@ const LANES: u32 = 1;
 const NICE: i32 = 19;
 /// How long a hash may wait for a thread that runs when nothing else wants to: longer than the queue takes on a machine that is not busy.
 const IDLE_PATIENCE: Duration = Duration::from_secs(3);
+/// How long the memory of hashes is kept for the next one: one login after another does not ask for it anew.
+const KEPT: Duration = Duration::from_secs(1);
 /// Hashes that may wait for each one that is being computed: about a second of waiting.
 const WAITING_PER_CORE: usize = 32;
 
@@ -42,21 +44,13 @@ pub(crate) fn check(password: &SecretString, user: &str) -> Result<(), PasswordF
     decnet_model::password::check(password.expose_secret(), user)
 }
 
-/// Have what a hash needs given back to the system once it is computed. Left alone, the C library's allocator takes the first such
-/// block as a sign of more to come, and keeps the next ones: 19 MiB for each thread that ever computed one.
-#[cfg(target_env = "gnu")]
-fn give_back_what_is_large() {
-    const FROM_BYTES: i32 = 4 * 1024 * 1024;
-    #[expect(unsafe_code, reason = "one call of the C library, which takes two numbers")]
-    // SAFETY: it reads and keeps nothing of ours, and takes the allocator's own lock.
-    let taken = unsafe { nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, FROM_BYTES) };
-    if taken == 0 {
-        tracing::warn!("the allocator keeps the memory of password hashes");
-    }
+/// Give back to the system what hashes needed: 19 MiB for each thread that ever computed one, which the C library's allocator keeps.
+fn give_back() {
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "one call of the C library, which takes a number")]
+    // SAFETY: it looks at free memory only, under the allocator's own locks.
+    let _whether_there_was_any = unsafe { nix::libc::malloc_trim(0) };
 }
-
-#[cfg(not(target_env = "gnu"))]
-fn give_back_what_is_large() {}
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -76,7 +70,6 @@ impl Hasher {
     pub(crate) fn new(parallelism: usize) -> Result<Self, DomainError> {
         const DOING: &str = "setting up the password hash";
         let parallelism = parallelism.max(1);
-        give_back_what_is_large();
         let params =
             Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|e| DomainError::internal(DOING, e))?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
@@ -85,6 +78,7 @@ impl Hasher {
             .map_err(|e| DomainError::internal(DOING, e))?
             .to_string();
         let queue = Arc::new(Queue::default());
+        queue.computed();
         let start = |life: fn(&Queue)| {
             let queue = Arc::clone(&queue);
             thread::Builder::new()
@@ -195,6 +189,8 @@ struct Queue {
 struct Waiting {
     jobs: VecDeque<(Instant, Job)>,
     closed: bool,
+    /// Whether a hash was computed since memory was given back.
+    computed: bool,
 }
 
 impl Queue {
@@ -210,6 +206,11 @@ impl Queue {
         self.rings.notify_all();
     }
 
+    /// Say that a hash was computed.
+    fn computed(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).computed = true;
+    }
+
     /// The next job, once it has waited for so long; none once the queue is closed.
     fn next(&self, waited: Duration) -> Option<Job> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -223,6 +224,14 @@ impl Queue {
                 Some(rest) => {
                     let waited = self.rings.wait_timeout(state, rest);
                     waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None if state.computed => {
+                    let waited = self.rings.wait_timeout(state, KEPT);
+                    let (mut state, end) = waited.unwrap_or_else(PoisonError::into_inner);
+                    if end.timed_out() && std::mem::take(&mut state.computed) {
+                        give_back();
+                    }
+                    state
                 }
                 None => self.rings.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
@@ -240,6 +249,7 @@ fn when_idle(queue: &Queue) {
     }
     while let Some(job) = queue.next(Duration::ZERO) {
         job();
+        queue.computed();
     }
 }
 
@@ -250,6 +260,7 @@ fn what_has_waited(queue: &Queue) {
     }
     while let Some(job) = queue.next(IDLE_PATIENCE) {
         job();
+        queue.computed();
     }
 }
 
