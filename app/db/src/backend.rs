@@ -394,8 +394,12 @@ pub(crate) struct Backend {
     reads: Arc<Mutex<BTreeMap<&'static str, u64>>>,
     /// What was read outside of a transaction, for tests of how an engine goes about it.
     #[cfg(test)]
-    pub(crate) statements: Arc<Mutex<Vec<(String, Vec<Arg>)>>>,
+    pub(crate) statements: Arc<Mutex<Vec<Statement>>>,
 }
+
+/// A statement and what was bound to it.
+#[cfg(test)]
+pub(crate) type Statement = (String, Vec<Arg>);
 
 /// Its connections.
 #[derive(Debug, Clone)]
